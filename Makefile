@@ -1,0 +1,57 @@
+# Screendoor. Everything is installed into .venv; `make demo` and `make test` set up what they need.
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+TOOLS := sipp stunnel4
+PACKAGES := sip-tester stunnel4
+PYTEST_ARGS ?=
+
+.PHONY: setup tools demo test lint lock clean
+
+setup: $(STAMP) tools   ## the environment, and SIPp and stunnel for the tests
+
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Screendoor needs Python 3.11 or later; say which one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv --clear $(VENV) \
+	  || { echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -e '.[test]'
+	@touch $@
+
+tools:
+	@missing=; for tool in $(TOOLS); do command -v $$tool >/dev/null 2>&1 || missing=yes; done; \
+	test -z "$$missing" && exit 0; \
+	if ! command -v apt-get >/dev/null 2>&1; then \
+	  echo "The tests need SIPp and stunnel, and there is no apt-get here: install them by hand ($(TOOLS) on PATH)." >&2; exit 1; fi; \
+	if [ "$$(id -u)" = 0 ]; then root=; elif command -v sudo >/dev/null 2>&1; then root=sudo; \
+	else echo "The tests need SIPp and stunnel; as root: apt-get install $(PACKAGES)" >&2; exit 1; fi; \
+	$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null \
+	  || { echo "apt-get could not install $(PACKAGES); the tests need them." >&2; exit 1; }
+
+demo: $(STAMP)          ## one whole screened call through the lab
+	$(VENV)/bin/screendoor demo
+
+test: setup             ## every test, with the coverage that is asked for
+	$(VENV)/bin/python -m pytest --cov --cov-report= $(PYTEST_ARGS)
+	$(VENV)/bin/coverage report --include='proxy/sip/*' --skip-covered --show-missing --fail-under=100
+	$(VENV)/bin/coverage report --omit='proxy/sip/*,proxy/lab/*' --skip-covered --show-missing --fail-under=95
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check proxy screening tests
+	$(VENV)/bin/mypy
+
+lock:                   ## pin what pyproject.toml allows; names no host
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet pip-tools
+	echo '# Made from pyproject.toml by "make lock": every package with its version and hashes.' > requirements.new
+	$(VENV)-lock/bin/pip-compile --quiet --no-config --extra test --generate-hashes --strip-extras --allow-unsafe \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --output-file - pyproject.toml >> requirements.new
+	mv requirements.new requirements.lock
+	rm -rf $(VENV)-lock
+
+clean:
+	rm -rf $(VENV) $(VENV)-lock build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage voicemail calls.jsonl
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
