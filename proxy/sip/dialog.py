@@ -1,0 +1,198 @@
+"""Dialog: the lasting relation of two user agents (RFC 3261 §12)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from proxy.sip.errors import ParseError
+from proxy.sip.headers import Headers
+from proxy.sip.message import Request, Response
+from proxy.sip.values import NameAddr
+
+TARGET_REFRESH = frozenset({"INVITE", "UPDATE"})
+"""Requests whose Contact becomes the remote target (§12.2, RFC 3311 §5.1)."""
+
+_CREDENTIALS = ("Authorization", "Proxy-Authorization")
+
+
+@dataclass(frozen=True, slots=True)
+class DialogId:
+    """What tells dialogs apart, seen from our end (§12)."""
+
+    call_id: str
+    local_tag: str
+    """Empty when the message is not yet in a dialog."""
+    remote_tag: str
+    """Empty for a peer of RFC 2543, which sends none (§12.1.1)."""
+
+    @classmethod
+    def of_request(cls, request: Request) -> DialogId:
+        """The dialog that a request received belongs to: our tag stands in To."""
+        return cls(request.call_id, request.to_tag or "", request.from_tag or "")
+
+    @classmethod
+    def of_response(cls, response: Response) -> DialogId:
+        """The dialog that a response received belongs to: our tag stands in From."""
+        return cls(response.call_id, response.from_tag or "", response.to_tag or "")
+
+
+class Dialog:
+    """One end of a dialog: who, where to, by which route, and which numbers come next.
+
+                 1xx with To tag            confirm(2xx)
+        (none) -----------------> early ------------------> confirmed
+           |                                                    ^
+           +------------------------2xx-------------------------+
+
+    How a dialog ends is the business of its usages (RFC 5057); a Dialog is then simply let go.
+    URIs and routes are kept as the peer wrote them, byte by byte: SignalWire's Contact carries a
+    parameter of its own, and its Record-Routes an `r2=on`, without which its proxies lose the way.
+    """
+
+    def __init__(
+        self,
+        id: DialogId,
+        local: NameAddr,
+        remote: NameAddr,
+        target: str,
+        route_set: tuple[str, ...],
+        local_cseq: int,
+        remote_cseq: int | None,
+        confirmed: bool,
+    ) -> None:
+        self.id = id
+        self.local = local
+        """Our From in requests, with our tag."""
+        self.remote = remote
+        """Our To in requests, with the peer's tag."""
+        self.target = target
+        """The URI of the peer's Contact, as sent (§12: remote target)."""
+        self.route_set = route_set
+        """Name-addrs as sent, nearest hop first from our end."""
+        self.local_cseq = local_cseq
+        """Number of the last request we sent; 0 before the first, the owner may begin higher."""
+        self.remote_cseq = remote_cseq
+        """Number of the last request of the peer; None before the first."""
+        self.confirmed = confirmed
+
+    @classmethod
+    def as_uac(cls, request: Request, response: Response) -> Dialog:
+        """The dialog that a 101-299 to our request makes (§12.1.2); raises ParseError."""
+        return cls(
+            DialogId.of_response(response),
+            local=request.from_,
+            remote=response.to,
+            target=_contact(response) or request.uri,  # a 1xx without Contact must not cost the call
+            route_set=_route_set(response, reverse=True),
+            local_cseq=request.cseq.number,
+            remote_cseq=None,
+            confirmed=response.status >= 200,
+        )
+
+    @classmethod
+    def as_uas(cls, request: Request, response: Response) -> Dialog:
+        """The dialog that our 101-299 to a request makes (§12.1.1); raises ParseError.
+
+        A request without Contact leaves us no target: it is refused with 400.
+        """
+        target = _contact(request)
+        if target is None:
+            raise ParseError(f"{request.method} has no Contact")
+        return cls(
+            DialogId(request.call_id, response.to_tag or "", request.from_tag or ""),
+            local=response.to,
+            remote=request.from_,
+            target=target,
+            route_set=_route_set(request, reverse=False),
+            local_cseq=0,
+            remote_cseq=request.cseq.number,
+            confirmed=response.status >= 200,
+        )
+
+    @property
+    def next_hop(self) -> str:
+        """Where requests are sent to: the first route, loose or strict, else the target (§8.1.2)."""
+        return NameAddr.parse(self.route_set[0]).raw_uri if self.route_set else self.target
+
+    def confirm(self, response: Response) -> None:
+        """A 2xx has come in or gone out; ours confirms, the peer's also refreshes the target.
+
+        The peer's first one replaces the route set that its 1xx gave (§13.2.2.4); later ones, for a
+        re-INVITE or UPDATE, leave it as it is (§12.2). Raises ParseError, and then changes nothing.
+        """
+        received = (response.from_tag or "") == self.id.local_tag
+        if received:
+            target = _contact(response)
+            if not self.confirmed:
+                self.route_set = _route_set(response, reverse=True)
+            if target is not None:
+                self.target = target
+        self.confirmed = True
+
+    def request(self, method: str) -> Request:
+        """The next request of this dialog, without Via and Contact (§12.2.1.1)."""
+        self.local_cseq += 1
+        return self._compose(method, self.local_cseq)
+
+    def ack(self, invite: Request) -> Request:
+        """The ACK for a 2xx to this INVITE of ours: its number and its credentials (§13.2.2.4)."""
+        ack = self._compose("ACK", invite.cseq.number)
+        for name in _CREDENTIALS:
+            for value in invite.headers.get_all(name):
+                ack.headers.add(name, value)
+        return ack
+
+    def receive(self, request: Request) -> None:
+        """Take note of a request of the peer (§12.2.2); raises ParseError(500) if it is out of order.
+
+        An ACK or CANCEL carries the number of its INVITE, so it is never out of order.
+        """
+        if request.method in ("ACK", "CANCEL"):
+            return
+        number = request.cseq.number
+        if self.remote_cseq is not None and number < self.remote_cseq:
+            raise ParseError(f"CSeq number out of order: {number} after {self.remote_cseq}", 500)
+        target = _contact(request) if request.method in TARGET_REFRESH else None
+        self.remote_cseq = number
+        if target is not None:
+            self.target = target
+
+    def _compose(self, method: str, number: int) -> Request:
+        uri, routes = self._path()
+        headers = Headers([("Max-Forwards", "70")])
+        for route in routes:
+            headers.add("Route", route)
+        headers.add("From", str(self.local))
+        headers.add("To", str(self.remote))
+        headers.add("Call-ID", self.id.call_id)
+        headers.add("CSeq", f"{number} {method}")
+        return Request(method, uri, headers)
+
+    def _path(self) -> tuple[str, tuple[str, ...]]:
+        """Request-URI and Route values (§12.2.1.1)."""
+        if not self.route_set:
+            return self.target, ()
+        first = NameAddr.parse(self.route_set[0])
+        if first.uri.loose:
+            return self.target, self.route_set
+        return _as_request_uri(first), (*self.route_set[1:], f"<{self.target}>")
+
+
+def _contact(message: Request | Response) -> str | None:
+    contact = message.contact
+    return contact.raw_uri if contact else None
+
+
+def _route_set(message: Request | Response, *, reverse: bool) -> tuple[str, ...]:
+    routes = message.headers.split("Record-Route")
+    for route in routes:
+        NameAddr.parse(route)  # refused here, not when the first request is made
+    return tuple(reversed(routes) if reverse else routes)
+
+
+def _as_request_uri(route: NameAddr) -> str:
+    """The URI without what a Request-URI must not have: a method parameter and headers (§19.1.1)."""
+    uri = route.uri
+    if uri.headers or uri.params.has("method"):
+        return str(replace(uri, headers="", params=uri.params.without("method")))
+    return route.raw_uri

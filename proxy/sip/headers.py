@@ -1,0 +1,179 @@
+"""Headers: the ordered header fields of a message, kept as raw strings (RFC 3261 §7.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+from proxy.sip.errors import ParseError
+from proxy.sip.grammar import WHITESPACE, is_token, shown, split_commas
+
+MAX_VALUE_CHARS = 8192
+"""A longer value is refused when read: no peer sends one in good faith."""
+
+_COMPACT = {  # §7.3.3 and the IANA registry
+    "a": "accept-contact", "b": "referred-by", "c": "content-type", "d": "request-disposition",
+    "e": "content-encoding", "f": "from", "i": "call-id", "j": "reject-contact", "k": "supported",
+    "l": "content-length", "m": "contact", "n": "identity-info", "o": "event", "r": "refer-to",
+    "s": "subject", "t": "to", "u": "allow-events", "v": "via", "x": "session-expires", "y": "identity",
+}  # fmt: skip
+
+_COMMON = (
+    "Accept", "Allow", "Allow-Events", "Authorization", "Call-ID", "Contact", "Content-Disposition",
+    "Content-Length", "Content-Type", "CSeq", "Date", "Event", "Expires", "From", "Max-Forwards", "Min-SE",
+    "P-Asserted-Identity", "Proxy-Authenticate", "Proxy-Authorization", "Reason", "Record-Route", "Refer-To",
+    "Referred-By", "Require", "Retry-After", "Route", "Server", "Session-Expires", "Subject",
+    "Subscription-State", "Supported", "Timestamp", "To", "User-Agent", "Via", "WWW-Authenticate",
+)  # fmt: skip
+
+# The spellings met on nearly every line, so that reading one costs a single look-up.
+_KEYS: dict[str, str] = {spelled: name.lower() for name in _COMMON for spelled in (name, name.lower())}
+_KEYS |= _COMPACT | {short.upper(): long for short, long in _COMPACT.items()}
+
+_UNSAFE = re.compile(r"[\r\n]|(?<!\\)\0")
+
+
+def header_key(name: str) -> str:
+    """The one spelling under which `name` and its compact form compare: long and lower-case."""
+    key = _KEYS.get(name)
+    if key is None:
+        lower = name.lower()
+        key = _COMPACT.get(lower, lower)
+    return key
+
+
+class Headers:
+    """An ordered multimap of raw header values; names compare without case, compact forms equal long names.
+
+    Order, spelling and unknown headers stay as they were sent. What would break the message apart on the
+    wire (a line end or a NUL in a value, a name that is no token) is a ValueError here: it is our bug.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        self._items: list[tuple[str, str, str]] = [_checked(name, value) for name, value in items]
+
+    def get(self, name: str) -> str | None:
+        """The first line of that name, whole; None where there is none."""
+        wanted = header_key(name)
+        for key, _, value in self._items:
+            if key == wanted:
+                return value
+        return None
+
+    def get_all(self, name: str) -> list[str]:
+        """Every line of that name, whole."""
+        wanted = header_key(name)
+        return [value for key, _, value in self._items if key == wanted]
+
+    def split(self, name: str) -> list[str]:
+        """Every value of that name over all lines, commas taken apart (§7.3.1)."""
+        return [value for line in self.get_all(name) for value in split_commas(line)]
+
+    def add(self, name: str, value: str) -> None:
+        """Append a line."""
+        self._items.append(_checked(name, value))
+
+    def prepend(self, name: str, value: str) -> None:
+        """Put a line before the first of that name, or at the front (Via and Route are stacks)."""
+        item = _checked(name, value)
+        self._items.insert(self._index(item[0]) or 0, item)
+
+    def set(self, name: str, value: str) -> None:
+        """Make this the only line of that name, at the place of the first, or at the end."""
+        item = _checked(name, value)
+        index = self._index(item[0])
+        if index is None:
+            self._items.append(item)
+            return
+        rest = [other for other in self._items[index + 1 :] if other[0] != item[0]]
+        self._items[index:] = [item, *rest]
+
+    def remove(self, name: str) -> None:
+        """Take every line of that name away; nothing happens where there is none."""
+        wanted = header_key(name)
+        self._items = [item for item in self._items if item[0] != wanted]
+
+    def pop_first(self, name: str) -> str | None:
+        """Take the first value of that name away and return it; its line keeps the values after it."""
+        index = self._index(header_key(name))
+        if index is None:
+            return None
+        key, spelled, line = self._items[index]
+        values = split_commas(line)
+        if len(values) > 1:
+            self._items[index] = (key, spelled, ", ".join(values[1:]))
+        else:
+            del self._items[index]
+        return values[0] if values else ""
+
+    def conflict(self, keys: Collection[str]) -> str | None:
+        """The first of these keys (see `header_key`) that stands there with two different values."""
+        seen: dict[str, str] = {}
+        for key, _, value in self._items:
+            if key in keys and seen.setdefault(key, value) != value:
+                return key
+        return None
+
+    def copy(self) -> Headers:
+        """The same lines, free to change."""
+        twin = Headers()
+        twin._items = self._items.copy()
+        return twin
+
+    def __contains__(self, name: str) -> bool:
+        return self._index(header_key(name)) is not None
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return ((name, value) for _, name, value in self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Headers):
+            return NotImplemented
+        return [item[::2] for item in self._items] == [item[::2] for item in other._items]
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self)!r})"
+
+    def _index(self, wanted: str) -> int | None:
+        for index, item in enumerate(self._items):
+            if item[0] == wanted:
+                return index
+        return None
+
+
+def read_headers(lines: Iterable[str]) -> tuple[Headers, ParseError | None]:
+    """The headers of unfolded lines without CR, LF or bare NUL, and the first fault met.
+
+    Lines at fault are left out, so that what remains may still serve to answer the request.
+    """
+    headers = Headers()
+    items = headers._items
+    fault: ParseError | None = None
+    for line in lines:
+        name, colon, value = line.partition(":")
+        key = _KEYS.get(name)
+        if key is None:
+            name = name.rstrip(WHITESPACE)
+            key = header_key(name)
+        if not colon:
+            fault = fault or ParseError(f"header line has no colon: {shown(line)}")
+        elif name not in _KEYS and not is_token(name):
+            fault = fault or ParseError(f"header name is no token: {shown(line)}")
+        elif len(value) > MAX_VALUE_CHARS:
+            fault = fault or ParseError(f"header value too long: {name}: {len(value)} characters")
+        else:
+            items.append((key, name, value.strip(WHITESPACE)))
+    return headers, fault
+
+
+def _checked(name: str, value: str) -> tuple[str, str, str]:
+    if name not in _KEYS and not is_token(name):
+        raise ValueError(f"header name is no token: {shown(name)}")
+    if _UNSAFE.search(value) is not None:
+        raise ValueError(f"header value would break the message: {shown(name)}: {shown(value)}")
+    return header_key(name), name, value

@@ -1,0 +1,59 @@
+"""Which transaction a message belongs to (RFC 3261 §17.1.3, §17.2.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxy.sip.errors import ParseError
+from proxy.sip.message import Request, Response
+
+MAGIC_COOKIE = "z9hG4bK"
+"""How every branch made by RFC 3261 begins (§8.1.1.7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionKey:
+    """Identity of a transaction; client and server keys live in different tables."""
+
+    branch: str
+    """Branch of the top Via, lower-case; empty for an RFC 2543 peer."""
+    method: str
+    """Method of the request that made the transaction."""
+    sent_by: str = ""
+    """Who sent it, lower-case: branches are unique only within one sender. Empty in client keys."""
+    legacy: tuple[str, ...] = ()
+    """What identifies an RFC 2543 request instead: Request-URI, From tag, Call-ID, CSeq number, top Via."""
+
+
+def client_key(message: Request | Response) -> TransactionKey:
+    """Key of the client transaction of a request we send or a response we receive (§17.1.3).
+
+    Raises ParseError if the top Via has no branch: no request of ours lacks one.
+    """
+    branch = message.via.branch
+    if not branch:
+        raise ParseError("top Via has no branch")
+    return TransactionKey(branch.lower(), message.cseq.method)
+
+
+def server_key(request: Request) -> TransactionKey:
+    """Key of the server transaction of a received request; an ACK has that of its INVITE (§17.2.3).
+
+    An ACK for a 2xx is a transaction of its own, so its key matches none.
+    """
+    return _server_key(request, "INVITE" if request.method == "ACK" else request.method)
+
+
+def invite_key_of(cancel: Request) -> TransactionKey:
+    """Key of the INVITE server transaction that a CANCEL means (§9.2)."""
+    return _server_key(cancel, "INVITE")
+
+
+def _server_key(request: Request, method: str) -> TransactionKey:
+    via = request.via
+    branch = (via.branch or "").lower()
+    if branch.startswith(MAGIC_COOKIE.lower()):
+        return TransactionKey(branch, method, via.sent_by.lower())
+    # §17.2.3, second half. The To tag is left out: an ACK carries that of the response, the INVITE none.
+    legacy = (request.uri, request.from_tag or "", request.call_id, str(request.cseq.number), str(via))
+    return TransactionKey("", method, via.sent_by.lower(), legacy)

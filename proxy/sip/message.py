@@ -1,0 +1,328 @@
+"""Request and Response: SIP messages, from bytes and to bytes (RFC 3261 §7).
+
+Reading is liberal, writing is strict. `parse_message` looks at what every receiver depends on: the start
+line, the shape of the header lines, the headers that frame and identify the message. All else is parsed on
+access and raises `ParseError` every time, so that junk in a header nobody reads harms nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from proxy.sip.errors import ParseError
+from proxy.sip.grammar import WHITESPACE, is_token, number, shown
+from proxy.sip.headers import Headers, read_headers
+from proxy.sip.status import reason_phrase
+from proxy.sip.uri import Uri
+from proxy.sip.values import CSeq, NameAddr, Via
+
+END_OF_HEAD = re.compile(rb"\n\r?\n")
+"""The empty line after the headers; its first line feed ends the last of them. LF alone ends a line too."""
+
+_SINGLE = frozenset(("cseq", "call-id", "from", "to", "max-forwards", "content-length"))
+"""Headers of which two different values make the message ambiguous (RFC 4475 §3.3.8, §3.3.9)."""
+
+_NEEDED = ("Via", "From", "To", "Call-ID", "CSeq")
+"""§8.1.1: what no message goes without (an RFC 2543 request may lack Max-Forwards)."""
+
+_DIALOG_CREATING = ("INVITE", "SUBSCRIBE", "REFER")
+
+_FOLD = re.compile(r"\n[ \t]+")
+_BARE_NUL = re.compile(r"(?<!\\)\0").search
+_STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: (.*))?", re.IGNORECASE | re.DOTALL).fullmatch
+_VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
+_ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:").match
+
+
+class Message:
+    """What requests and responses share: headers, body, and the values parsed from them on access."""
+
+    __slots__ = ()
+    headers: Headers
+    body: bytes
+
+    @property
+    def start_line(self) -> str:
+        """The first line, without its line end."""
+        raise NotImplementedError
+
+    @property
+    def via(self) -> Via:
+        """The topmost Via."""
+        values = self.headers.split("Via")
+        if not values:
+            raise ParseError("missing Via")
+        return Via.parse(values[0])
+
+    @property
+    def vias(self) -> list[Via]:
+        """Every Via, the last hop first; never empty."""
+        values = self.headers.split("Via")
+        if not values:
+            raise ParseError("missing Via")
+        return [Via.parse(value) for value in values]
+
+    @property
+    def from_(self) -> NameAddr:
+        """Who sent the request (§20.20)."""
+        return NameAddr.parse(self._needed("From"))
+
+    @property
+    def to(self) -> NameAddr:
+        """Whom the request was meant for (§20.39)."""
+        return NameAddr.parse(self._needed("To"))
+
+    @property
+    def from_tag(self) -> str | None:
+        """The tag of From; None from an RFC 2543 element."""
+        return self.from_.tag
+
+    @property
+    def to_tag(self) -> str | None:
+        """The tag of To; None outside a dialog."""
+        return self.to.tag
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID, compared byte for byte (§20.8)."""
+        value = self._needed("Call-ID")
+        if not value or " " in value or "\t" in value:
+            raise ParseError(f"malformed Call-ID: {shown(value)}")
+        return value
+
+    @property
+    def cseq(self) -> CSeq:
+        """The sequence number and method (§20.16)."""
+        return CSeq.parse(self._needed("CSeq"))
+
+    @property
+    def contact(self) -> NameAddr | None:
+        """The first Contact; None where there is none."""
+        values = self.headers.split("Contact")
+        return NameAddr.parse(values[0]) if values else None
+
+    @property
+    def routes(self) -> list[NameAddr]:
+        """The Route set of the request, next hop first (§20.34)."""
+        return [NameAddr.parse(value) for value in self.headers.split("Route")]
+
+    @property
+    def record_routes(self) -> list[NameAddr]:
+        """The Record-Route values in the order they stand (§20.30)."""
+        return [NameAddr.parse(value) for value in self.headers.split("Record-Route")]
+
+    @property
+    def max_forwards(self) -> int | None:
+        """Hops left, 0 to 255 (§20.22); None where the sender gave none."""
+        value = self.headers.get("Max-Forwards")
+        return None if value is None else number(value, "Max-Forwards", 255)
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type of the body in lower case, without parameters; None where it is not told."""
+        value = self.headers.get("Content-Type")
+        if value is not None:
+            return "".join(value.partition(";")[0].split()).lower() or None
+        # OpenAI's 200 carried SDP without a Content-Type (2025-09)
+        return "application/sdp" if self.body.startswith(b"v=0") else None
+
+    def encode(self) -> bytes:
+        """The message as it goes on the wire, with the Content-Length its body has.
+
+        Raises ValueError where the start line would break the message apart: that is our bug.
+        """
+        start = self.start_line
+        if "\r" in start or "\n" in start or "\0" in start:
+            raise ValueError(f"start line would break the message: {shown(start)}")
+        lines = [start]
+        size = str(len(self.body))
+        sized = False
+        for name, value in self.headers:
+            if name in ("Content-Length", "l") or name.lower() in ("content-length", "l"):
+                if sized:
+                    continue
+                sized, value = True, size
+            lines.append(f"{name}: {value}")
+        if not sized:
+            lines.append(f"Content-Length: {size}")
+        lines.append("\r\n")
+        return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
+
+    def _needed(self, name: str) -> str:
+        value = self.headers.get(name)
+        if value is None:
+            raise ParseError(f"missing {name}")
+        return value
+
+
+@dataclass(slots=True)
+class Request(Message):
+    """A SIP request (§7.1)."""
+
+    method: str
+    """The method, compared with case."""
+
+    uri: str
+    """The Request-URI exactly as it is on the wire."""
+
+    headers: Headers = field(default_factory=Headers)
+    """The header fields; free to change until the message is sent."""
+
+    body: bytes = b""
+    """The body, exactly as long as Content-Length says."""
+
+    @property
+    def start_line(self) -> str:
+        """The request line."""
+        return f"{self.method} {self.uri} SIP/2.0"
+
+    @property
+    def target(self) -> Uri:
+        """The Request-URI, parsed; a scheme we do not know parses too (416 is the core's word)."""
+        return Uri.parse(self.uri)
+
+    def reply(
+        self,
+        status: int,
+        reason: str | None = None,
+        *,
+        to_tag: str | None = None,
+        body: bytes = b"",
+        content_type: str | None = None,
+    ) -> Response:
+        """The response to this request (§8.2.6); headers are copied raw, so malformed ones do not hinder it.
+
+        `to_tag` is added where To has no tag yet. Record-Route goes along in 101 to 299 (§12.1.1), Timestamp
+        in a 100 (§8.2.6.1).
+        """
+        headers = Headers()
+        for line in self.headers.get_all("Via"):
+            headers.add("Via", line)
+        if 100 < status < 300 and self.method in _DIALOG_CREATING:
+            for line in self.headers.get_all("Record-Route"):
+                headers.add("Record-Route", line)
+        for name in ("From", "To", "Call-ID", "CSeq", "Timestamp"):
+            value = self.headers.get(name)
+            if value is None or (name == "Timestamp" and status != 100):
+                continue
+            headers.add(name, _tagged(value, to_tag) if name == "To" and to_tag else value)
+        if content_type is not None:
+            headers.add("Content-Type", content_type)
+        return Response(status, reason_phrase(status) if reason is None else reason, headers, body)
+
+
+@dataclass(slots=True)
+class Response(Message):
+    """A SIP response (§7.2)."""
+
+    status: int
+    """The status code, 100 to 699."""
+
+    reason: str
+    """The reason phrase, for people only; it may be empty."""
+
+    headers: Headers = field(default_factory=Headers)
+    """The header fields; free to change until the message is sent."""
+
+    body: bytes = b""
+    """The body, exactly as long as Content-Length says."""
+
+    @property
+    def start_line(self) -> str:
+        """The status line."""
+        return f"SIP/2.0 {self.status} {self.reason}"
+
+
+def parse_message(data: bytes) -> Request | Response:
+    """One whole message from `data`: a datagram, or what a `StreamFramer` cut out of a stream.
+
+    A body longer than Content-Length is cut, a shorter one refused (§18.3). ParseError carries the status
+    owed, and in `partial` the request to reply to as far as it could be read.
+    """
+    data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start line are ignored
+    blank = END_OF_HEAD.search(data)
+    head, body = (data[: blank.start()], data[blank.end() :]) if blank else (data.rstrip(b"\r\n"), b"")
+    text = head.removesuffix(b"\r").decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    if "\n " in text or "\n\t" in text:
+        text = _FOLD.sub(" ", text)
+    start, *lines = text.split("\n")
+    message, fault = _read_start(start)
+    try:
+        message.headers, header_fault = read_headers(lines)
+        if (fault := fault or _unprintable(text) or header_fault) is not None:
+            raise fault
+        _check(message)
+        message.body = _cut(message.headers, body)
+    except ParseError as error:
+        if isinstance(message, Request):
+            error.partial = message
+            _make_safe(message)
+        raise
+    return message
+
+
+def _read_start(line: str) -> tuple[Request | Response, ParseError | None]:
+    """The message its first line announces, and what is wrong with the line where that is worth an answer."""
+    status = _STATUS_LINE(line)
+    if status is not None:
+        return Response(int(status[1]), status[2] or ""), None
+    method, _, rest = line.partition(" ")
+    uri, _, version = rest.rpartition(" ")
+    if not is_token(method) or "SIP/" not in rest.upper():
+        raise ParseError(f"not a SIP message: {shown(line)}")
+    request = Request(method, uri)
+    if version != "SIP/2.0" and version.upper() != "SIP/2.0":
+        if _VERSION(version):
+            return request, ParseError(f"SIP version not supported: {shown(version)}", 505)
+        return request, ParseError(f"malformed request line: {shown(line)}")
+    if " " in uri or "\t" in uri or _ABSOLUTE_URI(uri) is None:
+        return request, ParseError(f"malformed Request-URI: {shown(uri)}")
+    return request, None
+
+
+def _unprintable(text: str) -> ParseError | None:
+    if "\r" in text:
+        return ParseError("carriage return inside a line")
+    if "\0" in text and _BARE_NUL(text):  # a quoted pair may carry one (RFC 4475 §3.1.1.2)
+        return ParseError("NUL in the message")
+    return None
+
+
+def _check(message: Request | Response) -> None:
+    twice = message.headers.conflict(_SINGLE)
+    if twice is not None:
+        raise ParseError(f"conflicting values of {twice}")
+    for name in _NEEDED:
+        if name not in message.headers:
+            raise ParseError(f"missing {name}")
+    cseq = message.cseq
+    if isinstance(message, Request) and cseq.method != message.method:
+        raise ParseError(f"CSeq method {shown(cseq.method)} in a {shown(message.method)} request")
+
+
+def _cut(headers: Headers, body: bytes) -> bytes:
+    length = headers.get("Content-Length")
+    if length is None:
+        return body
+    size = number(length, "Content-Length", 2**31)
+    if size > len(body):
+        raise ParseError(f"body of {len(body)} bytes is shorter than its Content-Length: {size}")
+    return body[:size]
+
+
+def _make_safe(request: Request) -> None:
+    """Leave out of a refused request the lines that no reply could carry back."""
+    safe = Headers()
+    for name, value in request.headers:
+        if "\r" not in value and _BARE_NUL(value) is None:
+            safe.add(name, value)
+    request.headers = safe
+
+
+def _tagged(to: str, tag: str) -> str:
+    try:
+        has_tag = NameAddr.parse(to).tag is not None
+    except ParseError:
+        return to  # what cannot be understood is given back as it came
+    return to if has_tag else f"{to.rstrip(WHITESPACE + ';')};tag={tag}"

@@ -1,0 +1,15 @@
+"""The INVITE usage of a dialog (RFC 3261 §13, §14; RFC 3264; RFC 4028): three pure machines."""
+
+from proxy.sip.session.acceptance import Acceptance
+from proxy.sip.session.negotiation import RETRY_AFTER_RANGE, Negotiation, OfferPending
+from proxy.sip.session.timer import Expired, Refresh, SessionTimer
+
+__all__ = [
+    "RETRY_AFTER_RANGE",
+    "Acceptance",
+    "Expired",
+    "Negotiation",
+    "OfferPending",
+    "Refresh",
+    "SessionTimer",
+]

@@ -1,0 +1,69 @@
+"""Acceptance: our 2xx to an INVITE, sent until the peer acknowledges it (RFC 3261 §13.3.1.4)."""
+
+from __future__ import annotations
+
+from proxy.sip.effects import Effect, Failed, Send, TimedOut
+from proxy.sip.message import Response
+from proxy.sip.timers import Timers
+
+
+class Acceptance:
+    """A 2xx on its way: resent by the user agent itself, over every transport.
+
+           start: send
+              |
+              V
+           WAITING ---ACK---> over
+              |  T1, 2*T1 ... T2: send again
+              +---64*T1: TimedOut up---> over      the session is then ended with BYE (§13.3.1.4)
+
+    Each `Send` goes through the INVITE server transaction, which passes a 2xx on (RFC 6026 §7.1).
+    """
+
+    def __init__(self, response: Response, timers: Timers) -> None:
+        self.response = response
+        self._timers = timers
+        self._interval = timers.t1
+        self._resend_at: float | None = None
+        self._give_up_at = 0.0
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` is next due; None before the start and once over."""
+        return None if self._resend_at is None else min(self._resend_at, self._give_up_at)
+
+    @property
+    def terminated(self) -> bool:
+        """True before the start, once acknowledged, and once given up."""
+        return self._resend_at is None
+
+    def start(self, now: float) -> list[Effect]:
+        """Send the 2xx for the first time."""
+        self._resend_at = now + self._interval
+        self._give_up_at = now + 64 * self._timers.t1
+        return [Send(self.response)]
+
+    def acknowledged(self, now: float) -> list[Effect]:
+        """The ACK has come in; a repeated one changes nothing."""
+        self._resend_at = None
+        return []
+
+    def expire(self, now: float) -> list[Effect]:
+        """Do what is due at `now`."""
+        if self._resend_at is None:
+            return []
+        if self._give_up_at <= now:
+            self._resend_at = None
+            return [TimedOut()]
+        if self._resend_at <= now:
+            self._interval = min(2 * self._interval, self._timers.t2)
+            self._resend_at = now + self._interval
+            return [Send(self.response)]
+        return []
+
+    def fail(self, error: Exception, now: float) -> list[Effect]:
+        """The 2xx can no longer be sent; once over, that is no news."""
+        if self.terminated:
+            return []
+        self._resend_at = None
+        return [Failed(error)]

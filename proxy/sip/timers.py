@@ -1,0 +1,87 @@
+"""The timer values of SIP transactions (RFC 3261 §17 and Table 4, RFC 6026 §8.9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """SIP timer values in seconds.
+
+    The three fields are what may be configured; every other timer follows from them. A property gives
+    the value for unreliable transports; the machines themselves know which timers are zero, or not
+    set at all, on a reliable one.
+    """
+
+    t1: float = 0.5
+    """Estimate of the round trip (§17.1.1.1)."""
+    t2: float = 4.0
+    """Longest interval between retransmissions of non-INVITE requests and INVITE responses."""
+    t4: float = 5.0
+    """How long a message may stay in the network."""
+
+    @property
+    def a(self) -> float:
+        """First INVITE retransmission; doubles each time (§17.1.1.2)."""
+        return self.t1
+
+    @property
+    def b(self) -> float:
+        """INVITE client gives up (§17.1.1.2)."""
+        return 64 * self.t1
+
+    @property
+    def c(self) -> float:
+        """Patience with a ringing INVITE: "MUST be larger than 3 minutes" (§16.6). A proxy's timer."""
+        return 181.0
+
+    @property
+    def d(self) -> float:
+        """INVITE client answers repeated 300-699 with ACK: at least 32 s (§17.1.1.2)."""
+        return max(32.0, 64 * self.t1)
+
+    @property
+    def e(self) -> float:
+        """First non-INVITE retransmission; doubles up to T2 (§17.1.2.2)."""
+        return self.t1
+
+    @property
+    def f(self) -> float:
+        """Non-INVITE client gives up (§17.1.2.2)."""
+        return 64 * self.t1
+
+    @property
+    def g(self) -> float:
+        """First retransmission of a 300-699 to an INVITE; doubles up to T2 (§17.2.1)."""
+        return self.t1
+
+    @property
+    def h(self) -> float:
+        """INVITE server waits for the ACK (§17.2.1)."""
+        return 64 * self.t1
+
+    @property
+    def i(self) -> float:
+        """INVITE server absorbs repeated ACKs (§17.2.1)."""
+        return self.t4
+
+    @property
+    def j(self) -> float:
+        """Non-INVITE server answers repeated requests (§17.2.2)."""
+        return 64 * self.t1
+
+    @property
+    def k(self) -> float:
+        """Non-INVITE client absorbs repeated responses (§17.1.2.2)."""
+        return self.t4
+
+    @property
+    def l(self) -> float:  # noqa: E743 (the RFC's letter)
+        """INVITE server absorbs repeated INVITEs after a 2xx (RFC 6026 §7.1)."""
+        return 64 * self.t1
+
+    @property
+    def m(self) -> float:
+        """INVITE client passes repeated and forked 2xx up (RFC 6026 §7.2)."""
+        return 64 * self.t1

@@ -1,0 +1,125 @@
+"""INVITE client transaction (RFC 3261 §17.1.1, RFC 6026 §7.2)."""
+
+from __future__ import annotations
+
+from math import inf
+
+from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
+from proxy.sip.message import Request, Response
+from proxy.sip.timers import Timers
+from proxy.sip.transactions.hop import ack_for
+from proxy.sip.transactions.state import State
+
+
+class InviteClient:
+    """INVITE client transaction: RFC 3261 Figure 5, as amended by RFC 6026 §7.2 and §8.4.
+
+                   | INVITE from TU: send it; start B (and A on UDP)
+                   V
+               CALLING ----1xx----> PROCEEDING ---2xx--> ACCEPTED ---M---> TERMINATED
+               |  |  A: resend, A doubles  |  1xx up         | 2xx: every one goes up
+               |  |                        |
+               |  +---2xx--> ACCEPTED      +---300-699---+
+               |                                         V
+               +--------------300-699-------------> COMPLETED ------D----> TERMINATED
+               |                     ACK, then up        | 300-699: ACK again, not up
+               B: TimedOut up --> TERMINATED             | transport error: Failed up --> TERMINATED
+
+    Once `cancelled()`, a PROCEEDING transaction that hears no final response for 64*T1 ends with
+    TimedOut (§9.1). The ACK for a 2xx is the dialog's business, not this machine's.
+    """
+
+    def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
+        self.request = request
+        self.state = State.CALLING
+        self._timers = timers
+        self._reliable = reliable
+        self._interval = timers.a
+        self._due: dict[str, float] = {}
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` is next due; None while only messages can move it."""
+        return min(self._due.values(), default=None)
+
+    @property
+    def terminated(self) -> bool:
+        """True once nothing can happen any more."""
+        return self.state is State.TERMINATED
+
+    def start(self, now: float) -> list[Effect]:
+        """Send the INVITE (§17.1.1.2)."""
+        self._due = {"B": now + self._timers.b}
+        if not self._reliable:
+            self._due["A"] = now + self._interval
+        return [Send(self.request)]
+
+    def receive(self, response: Response, now: float) -> list[Effect]:
+        """A response that matches this transaction has come in (§17.1.1.2)."""
+        match self.state, response.status // 100:
+            case State.CALLING, 1:  # §17.1.1.2: neither A nor B runs any more
+                self._enter(State.PROCEEDING)
+                return [Deliver(response)]
+            case State.PROCEEDING, 1:  # §17.1.1.2: "any further provisional responses MUST be passed up"
+                return [Deliver(response)]
+            case State.CALLING | State.PROCEEDING, 2:  # RFC 6026 §7.2
+                self._enter(State.ACCEPTED, M=now + self._timers.m)
+                return [Deliver(response)]
+            case State.ACCEPTED, 2:  # RFC 6026 §7.2: repeated or forked, every 2xx goes up
+                return [Deliver(response)]
+            case State.CALLING | State.PROCEEDING, 3 | 4 | 5 | 6:  # §17.1.1.2; D is zero if reliable
+                if self._reliable:
+                    self._enter(State.TERMINATED)
+                else:
+                    self._enter(State.COMPLETED, D=now + self._timers.d)
+                return [Send(ack_for(self.request, response)), Deliver(response)]
+            case State.COMPLETED, 3 | 4 | 5 | 6:  # §17.1.1.2: acknowledged again, not delivered again
+                return [Send(ack_for(self.request, response))]
+            case _:
+                return []
+
+    def cancelled(self, now: float) -> None:
+        """A CANCEL for this INVITE has been sent: wait 64*T1 for the final response (§9.1)."""
+        if self.state is State.PROCEEDING:
+            self._due["CANCEL"] = now + 64 * self._timers.t1
+
+    def expire(self, now: float) -> list[Effect]:
+        """Do what is due at `now`; a timer that ends the transaction comes before a retransmission."""
+        match self.state:
+            case State.CALLING if self._fired("B", now):  # §17.1.1.2
+                self._enter(State.TERMINATED)
+                return [TimedOut()]
+            case State.CALLING if self._fired("A", now):  # §17.1.1.2: 2*T1, 4*T1, 8*T1 ... without a cap
+                self._interval *= 2
+                self._due["A"] = now + self._interval
+                return [Send(self.request)]
+            case State.PROCEEDING if self._fired("CANCEL", now):  # §9.1
+                self._enter(State.TERMINATED)
+                return [TimedOut()]
+            case State.COMPLETED if self._fired("D", now):  # §17.1.1.2
+                self._enter(State.TERMINATED)
+                return []
+            case State.ACCEPTED if self._fired("M", now):  # RFC 6026 §7.2
+                self._enter(State.TERMINATED)
+                return []
+            case _:
+                return []
+
+    def fail(self, error: Exception, now: float) -> list[Effect]:
+        """The transport failed (§17.1.4).
+
+        An ACCEPTED transaction stays: it sends nothing, and the call may live on over another flow.
+        """
+        match self.state:
+            case State.ACCEPTED | State.TERMINATED:  # RFC 6026 Figure 5: no transport error leaves Accepted
+                return []
+            case _:
+                self._enter(State.TERMINATED)
+                return [Failed(error)]
+
+    def _enter(self, state: State, **due: float) -> None:
+        self.state = state
+        self._due = due
+
+    def _fired(self, timer: str, now: float) -> bool:
+        return self._due.get(timer, inf) <= now

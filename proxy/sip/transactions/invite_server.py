@@ -1,0 +1,128 @@
+"""INVITE server transaction (RFC 3261 §17.2.1, RFC 6026 §7.1)."""
+
+from __future__ import annotations
+
+from math import inf
+
+from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
+from proxy.sip.message import Request, Response
+from proxy.sip.timers import Timers
+from proxy.sip.transactions.state import State
+
+
+class InviteServer:
+    """INVITE server transaction: RFC 3261 Figure 7, as amended by RFC 6026 §7.1 and §8.7.
+
+                    | INVITE, given to the TU by whoever makes this object
+                    V
+               PROCEEDING   1xx from TU: send;  INVITE: resend the last 1xx
+                |       |
+                |       +---2xx from TU: send---> ACCEPTED ------L------> TERMINATED
+                |                                    | INVITE: absorbed;  ACK: up
+                | 300-699 from TU: send              | 2xx from TU: send
+                V
+               COMPLETED   G (UDP): resend, G doubles up to T2;  INVITE: resend
+                |       |
+                |       +---H: TimedOut up---> TERMINATED
+                | ACK
+                V
+               CONFIRMED ---I---> TERMINATED         I is zero on reliable transports
+
+    The TU sends its 100 at once, so the 200 ms clock of §17.2.1 is not needed. It also resends the 2xx
+    until the ACK (§13.3.1.4). A transport error ends the transaction: Failed goes up.
+    """
+
+    def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
+        self.request = request
+        self.state = State.PROCEEDING
+        self._timers = timers
+        self._reliable = reliable
+        self._interval = timers.g
+        self._last: Response | None = None
+        self._due: dict[str, float] = {}
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` is next due; None while only messages can move it."""
+        return min(self._due.values(), default=None)
+
+    @property
+    def terminated(self) -> bool:
+        """True once nothing can happen any more."""
+        return self.state is State.TERMINATED
+
+    def receive(self, request: Request, now: float) -> list[Effect]:
+        """The INVITE has come in again, or an ACK that matches it (§17.2.1)."""
+        match self.state, request.method:
+            case State.PROCEEDING | State.COMPLETED, "INVITE":  # §17.2.1
+                return self._resend()
+            case State.COMPLETED, "ACK":  # §17.2.1; I is zero if reliable
+                if self._reliable:
+                    self._enter(State.TERMINATED)
+                else:
+                    self._enter(State.CONFIRMED, I=now + self._timers.i)
+                return []
+            case State.ACCEPTED, "ACK":  # RFC 6026 §7.1; only an RFC 2543 peer's ACK gets here
+                return [Deliver(request)]
+            case _:  # RFC 6026 §7.1: ACCEPTED absorbs the INVITE; §17.2.1: CONFIRMED absorbs everything
+                return []
+
+    def respond(self, response: Response, now: float) -> list[Effect]:
+        """The TU answers (§17.2.1); what comes after a final response is dropped, but for a repeated 2xx."""
+        match self.state, response.status // 100:
+            case State.PROCEEDING, 1:  # §17.2.1
+                self._last = response
+                return [Send(response)]
+            case State.PROCEEDING, 2:  # RFC 6026 §7.1
+                self._enter(State.ACCEPTED, L=now + self._timers.l)
+                return [Send(response)]
+            case State.ACCEPTED, 2:  # RFC 6026 §7.1: passed on while the ACK is missing
+                return [Send(response)]
+            case State.PROCEEDING, 3 | 4 | 5 | 6:  # §17.2.1
+                self._last = response
+                self._enter(State.COMPLETED, H=now + self._timers.h)
+                if not self._reliable:
+                    self._due["G"] = now + self._interval
+                return [Send(response)]
+            case _:
+                return []
+
+    def expire(self, now: float) -> list[Effect]:
+        """Do what is due at `now`; a timer that ends the transaction comes before a retransmission."""
+        match self.state:
+            case State.COMPLETED if self._fired("H", now):  # §17.2.1
+                self._enter(State.TERMINATED)
+                return [TimedOut()]
+            case State.COMPLETED if self._fired("G", now):  # §17.2.1: MIN(2*G, T2)
+                self._interval = min(2 * self._interval, self._timers.t2)
+                self._due["G"] = now + self._interval
+                return self._resend()
+            case State.CONFIRMED if self._fired("I", now):  # §17.2.1
+                self._enter(State.TERMINATED)
+                return []
+            case State.ACCEPTED if self._fired("L", now):  # RFC 6026 §7.1
+                self._enter(State.TERMINATED)
+                return []
+            case _:
+                return []
+
+    def fail(self, error: Exception, now: float) -> list[Effect]:
+        """The response could not be sent, or its flow is gone (§17.2.4).
+
+        RFC 6026 §7.1 would keep the state for a peer that sends its INVITE again; only a UDP peer does,
+        and there is no connection to lose with one.
+        """
+        if self.terminated:
+            return []
+        self._enter(State.TERMINATED)
+        return [Failed(error)]
+
+    def _resend(self) -> list[Effect]:
+        return [Send(self._last)] if self._last is not None else []
+
+    def _enter(self, state: State, **due: float) -> None:
+        self.state = state
+        self._due = due
+
+    def _fired(self, timer: str, now: float) -> bool:
+        return self._due.get(timer, inf) <= now

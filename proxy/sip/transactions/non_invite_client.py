@@ -1,0 +1,104 @@
+"""Non-INVITE client transaction (RFC 3261 §17.1.2, RFC 4320)."""
+
+from __future__ import annotations
+
+from math import inf
+
+from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
+from proxy.sip.message import Request, Response
+from proxy.sip.timers import Timers
+from proxy.sip.transactions.state import State
+
+
+class NonInviteClient:
+    """Non-INVITE client transaction: RFC 3261 Figure 6.
+
+        | request from TU: send it; start F (and E on UDP)
+        V
+     TRYING -----1xx: up----> PROCEEDING      E: resend; in TRYING E doubles up to T2,
+        |                         |  1xx: up     in PROCEEDING it is T2
+        +-------200-699: up-------+
+        |                         |           F, in either: TimedOut up --> TERMINATED
+        V                         V           transport error: Failed up --> TERMINATED
+    COMPLETED <-------------------+
+        |  responses absorbed
+        +---K---> TERMINATED                  K is zero on reliable transports
+    """
+
+    def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
+        self.request = request
+        self.state = State.TRYING
+        self._timers = timers
+        self._reliable = reliable
+        self._interval = timers.e
+        self._due: dict[str, float] = {}
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` is next due; None while only messages can move it."""
+        return min(self._due.values(), default=None)
+
+    @property
+    def terminated(self) -> bool:
+        """True once nothing can happen any more."""
+        return self.state is State.TERMINATED
+
+    def start(self, now: float) -> list[Effect]:
+        """Send the request (§17.1.2.2)."""
+        self._due = {"F": now + self._timers.f}
+        if not self._reliable:
+            self._due["E"] = now + self._interval
+        return [Send(self.request)]
+
+    def receive(self, response: Response, now: float) -> list[Effect]:
+        """A response that matches this transaction has come in (§17.1.2.2)."""
+        match self.state, response.status // 100:
+            case State.TRYING | State.PROCEEDING, 1:  # §17.1.2.2: E and F run on
+                self.state = State.PROCEEDING
+                return [Deliver(response)]
+            case State.TRYING | State.PROCEEDING, _:  # §17.1.2.2; K is zero if reliable
+                if self._reliable:
+                    self._enter(State.TERMINATED)
+                else:
+                    self._enter(State.COMPLETED, K=now + self._timers.k)
+                return [Deliver(response)]
+            case _:  # §17.1.2.2: COMPLETED absorbs repeated responses
+                return []
+
+    def expire(self, now: float) -> list[Effect]:
+        """Do what is due at `now`; a timer that ends the transaction comes before a retransmission."""
+        match self.state:
+            case State.TRYING | State.PROCEEDING if self._fired("F", now):  # §17.1.2.2
+                self._enter(State.TERMINATED)
+                return [TimedOut()]
+            case State.TRYING if self._fired("E", now):  # §17.1.2.2: MIN(2*E, T2)
+                return self._resend(min(2 * self._interval, self._timers.t2), now)
+            case State.PROCEEDING if self._fired("E", now):  # §17.1.2.2: T2
+                return self._resend(self._timers.t2, now)
+            case State.COMPLETED if self._fired("K", now):  # §17.1.2.2
+                self._enter(State.TERMINATED)
+                return []
+            case _:
+                return []
+
+    def fail(self, error: Exception, now: float) -> list[Effect]:
+        """The transport failed (§17.1.4). Once COMPLETED nothing is sent, so nothing is lost."""
+        match self.state:
+            case State.TRYING | State.PROCEEDING:
+                self._enter(State.TERMINATED)
+                return [Failed(error)]
+            case _:
+                self._enter(State.TERMINATED)
+                return []
+
+    def _resend(self, interval: float, now: float) -> list[Effect]:
+        self._interval = interval
+        self._due["E"] = now + interval
+        return [Send(self.request)]
+
+    def _enter(self, state: State, **due: float) -> None:
+        self.state = state
+        self._due = due
+
+    def _fired(self, timer: str, now: float) -> bool:
+        return self._due.get(timer, inf) <= now

@@ -1,0 +1,208 @@
+"""Uri and Params: addresses and the parameters they carry (RFC 3261 §19.1, RFC 3966)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote as unescape
+
+from proxy.sip.errors import ParseError
+from proxy.sip.grammar import HOST, WHITESPACE, is_quoted, number, shown, split_semicolons
+
+_SIP = re.compile(
+    rf"(?:([^@:]*)(?::([^@]*))?@)?({HOST})(?::([0-9]*))?(;[^?]*)?(?:\?(.*))?", re.DOTALL
+).fullmatch
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(?=.)", re.DOTALL).match
+_ILLEGAL = re.compile(r'[\x00-\x20<>"\x7f]').search
+_VISUAL = str.maketrans("", "", "-.()")
+
+_NEVER_DEFAULTED = ("user", "ttl", "method", "maddr", "transport")
+"""§19.1.4: one of these standing in only one of two URIs makes them different."""
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The `;name=value` parameters of a URI or header, in order; names compare without case (§7.3.1)."""
+
+    items: tuple[tuple[str, str | None], ...] = ()
+    """Names and raw values as sent (quotes kept); the value None is a flag, as `lr`."""
+
+    @classmethod
+    def parse(cls, text: str) -> Params:
+        """From `;a=b;lr` or the empty text; one semicolon too many is forgiven at the very end."""
+        text = text.strip(WHITESPACE)
+        if not text:
+            return NO_PARAMS
+        if text[0] != ";":
+            raise ParseError(f"parameters do not begin with a semicolon: {shown(text)}")
+        pieces = split_semicolons(text[1:])
+        if not pieces[-1].strip(WHITESPACE):
+            pieces.pop()
+        items: list[tuple[str, str | None]] = []
+        for piece in pieces:
+            name, equals, value = piece.partition("=")
+            name, value = name.strip(WHITESPACE), value.strip(WHITESPACE)
+            if not name or '"' in name or " " in name or not _value_holds(value):
+                raise ParseError(f"malformed parameter: {shown(text)}")
+            items.append((name, value if equals else None))
+        return cls(tuple(items))
+
+    def get(self, name: str) -> str | None:
+        """The raw value of that name; None where it is absent or a flag (see `has`)."""
+        wanted = name.lower()
+        for key, value in self.items:
+            if key.lower() == wanted:
+                return value
+        return None
+
+    def has(self, name: str) -> bool:
+        """Whether the parameter stands there, with a value or without."""
+        wanted = name.lower()
+        return any(key.lower() == wanted for key, _ in self.items)
+
+    def with_(self, name: str, value: str | None = None) -> Params:
+        """The same with this parameter set, in its old place or at the end."""
+        if not self.has(name):
+            return Params((*self.items, (name, value)))
+        wanted = name.lower()
+        return Params(tuple((key, value if key.lower() == wanted else old) for key, old in self.items))
+
+    def without(self, name: str) -> Params:
+        """The same less this parameter."""
+        wanted = name.lower()
+        return Params(tuple(item for item in self.items if item[0].lower() != wanted))
+
+    def __iter__(self) -> Iterator[tuple[str, str | None]]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __str__(self) -> str:
+        return "".join([f";{name}" if value is None else f";{name}={value}" for name, value in self.items])
+
+
+NO_PARAMS = Params()
+
+
+def _value_holds(value: str) -> bool:
+    if '"' in value:
+        return is_quoted(value)
+    return " " not in value and "\t" not in value
+
+
+@dataclass(frozen=True, slots=True)
+class Uri:
+    """A SIP or SIPS URI (§19.1), a tel URI (RFC 3966), or one of another scheme, kept opaque in `user`."""
+
+    scheme: str
+    """Lower-case: sip, sips, tel, or one we only know by name."""
+
+    user: str | None = None
+    """As written, escapes kept; for tel the number; None where a SIP URI has no user part."""
+
+    password: str | None = None
+    """What stands after a colon in the user part; None where there is no colon."""
+
+    host: str = ""
+    """As written; an IPv6 address keeps its brackets; empty unless sip or sips."""
+
+    port: int | None = None
+    """1 to 65535; None where the URI leaves it to the scheme and the resolver."""
+
+    params: Params = NO_PARAMS
+    """The URI's own parameters."""
+
+    headers: str = ""
+    """What stands after the question mark, raw."""
+
+    @classmethod
+    def parse(cls, text: str) -> Uri:
+        """From a URI without brackets around it; raises ParseError."""
+        scheme = _SCHEME(text)
+        if scheme is None or _ILLEGAL(text) is not None:
+            raise ParseError(f"malformed URI: {shown(text)}")
+        kind, rest = scheme[1].lower(), text[scheme.end() :]
+        if kind == "tel":
+            digits, semicolon, params = rest.partition(";")
+            if not digits:
+                raise ParseError(f"malformed URI: {shown(text)}")
+            return cls(kind, digits, params=Params.parse(semicolon + params))
+        if kind not in ("sip", "sips"):
+            return cls(kind, rest)
+        parts = _SIP(rest)
+        if parts is None or parts[1] == "":
+            raise ParseError(f"malformed URI: {shown(text)}")
+        user, password, host, port, params, headers = parts.groups()
+        return cls(kind, user, password, host, parse_port(port), Params.parse(params or ""), headers or "")
+
+    @property
+    def transport(self) -> str | None:
+        """The transport parameter in lower case; None where the URI leaves it open."""
+        value = self.params.get("transport")
+        return value.lower() if value else None
+
+    @property
+    def loose(self) -> bool:
+        """Whether the element behind it is a loose router (`lr`, §16.12); `lr=on` is one too."""
+        return self.params.has("lr")
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is a SIPS URI, to be reached over TLS alone (§26.2.2)."""
+        return self.scheme == "sips"
+
+    def matches(self, other: Uri) -> bool:
+        """Whether both name the same resource by RFC 3261 §19.1.4 (tel: RFC 3966 §4)."""
+        if self.scheme != other.scheme:
+            return False
+        if self.scheme == "tel":
+            same = _bare_number(self.user) == _bare_number(other.user)
+            return same and _lower_params(self) == _lower_params(other)
+        return self._identity() == other._identity() and self._agrees(other)
+
+    def _identity(self) -> tuple[object, ...]:
+        user = None if self.user is None else unescape(self.user, errors="surrogateescape")
+        password = None if self.password is None else unescape(self.password, errors="surrogateescape")
+        headers = sorted(_header(part) for part in self.headers.split("&"))
+        return user, password, self.host.lower(), self.port, headers
+
+    def _agrees(self, other: Uri) -> bool:
+        mine, theirs = _lower_params(self), _lower_params(other)
+        if any((name in mine) != (name in theirs) for name in _NEVER_DEFAULTED):
+            return False
+        return all(mine[name] == theirs[name] for name in mine.keys() & theirs.keys())
+
+    def __str__(self) -> str:
+        user = self.user or ""
+        if self.scheme not in ("sip", "sips"):
+            return f"{self.scheme}:{user}{self.params}"
+        secret = "" if self.password is None else f":{self.password}"
+        before = "" if self.user is None else f"{user}{secret}@"
+        port = "" if self.port is None else f":{self.port}"
+        headers = f"?{self.headers}" if self.headers else ""
+        return f"{self.scheme}:{before}{self.host}{port}{self.params}{headers}"
+
+
+def parse_port(text: str | None) -> int | None:
+    """A port from its digits; None stays None. Zero and above 65535 are refused."""
+    if text is None:
+        return None
+    port = number(text, "port", 65535)
+    if port == 0:
+        raise ParseError("port out of range: 0")
+    return port
+
+
+def _lower_params(uri: Uri) -> dict[str, str | None]:
+    return {unescape(name).lower(): value and unescape(value).lower() for name, value in uri.params}
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return unescape(name).lower(), unescape(value)
+
+
+def _bare_number(text: str | None) -> str:
+    return (text or "").translate(_VISUAL).lower()

@@ -1,0 +1,179 @@
+"""Typed header values: NameAddr, Via, CSeq, SessionExpires (RFC 3261 §20, RFC 4028 §4)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from proxy.sip.errors import ParseError
+from proxy.sip.grammar import HOST, TOKEN, WHITESPACE, number, quote, shown, unquote
+from proxy.sip.uri import NO_PARAMS, Params, Uri, parse_port
+
+MAX_CSEQ = 2**31 - 1
+"""§8.1.1.5: the sequence number stays below 2**31."""
+
+_MAX_SECONDS = 2**32 - 1
+
+_BRACKETED = re.compile(r'(?:("(?:[^"\\]|\\.)*")[ \t]*|([^"<>,;]*))<([^<>]*)>(.*)', re.DOTALL).fullmatch
+_VIA = re.compile(
+    rf"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*({TOKEN})[ \t]+({HOST})(?:[ \t]*:[ \t]*([0-9]+))?[ \t]*(;.*)?",
+    re.IGNORECASE | re.DOTALL,
+).fullmatch
+_CSEQ = re.compile(rf"([0-9]+)[ \t]+({TOKEN})").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class NameAddr:
+    """A display name, a URI and header parameters: From, To, Contact, Route, Refer-To (§20.10)."""
+
+    display: str | None
+    """The display name without quotes and escapes; None where there is none."""
+
+    uri: Uri
+    """The URI, understood."""
+
+    params: Params = NO_PARAMS
+    """The parameters of the header, not those of the URI."""
+
+    raw_uri: str = ""
+    """The URI exactly as it was sent, and as `str()` gives it back; left out, it is `str(uri)`."""
+
+    def __post_init__(self) -> None:
+        if not self.raw_uri:
+            object.__setattr__(self, "raw_uri", str(self.uri))
+
+    @classmethod
+    def parse(cls, text: str) -> NameAddr:
+        """From one value, with brackets (name-addr) or without (addr-spec)."""
+        text = text.strip(WHITESPACE)
+        parts = _BRACKETED(text)
+        if parts is not None:
+            quoted, words, raw, params = parts.groups()
+            display = (words.strip(WHITESPACE) or None) if quoted is None else unquote(quoted)
+        elif any(mark in text for mark in '"<>,'):
+            raise ParseError(f"malformed address: {shown(text)}")
+        else:
+            # §20.10: without brackets what follows the semicolon belongs to the header, and no ? may stand
+            display = None
+            raw, semicolon, rest = text.partition(";")
+            params = semicolon + rest
+            if "?" in raw:
+                raise ParseError(f"URI with headers needs brackets: {shown(text)}")
+        raw = raw.strip(WHITESPACE)
+        return cls(display, Uri.parse(raw), Params.parse(params), raw)
+
+    @property
+    def tag(self) -> str | None:
+        """The tag of a From or To; None where it has none yet."""
+        return self.params.get("tag") or None
+
+    def with_tag(self, tag: str) -> NameAddr:
+        """The same with this tag."""
+        return NameAddr(self.display, self.uri, self.params.with_("tag", tag), self.raw_uri)
+
+    def __str__(self) -> str:
+        display = "" if self.display is None else quote(self.display) + " "
+        return f"{display}<{self.raw_uri}>{self.params}"
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """One hop a request has come over (§20.42), with rport (RFC 3581)."""
+
+    transport: str
+    """Upper-case: UDP, TCP, TLS."""
+
+    host: str
+    """The sent-by host; an IPv6 address in brackets."""
+
+    port: int | None = None
+    """The sent-by port; None where the transport's default is meant."""
+
+    params: Params = NO_PARAMS
+    """branch, received, rport and whatever else was sent."""
+
+    @classmethod
+    def parse(cls, text: str) -> Via:
+        """From one value; raises ParseError."""
+        parts = _VIA(text.strip(WHITESPACE))
+        if parts is None:
+            raise ParseError(f"malformed Via: {shown(text)}")
+        transport, host, port, params = parts.groups()
+        return cls(transport.upper(), host, parse_port(port), Params.parse(params or ""))
+
+    @property
+    def branch(self) -> str | None:
+        """The transaction's branch; None from an RFC 2543 element."""
+        return self.params.get("branch") or None
+
+    @property
+    def received(self) -> str | None:
+        """The source address the next hop saw, never in brackets (RFC 5118 §4.5 lets peers write both)."""
+        value = self.params.get("received")
+        return value.strip("[]") if value else None
+
+    @property
+    def rport(self) -> int | None:
+        """The source port the next hop saw; None also where it is only asked for (`params.has("rport")`)."""
+        return parse_port(self.params.get("rport") or None)
+
+    @property
+    def sent_by(self) -> str:
+        """Host and port as the sender wrote them."""
+        return self.host if self.port is None else f"{self.host}:{self.port}"
+
+    def with_(self, name: str, value: str | None = None) -> Via:
+        """The same with this parameter set."""
+        return Via(self.transport, self.host, self.port, self.params.with_(name, value))
+
+    def __str__(self) -> str:
+        return f"SIP/2.0/{self.transport} {self.sent_by}{self.params}"
+
+
+@dataclass(frozen=True, slots=True)
+class CSeq:
+    """The sequence number and method of a transaction (§20.16)."""
+
+    number: int
+    method: str
+
+    @classmethod
+    def parse(cls, text: str) -> CSeq:
+        """From `105 INVITE`; raises ParseError, also for a number of 2**31 or more (§8.1.1.5)."""
+        parts = _CSEQ(text.strip(WHITESPACE))
+        if parts is None:
+            raise ParseError(f"malformed CSeq: {shown(text)}")
+        return cls(number(parts[1], "CSeq number", MAX_CSEQ), parts[2])
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.method}"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExpires:
+    """The session interval and who refreshes it (RFC 4028 §4)."""
+
+    seconds: int
+    """The interval after which an unrefreshed session is dead."""
+
+    refresher: Literal["uac", "uas"] | None = None
+    """Which end of the transaction refreshes; None where it is left to the other."""
+
+    @classmethod
+    def parse(cls, text: str) -> SessionExpires:
+        """From `600;refresher=uac`; raises ParseError."""
+        seconds, semicolon, rest = text.partition(";")
+        interval = number(seconds.strip(WHITESPACE), "Session-Expires", _MAX_SECONDS)
+        match (Params.parse(semicolon + rest).get("refresher") or "").lower():
+            case "":
+                return cls(interval)
+            case "uac":
+                return cls(interval, "uac")
+            case "uas":
+                return cls(interval, "uas")
+            case other:
+                raise ParseError(f"unknown refresher: {shown(other)}")
+
+    def __str__(self) -> str:
+        return str(self.seconds) if self.refresher is None else f"{self.seconds};refresher={self.refresher}"

@@ -1,0 +1,248 @@
+"""Session timers: (time, input) -> (time, effect), and the headers of either end (RFC 4028)."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.sip.errors import ParseError
+from proxy.sip.message import Request, Response
+from proxy.sip.session import Expired, Refresh, SessionTimer
+from tests.kit.messages import invite, ok, request, response, signalwire_invite
+
+KNOWS = ("Supported", "path, timer")
+
+
+def asking(seconds: str | None, *others: tuple[str, str]) -> Request:
+    return invite(headers=[*([("Session-Expires", seconds)] if seconds else []), *others])
+
+
+def update(*headers: tuple[str, str]) -> Request:
+    return request("UPDATE", to_tag="ours", cseq=2, headers=headers)
+
+
+def agreeing(seconds: str | None) -> Response:
+    return ok(invite(), headers=[("Session-Expires", seconds)] if seconds else [])
+
+
+def timeline(timer: SessionTimer) -> list[tuple[float, Refresh | Expired]]:
+    seen: list[tuple[float, Refresh | Expired]] = []
+    while (due := timer.deadline) is not None:
+        seen += [(due, effect) for effect in timer.expire(due)]
+    return seen
+
+
+# Answering
+
+
+def test_signalwires_timer_is_agreed_to_and_left_to_it_rfc4028_9() -> None:
+    timer = SessionTimer.answering(signalwire_invite())
+    assert not timer.too_small
+    assert list(timer.headers) == [("Require", "timer"), ("Session-Expires", "600;refresher=uac")]
+    assert (timer.interval, timer.refreshing) == (600, False)
+    assert timer.deadline is None
+
+
+def test_a_peer_that_never_refreshes_is_given_up_before_the_interval_ends_rfc4028_10() -> None:
+    timer = SessionTimer.answering(signalwire_invite())
+    timer.start(1000.0)
+    assert timer.expire(1567.9) == []
+    assert timeline(timer) == [(1568.0, Expired())]
+    assert timer.expire(2000.0) == []
+
+
+def test_each_refresh_of_the_peer_begins_the_interval_anew_rfc4028_10() -> None:
+    timer = SessionTimer.answering(signalwire_invite())
+    timer.start(0.0)
+    timer.refreshed(300.0, update(KNOWS, ("Session-Expires", "600;refresher=uac")))
+    assert list(timer.headers) == [("Require", "timer"), ("Session-Expires", "600;refresher=uac")]
+    assert timeline(timer) == [(868.0, Expired())]
+
+
+def test_of_a_short_interval_a_third_is_kept_for_the_bye_rfc4028_10() -> None:
+    timer = SessionTimer.answering(asking("90;refresher=uac", KNOWS))
+    timer.start(0.0)
+    assert timeline(timer) == [(60.0, Expired())]
+
+
+def test_asked_to_refresh_we_do_so_at_half_the_interval_rfc4028_10() -> None:
+    timer = SessionTimer.answering(asking("600;refresher=uas", KNOWS))
+    assert list(timer.headers) == [("Require", "timer"), ("Session-Expires", "600;refresher=uas")]
+    timer.start(0.0)
+    assert timeline(timer) == [(300.0, Refresh()), (568.0, Expired())]
+
+
+def test_a_refresh_that_is_answered_begins_the_interval_anew_rfc4028_10() -> None:
+    timer = SessionTimer.answering(asking("600;refresher=uas", KNOWS))
+    timer.start(0.0)
+    assert timer.expire(300.0) == [Refresh()]
+    timer.refreshed(300.2, agreeing("600;refresher=uac"))
+    assert timer.refreshing
+    assert timer.deadline == pytest.approx(600.2)
+
+
+def test_a_refused_refresh_refreshes_nothing_rfc4028_10() -> None:
+    timer = SessionTimer.answering(asking("600;refresher=uas", KNOWS))
+    timer.start(0.0)
+    assert timer.expire(300.0) == [Refresh()]
+    timer.refreshed(300.2, response(invite(), 500, headers=[("Session-Expires", "600;refresher=uac")]))
+    assert timeline(timer) == [(568.0, Expired())]
+
+
+def test_left_the_choice_we_let_the_peer_refresh_rfc4028_9() -> None:
+    assert SessionTimer.answering(asking("600", KNOWS)).headers.get("Session-Expires") == "600;refresher=uac"
+
+
+def test_compact_and_differently_spelled_headers_are_understood() -> None:
+    timer = SessionTimer.answering(invite(headers=[("k", "Timer"), ("x", "600 ;Refresher=UAC")]))
+    assert timer.headers.get("Session-Expires") == "600;refresher=uac"
+
+
+def test_too_small_an_interval_is_refused_with_our_minimum_rfc4028_9() -> None:
+    timer = SessionTimer.answering(asking("89;refresher=uac", KNOWS))
+    assert timer.too_small
+    assert list(timer.headers) == [("Min-SE", "90")]
+    assert SessionTimer.answering(asking("600", KNOWS), min_se=1800).headers.get("Min-SE") == "1800"
+
+
+def test_too_small_a_refresh_changes_nothing_rfc4028_9() -> None:
+    timer = SessionTimer.answering(signalwire_invite())
+    timer.start(0.0)
+    timer.refreshed(300.0, update(KNOWS, ("Session-Expires", "30")))
+    assert timer.too_small
+    assert (timer.interval, timer.deadline) == (600, 568.0)
+    timer.refreshed(301.0, update(KNOWS, ("Session-Expires", "90")))
+    assert not timer.too_small
+
+
+@pytest.mark.parametrize(
+    "unasked", [asking(None), asking(None, KNOWS), asking("600"), asking("30")],
+    ids=["nothing", "only supported", "only a proxy asks", "only a proxy asks too little"],
+)  # fmt: skip
+def test_no_timer_runs_that_the_peer_did_not_ask_for_rfc4028_9(unasked: Request) -> None:
+    timer = SessionTimer.answering(unasked)
+    timer.start(0.0)
+    assert list(timer.headers) == []
+    assert list(timer.refresh_headers) == []
+    assert not timer.too_small
+    assert timer.deadline is None
+
+
+def test_without_support_of_ours_nothing_runs() -> None:
+    timer = SessionTimer.answering(signalwire_invite(), supported=False)
+    timer.start(0.0)
+    timer.refreshed(1.0, signalwire_invite())
+    assert list(timer.headers) == []
+    assert timer.deadline is None
+
+
+@pytest.mark.parametrize(
+    ("received", "answer"),
+    [
+        (asking(None), [("Session-Expires", "1800;refresher=uas")]),
+        (asking(None, KNOWS), [("Require", "timer"), ("Session-Expires", "1800;refresher=uas")]),
+        (
+            asking(None, KNOWS, ("Min-SE", "3600")),
+            [("Require", "timer"), ("Session-Expires", "3600;refresher=uas")],
+        ),
+        (asking("600"), [("Session-Expires", "600;refresher=uas")]),
+        (
+            asking("600;refresher=uac", KNOWS),
+            [("Require", "timer"), ("Session-Expires", "600;refresher=uac")],
+        ),
+    ],
+)
+def test_a_timer_of_our_own_is_refreshed_by_us_rfc4028_table_2(
+    received: Request, answer: list[tuple[str, str]]
+) -> None:
+    assert list(SessionTimer.answering(received, wanted=1800).headers) == answer
+
+
+def test_the_peers_hold_without_timer_does_not_stop_our_refreshes() -> None:
+    timer = SessionTimer.answering(asking("600;refresher=uas", KNOWS))
+    timer.start(0.0)
+    timer.refreshed(100.0, asking(None, KNOWS))
+    assert timer.headers.get("Session-Expires") == "600;refresher=uas"
+    assert timer.deadline == 400.0
+
+
+def test_a_peer_that_drops_its_own_timer_is_believed_rfc4028_9() -> None:
+    timer = SessionTimer.answering(signalwire_invite())
+    timer.start(0.0)
+    timer.refreshed(100.0, asking(None, KNOWS))
+    assert timer.deadline is None
+
+
+def test_a_malformed_interval_is_refused() -> None:
+    with pytest.raises(ParseError):
+        SessionTimer.answering(asking("soon", KNOWS))
+
+
+# Our own re-INVITE
+
+
+def test_a_reinvite_of_ours_keeps_the_timer_and_its_refresher_rfc4028_7_4() -> None:
+    timer = SessionTimer.answering(signalwire_invite())
+    assert list(timer.refresh_headers) == [
+        ("Supported", "timer"), ("Session-Expires", "600;refresher=uas"), ("Min-SE", "90"),
+    ]  # fmt: skip
+    timer.start(0.0)
+    timer.refreshed(100.0, agreeing("600;refresher=uas"))
+    assert timeline(timer) == [(668.0, Expired())]
+
+
+def test_a_refresh_of_ours_names_us_as_refresher_rfc4028_7_4() -> None:
+    timer = SessionTimer.answering(asking("600;refresher=uas", KNOWS))
+    assert timer.refresh_headers.get("Session-Expires") == "600;refresher=uac"
+
+
+# Offering
+
+
+def test_our_invite_asks_for_a_timer_rfc4028_7_1() -> None:
+    timer = SessionTimer.offering()
+    assert list(timer.headers) == [("Supported", "timer"), ("Session-Expires", "1800"), ("Min-SE", "90")]
+    assert SessionTimer.offering(600, refresher="uas").headers.get("Session-Expires") == "600;refresher=uas"
+    assert timer.deadline is None
+
+
+def test_a_2xx_without_timer_means_there_is_none_rfc4028_7_2() -> None:
+    timer = SessionTimer.offering()
+    timer.refreshed(0.0, agreeing(None))
+    assert timer.deadline is None
+    assert list(timer.refresh_headers) == []
+
+
+@pytest.mark.parametrize(
+    ("agreed", "seen"),
+    [
+        ("600;refresher=uac", [(300.0, Refresh()), (568.0, Expired())]),
+        ("600", [(300.0, Refresh()), (568.0, Expired())]),
+        ("600;refresher=uas", [(568.0, Expired())]),
+    ],
+)
+def test_the_2xx_says_who_refreshes_and_how_often_rfc4028_7_2(
+    agreed: str, seen: list[tuple[float, Refresh | Expired]]
+) -> None:
+    timer = SessionTimer.offering()
+    timer.refreshed(0.0, agreeing(agreed))
+    assert timeline(timer) == seen
+
+
+def test_a_2xx_cannot_make_us_refresh_without_end_rfc4028_5() -> None:
+    timer = SessionTimer.offering()
+    timer.refreshed(0.0, agreeing("1;refresher=uac"))
+    assert timer.deadline == 45.0
+
+
+def test_after_a_422_the_offer_is_raised_to_the_peers_minimum_rfc4028_7_3() -> None:
+    refusal = response(invite(), 422, headers=[("Min-SE", "3600")])
+    assert list(SessionTimer.offering().raised(refusal).headers) == [
+        ("Supported", "timer"), ("Session-Expires", "3600"), ("Min-SE", "3600"),
+    ]  # fmt: skip
+    low = response(invite(), 422, headers=[("Min-SE", "60")])
+    assert SessionTimer.offering().raised(low).headers.get("Session-Expires") == "1800"
+
+
+def test_a_422_without_minimum_is_malformed_rfc4028_6() -> None:
+    with pytest.raises(ParseError, match="Min-SE"):
+        SessionTimer.offering().raised(response(invite(), 422))

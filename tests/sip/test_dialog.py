@@ -1,0 +1,313 @@
+"""Dialog: route sets, targets and sequence numbers (RFC 3261 §12)."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.sip.dialog import Dialog, DialogId
+from proxy.sip.errors import ParseError
+from proxy.sip.message import Request
+from proxy.sip.values import NameAddr
+from tests.kit.messages import invite, ok, openai_ok, request, response, ringing, signalwire_invite, trying
+
+UDP_ROUTE = "<sip:198.51.100.114:5060;r2=on;lr;ftag=0eKrUHDBKvXFB;nat=yes>"
+TLS_ROUTE = "<sip:198.51.100.114:5061;transport=tls;r2=on;lr;ftag=0eKrUHDBKvXFB;nat=yes>"
+SWRAD = "sip:mod_sofia@192.0.2.13:35181;transport=tls;swrad=192.0.2.13~36607~3"
+
+
+def uas(received: Request | None = None, status: int = 200) -> Dialog:
+    received = received or invite()
+    return Dialog.as_uas(received, received.reply(status, to_tag="ours"))
+
+
+def uac(*record_routes: str, contact: str = "<sip:bob@192.0.2.2:5060>") -> Dialog:
+    """The dialog of a 200 that came over these proxies, in the order they wrote themselves down."""
+    headers = [("Record-Route", route) for route in record_routes]
+    return Dialog.as_uac(invite(), ok(invite(), contact=contact, headers=headers))
+
+
+# Making a dialog
+
+
+def test_a_uas_takes_its_dialog_from_the_request_rfc3261_12_1_1() -> None:
+    dialog = uas(invite(cseq=7, from_tag="theirs"))
+    assert dialog.id == DialogId("a84b4c76e66710", "ours", "theirs")
+    assert (dialog.local.tag, dialog.remote.tag) == ("ours", "theirs")
+    assert dialog.target == "sip:alice@192.0.2.1:5060"
+    assert (dialog.local_cseq, dialog.remote_cseq) == (0, 7)
+    assert dialog.route_set == ()
+    assert dialog.confirmed
+
+
+def test_a_uac_takes_its_dialog_from_the_response_rfc3261_12_1_2() -> None:
+    sent = invite(cseq=9)
+    dialog = Dialog.as_uac(sent, ok(sent))
+    assert dialog.id == DialogId("a84b4c76e66710", "alice1", "bob1")
+    assert (str(dialog.local), str(dialog.remote)) == (
+        "<sip:alice@example.com>;tag=alice1",
+        "<sip:bob@sbc.example.com>;tag=bob1",
+    )
+    assert dialog.target == "sip:bob@192.0.2.2:5060"
+    assert (dialog.local_cseq, dialog.remote_cseq) == (9, None)
+    assert dialog.confirmed
+
+
+def test_a_provisional_response_makes_an_early_dialog_rfc3261_12_1() -> None:
+    assert not uas(status=180).confirmed
+    assert not Dialog.as_uac(invite(), ringing(invite())).confirmed
+
+
+def test_an_invite_without_contact_makes_no_dialog_rfc3261_8_1_1_8() -> None:
+    with pytest.raises(ParseError, match="INVITE has no Contact") as refused:
+        uas(invite(contact=None))
+    assert refused.value.status == 400
+
+
+def test_a_response_without_contact_leaves_the_request_uri_as_target() -> None:
+    assert Dialog.as_uac(invite(), response(invite(), 183)).target == "sip:bob@sbc.example.com"
+
+
+def test_a_peer_without_tag_has_an_empty_one_rfc3261_12_1_1() -> None:
+    received = invite()
+    received.headers.set("From", "<sip:old@example.com>")
+    assert uas(received).id.remote_tag == ""
+    assert DialogId.of_request(received) == DialogId("a84b4c76e66710", "", "")
+
+
+def test_a_malformed_record_route_is_refused_at_once() -> None:
+    with pytest.raises(ParseError):
+        uas(invite(headers=[("Record-Route", "<sip:broken")]))
+
+
+def test_requests_and_responses_received_name_the_same_dialog_rfc3261_12() -> None:
+    sent = invite()
+    assert DialogId.of_response(ok(sent)) == Dialog.as_uac(sent, ok(sent)).id
+    bye = request("BYE", from_tag="alice1", to_tag="ours")
+    assert DialogId.of_request(bye) == uas().id
+
+
+# Route sets
+
+
+def test_signalwires_route_set_and_target_are_kept_byte_by_byte_rfc3261_12_1_1() -> None:
+    dialog = uas(signalwire_invite())
+    assert dialog.route_set == (UDP_ROUTE, TLS_ROUTE)
+    assert dialog.target == SWRAD
+    assert dialog.next_hop == UDP_ROUTE.strip("<>")
+    bye = dialog.request("BYE")
+    assert bye.start_line == f"BYE {SWRAD} SIP/2.0"
+    assert list(bye.headers) == [
+        ("Max-Forwards", "70"),
+        ("Route", UDP_ROUTE),
+        ("Route", TLS_ROUTE),
+        ("From", "<sip:inbound@sbc.example.com:5060;transport=UDP>;tag=ours"),
+        ("To", "<sip:+13475550148@sip.signalwire.com>;tag=0eKrUHDBKvXFB"),
+        ("Call-ID", "14f108a5-c92b-4602-b14f-0012b70eddcd"),
+        ("CSeq", "1 BYE"),
+    ]
+
+
+def test_a_uac_reverses_the_route_set_rfc3261_12_1_2() -> None:
+    dialog = uac(UDP_ROUTE, TLS_ROUTE)
+    assert dialog.route_set == (TLS_ROUTE, UDP_ROUTE)
+    assert dialog.next_hop == TLS_ROUTE.strip("<>")
+
+
+def test_record_routes_on_one_line_are_taken_apart_rfc3261_7_3_1() -> None:
+    line = f'"Edge, west" {UDP_ROUTE};x=1, {TLS_ROUTE}'
+    received = invite(headers=[("Record-Route", line), ("record-route", "<sip:third.example.com;lr>")])
+    assert uas(received).route_set == (
+        f'"Edge, west" {UDP_ROUTE};x=1',
+        TLS_ROUTE,
+        "<sip:third.example.com;lr>",
+    )
+    assert uas(received).next_hop == UDP_ROUTE.strip("<>")
+
+
+def test_openais_200_gives_a_target_without_transport_and_no_route() -> None:
+    sent = invite("sip:proj_X@sip.api.openai.com:5061;transport=tls")
+    dialog = Dialog.as_uac(sent, openai_ok(sent))
+    assert dialog.target == dialog.next_hop == dialog.request("BYE").uri
+    assert NameAddr.parse(f"<{dialog.target}>").uri.transport is None
+    assert dialog.route_set == ()
+
+
+def test_without_a_route_set_requests_go_to_the_target_rfc3261_12_2_1_1() -> None:
+    dialog = uac()
+    assert "Route" not in dialog.request("BYE").headers
+    assert dialog.next_hop == "sip:bob@192.0.2.2:5060"
+
+
+def test_loose_routers_leave_the_target_in_the_request_uri_rfc3261_12_2_1_1() -> None:
+    bye = uac("<sip:p2.example.com;lr>", "<sip:p1.example.com;lr=on>").request("BYE")
+    assert bye.uri == "sip:bob@192.0.2.2:5060"
+    assert bye.headers.get_all("Route") == ["<sip:p1.example.com;lr=on>", "<sip:p2.example.com;lr>"]
+
+
+def test_a_strict_router_gets_the_request_uri_and_the_target_goes_last_rfc3261_12_2_1_1() -> None:
+    dialog = uac("<sip:p2.example.com;lr>", "<sip:p1.example.com;X-y=Z~1>")
+    bye = dialog.request("BYE")
+    assert bye.uri == dialog.next_hop == "sip:p1.example.com;X-y=Z~1"
+    assert bye.headers.get_all("Route") == ["<sip:p2.example.com;lr>", "<sip:bob@192.0.2.2:5060>"]
+
+
+def test_a_strict_routers_uri_loses_what_a_request_uri_must_not_have_rfc3261_12_2_1_1() -> None:
+    bye = uac("<sip:p1.example.com;method=INVITE;a=b?Subject=x>").request("BYE")
+    assert bye.uri == "sip:p1.example.com;a=b"
+    assert uac("<sip:p1.example.com;method=INVITE>").request("BYE").uri == "sip:p1.example.com"
+
+
+# Confirming
+
+
+def test_the_2xx_replaces_the_route_set_and_target_of_the_early_dialog_rfc3261_13_2_2_4() -> None:
+    sent = invite()
+    early = response(sent, 183, contact="<sip:early@192.0.2.9>", headers=[("Record-Route", "<sip:p1;lr>")])
+    dialog = Dialog.as_uac(sent, early)
+    assert (dialog.target, dialog.route_set) == ("sip:early@192.0.2.9", ("<sip:p1;lr>",))
+    dialog.confirm(ok(sent, headers=[("Record-Route", "<sip:p2;lr>"), ("Record-Route", "<sip:p3;lr>")]))
+    assert dialog.confirmed
+    assert (dialog.target, dialog.route_set) == ("sip:bob@192.0.2.2:5060", ("<sip:p3;lr>", "<sip:p2;lr>"))
+
+
+def test_a_2xx_without_contact_keeps_the_target_of_the_early_dialog() -> None:
+    dialog = Dialog.as_uac(invite(), ringing(invite()))
+    dialog.confirm(ok(invite(), contact=None))
+    assert dialog.target == "sip:bob@192.0.2.2:5060"
+
+
+def test_the_2xx_to_a_reinvite_refreshes_the_target_but_not_the_routes_rfc3261_12_2_1_2() -> None:
+    dialog = uac("<sip:p1.example.com;lr>")
+    dialog.confirm(ok(invite(), contact="<sip:moved@192.0.2.7>", headers=[("Record-Route", "<sip:new;lr>")]))
+    assert dialog.target == "sip:moved@192.0.2.7"
+    assert dialog.route_set == ("<sip:p1.example.com;lr>",)
+
+
+def test_our_own_2xx_confirms_without_touching_route_set_or_target_rfc3261_13_3_1_4() -> None:
+    received = signalwire_invite()
+    dialog = uas(received, status=180)
+    answer = received.reply(200, to_tag="ours")
+    answer.headers.add("Contact", "<sip:us@sbc.example.com>")
+    dialog.confirm(answer)
+    assert dialog.confirmed
+    assert (dialog.target, dialog.route_set) == (SWRAD, (UDP_ROUTE, TLS_ROUTE))
+
+
+def test_a_malformed_2xx_changes_nothing() -> None:
+    dialog = Dialog.as_uac(invite(), ringing(invite()))
+    with pytest.raises(ParseError):
+        dialog.confirm(ok(invite(), contact="<sip:new@192.0.2.7>", headers=[("Record-Route", "<sip:broken")]))
+    assert not dialog.confirmed
+    assert (dialog.target, dialog.route_set) == ("sip:bob@192.0.2.2:5060", ())
+
+
+# Sending
+
+
+def test_each_request_has_the_next_number_rfc3261_12_2_1_1() -> None:
+    dialog = uas()
+    dialog.local_cseq = 4999
+    assert [str(dialog.request(method).cseq) for method in ("INVITE", "INFO", "BYE")] == [
+        "5000 INVITE",
+        "5001 INFO",
+        "5002 BYE",
+    ]
+
+
+def test_a_request_has_neither_via_nor_contact_yet() -> None:
+    made = uas().request("UPDATE")
+    assert "Via" not in made.headers
+    assert "Contact" not in made.headers
+
+
+def test_the_ack_for_a_2xx_has_number_and_credentials_of_its_invite_rfc3261_13_2_2_4() -> None:
+    secrets = [
+        ("Proxy-Authorization", "Digest a"),
+        ("Proxy-Authorization", "Digest b"),
+        ("Authorization", "Digest c"),
+    ]
+    sent = invite(cseq=7, headers=secrets)
+    dialog = Dialog.as_uac(sent, ok(sent, headers=[("Record-Route", "<sip:p1.example.com;lr>")]))
+    dialog.request("INFO")
+    ack = dialog.ack(sent)
+    assert ack.start_line == "ACK sip:bob@192.0.2.2:5060 SIP/2.0"
+    assert list(ack.headers) == [
+        ("Max-Forwards", "70"),
+        ("Route", "<sip:p1.example.com;lr>"),
+        ("From", "<sip:alice@example.com>;tag=alice1"),
+        ("To", "<sip:bob@sbc.example.com>;tag=bob1"),
+        ("Call-ID", "a84b4c76e66710"),
+        ("CSeq", "7 ACK"),
+        ("Authorization", "Digest c"),
+        ("Proxy-Authorization", "Digest a"),
+        ("Proxy-Authorization", "Digest b"),
+    ]
+    assert dialog.local_cseq == 8
+
+
+# Receiving
+
+
+def within(method: str, cseq: int, contact: str | None = "<sip:moved@192.0.2.7;x=Y>") -> Request:
+    return request(method, to_tag="ours", cseq=cseq, contact=contact)
+
+
+def test_a_lower_number_is_refused_with_500_rfc3261_12_2_2() -> None:
+    dialog = uas(invite(cseq=7))
+    with pytest.raises(ParseError, match="6 after 7") as refused:
+        dialog.receive(within("INVITE", 6))
+    assert refused.value.status == 500
+    assert (dialog.remote_cseq, dialog.target) == (7, "sip:alice@192.0.2.1:5060")
+
+
+def test_numbers_may_skip_rfc3261_12_2_2() -> None:
+    dialog = uas(invite(cseq=7))
+    dialog.receive(within("INFO", 20))
+    assert dialog.remote_cseq == 20
+
+
+def test_the_first_request_of_the_peer_sets_its_number_rfc3261_12_2_2() -> None:
+    dialog = uac()
+    dialog.receive(request("REFER", from_tag="bob1", to_tag="alice1", cseq=1))
+    assert dialog.remote_cseq == 1
+
+
+@pytest.mark.parametrize("method", ["ACK", "CANCEL"])
+def test_ack_and_cancel_carry_the_old_number_and_are_never_out_of_order_rfc3261_12_2_1_1(method: str) -> None:
+    dialog = uas(invite(cseq=7))
+    dialog.receive(within("INFO", 8, None))
+    dialog.receive(within(method, 7))
+    assert (dialog.remote_cseq, dialog.target) == (8, "sip:alice@192.0.2.1:5060")
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_target_refresh_request_moves_the_target_rfc3261_12_2_2(method: str) -> None:
+    dialog = uas(signalwire_invite(cseq=7))
+    dialog.receive(within(method, 8))
+    assert dialog.target == "sip:moved@192.0.2.7;x=Y"
+    assert dialog.route_set == (UDP_ROUTE, TLS_ROUTE)
+    assert dialog.request("BYE").uri == "sip:moved@192.0.2.7;x=Y"
+
+
+@pytest.mark.parametrize(
+    ("method", "contact"), [("INVITE", None), ("INFO", "<sip:x@192.0.2.7>"), ("BYE", None)]
+)
+def test_other_requests_and_those_without_contact_leave_the_target_rfc3261_12_2_2(
+    method: str, contact: str | None
+) -> None:
+    dialog = uas()
+    dialog.receive(within(method, 2, contact))
+    assert dialog.target == "sip:alice@192.0.2.1:5060"
+
+
+def test_a_malformed_contact_is_refused_and_changes_nothing() -> None:
+    dialog = uas(invite(cseq=7))
+    reinvite = within("INVITE", 8)
+    reinvite.headers.set("Contact", "<sip:broken")
+    with pytest.raises(ParseError):
+        dialog.receive(reinvite)
+    assert (dialog.remote_cseq, dialog.target) == (7, "sip:alice@192.0.2.1:5060")
+
+
+def test_a_trying_response_has_no_remote_tag_yet() -> None:
+    assert DialogId.of_response(trying(invite())).remote_tag == ""

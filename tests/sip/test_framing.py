@@ -1,0 +1,141 @@
+"""StreamFramer: whole messages out of a byte stream."""
+
+import pytest
+
+from proxy.sip.errors import ParseError
+from proxy.sip.framing import StreamFramer
+from proxy.sip.message import parse_message
+from tests.sip.shapes import KAMAILIO_INVITE, OPENAI_200, SIGNALWIRE_INVITE
+
+OPTIONS = (
+    b"OPTIONS sip:b SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:b>\r\n"
+    b"Call-ID: c\r\nCSeq: 1 OPTIONS\r\n"
+)
+
+
+def broken(framer: StreamFramer, data: bytes) -> ParseError:
+    with pytest.raises(ParseError) as caught:
+        framer.feed(data)
+    return caught.value
+
+
+def test_messages_come_out_however_the_stream_is_cut_rfc3261_18_3() -> None:
+    messages = [SIGNALWIRE_INVITE, OPENAI_200, KAMAILIO_INVITE]
+    stream = b"\r\n".join(messages)
+    assert StreamFramer().feed(stream) == messages
+    for size in (1, 2, 3, 7, 100, 1000):
+        framer = StreamFramer()
+        pieces = [stream[start : start + size] for start in range(0, len(stream), size)]
+        assert [message for piece in pieces for message in framer.feed(piece)] == messages
+
+
+def test_a_body_that_looks_like_the_end_of_the_headers_is_only_body() -> None:
+    message = OPTIONS + b"Content-Length: 8\r\n\r\n\r\n\r\na\n\nb"
+    framer = StreamFramer()
+    assert framer.feed(message + message[:-1]) == [message]
+    assert framer.feed(message[-1:]) == [message]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Content-Length: 3",
+        b"content-length:3",
+        b"L :\t3",
+        b"l:\r\n  3 ",
+        b"Content-Length: 03",
+        b"l: 3\r\nL: 3",
+    ],
+)
+def test_content_length_is_read_in_every_spelling(line: bytes) -> None:
+    message = OPTIONS + line + b"\r\n\r\nabc"
+    assert StreamFramer().feed(message + message) == [message, message]
+    parse_message(message)
+
+
+def test_lines_may_end_in_a_line_feed_alone() -> None:
+    message = (OPTIONS + b"Content-Length: 3\r\n\r\n").replace(b"\r\n", b"\n") + b"abc"
+    assert StreamFramer().feed(message * 2) == [message, message]
+
+
+def test_a_double_crlf_is_a_ping_and_a_single_one_a_pong_rfc5626_4_4_1() -> None:
+    framer = StreamFramer()
+    assert framer.feed(b"\r\n\r\n\r\n\r\n") == []
+    assert framer.take_pings() == 2
+    assert framer.take_pings() == 0
+    assert framer.pongs == 0
+    assert framer.feed(OPTIONS + b"l: 0\r\n\r\n\r\n") == [OPTIONS + b"l: 0\r\n\r\n"]
+    assert framer.take_pings() == 0
+    assert framer.pongs == 1
+
+
+def test_a_ping_in_pieces_is_still_a_ping() -> None:
+    framer = StreamFramer()
+    for byte in (b"\r", b"\n", b"\r", b"\n"):
+        assert framer.feed(byte) == []
+    assert framer.take_pings() == 1
+
+
+def test_a_pong_before_a_message_makes_no_ping_with_the_one_after_it() -> None:
+    framer = StreamFramer()
+    framer.feed(b"\r\n")
+    framer.feed(OPTIONS + b"l: 0\r\n\r\n")
+    framer.feed(b"\r\n")
+    assert framer.take_pings() == 0
+    assert framer.pongs == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (b"", "missing Content-Length"),
+        (b"Content-Length: 3\r\nl: 4\r\n", "conflicting values of content-length"),
+        (b"Content-Length: -3\r\n", "Content-Length is not a number"),
+        (b"Content-Length: +3\r\n", "Content-Length is not a number"),
+        (b"Content-Length: 3, 3\r\n", "Content-Length is not a number"),
+        (b"Content-Length:\r\n", "Content-Length is not a number"),
+        (b"Content-Length: \xb2\r\n", "Content-Length is not a number"),
+    ],
+)
+def test_a_stream_without_a_clear_content_length_is_lost_rfc3261_18_3(lines: bytes, message: str) -> None:
+    framer = StreamFramer()
+    error = broken(framer, OPTIONS + lines + b"\r\nabc")
+    assert message in str(error)
+    assert error.status == 400
+    assert error.partial is not None
+    assert error.partial.call_id == "c"
+    assert framer.fault is error
+    assert broken(framer, SIGNALWIRE_INVITE) is error
+
+
+def test_messages_before_a_broken_one_are_handed_out_first() -> None:
+    framer = StreamFramer()
+    good = OPTIONS + b"l: 0\r\n\r\n"
+    assert framer.feed(good + OPTIONS + b"\r\n") == [good]
+    assert framer.fault is not None
+    assert broken(framer, b"") is framer.fault
+
+
+def test_a_broken_response_is_owed_nothing() -> None:
+    framer = StreamFramer()
+    assert broken(framer, OPENAI_200.replace(b"Content-Length: 202\r\n", b"")).partial is None
+    assert broken(StreamFramer(), b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").partial is None
+
+
+def test_a_message_too_large_is_a_513_rfc3261_21_5_7() -> None:
+    error = broken(StreamFramer(max_bytes=1000), OPTIONS + b"Content-Length: 900\r\n\r\n")
+    assert error.status == 513
+    assert error.partial is not None
+
+
+def test_a_head_that_never_ends_is_a_513() -> None:
+    framer = StreamFramer(max_bytes=1000)
+    assert framer.feed(b"x" * 1000) == []
+    error = broken(framer, b"x")
+    assert error.status == 513
+    assert error.partial is None
+
+
+def test_a_message_of_the_largest_size_passes() -> None:
+    message = OPTIONS + b"Content-Length: 3\r\n\r\nabc"
+    assert StreamFramer(max_bytes=len(message)).feed(message * 2) == [message, message]

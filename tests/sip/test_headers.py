@@ -1,0 +1,156 @@
+"""Headers: an ordered multimap of raw strings."""
+
+import pytest
+
+from proxy.sip.headers import MAX_VALUE_CHARS, Headers, header_key, read_headers
+
+
+def test_names_compare_without_case_and_compact_forms_equal_long_names_rfc3261_7_3_3() -> None:
+    headers = Headers([("v", "one"), ("VIA", "two"), ("Via", "three"), ("x-Own", "four")])
+    assert headers.get("via") == "one"
+    assert headers.get_all("V") == ["one", "two", "three"]
+    assert headers.get("X-OWN") == "four"
+    assert "Via" in headers
+    assert "From" not in headers
+
+
+@pytest.mark.parametrize(
+    ("compact", "name"),
+    [
+        ("a", "Accept-Contact"), ("b", "Referred-By"), ("c", "Content-Type"), ("d", "Request-Disposition"),
+        ("e", "Content-Encoding"), ("f", "From"), ("i", "Call-ID"), ("j", "Reject-Contact"),
+        ("k", "Supported"), ("l", "Content-Length"), ("m", "Contact"), ("n", "Identity-Info"), ("o", "Event"),
+        ("r", "Refer-To"), ("s", "Subject"), ("t", "To"), ("u", "Allow-Events"), ("v", "Via"),
+        ("x", "Session-Expires"), ("y", "Identity"),
+    ],
+)  # fmt: skip
+def test_every_registered_compact_form_is_known(compact: str, name: str) -> None:
+    assert header_key(compact) == header_key(compact.upper()) == header_key(name) == name.lower()
+
+
+def test_order_and_spelling_stay_as_they_were() -> None:
+    lines = [("v", "a"), ("X-MiXed", "b"), ("Via", "c"), ("x-mixed", "d")]
+    assert list(Headers(lines)) == lines
+    assert len(Headers(lines)) == 4
+
+
+def test_an_absent_name_gives_nothing() -> None:
+    headers = Headers()
+    assert headers.get("Via") is None
+    assert headers.get_all("Via") == []
+    assert headers.split("Via") == []
+    assert headers.pop_first("Via") is None
+
+
+def test_a_list_is_split_over_all_its_lines() -> None:
+    headers = Headers(
+        [("Route", '"a, b" <sip:one;lr>, <sip:two;lr>'), ("Via", "x"), ("route", "<sip:three;lr>")]
+    )
+    assert headers.split("Route") == ['"a, b" <sip:one;lr>', "<sip:two;lr>", "<sip:three;lr>"]
+
+
+def test_add_appends_and_prepend_goes_before_the_first_of_its_name() -> None:
+    headers = Headers([("Max-Forwards", "70"), ("Via", "b")])
+    headers.prepend("Via", "a")
+    headers.add("Via", "c")
+    headers.prepend("Route", "<sip:r>")
+    assert list(headers) == [
+        ("Route", "<sip:r>"),
+        ("Max-Forwards", "70"),
+        ("Via", "a"),
+        ("Via", "b"),
+        ("Via", "c"),
+    ]
+
+
+def test_set_replaces_all_at_the_place_of_the_first() -> None:
+    headers = Headers([("a", "1"), ("Contact", "x"), ("b", "2"), ("m", "y")])
+    headers.set("Contact", "z")
+    assert list(headers) == [("a", "1"), ("Contact", "z"), ("b", "2")]
+    headers.set("Event", "refer")
+    assert list(headers)[-1] == ("Event", "refer")
+
+
+def test_remove_takes_every_line_of_the_name() -> None:
+    headers = Headers([("Route", "a"), ("Via", "b"), ("ROUTE", "c")])
+    headers.remove("route")
+    headers.remove("Contact")
+    assert list(headers) == [("Via", "b")]
+
+
+def test_pop_first_takes_one_value_and_leaves_the_rest_of_its_line() -> None:
+    headers = Headers(
+        [("Route", '<sip:a>, "x, y" <sip:b>'), ("Route", "<sip:c>"), ("Via", "v"), ("Subject", "")]
+    )
+    assert headers.pop_first("Route") == "<sip:a>"
+    assert headers.get_all("Route") == ['"x, y" <sip:b>', "<sip:c>"]
+    assert headers.pop_first("Route") == '"x, y" <sip:b>'
+    assert headers.pop_first("Route") == "<sip:c>"
+    assert headers.pop_first("Route") is None
+    assert headers.pop_first("Subject") == ""
+    assert list(headers) == [("Via", "v")]
+
+
+def test_a_copy_is_free_to_change() -> None:
+    headers = Headers([("Via", "a")])
+    twin = headers.copy()
+    twin.add("Via", "b")
+    assert headers.get_all("Via") == ["a"]
+    assert twin.get_all("Via") == ["a", "b"]
+
+
+def test_equality_looks_at_names_and_values_in_order() -> None:
+    assert Headers([("v", "a"), ("To", "b")]) == Headers([("Via", "a"), ("TO", "b")])
+    assert Headers([("v", "a"), ("To", "b")]) != Headers([("To", "b"), ("v", "a")])
+    assert Headers() != []
+    assert repr(Headers([("To", "b")])) == "Headers([('To', 'b')])"
+
+
+def test_a_conflict_is_two_different_values_of_one_name() -> None:
+    headers = Headers([("CSeq", "1 A"), ("i", "x"), ("CSeq", "1 A"), ("Call-ID", "y")])
+    assert headers.conflict({"cseq"}) is None
+    assert headers.conflict({"cseq", "call-id"}) == "call-id"
+
+
+@pytest.mark.parametrize("value", ["a\r\nVia: evil", "a\rb", "a\nb", "a\0b"])
+def test_a_value_that_would_inject_a_header_is_our_bug(value: str) -> None:
+    headers = Headers()
+    for change in (headers.add, headers.set, headers.prepend):
+        with pytest.raises(ValueError, match="would break the message"):
+            change("Subject", value)
+    with pytest.raises(ValueError, match="would break the message"):
+        Headers([("Subject", value)])
+    assert len(headers) == 0
+
+
+@pytest.mark.parametrize("name", ["", "Bad Name", "Bad:", "X\r\nY", "Sübject"])
+def test_a_name_that_is_no_token_is_our_bug(name: str) -> None:
+    with pytest.raises(ValueError, match="no token"):
+        Headers().add(name, "x")
+
+
+def test_an_escaped_nul_may_stand_in_a_quoted_string_rfc4475_3_1_1_2() -> None:
+    assert Headers([("From", '"\\\0" <sip:a@b>')]).get("From") == '"\\\0" <sip:a@b>'
+
+
+def test_lines_are_read_with_white_space_around_the_colon() -> None:
+    headers, fault = read_headers(["Via\t :  one ", "TO:two", "s :", "NewFangled : ;;,,"])
+    assert list(headers) == [("Via", "one"), ("TO", "two"), ("s", ""), ("NewFangled", ";;,,")]
+    assert fault is None
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("no colon here", "no colon"),
+        ("Bad Name: x", "no token"),
+        (": x", "no token"),
+        ("Via: " + "x" * MAX_VALUE_CHARS, "too long"),
+    ],
+)
+def test_a_line_at_fault_is_left_out_and_the_first_fault_told(line: str, message: str) -> None:
+    headers, fault = read_headers(["To: a", line, "also wrong", "From: b"])
+    assert list(headers) == [("To", "a"), ("From", "b")]
+    assert fault is not None
+    assert message in str(fault)
+    assert fault.status == 400

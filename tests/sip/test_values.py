@@ -1,0 +1,190 @@
+"""NameAddr, Via, CSeq, SessionExpires."""
+
+import pytest
+
+from proxy.sip.errors import ParseError
+from proxy.sip.uri import Params, Uri
+from proxy.sip.values import CSeq, NameAddr, SessionExpires, Via
+
+
+@pytest.mark.parametrize(
+    ("text", "display", "uri", "tag"),
+    [
+        (
+            "<sip:+13475550148@sip.signalwire.com>;tag=0eKr",
+            None,
+            "sip:+13475550148@sip.signalwire.com",
+            "0eKr",
+        ),
+        ("sip:caller@example.com;tag=323", None, "sip:caller@example.com", "323"),
+        ("caller<sip:caller@example.com>;tag=323", "caller", "sip:caller@example.com", "323"),
+        ("Bob  the Builder <sip:b@example.com>", "Bob  the Builder", "sip:b@example.com", None),
+        ('"" <sip:b@example.com>', "", "sip:b@example.com", None),
+        ('"<;>, \\"x\\\\"<sip:b@example.com>;TAG=1', '<;>, "x\\', "sip:b@example.com", "1"),
+        ("< sip:b@example.com > ; tag = 1 ;", None, "sip:b@example.com", "1"),
+        ("<sip:x;lr?Replaces=1%3Bto-tag=2>", None, "sip:x;lr?Replaces=1%3Bto-tag=2", None),
+        ("Größe <sip:b@example.com>", "Größe", "sip:b@example.com", None),
+        ("<tel:+15550100>", None, "tel:+15550100", None),
+        ("<isbn:2983792873>;tag=", None, "isbn:2983792873", None),
+    ],
+)
+def test_an_address_is_read_in_either_form_rfc3261_20_10(
+    text: str, display: str | None, uri: str, tag: str | None
+) -> None:
+    address = NameAddr.parse(text)
+    assert (address.display, str(address.uri), address.tag) == (display, uri, tag)
+    assert NameAddr.parse(str(address)) == address
+
+
+def test_the_uri_goes_out_exactly_as_it_came() -> None:
+    address = NameAddr.parse("Bob <SIP:Bob@Example.COM;LR>;x=1")
+    assert address.raw_uri == "SIP:Bob@Example.COM;LR"
+    assert str(address) == '"Bob" <SIP:Bob@Example.COM;LR>;x=1'
+
+
+def test_an_address_made_here_writes_its_uri() -> None:
+    address = NameAddr('A "B"', Uri("sip", "a", host="example.com"), Params((("tag", "1"),)))
+    assert str(address) == '"A \\"B\\"" <sip:a@example.com>;tag=1'
+
+
+def test_a_tag_is_set() -> None:
+    assert str(NameAddr.parse("sip:a@example.com").with_tag("9")) == "<sip:a@example.com>;tag=9"
+    assert NameAddr.parse("<sip:a@example.com>;tag=1").with_tag("2").tag == "2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "*",
+        '"Mr. J. User <sip:j.user@example.com>',
+        "Bell, Alexander <sip:a.g.bell@example.com>;tag=43",
+        "sip:a@example.com, sip:b@example.com",
+        "<sip:a@example.com>, <sip:b@example.com>",
+        "<sip:a@example.com",
+        "sip:a@example.com>",
+        "<sip:a@example.com> tag=1",
+        "<<sip:a@example.com>>",
+        "<>",
+        '"Joe" <sip:joe@example.org>;;;;',
+        "sip:user@example.com?Route=%3Csip:sip.example.com%3E",
+        '"Joe" x <sip:joe@example.org>',
+        "<sip:a@example.com:99999>",
+    ],
+)
+def test_a_malformed_address_is_refused_rfc4475_3_1_2(text: str) -> None:
+    with pytest.raises(ParseError):
+        NameAddr.parse(text)
+
+
+def test_a_via_is_read() -> None:
+    via = Via.parse("SIP/2.0/TLS 192.0.2.13:35181;received=192.0.2.14;rport=36607;branch=z9hG4bKX0c5")
+    assert (via.transport, via.host, via.port) == ("TLS", "192.0.2.13", 35181)
+    assert (via.branch, via.received, via.rport) == ("z9hG4bKX0c5", "192.0.2.14", 36607)
+    assert via.sent_by == "192.0.2.13:35181"
+    assert str(via) == "SIP/2.0/TLS 192.0.2.13:35181;received=192.0.2.14;rport=36607;branch=z9hG4bKX0c5"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("sip  /   2.0 /udp    192.0.2.2;branch=390skdjuw", "SIP/2.0/UDP 192.0.2.2;branch=390skdjuw"),
+        ("SIP  / 2.0  / TCP     spindle.example.com   ;  branch  =   z9hG4bK9ikj8",
+         "SIP/2.0/TCP spindle.example.com;branch=z9hG4bK9ikj8"),
+        ("SIP/2.0/UDP [2001:db8::9] : 5060 ;rport", "SIP/2.0/UDP [2001:db8::9]:5060;rport"),
+        ("SIP/2.0/UNKNOWN under_score.example.com", "SIP/2.0/UNKNOWN under_score.example.com"),
+    ],
+)  # fmt: skip
+def test_a_via_is_read_with_white_space_rfc4475_3_1_1_1(text: str, plain: str) -> None:
+    assert str(Via.parse(text)) == plain
+    assert Via.parse(plain) == Via.parse(text)
+
+
+def test_rport_may_only_be_asked_for_rfc3581() -> None:
+    via = Via.parse("SIP/2.0/UDP 192.0.2.2;rport;branch=z9hG4bK1")
+    assert via.rport is None
+    assert via.params.has("rport")
+    filled = via.with_("rport", "5062").with_("received", "198.51.100.1")
+    assert str(filled) == "SIP/2.0/UDP 192.0.2.2;rport=5062;branch=z9hG4bK1;received=198.51.100.1"
+    assert filled.rport == 5062
+
+
+def test_received_is_never_in_brackets_rfc5118_4_5() -> None:
+    for written in ("[2001:db8::9:255]", "2001:db8::9:255"):
+        assert Via.parse(f"SIP/2.0/UDP [2001:db8::9:1];received={written}").received == "2001:db8::9:255"
+    assert Via.parse("SIP/2.0/UDP h").received is None
+    assert Via.parse("SIP/2.0/UDP h").branch is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "SIP/2.0/UDP",
+        "SIP/7.0/UDP host",
+        "SIP/2.0/UDP host:0",
+        "SIP/2.0/UDP host:65536",
+        "SIP/2.0/UDP host:x",
+        "SIP/2.0/UDP 2001:db8::1",
+        "SIP/2.0/UDP 192.0.2.15;;",
+        ";",
+        "HTTP/1.1 host",
+    ],
+)
+def test_a_malformed_via_is_refused(text: str) -> None:
+    with pytest.raises(ParseError):
+        Via.parse(text)
+
+
+def test_a_via_with_a_broken_rport_is_refused_when_it_is_asked_for() -> None:
+    via = Via.parse("SIP/2.0/UDP host;rport=99999")
+    with pytest.raises(ParseError, match="port out of range"):
+        _ = via.rport
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("105354320 INVITE", CSeq(105354320, "INVITE")),
+        ("0009 \t INVITE ", CSeq(9, "INVITE")),
+        ("2147483647 BYE", CSeq(2**31 - 1, "BYE")),
+    ],
+)
+def test_a_cseq_is_read(text: str, value: CSeq) -> None:
+    assert CSeq.parse(text) == value
+    assert CSeq.parse(str(value)) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "INVITE", "1", "1INVITE", "-1 INVITE", "1 INV ITE", "² INVITE", "1 INVITE,", "x INVITE"]
+)
+def test_a_malformed_cseq_is_refused(text: str) -> None:
+    with pytest.raises(ParseError, match="malformed CSeq"):
+        CSeq.parse(text)
+
+
+@pytest.mark.parametrize("number", ["2147483648", "36893488147419103232", "9" * 5000])
+def test_a_cseq_number_too_large_is_a_400_rfc3261_8_1_1_5(number: str) -> None:
+    with pytest.raises(ParseError, match="CSeq number out of range") as caught:
+        CSeq.parse(f"{number} INVITE")
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "plain"),
+    [
+        ("600;refresher=uac", SessionExpires(600, "uac"), "600;refresher=uac"),
+        ("1800 ; Refresher = UAS", SessionExpires(1800, "uas"), "1800;refresher=uas"),
+        ("90", SessionExpires(90), "90"),
+        ("90;x=y", SessionExpires(90), "90"),
+    ],
+)
+def test_a_session_interval_is_read_rfc4028_4(text: str, value: SessionExpires, plain: str) -> None:
+    assert SessionExpires.parse(text) == value
+    assert str(value) == plain
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "4294967296", "600;refresher=me", "600;;"])
+def test_a_malformed_session_interval_is_refused(text: str) -> None:
+    with pytest.raises(ParseError):
+        SessionExpires.parse(text)

@@ -1,0 +1,162 @@
+"""INVITE server transaction: (time, input) -> (time, effect), with true timer values."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
+from proxy.sip.message import Request
+from proxy.sip.timers import Timers
+from proxy.sip.transactions import InviteServer, State
+from tests.kit.messages import ack, invite, ok, request, response, ringing, trying, within
+
+UDP, TCP = False, True
+
+
+def server(reliable: bool) -> InviteServer:
+    return InviteServer(invite(), Timers(), reliable)
+
+
+def hop_ack(machine: InviteServer) -> Request:
+    """The ACK for a failure: on the branch of the INVITE."""
+    return within(machine.request, "ACK", to_tag="bob1", branch=machine.request.via.branch or "", cseq=1)
+
+
+def timeline(machine: InviteServer) -> list[tuple[float, Effect | None]]:
+    """Let every deadline come, and note what happens; None where a timer fires in silence."""
+    seen: list[tuple[float, Effect | None]] = []
+    while (due := machine.deadline) is not None:
+        effects = machine.expire(due)
+        seen += [(due, effect) for effect in effects] or [(due, None)]
+    return seen
+
+
+def test_before_any_answer_a_repeated_invite_is_absorbed_rfc3261_17_2_1() -> None:
+    machine = server(UDP)
+    assert machine.receive(machine.request, 0.5) == []
+    assert machine.deadline is None
+
+
+def test_a_repeated_invite_gets_the_latest_provisional_again_rfc3261_17_2_1() -> None:
+    machine = server(UDP)
+    hundred, ring = trying(machine.request), ringing(machine.request)
+    assert machine.respond(hundred, 0.0) == [Send(hundred)]
+    assert machine.receive(machine.request, 0.5) == [Send(hundred)]
+    assert machine.respond(ring, 1.0) == [Send(ring)]
+    assert machine.respond(ring, 60.0) == [Send(ring)]
+    assert machine.receive(machine.request, 61.0) == [Send(ring)]
+    assert machine.state is State.PROCEEDING
+
+
+def test_a_failure_is_resent_until_timer_h_rfc3261_17_2_1() -> None:
+    machine = server(UDP)
+    busy = response(machine.request, 486)
+    assert machine.respond(busy, 0.0) == [Send(busy)]
+    again = Send(busy)
+    sends = (0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5)
+    assert timeline(machine) == [*((at, again) for at in sends), (32.0, TimedOut())]
+    assert machine.terminated
+
+
+def test_a_failure_over_a_connection_is_sent_once_and_still_needs_its_ack_rfc3261_17_2_1() -> None:
+    machine = server(TCP)
+    machine.respond(response(machine.request, 486), 0.0)
+    assert timeline(machine) == [(32.0, TimedOut())]
+
+
+def test_a_repeated_invite_gets_the_failure_again_rfc3261_17_2_1() -> None:
+    machine = server(UDP)
+    machine.respond(trying(machine.request), 0.0)
+    busy = response(machine.request, 486)
+    machine.respond(busy, 1.0)
+    assert machine.receive(machine.request, 1.2) == [Send(busy)]
+
+
+def test_the_ack_for_a_failure_stops_everything_and_is_absorbed_rfc3261_17_2_1() -> None:
+    machine = server(UDP)
+    machine.respond(response(machine.request, 603), 0.0)
+    assert machine.receive(hop_ack(machine), 0.7) == []
+    assert machine.state is State.CONFIRMED
+    assert machine.receive(hop_ack(machine), 0.8) == []
+    assert machine.receive(machine.request, 0.9) == []
+    assert timeline(machine) == [(5.7, None)]
+    assert machine.terminated
+
+
+def test_timer_i_is_zero_on_a_connection_rfc3261_17_2_1() -> None:
+    machine = server(TCP)
+    machine.respond(response(machine.request, 404), 0.0)
+    assert machine.receive(hop_ack(machine), 0.1) == []
+    assert machine.terminated
+    assert machine.deadline is None
+
+
+@pytest.mark.parametrize("reliable", [UDP, TCP])
+def test_after_a_2xx_repeated_invites_are_absorbed_until_timer_l_rfc6026_7_1(reliable: bool) -> None:
+    machine = server(reliable)
+    machine.respond(trying(machine.request), 0.0)
+    answer = ok(machine.request)
+    assert machine.respond(answer, 1.0) == [Send(answer)]
+    assert machine.state is State.ACCEPTED
+    assert machine.receive(machine.request, 1.5) == []
+    assert timeline(machine) == [(33.0, None)]
+    assert machine.terminated
+
+
+def test_the_2xx_that_the_user_resends_is_sent_through_rfc6026_7_1() -> None:
+    machine = server(UDP)
+    answer = ok(machine.request)
+    machine.respond(answer, 0.0)
+    assert machine.respond(answer, 0.5) == [Send(answer)]
+    assert machine.respond(answer, 1.5) == [Send(answer)]
+    assert machine.deadline == 32.0
+
+
+def test_an_ack_that_matches_an_accepted_invite_goes_up_rfc6026_7_1() -> None:
+    machine = server(UDP)
+    machine.respond(ok(machine.request), 0.0)
+    acknowledgement = ack(machine.request, to_tag="bob1", branch="1-not-magic")
+    assert machine.receive(acknowledgement, 0.4) == [Deliver(acknowledgement)]
+    assert machine.state is State.ACCEPTED
+
+
+@pytest.mark.parametrize("status", [180, 486])
+def test_after_a_2xx_the_user_cannot_send_anything_else_rfc6026_7_1(status: int) -> None:
+    machine = server(UDP)
+    machine.respond(ok(machine.request), 0.0)
+    assert machine.respond(response(machine.request, status), 0.1) == []
+
+
+@pytest.mark.parametrize("status", [180, 200, 486])
+def test_after_a_failure_the_user_cannot_send_anything_else_rfc3261_17_2_1(status: int) -> None:
+    machine = server(UDP)
+    busy = response(machine.request, 486)
+    machine.respond(busy, 0.0)
+    assert machine.respond(response(machine.request, status), 0.1) == []
+    assert machine.receive(machine.request, 0.2) == [Send(busy)]
+
+
+def test_an_ack_before_any_answer_is_ignored() -> None:
+    assert server(UDP).receive(request("ACK"), 0.0) == []
+
+
+def test_a_late_wake_up_gives_up_without_another_send() -> None:
+    machine = server(UDP)
+    machine.respond(response(machine.request, 486), 0.0)
+    assert machine.expire(33.0) == [TimedOut()]
+
+
+def test_an_early_wake_up_does_nothing() -> None:
+    machine = server(UDP)
+    machine.respond(response(machine.request, 486), 0.0)
+    assert machine.expire(0.4) == []
+
+
+def test_a_transport_failure_ends_the_transaction_rfc3261_17_2_4() -> None:
+    machine, error = server(TCP), OSError("reset")
+    machine.respond(trying(machine.request), 0.0)
+    assert machine.fail(error, 1.0) == [Failed(error)]
+    assert machine.terminated
+    assert machine.deadline is None
+    assert machine.fail(error, 1.0) == []
+    assert machine.respond(ok(machine.request), 2.0) == []

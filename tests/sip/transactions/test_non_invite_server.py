@@ -1,0 +1,88 @@
+"""Non-INVITE server transaction: (time, input) -> (time, effect), with true timer values."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.sip.effects import Failed, Send
+from proxy.sip.timers import Timers
+from proxy.sip.transactions import NonInviteServer, State
+from tests.kit.messages import ok, request, response, trying
+
+UDP, TCP = False, True
+
+
+def server(reliable: bool) -> NonInviteServer:
+    return NonInviteServer(request("OPTIONS"), Timers(), reliable)
+
+
+def test_before_any_answer_a_repeated_request_is_absorbed_rfc3261_17_2_2() -> None:
+    machine = server(UDP)
+    assert machine.receive(machine.request, 0.5) == []
+    assert machine.state is State.TRYING
+    assert machine.deadline is None
+
+
+def test_a_repeated_request_gets_the_100_again_rfc3261_17_2_2() -> None:
+    machine = server(UDP)
+    hundred = trying(machine.request)
+    assert machine.respond(hundred, 3.5) == [Send(hundred)]
+    assert machine.state is State.PROCEEDING
+    assert machine.receive(machine.request, 4.0) == [Send(hundred)]
+    assert machine.respond(hundred, 5.0) == [Send(hundred)]
+
+
+@pytest.mark.parametrize("status", [200, 202, 404, 481, 500, 603])
+@pytest.mark.parametrize("tried_first", [False, True])
+def test_a_repeated_request_gets_the_final_response_until_timer_j_rfc3261_17_2_2(
+    status: int, tried_first: bool
+) -> None:
+    machine = server(UDP)
+    if tried_first:
+        machine.respond(trying(machine.request), 0.0)
+    final = response(machine.request, status)
+    assert machine.respond(final, 1.0) == [Send(final)]
+    assert machine.state is State.COMPLETED
+    assert machine.receive(machine.request, 2.0) == [Send(final)]
+    assert machine.deadline == 33.0
+    assert machine.expire(32.9) == []
+    assert machine.expire(33.0) == []
+    assert machine.terminated
+    assert machine.deadline is None
+    assert machine.receive(machine.request, 34.0) == []
+
+
+def test_timer_j_is_zero_on_a_connection_rfc3261_17_2_2() -> None:
+    machine = server(TCP)
+    final = ok(machine.request)
+    assert machine.respond(final, 1.0) == [Send(final)]
+    assert machine.terminated
+    assert machine.deadline is None
+
+
+def test_only_the_first_final_response_is_sent_rfc3261_17_2_2() -> None:
+    machine = server(UDP)
+    final = ok(machine.request)
+    machine.respond(final, 1.0)
+    assert machine.respond(response(machine.request, 500), 1.1) == []
+    assert machine.respond(trying(machine.request), 1.2) == []
+    assert machine.receive(machine.request, 1.3) == [Send(final)]
+
+
+def test_no_provisional_but_100_is_sent_rfc4320_4_1() -> None:
+    machine = server(TCP)
+    assert machine.respond(response(machine.request, 182), 1.0) == []
+    assert machine.state is State.TRYING
+
+
+def test_408_is_never_sent_rfc4320_4_2() -> None:
+    machine = server(UDP)
+    assert machine.respond(response(machine.request, 408), 31.0) == []
+    assert machine.terminated
+
+
+def test_a_transport_failure_ends_the_transaction_rfc3261_17_2_4() -> None:
+    machine, error = server(TCP), OSError("reset")
+    assert machine.fail(error, 1.0) == [Failed(error)]
+    assert machine.terminated
+    assert machine.fail(error, 1.0) == []
