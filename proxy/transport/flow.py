@@ -1,0 +1,115 @@
+"""The seam between bytes and user agents: what a flow, its receiver and a network are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from proxy.sip.errors import SipError
+
+if TYPE_CHECKING:
+    from proxy.sip.errors import ParseError
+    from proxy.sip.uri import Uri
+    from proxy.transport.tls import ServerTls
+
+Address = tuple[str, int]
+"""A numeric host, IPv6 without brackets, and a port."""
+
+
+class TransportFailed(SipError):
+    """The network failed us; to a transaction it is a 503 (RFC 3261 §8.1.3.1)."""
+
+    status = 503
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place a request may be sent to, as resolution found it (RFC 3263 §4)."""
+
+    transport: str
+    """`udp`, `tcp` or `tls`."""
+    address: Address
+    """Where to connect or send."""
+    name: str
+    """The host asked for: sent as SNI and checked against the certificate over TLS (RFC 5922 §7.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenOn:
+    """One place to listen on."""
+
+    transport: str
+    """`udp`, `tcp` or `tls`."""
+    bind: Address
+    """Port 0 asks for any free port; `Network.listen` returns the one bound."""
+    tls: ServerTls | None = None
+    """Certificate and key; needed by `tls`, ignored by the others."""
+
+
+class Flow(Protocol):
+    """A way to one peer: a connection, or a UDP listener together with a remote address (RFC 5626 §3)."""
+
+    @property
+    def transport(self) -> str:
+        """`udp`, `tcp` or `tls`."""
+
+    @property
+    def reliable(self) -> bool:
+        """False for UDP alone."""
+
+    @property
+    def local(self) -> Address:
+        """Our end."""
+
+    @property
+    def remote(self) -> Address:
+        """The peer's end."""
+
+    @property
+    def closed(self) -> bool:
+        """True once nothing can be sent any more."""
+
+    @property
+    def peer_name(self) -> str | None:
+        """The name that we verified in the peer's certificate; None if none was checked."""
+
+    def send(self, data: bytes) -> None:
+        """Send one whole message; returns at once, raises TransportFailed when closed."""
+
+    def close(self) -> None:
+        """Close from our side; what was sent before is still written. `Receiver.lost` is not called."""
+
+
+class Receiver(Protocol):
+    """Who gets what arrives; called on the loop, must return soon."""
+
+    def received(self, flow: Flow, data: bytes) -> None:
+        """One whole message; keep-alives are answered and swallowed before."""
+
+    def unframeable(self, flow: Flow, error: ParseError) -> None:
+        """The stream cannot be cut into messages any more.
+
+        An answer may be sent within this call; then the flow closes, and `lost` follows.
+        """
+
+    def lost(self, flow: Flow, error: TransportFailed) -> None:
+        """A connection ended other than by our `close()`; once for each connection, never for UDP."""
+
+
+class Network(Protocol):
+    """Everything below user agents: sockets in production, memory in tests."""
+
+    def start(self, receiver: Receiver) -> None:
+        """Say who receives; once, before the first `listen` or `connect`."""
+
+    async def listen(self, endpoint: ListenOn) -> Address:
+        """Listen, and return the address bound; raises TransportFailed if it cannot be had."""
+
+    async def resolve(self, uri: Uri) -> list[Target]:
+        """The places this URI leads to, best first, never empty; raises TransportFailed (RFC 3263 §4)."""
+
+    async def connect(self, target: Target) -> Flow:
+        """A living flow to the target, reused where one stands; raises TransportFailed."""
+
+    async def close(self) -> None:
+        """Close every listener and flow."""

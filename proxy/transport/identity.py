@@ -1,0 +1,138 @@
+"""Whom a certificate speaks for, and whether that is whom we asked for (RFC 5922 §7, RFC 6125 §6.4)."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from OpenSSL import SSL
+
+if TYPE_CHECKING:
+    from OpenSSL import crypto
+
+SIP_DOMAIN = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.20")
+"""The extended key usage of a SIP domain certificate (RFC 5924 §3)."""
+
+Codes = SSL.X509VerificationCodes
+
+STRANGER = "comes from an authority that is not trusted here"
+NO_PATH = f"{STRANGER}, or the peer did not send its intermediate certificate"
+
+CHAIN_FAULTS = {
+    Codes.ERR_CERT_NOT_YET_VALID: "is not valid yet",
+    Codes.ERR_CERT_HAS_EXPIRED: "has expired",
+    Codes.ERR_DEPTH_ZERO_SELF_SIGNED_CERT: "is self-signed and not trusted here",
+    Codes.ERR_SELF_SIGNED_CERT_IN_CHAIN: STRANGER,
+    Codes.ERR_UNABLE_TO_GET_ISSUER_CERT: STRANGER,
+    Codes.ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: NO_PATH,
+    Codes.ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE: NO_PATH,
+    Codes.ERR_CERT_REVOKED: "has been revoked",
+    Codes.ERR_INVALID_CA: "is signed by a certificate that is no authority",
+    Codes.ERR_INVALID_PURPOSE: "is not for servers (extended key usage)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """The names in a certificate's subjectAltName; the common name never counts (RFC 5922 §7.1)."""
+
+    dns: tuple[str, ...] = ()
+    """dNSName entries, lower-case, perhaps with a left-most `*`."""
+    sip: tuple[str, ...] = ()
+    """Domains of `URI:sip:domain` entries without a user part."""
+    ips: tuple[str, ...] = ()
+    """iPAddress entries in canonical text."""
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate) -> Identities:
+        """Read them; a certificate without a readable subjectAltName has none."""
+        try:
+            extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+            return cls()
+        names = extension.value
+        domains = (_sip_domain(uri) for uri in names.get_values_for_type(x509.UniformResourceIdentifier))
+        return cls(
+            dns=tuple(_folded(name) for name in names.get_values_for_type(x509.DNSName)),
+            sip=tuple(domain for domain in domains if domain),
+            ips=tuple(str(ip) for ip in names.get_values_for_type(x509.IPAddress)),
+        )
+
+    def match(self, name: str) -> bool:
+        """Whether they speak for this host name or numeric address."""
+        wanted = _folded(name)
+        address = numeric(wanted)
+        if address is not None:
+            return address in self.ips
+        # RFC 5922 §7.2 forbids wildcards, but carriers live on them (RFC 6125 §6.4.3).
+        return wanted in self.sip or any(_dns_match(pattern, wanted) for pattern in self.dns)
+
+    def __str__(self) -> str:
+        names = [*self.dns, *(f"sip:{domain}" for domain in self.sip), *self.ips]
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        return ", ".join(names[:5]) + more if names else "no name at all"
+
+
+@dataclass(slots=True)
+class PeerCheck:
+    """Judges one peer's certificate while the handshake runs, so that a refusal reaches it as an alert."""
+
+    name: str
+    """The host name or numeric address that must stand in the certificate."""
+    matched: bool = field(default=False, init=False)
+    """True once chain and name are both good."""
+    fault: str | None = field(default=None, init=False)
+    """Why it was refused: a clause that follows "its certificate"."""
+
+    def verify(self, certificate: crypto.X509, error: int, depth: int, ok: bool) -> bool:
+        """OpenSSL calls it for every fault of the chain, then for each certificate, the peer's last."""
+        if not ok:
+            if error == Codes.ERR_INVALID_PURPOSE and depth == 0 and _for_sip(certificate):
+                return True  # RFC 5924 §4.2: id-kp-sipDomain alone is a good SIP server certificate
+            fault = CHAIN_FAULTS.get(error, f"cannot be verified (OpenSSL error {error})")
+            self.fault = f"hangs on one that {fault} ({depth} above it)" if depth else fault
+            return False
+        if depth == 0:
+            found = Identities.of(certificate.to_cryptography())
+            self.matched = found.match(self.name)
+            if not self.matched:
+                self.fault = f"is for {found}, not for {self.name}"
+        return depth > 0 or self.matched
+
+
+def numeric(host: str) -> str | None:
+    """The canonical text of a numeric address, IPv6 brackets allowed; None for a name."""
+    try:
+        return str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        return None
+
+
+def _folded(name: str) -> str:
+    return name.lower().removesuffix(".")
+
+
+def _sip_domain(uri: str) -> str | None:
+    """The domain of a `sip:` URI; None for other schemes and where a user part stands (RFC 5922 §7.1)."""
+    scheme, _, rest = uri.partition(":")
+    if scheme.lower() != "sip" or "@" in rest:
+        return None
+    return _folded(rest.partition(";")[0].partition("?")[0].partition(":")[0])
+
+
+def _dns_match(pattern: str, name: str) -> bool:
+    """A whole left-most label may be `*`, and stands for exactly one label (RFC 6125 §6.4.3)."""
+    if not pattern.startswith("*."):
+        return pattern == name
+    label, _, parent = name.partition(".")
+    return bool(label) and "." in parent and parent == pattern[2:]
+
+
+def _for_sip(certificate: crypto.X509) -> bool:
+    try:
+        usage = certificate.to_cryptography().extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return False
+    return SIP_DOMAIN in usage.value

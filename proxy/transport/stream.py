@@ -1,0 +1,236 @@
+"""TCP and TLS connections: one asyncio protocol that cuts the stream into messages (RFC 3261 §18.3)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import structlog
+
+from proxy.sip.errors import ParseError
+from proxy.sip.framing import StreamFramer
+from proxy.transport.flow import Address, Receiver, TransportFailed
+from proxy.transport.tls import TlsEngine
+
+log = structlog.get_logger("screendoor")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """How much patience and memory one connection gets."""
+
+    handshake_s: float = 10.0
+    """For the TLS handshake of a connection made to us."""
+    first_message_s: float = 30.0
+    """A connection made to us that has brought no whole message by then is closed."""
+    linger_s: float = 5.0
+    """For writing what is left after `close()`."""
+    message_bytes: int = 65536
+    """The longest message taken."""
+    unread_bytes: int = 1024 * 1024
+    """What may wait for a peer that does not read; more, and the connection is cut."""
+
+
+class Keeper(Protocol):
+    """Who counts connections; told once each, whoever made or closed them."""
+
+    def opened(self, flow: StreamFlow) -> None:
+        """Its socket is open; over TLS the handshake is still to come."""
+
+    def gone(self, flow: StreamFlow) -> None:
+        """Its socket is closed."""
+
+
+class StreamFlow(asyncio.Protocol):
+    """A `Flow` over one TCP connection, with or without TLS.
+
+    Nothing a peer sends makes a callback raise: a bad stream ends its own connection, a receiver that
+    raises is logged as our bug, and the connection lives on.
+    """
+
+    reliable = True
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        limits: StreamLimits,
+        *,
+        inbound: bool,
+        engine: TlsEngine | None,
+        keeper: Keeper,
+    ) -> None:
+        """An `engine` makes it TLS; `inbound` says who made the connection."""
+        self.transport = "tls" if engine else "tcp"
+        self.local: Address = ("", 0)
+        self.remote: Address = ("", 0)
+        self.closed = False
+        self.opened: asyncio.Future[TransportFailed | None] = asyncio.get_running_loop().create_future()
+        """Done when messages can flow, or with the reason why they never will."""
+        self._receiver = receiver
+        self._limits = limits
+        self._inbound = inbound
+        self._engine = engine
+        self._keeper = keeper
+        self._framer = StreamFramer(limits.message_bytes)
+        self._wire: asyncio.Transport
+        self._connected = False
+        self._failure: TransportFailed | None = None
+        self._ours_to_end = False
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    @property
+    def peer_name(self) -> str | None:
+        """The name verified over TLS; None for TCP and for connections made to us."""
+        return self._engine.peer_name if self._engine else None
+
+    def send(self, data: bytes) -> None:
+        """Send one whole message; raises TransportFailed when closed."""
+        if self.closed:
+            raise TransportFailed(f"connection to {self._peer()} is closed")
+        self._write(self._engine.send(data) if self._engine else data)
+
+    def close(self) -> None:
+        """Close once what was sent is written; the receiver is not told."""
+        self._ours_to_end = True
+        self._end(None)
+
+    def abort(self) -> None:
+        """Close at once, whatever is left to write."""
+        self._ours_to_end = self.closed = True
+        if self._connected:
+            self._wire.abort()
+
+    def __repr__(self) -> str:
+        return f"<{self.transport} {self._peer()}{' closed' if self.closed else ''}>"
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The TCP connection stands; over TLS the handshake begins."""
+        self._wire = cast(asyncio.Transport, transport)
+        self._connected = True
+        self.local = _address(transport.get_extra_info("sockname"))
+        self.remote = _address(transport.get_extra_info("peername"))
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._keeper.opened(self)
+        if self._inbound:
+            late = TransportFailed(f"no message within {self._limits.first_message_s:g} s")
+            self._in(self._limits.first_message_s, "first message", lambda: self._end(late))
+        if self._engine is None:
+            self.opened.set_result(None)
+            return
+        if self._inbound:
+            slow = TransportFailed(f"TLS handshake not finished within {self._limits.handshake_s:g} s")
+            self._in(self._limits.handshake_s, "handshake", lambda: self._end(slow))
+        self._write(self._engine.start())
+
+    def data_received(self, data: bytes) -> None:
+        """Decrypt if need be, cut into messages, hand them on."""
+        if self.closed:
+            return
+        if self._engine is None:
+            self._frame(data)
+            return
+        received, answer = self._engine.feed(data)
+        if answer:
+            self._write(answer)
+        if self._engine.established and not self.opened.done():
+            self._stop("handshake")
+            self.opened.set_result(None)
+        if received:
+            self._frame(received)
+        if self._engine.failure is not None:
+            self._end(self._engine.failure)
+        elif self._engine.ended:
+            self._end(self._closed_by_peer())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed."""
+        for what in list(self._timers):
+            self._stop(what)
+        self.closed = True
+        why = self._failure or self._closed_by_peer(exc)
+        if not self.opened.done():
+            self.opened.set_result(why)
+            if self._inbound and not self._ours_to_end:
+                log.info("connection refused", transport=self.transport, source=self._peer(), why=str(why))
+        elif not self._ours_to_end:
+            self._tell(self._receiver.lost, self, why)
+        self._keeper.gone(self)
+
+    # within
+
+    def _frame(self, data: bytes) -> None:
+        try:
+            messages = self._framer.feed(data)
+        except ParseError:
+            messages = []
+        pings = self._framer.take_pings()
+        if pings and not self.closed:
+            self._answer_pings(pings)
+        for message in messages:
+            if self.closed:
+                return
+            self._stop("first message")
+            self._tell(self._receiver.received, self, message)
+        broken = self._framer.fault
+        if broken is not None and not self.closed:
+            self._tell(self._receiver.unframeable, self, broken)
+            self._end(TransportFailed(f"stream from {self._peer()} cannot be cut into messages: {broken}"))
+
+    def _answer_pings(self, count: int) -> None:
+        """RFC 5626 §4.4.1: a double CRLF is answered by a single one."""
+        pong = b"\r\n" * count
+        self._write(self._engine.send(pong) if self._engine else pong)
+
+    def _tell(self, what: Callable[..., None], *news: object) -> None:
+        try:
+            what(*news)
+        except Exception:  # asyncio would cut a connection that other calls share
+            log.exception("receiver failed", source=self._peer())
+
+    def _write(self, data: bytes) -> None:
+        self._wire.write(data)
+        waiting = self._wire.get_write_buffer_size()
+        if waiting > self._limits.unread_bytes and not self.closed:
+            self._failure = TransportFailed(f"{self._peer()} does not read: {waiting} bytes wait for it")
+            self.closed = True
+            self._wire.abort()
+
+    def _end(self, why: TransportFailed | None) -> None:
+        """Close in order; `connection_lost` tells the receiver why, unless the end is ours."""
+        if self.closed:
+            return
+        self._failure = why
+        self.closed = True
+        if self._engine is not None:
+            self._wire.write(self._engine.close())
+        self._wire.close()
+        self._in(self._limits.linger_s, "linger", self._wire.abort)
+
+    def _closed_by_peer(self, exc: Exception | None = None) -> TransportFailed:
+        how = f"broke: {exc}" if exc else "was closed by the peer"
+        return TransportFailed(f"connection to {self._peer()} {how}")
+
+    def _peer(self) -> str:
+        return f"{self.remote[0]} port {self.remote[1]}"
+
+    def _in(self, seconds: float, what: str, then: Callable[[], None]) -> None:
+        self._timers[what] = asyncio.get_running_loop().call_later(seconds, then)
+
+    def _stop(self, what: str) -> None:
+        timer = self._timers.pop(what, None)
+        if timer is not None:
+            timer.cancel()
+
+
+def _address(name: object) -> Address:
+    """Host and port of a socket's name; a peer that left before we looked has none."""
+    if isinstance(name, tuple) and len(name) >= 2:
+        return str(name[0]), int(name[1])
+    return "", 0

@@ -1,0 +1,147 @@
+"""UDP: one socket, drained whenever the loop finds it readable (RFC 3261 §18.1, §18.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from dataclasses import dataclass
+
+import structlog
+
+from proxy.transport.flow import Address, Receiver, TransportFailed
+
+log = structlog.get_logger("screendoor")
+
+KEEPALIVE = b"\r\n\0"
+"""What keep-alive datagrams are made of, and what may stand before a start line (RFC 3261 §7.5)."""
+DRAIN = 64
+"""Datagrams taken in one go, so that a flood on one socket leaves the others their turn."""
+BUFFER_BYTES = 1024 * 1024
+"""Asked of the kernel for either direction; it may grant less."""
+
+
+class UdpListener:
+    """One bound socket. `add_reader` and `sendto` cost less than a datagram endpoint, on any loop."""
+
+    def __init__(self, bind: Address, receiver: Receiver) -> None:
+        """Bind and begin to receive; raises OSError if the address cannot be had."""
+        self.family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
+        self.closed = False
+        self._receiver = receiver
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket.socket(self.family, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
+            if self.family == socket.AF_INET6:
+                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self._socket.bind(bind)
+        except OSError:
+            self._socket.close()
+            raise
+        host, port = self._socket.getsockname()[:2]
+        self.local: Address = (str(host), int(port))
+        self._loop.add_reader(self._socket.fileno(), self._drain)
+
+    def flow(self, remote: Address) -> UdpFlow:
+        """The flow from this socket to a peer; flows to one peer are equal."""
+        return UdpFlow(self, remote)
+
+    def send(self, data: bytes, remote: Address) -> None:
+        """Send a datagram; one that the kernel has no room for is lost, as on the wire."""
+        if self.closed:
+            raise TransportFailed(f"udp listener {self.local[0]} port {self.local[1]} is closed")
+        try:
+            try:
+                self._socket.sendto(data, remote)
+            except ConnectionRefusedError:  # an ICMP error owed to an earlier datagram; this one was not sent
+                self._socket.sendto(data, remote)
+        except BlockingIOError:
+            log.warning("datagram dropped, the send buffer is full", peer=remote[0])
+        except OSError as error:
+            raise TransportFailed(f"cannot send to {remote[0]} port {remote[1]}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Stop receiving and free the port."""
+        if not self.closed:
+            self.closed = True
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+
+    def _drain(self) -> None:
+        for _ in range(DRAIN):
+            if self.closed:
+                return
+            try:
+                data, source = self._socket.recvfrom(65535)
+            except BlockingIOError:
+                return
+            except OSError as error:  # an ICMP error about some peer says nothing about the others
+                log.debug("datagram not received", why=str(error))
+                continue
+            if data[:1] in KEEPALIVE:
+                data = data.lstrip(KEEPALIVE)
+                if not data:
+                    continue
+            self._receive(data, (source[0], source[1]))
+
+    def _receive(self, data: bytes, source: Address) -> None:
+        try:
+            self._receiver.received(UdpFlow(self, source), data)
+        except Exception:  # one bad message must not cost the listener the rest of its queue
+            log.exception("receiver failed", source=f"{source[0]} port {source[1]}")
+
+
+@dataclass(frozen=True, slots=True)
+class UdpFlow:
+    """A `Flow`: a listening socket together with a remote address (RFC 5626 §3)."""
+
+    listener: UdpListener
+    remote: Address
+
+    @property
+    def transport(self) -> str:
+        """Always `udp`."""
+        return "udp"
+
+    @property
+    def reliable(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def local(self) -> Address:
+        """What the listener is bound to."""
+        return self.listener.local
+
+    @property
+    def closed(self) -> bool:
+        """As long as the listener lives, so does the flow."""
+        return self.listener.closed
+
+    @property
+    def peer_name(self) -> str | None:
+        """Nobody's name can be checked over UDP."""
+        return None
+
+    def send(self, data: bytes) -> None:
+        """Send one message as one datagram."""
+        self.listener.send(data, self.remote)
+
+    def close(self) -> None:
+        """Nothing to close: the socket belongs to the listener."""
+
+
+def pick_listener(listeners: list[UdpListener], remote: Address) -> UdpListener | None:
+    """The socket to send from: of the peer's family, and on the loopback interface just if the peer is."""
+    family = socket.AF_INET6 if ":" in remote[0] else socket.AF_INET
+    fitting = [listener for listener in listeners if listener.family == family and not listener.closed]
+    with contextlib.suppress(StopIteration):
+        return next(one for one in fitting if _loopback(one.local) == _loopback(remote))
+    return fitting[0] if fitting else None
+
+
+def _loopback(address: Address) -> bool:
+    return address[0].startswith("127.") or address[0] == "::1"

@@ -1,0 +1,51 @@
+"""Fixtures of the transport tests: one authority for the session, and networks that leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from proxy.transport.devcert import Authority, make_authority
+from proxy.transport.network import SocketNetwork
+from proxy.transport.tls import ClientTls
+from tests.transport.recorder import Recorder, trusted
+
+Edge = tuple[SocketNetwork, Recorder]
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]] | None:
+    """Tests of sockets run on both loops that the product runs on."""
+    if item.get_closest_marker("network"):
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return None
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return make_authority()
+
+
+@pytest.fixture
+async def edge(authority: Authority, tmp_path: Path) -> AsyncIterator[Callable[[], Edge]]:
+    """Makes networks that trust the authority; afterwards each must close without a flow or a task left."""
+    client = ClientTls(trusted(tmp_path, authority))
+    made: list[SocketNetwork] = []
+    before = asyncio.all_tasks()
+
+    def make() -> Edge:
+        network, recorder = SocketNetwork(client_tls=client), Recorder()
+        network.start(recorder)
+        made.append(network)
+        return network, recorder
+
+    yield make
+    for network in made:
+        await network.close()
+        assert network.flows() == 0
+    assert asyncio.all_tasks() <= before | {asyncio.current_task()}

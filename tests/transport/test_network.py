@@ -1,0 +1,267 @@
+"""Connections over the loopback interface: made, shared, reused, refused, and gone without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from proxy.sip.uri import Uri
+from proxy.transport.devcert import make_authority
+from proxy.transport.flow import ListenOn, Target, TransportFailed
+from proxy.transport.network import SocketNetwork
+from proxy.transport.tls import ClientTls
+from tests.transport.recorder import Recorder, options, server_tls
+
+pytestmark = pytest.mark.network
+
+TCP = ListenOn("tcp", ("127.0.0.1", 0))
+
+
+@pytest.fixture
+def tls(tmp_path, authority):
+    return ListenOn("tls", ("127.0.0.1", 0), server_tls(tmp_path, authority, "edge.example", "*.lab.example"))
+
+
+@pytest.fixture(params=["tcp", "tls"])
+def endpoint(request, tls):
+    return TCP if request.param == "tcp" else tls
+
+
+async def linked(edge, endpoint):
+    """Two networks and a connection from the second to the first."""
+    (server, server_hears), (client, client_hears) = edge(), edge()
+    address = await server.listen(endpoint)
+    target = Target(endpoint.transport, address, "edge.example")
+    return server, server_hears, client, client_hears, target
+
+
+async def test_messages_cross_both_ways_on_one_connection(edge, endpoint):
+    server, server_hears, client, client_hears, target = await linked(edge, endpoint)
+    flow = await client.connect(target)
+    assert (flow.transport, flow.reliable, flow.remote) == (endpoint.transport, True, target.address)
+    assert flow.peer_name == ("edge.example" if endpoint.transport == "tls" else None)
+    flow.send(options("there"))
+    inbound, data = await server_hears.messages.get()
+    assert data == options("there")
+    assert inbound.remote == flow.local
+    assert inbound.peer_name is None
+    inbound.send(options("back"))
+    assert await client_hears.messages.get() == (flow, options("back"))
+    assert server.flows() == client.flows() == 1
+
+
+async def test_a_big_message_arrives_whole(edge, endpoint):
+    _, server_hears, client, _, target = await linked(edge, endpoint)
+    big = options(body=bytes(range(256)) * 250)
+    (await client.connect(target)).send(big)
+    assert (await server_hears.messages.get())[1] == big
+
+
+async def test_a_living_connection_is_used_again(edge, endpoint):
+    _server, _, client, _, target = await linked(edge, endpoint)
+    assert await client.connect(target) is await client.connect(target)
+    assert client.flows() == 1
+
+
+async def test_calls_that_connect_at_once_share_one_attempt(edge, endpoint):
+    _server, _, client, _, target = await linked(edge, endpoint)
+    flows = await asyncio.gather(*(client.connect(target) for _ in range(5)))
+    assert len(set(flows)) == 1
+    assert client.flows() == 1
+
+
+async def test_one_that_gives_up_waiting_does_not_take_the_attempt_from_the_others(edge, endpoint):
+    _, server_hears, client, _, target = await linked(edge, endpoint)
+    impatient = asyncio.create_task(client.connect(target))
+    patient = asyncio.create_task(client.connect(target))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    (await patient).send(options())
+    assert (await server_hears.messages.get())[1] == options()
+    assert impatient.cancelled()
+
+
+async def test_another_name_at_the_same_address_is_another_connection(edge, tls):
+    _, _, client, _, target = await linked(edge, tls)
+    first = await client.connect(target)
+    second = await client.connect(Target("tls", target.address, "one.lab.example"))
+    assert first is not second
+    assert second.peer_name == "one.lab.example"
+
+
+async def test_a_wrong_name_is_refused(edge, tls):
+    _server, _server_hears, client, client_hears, target = await linked(edge, tls)
+    with pytest.raises(TransportFailed) as failed:
+        await client.connect(Target("tls", target.address, "bank.example"))
+    said = str(failed.value)
+    assert said.startswith(f"no connection to bank.example (127.0.0.1 port {target.address[1]}) over tls: ")
+    assert "is for edge.example, *.lab.example, not for bank.example" in said
+    assert client_hears.losses.empty()
+
+
+async def test_an_untrusted_authority_is_refused(edge, tls, tmp_path):
+    server, _ = edge()
+    address = await server.listen(tls)
+    other = tmp_path / "other.pem"
+    other.write_bytes(make_authority("other").cert_pem)
+    client = SocketNetwork(client_tls=ClientTls(other))
+    client.start(Recorder())
+    with pytest.raises(TransportFailed, match="authority that is not trusted here"):
+        await client.connect(Target("tls", address, "edge.example"))
+    await client.close()
+    assert client.flows() == 0
+
+
+async def test_by_default_the_authorities_of_the_system_are_trusted(edge, tls):
+    server, _ = edge()
+    address = await server.listen(tls)
+    client = SocketNetwork()
+    client.start(Recorder())
+    with pytest.raises(TransportFailed, match="not trusted here"):
+        await client.connect(Target("tls", address, "edge.example"))
+    await client.close()
+
+
+async def test_nobody_listening_is_said(edge):
+    client, _ = edge()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = unused.getsockname()
+    with pytest.raises(TransportFailed, match=r"no connection to nobody\.example .* over tcp: "):
+        await client.connect(Target("tcp", address, "nobody.example"))
+
+
+async def test_a_peer_that_hangs_up_in_the_handshake_is_said(edge):
+    client, client_hears = edge()
+
+    async def hang_up(reader, writer):
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    address = server.sockets[0].getsockname()
+    with pytest.raises(TransportFailed, match=r"closed by the peer|reset by peer"):
+        await client.connect(Target("tls", address, "edge.example"))
+    server.close()
+    assert client_hears.losses.empty()
+
+
+async def test_a_server_that_restarts_is_connected_to_anew(edge, endpoint):
+    server, _, client, client_hears, target = await linked(edge, endpoint)
+    old = await client.connect(target)
+    await server.close()
+    flow, error = await client_hears.losses.get()
+    assert flow is old
+    assert "was closed by the peer" in str(error)
+    with pytest.raises(TransportFailed):
+        old.send(options())
+    again, again_hears = edge()
+    await again.listen(ListenOn(endpoint.transport, target.address, endpoint.tls))
+    new = await client.connect(target)
+    assert new is not old
+    new.send(options())
+    assert (await again_hears.messages.get())[1] == options()
+
+
+async def test_a_flow_that_we_closed_is_not_used_again(edge, endpoint):
+    _server, _, client, client_hears, target = await linked(edge, endpoint)
+    old = await client.connect(target)
+    old.close()
+    assert await client.connect(target) is not old
+    assert client_hears.losses.empty()
+
+
+async def test_half_a_message_then_close_is_a_loss(edge):
+    server, server_hears = edge()
+    address = await server.listen(TCP)
+    _, writer = await asyncio.open_connection(*address)
+    writer.write(options("1") + options("2")[:25])
+    flow, data = await server_hears.messages.get()
+    writer.close()
+    assert data == options("1")
+    assert (await server_hears.losses.get())[0] is flow
+    assert server_hears.messages.empty()
+
+
+async def test_ping_and_pong_over_a_real_connection_rfc5626_4_4_1(edge):
+    server, _ = edge()
+    reader, writer = await asyncio.open_connection(*await server.listen(TCP))
+    writer.write(b"\r\n\r\n")
+    assert await reader.readexactly(2) == b"\r\n"
+    writer.close()
+
+
+async def test_a_broken_stream_is_answered_and_closed(edge):
+    server, server_hears = edge()
+    server_hears.goodbye = b"SIP/2.0 400 Bad Request\r\n\r\n"
+    reader, writer = await asyncio.open_connection(*await server.listen(TCP))
+    writer.write(b"OPTIONS sip:edge SIP/2.0\r\nContent-Length: x\r\n\r\n")
+    assert await reader.read() == server_hears.goodbye
+    assert server_hears.faults.qsize() == 1
+    writer.close()
+
+
+async def test_closing_the_network_ends_attempts_and_those_who_wait_for_them():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        client = SocketNetwork()
+        client.start(Recorder())
+        waiting = asyncio.create_task(client.connect(Target("tls", silent.getsockname(), "silent.example")))
+        await asyncio.sleep(0)
+        await client.close()
+        with pytest.raises(TransportFailed, match="the network is closed"):
+            await waiting
+        with pytest.raises(TransportFailed, match="the network is closed"):
+            await client.connect(Target("tcp", silent.getsockname(), "silent.example"))
+    assert client.flows() == 0
+
+
+async def test_closing_the_network_writes_what_was_sent_and_tells_no_loss(edge, endpoint):
+    _server, server_hears, client, client_hears, target = await linked(edge, endpoint)
+    flow = await client.connect(target)
+    flow.send(options("last"))
+    await client.close()
+    assert (await server_hears.messages.get())[1] == options("last")
+    assert client_hears.losses.empty()
+    await server_hears.losses.get()
+
+
+async def test_a_connection_that_is_made_while_the_network_closes_is_cut(edge):
+    server, _ = edge()
+    address = await server.listen(TCP)
+    server._closed = True  # as between the kernel's accept and our hearing of it
+    reader, writer = await asyncio.open_connection(*address)
+    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+        await reader.readexactly(1)
+    writer.close()
+
+
+async def test_a_uri_is_resolved_and_connected_to(edge):
+    server, server_hears = edge()
+    client, _ = edge()
+    _, port = await server.listen(TCP)
+    targets = await client.resolve(Uri.parse(f"sip:edge@127.0.0.1:{port};transport=tcp"))
+    (await client.connect(targets[0])).send(options())
+    assert (await server_hears.messages.get())[1] == options()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        (ListenOn("tls", ("127.0.0.1", 0)), "a tls listener needs a certificate and a key"),
+        (ListenOn("ws", ("127.0.0.1", 0)), "transport not supported: ws"),
+        (ListenOn("tcp", ("192.0.2.1", 0)), "cannot listen on tcp 192.0.2.1 port 0: "),
+    ],
+)
+async def test_what_cannot_be_listened_on_is_said(edge, endpoint, said):
+    network, _ = edge()
+    with pytest.raises(TransportFailed, match=said):
+        await network.listen(endpoint)
+
+
+async def test_a_transport_that_we_do_not_speak_is_said(edge):
+    network, _ = edge()
+    with pytest.raises(TransportFailed, match="transport not supported: ws"):
+        await network.connect(Target("ws", ("127.0.0.1", 5060), "localhost"))

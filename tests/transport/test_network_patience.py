@@ -1,0 +1,81 @@
+"""How long the network waits, in virtual time: the wire is in memory, the timers are the true ones."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.transport.flow import Target, TransportFailed
+from proxy.transport.network import SocketNetwork
+from proxy.transport.tls import ClientTls
+from tests.transport.recorder import Recorder, options, trusted
+from tests.transport.wire import Wire
+
+pytestmark = pytest.mark.virtual
+
+
+@pytest.fixture
+async def client(tmp_path, authority):
+    network = SocketNetwork(client_tls=ClientTls(trusted(tmp_path, authority)))
+    network.start(Recorder())
+    yield network
+    await network.close()
+    assert network.flows() == 0
+    assert asyncio.all_tasks() <= {asyncio.current_task()}
+
+
+@pytest.fixture
+def dial(monkeypatch):
+    """Let every connection succeed at once, to a peer that never says a word."""
+
+    def arrange(**wire: bool) -> None:
+        async def create_connection(factory, host, port):
+            protocol = factory()
+            return Wire(protocol, peer=(host, port), **wire), protocol
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", create_connection)
+
+    return arrange
+
+
+async def test_a_peer_silent_in_the_handshake_is_given_up_after_four_seconds(client, dial):
+    dial()
+    start = asyncio.get_running_loop().time()
+    with pytest.raises(TransportFailed) as failed:
+        await client.connect(Target("tls", ("192.0.2.7", 5061), "silent.example"))
+    assert str(failed.value) == (
+        "no connection to silent.example (192.0.2.7 port 5061) over tls: no answer within 4 s"
+    )
+    assert asyncio.get_running_loop().time() - start == 4
+
+
+async def test_a_peer_silent_before_that_is_given_up_alike(client, monkeypatch):
+    async def create_connection(factory, host, port):
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", create_connection)
+    with pytest.raises(TransportFailed, match="no answer within 4 s"):
+        await client.connect(Target("tcp", ("192.0.2.7", 5060), "silent.example"))
+
+
+async def test_a_peer_that_never_reads_holds_up_the_close_for_a_second_at_most(client, dial):
+    dial(reading=False)
+    flow = await client.connect(Target("tcp", ("192.0.2.7", 5060), "deaf.example"))
+    flow.send(options())
+    start = asyncio.get_running_loop().time()
+    await client.close()
+    assert asyncio.get_running_loop().time() - start == 1
+    assert client.flows() == 0
+
+
+async def test_an_attempt_that_fails_after_everyone_left_stays_quiet(client, dial, caplog):
+    dial()
+    waiting = asyncio.create_task(client.connect(Target("tls", ("192.0.2.7", 5061), "silent.example")))
+    await asyncio.sleep(1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.sleep(10)
+    assert caplog.records == []
+    assert client.flows() == 0

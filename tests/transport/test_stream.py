@@ -1,0 +1,229 @@
+"""One connection, in virtual time, over a wire in memory: what a peer may do to it, and what it costs us."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.transport.flow import TransportFailed
+from proxy.transport.stream import StreamFlow, StreamLimits
+from proxy.transport.tls import ClientTls, ServerContext, TlsEngine
+from tests.transport.recorder import Recorder, options, server_tls, trusted
+from tests.transport.wire import Count, Wire
+
+pytestmark = pytest.mark.virtual
+
+
+class Bench:
+    """A flow on a wire, with everything around it."""
+
+    def __init__(self, *, inbound: bool = True, engine: TlsEngine | None = None, **wire: Any) -> None:
+        self.recorder = Recorder()
+        self.count = Count()
+        self.flow = StreamFlow(
+            self.recorder, StreamLimits(), inbound=inbound, engine=engine, keeper=self.count
+        )
+        self.wire = Wire(self.flow, **wire)
+
+    def arrives(self, data: bytes) -> None:
+        self.flow.data_received(data)
+
+    async def loss(self) -> str:
+        flow, error = await self.recorder.losses.get()
+        assert flow is self.flow
+        assert self.count.open == 0
+        return str(error)
+
+
+async def test_several_messages_in_one_segment_are_told_apart():
+    bench = Bench()
+    bench.arrives(options("1") + options("2", b"body") + options("3"))
+    assert bench.recorder.all_messages() == [options("1"), options("2", b"body"), options("3")]
+
+
+async def test_a_message_byte_by_byte_is_one_message():
+    bench = Bench()
+    for byte in options("1", b"v=0\r\n"):
+        bench.arrives(bytes([byte]))
+    assert bench.recorder.all_messages() == [options("1", b"v=0\r\n")]
+
+
+async def test_a_double_crlf_is_answered_by_a_single_one_rfc5626_4_4_1():
+    bench = Bench()
+    bench.arrives(b"\r\n\r\n")
+    bench.arrives(options() + b"\r\n\r\n")
+    assert bytes(bench.wire.written) == b"\r\n\r\n"
+    assert bench.recorder.all_messages() == [options()]
+
+
+async def test_a_single_crlf_is_a_pong_and_stays_unanswered_rfc5626_4_4_1():
+    bench = Bench()
+    bench.arrives(options() + b"\r\n")
+    assert bytes(bench.wire.written) == b""
+
+
+async def test_a_broken_stream_is_told_may_be_answered_and_closes():
+    bench = Bench()
+    bench.recorder.goodbye = b"SIP/2.0 400 Bad Request\r\n\r\n"
+    bench.arrives(options() + b"OPTIONS sip:x SIP/2.0\r\nCall-ID: 2\r\n\r\n")
+    assert bench.recorder.all_messages() == [options()]
+    flow, error = bench.recorder.faults.get_nowait()
+    assert flow is bench.flow
+    assert "Content-Length" in str(error)
+    assert bench.flow.closed
+    assert bytes(bench.wire.written) == bench.recorder.goodbye
+    bench.arrives(options("late"))
+    assert "cannot be cut into messages" in await bench.loss()
+    assert bench.recorder.all_messages() == []
+
+
+async def test_a_message_without_end_is_refused():
+    bench = Bench()
+    bench.arrives(b"OPTIONS sip:x SIP/2.0\r\nX: " + b"x" * 70_000)
+    assert bench.recorder.faults.get_nowait()[1].status == 513
+    await bench.loss()
+
+
+async def test_half_a_message_then_close_is_a_loss_and_no_message():
+    bench = Bench()
+    bench.arrives(options()[:20])
+    bench.flow.eof_received()
+    bench.wire.lose(None)
+    assert await bench.loss() == "connection to 192.0.2.9 port 4000 was closed by the peer"
+    assert bench.recorder.all_messages() == []
+    with pytest.raises(TransportFailed, match="is closed"):
+        bench.flow.send(options())
+
+
+async def test_a_connection_that_breaks_says_how():
+    bench = Bench()
+    bench.wire.lose(ConnectionResetError(104, "Connection reset by peer"))
+    assert "broke: [Errno 104] Connection reset by peer" in await bench.loss()
+
+
+async def test_our_own_close_tells_nobody_and_frees_the_connection():
+    bench = Bench()
+    bench.flow.send(options())
+    bench.flow.close()
+    bench.flow.close()
+    await asyncio.sleep(0)
+    assert bytes(bench.wire.written) == options()
+    assert bench.flow.closed
+    assert bench.count.open == 0
+    assert bench.recorder.losses.empty()
+
+
+async def test_what_a_peer_does_not_read_is_written_for_five_seconds_after_close():
+    bench = Bench(reading=False)
+    bench.flow.send(options())
+    bench.flow.close()
+    await asyncio.sleep(4.9)
+    assert bench.count.open == 1
+    await asyncio.sleep(0.2)
+    assert bench.count.open == 0
+    assert bench.recorder.losses.empty()
+
+
+async def test_a_peer_that_does_not_read_is_cut_off_at_one_mebibyte():
+    bench = Bench(reading=False)
+    message = options(body=b"x" * 60_000)
+    while not bench.flow.closed:
+        bench.flow.send(message)
+    with pytest.raises(TransportFailed):
+        bench.flow.send(message)
+    assert 1024 * 1024 < bench.wire.waiting < 1024 * 1024 + len(message)
+    assert "does not read" in await bench.loss()
+
+
+async def test_a_stranger_without_a_message_is_closed_after_thirty_seconds():
+    bench = Bench()
+    start = asyncio.get_running_loop().time()
+    bench.arrives(b"\r\n\r\n" + options()[:30])
+    assert await bench.loss() == "no message within 30 s"
+    assert asyncio.get_running_loop().time() - start == 30
+
+
+async def test_a_connection_that_brought_a_message_may_idle():
+    bench = Bench()
+    bench.arrives(options())
+    await asyncio.sleep(3600)
+    assert not bench.flow.closed
+
+
+async def test_a_connection_that_we_made_may_idle():
+    bench = Bench(inbound=False)
+    await asyncio.sleep(3600)
+    assert not bench.flow.closed
+
+
+async def test_a_receiver_that_fails_is_logged_and_costs_nobody_the_connection():
+    bench = Bench()
+    bench.recorder.fails_on = options("1")
+    with capture_logs() as logs:
+        bench.arrives(options("1") + options("2"))
+    assert bench.recorder.all_messages() == [options("2")]
+    assert [(line["event"], line["log_level"]) for line in logs] == [("receiver failed", "error")]
+
+
+async def test_a_receiver_that_closes_hears_no_more():
+    bench = Bench()
+    bench.recorder.received = lambda flow, data: flow.close()  # type: ignore[method-assign]
+    bench.arrives(options("1") + options("2"))
+    await asyncio.sleep(0)
+    assert bench.recorder.losses.empty()
+
+
+async def test_a_peer_that_is_gone_before_we_look_has_no_address():
+    bench = Bench(peer=None)
+    assert bench.flow.remote == ("", 0)
+    assert bench.flow.local == ("192.0.2.1", 5060)
+    bench.wire.lose(None)
+    await bench.loss()
+    assert repr(bench.flow) == "<tcp  port 0 closed>"
+
+
+async def test_a_tls_handshake_not_finished_in_ten_seconds_is_closed(tmp_path, authority):
+    engine = ServerContext(server_tls(tmp_path, authority, "a.example")).engine()
+    start = asyncio.get_running_loop().time()
+    bench = Bench(engine=engine)
+    with capture_logs() as logs:
+        failure = await bench.flow.opened
+    assert str(failure) == "TLS handshake not finished within 10 s"
+    assert asyncio.get_running_loop().time() - start == 10
+    assert bench.recorder.losses.empty()  # nobody was ever shown this flow
+    assert logs[0]["event"] == "connection refused"
+    assert logs[0]["why"] == str(failure)
+
+
+async def test_over_tls_messages_and_pings_are_told_apart_alike(tmp_path, authority):
+    bench = Bench(engine=ServerContext(server_tls(tmp_path, authority, "a.example")).engine())
+    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    to_server = client.start()
+    while to_server:
+        bench.arrives(to_server)
+        answer, to_server = bytes(bench.wire.written), b""
+        bench.wire.written.clear()
+        if answer:
+            to_server = client.feed(answer)[1]
+    assert await bench.flow.opened is None
+    bench.arrives(client.send(options("1") + b"\r\n\r\n"))
+    bench.flow.send(options("2"))
+    assert client.feed(bytes(bench.wire.written))[0] == b"\r\n" + options("2")
+    assert bench.recorder.all_messages() == [options("1")]
+    bench.wire.written.clear()
+    bench.arrives(client.send(options("3")) + client.close())
+    assert bench.recorder.all_messages() == [options("3")]
+    assert "was closed by the peer" in await bench.loss()
+    client.feed(bytes(bench.wire.written))
+    assert client.ended  # our close_notify answered its own
+
+
+async def test_a_hello_that_is_none_gets_an_alert_and_is_closed(tmp_path, authority):
+    bench = Bench(engine=ServerContext(server_tls(tmp_path, authority, "a.example")).engine())
+    bench.arrives(b"\x16\x03\x01\x00\x05hello")
+    failure = await bench.flow.opened
+    assert str(failure).startswith("TLS handshake with peer failed")
+    assert bench.wire.written[:1] == b"\x15"

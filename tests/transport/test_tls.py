@@ -1,0 +1,309 @@
+"""The TLS engine, without a socket: bytes of one side are carried to the other by hand."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from OpenSSL import SSL
+from structlog.testing import capture_logs
+
+from proxy.transport.devcert import SERVER_AUTH, Authority, make_authority
+from proxy.transport.flow import TransportFailed
+from proxy.transport.identity import SIP_DOMAIN
+from proxy.transport.tls import ClientTls, ServerContext, ServerTls, TlsEngine
+from tests.transport.recorder import server_tls, trusted
+
+
+def shake(client: TlsEngine, server: TlsEngine) -> None:
+    """Carry the handshake to and fro until neither side has anything to say."""
+    to_server, to_client = client.start(), server.start()
+    while to_server or to_client:
+        from_client, to_client = to_client, b""
+        _, to_client = server.feed(to_server) if to_server else (b"", b"")
+        _, more = client.feed(from_client) if from_client else (b"", b"")
+        to_server = more
+
+
+def pair(
+    tmp_path: Path, authority: Authority, names: list[str], asked: str, **extra: object
+) -> tuple[TlsEngine, TlsEngine]:
+    certificate, key = authority.issue(names, **extra)  # type: ignore[arg-type]
+    (tmp_path / "c.pem").write_bytes(certificate)
+    (tmp_path / "k.pem").write_bytes(key)
+    server = ServerContext(ServerTls(tmp_path / "c.pem", tmp_path / "k.pem")).engine()
+    client = ClientTls(trusted(tmp_path, authority)).engine(asked)
+    shake(client, server)
+    return client, server
+
+
+def test_a_handshake_ends_established_on_both_sides_with_the_name_verified(tmp_path, authority):
+    client, server = pair(tmp_path, authority, ["sip.example.com"], "sip.example.com")
+    assert client.established
+    assert server.established
+    assert client.peer_name == "sip.example.com"
+    assert server.peer_name is None
+    assert client.version == "TLSv1.3"
+
+
+def test_bytes_cross_both_ways_and_come_out_as_they_went_in(tmp_path, authority):
+    client, server = pair(tmp_path, authority, ["a.example"], "a.example")
+    big = os.urandom(100_000)
+    assert server.feed(client.send(big))[0] == big
+    assert client.feed(server.send(b"pong"))[0] == b"pong"
+
+
+def test_a_session_fed_one_byte_at_a_time_works_alike(tmp_path, authority):
+    client, server = pair(tmp_path, authority, ["a.example"], "a.example")
+    came = b"".join(server.feed(bytes([byte]))[0] for byte in client.send(b"INVITE"))
+    assert came == b"INVITE"
+
+
+def test_close_notify_ends_the_other_side_in_order(tmp_path, authority):
+    client, server = pair(tmp_path, authority, ["a.example"], "a.example")
+    last = client.send(b"bye") + client.close()
+    assert server.feed(last)[0] == b"bye"
+    assert server.ended
+    assert server.failure is None
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (["sip.example.com"], "SIP.Example.COM"),
+        (["sip.example.com"], "sip.example.com."),
+        (["*.example.com"], "sip.example.com"),
+        (["other.example", "sip.example.com"], "sip.example.com"),
+    ],
+)
+def test_a_certificate_for_the_name_is_accepted_rfc6125_6_4(tmp_path, authority, names, asked):
+    assert pair(tmp_path, authority, names, asked)[0].established
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "found"),
+    [
+        (["wrong.example"], "sip.example.com", "wrong.example"),
+        (["*.example.com"], "example.com", "*.example.com"),
+        (["*.example.com"], "a.b.example.com", "*.example.com"),
+        (["s*.example.com"], "sip.example.com", "s*.example.com"),
+        (["*.com"], "example.com", "*.com"),
+        ([], "screendoor", "no name at all"),
+    ],
+)
+def test_a_certificate_for_another_name_is_refused_and_both_names_are_said(
+    tmp_path, authority, names, asked, found
+):
+    client, server = pair(tmp_path, authority, names, asked)
+    assert not client.established
+    assert client.peer_name is None
+    expected = f"TLS peer {asked} refused: its certificate is for {found}, not for {asked}"
+    assert str(client.failure) == expected
+    assert server.failure is not None  # the refusal reached it as an alert
+    assert "alert" in str(server.failure)
+
+
+def test_an_address_is_checked_against_ip_entries_only(tmp_path, authority):
+    assert pair(tmp_path, authority, ["a.example"], "127.0.0.1", ips=("127.0.0.1",))[0].established
+    assert pair(tmp_path, authority, ["a.example"], "::1", ips=("::1",))[0].established
+    client, _ = pair(tmp_path, authority, ["127.0.0.1"], "127.0.0.1")
+    assert "is for 127.0.0.1, not for 127.0.0.1" in str(client.failure)
+
+
+def test_a_sip_uri_entry_names_a_domain_rfc5922_7_1(tmp_path, authority):
+    client, _ = pair(tmp_path, authority, ["host.example"], "example.com", uri_sans=["sip:example.com"])
+    assert client.established
+    client, _ = pair(tmp_path, authority, ["host.example"], "example.com", uri_sans=["sip:me@example.com"])
+    assert not client.established
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path, authority):
+    certificate, key = make_authority("Somebody else").issue(["a.example"])
+    (tmp_path / "c.pem").write_bytes(certificate)
+    (tmp_path / "k.pem").write_bytes(key)
+    server = ServerContext(ServerTls(tmp_path / "c.pem", tmp_path / "k.pem")).engine()
+    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    shake(client, server)
+    assert "comes from an authority that is not trusted here" in str(client.failure)
+
+
+def test_a_self_signed_certificate_is_refused_unless_it_is_the_one_trusted(tmp_path, authority):
+    alone = make_authority("alone")
+    (tmp_path / "c.pem").write_bytes(alone.cert_pem)
+    (tmp_path / "k.pem").write_bytes(alone.key_pem)
+    server = ServerContext(ServerTls(tmp_path / "c.pem", tmp_path / "k.pem"))
+    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    shake(client, server.engine())
+    assert "its certificate is self-signed and not trusted here" in str(client.failure)
+
+
+def test_the_chain_is_said_to_hang_on_the_certificate_above(tmp_path, authority):
+    stranger = make_authority("stranger")
+    certificate, key = stranger.issue(["a.example"])
+    (tmp_path / "c.pem").write_bytes(certificate + stranger.cert_pem)
+    (tmp_path / "k.pem").write_bytes(key)
+    server = ServerContext(ServerTls(tmp_path / "c.pem", tmp_path / "k.pem"))
+    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    shake(client, server.engine())
+    assert "not trusted here (1 above it)" in str(client.failure)
+
+
+@pytest.mark.parametrize(
+    ("starts", "said"),
+    [
+        (datetime(2020, 1, 1, tzinfo=UTC), "has expired"),
+        (datetime(2099, 1, 1, tzinfo=UTC), "is not valid yet"),
+    ],
+)
+def test_a_certificate_out_of_its_time_is_refused(tmp_path, authority, starts, said):
+    client, _ = pair(tmp_path, authority, ["a.example"], "a.example", starts=starts, days=10)
+    assert str(client.failure) == f"TLS peer a.example refused: its certificate {said}"
+
+
+def test_a_certificate_for_sip_domains_alone_serves_rfc5924_4_2(tmp_path, authority):
+    assert pair(tmp_path, authority, ["a.example"], "a.example", ekus=[SIP_DOMAIN])[0].established
+    assert pair(tmp_path, authority, ["a.example"], "a.example", ekus=[SERVER_AUTH])[0].established
+    assert pair(tmp_path, authority, ["a.example"], "a.example", ekus=[])[0].established
+
+
+def test_a_certificate_for_other_purposes_is_refused(tmp_path, authority):
+    code_signing = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.3")
+    client, _ = pair(tmp_path, authority, ["a.example"], "a.example", ekus=[code_signing])
+    assert "is not for servers" in str(client.failure)
+
+
+def test_the_name_goes_out_as_sni_and_an_address_does_not(tmp_path, authority):
+    client = ClientTls(trusted(tmp_path, authority))
+    assert b"sip.example.com" in client.engine("sip.example.com").start()
+    assert b"xn--bcher-kva.example" in client.engine("bücher.example").start()
+    assert b"127.0.0.1" not in client.engine("127.0.0.1").start()
+
+
+def test_a_name_that_cannot_be_sent_as_sni_is_refused_at_once(tmp_path, authority):
+    with pytest.raises(TransportFailed, match="cannot be sent as SNI"):
+        ClientTls(trusted(tmp_path, authority)).engine(f"{'a' * 64}.example")
+
+
+def test_a_client_of_tls_1_1_is_refused_with_an_alert(tmp_path, authority):
+    tls = server_tls(tmp_path, authority, "a.example")
+    server = ServerContext(tls).engine()
+    body = b"\x03\x02" + bytes(32) + b"\x00" + b"\x00\x02\x00\x2f" + b"\x01\x00"  # version 1.1, one cipher
+    hello = b"\x01" + len(body).to_bytes(3) + body
+    _, answer = server.feed(b"\x16\x03\x01" + len(hello).to_bytes(2) + hello)
+    assert "unsupported protocol" in str(server.failure)
+    assert answer == b"\x15\x03\x02\x00\x02\x02\x46"  # fatal alert 70, protocol_version
+
+
+def test_a_server_that_knows_only_tls_1_1_is_refused(tmp_path, authority):
+    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    client.start()
+    body = b"\x03\x02" + bytes(32) + b"\x00" + b"\x00\x2f" + b"\x00"  # a ServerHello of 1.1
+    hello = b"\x02" + len(body).to_bytes(3) + body
+    client.feed(b"\x16\x03\x02" + len(hello).to_bytes(2) + hello)
+    assert "unsupported protocol" in str(client.failure)
+
+
+def test_tls_1_2_is_spoken_where_the_peer_knows_no_better(tmp_path, authority):
+    tls = server_tls(tmp_path, authority, "a.example")
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_max_proto_version(SSL.TLS1_2_VERSION)
+    context.use_certificate_chain_file(str(tls.certificate))
+    context.use_privatekey_file(str(tls.key))
+    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    shake(client, TlsEngine(context))
+    assert client.version == "TLSv1.2"
+
+
+def test_a_peer_that_does_not_speak_tls_fails_the_handshake(tmp_path, authority):
+    server = ServerContext(server_tls(tmp_path, authority, "a.example")).engine()
+    server.feed(b"OPTIONS sip:edge@localhost SIP/2.0\r\n\r\n")
+    assert str(server.failure).startswith("TLS handshake with peer failed: ")
+    assert server.feed(b"more") == (b"", b"")
+    assert server.close() == b""
+
+
+def test_a_damaged_record_breaks_the_session_but_not_what_came_before_it(tmp_path, authority):
+    client, server = pair(tmp_path, authority, ["a.example"], "a.example")
+    good = client.send(b"whole")
+    bad = bytearray(client.send(b"damaged"))
+    bad[-1] ^= 1
+    received, alert = server.feed(good + bytes(bad))
+    assert received == b"whole"
+    assert alert
+    assert str(server.failure).startswith("TLS session with peer failed: ")
+    with pytest.raises(TransportFailed):
+        server.send(b"too late")
+
+
+def test_nothing_is_sent_before_the_handshake_is_over(tmp_path, authority):
+    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    with pytest.raises(TransportFailed, match="not established"):
+        client.send(b"early")
+    assert client.start()
+    assert client.close() == b""
+
+
+def test_sending_after_our_close_fails(tmp_path, authority):
+    client, _ = pair(tmp_path, authority, ["a.example"], "a.example")
+    client.close()
+    with pytest.raises(TransportFailed):
+        client.send(b"late")
+
+
+def test_a_client_that_judged_no_certificate_is_never_established(tmp_path, authority):
+    server = ServerContext(server_tls(tmp_path, authority, "a.example")).engine()
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)  # a context that forgot to verify
+    client = TlsEngine(context, check=ClientTls(trusted(tmp_path, authority)).engine("a.example")._check)
+    shake(client, server)
+    assert not client.established
+    assert "was not verified" in str(client.failure)
+
+
+def test_without_authorities_of_our_own_those_of_the_system_count(tmp_path, authority):
+    server = ServerContext(server_tls(tmp_path, authority, "a.example")).engine()
+    client = ClientTls().engine("a.example")
+    shake(client, server)
+    assert "authority that is not trusted here" in str(client.failure)
+
+
+def test_a_renewed_certificate_is_taken_by_new_connections(tmp_path, authority):
+    tls = server_tls(tmp_path, authority, "old.example")
+    context = ServerContext(tls)
+    certificate, key = authority.issue(["new.example"])
+    Path(tls.key).write_bytes(key)
+    os.utime(tls.key, ns=(1, 1))
+    client = ClientTls(trusted(tmp_path, authority))
+    with capture_logs() as logs:
+        still_old = client.engine("old.example")
+        shake(still_old, context.engine())  # the key is new, the certificate is not: the pair does not fit
+    assert still_old.established
+    assert [line["event"] for line in logs] == ["certificate not reloaded, the old one stays"]
+    Path(tls.certificate).write_bytes(certificate)
+    os.utime(tls.certificate, ns=(1, 1))
+    renewed = client.engine("new.example")
+    shake(renewed, context.engine())
+    assert renewed.established
+
+
+def test_a_certificate_that_vanishes_leaves_the_old_one_in_use(tmp_path, authority):
+    tls = server_tls(tmp_path, authority, "a.example")
+    context = ServerContext(tls)
+    Path(tls.certificate).unlink()
+    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    shake(client, context.engine())
+    assert client.established
+
+
+def test_files_that_cannot_be_used_are_named(tmp_path, authority):
+    tls = server_tls(tmp_path, authority, "a.example")
+    with pytest.raises(TransportFailed, match=r"certificate .*none\.pem cannot be used: "):
+        ServerContext(ServerTls(tmp_path / "none.pem", tls.key))
+    with pytest.raises(TransportFailed, match=r"key .*none\.pem cannot be used: "):
+        ServerContext(ServerTls(tls.certificate, tmp_path / "none.pem"))
+    with pytest.raises(TransportFailed, match=r"key .*ca\.pem cannot be used: "):
+        ServerContext(ServerTls(tls.certificate, trusted(tmp_path, authority)))
+    with pytest.raises(TransportFailed, match=r"authorities in .*none\.pem cannot be used: "):
+        ClientTls(tmp_path / "none.pem")

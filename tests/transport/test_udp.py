@@ -1,0 +1,222 @@
+"""UDP over the loopback interface."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.transport.flow import ListenOn, Target, TransportFailed
+from proxy.transport.udp import UdpFlow, UdpListener, pick_listener
+from tests.transport.recorder import Recorder, options
+
+pytestmark = pytest.mark.network
+
+ANYWHERE = ListenOn("udp", ("127.0.0.1", 0))
+
+
+@pytest.fixture
+def phone():
+    """A plain UDP socket of a peer."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.setblocking(False)
+        yield peer
+
+
+async def heard(peer: socket.socket) -> bytes:
+    return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(peer, 65535), 5)
+
+
+async def test_a_datagram_comes_in_and_its_flow_answers(edge, phone):
+    network, recorder = edge()
+    address = await network.listen(ANYWHERE)
+    phone.sendto(options(), address)
+    flow, data = await recorder.messages.get()
+    assert data == options()
+    assert (flow.transport, flow.reliable, flow.peer_name) == ("udp", False, None)
+    assert (flow.local, flow.remote) == (address, phone.getsockname())
+    flow.close()
+    assert not flow.closed
+    flow.send(b"SIP/2.0 200 OK\r\n\r\n")
+    assert await heard(phone) == b"SIP/2.0 200 OK\r\n\r\n"
+
+
+async def test_a_flow_to_a_target_leaves_from_the_listener(edge, phone):
+    network, _ = edge()
+    address = await network.listen(ANYWHERE)
+    flow = await network.connect(Target("udp", phone.getsockname(), "phone.example"))
+    flow.send(options())
+    data, source = phone.recvfrom(65535)
+    assert (data, source) == (options(), address)
+    assert network.flows() == 0
+
+
+async def test_flows_to_one_peer_are_equal(edge, phone):
+    network, recorder = edge()
+    address = await network.listen(ANYWHERE)
+    phone.sendto(options("1"), address)
+    phone.sendto(options("2"), address)
+    (first, _), (second, _) = await recorder.messages.get(), await recorder.messages.get()
+    assert first == second
+    assert len({first, second}) == 1
+
+
+@pytest.mark.parametrize("keepalive", [b"\r\n\r\n", b"\r\n", b"\0", b"\0\0\0\0", b""])
+async def test_a_keepalive_is_swallowed(edge, phone, keepalive):
+    network, recorder = edge()
+    address = await network.listen(ANYWHERE)
+    phone.sendto(keepalive, address)
+    phone.sendto(b"\r\n" + options(), address)
+    assert (await recorder.messages.get())[1] == options()
+    assert recorder.messages.empty()
+
+
+async def test_a_burst_longer_than_one_turn_arrives_whole_and_in_order(edge, phone):
+    network, recorder = edge()
+    address = await network.listen(ANYWHERE)
+    for number in range(200):
+        phone.sendto(options(str(number)), address)
+    got = [(await recorder.messages.get())[1] for _ in range(200)]
+    assert got == [options(str(number)) for number in range(200)]
+
+
+async def test_a_peer_that_is_gone_does_not_break_the_listener(edge, phone):
+    network, recorder = edge()
+    address = await network.listen(ANYWHERE)
+    gone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    gone.bind(("127.0.0.1", 0))
+    closed_port = gone.getsockname()
+    gone.close()
+    flow = await network.connect(Target("udp", closed_port, "127.0.0.1"))
+    for _ in range(3):
+        flow.send(options("lost"))  # each is answered by an ICMP port unreachable
+    phone.sendto(options(), address)
+    assert (await recorder.messages.get())[1] == options()
+
+
+class Broken:
+    """A socket of the operating system that answers with errors, in turn."""
+
+    def __init__(self, *answers: object) -> None:
+        self.answers = list(answers)
+        self.sent: list[bytes] = []
+
+    def _next(self) -> object:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def sendto(self, data: bytes, remote: object) -> None:
+        self._next()
+        self.sent.append(data)
+
+    def recvfrom(self, size: int) -> object:
+        return self._next()
+
+
+@pytest.fixture
+async def listener():
+    recorder = Recorder()
+    made = UdpListener(("127.0.0.1", 0), recorder)
+    real = made._socket
+    yield made, recorder
+    made._socket = real
+    made.close()
+
+
+async def test_an_error_owed_to_an_earlier_datagram_does_not_cost_this_one(listener):
+    udp, recorder = listener
+    udp._socket = Broken(ConnectionRefusedError(111, "Connection refused"), 1)
+    udp.send(b"x", ("192.0.2.1", 5060))
+    assert udp._socket.sent == [b"x"]
+    came = (b"x", ("192.0.2.1", 5060))
+    udp._socket = Broken(ConnectionRefusedError(111, "refused"), came, BlockingIOError())
+    udp._drain()
+    assert recorder.all_messages() == [b"x"]
+
+
+async def test_a_full_send_buffer_loses_the_datagram_as_the_wire_would(listener):
+    udp, _ = listener
+    udp._socket = Broken(BlockingIOError())
+    with capture_logs() as logs:
+        udp.send(b"x", ("192.0.2.1", 5060))
+    assert logs[0]["event"] == "datagram dropped, the send buffer is full"
+
+
+async def test_a_datagram_the_kernel_refuses_fails_the_send(listener):
+    udp, _ = listener
+    udp._socket = Broken(OSError(101, "Network is unreachable"))
+    with pytest.raises(TransportFailed, match=r"192\.0\.2\.1 port 5060: Network is unreachable"):
+        udp.flow(("192.0.2.1", 5060)).send(b"x")
+
+
+async def test_a_receiver_that_fails_is_logged_and_the_next_datagram_comes(edge, phone):
+    network, recorder = edge()
+    recorder.fails_on = options("1")
+    address = await network.listen(ANYWHERE)
+    with capture_logs() as logs:
+        phone.sendto(options("1"), address)
+        phone.sendto(options("2"), address)
+        assert (await recorder.messages.get())[1] == options("2")
+    assert "receiver failed" in [line["event"] for line in logs]
+
+
+async def test_a_receiver_may_close_the_network_while_datagrams_wait(phone):
+    class Closing(Recorder):
+        def received(self, flow, data):
+            super().received(flow, data)
+            flow.listener.close()
+
+    recorder = Closing()
+    udp = UdpListener(("127.0.0.1", 0), recorder)
+    phone.sendto(options("1"), udp.local)
+    phone.sendto(options("2"), udp.local)
+    flow, _ = await recorder.messages.get()
+    assert flow.closed
+    assert recorder.messages.empty()
+    with pytest.raises(TransportFailed, match="is closed"):
+        flow.send(options())
+
+
+async def test_an_address_in_use_is_said(edge):
+    network, _ = edge()
+    address = await network.listen(ANYWHERE)
+    with pytest.raises(TransportFailed, match=rf"cannot listen on udp 127\.0\.0\.1 port {address[1]}: "):
+        await network.listen(ListenOn("udp", address))
+
+
+async def test_a_peer_of_another_family_needs_a_listener_of_its_own(edge):
+    network, _ = edge()
+    await network.listen(ANYWHERE)
+    with pytest.raises(TransportFailed, match="no udp listener can send to 2001:db8::1"):
+        await network.connect(Target("udp", ("2001:db8::1", 5060), "six.example"))
+
+
+async def test_a_loopback_peer_is_served_from_the_loopback_listener():
+    anyone, local = (UdpListener((host, 0), Recorder()) for host in ("0.0.0.0", "127.0.0.1"))
+    assert pick_listener([anyone, local], ("127.0.0.1", 5060)) is local
+    assert pick_listener([local, anyone], ("192.0.2.1", 5060)) is anyone
+    assert pick_listener([anyone], ("127.0.0.1", 5060)) is anyone
+    local.close()
+    local.close()
+    assert pick_listener([anyone, local], ("127.0.0.1", 5060)) is anyone
+    anyone.close()
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+async def test_ipv6_addresses_stand_without_brackets_or_scope(edge):
+    network, recorder = edge()
+    try:
+        address = await network.listen(ListenOn("udp", ("::1", 0)))
+    except TransportFailed:
+        pytest.skip("no IPv6 loopback here")
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as peer:
+        peer.sendto(options(), address)
+        flow, _ = await recorder.messages.get()
+        assert isinstance(flow, UdpFlow)
+        assert flow.remote[0] == "::1"
+        assert len(flow.remote) == 2

@@ -1,0 +1,64 @@
+"""A TCP connection in memory, as asyncio shows it to a protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from proxy.transport.stream import StreamFlow
+
+PEER = ("192.0.2.9", 4000)
+
+
+class Wire(asyncio.Transport):
+    """asyncio's side of a TCP connection; `reading` says whether the peer takes what is written."""
+
+    def __init__(
+        self, protocol: asyncio.Protocol, *, reading: bool = True, peer: tuple[str, int] | None = PEER
+    ) -> None:
+        super().__init__({"sockname": ("192.0.2.1", 5060), "peername": peer})
+        self.protocol = protocol
+        self.reading = reading
+        self.written = bytearray()
+        self.waiting = 0
+        self.closing = False
+        self.gone = False
+        protocol.connection_made(self)
+
+    def write(self, data: Any) -> None:
+        self.written += data
+        if not self.reading:
+            self.waiting += len(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+        if not self.waiting:
+            self.abort()
+
+    def abort(self) -> None:
+        self.closing = True
+        self.lose(None)
+
+    def lose(self, error: Exception | None) -> None:
+        if not self.gone:
+            self.gone = True
+            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, error)
+
+
+class Count:
+    """Keeps the connections open; both ends must balance."""
+
+    def __init__(self) -> None:
+        self.open = 0
+
+    def opened(self, flow: StreamFlow) -> None:
+        self.open += 1
+
+    def gone(self, flow: StreamFlow) -> None:
+        self.open -= 1
