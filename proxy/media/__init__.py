@@ -1,0 +1,1 @@
+"""Media beside the protocol: SDP, RTP relay, tones, recorder. Knows no SIP."""

@@ -1,0 +1,61 @@
+"""Audio formats by name: what an `a=rtpmap` says, and which the relay carries (RFC 3551 §6, RFC 4733)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """One payload type of an m=audio line and what it means there."""
+
+    name: str
+    """Encoding name as written; compared without case (RFC 8866 §6.6)."""
+    rate: int
+    """RTP clock rate in Hz; 8000 for G.722 too (RFC 3551 §4.5.2)."""
+    pt: int
+    """Payload type in the SDP that lists it: what its author wants to receive (RFC 3264 §5.1)."""
+    channels: int = 1
+    fmtp: str | None = None
+    """Format parameters, raw."""
+
+    @property
+    def key(self) -> str:
+        """What joins equal formats of two legs, whatever their payload types: `pcmu/8000`, `opus/48000/2`."""
+        tail = "" if self.channels == 1 else f"/{self.channels}"
+        return f"{self.name.lower()}/{self.rate}{tail}"
+
+    @property
+    def encoding(self) -> str:
+        """The value of its rtpmap: `PCMU/8000`."""
+        return f"{self.name}/{self.rate}" + ("" if self.channels == 1 else f"/{self.channels}")
+
+    def at(self, pt: int) -> AudioFormat:
+        """The same format under another payload type, without parameters."""
+        return AudioFormat(self.name, self.rate, pt, self.channels)
+
+
+PCMU = AudioFormat("PCMU", 8000, 0)
+PCMA = AudioFormat("PCMA", 8000, 8)
+G722 = AudioFormat("G722", 8000, 9)
+OPUS = AudioFormat("opus", 48000, 107, 2)
+TELEPHONE_EVENT = AudioFormat("telephone-event", 8000, 101, fmtp="0-16")
+
+STATIC = {format.pt: format for format in (PCMU, PCMA, G722)}
+"""Payload types that need no rtpmap (RFC 3551 §6), of those we carry."""
+
+VOICES = {format.key: format for format in (PCMU, PCMA, G722, OPUS)}
+"""Formats that carry speech, by key. G.722 and Opus only pass; G.711 is translated, played and recorded."""
+
+G711 = frozenset((PCMU.key, PCMA.key))
+EVENT_KEY = TELEPHONE_EVENT.key
+
+
+def carries(a: str, b: str) -> bool:
+    """Whether speech of format a can be heard where b is spoken: equal, or both G.711."""
+    return a == b or (a in G711 and b in G711)
+
+
+def clock_rate(key: str) -> int:
+    """RTP clock rate of a format's key."""
+    return int(key.split("/")[1])

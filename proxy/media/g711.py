@@ -1,0 +1,77 @@
+"""G.711: u-law (PCMU) and A-law (PCMA) tables, made once at import and used by `bytes.translate`."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+PCMU_SILENCE = 0xFF
+PCMA_SILENCE = 0xD5
+
+_BIAS = 0x84
+_CLIP = 32635
+
+
+def _ulaw_to_linear(code: int) -> int:
+    code = ~code & 0xFF
+    magnitude = (((code & 0x0F) << 3) + _BIAS) << ((code & 0x70) >> 4)
+    return _BIAS - magnitude if code & 0x80 else magnitude - _BIAS
+
+
+def _linear_to_ulaw(sample: int) -> int:
+    sign = 0x80 if sample < 0 else 0
+    magnitude = min(abs(sample), _CLIP) + _BIAS
+    segment = magnitude.bit_length() - 8
+    return ~(sign | (segment << 4) | ((magnitude >> (segment + 3)) & 0x0F)) & 0xFF
+
+
+def _alaw_to_linear(code: int) -> int:
+    code ^= 0x55
+    segment = (code & 0x70) >> 4
+    magnitude = ((code & 0x0F) << 4) + 8
+    if segment:
+        magnitude = (magnitude + 0x100) << (segment - 1)
+    return magnitude if code & 0x80 else -magnitude
+
+
+def _linear_to_alaw(sample: int) -> int:
+    sign = 0x80 if sample >= 0 else 0
+    magnitude = min(sample if sample >= 0 else -sample - 1, 32767) >> 3
+    segment = max(magnitude.bit_length() - 5, 0)
+    step = (magnitude >> max(segment, 1)) & 0x0F
+    return (sign | (segment << 4) | step) ^ 0x55
+
+
+PCMU_SAMPLES = tuple(_ulaw_to_linear(code) for code in range(256))
+"""16-bit linear sample of each u-law octet."""
+PCMA_SAMPLES = tuple(_alaw_to_linear(code) for code in range(256))
+"""16-bit linear sample of each A-law octet."""
+
+PCMU_TO_PCMA = bytes(_linear_to_alaw(sample) for sample in PCMU_SAMPLES)
+PCMA_TO_PCMU = bytes(_linear_to_ulaw(sample) for sample in PCMA_SAMPLES)
+
+_LITTLE_ENDIAN = {
+    "pcmu/8000": tuple(struct.pack("<h", sample) for sample in PCMU_SAMPLES),
+    "pcma/8000": tuple(struct.pack("<h", sample) for sample in PCMA_SAMPLES),
+}
+
+TRANSLATIONS = {
+    ("pcmu/8000", "pcma/8000"): PCMU_TO_PCMA,
+    ("pcma/8000", "pcmu/8000"): PCMA_TO_PCMU,
+}
+"""Table from one law to the other, by format keys."""
+
+
+def to_linear(key: str, payload: bytes) -> bytes:
+    """Little-endian 16-bit samples of a G.711 payload; key is `pcmu/8000` or `pcma/8000`."""
+    return b"".join(map(_LITTLE_ENDIAN[key].__getitem__, payload))
+
+
+def to_pcmu(samples: Iterable[int]) -> bytes:
+    """u-law octets of 16-bit samples; what is louder is clipped."""
+    return bytes(map(_linear_to_ulaw, samples))
+
+
+def to_pcma(samples: Iterable[int]) -> bytes:
+    """A-law octets of 16-bit samples; what is louder is clipped."""
+    return bytes(map(_linear_to_alaw, samples))

@@ -1,0 +1,98 @@
+"""What the call story asks of media: one `MediaSession` per call, whatever its mode (RFC 7092 names them)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class MediaRefused(Exception):
+    """The peer's SDP cannot be used; the story answers 488 (RFC 3261 §13.3.1.3) or ends the leg."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one leg's RTP has done so far."""
+
+    packets_in: int = 0
+    """RTP packets accepted from the peer."""
+    packets_out: int = 0
+    """RTP packets sent to the peer, tones included."""
+    lost: int = 0
+    """Gaps in the peer's sequence numbers (RFC 3550 §6.4.1: expected less received, never below zero)."""
+    dropped: int = 0
+    """Packets refused: malformed, of an unknown payload type, or from a source we are not latched to."""
+    rtcp_in: int = 0
+    """RTCP packets received; they are counted, never forwarded."""
+    last_heard: float | None = None
+    """Clock time of the last accepted packet; None while nothing was heard."""
+
+
+class Recording(Protocol):
+    """A WAV file being written."""
+
+    path: Path
+
+    def close(self) -> float:
+        """Finish the file and return its length in seconds. Again: the same number, nothing else."""
+        ...
+
+
+class MediaSession(Protocol):
+    """The media of one call. Legs are named by the story (`caller`, `agent`, `phone`), open on first use."""
+
+    def offer(self, leg: str) -> bytes:
+        """Our SDP offer towards that leg (RFC 3264 §5); the first call takes its ports, later ones re-offer
+        with the same origin id and port and `o=` version + 1. Raises NoPortFree.
+        """
+        ...
+
+    def answered(self, leg: str, sdp: bytes) -> None:
+        """Take the peer's answer to our offer (RFC 3264 §7). Raises MediaRefused."""
+        ...
+
+    def accept(self, leg: str, sdp: bytes) -> bytes:
+        """Take the peer's offer, the first or a re-INVITE's, and return our answer (RFC 3264 §6, §8).
+
+        Raises MediaRefused (488) or NoPortFree (503); a refused re-offer leaves what was agreed in force.
+        """
+        ...
+
+    def join(self, a: str, b: str) -> None:
+        """From now on a and b hear each other and nobody else (§8.4 hold respected). Whoever they were joined
+        to hears nobody.
+        """
+        ...
+
+    def part(self, leg: str) -> None:
+        """The leg neither hears nor feeds anybody; it keeps its ports."""
+        ...
+
+    def ringback(self, leg: str, on: bool) -> None:
+        """Play the ringback tone to the leg while nothing else is heard."""
+        ...
+
+    async def beep(self, leg: str) -> None:
+        """Play 0.4 s of 1000 Hz to the leg; returns when it has been played."""
+        ...
+
+    def record(self, leg: str, path: Path) -> Recording:
+        """Write what the leg says to a WAV (8 kHz, mono, 16 bit) until closed or the leg is released."""
+        ...
+
+    def release(self, leg: str) -> None:
+        """The leg is gone: its ports go back. A leg never opened is ignored."""
+        ...
+
+    def counts(self, leg: str) -> Counts:
+        """The leg's packet counters; they outlive its release."""
+        ...
+
+    def close(self) -> None:
+        """Everything back to the pool; again does nothing."""
+        ...

@@ -1,0 +1,198 @@
+"""Offer and answer for one audio line with one peer (RFC 3264): bytes in, agreement out. No port, no socket.
+
+We answer with one voice format (and telephone-event if offered), so a peer never changes codec on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from proxy.media.formats import EVENT_KEY, G711, PCMA, PCMU, TELEPHONE_EVENT, VOICES, AudioFormat, carries
+from proxy.media.mode import MediaRefused
+from proxy.media.sdp import Description, Direction, Line, MediaSection, SdpError, parse_sdp
+from proxy.media.udp import Address
+
+Layout = tuple[MediaSection | None, ...]
+"""The m= lines agreed with a peer, in order; None is our audio, the rest are refused (RFC 3264 §8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What offer and answer settled with one peer."""
+
+    remote: Address | None
+    """Where its SDP wants our packets; None: nowhere (c=0.0.0.0)."""
+    voice: AudioFormat
+    """The format we speak to it, numbered as it numbers it."""
+    send: dict[str, int]
+    """Payload type of each format it takes, by key."""
+    receive: dict[int, str]
+    """Key of each payload type it may use."""
+    hears: bool
+    """It wants our packets; false while it holds us (§8.4)."""
+    speaks: bool
+    """It may send."""
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Our side of an accepted offer."""
+
+    agreement: Agreement
+    formats: tuple[AudioFormat, ...]
+    direction: Direction
+
+
+def read_offer(body: bytes, *, ip_version: int, spoken: str | None, anchor: str | None) -> Answer:
+    """Judge a peer's offer (§6). Raises MediaRefused.
+
+    `spoken`: key of the voice in use with this peer, kept if still offered. `anchor`: key of the voice of the
+    leg it is to be joined with; only what that one can hear is accepted.
+    """
+    description, section, voices = _audio(body, anchor)
+    by_key = {voice.key: voice for voice in reversed(voices)}
+    wanted = [key for key in (spoken, anchor) if key is not None]
+    wanted += [voice.key for voice in voices if voice.key in G711]
+    voice = next((by_key[key] for key in wanted if key in by_key), voices[0])
+    ours = (voice.at(voice.pt), *(event.at(event.pt) for event in _events(section)))
+    layout = tuple(None if each is section else each for each in description.media)
+    agreement = _agree(description, section, ours, voice, ip_version, layout)
+    direction = Direction.of(sends=agreement.hears, receives=agreement.speaks)
+    return Answer(agreement, ours, direction)
+
+
+def read_answer(
+    body: bytes, offered: Sequence[AudioFormat], layout: Layout, *, ip_version: int, anchor: str | None
+) -> Agreement:
+    """Judge a peer's answer to our offer (§7). Raises MediaRefused."""
+    description, section, voices = _audio(body, anchor)
+    keys = {format.key for format in offered}
+    shared = [voice for voice in voices if voice.key in keys]
+    if not shared:
+        raise MediaRefused("the answer names no audio format that was offered")
+    return _agree(description, section, offered, shared[0], ip_version, layout)
+
+
+def formats_to_offer(listed: Sequence[AudioFormat], anchor: str | None) -> tuple[AudioFormat, ...]:
+    """What we offer a peer: what we listed to it before under the same numbers (§8.3.2), or else what the leg
+    it will be joined with speaks; PCMU, PCMA and telephone-event always.
+    """
+    chosen = [format for format in listed if format.key != EVENT_KEY]
+    if not chosen and anchor is not None:
+        chosen.append(VOICES[anchor])
+    events = [format for format in listed if format.key == EVENT_KEY] or [TELEPHONE_EVENT]
+    for more in (PCMU, PCMA, *events):
+        if more.key not in {format.key for format in chosen}:
+            chosen.append(_renumbered(more, {format.pt for format in (*chosen, *listed)}, listed))
+    return tuple(chosen)
+
+
+def describe(
+    origin: tuple[int, int],
+    address: Address,
+    formats: Iterable[AudioFormat],
+    direction: Direction,
+    layout: Layout = (None,),
+) -> bytes:
+    """Our SDP: origin is (id, version), address where we want to be sent packets. Nothing in it comes from
+    another leg.
+    """
+    host, port = address
+    network = f"IN IP{ip_address(host).version} {host}"
+    session = (
+        Line("v", "0"),
+        Line("o", f"- {origin[0]} {origin[1]} {network}"),
+        Line("s", "-"),
+        Line("c", network),
+        Line("t", "0 0"),
+    )
+    audio = _our_section(port, tuple(formats), direction)
+    media = tuple(audio if each is None else _refused(each) for each in layout)
+    return Description(session, media).encode()
+
+
+def _our_section(port: int, formats: tuple[AudioFormat, ...], direction: Direction) -> MediaSection:
+    lines: list[Line] = []
+    for each in formats:
+        lines.append(Line("a", f"rtpmap:{each.pt} {each.encoding}"))
+        if each.key == EVENT_KEY:
+            lines.append(Line("a", f"fmtp:{each.pt} {TELEPHONE_EVENT.fmtp}"))
+    lines += [Line("a", "ptime:20"), Line("a", direction.value)]
+    return MediaSection("audio", port, "RTP/AVP", tuple(str(each.pt) for each in formats), tuple(lines))
+
+
+def _refused(section: MediaSection) -> MediaSection:
+    return MediaSection(section.kind, 0, section.protocol, section.formats)
+
+
+def _audio(body: bytes, anchor: str | None) -> tuple[Description, MediaSection, list[AudioFormat]]:
+    """The first audio line we can use, and the voices in it that `anchor` can hear."""
+    try:
+        description = parse_sdp(body)
+    except SdpError as error:
+        raise MediaRefused(f"SDP not understood: {error}") from error
+    reason = "no audio line"
+    for section in description.media:
+        if section.kind != "audio":
+            continue
+        voices = [each for each in section.audio_formats() if each.key in VOICES]
+        heard = [each for each in voices if anchor is None or carries(each.key, anchor)]
+        if section.port == 0:
+            reason = "audio refused (port 0)"
+        elif section.protocol != "RTP/AVP":
+            # SRTP (RTP/SAVP with a=crypto) will be understood here; see stream.py for where it is applied
+            reason = f"{section.protocol[:20]} is not supported, only RTP/AVP"
+        elif not voices:
+            reason = "no audio format in common"
+        elif not heard:
+            reason = f"no audio format in common with the other leg ({anchor})"
+        else:
+            return description, section, heard
+    raise MediaRefused(reason)
+
+
+def _agree(
+    description: Description,
+    section: MediaSection,
+    ours: Sequence[AudioFormat],
+    voice: AudioFormat,
+    ip_version: int,
+    layout: Layout,
+) -> Agreement:
+    try:
+        host = description.connection(section)
+    except SdpError as error:
+        raise MediaRefused(f"SDP not understood: {error}") from error
+    address = ip_address(host)
+    if address.version != ip_version:
+        raise MediaRefused(f"media over IPv{address.version} is not possible here")
+    theirs = section.audio_formats()
+    keys = {format.key for format in ours}
+    receive = {format.pt: format.key for format in ours}
+    for format in theirs:  # some peers send with their own numbers where ours are due (§5.1)
+        if format.key in keys:
+            receive.setdefault(format.pt, format.key)
+    direction = description.direction(section)
+    return Agreement(
+        remote=None if address.is_unspecified else (host, section.port),
+        voice=voice,
+        send={format.key: format.pt for format in reversed(theirs) if format.key in keys},
+        receive=receive,
+        hears=direction.receives and not address.is_unspecified,
+        speaks=direction.sends,
+        layout=layout,
+    )
+
+
+def _events(section: MediaSection) -> list[AudioFormat]:
+    return [format for format in section.audio_formats() if format.key == EVENT_KEY][:1]
+
+
+def _renumbered(format: AudioFormat, taken: set[int], listed: Sequence[AudioFormat]) -> AudioFormat:
+    """The format under its usual number, or the first free dynamic one (§8.3.2: never a number re-used)."""
+    if format in listed or format.pt not in taken:
+        return format
+    return format.at(next(pt for pt in range(96, 128) if pt not in taken))

@@ -1,0 +1,220 @@
+"""SDP (RFC 8866): parse, look at the audio, encode. Lines we know nothing of are kept, in order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import ip_address
+from itertools import pairwise
+
+from proxy.media.formats import STATIC, AudioFormat
+
+_MOST_SECTIONS = 32
+
+
+class SdpError(ValueError):
+    """The body is no SDP, or says something impossible."""
+
+
+class Direction(Enum):
+    """Which way media flows, as seen by who wrote the line (RFC 8866 §6.7, RFC 3264 §5.1)."""
+
+    SENDRECV = "sendrecv"
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
+    INACTIVE = "inactive"
+
+    @classmethod
+    def of(cls, *, sends: bool, receives: bool) -> Direction:
+        """The direction of one who sends, or receives, or both, or neither."""
+        if sends:
+            return cls.SENDRECV if receives else cls.SENDONLY
+        return cls.RECVONLY if receives else cls.INACTIVE
+
+    @property
+    def sends(self) -> bool:
+        """The author will send."""
+        return self in (Direction.SENDRECV, Direction.SENDONLY)
+
+    @property
+    def receives(self) -> bool:
+        """The author wants to receive."""
+        return self in (Direction.SENDRECV, Direction.RECVONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line, `kind=value`."""
+
+    kind: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}={self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSection:
+    """An m= line and the lines under it (§5.14)."""
+
+    kind: str
+    """`audio`, `video`, …"""
+    port: int
+    """0: refused, or taken away (RFC 3264 §6, §8.2)."""
+    protocol: str
+    formats: tuple[str, ...]
+    lines: tuple[Line, ...] = ()
+
+    @classmethod
+    def parse(cls, value: str, lines: tuple[Line, ...] = ()) -> MediaSection:
+        """From the value of an m= line. Raises SdpError."""
+        fields = value.split()
+        if len(fields) < 4:
+            raise SdpError(f"media line too short: {value[:80]!r}")
+        port = number(fields[1].partition("/")[0], 65535)
+        if port is None:
+            raise SdpError(f"no port: {fields[1][:20]!r}")
+        return cls(fields[0], port, fields[2], tuple(fields[3:]), lines)
+
+    def __str__(self) -> str:
+        """The m= line alone."""
+        return f"m={self.kind} {self.port} {self.protocol} {' '.join(self.formats)}"
+
+    def attribute(self, name: str) -> str | None:
+        """Value of the first a=name:value under this line."""
+        return next(iter(self.attributes(name)), None)
+
+    def attributes(self, name: str) -> list[str]:
+        """Values of all a=name:value under this line, in order."""
+        return _attributes(self.lines, name)
+
+    def audio_formats(self) -> tuple[AudioFormat, ...]:
+        """The formats in order of preference, of those whose meaning is known: by rtpmap, or static."""
+        maps = _by_payload_type(self.attributes("rtpmap"))
+        parameters = _by_payload_type(self.attributes("fmtp"))
+        found: dict[int, AudioFormat] = {}
+        for text in self.formats:
+            pt = number(text, 127)
+            if pt is None or pt in found:
+                continue
+            mapped = _rtpmap(pt, maps[pt], parameters.get(pt)) if pt in maps else STATIC.get(pt)
+            if mapped is not None:
+                found[pt] = mapped
+        return tuple(found.values())
+
+    @property
+    def ptime(self) -> int | None:
+        """Milliseconds of audio per packet that its author would like; None if unsaid."""
+        value = self.attribute("ptime")
+        return None if value is None else number(value.strip(), 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A whole session description."""
+
+    lines: tuple[Line, ...]
+    """Session-level lines, `v=` first."""
+    media: tuple[MediaSection, ...]
+
+    def connection(self, section: MediaSection) -> str:
+        """The numeric address of a section's c= line, or the session's (§5.7). Raises SdpError.
+
+        Host names are refused: resolving one would let a peer make us wait for its name server.
+        """
+        for line in (*section.lines, *self.lines):
+            if line.kind == "c":
+                return _connection_address(line.value)
+        raise SdpError("no c= line")
+
+    def direction(self, section: MediaSection) -> Direction:
+        """A section's direction, or the session's; sendrecv if unsaid (§6.7)."""
+        for lines in (section.lines, self.lines):
+            for line in lines:
+                if line.kind == "a" and line.value in _DIRECTIONS:
+                    return _DIRECTIONS[line.value]
+        return Direction.SENDRECV
+
+    def encode(self) -> bytes:
+        """The bytes, CRLF after each line."""
+        text = [str(line) for line in self.lines]
+        for section in self.media:
+            text.append(str(section))
+            text.extend(str(line) for line in section.lines)
+        return ("\r\n".join(text) + "\r\n").encode("utf-8", "surrogateescape")
+
+
+_DIRECTIONS = {direction.value: direction for direction in Direction}
+
+
+def parse_sdp(body: bytes) -> Description:
+    """Parse a session description; bare LF and CR end lines too. Raises SdpError."""
+    if b"\0" in body:
+        raise SdpError("NUL octet")
+    text = body.decode("utf-8", "surrogateescape").strip("\r\n")
+    lines = [_line(line) for line in re.split(r"\r\n|\n|\r", text)]
+    if str(lines[0]) != "v=0":
+        raise SdpError(f"does not begin with v=0: {str(lines[0])[:20]!r}")
+    starts = [n for n, line in enumerate(lines) if line.kind == "m"]
+    if len(starts) > _MOST_SECTIONS:
+        raise SdpError(f"{len(starts)} media lines")
+    bounds = [*starts, len(lines)]
+    media = tuple(
+        MediaSection.parse(lines[start].value, tuple(lines[start + 1 : end]))
+        for start, end in pairwise(bounds)
+    )
+    return Description(tuple(lines[: bounds[0]]), media)
+
+
+def number(text: str, most: int) -> int | None:
+    """A plain decimal number from 0 to `most`, else None: no sign, space, underscore or foreign digit."""
+    if not (text.isascii() and text.isdigit()) or len(text) > 10:
+        return None
+    value = int(text)
+    return value if value <= most else None
+
+
+def _line(text: str) -> Line:
+    if len(text) < 2 or text[1] != "=" or not text[0].isalpha():
+        raise SdpError(f"not a line of SDP: {text[:40]!r}")
+    return Line(text[0], text[2:].rstrip(" "))
+
+
+def _attributes(lines: tuple[Line, ...], name: str) -> list[str]:
+    start = name + ":"
+    return [line.value[len(start) :] for line in lines if line.kind == "a" and line.value.startswith(start)]
+
+
+def _by_payload_type(values: list[str]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for value in values:
+        text, _, rest = value.strip().partition(" ")
+        pt = number(text, 127)
+        if pt is not None:
+            found.setdefault(pt, rest.strip())
+    return found
+
+
+def _rtpmap(pt: int, encoding: str, parameters: str | None) -> AudioFormat | None:
+    name, *rest = encoding.split("/")
+    rate = number(rest[0], 1_000_000) if rest else None
+    channels = number(rest[1], 255) if len(rest) > 1 else 1
+    if not name or not rate or not channels:
+        return None
+    return AudioFormat(name, rate, pt, channels, parameters)
+
+
+def _connection_address(value: str) -> str:
+    fields = value.split()
+    if len(fields) != 3 or fields[0] != "IN" or fields[1] not in ("IP4", "IP6"):
+        raise SdpError(f"connection not understood: {value[:60]!r}")
+    try:
+        address = ip_address(fields[2].partition("/")[0])
+    except ValueError:
+        raise SdpError(f"not a numeric address: {fields[2][:60]!r}") from None
+    if address.version != int(fields[1][2]) or "%" in str(address):
+        raise SdpError(f"connection not understood: {value[:60]!r}")
+    if address.is_multicast:
+        raise SdpError(f"multicast address: {address}")
+    return str(address)

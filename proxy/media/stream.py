@@ -1,0 +1,244 @@
+"""One peer's RTP: a pair of ports, the source it is latched to, and the line it hears from us.
+
+SRTP's place is marked in `_received` (unprotect) and `_emit` (protect): it belongs to a stream, not a mode.
+RTCP is received and counted, not forwarded: the peers' SSRCs are rewritten, so its reports would name streams
+the other side never saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from proxy.media.formats import EVENT_KEY, PCMU, carries, clock_rate
+from proxy.media.g711 import TRANSLATIONS
+from proxy.media.mode import Counts
+from proxy.media.negotiation import Agreement
+from proxy.media.outline import OutLine
+from proxy.media.ports import NoPortFree, PortPool
+from proxy.media.recorder import WavRecording
+from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN, Reception, is_rtcp, payload_span
+from proxy.media.udp import Address, Endpoint, MediaNetwork, OnPacket
+
+_BIND_TRIES = 64
+
+
+class Route(NamedTuple):
+    """How a format heard elsewhere goes out on a stream."""
+
+    pt: int
+    table: bytes | None
+    """Translation of the payload; None: untouched."""
+    rate: int
+    event: bool
+
+
+class Heard(NamedTuple):
+    """One packet that a peer said."""
+
+    packet: bytes
+    span: tuple[int, int]
+    """Where its payload begins and ends."""
+    key: str
+    """Its format."""
+    source: object
+    sequence: int
+    timestamp: int
+    at: float
+
+
+class Stream:
+    """RTP with one peer. Hostile packets are dropped and counted; nothing raises out of a packet."""
+
+    def __init__(
+        self, network: MediaNetwork, ports: PortPool, host: str, line: OutLine, clock: Callable[[], float]
+    ) -> None:
+        """Take a pair of ports. Raises NoPortFree."""
+        self._clock = clock
+        self._line = line
+        self._ports = ports
+        self.port, self._rtp, self._rtcp = _bind_pair(network, ports, host, self._received, self._control)
+        self._closed = False
+        self.agreement: Agreement | None = None
+        self.joined: Stream | None = None
+        """Who hears us and whom we hear."""
+        self.recordings: list[WavRecording] = []
+        self.reserved = False
+        """While a beep plays, nobody else is heard."""
+        self.fed_at: float | None = None
+        """When the joined stream was last heard here."""
+        self._latched: Address | None = None
+        self._target: Address | None = None
+        self._routes: dict[str, Route | None] = {}
+        self._source = object()  # who speaks: our peer under its present SSRC; compared by identity
+        self._reception = Reception()
+        self._in = self._out = self._dropped = self._rtcp_in = 0
+        self._heard_at: float | None = None
+
+    def agreed(self, agreement: Agreement) -> None:
+        """Offer and answer are done, or done again: the next valid packet decides where the peer is."""
+        before, self.agreement = self.agreement, agreement
+        if before is None or before.remote != agreement.remote:
+            self._target = agreement.remote
+        self._latched = None
+        self._routes.clear()
+        self._line.cut()
+
+    def hear(self, other: Stream | None) -> None:
+        """From now on hear this stream, or nobody."""
+        self.joined = other
+        self.fed_at = None
+        self._line.cut()
+
+    def say(self, frame: bytes, source: object, sequence: int, timestamp: int) -> None:
+        """Send 20 ms of PCMU of our own (a tone), in the law the peer takes; nothing to Opus or G.722."""
+        route = self._route(PCMU.key)
+        if route is None or self._destination() is None:
+            return
+        place = self._line.place(source, sequence, timestamp, self._clock(), rate=route.rate)
+        if place is not None:
+            payload = frame if route.table is None else frame.translate(route.table)
+            self._emit(PLAIN, route.pt, 0, place, payload)
+
+    def counts(self) -> Counts:
+        """The counters so far."""
+        return Counts(
+            packets_in=self._in,
+            packets_out=self._out,
+            lost=self._reception.lost,
+            dropped=self._dropped,
+            rtcp_in=self._rtcp_in,
+            last_heard=self._heard_at,
+        )
+
+    def close(self) -> None:
+        """Close recordings and sockets, give the ports back; again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        for recording in tuple(self.recordings):
+            recording.close()
+        self._rtp.close()
+        self._rtcp.close()
+        self._ports.give_back(self.port)
+
+    def _received(self, packet: bytes, source: Address) -> None:
+        # SRTP: packet = unprotect(packet), None drops it
+        agreement = self.agreement
+        if agreement is None or len(packet) < HEADER_BYTES or packet[0] >> 6 != 2:
+            self._dropped += 1
+            return
+        key = agreement.receive.get(packet[1] & 0x7F)
+        span = (HEADER_BYTES, len(packet)) if packet[0] == PLAIN else payload_span(packet)
+        if key is None or span is None:
+            self._refuse(packet, source)
+            return
+        if not agreement.speaks or (source != self._latched and not self._latch(source)):
+            self._dropped += 1
+            return
+        _, _, sequence, timestamp, ssrc = HEADER.unpack_from(packet)
+        if ssrc != self._reception.ssrc:
+            self._source = object()
+        self._reception.heard(ssrc, sequence)
+        now = self._clock()
+        self._in += 1
+        self._heard_at = now
+        for recording in tuple(self.recordings):
+            recording.heard(key, packet[span[0] : span[1]], timestamp, self._source, now)
+        if self.joined is not None:
+            self.joined._relay(Heard(packet, span, key, self._source, sequence, timestamp, now))
+
+    def _latch(self, source: Address) -> bool:
+        """Lock to the first source heard. The address its SDP names, heard later, takes the lock from a
+        stranger who was faster; nobody else does.
+        """
+        agreement = self.agreement
+        if self._latched is not None and (agreement is None or source != agreement.remote):
+            return False
+        self._latched = self._target = source
+        return True
+
+    def _refuse(self, packet: bytes, source: Address) -> None:
+        """Drop an unusable packet; one our peer sent must not look like loss further on."""
+        if is_rtcp(packet):
+            self._rtcp_in += 1
+            return
+        self._dropped += 1
+        _, _, sequence, _, ssrc = HEADER.unpack_from(packet)
+        if source == self._latched and ssrc == self._reception.ssrc:
+            self._reception.heard(ssrc, sequence)
+            if self.joined is not None:
+                self.joined._line.skip(self._source, sequence)
+
+    def _relay(self, heard: Heard) -> None:
+        """Send our peer what the joined one said; only header fields change, and the law of G.711."""
+        if self.reserved or self._destination() is None:
+            return
+        packet, (start, end), key, source, sequence, timestamp, now = heard
+        route = self._route(key)
+        if route is None:
+            self._line.skip(source, sequence)
+            return
+        place = self._line.place(source, sequence, timestamp, now, rate=route.rate, event=route.event)
+        if place is None:
+            return
+        self.fed_at = now
+        if route.table is None:
+            body = packet[HEADER_BYTES:]
+        else:
+            body = packet[HEADER_BYTES:start] + packet[start:end].translate(route.table) + packet[end:]
+        self._emit(packet[0], route.pt, packet[1] & 0x80, place, body)
+
+    def _emit(self, first: int, pt: int, marker: int, place: tuple[int, int, bool], body: bytes) -> None:
+        to = self._destination()
+        if to is None or self._closed:
+            return
+        sequence, timestamp, forced = place
+        packet = self._line.header(first, pt | (0x80 if forced else marker), sequence, timestamp) + body
+        # SRTP: packet = protect(packet)
+        self._rtp.send(packet, to)
+        self._out += 1
+
+    def _destination(self) -> Address | None:
+        """Where the peer is, if it wants to hear us (RFC 3264 §8.4)."""
+        agreement = self.agreement
+        return self._target if agreement is not None and agreement.hears else None
+
+    def _route(self, key: str) -> Route | None:
+        try:
+            return self._routes[key]
+        except KeyError:
+            route = self._routes[key] = self._find_route(key)
+            return route
+
+    def _find_route(self, key: str) -> Route | None:
+        agreement = self.agreement
+        if agreement is None:
+            return None
+        voice = agreement.voice
+        if key != EVENT_KEY and carries(key, voice.key):
+            return Route(voice.pt, TRANSLATIONS.get((key, voice.key)), clock_rate(key), False)
+        pt = agreement.send.get(key)
+        return None if pt is None else Route(pt, None, clock_rate(key), key == EVENT_KEY)
+
+    def _control(self, packet: bytes, source: Address) -> None:
+        self._rtcp_in += 1
+
+
+def _bind_pair(
+    network: MediaNetwork, ports: PortPool, host: str, on_rtp: OnPacket, on_rtcp: OnPacket
+) -> tuple[int, Endpoint, Endpoint]:
+    """Bind the next pair that another program has not taken. Raises NoPortFree."""
+    for _ in range(min(_BIND_TRIES, ports.free)):
+        port = ports.take()
+        try:
+            rtp = network.bind(host, port, on_rtp)
+        except OSError:
+            ports.give_back(port)
+            continue
+        try:
+            return port, rtp, network.bind(host, port + 1, on_rtcp)
+        except OSError:
+            rtp.close()
+            ports.give_back(port)
+    raise NoPortFree(f"no media port free: {ports.lent} pairs in use, {ports.free} taken by other programs")

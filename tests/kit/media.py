@@ -1,0 +1,71 @@
+"""A UDP network in memory, for media in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+
+from proxy.media.udp import Address, OnPacket
+
+_WILDCARDS = ("0.0.0.0", "::")
+_FIRST_ANY = 40000
+
+
+class MemoryMedia:
+    """A `MediaNetwork` of one machine and its peers: packets arrive after `delay` seconds, in order."""
+
+    def __init__(self, delay: float = 0.0, address: str = "203.0.113.10") -> None:
+        """`address` is what a wildcard bind is reached at, and sends from."""
+        self.delay = delay
+        self.address = address
+        self.open: dict[Address, MemoryEndpoint] = {}
+        """What is bound now; empty when everything was closed."""
+        self.lose: Callable[[Address, Address, bytes], bool] = lambda source, to, packet: False
+        """Asked for each packet: whether the network loses it."""
+        self.strayed = 0
+        """Packets sent to an address where nobody listens."""
+        self._next_any = _FIRST_ANY
+
+    def bind(self, host: str, port: int, on_packet: OnPacket) -> MemoryEndpoint:
+        host = self.address if host in _WILDCARDS else host
+        if port == 0:
+            port, self._next_any = self._next_any, self._next_any + 2
+        if (host, port) in self.open:
+            raise OSError(errno.EADDRINUSE, f"address in use: {host}:{port}")
+        endpoint = MemoryEndpoint(self, (host, port), on_packet)
+        self.open[endpoint.address] = endpoint
+        return endpoint
+
+    def carry(self, source: Address, to: Address, packet: bytes) -> None:
+        if self.lose(source, to, packet):
+            return
+        loop = asyncio.get_running_loop()
+        if self.delay:
+            loop.call_later(self.delay, self._arrive, source, to, packet)
+        else:
+            loop.call_soon(self._arrive, source, to, packet)
+
+    def _arrive(self, source: Address, to: Address, packet: bytes) -> None:
+        endpoint = self.open.get(to)
+        if endpoint is None:
+            self.strayed += 1
+        else:
+            endpoint.on_packet(packet, source)
+
+
+class MemoryEndpoint:
+    """One bound port of a `MemoryMedia`."""
+
+    def __init__(self, network: MemoryMedia, address: Address, on_packet: OnPacket) -> None:
+        self._network = network
+        self.address = address
+        self.on_packet = on_packet
+
+    def send(self, packet: bytes, to: Address) -> None:
+        if self._network.open.get(self.address) is self:
+            self._network.carry(self.address, to, packet)
+
+    def close(self) -> None:
+        if self._network.open.get(self.address) is self:
+            del self._network.open[self.address]

@@ -1,0 +1,49 @@
+import struct
+
+import pytest
+
+from proxy.media.g711 import (
+    PCMA_SAMPLES,
+    PCMA_TO_PCMU,
+    PCMU_SAMPLES,
+    PCMU_TO_PCMA,
+    to_linear,
+    to_pcma,
+    to_pcmu,
+)
+
+
+def test_known_ulaw_points_of_g711():
+    assert PCMU_SAMPLES[0xFF] == 0
+    assert PCMU_SAMPLES[0x80] == 32124
+    assert PCMU_SAMPLES[0x00] == -32124
+    assert to_pcmu([0, 32767, -32768]) == bytes([0xFF, 0x80, 0x00])
+
+
+def test_known_alaw_points_of_g711():
+    assert PCMA_SAMPLES[0xD5] == 8
+    assert PCMA_SAMPLES[0x55] == -8
+    assert PCMA_SAMPLES[0xAA] == 32256
+    assert PCMA_SAMPLES[0x2A] == -32256
+    assert to_pcma([0, 32767, -32768]) == bytes([0xD5, 0xAA, 0x2A])
+
+
+def test_every_octet_survives_linear_and_back():
+    assert to_pcma(PCMA_SAMPLES) == bytes(range(256))
+    back = to_pcmu(PCMU_SAMPLES)
+    assert [PCMU_SAMPLES[octet] for octet in back] == list(PCMU_SAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("table", "source", "target"),
+    [(PCMU_TO_PCMA, PCMU_SAMPLES, PCMA_SAMPLES), (PCMA_TO_PCMU, PCMA_SAMPLES, PCMU_SAMPLES)],
+)
+def test_translation_stays_within_a_quantisation_step(table, source, target):
+    for octet in range(256):
+        wanted, got = source[octet], target[table[octet]]
+        assert abs(wanted - got) <= max(16, abs(wanted) / 16)
+
+
+def test_linear_is_little_endian_16_bit():
+    assert to_linear("pcmu/8000", b"\x80\xff") == struct.pack("<hh", 32124, 0)
+    assert to_linear("pcma/8000", b"\xd5") == struct.pack("<h", 8)

@@ -1,0 +1,204 @@
+import pytest
+
+from proxy.media.formats import OPUS, PCMA, PCMU, TELEPHONE_EVENT
+from proxy.media.mode import MediaRefused
+from proxy.media.negotiation import describe, formats_to_offer, read_answer, read_offer
+from proxy.media.sdp import Direction, parse_sdp
+
+HEAD = "v=0\r\no=FreeSWITCH 17 18 IN IP4 192.0.2.13\r\ns=FreeSWITCH\r\nc=IN IP4 192.0.2.13\r\nt=0 0\r\n"
+MAPS = {
+    "0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000", "107": "opus/48000/2", "18": "G729/8000",
+    "96": "telephone-event/8000", "101": "telephone-event/8000", "100": "telephone-event/48000",
+}  # fmt: skip
+OPENAI = (
+    b"v=0\r\no=- 1759803327 1759803329 IN IP4 192.0.2.112\r\ns=OAI\r\nc=IN IP4 192.0.2.112\r\nt=0 0\r\n"
+    b"m=audio 47816 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\n"
+    b"a=rtpmap:0 PCMU/8000\r\n"
+)
+
+
+def _sdp(formats: str, *lines: str, port: int = 24586, protocol: str = "RTP/AVP", head: str = HEAD) -> bytes:
+    text = [f"m=audio {port} {protocol} {formats}"]
+    text += [f"a=rtpmap:{pt} {MAPS[pt]}" for pt in formats.split()]
+    return (head + "\r\n".join([*text, *lines]) + "\r\n").encode()
+
+
+def _accept(body: bytes, spoken: str | None = None, anchor: str | None = None):
+    return read_offer(body, ip_version=4, spoken=spoken, anchor=anchor)
+
+
+def _answered(body: bytes, offered=(PCMU, PCMA, TELEPHONE_EVENT), anchor: str | None = None):
+    return read_answer(body, offered, (None,), ip_version=4, anchor=anchor)
+
+
+def test_signalwires_offer_is_answered_with_one_voice_and_events_rfc3264_6_1():
+    answer = _accept(_sdp("0 8 101", "a=fmtp:101 0-15", "a=ptime:20", "a=rtcp:24587 IN IP4 192.0.2.13"))
+    assert [format.key for format in answer.formats] == ["pcmu/8000", "telephone-event/8000"]
+    assert answer.direction is Direction.SENDRECV
+    assert answer.agreement.remote == ("192.0.2.13", 24586)
+    assert answer.agreement.receive == {0: "pcmu/8000", 101: "telephone-event/8000"}
+
+
+def test_openais_answer_with_maps_in_odd_order_and_no_direction():
+    agreement = _answered(OPENAI)
+    assert agreement.remote == ("192.0.2.112", 47816)
+    assert agreement.voice.key == "pcmu/8000"
+    assert (agreement.hears, agreement.speaks) == (True, True)
+    assert agreement.send == {"pcmu/8000": 0, "telephone-event/8000": 101}
+
+
+def test_our_sdp_is_exactly_this():
+    assert describe((7, 2), ("203.0.113.10", 20000), (PCMU, TELEPHONE_EVENT), Direction.RECVONLY) == (
+        b"v=0\r\no=- 7 2 IN IP4 203.0.113.10\r\ns=-\r\nc=IN IP4 203.0.113.10\r\nt=0 0\r\n"
+        b"m=audio 20000 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+        b"a=fmtp:101 0-16\r\na=ptime:20\r\na=recvonly\r\n"
+    )
+
+
+def test_an_ipv6_address_is_named_as_such():
+    assert b"c=IN IP6 2001:db8::1\r\n" in describe(
+        (7, 1), ("2001:db8::1", 20000), (PCMU,), Direction.SENDRECV
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "owed", "hears", "speaks"),
+    [
+        ("sendrecv", Direction.SENDRECV, True, True),
+        ("sendonly", Direction.RECVONLY, False, True),
+        ("recvonly", Direction.SENDONLY, True, False),
+        ("inactive", Direction.INACTIVE, False, False),
+    ],
+)
+def test_hold_is_answered_with_the_mirrored_direction_rfc3264_8_4(said, owed, hears, speaks):
+    answer = _accept(_sdp("0", f"a={said}"))
+    assert answer.direction is owed
+    assert (answer.agreement.hears, answer.agreement.speaks) == (hears, speaks)
+
+
+@pytest.mark.parametrize(
+    ("said", "owed"), [("sendrecv", Direction.RECVONLY), ("recvonly", Direction.INACTIVE)]
+)
+def test_hold_by_the_old_zero_address_rfc3264_8_4(said, owed):
+    answer = _accept(_sdp("0", f"a={said}", head=HEAD.replace("192.0.2.13\r\nt=", "0.0.0.0\r\nt=")))
+    assert answer.direction is owed
+    assert answer.agreement.remote is None
+    assert not answer.agreement.hears
+
+
+def test_the_voice_in_use_is_kept_while_it_is_offered():
+    assert _accept(_sdp("0 8"), spoken="pcma/8000").agreement.voice.pt == 8
+    assert _accept(_sdp("0"), spoken="pcma/8000").agreement.voice.pt == 0
+
+
+def test_the_other_legs_voice_is_preferred_so_that_nothing_is_translated():
+    assert _accept(_sdp("0 8"), anchor="pcma/8000").agreement.voice.key == "pcma/8000"
+    assert _accept(_sdp("0 107"), anchor="opus/48000/2").agreement.voice.key == "opus/48000/2"
+
+
+def test_g711_is_preferred_to_what_only_passes():
+    assert _accept(_sdp("107 9 8 0")).agreement.voice.key == "pcma/8000"
+    assert _accept(_sdp("107 9")).agreement.voice.key == "opus/48000/2"
+
+
+def test_an_answer_keeps_the_payload_types_of_the_offer_rfc3264_6_1():
+    answer = _accept(_sdp("0 96"))
+    assert [format.pt for format in answer.formats] == [0, 96]
+    assert b"m=audio 20000 RTP/AVP 0 96\r\n" in describe(
+        (1, 1), ("203.0.113.10", 20000), answer.formats, answer.direction
+    )
+
+
+def test_events_of_another_clock_rate_are_left_out():
+    assert [format.pt for format in _accept(_sdp("0 100")).formats] == [0]
+
+
+def test_a_peer_that_numbers_differently_is_sent_its_numbers_and_may_use_them_rfc3264_5_1():
+    agreement = _answered(_sdp("0 96"))
+    assert agreement.send["telephone-event/8000"] == 96
+    assert agreement.receive[96] == agreement.receive[101] == "telephone-event/8000"
+
+
+def test_the_first_usable_audio_line_is_taken_the_rest_refused_in_order_rfc3264_6():
+    body = HEAD.encode() + (
+        b"m=video 5000 RTP/AVP 99\r\na=rtpmap:99 VP8/90000\r\n"
+        b"m=audio 6000 RTP/SAVP 0\r\na=crypto:1 secret\r\n"
+        b"m=audio 7000 RTP/AVP 0\r\nm=audio 8000 RTP/AVP 0\r\n"
+    )
+    answer = _accept(body)
+    assert answer.agreement.remote == ("192.0.2.13", 7000)
+    ours = describe(
+        (1, 1), ("203.0.113.10", 20000), answer.formats, answer.direction, answer.agreement.layout
+    )
+    lines = [(section.kind, section.port, section.protocol) for section in parse_sdp(ours).media]
+    assert lines == [
+        ("video", 0, "RTP/AVP"),
+        ("audio", 0, "RTP/SAVP"),
+        ("audio", 20000, "RTP/AVP"),
+        ("audio", 0, "RTP/AVP"),
+    ]
+    assert b"crypto" not in ours
+    assert b"VP8" not in ours
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "SDP not understood"),
+        (b"\x00\xff garbage", "SDP not understood"),
+        (HEAD.encode(), "no audio line"),
+        (HEAD.encode() + b"m=video 4000 RTP/AVP 99\r\n", "no audio line"),
+        (_sdp("0", port=0), r"port 0"),
+        (_sdp("18"), "no audio format in common"),
+        (_sdp("101"), "no audio format in common"),
+        (_sdp("0", protocol="RTP/SAVP"), "RTP/SAVP is not supported"),
+        (_sdp("0", protocol="UDP/TLS/RTP/SAVPF"), "UDP/TLS/RTP/SAVPF is not supported"),
+        (_sdp("0", head=HEAD.replace("c=IN IP4 192.0.2.13\r\n", "")), "no c= line"),
+        (_sdp("0", head=HEAD.replace("c=IN IP4 192.0.2.13", "c=IN IP4 host.example")), "numeric"),
+        (_sdp("0", head=HEAD.replace("c=IN IP4 192.0.2.13", "c=IN IP6 2001:db8::1")), "IPv6"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_the_reason(body, reason):
+    for judge in (_accept, _answered):
+        with pytest.raises(MediaRefused, match=reason):
+            judge(body)
+
+
+def test_an_answer_with_nothing_that_was_offered_is_refused_rfc3264_7():
+    with pytest.raises(MediaRefused, match="no audio format that was offered"):
+        _answered(_sdp("9 101"))
+
+
+def test_what_the_other_leg_cannot_hear_is_refused():
+    with pytest.raises(MediaRefused, match="other leg"):
+        _answered(OPENAI, anchor="opus/48000/2")
+    with pytest.raises(MediaRefused, match="other leg"):
+        _accept(_sdp("9"), anchor="pcmu/8000")
+
+
+@pytest.mark.parametrize(
+    ("anchor", "types"),
+    [
+        (None, [0, 8, 101]),
+        ("pcmu/8000", [0, 8, 101]),
+        ("pcma/8000", [8, 0, 101]),
+        ("opus/48000/2", [107, 0, 8, 101]),
+        ("g722/8000", [9, 0, 8, 101]),
+    ],
+)
+def test_a_new_leg_is_offered_what_the_other_speaks_first_and_g711_always(anchor, types):
+    assert [format.pt for format in formats_to_offer((), anchor)] == types
+
+
+def test_a_reoffer_keeps_the_numbers_of_before_rfc3264_8_3_2():
+    before = (PCMA, TELEPHONE_EVENT.at(96))
+    assert [(format.key, format.pt) for format in formats_to_offer(before, "pcmu/8000")] == [
+        ("pcma/8000", 8),
+        ("pcmu/8000", 0),
+        ("telephone-event/8000", 96),
+    ]
+
+
+def test_a_number_in_use_is_not_given_twice():
+    types = [format.pt for format in formats_to_offer((OPUS.at(101),), None)]
+    assert types == [101, 0, 8, 96]

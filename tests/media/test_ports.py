@@ -1,0 +1,30 @@
+import pytest
+
+from proxy.media.ports import NoPortFree, PortPool
+
+
+def test_ports_are_even_and_leave_room_for_rtcp_rfc3550_11():
+    pool = PortPool(20001, 20006)
+    assert [pool.take(), pool.take()] == [20002, 20004]
+    with pytest.raises(NoPortFree, match="all 2 pairs"):
+        pool.take()
+
+
+def test_a_returned_port_comes_again_last():
+    pool = PortPool(20000, 20005)
+    first = pool.take()
+    pool.give_back(first)
+    assert [pool.take(), pool.take(), pool.take()] == [20002, 20004, 20000]
+    assert (pool.lent, pool.free) == (3, 0)
+
+
+def test_giving_back_what_was_not_lent_is_a_bug():
+    pool = PortPool(20000, 20005)
+    with pytest.raises(ValueError, match="20002 was not lent"):
+        pool.give_back(20002)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 10), (10, 10), (20, 10), (60000, 65536), (20001, 20002)])
+def test_an_unusable_range_is_refused(low, high):
+    with pytest.raises(ValueError):  # noqa: PT011
+        PortPool(low, high)

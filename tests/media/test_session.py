@@ -1,0 +1,333 @@
+import asyncio
+import wave
+from itertools import pairwise
+
+import pytest
+
+from proxy.media.mode import Counts, MediaRefused, MediaSession
+from proxy.media.ports import NoPortFree
+from tests.media.peer import PUBLIC, Rig
+
+
+def _origin(sdp: bytes) -> list[str]:
+    return sdp.decode().split("\r\n")[1].split()
+
+
+def _media_line(sdp: bytes) -> str:
+    return next(line for line in sdp.decode().split("\r\n") if line.startswith("m="))
+
+
+async def test_relay_is_a_media_session(rig):
+    session: MediaSession = rig.session
+    assert session.counts("caller") == Counts()
+
+
+async def test_our_offer_names_us_and_nobody_else(rig):
+    rig.incoming("caller")
+    offer = rig.session.offer("agent")
+    assert f"c=IN IP4 {PUBLIC}".encode() in offer
+    assert _media_line(offer) == "m=audio 20002 RTP/AVP 0 8 101"
+    for foreign in (b"192.0.2.99", b"198.51.100", b"secret", b"them", b"4711"):
+        assert foreign not in offer
+
+
+async def test_a_reoffer_keeps_origin_and_port_and_counts_the_version_up_rfc3264_8(rig):
+    first, second = rig.session.offer("agent"), rig.session.offer("agent")
+    assert _origin(second)[:2] == _origin(first)[:2]
+    assert int(_origin(second)[2]) == int(_origin(first)[2]) + 1
+    assert _media_line(second) == _media_line(first)
+
+
+async def test_the_same_offer_again_gets_the_same_answer_rfc3264_8(rig):
+    peer = rig.peer("caller")
+    first = rig.session.accept("caller", peer.sdp())
+    assert rig.session.accept("caller", peer.sdp()) == first
+    held = rig.session.accept("caller", peer.sdp("0 8 101", "a=sendonly"))
+    assert b"a=recvonly\r\n" in held
+    assert int(_origin(held)[2]) == int(_origin(first)[2]) + 1
+
+
+async def test_each_leg_has_its_own_origin(rig):
+    rig.incoming("caller")
+    assert _origin(rig.session.offer("agent"))[1] != _origin(rig.session.offer("phone"))[1]
+
+
+async def test_joined_legs_hear_each_other(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await asyncio.gather(caller.says(5), agent.says(5))
+    assert [packet.payload for packet in agent.heard] == [bytes(range(160))] * 5
+    assert len(caller.heard) == 5
+    assert {packet.source for packet in agent.heard} == {rig.session.address("agent")}
+    assert rig.session.counts("caller") == Counts(5, 5, 0, 0, 0, rig.session.counts("caller").last_heard)
+
+
+async def test_nobody_is_heard_before_a_join_and_after_a_part(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    await caller.says(2)
+    rig.session.join("caller", "agent")
+    await caller.says(2)
+    rig.session.part("agent")
+    rig.session.part("agent")
+    await caller.says(2)
+    assert len(agent.heard) == 2
+
+
+async def test_a_join_ends_the_joins_of_both(rig):
+    caller, agent, phone = rig.incoming("caller"), rig.outgoing("agent"), rig.outgoing("phone")
+    rig.session.join("caller", "agent")
+    rig.session.join("caller", "phone")
+    await asyncio.gather(agent.says(2), caller.says(3), phone.says(4))
+    assert (len(agent.heard), len(phone.heard), len(caller.heard)) == (0, 3, 4)
+
+
+async def test_joining_again_changes_nothing_on_the_line(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await agent.says(2)
+    rig.session.join("agent", "caller")
+    await agent.says(2)
+    assert [packet.marker for packet in caller.heard] == [True, False, False, False]
+
+
+async def test_joining_with_a_leg_that_is_gone_leaves_silence(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    rig.session.join("caller", "phone")
+    await asyncio.gather(caller.says(1), agent.says(1))
+    assert caller.heard == agent.heard == []
+
+
+async def test_the_peer_sees_one_line_across_agent_ringback_and_phone(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await agent.says(10)
+    rig.session.release("agent")
+    rig.session.ringback("caller", True)
+    await asyncio.sleep(0.31)
+    phone = rig.outgoing("phone")
+    rig.session.join("caller", "phone")
+    rig.session.ringback("caller", False)
+    phone.sequence, phone.timestamp = 65530, 4_294_967_000
+    await phone.says(10)
+    heard = caller.heard
+    assert {packet.ssrc for packet in heard} == {1}
+    assert len(heard) == 10 + 16 + 10
+    for before, after in pairwise(heard):
+        assert (after.sequence - before.sequence) & 0xFFFF == 1
+        samples = (after.timestamp - before.timestamp) & 0xFFFFFFFF
+        assert 160 <= samples <= 320
+        assert samples == pytest.approx(max(160, (after.at - before.at) * 8000), abs=2)
+    assert [n for n, packet in enumerate(heard) if packet.marker] == [0, 10, 26]
+
+
+async def test_loss_and_reordering_of_a_source_pass_through(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    for sequence in (10, 12, 11, 15):
+        agent.send(sequence, sequence * 160)
+        await asyncio.sleep(0.02)
+    first = caller.heard[0]
+    assert [packet.sequence - first.sequence for packet in caller.heard] == [0, 2, 1, 5]
+    assert [packet.timestamp - first.timestamp for packet in caller.heard] == [0, 320, 160, 800]
+    assert rig.session.counts("agent").lost == 2
+
+
+async def test_pcmu_and_pcma_are_translated_where_two_legs_differ(rig):
+    caller, agent = rig.incoming("caller", "8 101"), rig.outgoing("agent", "0 101")
+    rig.session.join("caller", "agent")
+    await asyncio.gather(
+        caller.says(1, pt=8, payload=b"\xaa\x2a\xd5"), agent.says(1, pt=0, payload=b"\x80\x00\xff")
+    )
+    assert [(packet.pt, packet.payload) for packet in agent.heard] == [(0, b"\x80\x00\xfe")]
+    assert [(packet.pt, packet.payload) for packet in caller.heard] == [(8, b"\xaa\x2a\xd5")]
+
+
+async def test_only_the_payload_is_translated_csrcs_and_padding_stay(rig):
+    caller, agent = rig.incoming("caller", "8 101"), rig.outgoing("agent", "0 101")
+    rig.session.join("caller", "agent")
+    agent.send_raw(b"\xa1\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x07" + b"csrc" + b"\x80" + b"\x00\x02")
+    await asyncio.sleep(0.01)
+    assert [packet.payload for packet in caller.heard] == [b"csrc" + b"\xaa" + b"\x00\x02"]
+
+
+async def test_telephone_events_pass_under_each_peers_number_rfc4733(rig):
+    caller, agent = rig.incoming("caller", "0 96"), rig.outgoing("agent", "0 101")
+    rig.session.join("caller", "agent")
+    await caller.says(1)
+    for step in range(3):
+        caller.send(1001 + step, 50160, pt=96, payload=b"\x05\x0a\x00\xa0", marker=step == 0)
+        await asyncio.sleep(0.02)
+    events = [packet for packet in agent.heard if packet.pt == 101]
+    assert [packet.marker for packet in events] == [True, False, False]
+    assert len({packet.timestamp for packet in events}) == 1
+    assert [packet.sequence for packet in agent.heard] == list(
+        range(agent.heard[0].sequence, agent.heard[0].sequence + 4)
+    )
+
+
+async def test_events_to_a_peer_that_takes_none_are_left_out_and_are_no_loss(rig):
+    caller, agent = rig.incoming("caller", "0 101"), rig.outgoing("agent", "0")
+    rig.session.join("caller", "agent")
+    caller.send(1, 160)
+    caller.send(2, 320, pt=101, payload=b"\x05\x0a\x00\xa0")
+    caller.send(3, 480)
+    await asyncio.sleep(0.01)
+    assert [packet.sequence - agent.heard[0].sequence for packet in agent.heard] == [0, 1]
+
+
+async def test_formats_only_both_speak_pass_untouched(rig):
+    caller = rig.incoming("caller", "107 101")
+    assert _media_line(rig.session.offer("agent")).endswith(" 107 0 8 101")
+    agent = rig.outgoing("agent", "107 101")
+    rig.session.join("caller", "agent")
+    await caller.says(1, pt=107, payload=b"opus")
+    assert [(packet.pt, packet.payload) for packet in agent.heard] == [(107, b"opus")]
+
+
+async def test_unknown_payload_types_are_dropped_counted_and_no_loss(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    caller.send(1, 160)
+    caller.send(2, 320, pt=13)
+    caller.send(3, 480)
+    await asyncio.sleep(0.01)
+    assert [packet.sequence - agent.heard[0].sequence for packet in agent.heard] == [0, 1]
+    counts = rig.session.counts("caller")
+    assert (counts.packets_in, counts.dropped, counts.lost) == (2, 1, 0)
+
+
+async def test_hold_sends_nothing_and_resume_goes_on_with_the_line_rfc3264_8_4(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await agent.says(3)
+    assert b"a=recvonly" in rig.session.accept("caller", caller.sdp("0 8 101", "a=sendonly"))
+    await agent.says(50)
+    await caller.says(2)
+    assert len(caller.heard) == 3
+    assert len(agent.heard) == 2
+    rig.session.accept("caller", caller.sdp())
+    await agent.says(3)
+    assert len(caller.heard) == 6
+    assert caller.heard[3].sequence - caller.heard[2].sequence == 1
+    assert caller.heard[3].timestamp - caller.heard[2].timestamp == pytest.approx(53 * 160, abs=330)
+
+
+async def test_a_peer_on_inactive_neither_hears_nor_feeds(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    assert b"a=inactive" in rig.session.accept("caller", caller.sdp("0 8 101", "a=inactive"))
+    await asyncio.gather(caller.says(2), agent.says(2))
+    assert caller.heard == agent.heard == []
+    assert rig.session.counts("caller").dropped == 2
+
+
+async def test_nothing_is_ever_sent_to_the_zero_address(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    assert b"a=recvonly" in rig.session.accept("caller", caller.sdp(host="0.0.0.0"))
+    await agent.says(3)
+    assert caller.heard == []
+    assert rig.network.strayed == 0
+    await caller.says(1)
+    assert len(agent.heard) == 1
+    await agent.says(1)
+    assert caller.heard == []
+
+
+async def test_a_refused_reoffer_leaves_what_was_agreed(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    for bad in (b"", b"garbage", caller.sdp("18"), caller.sdp(port=0)):
+        with pytest.raises(MediaRefused):
+            rig.session.accept("caller", bad)
+    await agent.says(2)
+    assert len(caller.heard) == 2
+
+
+async def test_a_refused_first_offer_takes_no_port(rig):
+    with pytest.raises(MediaRefused):
+        rig.session.accept("caller", b"garbage")
+    assert rig.ports.lent == 0
+
+
+async def test_an_answer_to_nothing_is_refused(rig):
+    with pytest.raises(MediaRefused, match="without an offer"):
+        rig.session.answered("phone", rig.peer("phone").sdp())
+
+
+async def test_no_port_is_sent_503s_way_and_a_release_makes_room():
+    rig = Rig(20000, 20003)
+    rig.incoming("caller")
+    rig.outgoing("agent")
+    with pytest.raises(NoPortFree):
+        rig.session.offer("phone")
+    with pytest.raises(NoPortFree):
+        rig.new_session().accept("caller", rig.peer("other").sdp())
+    rig.session.release("agent")
+    assert _media_line(rig.session.offer("phone")).startswith("m=audio 20002 ")
+    rig.session.close()
+    rig.session.close()
+    assert (rig.ports.lent, rig.ports.free) == (0, 2)
+
+
+@pytest.mark.parametrize("taken", [20000, 20001])
+async def test_ports_another_program_took_are_passed_over(rig, taken):
+    other = rig.network.bind(PUBLIC, taken, lambda packet, source: None)
+    assert _media_line(rig.session.offer("agent")).startswith("m=audio 20002 ")
+    assert (rig.ports.lent, rig.ports.free) == (1, 49)
+    other.close()
+
+
+async def test_no_port_free_when_other_programs_took_all():
+    rig = Rig(20000, 20003)
+    for port in (20000, 20002):
+        rig.network.bind(PUBLIC, port, lambda packet, source: None)
+    with pytest.raises(NoPortFree, match="2 taken by other programs"):
+        rig.session.offer("agent")
+    assert rig.ports.lent == 0
+
+
+async def test_counts_outlive_the_leg_and_a_second_phone_begins_anew(rig):
+    phone = rig.outgoing("phone")
+    await phone.says(3)
+    first = rig.session.offer("phone")
+    rig.session.release("phone")
+    rig.session.release("phone")
+    assert rig.session.counts("phone").packets_in == 3
+    assert _origin(rig.session.offer("phone"))[1] != _origin(first)[1]
+    assert rig.session.counts("phone").packets_in == 0
+
+
+async def test_asking_for_what_never_was_does_nothing(rig):
+    rig.session.part("phone")
+    rig.session.release("phone")
+    rig.session.ringback("phone", True)
+    await rig.session.beep("phone")
+    assert rig.session.address("phone") is None
+
+
+async def test_a_leg_is_recorded_until_closed(rig, tmp_path):
+    caller = rig.incoming("caller")
+    recording = rig.session.record("caller", tmp_path / "mail" / "1.wav")
+    await caller.says(50)
+    assert recording.close() == 1.0
+    await caller.says(5)
+    with wave.open(str(recording.path)) as file:
+        assert file.getnframes() == 8000
+
+
+async def test_releasing_a_leg_finishes_its_recordings(rig, tmp_path):
+    caller = rig.incoming("caller")
+    one, two = (rig.session.record("caller", tmp_path / name) for name in ("1.wav", "2.wav"))
+    await caller.says(10)
+    rig.session.release("caller")
+    assert (one.close(), two.close()) == (0.2, 0.2)
+    with wave.open(str(two.path)) as file:
+        assert file.getnframes() == 1600
+
+
+async def test_recording_a_leg_that_is_gone_makes_an_empty_file(rig, tmp_path):
+    recording = rig.session.record("caller", tmp_path / "1.wav")
+    assert recording.close() == 0.0
+    assert recording.path.exists()

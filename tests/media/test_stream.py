@@ -1,0 +1,198 @@
+"""Latching and hostile input: what a stranger can do to a stream, and cannot."""
+
+import asyncio
+import random
+
+import pytest
+
+from tests.kit.media import MemoryMedia
+from tests.media.peer import Peer
+
+
+@pytest.fixture
+async def joined(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    return caller, agent
+
+
+async def test_until_the_peer_is_heard_it_is_sent_to_where_its_sdp_says(joined):
+    caller, agent = joined
+    await agent.says(2)
+    assert len(caller.heard) == 2
+
+
+async def test_a_peer_behind_nat_is_sent_to_where_it_sends_from(rig):
+    inside = rig.peer("caller")
+    outside = rig.peer("nat")
+    agent = rig.outgoing("agent")
+    rig.session.accept("caller", inside.sdp())
+    outside.remote = rig.session.address("caller")
+    rig.session.join("caller", "agent")
+    await outside.says(1)
+    await agent.says(2)
+    assert (len(outside.heard), len(inside.heard)) == (2, 0)
+
+
+async def test_a_thief_after_the_first_packet_gets_and_says_nothing(rig, joined):
+    caller, agent = joined
+    await caller.says(1)
+    thief = rig.peer("thief")
+    thief.remote = rig.session.address("caller")
+    await thief.says(5)
+    await agent.says(2)
+    assert thief.heard == []
+    assert len(caller.heard) == 2
+    assert len(agent.heard) == 1
+    assert rig.session.counts("caller").dropped == 5
+
+
+async def test_a_thief_who_was_faster_loses_the_line_to_the_signalled_address(rig, joined):
+    caller, agent = joined
+    thief = rig.peer("thief")
+    thief.remote = rig.session.address("caller")
+    await thief.says(1)
+    await caller.says(1)
+    await thief.says(1)
+    await agent.says(2)
+    assert thief.heard == []
+    assert len(caller.heard) == 2
+    assert len(agent.heard) == 2
+
+
+async def test_noise_does_not_latch(rig, joined):
+    caller, agent = joined
+    thief = rig.peer("thief")
+    thief.remote = rig.session.address("caller")
+    for noise in (
+        b"",
+        b"\x80",
+        b"\x80\x0d" + bytes(20),
+        b"\x00" * 40,
+        b"\x80\xc8" + bytes(30),
+        b"\x90\x00" + bytes(11),
+    ):
+        thief.send_raw(noise)
+    await agent.says(2)
+    assert thief.heard == []
+    assert len(caller.heard) == 2
+    counts = rig.session.counts("caller")
+    assert (counts.packets_in, counts.dropped, counts.rtcp_in) == (0, 5, 1)
+
+
+async def test_a_new_offer_unlocks_and_the_new_address_is_used_at_once(rig, joined):
+    caller, agent = joined
+    await caller.says(1)
+    moved = rig.peer("moved")
+    moved.remote = caller.remote
+    rig.session.accept("caller", moved.sdp())
+    await agent.says(1)
+    assert (len(caller.heard), len(moved.heard)) == (0, 1)
+    await moved.says(1)
+    await agent.says(1)
+    assert len(moved.heard) == 2
+    await caller.says(3)
+    assert rig.session.counts("caller").dropped == 3
+
+
+async def test_a_repeated_offer_of_the_same_address_keeps_sending_where_the_peer_was(rig):
+    inside, outside = rig.peer("caller"), rig.peer("nat")
+    agent = rig.outgoing("agent")
+    rig.session.accept("caller", inside.sdp())
+    outside.remote = rig.session.address("caller")
+    rig.session.join("caller", "agent")
+    await outside.says(1)
+    rig.session.accept("caller", inside.sdp())
+    await agent.says(1)
+    assert (len(outside.heard), len(inside.heard)) == (1, 0)
+
+
+async def test_nothing_is_taken_before_there_is_an_agreement(rig):
+    rig.session.offer("agent")
+    early = rig.peer("early")
+    early.remote = rig.session.address("agent")
+    await early.says(2)
+    assert rig.session.counts("agent").dropped == 2
+
+
+async def test_a_peer_that_changes_its_ssrc_is_still_one_line_further_on(rig, joined):
+    caller, agent = joined
+    await agent.says(2)
+    agent.ssrc, agent.sequence, agent.timestamp = 99, 7, 7
+    await agent.says(2)
+    assert len({packet.ssrc for packet in caller.heard}) == 1
+    assert [packet.sequence - caller.heard[0].sequence for packet in caller.heard] == [0, 1, 2, 3]
+    assert [packet.marker for packet in caller.heard] == [True, False, True, False]
+
+
+async def test_rtcp_is_counted_and_not_forwarded(rig, joined):
+    caller, agent = joined
+    caller.send_raw(b"\x80\xc8" + bytes(26), rtcp=True)
+    caller.send_raw(b"\x80\xc8" + bytes(26))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert rig.session.counts("caller").rtcp_in == 2
+    assert agent.heard == []
+
+
+async def test_last_heard_is_loop_time(rig, joined):
+    caller, _ = joined
+    assert rig.session.counts("caller").last_heard is None
+    before = asyncio.get_running_loop().time()
+    await caller.says(1)
+    assert rig.session.counts("caller").last_heard == before
+
+
+async def test_no_bytes_whatever_raise_out_of_a_packet(rig, joined, tmp_path):
+    caller, agent = joined
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+    rig.session.record("caller", tmp_path / "noise.wav")
+    chance = random.Random(4475)
+    for _ in range(3000):
+        size = chance.choice((0, 1, 8, 11, 12, 13, 16, 40, 172, 1500))
+        packet = bytearray(chance.randbytes(size))
+        if size > 1 and chance.random() < 0.9:
+            packet[0] = 0x80 | (packet[0] & 0x3F)
+            packet[1] = (packet[1] & 0x80) | chance.choice((0, 8, 101, 13, 72))
+        caller.send_raw(bytes(packet), rtcp=chance.random() < 0.1)
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.1)
+    assert failures == []
+    assert agent.heard
+
+
+async def test_a_packet_on_its_way_when_the_leg_closes_is_harmless():
+    network = MemoryMedia(delay=0.05)
+    peer = Peer(network)
+    other = network.bind("198.51.100.77", 4000, lambda packet, source: None)
+    peer.remote = other.address
+    peer.send(1, 1)
+    other.close()
+    other.close()
+    other.send(b"x", peer.address)
+    await asyncio.sleep(0.1)
+    assert network.strayed == 1
+    assert peer.heard == []
+
+
+async def test_the_memory_network_loses_what_it_is_told_to():
+    network = MemoryMedia()
+    peer = Peer(network)
+    peer.remote = peer.address
+    network.lose = lambda source, to, packet: packet[3] == 2
+    for sequence in (1, 2, 3):
+        peer.send(sequence, 1)
+    await asyncio.sleep(0.01)
+    assert [packet.sequence for packet in peer.heard] == [1, 3]
+
+
+async def test_a_packet_late_from_before_the_join_is_left_out(rig, joined):
+    caller, agent = joined
+    await agent.says(1)
+    phone = rig.outgoing("phone")
+    rig.session.join("caller", "phone")
+    for sequence in (50, 49, 51):
+        phone.send(sequence, sequence * 160)
+    await asyncio.sleep(0.01)
+    assert [packet.sequence - caller.heard[0].sequence for packet in caller.heard] == [0, 1, 2]

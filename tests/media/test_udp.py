@@ -1,0 +1,76 @@
+import asyncio
+
+import pytest
+
+from proxy.media.udp import SocketMedia
+
+pytestmark = pytest.mark.network
+
+
+class _Ear:
+    def __init__(self) -> None:
+        self.heard: asyncio.Queue[tuple[bytes, tuple[str, int]]] = asyncio.Queue()
+
+    def __call__(self, packet: bytes, source: tuple[str, int]) -> None:
+        self.heard.put_nowait((packet, source))
+
+    async def next(self) -> tuple[bytes, tuple[str, int]]:
+        async with asyncio.timeout(5):
+            return await self.heard.get()
+
+
+async def test_packets_travel_with_their_source_address():
+    media, ear = SocketMedia(), _Ear()
+    one, two = media.bind("127.0.0.1", 0, ear), media.bind("127.0.0.1", 0, ear)
+    for n in range(100):  # more than one burst
+        one.send(bytes([n]), two.address)
+    heard = [await ear.next() for _ in range(100)]
+    assert heard == [(bytes([n]), one.address) for n in range(100)]
+    one.close()
+    two.close()
+
+
+async def test_a_taken_port_is_an_os_error_and_a_closed_one_is_free_again():
+    media = SocketMedia()
+    one = media.bind("127.0.0.1", 0, _Ear())
+    with pytest.raises(OSError, match="in use"):
+        media.bind("127.0.0.1", one.address[1], _Ear())
+    one.close()
+    one.close()
+    media.bind("127.0.0.1", one.address[1], _Ear()).close()
+
+
+async def test_what_the_kernel_refuses_is_counted_and_lost():
+    one = SocketMedia().bind("127.0.0.1", 0, _Ear())
+    one.send(b"x", ("127.0.0.1", 0))
+    one.send(b"x", ("2001:db8::1", 9))
+    one.send(b"x", ("127.0.0.1", 70000))
+    one.send(bytes(70000), one.address)
+    one.close()
+    one.send(b"x", one.address)
+    assert one.unsent == 5
+
+
+async def test_a_packet_too_long_for_telephony_is_dropped():
+    ear = _Ear()
+    one = SocketMedia().bind("127.0.0.1", 0, ear)
+    one.send(bytes(2048), one.address)
+    one.send(b"next", one.address)
+    assert (await ear.next())[0] == b"next"
+    one.close()
+
+
+async def test_closing_from_within_a_packet_stops_the_drain():
+    ear = _Ear()
+
+    def close(packet, source):
+        ear(packet, source)
+        one.close()
+
+    media = SocketMedia()
+    one, two = media.bind("127.0.0.1", 0, close), media.bind("127.0.0.1", 0, _Ear())
+    two.send(b"a", one.address)
+    two.send(b"b", one.address)
+    assert (await ear.next())[0] == b"a"
+    assert ear.heard.empty()
+    two.close()
