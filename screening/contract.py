@@ -1,0 +1,153 @@
+"""The seam between the edge and the judgement: values and two Protocols, and nothing else.
+
+The edge (``proxy``) never sees a prompt; the judgement (``screening``) never sees a SIP message.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is at the door, as the trunk said it."""
+
+    call: str
+    """Our own name of the call, the one in every log line."""
+    number: str | None
+    """E.164 with a leading ``+`` where the trunk gave one; None when withheld."""
+    name: str | None
+    """Display name, if any; untrusted text."""
+    dialed: str
+    """The number that was called, as configured in ``[[number]]``."""
+    agent: str
+    """Name of the ``[[agent]]`` that screens this number."""
+    at: datetime
+    """When the INVITE came, in UTC."""
+
+
+class Refusal(enum.Enum):
+    """Why a caller is turned away without being screened."""
+
+    BLOCKED = "blocked"
+    OUT_OF_HOURS = "out of hours"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Let the agent talk to the caller first."""
+
+    screening: Screening
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers for the INVITE to the agent, the signed token among them."""
+    patience_s: float = 8.0
+    """How long the agent may take to answer before the call falls back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Straight to the phone, without screening."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Turn the caller away before the call is answered."""
+
+    why: Refusal
+
+
+Plan = Ask | Ring | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """ALLOW: ring the phone and bridge, whether or not a REFER ever comes."""
+
+    reason: str
+    caller_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """REJECT: the agent has said its goodbye; end the call."""
+
+    reason: str
+    caller_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakeMessage:
+    """VOICEMAIL: the agent has announced it; record the caller's message."""
+
+    reason: str
+    caller_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """No decision can be had (talk limit, silence, the vendor failed): do what ``on_failure`` says."""
+
+    reason: str
+
+
+Verdict = Connect | Decline | TakeMessage | Undecided
+
+
+class News(enum.Enum):
+    """What the call tells the screening while it goes on."""
+
+    AGENT_ANSWERED = "the call is connected to the agent"
+    REFER_ARRIVED = "the agent's REFER is on the wire"
+    PHONE_BUSY = "the phone is busy"
+    PHONE_NO_ANSWER = "nobody answered the phone"
+    PHONE_DECLINED = "the call was declined at the phone"
+    PHONE_UNREACHABLE = "the phone could not be reached"
+    CONNECTED = "the caller is connected to the phone"
+    CALLER_LEFT = "the caller hung up"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One line of the transcript."""
+
+    speaker: str
+    """``caller`` or ``agent``."""
+    text: str
+    at_s: float
+    """Seconds since the screening began."""
+
+
+class Screening(Protocol):
+    """One caller being screened."""
+
+    @property
+    def transcript(self) -> Sequence[Said]: ...
+
+    async def verdict(self) -> Verdict:
+        """Return the next verdict.
+
+        With ``transfer = "refer"`` a `Connect` comes only when the vendor's transfer failed or no REFER was
+        seen in time; with ``"local"`` at once. Called again after a phone that did not answer. The call races
+        this with the agent's REFER and may cancel it.
+        """
+        ...
+
+    def tell(self, news: News) -> None:
+        """Take note of what happened to the call; returns at once."""
+        ...
+
+    def over(self, outcome: str) -> None:
+        """The call has ended: leave no vendor session behind. Returns at once; calling it again does nothing."""
+        ...
+
+
+class Screener(Protocol):
+    """Decides what to do with each caller."""
+
+    async def plan(self, caller: Caller) -> Plan: ...

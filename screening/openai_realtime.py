@@ -1,0 +1,160 @@
+"""OpenAI's Realtime API as a `Provider`: its events become ours, our verbs its events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+
+from screening.openai_rest import OpenAICalls, authorization
+from screening.openai_socket import REATTACHED, Dial, Sideband, dial, sideband_url
+from screening.provider import (
+    AgentSaid,
+    CallerBegan,
+    CallerPaused,
+    CallerPressed,
+    CallerSaid,
+    Event,
+    ResponseBegan,
+    ResponseEnded,
+    Resumed,
+    SoundBegan,
+    SoundEnded,
+    ToolCalled,
+    Trouble,
+)
+from screening.session_config import accept_body
+from screening.settings import AgentSettings
+
+
+class OpenAIRealtime:
+    """One agent at OpenAI; raises `InvalidSession` or ValueError when its settings cannot work."""
+
+    def __init__(
+        self, agent: AgentSettings, http: httpx2.AsyncClient | None = None, dial: Dial = dial
+    ) -> None:
+        self._agent = agent
+        self._http = http or httpx2.AsyncClient()
+        self._dial = dial
+        self._calls = OpenAICalls(agent, accept_body(agent), self._http)
+        sideband_url(agent.api_base, "")        # found out at start, not at the first call
+        self.accept = self._calls.accept
+        self.reject = self._calls.reject
+        self.refer = self._calls.refer
+        self.hang_up = self._calls.hang_up
+
+    @asynccontextmanager
+    async def attach(self, call_id: str) -> AsyncIterator[OpenAISession]:
+        """Open the sideband of an accepted call."""
+        url = sideband_url(self._agent.api_base, call_id)
+        sideband = Sideband(url, authorization(self._agent), self._dial)
+        await sideband.open()
+        try:
+            yield OpenAISession(sideband)
+        finally:
+            await sideband.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+class OpenAISession:
+    """The sideband, in the words of the port."""
+
+    def __init__(self, sideband: Sideband) -> None:
+        self._sideband = sideband
+        self._tool_calls: set[str] = set()
+
+    async def events(self) -> AsyncIterator[Event]:
+        async for message in self._sideband.messages():
+            for event in read(message):
+                if isinstance(event, ToolCalled):
+                    if event.id in self._tool_calls:
+                        continue
+                    self._tool_calls.add(event.id)
+                yield event
+
+    async def speak(self, *, tools: bool = True) -> None:
+        message: dict[str, object] = {"type": "response.create"}
+        if not tools:
+            message["response"] = {"tool_choice": "none"}
+        await self._sideband.send(message)
+
+    async def answer(self, call: ToolCalled, output: Mapping[str, object]) -> None:
+        item = {"type": "function_call_output", "call_id": call.id, "output": json.dumps(output)}
+        await self._sideband.send({"type": "conversation.item.create", "item": item})
+
+    async def inform(self, text: str) -> None:
+        content = [{"type": "input_text", "text": text}]
+        item = {"type": "message", "role": "system", "content": content}
+        await self._sideband.send({"type": "conversation.item.create", "item": item})
+
+
+def read(message: Mapping[str, Any]) -> list[Event]:
+    """Read one vendor event; what is unknown, or not of use, is nothing.
+
+    A tool call may be reported twice, by its item and by the whole response.
+    """
+    try:
+        return list(_events(message))
+    except (KeyError, TypeError, AttributeError):       # an event of a shape we do not know
+        return []
+
+
+def _events(message: Mapping[str, Any]) -> Iterator[Event]:
+    # One sample of the vendor's reference has a space before the type.
+    match str(message["type"]).strip():
+        case "input_audio_buffer.speech_started":
+            yield CallerBegan()
+        case "input_audio_buffer.speech_stopped":
+            yield CallerPaused()
+        case "conversation.item.input_audio_transcription.completed":
+            yield CallerSaid(message["transcript"].strip())
+        case "input_audio_buffer.dtmf_event_received":
+            yield CallerPressed(str(message["event"]))
+        case "response.output_audio_transcript.done":
+            yield AgentSaid(message["transcript"].strip())
+        case "response.created":
+            yield ResponseBegan(message["response"]["id"])
+        case "output_audio_buffer.started":
+            yield SoundBegan(message["response_id"])
+        case "output_audio_buffer.stopped" | "output_audio_buffer.cleared":
+            yield SoundEnded(message["response_id"])
+        case "response.output_item.done":
+            yield from _item_done(message["item"], message["response_id"])
+        case "response.done":
+            yield from _response_done(message["response"])
+        case "error":
+            error = message["error"]
+            yield Trouble(str(error.get("code") or error.get("type")), str(error.get("message", "")))
+        case "screendoor.reattached" if message is REATTACHED:
+            yield Resumed()
+
+
+def _item_done(item: Mapping[str, Any], response: str) -> Iterator[Event]:
+    """Items are `done` when a response is cut off, too: then they are not completed, or not JSON."""
+    if item["type"] == "function_call" and item["status"] == "completed" and _is_json(item["arguments"]):
+        yield ToolCalled(item["call_id"], item["name"], item["arguments"], response)
+
+
+def _response_done(response: Mapping[str, Any]) -> Iterator[Event]:
+    status = response["status"]
+    if status == "completed":
+        for item in response.get("output") or ():
+            if item["type"] == "function_call":
+                yield ToolCalled(item["call_id"], item["name"], item["arguments"], response["id"])
+    details = response.get("status_details") or {}
+    error = details.get("error") or {}
+    code = error.get("code") or error.get("type") or details.get("reason")
+    yield ResponseEnded(response["id"], status, code)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

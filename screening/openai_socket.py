@@ -1,0 +1,178 @@
+"""The sideband WebSocket of an accepted call: JSON both ways, attached again when it drops.
+
+The conversation lives at the vendor, so attaching again loses nothing but the events of the meantime. No
+event says that the call is over: the socket drops, and attaching again is answered 404.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import structlog
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from screening.change import Change
+from screening.provider import ProviderError
+
+log = structlog.get_logger("screendoor")
+
+quiet = logging.getLogger("screendoor.websocket")
+quiet.setLevel(logging.INFO)            # websockets writes the request's headers, and our key, at DEBUG
+
+ATTACH_LIMIT_S = 5.0
+"""How long the first attach may take in all."""
+ATTACH_PAUSES_S = (0.0, 0.25, 0.5, 1.0, 1.0, 1.0)
+"""Before each try of the first attach: 404 means `not live yet` there."""
+REATTACH_LIMIT_S = 2.5
+REATTACH_PAUSES_S = (0.0, 0.25, 0.5, 1.0)
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+
+REATTACHED: Mapping[str, Any] = {"type": "screendoor.reattached"}
+"""Yielded by `Sideband.messages` after a gap; no vendor event has this name."""
+
+
+class Connection(Protocol):
+    """What is used of a WebSocket connection."""
+
+    async def send(self, message: str) -> None: ...
+    async def recv(self) -> str | bytes: ...
+    async def close(self) -> None: ...
+
+
+class CallOver(Exception):
+    """The vendor knows no such call (any more): attaching was answered 404."""
+
+
+Dial = Callable[[str, Mapping[str, str]], Awaitable[Connection]]
+
+
+async def dial(url: str, headers: Mapping[str, str]) -> Connection:
+    """Open one WebSocket; raises `CallOver` on 404 and `ProviderError` on any other failure."""
+    try:
+        return await connect(
+            url,
+            additional_headers=headers,
+            user_agent_header=None,
+            max_size=MAX_EVENT_BYTES,
+            open_timeout=ATTACH_LIMIT_S,
+            close_timeout=1,
+            logger=quiet,
+            happy_eyeballs_delay=0.25,          # a dead IPv6 path cost 5 s, and then the call (2026-05)
+        )
+    except InvalidStatus as refused:
+        status = refused.response.status_code
+        if status == 404:
+            raise CallOver from None
+        raise ProviderError(f"attach: OpenAI answered {status}", status) from None
+    except (OSError, TimeoutError, InvalidHandshake) as error:
+        raise ProviderError(f"attach: OpenAI not reached: {str(error) or type(error).__name__}") from error
+
+
+def sideband_url(api_base: str, call_id: str) -> str:
+    """Return where to attach: the REST base with ``ws`` for ``http``."""
+    if not api_base.startswith(("http://", "https://")):
+        raise ValueError(f"api_base must begin with https:// or http://: {api_base}")
+    return f"ws{api_base.removeprefix('http').rstrip('/')}/realtime?call_id={quote(call_id, safe='')}"
+
+
+class Sideband:
+    """One call's WebSocket, kept attached. One reader at a time; anybody may send."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], dial: Dial = dial) -> None:
+        self._url = url
+        self._headers = headers
+        self._dial = dial
+        self._connection: Connection | None = None
+        self._over = False
+        self._change = Change()
+        """Told when one of the two above changes."""
+
+    async def open(self) -> None:
+        """Attach for the first time, patiently: raises `ProviderError`."""
+        await self._attach(ATTACH_PAUSES_S, ATTACH_LIMIT_S, new=True)
+
+    async def messages(self) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield what the vendor sends, `REATTACHED` after each gap; ends when the call is over."""
+        while (connection := self._connection) is not None:
+            try:
+                message = _parsed(await connection.recv())
+            except ConnectionClosed as closed:
+                log.debug("socket closed", close=str(closed))
+                if await self._reattached():
+                    yield REATTACHED
+                continue
+            if message is not None:
+                yield message
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        """Send one event, after attaching again if need be; raises `ProviderError` when the call is over."""
+        text = json.dumps(message, ensure_ascii=False)
+        while not self._over:
+            connection = self._connection
+            if connection is not None:
+                try:
+                    return await connection.send(text)
+                except ConnectionClosed:
+                    pass                        # the reader finds out too, and attaches again
+            while self._connection is connection and not self._over:
+                await self._change.next()
+        raise ProviderError("the session is over")
+
+    async def close(self) -> None:
+        """Let go of the socket; the call itself goes on."""
+        connection, self._connection = self._connection, None
+        self._end()
+        if connection is not None:
+            await connection.close()
+
+    async def _reattached(self) -> bool:
+        if self._over:
+            return False
+        self._put(None)
+        try:
+            await self._attach(REATTACH_PAUSES_S, REATTACH_LIMIT_S, new=False)
+        except ProviderError as error:
+            log.debug("socket lost", why=str(error))
+            self._end()
+        return self._connection is not None
+
+    async def _attach(self, pauses_s: Sequence[float], limit_s: float, *, new: bool) -> None:
+        """Try until attached; a 404 is the end, unless the call is so `new` that it may not be known yet."""
+        failure = ProviderError(f"attach: not done within {limit_s:g} s")
+        try:
+            async with asyncio.timeout(limit_s):
+                for pause_s in pauses_s:
+                    await asyncio.sleep(pause_s)
+                    try:
+                        return self._put(await self._dial(self._url, self._headers))
+                    except CallOver:
+                        failure = ProviderError("attach: OpenAI knows no such call (404)", 404)
+                        if not new:
+                            break
+                    except ProviderError as error:
+                        failure = error
+        except TimeoutError:
+            pass
+        raise failure
+
+    def _put(self, connection: Connection | None) -> None:
+        self._connection = connection
+        self._change.happened()
+
+    def _end(self) -> None:
+        self._over = True
+        self._change.happened()
+
+
+def _parsed(text: str | bytes) -> Mapping[str, Any] | None:
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None

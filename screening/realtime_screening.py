@@ -1,0 +1,144 @@
+"""One caller being screened by a voice AI that we drive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+import structlog
+
+from screening.contract import News, Said, Verdict
+from screening.conversation import Conversation, Transfer
+from screening.judgement import Judgement
+from screening.provider import Provider, ProviderError
+from screening.settings import AgentSettings, ScreeningSettings
+from screening.talk_clock import TalkClock
+
+ANSWER_GRACE_S = 2.0
+"""How much later than `ready_limit_s` the agent may be answered, seen from here."""
+
+
+class RealtimeScreening:
+    """Implements `contract.Screening` over a `Provider`.
+
+    `attend` runs once the vendor's webhook has come, until the session is over; whatever waits, waits there.
+    `verdict` only takes what was latched, so the call may cancel it at any moment.
+    """
+
+    def __init__(
+        self,
+        call: str,
+        agent: AgentSettings,
+        limits: ScreeningSettings,
+        provider: Provider,
+        refer_target: str | None,
+        forget: Callable[[], None],
+    ) -> None:
+        """`forget` is called when the call is over, once."""
+        self._log = structlog.get_logger("screendoor").bind(call=call, leg="agent")
+        self._agent = agent
+        self._provider = provider
+        self._refer_target = refer_target if agent.transfer == "refer" else None
+        self._forget = forget
+        self._loop = asyncio.get_running_loop()
+        self._answer_due = self._loop.time() + limits.ready_limit_s + ANSWER_GRACE_S
+        self._answered = False
+        self._finished = asyncio.Event()
+        self._judgement = Judgement()
+        self._clock = TalkClock(limits)
+        self._call_id = ""
+        transfer = Transfer(self._post_refer if self._refer_target else None, agent.refer_patience_s)
+        self._conversation = Conversation(self._judgement, self._clock, transfer, self._log)
+        self._over = False
+
+    @property
+    def transcript(self) -> Sequence[Said]:
+        return self._conversation.transcript
+
+    async def verdict(self) -> Verdict:
+        return await self._judgement.verdict()
+
+    def tell(self, news: News) -> None:
+        match news:
+            case News.AGENT_ANSWERED:
+                self._answered = True
+                self._clock.start(self._loop.time())
+                self._judgement.change.happened()
+            case News.REFER_ARRIVED:
+                self._judgement.refer_seen()
+            case News.CONNECTED:
+                self._judgement.settle()
+            case News.CALLER_LEFT:
+                self._finished.set()
+            case News.PHONE_BUSY | News.PHONE_NO_ANSWER | News.PHONE_DECLINED | News.PHONE_UNREACHABLE:
+                self._conversation.phone_failed(news)
+            case _:
+                assert_never(news)
+
+    def over(self, outcome: str) -> None:
+        self._finished.set()
+        if not self._over:
+            self._over = True
+            self._log.debug("screening over", outcome=outcome)
+            self._forget()
+
+    async def attend(self, call_id: str) -> None:
+        """Take the vendor's call, screen the caller, and leave no vendor session behind in the end."""
+        if self._finished.is_set() or self._given_up():
+            return await turn_away(self._provider, call_id, self._log)
+        self._call_id = call_id
+        try:
+            # Never interrupted: an accept that is on its way cannot be taken back, only hung up after.
+            await self._provider.accept(call_id)
+            self._log.info("accepted")
+            if not self._finished.is_set():
+                await self._converse(call_id)
+        except ProviderError as error:
+            self._log.warning("screening not possible", why=str(error))
+            self._judgement.lose(str(error))
+        except Exception:
+            self._judgement.lose("the screening failed")
+            raise
+        finally:
+            await self._hang_up(call_id)
+
+    async def _converse(self, call_id: str) -> None:
+        async with self._provider.attach(call_id) as session, asyncio.TaskGroup() as tasks:
+            talk = tasks.create_task(self._conversation.run(session))
+            answer = tasks.create_task(self._expect_answer())
+            await self._finished.wait()
+            talk.cancel()
+            answer.cancel()
+
+    async def _expect_answer(self) -> None:
+        """End the session if the call has gone on without the agent: nobody else would ever hang it up."""
+        try:
+            async with asyncio.timeout_at(self._answer_due):
+                await self._judgement.change.until(lambda: self._answered)
+        except TimeoutError:
+            self._log.warning("agent never answered")
+            self._judgement.lose("the agent accepted, but never answered")
+            self._finished.set()
+
+    def _given_up(self) -> bool:
+        return not self._answered and self._loop.time() > self._answer_due
+
+    async def _post_refer(self) -> None:
+        assert self._refer_target is not None
+        await self._provider.refer(self._call_id, self._refer_target)
+
+    async def _hang_up(self, call_id: str) -> None:
+        try:
+            await self._provider.hang_up(call_id)
+        except ProviderError as error:
+            self._log.warning("session not ended", why=str(error))
+
+
+async def turn_away(provider: Provider, call_id: str, log: structlog.stdlib.BoundLogger) -> None:
+    """Refuse the vendor's call: nobody is there any more to talk to."""
+    log.info("turned away, nobody is waiting")
+    try:
+        await provider.reject(call_id)
+    except ProviderError as error:
+        log.warning("not turned away", why=str(error))

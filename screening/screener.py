@@ -1,0 +1,182 @@
+"""Who screens which caller, and which webhook speaks of which call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from screening.contract import Ask, Caller, Plan, Ring
+from screening.openai_realtime import OpenAIRealtime
+from screening.provider import Provider
+from screening.realtime_screening import RealtimeScreening, turn_away
+from screening.settings import SIP_AGENT, AgentSettings, NumberSettings, ScreeningSettings
+from screening.sip_agent import SipScreening
+from screening.token import HEADER, TokenMint, TokenRefused
+from screening.webhook import IncomingCall, WebhookDoor
+
+log = structlog.get_logger("screendoor")
+
+KEY_BYTES = 32
+ANY_NUMBER = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A call of ours whose webhook has not come."""
+
+    screening: RealtimeScreening
+    provider: Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A call that ended before its webhook came."""
+
+    provider: Provider
+    until: float
+    """Wall-clock seconds after which its token is no good anyway."""
+
+
+class Screener:
+    """Implements `contract.Screener` over the configured agents.
+
+    ``async with screener:`` owns every task and connection of the screenings; leaving it ends them all, and
+    waits until no session is left at a vendor. `door` is what the HTTP side gives its webhooks to.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[AgentSettings],
+        numbers: Sequence[NumberSettings] = (),
+        limits: ScreeningSettings | None = None,
+        *,
+        wall_clock: Callable[[], datetime],
+        token_bytes: Callable[[int], bytes],
+        provider_of: Callable[[AgentSettings], Provider] = OpenAIRealtime,
+    ) -> None:
+        """Raise ValueError (`InvalidSession` among them) for settings that cannot work.
+
+        `wall_clock` gives an aware datetime; `token_bytes` random bytes, as `secrets.token_bytes` does.
+        """
+        self._agents = {agent.name: agent for agent in agents}
+        self._numbers = {number.dialed: number for number in numbers}
+        self._limits = limits or ScreeningSettings()
+        self._wall_clock = wall_clock
+        self._tokens = TokenMint(token_bytes(KEY_BYTES), token_bytes)
+        asked = [agent for agent in agents if agent.provider != SIP_AGENT]
+        self._providers = {agent.name: provider_of(agent) for agent in asked}
+        self._waiting: dict[bytes, Waiting] = {}
+        self._left: dict[bytes, Left] = {}
+        self._attended: set[RealtimeScreening] = set()
+        self._stack = AsyncExitStack()
+        self._tasks: asyncio.TaskGroup | None = None
+        self.counts: Counter[str] = Counter()
+        """Webhooks by what became of them, for the metrics."""
+        self.door = WebhookDoor([agent.webhook_secret for agent in asked], wall_clock, self._incoming)
+
+    async def __aenter__(self) -> Self:
+        for provider in self._providers.values():
+            self._stack.push_async_callback(provider.close)
+        self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for screening in [*self._attended, *(waiting.screening for waiting in self._waiting.values())]:
+            screening.over("shut down")
+        await self._stack.__aexit__(kind, error, trace)
+        self._tasks = None
+
+    async def plan(self, caller: Caller) -> Plan:
+        """Have the agent of the dialed number ask the caller in; without such an agent, ring."""
+        agent = self._agents.get(caller.agent)
+        if agent is None:
+            return Ring(f"no agent named {caller.agent}" if caller.agent else "no agent screens this number")
+        patience_s = self._limits.ready_limit_s
+        if agent.provider == SIP_AGENT:
+            return Ask(SipScreening(self._limits), patience_s=patience_s)
+        now = self._wall_clock()
+        token = self._tokens.mint(now)
+        screening = self._wait_for(self._tokens.open(token, now), caller, agent)
+        return Ask(screening, headers={HEADER: token}, patience_s=patience_s)
+
+    def _wait_for(self, nonce: bytes, caller: Caller, agent: AgentSettings) -> RealtimeScreening:
+        provider = self._providers[agent.name]
+        number = self._numbers.get(caller.dialed) or self._numbers.get(ANY_NUMBER)
+        screening = RealtimeScreening(
+            caller.call,
+            agent,
+            self._limits,
+            provider,
+            refer_target=number.refer_target if number else None,
+            forget=partial(self._forget, nonce),
+        )
+        self._waiting[nonce] = Waiting(screening, provider)
+        return screening
+
+    def _incoming(self, incoming: IncomingCall) -> None:
+        """Match a webhook with a waiting call, once; anybody can make the vendor send one."""
+        try:
+            nonce = self._tokens.open(_only(incoming.values(HEADER)), self._wall_clock())
+        except TokenRefused as refused:
+            return self._ignore(str(refused))
+        if waiting := self._waiting.pop(nonce, None):
+            self._count("matched")
+            self._attended.add(waiting.screening)
+            self._start(self._attend(waiting.screening, incoming.call_id))
+        elif left := self._left.pop(nonce, None):
+            self._count("too late")
+            self._start(turn_away(left.provider, incoming.call_id, log))
+        else:
+            self._ignore("token is not waited for")
+
+    async def _attend(self, screening: RealtimeScreening, call_id: str) -> None:
+        try:
+            await screening.attend(call_id)
+        finally:
+            self._attended.discard(screening)
+
+    def _ignore(self, reason: str) -> None:
+        self._count(reason)
+        log.warning("webhook of no call of ours", reason=reason)
+
+    def _count(self, reason: str) -> None:
+        self.counts[reason] += 1
+
+    def _forget(self, nonce: bytes) -> None:
+        """A call is over; should its webhook still come, it is turned away."""
+        now = self._wall_clock().timestamp()
+        self._left = {name: left for name, left in self._left.items() if left.until > now}
+        if waiting := self._waiting.pop(nonce, None):
+            self._left[nonce] = Left(waiting.provider, now + self._tokens.lifetime_s)
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        if self._tasks is None:
+            work.close()
+            raise RuntimeError("the screener is not running: use `async with`")
+        self._tasks.create_task(self._guarded(work))
+
+    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+        """A bug ends its own call and no other."""
+        try:
+            await work
+        except Exception:
+            log.exception("screening crashed")
+
+
+def _only(values: Sequence[str]) -> str:
+    """Return the one token of a call; raises `TokenRefused`."""
+    different = {value.strip() for value in values}
+    if len(different) != 1:
+        raise TokenRefused("several tokens" if different else "no token")
+    return different.pop()

@@ -1,0 +1,67 @@
+"""What the screening is told by the settings file: plain values, mapped from TOML by the app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+OPENAI_REALTIME = "openai-realtime"
+"""The agent is OpenAI's Realtime API: it has a webhook, REST and a WebSocket."""
+SIP_AGENT = "sip"
+"""Any voice agent without an API: it decides by REFER or BYE alone."""
+PROVIDERS = (OPENAI_REALTIME, SIP_AGENT)
+TRANSFERS = ("refer", "local")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """One ``[[agent]]``, as far as the screening is concerned."""
+
+    name: str
+    provider: str = OPENAI_REALTIME
+    """One of `PROVIDERS`."""
+    api_key: str = field(default="", repr=False)
+    webhook_secret: str = field(default="", repr=False)
+    """``whsec_…`` as the vendor shows it once."""
+    model: str = "gpt-realtime-2.1"
+    voice: str = "marin"
+    instructions: str = ""
+    """What the agent is told; empty means `prompt.INSTRUCTIONS`."""
+    transfer: str = "refer"
+    """``refer``: POST /refer first, then connect. ``local``: connect at once."""
+    refer_patience_s: float = 3.0
+    """How long a REFER may take before the screening connects the caller by its own verdict."""
+    api_base: str = "https://api.openai.com/v1"
+    project: str | None = None
+    """Sent as ``OpenAI-Project`` if given."""
+    extra: Mapping[str, object] = field(default_factory=dict)
+    """More of the vendor's session object, laid over ours (`session_config.accept_body`)."""
+
+    def __post_init__(self) -> None:
+        if self.provider not in PROVIDERS:
+            raise ValueError(f"agent {self.name}: provider must be one of {PROVIDERS}: {self.provider!r}")
+        if self.transfer not in TRANSFERS:
+            raise ValueError(f"agent {self.name}: transfer must be one of {TRANSFERS}: {self.transfer!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class ScreeningSettings:
+    """``[screening]``: the limits of every screening."""
+
+    talk_limit_s: float = 90.0
+    """How long the agent may talk before the call goes on without a decision."""
+    silence_limit_s: float = 20.0
+    """How long nobody may say anything before the call goes on without a decision."""
+    ready_limit_s: float = 8.0
+    """How long the agent may take to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberSettings:
+    """One ``[[number]]``, as far as the screening is concerned."""
+
+    dialed: str
+    agent: str
+    """Name of the agent that screens it; empty for none."""
+    refer_target: str | None = None
+    """What is posted to /refer, ``tel:+1…`` or a SIP URI; None: no REFER is asked for."""

@@ -1,0 +1,52 @@
+"""A voice agent without an API: it decides by REFER or BYE alone, and only the talk limit is ours."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from screening.change import Change
+from screening.contract import News, Said, Undecided, Verdict
+from screening.settings import ScreeningSettings
+from screening.talk_clock import TalkClock
+
+
+class SipScreening:
+    """Implements `contract.Screening` for ``provider = "sip"``; nothing of what is said is known to us."""
+
+    def __init__(self, limits: ScreeningSettings) -> None:
+        self._clock = TalkClock(replace(limits, silence_limit_s=math.inf))
+        self._change = Change()
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def transcript(self) -> Sequence[Said]:
+        return ()
+
+    async def verdict(self) -> Verdict:
+        """Return `Undecided` at the talk limit, which counts from the first time this is asked."""
+        self._clock.start(self._loop.time())
+        while True:
+            due, reason = self._clock.next
+            try:
+                async with asyncio.timeout_at(due):
+                    await self._change.next()
+            except TimeoutError:
+                return Undecided(reason)
+
+    def tell(self, news: News) -> None:
+        """The agent hears of the phone by NOTIFY; only our clock goes on."""
+        match news:
+            case News.PHONE_BUSY | News.PHONE_NO_ANSWER | News.PHONE_DECLINED | News.PHONE_UNREACHABLE:
+                self._clock.resume(self._loop.time())
+                self._change.happened()
+            case News.AGENT_ANSWERED | News.REFER_ARRIVED | News.CONNECTED | News.CALLER_LEFT:
+                pass
+            case _:
+                assert_never(news)
+
+    def over(self, outcome: str) -> None:
+        """Nothing to leave behind."""

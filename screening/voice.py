@@ -1,0 +1,90 @@
+"""Who is making a sound: the agent's responses and the caller, kept from the session's events. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from screening.provider import (
+    CallerBegan,
+    CallerPaused,
+    Event,
+    ResponseBegan,
+    ResponseEnded,
+    SoundBegan,
+    SoundEnded,
+)
+
+
+@dataclass(slots=True)
+class _Response:
+    number: int
+    thinking: bool = True
+    sounding: bool = False
+
+
+class Voice:
+    """What is heard on the line.
+
+    A response ends before its sound does: `ResponseEnded`, and then `SoundEnded` when the caller has heard
+    it. One that did not complete is cut off, and no `SoundEnded` may follow.
+    """
+
+    def __init__(self) -> None:
+        self._responses: dict[str, _Response] = {}
+        self._begun = 0
+        self.caller_speaks = False
+
+    def hear(self, event: Event) -> bool:
+        """Take note of an event; say whether it was a sound, or the end of one."""
+        match event:
+            case CallerBegan():
+                self.caller_speaks = True
+            case CallerPaused():
+                self.caller_speaks = False
+            case ResponseBegan(name):
+                self._response(name)
+                return False
+            case ResponseEnded(name, status):
+                response = self._response(name)
+                response.thinking = False
+                response.sounding = response.sounding and status == "completed"
+            case SoundBegan(name):
+                self._response(name).sounding = True
+            case SoundEnded(name):
+                self._response(name).sounding = False
+            case _:
+                return False
+        return True
+
+    @property
+    def agent_thinks(self) -> bool:
+        """Whether a response is being made; the vendor makes one at a time."""
+        return any(response.thinking for response in self._responses.values())
+
+    @property
+    def anyone_speaks(self) -> bool:
+        return self.caller_speaks or any(response.sounding for response in self._responses.values())
+
+    def mark(self) -> int:
+        """Return now, for `said_since`."""
+        return self._begun
+
+    def said(self, name: str) -> bool:
+        """Whether a response has been made and heard."""
+        response = self._responses.get(name)
+        return response is None or not (response.thinking or response.sounding)
+
+    def said_since(self, mark: int) -> bool:
+        """Whether a response that began after `mark` has been made and heard."""
+        return any(r.number >= mark and self.said(name) for name, r in self._responses.items())
+
+    def forget(self) -> None:
+        """The session was away: what was going on may have ended unseen."""
+        self._responses.clear()
+        self.caller_speaks = False
+
+    def _response(self, name: str) -> _Response:
+        if name not in self._responses:
+            self._responses[name] = _Response(self._begun)
+            self._begun += 1
+        return self._responses[name]

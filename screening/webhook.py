@@ -1,0 +1,174 @@
+"""The webhook door: who may tell us that a call has come in (Standard Webhooks, as OpenAI sends them).
+
+Every good delivery is answered 200 at once, for the vendor delivers again for up to 72 hours otherwise; what
+follows from it happens afterwards, elsewhere. Nothing here touches the network.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger("screendoor")
+
+INCOMING = "realtime.call.incoming"
+TOLERANCE_S = 300.0
+"""How far the delivery's own timestamp may be from our clock, either way."""
+STALE_S = 60.0
+"""An event older than this speaks of a call that has long been given up."""
+REMEMBERED_S = 2 * (TOLERANCE_S + STALE_S)
+"""Longer than any delivery can still be good: after it, what was seen may be forgotten."""
+
+
+class WebhookRefused(Exception):
+    """The delivery is not acted on; `status` is what we answer."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """What the HTTP side answers."""
+
+    status: int
+    reason: str
+    """A short fact, fit for the answer's body, a log line and a counter's label."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """The vendor has an INVITE of somebody's: ``realtime.call.incoming``."""
+
+    call_id: str
+    sip_headers: tuple[tuple[str, str], ...]
+    """In order, with repeats; the vendor calls them untrusted, and so do we."""
+
+    def values(self, name: str) -> list[str]:
+        """Return every value of a SIP header, in order."""
+        return [value for given, value in self.sip_headers if given.lower() == name.lower()]
+
+
+class WebhookDoor:
+    """Lets in what is signed, fresh and new, and hands the call on."""
+
+    def __init__(
+        self,
+        secrets: Sequence[str],
+        wall_clock: Callable[[], datetime],
+        incoming: Callable[[IncomingCall], None],
+    ) -> None:
+        """Take all agents' signing secrets, and what to do with a call; raises ValueError on a bad secret."""
+        self._keys = [signing_key(secret) for secret in secrets]
+        self._wall_clock = wall_clock
+        self._incoming = incoming
+        self._seen: dict[str, float] = {}
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Reception:
+        """Take one delivery with its raw body; returns at once, `incoming` was called if it is a new call."""
+        now = self._wall_clock().timestamp()
+        try:
+            webhook_id = verify(self._keys, headers, body, now)
+            event = _event(body)
+            reason = self._admit(webhook_id, event, now)
+        except WebhookRefused as refused:
+            log.warning("webhook refused", status=refused.status, reason=refused.reason)
+            return Reception(refused.status, refused.reason)
+        log.debug("webhook", id=webhook_id, type=event.get("type"), reason=reason)
+        return Reception(200, reason)
+
+    def _admit(self, webhook_id: str, event: Mapping[str, Any], now: float) -> str:
+        if self._known(f"webhook {webhook_id}", now):
+            return "duplicate"
+        if event.get("type") != INCOMING:
+            return "ignored type"
+        created_at = event.get("created_at")
+        if not isinstance(created_at, int | float) or now - created_at > STALE_S:
+            return "stale"
+        call = _incoming_call(event)
+        if call is None:
+            return "no call"                    # the dashboard's test event has empty data
+        if self._known(f"call {call.call_id}", now):
+            return "duplicate"
+        self._incoming(call)
+        return "incoming"
+
+    def _known(self, name: str, now: float) -> bool:
+        """Say whether it was seen before, and remember it; what is too old to matter is forgotten."""
+        while self._seen and (oldest := next(iter(self._seen))) and now - self._seen[oldest] > REMEMBERED_S:
+            del self._seen[oldest]
+        if name in self._seen:
+            return True
+        self._seen[name] = now
+        return False
+
+
+def signing_key(secret: str) -> bytes:
+    """Return the HMAC key of a secret: ``whsec_`` is followed by base64, anything else is the key itself."""
+    if not secret:
+        raise ValueError("webhook secret is empty")
+    if not secret.startswith("whsec_"):
+        return secret.encode()
+    try:
+        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        raise ValueError("webhook secret is not base64 after whsec_") from None
+
+
+def verify(keys: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: float) -> str:
+    """Check one delivery's signature over its raw body and return its webhook-id; raises `WebhookRefused`."""
+    given = {name.lower(): value for name, value in headers.items()}
+    try:
+        webhook_id, timestamp = given["webhook-id"], given["webhook-timestamp"]
+        signatures = [part[3:] for part in given["webhook-signature"].split() if part.startswith("v1,")]
+    except KeyError as missing:
+        raise WebhookRefused(400, f"no {missing.args[0]} header") from None
+    if not (timestamp.isascii() and timestamp.isdigit()):
+        raise WebhookRefused(400, "webhook-timestamp is not a number")
+    signed = f"{webhook_id}.{timestamp}.".encode() + body
+    wanted = [base64.b64encode(hmac.digest(key, signed, hashlib.sha256)) for key in keys]
+    if not any(hmac.compare_digest(one, given_one.encode()) for one in wanted for given_one in signatures):
+        raise WebhookRefused(401, "signature does not match")
+    if abs(now - int(timestamp)) > TOLERANCE_S:
+        raise WebhookRefused(400, "webhook-timestamp too far from our clock")
+    return webhook_id
+
+
+def _event(body: bytes) -> Mapping[str, Any]:
+    try:
+        event = json.loads(body)
+    except ValueError:
+        raise WebhookRefused(400, "body is not JSON") from None
+    if not isinstance(event, dict):
+        raise WebhookRefused(400, "body is not an event")
+    return event
+
+
+def _incoming_call(event: Mapping[str, Any]) -> IncomingCall | None:
+    """Read the call out of an event; None if it names none."""
+    data = event.get("data")
+    if not isinstance(data, dict):
+        return None
+    call_id, headers = data.get("call_id"), data.get("sip_headers")
+    if not isinstance(call_id, str) or not call_id or not isinstance(headers, list):
+        return None
+    return IncomingCall(call_id, tuple(_pairs(headers)))
+
+
+def _pairs(headers: Sequence[object]) -> list[tuple[str, str]]:
+    return [
+        (pair["name"], pair["value"])
+        for pair in headers
+        if isinstance(pair, dict) and isinstance(pair.get("name"), str) and isinstance(pair.get("value"), str)
+    ]

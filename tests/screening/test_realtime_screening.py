@@ -1,0 +1,501 @@
+"""One caller screened, in virtual time, with a scripted vendor."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from screening.contract import Connect, Decline, News, Said, TakeMessage, Undecided, Verdict
+from screening.provider import (
+    AgentSaid,
+    CallerBegan,
+    CallerPaused,
+    CallerPressed,
+    CallerSaid,
+    ProviderError,
+    ResponseBegan,
+    ResponseEnded,
+    Resumed,
+    SoundBegan,
+    SoundEnded,
+    ToolCalled,
+    Trouble,
+)
+from screening.realtime_screening import RealtimeScreening
+from screening.settings import AgentSettings, ScreeningSettings
+from screening.tools import NAME
+from tests.screening.scripted import ScriptedVendor
+
+TARGET = "tel:+14155550123"
+AGENT = AgentSettings("openai", transfer="local", refer_patience_s=3.0)
+REFERRING = replace(AGENT, transfer="refer")
+
+
+class Stage:
+    """A screening that is attended, as the screener would; the test plays vendor and call."""
+
+    def __init__(self, agent: AgentSettings, target: str | None = TARGET) -> None:
+        self.vendor = ScriptedVendor()
+        self.forgotten = 0
+        self.screening = RealtimeScreening(
+            "c1", agent, ScreeningSettings(), self.vendor, target, self._forget
+        )
+
+    def _forget(self) -> None:
+        self.forgotten += 1
+
+    async def verdict(self) -> tuple[float, Verdict]:
+        verdict = await self.screening.verdict()
+        return self.vendor.now, verdict
+
+
+@asynccontextmanager
+async def staged(
+    agent: AgentSettings = AGENT, target: str | None = TARGET, *, answered: bool = True
+) -> AsyncIterator[Stage]:
+    """Attend a call; afterwards the call is over, and nothing may be left."""
+    stage = Stage(agent, target)
+    attending = asyncio.create_task(stage.screening.attend("rtc_1"))
+    if answered:
+        stage.screening.tell(News.AGENT_ANSWERED)
+    try:
+        await settled()
+        yield stage
+    finally:
+        stage.screening.over("test ended")
+        stage.screening.over("test ended")
+        await attending
+        assert stage.forgotten == 1
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def settled() -> None:
+    await asyncio.sleep(0.001)
+
+
+async def test_the_agent_is_accepted_attached_and_greets_at_once() -> None:
+    async with staged() as stage:
+        assert stage.vendor.verbs == [(0.0, "accept rtc_1"), (0.0, "attach rtc_1")]
+        assert stage.vendor.said == ["speak"]
+    assert stage.vendor.done == ["accept", "attach", "hang_up"]
+
+
+async def test_allow_connects_at_once_when_nothing_is_being_said() -> None:
+    async with staged() as stage:
+        stage.vendor.decides("ALLOW", caller_name="Anna")
+        assert await stage.verdict() == (0.001, Connect("Anna about the boiler", "Anna"))
+        assert stage.vendor.said == ["speak", "answer tool1 ok=True"]
+
+
+async def test_allow_waits_until_the_sentence_is_heard() -> None:
+    async with staged() as stage:
+        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+        stage.vendor.decides("ALLOW")
+        await asyncio.sleep(2.5)
+        stage.vendor.happens(SoundEnded("r1"))
+        at, verdict = await stage.verdict()
+        assert (at, type(verdict)) == (2.501, Connect)
+
+
+async def test_allow_waits_for_a_sentence_eight_seconds_and_no_longer() -> None:
+    async with staged() as stage:
+        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+        stage.vendor.decides("ALLOW")
+        at, verdict = await stage.verdict()
+        assert (at, type(verdict)) == (8.001, Connect)
+
+
+@pytest.mark.parametrize("status", ["cancelled", "failed", "incomplete"])
+async def test_an_interrupted_sentence_is_not_waited_for(status: str) -> None:
+    async with staged() as stage:
+        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+        stage.vendor.decides("ALLOW", response="r2")
+        stage.vendor.happens(ToolCalled("tool2", NAME, "{}", "r1"), ResponseEnded("r1", status))
+        assert (await stage.verdict())[0] == 0.001
+
+
+@pytest.mark.parametrize(("decision", "kind"), [("REJECT", Decline), ("VOICEMAIL", TakeMessage)])
+async def test_goodbye_is_said_and_heard_before_the_verdict(decision: str, kind: type) -> None:
+    async with staged() as stage:
+        stage.vendor.decides(decision)
+        at, verdict = await stage.verdict()
+        assert (at, type(verdict)) == (2.001, kind)
+        assert stage.vendor.said == ["speak", "answer tool1 ok=True", "speak without tools"]
+
+
+async def test_goodbye_is_asked_for_when_the_agent_has_done_speaking() -> None:
+    async with staged() as stage:
+        stage.vendor.happens(ResponseBegan("r1"))
+        stage.vendor.happens(ToolCalled("tool1", NAME, '{"decision": "REJECT", "reason": "spam"}', "r1"))
+        await asyncio.sleep(1)
+        assert stage.vendor.said == ["speak", "answer tool1 ok=True"]
+        stage.vendor.happens(ResponseEnded("r1", "completed"))
+        assert await stage.verdict() == (3.001, Decline("spam"))
+
+
+async def test_a_goodbye_that_is_never_said_is_not_waited_for_forever() -> None:
+    async with staged() as stage:
+        stage.vendor.goodbye_s = None
+        stage.vendor.decides("REJECT")
+        assert (await stage.verdict())[0] == 8.001
+
+
+async def test_a_goodbye_that_cannot_be_asked_for_is_no_obstacle() -> None:
+    async with staged() as stage:
+        stage.vendor.fails["answer"] = ProviderError("the session is over")
+        stage.vendor.decides("REJECT")
+        assert await stage.verdict() == (0.001, Decline("Anna about the boiler"))
+
+
+async def test_a_session_lost_during_the_goodbye_changes_nothing() -> None:
+    async with staged() as stage:
+        stage.vendor.goodbye_s = None
+        stage.vendor.decides("VOICEMAIL")
+        await asyncio.sleep(1)
+        stage.vendor.drops()
+        assert await stage.verdict() == (1.001, TakeMessage("Anna about the boiler"))
+
+
+# transfer = "refer"
+
+
+async def test_a_refer_that_arrives_leaves_the_verdict_to_the_call() -> None:
+    async with staged(REFERRING) as stage:
+        stage.vendor.decides("ALLOW")
+        await asyncio.sleep(0.5)
+        assert stage.vendor.verbs[-1] == (0.001, f"refer {TARGET}")
+        stage.screening.tell(News.REFER_ARRIVED)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(stage.verdict(), 600)
+
+
+async def test_a_refer_may_arrive_before_the_vendor_answers() -> None:
+    async with staged(REFERRING) as stage:
+        stage.vendor.takes_s["refer"] = 1.0
+        stage.vendor.fails["refer"] = ProviderError("refer: OpenAI answered 504", 504)
+        stage.vendor.decides("ALLOW")
+        await asyncio.sleep(0.5)
+        stage.screening.tell(News.REFER_ARRIVED)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(stage.verdict(), 600)
+
+
+async def test_a_refer_that_fails_connects_at_once() -> None:
+    async with staged(REFERRING) as stage:
+        stage.vendor.takes_s["refer"] = 0.37
+        stage.vendor.fails["refer"] = ProviderError("refer: OpenAI answered 500", 500)
+        stage.vendor.decides("ALLOW")
+        assert await stage.verdict() == (0.371, Connect("Anna about the boiler"))
+        assert stage.vendor.done.count("refer") == 1
+
+
+async def test_a_silent_refer_connects_when_patience_is_over() -> None:
+    async with staged(REFERRING) as stage:
+        stage.vendor.takes_s["refer"] = 0.6
+        stage.vendor.decides("ALLOW")
+        assert await stage.verdict() == (3.601, Connect("Anna about the boiler"))
+
+
+async def test_a_vendor_that_does_not_answer_the_refer_is_not_waited_for() -> None:
+    async with staged(REFERRING) as stage:
+        stage.vendor.takes_s["refer"] = 10.0
+        stage.vendor.fails["refer"] = ProviderError("refer: OpenAI answered 504", 504)
+        stage.vendor.decides("ALLOW")
+        assert (await stage.verdict())[0] == 3.001
+        await asyncio.sleep(20)
+
+
+async def test_without_a_target_nothing_is_referred() -> None:
+    async with staged(REFERRING, target=None) as stage:
+        stage.vendor.decides("ALLOW")
+        assert (await stage.verdict())[0] == 0.001
+        assert "refer" not in stage.vendor.done
+
+
+async def test_a_sentence_is_heard_before_the_refer() -> None:
+    async with staged(REFERRING) as stage:
+        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+        stage.vendor.decides("ALLOW")
+        await asyncio.sleep(2)
+        assert "refer" not in stage.vendor.done
+        stage.vendor.happens(SoundEnded("r1"))
+        await settled()
+        assert stage.vendor.done[-1] == "refer"
+
+
+# Second decisions
+
+
+@pytest.mark.parametrize(
+    "news", [News.PHONE_BUSY, News.PHONE_NO_ANSWER, News.PHONE_DECLINED, News.PHONE_UNREACHABLE]
+)
+async def test_the_agent_decides_again_when_the_phone_did_not_answer(news: News) -> None:
+    async with staged() as stage:
+        stage.vendor.decides("ALLOW")
+        await stage.verdict()
+        stage.screening.tell(news)
+        await settled()
+        assert stage.vendor.said[2].startswith(f"inform The caller could not be put through: {news.value}")
+        assert stage.vendor.said[3] == "speak"
+        stage.vendor.decides("VOICEMAIL", call="tool2", response="r2")
+        assert isinstance((await stage.verdict())[1], TakeMessage)
+
+
+async def test_a_second_transfer_is_referred_again() -> None:
+    async with staged(REFERRING) as stage:
+        stage.vendor.decides("ALLOW")
+        await settled()
+        stage.screening.tell(News.REFER_ARRIVED)
+        stage.screening.tell(News.PHONE_BUSY)
+        await asyncio.sleep(5)
+        stage.vendor.decides("ALLOW", call="tool2", response="r2")
+        assert isinstance((await stage.verdict())[1], Connect)
+        assert stage.vendor.done.count("refer") == 2
+
+
+async def test_a_second_decision_without_news_is_refused() -> None:
+    async with staged() as stage:
+        stage.vendor.decides("ALLOW")
+        await stage.verdict()
+        stage.vendor.decides("REJECT", call="tool2", response="r2")
+        await settled()
+        assert stage.vendor.said[-1] == "answer tool2 ok=False"
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(stage.verdict(), 600)
+
+
+async def test_a_verdict_nobody_took_is_forgotten_when_the_phone_did_not_answer() -> None:
+    async with staged() as stage:
+        stage.vendor.decides("ALLOW")
+        await settled()
+        stage.screening.tell(News.PHONE_BUSY)
+        stage.vendor.decides("REJECT", call="tool2", response="r2")
+        assert isinstance((await stage.verdict())[1], Decline)
+
+
+async def test_a_lost_session_cannot_decide_again() -> None:
+    async with staged() as stage:
+        stage.vendor.decides("ALLOW")
+        await stage.verdict()
+        stage.vendor.drops()
+        await settled()
+        stage.screening.tell(News.PHONE_BUSY)
+        assert (await stage.verdict())[1] == Undecided("the session was lost")
+
+
+async def test_an_agent_that_never_came_cannot_decide() -> None:
+    stage = Stage(AGENT)
+    stage.screening.tell(News.PHONE_BUSY)
+    assert (await stage.verdict())[1] == Undecided("the agent is not in the call")
+
+
+async def test_cancelling_the_wait_loses_no_verdict() -> None:
+    async with staged() as stage:
+        waiting = asyncio.create_task(stage.screening.verdict())
+        await settled()
+        stage.vendor.decides("ALLOW")
+        waiting.cancel()
+        await settled()
+        assert isinstance((await stage.verdict())[1], Connect)
+
+
+# Tools misused
+
+
+async def test_a_malformed_decision_is_told_and_asked_again() -> None:
+    async with staged() as stage:
+        stage.vendor.happens(ToolCalled("tool1", NAME, '{"decision": "MAYBE"}', "r1"))
+        await settled()
+        assert stage.vendor.said == ["speak", "answer tool1 ok=False", "speak"]
+        stage.vendor.decides("ALLOW", call="tool2", response="r2")
+        assert isinstance((await stage.verdict())[1], Connect)
+
+
+async def test_a_vendor_that_cannot_be_told_is_logged_and_the_talk_goes_on() -> None:
+    async with staged() as stage:
+        stage.vendor.fails["answer"] = ProviderError("the session is over")
+        stage.vendor.happens(ToolCalled("tool1", "dial", "{}", "r1"))
+        await settled()
+        stage.vendor.decides("ALLOW", call="tool2")
+        assert isinstance((await stage.verdict())[1], Connect)
+
+
+# Limits
+
+
+async def test_no_decision_within_the_talk_limit() -> None:
+    async with staged() as stage:
+        stage.vendor.happens(CallerBegan())
+        assert await stage.verdict() == (90.0, Undecided("no decision within 90 s"))
+
+
+async def test_silence_ends_the_wait_for_a_decision() -> None:
+    async with staged() as stage:
+        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed"))
+        await asyncio.sleep(4)
+        stage.vendor.happens(SoundEnded("r1"))
+        await asyncio.sleep(10)
+        stage.vendor.happens(CallerBegan())
+        await asyncio.sleep(1)
+        stage.vendor.happens(CallerPaused())
+        assert await stage.verdict() == (35.001, Undecided("nobody spoke for 20 s"))
+
+
+async def test_a_long_sentence_is_no_silence() -> None:
+    async with staged() as stage:
+        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+        await asyncio.sleep(60)
+        stage.vendor.happens(ResponseEnded("r1", "cancelled"))
+        assert (await stage.verdict())[0] == 80.001
+
+
+async def test_no_limit_runs_while_the_phone_rings() -> None:
+    async with staged() as stage:
+        stage.vendor.decides("ALLOW")
+        await stage.verdict()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(stage.verdict(), 600)
+        stage.screening.tell(News.PHONE_NO_ANSWER)
+        at, verdict = await stage.verdict()
+        assert isinstance(verdict, Undecided)
+        assert 615 < at < 632
+
+
+async def test_the_connected_caller_is_left_alone() -> None:
+    async with staged() as stage:
+        stage.screening.tell(News.CONNECTED)
+        stage.vendor.drops()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(stage.verdict(), 600)
+
+
+# The vendor fails
+
+
+async def test_an_accept_that_fails_is_undecided_at_once_and_hung_up() -> None:
+    stage = Stage(AGENT)
+    stage.vendor.fails["accept"] = ProviderError("accept: OpenAI answered 429", 429)
+    await stage.screening.attend("rtc_1")
+    assert (await stage.verdict())[1] == Undecided("accept: OpenAI answered 429")
+    assert stage.vendor.done == ["accept", "hang_up"]
+
+
+async def test_a_session_that_cannot_be_opened_is_undecided_at_once_and_hung_up() -> None:
+    stage = Stage(AGENT)
+    stage.vendor.fails["attach"] = ProviderError("attach: OpenAI answered 404", 404)
+    await stage.screening.attend("rtc_1")
+    assert (await stage.verdict())[1] == Undecided("attach: OpenAI answered 404")
+    assert stage.vendor.done == ["accept", "attach", "hang_up"]
+
+
+async def test_a_session_that_is_lost_is_undecided() -> None:
+    async with staged() as stage:
+        await asyncio.sleep(5)
+        stage.vendor.drops()
+        assert await stage.verdict() == (5.001, Undecided("the session was lost"))
+
+
+async def test_a_session_that_cannot_even_greet_is_lost() -> None:
+    stage = Stage(AGENT)
+    stage.vendor.fails["speak"] = ProviderError("the session is over")
+    attending = asyncio.create_task(stage.screening.attend("rtc_1"))
+    assert (await stage.verdict())[1] == Undecided("the session was lost")
+    stage.screening.over("ended")
+    await attending
+
+
+async def test_a_hangup_that_fails_is_only_logged() -> None:
+    async with staged() as stage:
+        stage.vendor.fails["hang_up"] = ProviderError("hangup: OpenAI answered 500", 500)
+    assert stage.vendor.done[-1] == "hang_up"
+
+
+async def test_a_session_that_was_away_is_told_to_repeat_what_was_missed() -> None:
+    async with staged() as stage:
+        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), Resumed())
+        await settled()
+        assert stage.vendor.said[1].startswith("inform The control connection was interrupted")
+        assert stage.vendor.said[2] == "speak"
+
+
+async def test_a_response_that_fails_is_asked_for_again_once() -> None:
+    async with staged() as stage:
+        stage.vendor.goodbye_s = None
+        stage.vendor.happens(ResponseBegan("r1"), ResponseEnded("r1", "failed", "server_error"))
+        await settled()
+        assert stage.vendor.said == ["speak", "speak"]
+        stage.vendor.happens(ResponseBegan("r2"), ResponseEnded("r2", "failed", "insufficient_quota"))
+        assert (await stage.verdict())[1] == Undecided("the agent cannot speak: insufficient_quota")
+
+
+async def test_a_bug_in_the_session_is_undecided_and_stays_a_bug() -> None:
+    stage = Stage(AGENT)
+    stage.vendor.fails["attach"] = ZeroDivisionError("a bug")
+    with pytest.raises(ZeroDivisionError):
+        await stage.screening.attend("rtc_1")
+    assert (await stage.verdict())[1] == Undecided("the screening failed")
+    assert stage.vendor.done[-1] == "hang_up"
+
+
+async def test_an_agent_that_accepts_and_never_answers_is_hung_up() -> None:
+    async with staged(answered=False) as stage:
+        assert await stage.verdict() == (10.0, Undecided("the agent accepted, but never answered"))
+        await settled()
+        assert stage.vendor.done[-1] == "hang_up"
+
+
+# The caller leaves
+
+
+async def test_a_caller_who_left_gets_no_verdict_and_leaves_no_session() -> None:
+    async with staged() as stage:
+        stage.vendor.decides("REJECT")
+        await asyncio.sleep(1)
+        stage.screening.tell(News.CALLER_LEFT)
+        await settled()
+        assert stage.vendor.verbs[-1] == (1.001, "hang_up rtc_1")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(stage.verdict(), 60)
+
+
+async def test_a_caller_who_left_before_the_webhook_is_not_accepted() -> None:
+    stage = Stage(AGENT)
+    stage.screening.tell(News.CALLER_LEFT)
+    await stage.screening.attend("rtc_1")
+    assert stage.vendor.done == ["reject"]
+
+
+async def test_a_webhook_after_all_patience_is_not_accepted() -> None:
+    stage = Stage(AGENT)
+    stage.vendor.fails["reject"] = ProviderError("reject: OpenAI answered 500", 500)
+    await asyncio.sleep(11)
+    await stage.screening.attend("rtc_1")
+    assert stage.vendor.done == ["reject"]
+
+
+async def test_a_caller_who_leaves_during_the_accept_is_hung_up_after_it() -> None:
+    stage = Stage(AGENT)
+    stage.vendor.takes_s["accept"] = 2.0
+    attending = asyncio.create_task(stage.screening.attend("rtc_1"))
+    await asyncio.sleep(1)
+    stage.screening.over("caller left")
+    await attending
+    assert stage.vendor.verbs == [(0.0, "accept rtc_1"), (2.0, "hang_up rtc_1")]
+
+
+async def test_what_is_said_and_pressed_is_written_down() -> None:
+    async with staged() as stage:
+        stage.vendor.happens(AgentSaid("Who is calling?"))
+        await asyncio.sleep(2)
+        stage.vendor.happens(CallerSaid("Anna."), CallerPressed("5"), Trouble("invalid_event", "what?"))
+        await settled()
+        assert [(said.speaker, said.text, round(said.at_s)) for said in stage.screening.transcript] == [
+            ("agent", "Who is calling?", 0),
+            ("caller", "Anna.", 2),
+            ("caller", "[pressed 5]", 2),
+        ]
+        assert isinstance(stage.screening.transcript[0], Said)

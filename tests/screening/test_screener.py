@@ -1,0 +1,249 @@
+"""Plans, and the matching of webhooks with waiting calls, in virtual time with a scripted vendor."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from screening.contract import Ask, Caller, Connect, News, Ring
+from screening.provider import ProviderError
+from screening.screener import Screener
+from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
+from screening.sip_agent import SipScreening
+from screening.webhook import Reception
+from tests.screening.scripted import ScriptedVendor
+
+SECRET = "a signing secret"
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+AGENTS = [
+    AgentSettings("openai", webhook_secret=SECRET, refer_patience_s=3.0),
+    AgentSettings("bot", provider="sip"),
+]
+NUMBERS = [
+    NumberSettings("+14155551234", "openai", "tel:+14155550123"),
+    NumberSettings("*", "openai", "sip:desk@example.com"),
+]
+
+
+class House:
+    """A screener, its vendor, and the webhooks that the test sends."""
+
+    def __init__(self) -> None:
+        self.vendor = ScriptedVendor()
+        counter = itertools.count(1)
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._webhooks = itertools.count(1)
+        self.screener = Screener(
+            AGENTS,
+            NUMBERS,
+            ScreeningSettings(),
+            wall_clock=self.now,
+            token_bytes=lambda size: next(counter).to_bytes(size, "big"),
+            provider_of=lambda agent: self.vendor,
+        )
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self._loop.time() - self._began)
+
+    def caller(self, dialed: str = "+14155551234", agent: str = "openai") -> Caller:
+        return Caller("c1", "+14155550100", "Anna", dialed, agent, self.now())
+
+    async def asks(self, dialed: str = "+14155551234") -> Ask:
+        plan = await self.screener.plan(self.caller(dialed))
+        assert isinstance(plan, Ask)
+        return plan
+
+    async def webhook(self, *tokens: str, call_id: str = "rtc_1", secret: str = SECRET) -> Reception:
+        """Deliver a webhook; returns when what follows from it has begun."""
+        webhook_id, at = f"wh_{next(self._webhooks)}", str(int(self.now().timestamp()))
+        pairs = [{"name": "x-screendoor-token", "value": token} for token in tokens]
+        data = {"call_id": call_id, "sip_headers": [{"name": "From", "value": "<sip:a@b>"}, *pairs]}
+        event = {"type": "realtime.call.incoming", "created_at": int(at), "data": data}
+        body = json.dumps(event).encode()
+        mac = hmac.digest(secret.encode(), f"{webhook_id}.{at}.".encode() + body, hashlib.sha256)
+        signature = f"v1,{base64.b64encode(mac).decode()}"
+        headers = {"Webhook-Id": webhook_id, "Webhook-Timestamp": at, "Webhook-Signature": signature}
+        reception = self.screener.door.receive(headers, body)
+        await asyncio.sleep(0.001)
+        return reception
+
+
+@asynccontextmanager
+async def house() -> AsyncIterator[House]:
+    """Run a screener; afterwards nothing may be left."""
+    house = House()
+    async with house.screener:
+        yield house
+    assert house.vendor.closed
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def token(ask: Ask) -> str:
+    return ask.headers["X-Screendoor-Token"]
+
+
+async def test_the_agent_is_asked_with_a_token() -> None:
+    async with house() as h:
+        ask = await h.asks()
+        assert list(ask.headers) == ["X-Screendoor-Token"]
+        assert ask.patience_s == 8.0
+        assert token(ask) != token(await h.asks())
+        assert h.vendor.verbs == []
+
+
+@pytest.mark.parametrize(
+    ("agent", "reason"), [("", "no agent screens this number"), ("nobody", "no agent named nobody")]
+)
+async def test_without_an_agent_the_phone_rings(agent: str, reason: str) -> None:
+    async with house() as h:
+        assert await h.screener.plan(h.caller(agent=agent)) == Ring(reason)
+
+
+async def test_a_sip_agent_is_asked_without_a_token() -> None:
+    async with house() as h:
+        plan = await h.screener.plan(h.caller(agent="bot"))
+        assert isinstance(plan, Ask)
+        assert isinstance(plan.screening, SipScreening)
+        assert plan.headers == {}
+
+
+async def test_the_webhook_of_a_waiting_call_starts_its_screening() -> None:
+    async with house() as h:
+        ask = await h.asks()
+        assert await h.webhook(token(ask)) == Reception(200, "incoming")
+        assert h.vendor.done == ["accept", "attach"]
+        assert h.screener.counts == {"matched": 1}
+        ask.screening.tell(News.AGENT_ANSWERED)
+        h.vendor.decides("ALLOW")
+        assert isinstance(await ask.screening.verdict(), Connect)
+        assert h.vendor.verbs[2][1] == "refer tel:+14155550123"
+        ask.screening.over("bridged")
+        await asyncio.sleep(0.001)
+        assert h.vendor.done[-1] == "hang_up"
+
+
+async def test_a_number_of_no_setting_of_its_own_has_the_targets_of_any() -> None:
+    async with house() as h:
+        ask = await h.asks("+19995550000")
+        await h.webhook(token(ask))
+        h.vendor.decides("ALLOW")
+        await ask.screening.verdict()
+        assert h.vendor.verbs[2][1] == "refer sip:desk@example.com"
+
+
+async def test_a_token_is_good_for_one_webhook() -> None:
+    async with house() as h:
+        ask = await h.asks()
+        await h.webhook(token(ask))
+        assert (await h.webhook(token(ask), call_id="rtc_2")).status == 200
+        assert h.vendor.done == ["accept", "attach"]
+        assert h.screener.counts == {"matched": 1, "token is not waited for": 1}
+
+
+async def test_the_same_call_told_twice_is_taken_once() -> None:
+    async with house() as h:
+        ask = await h.asks()
+        await h.webhook(token(ask))
+        assert await h.webhook(token(ask)) == Reception(200, "duplicate")
+        assert h.vendor.done == ["accept", "attach"]
+
+
+async def test_a_webhook_that_is_not_of_ours_is_not_accepted() -> None:
+    async with house() as h:
+        ask = await h.asks()
+        await h.webhook(call_id="rtc_1")
+        await h.webhook("forged.token", call_id="rtc_2")
+        await h.webhook(token(ask)[:-4] + "AAAA", call_id="rtc_3")
+        await h.webhook(token(ask), token(await h.asks()), call_id="rtc_4")
+        assert h.vendor.verbs == []
+        assert h.screener.counts == {
+            "no token": 1,
+            "token is malformed": 1,
+            "token is not signed by us": 1,
+            "several tokens": 1,
+        }
+
+
+async def test_a_webhook_with_a_wrong_signature_is_unauthorized() -> None:
+    async with house() as h:
+        assert (await h.webhook(token(await h.asks()), secret="guess")).status == 401
+        assert h.vendor.verbs == []
+
+
+async def test_an_expired_token_is_not_accepted() -> None:
+    async with house() as h:
+        ask = await h.asks()
+        await asyncio.sleep(61.5)
+        await h.webhook(token(ask))
+        assert h.vendor.verbs == []
+        assert h.screener.counts == {"token has expired": 1}
+
+
+async def test_a_webhook_that_comes_after_the_call_is_turned_away() -> None:
+    async with house() as h:
+        ask = await h.asks()
+        ask.screening.over("caller cancelled")
+        await h.webhook(token(ask))
+        assert h.vendor.verbs[0][1] == "reject rtc_1"
+        await h.webhook(token(ask), call_id="rtc_2")
+        assert h.vendor.done == ["reject"]
+        assert h.screener.counts == {"too late": 1, "token is not waited for": 1}
+
+
+async def test_calls_that_ended_are_forgotten_with_their_token() -> None:
+    async with house() as h:
+        for _ in range(3):
+            (await h.asks()).screening.over("caller cancelled")
+            await asyncio.sleep(61.5)
+        assert len(h.screener._left) == 1
+        assert h.screener._waiting == {}
+
+
+async def test_leaving_the_house_ends_every_session() -> None:
+    async with house() as h:
+        ask, _ = await h.asks(), await h.asks()
+        await h.webhook(token(ask))
+        h.vendor.takes_s["hang_up"] = 2.0
+    assert h.vendor.done == ["accept", "attach", "hang_up"]
+
+
+async def test_a_cancelled_house_ends_every_session_too() -> None:
+    h = House()
+
+    async def live() -> None:
+        async with h.screener:
+            await h.webhook(token(await h.asks()))
+            await asyncio.Event().wait()
+
+    living = asyncio.create_task(live())
+    await asyncio.sleep(1)
+    living.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await living
+    assert h.vendor.done == ["accept", "attach", "hang_up"]
+    assert h.vendor.closed
+
+
+async def test_a_bug_ends_its_own_call_and_no_other() -> None:
+    async with house() as h:
+        h.vendor.fails["accept"] = ZeroDivisionError("a bug")
+        await h.webhook(token(await h.asks()), call_id="rtc_1")
+        h.vendor.fails = {"hang_up": ProviderError("hangup: OpenAI answered 500", 500)}
+        await h.webhook(token(await h.asks()), call_id="rtc_2")
+        assert h.vendor.done == ["accept", "hang_up", "accept", "attach"]
+
+
+async def test_a_screener_that_does_not_run_takes_no_webhooks() -> None:
+    h = House()
+    with pytest.raises(RuntimeError, match="not running"):
+        await h.webhook(token(await h.asks()))

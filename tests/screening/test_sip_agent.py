@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from screening.contract import News, Undecided
+from screening.settings import ScreeningSettings
+from screening.sip_agent import SipScreening
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_a_sip_agent_decides_by_itself_until_the_talk_limit() -> None:
+    screening, began = SipScreening(ScreeningSettings()), now()
+    assert await screening.verdict() == Undecided("no decision within 90 s")
+    assert now() - began == 90
+
+
+async def test_a_phone_that_did_not_answer_gives_it_time_for_a_goodbye() -> None:
+    screening, began = SipScreening(ScreeningSettings()), now()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(screening.verdict(), 80)
+    screening.tell(News.PHONE_BUSY)
+    await screening.verdict()
+    assert now() - began == 110
+
+
+async def test_it_is_told_and_ended_without_a_word() -> None:
+    screening = SipScreening(ScreeningSettings())
+    for news in (News.AGENT_ANSWERED, News.REFER_ARRIVED, News.CONNECTED, News.CALLER_LEFT):
+        screening.tell(news)
+    screening.over("ended")
+    assert list(screening.transcript) == []

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+
+from screening.provider import (
+    AgentSaid,
+    CallerBegan,
+    CallerPaused,
+    ResponseBegan,
+    ResponseEnded,
+    SoundBegan,
+    SoundEnded,
+)
+from screening.voice import Voice
+
+
+def heard(*events: object) -> Voice:
+    voice = Voice()
+    for event in events:
+        voice.hear(event)  # type: ignore[arg-type]
+    return voice
+
+
+def test_a_response_is_heard_after_it_is_made() -> None:
+    voice = heard(ResponseBegan("r"), SoundBegan("r"))
+    assert (voice.agent_thinks, voice.anyone_speaks, voice.said("r")) == (True, True, False)
+    voice.hear(ResponseEnded("r", "completed"))
+    assert (voice.agent_thinks, voice.anyone_speaks, voice.said("r")) == (False, True, False)
+    voice.hear(SoundEnded("r"))
+    assert (voice.agent_thinks, voice.anyone_speaks, voice.said("r")) == (False, False, True)
+
+
+@pytest.mark.parametrize("status", ["cancelled", "failed", "incomplete"])
+def test_the_speaking_flag_clears_on_every_other_ending(status: str) -> None:
+    voice = heard(ResponseBegan("r"), SoundBegan("r"), ResponseEnded("r", status))
+    assert not voice.anyone_speaks
+    assert voice.said("r")
+
+
+def test_a_silent_response_was_said_when_it_was_made() -> None:
+    assert heard(ResponseBegan("r"), ResponseEnded("r", "completed")).said("r")
+
+
+def test_a_response_nobody_knows_was_said() -> None:
+    assert heard().said("r")
+
+
+def test_said_since_looks_only_at_what_began_later() -> None:
+    voice = heard(ResponseBegan("a"), ResponseEnded("a", "completed"))
+    mark = voice.mark()
+    assert not voice.said_since(mark)
+    voice.hear(SoundBegan("b"))
+    assert not voice.said_since(mark)
+    voice.hear(SoundEnded("b"))
+    assert not voice.said_since(mark)
+    voice.hear(ResponseEnded("b", "completed"))
+    assert voice.said_since(mark)
+
+
+def test_the_caller_speaks_until_he_pauses() -> None:
+    voice = heard(CallerBegan())
+    assert voice.anyone_speaks
+    voice.hear(CallerPaused())
+    assert not voice.anyone_speaks
+
+
+def test_only_sounds_are_sounds() -> None:
+    voice = Voice()
+    assert voice.hear(CallerBegan())
+    assert voice.hear(SoundBegan("r"))
+    assert not voice.hear(AgentSaid("hello"))
+    assert not voice.hear(ResponseBegan("r"))
+
+
+def test_what_was_going_on_is_forgotten_after_a_gap() -> None:
+    voice = heard(ResponseBegan("r"), SoundBegan("r"), CallerBegan())
+    voice.forget()
+    assert not voice.anyone_speaks
+    assert not voice.agent_thinks
