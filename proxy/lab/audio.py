@@ -1,0 +1,251 @@
+"""The voice of a simulated peer: real RTP at 20 ms carrying one sine, and an ear that knows who it hears."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from math import cos, pi, sin
+from operator import mul
+
+from proxy.media.formats import PCMA, PCMU, TELEPHONE_EVENT, AudioFormat
+from proxy.media.g711 import PCMA_SAMPLES, PCMU_SAMPLES, PCMU_TO_PCMA
+from proxy.media.negotiation import describe
+from proxy.media.rtp import HEADER, PLAIN, payload_span, signed16, signed32
+from proxy.media.sdp import Direction, parse_sdp
+from proxy.media.tone import FRAME_S, FRAME_SAMPLES, RATE, frames
+from proxy.media.udp import Address, MediaNetwork
+
+RINGBACK_HZ = 440
+"""One of the two frequencies of the ringback tone: enough to know it by."""
+BEEP_HZ = 1000
+CALLER_HZ = 600
+AGENT_HZ = 800
+PHONE_HZ = 1200
+KNOWN_HZ = (RINGBACK_HZ, CALLER_HZ, AGENT_HZ, BEEP_HZ, PHONE_HZ)
+"""Far enough apart to be told from one another in 20 ms (bins of 50 Hz)."""
+
+_EVERY = 3
+"""One packet in three is looked at: enough to know a tone, and cheap."""
+_SHARE = 0.25
+"""A frequency is heard if it makes up this share of a packet's energy (half the ringback: about 0.5)."""
+_FAINT = 100.0**2
+"""Mean square below which a packet is silence."""
+_TONE_S = 1.0
+_KEPT = 9000
+"""Arrivals remembered: three minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineBreaks:
+    """What no peer should ever see from us on one call, beyond losses of the network."""
+
+    ssrc_changes: int = 0
+    sequence_jumps: int = 0
+    """Packets whose sequence number was not the next one."""
+    timestamps_backwards: int = 0
+    """Timestamps lower than the packet's before, telephone-events aside."""
+
+    def __bool__(self) -> bool:
+        return bool(self.ssrc_changes or self.sequence_jumps or self.timestamps_backwards)
+
+
+class TonePeer:
+    """One RTP port that says a tone and listens. Works on any `MediaNetwork`; needs a running loop."""
+
+    def __init__(
+        self, network: MediaNetwork, host: str, frequency_hz: int, *, known_hz: Sequence[int] = KNOWN_HZ
+    ) -> None:
+        """`frequency_hz` should be one of `known_hz`, or lie 120 Hz and more from all of them."""
+        self.frequency_hz = frequency_hz
+        self._known = tuple(dict.fromkeys((*known_hz, frequency_hz)))
+        self._endpoint = network.bind(host, 0, self._received)
+        self.address: Address = self._endpoint.address
+        self._ear = _Ear(self._known)
+        self._line = _LineCheck()
+        self._arrivals: list[float] = []
+        self.packets_sent = 0
+        self._remote: Address | None = None
+        self._payload_type = PCMU.pt
+        self._tone: tuple[bytes, ...] = ()
+        self._timer: asyncio.TimerHandle | None = None
+        self._started = 0.0
+        self._index = 0
+        self._base = frequency_hz * 1000  # sequence and timestamp begin anywhere but at zero
+
+    def start(self, remote: Address, payload_type: int = PCMU.pt) -> None:
+        """Say the tone to `remote` from now on; while it is being said, only the address changes."""
+        self._remote = remote
+        if payload_type != self._payload_type or not self._tone:
+            self._payload_type = payload_type
+            self._tone = _voice(self.frequency_hz, payload_type)
+        if self._timer is None:
+            self._started = asyncio.get_running_loop().time() - self._index * FRAME_S
+            self._tick()
+
+    def start_towards(self, sdp: bytes) -> None:
+        """Say the tone to whoever wrote this SDP, in its first format."""
+        section = next(each for each in parse_sdp(sdp).media if each.kind == "audio")
+        voices = [each for each in section.audio_formats() if each.key in (PCMU.key, PCMA.key)]
+        self.start(rtp_address(sdp), voices[0].pt)
+
+    def stop(self) -> None:
+        """Say nothing any more; `start` goes on."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def close(self) -> None:
+        """Stop and free the port."""
+        self.stop()
+        self._endpoint.close()
+
+    @property
+    def packets_heard(self) -> int:
+        """How many RTP packets arrived."""
+        return self._line.packets
+
+    @property
+    def line_breaks(self) -> LineBreaks:
+        """SSRC changes, sequence jumps and timestamps going backwards, so far."""
+        return self._line.breaks
+
+    def heard(self) -> dict[int, float]:
+        """Seconds of each known frequency heard so far, of those heard at all."""
+        found: dict[int, float] = {}
+        for _, frequencies in self._ear.listen():
+            for frequency in frequencies:
+                found[frequency] = found.get(frequency, 0.0) + _EVERY * FRAME_S
+        return found
+
+    def hears(self, frequency_hz: int, since: float | None = None) -> bool:
+        """Whether the frequency was heard, in what arrived at or after `since` (loop time)."""
+        return any(
+            frequency_hz in frequencies and (since is None or at >= since)
+            for at, frequencies in reversed(self._ear.listen())
+        )
+
+    def longest_gap_ms(self, start: float, end: float) -> float:
+        """Longest time without a packet that touches the span from start to end (loop times)."""
+        before = [at for at in self._arrivals if at <= start][-1:]
+        between = [at for at in self._arrivals if start < at <= end]
+        after = [at for at in self._arrivals if at > end][:1]
+        times = [*(before or [start]), *between, *(after or [end])]
+        return max((1000 * (later - at) for at, later in pairwise(times)), default=0.0)
+
+    def sdp(
+        self,
+        *,
+        formats: Sequence[AudioFormat] = (PCMU, PCMA, TELEPHONE_EVENT),
+        direction: Direction = Direction.SENDRECV,
+        version: int = 1,
+    ) -> bytes:
+        """A plain offer or answer naming this port."""
+        return describe((self.address[1], version), self.address, formats, direction)
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._remote is not None:
+            sequence = (self._base + self._index) & 0xFFFF
+            timestamp = (self._base + self._index * FRAME_SAMPLES) & 0xFFFFFFFF
+            second = self._payload_type | (0x80 if self._index == 0 else 0)
+            header = HEADER.pack(PLAIN, second, sequence, timestamp, 0x10000 + self.address[1])
+            self._endpoint.send(header + self._tone[self._index % len(self._tone)], self._remote)
+            self.packets_sent += 1
+        self._index += 1
+        self._timer = loop.call_at(self._started + self._index * FRAME_S, self._tick)
+
+    def _received(self, packet: bytes, source: Address) -> None:
+        span = payload_span(packet)
+        if span is None:
+            return
+        now = asyncio.get_running_loop().time()
+        self._arrivals.append(now)
+        if len(self._arrivals) > _KEPT:
+            del self._arrivals[: _KEPT // 2]
+        self._line.saw(packet)
+        if self._line.packets % _EVERY == 0:
+            self._ear.hear(now, packet[1] & 0x7F, packet[span[0] : span[1]])
+
+
+class _Ear:
+    """Keeps packets and tells, when asked, which frequencies were in them; each is looked at once."""
+
+    def __init__(self, known: tuple[int, ...]) -> None:
+        self._known = known
+        self._waiting: list[tuple[float, int, bytes]] = []
+        self._judged: list[tuple[float, tuple[int, ...]]] = []
+
+    def hear(self, at: float, payload_type: int, payload: bytes) -> None:
+        if payload_type in (PCMU.pt, PCMA.pt):
+            self._waiting.append((at, payload_type, payload))
+            del self._waiting[:-_KEPT]
+
+    def listen(self) -> list[tuple[float, tuple[int, ...]]]:
+        for at, payload_type, payload in self._waiting:
+            table = PCMU_SAMPLES if payload_type == PCMU.pt else PCMA_SAMPLES
+            self._judged.append((at, frequencies_in([table[octet] for octet in payload], self._known)))
+        self._waiting.clear()
+        return self._judged
+
+
+class _LineCheck:
+    """Follows the header fields of what arrives."""
+
+    def __init__(self) -> None:
+        self.packets = 0
+        self.breaks = LineBreaks()
+        self._last: tuple[int, int, int] | None = None
+
+    def saw(self, packet: bytes) -> None:
+        _, second, sequence, timestamp, ssrc = HEADER.unpack_from(packet)
+        self.packets += 1
+        event = second & 0x7F == TELEPHONE_EVENT.pt
+        if self._last is not None:
+            last_sequence, last_timestamp, last_ssrc = self._last
+            backwards = not event and signed32(timestamp - last_timestamp) < 0
+            seen = self.breaks
+            self.breaks = LineBreaks(
+                seen.ssrc_changes + (ssrc != last_ssrc),
+                seen.sequence_jumps + (signed16(sequence - last_sequence) != 1),
+                seen.timestamps_backwards + backwards,
+            )
+            if event:
+                timestamp = last_timestamp
+        self._last = sequence, timestamp, ssrc
+
+
+def rtp_address(sdp: bytes) -> Address:
+    """Where the first audio line of an SDP wants its packets."""
+    description = parse_sdp(sdp)
+    section = next(each for each in description.media if each.kind == "audio")
+    return description.connection(section), section.port
+
+
+def frequencies_in(samples: Sequence[int], known: Sequence[int]) -> tuple[int, ...]:
+    """Those of the known frequencies that make up a good share of the samples' energy (as Goertzel's)."""
+    energy = float(sum(map(mul, samples, samples)))
+    if not samples or energy / len(samples) < _FAINT:
+        return ()
+    least = _SHARE * energy * len(samples) / 2
+    found = []
+    for frequency in known:
+        cosines, sines = _waves(frequency, len(samples))
+        real, imaginary = sum(map(mul, samples, cosines)), sum(map(mul, samples, sines))
+        if real * real + imaginary * imaginary >= least:
+            found.append(frequency)
+    return tuple(found)
+
+
+@cache
+def _voice(frequency_hz: int, payload_type: int) -> tuple[bytes, ...]:
+    tone = frames((frequency_hz,), _TONE_S)
+    return tuple(frame.translate(PCMU_TO_PCMA) for frame in tone) if payload_type == PCMA.pt else tone
+
+
+@cache
+def _waves(frequency: int, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    steps = [2 * pi * frequency * n / RATE for n in range(count)]
+    return tuple(map(cos, steps)), tuple(map(sin, steps))

@@ -1,0 +1,72 @@
+"""What a scripted peer waits for, and how it tells what came instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from proxy.sip.message import Request, Response
+from proxy.sip.sipfrag import parse_sipfrag
+
+Message = Request | Response
+What = str | int
+"""A method, or a status."""
+
+
+class Unexpected(AssertionError):
+    """A peer saw something else than its script says, or nothing in time; the text shows its ladder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One message that a peer received (`<`) or sent (`>`)."""
+
+    at: float
+    """Loop time."""
+    direction: str
+    message: Message
+
+    def __str__(self) -> str:
+        message = self.message
+        method = f" ({message.headers.get('CSeq')})" if isinstance(message, Response) else ""
+        told = f"  {fragment(message)}" if fragment(message) else ""
+        return f"{self.at:10.3f} {self.direction} {message.start_line}{method}{told}"
+
+
+def ladder(trace: Iterable[Traced]) -> str:
+    """A trace as lines of text."""
+    return "\n".join(str(traced) for traced in trace) or "(nothing was sent or received)"
+
+
+def fragment(message: Message) -> int | None:
+    """The status that a NOTIFY's body tells; None where there is no sipfrag."""
+    if message.content_type is None or not message.content_type.startswith("message/sipfrag"):
+        return None
+    return parse_sipfrag(message.body)
+
+
+def is_what(message: Message, what: What) -> bool:
+    """Whether this is a request of that method, or a response of that status."""
+    return what == (message.method if isinstance(message, Request) else message.status)
+
+
+def meets(message: Message, conditions: Mapping[str, object]) -> bool:
+    """Whether the message meets every condition.
+
+    `sipfrag=486`: the status a NOTIFY tells. `method="BYE"`: the CSeq method of a response.
+    `sdp="sendonly"`: stands in the body. Anything else is a header, `_` for `-`: `retry_after="10"`;
+    None says that it is absent.
+    """
+    return all(_meets(message, name, wanted) for name, wanted in conditions.items())
+
+
+def _meets(message: Message, name: str, wanted: object) -> bool:
+    match name:
+        case "sipfrag":
+            return fragment(message) == wanted
+        case "method":
+            return message.cseq.method == wanted
+        case "sdp":
+            return str(wanted).encode() in message.body
+        case _:
+            return message.headers.get(name.replace("_", "-")) == wanted

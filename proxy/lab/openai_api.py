@@ -1,0 +1,264 @@
+"""A simulated OpenAI, its HTTP side: call control by REST, the sideband WebSocket, and signed webhooks.
+
+Faithful to what is documented and observed, faults included: the unmodified `openai` SDK works against it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from proxy.lab.openai_call import ApiError, Call, SipSide, call_not_found, new_call_id
+from proxy.lab.openai_conversation import Conversation
+from proxy.lab.openai_events import Json
+from proxy.lab.openai_faults import Faults
+from proxy.lab.openai_server import LoopbackServer
+from proxy.lab.openai_tasks import Tasks
+from proxy.lab.openai_webhook import Delivery, Incoming, Postman
+
+WEBHOOK_PATIENCE_S = 5.0
+"""How long the door may take to answer a webhook."""
+
+
+NO_FAULTS = Faults()
+AN_ALLOWED_CALL = Conversation()
+
+
+def _unheard(on: bool) -> None:
+    """Speech nobody listens to."""
+
+
+class OpenAiLab:
+    """OpenAI on 127.0.0.1, for as long as ``async with`` lasts."""
+
+    def __init__(
+        self,
+        api_key: str,
+        webhook_secret: str,
+        webhook_url: str,
+        faults: Faults = NO_FAULTS,
+        *,
+        conversation: Conversation = AN_ALLOWED_CALL,
+        accept_patience_s: float = 10.0,
+        webhook_backoff_s: float = 1.0,
+        webhook_tls: ssl.SSLContext | bool = True,
+        port: int = 0,
+    ) -> None:
+        self.faults = faults
+        """For calls that come in from now on."""
+        self.conversation = conversation
+        """The script of calls that come in from now on."""
+        self.calls: dict[str, Call] = {}
+        """Every call there ever was, by its id."""
+        self.accept_patience_s = accept_patience_s
+        """How long an INVITE is held for ``/accept``; then it is answered 400."""
+        self._api_key = api_key
+        self._tasks = Tasks()
+        self._http = httpx2.AsyncClient(timeout=WEBHOOK_PATIENCE_S, trust_env=False, verify=webhook_tls)
+        self._postman = Postman(self._http, webhook_url, webhook_secret, backoff_s=webhook_backoff_s)
+        self._server = LoopbackServer(self._app(), port)
+
+    async def __aenter__(self) -> OpenAiLab:
+        await self._server.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for call in self.calls.values():
+            call.ended()
+        try:
+            await self._tasks.close()
+        finally:
+            await self._server.stop()
+            await self._http.aclose()
+
+    @property
+    def base_url(self) -> str:
+        """What `api_base` and the SDK's ``base_url`` are set to; ends in ``/v1``."""
+        return f"http://127.0.0.1:{self._server.port}/v1"
+
+    @property
+    def websocket_base_url(self) -> str:
+        """What the SDK's ``websocket_base_url`` is set to."""
+        return f"ws://127.0.0.1:{self._server.port}/v1"
+
+    @property
+    def webhook_url(self) -> str:
+        """Where webhooks go; may be set once the door's port is known."""
+        return self._postman.url
+
+    @webhook_url.setter
+    def webhook_url(self, url: str) -> None:
+        self._postman.url = url
+
+    @property
+    def deliveries(self) -> Sequence[Delivery]:
+        """Every webhook attempt so far."""
+        return self._postman.deliveries
+
+    @property
+    def live_calls(self) -> list[Call]:
+        """Calls that are not over: sessions still billed."""
+        return [call for call in self.calls.values() if not call.over]
+
+    def incoming(
+        self,
+        sip_headers: Sequence[tuple[str, str]],
+        sip: SipSide,
+        security: str = "rtp",
+        *,
+        on_speech: Callable[[bool], None] = _unheard,
+    ) -> Call:
+        """An INVITE came in: register the call and send the webhook; returns at once.
+
+        ``on_speech`` is told when the agent's voice begins and stops.
+        """
+        incoming = Incoming(new_call_id(), tuple(sip_headers), security)
+        call = Call(
+            incoming,
+            sip,
+            conversation=self.conversation,
+            faults=self.faults,
+            tasks=self._tasks,
+            patience_s=self.accept_patience_s,
+            on_speech=on_speech,
+        )
+        self.calls[call.id] = call
+        self._tasks.start(self._postman.announce(incoming, self.faults), "openai webhook")
+        return call
+
+    def _app(self) -> Starlette:
+        calls = "/v1/realtime/calls/{call_id}"
+        routes = [
+            Route(f"{calls}/accept", self._guarded(self._accept), methods=["POST"]),
+            Route(f"{calls}/reject", self._guarded(self._reject), methods=["POST"]),
+            Route(f"{calls}/refer", self._guarded(self._refer), methods=["POST"]),
+            Route(f"{calls}/hangup", self._guarded(self._hangup), methods=["POST"]),
+        ]
+        return Starlette(
+            routes=[*routes, WebSocketRoute("/v1/realtime", self._realtime)],
+            exception_handlers={HTTPException: _no_such_url},
+        )
+
+    def _guarded(
+        self, verb: Callable[[Call, Mapping[str, object]], Awaitable[None]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                self._authorize(request)
+                await verb(self._call(request.path_params["call_id"]), _fields(await request.body()))
+            except ApiError as refusal:
+                return _refused(refusal)
+            return Response()
+
+        return endpoint
+
+    async def _accept(self, call: Call, fields: Mapping[str, object]) -> None:
+        await call.accept(fields)
+
+    async def _reject(self, call: Call, fields: Mapping[str, object]) -> None:
+        status = fields.get("status_code", 603)
+        if not isinstance(status, int) or not 300 <= status <= 699:
+            raise ApiError(400, "invalid_value", f"Invalid value: '{status}'.", "status_code")
+        await call.reject(status)
+
+    async def _refer(self, call: Call, fields: Mapping[str, object]) -> None:
+        target = fields.get("target_uri")
+        if not isinstance(target, str):
+            raise ApiError(
+                400, "missing_required_parameter", "Missing required parameter: 'target_uri'.", "target_uri"
+            )
+        if unknown := sorted(fields.keys() - {"target_uri"}):
+            raise ApiError(400, "unknown_parameter", f"Unknown parameter: '{unknown[0]}'.", unknown[0])
+        await call.refer(target)
+
+    async def _hangup(self, call: Call, fields: Mapping[str, object]) -> None:
+        await call.hangup()
+
+    def _authorize(self, connection: HTTPConnection) -> None:
+        scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key:
+            raise ApiError(401, None, "Missing bearer or basic authentication in header")
+        if not hmac.compare_digest(key.encode(), self._api_key.encode()):
+            raise ApiError(401, "invalid_api_key", "Incorrect API key provided.")
+
+    def _call(self, call_id: str | None) -> Call:
+        call = self.calls.get(call_id or "")
+        if call is None:
+            raise call_not_found()
+        return call
+
+    async def _realtime(self, socket: WebSocket) -> None:
+        """The sideband WebSocket; no upgrade where the call is not live or the beta is asked for."""
+        try:
+            self._authorize(socket)
+            call = self._call(None if "openai-beta" in socket.headers else socket.query_params.get("call_id"))
+            queue = call.attach(socket.state.drop)
+        except ApiError as refusal:
+            await socket.send_denial_response(_refused(refusal))
+            return
+        try:
+            await socket.accept()
+            sending = asyncio.create_task(_send_events(socket, call, queue), name="openai socket")
+            try:
+                while True:
+                    call.hear(await socket.receive_text())
+            finally:
+                sending.cancel()
+                await asyncio.wait([sending])
+        except WebSocketDisconnect:
+            pass
+        finally:
+            call.detach(queue)
+
+
+async def _send_events(socket: WebSocket, call: Call, queue: asyncio.Queue[Json]) -> None:
+    try:
+        while True:
+            message = await queue.get()
+            await socket.send_text(json.dumps(message))
+            call.carried(message)
+    except WebSocketDisconnect:
+        pass
+
+
+def _fields(body: bytes) -> Mapping[str, object]:
+    """Return the JSON object in a request body; an empty body is an empty object."""
+    try:
+        fields = json.loads(body or b"{}")
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise ApiError(400, "invalid_json", "We could not parse the JSON body of your request.")
+    return fields
+
+
+def _refused(refusal: ApiError) -> Response:
+    if refusal.status >= 500:  # these come from the proxy before the API, as bare text
+        return PlainTextResponse(
+            refusal.message, refusal.status, headers={"x-envoy-upstream-service-time": "370"}
+        )
+    error = {
+        "message": refusal.message,
+        "type": "invalid_request_error",
+        "code": refusal.code,
+        "param": refusal.param,
+    }
+    return JSONResponse({"error": error}, refusal.status)
+
+
+async def _no_such_url(request: Request, error: Exception) -> Response:
+    return _refused(ApiError(404, None, f"Invalid URL ({request.method} {request.url.path})"))

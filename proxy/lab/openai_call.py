@@ -1,0 +1,287 @@
+"""One call at the simulated OpenAI, from the INVITE to its end: what the REST verbs do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from proxy.lab.openai_conversation import Conversation
+from proxy.lab.openai_events import Json, event, new_session
+from proxy.lab.openai_faults import Faults
+from proxy.lab.openai_talk import Talk
+from proxy.lab.openai_tasks import Tasks
+from proxy.lab.openai_webhook import Incoming
+
+log = structlog.get_logger("screendoor")
+
+SESSION_LIMIT_S = 3600
+"""A session lasts at most so long."""
+
+
+class SipSide(Protocol):
+    """The SIP half of the simulated OpenAI, as one call sees it; a verb may come when the call is over."""
+
+    async def answer(self) -> None:
+        """Answer the INVITE with 200."""
+
+    async def reject(self, status: int) -> None:
+        """Answer the INVITE with a final refusal."""
+
+    async def refer(self, target_uri: str) -> None:
+        """Send a REFER; return when it was answered, raise if it could not be delivered."""
+
+    async def hangup(self) -> None:
+        """Send BYE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The call was accepted."""
+
+    body: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The call was refused with this status, by ``/reject`` or because its accept body was not usable."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """Nobody accepted before the call ended, or in time: then the INVITE is answered 400, as OpenAI does."""
+
+
+Decided = Accepted | Rejected | TimedOut
+
+
+class ApiError(Exception):
+    """What the API answers instead of a 200."""
+
+    def __init__(self, status: int, code: str | None, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.param = param
+
+
+def call_not_found() -> ApiError:
+    """Return the one answer to every call id that is unknown, not live yet, or over."""
+    return ApiError(404, "call_id_not_found", "No session found for the provided call_id")
+
+
+class Call:
+    """A call at the simulated OpenAI; made by `OpenAiLab.incoming`."""
+
+    def __init__(
+        self,
+        incoming: Incoming,
+        sip: SipSide,
+        *,
+        conversation: Conversation,
+        faults: Faults,
+        tasks: Tasks,
+        patience_s: float,
+        on_speech: Callable[[bool], None],
+    ) -> None:
+        self.id = incoming.call_id
+        self.incoming = incoming
+        self.accept_body: Mapping[str, object] | None = None
+        """What the client sent to ``/accept``, as it was."""
+        self.refer_targets: list[str] = []
+        """The ``target_uri`` of every ``/refer``, in order."""
+        self.hung_up = False
+        """The client ended the call by ``/hangup``."""
+        self.heard: list[str] = []
+        """Every frame the client sent over a WebSocket."""
+        self.sent: list[Json] = []
+        """Every server event, whether or not a socket was there to carry it."""
+        self.talk: Talk | None = None
+        self.over = False
+        self._sip = sip
+        self._conversation = conversation
+        self._faults = faults
+        self._tasks = tasks
+        self._on_speech = on_speech
+        self._cancelled = False
+        self._usable = False
+        self._accepts_refused = 0
+        self._attaches_refused = 0
+        self._dropped = False
+        self._sockets: dict[asyncio.Queue[Json], Callable[[], None]] = {}
+        self._decided: asyncio.Future[Decided] = asyncio.get_running_loop().create_future()
+        self._waiting = asyncio.get_running_loop().call_later(patience_s, self._lose_patience)
+
+    async def decided(self) -> Decided:
+        """Return what the client decided about the call, or that it did not in time."""
+        return await asyncio.shield(self._decided)
+
+    def cancelled(self) -> None:
+        """The INVITE was cancelled: as at OpenAI the session stays, can be accepted, and must be hung up."""
+        self._cancelled = True
+
+    def ended(self) -> None:
+        """The call is over (BYE either way): sockets drop without a close frame.
+
+        Calling it again does nothing.
+        """
+        self.over = True
+        self._waiting.cancel()
+        if not self._decided.done():
+            self._decided.set_result(TimedOut())
+        if self.talk is not None:
+            self.talk.close()
+        self.drop_sockets()
+
+    async def accept(self, body: Mapping[str, object]) -> None:
+        """``/accept``: the body is not looked into; one that cannot be used kills the call afterwards."""
+        if self.over:
+            raise call_not_found()
+        if self._accepts_refused < self._faults.accept_404_times:
+            self._accepts_refused += 1
+            raise call_not_found()
+        self._decide(Accepted(body) if usable(body) else Rejected(400))
+        self.accept_body = body
+        if not usable(body):
+            self._tasks.start(self._sip.reject(400), "openai reject")
+            self.ended()
+            return
+        self.talk = Talk(
+            new_session(body, int(time.time()) + SESSION_LIMIT_S),
+            self._conversation,
+            tasks=self._tasks,
+            send=self.emit,
+            on_speech=self._on_speech,
+            no_decision=self._faults.no_decision,
+        )
+        if not self._cancelled:
+            self._tasks.start(self._sip.answer(), "openai answer")
+
+    async def reject(self, status: int) -> None:
+        """``/reject``: the INVITE is answered with ``status``."""
+        if self.over:
+            raise call_not_found()
+        self._decide(Rejected(status))
+        if not self._cancelled:
+            await self._sip.reject(status)
+        self.ended()
+
+    async def refer(self, target_uri: str) -> None:
+        """``/refer``: returns when the REFER was answered."""
+        self._live()
+        self.refer_targets.append(target_uri)
+        await asyncio.sleep(self._faults.refer_delay_s)
+        match self._faults.refer_status:
+            case 500:
+                raise ApiError(500, None, "Internal Server Error")
+            case 504:
+                raise ApiError(504, None, "upstream request timeout")
+        if self._faults.refer_silent:
+            return
+        try:
+            await self._sip.refer(target_uri)
+        except Exception as failure:  # whatever kept the REFER from being delivered, the API says 500
+            log.info("refer undelivered", why=repr(failure))
+            raise ApiError(500, None, "Internal Server Error") from failure
+        if self._faults.refer_twice:
+            self._tasks.start(self._refer_again(target_uri), "openai refer again")
+
+    async def hangup(self) -> None:
+        """``/hangup``: BYE, or a refusal where the INVITE still waits."""
+        if self.over:
+            raise call_not_found()
+        self.hung_up = True
+        waiting = not self._decided.done()
+        if waiting:
+            self._decide(Rejected(603))
+        self.ended()
+        if not self._cancelled:
+            await (self._sip.reject(603) if waiting else self._sip.hangup())
+
+    def attach(self, drop: Callable[[], None]) -> asyncio.Queue[Json]:
+        """A WebSocket asks for the call: return the queue of what to send it, ``session.created`` first.
+
+        ``drop`` cuts its connection. Raises `ApiError` when the call is not live.
+        """
+        talk = self._live()
+        if self._attaches_refused < self._faults.attach_404_times:
+            self._attaches_refused += 1
+            raise call_not_found()
+        queue: asyncio.Queue[Json] = asyncio.Queue()
+        self._sockets[queue] = drop
+        created = event("session.created", session=talk.session)
+        self.sent.append(created)
+        queue.put_nowait(created)
+        return queue
+
+    def detach(self, queue: asyncio.Queue[Json]) -> None:
+        """That WebSocket is gone; the session goes on."""
+        self._sockets.pop(queue, None)
+
+    def hear(self, frame: str) -> None:
+        """A frame came in over a WebSocket."""
+        self.heard.append(frame)
+        if self.talk is not None and not self.over:
+            self.talk.hear(frame)
+
+    def emit(self, message: Json) -> None:
+        """Send an event to every attached socket."""
+        self.sent.append(message)
+        for queue in self._sockets:
+            queue.put_nowait(message)
+
+    def carried(self, message: Json) -> None:
+        """An event was written to a socket: the moment where ``ws_drop_after`` cuts it."""
+        if message["type"] == self._faults.ws_drop_after and not self._dropped:
+            self._dropped = True
+            self.drop_sockets()
+
+    def drop_sockets(self) -> None:
+        """Cut every WebSocket without a close frame (the client sees 1006)."""
+        for queue, drop in list(self._sockets.items()):
+            self.detach(queue)
+            drop()
+
+    async def _refer_again(self, target_uri: str) -> None:
+        try:
+            await self._sip.refer(target_uri)
+        except Exception as failure:  # refusing a second REFER is the peer's good right
+            log.info("second refer undelivered", why=repr(failure))
+
+    def _live(self) -> Talk:
+        if self.over or self.talk is None:
+            raise call_not_found()
+        return self.talk
+
+    def _decide(self, decision: Decided) -> None:
+        if self._decided.done():
+            raise ApiError(400, "decision_already_made", "A decision has already been made for this call")
+        self._waiting.cancel()
+        self._decided.set_result(decision)
+
+    def _lose_patience(self) -> None:
+        self.ended()
+        if not self._cancelled:
+            self._tasks.start(self._sip.reject(400), "openai reject")
+
+
+BETA = frozenset({"voice", "modalities", "input_audio_format", "output_audio_format", "turn_detection"})
+"""Top-level fields of the beta API, which the GA API does not know."""
+
+
+def usable(body: Mapping[str, object]) -> bool:
+    """Return whether a session can be made of an accept body: the shape of the beta API cannot."""
+    return body.get("type") == "realtime" and isinstance(body.get("model"), str) and not body.keys() & BETA
+
+
+def new_call_id() -> str:
+    """Return a call id of the shape seen in 2026."""
+    return f"rtc_u1_{secrets.token_hex(16)}"

@@ -1,0 +1,200 @@
+"""The SIP half of a simulated OpenAI: terse answers, a Contact that hides its transport, and REFER."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from proxy.lab.offers import Audio, at_home
+from proxy.lab.peer import AUTO, Peer, PeerIds, Watch
+from proxy.lab.peer_call import WITHIN_S, PeerCall
+from proxy.lab.shapes import CARRIER_MARKS, OPENAI_OK, OPENAI_SDP, filled, sdp
+from proxy.sip.message import Request, Response, parse_message
+from proxy.sip.uri import Uri
+from proxy.transport.flow import Address, Flow, Network
+from proxy.transport.tls import ServerTls
+
+FOREIGN_HEADERS = ("Record-Route", "Session-Expires", "Min-SE", "Allow-Events")
+"""Headers of the caller's carrier that have no business here."""
+
+
+class AgentCall:
+    """One INVITE as OpenAI's API drives it: the four verbs behind accept, reject, refer and hangup."""
+
+    def __init__(self, openai: OpenAiSip, call: PeerCall) -> None:
+        self.openai, self.call = openai, call
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The INVITE's headers, repeats and order kept, as the webhook tells them."""
+        assert self.call.invite is not None
+        return list(self.call.invite.headers)
+
+    def on_over(self, told: Callable[[], None]) -> None:
+        """Have this called once, when the call ends, whoever ends it."""
+        self.call.on_over.append(told)
+
+    async def answer(self) -> None:
+        """Answer the INVITE with 200."""
+        if not self.call.over:
+            self.openai.answer(self.call)
+
+    async def reject(self, status: int) -> None:
+        """Answer the INVITE with a final refusal."""
+        if not self.call.answered and self.call.invite is not None:
+            self.call.responds(self.call.invite, status)
+
+    async def refer(self, target_uri: str) -> None:
+        """Send a REFER; raises ReferFailed, Unexpected or TransportFailed if it was not taken."""
+        response = await self.openai.refer(self.call, target_uri)
+        if response.status >= 300:
+            raise ReferFailed(f"REFER was answered {response.status} {response.reason}")
+
+    async def hangup(self) -> None:
+        """Send BYE."""
+        if not self.call.over:
+            await self.call.hangs_up()
+
+
+class ReferFailed(Exception):
+    """The REFER reached the peer and was refused."""
+
+
+class OpenAiSip(Peer):
+    """The agent (B leg). It listens on TLS; what an INVITE must not be or bring stands in `faults`."""
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        name: str = "openai",
+        bind: Address = ("127.0.0.1", 0),
+        transport: str = "tls",
+        tls: ServerTls | None = None,
+        public_host: str | None = None,
+        audio: Audio | None = None,
+        ids: PeerIds | None = None,
+        watch: Watch | None = None,
+        content_type: bool = True,
+        refers_on_new_connection: bool = False,
+        on_invite: Callable[[AgentCall], None] | None = None,
+        foreign: tuple[str, ...] = CARRIER_MARKS,
+        auto: frozenset[str] = AUTO,
+    ) -> None:
+        """`content_type=False`: the 200 of September 2025, which had none. `on_invite` is told of every call
+        that comes in, which then rings; without it the script answers. `foreign`: words no INVITE may bring.
+        """
+        super().__init__(
+            name, network, bind=bind, transport=transport, tls=tls, public_host=public_host,
+            audio=audio, ids=ids, watch=watch, auto=auto,
+        )  # fmt: skip
+        self.content_type, self.foreign = content_type, foreign
+        self.refers_on_new_connection = refers_on_new_connection
+        self._on_invite = on_invite
+
+    async def answers(self, *, within_s: float = WITHIN_S) -> PeerCall:
+        """Wait for the call unless it waits already, and answer it."""
+        call = await self._waiting(within_s)
+        self.answer(call)
+        return call
+
+    async def rejects(self, status: int, *, within_s: float = WITHIN_S) -> PeerCall:
+        """Wait for the call unless it waits already, and turn it down."""
+        call = await self._waiting(within_s)
+        assert call.invite is not None
+        call.responds(call.invite, status)
+        return call
+
+    async def refers(
+        self,
+        target_uri: str,
+        *,
+        new_connection: bool | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> Response:
+        """Send REFER and return its answer; NOTIFYs are answered by themselves and wait for `receives`."""
+        return await self.refer(self.current, target_uri, new_connection=new_connection, headers=headers)
+
+    def answer(self, call: PeerCall) -> None:
+        """Send the 200, with no header more than the real one has."""
+        invite = call.invite
+        assert invite is not None
+        call.sdp = at_home(sdp(OPENAI_SDP), self.audio)
+        data = filled(
+            OPENAI_OK,
+            call.sdp,
+            via=", ".join(invite.headers.split("Via")),
+            from_=invite.headers.get("From"),
+            to=call.local,
+            call_id=call.call_id,
+            cseq=invite.headers.get("CSeq"),
+            contact=f"{self.host}:{self.address[1]}",
+        )
+        response = cast(Response, parse_message(data))
+        if not self.content_type:
+            response.headers.remove("Content-Type")
+        for value in reversed(invite.headers.split("Record-Route")):
+            response.headers.prepend("Record-Route", value)
+        call.replies(invite, response)
+
+    async def refer(
+        self,
+        call: PeerCall,
+        target_uri: str,
+        *,
+        new_connection: bool | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> Response:
+        """Send REFER to the Contact of this call, perhaps on a connection of its own."""
+        fresh = self.refers_on_new_connection if new_connection is None else new_connection
+        if fresh:
+            call.flow = await self.flow_to(Uri.parse(call.target))
+        return await call.requests("REFER", headers=[("Refer-To", f"<{target_uri}>"), *headers])
+
+    def takes(self, flow: Flow, invite: Request) -> PeerCall:
+        """Make the call; check the INVITE, say 100, then ring or tell the API."""
+        self._check(flow, invite)
+        call = super().takes(flow, invite)
+        call.contact = f"<sip:OAI@{self.host}:{self.address[1]}>"
+        call.responds(invite, 100)
+        if self._on_invite is not None:
+            call.responds(invite, 180)
+            self._on_invite(AgentCall(self, call))
+        return call
+
+    async def _waiting(self, within_s: float) -> PeerCall:
+        if self.call is None or self.call.over or self.call.answered:
+            return await self.invited(within_s=within_s)
+        return self.call
+
+    def _check(self, flow: Flow, invite: Request) -> None:
+        """The rules for an INVITE to OpenAI, each learnt from a call that failed."""
+        if len(vias := invite.headers.split("Via")) != 1:
+            self.fault(f"INVITE has {len(vias)} Vias")
+        contacts = invite.headers.split("Contact")
+        if len(contacts) != 1:
+            self.fault(f"INVITE has {len(contacts)} Contacts")
+        elif fault := self._contact_fault(contacts[0]):
+            self.fault(f"Contact {contacts[0]} {fault}")
+        for header in FOREIGN_HEADERS:
+            if header in invite.headers:
+                self.fault(f"INVITE has a {header}")
+        text = invite.encode().decode(errors="replace")
+        for word in self.foreign:
+            if word in text:
+                self.fault(f"INVITE brings {word!r} of another leg")
+        if flow.transport != self.transport:
+            self.fault(f"INVITE came over {flow.transport}")
+
+    def _contact_fault(self, contact: str) -> str | None:
+        """A doubled transport is 403 at OpenAI (2025-12); none at all would be dialled over UDP."""
+        named = contact.lower().count("transport=")
+        if self.transport == "udp" and named == 0:
+            return None
+        if named != 1:
+            return f"names {named} transports"
+        if f";transport={self.transport}" not in contact.lower():
+            return f"is not for {self.transport}"
+        return None
+
+

@@ -1,0 +1,48 @@
+"""The tasks of the simulated OpenAI: each has an owner that ends it and hears of its error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+
+import structlog
+
+log = structlog.get_logger("screendoor")
+
+
+class Tasks:
+    """Tasks started from synchronous code; `close` leaves none behind and raises what went wrong in them."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+        self._errors: list[Exception] = []
+
+    def start(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        """Run ``work`` until it ends or `close` ends it."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, Exception):
+            log.error("simulated openai erred", task=task.get_name(), exc_info=error)
+            self._errors.append(error)
+
+    async def close(self) -> None:
+        """End every task; raise an ExceptionGroup of the errors of all tasks there ever were."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        if self._errors:
+            errors, self._errors = self._errors, []
+            raise ExceptionGroup("errors in the simulated OpenAI", errors)
+
+    def __len__(self) -> int:
+        return len(self._running)

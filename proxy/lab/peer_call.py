@@ -1,0 +1,399 @@
+"""One call of a scripted peer: what it says next, and what it waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from proxy.lab.expect import Message, Traced, Unexpected, What, is_what, ladder, meets
+from proxy.lab.offers import place
+from proxy.lab.resend import Resend
+from proxy.sip.headers import Headers
+from proxy.sip.key import TransactionKey, client_key, server_key
+from proxy.sip.message import Request, Response
+from proxy.sip.uri import Uri
+from proxy.sip.values import CSeq
+from proxy.transport.flow import Flow, TransportFailed
+
+if TYPE_CHECKING:
+    from proxy.lab.peer import Peer
+
+WITHIN_S = 40.0
+"""How long a peer waits unless told otherwise: longer than any transaction lives."""
+
+Pairs = Iterable[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request that the peer sent."""
+
+    request: Request
+    flow: Flow
+    quiet: bool
+    """Its responses are for whoever sent it, not for `receives`."""
+    final: asyncio.Future[Response]
+    resend: Resend | None = None
+    ack: Request | None = None
+
+
+@dataclass(slots=True)
+class Answered:
+    """A request that the peer received."""
+
+    flow: Flow
+    response: Response | None = None
+    resend: Resend | None = None
+
+
+@dataclass(slots=True)
+class PeerCall:
+    """A call as the peer sees it; found by its Call-ID alone, whatever connection a message comes by."""
+
+    peer: Peer
+    call_id: str
+    flow: Flow
+    local: str
+    """Our From value, tag included."""
+    remote: str
+    """Their To value; the tag comes with the first response that has one."""
+    contact: str
+    """Our Contact, as we send it."""
+    target: str = ""
+    """Request-URI of what we send within the dialog: their Contact, byte by byte."""
+    sdp: bytes = b""
+    """Our description of the moment."""
+    routes: list[str] = field(default_factory=list)
+    """The route set that they owe us within the dialog, in order."""
+    cseq: int = 0
+    invite: Request | None = None
+    """The last INVITE, whoever sent it."""
+    answered: bool = False
+    """The first INVITE has its final response."""
+    over: bool = False
+    on_over: list[Callable[[], None]] = field(default_factory=list)
+    """Called once, when the call ends, whoever ends it."""
+    trace: list[Traced] = field(default_factory=list)
+    inbox: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
+    _asked: dict[TransactionKey, Asked] = field(default_factory=dict)
+    _answers: dict[TransactionKey, Answered] = field(default_factory=dict)
+
+    async def receives(self, what: What, *, within_s: float = WITHIN_S, **conditions: object) -> Message:
+        """The next message, which must be this one; what may pass by is passed by.
+
+        That is: provisional responses, ACKs, and requests answered by themselves (`Peer.auto`).
+        """
+        wanted = f"{what}{f' with {conditions}' if conditions else ''}"
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    message = await self.inbox.get()
+                    if is_what(message, what) and meets(message, conditions):
+                        return message
+                    if not self._passes(message):
+                        raise self._surprise(f"awaits {wanted}, but {message.start_line} came")
+        except TimeoutError:
+            raise self._surprise(f"waited {within_s:g} s for {wanted}") from None
+
+    async def receives_nothing(self, *, for_s: float) -> None:
+        """Let time pass; only what may pass by comes."""
+        try:
+            async with asyncio.timeout(for_s):
+                while self._passes(message := await self.inbox.get()):
+                    pass
+        except TimeoutError:
+            return
+        raise self._surprise(f"awaits nothing for {for_s:g} s, but {message.start_line} came")
+
+    async def requests(
+        self, method: str, *, body: bytes = b"", headers: Pairs = (), within_s: float = WITHIN_S
+    ) -> Response:
+        """Send a request within the dialog and return its final response."""
+        asked = await self._ask(self.request(method, body=body, headers=headers), quiet=True)
+        return await self._final(asked, within_s)
+
+    async def sends(self, method: str, *, body: bytes = b"", headers: Pairs = ()) -> Request:
+        """Send a request within the dialog; its responses are for `receives`."""
+        return (await self._ask(self.request(method, body=body, headers=headers), quiet=False)).request
+
+    def request(self, method: str, *, body: bytes = b"", headers: Pairs = ()) -> Request:
+        """The next request of the dialog (§12.2.1.1); it has a new CSeq and a Via."""
+        self.cseq += 1
+        return self._build(method, self.cseq, self.peer.vias(self.peer.ids.branch()), body, headers)
+
+    async def launch(self, invite: Request) -> None:
+        """Send the INVITE that begins the call."""
+        self.invite = invite
+        await self._ask(invite, quiet=False)
+
+    async def reinvites(self, sdp: bytes, *, headers: Pairs = (), within_s: float = WITHIN_S) -> Response:
+        """Offer again within the call and return the final response, acknowledged."""
+        before, self.sdp = self.sdp, sdp
+        response = await self.requests("INVITE", body=sdp, headers=headers, within_s=within_s)
+        if response.status >= 300:
+            self.sdp = before
+        return response
+
+    async def cancels(self, *, within_s: float = WITHIN_S) -> Response:
+        """Cancel the INVITE and return the answer to the CANCEL; that to the INVITE is for `receives`."""
+        assert self.invite is not None
+        lines = [("Via", self.invite.headers.split("Via")[0]), ("Max-Forwards", "70")]
+        lines += [(name, self.invite.headers.get(name) or "") for name in ("From", "To", "Call-ID")]
+        cancel = Request("CANCEL", self.invite.uri, Headers(lines))
+        cancel.headers.add("CSeq", f"{self.invite.cseq.number} CANCEL")
+        return await self._final(await self._ask(cancel, quiet=True), within_s)
+
+    async def hangs_up(self, *, within_s: float = WITHIN_S) -> Response:
+        """Send BYE and return the answer: 200, or 481 where the two BYEs crossed."""
+        self.finish()
+        return await self.requests("BYE", within_s=within_s)
+
+    def acks(self) -> None:
+        """Acknowledge the 2xx to our INVITE; to be called only where `Peer.auto` has no ACK."""
+        asked = next(each for each in reversed(self._asked.values()) if each.request.method == "INVITE")
+        asked.ack = self._build("ACK", asked.request.cseq.number, self.peer.vias(self.peer.ids.branch()))
+        self._put(self.flow, asked.ack)
+
+    def responds(
+        self,
+        request: Request,
+        status: int,
+        reason: str | None = None,
+        *,
+        sdp: bytes | None = None,
+        headers: Pairs = (),
+    ) -> Response:
+        """Answer a request; a 2xx to an INVITE is sent again until its ACK comes (§13.3.1.4)."""
+        tag = None if status == 100 else self.local_tag
+        response = request.reply(
+            status, reason, to_tag=tag, body=sdp or b"", content_type="application/sdp" if sdp else None
+        )
+        if request.method in ("INVITE", "UPDATE") and 100 < status < 300:
+            response.headers.add("Contact", self.contact)
+        for name, value in headers:
+            response.headers.add(name, value)
+        self.replies(request, response)
+        return response
+
+    def replies(self, request: Request, response: Response) -> None:
+        """Send this response as it is, and again whenever the request comes again."""
+        entry = self._answers[server_key(request)]
+        entry.response = response
+        self._put(entry.flow, response)
+        if request.method != "INVITE" or response.status < 200:
+            return
+        self.answered = True
+        if response.status < 300 or not entry.flow.reliable:
+            entry.resend = Resend(lambda: self._put(entry.flow, response))
+        if response.status < 300:
+            self._talk(request.body)
+        elif request.to_tag is None:
+            self.finish()
+
+    def received(self, flow: Flow, message: Message) -> None:
+        """A message of this call came in."""
+        if isinstance(message, Response):
+            self._take_response(message)
+        else:
+            self._take_request(flow, message)
+
+    def finish(self) -> None:
+        """The call is over: silence, and whoever wants to know is told. Again does nothing."""
+        if self.over:
+            return
+        self.over = True
+        if self.peer.audio is not None:
+            self.peer.audio.stop()
+        for told in self.on_over:
+            told()
+
+    def stop(self) -> None:
+        """Send nothing again."""
+        for resend in self._resends():
+            resend.stop()
+
+    @property
+    def local_tag(self) -> str:
+        return self.local.rpartition(";tag=")[2]
+
+    @property
+    def resending(self) -> int:
+        """How many messages still wait for an answer on the wire."""
+        return sum(resend.active for resend in self._resends())
+
+    def __str__(self) -> str:
+        return ladder(self.trace)
+
+    # What comes in.
+
+    def _take_response(self, response: Response) -> None:
+        asked = self._asked.get(client_key(response))
+        if asked is None:
+            self.peer.fault(f"a response to nothing: {response.start_line} ({response.headers.get('CSeq')})")
+            return
+        inviting = asked.request.method == "INVITE"
+        if asked.resend is not None and (inviting or response.status >= 200):
+            asked.resend.stop()
+        if response.status >= 200 and asked.final.done():
+            if asked.ack is not None:
+                self._put(asked.flow, asked.ack)
+            return
+        if response.status > 100 and inviting:
+            self._learn(response)
+        if response.status >= 200:
+            asked.final.set_result(response)
+            if inviting:
+                self._complete(asked, response)
+        if not asked.quiet:
+            self.inbox.put_nowait(response)
+
+    def _learn(self, response: Response) -> None:
+        """Take over the remote tag and target; of a 2xx, the last word counts (§12.1.2, §13.2.2.4)."""
+        if response.to_tag and response.status < 300:
+            self.remote = response.headers.get("To") or self.remote
+        if response.contact is not None and response.status < 300:
+            self.target = response.contact.raw_uri
+
+    def _complete(self, asked: Asked, response: Response) -> None:
+        """The INVITE has its final response: acknowledge it (§17.1.1.3 if it is a refusal)."""
+        first = asked.request.to_tag is None
+        if response.status < 300:
+            if "ACK" in self.peer.auto:
+                self.acks()
+            self._talk(response.body)
+        else:
+            vias = asked.request.headers.split("Via")[:1]
+            asked.ack = self._build("ACK", asked.request.cseq.number, vias, to=response.headers.get("To"))
+            asked.ack.uri = asked.request.uri
+            self._put(asked.flow, asked.ack)
+        if first:
+            self.answered = True
+            if response.status >= 300:
+                self.finish()
+
+    def _take_request(self, flow: Flow, request: Request) -> None:
+        if request.method == "ACK":
+            self._take_ack(request)
+            return
+        key = server_key(request)
+        if known := self._answers.get(key):
+            if known.response is not None:
+                self._put(known.flow, known.response)
+            return
+        if request.method == "INVITE" and not request.to_tag and self.invite is not None:
+            return      # a copy of the one that was challenged comes late
+        self._answers[key] = Answered(flow)
+        if request.to_tag:
+            self._check(request)
+        self.flow = flow
+        if request.method in ("INVITE", "UPDATE") and request.contact is not None:
+            self.target = request.contact.raw_uri
+        if request.method == "INVITE":
+            self.invite = request
+        if request.method in self.peer.auto:
+            self._answer_alone(request)
+        if request.method != "INVITE" or request.to_tag:
+            self.inbox.put_nowait(request)
+
+    def _take_ack(self, ack: Request) -> None:
+        for entry in self._answers.values():
+            if entry.response is None or entry.response.cseq != CSeq(ack.cseq.number, "INVITE"):
+                continue
+            if entry.resend is not None:
+                entry.resend.stop()
+            if entry.response.status < 300:     # its ACK is a request of the dialog
+                self._check(ack)
+        self.inbox.put_nowait(ack)
+
+    def _answer_alone(self, request: Request) -> None:
+        match request.method:
+            case "CANCEL":
+                self.responds(request, 200)
+                if self.invite is not None and not self.answered:
+                    self.responds(self.invite, 487)
+            case "INVITE" | "UPDATE":
+                if request.to_tag:
+                    self.responds(request, 200, sdp=self.sdp if request.body else None)
+            case _:
+                if request.method == "BYE":
+                    self.finish()
+                self.responds(request, 200)
+
+    def _check(self, request: Request) -> None:
+        """Within a dialog the Request-URI is our Contact, the Routes our route set, to the byte (§12.2.1)."""
+        contact = self.contact.partition("<")[2].partition(">")[0]
+        if request.uri != contact:
+            self.peer.fault(f"{request.method} is addressed to {request.uri}, our Contact is {contact}")
+        routes = request.headers.split("Route")
+        if routes != self.routes:
+            self.peer.fault(f"{request.method} carries the routes {routes}, owed are {self.routes}")
+
+    def _passes(self, message: Message) -> bool:
+        if isinstance(message, Response):
+            return message.status < 200
+        return message.method == "ACK" or message.method in self.peer.auto
+
+    def _surprise(self, what: str) -> Unexpected:
+        return Unexpected(f"{self.peer.name} {what}\n{self}")
+
+    # What goes out.
+
+    def _build(
+        self,
+        method: str,
+        number: int,
+        vias: list[str],
+        body: bytes = b"",
+        headers: Pairs = (),
+        to: str | None = None,
+    ) -> Request:
+        lines = [("Via", via) for via in vias]
+        lines += [("Max-Forwards", "70"), ("From", self.local), ("To", to or self.remote)]
+        lines += [("Call-ID", self.call_id), ("CSeq", f"{number} {method}")]
+        if method not in ("ACK", "BYE"):
+            lines.append(("Contact", self.contact))
+        lines += headers
+        if body and not any(name.lower() == "content-type" for name, _ in lines):
+            lines.append(("Content-Type", "application/sdp"))
+        return Request(method, self.target, Headers(lines), body)
+
+    async def _ask(self, request: Request, *, quiet: bool) -> Asked:
+        if self.flow.closed:
+            self.flow = await self.peer.flow_to(Uri.parse(self.target))
+        flow = self.flow
+        asked = Asked(request, flow, quiet, asyncio.get_running_loop().create_future())
+        self._asked[client_key(request)] = asked
+        if request.method == "INVITE":
+            self.invite = request
+        self._put(flow, request)
+        if not flow.reliable:
+            cap_s = float("inf") if request.method == "INVITE" else 4.0
+            asked.resend = Resend(lambda: self._put(flow, request), cap_s=cap_s)
+        return asked
+
+    async def _final(self, asked: Asked, within_s: float) -> Response:
+        try:
+            async with asyncio.timeout(within_s):
+                return await asked.final
+        except TimeoutError:
+            waited = f"waited {within_s:g} s for the answer to {asked.request.start_line}"
+            raise self._surprise(waited) from None
+
+    def _resends(self) -> list[Resend]:
+        entries = [*self._asked.values(), *self._answers.values()]
+        return [resend for resend in (entry.resend for entry in entries) if resend is not None]
+
+    def _put(self, flow: Flow, message: Message) -> None:
+        """Send on this flow; a connection that is gone swallows it, as it would for anybody."""
+        self.peer.traced(">", message, self)
+        try:
+            flow.send(message.encode())
+        except TransportFailed as error:
+            self.peer.losses.append(str(error))
+
+    def _talk(self, theirs: bytes) -> None:
+        heard = place(theirs, self.sdp)
+        if self.peer.audio is not None and heard is not None and not self.over:
+            self.peer.audio.start(*heard)

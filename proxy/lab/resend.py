@@ -1,0 +1,39 @@
+"""Sending again until somebody answers: timers A, E and G of RFC 3261, as a test peer needs them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+T1_S = 0.5
+T2_S = 4.0
+
+
+class Resend:
+    """Calls `send` after 0.5, 1.5, 3.5 … seconds, for 32 seconds at most, until stopped."""
+
+    def __init__(self, send: Callable[[], None], *, cap_s: float = T2_S) -> None:
+        """`cap_s`: the longest interval; an INVITE has none (§17.1.1.2)."""
+        loop = asyncio.get_running_loop()
+        self._send, self._cap_s, self._interval_s = send, cap_s, T1_S
+        self._until = loop.time() + 64 * T1_S
+        self._timer: asyncio.TimerHandle | None = loop.call_later(T1_S, self._again)
+
+    @property
+    def active(self) -> bool:
+        return self._timer is not None
+
+    def stop(self) -> None:
+        """Send no more; again does nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _again(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._until:
+            self._timer = None
+            return
+        self._send()
+        self._interval_s = min(2 * self._interval_s, self._cap_s)
+        self._timer = loop.call_later(self._interval_s, self._again)

@@ -1,0 +1,262 @@
+"""What the REST verbs do to a call at the simulated OpenAI, in virtual time and without HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from proxy.lab.openai_call import Accepted, ApiError, Call, Rejected, TimedOut
+from proxy.lab.openai_faults import Faults
+from proxy.lab.openai_tasks import Tasks
+from tests.kit.virtual_loop import run_virtual
+from tests.lab.openai_kit import ACCEPT, SipNotes, make_call
+
+Story = Callable[[Call, SipNotes], Awaitable[None]]
+
+
+def tell(story: Story, faults: Faults | None = None, *, unreachable: bool = False) -> None:
+    """Run a story about one call; no task of it may be left."""
+
+    async def whole() -> None:
+        sip, tasks = SipNotes(unreachable=unreachable), Tasks()
+        call = make_call(sip, tasks, faults)
+        await story(call, sip)
+        call.ended()
+        await tasks.close()
+        assert len(tasks) == 0
+
+    run_virtual(whole())
+
+
+async def refused(verb: Awaitable[object]) -> tuple[int, str | None]:
+    with pytest.raises(ApiError) as caught:
+        await verb
+    return caught.value.status, caught.value.code
+
+
+NOT_FOUND = (404, "call_id_not_found")
+
+
+def test_accept_answers_the_invite_and_keeps_the_body() -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        await call.accept(ACCEPT)
+        assert await call.decided() == Accepted(ACCEPT)
+        assert call.accept_body == ACCEPT
+        await asyncio.sleep(0)
+        assert sip.told == ["answer"]
+
+    tell(story)
+
+
+def test_accept_is_not_found_as_often_as_wanted() -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        assert await refused(call.accept(ACCEPT)) == NOT_FOUND
+        assert await refused(call.accept(ACCEPT)) == NOT_FOUND
+        await call.accept(ACCEPT)
+
+    tell(story, Faults(accept_404_times=2))
+
+
+@pytest.mark.parametrize("body", [{}, {**ACCEPT, "voice": "marin"}, {"type": "realtime"}])
+def test_a_body_of_the_wrong_shape_is_accepted_and_then_kills_the_call(body: dict[str, object]) -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        await call.accept(body)
+        assert await call.decided() == Rejected(400)
+        await asyncio.sleep(0)
+        assert sip.told == ["reject 400"]
+        with pytest.raises(ApiError):
+            call.attach(lambda: None)
+
+    tell(story)
+
+
+def test_a_call_is_decided_once() -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        await call.accept(ACCEPT)
+        assert await refused(call.accept(ACCEPT)) == (400, "decision_already_made")
+        assert await refused(call.reject(486)) == (400, "decision_already_made")
+
+    tell(story)
+
+
+def test_an_invite_nobody_accepts_is_answered_400() -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        assert await call.decided() == TimedOut()
+        await asyncio.sleep(0)
+        assert sip.told == ["reject 400"]
+        assert await refused(call.accept(ACCEPT)) == NOT_FOUND
+
+    tell(story)
+
+
+def test_reject_answers_the_invite() -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        await call.reject(486)
+        assert (await call.decided(), sip.told, call.over) == (Rejected(486), ["reject 486"], True)
+        assert await refused(call.reject(486)) == NOT_FOUND
+
+    tell(story)
+
+
+def test_a_cancelled_call_can_be_accepted_and_lives_until_it_is_hung_up() -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        call.cancelled()
+        await call.accept(ACCEPT)
+        call.attach(lambda: None)
+        await asyncio.sleep(30)
+        assert not call.over
+        await call.hangup()
+        assert (call.over, call.hung_up, sip.told) == (True, True, [])
+
+    tell(story)
+
+
+def test_hangup_sends_bye_and_the_call_is_not_found_any_more() -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        await call.accept(ACCEPT)
+        await asyncio.sleep(0)
+        await call.hangup()
+        assert sip.told == ["answer", "hangup"]
+        assert await refused(call.hangup()) == NOT_FOUND
+        assert await refused(call.refer("tel:+1")) == NOT_FOUND
+
+    tell(story)
+
+
+def test_hangup_of_a_ringing_call_refuses_the_invite() -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        await call.hangup()
+        assert (await call.decided(), sip.told) == (Rejected(603), ["reject 603"])
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("faults", "told"),
+    [
+        (Faults(), ["refer tel:+1"]),
+        (Faults(refer_silent=True), []),
+        (Faults(refer_twice=True), ["refer tel:+1", "refer tel:+1"]),
+    ],
+)
+def test_a_refer_answered_200_is_sent_once_or_never_or_twice(faults: Faults, told: list[str]) -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        await call.accept(ACCEPT)
+        await asyncio.sleep(0)
+        await call.refer("tel:+1")
+        await asyncio.sleep(0)
+        assert sip.told == ["answer", *told]
+        assert call.refer_targets == ["tel:+1"]
+
+    tell(story, faults)
+
+
+@pytest.mark.parametrize("faults", [Faults(refer_status=500), Faults(refer_status=504, refer_delay_s=10)])
+def test_a_refer_that_fails_at_once_or_late_sends_nothing(faults: Faults) -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        await call.accept(ACCEPT)
+        began = asyncio.get_running_loop().time()
+        assert await refused(call.refer("tel:+1")) == (faults.refer_status, None)
+        assert asyncio.get_running_loop().time() - began == pytest.approx(faults.refer_delay_s)
+        assert not any(verb.startswith("refer") for verb in sip.told)
+
+    tell(story, faults)
+
+
+def test_a_refer_that_cannot_be_delivered_is_a_500() -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        await call.accept(ACCEPT)
+        assert await refused(call.refer("tel:+1")) == (500, None)
+
+    tell(story, unreachable=True)
+
+
+def test_a_second_refer_that_is_refused_leaves_the_200_of_the_first() -> None:
+    class Once(SipNotes):
+        async def refer(self, target_uri: str) -> None:
+            if any(verb.startswith("refer") for verb in self.told):
+                raise RuntimeError("REFER was answered 491")
+            await super().refer(target_uri)
+
+    async def whole() -> None:
+        sip, tasks = Once(), Tasks()
+        call = make_call(sip, tasks, Faults(refer_twice=True))
+        await call.accept(ACCEPT)
+        await call.refer("tel:+1")
+        await asyncio.sleep(0)
+        call.ended()
+        await tasks.close()
+        assert sip.told == ["answer", "refer tel:+1"]
+
+    run_virtual(whole())
+
+
+def test_a_call_is_attached_to_only_while_it_lives() -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        with pytest.raises(ApiError):
+            call.attach(lambda: None)
+        await call.accept(ACCEPT)
+        with pytest.raises(ApiError):
+            call.attach(lambda: None)
+        queue = call.attach(lambda: None)
+        assert queue.get_nowait()["type"] == "session.created"
+
+    tell(story, Faults(attach_404_times=1))
+
+
+def test_the_end_of_a_call_cuts_its_sockets_once() -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        await call.accept(ACCEPT)
+        cuts: list[str] = []
+        call.attach(lambda: cuts.append("cut"))
+        call.ended()
+        call.ended()
+        assert cuts == ["cut"]
+
+    tell(story)
+
+
+def test_a_dropped_socket_can_be_attached_again_and_misses_what_was_sent_between() -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        await call.accept(ACCEPT)
+        cuts: list[str] = []
+        first = call.attach(lambda: cuts.append("first"))
+        call.hear('{"type": "response.create"}')
+        first.get_nowait()
+        call.carried(first.get_nowait())
+        assert cuts == ["first"]
+        await asyncio.sleep(1)
+        second = call.attach(lambda: cuts.append("second"))
+        assert second.get_nowait()["type"] == "session.created"
+        assert second.empty()
+        assert len(call.sent) > 10
+        call.carried(call.sent[1])
+        assert cuts == ["first"]
+
+    tell(story, Faults(ws_drop_after="response.created"))
+
+
+def test_what_is_heard_after_the_end_changes_nothing() -> None:
+    async def story(call: Call, sip: SipNotes) -> None:
+        await call.accept(ACCEPT)
+        call.ended()
+        call.hear('{"type": "response.create"}')
+        assert call.sent == []
+
+    tell(story)
+
+
+def test_an_error_in_a_task_is_raised_when_the_tasks_are_closed() -> None:
+    async def fails() -> None:
+        raise ValueError("a bug")
+
+    async def story() -> None:
+        tasks = Tasks()
+        tasks.start(fails(), "fails")
+        await asyncio.sleep(0)
+        with pytest.raises(ExceptionGroup):
+            await tasks.close()
+
+    run_virtual(story())

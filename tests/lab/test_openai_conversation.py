@@ -1,0 +1,117 @@
+"""What the simulated model does when it is asked for a response."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from proxy.lab.openai_conversation import GOODBYES, Conversation, Decision, Plot
+from proxy.lab.openai_events import Json, Usage, as_object, new_session, pieces, updated_session
+from tests.lab.openai_kit import ACCEPT
+
+SESSION = new_session(ACCEPT, 0)
+SCRIPT = Conversation()
+
+
+def heard_out(script: Conversation, *, no_decision: bool = False) -> Plot:
+    """A plot in which the caller has been greeted and has said all lines."""
+    plot = Plot(script, no_decision=no_decision)
+    plot.next_turn(SESSION, {})
+    for _ in script.caller_lines:
+        plot.caller_line()
+    return plot
+
+
+def test_the_first_response_is_the_greeting_and_the_caller_replies() -> None:
+    turn = Plot(SCRIPT).next_turn(SESSION, {})
+    assert (turn.says, turn.decides, turn.caller_replies) == (SCRIPT.greeting, None, True)
+
+
+@pytest.mark.parametrize("decision", ["ALLOW", "REJECT", "VOICEMAIL"])
+def test_when_the_caller_has_said_all_it_decides_and_then_says_the_goodbye(decision: Decision) -> None:
+    plot = heard_out(Conversation(decision=decision))
+    turn = plot.next_turn(SESSION, {})
+    assert (turn.says, turn.decides) == (None, decision)
+    assert plot.next_turn(SESSION, {}).says == GOODBYES[decision]
+
+
+def test_while_lines_remain_it_asks_for_more() -> None:
+    plot = Plot(Conversation(caller_lines=("one", "two")))
+    plot.next_turn(SESSION, {})
+    assert plot.caller_line() == "one"
+    assert plot.next_turn(SESSION, {}).says == SCRIPT.more
+    assert plot.caller_line() == "two"
+    assert plot.next_turn(SESSION, {}).decides == "ALLOW"
+
+
+@pytest.mark.parametrize(
+    ("session", "request_"),
+    [
+        (new_session({**ACCEPT, "tools": []}, 0), {}),
+        (new_session({**ACCEPT, "tool_choice": "none"}, 0), {}),
+        (SESSION, {"tool_choice": "none"}),
+        (SESSION, {"tools": []}),
+    ],
+)
+def test_without_the_tool_it_talks_on(session: Json, request_: Json) -> None:
+    turn = heard_out(SCRIPT).next_turn(session, request_)
+    assert (turn.says, turn.decides, turn.caller_replies) == (SCRIPT.more, None, True)
+
+
+@pytest.mark.parametrize(("script", "fault"), [(SCRIPT, True), (Conversation(decision=None), False)])
+def test_a_model_that_never_decides_repeats_itself_for_ever(script: Conversation, fault: bool) -> None:
+    plot = heard_out(script, no_decision=fault)
+    for _ in range(20):
+        assert plot.next_turn(SESSION, {"tool_choice": "required"}).decides is None
+        assert plot.caller_line() == script.caller_lines[0]
+
+
+def test_bad_news_after_the_decision_makes_it_apologise_and_decide_again() -> None:
+    plot = heard_out(SCRIPT)
+    plot.next_turn(SESSION, {})
+    plot.told("system")
+    turn = plot.next_turn(SESSION, {})
+    assert (turn.says, turn.decides) == (SCRIPT.apology, "VOICEMAIL")
+    assert plot.next_turn(SESSION, {}).says == GOODBYES["VOICEMAIL"]
+
+
+def test_a_system_message_before_the_decision_is_no_bad_news() -> None:
+    plot = Plot(SCRIPT)
+    plot.told("system")
+    assert plot.next_turn(SESSION, {}).says == SCRIPT.greeting
+
+
+def test_the_arguments_are_json_and_leave_out_a_name_nobody_gave() -> None:
+    assert json.loads(Plot(SCRIPT).arguments("ALLOW")) == {
+        "decision": "ALLOW",
+        "reason": SCRIPT.reason,
+        "caller_name": "Grace",
+    }
+    assert "caller_name" not in Plot(Conversation(caller_name=None)).arguments("REJECT")
+
+
+@pytest.mark.parametrize("sentence", ["", "one", "one two three", "a b c d e f g"])
+def test_transcript_deltas_join_to_the_sentence(sentence: str) -> None:
+    assert "".join(pieces(sentence)) == sentence
+
+
+def test_usage_adds_up() -> None:
+    usage = Usage(1, 2, 3, 4, 5, 6).as_json()
+    assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (3, 11, 14)
+    assert as_object(usage["input_token_details"])["cached_tokens"] == 7
+
+
+def test_a_session_is_the_accept_body_over_the_defaults() -> None:
+    assert SESSION["tools"] == ACCEPT["tools"]
+    heard = as_object(as_object(SESSION["audio"])["input"])
+    assert heard["transcription"] == {"model": "gpt-transcribe"}
+    assert as_object(heard["turn_detection"])["create_response"] is True
+
+
+def test_a_session_update_changes_only_what_it_names() -> None:
+    changed = updated_session(SESSION, {"type": "realtime", "audio": {"input": {"turn_detection": None}}})
+    heard = as_object(as_object(changed["audio"])["input"])
+    assert heard["turn_detection"] is None
+    assert heard["transcription"] == {"model": "gpt-transcribe"}
+    assert (changed["id"], changed["tools"]) == (SESSION["id"], SESSION["tools"])

@@ -1,0 +1,318 @@
+"""A simulated Realtime session, in virtual time: the events, their order, and how long they take."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+
+import pytest
+
+from proxy.lab.openai_conversation import GOODBYES, Conversation
+from proxy.lab.openai_events import as_object
+from tests.kit.virtual_loop import run_virtual
+from tests.lab.openai_kit import ACCEPT, TalkNotes, sentences, tool_call
+
+SCRIPT = Conversation()
+CREATE = '{"type": "response.create"}'
+CANCEL = '{"type": "response.cancel"}'
+STOPPED = "output_audio_buffer.stopped"
+SPOKEN = [
+    "response.created",
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "response.output_audio_transcript.delta",
+    "output_audio_buffer.started",
+    "response.output_audio_transcript.delta",
+    "response.output_audio.done",
+    "response.output_audio_transcript.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+    "response.done",
+    "rate_limits.updated",
+    "output_audio_buffer.stopped",
+]
+"""The events of a spoken response, runs of one type counted once."""
+
+
+def say(talk: TalkNotes, **message: object) -> None:
+    talk.talk.hear(json.dumps(message))
+
+
+def give_tool_output(talk: TalkNotes, call_id: object) -> None:
+    output = {"type": "function_call_output", "call_id": call_id, "output": "{}"}
+    say(talk, type="conversation.item.create", item=output)
+    say(talk, type="response.create")
+
+
+def error_codes(talk: TalkNotes) -> list[object]:
+    return [as_object(event["error"])["code"] for event in talk.sent if event["type"] == "error"]
+
+
+async def decided(talk: TalkNotes) -> object:
+    """Let the talk go on until the decision's response is done; return the tool call's id."""
+    call = await talk.until(tool_call)
+    await talk.until(lambda event: event["type"] == "response.done" and tool_in(event))
+    return as_object(call["item"])["call_id"]
+
+
+def tool_in(event: object) -> bool:
+    output = as_object(as_object(event)["response"])["output"]
+    return isinstance(output, list) and any(item["type"] == "function_call" for item in output)
+
+
+def test_a_talk_goes_from_greeting_to_goodbye_in_the_order_of_the_api_and_in_two_to_three_seconds() -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT)
+        began = asyncio.get_running_loop().time()
+        say(talk, type="response.create")
+        give_tool_output(talk, await decided(talk))
+        await talk.until(STOPPED, times=2)
+        assert 2.0 < asyncio.get_running_loop().time() - began < 3.0
+        assert [kind for kind, _ in itertools.groupby(talk.types)] == [
+            *SPOKEN,
+            "input_audio_buffer.speech_started",
+            "input_audio_buffer.speech_stopped",
+            "input_audio_buffer.committed",
+            "conversation.item.added",
+            "conversation.item.done",
+            "conversation.item.input_audio_transcription.delta",
+            "conversation.item.input_audio_transcription.completed",
+            "response.created",
+            "response.output_item.added",
+            "conversation.item.added",
+            "response.function_call_arguments.delta",
+            "response.function_call_arguments.done",
+            "conversation.item.done",
+            "response.output_item.done",
+            "response.done",
+            "rate_limits.updated",
+            "conversation.item.added",
+            "conversation.item.done",
+            *SPOKEN,
+        ]
+        assert sentences(talk.sent) == [SCRIPT.greeting, GOODBYES["ALLOW"]]
+        assert talk.speech == [True, False, True, False]
+        await talk.tasks.close()
+
+    run_virtual(story())
+
+
+def test_bad_news_brings_an_apology_and_a_second_decision_in_one_response() -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT)
+        say(talk, type="response.create")
+        give_tool_output(talk, await decided(talk))
+        await talk.until(STOPPED, times=2)
+        content = [{"type": "input_text", "text": "The phone is busy."}]
+        message = {"type": "message", "role": "system", "content": content}
+        say(talk, type="conversation.item.create", item=message)
+        say(talk, type="response.create")
+        call = await talk.until(tool_call, times=2)
+        arguments = str(as_object(call["item"])["arguments"])
+        assert json.loads(arguments)["decision"] == "VOICEMAIL"
+        await talk.until(STOPPED, times=3)
+        give_tool_output(talk, as_object(call["item"])["call_id"])
+        await talk.until(STOPPED, times=4)
+        assert sentences(talk.sent)[2:] == [SCRIPT.apology, GOODBYES["VOICEMAIL"]]
+        await talk.tasks.close()
+
+    run_virtual(story())
+
+
+def test_a_goodbye_asked_for_during_the_apology_is_spoken_after_it() -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT)
+        say(talk, type="response.create")
+        give_tool_output(talk, await decided(talk))
+        await talk.until(STOPPED, times=2)
+        say(talk, type="conversation.item.create", item={"type": "message", "role": "system"})
+        say(talk, type="response.create")
+        call = await talk.until(tool_call, times=2)
+        await talk.until("response.done", times=4)
+        assert talk.talk.speaking
+        give_tool_output(talk, as_object(call["item"])["call_id"])
+        await talk.until(STOPPED, times=4)
+        buffer = [kind for kind in talk.types if kind.startswith("output_audio_buffer")]
+        assert buffer == ["output_audio_buffer.started", STOPPED] * 4
+        await talk.tasks.close()
+
+    run_virtual(story())
+
+
+def test_the_words_of_the_caller_come_only_where_transcription_is_configured() -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT, {**ACCEPT, "audio": {}})
+        say(talk, type="response.create")
+        await decided(talk)
+        assert not any("transcription" in kind for kind in talk.types)
+        await talk.tasks.close()
+
+    run_virtual(story())
+
+
+@pytest.mark.parametrize("detection", [None, {"type": "server_vad", "create_response": False}])
+def test_without_automatic_responses_the_model_waits_to_be_asked(detection: object) -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT, {**ACCEPT, "audio": {"input": {"turn_detection": detection}}})
+        say(talk, type="response.create")
+        await talk.until(STOPPED)
+        await asyncio.sleep(60)
+        assert talk.types.count("response.created") == 1
+        assert ("input_audio_buffer.committed" in talk.types) == (detection is not None)
+        say(talk, type="response.create")
+        await decided(talk)
+        await talk.tasks.close()
+
+    run_virtual(story())
+
+
+def test_a_model_that_never_decides_talks_on() -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT, no_decision=True)
+        say(talk, type="response.create")
+        await asyncio.sleep(90)
+        assert talk.types.count("input_audio_buffer.committed") > 20
+        assert not any(tool_call(event) for event in talk.sent)
+        talk.talk.close()
+        await talk.tasks.close()
+
+    run_virtual(story())
+
+
+def test_a_second_response_while_one_is_made_is_refused() -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT)
+        say(talk, type="response.create")
+        say(talk, type="response.create", event_id="mine")
+        assert error_codes(talk) == ["conversation_already_has_active_response"]
+        assert as_object(talk.sent[-1]["error"])["event_id"] == "mine"
+        await talk.tasks.close()
+
+    run_virtual(story())
+
+
+def test_a_cancelled_response_ends_as_cancelled_and_its_audio_can_be_cleared() -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT)
+        say(talk, type="response.create")
+        await talk.until("output_audio_buffer.started")
+        say(talk, type="response.cancel")
+        say(talk, type="output_audio_buffer.clear")
+        await talk.until("output_audio_buffer.cleared")
+        done = as_object((await talk.until("response.done"))["response"])
+        assert (done["status"], as_object(done["status_details"])["reason"]) == (
+            "cancelled",
+            "client_cancelled",
+        )
+        assert talk.speech == [True, False]
+        await asyncio.sleep(60)
+        assert talk.types.count("response.created") == 1
+        await talk.tasks.close()
+
+    run_virtual(story())
+
+
+def test_audio_of_a_cancelled_response_plays_out_when_it_is_not_cleared() -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT)
+        say(talk, type="response.create")
+        await talk.until("output_audio_buffer.started")
+        say(talk, type="response.cancel")
+        await talk.until(STOPPED)
+        await talk.tasks.close()
+
+    run_virtual(story())
+
+
+def test_a_response_cancelled_before_it_speaks_is_never_heard() -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT)
+        say(talk, type="response.create")
+        say(talk, type="response.cancel")
+        await asyncio.sleep(60)
+        assert talk.types == ["response.created", "response.done", "rate_limits.updated"]
+        await talk.tasks.close()
+
+    run_virtual(story())
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (CANCEL, "response_cancel_not_active"),
+        ("not json", "invalid_event"),
+        ("[]", "invalid_event"),
+        ('{"type": "brand.new.event"}', "invalid_event"),
+        ('{"type": "conversation.item.create", "item": {"type": "reasoning"}}', "invalid_event"),
+        (
+            '{"type": "conversation.item.create", "item": {"type": "function_call_output", "call_id": "x"}}',
+            "invalid_tool_call_id",
+        ),
+        ('{"type": "session.update", "session": {"instructions": "hi"}}', "missing_required_parameter"),
+    ],
+)
+def test_what_cannot_be_done_is_answered_with_an_error_event(frame: str, code: str) -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT)
+        talk.talk.hear(frame)
+        assert error_codes(talk) == [code]
+
+    run_virtual(story())
+
+
+def test_a_session_update_is_answered_with_the_whole_session() -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT)
+        say(talk, type="session.update", session={"type": "realtime", "instructions": "new"})
+        session = as_object(talk.sent[0]["session"])
+        assert (session["instructions"], session["model"]) == ("new", "gpt-realtime-2.1")
+
+    run_virtual(story())
+
+
+def test_the_voice_is_fixed_once_the_agent_has_spoken() -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT)
+        session = {"type": "realtime", "audio": {"output": {"voice": "cedar"}}}
+        say(talk, type="session.update", session=session)
+        say(talk, type="response.create")
+        await talk.until("output_audio_buffer.started")
+        session["audio"] = {"output": {"voice": "ash"}}
+        say(talk, type="session.update", session=session)
+        assert error_codes(talk) == ["cannot_update_voice"]
+        await talk.tasks.close()
+
+    run_virtual(story())
+
+
+def test_a_response_outside_the_conversation_is_text_and_does_not_move_the_talk_on() -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT)
+        aside = {"conversation": "none", "metadata": {"purpose": "summary"}}
+        say(talk, type="response.create", response=aside)
+        say(talk, type="response.create")
+        done = as_object((await talk.until("response.done"))["response"])
+        assert (done["conversation_id"], done["metadata"]) == (None, {"purpose": "summary"})
+        assert (await talk.until("response.output_text.done"))["text"] == SCRIPT.caller_lines[0]
+        await talk.until(STOPPED)
+        assert sentences(talk.sent) == [SCRIPT.greeting]
+        await talk.tasks.close()
+
+    run_virtual(story())
+
+
+def test_closing_silences_the_agent_at_once_and_leaves_no_task() -> None:
+    async def story() -> None:
+        talk = TalkNotes(SCRIPT)
+        say(talk, type="response.create")
+        await talk.until("output_audio_buffer.started")
+        talk.talk.close()
+        talk.talk.close()
+        assert talk.speech == [True, False]
+        await talk.tasks.close()
+        assert len(talk.tasks) == 0
+
+    run_virtual(story())
