@@ -1,0 +1,59 @@
+"""What crosses from one leg to another: this list, and nothing else.
+
+Nothing of a carrier's Via, Contact, Record-Route, User-Agent, X- headers or SDP origin reaches another leg.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from proxy.call.routing import Agent, Destination, e164
+from proxy.sip.message import Request
+from proxy.sip.uri import Uri
+from proxy.sip.values import NameAddr
+from proxy.ua.uac import Outgoing
+
+ANONYMOUS = {"anonymous", "unavailable", "restricted", "unknown"}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who calls, as far as another leg may know: a number and a name, nothing else of From."""
+
+    number: str | None
+    """The user part of From where it is a number; None when withheld."""
+    name: str | None
+    """Display name, cut and stripped of what does not belong into a header."""
+
+    @classmethod
+    def of(cls, invite: Request) -> Identity:
+        sender = invite.from_
+        user = sender.uri.user
+        number = e164(user) or (user if user and user.isascii() and user.isdecimal() else None)
+        name = "".join(c for c in sender.display or "" if c.isprintable() and c not in '"\\')[:64].strip()
+        hidden = (user or "anonymous").lower() in ANONYMOUS
+        return cls(None if hidden else number, None if hidden or not name else name)
+
+
+def towards_agent(caller: Identity, agent: Agent, headers: Mapping[str, str], host: str) -> Outgoing:
+    """The INVITE to the agent: the caller's number under our own host, and the screening's headers."""
+    user = caller.number or "anonymous"
+    return Outgoing(agent.uri, str(_name_addr(caller.name, f"sip:{user}@{host}")), tuple(headers.items()))
+
+
+def towards_phone(caller: Identity, place: Destination, host: str) -> Outgoing:
+    """The INVITE to the phone: the number that the trunk lets us show, the caller's in the display name."""
+    trunk = place.trunk
+    shown = caller.name or caller.number or "anonymous"
+    if trunk is None:
+        return Outgoing(place.uri, str(_name_addr(shown, f"sip:{caller.number or 'anonymous'}@{host}")))
+    from_host = Uri.parse(trunk.outbound).host if trunk.outbound else host
+    user = trunk.caller_id or trunk.username or "anonymous"
+    return Outgoing(
+        place.uri, str(_name_addr(shown, f"sip:{user}@{from_host}")), credentials=trunk.credentials()
+    )
+
+
+def _name_addr(display: str | None, uri: str) -> NameAddr:
+    return NameAddr.parse(f'"{display}" <{uri}>' if display else f"<{uri}>")

@@ -1,0 +1,37 @@
+"""The media of one leg, as the leg asks for it: the seam between SIP's words and media's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from proxy.media.mode import MediaRefused, MediaSession
+from proxy.media.ports import NoPortFree
+from proxy.ua.errors import OfferRefused
+
+T = TypeVar("T")
+
+
+class LegMedia:
+    """One leg's view of the call's media session; what media cannot do is said with the status we owe."""
+
+    def __init__(self, session: MediaSession, leg: str) -> None:
+        self._session, self._leg = session, leg
+
+    def offer(self) -> bytes:
+        return _translated(lambda: self._session.offer(self._leg))
+
+    def answered(self, sdp: bytes) -> None:
+        _translated(lambda: self._session.answered(self._leg, sdp))
+
+    def accept(self, sdp: bytes) -> bytes:
+        return _translated(lambda: self._session.accept(self._leg, sdp))
+
+
+def _translated(ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except MediaRefused as refusal:
+        raise OfferRefused(refusal.reason, 488) from refusal
+    except NoPortFree as shortage:
+        raise OfferRefused("no free media port", 503) from shortage

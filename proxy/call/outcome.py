@@ -1,0 +1,65 @@
+"""How a call can end, and the words between the story, the wire and the screening."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from proxy.sip.errors import SipError
+from proxy.ua.errors import LimitReached
+from screening.contract import News
+
+
+class Result(enum.Enum):
+    """What became of the caller."""
+
+    BRIDGED = "bridged"
+    """Talked to the phone."""
+    DECLINED = "declined"
+    """The agent said no, politely."""
+    VOICEMAIL = "voicemail"
+    """Left a message, or had the chance to."""
+    CALLER_LEFT = "caller left"
+    """Hung up or cancelled before any of these."""
+    REFUSED = "refused"
+    """Turned away before the call was answered."""
+    UNANSWERED = "unanswered"
+    """Nobody took the call and no message could be taken."""
+    CUT = "cut"
+    """Ended by us in mid-story: shut-down, or an error of our own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the caller, and why."""
+
+    result: Result
+    reason: str
+
+
+class OnFailure(enum.Enum):
+    """What to do with a caller when no verdict can be had."""
+
+    RING = "ring"
+    VOICEMAIL = "voicemail"
+    REJECT = "reject"
+
+
+def status_of(failure: SipError) -> int:
+    """The final status that a failed attempt at the phone amounts to (RFC 3261 §8.1.3.1)."""
+    return int(getattr(failure, "status", 503))
+
+
+def news_of(failure: SipError) -> News:
+    """What the agent is told about a phone that did not take the call."""
+    if isinstance(failure, LimitReached):
+        return News.PHONE_NO_ANSWER
+    match status_of(failure):
+        case 486 | 600:
+            return News.PHONE_BUSY
+        case 408 | 480 | 487:
+            return News.PHONE_NO_ANSWER
+        case 403 | 603 | 607 | 608:
+            return News.PHONE_DECLINED
+        case _:
+            return News.PHONE_UNREACHABLE

@@ -1,0 +1,73 @@
+"""The record of one call: written as it goes, read by whoever asks what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from proxy.call.outcome import Outcome
+from screening.contract import Said
+
+WallClock = Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class LegRecord:
+    """One leg: whom we talked to, and how it ended."""
+
+    name: str
+    peer: str
+    """The URI called, or the caller's."""
+    began: datetime
+    answered: datetime | None = None
+    ended: datetime | None = None
+    end: str | None = None
+    """Why it ended: the text of its EndReason, or the status of a refusal."""
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """What happened to one call."""
+
+    call: str
+    caller: str | None
+    dialed: str
+    began: datetime
+    answered: datetime | None = None
+    ended: datetime | None = None
+    outcome: Outcome | None = None
+    decision: str | None = None
+    """ALLOW, REJECT or VOICEMAIL; None if there was none."""
+    trigger: str | None = None
+    """What rang the phone: ``refer``, ``verdict`` or ``failure``."""
+    why: str | None = None
+    """The reason given for the decision."""
+    ended_by: str | None = None
+    """The leg whose peer ended the call; None if we did."""
+    voicemail: str | None = None
+    voicemail_s: float | None = None
+    legs: list[LegRecord] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+    """The story in order, one line a step, without numbers or words said."""
+    transcript: Sequence[Said] = ()
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON."""
+        record = asdict(self)
+        record["outcome"] = self.outcome and {
+            "result": self.outcome.result.value,
+            "reason": self.outcome.reason,
+        }
+        record["transcript"] = [asdict(line) for line in self.transcript]
+        return {key: _plain(value) for key, value in record.items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,82 @@
+"""The calls that are going on: taken in, counted, and let finish when the house closes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from proxy.call.call import Call, Surroundings
+from proxy.call.record import CallRecord
+from proxy.call.routing import Routing
+from proxy.media.mode import MediaSession
+from proxy.ua.ids import Ids
+from proxy.ua.reason import EndReason
+from proxy.ua.transactions import ServerTransaction
+
+log = structlog.get_logger("screendoor")
+
+RETRY_AFTER_S = 30
+"""How long a caller's trunk should wait before it tries us again (RFC 3261 §20.33)."""
+
+
+class Registry:
+    """Makes a call of every INVITE that may come in, and keeps it until it is over."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        routing: Routing,
+        ids: Ids,
+        *,
+        media: Callable[[], MediaSession],
+        began: Callable[[], None] = lambda: None,
+        finished: Callable[[CallRecord], None],
+        most: int = 500,
+    ) -> None:
+        self._around, self._routing, self._ids = around, routing, ids
+        self._media, self._began, self._finished, self._most = media, began, finished, most
+        self._calls: dict[asyncio.Task[None], Call] = {}
+        self.draining = False
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def invited(self, invite: ServerTransaction) -> None:
+        """An INVITE outside any dialog, from one of ours: 404, 503, or a call."""
+        number = self._routing.find(invite.request)
+        if self.draining or len(self._calls) >= self._most:
+            log.info("turned away", why="draining" if self.draining else "too many calls")
+            invite.reply(503, [("Retry-After", str(RETRY_AFTER_S))])
+        elif number is None:
+            log.info("turned away", why="the number is not configured here")
+            invite.reply(404)
+        else:
+            call = Call(self._around, self._ids.token(), number, self._media(), invite)
+            task = asyncio.get_running_loop().create_task(self._run(call))
+            self._calls[task] = call
+            self._began()
+            task.add_done_callback(self._over)
+
+    async def drain(self, limit_s: float) -> None:
+        """Take no more calls; let those going on finish, and end what is left after `limit_s`."""
+        self.draining = True
+        if self._calls:
+            log.info("draining", calls=len(self._calls), limit_s=limit_s)
+            await asyncio.wait(self._calls, timeout=limit_s)
+        for call in self._calls.values():
+            call.end(EndReason.DRAINING)
+        if self._calls:
+            await asyncio.wait(self._calls)
+
+    async def _run(self, call: Call) -> None:
+        try:
+            self._finished(await call.run())
+        except Exception:
+            # A bug costs its own call, whose legs have been ended on the way here, and no other.
+            log.exception("call failed", call=call.record.call)
+            self._finished(call.record)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        del self._calls[task]

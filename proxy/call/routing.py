@@ -1,0 +1,108 @@
+"""Which number was called, who screens it, and where it may be connected to: configured things only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy.call.outcome import OnFailure
+from proxy.sip.digest import DigestClient
+from proxy.sip.errors import ParseError
+from proxy.sip.message import Request
+from proxy.sip.uri import Uri
+from proxy.sip.values import NameAddr
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """A carrier: who may call us, and how we call out."""
+
+    name: str
+    outbound: str | None = None
+    """SIP URI without a user part; numbers are put before its host."""
+    username: str | None = None
+    password: str | None = None
+    caller_id: str | None = None
+    """The number that we may show when calling out."""
+
+    def credentials(self) -> DigestClient | None:
+        if self.username is None or self.password is None:
+            return None
+        return DigestClient(self.username, self.password)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One place that a number's calls may be connected to."""
+
+    uri: str
+    """What is dialled."""
+    number: str | None = None
+    """Its number in E.164, by which a Refer-To may select it; None if it has none."""
+    trunk: Trunk | None = None
+    """Whose call it becomes; None for one that is dialled directly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """The AI that screens."""
+
+    name: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number that people call."""
+
+    dialed: str
+    destinations: tuple[Destination, ...]
+    agent: Agent | None
+    ring_limit_s: float = 25.0
+    on_failure: OnFailure = OnFailure.RING
+    voicemail_limit_s: float = 120.0
+
+    def destination_for(self, refer_to: NameAddr) -> Destination | None:
+        """The configured destination that a Refer-To selects, by its number or by its whole URI.
+
+        None if it matches none: what an agent writes is never dialled as written (toll fraud).
+        """
+        wanted = e164(refer_to.uri.user)
+        for destination in self.destinations:
+            if wanted is not None and wanted == destination.number:
+                return destination
+            if refer_to.uri.scheme != "tel" and refer_to.uri.matches(Uri.parse(destination.uri)):
+                return destination
+        return None
+
+
+class Routing:
+    """The numbers that are configured here."""
+
+    def __init__(self, numbers: Sequence[Number]) -> None:
+        self._numbers = {number.dialed: number for number in numbers}
+
+    def find(self, invite: Request) -> Number | None:
+        """The number that was called: by the Request-URI's user, else the To's, else the one for any."""
+        for user in (_user(invite.uri), invite.to.uri.user):
+            for name in (user, e164(user)):
+                if name is not None and name in self._numbers:
+                    return self._numbers[name]
+        return self._numbers.get("*")
+
+
+def e164(text: str | None) -> str | None:
+    """The number in E.164 with its ``+``, visual separators dropped (RFC 3966 §5.1.1); None if it is none."""
+    if text is None:
+        return None
+    digits = text.partition(";")[0]
+    for separator in "-.() ":
+        digits = digits.replace(separator, "")
+    return digits if digits[:1] == "+" and digits[1:].isdecimal() and digits.isascii() else None
+
+
+def _user(uri: str) -> str | None:
+    try:
+        return Uri.parse(uri).user
+    except ParseError:
+        return None

@@ -1,0 +1,281 @@
+"""The user agent core: the door where messages come in, and the tables of what is going on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import structlog
+
+from proxy.sip.dialog import DialogId
+from proxy.sip.errors import ParseError
+from proxy.sip.key import TransactionKey, client_key, invite_key_of, server_key
+from proxy.sip.message import Request, Response, parse_message
+from proxy.sip.timers import Timers
+from proxy.sip.values import Via
+from proxy.transport.flow import Flow, Network, TransportFailed
+from proxy.ua.driver import Message, User
+from proxy.ua.ids import Ids
+from proxy.ua.transactions import ClientTransaction, ServerTransaction
+
+log = structlog.get_logger("screendoor")
+
+ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, REFER, NOTIFY"
+SUPPORTED = ("timer", "norefersub")
+
+Trace = Callable[[str, Flow, Message], None]
+"""Called with ``<`` or ``>`` for every message received or sent."""
+
+
+class InDialog(Protocol):
+    """Whoever takes the requests of one dialog."""
+
+    def receive(self, transaction: ServerTransaction) -> None: ...
+    def acknowledged(self, ack: Request) -> None: ...
+
+
+class Gate(Protocol):
+    """Who may talk to us outside a dialog."""
+
+    def admits(self, flow: Flow) -> bool: ...
+    def refused(self, flow: Flow) -> None:
+        """A stranger was turned away in silence."""
+        ...
+
+    def malformed(self, flow: Flow, error: ParseError) -> None:
+        """A message could not be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Advertised:
+    """What the outside world uses to reach us."""
+
+    host: str
+    ports: dict[str, int] = field(default_factory=dict)
+    """Port of our listener, by transport name."""
+
+
+class UserAgentCore:
+    """The transaction user of RFC 3261 §5: matches messages to transactions, dialogs and new calls."""
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        ids: Ids,
+        advertised: Advertised,
+        gate: Gate,
+        invited: Callable[[ServerTransaction], None],
+        timers: Timers | None = None,
+    ) -> None:
+        self.network, self.ids, self.advertised = network, ids, advertised
+        self.timers = timers or Timers()
+        self.traces: list[Trace] = []
+        self._gate, self._invited = gate, invited
+        self._clients: dict[TransactionKey, ClientTransaction] = {}
+        self._servers: dict[TransactionKey, ServerTransaction] = {}
+        self._dialogs: dict[DialogId, InDialog] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # What the network tells us.
+
+    def received(self, flow: Flow, data: bytes) -> None:
+        """Read one message at the door; what cannot be read goes no further (§16.3, §18.3)."""
+        ours = self._gate.admits(flow)
+        try:
+            message = parse_message(data)
+            if isinstance(message, Response):
+                key = client_key(message)
+            else:
+                key = server_key(message)
+                _read(message)
+        except ParseError as error:
+            self._gate.malformed(flow, error)
+            if ours:
+                self._owe(flow, error)
+            return
+        self._trace("<", flow, message)
+        if isinstance(message, Response):
+            if client := self._clients.get(key):
+                client.receive(message)
+        else:
+            self._request(key, message, flow, ours)
+
+    def unframeable(self, flow: Flow, error: ParseError) -> None:
+        self._gate.malformed(flow, error)
+
+    def lost(self, flow: Flow, error: TransportFailed) -> None:
+        """A connection is gone: what waited on it will not be answered there (§17.1.4, §17.2.4)."""
+        for transaction in self._transactions():
+            if transaction.flow is flow:
+                transaction.fail(error)
+
+    # What the user agents ask of us.
+
+    def launch(self, request: Request, flow: Flow, user: User) -> ClientTransaction:
+        """Send a request in a transaction of its own; a Via is put on top unless it is a CANCEL's."""
+        if request.method != "CANCEL":
+            request.headers.prepend("Via", str(self._via(flow)))
+        key = client_key(request)
+        transaction = ClientTransaction(self, request, flow, user, partial(_forget, self._clients, key))
+        self._clients[key] = transaction
+        transaction.start()
+        return transaction
+
+    def send_ack(self, ack: Request, flow: Flow) -> None:
+        """The ACK for a 2xx is a message on its own, outside any transaction (§13.2.2.4)."""
+        if "Via" not in ack.headers:
+            ack.headers.prepend("Via", str(self._via(flow)))
+        try:
+            self.emit(flow, ack)
+        except TransportFailed:
+            log.debug("ack not sent", to=flow.remote)
+
+    def emit(self, flow: Flow, message: Message) -> None:
+        self._trace(">", flow, message)
+        flow.send(message.encode())
+
+    def contact(self, flow: Flow, user: str) -> str:
+        """Our Contact on this flow: the public host, the listener's port, exactly one transport."""
+        port = self.advertised.ports.get(flow.transport, flow.local[1])
+        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
+        return f"<sip:{user}@{self.advertised.host}:{port}{transport}>"
+
+    def enter(self, dialog: DialogId, leg: InDialog) -> None:
+        self._dialogs[dialog] = leg
+
+    def leave(self, dialog: DialogId) -> None:
+        self._dialogs.pop(dialog, None)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work that outlives whoever asked for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def left_over(self) -> dict[str, int]:
+        """What is still going on, by kind; all zero when every call is seen through."""
+        return {
+            "client transactions": len(self._clients),
+            "server transactions": len(self._servers),
+            "dialogs": len(self._dialogs),
+            "tasks": len(self._tasks),
+        }
+
+    async def close(self) -> None:
+        """Drop every transaction and task; the network is closed by its owner."""
+        for transaction in self._transactions():
+            transaction.stop()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._clients.clear()
+        self._servers.clear()
+        self._dialogs.clear()
+
+    def _transactions(self) -> list[ClientTransaction | ServerTransaction]:
+        return [*self._clients.values(), *self._servers.values()]
+
+    # The way of a request.
+
+    def _request(self, key: TransactionKey, request: Request, flow: Flow, ours: bool) -> None:
+        _stamp(request, flow)
+        if known := self._servers.get(key):
+            return known.receive(request)
+        leg = self._dialogs.get(DialogId.of_request(request)) if request.to_tag else None
+        if leg is None and not ours:
+            return self._gate.refused(flow)
+        if request.method == "ACK":
+            return leg.acknowledged(request) if leg else None
+        transaction = ServerTransaction(self, request, flow, partial(_forget, self._servers, key))
+        self._servers[key] = transaction
+        if request.method == "CANCEL":
+            self._cancel(transaction)
+        elif refusal := _refusal(request):
+            transaction.reply(*refusal)
+        elif leg is not None:
+            leg.receive(transaction)
+        elif request.to_tag:
+            transaction.reply(481)
+        elif request.method == "INVITE":
+            self._invited(transaction)
+        elif request.method == "OPTIONS":
+            transaction.reply(200, capabilities())
+        else:
+            transaction.reply(405, [("Allow", ALLOW)])
+
+    def _cancel(self, cancel: ServerTransaction) -> None:
+        """§9.2: the CANCEL is answered by itself; the INVITE, unless it has its final response, by 487."""
+        invite = self._servers.get(invite_key_of(cancel.request))
+        cancel.reply(200 if invite else 481)
+        if invite and not invite.answered:
+            invite.on_cancel()
+
+    def _owe(self, flow: Flow, error: ParseError) -> None:
+        """Answer a request of one of ours that could not be read, if enough of it could (§8.2, §21.4.1)."""
+        request = error.partial
+        if request is None or request.method == "ACK":
+            return
+        try:
+            self.emit(flow, request.reply(error.status, to_tag=self.ids.tag()))
+        except (ParseError, TransportFailed, ValueError):
+            log.debug("malformed request not answered", source=flow.remote[0])
+
+    def _via(self, flow: Flow) -> Via:
+        port = self.advertised.ports.get(flow.transport, flow.local[1])
+        branch = self.ids.branch()
+        return Via.parse(
+            f"SIP/2.0/{flow.transport.upper()} {self.advertised.host}:{port};branch={branch};rport"
+        )
+
+    def _trace(self, direction: str, flow: Flow, message: Message) -> None:
+        for trace in self.traces:
+            trace(direction, flow, message)
+
+
+def _forget(table: dict[TransactionKey, Any], key: TransactionKey) -> None:
+    table.pop(key, None)
+
+
+def capabilities() -> list[tuple[str, str]]:
+    """What we say of ourselves in the answer to OPTIONS (§11.2)."""
+    return [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", ", ".join(SUPPORTED))]
+
+
+def _read(request: Request) -> None:
+    """Read the routing key of a request once, at the door; raises ParseError."""
+    try:
+        _ = (request.from_tag, request.to_tag, request.call_id, request.max_forwards)
+        if request.method == "INVITE" and request.contact is None:
+            raise ParseError("INVITE without a Contact")
+    except ParseError as error:
+        error.partial = request
+        raise
+
+
+def _refusal(request: Request) -> tuple[int, list[tuple[str, str]]] | None:
+    """The checks of §8.2.2.3 and §16.3 that need no more than the request."""
+    if request.max_forwards == 0:
+        return 483, []
+    unknown = [option for option in request.headers.split("Require") if option.lower() not in SUPPORTED]
+    if unknown:
+        return 420, [("Unsupported", ", ".join(unknown))]
+    return None
+
+
+def _stamp(request: Request, flow: Flow) -> None:
+    """Note in the top Via where the request really came from (§18.2.1, RFC 3581 §4)."""
+    via = request.via
+    stamped = via
+    if via.params.has("rport"):
+        stamped = stamped.with_("rport", str(flow.remote[1]))
+    if via.params.has("rport") or via.host.strip("[]") != flow.remote[0]:
+        stamped = stamped.with_("received", flow.remote[0])
+    if stamped is not via:
+        request.headers.pop_first("Via")
+        request.headers.prepend("Via", str(stamped))

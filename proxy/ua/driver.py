@@ -1,0 +1,102 @@
+"""The one interpreter of the effects that the pure machines of ``proxy.sip`` ask for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
+from proxy.sip.errors import SipError
+from proxy.sip.message import Request, Response
+from proxy.transport.flow import TransportFailed
+from proxy.ua.errors import TransactionTimeout
+
+Message = Request | Response
+
+
+class Machine(Protocol):
+    """A pure machine: it says when it next wants to be woken, and what should be done."""
+
+    @property
+    def deadline(self) -> float | None: ...
+    @property
+    def terminated(self) -> bool: ...
+    def expire(self, now: float) -> Sequence[Effect]: ...
+    def fail(self, error: Exception, now: float) -> Sequence[Effect]: ...
+
+
+class User(Protocol):
+    """Who owns the machine: the transaction user of RFC 3261 §5."""
+
+    def received(self, message: Message) -> None: ...
+    def failed(self, error: SipError) -> None: ...
+
+
+class Driver:
+    """Performs one machine's effects and keeps its one timer."""
+
+    def __init__(
+        self, machine: Machine, send: Callable[[Message], None], user: User, finished: Callable[[], None]
+    ) -> None:
+        self.machine = machine
+        self._send, self._user, self._finished = send, user, finished
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_for: float | None = None
+        self._over = False
+
+    def now(self) -> float:
+        return self._loop.time()
+
+    def perform(self, effects: Sequence[Effect]) -> None:
+        """Carry out what the machine asked for, then set its timer anew."""
+        for effect in effects:
+            match effect:
+                case Send(message):
+                    self._transmit(message)
+                case Deliver(message):
+                    self._user.received(message)
+                case TimedOut():
+                    self._user.failed(TransactionTimeout("no final response in time"))
+                case Failed(error):
+                    self._user.failed(error if isinstance(error, SipError) else SipError(str(error)))
+        self._rearm()
+
+    def fail(self, error: Exception) -> None:
+        """The flow under this machine is gone."""
+        if not self._over:
+            self.perform(self.machine.fail(error, self.now()))
+
+    def stop(self) -> None:
+        """Drop the machine without another word."""
+        self._over = True
+        self._disarm()
+
+    def _transmit(self, message: Message) -> None:
+        try:
+            self._send(message)
+        except TransportFailed as error:
+            self.fail(error)
+
+    def _rearm(self) -> None:
+        if self._over:
+            return
+        if self.machine.terminated:
+            self.stop()
+            self._finished()
+        elif self.machine.deadline != self._armed_for or self._timer is None:
+            self._disarm()
+            self._armed_for = self.machine.deadline
+            if self._armed_for is not None:
+                self._timer = self._loop.call_at(self._armed_for, self._expire)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._armed_for = None
+
+    def _expire(self) -> None:
+        due = self._armed_for or 0.0
+        self._timer = self._armed_for = None
+        self.perform(self.machine.expire(max(self.now(), due)))  # the loop may wake us a clock tick early

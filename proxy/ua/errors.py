@@ -1,0 +1,53 @@
+"""What can go wrong with a leg: the peer said no, left, or outlasted our patience."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.sip.errors import SipError
+from proxy.ua.reason import EndReason
+
+if TYPE_CHECKING:
+    from proxy.sip.message import Response
+    from proxy.ua.leg import Leg
+
+
+class TransactionTimeout(SipError):
+    """No final response in 64·T1; the same as a 408 (RFC 3261 §8.1.3.1)."""
+
+    status = 408
+
+
+class Rejected(SipError):
+    """The peer answered our INVITE with a final response that is no success."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(f"{response.status} {response.reason}")
+        self.status = response.status
+        self.response = response
+
+
+class OfferRefused(SipError):
+    """The peer's session description cannot be used; `status` is what we owe or would have owed."""
+
+    def __init__(self, message: str, status: int = 488) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class LegEnded(SipError):
+    """The leg is gone: its peer ended it, or its peer is not heard of any more."""
+
+    def __init__(self, leg: Leg, reason: EndReason) -> None:
+        super().__init__(f"{leg.name}: {reason.text}")
+        self.leg = leg
+        self.reason = reason
+
+
+class LimitReached(SipError):
+    """Our patience with a peer ran out; `reason` says which limit."""
+
+    def __init__(self, reason: EndReason) -> None:
+        super().__init__(reason.text)
+        self.reason = reason
+        self.status = 408

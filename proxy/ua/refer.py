@@ -1,0 +1,53 @@
+"""A REFER from the peer: accepted, then told of its progress (RFC 3515)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.sip.errors import ParseError, SipError
+from proxy.sip.subscription import ReferSubscription
+from proxy.sip.values import NameAddr
+from proxy.ua.in_dialog import Final, InDialogRequest
+from proxy.ua.transactions import ServerTransaction
+
+if TYPE_CHECKING:
+    from proxy.ua.leg import Leg
+
+
+class Refer:
+    """One REFER and its implicit subscription. Raises ParseError for one that names no place to go."""
+
+    def __init__(self, leg: Leg, transaction: ServerTransaction, *, first: bool) -> None:
+        self._leg, self._transaction = leg, transaction
+        targets = transaction.request.headers.split("Refer-To")
+        if len(targets) != 1:
+            raise ParseError(f"REFER needs one Refer-To, not {len(targets)}")  # RFC 3515 §2.4.2
+        self.target = NameAddr.parse(targets[0])
+        """Where the peer wants the call to go: material for our policy, never dialled as written."""
+        self._subscription = ReferSubscription(transaction.request, first=first)
+
+    @property
+    def open(self) -> bool:
+        """True until it is refused or its final NOTIFY is sent."""
+        return not self._subscription.over
+
+    def accept(self) -> None:
+        """202, and the NOTIFY that every accepted REFER owes at once (§2.4.4)."""
+        self._transaction.reply(202, [("Contact", self._leg.contact(self._transaction.flow))])
+        self.progress(100)
+
+    def refuse(self, status: int) -> None:
+        self._subscription.ended()
+        self._transaction.reply(status)
+
+    def progress(self, status: int) -> None:
+        """Tell the peer how the new call fares; a final status ends the subscription (§2.4.5)."""
+        if self.open and not self._leg.ended.done() and self._leg.dialog is not None:
+            notify = self._subscription.notify(self._leg.dialog, status)
+            InDialogRequest(self._leg, notify, self._notified).start()
+
+    def _notified(self, final: Final) -> None:
+        """A peer that takes no NOTIFY gets no more of them; the transfer goes on."""
+        if isinstance(final, SipError) or final.status >= 300:
+            self._subscription.ended()
+            self._leg.log.debug("NOTIFY not taken", answer=str(final))

@@ -1,0 +1,54 @@
+"""Where an in-dialog request goes: the flow its dialog lives on, or a new one of the same transport."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from proxy.sip.uri import Uri
+from proxy.transport.flow import Flow, Network, TransportFailed
+
+DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
+
+
+def on_course(flow: Flow, next_hop: str) -> bool:
+    """True if the dialog's flow leads to its next hop (RFC 3261 §12.2.1.1, RFC 5626 §5.3).
+
+    A connection always does. A datagram goes where the route set says, save that a private address seen from
+    outside is a peer behind a NAT, reached only where it came from.
+    """
+    if flow.closed:
+        return False
+    if flow.reliable:
+        return True
+    uri = Uri.parse(next_hop)
+    try:
+        host = ipaddress.ip_address(uri.host.strip("[]"))
+    except ValueError:
+        return False
+    if host == ipaddress.ip_address(flow.remote[0]):
+        return (uri.port or DEFAULT_PORTS[flow.transport]) == flow.remote[1]
+    return _behind_nat(host) and not _behind_nat(ipaddress.ip_address(flow.remote[0]))
+
+
+async def reach(network: Network, next_hop: str, transport: str | None = None) -> Flow:
+    """A flow to the next hop, over `transport` whatever the URI says; the first address that answers.
+
+    OpenAI's Contact names no transport, for which RFC 3263 alone would choose UDP: a dialog stays on the
+    transport it began with.
+    """
+    uri = Uri.parse(next_hop)
+    if transport is not None:
+        port = uri.port
+        params = uri.params.with_("transport", transport)
+        uri = Uri("sip", uri.user, None, uri.host, port, params, "")
+    error = TransportFailed(f"{uri.host}: no address")
+    for target in await network.resolve(uri):
+        try:
+            return await network.connect(target)
+        except TransportFailed as failure:
+            error = failure
+    raise error
+
+
+def _behind_nat(host: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return host.is_private and not host.is_loopback

@@ -1,0 +1,85 @@
+"""The session timer of one leg (RFC 4028): a peer that falls silent is noticed, a refresh of ours is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from proxy.sip.errors import SipError
+from proxy.sip.message import Request, Response
+from proxy.sip.session import Expired, Refresh, SessionTimer
+from proxy.ua.reason import EndReason
+
+if TYPE_CHECKING:
+    from proxy.ua.leg import Leg
+
+
+class SessionKeeper:
+    """Runs the timer that the peer's INVITE asked for; idle where it asked for none."""
+
+    def __init__(self, leg: Leg) -> None:
+        self._leg = leg
+        self._timer: SessionTimer | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def consider(self, invite: Request) -> list[tuple[str, str]] | None:
+        """Headers of the 422 owed to an interval that is too small (§9), else None."""
+        self._timer = SessionTimer.answering(invite)
+        return list(self._timer.headers) if self._timer.too_small else None
+
+    def answering(self) -> list[tuple[str, str]]:
+        """Headers for the 2xx to the INVITE considered; the clock starts."""
+        if self._timer is None:
+            return []
+        self._timer.start(self._now())
+        self._arm()
+        return list(self._timer.headers)
+
+    def refreshed(self, message: Request | Response) -> list[tuple[str, str]]:
+        """A re-INVITE or UPDATE of either end is being answered: headers for our answer to the peer's."""
+        if self._timer is None:
+            return []
+        self._timer.refreshed(self._now(), message)
+        self._arm()
+        return list(self._timer.headers) if isinstance(message, Request) else []
+
+    @property
+    def too_small(self) -> bool:
+        """The last request asked for less than we take: it is owed a 422."""
+        return self._timer is not None and self._timer.too_small
+
+    def headers(self) -> list[tuple[str, str]]:
+        """What a re-INVITE of ours carries, lest it switch the timer off (§7.4)."""
+        return [] if self._timer is None else list(self._timer.refresh_headers)
+
+    def stop(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _arm(self) -> None:
+        self.stop()
+        if self._timer is not None and self._timer.deadline is not None:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_at(self._timer.deadline, self._expire, self._timer.deadline)
+
+    def _expire(self, due: float) -> None:
+        assert self._timer is not None
+        for effect in self._timer.expire(max(self._now(), due)):
+            match effect:
+                case Refresh():
+                    self._leg.core.spawn(self._refresh())
+                case Expired():
+                    self._leg.lost(EndReason.SESSION_EXPIRED)
+        if not self._leg.ended.done():
+            self._arm()
+
+    async def _refresh(self) -> None:
+        try:
+            await self._leg.offer()
+        except SipError as error:
+            self._leg.log.debug("session not refreshed", answer=str(error))
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

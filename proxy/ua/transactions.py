@@ -1,0 +1,111 @@
+"""Transactions as the user agents hold them: one of RFC 3261's machines, its flow and its user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from proxy.sip.errors import SipError
+from proxy.sip.message import Request, Response
+from proxy.sip.transactions import (
+    InviteClient,
+    InviteServer,
+    NonInviteClient,
+    NonInviteServer,
+    cancel_for,
+)
+from proxy.transport.flow import Flow, TransportFailed
+from proxy.ua.driver import Driver, Message, User
+
+if TYPE_CHECKING:
+    from proxy.ua.core import UserAgentCore
+
+
+class ClientTransaction:
+    """A request of ours on its way: its responses go to `user`."""
+
+    def __init__(
+        self, core: UserAgentCore, request: Request, flow: Flow, user: User, finished: Callable[[], None]
+    ) -> None:
+        self.request, self.flow = request, flow
+        self._core, self._user = core, user
+        kind = InviteClient if request.method == "INVITE" else NonInviteClient
+        self._machine: Any = kind(request, core.timers, flow.reliable)
+        self._driver = Driver(self._machine, lambda message: core.emit(flow, message), user, finished)
+
+    def start(self) -> None:
+        self._driver.perform(self._machine.start(self._driver.now()))
+
+    def receive(self, response: Response) -> None:
+        self._driver.perform(self._machine.receive(response, self._driver.now()))
+
+    def fail(self, error: SipError) -> None:
+        self._driver.fail(error)
+
+    def stop(self) -> None:
+        self._driver.stop()
+
+    def cancel(self, reason: str) -> None:
+        """CANCEL this INVITE (§9.1); allowed only after a provisional response, which the caller minds."""
+        cancel = cancel_for(self.request)
+        cancel.headers.add("Reason", reason)
+        self._core.launch(cancel, self.flow, Unheard())
+        self._driver.perform(self._machine.cancelled(self._driver.now()))
+
+
+class Unheard:
+    """The user of a request whose outcome changes nothing."""
+
+    def received(self, message: Message) -> None:
+        pass
+
+    def failed(self, error: SipError) -> None:
+        pass
+
+
+class ServerTransaction:
+    """A peer's request and what we answer to it."""
+
+    def __init__(
+        self, core: UserAgentCore, request: Request, flow: Flow, finished: Callable[[], None]
+    ) -> None:
+        self.request, self.flow = request, flow
+        self.on_cancel: Callable[[], None] = lambda: None
+        self.on_failure: Callable[[SipError], None] = lambda error: None
+        self.tag = core.ids.tag()
+        """The To tag of every answer to a request that came without one (§8.2.6.2)."""
+        self.answered = False
+        kind = InviteServer if request.method == "INVITE" else NonInviteServer
+        self._machine: Any = kind(request, core.timers, flow.reliable)
+        self._driver = Driver(self._machine, lambda message: core.emit(flow, message), self, finished)
+
+    def receive(self, request: Request) -> None:
+        self._driver.perform(self._machine.receive(request, self._driver.now()))
+
+    def respond(self, response: Response) -> None:
+        self.answered = self.answered or response.status >= 200
+        self._driver.perform(self._machine.respond(response, self._driver.now()))
+
+    def make(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Response:
+        """A response to this request, with our To tag on all but a 100 (§8.2.6.2)."""
+        tag = None if status == 100 or self.request.to_tag else self.tag
+        kind = "application/sdp" if body else None
+        response = self.request.reply(status, to_tag=tag, body=body, content_type=kind)
+        for name, value in headers:
+            response.headers.add(name, value)
+        return response
+
+    def reply(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
+        self.respond(self.make(status, headers, body))
+
+    def fail(self, error: TransportFailed) -> None:
+        self._driver.fail(error)
+
+    def stop(self) -> None:
+        self._driver.stop()
+
+    def received(self, message: Message) -> None:
+        """Nothing is delivered but the request that made us, and that the core has read."""
+
+    def failed(self, error: SipError) -> None:
+        self.on_failure(error)

@@ -1,0 +1,106 @@
+"""A peer's INVITE: not yet answered, and answered but not yet acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from proxy.sip.dialog import Dialog
+from proxy.sip.errors import SipError
+from proxy.sip.message import Request, Response
+from proxy.sip.session import Acceptance
+from proxy.ua.driver import Driver, Message
+from proxy.ua.reason import EndReason
+from proxy.ua.transactions import ServerTransaction
+
+if TYPE_CHECKING:
+    from proxy.ua.leg import Leg
+
+
+class Answer:
+    """A 2xx to an INVITE, resent until its ACK (RFC 3261 §13.3.1.4).
+
+    `acked` yields the ACK; without one in 64·T1 the leg is ended with a BYE.
+    """
+
+    def __init__(self, leg: Leg, transaction: ServerTransaction, response: Response) -> None:
+        self._leg = leg
+        self.cseq = transaction.request.cseq.number
+        self.acked: asyncio.Future[Request] = asyncio.get_running_loop().create_future()
+        self._machine = Acceptance(response, leg.core.timers)
+        self._transaction = transaction
+        self._driver = Driver(self._machine, self._send, self, lambda: None)
+
+    def start(self) -> None:
+        self._driver.perform(self._machine.start(self._driver.now()))
+
+    def acknowledged(self, ack: Request) -> None:
+        if ack.cseq.number == self.cseq and not self.acked.done():
+            self._driver.perform(self._machine.acknowledged(self._driver.now()))
+            self.acked.set_result(ack)
+
+    def stop(self) -> None:
+        """The leg is over: resend no more."""
+        self._driver.stop()
+        self.acked.cancel()
+
+    def received(self, message: Message) -> None:
+        """The machine delivers nothing."""
+
+    def failed(self, error: SipError) -> None:
+        self._leg.lost(EndReason.NO_ACK)
+
+    def _send(self, message: Message) -> None:
+        assert isinstance(message, Response)
+        self._transaction.respond(message)
+
+
+class Invitation:
+    """A peer's INVITE that began a leg, until it has its final response (§13.3)."""
+
+    def __init__(self, leg: Leg, transaction: ServerTransaction) -> None:
+        self._leg, self._transaction = leg, transaction
+        self.request = transaction.request
+        self._early = False
+        transaction.on_cancel = self._cancelled
+        transaction.on_failure = self._failed
+
+    @property
+    def open(self) -> bool:
+        return not self._transaction.answered
+
+    def trying(self) -> None:
+        self._transaction.reply(100)
+
+    def progress(self, status: int) -> None:
+        """A provisional response that makes the dialog (§12.1.1)."""
+        response = self._transaction.make(status, self._contact())
+        if not self._early:
+            self._early = True
+            self._leg.established(Dialog.as_uas(self.request, response), None)
+        self._transaction.respond(response)
+
+    def accept(self, sdp: bytes, headers: list[tuple[str, str]]) -> Answer:
+        """The 200: the dialog is confirmed, the ACK awaited."""
+        capabilities = self._leg.capabilities()
+        response = self._transaction.make(200, [*self._contact(), *capabilities, *headers], sdp)
+        self._leg.established(Dialog.as_uas(self.request, response), None)
+        answer = Answer(self._leg, self._transaction, response)
+        answer.start()
+        return answer
+
+    def refuse(self, status: int, headers: list[tuple[str, str]]) -> None:
+        if self.open:
+            self._transaction.reply(status, headers)
+
+    def _cancelled(self) -> None:
+        self._transaction.reply(487)
+        self._leg.gone(EndReason.CANCELLED)
+
+    def _failed(self, error: SipError) -> None:
+        """The connection it came on is gone; once answered, the dialog outlives that."""
+        if self.open:
+            self._leg.lost(EndReason.UNREACHABLE)
+
+    def _contact(self) -> list[tuple[str, str]]:
+        return [("Contact", self._leg.contact(self._transaction.flow))]

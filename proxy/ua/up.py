@@ -1,0 +1,70 @@
+"""Waiting that a leg's end, or a limit, interrupts: the mechanism of ``asyncio.timeout`` for other events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from proxy.ua.errors import LegEnded, LimitReached
+from proxy.ua.reason import EndReason
+
+if TYPE_CHECKING:
+    from proxy.ua.leg import Leg
+
+
+class Up:
+    """``async with leg.up():`` raises `LegEnded` inside the block when the peer ends the leg.
+
+    The current task is cancelled and the cancellation is turned into `LegEnded` at the exit of the block, so
+    blocks nest, and of two legs that end in one tick the outer one is reported.
+    """
+
+    def __init__(self, leg: Leg) -> None:
+        self._leg = leg
+        self._interrupted = self._left = False
+
+    async def __aenter__(self) -> Leg:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancelling = task, task.cancelling()
+        if self._leg.ended.done():
+            raise LegEnded(self._leg, self._leg.ended.result())
+        self._leg.ended.add_done_callback(self._interrupt)
+        return self._leg
+
+    def _interrupt(self, _: asyncio.Future[EndReason]) -> None:
+        if not self._left:  # it may be scheduled already when the block is left in the same tick
+            self._interrupted = True
+            self._task.cancel()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._left = True
+        self._leg.ended.remove_done_callback(self._interrupt)
+        if self._interrupted and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise LegEnded(self._leg, self._leg.ended.result()) from None
+
+
+@contextmanager
+def ending(leg: Leg, reason: EndReason = EndReason.COMPLETED) -> Iterator[Leg]:
+    """End the leg at the exit of the block, however it is left; a leg that has ended is left alone."""
+    try:
+        yield leg
+    finally:
+        leg.end(reason)
+
+
+@asynccontextmanager
+async def limit(seconds: float, reason: EndReason) -> AsyncIterator[None]:
+    """Raise `LimitReached(reason)` when the block takes longer than `seconds`."""
+    try:
+        async with asyncio.timeout(seconds) as clock:
+            yield
+    except TimeoutError:
+        if clock.expired():
+            raise LimitReached(reason) from None
+        raise
