@@ -1,0 +1,46 @@
+"""Settings: TOML in, checked values out, and every problem in one list."""
+
+from proxy.config.load import load, local_address, parse
+from proxy.config.model import (
+    Agent,
+    Drain,
+    Http,
+    Limits,
+    Listen,
+    Log,
+    Media,
+    Number,
+    OnFailure,
+    Public,
+    Screening,
+    Settings,
+    Trunk,
+)
+from proxy.config.problem import Problem, SettingsError
+from proxy.config.values import Destination, PortRange, Source
+from proxy.config.warning import warnings
+
+__all__ = [
+    "Agent",
+    "Destination",
+    "Drain",
+    "Http",
+    "Limits",
+    "Listen",
+    "Log",
+    "Media",
+    "Number",
+    "OnFailure",
+    "PortRange",
+    "Problem",
+    "Public",
+    "Screening",
+    "Settings",
+    "SettingsError",
+    "Source",
+    "Trunk",
+    "load",
+    "local_address",
+    "parse",
+    "warnings",
+]

@@ -1,0 +1,58 @@
+"""Certificates and keys as files: do they load, do they belong together, what do they say."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from pydantic_core import PydanticCustomError
+
+from proxy.config.problem import fault
+
+_DER = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def certificate(path: Path) -> x509.Certificate:
+    """Load the first certificate of a PEM file, which is the one we show."""
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())[0]
+    except (OSError, ValueError) as error:
+        raise fault("a PEM certificate", f"{path}, which does not load as one") from error
+
+
+def public_part(path: Path) -> bytes:
+    """Load a PEM private key without a passphrase; return its public part."""
+    try:
+        return load_pem_private_key(path.read_bytes(), password=None).public_key().public_bytes(*_DER)
+    except TypeError as error:
+        raise fault("a private key without a passphrase", f"{path}, which has one") from error
+    except (OSError, ValueError) as error:
+        raise fault("a PEM private key", f"{path}, which does not load as one") from error
+
+
+def belong(chain: Path, key: Path) -> bool | None:
+    """Tell whether a key is the certificate's own; None where one of them does not load."""
+    try:
+        return certificate(chain).public_key().public_bytes(*_DER) == public_part(key)
+    except PydanticCustomError:
+        return None
+
+
+def expired(shown: x509.Certificate, now: datetime) -> bool:
+    """Tell whether the certificate's time is over."""
+    return now > shown.not_valid_after_utc
+
+
+def covers(shown: x509.Certificate, host: str) -> bool:
+    """Tell whether the certificate names this host or address (RFC 6125; a wildcard as first label)."""
+    try:
+        names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    if host in [str(address) for address in names.get_values_for_type(x509.IPAddress)]:
+        return True
+    wanted = host.rstrip(".").lower()
+    wildcard = "*." + wanted.partition(".")[2]
+    return any(dns.lower() in (wanted, wildcard) for dns in names.get_values_for_type(x509.DNSName))

@@ -1,0 +1,144 @@
+"""From a TOML file to settings, or to the list of everything that is wrong with it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import tomllib
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from proxy.config import rules
+from proxy.config.model import Settings
+from proxy.config.problem import Problem, SettingsError, shown
+from proxy.config.where import Where
+
+ELSEWHERE = "192.0.2.1"
+"""An address of RFC 5737: nobody's, yet routed like anybody's on the internet."""
+
+
+def local_address(elsewhere: str = ELSEWHERE) -> str | None:
+    """Return the address this machine uses towards the internet, or None without a route; sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((elsewhere, 9))  # on UDP this only chooses a route
+        except OSError:
+            return None
+        found: str = probe.getsockname()[0]
+        return found
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Settings:
+    """Read a settings file; raises SettingsError with every problem in it."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        unreadable = Problem(str(path), "file", "a file that can be read", str(error.strerror))
+        raise SettingsError([unreadable]) from error
+    except UnicodeDecodeError as error:
+        garbled = Problem(str(path), "file", "UTF-8 text", f"something else at byte {error.start}")
+        raise SettingsError([garbled]) from error
+    return parse(text, environ, file=str(path), folder=path.parent)
+
+
+def parse(
+    text: str,
+    environ: Mapping[str, str],
+    *,
+    file: str,
+    folder: Path,
+    find_address: Callable[[], str | None] = local_address,
+) -> Settings:
+    """Make settings of a text; `file` is its name in problem lines, `folder` where its paths begin."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        said = re.fullmatch(r"(.*) \(at (.*)\)", str(error))
+        what, place = said.groups() if said else (str(error), "file")
+        raise SettingsError([Problem(file, place, "TOML", what)]) from error
+    where = Where(folder, environ)
+    problems = [Problem(file, key, *_said(fault.context)) for key, fault in rules.check(raw, where)]
+    settings = address = None
+    try:
+        settings = Settings.model_validate(raw, context=where)
+    except ValidationError as error:
+        problems += [_problem(file, one) for one in error.errors(include_url=False)]
+    if settings is not None and settings.public.address == "auto":
+        address = find_address()
+        if address is None:
+            problems.append(
+                Problem(file, "public.address", "an IP address", '"auto" without a route to find it by')
+            )
+    if problems or settings is None:
+        raise SettingsError(sorted(problems, key=_place))
+    if address is None:
+        return settings
+    return settings.model_copy(update={"public": settings.public.model_copy(update={"address": address})})
+
+
+def _problem(file: str, error: ErrorDetails) -> Problem:
+    """Say an error of pydantic in the words of the settings file."""
+    where, got = error["loc"], shown(error["input"])
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+    table = str(where[0])
+    match error["type"]:
+        case "settings":
+            return Problem(file, key, *_said(error["ctx"]))
+        case "missing":
+            return Problem(file, key, "a table" if len(where) == 1 else "a value (this key is required)")
+        case "extra_forbidden":
+            return Problem(file, key, _known(where), "an unknown key")
+        case "literal_error":
+            return Problem(file, key, f"one of {error['ctx']['expected']}".replace("'", '"'), got)
+        case "tuple_type" if len(where) == 1:
+            return Problem(file, key, f"a list of tables, each written [[{table}]]", got)
+        case "tuple_type":
+            return Problem(file, key, "a list", got)
+        case "too_short":
+            return Problem(file, key, "at least one entry", got)
+        case "model_type":
+            return Problem(file, key, f"a table, written [{table}]" if len(where) == 1 else "a table", got)
+        case _:
+            return Problem(file, key, "text" if error["type"] == "string_type" else error["msg"], got)
+
+
+def _said(context: Mapping[str, Any] | None) -> tuple[str, str]:
+    return (context["expected"], context["got"]) if context else ("another value", "this one")
+
+
+def _known(where: tuple[int | str, ...]) -> str:
+    """Say what is known where an unknown key stands."""
+    keys = _keys(Settings)
+    if len(where) > 1:
+        keys = _keys(_TABLES[str(where[0])])
+    close = get_close_matches(str(where[-1]), keys, 1)
+    return f'a known key (did you mean "{close[0]}"?)' if close else f"one of {', '.join(keys)}"
+
+
+def _keys(table: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in table.model_fields.items()]
+
+
+def _tables() -> dict[str, type[BaseModel]]:
+    """Map the name of each table to its class."""
+    found = {}
+    for key, field in zip(_keys(Settings), Settings.model_fields.values(), strict=True):
+        kind = (get_args(field.annotation) or (field.annotation,))[0]
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found[key] = kind
+    return found
+
+
+_TABLES = _tables()
+
+
+def _place(problem: Problem) -> tuple[int, str]:
+    """Order problems as the tables stand in the documents, and within them by place."""
+    table = re.split(r"[.\[]", problem.key)[0]
+    keys = _keys(Settings)
+    return (keys.index(table) if table in keys else -1, problem.key)

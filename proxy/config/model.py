@@ -1,0 +1,226 @@
+"""The settings as values: one class for each table of the file, each key under its name there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, ValidationInfo, model_validator
+
+from proxy.config import values
+from proxy.config.values import Destination, PortRange, Source
+from proxy.config.where import Where
+from proxy.sip.uri import Uri
+
+
+def _file(value: object, info: ValidationInfo) -> Path:
+    return _where(info).file(value)
+
+
+def _text(value: object, info: ValidationInfo) -> str:
+    return _where(info).text(value)
+
+
+def _secret(value: object, info: ValidationInfo) -> SecretStr:
+    return _where(info).secret(value)
+
+
+def _where(info: ValidationInfo) -> Where:
+    assert isinstance(info.context, Where), "settings are made by proxy.config.load"
+    return info.context
+
+
+Name = Annotated[str, PlainValidator(values.name)]
+Line = Annotated[str, PlainValidator(values.line)]
+Bind = Annotated[tuple[str, int], PlainValidator(values.bind)]
+SipUri = Annotated[Uri, PlainValidator(values.sip_uri)]
+Dialable = Annotated[str, PlainValidator(values.dialable)]
+File = Annotated[Path, PlainValidator(_file)]
+Text = Annotated[str, PlainValidator(_text)]
+Secret = Annotated[SecretStr, PlainValidator(_secret)]
+Limit = Annotated[float, PlainValidator(values.seconds(1, 3600))]
+
+OnFailure = Literal["ring", "voicemail", "reject"]
+
+
+class Table(BaseModel):
+    """A table of the settings file: frozen, and every key it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Public(Table):
+    """What the outside world uses to reach this machine."""
+
+    host: Annotated[str, PlainValidator(values.host)]
+    """Name in Contact and in the TLS certificate."""
+    address: Annotated[str, PlainValidator(values.address)] = "auto"
+    """IP address in SDP; "auto" has become the address itself once the settings are loaded."""
+
+
+class Listen(Table):
+    """One place where SIP is received."""
+
+    transport: Literal["udp", "tcp", "tls"]
+    bind: Bind
+    certificate: File | None = None
+    """PEM chain, ours first; present for tls."""
+    key: File | None = None
+    """PEM private key; present for tls."""
+    tls_min: str | None = None
+    """Read and not used yet: TLS 1.2 is the least in any case."""
+
+
+class Media(Table):
+    """How audio flows."""
+
+    mode: Annotated[Literal["relay"], PlainValidator(values.media_mode)] = "relay"
+    ports: Annotated[PortRange, PlainValidator(values.ports)] = PortRange(20000, 29999)
+    bind: Annotated[str, PlainValidator(values.local)] = "0.0.0.0"
+    """Local address of the media sockets."""
+
+
+class Trunk(Table):
+    """A carrier: who may call us, and how we call out."""
+
+    name: Name
+    sources: tuple[Annotated[Source, PlainValidator(values.source)], ...] = Field(default=(), alias="from")
+    """Where its requests come from; host names are resolved again and again by whoever checks them."""
+    outbound: SipUri | None = None
+    """Where our calls go; None when this trunk cannot dial out."""
+    username: Line | None = None
+    password: Secret | None = None
+    caller_id: Dialable | None = None
+    """Number shown on calls we make; None leaves it to the carrier."""
+
+
+class Agent(Table):
+    """An AI that talks to callers; the first of the file is the default one."""
+
+    name: Name
+    provider: Literal["openai-realtime", "sip"] = "openai-realtime"
+    sip: SipUri
+    """Where it is called; for OpenAI made from `project` if it is not given."""
+    srtp: Annotated[Literal["off", "offer"], PlainValidator(values.srtp)] = "offer"
+    ca: File | None = None
+    """PEM file of more authorities to trust on TLS towards this agent."""
+    project: Line | None = None
+    api_key: Secret | None = None
+    """Present for openai-realtime."""
+    webhook_secret: Secret | None = None
+    """Present for openai-realtime."""
+    model: Line = "gpt-realtime-2.1"
+    voice: Line = "marin"
+    instructions: Text | None = None
+    """The text itself; None leaves it to the screening."""
+    transfer: Literal["refer", "local"] = "refer"
+    refer_patience_s: Annotated[float, PlainValidator(values.seconds(0, 60))] = 3.0
+    ready_limit_s: Annotated[float, PlainValidator(values.seconds(1, 120))] = 8.0
+    """How long it may take to answer before the call falls back."""
+    silence_limit_s: Limit = 20.0
+    """How long neither side may say anything."""
+    api_base: Annotated[str, PlainValidator(values.api_base)] = "https://api.openai.com/v1"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _called_by_project(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or "sip" in raw or raw.get("provider", "openai-realtime") == "sip":
+            return raw
+        if not isinstance(raw.get("project"), str):
+            return raw
+        return raw | {"sip": f"sip:{raw['project']}@sip.api.openai.com:5061;transport=tls"}
+
+
+class Screening(Table):
+    """How long callers are screened, and what happens when no decision can be had."""
+
+    talk_limit_s: Limit = 90.0
+    on_failure: OnFailure = "ring"
+    voicemail_dir: Annotated[Path, PlainValidator(values.path)] = Path("voicemail")
+    voicemail_limit_s: Limit = 120.0
+
+
+class Http(Table):
+    """Where HTTP is served: the webhook, health, metrics."""
+
+    bind: Bind = ("0.0.0.0", 8080)
+    certificate: File | None = None
+    key: File | None = None
+
+
+class Number(Table):
+    """A number that people call, and where its wanted callers go."""
+
+    dialed: Annotated[str, PlainValidator(values.dialed)]
+    """Matched against the Request-URI's user, then To; ``*`` for any."""
+    destinations: tuple[Annotated[Destination, PlainValidator(values.destination)], ...] = Field(min_length=1)
+    ring_limit_s: Annotated[float, PlainValidator(values.seconds(1, 600))] = 25.0
+    agent: Name | None = None
+    """None means the first agent; `Settings.agent_of` knows."""
+    refer_target: Line | None = None
+    """What the agent is asked to refer to; None makes it from the first destination (`target`)."""
+    talk_limit_s: Limit | None = None
+    """None means what ``[screening]`` says; `Settings.screening_of` knows. So with the next."""
+    on_failure: OnFailure | None = None
+
+    @property
+    def target(self) -> str:
+        """The URI that the agent's REFER is to name, and by which it selects the destination."""
+        first = self.destinations[0]
+        return self.refer_target or (f"tel:{first.number}" if first.number else first.text)
+
+
+class Drain(Table):
+    """How we stop."""
+
+    limit_s: Annotated[float, PlainValidator(values.seconds(0, 86400))] = 30.0
+    """How long live calls may go on after we were told to stop."""
+
+
+class Limits(Table):
+    """What one machine takes on."""
+
+    calls: Annotated[int, PlainValidator(values.count(1, 100_000))] = 500
+
+
+class Log(Table):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class Settings(Table):
+    """Everything a settings file says, checked."""
+
+    public: Public
+    listeners: tuple[Listen, ...] = Field(default=(), alias="listen")
+    media: Media = Media()
+    trunks: tuple[Trunk, ...] = Field(default=(), alias="trunk")
+    agents: tuple[Agent, ...] = Field(default=(), alias="agent")
+    screening: Screening = Screening()
+    http: Http = Http()
+    numbers: tuple[Number, ...] = Field(default=(), alias="number")
+    drain: Drain = Drain()
+    limits: Limits = Limits()
+    log: Log = Log()
+    records: Annotated[Path | None, PlainValidator(values.records)] = Path("calls.jsonl")
+    """File that gets one line of JSON for every call; None for no file."""
+
+    def agent_of(self, number: Number) -> Agent:
+        """Return the agent that screens this number."""
+        return next((agent for agent in self.agents if agent.name == number.agent), self.agents[0])
+
+    def screening_of(self, number: Number) -> Screening:
+        """Return ``[screening]`` with what this number overrides."""
+        own = {"talk_limit_s": number.talk_limit_s, "on_failure": number.on_failure}
+        return self.screening.model_copy(
+            update={key: given for key, given in own.items() if given is not None}
+        )
+
+    def trunk_of(self, destination: Destination) -> Trunk | None:
+        """Return the trunk a destination is dialled through; None when its URI is dialled directly."""
+        if destination.uri is not None:
+            return None
+        able = (trunk for trunk in self.trunks if trunk.outbound is not None)
+        return next(trunk for trunk in able if destination.trunk in (None, trunk.name))

@@ -1,0 +1,58 @@
+"""What is wrong in a settings file, one line for each thing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic_core import PydanticCustomError
+
+LONGEST_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong: where it stands, what should stand there, and what does."""
+
+    file: str
+    key: str
+    """Dotted path inside the file, such as ``listen[0].bind``; lists count from 0."""
+    expected: str
+    got: str = "nothing"
+    """Never the text of a secret."""
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.key}: expected {self.expected}, got {self.got}"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; every problem is listed, not only the first."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def fault(expected: str, got: str) -> PydanticCustomError:
+    """Make the exception by which a value is refused while it is validated."""
+    return PydanticCustomError("settings", "{expected}", {"expected": expected, "got": got})
+
+
+def shown(value: object) -> str:
+    """Describe a TOML value in a problem line: short, on one line, without the password of a URI."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            clean = re.sub(r"(sips?:[^:@]*):[^@]*@", r"\1:...@", value, flags=re.IGNORECASE)
+            text = clean if len(clean) <= LONGEST_SHOWN else clean[:LONGEST_SHOWN] + "..."
+            return '"' + "".join(c if c.isprintable() else "?" for c in text) + '"'
+        case int() | float():
+            return str(value)
+        case list():
+            return "a list" if value else "an empty list"
+        case dict():
+            return "a table"
+        case _:
+            return f"a {type(value).__name__}"

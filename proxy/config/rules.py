@@ -1,0 +1,179 @@
+"""What one key says about another: the checks that no single value can answer.
+
+They read the file as TOML gave it, so that they are made, and listed, whatever else is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic_core import PydanticCustomError
+
+from proxy.config import certificate, values
+from proxy.config.problem import fault, shown
+from proxy.config.values import Destination
+from proxy.config.where import Where
+
+T = TypeVar("T")
+Raw = Mapping[str, Any]
+Found = tuple[str, PydanticCustomError]
+"""A key and what is wrong with it."""
+
+
+def check(raw: Raw, where: Where) -> Iterator[Found]:
+    """Yield everything that is wrong between the keys of a settings file."""
+    yield from _something_of_each(raw)
+    for table, key in (("trunk", "name"), ("agent", "name"), ("number", "dialed")):
+        yield from _once(raw, table, key)
+    yield from _places_free(raw)
+    yield from _media_ports_free(raw)
+    for at, listen in _tables(raw, "listen"):
+        yield from _certified(at, listen, where, needed=listen.get("transport") == "tls")
+    if isinstance(raw.get("http"), dict):
+        yield from _certified("http", raw["http"], where, needed=False)
+    for at, trunk in _tables(raw, "trunk"):
+        yield from _trunk_of_use(at, trunk)
+    for at, agent in _tables(raw, "agent"):
+        if file := _read(where.file, agent.get("ca")):
+            yield from _loads(f"{at}.ca", certificate.certificate, file)
+    yield from _agents_reachable(raw)
+    for at, number in _tables(raw, "number"):
+        yield from _number_leads_somewhere(at, number, raw)
+
+
+def _tables(raw: Raw, name: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the ``[[name]]`` tables, each with its place."""
+    found = raw.get(name)
+    if not isinstance(found, list):
+        return []
+    return [(f"{name}[{i}]", one) for i, one in enumerate(found) if isinstance(one, dict)]
+
+
+def _read(parse: Callable[[object], T], value: object) -> T | None:
+    """Return the value, or None where it is wrong by itself, which is listed already."""
+    try:
+        return parse(value)
+    except PydanticCustomError:
+        return None
+
+
+def _something_of_each(raw: Raw) -> Iterator[Found]:
+    for name in ("listen", "trunk", "agent", "number"):
+        if raw.get(name, []) == []:
+            yield name, fault(f"at least one [[{name}]] table", "none")
+
+
+def _once(raw: Raw, table: str, key: str) -> Iterator[Found]:
+    seen: dict[str, str] = {}
+    for at, one in _tables(raw, table):
+        value = one.get(key)
+        if not isinstance(value, str):
+            continue
+        if value in seen:
+            yield f"{at}.{key}", fault("one that no other has", f"{shown(value)}, as in {seen[value]}")
+        seen.setdefault(value, at)
+
+
+def _places_free(raw: Raw) -> Iterator[Found]:
+    """No two of us listen in the same place; TCP, TLS and HTTP share the TCP ports."""
+    seen: dict[tuple[bool, str, int], str] = {}
+    http = raw["http"] if isinstance(raw.get("http"), dict) else {}
+    for at, one in [*_tables(raw, "listen"), ("http", {"bind": "0.0.0.0:8080", "transport": "tcp"} | http)]:
+        bound, transport = _read(values.bind, one.get("bind")), one.get("transport")
+        if bound is None or bound[1] == 0 or transport not in ("udp", "tcp", "tls"):
+            continue
+        place = (transport == "udp", *bound)
+        if place in seen:
+            yield f"{at}.bind", fault("a port of its own", f"{shown(one['bind'])}, as in {seen[place]}")
+        seen.setdefault(place, at)
+
+
+def _media_ports_free(raw: Raw) -> Iterator[Found]:
+    media = raw["media"] if isinstance(raw.get("media"), dict) else {}
+    ports = _read(values.ports, media.get("ports", "20000-29999"))
+    for at, listen in _tables(raw, "listen"):
+        bound = _read(values.bind, listen.get("bind"))
+        if ports and bound and listen.get("transport") == "udp" and ports.low <= bound[1] <= ports.high:
+            yield f"{at}.bind", fault(f"a port outside the media ports {ports}", str(bound[1]))
+
+
+def _certified(at: str, one: Raw, where: Where, *, needed: bool) -> Iterator[Found]:
+    """A certificate and its key stand together, load, and belong together."""
+    needed = needed or "certificate" in one or "key" in one
+    for name in ("certificate", "key"):
+        if needed and name not in one:
+            yield f"{at}.{name}", fault("the path of a PEM file (TLS needs certificate and key)", "nothing")
+    chain, key = (_read(where.file, one.get(name)) for name in ("certificate", "key"))
+    if chain:
+        yield from _loads(f"{at}.certificate", certificate.certificate, chain)
+    if key:
+        yield from _loads(f"{at}.key", certificate.public_part, key)
+    if chain and key and certificate.belong(chain, key) is False:
+        yield f"{at}.key", fault("the key of the certificate", "the key of another one")
+
+
+def _loads(at: str, load: Callable[[Path], object], file: Path) -> Iterator[Found]:
+    try:
+        load(file)
+    except PydanticCustomError as error:
+        yield at, error
+
+
+def _trunk_of_use(at: str, trunk: Raw) -> Iterator[Found]:
+    if not trunk.get("from") and not trunk.get("outbound"):
+        yield f"{at}.from", fault("who may call (from) or where our calls go (outbound)", "neither")
+    for one, other in (("username", "password"), ("password", "username")):
+        if one in trunk and other not in trunk:
+            yield f"{at}.{other}", fault(f"a {other}, since there is a {one}", "nothing")
+
+
+def _agents_reachable(raw: Raw) -> Iterator[Found]:
+    """OpenAI calls back, over TLS (its REFER) and over HTTP (its webhook)."""
+    tls = any(listen.get("transport") == "tls" for _, listen in _tables(raw, "listen"))
+    for at, agent in _tables(raw, "agent"):
+        if agent.get("provider", "openai-realtime") != "openai-realtime":
+            continue
+        for key in ("api_key", "webhook_secret"):
+            if key not in agent:
+                yield f"{at}.{key}", fault("env:NAME or file:PATH (openai-realtime needs it)", "nothing")
+        if not tls:
+            expected = 'a [[listen]] with transport = "tls" (openai-realtime calls back)'
+            yield f"{at}.provider", fault(expected, "none")
+
+
+def _number_leads_somewhere(at: str, number: Raw, raw: Raw) -> Iterator[Found]:
+    agents = [agent.get("name") for _, agent in _tables(raw, "agent")]
+    if isinstance(named := number.get("agent"), str) and named not in agents:
+        yield f"{at}.agent", fault(f"the name of an [[agent]] ({_list(agents)})", shown(named))
+    written = number.get("destinations")
+    read = [_read(values.destination, one) for one in written] if isinstance(written, list) else []
+    for i, destination in enumerate(read):
+        if destination is not None and destination.uri is None:
+            yield from _dialed_through(f"{at}.destinations[{i}]", destination, raw)
+    target = number.get("refer_target")
+    if isinstance(target, str) and all(read) and not any(_selects(target, one) for one in read if one):
+        yield f"{at}.refer_target", fault("the URI or the number of a destination", shown(target))
+
+
+def _dialed_through(at: str, destination: Destination, raw: Raw) -> Iterator[Found]:
+    trunks = {str(trunk.get("name")): trunk for _, trunk in _tables(raw, "trunk")}
+    if destination.trunk is None:
+        if not any("outbound" in trunk for trunk in trunks.values()):
+            yield at, fault("a [[trunk]] with outbound to dial it through", "none")
+    elif destination.trunk not in trunks:
+        yield at, fault(f"the name of a [[trunk]] after trunk: ({_list(trunks)})", shown(destination.trunk))
+    elif "outbound" not in trunks[destination.trunk]:
+        yield at, fault("a trunk with outbound", f"{shown(destination.trunk)}, which has none")
+
+
+def _selects(target: str, destination: Destination) -> bool:
+    if target == destination.text:
+        return True
+    named = _read(values.destination, target)
+    return named is not None and named.number is not None and named.number == destination.number
+
+
+def _list(names: Any) -> str:
+    return ", ".join(str(name) for name in names if name) or "none is configured"

@@ -1,0 +1,275 @@
+"""Values of the settings that are written as text and used as something else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+
+from proxy.config.numbers import DIALABLE, E164, is_emergency
+from proxy.config.problem import fault, shown
+from proxy.sip.errors import ParseError
+from proxy.sip.uri import Uri
+
+_HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\.?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_BIND = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[^:]+)):(?P<port>\d{1,5})")
+_PORTS = re.compile(r"(\d{1,5})\s*-\s*(\d{1,5})")
+_TRUNKED = re.compile(r"sips?:(?P<user>[^@]*)@trunk:(?P<trunk>.*)", re.IGNORECASE)
+
+PORTS_OF_A_CALL = 6
+"""Three legs, an RTP and an RTCP port each."""
+
+EMERGENCY_EXPECTED = "no emergency number (they are never screened, and never a transfer target)"
+
+
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    """Ports for media, both ends included."""
+
+    low: int
+    high: int
+
+    def __str__(self) -> str:
+        return f"{self.low}-{self.high}"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One place a caller may be connected to: the only things we ever dial."""
+
+    text: str
+    """As written in the settings."""
+    number: str | None
+    """What a Refer-To may select it by; None for a URI whose user is no number."""
+    trunk: str | None
+    """Name of the trunk it is dialled through; None for ``tel:`` (any that can dial out) and plain URIs."""
+    uri: Uri | None
+    """The URI to dial as it stands; None where a trunk and the number make it."""
+
+
+Source = IPv4Network | IPv6Network | str
+"""Where a trunk's requests may come from: a network, or a host name to resolve."""
+
+
+def name(value: object) -> str:
+    """Return a name by which one part of the settings refers to another."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise fault("a name of letters, digits, '-', '_' and '.'", shown(value))
+    return value
+
+
+def line(value: object) -> str:
+    """Return a text of one line that says something."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise fault("a text of one line", shown(value))
+    return value
+
+
+def host(value: object) -> str:
+    """Return a host name or an IP address."""
+    if not isinstance(value, str) or not (_HOST.fullmatch(value) or _is_address(value)):
+        raise fault("a host name without scheme and port, such as sbc.example.com", shown(value))
+    return value
+
+
+def address(value: object) -> str:
+    """Return an IP address, or ``auto``."""
+    if not isinstance(value, str) or not (value == "auto" or _is_address(value)):
+        raise fault('an IP address or "auto"', shown(value))
+    return value
+
+
+def local(value: object) -> str:
+    """Return an IP address of this machine, or ``0.0.0.0`` or ``::`` for all of them."""
+    if not isinstance(value, str) or not _is_address(value):
+        raise fault("an IP address of this machine, such as 0.0.0.0", shown(value))
+    return value
+
+
+def bind(value: object) -> tuple[str, int]:
+    """Return the local address and port to listen on; port 0 takes any free one."""
+    matched = _BIND.fullmatch(value) if isinstance(value, str) else None
+    if matched is not None:
+        at, port = matched["six"] or matched["four"], int(matched["port"])
+        if _is_address(at) and port <= 65535:
+            return at, port
+    raise fault("an address and a port, such as 0.0.0.0:5060 or [::]:5060", shown(value))
+
+
+def ports(value: object) -> PortRange:
+    """Return a range of ports that can carry at least one call."""
+    matched = _PORTS.fullmatch(value.strip()) if isinstance(value, str) else None
+    if matched is None:
+        raise fault("a range of ports, such as 20000-29999", shown(value))
+    low, high = int(matched[1]), int(matched[2])
+    if not 1024 <= low <= high <= 65535:
+        raise fault("a range LOW-HIGH between 1024 and 65535", shown(value))
+    if high - (low + low % 2) + 1 < PORTS_OF_A_CALL:
+        raise fault(f"room for one call: {PORTS_OF_A_CALL} ports from an even one on", shown(value))
+    return PortRange(low, high)
+
+
+def source(value: object) -> Source:
+    """Return a network that a carrier's requests come from, or a name to resolve."""
+    expected = "a host name, an IP address or a network such as 198.51.100.0/24"
+    if not isinstance(value, str):
+        raise fault(expected, shown(value))
+    if _HOST.fullmatch(value) and re.search(r"[A-Za-z]", value):
+        return value.rstrip(".").lower()
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        raise fault(expected, shown(value)) from None
+    if "/" in value and str(network.network_address) != value.partition("/")[0]:
+        raise fault(f"a network without host bits, such as {network}", shown(value))
+    if network.prefixlen == 0:
+        raise fault("the networks of the carrier, not the whole internet", shown(value))
+    return network
+
+
+def sip_uri(value: object) -> Uri:
+    """Return a ``sip:`` or ``sips:`` URI of a host that can be called."""
+    expected = "a SIP URI, such as sip:user@host:5061;transport=tls"
+    if not isinstance(value, str):
+        raise fault(expected, shown(value))
+    try:
+        uri = Uri.parse(value)
+    except ParseError as error:
+        raise fault(expected, shown(value)) from error
+    if uri.scheme not in ("sip", "sips"):
+        raise fault(expected, shown(value))
+    if uri.password is not None:
+        raise fault('a URI without a password (set password = "env:NAME" beside it)', "one with a password")
+    if uri.transport not in (None, "udp", "tcp", "tls"):
+        raise fault("transport=udp, tcp or tls in the URI", shown(value))
+    return uri
+
+
+def dialed(value: object) -> str:
+    """Return the user part that people call: a number, a name, or ``*`` for any."""
+    if not isinstance(value, str) or not value.isprintable() or not re.fullmatch(r"[^\s@<>]+", value):
+        raise fault('a number such as +14155551234, a user name, or "*" for any', shown(value))
+    if value.startswith("+") and not E164.fullmatch(value) and not is_emergency(value):
+        raise fault("a number in E.164, such as +14155551234", shown(value))
+    if is_emergency(value):
+        raise fault(EMERGENCY_EXPECTED, shown(value))
+    return value
+
+
+def dialable(value: object) -> str:
+    """Return a number to show or to dial, digits only after an optional ``+``."""
+    if not isinstance(value, str) or not DIALABLE.fullmatch(value):
+        raise fault("a number such as +14155550100", shown(value))
+    return value
+
+
+def destination(value: object) -> Destination:
+    """Return a place to connect callers to: ``sip:+NUM@trunk:NAME``, ``tel:+NUM`` or any SIP URI."""
+    if not isinstance(value, str):
+        raise fault("sip:+NUMBER@trunk:NAME, tel:+NUMBER or sip:user@host", shown(value))
+    if trunked := _TRUNKED.fullmatch(value):
+        number, trunk = trunked["user"], trunked["trunk"]
+        if not DIALABLE.fullmatch(number) or not _NAME.fullmatch(trunk):
+            raise fault("sip:+NUMBER@trunk:NAME", shown(value))
+        return Destination(value, _allowed(number, value), trunk, None)
+    if value.lower().startswith("tel:"):
+        number = re.sub(r"[-.()]", "", value[4:].partition(";")[0])
+        if not DIALABLE.fullmatch(number):
+            raise fault("tel:+NUMBER", shown(value))
+        return Destination(value, _allowed(number, value), None, None)
+    uri = sip_uri(value)
+    if uri.host.lower() == "registered":
+        raise fault(
+            "a sip:user@host, tel: or trunk destination (registered phones come in a later version)",
+            shown(value),
+        )
+    user = _allowed(uri.user or "", value)
+    return Destination(value, user if DIALABLE.fullmatch(user) else None, None, uri)
+
+
+def seconds(low: float, high: float) -> Callable[[object], float]:
+    """Return a check for a time in seconds within these bounds."""
+
+    def check(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise fault(f"seconds between {low:g} and {high:g}", shown(value))
+        return float(value)
+
+    return check
+
+
+def count(low: int, high: int) -> Callable[[object], int]:
+    """Return a check for a whole number within these bounds."""
+
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise fault(f"a whole number between {low} and {high}", shown(value))
+        return value
+
+    return check
+
+
+def api_base(value: object) -> str:
+    """Return the base of a REST API; plain HTTP only towards this machine, for the key travels with it."""
+    expected = "an https:// URL, such as https://api.openai.com/v1"
+    matched = (
+        re.fullmatch(r"(https?)://(\[[^\]]+\]|[^/:@\s?#]+)(:\d+)?(/[^\s?#]*)?", value)
+        if isinstance(value, str)
+        else None
+    )
+    if not isinstance(value, str) or matched is None:
+        raise fault(expected, shown(value))
+    if matched[1] == "http" and not _is_local(matched[2].strip("[]")):
+        raise fault(f"{expected} (http:// only to this machine)", shown(value))
+    return value.rstrip("/")
+
+
+def srtp(value: object) -> str:
+    """Return how a leg's audio is protected; SRTP itself is not in this version."""
+    if value == "require":
+        raise fault(
+            '"off" or "offer" (SRTP comes in a later version: "offer" is plain RTP now)', shown(value)
+        )
+    if value not in ("off", "offer"):
+        raise fault('"off" or "offer"', shown(value))
+    return str(value)
+
+
+def media_mode(value: object) -> str:
+    """Return the media mode; only ``relay`` is in this version."""
+    if value != "relay":
+        raise fault('"relay" ("direct" comes in a later version)', shown(value))
+    return "relay"
+
+
+def path(value: object) -> Path:
+    """Return the path of something we write; relative ones stand in the current folder."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise fault("a path", shown(value))
+    return Path(value)
+
+
+def records(value: object) -> Path | None:
+    """Return the file of call records; an empty text means none is written."""
+    return None if value == "" else path(value)
+
+
+def _allowed(number: str, value: str) -> str:
+    if is_emergency(number):
+        raise fault(EMERGENCY_EXPECTED, shown(value))
+    return number
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_local(text: str) -> bool:
+    return text == "localhost" or (_is_address(text) and ip_address(text).is_loopback)

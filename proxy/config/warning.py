@@ -1,0 +1,32 @@
+"""What is allowed in the settings and yet worth a word at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from ipaddress import ip_address
+
+from proxy.config import certificate
+from proxy.config.model import Settings
+
+
+def warnings(settings: Settings, now: datetime) -> Iterator[str]:
+    """Yield one line for each thing that will work less well than its owner may think."""
+    for agent in settings.agents:
+        if agent.srtp == "offer":
+            yield (
+                f'agent {agent.name}: srtp = "offer" sends plain RTP in this version;'
+                ' set srtp = "off" to silence this line'
+            )
+    for listen in settings.listeners:
+        if listen.transport != "tls" or listen.certificate is None:
+            continue
+        shown = certificate.certificate(listen.certificate)
+        if certificate.expired(shown, now):
+            yield f"{listen.certificate}: the certificate expired on {shown.not_valid_after_utc:%Y-%m-%d}"
+        if not certificate.covers(shown, settings.public.host):
+            yield f"{listen.certificate}: the certificate does not name public.host {settings.public.host}"
+    ours = ip_address(settings.public.address)
+    outside = any(agent.sip.host.endswith(".openai.com") for agent in settings.agents)
+    if outside and not ours.is_global:
+        yield f"public.address {ours} cannot be reached from the internet: the agent's audio would go nowhere"

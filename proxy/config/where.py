@@ -1,0 +1,75 @@
+"""Where the things live that a settings file points to: files and environment variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from proxy.config.problem import fault, shown
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The settings file's folder and the environment it is read in."""
+
+    folder: Path
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def path(self, text: str) -> Path:
+        """Return the place of a file named in the settings: beside them first, then in the current folder."""
+        beside = self.folder / text
+        return beside if beside.exists() or not Path(text).exists() else Path(text)
+
+    def file(self, value: object) -> Path:
+        """Return an existing file named as ``PATH`` or ``file:PATH``."""
+        if not isinstance(value, str) or not value.removeprefix("file:"):
+            raise fault("the path of a file", shown(value))
+        if "-----BEGIN" in value:
+            raise fault("file:PATH (a key never stands in the settings themselves)", "a literal key")
+        path = self.path(value.removeprefix("file:"))
+        if not path.is_file():
+            raise fault("a file that exists", f"{path}, which is not there")
+        return path
+
+    def text(self, value: object) -> str:
+        """Return a text that stands in the settings, or in a file named as ``file:PATH``."""
+        if not isinstance(value, str):
+            raise fault("text, or file:PATH", shown(value))
+        return self._read(value) if value.startswith("file:") else value
+
+    def secret(self, value: object) -> SecretStr:
+        """Return the secret that ``env:NAME`` or ``file:PATH`` points to; a literal one is refused."""
+        if isinstance(value, str) and value.startswith("file:"):
+            found = self._read(value).strip()
+            if not found:
+                raise fault("a secret in that file", "an empty file")
+            return SecretStr(found)
+        if not isinstance(value, str) or not value.startswith("env:"):
+            raise fault("env:NAME or file:PATH (secrets never stand in the settings)", "a literal value")
+        name = value.removeprefix("env:")
+        if not _NAME.fullmatch(name):
+            # Not shown: somebody may have put the secret itself behind "env:".
+            raise fault("env: and the name of an environment variable", "something that is not a name")
+        if not self.environ.get(name):
+            raise fault(
+                f"the environment variable {name}",
+                "none of that name" if name not in self.environ else "an empty one",
+            )
+        return SecretStr(self.environ[name])
+
+    def _read(self, value: str) -> str:
+        path = self.file(value)
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise fault("a readable text file", f"{path}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror or "unreadable") if isinstance(error, OSError) else "it is not UTF-8"

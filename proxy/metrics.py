@@ -1,0 +1,52 @@
+"""What is counted for Prometheus: few series, no numbers, no names of callers."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from proxy.version import VERSION
+
+
+class Metrics:
+    """The counters and gauges of one process, in one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._ended = Counter(
+            "screendoor_calls", "Calls that have ended, by outcome", ["outcome"], registry=registry
+        )
+        self._refused = Counter(
+            "screendoor_refused_sources", "Requests from sources that are no trunk", registry=registry
+        )
+        self._malformed = Counter(
+            "screendoor_malformed_messages",
+            "Messages that could not be read",
+            registry=registry,
+        )
+        self._webhooks = Counter(
+            "screendoor_webhooks", "Webhooks received, by result", ["result"], registry=registry
+        )
+        self._live = Gauge("screendoor_live_calls", "Calls going on", registry=registry)
+        build = Gauge("screendoor_build", "The version that runs, as a label", ["version"], registry=registry)
+        build.labels(VERSION).set(1)
+
+    def call_began(self) -> None:
+        """Count a call in."""
+        self._live.inc()
+
+    def call_ended(self, outcome: str) -> None:
+        """Count a call out; `outcome` is one of the few words of the call record."""
+        self._live.dec()
+        self._ended.labels(outcome).inc()
+
+    def source_refused(self) -> None:
+        """Count a request from a source that is no trunk."""
+        self._refused.inc()
+
+    def message_malformed(self) -> None:
+        """Count a message that could not be read."""
+        self._malformed.inc()
+
+    def webhook_received(self, result: str) -> None:
+        """Count a webhook; `result` is one of a few words."""
+        self._webhooks.labels(result).inc()

@@ -1,0 +1,3 @@
+"""The version of Screendoor, written once."""
+
+VERSION = "0.1.0"

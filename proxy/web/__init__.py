@@ -1,0 +1,6 @@
+"""What is served over HTTP: the webhook door, health, metrics."""
+
+from proxy.web.app import Door, Receipt, build_app
+from proxy.web.server import HttpServer
+
+__all__ = ["Door", "HttpServer", "Receipt", "build_app"]

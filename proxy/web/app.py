@@ -1,0 +1,95 @@
+"""The HTTP application: OpenAI's webhook comes in, health and metrics go out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from proxy.version import VERSION
+
+BODY_LIMIT_BYTES = 1024 * 1024
+BODY_LIMIT_S = 10.0
+"""How long a sender may take over the body of one webhook."""
+
+
+class Receipt(Protocol):
+    """What became of a webhook."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status to answer with."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """A few words; sent back, so never a secret."""
+        ...
+
+
+class Door(Protocol):
+    """Whoever takes webhooks in."""
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Receipt:
+        """Take one webhook; header names are in lower case, the body is as it came. Returns at once."""
+        ...
+
+
+class TooLarge(Exception):
+    """The body is longer than any webhook."""
+
+
+def build_app(
+    door: Door | None,
+    health: Callable[[], Mapping[str, Any]],
+    registry: CollectorRegistry,
+    *,
+    counted: Callable[[str], None] = lambda result: None,
+) -> Starlette:
+    """Make the application.
+
+    `health` says ``status`` (``ok`` or ``draining``) and ``calls``; `counted` hears the result of every
+    webhook: ``accepted``, ``refused``, ``failed`` or ``unread``.
+    """
+
+    async def webhook(request: Request) -> Response:
+        assert door is not None
+        try:
+            async with asyncio.timeout(BODY_LIMIT_S):
+                body = await _body(request)
+        except TooLarge:
+            counted("unread")
+            return JSONResponse({"reason": "body too large"}, 413, {"Connection": "close"})
+        except (TimeoutError, ClientDisconnect):
+            counted("unread")
+            return JSONResponse({"reason": "body did not come"}, 408, {"Connection": "close"})
+        receipt = door.receive(dict(request.headers), body)
+        counted({2: "accepted", 4: "refused"}.get(receipt.status // 100, "failed"))
+        return JSONResponse({"reason": receipt.reason}, receipt.status)
+
+    async def healthz(request: Request) -> Response:
+        told = {"version": VERSION, **health()}
+        return JSONResponse(told, 200 if told.get("status") == "ok" else 503)
+
+    async def metrics(request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    routes = [Route("/healthz", healthz), Route("/metrics", metrics)]
+    if door is not None:
+        routes.append(Route("/openai/webhook", webhook, methods=["POST"]))
+    return Starlette(routes=routes)
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT_BYTES:
+            raise TooLarge
+    return bytes(body)

@@ -1,0 +1,72 @@
+"""uvicorn inside the running loop: it takes no signals, ends no process, and leaves no task behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from types import TracebackType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+GRACE_S = 2
+"""How long requests under way may take when the server stops."""
+
+
+class HttpServer:
+    """An HTTP or HTTPS server for the time of an ``async with``; raises OSError where the port is taken."""
+
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, *, certificate: Path | None = None, key: Path | None = None
+    ) -> None:
+        self.host, self.port = host, port
+        """Where it listens; once entered, the port is the one really taken."""
+        self._server = _Uvicorn(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=GRACE_S,
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
+            )
+        )
+        self._socket: socket.socket | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> HttpServer:
+        self._server.config.load()  # a certificate that does not load is raised here, not in the task
+        family = socket.AF_INET6 if ip_address(self.host).version == 6 else socket.AF_INET
+        self._socket = socket.create_server((self.host, self.port), family=family, backlog=128)
+        self._socket.setblocking(False)
+        self.port = self._socket.getsockname()[1]
+        self._serving = asyncio.create_task(self._server.serve([self._socket]), name="http server")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._serving is not None
+        assert self._socket is not None
+        self._server.should_exit = True
+        try:
+            await self._serving
+        finally:
+            self._socket.close()
+
+
+class _Uvicorn(uvicorn.Server):
+    """The server of uvicorn, a guest here: signals are the host's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,119 @@
+# ruff: noqa: E501
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from tests.config.conftest import GOOD
+
+Faults = Callable[[str], list[str]]
+
+SIP_AGENT = GOOD.replace('srtp = "off"', 'srtp = "off"\nprovider = "sip"')
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            "[[number]]",
+            '[[agent]]\nname = "openai"\nprovider = "sip"\nsip = "sip:a@b"\n[[number]]',
+            'agent[1].name: expected one that no other has, got "openai", as in agent[0]',
+        ),
+        (
+            "[[number]]",
+            '[[number]]\ndialed = "+14155551234"\ndestinations = ["tel:+14155559876"]\n[[number]]',
+            'number[1].dialed: expected one that no other has, got "+14155551234", as in number[0]',
+        ),
+        ('"0.0.0.0:5061"', '"0.0.0.0:8080"', 'http.bind: expected a port of its own, got "0.0.0.0:8080", as in listen[1]'),
+        ('"0.0.0.0:5060"', '"0.0.0.0:20010"', "listen[0].bind: expected a port outside the media ports 20000-29999, got 20010"),
+        (
+            "[[trunk]]",
+            '[http]\ncertificate = "certs/fullchain.pem"\n[[trunk]]',
+            "http.key: expected the path of a PEM file (TLS needs certificate and key), got nothing",
+        ),
+        ("file:certs/privkey.pem", "file:other/privkey.pem", "listen[1].key: expected the key of the certificate, got the key of another one"),
+        ("file:certs/privkey.pem", "file:certs/none.pem", "listen[1].key: expected a file that exists, got .*none.pem, which is not there"),
+        ("file:certs/privkey.pem", "webhook.secret", "listen[1].key: expected a PEM private key, got .*webhook.secret, which does not load as one"),
+        ("certs/fullchain.pem", "webhook.secret", "listen[1].certificate: expected a PEM certificate, got .*webhook.secret, which does not load as one"),
+        ('srtp = "off"', 'ca = "webhook.secret"', "agent[0].ca: expected a PEM certificate, got .*webhook.secret, which does not load as one"),
+        ('username = "screendoor"', "", "trunk[0].username: expected a username, since there is a password, got nothing"),
+        ('api_key = "env:OPENAI_API_KEY"', "", "agent[0].api_key: expected env:NAME or file:PATH (openai-realtime needs it), got nothing"),
+        ('transport = "tls"\n', 'transport = "tcp"\n', 'agent[0].provider: expected a [[listen]] with transport = "tls" (openai-realtime calls back), got none'),
+        ('outbound = "sip:example-domain.signalwire.com;transport=tls"', "", 'number[0].destinations[0]: expected a trunk with outbound, got "signalwire", which has none'),
+        (
+            "[[number]]",
+            '[[number]]\ndialed = "*"\ndestinations = ["tel:+14155559876"]\nrefer_target = "tel:+14155550000"\n[[number]]',
+            'number[0].refer_target: expected the URI or the number of a destination, got "tel:+14155550000"',
+        ),
+    ],
+)  # fmt: skip
+def test_keys_that_do_not_fit_each_other(faults: Faults, old: str, new: str, line: str) -> None:
+    pattern = re.escape(line).replace(r"\.\*", ".*")
+    found = faults(GOOD.replace(old, new))
+    assert len(found) == 1
+    assert re.fullmatch(pattern, found[0])
+
+
+def test_a_trunk_that_neither_calls_nor_is_called_is_of_no_use(faults: Faults) -> None:
+    text = GOOD.replace("[[agent]]", '[[trunk]]\nname = "idle"\n[[agent]]')
+    assert faults(text) == [
+        "trunk[1].from: expected who may call (from) or where our calls go (outbound), got neither"
+    ]
+
+
+def test_a_tel_destination_needs_a_trunk_that_dials_out(faults: Faults) -> None:
+    text = GOOD.replace('outbound = "sip:example-domain.signalwire.com;transport=tls"', "").replace(
+        "sip:+14155559876@trunk:signalwire", "tel:+14155559876"
+    )
+    assert faults(text) == [
+        "number[0].destinations[0]: expected a [[trunk]] with outbound to dial it through, got none"
+    ]
+
+
+def test_a_sip_agent_needs_no_key_and_no_tls(settled: Callable[[str], object]) -> None:
+    text = (
+        SIP_AGENT[: SIP_AGENT.index('[[listen]]\ntransport = "tls"')]
+        + SIP_AGENT[SIP_AGENT.index("[[trunk]]") :]
+    )
+    text = text.replace('api_key = "env:OPENAI_API_KEY"', "").replace(
+        'webhook_secret = "file:webhook.secret"', ""
+    )
+    settled(text)
+
+
+def test_a_refer_target_may_be_a_destination_as_written(settled: Callable[[str], object]) -> None:
+    more = 'destinations = ["sip:alice@192.0.2.60"]\nrefer_target = "sip:alice@192.0.2.60"\n'
+    settled(GOOD[: GOOD.index("destinations")] + more)
+
+
+def test_ports_chosen_by_the_system_are_never_the_same(settled: Callable[[str], object]) -> None:
+    settled(GOOD.replace("0.0.0.0:5061", "0.0.0.0:0") + '[http]\nbind = "0.0.0.0:0"\n')
+
+
+def test_a_key_with_a_passphrase_is_refused(faults: Faults, house: Path) -> None:
+    key = load_pem_private_key((house / "certs/privkey.pem").read_bytes(), None)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"pass"))
+    (house / "locked.pem").write_bytes(locked)
+    (line,) = faults(GOOD.replace("file:certs/privkey.pem", "locked.pem"))
+    assert re.search(
+        r"listen\[1\]\.key: expected a private key without a passphrase, got .*, which has one", line
+    )
+
+
+def test_a_table_of_nonsense_is_listed_and_nothing_breaks(faults: Faults) -> None:
+    lines = faults(
+        '[[trunk]]\nname = ["a"]\n[[listen]]\nbind = 1\n[[number]]\ndestinations = "x"\nagent = 3\n[[agent]]\n'
+    )
+    assert any(line.startswith("trunk[0].name: ") for line in lines)
+    assert any(line.startswith("listen[0].bind: ") for line in lines)
+    assert any(line.startswith("number[0].agent: ") for line in lines)
+    assert "agent[0].sip: expected a value (this key is required), got nothing" in lines

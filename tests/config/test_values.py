@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from pydantic_core import PydanticCustomError
+
+from proxy.config import values
+from proxy.config.numbers import is_emergency
+from proxy.config.problem import shown
+
+GOOD: list[tuple[Callable[[object], object], object, object]] = [
+    (values.name, "signal-wire_2.x", "signal-wire_2.x"),
+    (values.line, "two words", "two words"),
+    (values.host, "sbc.example.com", "sbc.example.com"),
+    (values.host, "203.0.113.10", "203.0.113.10"),
+    (values.host, "2001:db8::1", "2001:db8::1"),
+    (values.address, "auto", "auto"),
+    (values.local, "::", "::"),
+    (values.bind, "[::]:5061", ("::", 5061)),
+    (values.bind, "127.0.0.1:0", ("127.0.0.1", 0)),
+    (values.ports, "20000-20005", values.PortRange(20000, 20005)),
+    (values.source, "SIP.example.com.", "sip.example.com"),
+    (values.dialed, "*", "*"),
+    (values.dialed, "inbound", "inbound"),
+    (values.dialable, "101", "101"),
+    (values.api_base, "https://eu.api.openai.com/v1/", "https://eu.api.openai.com/v1"),
+    (values.api_base, "http://127.0.0.1:8443/v1", "http://127.0.0.1:8443/v1"),
+    (values.api_base, "http://localhost:1", "http://localhost:1"),
+    (values.api_base, "http://[::1]:1/v1", "http://[::1]:1/v1"),
+    (values.seconds(1, 10), 3, 3.0),
+    (values.count(1, 10), 3, 3),
+]  # fmt: skip
+
+BAD: list[tuple[Callable[[object], object], object]] = [
+    (values.name, "-x"),
+    (values.name, 5),
+    (values.line, ""),
+    (values.line, "two\nlines"),
+    (values.host, "sip:sbc.example.com"),
+    (values.host, "-sbc.example.com"),
+    (values.address, "sbc.example.com"),
+    (values.local, "eth0"),
+    (values.bind, "0.0.0.0:99999"),
+    (values.bind, "localhost:5060"),
+    (values.bind, 5060),
+    (values.ports, "20000"),
+    (values.ports, "80-90"),
+    (values.ports, "20001-20006"),
+    (values.source, "two words"),
+    (values.source, "::/0"),
+    (values.sip_uri, 5),
+    (values.sip_uri, "tel:+14155550100"),
+    (values.sip_uri, "sip:bad host"),
+    (values.sip_uri, "sip:user:pass@host"),
+    (values.sip_uri, "sip:host;transport=sctp"),
+    (values.dialed, ""),
+    (values.dialed, "a@b"),
+    (values.dialed, "+0123"),
+    (values.dialed, "911"),
+    (values.dialed, "+1911"),
+    (values.dialed, 5),
+    (values.dialable, "+1 415"),
+    (values.destination, 5),
+    (values.destination, "sip:alice@trunk:t"),
+    (values.destination, "sip:911@trunk:t"),
+    (values.destination, "sip:112@192.0.2.1"),
+    (values.destination, "tel:alice"),
+    (values.destination, "tel:+44-999"),
+    (values.destination, "mailto:a@b"),
+    (values.srtp, "maybe"),
+    (values.srtp, 1),
+    (values.media_mode, 1),
+    (values.path, ""),
+    (values.seconds(1, 10), 11),
+    (values.seconds(1, 10), float("nan")),
+    (values.seconds(1, 10), True),
+    (values.count(1, 10), 1.5),
+    (values.count(1, 10), True),
+    (values.api_base, "http://api.example.com"),
+    (values.api_base, "https://user@api.example.com"),
+    (values.api_base, 5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("parse", "value", "expected"), GOOD)
+def test_a_good_value_is_read(parse: Callable[[object], object], value: object, expected: object) -> None:
+    assert parse(value) == expected
+
+
+@pytest.mark.parametrize(("parse", "value"), BAD)
+def test_a_bad_value_is_refused_with_what_was_expected(
+    parse: Callable[[object], object], value: object
+) -> None:
+    with pytest.raises(PydanticCustomError) as caught:
+        parse(value)
+    assert caught.value.context
+    assert caught.value.context["expected"]
+    assert "pass" not in caught.value.context["got"].replace("password", "")
+
+
+@pytest.mark.parametrize(
+    "number", ["911", "112", "999", "000", "+911", "+1911", "+44 999", "+61000", "1-1-2"]
+)
+def test_emergency_numbers_are_known_in_every_spelling(number: str) -> None:
+    assert is_emergency(number)
+
+
+@pytest.mark.parametrize("number", ["+14155550911", "101", "alice", "*", "9110", "+49112345678"])
+def test_other_numbers_are_not_taken_for_emergency_numbers(number: str) -> None:
+    assert not is_emergency(number)
+
+
+def test_a_value_is_shown_short_on_one_line_and_without_a_password() -> None:
+    assert shown("sip:me:hush@host") == '"sip:me:...@host"'
+    assert shown("a\nb") == '"a?b"'
+    assert shown("x" * 100) == '"' + "x" * 60 + '..."'
+    assert [shown(True), shown(1.5), shown([1]), shown([]), shown({})] == [
+        "true",
+        "1.5",
+        "a list",
+        "an empty list",
+        "a table",
+    ]
+    assert shown(None) == "a NoneType"
+
+
+def test_a_port_range_prints_as_it_is_written() -> None:
+    assert str(values.ports("20000-29999")) == "20000-29999"

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from proxy.config import Settings, certificate, warnings
+from tests.config.conftest import GOOD
+
+Settled = Callable[[str], Settings]
+NOW = datetime.now(UTC)
+
+
+def test_good_settings_give_no_warning(settled: Settled) -> None:
+    assert list(warnings(settled(GOOD.replace("203.0.113.10", "8.8.8.8")), NOW)) == []
+
+
+def test_srtp_that_falls_back_to_plain_is_said_once(settled: Settled) -> None:
+    (line,) = warnings(settled(GOOD.replace("203.0.113.10", "8.8.8.8").replace('srtp = "off"', "")), NOW)
+    assert line.startswith('agent openai: srtp = "offer" sends plain RTP in this version')
+
+
+def test_an_address_that_openai_cannot_reach_is_said(settled: Settled) -> None:
+    (line,) = warnings(settled(GOOD.replace("203.0.113.10", "10.0.0.5")), NOW)
+    assert line.startswith("public.address 10.0.0.5 cannot be reached from the internet")
+
+
+def test_a_certificate_that_is_over_or_for_another_name_is_said(settled: Settled) -> None:
+    text = GOOD.replace("203.0.113.10", "8.8.8.8").replace('"sbc.example.com"', '"door.example.net"')
+    lines = list(warnings(settled(text), NOW + timedelta(days=36500)))
+    assert "the certificate expired on" in lines[0]
+    assert lines[1].endswith("the certificate does not name public.host door.example.net")
+
+
+@pytest.mark.parametrize(
+    ("host", "covered"),
+    [
+        ("sbc.example.com", True),
+        ("SBC.example.com.", True),
+        ("203.0.113.10", True),
+        ("a.b.example.com", False),
+    ],
+)
+def test_a_certificate_covers_what_it_names_wildcards_by_one_label(
+    house: Path, host: str, covered: bool
+) -> None:
+    assert certificate.covers(certificate.certificate(house / "other/fullchain.pem"), host) is covered
+
+
+def test_a_certificate_without_names_covers_nothing() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    bare = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW).sign(key, hashes.SHA256())
+    assert not certificate.covers(bare, "sbc.example.com")

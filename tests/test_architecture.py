@@ -1,0 +1,136 @@
+"""The rules of the house, read from the source itself: who may import whom, and how long things may get."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LONGEST_FILE = 400
+LONGEST_FUNCTION = 50
+
+SOURCES = sorted(path for folder in ("proxy", "screening") for path in (ROOT / folder).rglob("*.py"))
+
+MAY_IMPORT = {
+    "proxy.sip": ("proxy.sip",),
+    "proxy.transport": ("proxy.sip", "proxy.transport"),
+    "proxy.ua": ("proxy.sip", "proxy.transport", "proxy.ua"),
+    "proxy.media": ("proxy.media",),
+    "screening": ("screening",),
+}
+"""What of ours each part may import; the rest of `proxy` is bound by the rules further down alone."""
+
+IMPURE = {
+    "asyncio",
+    "socket",
+    "time",
+    "random",
+    "uuid",
+    "secrets",
+    "logging",
+    "structlog",
+    "threading",
+    "ssl",
+}
+"""What has a clock, chance, the network or a log in it."""
+
+WHOLE = ("proxy.app", "proxy.cli", "proxy.lab")
+"""The parts that may import anything."""
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def within(module: str, parts: tuple[str, ...]) -> bool:
+    return any(module == part or module.startswith(part + ".") for part in parts)
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield every module that is imported, wherever in the file, with its line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute here"
+            module = node.module or ""
+            # `from proxy import log` imports proxy.log: both ways of writing are judged alike.
+            whole = module in ("proxy", "screening")
+            yield from ((node.lineno, f"{module}.{alias.name}" if whole else module) for alias in node.names)
+
+
+def ours() -> Iterator[tuple[str, str, str]]:
+    """Yield every import of one of our modules by another: who, where, what."""
+    for path in SOURCES:
+        for line, imported in imports(path):
+            if within(imported, ("proxy", "screening", "tests")):
+                yield module_of(path), f"{path.relative_to(ROOT)}:{line}", imported
+
+
+def test_there_is_something_to_judge() -> None:
+    assert len(SOURCES) > 50
+
+
+def test_imports_go_one_way() -> None:
+    wrong = [
+        f"{where}: {module} imports {imported}"
+        for module, where, imported in ours()
+        for part, allowed in MAY_IMPORT.items()
+        if within(module, (part,)) and not within(imported, allowed)
+    ]
+    assert wrong == []
+
+
+def test_the_call_is_imported_by_nothing_below_it() -> None:
+    wrong = [
+        f"{where}: {module} imports {imported}"
+        for module, where, imported in ours()
+        if within(imported, ("proxy.call",)) and not within(module, ("proxy.call", *WHOLE))
+    ]
+    assert wrong == []
+
+
+def test_the_edge_knows_the_judgement_by_its_contract_alone() -> None:
+    wrong = [
+        f"{where}: {module} imports {imported}"
+        for module, where, imported in ours()
+        if within(module, ("proxy",)) and not within(module, WHOLE)
+        if within(imported, ("screening",)) and imported != "screening.contract"
+    ]
+    assert wrong == []
+
+
+def test_nothing_of_ours_imports_the_tests_or_the_lab_but_the_command_line() -> None:
+    wrong = [
+        f"{where}: {module} imports {imported}"
+        for module, where, imported in ours()
+        if within(imported, ("tests", "proxy.lab")) and not within(module, ("proxy.lab", "proxy.cli"))
+    ]
+    assert wrong == []
+
+
+def test_the_protocol_has_no_clock_no_chance_no_network_and_no_log() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: imports {imported}"
+        for path in SOURCES
+        if within(module_of(path), ("proxy.sip",))
+        for line, imported in imports(path)
+        if imported.partition(".")[0] in IMPURE
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_files_and_functions_stay_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= LONGEST_FILE
+    long = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.name} has {node.end_lineno - node.lineno + 1} lines"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None
+        if node.end_lineno - node.lineno + 1 > LONGEST_FUNCTION
+    ]
+    assert long == []

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+
+from proxy.cli import main
+from proxy.sip.errors import SipError
+from proxy.version import VERSION
+
+ROOT = Path(__file__).parents[1]
+LAB = str(ROOT / "config/lab.toml")
+
+Run = Callable[[object], Awaitable[int]]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers, root.level = handlers, level
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture
+def application(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
+    """Put something else where the application is, so that nothing listens anywhere."""
+
+    def put(run: Run) -> None:
+        module = ModuleType("proxy.app")
+        module.run = run  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "proxy.app", module)
+
+    return put
+
+
+def raising(error: BaseException) -> Run:
+    async def run(settings: object) -> int:
+        raise error
+
+    return run
+
+
+def test_the_version_is_said() -> None:
+    assert call("--version").output == f"screendoor {VERSION}\n"
+
+
+def test_help_names_every_command() -> None:
+    assert all(command in call("--help").output for command in ("run", "demo", "check-config"))
+
+
+def test_a_good_file_is_in_order_and_summed_up() -> None:
+    result = call("check-config", LAB)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        f"{LAB}: in order",
+        "  listens      udp 127.0.0.1:5060",
+        "  listens      tcp 127.0.0.1:5060",
+        "  webhook      http port 8080",
+        "  *  screened by local, then sip:phone@127.0.0.1:5090",
+    ]
+
+
+def test_what_is_allowed_but_doubtful_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "sd.toml"
+    file.write_text(Path(LAB).read_text().replace('srtp = "off"', 'srtp = "offer"'))
+    result = call("check-config", str(file))
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: agent local: srtp")
+
+
+@pytest.mark.parametrize("command", [["check-config"], ["run", "--config"]])
+def test_every_problem_is_a_line_on_standard_error_and_the_exit_code_is_2(
+    command: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "sd.toml"
+    file.write_text(
+        Path(LAB).read_text().replace('"127.0.0.1:5070"', '"x"').replace("udp", "sctp").replace("*", "911")
+    )
+    result = call(*command, str(file))
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        f'{file}: listen[0].transport: expected one of "udp", "tcp" or "tls", got "sctp"',
+        f"{file}: number[0].dialed: expected no emergency number (they are never screened,"
+        ' and never a transfer target), got "911"',
+    ]
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    result = call("run", "--config", str(tmp_path / "none.toml"))
+    assert result.exit_code == 2
+    assert (
+        result.stderr
+        == f"{tmp_path}/none.toml: file: expected a file that can be read, got No such file or directory\n"
+    )
+
+
+def test_run_hands_the_settings_over_and_ends_with_what_comes_back(
+    application: Callable[[Run], None],
+) -> None:
+    seen: list[object] = []
+
+    async def run(settings: object) -> int:
+        seen.append((settings, type(asyncio.get_running_loop()).__module__))
+        return 7
+
+    application(run)
+    assert call("run", "--config", LAB).exit_code == 7
+    ((settings, loop),) = seen
+    assert settings.public.host == "127.0.0.1"  # type: ignore[attr-defined]
+    assert loop == "uvloop"
+
+
+def test_run_does_without_uvloop(application: Callable[[Run], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+
+    async def run(settings: object) -> int:
+        return 0 if type(asyncio.get_running_loop()).__module__.startswith("asyncio") else 1
+
+    application(run)
+    assert call("run", "--config", LAB).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(98, "Address already in use: 127.0.0.1:5060"),
+        SipError("Address already in use: 127.0.0.1:5060"),
+        ExceptionGroup("x", [ExceptionGroup("y", [OSError(98, "Address already in use: 127.0.0.1:5060")])]),
+    ],
+)
+def test_a_port_that_is_taken_is_one_line_and_no_traceback(
+    application: Callable[[Run], None], error: Exception
+) -> None:
+    application(raising(error))
+    result = call("run", "--config", LAB)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("screendoor: ")
+    assert line.endswith("Address already in use: 127.0.0.1:5060")
+
+
+def test_a_bug_stays_a_bug(application: Callable[[Run], None]) -> None:
+    application(raising(ExceptionGroup("x", [OSError("port"), ValueError("bug")])))
+    assert isinstance(call("run", "--config", LAB).exception, ExceptionGroup)
+
+
+def test_an_interrupt_ends_quietly(application: Callable[[Run], None]) -> None:
+    application(raising(KeyboardInterrupt()))
+    result = call("run", "--config", LAB)
+    assert (result.exit_code, result.stderr) == (130, "")
+
+
+def test_doubts_are_logged_at_the_start(application: Callable[[Run], None], tmp_path: Path) -> None:
+    file = tmp_path / "sd.toml"
+    file.write_text(Path(LAB).read_text().replace('srtp = "off"', 'srtp = "offer"'))
+
+    async def run(settings: object) -> int:
+        return 0
+
+    application(run)
+    assert "agent local: srtp" in call("run", "--config", str(file)).stderr
+
+
+def test_demo_hands_its_options_to_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def lab(*arguments: object) -> int:
+        asked.append(arguments)
+        return 3
+
+    monkeypatch.setitem(sys.modules, "proxy.lab.demo", SimpleNamespace(main=lab))
+    assert call("demo").exit_code == 3
+    assert call("demo", "--serve", "--decision", "reject", "--fault", "phone-busy").exit_code == 3
+    assert asked == [(False, "allow", None), (True, "reject", "phone-busy")]
+
+
+def test_demo_knows_three_decisions() -> None:
+    assert call("demo", "--decision", "maybe").exit_code == 2

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from proxy import log
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers, root.level = handlers, level
+
+
+def logger() -> structlog.typing.FilteringBoundLogger:
+    found: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
+    return found
+
+
+def written(level: str = "info", form: str = "console") -> io.StringIO:
+    out = io.StringIO()
+    log.configure(level, form, out)
+    return out
+
+
+def test_the_call_and_leg_stand_before_the_event_and_its_values() -> None:
+    out = written()
+    logger().bind(leg="agent", call="7f3a").info("answered", status=200, after_s=0.84)
+    time, level, rest = out.getvalue().split(maxsplit=2)
+    assert len(time) == len("07:43:47.120")
+    assert level == "info"
+    assert rest == "call=7f3a leg=agent  answered status=200 after_s=0.84\n"
+
+
+def test_a_line_without_a_call_begins_with_its_event() -> None:
+    out = written()
+    logger().info("ready", listening=True)
+    assert out.getvalue().split(maxsplit=2)[2] == "ready listening=True\n"
+
+
+def test_nothing_a_peer_sent_can_begin_another_line_or_pass_for_another_value() -> None:
+    out = written()
+    logger().info(
+        "refused\r\nforged", name="Bob\nfake", said='a" b', empty="", raw=b"x\x00", note="two words ü"
+    )
+    assert out.getvalue().endswith(
+        r'refused\r\nforged name="Bob\nfake" said="a\" b" empty="" raw="x\u0000" note="two words ü"' + "\n"
+    )
+    assert out.getvalue().count("\n") == 1
+
+
+def test_an_error_brings_its_traceback_below_the_line() -> None:
+    out = written()
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        logger().exception("failed", call="7f3a")
+    first, *trace = out.getvalue().splitlines()
+    assert first.endswith("call=7f3a  failed")
+    assert trace[-1] == "ValueError: broken"
+
+
+def test_levels_below_the_one_asked_for_are_silent() -> None:
+    out = written("warning")
+    logger().info("answered")
+    assert out.getvalue() == ""
+    out = written("debug")
+    logger().debug(">", method="BYE")
+    assert out.getvalue().endswith("> method=BYE\n")
+
+
+def test_json_has_one_object_a_line() -> None:
+    out = written(form="json")
+    logger().bind(call="7f3a").info("answered", status=200)
+    entry = json.loads(out.getvalue())
+    assert entry.pop("timestamp").endswith("Z")
+    assert entry == {"call": "7f3a", "event": "answered", "status": 200, "level": "info"}
+
+
+def test_warnings_of_libraries_come_in_the_same_form_and_their_chatter_not_at_all() -> None:
+    out = written("debug")
+    logging.getLogger("websockets").debug("> Authorization: Bearer sk-secret")
+    logging.getLogger("uvicorn.error").warning("Invalid %s", "request")
+    assert out.getvalue().split(maxsplit=1)[1] == "warning Invalid request\n"
+
+
+def test_logging_goes_to_standard_error_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure()
+    logger().info("ready")
+    assert capsys.readouterr().err.endswith("ready\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "masked"),
+    [
+        ("+14155550148", "+1415•••0148"),
+        ("14155550148", "1415•••0148"),
+        ("4155550148", "•••48"),
+        ("alice", "a•••"),
+        ("101", "1•••"),
+        ("", "•••"),
+        (None, "withheld"),
+    ],
+)
+def test_numbers_are_masked(number: str | None, masked: str) -> None:
+    assert log.mask(number) == masked

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from proxy.metrics import Metrics
+from proxy.version import VERSION
+
+
+def test_calls_are_counted_in_and_out_by_outcome() -> None:
+    metrics = Metrics(registry := CollectorRegistry())
+    metrics.call_began()
+    metrics.call_began()
+    metrics.call_ended("bridged")
+    assert registry.get_sample_value("screendoor_live_calls") == 1
+    assert registry.get_sample_value("screendoor_calls_total", {"outcome": "bridged"}) == 1
+
+
+def test_what_was_refused_and_what_arrived_is_counted() -> None:
+    metrics = Metrics(registry := CollectorRegistry())
+    metrics.source_refused()
+    metrics.message_malformed()
+    metrics.webhook_received("accepted")
+    assert registry.get_sample_value("screendoor_refused_sources_total") == 1
+    assert registry.get_sample_value("screendoor_malformed_messages_total") == 1
+    assert registry.get_sample_value("screendoor_webhooks_total", {"result": "accepted"}) == 1
+    assert registry.get_sample_value("screendoor_build", {"version": VERSION}) == 1

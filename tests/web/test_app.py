@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+import httpx2
+import pytest
+from prometheus_client import CollectorRegistry
+
+from proxy.metrics import Metrics
+from proxy.version import VERSION
+from proxy.web import build_app
+from proxy.web.app import BODY_LIMIT_BYTES
+
+
+@dataclass
+class Receipt:
+    status: int = 200
+    reason: str = "accepted"
+
+
+@dataclass
+class Letterbox:
+    """A door that keeps what was put through it."""
+
+    receipt: Receipt = field(default_factory=Receipt)
+    deliveries: list[tuple[Mapping[str, str], bytes]] = field(default_factory=list)
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Receipt:
+        self.deliveries.append((headers, body))
+        return self.receipt
+
+
+class House:
+    """The application, asked over its ASGI face without a socket."""
+
+    def __init__(self, door: Letterbox | None, health: Mapping[str, object] | None = None) -> None:
+        self.metrics = Metrics(CollectorRegistry())
+        app = build_app(
+            door,
+            lambda: health or {"status": "ok", "calls": 3},
+            self.metrics.registry,
+            counted=self.metrics.webhook_received,
+        )
+        self.client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://door")
+
+    def counted(self, result: str) -> float | None:
+        return self.metrics.registry.get_sample_value("screendoor_webhooks_total", {"result": result})
+
+
+async def test_a_webhook_goes_to_the_door_as_it_came() -> None:
+    door = Letterbox()
+    house = House(door)
+    body = b'{"type" :  "realtime.call.incoming"}\n'
+    answer = await house.client.post("/openai/webhook", content=body, headers={"Webhook-Id": "wh_1"})
+    assert (answer.status_code, answer.json()) == (200, {"reason": "accepted"})
+    ((headers, received),) = door.deliveries
+    assert received == body
+    assert headers["webhook-id"] == "wh_1"
+    assert house.counted("accepted") == 1
+
+
+@pytest.mark.parametrize(("status", "result"), [(401, "refused"), (500, "failed")])
+async def test_what_the_door_says_is_the_answer(status: int, result: str) -> None:
+    house = House(Letterbox(Receipt(status, "no")))
+    answer = await house.client.post("/openai/webhook", content=b"{}")
+    assert (answer.status_code, answer.json()) == (status, {"reason": "no"})
+    assert house.counted(result) == 1
+
+
+async def test_a_body_longer_than_any_webhook_is_not_taken_in() -> None:
+    house = House(door := Letterbox())
+    answer = await house.client.post("/openai/webhook", content=b"x" * (BODY_LIMIT_BYTES + 1))
+    assert answer.status_code == 413
+    assert door.deliveries == []
+    assert house.counted("unread") == 1
+
+
+@pytest.mark.virtual
+async def test_a_body_that_does_not_come_is_not_waited_for_long() -> None:
+    import asyncio
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(3600)
+
+    house = House(door := Letterbox())
+    answer = await house.client.post("/openai/webhook", content=stalled())
+    assert answer.status_code == 408
+    assert door.deliveries == []
+
+
+async def test_a_webhook_is_posted_and_nothing_else() -> None:
+    assert (await House(Letterbox()).client.get("/openai/webhook")).status_code == 405
+
+
+async def test_without_a_door_there_is_no_webhook() -> None:
+    assert (await House(None).client.post("/openai/webhook", content=b"{}")).status_code == 404
+
+
+async def test_health_is_ok_while_calls_are_taken() -> None:
+    answer = await House(None).client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "calls": 3, "version": VERSION})
+
+
+async def test_health_is_503_while_draining() -> None:
+    answer = await House(None, {"status": "draining", "calls": 1}).client.get("/healthz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "draining")
+
+
+async def test_metrics_are_in_the_text_form_of_prometheus() -> None:
+    house = House(None)
+    house.metrics.call_ended("bridged")
+    answer = await house.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert 'screendoor_calls_total{outcome="bridged"} 1.0' in answer.text

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import asyncio
+import signal
+import ssl
+from pathlib import Path
+
+import httpx2
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+
+from proxy.transport.devcert import write_certificates
+from proxy.web import HttpServer, build_app
+
+pytestmark = pytest.mark.network
+
+
+@pytest.fixture
+def app() -> Starlette:
+    return build_app(None, lambda: {"status": "ok", "calls": 0}, CollectorRegistry())
+
+
+async def test_it_serves_on_the_port_it_took_and_leaves_no_task_behind(app: Starlette) -> None:
+    before = asyncio.all_tasks()
+    async with HttpServer(app, "127.0.0.1", 0) as server, httpx2.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{server.port}/healthz")
+        assert answer.status_code == 200
+        assert "server" not in answer.headers
+    assert asyncio.all_tasks() == before
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", server.port)
+
+
+async def test_it_may_stop_before_it_was_asked_anything(app: Starlette) -> None:
+    before = asyncio.all_tasks()
+    async with HttpServer(app, "127.0.0.1", 0):
+        pass
+    assert asyncio.all_tasks() == before
+
+
+async def test_signals_stay_with_the_host(app: Starlette) -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    async with HttpServer(app, "127.0.0.1", 0) as server, httpx2.AsyncClient() as client:
+        await client.get(f"http://127.0.0.1:{server.port}/healthz")
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+async def test_a_port_that_is_taken_is_an_oserror_that_names_it(app: Starlette) -> None:
+    async with HttpServer(app, "127.0.0.1", 0) as server:
+        with pytest.raises(OSError, match=str(server.port)):
+            async with HttpServer(app, "127.0.0.1", server.port):
+                pass
+
+
+async def test_it_serves_https_with_a_certificate_of_its_own(app: Starlette, tmp_path: Path) -> None:
+    write_certificates(tmp_path, ["127.0.0.1"])
+    chain, key = tmp_path / "fullchain.pem", tmp_path / "privkey.pem"
+    trust = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    async with (
+        HttpServer(app, "127.0.0.1", 0, certificate=chain, key=key) as server,
+        httpx2.AsyncClient(verify=trust) as client,
+    ):
+        assert (await client.get(f"https://127.0.0.1:{server.port}/healthz")).status_code == 200
+
+
+async def test_a_certificate_that_does_not_load_is_raised_at_once(app: Starlette, tmp_path: Path) -> None:
+    (tmp_path / "bad.pem").write_text("nothing")
+    server = HttpServer(app, "127.0.0.1", 0, certificate=tmp_path / "bad.pem", key=tmp_path / "bad.pem")
+    with pytest.raises(ssl.SSLError):
+        await server.__aenter__()
