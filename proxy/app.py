@@ -80,7 +80,7 @@ class App:
         self.metrics = Metrics(CollectorRegistry())
         self.ports = PortPool(settings.media.ports.low, settings.media.ports.high)
         self._lookup = SystemLookup()
-        self.network = SocketNetwork(Resolver(self._lookup), ClientTls(_authorities(settings)))
+        self.network = SocketNetwork(Resolver(self._lookup), ClientTls(also=_authorities(settings)))
         self.admission = Admission(
             {trunk.name: _sources(trunk) for trunk in settings.trunks},
             self._lookup.addresses,
@@ -88,11 +88,11 @@ class App:
             unreadable=self.metrics.message_malformed,
         )
         self.screener = _screener(settings)
-        self._advertised = Advertised(settings.public.host)
+        self.advertised = Advertised(settings.public.host)
         self.core = UserAgentCore(
             self.network,
             ids=self.ids,
-            advertised=self._advertised,
+            advertised=self.advertised,
             gate=self.admission,
             invited=lambda invite: self.registry.invited(invite),
         )
@@ -108,6 +108,7 @@ class App:
             most=settings.limits.calls,
         )
         self.listening = ""
+        """Where SIP is received, once entered."""
         self.http_port = 0
         self._records: TextIO | None = None
         self._stack = AsyncExitStack()
@@ -150,7 +151,7 @@ class App:
         if listen.certificate is not None and listen.key is not None:
             tls = ServerTls(listen.certificate, listen.key)
         host, port = await self.network.listen(ListenOn(listen.transport, listen.bind, tls))
-        self._advertised.ports.setdefault(listen.transport, port)
+        self.advertised.ports.setdefault(listen.transport, port)
         return f"{listen.transport}:{host}:{port}"
 
     async def _serve_http(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -18,7 +18,7 @@ from screening.contract import Ask, Caller, Plan, Ring
 from screening.openai_realtime import OpenAIRealtime
 from screening.provider import Provider
 from screening.realtime_screening import RealtimeScreening, turn_away
-from screening.settings import SIP_AGENT, AgentSettings, NumberSettings, ScreeningSettings
+from screening.settings import SIP_AGENT, AgentSettings, NumberSettings
 from screening.sip_agent import SipScreening
 from screening.token import HEADER, TokenMint, TokenRefused
 from screening.webhook import IncomingCall, WebhookDoor
@@ -57,7 +57,6 @@ class Screener:
         self,
         agents: Sequence[AgentSettings],
         numbers: Sequence[NumberSettings] = (),
-        limits: ScreeningSettings | None = None,
         *,
         wall_clock: Callable[[], datetime],
         token_bytes: Callable[[int], bytes],
@@ -69,7 +68,6 @@ class Screener:
         """
         self._agents = {agent.name: agent for agent in agents}
         self._numbers = {number.dialed: number for number in numbers}
-        self._limits = limits or ScreeningSettings()
         self._wall_clock = wall_clock
         self._tokens = TokenMint(token_bytes(KEY_BYTES), token_bytes)
         asked = [agent for agent in agents if agent.provider != SIP_AGENT]
@@ -102,27 +100,20 @@ class Screener:
         agent = self._agents.get(caller.agent)
         if agent is None:
             return Ring(f"no agent named {caller.agent}" if caller.agent else "no agent screens this number")
-        patience_s = self._limits.ready_limit_s
+        number = self._numbers.get(caller.dialed) or self._numbers.get(ANY_NUMBER)
+        limits = agent.limits
+        if number is not None and number.talk_limit_s is not None:
+            limits = replace(limits, talk_limit_s=number.talk_limit_s)
         if agent.provider == SIP_AGENT:
-            return Ask(SipScreening(self._limits), patience_s=patience_s)
+            return Ask(SipScreening(limits), patience_s=limits.ready_limit_s)
         now = self._wall_clock()
         token = self._tokens.mint(now)
-        screening = self._wait_for(self._tokens.open(token, now), caller, agent)
-        return Ask(screening, headers={HEADER: token}, patience_s=patience_s)
-
-    def _wait_for(self, nonce: bytes, caller: Caller, agent: AgentSettings) -> RealtimeScreening:
-        provider = self._providers[agent.name]
-        number = self._numbers.get(caller.dialed) or self._numbers.get(ANY_NUMBER)
-        screening = RealtimeScreening(
-            caller.call,
-            agent,
-            self._limits,
-            provider,
-            refer_target=number.refer_target if number else None,
-            forget=partial(self._forget, nonce),
-        )
+        nonce = self._tokens.open(token, now)
+        provider, target = self._providers[agent.name], number.refer_target if number else None
+        forget = partial(self._forget, nonce)
+        screening = RealtimeScreening(caller.call, agent, limits, provider, target, forget)
         self._waiting[nonce] = Waiting(screening, provider)
-        return screening
+        return Ask(screening, headers={HEADER: token}, patience_s=limits.ready_limit_s)
 
     def _incoming(self, incoming: IncomingCall) -> None:
         """Match a webhook with a waiting call, once; anybody can make the vendor send one."""

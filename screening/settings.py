@@ -14,6 +14,18 @@ TRANSFERS = ("refer", "local")
 
 
 @dataclass(frozen=True, slots=True)
+class ScreeningSettings:
+    """The limits of a screening."""
+
+    talk_limit_s: float = 90.0
+    """How long the agent may talk before the call goes on without a decision."""
+    silence_limit_s: float = 20.0
+    """How long nobody may say anything before the call goes on without a decision."""
+    ready_limit_s: float = 8.0
+    """How long the agent may take to answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """One ``[[agent]]``, as far as the screening is concerned."""
 
@@ -36,24 +48,13 @@ class AgentSettings:
     """Sent as ``OpenAI-Project`` if given."""
     extra: Mapping[str, object] = field(default_factory=dict)
     """More of the vendor's session object, laid over ours (`session_config.accept_body`)."""
+    limits: ScreeningSettings = field(default_factory=ScreeningSettings)
 
     def __post_init__(self) -> None:
         if self.provider not in PROVIDERS:
             raise ValueError(f"agent {self.name}: provider must be one of {PROVIDERS}: {self.provider!r}")
         if self.transfer not in TRANSFERS:
             raise ValueError(f"agent {self.name}: transfer must be one of {TRANSFERS}: {self.transfer!r}")
-
-
-@dataclass(frozen=True, slots=True)
-class ScreeningSettings:
-    """``[screening]``: the limits of every screening."""
-
-    talk_limit_s: float = 90.0
-    """How long the agent may talk before the call goes on without a decision."""
-    silence_limit_s: float = 20.0
-    """How long nobody may say anything before the call goes on without a decision."""
-    ready_limit_s: float = 8.0
-    """How long the agent may take to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +66,5 @@ class NumberSettings:
     """Name of the agent that screens it; empty for none."""
     refer_target: str | None = None
     """What is posted to /refer, ``tel:+1…`` or a SIP URI; None: no REFER is asked for."""
+    talk_limit_s: float | None = None
+    """The talk limit of this number; None: its agent's."""

@@ -36,7 +36,7 @@ class AgentCall:
 
     async def answer(self) -> None:
         """Answer the INVITE with 200."""
-        if not self.call.over:
+        if not self.call.over and not self.call.answered:
             self.openai.answer(self.call)
 
     async def reject(self, status: int) -> None:

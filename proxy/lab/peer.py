@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Protocol, overload
 
 from proxy.lab.expect import Message, Traced, Unexpected, What, ladder
 from proxy.lab.offers import Audio
@@ -152,6 +152,10 @@ class Peer:
             raise Unexpected(f"{self.name} waited {within_s:g} s for a call\n{self}") from None
         return self.call
 
+    @overload
+    async def receives(self, what: str, *, within_s: float = ..., **conditions: object) -> Request: ...
+    @overload
+    async def receives(self, what: int, *, within_s: float = ..., **conditions: object) -> Response: ...
     async def receives(self, what: What, *, within_s: float = WITHIN_S, **conditions: object) -> Message:
         """The next message; an INVITE with no call under way means a new call. See `PeerCall.receives`."""
         if what == "INVITE" and (self.call is None or self.call.over):

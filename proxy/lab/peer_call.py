@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from proxy.lab.expect import Message, Traced, Unexpected, What, is_what, ladder, meets
 from proxy.lab.offers import place
-from proxy.lab.resend import Resend
+from proxy.lab.resend import Answered, Asked, Resend
 from proxy.sip.headers import Headers
 from proxy.sip.key import TransactionKey, client_key, server_key
 from proxy.sip.message import Request, Response
@@ -24,28 +24,6 @@ WITHIN_S = 40.0
 """How long a peer waits unless told otherwise: longer than any transaction lives."""
 
 Pairs = Iterable[tuple[str, str]]
-
-
-@dataclass(slots=True)
-class Asked:
-    """A request that the peer sent."""
-
-    request: Request
-    flow: Flow
-    quiet: bool
-    """Its responses are for whoever sent it, not for `receives`."""
-    final: asyncio.Future[Response]
-    resend: Resend | None = None
-    ack: Request | None = None
-
-
-@dataclass(slots=True)
-class Answered:
-    """A request that the peer received."""
-
-    flow: Flow
-    response: Response | None = None
-    resend: Resend | None = None
 
 
 @dataclass(slots=True)
@@ -80,6 +58,10 @@ class PeerCall:
     _asked: dict[TransactionKey, Asked] = field(default_factory=dict)
     _answers: dict[TransactionKey, Answered] = field(default_factory=dict)
 
+    @overload
+    async def receives(self, what: str, *, within_s: float = ..., **conditions: object) -> Request: ...
+    @overload
+    async def receives(self, what: int, *, within_s: float = ..., **conditions: object) -> Response: ...
     async def receives(self, what: What, *, within_s: float = WITHIN_S, **conditions: object) -> Message:
         """The next message, which must be this one; what may pass by is passed by.
 
@@ -382,7 +364,7 @@ class PeerCall:
             raise self._surprise(waited) from None
 
     def _resends(self) -> list[Resend]:
-        entries = [*self._asked.values(), *self._answers.values()]
+        entries: list[Asked | Answered] = [*self._asked.values(), *self._answers.values()]
         return [resend for resend in (entry.resend for entry in entries) if resend is not None]
 
     def _put(self, flow: Flow, message: Message) -> None:

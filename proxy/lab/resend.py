@@ -1,9 +1,13 @@
-"""Sending again until somebody answers: timers A, E and G of RFC 3261, as a test peer needs them."""
+"""What was said, and is said again until somebody answers: timers A, E and G as a test peer needs them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
+
+from proxy.sip.message import Request, Response
+from proxy.transport.flow import Flow
 
 T1_S = 0.5
 T2_S = 4.0
@@ -37,3 +41,25 @@ class Resend:
         self._send()
         self._interval_s = min(2 * self._interval_s, self._cap_s)
         self._timer = loop.call_later(self._interval_s, self._again)
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request that the peer sent."""
+
+    request: Request
+    flow: Flow
+    quiet: bool
+    """Its responses are for whoever sent it, not for `receives`."""
+    final: asyncio.Future[Response]
+    resend: Resend | None = None
+    ack: Request | None = None
+
+
+@dataclass(slots=True)
+class Answered:
+    """A request that the peer received."""
+
+    flow: Flow
+    response: Response | None = None
+    resend: Resend | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,17 +159,17 @@ class ServerContext:
 class ClientTls:
     """Whom we trust when we dial: the authorities of a PEM file, or those of the system."""
 
-    def __init__(self, ca: Path | str | None = None) -> None:
-        """Raises TransportFailed if the file cannot be used. None: the system's store."""
+    def __init__(self, ca: Path | str | None = None, *, also: Iterable[Path] = ()) -> None:
+        """Raises TransportFailed if a file cannot be used. None: the system's store; `also` comes on top."""
         self._context = _context(SSL.TLS_CLIENT_METHOD)
         self._context.set_verify(SSL.VERIFY_PEER, _verify)
         if ca is None:
             self._context.set_default_verify_paths()
-            return
-        try:
-            self._context.load_verify_locations(str(ca))
-        except SSL.Error as error:
-            raise TransportFailed(f"authorities in {ca} cannot be used: {_reasons(error)}") from error
+        for path in [*([ca] if ca is not None else []), *also]:
+            try:
+                self._context.load_verify_locations(str(path))
+            except SSL.Error as error:
+                raise TransportFailed(f"authorities in {path} cannot be used: {_reasons(error)}") from error
 
     def engine(self, name: str) -> TlsEngine:
         """A client's engine that accepts only a peer whose certificate is for `name`."""

@@ -1,0 +1,174 @@
+"""`screendoor demo`: one whole screened call on this machine, told as it happens, and judged at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.table import Table
+
+from proxy import log
+from proxy.lab.ladder import HEADING, LEGEND, Ladder
+from proxy.lab.report import Report, judge
+from proxy.lab.scenes import FAULTS, PLAIN, Scene, answers
+from proxy.lab.stage import HERE, MEDIA_PORTS, Stage
+
+AT_ONCE = 3
+"""So many scenes of `--fault all` play side by side; each takes a few seconds, most of them waiting."""
+PORTS_EACH = 100
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def main(serve: bool, decision: str, fault: str | None) -> int:
+    """Play what the command line asks for; 0 if every scene ended as it must."""
+    log.configure("error")
+    if serve:
+        return asyncio.run(_serve(PLAIN[decision]))
+    if fault == "all":
+        return asyncio.run(_all())
+    if fault is not None and fault not in FAULTS:
+        console.print(f"screendoor: no fault is called {fault}; there are: all, {', '.join(FAULTS)}")
+        return 2
+    return asyncio.run(_one(FAULTS[fault] if fault else PLAIN[decision]))
+
+
+async def _one(scene: Scene) -> int:
+    console.print(f"Screendoor demo: {scene.about}\n\n{HEADING}\n{LEGEND}")
+    ladder = Ladder(_say)
+    report, left = await _played(scene, MEDIA_PORTS, ladder)
+    _tell(report)
+    _close(report, left)
+    return 0 if report.good and not left else 1
+
+
+async def _played(
+    scene: Scene, ports: tuple[int, int], ladder: Ladder | None = None
+) -> tuple[Report, list[str]]:
+    """Play one scene on a stage of its own; also what was left when the stage was taken down."""
+    before = asyncio.all_tasks()
+    stage = Stage(scene.scenery, media_ports=ports)
+    if ladder is not None:
+        stage.traces.append(ladder)
+    async with stage:
+        if ladder is not None:
+            ladder.agent_port = stage.openai.address[1]
+        began = time.monotonic()
+        failure: Exception | None = None
+        try:
+            await scene.play(stage)
+        except Exception as error:  # judged and told, whatever it is
+            failure = error
+        report = await judge(scene, stage, time.monotonic() - began, failure)
+    mine = asyncio.current_task()
+    tasks = [task for task in asyncio.all_tasks() - before if task is not mine and not task.done()]
+    return report, [f"task {task.get_name()}" for task in tasks]
+
+
+async def _all() -> int:
+    """Every fault, a few at a time, and a table at the end."""
+    places = asyncio.Queue[int]()
+    for place in range(AT_ONCE):
+        places.put_nowait(place)
+
+    async def play(scene: Scene) -> Report:
+        place = await places.get()
+        low = MEDIA_PORTS[0] + place * PORTS_EACH
+        try:
+            report, _ = await _played(scene, (low, low + PORTS_EACH - 1))
+        finally:
+            places.put_nowait(place)
+        mark = "ok  " if report.good else "FAIL"
+        console.print(f"{mark} {scene.name:<28} {report.seconds:5.1f} s  {'; '.join(report.problems)}")
+        return report
+
+    before = asyncio.all_tasks()
+    reports = await asyncio.gather(*(play(scene) for scene in FAULTS.values()))
+    left = [task.get_name() for task in asyncio.all_tasks() - before if not task.done()]
+    console.print(_table(reports))
+    good = sum(report.good for report in reports)
+    console.print(f"{good} of {len(reports)} faults ended as they must; tasks left: {', '.join(left) or 'none'}")
+    return 0 if good == len(reports) and not left else 1
+
+
+async def _serve(scene: Scene) -> int:
+    """Keep the scene up for a softphone of one's own, until interrupted."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stage = Stage(scene.scenery)
+    ladder = Ladder(_say)
+    stage.traces.append(ladder)
+    async with stage:
+        ladder.agent_port = stage.openai.address[1]
+        port = stage.app.advertised.ports["udp"]
+        console.print(
+            f"The edge is up. Call sip:+14155551234@{HERE}:{port} (UDP) from a softphone on this machine;\n"
+            f"the simulated agent decides {scene.scenery.conversation.decision}, the simulated phone answers.\n"
+            f"Health and metrics: http://{HERE}:{stage.app.http_port}/healthz, /metrics. Ctrl-C ends it.\n\n"
+            f"{HEADING}\n{LEGEND}"
+        )
+        phone = asyncio.ensure_future(_answering(lambda: answers(stage)))
+        await stop.wait()
+        phone.cancel()
+        await asyncio.gather(phone, return_exceptions=True)
+    return 0
+
+
+async def _answering(answer: Callable[[], object]) -> None:
+    while True:
+        await answer()  # type: ignore[misc]
+
+
+def _say(line: str) -> None:
+    console.print(line, markup=False)
+
+
+def _tell(report: Report) -> None:
+    """Transcript and decision."""
+    record = report.record
+    if record is None:
+        return
+    console.print("\nTranscript")
+    for said in record.transcript:
+        console.print(f"  {said.at_s:5.1f} s  {said.speaker:<7} {said.text}", markup=False)
+    console.print(f"\nDecision   {record.decision or 'none'}: {record.why or 'no reason given'}", markup=False)
+    if record.outcome is not None:
+        console.print(f"Outcome    {record.outcome.result.value}: {record.outcome.reason}", markup=False)
+    if record.voicemail_s is not None:
+        console.print(f"Voicemail  {record.voicemail_s:.1f} s recorded")
+
+
+def _close(report: Report, left: list[str]) -> None:
+    """The closing line, and every problem in a line of its own."""
+    gap = "none" if report.gap_ms is None else f"{report.gap_ms:.0f} ms"
+    rest = ", ".join(left) or "nothing"
+    console.print(
+        f"\nbridged: {_yes(report.bridged)} · tone caller→phone: {_yes(report.to_phone)} · "
+        f"tone phone→caller: {_yes(report.to_caller)} · longest gap at the switch: {gap} · left over: {rest}"
+    )
+    for problem in report.problems:
+        console.print(f"problem: {problem}", markup=False)
+
+
+def _table(reports: list[Report]) -> Table:
+    table = Table("fault", "what happens", "the caller is", "rung by", "gap", "seconds", "")
+    for report in reports:
+        outcome = report.record.outcome if report.record else None
+        table.add_row(
+            report.scene.name,
+            report.scene.about,
+            outcome.result.value if outcome else "?",
+            (report.record.trigger if report.record else None) or "nobody",
+            "" if report.gap_ms is None else f"{report.gap_ms:.0f} ms",
+            f"{report.seconds:.1f}",
+            "ok" if report.good else "FAIL",
+        )
+    return table
+
+
+def _yes(fact: bool) -> str:
+    return "yes" if fact else "no"

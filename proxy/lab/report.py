@@ -1,0 +1,108 @@
+"""What is asked of a scene that has been played: the right ending, sound both ways, and nothing left over."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from proxy.call.outcome import Result
+from proxy.call.record import CallRecord
+from proxy.lab.audio import CALLER_HZ, PHONE_HZ
+from proxy.lab.scenes import Scene
+from proxy.lab.stage import Stage
+from proxy.sip.message import Response
+
+SETTLE_S = 5.0
+"""How long the last answers may take to come in."""
+SWITCH_S = 1.0
+"""So long before and after the switch the caller's audio is looked at."""
+GAP_LIMIT_MS = 500.0
+"""A gap that a caller would take for a lost call; a good one is far below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One scene, judged."""
+
+    scene: Scene
+    record: CallRecord | None
+    seconds: float
+    problems: tuple[str, ...]
+    bridged: bool = False
+    to_phone: bool = False
+    """The phone heard the caller's tone."""
+    to_caller: bool = False
+    """The caller heard the phone's tone."""
+    gap_ms: float | None = None
+    """Longest time without a packet at the caller around the switch from agent to phone."""
+
+    @property
+    def good(self) -> bool:
+        return not self.problems
+
+
+async def judge(scene: Scene, stage: Stage, seconds: float, failure: Exception | None) -> Report:
+    """Compare what happened with what the scene promises."""
+    problems = [f"the script stopped: {_first_line(failure)}"] if failure else []
+    record = stage.record.result() if stage.record.done() else None
+    problems += _of_record(scene, record) if record else ["the call was never over"]
+    left = await _settled(stage)
+    problems += [f"left over: {', '.join(left)}"] if left else []
+    problems += [f"{peer.name}: {fault}" for peer in stage.peers for fault in peer.faults]
+    if stage.caller_audio.line_breaks:
+        problems.append(f"the caller's stream is broken: {stage.caller_audio.line_breaks}")
+    answered = _phone_answered_at(stage)
+    bridged = record is not None and record.outcome is not None and record.outcome.result is Result.BRIDGED
+    if not bridged or answered is None:
+        return Report(scene, record, seconds, tuple(problems + _of_voicemail(scene, record)))
+    to_phone = stage.phone_audio.hears(CALLER_HZ, since=answered)
+    to_caller = stage.caller_audio.hears(PHONE_HZ, since=answered)
+    gap_ms = stage.caller_audio.longest_gap_ms(answered - SWITCH_S, answered + SWITCH_S)
+    problems += [] if to_phone else ["the phone does not hear the caller"]
+    problems += [] if to_caller else ["the caller does not hear the phone"]
+    if stage.carrier.call is not None and _was_answered(record) and gap_ms > GAP_LIMIT_MS:
+        problems.append(f"{gap_ms:.0f} ms of silence at the switch")
+    return Report(scene, record, seconds, tuple(problems), bridged, to_phone, to_caller, gap_ms)
+
+
+def _of_record(scene: Scene, record: CallRecord) -> list[str]:
+    outcome = record.outcome.result if record.outcome else None
+    problems = []
+    if outcome is not scene.result:
+        problems.append(f"ended {outcome.value if outcome else 'nowhere'}, not {scene.result.value}")
+    if record.trigger != scene.trigger and not (scene.trigger is None and record.trigger in (None, "verdict")):
+        problems.append(f"the phone was rung by {record.trigger}, not {scene.trigger}")
+    return problems
+
+
+def _of_voicemail(scene: Scene, record: CallRecord | None) -> list[str]:
+    if scene.result is not Result.VOICEMAIL or record is None:
+        return []
+    return [] if (record.voicemail_s or 0.0) > 1.0 else [f"the message is {record.voicemail_s} s long"]
+
+
+async def _settled(stage: Stage) -> list[str]:
+    """What is left once the last answers had time to come in."""
+    deadline = asyncio.get_running_loop().time() + SETTLE_S
+    while (left := stage.left_over()) and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.05)
+    return left
+
+
+def _phone_answered_at(stage: Stage) -> float | None:
+    """Loop time of the phone's 200."""
+    for traced in stage.phone.trace:
+        message = traced.message
+        if traced.direction == ">" and isinstance(message, Response) and message.status == 200:
+            if message.cseq.method == "INVITE":
+                return traced.at
+    return None
+
+
+def _was_answered(record: CallRecord | None) -> bool:
+    """The agent had answered the caller before the phone did: there was a switch to hear."""
+    return record is not None and any(leg.name == "agent" and leg.answered for leg in record.legs)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
