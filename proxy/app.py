@@ -88,6 +88,7 @@ class App:
             unreadable=self.metrics.message_malformed,
         )
         self.screener = _screener(settings)
+        self.metrics.follow_sessions(self.screener.counts)
         self.advertised = Advertised(settings.public.host)
         self.core = UserAgentCore(
             self.network,

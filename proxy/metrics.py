@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from proxy.version import VERSION
 
@@ -30,6 +34,10 @@ class Metrics:
         build = Gauge("screendoor_build", "The version that runs, as a label", ["version"], registry=registry)
         build.labels(VERSION).set(1)
 
+    def follow_sessions(self, counts: Mapping[str, int]) -> None:
+        """Show what became of the webhooks that passed the door; `counts` is read at every scrape."""
+        self.registry.register(_Followed("screendoor_sessions", "Vendor sessions announced, by result", counts))
+
     def call_began(self) -> None:
         """Count a call in."""
         self._live.inc()
@@ -50,3 +58,16 @@ class Metrics:
     def webhook_received(self, result: str) -> None:
         """Count a webhook; `result` is one of a few words."""
         self._webhooks.labels(result).inc()
+
+
+class _Followed(Collector):
+    """A counter that is kept elsewhere."""
+
+    def __init__(self, name: str, about: str, counts: Mapping[str, int]) -> None:
+        self._name, self._about, self._counts = name, about, counts
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(self._name, self._about, labels=["result"])
+        for result, count in self._counts.items():
+            family.add_metric([result], count)
+        yield family

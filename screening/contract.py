@@ -129,6 +129,13 @@ class Screening(Protocol):
     @property
     def transcript(self) -> Sequence[Said]: ...
 
+    @property
+    def decided(self) -> Verdict | None:
+        """The last decision made, also where a REFER carries it out and `verdict` never hands it out; None
+        before there is one, or where decisions are not seen.
+        """
+        ...
+
     async def verdict(self) -> Verdict:
         """Return the next verdict.
 
@@ -143,7 +150,7 @@ class Screening(Protocol):
         ...
 
     def over(self, outcome: str) -> None:
-        """The call has ended: leave no vendor session behind. Returns at once; calling it again does nothing."""
+        """The call has ended: leave no vendor session behind. Returns at once; again does nothing."""
         ...
 
 

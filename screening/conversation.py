@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from screening import prompt
-from screening.contract import Connect, Decline, News, Said, TakeMessage, Undecided
+from screening.contract import Connect, Decline, News, Said, TakeMessage, Undecided, Verdict
 from screening.judgement import Judgement, Stage
 from screening.provider import (
     AgentSaid,
@@ -29,6 +29,12 @@ from screening.voice import Voice
 
 HEARD_LIMIT_S = 8.0
 """How long a sentence is waited for, to be said and heard, before it is no longer waited for."""
+
+VERDICTS: Mapping[Choice, type[Connect | Decline | TakeMessage]] = {
+    Choice.ALLOW: Connect,
+    Choice.REJECT: Decline,
+    Choice.VOICEMAIL: TakeMessage,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,8 @@ class Conversation:
         self._failures = 0
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self.transcript: list[Said] = []
+        self.decided: Verdict | None = None
+        """The last decision taken, whether or not the call ever gets it as a verdict."""
 
     def phone_failed(self, news: News) -> None:
         """The caller could not be put through: the agent is told, and may decide anew."""
@@ -161,6 +169,7 @@ class Conversation:
             self._log.warning("not a decision", why=str(bad))
             return Misused(call, str(bad), again=True)
         self._log.info("decided", decision=decision.choice.value)
+        self.decided = VERDICTS[decision.choice](decision.reason, decision.caller_name)
         self._judgement.settle()
         return Decided(call, decision)
 

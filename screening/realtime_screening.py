@@ -56,6 +56,10 @@ class RealtimeScreening:
     def transcript(self) -> Sequence[Said]:
         return self._conversation.transcript
 
+    @property
+    def decided(self) -> Verdict | None:
+        return self._conversation.decided
+
     async def verdict(self) -> Verdict:
         return await self._judgement.verdict()
 

@@ -26,6 +26,10 @@ class SipScreening:
     def transcript(self) -> Sequence[Said]:
         return ()
 
+    @property
+    def decided(self) -> Verdict | None:
+        return None
+
     async def verdict(self) -> Verdict:
         """Return `Undecided` at the talk limit, which counts from the first time this is asked."""
         self._clock.start(self._loop.time())

@@ -24,3 +24,11 @@ def test_what_was_refused_and_what_arrived_is_counted() -> None:
     assert registry.get_sample_value("screendoor_malformed_messages_total") == 1
     assert registry.get_sample_value("screendoor_webhooks_total", {"result": "accepted"}) == 1
     assert registry.get_sample_value("screendoor_build", {"version": VERSION}) == 1
+
+
+def test_a_counter_kept_elsewhere_is_read_at_every_scrape() -> None:
+    metrics = Metrics(registry := CollectorRegistry())
+    counts = {"matched": 1}
+    metrics.follow_sessions(counts)
+    counts["matched"] = 3
+    assert registry.get_sample_value("screendoor_sessions_total", {"result": "matched"}) == 3

@@ -7,8 +7,9 @@ import signal
 import time
 from collections.abc import Callable
 
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from proxy import log
 from proxy.lab.ladder import HEADING, LEGEND, Ladder
@@ -19,6 +20,10 @@ from proxy.lab.stage import HERE, MEDIA_PORTS, Stage
 AT_ONCE = 3
 """So many scenes of `--fault all` play side by side; each takes a few seconds, most of them waiting."""
 PORTS_EACH = 100
+
+TITLES = ("fault", "what happens", "the caller is", "rung by", "gap", "seconds", "")
+
+TABLE_WIDTH = 118
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -88,9 +93,11 @@ async def _all() -> int:
     before = asyncio.all_tasks()
     reports = await asyncio.gather(*(play(scene) for scene in FAULTS.values()))
     left = [task.get_name() for task in asyncio.all_tasks() - before if not task.done()]
-    console.print(_table(reports))
+    console.print(_table(reports), width=TABLE_WIDTH)
     good = sum(report.good for report in reports)
-    console.print(f"{good} of {len(reports)} faults ended as they must; tasks left: {', '.join(left) or 'none'}")
+    console.print(
+        f"{good} of {len(reports)} faults ended as they must; tasks left: {', '.join(left) or 'none'}"
+    )
     return 0 if good == len(reports) and not left else 1
 
 
@@ -135,7 +142,9 @@ def _tell(report: Report) -> None:
     console.print("\nTranscript")
     for said in record.transcript:
         console.print(f"  {said.at_s:5.1f} s  {said.speaker:<7} {said.text}", markup=False)
-    console.print(f"\nDecision   {record.decision or 'none'}: {record.why or 'no reason given'}", markup=False)
+    console.print(
+        f"\nDecision   {record.decision or 'none'}: {record.why or 'no reason given'}", markup=False
+    )
     if record.outcome is not None:
         console.print(f"Outcome    {record.outcome.result.value}: {record.outcome.reason}", markup=False)
     if record.voicemail_s is not None:
@@ -155,7 +164,7 @@ def _close(report: Report, left: list[str]) -> None:
 
 
 def _table(reports: list[Report]) -> Table:
-    table = Table("fault", "what happens", "the caller is", "rung by", "gap", "seconds", "")
+    table = Table(*(Column(title, no_wrap=True) for title in TITLES), box=SIMPLE)
     for report in reports:
         outcome = report.record.outcome if report.record else None
         table.add_row(

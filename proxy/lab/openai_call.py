@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -106,6 +107,7 @@ class Call:
         """Every server event, whether or not a socket was there to carry it."""
         self.talk: Talk | None = None
         self.over = False
+        self._gone = asyncio.Event()
         self._sip = sip
         self._conversation = conversation
         self._faults = faults
@@ -134,6 +136,7 @@ class Call:
         Calling it again does nothing.
         """
         self.over = True
+        self._gone.set()
         self._waiting.cancel()
         if not self._decided.done():
             self._decided.set_result(TimedOut())
@@ -178,7 +181,9 @@ class Call:
         """``/refer``: returns when the REFER was answered."""
         self._live()
         self.refer_targets.append(target_uri)
-        await asyncio.sleep(self._faults.refer_delay_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._gone.wait(), self._faults.refer_delay_s)
+        self._live()
         match self._faults.refer_status:
             case 500:
                 raise ApiError(500, None, "Internal Server Error")

@@ -70,7 +70,9 @@ def _of_record(scene: Scene, record: CallRecord) -> list[str]:
     problems = []
     if outcome is not scene.result:
         problems.append(f"ended {outcome.value if outcome else 'nowhere'}, not {scene.result.value}")
-    if record.trigger != scene.trigger and not (scene.trigger is None and record.trigger in (None, "verdict")):
+    if record.trigger != scene.trigger and not (
+        scene.trigger is None and record.trigger in (None, "verdict")
+    ):
         problems.append(f"the phone was rung by {record.trigger}, not {scene.trigger}")
     return problems
 

@@ -178,7 +178,9 @@ def _plain(decision: str) -> Scene:
             return Scene("reject", "an unwanted caller", Result.DECLINED, None, Scenery(conversation=talk))
         case "voicemail":
             talk = Conversation(decision="VOICEMAIL", reason="Nothing urgent; a message will do.")
-            return Scene("voicemail", "a message is enough", Result.VOICEMAIL, None, Scenery(conversation=talk))
+            return Scene(
+                "voicemail", "a message is enough", Result.VOICEMAIL, None, Scenery(conversation=talk)
+            )
         case _:
             return Scene("allow", "a wanted caller, bridged by the agent's REFER")
 
@@ -205,9 +207,13 @@ FAULTS = {
     scene.name: scene
     for scene in (
         _faulty("refer-500", "POST /refer answers 500", "verdict", refer_status=500, refer_delay_s=0.37),
-        _faulty("refer-504", "POST /refer answers 504 after 10 s", "verdict", refer_status=504, refer_delay_s=10.0),
+        _faulty(
+            "refer-504", "POST /refer answers 504 after 10 s", "verdict", refer_status=504, refer_delay_s=10.0
+        ),
         _faulty("refer-silent", "POST /refer answers 200, no REFER comes", "verdict", refer_silent=True),
-        _agent("refer-new-connection", "REFER on a fresh TLS connection", "refer", refers_on_new_connection=True),
+        _agent(
+            "refer-new-connection", "REFER on a fresh TLS connection", "refer", refers_on_new_connection=True
+        ),
         _faulty("refer-twice", "the REFER comes twice", refer_twice=True),
         _unanswered("phone-busy", "the phone is busy: 486", partial(rejects, 486)),
         _unanswered("phone-no-answer", "nobody answers in time", rings, ring_limit_s=2.0),
@@ -234,7 +240,9 @@ FAULTS = {
             scenery=Scenery(openai=Faults(no_decision=True), talk_limit_s=5.0),
         ),
         Scene("caller-cancels", "CANCEL before the answer", Result.CALLER_LEFT, None, caller=cancels),
-        Scene("caller-bye-in-talk", "BYE while the agent talks", Result.CALLER_LEFT, None, caller=leaves_in_talk),
+        Scene(
+            "caller-bye-in-talk", "BYE while the agent talks", Result.CALLER_LEFT, None, caller=leaves_in_talk
+        ),
         Scene(
             "caller-bye-while-phone-rings",
             "BYE while the phone rings",

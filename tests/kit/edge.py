@@ -11,24 +11,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from proxy.call.admission import Admission
 from proxy.call.call import Surroundings
-from proxy.call.outcome import OnFailure
+from proxy.call.outcome import OnFailure, Result
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
 from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, TonePeer
 from proxy.lab.carrier import Carrier
+from proxy.lab.expect import fragment
 from proxy.lab.openai_sip import OpenAiSip
 from proxy.lab.phone import Phone
 from proxy.media.ports import PortPool
 from proxy.media.session import RelaySession
+from proxy.sip.message import Request
 from proxy.transport.flow import ListenOn
 from proxy.ua.core import Advertised, UserAgentCore
 from screening.contract import Ask, Caller, News, Plan, Said, Verdict
@@ -36,8 +38,12 @@ from tests.kit.ids import CountingIds
 from tests.kit.media import MemoryMedia
 from tests.kit.network import Wire
 
-EDGE, CARRIER, OPENAI, TRUNK, STRANGER = "203.0.113.10", "198.51.100.114", "192.0.2.112", "192.0.2.50", "192.0.2.66"
+EDGE, CARRIER, STRANGER = "203.0.113.10", "198.51.100.114", "192.0.2.66"
+OPENAI, TRUNK = "192.0.2.112", "192.0.2.50"
 HOST = "sbc.example.com"
+START_S = 5000.0
+"""Where the virtual loop's time begins."""
+MOST_SILENCE_MS = 2000.0
 PHONE_NUMBER = "+14155559876"
 BEGAN = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
@@ -50,6 +56,7 @@ class ScriptedScreening:
         self.news: list[News] = []
         self.outcomes: list[str] = []
         self.transcript: Sequence[Said] = ()
+        self.decided: Verdict | None = None
 
     async def verdict(self) -> Verdict:
         return await self.verdicts.get()
@@ -78,10 +85,18 @@ class ScriptedScreener:
 
 
 class Edge:
-    """The registry, the core and the media of the edge, its three peers, and what is left when all is over."""
+    """The registry, core and media of the edge; its three peers; and what is left when all is over."""
 
-    def __init__(self, tmp: Path, *, number: Number | None = None, ports: PortPool | None = None) -> None:
-        self.wire = Wire()
+    def __init__(
+        self,
+        tmp: Path,
+        *,
+        number: Number | None = None,
+        ports: PortPool | None = None,
+        most: int = 10,
+        seed: int = 1,
+    ) -> None:
+        self.wire = Wire(seed=seed)
         self.host = self.wire.host(EDGE, names=[HOST])
         self.media = MemoryMedia(delay=0.001, address=EDGE)
         self.ports = ports or PortPool(20000, 20099)
@@ -92,11 +107,13 @@ class Edge:
         self.number = number or a_number()
         self.ids = CountingIds()
         self.voicemail = tmp / "voicemail"
+        self.most = most
+        self._finished = asyncio.Event()
         self.gate = Admission(
             {"signalwire": [CARRIER], "trunk": [TRUNK]},
             self._addresses,
             turned_away=lambda: self.refused.append("stranger"),
-            unreadable=self.unreadable.append,
+            unreadable=lambda: self.unreadable.append("malformed"),
         )
 
     async def start(self, *, carrier_transport: str = "udp", audio: bool = True) -> None:
@@ -112,7 +129,8 @@ class Edge:
             Routing([self.number]),
             self.ids,
             media=self._media,
-            finished=self.records.append,
+            finished=self._over,
+            most=self.most,
         )
         self.host.start(self.core)
         for transport, port in (("udp", 5060), ("tcp", 5060), ("tls", 5061)):
@@ -138,7 +156,8 @@ class Edge:
             public_host="sip.api.openai.com",
             audio=self.agent_audio,
         )
-        self.phone = Phone(self.wire.host(TRUNK, names=["trunk.example.com"]), bind=(TRUNK, 5060), audio=self.phone_audio)
+        trunk = self.wire.host(TRUNK, names=["trunk.example.com"])
+        self.phone = Phone(trunk, bind=(TRUNK, 5060), audio=self.phone_audio)
         for peer in self.peers:
             await peer.start()
 
@@ -157,28 +176,71 @@ class Edge:
         return self.records[0]
 
     async def connects(self) -> None:
-        """A call comes in and is answered by the agent; both hear each other."""
+        """A call comes in and is answered by the agent; they talk for a second."""
         await self.carrier.invites()
         await self.agent.answers()
         await self.carrier.receives(200)
+        await self.passes(1.0)
 
-    async def over(self) -> CallRecord:
-        """Wait until no call is going on; return the record of the one that was."""
-        async with asyncio.timeout(400):
-            while len(self.registry) or not self.records:
-                await asyncio.sleep(0.01)
-        return self.record
+    @staticmethod
+    async def passes(seconds: float) -> None:
+        """Let time pass."""
+        await asyncio.sleep(seconds)
 
-    async def assert_clean(self, *, faults: bool = True) -> None:
+    async def bridges(self) -> None:
+        """A call comes in, and is connected to the phone by the agent's REFER."""
+        await self.connects()
+        await self.agent.refers(f"tel:{PHONE_NUMBER}")
+        await self.phone.answers()
+        await self.agent.receives("BYE")
+        await self.passes(1.0)
+
+    @property
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    @staticmethod
+    def time_of(moment: datetime) -> float:
+        """The loop time of a moment in a record."""
+        return START_S + (moment - BEGAN).total_seconds()
+
+    def notified(self) -> list[int | None]:
+        """The statuses that the agent was told by NOTIFY, in order."""
+        traced = [each.message for each in self.agent.trace if each.direction == "<"]
+        return [fragment(each) for each in traced if isinstance(each, Request) and each.method == "NOTIFY"]
+
+    async def over(self, calls: int = 1) -> CallRecord:
+        """Wait until so many calls are over; return the record of the first."""
+        async with asyncio.timeout(2000):
+            while len(self.records) < calls:
+                self._finished.clear()
+                await self._finished.wait()
+        await asyncio.sleep(0.001)
+        return self.records[0]
+
+    async def assert_clean(self, *, calls: int = 1, faults: bool = True) -> None:
         """Nothing is left: no call, leg, transaction, dialog, task or port; and no peer has a complaint."""
-        await self.over()
+        await self.over(calls)
         await asyncio.sleep(64 * self.core.timers.t1 + 6)
+        assert len(self.registry) == 0
         assert not any(self.core.left_over().values()), self.core.left_over()
         assert self.ports.lent == 0
-        assert self.screening.outcomes in ([], [self.record.outcome and self.record.outcome.result.value])
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        screened = [record for record in self.records if any(leg.name == "agent" for leg in record.legs)]
+        assert self.screening.outcomes == [each.outcome and each.outcome.result.value for each in screened]
         if faults:
             assert [peer.faults for peer in self.peers] == [[], [], []]
             assert not any(call.resending for peer in self.peers for call in peer.calls.values())
+
+    def assert_never_silent(self, until: float | None = None) -> None:
+        """From its answer to its end (or `until`) the caller always heard something, on one unbroken line."""
+        record = self.records[0]
+        assert self.caller_audio is not None
+        assert record.answered is not None
+        assert record.ended is not None
+        began, ended = self.time_of(record.answered), until or self.time_of(record.ended)
+        assert self.caller_audio.longest_gap_ms(began, ended) <= MOST_SILENCE_MS
+        assert not self.caller_audio.line_breaks, self.caller_audio.line_breaks
 
     async def close(self) -> None:
         await self.registry.drain(0.0)
@@ -190,15 +252,23 @@ class Edge:
                 audio.close()
         await self.host.close()
 
+    def _over(self, record: CallRecord) -> None:
+        self.records.append(record)
+        self._finished.set()
+
     def _media(self) -> RelaySession:
         clock = asyncio.get_running_loop().time
         return RelaySession(self.media, self.ports, EDGE, EDGE, self.ids.bits, clock)
 
     def _wall_clock(self) -> datetime:
-        return BEGAN + timedelta(seconds=asyncio.get_running_loop().time() - 5000)
+        return BEGAN + timedelta(seconds=asyncio.get_running_loop().time() - START_S)
 
     async def _addresses(self, name: str) -> list[str]:
         return self.wire.addresses(name)
+
+
+NewEdge = Callable[..., AbstractAsyncContextManager[Edge]]
+"""The type of the fixture `new_edge`."""
 
 
 def a_number(**changes: object) -> Number:
@@ -213,12 +283,30 @@ def a_number(**changes: object) -> Number:
     return replace(number, **changes)  # type: ignore[arg-type]
 
 
+def story(record: CallRecord) -> tuple[Result | None, str | None, str | None, str | None]:
+    """What a record says of a call: outcome, decision, trigger, and who ended it."""
+    result = record.outcome and record.outcome.result
+    return result, record.decision, record.trigger, record.ended_by
+
+
+def ends(record: CallRecord) -> list[tuple[str, str | None]]:
+    """The legs of a record in order, with why each ended."""
+    return [(leg.name, leg.end) for leg in record.legs]
+
+
 @asynccontextmanager
 async def an_edge(
-    tmp: Path, *, transport: str = "udp", number: Number | None = None, ports: PortPool | None = None, audio: bool = True
+    tmp: Path,
+    *,
+    transport: str = "udp",
+    number: Number | None = None,
+    ports: PortPool | None = None,
+    audio: bool = True,
+    most: int = 10,
+    seed: int = 1,
 ) -> AsyncIterator[Edge]:
     """An edge with its peers, started, and taken down at the end."""
-    edge = Edge(tmp, number=number, ports=ports)
+    edge = Edge(tmp, number=number, ports=ports, most=most, seed=seed)
     await edge.start(carrier_transport=transport, audio=audio)
     try:
         yield edge

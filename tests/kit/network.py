@@ -5,8 +5,8 @@
     carrier = wire.host("198.51.100.114")
 
 Each host is a `Network` of `proxy.transport.flow`. Messages travel whole and take `wire.delay_s`; streams
-keep their order, datagrams may be lost, doubled or overtaken, by a seeded dice. It runs on the virtual loop as
-on any other, and the same seed gives the same run.
+keep their order, datagrams may be lost, doubled or overtaken, by a seeded dice. It runs on the virtual loop
+as on any other, and the same seed gives the same run.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class ScriptedVendor:
         self.events.put_nowait(None)
 
     def decides(self, decision: str, call: str = "tool1", response: str = "r1", **more: object) -> None:
-        """The agent calls its tool, at the end of a response that is silent unless the test says otherwise."""
+        """The agent calls its tool, in a response that is silent unless the test says otherwise."""
         arguments = json.dumps({"decision": decision, "reason": "Anna about the boiler", **more})
         self.happens(
             ResponseBegan(response),

@@ -37,7 +37,7 @@ from screening.provider import (
 )
 from screening.session_config import InvalidSession
 from screening.settings import AgentSettings
-from tests.screening.test_openai_socket import Dialer, Wire
+from tests.screening.wire import Dialer, Wire
 
 ARGUMENTS = '{"decision": "ALLOW", "reason": "x"}'
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import http
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosedError
 from websockets.http11 import Request, Response
 
 from screening.openai_socket import REATTACHED, CallOver, Sideband, dial, sideband_url
 from screening.provider import ProviderError
+from tests.screening.wire import Dialer, Wire
 
 HEADERS = {"Authorization": "Bearer sk-secret"}
 
@@ -38,55 +37,6 @@ def test_another_scheme_is_refused() -> None:
 
 
 # Virtual time
-
-
-class Wire:
-    """One connection as the vendor plays it."""
-
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-        self.closed = False
-        self._in: asyncio.Queue[str | None] = asyncio.Queue()
-        self._down = False
-
-    def delivers(self, message: object) -> None:
-        self._in.put_nowait(message if isinstance(message, str) else json.dumps(message))
-
-    def drops(self) -> None:
-        self._down = True
-        self._in.put_nowait(None)
-
-    async def send(self, message: str) -> None:
-        if self._down:
-            raise ConnectionClosedError(None, None)
-        self.sent.append(json.loads(message))
-
-    async def recv(self) -> str | bytes:
-        message = await self._in.get()
-        if message is None:
-            raise ConnectionClosedError(None, None)
-        return message
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-class Dialer:
-    """Answers each attach in turn, and notes when."""
-
-    def __init__(self, *answers: Wire | Exception, takes_s: float = 0.0) -> None:
-        self.answers = list(answers)
-        self.takes_s = takes_s
-        self.at: list[float] = []
-        self._began = asyncio.get_running_loop().time()
-
-    async def __call__(self, url: str, headers: Mapping[str, str]) -> Wire:
-        self.at.append(round(asyncio.get_running_loop().time() - self._began, 3))
-        await asyncio.sleep(self.takes_s)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
 
 async def opened(*answers: Wire | Exception) -> tuple[Sideband, Dialer]:

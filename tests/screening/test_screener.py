@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from screening.contract import Ask, Caller, Connect, News, Ring
+from screening.contract import Ask, Caller, Connect, News, Ring, Undecided
 from screening.provider import ProviderError
 from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
@@ -26,10 +26,11 @@ SECRET = "a signing secret"
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 AGENTS = [
     AgentSettings("openai", webhook_secret=SECRET, refer_patience_s=3.0),
-    AgentSettings("bot", provider="sip"),
+    AgentSettings("bot", provider="sip", limits=ScreeningSettings(ready_limit_s=3.0)),
 ]
 NUMBERS = [
     NumberSettings("+14155551234", "openai", "tel:+14155550123"),
+    NumberSettings("+14155554321", "bot", talk_limit_s=30),
     NumberSettings("*", "openai", "sip:desk@example.com"),
 ]
 
@@ -46,7 +47,6 @@ class House:
         self.screener = Screener(
             AGENTS,
             NUMBERS,
-            ScreeningSettings(),
             wall_clock=self.now,
             token_bytes=lambda size: next(counter).to_bytes(size, "big"),
             provider_of=lambda agent: self.vendor,
@@ -115,6 +115,15 @@ async def test_a_sip_agent_is_asked_without_a_token() -> None:
         assert isinstance(plan, Ask)
         assert isinstance(plan.screening, SipScreening)
         assert plan.headers == {}
+        assert plan.patience_s == 3.0
+
+
+@pytest.mark.parametrize(("dialed", "limit_s"), [("+14155554321", 30), ("+19995550000", 90)])
+async def test_a_number_may_have_a_talk_limit_of_its_own(dialed: str, limit_s: int) -> None:
+    async with house() as h:
+        plan = await h.screener.plan(h.caller(dialed, agent="bot"))
+        assert isinstance(plan, Ask)
+        assert await plan.screening.verdict() == Undecided(f"no decision within {limit_s} s")
 
 
 async def test_the_webhook_of_a_waiting_call_starts_its_screening() -> None:

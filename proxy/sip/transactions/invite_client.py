@@ -78,10 +78,11 @@ class InviteClient:
             case _:
                 return []
 
-    def cancelled(self, now: float) -> None:
+    def cancelled(self, now: float) -> list[Effect]:
         """A CANCEL for this INVITE has been sent: wait 64*T1 for the final response (§9.1)."""
         if self.state is State.PROCEEDING:
             self._due["CANCEL"] = now + 64 * self._timers.t1
+        return []
 
     def expire(self, now: float) -> list[Effect]:
         """Do what is due at `now`; a timer that ends the transaction comes before a retransmission."""

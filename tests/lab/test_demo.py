@@ -1,0 +1,41 @@
+"""`screendoor demo` as a user runs it: the plain call, every fault, and what a wrong name is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.lab import demo
+from proxy.lab.scenes import FAULTS
+
+pytestmark = pytest.mark.network
+
+ENDINGS = """
+refer-500 refer-504 refer-silent refer-new-connection refer-twice phone-busy phone-no-answer phone-declines phone-503
+agent-bye-after-refer agent-bye-mid-talk agent-503 agent-tls-refused webhook-lost webhook-twice webhook-forged
+accept-404-then-ok ws-drop no-decision caller-cancels caller-bye-in-talk caller-bye-while-phone-rings
+caller-bye-as-phone-answers reinvite-hold decision-reject decision-voicemail
+""".split()
+
+
+@pytest.mark.parametrize("decision", ["allow", "reject", "voicemail"])
+def test_the_demo_plays_one_call_to_its_end(decision: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert demo.main(False, decision, None) == 0
+    told = capfd.readouterr().out
+    assert "left over: nothing" in told
+    assert "problem" not in told
+    if decision == "allow":
+        assert "bridged: yes · tone caller→phone: yes · tone phone→caller: yes" in told
+
+
+def test_there_is_a_fault_for_every_ending() -> None:
+    assert sorted(FAULTS) == sorted(ENDINGS)
+
+
+@pytest.mark.timeout(240)
+def test_every_fault_ends_as_it_must(capfd: pytest.CaptureFixture[str]) -> None:
+    assert demo.main(False, "allow", "all") == 0, capfd.readouterr().out
+
+
+def test_an_unknown_fault_is_told_the_known_ones(capfd: pytest.CaptureFixture[str]) -> None:
+    assert demo.main(False, "allow", "nonsense") == 2
+    assert "refer-silent" in capfd.readouterr().out
