@@ -36,7 +36,9 @@ class Metrics:
 
     def follow_sessions(self, counts: Mapping[str, int]) -> None:
         """Show what became of the webhooks that passed the door; `counts` is read at every scrape."""
-        self.registry.register(_Followed("screendoor_sessions", "Vendor sessions announced, by result", counts))
+        self.registry.register(
+            _Followed("screendoor_sessions", "Vendor sessions announced, by result", counts)
+        )
 
     def call_began(self) -> None:
         """Count a call in."""

@@ -13,8 +13,8 @@ class Change:
         self._event = asyncio.Event()
 
     def happened(self) -> None:
-        self._event.set()                       # wakes everybody who waits now,
-        self._event.clear()                     # and nobody who comes later
+        self._event.set()  # wakes everybody who waits now,
+        self._event.clear()  # and nobody who comes later
 
     async def next(self) -> None:
         await self._event.wait()

@@ -113,7 +113,7 @@ class Conversation:
 
     async def _listen(self, session: Session) -> None:
         try:
-            await session.speak()               # the caller hears nothing until somebody is asked to speak
+            await session.speak()  # the caller hears nothing until somebody is asked to speak
             async for event in session.events():
                 self._take(event)
                 self._judgement.change.happened()
@@ -256,7 +256,7 @@ class Conversation:
         asked.add_done_callback(lambda task: self._judgement.change.happened())
         judgement, patience_s, this_round = self._judgement, self._transfer.patience_s, self._judgement.round
 
-        def arrived() -> bool:                  # or even came and went: the phone is busy already
+        def arrived() -> bool:  # or even came and went: the phone is busy already
             return judgement.refer_arrived or judgement.round != this_round
 
         try:

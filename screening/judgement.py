@@ -19,9 +19,9 @@ class Stage(enum.Enum):
 class Judgement:
     """The verdict slot, and whether a decision is awaited.
 
-        WAITING --begin--> TALKING <--reopen (the phone did not answer)--+
-           |                  |                                          |
-           +------------------+--settle, give, lose--> DECIDED ----------+
+    WAITING --begin--> TALKING <--reopen (the phone did not answer)--+
+       |                  |                                          |
+       +------------------+--settle, give, lose--> DECIDED ----------+
     """
 
     def __init__(self) -> None:

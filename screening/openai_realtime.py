@@ -40,7 +40,7 @@ class OpenAIRealtime:
         self._http = http or httpx2.AsyncClient()
         self._dial = dial
         self._calls = OpenAICalls(agent, accept_body(agent), self._http)
-        sideband_url(agent.api_base, "")        # found out at start, not at the first call
+        sideband_url(agent.api_base, "")  # found out at start, not at the first call
         self.accept = self._calls.accept
         self.reject = self._calls.reject
         self.refer = self._calls.refer
@@ -100,7 +100,7 @@ def read(message: Mapping[str, Any]) -> list[Event]:
     """
     try:
         return list(_events(message))
-    except (KeyError, TypeError, AttributeError):       # an event of a shape we do not know
+    except (KeyError, TypeError, AttributeError):  # an event of a shape we do not know
         return []
 
 

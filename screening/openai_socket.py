@@ -23,7 +23,7 @@ from screening.provider import ProviderError
 log = structlog.get_logger("screendoor")
 
 quiet = logging.getLogger("screendoor.websocket")
-quiet.setLevel(logging.INFO)            # websockets writes the request's headers, and our key, at DEBUG
+quiet.setLevel(logging.INFO)  # websockets writes the request's headers, and our key, at DEBUG
 
 ATTACH_LIMIT_S = 5.0
 """How long the first attach may take in all."""
@@ -63,7 +63,7 @@ async def dial(url: str, headers: Mapping[str, str]) -> Connection:
             open_timeout=ATTACH_LIMIT_S,
             close_timeout=1,
             logger=quiet,
-            happy_eyeballs_delay=0.25,          # a dead IPv6 path cost 5 s, and then the call (2026-05)
+            happy_eyeballs_delay=0.25,  # a dead IPv6 path cost 5 s, and then the call (2026-05)
         )
     except InvalidStatus as refused:
         status = refused.response.status_code
@@ -119,7 +119,7 @@ class Sideband:
                 try:
                     return await connection.send(text)
                 except ConnectionClosed:
-                    pass                        # the reader finds out too, and attaches again
+                    pass  # the reader finds out too, and attaches again
             while self._connection is connection and not self._over:
                 await self._change.next()
         raise ProviderError("the session is over")

@@ -153,8 +153,10 @@ def _a_list(inner: Check) -> Check:
 
 
 def _voice(path: str, value: object) -> Problems:
-    good = value in VOICES if isinstance(value, str) else (
-        isinstance(value, Mapping) and set(value) == {"id"} and isinstance(value["id"], str)
+    good = (
+        value in VOICES
+        if isinstance(value, str)
+        else (isinstance(value, Mapping) and set(value) == {"id"} and isinstance(value["id"], str))
     )
     return [] if good else [f"{path}: must be one of {', '.join(sorted(VOICES))}, or an object with an id"]
 

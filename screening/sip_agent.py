@@ -31,8 +31,7 @@ class SipScreening:
         return None
 
     async def verdict(self) -> Verdict:
-        """Return `Undecided` at the talk limit, which counts from the first time this is asked."""
-        self._clock.start(self._loop.time())
+        """Return `Undecided` at the talk limit, which counts from the agent's answer."""
         while True:
             due, reason = self._clock.next
             try:
@@ -47,7 +46,10 @@ class SipScreening:
             case News.PHONE_BUSY | News.PHONE_NO_ANSWER | News.PHONE_DECLINED | News.PHONE_UNREACHABLE:
                 self._clock.resume(self._loop.time())
                 self._change.happened()
-            case News.AGENT_ANSWERED | News.REFER_ARRIVED | News.CONNECTED | News.CALLER_LEFT:
+            case News.AGENT_ANSWERED:
+                self._clock.start(self._loop.time())
+                self._change.happened()
+            case News.REFER_ARRIVED | News.CONNECTED | News.CALLER_LEFT:
                 pass
             case _:
                 assert_never(news)

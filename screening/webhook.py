@@ -98,7 +98,7 @@ class WebhookDoor:
             return "stale"
         call = _incoming_call(event)
         if call is None:
-            return "no call"                    # the dashboard's test event has empty data
+            return "no call"  # the dashboard's test event has empty data
         if self._known(f"call {call.call_id}", now):
             return "duplicate"
         self._incoming(call)

@@ -1,4 +1,4 @@
-"""Which loop an async test runs on.
+"""Which loop an async test runs on, and a log that no test leaves changed.
 
 Virtual time for tests marked `virtual`, and for every test under ua/, call/, media/ and screening/;
 a real loop for those marked `network`, and for all the rest.
@@ -7,10 +7,12 @@ a real loop for those marked `network`, and for all the rest.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.kit.virtual_loop import VirtualLoop
 
@@ -37,3 +39,14 @@ def pytest_asyncio_loop_factories(
     if runs_in_virtual_time(item):
         return {"virtual": VirtualLoop}
     return {"real": asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """A test may set logging up, to a stream that ends with it; the next one finds it as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers = handlers
+    root.setLevel(level)

@@ -34,7 +34,12 @@ number = [ { dialed = "*", destinations = ["sip:phone@127.0.0.1:9", "tel:+141555
 
 
 def settings(folder: Path, port: int = 0) -> Settings:
-    return parse(SETTINGS.replace("PORT", str(port)).replace("FOLDER", str(folder)), {}, file="test.toml", folder=folder)
+    return parse(
+        SETTINGS.replace("PORT", str(port)).replace("FOLDER", str(folder)),
+        {},
+        file="test.toml",
+        folder=folder,
+    )
 
 
 async def get(app: App, path: str) -> httpx2.Response:

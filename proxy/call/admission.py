@@ -34,7 +34,7 @@ class Admission:
         lookup: Lookup,
         *,
         turned_away: Callable[[], None] = lambda: None,
-        unreadable: Callable[[str], None] = lambda transport: None,
+        unreadable: Callable[[], None] = lambda: None,
     ) -> None:
         """`sources`: the addresses, CIDR networks and names of each trunk; the callables count."""
         self._lookup, self._turned_away, self._unreadable = lookup, turned_away, unreadable
@@ -64,7 +64,7 @@ class Admission:
             log.warning("unknown source ignored", source=source, transport=flow.transport)
 
     def malformed(self, flow: Flow, error: ParseError) -> None:
-        self._unreadable(flow.transport)
+        self._unreadable()
         log.debug("malformed message", source=flow.remote[0], problem=str(error))
 
     async def refresh(self) -> None:

@@ -14,6 +14,7 @@ from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
 from proxy.ua.uac import Outgoing
 
+MAX_FORWARDS = 70
 ANONYMOUS = {"anonymous", "unavailable", "restricted", "unknown"}
 
 
@@ -25,6 +26,8 @@ class Identity:
     """The user part of From where it is a number; None when withheld."""
     name: str | None
     """Display name, cut and stripped of what does not belong into a header."""
+    hops: int = MAX_FORWARDS
+    """Max-Forwards of the INVITEs made for this call, lest two of us call each other for ever (RFC 7332)."""
 
     @classmethod
     def of(cls, invite: Request) -> Identity:
@@ -33,13 +36,19 @@ class Identity:
         number = e164(user) or (user if user and user.isascii() and user.isdecimal() else None)
         name = "".join(c for c in sender.display or "" if c.isprintable() and c not in '"\\')[:64].strip()
         hidden = (user or "anonymous").lower() in ANONYMOUS
-        return cls(None if hidden else number, None if hidden or not name else name)
+        hops = invite.max_forwards
+        return cls(
+            None if hidden else number,
+            None if hidden or not name else name,
+            MAX_FORWARDS if hops is None else max(hops - 1, 0),
+        )
 
 
 def towards_agent(caller: Identity, agent: Agent, headers: Mapping[str, str], host: str) -> Outgoing:
     """The INVITE to the agent: the caller's number under our own host, and the screening's headers."""
     user = caller.number or "anonymous"
-    return Outgoing(agent.uri, str(_name_addr(caller.name, f"sip:{user}@{host}")), tuple(headers.items()))
+    identity = str(_name_addr(caller.name, f"sip:{user}@{host}"))
+    return Outgoing(agent.uri, identity, tuple(headers.items()), max_forwards=caller.hops)
 
 
 def towards_phone(caller: Identity, place: Destination, host: str) -> Outgoing:
@@ -47,12 +56,12 @@ def towards_phone(caller: Identity, place: Destination, host: str) -> Outgoing:
     trunk = place.trunk
     shown = caller.name or caller.number or "anonymous"
     if trunk is None:
-        return Outgoing(place.uri, str(_name_addr(shown, f"sip:{caller.number or 'anonymous'}@{host}")))
+        identity = str(_name_addr(shown, f"sip:{caller.number or 'anonymous'}@{host}"))
+        return Outgoing(place.uri, identity, max_forwards=caller.hops)
     from_host = Uri.parse(trunk.outbound).host if trunk.outbound else host
     user = trunk.caller_id or trunk.username or "anonymous"
-    return Outgoing(
-        place.uri, str(_name_addr(shown, f"sip:{user}@{from_host}")), credentials=trunk.credentials()
-    )
+    identity = str(_name_addr(shown, f"sip:{user}@{from_host}"))
+    return Outgoing(place.uri, identity, credentials=trunk.credentials(), max_forwards=caller.hops)
 
 
 def _name_addr(display: str | None, uri: str) -> NameAddr:

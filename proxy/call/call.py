@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import asyncio
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 from proxy.call.border import Identity, towards_agent, towards_phone
-from proxy.call.first import first, forever
-from proxy.call.leg_media import LegMedia
+from proxy.call.first import first, forever, meanwhile
+from proxy.call.legs import Legs
 from proxy.call.outcome import OnFailure, Result, news_of, status_of
 from proxy.call.record import CallRecord, WallClock
-from proxy.call.routing import Destination, Number
+from proxy.call.routing import Agent, Destination, Number
 from proxy.call.scribe import Scribe
 from proxy.media.mode import MediaSession
 from proxy.sip.errors import SipError
@@ -24,7 +24,7 @@ from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer
 from proxy.ua.transactions import ServerTransaction
-from proxy.ua.up import ending, limit
+from proxy.ua.up import limit
 from screening.contract import (
     Ask,
     Caller,
@@ -37,9 +37,10 @@ from screening.contract import (
     Screening,
     TakeMessage,
     Undecided,
+    Verdict,
 )
 
-NOT_TAKEN = (Rejected, TransportFailed, TransactionTimeout, OfferRefused, LimitReached)
+NOT_TAKEN = (Rejected, TransportFailed, TransactionTimeout, OfferRefused, LimitReached, LegEnded)
 """How an attempt to reach the agent or the phone fails without hurting the caller."""
 
 
@@ -65,22 +66,24 @@ class Call:
         self._identity = Identity.of(invite.request)
         self.record = CallRecord(name, self._identity.number, number.dialed, around.wall_clock())
         self._scribe = Scribe(self.record, around.wall_clock)
-        self._legs: dict[str, Leg] = {}
+        self._legs = Legs(around.core, media, self._scribe, name)
         self._screening: Screening | None = None
         self._agent: Leg | None = None
+        self._refers: list[Refer] = []
         self._caller_answered = self._phone_tried = False
         self._invite = invite
 
     async def run(self) -> CallRecord:
         """Screen the caller with the agent; ring the phone when the agent says so; bridge; end."""
         try:
-            with self._leg("caller", peer=self._invite.request.from_.raw_uri) as caller:
-                self._caller = caller
-                caller.invited(self._invite)
-                async with caller.up():
-                    await self._admit(caller)
+            with self._legs.leg("caller", peer=self._invite.request.from_.raw_uri) as self._caller:
+                self._caller.invited(self._invite)
+                async with self._caller.up():
+                    await self._admit(self._caller)
         except LegEnded as end:
             self._scribe.ended_by(end)
+            if self._screening is not None and end.leg.name == "caller":
+                self._screening.tell(News.CALLER_LEFT)
         finally:
             self._media.close()
             self._scribe.close(self._screening)
@@ -88,8 +91,7 @@ class Call:
 
     def end(self, reason: EndReason) -> None:
         """End the call from outside its story; `run` returns soon after."""
-        if caller := self._legs.get("caller"):
-            caller.end(reason)
+        self._legs.end_caller(reason)
 
     # The plan.
 
@@ -107,7 +109,7 @@ class Call:
                 await self._screened(plan)
             case Ring(reason):
                 caller.progress(180)
-                await self._unscreened(reason, OnFailure.RING)
+                await self._unscreened(reason, OnFailure.RING, trigger="plan")
             case Refuse(why):
                 self._scribe.settle(Result.REFUSED, why.value)
                 caller.end(EndReason.DECLINED)
@@ -131,34 +133,46 @@ class Call:
         """The agent talks to the caller until there is a verdict, or none can be had."""
         self._screening = ask.screening
         assert self._number.agent is not None
-        with self._leg("agent", peer=self._number.agent.uri, takes_refer=True) as agent:
+        with self._legs.leg("agent", peer=self._number.agent.uri, takes_refer=True) as agent:
             self._agent = agent
-            try:
-                async with limit(ask.patience_s, EndReason.NO_ANSWER):
-                    await agent.invite(
-                        towards_agent(self._identity, self._number.agent, ask.headers, self._around.host)
-                    )
-            except NOT_TAKEN as failure:
-                agent.end(EndReason.NO_ANSWER)
-                without: str | None = f"the agent did not take the call: {failure}"
-            else:
-                self._scribe.answered("agent")
-                ask.screening.tell(News.AGENT_ANSWERED)
+            without = await self._call_agent(agent, self._number.agent, ask)
+            if without is None:
                 without = await self._conversation(agent, ask.screening)
             if without is not None:
                 await self._unscreened(without, self._number.on_failure)
+
+    async def _call_agent(self, agent: Leg, called: Agent, ask: Ask) -> str | None:
+        """Have the agent answer; returns why it does not, as soon as that is known, or None."""
+        outgoing = towards_agent(self._identity, called, ask.headers, self._around.host)
+        waits: tuple[Coroutine[Any, Any, Verdict | None], ...] = (
+            agent.invite(outgoing),
+            ask.screening.verdict(),
+        )
+        try:
+            async with limit(ask.patience_s, EndReason.NO_ANSWER):
+                verdict = await first(*waits)
+        except NOT_TAKEN as failure:
+            self._scribe.not_taken("agent", failure)
+            why = f"the agent did not take the call: {failure}"
+        else:
+            if verdict is None:
+                self._scribe.answered("agent")
+                ask.screening.tell(News.AGENT_ANSWERED)
+                return None
+            why = verdict.reason  # the screening cannot even begin
+        agent.end(EndReason.NO_ANSWER)
+        return why
 
     async def _conversation(self, agent: Leg, screening: Screening) -> str | None:
         """Act on one verdict after another; returns why the call must do without one, or None."""
         await self._answer_caller("agent")
         while True:
-            step = await self._verdict(agent, screening)
-            match step:
+            match step := await self._verdict(agent, screening):
                 case Refer():
-                    await self._referred(step, screening)
+                    await self._referred(step)
                 case Connect():
                     self._scribe.decided("ALLOW", "verdict", step)
-                    await self._ring(self._number.destinations)
+                    await self._ring(self._number.destinations, "verdict")
                 case Decline():
                     self._scribe.decided("REJECT", "verdict", step)
                     self._scribe.settle(Result.DECLINED, step.reason)
@@ -172,68 +186,87 @@ class Call:
                 case _:
                     assert_never(step)
 
-    async def _verdict(
-        self, agent: Leg, screening: Screening
-    ) -> Refer | Connect | Decline | TakeMessage | Undecided:
-        """The first of the agent's REFER and the screening's verdict; a REFER beats the BYE behind it."""
-        try:
-            async with agent.up():
-                return await first(agent.refer(), screening.verdict())
-        except LegEnded as end:
-            if end.leg is not agent:
-                raise
-            return agent.refer_waiting() or Undecided("the agent hung up")
+    async def _verdict(self, agent: Leg, screening: Screening) -> Refer | Verdict:
+        """The first of the agent's REFER, the screening's verdict, and the end of the agent's leg."""
+        return await first(agent.refer(), screening.verdict(), self._left(agent))
 
-    async def _referred(self, refer: Refer, screening: Screening) -> None:
-        """Ring the destination that a REFER selects; one that matches none is refused (toll fraud)."""
+    @staticmethod
+    async def _left(agent: Leg) -> Refer | Undecided:
+        """The agent is gone, perhaps with a REFER right before its BYE."""
+        await asyncio.shield(agent.ended)
+        return agent.refer_waiting() or Undecided("the agent hung up")
+
+    async def _referred(self, refer: Refer) -> None:
+        """Ring the destination that a REFER selects, if it selects one."""
+        place = self._selected(refer)
+        if place is not None:
+            self._scribe.decided("ALLOW", "refer", self._screening.decided if self._screening else None)
+            await self._ring([place], "refer")
+
+    def _selected(self, refer: Refer) -> Destination | None:
+        """Accept a REFER, which is told from now on how the phone fares.
+
+        One whose target is not a configured destination is refused (toll fraud), and nothing comes of it.
+        """
         place = self._number.destination_for(refer.target)
         if place is None:
             self._scribe.step("refer refused", "its target is not a configured destination")
-            return refer.refuse(403)
-        self._scribe.decided("ALLOW", "refer", None)
-        screening.tell(News.REFER_ARRIVED)
+            refer.refuse(403)
+            return None
+        if self._screening is not None:
+            self._screening.tell(News.REFER_ARRIVED)
+        self._refers.append(refer)
         refer.accept()
-        await self._ring([place], refer)
+        return place
 
     # The phone.
 
-    async def _ring(self, places: Sequence[Destination], refer: Refer | None = None) -> None:
+    async def _ring(self, places: Sequence[Destination], trigger: str) -> None:
         """Ring one destination after another and bridge with the first that answers; the agent, if there is
         one, keeps the caller company. Returns when none has answered.
         """
         self._phone_tried = True
+        self._scribe.rung_by(trigger)
         failure: SipError = TransportFailed("no destination is configured")
-        self._media.ringback("caller", True)
+        self._media.ringback("caller", self._caller_answered)
         for place in places:
-            with self._leg("phone", peer=place.uri) as phone:
+            with self._legs.leg("phone", peer=place.uri) as phone:
                 try:
-                    async with limit(self._number.ring_limit_s, EndReason.NO_ANSWER):
+                    async with limit(self._number.ring_limit_s, EndReason.NO_ANSWER), meanwhile(self._late()):
                         await phone.invite(towards_phone(self._identity, place, self._around.host))
                 except NOT_TAKEN as problem:
                     failure = problem
-                    phone.end(EndReason.NO_ANSWER)
                     self._scribe.not_taken("phone", problem)
+                    phone.end(EndReason.NO_ANSWER)
                 else:
                     self._scribe.answered("phone")
-                    await self._bridge(phone, refer)
+                    await self._bridge(phone)
         self._media.ringback("caller", False)
-        if refer is not None:
-            refer.progress(status_of(failure))
-        if self._screening is not None:
-            self._screening.tell(news_of(failure))
+        self._tell(status_of(failure), news_of(failure))
 
-    async def _bridge(self, phone: Leg, refer: Refer | None) -> None:
+    async def _late(self) -> None:
+        """A REFER that comes while the phone rings already is the same wish, come late."""
+        while self._agent is not None:
+            if self._selected(await self._agent.refer()):
+                self._scribe.step("refer joined", "the phone rings already")
+
+    async def _bridge(self, phone: Leg) -> None:
         """Caller and phone talk until one of them hangs up; the agent is let go."""
         await self._answer_caller("phone")
-        if refer is not None:
-            refer.progress(200)
+        self._tell(200, News.CONNECTED)
         if self._agent is not None:
             self._agent.end(EndReason.TRANSFERRED)
-        if self._screening is not None:
-            self._screening.tell(News.CONNECTED)
         self._scribe.settle(Result.BRIDGED, "the caller talked to the phone")
         async with phone.up():
             await forever()
+
+    def _tell(self, status: int, news: News) -> None:
+        """Tell the agent what became of the phone: by NOTIFY whoever sent a REFER, and its screening."""
+        for refer in self._refers:
+            refer.progress(status)
+        self._refers.clear()
+        if self._screening is not None:
+            self._screening.tell(news)
 
     async def _answer_caller(self, other: str | None) -> None:
         """Caller and the other leg hear each other; the caller is answered if that is still owed."""
@@ -247,16 +280,14 @@ class Call:
 
     # Without a verdict, and without a phone.
 
-    async def _unscreened(self, why: str, then: OnFailure) -> None:
+    async def _unscreened(self, why: str, then: OnFailure, *, trigger: str = "failure") -> None:
         """Fail open, as configured: the caller never sits in silence because a vendor is down."""
         self._scribe.step("unscreened", why)
         if then is OnFailure.RING and not self._phone_tried:
-            self._scribe.trigger("failure")
-            await self._ring(self._number.destinations)
+            await self._ring(self._number.destinations, trigger)
         if then is not OnFailure.REJECT:
             return await self._voicemail(why)
-        self._scribe.settle(Result.REFUSED if not self._caller_answered else Result.UNANSWERED, why)
-        self._caller.end(EndReason.UNREACHABLE)
+        self._scribe.settle(Result.UNANSWERED if self._caller_answered else Result.REFUSED, why)
 
     async def _voicemail(self, why: str) -> None:
         """Beep, and record what the caller says until hang-up or the limit."""
@@ -264,9 +295,13 @@ class Call:
             self._agent.end(EndReason.COMPLETED)
         self._media.part("caller")
         await self._answer_caller(None)
-        self._scribe.settle(Result.VOICEMAIL, why)
         await self._media.beep("caller")
-        recording = self._media.record("caller", self._around.voicemail_dir / f"{self.record.call}.wav")
+        try:
+            recording = self._media.record("caller", self._around.voicemail_dir / f"{self.record.call}.wav")
+        except OSError as error:
+            self._scribe.broken("voicemail not possible", error)
+            return self._scribe.settle(Result.UNANSWERED, why)
+        self._scribe.settle(Result.VOICEMAIL, why)
         try:
             async with limit(self._number.voicemail_limit_s, EndReason.COMPLETED):
                 await forever()
@@ -274,25 +309,3 @@ class Call:
             self._scribe.step("voicemail full", f"after {self._number.voicemail_limit_s:g} s")
         finally:
             self._scribe.recorded(recording.path, recording.close())
-
-    # The legs.
-
-    @contextmanager
-    def _leg(self, name: str, *, peer: str, takes_refer: bool = False) -> Iterator[Leg]:
-        """A leg that is ended, and its media released, when the block is left or its peer goes."""
-        leg = Leg(name, self._around.core, LegMedia(self._media, name), takes_refer=takes_refer)
-        leg.log = leg.log.bind(call=self.record.call)
-        self._legs[name] = leg
-        entry = self._scribe.began(name, peer)
-        leg.ended.add_done_callback(lambda ended: self._scribe.leg_ended(entry, ended.result()))
-        leg.ended.add_done_callback(lambda ended: self._let_go(leg))
-        try:
-            with ending(leg):
-                yield leg
-        finally:
-            self._let_go(leg)
-
-    def _let_go(self, leg: Leg) -> None:
-        if self._legs.get(leg.name) is leg:
-            del self._legs[leg.name]
-            self._media.release(leg.name)

@@ -1,29 +1,41 @@
-"""Wait for whichever comes first, and for nothing after that."""
+"""Waiting for more than one thing: whichever comes first, one beside another, nothing at all."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-A = TypeVar("A")
-B = TypeVar("B")
+T = TypeVar("T")
 
 
-async def first(one: Coroutine[Any, Any, A], other: Coroutine[Any, Any, B]) -> A | B:
-    """Return the result of the wait that ends first; of two in one tick, the first named.
+async def first(*waits: Coroutine[Any, Any, T]) -> T:
+    """Return the result of the wait that ends first; of several in one tick, the first named.
 
-    The other is cancelled and awaited, so nothing is left running, however this wait itself ends.
+    The others are cancelled and awaited, so nothing is left running, however this wait itself ends.
     """
-    tasks: list[asyncio.Task[Any]] = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        result: A | B = next(task for task in tasks if task.done()).result()
-        return result
+        return next(task for task in tasks if task.done()).result()
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do this work beside the block, and no longer than the block takes; what it raises is raised after."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
 
 
 async def forever() -> None:

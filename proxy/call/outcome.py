@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from proxy.sip.errors import SipError
-from proxy.ua.errors import LimitReached
+from proxy.ua.errors import LegEnded, LimitReached
 from screening.contract import News
 
 
@@ -47,6 +47,8 @@ class OnFailure(enum.Enum):
 
 def status_of(failure: SipError) -> int:
     """The final status that a failed attempt at the phone amounts to (RFC 3261 §8.1.3.1)."""
+    if isinstance(failure, LegEnded):  # it hung up as soon as it had answered
+        return failure.reason.status
     return int(getattr(failure, "status", 503))
 
 

@@ -40,9 +40,9 @@ class CallRecord:
     decision: str | None = None
     """ALLOW, REJECT or VOICEMAIL; None if there was none."""
     trigger: str | None = None
-    """What rang the phone: ``refer``, ``verdict`` or ``failure``."""
+    """What rang the phone last: ``refer``, ``verdict``, ``failure`` or ``plan``; None if nothing did."""
     why: str | None = None
-    """The reason given for the decision."""
+    """The reason that the agent gave for its decision; None where it gave none, as a bare REFER."""
     ended_by: str | None = None
     """The leg whose peer ended the call; None if we did."""
     voicemail: str | None = None

@@ -72,11 +72,14 @@ class Registry:
 
     async def _run(self, call: Call) -> None:
         try:
-            self._finished(await call.run())
+            await call.run()
         except Exception:
             # A bug costs its own call, whose legs have been ended on the way here, and no other.
             log.exception("call failed", call=call.record.call)
+        try:
             self._finished(call.record)
+        except Exception:
+            log.exception("record not kept", call=call.record.call)
 
     def _over(self, task: asyncio.Task[None]) -> None:
         del self._calls[task]

@@ -11,7 +11,12 @@ from proxy.call.record import CallRecord, LegRecord, WallClock
 from proxy.sip.errors import SipError
 from proxy.ua.errors import LegEnded
 from proxy.ua.reason import EndReason
-from screening.contract import Connect, Decline, Screening, TakeMessage
+from screening.contract import Screening, Verdict
+
+REFUSED = {EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJECTED}
+"""Why the caller's leg is ended for what its peer asks of us."""
+BY_US = {EndReason.DRAINING, *REFUSED}
+"""The ways in which a leg is ended by us in the midst of its call."""
 
 
 class Scribe:
@@ -32,7 +37,7 @@ class Scribe:
 
     def answered(self, leg: str) -> None:
         now = self._wall_clock()
-        entry = next(entry for entry in reversed(self._record.legs) if entry.name == leg)
+        entry = self._latest(leg)
         entry.answered = now
         if leg == "caller":
             self._record.answered = now
@@ -40,6 +45,8 @@ class Scribe:
         self._log.info("answered", leg=leg, after_s=round((now - entry.began).total_seconds(), 2))
 
     def not_taken(self, leg: str, failure: SipError) -> None:
+        entry = self._latest(leg)
+        entry.ended, entry.end = self._wall_clock(), str(failure)
         self._record.steps.append(f"{leg} did not answer: {failure}")
         self._log.info("not answered", leg=leg, why=str(failure))
 
@@ -48,15 +55,23 @@ class Scribe:
             entry.ended, entry.end = self._wall_clock(), reason.text
             self._log.info("ended", leg=entry.name, why=reason.text)
 
-    def decided(self, decision: str, trigger: str, verdict: Connect | Decline | TakeMessage | None) -> None:
-        """What the agent decided; the reason is a person's words, and stays out of the log at INFO."""
-        self._record.decision = decision
-        self._record.why = verdict.reason if verdict else self._record.why
-        self.trigger(trigger)
-        self._record.steps.append(f"decision {decision} by {trigger}")
-        self._log.info("decided", decision=decision, by=trigger)
+    def broken(self, event: str, error: Exception) -> None:
+        """We erred, and the call goes on as well as it can."""
+        self._record.steps.append(f"{event}: {error}")
+        self._log.error(event, problem=str(error))
 
-    def trigger(self, trigger: str) -> None:
+    def decided(self, decision: str, by: str, verdict: Verdict | None) -> None:
+        """What the agent decided, by ``refer`` or ``verdict``.
+
+        `verdict` is what its tool said, if it is known to us: a REFER may come without. The reason in it is a
+        person's words, and stays out of the log at INFO.
+        """
+        self._record.decision = decision
+        self._record.why = verdict.reason if verdict else None
+        self._record.steps.append(f"decision {decision} by {by}")
+        self._log.info("decided", decision=decision, by=by)
+
+    def rung_by(self, trigger: str) -> None:
         self._record.trigger = trigger
 
     def settle(self, result: Result, reason: str) -> None:
@@ -70,14 +85,20 @@ class Scribe:
         self._log.info("recorded", seconds=round(seconds, 2))
 
     def ended_by(self, end: LegEnded) -> None:
-        """A peer ended the call, or we did as we shut down."""
-        if end.reason is EndReason.DRAINING:
-            self._record.outcome = self._record.outcome or Outcome(Result.CUT, end.reason.text)
-            return
-        self._record.ended_by = end.leg.name
+        """A leg ended the call: its peer left, or is not heard of any more; or we gave it up."""
+        if end.reason not in BY_US:
+            self._record.ended_by = end.leg.name
         if self._record.outcome is None:
-            gone = Result.CALLER_LEFT if end.leg.name == "caller" else Result.UNANSWERED
-            self._record.outcome = Outcome(gone, end.reason.text)
+            self._record.outcome = Outcome(self._result_of(end), end.reason.text)
+
+    @staticmethod
+    def _result_of(end: LegEnded) -> Result:
+        """What a call came to that ended before anything was settled."""
+        if end.reason is EndReason.DRAINING:
+            return Result.CUT
+        if end.reason in REFUSED:
+            return Result.REFUSED
+        return Result.CALLER_LEFT if end.leg.name == "caller" else Result.UNANSWERED
 
     def close(self, screening: Screening | None) -> None:
         """The call is over: nothing more is written."""
@@ -85,10 +106,10 @@ class Scribe:
         record.ended = self._wall_clock()
         if record.outcome is None:
             record.outcome = Outcome(Result.CUT, "ended by us before the story was over")
-        for entry in record.legs:
-            if entry.ended is None:
-                entry.ended, entry.end = record.ended, EndReason.COMPLETED.text
         if screening is not None:
             record.transcript = tuple(screening.transcript)
             screening.over(record.outcome.result.value)
         self._log.info("over", result=record.outcome.result.value, ended_by=record.ended_by or "us")
+
+    def _latest(self, leg: str) -> LegRecord:
+        return next(entry for entry in reversed(self._record.legs) if entry.name == leg)

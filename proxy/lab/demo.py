@@ -112,9 +112,10 @@ async def _serve(scene: Scene) -> int:
     async with stage:
         ladder.agent_port = stage.openai.address[1]
         port = stage.app.advertised.ports["udp"]
+        decision = scene.scenery.conversation.decision
         console.print(
             f"The edge is up. Call sip:+14155551234@{HERE}:{port} (UDP) from a softphone on this machine;\n"
-            f"the simulated agent decides {scene.scenery.conversation.decision}, the simulated phone answers.\n"
+            f"the simulated agent decides {decision}, the simulated phone answers.\n"
             f"Health and metrics: http://{HERE}:{stage.app.http_port}/healthz, /metrics. Ctrl-C ends it.\n\n"
             f"{HEADING}\n{LEGEND}"
         )

@@ -10,6 +10,7 @@ import hmac
 import json
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 
 import httpx2
@@ -24,7 +25,7 @@ from proxy.lab.openai_call import ApiError, Call, SipSide, call_not_found, new_c
 from proxy.lab.openai_conversation import Conversation
 from proxy.lab.openai_events import Json
 from proxy.lab.openai_faults import Faults
-from proxy.lab.openai_server import LoopbackServer
+from proxy.lab.openai_server import loopback_server
 from proxy.lab.openai_tasks import Tasks
 from proxy.lab.openai_webhook import Delivery, Incoming, Postman
 
@@ -68,10 +69,13 @@ class OpenAiLab:
         self._tasks = Tasks()
         self._http = httpx2.AsyncClient(timeout=WEBHOOK_PATIENCE_S, trust_env=False, verify=webhook_tls)
         self._postman = Postman(self._http, webhook_url, webhook_secret, backoff_s=webhook_backoff_s)
-        self._server = LoopbackServer(self._app(), port)
+        self._server = loopback_server(self._app(), port)
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> OpenAiLab:
-        await self._server.start()
+        self._stack.push_async_callback(self._http.aclose)
+        await self._stack.enter_async_context(self._server)
+        self._stack.push_async_callback(self._tasks.close)
         return self
 
     async def __aexit__(
@@ -79,11 +83,7 @@ class OpenAiLab:
     ) -> None:
         for call in self.calls.values():
             call.ended()
-        try:
-            await self._tasks.close()
-        finally:
-            await self._server.stop()
-            await self._http.aclose()
+        await self._stack.aclose()
 
     @property
     def base_url(self) -> str:

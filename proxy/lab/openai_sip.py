@@ -196,5 +196,3 @@ class OpenAiSip(Peer):
         if f";transport={self.transport}" not in contact.lower():
             return f"is not for {self.transport}"
         return None
-
-

@@ -265,7 +265,7 @@ class PeerCall:
                 self._put(known.flow, known.response)
             return
         if request.method == "INVITE" and not request.to_tag and self.invite is not None:
-            return      # a copy of the one that was challenged comes late
+            return  # a copy of the one that was challenged comes late
         self._answers[key] = Answered(flow)
         if request.to_tag:
             self._check(request)
@@ -285,7 +285,7 @@ class PeerCall:
                 continue
             if entry.resend is not None:
                 entry.resend.stop()
-            if entry.response.status < 300:     # its ACK is a request of the dialog
+            if entry.response.status < 300:  # its ACK is a request of the dialog
                 self._check(ack)
         self.inbox.put_nowait(ack)
 

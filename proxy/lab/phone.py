@@ -64,8 +64,9 @@ class Phone(Peer):
         self._says(call, 200, call.sdp)
         return call
 
-    async def rejects(self, status: int, *, headers: tuple[tuple[str, str], ...] = (),
-                      within_s: float = WITHIN_S) -> PeerCall:
+    async def rejects(
+        self, status: int, *, headers: tuple[tuple[str, str], ...] = (), within_s: float = WITHIN_S
+    ) -> PeerCall:
         """Wait for the call unless it rings already, and turn it down."""
         call = await self._ringing(within_s)
         assert call.invite is not None
@@ -139,5 +140,3 @@ class Phone(Peer):
 
 def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-

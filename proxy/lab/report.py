@@ -70,9 +70,7 @@ def _of_record(scene: Scene, record: CallRecord) -> list[str]:
     problems = []
     if outcome is not scene.result:
         problems.append(f"ended {outcome.value if outcome else 'nowhere'}, not {scene.result.value}")
-    if record.trigger != scene.trigger and not (
-        scene.trigger is None and record.trigger in (None, "verdict")
-    ):
+    if record.trigger != scene.trigger:
         problems.append(f"the phone was rung by {record.trigger}, not {scene.trigger}")
     return problems
 
@@ -95,9 +93,9 @@ def _phone_answered_at(stage: Stage) -> float | None:
     """Loop time of the phone's 200."""
     for traced in stage.phone.trace:
         message = traced.message
-        if traced.direction == ">" and isinstance(message, Response) and message.status == 200:
-            if message.cseq.method == "INVITE":
-                return traced.at
+        answer = isinstance(message, Response) and message.status == 200 and message.cseq.method == "INVITE"
+        if answer and traced.direction == ">":
+            return traced.at
     return None
 
 

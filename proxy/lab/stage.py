@@ -43,7 +43,7 @@ public = {{ host = "{here}", address = "{here}" }}
 listen = [
     {{ transport = "udp", bind = "{here}:0" }},
     {{ transport = "tcp", bind = "{here}:0" }},
-    {{ transport = "tls", bind = "{here}:0", certificate = "{folder}/edge.pem", key = "file:{folder}/edge-key.pem" }},
+    {{ transport = "tls", bind = "{here}:0", certificate = "edge.pem", key = "file:edge-key.pem" }},
 ]
 media = {{ bind = "{here}", ports = "{low}-{high}" }}
 http = {{ bind = "{here}:0" }}

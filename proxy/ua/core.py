@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -26,6 +25,9 @@ log = structlog.get_logger("screendoor")
 ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, REFER, NOTIFY"
 SUPPORTED = ("timer", "norefersub")
 
+Origin = tuple[str, str, str]
+"""Call-ID, From tag and CSeq: the same in every copy of a request that forked on its way (§8.2.2.2)."""
+
 Trace = Callable[[str, Flow, Message], None]
 """Called with ``<`` or ``>`` for every message received or sent."""
 
@@ -35,6 +37,7 @@ class InDialog(Protocol):
 
     def receive(self, transaction: ServerTransaction) -> None: ...
     def acknowledged(self, ack: Request) -> None: ...
+    def close(self) -> None: ...
 
 
 class Gate(Protocol):
@@ -78,35 +81,44 @@ class UserAgentCore:
         self._gate, self._invited = gate, invited
         self._clients: dict[TransactionKey, ClientTransaction] = {}
         self._servers: dict[TransactionKey, ServerTransaction] = {}
+        self._origins: dict[Origin, ServerTransaction] = {}
         self._dialogs: dict[DialogId, InDialog] = {}
+        self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     # What the network tells us.
 
     def received(self, flow: Flow, data: bytes) -> None:
+        """Take one message; whatever is wrong with it, or with us, goes no further than here."""
+        if self._closed:
+            return
+        try:
+            self._received(flow, data)
+        except Exception:
+            log.exception("message not handled", source=flow.remote[0])
+
+    def _received(self, flow: Flow, data: bytes) -> None:
         """Read one message at the door; what cannot be read goes no further (§16.3, §18.3)."""
         ours = self._gate.admits(flow)
         try:
             message = parse_message(data)
-            if isinstance(message, Response):
-                key = client_key(message)
-            else:
-                key = server_key(message)
-                _read(message)
+            _read(message)
         except ParseError as error:
             self._gate.malformed(flow, error)
             if ours:
                 self._owe(flow, error)
             return
         self._trace("<", flow, message)
-        if isinstance(message, Response):
-            if client := self._clients.get(key):
-                client.receive(message)
-        else:
-            self._request(key, message, flow, ours)
+        if isinstance(message, Request):
+            self._request(message, flow, ours)
+        elif client := self._clients.get(client_key(message)):
+            client.receive(message)
 
     def unframeable(self, flow: Flow, error: ParseError) -> None:
+        """A stream cannot be read on; one of ours is told why before it closes."""
         self._gate.malformed(flow, error)
+        if self._gate.admits(flow):
+            self._owe(flow, error)
 
     def lost(self, flow: Flow, error: TransportFailed) -> None:
         """A connection is gone: what waited on it will not be answered there (§17.1.4, §17.2.4)."""
@@ -121,7 +133,7 @@ class UserAgentCore:
         if request.method != "CANCEL":
             request.headers.prepend("Via", str(self._via(flow)))
         key = client_key(request)
-        transaction = ClientTransaction(self, request, flow, user, partial(_forget, self._clients, key))
+        transaction = ClientTransaction(self, request, flow, user, lambda: self._forget_client(key))
         self._clients[key] = transaction
         transaction.start()
         return transaction
@@ -135,7 +147,14 @@ class UserAgentCore:
         except TransportFailed:
             log.debug("ack not sent", to=flow.remote)
 
+    def acknowledged(self, ack: Request) -> None:
+        """The peer's ACK for a 2xx: the leg of its dialog, if there is one, hears of it."""
+        if leg := self._dialogs.get(DialogId.of_request(ack)):
+            leg.acknowledged(ack)
+
     def emit(self, flow: Flow, message: Message) -> None:
+        if self._closed:
+            raise TransportFailed("the user agent is closed")
         self._trace(">", flow, message)
         flow.send(message.encode())
 
@@ -153,6 +172,8 @@ class UserAgentCore:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work that outlives whoever asked for it."""
+        if self._closed:
+            return work.close()
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -167,24 +188,31 @@ class UserAgentCore:
         }
 
     async def close(self) -> None:
-        """Drop every transaction and task; the network is closed by its owner."""
+        """Drop every dialog, transaction and task; whoever waits on one is told. Nothing is sent any more.
+
+        The network is closed by its owner.
+        """
+        self._closed = True
+        for leg in list(self._dialogs.values()):
+            leg.close()
         for transaction in self._transactions():
+            transaction.fail(TransportFailed("the user agent is closed"))
             transaction.stop()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._clients.clear()
-        self._servers.clear()
-        self._dialogs.clear()
+        for table in (self._clients, self._servers, self._origins, self._dialogs):
+            table.clear()
 
     def _transactions(self) -> list[ClientTransaction | ServerTransaction]:
         return [*self._clients.values(), *self._servers.values()]
 
     # The way of a request.
 
-    def _request(self, key: TransactionKey, request: Request, flow: Flow, ours: bool) -> None:
+    def _request(self, request: Request, flow: Flow, ours: bool) -> None:
         _stamp(request, flow)
+        key = server_key(request)
         if known := self._servers.get(key):
             return known.receive(request)
         leg = self._dialogs.get(DialogId.of_request(request)) if request.to_tag else None
@@ -192,29 +220,57 @@ class UserAgentCore:
             return self._gate.refused(flow)
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None
-        transaction = ServerTransaction(self, request, flow, partial(_forget, self._servers, key))
+        transaction = ServerTransaction(self, request, flow, lambda: self._forget_server(key))
         self._servers[key] = transaction
+        try:
+            self._take(transaction, leg)
+        except ParseError as error:  # in a header that only its reader understands
+            transaction.reply(error.status)
+        except Exception:
+            log.exception("request not handled", method=request.method)
+            if not transaction.answered:
+                transaction.reply(500)
+
+    def _take(self, transaction: ServerTransaction, leg: InDialog | None) -> None:
+        request = transaction.request
         if request.method == "CANCEL":
             self._cancel(transaction)
         elif refusal := _refusal(request):
             transaction.reply(*refusal)
         elif leg is not None:
             leg.receive(transaction)
-        elif request.to_tag:
+        elif request.to_tag or request.method in ("BYE", "UPDATE", "NOTIFY"):
             transaction.reply(481)
+        else:
+            self._begin(transaction)
+
+    def _begin(self, transaction: ServerTransaction) -> None:
+        """A request outside any dialog."""
+        request = transaction.request
+        if request.target.scheme not in ("sip", "sips", "tel"):
+            transaction.reply(416)
+        elif request.max_forwards == 0:
+            transaction.reply(483)
+        elif self._origins.setdefault(_origin(request), transaction) is not transaction:
+            transaction.reply(482)  # §8.2.2.2: the same request came by two ways
         elif request.method == "INVITE":
             self._invited(transaction)
         elif request.method == "OPTIONS":
             transaction.reply(200, capabilities())
+        elif request.method == "REFER":
+            transaction.reply(603)  # nobody but the agent, in its dialog, has us call anybody
         else:
             transaction.reply(405, [("Allow", ALLOW)])
 
     def _cancel(self, cancel: ServerTransaction) -> None:
         """§9.2: the CANCEL is answered by itself; the INVITE, unless it has its final response, by 487."""
         invite = self._servers.get(invite_key_of(cancel.request))
-        cancel.reply(200 if invite else 481)
-        if invite and not invite.answered:
-            invite.on_cancel()
+        if invite is None:
+            return cancel.reply(481)
+        cancel.tag = invite.tag  # §9.2: the same as in the answer to the INVITE
+        cancel.reply(200)
+        if not invite.answered:
+            invite.cancelled()
 
     def _owe(self, flow: Flow, error: ParseError) -> None:
         """Answer a request of one of ours that could not be read, if enough of it could (§8.2, §21.4.1)."""
@@ -222,9 +278,20 @@ class UserAgentCore:
         if request is None or request.method == "ACK":
             return
         try:
+            _stamp(request, flow)
             self.emit(flow, request.reply(error.status, to_tag=self.ids.tag()))
         except (ParseError, TransportFailed, ValueError):
             log.debug("malformed request not answered", source=flow.remote[0])
+
+    def _forget_client(self, key: TransactionKey) -> None:
+        self._clients.pop(key, None)
+
+    def _forget_server(self, key: TransactionKey) -> None:
+        transaction = self._servers.pop(key, None)
+        if transaction is not None:
+            origin = _origin(transaction.request)
+            if self._origins.get(origin) is transaction:
+                del self._origins[origin]
 
     def _via(self, flow: Flow) -> Via:
         port = self.advertised.ports.get(flow.transport, flow.local[1])
@@ -238,8 +305,8 @@ class UserAgentCore:
             trace(direction, flow, message)
 
 
-def _forget(table: dict[TransactionKey, Any], key: TransactionKey) -> None:
-    table.pop(key, None)
+def _origin(request: Request) -> Origin:
+    return request.call_id, request.from_tag or "", str(request.cseq)
 
 
 def capabilities() -> list[tuple[str, str]]:
@@ -247,24 +314,29 @@ def capabilities() -> list[tuple[str, str]]:
     return [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", ", ".join(SUPPORTED))]
 
 
-def _read(request: Request) -> None:
-    """Read the routing key of a request once, at the door; raises ParseError."""
+def _read(message: Message) -> None:
+    """Read once, at the door, what everybody behind it relies on; raises ParseError."""
     try:
-        _ = (request.from_tag, request.to_tag, request.call_id, request.max_forwards)
-        if request.method == "INVITE" and request.contact is None:
+        _ = (message.via, message.from_tag, message.to_tag, message.call_id, message.cseq)
+        if isinstance(message, Response):
+            client_key(message)
+            return
+        _ = (message.target, message.max_forwards)
+        if message.method == "INVITE" and message.contact is None:
             raise ParseError("INVITE without a Contact")
     except ParseError as error:
-        error.partial = request
+        error.partial = message if isinstance(message, Request) else None
         raise
 
 
 def _refusal(request: Request) -> tuple[int, list[tuple[str, str]]] | None:
-    """The checks of §8.2.2.3 and §16.3 that need no more than the request."""
-    if request.max_forwards == 0:
-        return 483, []
+    """The checks of §8.2.2.3 and §8.2.3, which need no more than the request."""
     unknown = [option for option in request.headers.split("Require") if option.lower() not in SUPPORTED]
     if unknown:
         return 420, [("Unsupported", ", ".join(unknown))]
+    offers = request.method in ("INVITE", "UPDATE") and request.body
+    if offers and request.content_type not in (None, "application/sdp"):
+        return 415, [("Accept", "application/sdp")]
     return None
 
 

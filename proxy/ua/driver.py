@@ -50,7 +50,9 @@ class Driver:
         return self._loop.time()
 
     def perform(self, effects: Sequence[Effect]) -> None:
-        """Carry out what the machine asked for, then set its timer anew."""
+        """Carry out what the machine asked for, then set its timer anew; once stopped, nothing happens."""
+        if self._over:
+            return
         for effect in effects:
             match effect:
                 case Send(message):
@@ -65,8 +67,7 @@ class Driver:
 
     def fail(self, error: Exception) -> None:
         """The flow under this machine is gone."""
-        if not self._over:
-            self.perform(self.machine.fail(error, self.now()))
+        self.perform(self.machine.fail(error, self.now()))
 
     def stop(self) -> None:
         """Drop the machine without another word."""

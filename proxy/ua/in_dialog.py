@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from proxy.sip.digest import DigestRefused
-from proxy.sip.errors import SipError
+from proxy.sip.dialog import Dialog
+from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
-from proxy.transport.flow import Flow, TransportFailed
+from proxy.transport.flow import TransportFailed
+from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
-from proxy.ua.errors import Rejected
+from proxy.ua.errors import LegEnded, Rejected
 from proxy.ua.route import on_course, reach
+from proxy.ua.transactions import ClientTransaction
 
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg
@@ -19,32 +22,40 @@ if TYPE_CHECKING:
 Final = Response | SipError
 """How a request ended: the final response, or why there was none."""
 
+_NOT_REPEATED = ("Via", "Authorization", "Proxy-Authorization")
+
 
 class InDialogRequest:
     """Sent on the dialog's flow; authenticated when asked; sent again on a new flow if its own is gone.
 
-    For an INVITE every 2xx is acknowledged here (RFC 3261 §13.2.2.4). `request` comes from the leg's dialog;
-    each further try takes the dialog's next CSeq number (§22.2).
+    For an INVITE every 2xx is acknowledged here (RFC 3261 §13.2.2.4). `request` comes from the dialog, which
+    is the leg's or that of a fork being hung up; each further try takes its next CSeq number (§22.2).
     """
 
-    def __init__(self, leg: Leg, request: Request, done: Callable[[Final], None]) -> None:
-        assert leg.dialog is not None
-        self._leg, self._dialog, self._request, self._done = leg, leg.dialog, request, done
-        self._flow: Flow
+    def __init__(self, leg: Leg, dialog: Dialog, request: Request, done: Callable[[Final], None]) -> None:
+        self._leg, self._dialog, self._request, self._done = leg, dialog, request, done
+        self._flow = leg.flow
+        self._transaction: ClientTransaction | None = None
+        self._ack: Acknowledgement | None = None
         self._reopened = self._finished = False
 
     def start(self) -> None:
-        if on_course(self._leg.flow, self._dialog.next_hop):
-            self._launch(self._leg.flow)
+        if on_course(self._flow, self._dialog.next_hop):
+            self._launch()
         else:
             self._leg.core.spawn(self._reach())
+
+    def withdraw(self, reason: str) -> None:
+        """The leg is over: an INVITE without its final response is cancelled (§9.1)."""
+        if self._transaction is not None:
+            self._transaction.cancel(reason)
 
     def received(self, message: Message) -> None:
         assert isinstance(message, Response)
         if message.status < 200:
             return
         if self._request.method == "INVITE" and message.status < 300:
-            self._leg.core.send_ack(self._dialog.ack(self._request), self._flow)
+            self._acknowledge(message)
         if message.status not in (401, 407) or not self._authorized(message):
             self._finish(message)
 
@@ -57,43 +68,59 @@ class InDialogRequest:
     async def _reach(self) -> None:
         self._reopened = True
         try:
-            flow = await reach(self._leg.core.network, self._dialog.next_hop, self._leg.flow.transport)
+            self._flow = await reach(self._leg.core.network, self._dialog.next_hop, self._flow.transport)
         except SipError as error:
-            self._finish(error)
-        else:
-            self._leg.flow = flow
-            if "Via" in self._request.headers:
-                self._request = self._anew()
-            self._launch(flow)
+            return self._finish(error)
+        self._leg.moved(self._dialog, self._flow)
+        if self._moot:
+            return self._finish(LegEnded(self._leg, self._leg.ended.result()))
+        if self._transaction is not None:
+            self._request = self._anew()
+        self._launch()
 
-    def _launch(self, flow: Flow) -> None:
-        self._flow = flow
-        if self._request.method in ("INVITE", "UPDATE", "NOTIFY"):
-            self._request.headers.set("Contact", self._leg.contact(flow))
-        self._leg.core.launch(self._request, flow, self)
+    @property
+    def _moot(self) -> bool:
+        """True for an INVITE of a leg that is over: it is not tried again."""
+        return self._request.method == "INVITE" and self._leg.ended.done()
+
+    def _launch(self) -> None:
+        if self._request.method in ("INVITE", "NOTIFY"):
+            self._request.headers.set("Contact", self._leg.contact(self._flow))
+        self._transaction = self._leg.core.launch(self._request, self._flow, self)
+
+    def _acknowledge(self, response: Response) -> None:
+        if self._ack is None:
+            with suppress(ParseError):  # a Contact that cannot be read leaves the target as it is
+                self._dialog.confirm(response)
+            moved = self._leg.moved
+            dialog, flow = self._dialog, self._flow
+            self._ack = Acknowledgement(
+                self._leg.core, dialog, self._request, flow, lambda flow: moved(dialog, flow)
+            )
+        self._ack.send()
 
     def _anew(self) -> Request:
         """The same request with the dialog's next number, without Via and credentials."""
         request = self._dialog.request(self._request.method)
+        made = {name for name, _ in request.headers}
         for name, value in self._request.headers:
-            if name != "Via" and name not in request.headers and "uthorization" not in name:
+            if name not in made and name not in _NOT_REPEATED:
                 request.headers.add(name, value)
         request.body = self._request.body
         return request
 
     def _authorized(self, challenge: Response) -> bool:
         """Send it again with credentials (§22.2); False if the peer's challenge cannot be answered."""
-        if self._leg.credentials is None:
+        if self._leg.credentials is None or self._moot:
             return False
-        request = self._anew()
         try:
             answer = self._leg.credentials.authorize(self._request, challenge, self._leg.core.ids.token())
-        except DigestRefused:
+        except SipError:
             return False
+        self._request = self._anew()
         for name, value in answer:
-            request.headers.add(name, value)
-        self._request = request
-        self._launch(self._flow)
+            self._request.headers.add(name, value)
+        self._launch()
         return True
 
     def _finish(self, final: Final) -> None:

@@ -13,7 +13,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.transport.flow import Flow
 from proxy.ua.core import ALLOW, SUPPORTED, UserAgentCore
-from proxy.ua.errors import OfferRefused
+from proxy.ua.errors import LegEnded, OfferRefused
 from proxy.ua.in_dialog import InDialogRequest
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer
@@ -54,11 +54,11 @@ class Leg:
         self._invitation: Invitation | None = None
         self._answer: Answer | None = None
         self._sdp_answer: bytes | None = None
-        self._refers: asyncio.Queue[Refer] = asyncio.Queue()
         self._refer: Refer | None = None
+        self._referred = asyncio.Event()
         self.keeper = SessionKeeper(self)
         self.reoffers = Reoffers(self, owns_call_id=True)
-        self._hung_up = False
+        self._left = False
 
     # The call's verbs.
 
@@ -67,13 +67,21 @@ class Leg:
         return Up(self)
 
     def invited(self, transaction: ServerTransaction) -> None:
-        """Take the INVITE that begins this leg (we are the UAS)."""
+        """Take the INVITE that begins this leg (we are the UAS); what it asks may end the leg at once."""
         self.flow = transaction.flow
         self._invitation = Invitation(self, transaction)
         self.reoffers = Reoffers(self, owns_call_id=False)
-        if (too_small := self.keeper.consider(transaction.request)) is not None:
+        self._invitation.watch()
+        if self.ended.done():
+            return
+        try:
+            too_small = self.keeper.too_small(transaction.request)
+        except ParseError as error:
+            self._invitation.refuse(error.status, [])
+            return self.gone(EndReason.REJECTED)
+        if too_small is not None:
             self._invitation.refuse(422, too_small)
-            self.gone(EndReason.SESSION_EXPIRED)
+            self.gone(EndReason.INTERVAL_TOO_SMALL)
 
     def trying(self) -> None:
         self.invitation.trying()
@@ -88,55 +96,70 @@ class Leg:
         self._sdp_answer = self.media.accept(body) if body else self.media.offer()
 
     async def answer(self) -> None:
-        """200 with the description of `consider()`; returns when it is acknowledged."""
+        """200 with the description of `consider()`; returns when it is acknowledged.
+
+        Raises LegEnded if the leg is over before that, or its ACK brings an answer that cannot be used.
+        """
+        self._check_up()
         if self._sdp_answer is None:
             self.consider()
         assert self._sdp_answer is not None
-        self._answer = self.invitation.accept(self._sdp_answer, self.keeper.answering())
-        ack = await self._answer.acked
-        if not self.invitation.request.body:
-            self.media.answered(ack.body)
+        request = self.invitation.request
+        self._answer = self.invitation.accept(self._sdp_answer, self.keeper.answering(request))
+        ack = await asyncio.shield(self._answer.settled)
+        self._check_up()
+        if ack is not None and not request.body:
+            try:
+                self.media.answered(ack.body)
+            except OfferRefused as refusal:
+                self.end(EndReason.MEDIA_REFUSED)
+                raise LegEnded(self, EndReason.MEDIA_REFUSED) from refusal
 
     async def invite(self, outgoing: Outgoing) -> None:
-        """Call the peer; returns when it has answered. Raises Rejected, TransportFailed, TransactionTimeout
-        or OfferRefused (an answer that cannot be used: the leg is then ended with a BYE).
+        """Call the peer; returns when it has answered. Raises Rejected, TransportFailed, TransactionTimeout,
+        LegEnded, or OfferRefused (an answer that cannot be used: the leg is then ended with a BYE).
         """
+        self._check_up()
+        self.credentials = outgoing.credentials
         self._inviting = Inviting(self, outgoing)
-        response = await self._inviting.run(self.media.offer())
-        try:
-            self.media.answered(response.body)
-        except OfferRefused:
-            self.end(EndReason.MEDIA_REFUSED)
-            raise
+        await self._inviting.run(self.media.offer())
 
     async def offer(self) -> None:
         """Re-INVITE the peer with what the media now offers (§14.1); raises Rejected and the rest."""
         await self.reoffers.offer()
 
     async def refer(self) -> Refer:
-        """The peer's next REFER; not lost if this wait is cancelled."""
-        return await self._refers.get()
+        """The peer's next REFER. It waits until it is answered: not lost if this wait is cancelled."""
+        while (refer := self.refer_waiting()) is None:
+            self._referred.clear()
+            await self._referred.wait()
+        return refer
 
     def refer_waiting(self) -> Refer | None:
-        """A REFER that came before the leg ended, if any."""
-        return None if self._refers.empty() else self._refers.get_nowait()
+        """The REFER that nobody has answered yet, if any; also one that came just before the leg ended."""
+        return self._refer if self._refer is not None and not self._refer.answered else None
 
     def end(self, reason: EndReason, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """End the leg from our side: BYE, CANCEL or a final response (§15, §9.1).
 
         Returns at once; the core sees the transaction through. Calling it again does nothing.
         """
+        if (refer := self.refer_waiting()) is not None:
+            refer.refuse(481)  # nobody came to answer it, and its dialog is over
         if self.ended.done():
             return
         self.ended.set_result(reason)
-        self._stop()
-        if self._invitation is not None and self._invitation.open:
+        if self._answer is not None and self._answer.waiting:
+            # §15: the callee's BYE waits for the ACK, or for the end of waiting
+            self._answer.settled.add_done_callback(lambda settled: self._bye(reason))
+        elif self._invitation is not None and self._invitation.open:
             self._invitation.refuse(reason.status, [*headers, ("Reason", reason.header)])
             self._leave()
-        elif self._confirmed:
+        elif self.dialog is not None:
             self._bye(reason)
         elif self._inviting is not None:
             self._inviting.end(reason)
+        self._hush(reason)
 
     # What the parts of the leg tell it.
 
@@ -149,27 +172,54 @@ class Leg:
         if not self.ringing.done():
             self.ringing.set_result(status)
 
-    def established(self, dialog: Dialog, credentials: DigestClient | None) -> None:
+    def established(self, dialog: Dialog) -> None:
         """The dialog stands (early or confirmed): its requests come here from now on."""
-        self.dialog, self.credentials = dialog, credentials
+        self.dialog = dialog
         self.core.enter(dialog.id, self)
+
+    def standing(self) -> Dialog:
+        """The dialog of a leg that is up; raises LegEnded."""
+        self._check_up()
+        assert self.dialog is not None
+        return self.dialog
+
+    def moved(self, dialog: Dialog, flow: Flow) -> None:
+        """A request found its way over this flow; those that follow in the leg's dialog take it too."""
+        if dialog is self.dialog:
+            self.flow = flow
+
+    @property
+    def early(self) -> bool:
+        """True while the INVITE that began this leg has no final response."""
+        return self._invitation is not None and self._invitation.open
+
+    @property
+    def unacknowledged(self) -> Answer | None:
+        """A 2xx of ours to an INVITE, first or later, whose ACK is not in."""
+        answers = (self._answer, self.reoffers.answer)
+        return next((answer for answer in answers if answer is not None and answer.waiting), None)
+
+    @property
+    def offered_in_2xx(self) -> bool:
+        """True while the 200 to an INVITE without an offer is not acknowledged: ours stands open in it."""
+        return self._answer is not None and self._answer.waiting and not self.invitation.request.body
 
     def gone(self, reason: EndReason) -> None:
         """The peer ended the leg."""
         if not self.ended.done():
             self.ended.set_result(reason)
-        self._stop()
         self._leave()
+        self._hush(reason)
+        if self._answer is not None:
+            self._answer.stop()
 
     def lost(self, reason: EndReason) -> None:
         """The peer is not heard of any more: end it from our side, and say so to whoever waits."""
-        if not self.ended.done():
-            self.ended.set_result(reason)
-            self._stop()
-            if self._confirmed:
-                self._bye(reason)
-            else:
-                self._leave()
+        self.end(reason)
+
+    def close(self) -> None:
+        """The house closes: stop without another word."""
+        self.gone(EndReason.DRAINING)
 
     def contact(self, flow: Flow) -> str:
         return self.core.contact(flow, self._contact_user)
@@ -186,66 +236,58 @@ class Leg:
                 answer.acknowledged(ack)
 
     def receive(self, transaction: ServerTransaction) -> None:
-        """One in-dialog request (§12.2.2), on whatever flow it came."""
+        """One in-dialog request (§12.2.2), on whatever flow it came; raises ParseError."""
         assert self.dialog is not None
-        request = transaction.request
         if self.flow.closed:
             self.flow = transaction.flow
-        try:
-            self.dialog.receive(request)
-            self._dispatch(transaction)
-        except ParseError as error:
-            transaction.reply(error.status)
-
-    def _dispatch(self, transaction: ServerTransaction) -> None:
+        self.dialog.receive(transaction.request)
         match transaction.request.method:
             case "BYE":
                 transaction.reply(200)
                 if self._invitation is not None:
                     self._invitation.refuse(487, [])  # §15.1.2: a BYE before our final response
                 self.gone(EndReason.HUNG_UP)
-            case _ if self._hung_up:
+            case _ if self.ended.done():
                 transaction.reply(481)  # our BYE is on its way
             case "INVITE" | "UPDATE":
                 self.reoffers.receive(transaction)
             case "REFER":
-                self._referred(transaction)
+                self._take_refer(transaction)
             case "OPTIONS":
-                transaction.reply(200, self.capabilities())
+                transaction.reply(200, [*self.capabilities(), ("Accept", "application/sdp")])
             case "NOTIFY":
                 transaction.reply(481)  # RFC 6665 §4.1.3: we subscribed to nothing
             case _:
                 transaction.reply(405, self.capabilities()[:1])
 
-    def _referred(self, transaction: ServerTransaction) -> None:
+    def _take_refer(self, transaction: ServerTransaction) -> None:
         """REFER is the agent's alone; one at a time, since a retry by its sender is no second wish."""
         if not self._takes_refer:
             return transaction.reply(603)
         if self._refer is not None and self._refer.open:
             return transaction.reply(491)
         self._refer = Refer(self, transaction, first=self._refer is None)
-        self._refers.put_nowait(self._refer)
+        self._referred.set()
 
     # How it ends.
 
-    @property
-    def _confirmed(self) -> bool:
-        return self.dialog is not None and (self._invitation is None or not self._invitation.open)
+    def _check_up(self) -> None:
+        if self.ended.done():
+            raise LegEnded(self, self.ended.result())
 
     def _bye(self, reason: EndReason) -> None:
-        self._hung_up = True
-        assert self.dialog is not None
+        if self.dialog is None or self._left:
+            return
         bye = self.dialog.request("BYE")
         bye.headers.add("Reason", reason.header)
-        InDialogRequest(self, bye, lambda final: self._leave()).start()
+        InDialogRequest(self, self.dialog, bye, lambda final: self._leave()).start()
 
-    def _stop(self) -> None:
+    def _hush(self, reason: EndReason) -> None:
+        """Ask nothing more of the peer: no refresh, no offer; the first 2xx alone is still seen through."""
         self.keeper.stop()
-        for answer in (self._answer, self.reoffers.answer):
-            if answer is not None:
-                answer.stop()
+        self.reoffers.stop(reason)
 
     def _leave(self) -> None:
+        self._left = True
         if self.dialog is not None:
             self.core.leave(self.dialog.id)
-

@@ -31,6 +31,11 @@ class Refer:
         """True until it is refused or its final NOTIFY is sent."""
         return not self._subscription.over
 
+    @property
+    def answered(self) -> bool:
+        """True once it is accepted or refused."""
+        return self._transaction.answered
+
     def accept(self) -> None:
         """202, and the NOTIFY that every accepted REFER owes at once (§2.4.4)."""
         self._transaction.reply(202, [("Contact", self._leg.contact(self._transaction.flow))])
@@ -44,7 +49,7 @@ class Refer:
         """Tell the peer how the new call fares; a final status ends the subscription (§2.4.5)."""
         if self.open and not self._leg.ended.done() and self._leg.dialog is not None:
             notify = self._subscription.notify(self._leg.dialog, status)
-            InDialogRequest(self._leg, notify, self._notified).start()
+            InDialogRequest(self._leg, self._leg.dialog, notify, self._notified).start()
 
     def _notified(self, final: Final) -> None:
         """A peer that takes no NOTIFY gets no more of them; the transfer goes on."""

@@ -6,9 +6,10 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from proxy.sip.errors import SipError
 from proxy.sip.message import Request
-from proxy.sip.session import RETRY_AFTER_RANGE, Negotiation
-from proxy.ua.errors import OfferRefused, Rejected, TransactionTimeout
+from proxy.sip.session import RETRY_AFTER_RANGE, Negotiation, OfferPending
+from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
 from proxy.ua.in_dialog import Final, InDialogRequest, accepted
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
@@ -16,6 +17,9 @@ from proxy.ua.uas import Answer
 
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg
+
+Outcome = asyncio.Future[SipError | None]
+"""What became of our offer: None once it is answered and in force."""
 
 
 class Reoffers:
@@ -26,15 +30,19 @@ class Reoffers:
         self._negotiation = Negotiation(owns_call_id)
         self.answer: Answer | None = None
         """Our last 2xx to a re-INVITE."""
-        self._offered = False
+        self._request: InDialogRequest | None = None
+        self._outcome: Outcome | None = None
 
     async def offer(self) -> None:
         """Re-INVITE the peer with what our media now offers.
 
-        Raises Rejected, TransportFailed, TransactionTimeout, OfferRefused, or OfferPending while another
-        offer stands open. A 408 or 481 ends the leg (§12.2.1.2).
+        Waits for the ACK of our own last 2xx. Raises Rejected, TransportFailed, TransactionTimeout,
+        OfferRefused, LegEnded, or OfferPending while another offer stands open. A 408 or 481 ends the leg
+        (§12.2.1.2).
         """
         while True:
+            while (answer := self._leg.unacknowledged) is not None:  # §14.1: no INVITE of ours before its ACK
+                await asyncio.shield(answer.settled)
             try:
                 return await self._offer_once()
             except Rejected as refusal:
@@ -42,71 +50,111 @@ class Reoffers:
                     raise
             await asyncio.sleep(self._leg.core.ids.uniform(*self._negotiation.retry_range))
 
+    def stop(self, reason: EndReason) -> None:
+        """The leg is over."""
+        if self.answer is not None:
+            self.answer.stop()
+        if self._request is not None:
+            self._request.withdraw(reason.header)
+        if self._outcome is not None:
+            _latch(self._outcome, LegEnded(self._leg, reason))
+
+    # Ours.
+
     async def _offer_once(self) -> None:
-        assert self._leg.dialog is not None
+        dialog = self._leg.standing()
         self._negotiation.offer()
         try:
-            request = self._leg.dialog.request("INVITE")
-            for name, value in [*self._leg.capabilities(), *self._leg.keeper.headers()]:
-                if name not in request.headers:
-                    request.headers.add(name, value)
-            request.headers.add("Content-Type", "application/sdp")
-            request.body = self._leg.media.offer()
-            final: asyncio.Future[Final] = asyncio.get_running_loop().create_future()
-            InDialogRequest(self._leg, request, partial(_latch, final)).start()
-            response = accepted(await final)
-            self._leg.dialog.confirm(response)
-            self._leg.media.answered(response.body)
-            self._leg.keeper.refreshed(response)
-        except (Rejected, TransactionTimeout) as refusal:
-            if refusal.status in (408, 481):
-                self._leg.lost(EndReason.UNREACHABLE)
+            sdp = self._leg.media.offer()
+        except OfferRefused:
+            self._negotiation.refused()
             raise
-        finally:
-            self._negotiation.answered()
+        request = dialog.request("INVITE")
+        for name, value in [*self._leg.capabilities(), *self._leg.keeper.headers()]:
+            if name not in request.headers:
+                request.headers.add(name, value)
+        request.headers.add("Content-Type", "application/sdp")
+        request.body = sdp
+        outcome: Outcome = asyncio.get_running_loop().create_future()
+        self._outcome = outcome
+        self._request = InDialogRequest(self._leg, dialog, request, partial(self._concluded, outcome))
+        self._request.start()
+        if (error := await outcome) is not None:
+            raise error
+
+    def _concluded(self, outcome: Outcome, final: Final) -> None:
+        """Our re-INVITE has its final response, whether or not somebody still waits for it."""
+        self._request = None
+        self._negotiation.answered()
+        error = self._taken(final)
+        _latch(outcome, error)
+        if isinstance(error, (Rejected, TransactionTimeout)) and error.status in (408, 481):
+            self._leg.lost(EndReason.UNREACHABLE)
+
+    def _taken(self, final: Final) -> SipError | None:
+        if self._leg.ended.done():
+            return LegEnded(self._leg, self._leg.ended.result())
+        try:
+            response = accepted(final)
+            self._leg.keeper.answered(response)
+            self._leg.media.answered(response.body)
+        except SipError as error:
+            return error
+        return None
+
+    # Theirs.
 
     def receive(self, transaction: ServerTransaction) -> None:
-        """The peer's re-INVITE or UPDATE: answered at once by the leg's media."""
-        request = transaction.request
-        session_headers = self._leg.keeper.refreshed(request)
-        if self._leg.keeper.too_small:
-            return transaction.reply(422, session_headers)
+        """The peer's re-INVITE or UPDATE: answered at once by the leg's media. Raises ParseError."""
+        request, keeper = transaction.request, self._leg.keeper
+        if (min_se := keeper.too_small(request)) is not None:
+            return transaction.reply(422, min_se)
         if request.method == "UPDATE" and not request.body:  # a session refresh alone (RFC 4028 §7.4)
-            return transaction.reply(200, [*self._contact(transaction), *session_headers])
-        if self.answer is not None and not self.answer.acked.done() and request.method == "INVITE":
-            return self._refuse(transaction, 491)  # RFC 5407 §3.1.5: our 2xx has no ACK yet
-        owed = self._negotiation.offered()
-        if owed is not None:
+            return transaction.reply(200, [*self._contact(transaction), *keeper.refreshed(request)])
+        if (owed := self._owed(request)) is not None:
             return self._refuse(transaction, owed)
         try:
-            sdp = self._describe(request.body)
+            sdp = self._leg.media.accept(request.body) if request.body else self._leg.media.offer()
         except OfferRefused as refusal:
             self._negotiation.refused()
             return transaction.reply(refusal.status)
-        headers = [*self._contact(transaction), *self._leg.capabilities(), *session_headers]
-        if request.method == "UPDATE":
+        headers = [*self._contact(transaction), *self._leg.capabilities(), *keeper.refreshed(request)]
+        if request.body:
             self._negotiation.answered()
+        if request.method == "UPDATE":
             return transaction.reply(200, headers, sdp)
         self._accept(transaction, headers, sdp)
 
-    def _describe(self, offer: bytes) -> bytes:
-        self._offered = bool(offer)
-        return self._leg.media.accept(offer) if offer else self._leg.media.offer()
+    def _owed(self, request: Request) -> int | None:
+        """The status that refuses this offer for now, or None."""
+        if self._leg.early:  # §14.2, RFC 3311 §5.2: the first INVITE is not answered yet
+            return 500
+        if self._leg.offered_in_2xx:  # RFC 5407 §3.1.5: the answer to it comes in the ACK
+            return 491
+        if request.method == "INVITE" and self.answer is not None and self.answer.waiting:
+            return 491
+        if request.body:
+            return self._negotiation.offered()
+        try:
+            self._negotiation.offer()
+        except OfferPending:
+            return 491
+        return None
 
     def _accept(self, transaction: ServerTransaction, headers: list[tuple[str, str]], sdp: bytes) -> None:
         self.answer = Answer(self._leg, transaction, transaction.make(200, headers, sdp))
-        self.answer.acked.add_done_callback(self._acknowledged)
+        if not transaction.request.body:
+            self.answer.settled.add_done_callback(self._answered_in_ack)
         self.answer.start()
-        if self._offered:
-            self._negotiation.answered()
 
-    def _acknowledged(self, acked: asyncio.Future[Request]) -> None:
-        """The ACK is in: it carries the answer where the re-INVITE carried no offer."""
-        if self._offered or acked.cancelled():
-            return
+    def _answered_in_ack(self, settled: asyncio.Future[Request | None]) -> None:
+        """The re-INVITE had no offer and our 200 made one: its ACK has the answer (§14.2)."""
         self._negotiation.answered()
+        ack = settled.result()
+        if ack is None:
+            return
         try:
-            self._leg.media.answered(acked.result().body)
+            self._leg.media.answered(ack.body)
         except OfferRefused as refusal:
             self._leg.log.warning("answer in ACK not usable", reason=str(refusal))
 
@@ -118,6 +166,6 @@ class Reoffers:
         return [("Contact", self._leg.contact(transaction.flow))]
 
 
-def _latch(final: asyncio.Future[Final], end: Final) -> None:
-    if not final.done():
-        final.set_result(end)
+def _latch(outcome: Outcome, end: SipError | None) -> None:
+    if not outcome.done():
+        outcome.set_result(end)

@@ -7,6 +7,9 @@ import ipaddress
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, Network, TransportFailed
 
+_SHARED = ipaddress.ip_network("100.64.0.0/10")
+"""Behind a carrier's NAT (RFC 6598)."""
+
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
@@ -37,10 +40,10 @@ async def reach(network: Network, next_hop: str, transport: str | None = None) -
     transport it began with.
     """
     uri = Uri.parse(next_hop)
+    if not uri.host:
+        raise TransportFailed(f"a {uri.scheme} URI leads to no host")
     if transport is not None:
-        port = uri.port
-        params = uri.params.with_("transport", transport)
-        uri = Uri("sip", uri.user, None, uri.host, port, params, "")
+        uri = Uri("sip", uri.user, None, uri.host, uri.port, uri.params.with_("transport", transport))
     error = TransportFailed(f"{uri.host}: no address")
     for target in await network.resolve(uri):
         try:
@@ -51,4 +54,4 @@ async def reach(network: Network, next_hop: str, transport: str | None = None) -
 
 
 def _behind_nat(host: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return host.is_private and not host.is_loopback
+    return (host.is_private and not host.is_loopback) or host in _SHARED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from proxy.sip.errors import SipError
+from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
 from proxy.sip.session import Expired, Refresh, SessionTimer
 from proxy.ua.reason import EndReason
@@ -15,38 +15,48 @@ if TYPE_CHECKING:
 
 
 class SessionKeeper:
-    """Runs the timer that the peer's INVITE asked for; idle where it asked for none."""
+    """Runs the timer that the peer asked for, in its INVITE or in its 2xx to ours; idle where it did not."""
 
     def __init__(self, leg: Leg) -> None:
         self._leg = leg
         self._timer: SessionTimer | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
-    def consider(self, invite: Request) -> list[tuple[str, str]] | None:
-        """Headers of the 422 owed to an interval that is too small (§9), else None."""
-        self._timer = SessionTimer.answering(invite)
-        return list(self._timer.headers) if self._timer.too_small else None
+    @staticmethod
+    def too_small(request: Request) -> list[tuple[str, str]] | None:
+        """Headers of the 422 owed to an interval that is too small (§9), else None; raises ParseError."""
+        asked = SessionTimer.answering(request)
+        return list(asked.headers) if asked.too_small else None
 
-    def answering(self) -> list[tuple[str, str]]:
-        """Headers for the 2xx to the INVITE considered; the clock starts."""
-        if self._timer is None:
-            return []
+    def answering(self, invite: Request) -> list[tuple[str, str]]:
+        """Headers for the 2xx to the INVITE that begins the leg; the clock starts."""
+        self._timer = SessionTimer.answering(invite)
         self._timer.start(self._now())
         self._arm()
         return list(self._timer.headers)
 
-    def refreshed(self, message: Request | Response) -> list[tuple[str, str]]:
-        """A re-INVITE or UPDATE of either end is being answered: headers for our answer to the peer's."""
+    def agreed(self, response: Response) -> None:
+        """The 2xx to our first INVITE is in: the peer may want a timer though we asked for none (§7.2)."""
+        self._timer = SessionTimer.offering()
+        self.answered(response)
+
+    def answered(self, response: Response) -> None:
+        """The peer has answered our INVITE."""
+        if self._timer is None:
+            return
+        try:
+            self._timer.refreshed(self._now(), response)
+        except ParseError as error:
+            self._leg.log.warning("session timer not understood", reason=str(error))
+        self._arm()
+
+    def refreshed(self, request: Request) -> list[tuple[str, str]]:
+        """Headers for our 2xx to the peer's re-INVITE or UPDATE; raises ParseError."""
         if self._timer is None:
             return []
-        self._timer.refreshed(self._now(), message)
+        self._timer.refreshed(self._now(), request)
         self._arm()
-        return list(self._timer.headers) if isinstance(message, Request) else []
-
-    @property
-    def too_small(self) -> bool:
-        """The last request asked for less than we take: it is owed a 422."""
-        return self._timer is not None and self._timer.too_small
+        return list(self._timer.headers)
 
     def headers(self) -> list[tuple[str, str]]:
         """What a re-INVITE of ours carries, lest it switch the timer off (§7.4)."""
@@ -59,7 +69,7 @@ class SessionKeeper:
 
     def _arm(self) -> None:
         self.stop()
-        if self._timer is not None and self._timer.deadline is not None:
+        if self._timer is not None and self._timer.deadline is not None and not self._leg.ended.done():
             loop = asyncio.get_running_loop()
             self._alarm = loop.call_at(self._timer.deadline, self._expire, self._timer.deadline)
 
@@ -71,8 +81,7 @@ class SessionKeeper:
                     self._leg.core.spawn(self._refresh())
                 case Expired():
                     self._leg.lost(EndReason.SESSION_EXPIRED)
-        if not self._leg.ended.done():
-            self._arm()
+        self._arm()
 
     async def _refresh(self) -> None:
         try:

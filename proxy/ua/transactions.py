@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from proxy.sip.errors import SipError
 from proxy.sip.message import Request, Response
@@ -12,6 +12,7 @@ from proxy.sip.transactions import (
     InviteServer,
     NonInviteClient,
     NonInviteServer,
+    State,
     cancel_for,
 )
 from proxy.transport.flow import Flow, TransportFailed
@@ -28,16 +29,19 @@ class ClientTransaction:
         self, core: UserAgentCore, request: Request, flow: Flow, user: User, finished: Callable[[], None]
     ) -> None:
         self.request, self.flow = request, flow
-        self._core, self._user = core, user
+        self._core = core
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
-        self._machine: Any = kind(request, core.timers, flow.reliable)
+        self._machine: InviteClient | NonInviteClient = kind(request, core.timers, flow.reliable)
         self._driver = Driver(self._machine, lambda message: core.emit(flow, message), user, finished)
+        self._unwanted: str | None = None
+        """Why it is to be cancelled, while no provisional response allows it yet."""
 
     def start(self) -> None:
         self._driver.perform(self._machine.start(self._driver.now()))
 
     def receive(self, response: Response) -> None:
         self._driver.perform(self._machine.receive(response, self._driver.now()))
+        self._cancel()
 
     def fail(self, error: SipError) -> None:
         self._driver.fail(error)
@@ -46,11 +50,23 @@ class ClientTransaction:
         self._driver.stop()
 
     def cancel(self, reason: str) -> None:
-        """CANCEL this INVITE (§9.1); allowed only after a provisional response, which the caller minds."""
-        cancel = cancel_for(self.request)
-        cancel.headers.add("Reason", reason)
-        self._core.launch(cancel, self.flow, Unheard())
-        self._driver.perform(self._machine.cancelled(self._driver.now()))
+        """CANCEL this INVITE, at once or after its first provisional response (§9.1).
+
+        Without effect once it has its final response. `reason`: value of the Reason header (RFC 3326).
+        """
+        self._unwanted = reason
+        self._cancel()
+
+    def _cancel(self) -> None:
+        machine = self._machine
+        if self._unwanted is None or not isinstance(machine, InviteClient):
+            return
+        if machine.state is State.PROCEEDING:  # §9.1: no CANCEL before a provisional response
+            cancel = cancel_for(self.request)
+            cancel.headers.add("Reason", self._unwanted)
+            self._unwanted = None
+            self._core.launch(cancel, self.flow, Unheard())
+            self._driver.perform(machine.cancelled(self._driver.now()))
 
 
 class Unheard:
@@ -70,14 +86,30 @@ class ServerTransaction:
         self, core: UserAgentCore, request: Request, flow: Flow, finished: Callable[[], None]
     ) -> None:
         self.request, self.flow = request, flow
-        self.on_cancel: Callable[[], None] = lambda: None
-        self.on_failure: Callable[[SipError], None] = lambda error: None
         self.tag = core.ids.tag()
         """The To tag of every answer to a request that came without one (§8.2.6.2)."""
         self.answered = False
         kind = InviteServer if request.method == "INVITE" else NonInviteServer
-        self._machine: Any = kind(request, core.timers, flow.reliable)
+        self._core = core
+        self._machine: InviteServer | NonInviteServer = kind(request, core.timers, flow.reliable)
         self._driver = Driver(self._machine, lambda message: core.emit(flow, message), self, finished)
+        self._on_cancel: Callable[[], None] = lambda: None
+        self._on_failure: Callable[[SipError], None] = lambda error: None
+        self._cancelled = False
+        self._error: SipError | None = None
+
+    def watch(self, cancelled: Callable[[], None], failed: Callable[[SipError], None]) -> None:
+        """Say who hears of a CANCEL and of a lost flow; one that came before is told at once."""
+        self._on_cancel, self._on_failure = cancelled, failed
+        if self._cancelled:
+            cancelled()
+        elif self._error is not None:
+            failed(self._error)
+
+    def cancelled(self) -> None:
+        """The peer's CANCEL is in, and this INVITE is not yet answered (§9.2)."""
+        self._cancelled = True
+        self._on_cancel()
 
     def receive(self, request: Request) -> None:
         self._driver.perform(self._machine.receive(request, self._driver.now()))
@@ -105,7 +137,10 @@ class ServerTransaction:
         self._driver.stop()
 
     def received(self, message: Message) -> None:
-        """Nothing is delivered but the request that made us, and that the core has read."""
+        """An ACK for our 2xx that has the branch of its INVITE, as an RFC 2543 peer sends it."""
+        assert isinstance(message, Request)
+        self._core.acknowledged(message)
 
     def failed(self, error: SipError) -> None:
-        self.on_failure(error)
+        self._error = error
+        self._on_failure(error)

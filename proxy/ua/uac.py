@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy.sip.dialog import Dialog
-from proxy.sip.digest import DigestClient, DigestRefused
+from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import Flow
+from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
-from proxy.ua.errors import Rejected
+from proxy.ua.errors import LegEnded, OfferRefused, Rejected
+from proxy.ua.in_dialog import InDialogRequest
 from proxy.ua.reason import EndReason
-from proxy.ua.route import on_course, reach
-from proxy.ua.transactions import ClientTransaction, Unheard
+from proxy.ua.route import reach
+from proxy.ua.transactions import ClientTransaction
 
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg
@@ -33,6 +35,8 @@ class Outgoing:
     headers: tuple[tuple[str, str], ...] = ()
     credentials: DigestClient | None = None
     """Answers a 401 or 407, where the peer may ask for one."""
+    max_forwards: int = 70
+    """Hops left: one less than the caller had, lest two of us call each other for ever (RFC 7332)."""
 
 
 class Inviting:
@@ -40,124 +44,123 @@ class Inviting:
 
     def __init__(self, leg: Leg, outgoing: Outgoing) -> None:
         self._leg, self._core, self._outgoing = leg, leg.core, outgoing
-        self._answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._call_id, self._cseq = self._core.ids.call_id(), 1
         self._identity = f"{outgoing.identity};tag={self._core.ids.tag()}"
         self._request: Request
+        self._flow: Flow
         self._transaction: ClientTransaction | None = None
-        self._acks: dict[str | None, Request] = {}
-        """The ACK of each 2xx by its To tag, sent again whenever the 2xx is (§13.2.2.4)."""
-        self._ringing = self._cancelled = False
+        self._acks: dict[str | None, Acknowledgement] = {}
+        """The ACK of each 2xx, by its To tag."""
         self._ending: EndReason | None = None
 
-    async def run(self, sdp: bytes) -> Response:
-        """Return the 2xx that made the dialog; raises Rejected, TransportFailed or TransactionTimeout."""
+    async def run(self, sdp: bytes) -> None:
+        """Return when the peer has answered and its answer is in force.
+
+        Raises Rejected, TransportFailed, TransactionTimeout, LegEnded, or OfferRefused.
+        """
         flow = await reach(self._core.network, self._outgoing.uri)
-        self._leg.flow = flow
-        self._send(self._invite(flow, sdp), flow)
-        return await self._answer
+        if self._ending is None:
+            self._flow = self._leg.flow = flow
+            self._send(self._invite(sdp))
+        await self._answered
 
     def end(self, reason: EndReason) -> None:
         """Stop calling: CANCEL once a provisional response is in; a 2xx that still comes gets a BYE."""
         self._ending = reason
-        self._answer.cancel()
-        if self._ringing:
-            self._cancel()
+        self._fail(LegEnded(self._leg, reason))
+        if self._transaction is not None:
+            self._transaction.cancel(reason.header)
 
     def received(self, message: Message) -> None:
         assert isinstance(message, Response)
         if message.status < 200:
-            self._provisional(message)
+            if message.status > 100 and not self._answered.done():
+                self._leg.rang(message.status)
         elif message.status < 300:
             self._accepted(message)
-        elif message.status in (401, 407) and self._again(message):
-            pass
-        elif not self._answer.done():
-            self._answer.set_exception(Rejected(message))
+        elif message.status not in (401, 407) or not self._again(message):
+            self._fail(Rejected(message))
 
     def failed(self, error: SipError) -> None:
-        if not self._answer.done():
-            self._answer.set_exception(error)
+        self._fail(error)
 
-    def _provisional(self, response: Response) -> None:
-        if self._ending:
-            self._cancel()
-        elif response.status > 100:
-            self._leg.rang(response.status)
-        self._ringing = True
-
-    def _cancel(self) -> None:
-        if not self._cancelled and self._transaction is not None and self._ending is not None:
-            self._cancelled = True
-            self._transaction.cancel(self._ending.header)
+    def _fail(self, error: SipError) -> None:
+        if not self._answered.done():
+            self._answered.set_exception(error)
+            self._answered.exception()  # nobody may be waiting any more, and that is no fault
 
     def _accepted(self, response: Response) -> None:
-        if ack := self._acks.get(response.to_tag):
-            self._core.send_ack(ack, self._leg.flow)
-            return
-        try:
-            dialog = Dialog.as_uac(self._request, response)
-        except ParseError as error:
-            return self.failed(error)
-        self._acks[response.to_tag] = ack = dialog.ack(self._request)
-        if on_course(self._leg.flow, dialog.next_hop):
-            self._core.send_ack(ack, self._leg.flow)
-            self._established(dialog, response)
-        else:
-            self._core.spawn(self._acknowledge_afar(ack, dialog, response))
+        """One 2xx: the first of its To tag makes a dialog, each is acknowledged (§13.2.2.4)."""
+        tag = response.to_tag
+        if tag not in self._acks:
+            dialog = self._dialog(response)
+            self._acks[tag] = Acknowledgement(
+                self._core,
+                dialog,
+                self._request,
+                self._flow,
+                lambda flow: self._established(dialog, response, flow),
+            )
+        self._acks[tag].send()
 
-    async def _acknowledge_afar(self, ack: Request, dialog: Dialog, response: Response) -> None:
-        """The dialog's next hop is another place than the INVITE went to (§12.2.1.1)."""
+    def _dialog(self, response: Response) -> Dialog:
         try:
-            flow = await reach(self._core.network, dialog.next_hop, self._leg.flow.transport)
-        except SipError:
-            flow = self._leg.flow
-        self._core.send_ack(ack, flow)
+            return Dialog.as_uac(self._request, response)
+        except ParseError as error:  # no way to talk on, yet the peer is owed its ACK and a BYE
+            self._fail(OfferRefused(f"the answer cannot be read: {error}"))
+            for name in ("Contact", "Record-Route"):
+                response.headers.remove(name)
+            return Dialog.as_uac(self._request, response)
+
+    def _established(self, dialog: Dialog, response: Response, flow: Flow) -> None:
+        if self._answered.done():  # ended meanwhile, or another fork was quicker (§13.2.2.4, §15)
+            return self._hang_up(dialog)
         self._leg.flow = flow
-        self._established(dialog, response)
-
-    def _established(self, dialog: Dialog, response: Response) -> None:
-        if self._answer.done():  # ended meanwhile, or another fork was quicker (§13.2.2.4, §15)
-            self._hang_up(dialog)
+        self._leg.established(dialog)
+        self._leg.keeper.agreed(response)
+        try:
+            self._leg.media.answered(response.body)
+        except OfferRefused as refusal:
+            self._fail(refusal)
+            self._leg.end(EndReason.MEDIA_REFUSED)
         else:
-            self._leg.established(dialog, self._outgoing.credentials)
-            self._answer.set_result(response)
+            self._answered.set_result(None)
 
     def _hang_up(self, dialog: Dialog) -> None:
         bye = dialog.request("BYE")
         bye.headers.add("Reason", (self._ending or EndReason.COMPLETED).header)
-        self._core.launch(bye, self._leg.flow, Unheard())
+        InDialogRequest(self._leg, dialog, bye, lambda final: None).start()
 
     def _again(self, response: Response) -> bool:
         """Answer a challenge with the same INVITE, its CSeq one higher (§22.2)."""
         credentials = self._outgoing.credentials
-        if credentials is None or self._ending:
+        if credentials is None or self._answered.done():
             return False
         try:
             answer = credentials.authorize(self._request, response, self._core.ids.token())
-        except DigestRefused:
+        except SipError:
             return False
         self._cseq += 1
-        self._ringing = False
-        request = self._invite(self._leg.flow, self._request.body)
+        request = self._invite(self._request.body)
         for name, value in answer:
             request.headers.add(name, value)
-        self._send(request, self._leg.flow)
+        self._send(request)
         return True
 
-    def _send(self, request: Request, flow: Flow) -> None:
+    def _send(self, request: Request) -> None:
         self._request = request
-        self._transaction = self._core.launch(request, flow, self)
+        self._transaction = self._core.launch(request, self._flow, self)
 
-    def _invite(self, flow: Flow, sdp: bytes) -> Request:
+    def _invite(self, sdp: bytes) -> Request:
         request = Request("INVITE", self._outgoing.uri, Headers(), sdp)
         add = request.headers.add
-        add("Max-Forwards", "70")
+        add("Max-Forwards", str(self._outgoing.max_forwards))
         add("From", self._identity)
         add("To", f"<{self._outgoing.uri}>")
         add("Call-ID", self._call_id)
         add("CSeq", f"{self._cseq} INVITE")
-        add("Contact", self._leg.contact(flow))
+        add("Contact", self._leg.contact(self._flow))
         for name, value in self._leg.capabilities():
             add(name, value)
         for name, value in self._outgoing.headers:

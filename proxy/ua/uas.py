@@ -20,34 +20,42 @@ if TYPE_CHECKING:
 class Answer:
     """A 2xx to an INVITE, resent until its ACK (RFC 3261 §13.3.1.4).
 
-    `acked` yields the ACK; without one in 64·T1 the leg is ended with a BYE.
+    Without an ACK in 64·T1 the leg is ended with a BYE.
     """
 
     def __init__(self, leg: Leg, transaction: ServerTransaction, response: Response) -> None:
         self._leg = leg
-        self.cseq = transaction.request.cseq.number
-        self.acked: asyncio.Future[Request] = asyncio.get_running_loop().create_future()
+        self._cseq = transaction.request.cseq.number
+        self.settled: asyncio.Future[Request | None] = asyncio.get_running_loop().create_future()
+        """The ACK; None if none came in time, or the leg was over before. Others await it too: shield it."""
         self._machine = Acceptance(response, leg.core.timers)
         self._transaction = transaction
         self._driver = Driver(self._machine, self._send, self, lambda: None)
+
+    @property
+    def waiting(self) -> bool:
+        """True while the ACK is missing."""
+        return not self.settled.done()
 
     def start(self) -> None:
         self._driver.perform(self._machine.start(self._driver.now()))
 
     def acknowledged(self, ack: Request) -> None:
-        if ack.cseq.number == self.cseq and not self.acked.done():
+        if ack.cseq.number == self._cseq and self.waiting:
             self._driver.perform(self._machine.acknowledged(self._driver.now()))
-            self.acked.set_result(ack)
+            self.settled.set_result(ack)
 
     def stop(self) -> None:
         """The leg is over: resend no more."""
         self._driver.stop()
-        self.acked.cancel()
+        if self.waiting:
+            self.settled.set_result(None)
 
     def received(self, message: Message) -> None:
         """The machine delivers nothing."""
 
     def failed(self, error: SipError) -> None:
+        self.stop()
         self._leg.lost(EndReason.NO_ACK)
 
     def _send(self, message: Message) -> None:
@@ -61,13 +69,15 @@ class Invitation:
     def __init__(self, leg: Leg, transaction: ServerTransaction) -> None:
         self._leg, self._transaction = leg, transaction
         self.request = transaction.request
-        self._early = False
-        transaction.on_cancel = self._cancelled
-        transaction.on_failure = self._failed
+        self._dialog: Dialog | None = None
 
     @property
     def open(self) -> bool:
         return not self._transaction.answered
+
+    def watch(self) -> None:
+        """From now on a CANCEL or a lost connection ends the leg; so does one that came before."""
+        self._transaction.watch(self._cancelled, self._failed)
 
     def trying(self) -> None:
         self._transaction.reply(100)
@@ -75,16 +85,14 @@ class Invitation:
     def progress(self, status: int) -> None:
         """A provisional response that makes the dialog (§12.1.1)."""
         response = self._transaction.make(status, self._contact())
-        if not self._early:
-            self._early = True
-            self._leg.established(Dialog.as_uas(self.request, response), None)
+        self._stands(response)
         self._transaction.respond(response)
 
     def accept(self, sdp: bytes, headers: list[tuple[str, str]]) -> Answer:
         """The 200: the dialog is confirmed, the ACK awaited."""
         capabilities = self._leg.capabilities()
         response = self._transaction.make(200, [*self._contact(), *capabilities, *headers], sdp)
-        self._leg.established(Dialog.as_uas(self.request, response), None)
+        self._stands(response)
         answer = Answer(self._leg, self._transaction, response)
         answer.start()
         return answer
@@ -93,6 +101,14 @@ class Invitation:
         if self.open:
             self._transaction.reply(status, headers)
 
+    def _stands(self, response: Response) -> None:
+        """The dialog stands: made by our first response above 100, confirmed by our 2xx."""
+        if self._dialog is None:
+            self._dialog = Dialog.as_uas(self.request, response)
+            self._leg.established(self._dialog)
+        elif response.status >= 200:
+            self._dialog.confirm(response)
+
     def _cancelled(self) -> None:
         self._transaction.reply(487)
         self._leg.gone(EndReason.CANCELLED)
@@ -100,7 +116,7 @@ class Invitation:
     def _failed(self, error: SipError) -> None:
         """The connection it came on is gone; once answered, the dialog outlives that."""
         if self.open:
-            self._leg.lost(EndReason.UNREACHABLE)
+            self._leg.gone(EndReason.UNREACHABLE)
 
     def _contact(self) -> list[tuple[str, str]]:
         return [("Contact", self._leg.contact(self._transaction.flow))]

@@ -21,15 +21,23 @@ class HttpServer:
     """An HTTP or HTTPS server for the time of an ``async with``; raises OSError where the port is taken."""
 
     def __init__(
-        self, app: ASGIApp, host: str, port: int, *, certificate: Path | None = None, key: Path | None = None
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        websocket: type[asyncio.Protocol] | None = None,
     ) -> None:
+        """`websocket`: uvicorn's protocol for WebSockets; None serves none."""
         self.host, self.port = host, port
         """Where it listens; once entered, the port is the one really taken."""
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
                 http="h11",
-                ws="none",
+                ws=websocket or "none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -60,6 +68,8 @@ class HttpServer:
         self._server.should_exit = True
         try:
             await self._serving
+            if left := list(self._server.server_state.tasks):  # cancelled when the grace is over, not awaited
+                await asyncio.wait(left)
         finally:
             self._socket.close()
 

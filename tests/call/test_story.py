@@ -1,14 +1,22 @@
-"""One test for each way a call can go: the ladder is the test."""
+"""The main story: a wanted caller is screened and bridged; over every transport, in any weather."""
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from proxy.call.outcome import Result
-from proxy.lab.audio import CALLER_HZ, PHONE_HZ
-from tests.kit.edge import PHONE_NUMBER, Edge
+from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ
+from screening.contract import Connect, News
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, ends, story
+
+SEEDS = [1, 2, 3, 4, 5]
 
 
-async def test_a_wanted_caller_is_bridged_by_refer(edge: Edge) -> None:
+async def tell_the_story(edge: Edge) -> None:
     await edge.connects()
+    edge.screening.decided = Connect("a courier with a parcel")
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.agent.receives("NOTIFY", sipfrag=100)
     await edge.phone.rings()
@@ -16,11 +24,77 @@ async def test_a_wanted_caller_is_bridged_by_refer(edge: Edge) -> None:
     await edge.agent.receives("NOTIFY", sipfrag=200)
     await edge.agent.receives("BYE")
     await edge.phone.receives_nothing(for_s=3)
-    assert edge.phone_audio.hears(CALLER_HZ)
-    assert edge.caller_audio.hears(PHONE_HZ)
     await edge.carrier.hangs_up()
     await edge.phone.receives("BYE")
     record = await edge.over()
-    assert record.outcome.result is Result.BRIDGED
-    assert (record.decision, record.trigger, record.ended_by) == ("ALLOW", "refer", "caller")
+    assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert record.why == "a courier with a parcel"
+    assert ends(record) == [
+        ("caller", "the peer hung up"),
+        ("agent", "the caller is with the phone"),
+        ("phone", "the caller hung up"),
+    ]
+    assert edge.screening.news == [
+        News.AGENT_ANSWERED,
+        News.REFER_ARRIVED,
+        News.CONNECTED,
+        News.CALLER_LEFT,
+    ]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_a_wanted_caller_is_bridged_by_refer(new_edge: NewEdge, transport: str) -> None:
+    async with new_edge(transport=transport) as edge:
+        await tell_the_story(edge)
+        talk = edge.time_of(edge.record.legs[2].answered) + 0.2
+        assert edge.phone_audio.hears(CALLER_HZ, since=talk)
+        assert edge.caller_audio.hears(PHONE_HZ, since=talk)
+        assert edge.caller_audio.hears(AGENT_HZ)
+        assert not edge.caller_audio.hears(AGENT_HZ, since=talk)
+        assert not edge.agent_audio.hears(CALLER_HZ, since=talk)
+        edge.assert_never_silent()
+        await edge.assert_clean()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_loss_doubling_and_overtaking_change_nothing_of_the_story(new_edge: NewEdge, seed: int) -> None:
+    async with new_edge(seed=seed) as edge:
+        edge.wire.weather(loss=0.15, duplication=0.15, reordering=0.3)
+        await tell_the_story(edge)
+        edge.assert_never_silent()
+        await edge.assert_clean()
+
+
+async def test_the_phone_may_hang_up_first(edge: Edge) -> None:
+    await edge.bridges()
+    await edge.phone.hangs_up()
+    await edge.carrier.receives("BYE")
+    record = await edge.over()
+    assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "phone")
+    assert ends(record)[0] == ("caller", "the call is over")
+    assert News.CALLER_LEFT not in edge.screening.news
+    await edge.assert_clean()
+
+
+async def test_the_caller_hears_the_agent_while_the_phone_rings(edge: Edge) -> None:
+    await edge.connects()
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+    await edge.phone.rings()
+    rings = edge.now
+    await edge.phone.receives_nothing(for_s=5)
+    assert edge.caller_audio.hears(AGENT_HZ, since=rings + 4)
+    assert edge.agent_audio.hears(CALLER_HZ, since=rings + 4)
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    await edge.carrier.hangs_up()
+    await edge.over()
+    edge.assert_never_silent()
+    await edge.assert_clean()
+
+
+async def test_both_hang_up_at_once_rfc5407_3_2_3(edge: Edge) -> None:
+    await edge.bridges()
+    await asyncio.gather(edge.carrier.hangs_up(), edge.phone.hangs_up())
+    record = await edge.over()
+    assert story(record)[0] is Result.BRIDGED
     await edge.assert_clean()

@@ -1,11 +1,11 @@
 """The edge under test, with a carrier, an agent and a phone around it: real parts, memory for a network.
 
-    async def test_a_call(edge):
-        await edge.carrier.invites()
-        await edge.agent.answers()
-        await edge.carrier.receives(200)
-        ...
-        await edge.assert_clean()
+async def test_a_call(edge):
+    await edge.carrier.invites()
+    await edge.agent.answers()
+    await edge.carrier.receives(200)
+    ...
+    await edge.assert_clean()
 """
 
 from __future__ import annotations

@@ -156,11 +156,20 @@ def ok(
 def signalwire_invite(**changes: object) -> Request:
     """The INVITE that SignalWire sends to an SBC, as it was seen, or with some places changed."""
     places: dict[str, object] = {
-        "dialed": "inbound", "edge": "sbc.example.com:5060", "transport_param": ";transport=UDP",
-        "route_param": "", "host": "198.51.100.114", "port": 5060, "inner_port": 5061,
-        "transport": "UDP", "tag": "0eKrUHDBKvXFB", "cseq": 105354320,
-        "branch": "z9hG4bK8c51.5a3160c67f160008b7c6e49421e7930c.0", "inner_branch": "z9hG4bKX0c5vFHtS656r",
-        "caller": "<sip:+13475550148@sip.signalwire.com>", "call_id": "14f108a5-c92b-4602-b14f-0012b70eddcd",
+        "dialed": "inbound",
+        "edge": "sbc.example.com:5060",
+        "transport_param": ";transport=UDP",
+        "route_param": "",
+        "host": "198.51.100.114",
+        "port": 5060,
+        "inner_port": 5061,
+        "transport": "UDP",
+        "tag": "0eKrUHDBKvXFB",
+        "cseq": 105354320,
+        "branch": "z9hG4bK8c51.5a3160c67f160008b7c6e49421e7930c.0",
+        "inner_branch": "z9hG4bKX0c5vFHtS656r",
+        "caller": "<sip:+13475550148@sip.signalwire.com>",
+        "call_id": "14f108a5-c92b-4602-b14f-0012b70eddcd",
     } | changes
     return cast(Request, parse_message(filled(SIGNALWIRE_INVITE, sdp(SIGNALWIRE_SDP), **places)))
 
@@ -171,12 +180,20 @@ def openai_ok(invite: Request | None = None, *, contact: str = "sip.api.openai.c
     places = {
         "via": "SIP/2.0/TLS sbc.example.com:5061;branch=z9hG4bKa1b2c3",
         "from_": "<sip:+13475550148@sbc.example.com>;tag=a1",
-        "to": f"<{project}>;tag=b2", "call_id": "5f0c1d6e", "cseq": "1 INVITE", "contact": contact,
+        "to": f"<{project}>;tag=b2",
+        "call_id": "5f0c1d6e",
+        "cseq": "1 INVITE",
+        "contact": contact,
     }
     if invite is not None:
         head = invite.headers
-        places |= {"via": head.get("Via") or "", "from_": head.get("From") or "", "call_id": invite.call_id,
-                   "to": f"{head.get('To')};tag=b2", "cseq": head.get("CSeq") or ""}
+        places |= {
+            "via": head.get("Via") or "",
+            "from_": head.get("From") or "",
+            "call_id": invite.call_id,
+            "to": f"{head.get('To')};tag=b2",
+            "cseq": head.get("CSeq") or "",
+        }
     return cast(Response, parse_message(filled(OPENAI_OK, sdp(OPENAI_SDP), **places)))
 
 

@@ -138,7 +138,7 @@ class Wire:
         loop.call_at(when, self._act)
 
     def _act(self) -> None:
-        heapq.heappop(self._due)[2]()       # as many timers as entries, so the earliest is the one due
+        heapq.heappop(self._due)[2]()  # as many timers as entries, so the earliest is the one due
 
     def _datagram(self, source: Address, destination: Address, data: bytes) -> None:
         host = self.hosts.get(destination[0])

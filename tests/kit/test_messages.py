@@ -7,7 +7,11 @@ from tests.kit.ids import CountingIds
 def test_ids_count_each_kind_for_itself():
     ids = CountingIds()
     assert [ids.branch(), ids.branch(), ids.tag(), ids.call_id(), ids.token()] == [
-        "z9hG4bK1", "z9hG4bK2", "tag1", "call1", "token1",
+        "z9hG4bK1",
+        "z9hG4bK2",
+        "tag1",
+        "call1",
+        "token1",
     ]
     assert [ids.bits(1), ids.bits(1), ids.uniform(2.1, 3.9)] == [1, 0, 3.0]
     assert CountingIds("b").branch() == "z9hG4bKb1"

@@ -23,7 +23,9 @@ class Voice:
         self.told = []
 
     def sdp(self):
-        return sdp("v=0\no=- 1 1 IN IP4 192.0.2.200\ns=-\nc=IN IP4 192.0.2.200\nt=0 0\nm=audio 7000 RTP/AVP 0\n")  # noqa: E501
+        return sdp(
+            "v=0\no=- 1 1 IN IP4 192.0.2.200\ns=-\nc=IN IP4 192.0.2.200\nt=0 0\nm=audio 7000 RTP/AVP 0\n"
+        )
 
     def start(self, remote, payload_type):
         self.told.append((remote, payload_type))

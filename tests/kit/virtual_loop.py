@@ -38,7 +38,7 @@ class VirtualSelector(selectors.SelectSelector):
         self.idle: Callable[[float | None], None] = lambda timeout: None
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        if self.get_map():                      # the first one is the loop's own self-pipe
+        if self.get_map():  # the first one is the loop's own self-pipe
             raise NotInVirtualTime("a real socket on the virtual loop: mark the test `network`")
         return super().register(fileobj, events, data)
 
@@ -67,7 +67,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             raise DeadlockError(self._who_waits())
         due: float = self._scheduled[0].when()  # type: ignore[attr-defined]
         self._now = max(self._now, due)
-        self._clock_resolution = math.ulp(self._now)    # a timer never fires before its time, late or soon
+        self._clock_resolution = math.ulp(self._now)  # a timer never fires before its time, late or soon
 
     def _who_waits(self) -> str:
         lines = [f"nothing is ready and no timer is set, at {self._now - START:.3f} s of virtual time"]
@@ -79,7 +79,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
         if threading.get_ident() != self._thread:
             raise NotInVirtualTime("another thread cannot wake the virtual loop: mark the test `network`")
-        return self.call_soon(callback, *args, **kwargs)         # Ctrl-C in asyncio.Runner comes here
+        return self.call_soon(callback, *args, **kwargs)  # Ctrl-C in asyncio.Runner comes here
 
     async def create_datagram_endpoint(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise NotInVirtualTime("a real socket on the virtual loop: mark the test `network`")

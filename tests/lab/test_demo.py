@@ -9,12 +9,14 @@ from proxy.lab.scenes import FAULTS
 
 pytestmark = pytest.mark.network
 
-ENDINGS = """
-refer-500 refer-504 refer-silent refer-new-connection refer-twice phone-busy phone-no-answer phone-declines phone-503
-agent-bye-after-refer agent-bye-mid-talk agent-503 agent-tls-refused webhook-lost webhook-twice webhook-forged
-accept-404-then-ok ws-drop no-decision caller-cancels caller-bye-in-talk caller-bye-while-phone-rings
-caller-bye-as-phone-answers reinvite-hold decision-reject decision-voicemail
-""".split()
+ENDINGS = {
+    *("refer-500", "refer-504", "refer-silent", "refer-new-connection", "refer-twice"),
+    *("phone-busy", "phone-no-answer", "phone-declines", "phone-503"),
+    *("agent-bye-after-refer", "agent-bye-mid-talk", "agent-503", "agent-tls-refused"),
+    *("webhook-lost", "webhook-twice", "webhook-forged", "accept-404-then-ok", "ws-drop", "no-decision"),
+    *("caller-cancels", "caller-bye-in-talk", "caller-bye-while-phone-rings", "caller-bye-as-phone-answers"),
+    *("reinvite-hold", "decision-reject", "decision-voicemail"),
+}
 
 
 @pytest.mark.parametrize("decision", ["allow", "reject", "voicemail"])
@@ -28,7 +30,7 @@ def test_the_demo_plays_one_call_to_its_end(decision: str, capfd: pytest.Capture
 
 
 def test_there_is_a_fault_for_every_ending() -> None:
-    assert sorted(FAULTS) == sorted(ENDINGS)
+    assert set(FAULTS) == ENDINGS
 
 
 @pytest.mark.timeout(240)

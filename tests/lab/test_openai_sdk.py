@@ -23,7 +23,7 @@ from proxy.lab.openai_api import OpenAiLab
 from proxy.lab.openai_call import Accepted, Call, Rejected
 from proxy.lab.openai_conversation import GOODBYES, TOOL
 from proxy.lab.openai_faults import Faults
-from proxy.lab.openai_server import LoopbackServer
+from proxy.lab.openai_server import loopback_server
 from tests.lab.openai_kit import HEADERS, KEY, QUICK, SECRET, SipNotes
 
 pytestmark = pytest.mark.network
@@ -43,10 +43,9 @@ class Door:
 @asynccontextmanager
 async def sdk(faults: Faults | None = None) -> AsyncIterator[tuple[OpenAiLab, AsyncOpenAI, Door]]:
     door = Door()
-    server = LoopbackServer(Starlette(routes=[Route("/hook", door.take, methods=["POST"])]))
-    await server.start()
-    url = f"http://127.0.0.1:{server.port}/hook"
-    async with OpenAiLab(KEY, SECRET, url, faults or Faults(), conversation=QUICK) as lab:
+    server = loopback_server(Starlette(routes=[Route("/hook", door.take, methods=["POST"])]))
+    async with server, OpenAiLab(KEY, SECRET, "", faults or Faults(), conversation=QUICK) as lab:
+        lab.webhook_url = f"http://127.0.0.1:{server.port}/hook"
         client = AsyncOpenAI(
             api_key=KEY,
             base_url=lab.base_url,
@@ -56,7 +55,6 @@ async def sdk(faults: Faults | None = None) -> AsyncIterator[tuple[OpenAiLab, As
         )
         yield lab, client, door
         await client.close()
-    await server.stop()
 
 
 async def accept(client: AsyncOpenAI, call_id: str) -> None:

@@ -31,7 +31,14 @@ async def test_the_agent_answers_tersely_and_refers(new_connection):
     answer = await call.receives(200)
     assert answer.contact.raw_uri == "sip:OAI@sip.api.openai.com:5061"
     assert [name for name, _ in answer.headers] == [
-        "Via", "From", "To", "Call-ID", "CSeq", "Contact", "Content-Type", "Content-Length",
+        "Via",
+        "From",
+        "To",
+        "Call-ID",
+        "CSeq",
+        "Contact",
+        "Content-Type",
+        "Content-Length",
     ]
     referring = asyncio.ensure_future(agent.refers("tel:+15550100", new_connection=new_connection))
     refer = await call.receives("REFER")

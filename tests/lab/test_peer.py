@@ -96,7 +96,9 @@ async def test_options_outside_a_call_are_answered_and_strays_are_faults():
     stray.flow.send(b"nonsense\r\n\r\n")
     await asyncio.sleep(1)
     assert [fault.partition(":")[0] for fault in phone.faults] == [
-        "a request of no call", "a response to nothing", "malformed",
+        "a request of no call",
+        "a response to nothing",
+        "malformed",
     ]
 
 

@@ -212,7 +212,7 @@ class Vendor:
 async def vendor_on_loopback() -> AsyncIterator[tuple[Vendor, str]]:
     vendor = Vendor()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(vendor.app, log_level="warning", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(vendor.app, log_config=None, lifespan="off"))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield vendor, f"http://127.0.0.1:{listener.getsockname()[1]}/v1"

@@ -123,6 +123,7 @@ async def test_a_number_may_have_a_talk_limit_of_its_own(dialed: str, limit_s: i
     async with house() as h:
         plan = await h.screener.plan(h.caller(dialed, agent="bot"))
         assert isinstance(plan, Ask)
+        plan.screening.tell(News.AGENT_ANSWERED)
         assert await plan.screening.verdict() == Undecided(f"no decision within {limit_s} s")
 
 

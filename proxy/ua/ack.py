@@ -1,0 +1,54 @@
+"""The ACK for a 2xx: a message on its own, outside any transaction (RFC 3261 §13.2.2.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from proxy.sip.dialog import Dialog
+from proxy.sip.errors import SipError
+from proxy.sip.message import Request
+from proxy.transport.flow import Flow
+from proxy.ua.route import on_course, reach
+
+if TYPE_CHECKING:
+    from proxy.ua.core import UserAgentCore
+
+log = structlog.get_logger("screendoor")
+
+
+class Acknowledgement:
+    """Made once for a 2xx, sent again whenever the 2xx is; it goes where the dialog's requests go."""
+
+    def __init__(
+        self, core: UserAgentCore, dialog: Dialog, invite: Request, flow: Flow, sent: Callable[[Flow], None]
+    ) -> None:
+        """`sent` is called once, with the flow that leads to the dialog's next hop."""
+        self._core, self._flow, self._sent = core, flow, sent
+        self._next_hop = dialog.next_hop
+        self._ack = dialog.ack(invite)
+        self._told = self._reaching = False
+
+    def send(self) -> None:
+        if on_course(self._flow, self._next_hop):
+            self._send()
+        elif not self._reaching:
+            self._reaching = True
+            self._core.spawn(self._reach())
+
+    async def _reach(self) -> None:
+        """The next hop is another place than the INVITE went to, or the connection is gone (§12.2.1.1)."""
+        try:
+            self._flow = await reach(self._core.network, self._next_hop, self._flow.transport)
+        except SipError as error:
+            log.debug("ack leaves its way", next_hop=self._next_hop, reason=str(error))
+        self._reaching = False
+        self._send()
+
+    def _send(self) -> None:
+        self._core.send_ack(self._ack, self._flow)
+        if not self._told:
+            self._told = True
+            self._sent(self._flow)

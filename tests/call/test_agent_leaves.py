@@ -1,0 +1,165 @@
+"""The agent hangs up, or never comes: the caller gets to the phone all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.call.outcome import OnFailure, Result
+from proxy.lab.audio import CALLER_HZ, PHONE_HZ, RINGBACK_HZ
+from screening.contract import News
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
+
+
+async def the_phone_takes_over(edge: Edge) -> None:
+    await edge.phone.answers()
+    await edge.passes(1)
+    assert edge.caller_audio.hears(PHONE_HZ)
+    assert edge.phone_audio.hears(CALLER_HZ)
+    await edge.carrier.hangs_up()
+    await edge.phone.receives("BYE")
+    await edge.over()
+    edge.assert_never_silent()
+
+
+async def test_the_agent_hangs_up_after_its_refer_and_the_caller_is_bridged(edge: Edge) -> None:
+    await edge.connects()
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+    await edge.agent.hangs_up()
+    await edge.phone.rings()
+    left = edge.now
+    await edge.passes(3)
+    assert edge.caller_audio.hears(RINGBACK_HZ, since=left)
+    await the_phone_takes_over(edge)
+    assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert ends(edge.record)[1] == ("agent", "the peer hung up")
+    assert not edge.caller_audio.hears(RINGBACK_HZ, since=edge.time_of(edge.record.legs[2].answered) + 0.2)
+    await edge.assert_clean()
+
+
+async def test_the_agent_hangs_up_after_its_refer_and_nobody_answers(edge: Edge) -> None:
+    await edge.connects()
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+    await edge.agent.hangs_up()
+    await edge.phone.rejects(486)
+    await edge.passes(3)
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.VOICEMAIL, "ALLOW", "refer", "caller")
+    await edge.assert_clean()
+
+
+async def test_a_refer_and_the_bye_behind_it_may_come_in_one_breath(edge: Edge) -> None:
+    await edge.connects()
+    flow = edge.agent.current.flow
+    refer = edge.agent.current.request("REFER", headers=[("Refer-To", f"<tel:{PHONE_NUMBER}>")])
+    flow.send(refer.encode())
+    flow.send(edge.agent.current.request("BYE").encode())
+    edge.agent.current.finish()
+    await the_phone_takes_over(edge)
+    assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    await edge.assert_clean(faults=False)  # the answers to what was sent by hand
+
+
+async def test_the_agent_hangs_up_mid_talk_and_the_phone_is_rung_unscreened(edge: Edge) -> None:
+    await edge.connects()
+    await edge.agent.hangs_up()
+    await edge.phone.rings()
+    left = edge.now
+    await edge.passes(3)
+    assert edge.caller_audio.hears(RINGBACK_HZ, since=left)
+    await the_phone_takes_over(edge)
+    assert story(edge.record) == (Result.BRIDGED, None, "failure", "caller")
+    assert "unscreened: the agent hung up" in edge.record.steps
+    await edge.assert_clean()
+
+
+async def test_the_agent_refuses_with_503_and_the_phone_is_rung_unscreened(edge: Edge) -> None:
+    await edge.carrier.invites()
+    await edge.agent.rejects(503)
+    await edge.phone.rings()
+    await edge.passes(3)
+    assert edge.caller_audio.packets_heard == 0  # not answered yet: its own network plays the ringback
+    await the_phone_takes_over(edge)
+    await edge.carrier.receives(200)
+    record = edge.record
+    assert story(record) == (Result.BRIDGED, None, "failure", "caller")
+    assert ends(record)[1] == ("agent", "503 Service Unavailable")
+    assert record.answered == record.legs[0].answered
+    await edge.assert_clean()
+
+
+async def test_the_agents_certificate_is_refused_and_the_phone_is_rung_unscreened(edge: Edge) -> None:
+    edge.wire.refuse_tls("sip.api.openai.com")
+    await edge.carrier.invites()
+    await the_phone_takes_over(edge)
+    record = edge.record
+    assert story(record) == (Result.BRIDGED, None, "failure", "caller")
+    assert "certificate not trusted" in ends(record)[1][1]
+    await edge.assert_clean()
+
+
+async def test_the_webhook_is_lost_and_the_agent_that_never_answers_is_cancelled(edge: Edge) -> None:
+    began = edge.now
+    await edge.carrier.invites()
+    await edge.agent.receives("INVITE")
+    await edge.agent.receives("CANCEL")
+    assert edge.now - began == pytest.approx(8, abs=0.1)
+    await the_phone_takes_over(edge)
+    record = edge.record
+    assert story(record) == (Result.BRIDGED, None, "failure", "caller")
+    assert ends(record)[1] == ("agent", "no answer in time")
+    assert News.AGENT_ANSWERED not in edge.screening.news
+    await edge.assert_clean()
+
+
+async def test_an_agent_that_answers_as_our_patience_ends_is_hung_up_rfc3261_15(edge: Edge) -> None:
+    edge.wire.delay_s = 0.1
+    began = edge.now
+    await edge.carrier.invites()
+    await edge.agent.receives("INVITE")
+    await edge.passes(began + 8.1 - edge.now)  # the patience ends 8 s after the INVITE has come to the edge
+    await edge.agent.answers()
+    await edge.agent.receives("CANCEL")
+    await edge.agent.receives("BYE")
+    await the_phone_takes_over(edge)
+    assert story(edge.record) == (Result.BRIDGED, None, "failure", "caller")
+    await edge.assert_clean()
+
+
+async def test_an_agent_whose_answer_cannot_be_used_is_hung_up(edge: Edge) -> None:
+    await edge.carrier.invites()
+    call = await edge.agent.invited()
+    edge.agent.responds(call.invite, 200, sdp=b"v=0\r\no=- 1 1 IN IP4 192.0.2.112\r\ns=-\r\nt=0 0\r\n")
+    await edge.agent.receives("BYE")
+    await the_phone_takes_over(edge)
+    assert story(edge.record) == (Result.BRIDGED, None, "failure", "caller")
+    await edge.assert_clean()
+
+
+async def test_an_agent_that_is_not_heard_of_is_cancelled_and_forgotten(edge: Edge) -> None:
+    edge.wire.silence("192.0.2.112")
+    await edge.carrier.invites()
+    await the_phone_takes_over(edge)
+    assert story(edge.record) == (Result.BRIDGED, None, "failure", "caller")
+    await edge.assert_clean()
+
+
+async def test_an_agent_refuses_where_failure_means_voicemail(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(on_failure=OnFailure.VOICEMAIL)) as edge:
+        await edge.carrier.invites()
+        await edge.agent.rejects(503)
+        await edge.carrier.receives(200)
+        await edge.passes(3)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record) == (Result.VOICEMAIL, None, None, "caller")
+        assert len(edge.phone.calls) == 0
+        await edge.assert_clean()
+
+
+async def test_an_agent_that_answers_and_hangs_up_in_one_breath_is_done_without(edge: Edge) -> None:
+    await edge.carrier.invites()
+    await edge.agent.answers()
+    await edge.agent.hangs_up()
+    await the_phone_takes_over(edge)
+    assert story(edge.record) == (Result.BRIDGED, None, "failure", "caller")
+    await edge.assert_clean()

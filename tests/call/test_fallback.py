@@ -1,0 +1,173 @@
+"""No decision can be had: what `on_failure` says is done, while the agent keeps the caller company."""
+
+from __future__ import annotations
+
+from proxy.call.outcome import OnFailure, Result
+from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ
+from screening.contract import Connect, Decline, News, Refusal, Refuse, Ring, Undecided
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
+
+LIMIT = Undecided("the talk limit is reached")
+
+
+async def test_without_a_decision_the_phone_is_rung_unscreened_beside_the_agent(edge: Edge) -> None:
+    await edge.connects()
+    edge.screening.decides(LIMIT)
+    await edge.phone.rings()
+    rings = edge.now
+    await edge.passes(3)
+    assert edge.caller_audio.hears(AGENT_HZ, since=rings + 2)
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    await edge.passes(1)
+    assert edge.caller_audio.hears(PHONE_HZ)
+    assert edge.phone_audio.hears(CALLER_HZ)
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert story(record) == (Result.BRIDGED, None, "failure", "caller")
+    assert "unscreened: the talk limit is reached" in record.steps
+    edge.assert_never_silent()
+    await edge.assert_clean()
+
+
+async def test_a_refer_during_the_unscreened_ring_joins_it(edge: Edge) -> None:
+    await edge.connects()
+    edge.screening.decides(LIMIT)
+    await edge.phone.rings()
+    assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 202
+    await edge.phone.answers()
+    await edge.agent.receives("NOTIFY", sipfrag=100)
+    await edge.agent.receives("NOTIFY", sipfrag=200)
+    await edge.agent.receives("BYE")
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
+    await edge.assert_clean()
+
+
+async def test_nobody_answers_the_unscreened_ring_and_a_message_is_taken(edge: Edge) -> None:
+    await edge.connects()
+    edge.screening.decides(LIMIT)
+    await edge.phone.rejects(486)
+    await edge.agent.receives("BYE")
+    await edge.passes(3)
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert story(record) == (Result.VOICEMAIL, None, "failure", "caller")
+    assert record.outcome.reason == "the talk limit is reached"
+    await edge.assert_clean()
+
+
+async def test_a_phone_that_was_rung_before_is_not_rung_again_without_a_decision(edge: Edge) -> None:
+    await edge.connects()
+    edge.screening.decides(Connect("a friend"))
+    await edge.phone.rejects(486)
+    await edge.passes(1)
+    edge.screening.decides(LIMIT)
+    await edge.agent.receives("BYE")
+    await edge.passes(3)
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.VOICEMAIL, "ALLOW", "verdict", "caller")
+    assert len(edge.phone.calls) == 1
+    await edge.assert_clean()
+
+
+async def test_without_a_decision_a_caller_may_be_rejected(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(on_failure=OnFailure.REJECT)) as edge:
+        await edge.connects()
+        edge.screening.decides(LIMIT)
+        await edge.carrier.receives("BYE")
+        await edge.agent.receives("BYE")
+        record = await edge.over()
+        assert story(record) == (Result.UNANSWERED, None, None, None)
+        assert ends(record) == [("caller", "the call is over"), ("agent", "the call is over")]
+        await edge.assert_clean()
+
+
+async def test_without_an_agent_a_caller_may_be_rejected_unanswered(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(on_failure=OnFailure.REJECT)) as edge:
+        await edge.carrier.invites()
+        await edge.agent.rejects(486)
+        await edge.carrier.receives(480)
+        assert story(await edge.over()) == (Result.REFUSED, None, None, None)
+        await edge.assert_clean()
+
+
+async def test_a_rejected_caller_hears_the_goodbye_of_the_agent(edge: Edge) -> None:
+    await edge.connects()
+    edge.screening.decides(Decline("a robot that sells solar panels"))
+    await edge.agent.receives("BYE")
+    await edge.carrier.receives("BYE")
+    record = await edge.over()
+    assert story(record) == (Result.DECLINED, "REJECT", None, None)
+    assert record.why == "a robot that sells solar panels"
+    assert ends(record) == [("caller", "the call is over"), ("agent", "the call is over")]
+    assert len(edge.phone.calls) == 0
+    edge.assert_never_silent()
+    await edge.assert_clean()
+
+
+async def test_a_known_caller_is_put_through_unscreened(edge: Edge) -> None:
+    edge.screener.planned = Ring("on the list")
+    await edge.carrier.invites()
+    await edge.carrier.receives(180)
+    await edge.phone.answers()
+    await edge.carrier.receives(200)
+    await edge.passes(1)
+    assert edge.caller_audio.hears(PHONE_HZ)
+    assert edge.phone_audio.hears(CALLER_HZ)
+    await edge.phone.hangs_up()
+    await edge.carrier.receives("BYE")
+    record = await edge.over()
+    assert story(record) == (Result.BRIDGED, None, "plan", "phone")
+    assert len(edge.agent.calls) == 0
+    edge.assert_never_silent()
+    await edge.assert_clean()
+
+
+async def test_a_known_caller_whom_nobody_answers_may_leave_a_message(edge: Edge) -> None:
+    edge.screener.planned = Ring("on the list")
+    await edge.carrier.invites()
+    await edge.phone.rejects(486)
+    await edge.carrier.receives(200)
+    await edge.passes(3)
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.VOICEMAIL, None, "plan", "caller")
+    await edge.assert_clean()
+
+
+async def test_a_blocked_caller_is_declined_before_an_answer(edge: Edge) -> None:
+    edge.screener.planned = Refuse(Refusal.BLOCKED)
+    await edge.carrier.invites()
+    await edge.carrier.receives(603)
+    record = await edge.over()
+    assert story(record) == (Result.REFUSED, None, None, None)
+    assert record.outcome.reason == "blocked"
+    assert (len(edge.agent.calls), len(edge.phone.calls)) == (0, 0)
+    await edge.assert_clean()
+
+
+async def test_the_screener_is_told_who_calls(edge: Edge) -> None:
+    edge.screener.planned = Refuse(Refusal.OUT_OF_HOURS)
+    await edge.carrier.invites()
+    await edge.carrier.receives(603)
+    await edge.over()
+    [caller] = edge.screener.callers
+    assert (caller.number, caller.name, caller.dialed) == ("+13475550148", "Ann Caller", "+14155551234")
+    assert (caller.agent, caller.call, caller.at) == ("openai", edge.record.call, edge.record.began)
+    assert News.CALLER_LEFT not in edge.screening.news
+    await edge.assert_clean()
+
+
+async def test_a_screening_that_cannot_begin_is_not_waited_for(edge: Edge) -> None:
+    """The vendor refused the accept: nobody will answer the agent's INVITE, so the phone rings at once."""
+    await edge.carrier.invites()
+    await edge.agent.invited()
+    edge.screening.decides(Undecided("accept: OpenAI answered 401: the API key is not valid"))
+    await edge.phone.answers(within_s=1)
+    await edge.carrier.receives(200)
+    await edge.phone.receives_nothing(for_s=1)
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert record.outcome is not None
+    assert (record.outcome.result, record.trigger) == (Result.BRIDGED, "failure")
+    await edge.assert_clean()

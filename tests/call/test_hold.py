@@ -1,0 +1,93 @@
+"""The caller holds and resumes: nothing is sent to who is on hold, and what was agreed goes on after."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.call.outcome import Result
+from proxy.lab.audio import AGENT_HZ, PHONE_HZ
+from proxy.lab.offers import directed, revised
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, story
+
+
+async def holds(edge: Edge, hertz: int) -> None:
+    """The caller holds for five seconds: silence there and back, then the same voice again."""
+    held = await edge.carrier.reinvites(hold=True)
+    assert held.status == 200
+    assert b"a=recvonly" in held.body
+    began = edge.now
+    await edge.passes(5)
+    assert not edge.caller_audio.hears(hertz, since=began + 0.1)
+    assert edge.caller_audio.longest_gap_ms(began + 0.1, edge.now) > 4800
+    back = await edge.carrier.reinvites(hold=False)
+    assert b"a=sendrecv" in back.body
+    resumed = edge.now
+    await edge.passes(1)
+    assert edge.caller_audio.hears(hertz, since=resumed)
+    assert edge.caller_audio.longest_gap_ms(resumed + 0.1, edge.now) < 100
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_a_caller_holds_and_resumes_in_talk_and_in_the_bridge_rfc3264_8_4(
+    new_edge: NewEdge, transport: str
+) -> None:
+    async with new_edge(transport=transport) as edge:
+        await edge.connects()
+        await holds(edge, AGENT_HZ)
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await edge.phone.answers()
+        await edge.agent.receives("BYE")
+        await edge.passes(1)
+        await holds(edge, PHONE_HZ)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert not edge.caller_audio.line_breaks
+        await edge.assert_clean()
+
+
+async def test_a_caller_on_hold_is_bridged_and_hears_the_phone_when_it_is_back(edge: Edge) -> None:
+    await edge.connects()
+    await edge.carrier.reinvites(hold=True)
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+    held = edge.now
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    await edge.passes(2)
+    assert edge.caller_audio.longest_gap_ms(held + 0.1, edge.now) > 1800
+    await edge.carrier.reinvites(hold=False)
+    back = edge.now
+    await edge.passes(1)
+    assert edge.caller_audio.hears(PHONE_HZ, since=back)
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert not edge.caller_audio.line_breaks
+    await edge.assert_clean()
+
+
+async def test_the_phone_holds_and_resumes_in_the_bridge(edge: Edge) -> None:
+    await edge.bridges()
+    call = edge.phone.current
+    assert (await call.reinvites(directed(revised(call.sdp, 1), "sendonly"))).status == 200
+    await edge.passes(3)
+    assert (await call.reinvites(directed(revised(call.sdp, 1), "sendrecv"))).status == 200
+    back = edge.now
+    await edge.passes(1)
+    assert edge.caller_audio.hears(PHONE_HZ, since=back)
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert not edge.phone_audio.line_breaks
+    await edge.assert_clean()
+
+
+async def test_an_offer_that_cannot_be_used_leaves_the_call_as_it_was_rfc3261_14_2(edge: Edge) -> None:
+    await edge.bridges()
+    call = edge.carrier.current
+    good = call.sdp
+    assert (await edge.carrier.reinvites(body=good.replace(b"RTP/AVP 0 8 101", b"RTP/AVP 18"))).status == 488
+    before = edge.now
+    await edge.passes(1)
+    assert edge.caller_audio.hears(PHONE_HZ, since=before)
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    edge.assert_never_silent()
+    await edge.assert_clean()

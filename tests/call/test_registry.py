@@ -1,0 +1,239 @@
+"""Which INVITEs become a call, what the others are told, and how the house closes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.call.outcome import Result
+from proxy.lab.audio import CALLER_HZ, PHONE_HZ
+from proxy.media.ports import PortPool
+from screening.contract import Caller, News, Plan, Verdict
+from tests.kit.edge import Edge, NewEdge, a_number, ends, story
+
+NO_AUDIO = (
+    b"v=0\r\no=- 1 1 IN IP4 192.0.2.13\r\ns=-\r\nc=IN IP4 192.0.2.13\r\nt=0 0\r\nm=video 4000 RTP/AVP 99\r\n"
+)
+
+
+async def test_an_unknown_number_is_404(edge: Edge) -> None:
+    await edge.carrier.invites(dialed="+14155550199")
+    await edge.carrier.receives(404)
+    await edge.passes(40)
+    assert edge.records == []
+    assert not any(edge.core.left_over().values())
+
+
+async def test_more_calls_than_there_may_be_are_503(new_edge: NewEdge) -> None:
+    async with new_edge(most=1) as edge:
+        await edge.connects()
+        first = edge.carrier.current
+        await edge.carrier.invites()
+        await edge.carrier.receives(503, retry_after="30")
+        await first.hangs_up()
+        await edge.over()
+        await edge.assert_clean()
+
+
+async def test_no_free_media_port_is_503(new_edge: NewEdge) -> None:
+    async with new_edge(ports=PortPool(20000, 20001)) as edge:
+        ports = edge.ports.take()
+        await edge.carrier.invites()
+        await edge.carrier.receives(503)
+        record = await edge.over()
+        assert story(record) == (Result.REFUSED, None, None, None)
+        assert record.outcome.reason == "no free media port"
+        edge.ports.give_back(ports)
+        await edge.assert_clean()
+
+
+async def test_no_free_media_port_for_the_agent_or_the_phone_ends_in_a_message(new_edge: NewEdge) -> None:
+    async with new_edge(ports=PortPool(20000, 20001)) as edge:
+        await edge.carrier.invites()
+        await edge.carrier.receives(200)
+        await edge.passes(3)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record) == (Result.VOICEMAIL, None, "failure", "caller")
+        assert ends(record)[1:] == [("agent", "no free media port"), ("phone", "no free media port")]
+        await edge.assert_clean()
+
+
+@pytest.mark.parametrize("body", [b"not a description", NO_AUDIO], ids=["broken", "video only"])
+async def test_an_offer_that_cannot_be_used_is_488(edge: Edge, body: bytes) -> None:
+    await edge.carrier.invites(body=body)
+    await edge.carrier.receives(488)
+    assert story(await edge.over()) == (Result.REFUSED, None, None, None)
+    assert len(edge.agent.calls) == 0
+    await edge.assert_clean()
+
+
+async def test_an_invite_without_an_offer_gets_ours_rfc3261_13_2_1(edge: Edge) -> None:
+    edge.carrier.auto.discard("ACK")
+    await edge.carrier.invites(body=b"")
+    await edge.agent.answers()
+    ok = await edge.carrier.receives(200)
+    assert b"m=audio" in ok.body
+    call = edge.carrier.current
+    ack = call._build("ACK", call.cseq, edge.carrier.vias(edge.carrier.ids.branch()), edge.caller_audio.sdp())
+    call.flow.send(ack.encode())
+    edge.caller_audio.start_towards(ok.body)
+    edge.carrier.auto.add("ACK")
+    await edge.passes(1)
+    await edge.agent.refers("tel:+14155559876")
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    await edge.passes(1)
+    assert edge.caller_audio.hears(PHONE_HZ)
+    assert edge.phone_audio.hears(CALLER_HZ)
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    await edge.assert_clean()
+
+
+async def test_a_late_answer_that_cannot_be_used_ends_the_call(edge: Edge) -> None:
+    await edge.carrier.invites(body=b"")  # and the ACK brings no answer either
+    await edge.agent.answers()
+    await edge.carrier.receives(200)
+    await edge.carrier.receives("BYE")
+    await edge.agent.receives("BYE")
+    record = await edge.over()
+    assert story(record) == (Result.REFUSED, None, None, None)
+    assert ends(record)[0] == ("caller", "no usable audio was agreed")
+    await edge.assert_clean()
+
+
+async def test_a_session_interval_that_is_too_small_is_422_rfc4028_9(edge: Edge) -> None:
+    original = edge.carrier._invite
+
+    def hurried(*args):  # the same INVITE, asking for a refresh every minute
+        invite = original(*args)
+        invite.headers.set("Session-Expires", "60;refresher=uac")
+        invite.headers.remove("Min-SE")
+        return invite
+
+    edge.carrier._invite = hurried
+    await edge.carrier.invites()
+    await edge.carrier.receives(422, min_se="90")
+    record = await edge.over()
+    assert story(record) == (Result.REFUSED, None, None, None)
+    assert record.outcome.reason == "the session interval asked for is too small"
+    await edge.assert_clean()
+
+
+async def test_a_house_that_closes_takes_no_new_calls_and_lets_the_others_finish(edge: Edge) -> None:
+    await edge.connects()
+    first = edge.carrier.current
+    closed = asyncio.ensure_future(edge.registry.drain(60))
+    await edge.passes(1)
+    await edge.carrier.invites()
+    await edge.carrier.receives(503, retry_after="30")
+    await first.hangs_up()
+    await closed
+    assert story(await edge.over()) == (Result.CALLER_LEFT, None, None, "caller")
+    await edge.assert_clean()
+
+
+async def test_calls_that_last_beyond_the_limit_are_ended(edge: Edge) -> None:
+    await edge.bridges()
+    began = edge.now
+    await edge.registry.drain(30)
+    assert edge.now - began == pytest.approx(30, abs=0.1)
+    bye = await edge.carrier.receives("BYE")
+    assert bye.headers.get("Reason") == 'Q.850;cause=41;text="the server is shutting down"'
+    await edge.phone.receives("BYE")
+    record = await edge.over()
+    assert story(record) == (Result.BRIDGED, "ALLOW", "refer", None)
+    assert {end for name, end in ends(record) if name != "agent"} == {"the server is shutting down"}
+    edge.assert_never_silent()
+    await edge.assert_clean()
+
+
+async def test_a_call_that_is_not_answered_yet_is_503_when_the_house_closes(edge: Edge) -> None:
+    await edge.carrier.invites()
+    await edge.agent.receives("INVITE")
+    await edge.registry.drain(0)
+    await edge.carrier.receives(503)
+    await edge.agent.receives("CANCEL")
+    assert story(await edge.over()) == (Result.CUT, None, None, None)
+    await edge.assert_clean()
+
+
+async def test_a_bug_in_the_screener_costs_only_its_own_call(edge: Edge) -> None:
+    await edge.connects()
+    healthy = edge.carrier.current
+    right = edge.screener.plan
+
+    async def wrong(caller: Caller) -> Plan:
+        raise KeyError("a bug")
+
+    edge.screener.plan = wrong
+    with capture_logs() as logs:
+        await edge.carrier.invites()
+        await edge.carrier.receives(500)
+        record = await edge.over()
+    assert story(record) == (Result.CUT, None, None, None)
+    assert ends(record) == [("caller", "an internal error")]
+    [error] = [line for line in logs if line["log_level"] == "error"]
+    assert (error["event"], error["call"], error["exc_info"]) == ("call failed", record.call, True)
+    edge.screener.plan = right
+    await edge.passes(1)
+    await healthy.hangs_up()
+    await edge.assert_clean(calls=2)
+
+
+async def test_a_bug_in_mid_call_ends_every_leg_of_it(edge: Edge) -> None:
+    async def wrong() -> Verdict:
+        await asyncio.sleep(1)
+        raise KeyError("a bug")
+
+    edge.screening.verdict = wrong
+    await edge.connects()
+    await edge.carrier.receives("BYE")
+    await edge.agent.receives("BYE")
+    record = await edge.over()
+    assert story(record) == (Result.CUT, None, None, None)
+    assert [end for _, end in ends(record)] == ["an internal error"] * 2
+    await edge.assert_clean()
+
+
+async def test_a_bug_of_the_record_keeper_is_logged(edge: Edge) -> None:
+    kept = edge.registry._finished
+
+    def wrong(record) -> None:
+        kept(record)
+        raise OSError("disk full")
+
+    edge.registry._finished = wrong
+    await edge.connects()
+    with capture_logs() as logs:
+        await edge.carrier.hangs_up()
+        await edge.over()
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["record not kept"]
+    assert edge.screening.news[-1] is News.CALLER_LEFT
+    await edge.assert_clean()
+
+
+async def test_any_number_may_be_served(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(dialed="*")) as edge:
+        await edge.carrier.invites(dialed="+14155550199")
+        await edge.agent.answers()
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        assert (await edge.over()).dialed == "*"
+        await edge.assert_clean()
+
+
+async def test_several_calls_at_once_do_not_touch_each_other(edge: Edge) -> None:
+    for _ in range(5):
+        await edge.carrier.invites()
+        await edge.agent.answers()
+        await edge.carrier.receives(200)
+    callers = list(edge.carrier.calls.values())
+    for caller in callers:
+        await caller.hangs_up()
+    await edge.over(5)
+    assert [record.outcome.result for record in edge.records] == [Result.CALLER_LEFT] * 5
+    await edge.assert_clean(calls=5)

@@ -1,0 +1,73 @@
+"""Which number was called, and which configured place a Refer-To selects."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.call.routing import Destination, Routing, e164
+from proxy.sip.values import NameAddr
+from tests.kit.edge import a_number
+from tests.kit.messages import invite
+
+HOME = Destination("sip:+14155559876@trunk.example.com", "+14155559876")
+ALICE = Destination("sip:alice@pbx.example.com:5070;transport=tcp")
+NUMBER = a_number(destinations=(HOME, ALICE))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("+14155551234", "+14155551234"),
+        ("+1-415-555.1234", "+14155551234"),
+        ("+1 (415) 555 1234", "+14155551234"),
+        ("+14155551234;phone-context=x", "+14155551234"),
+        ("4155551234", None),
+        ("+", None),
+        ("+1415x", None),
+        ("+١٢٣", None),
+        ("alice", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_number_is_e164_or_none(text: str | None, number: str | None) -> None:
+    assert e164(text) == number
+
+
+@pytest.mark.parametrize(
+    ("refer_to", "place"),
+    [
+        ("<tel:+14155559876>", HOME),
+        ("<tel:+1-415-555-9876>", HOME),
+        ("<sip:+14155559876@anywhere.example>", HOME),
+        ("sip:+14155559876@192.0.2.66;transport=tcp", HOME),
+        ("<sip:alice@pbx.example.com:5070;transport=tcp>", ALICE),
+        ("<sip:alice@PBX.example.com:5070;transport=TCP>", ALICE),
+        ("<sip:alice@pbx.example.com>", None),
+        ("<sip:bob@pbx.example.com:5070;transport=tcp>", None),
+        ("<tel:+19005550100>", None),
+        ("<tel:alice>", None),
+        ("<sip:pbx.example.com>", None),
+    ],
+)
+def test_a_refer_to_selects_a_configured_place_or_none(refer_to: str, place: Destination | None) -> None:
+    assert NUMBER.destination_for(NameAddr.parse(refer_to)) is place
+
+
+def test_a_number_is_found_by_request_uri_then_by_to_then_by_the_one_for_any() -> None:
+    dialed, other, rest = a_number(), a_number(dialed="+14155550002"), a_number(dialed="*")
+    routing = Routing([dialed, other])
+    assert routing.find(invite(uri="sip:+14155551234@sbc.example.com")) is dialed
+    assert routing.find(invite(uri="sip:+1-415-555-1234@sbc.example.com")) is dialed
+    by_to = invite(uri="sip:trunk@sbc.example.com")
+    by_to.headers.set("To", "<sip:+14155550002@sbc.example.com>")
+    assert routing.find(by_to) is other
+    assert routing.find(invite(uri="sip:+14155550199@sbc.example.com")) is None
+    assert Routing([dialed, rest]).find(invite(uri="sip:+14155550199@sbc.example.com")) is rest
+
+
+def test_a_request_uri_that_cannot_be_read_falls_back_to_the_to() -> None:
+    request = invite()
+    request.uri = "sip:"
+    request.headers.set("To", "<sip:+14155551234@sbc.example.com>")
+    assert Routing([a_number()]).find(request) is not None

@@ -1,0 +1,212 @@
+"""How the agent hands the caller over: by REFER, by its verdict, by both, and by what must not be dialled."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.call.outcome import Result
+from proxy.call.routing import Destination
+from proxy.lab.audio import CALLER_HZ, PHONE_HZ
+from screening.contract import Connect, Decline, News
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
+
+SECOND = "+14155550002"
+
+
+def two_destinations() -> tuple[Destination, Destination]:
+    first = a_number().destinations[0]
+    return first, Destination(f"sip:{SECOND}@trunk.example.com", SECOND, first.trunk)
+
+
+@pytest.mark.parametrize("fault", ["refer-500", "refer-504", "refer-silent"])
+async def test_the_verdict_connects_the_call_when_no_refer_comes(edge: Edge, fault: str) -> None:
+    await edge.connects()
+    edge.screening.decides(Connect(f"a friend, in spite of {fault}"))
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    await edge.passes(1)
+    assert edge.phone_audio.hears(CALLER_HZ)
+    assert edge.caller_audio.hears(PHONE_HZ)
+    await edge.carrier.hangs_up()
+    await edge.phone.receives("BYE")
+    record = await edge.over()
+    assert story(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+    assert record.why == f"a friend, in spite of {fault}"
+    assert edge.notified() == []
+    edge.assert_never_silent()
+    await edge.assert_clean()
+
+
+async def test_a_refer_on_a_new_connection_is_the_same_refer(edge: Edge) -> None:
+    await edge.connects()
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}", new_connection=True)
+    await edge.agent.receives("NOTIFY", sipfrag=100)
+    await edge.phone.answers()
+    await edge.agent.receives("NOTIFY", sipfrag=200)
+    await edge.agent.receives("BYE")
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    edge.assert_never_silent()
+    await edge.assert_clean()
+
+
+async def test_the_agents_connection_is_gone_and_its_refer_comes_on_a_new_one(edge: Edge) -> None:
+    await edge.connects()
+    edge.wire.cut(edge.wire.flows()[0])
+    await edge.passes(1)
+    assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 202
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    await edge.assert_clean()
+
+
+async def test_the_agents_connection_is_gone_and_is_made_again_for_our_bye(edge: Edge) -> None:
+    await edge.connects()
+    edge.wire.cut(edge.wire.flows()[0])
+    await edge.passes(1)
+    await edge.carrier.hangs_up()
+    await edge.agent.receives("BYE")
+    assert story(await edge.over()) == (Result.CALLER_LEFT, None, None, "caller")
+    await edge.assert_clean()
+
+
+async def test_a_second_refer_while_the_phone_rings_is_no_second_wish(edge: Edge) -> None:
+    await edge.connects()
+    assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 202
+    await edge.phone.rings()
+    assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 491
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert edge.notified() == [100, 200]
+    assert len(edge.phone.calls) == 1
+    await edge.assert_clean()
+
+
+async def test_a_refer_that_comes_while_the_phone_rings_on_a_verdict_joins_it(edge: Edge) -> None:
+    await edge.connects()
+    edge.screening.decides(Connect("refer_patience_s is over"))
+    await edge.phone.rings()
+    assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 202
+    await edge.agent.receives("NOTIFY", sipfrag=100)
+    await edge.phone.answers()
+    await edge.agent.receives("NOTIFY", sipfrag=200)
+    await edge.agent.receives("BYE")
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert story(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+    assert len(edge.phone.calls) == 1
+    await edge.assert_clean()
+
+
+async def test_a_late_refer_to_a_stranger_is_refused_and_the_phone_rings_on(edge: Edge) -> None:
+    await edge.connects()
+    edge.screening.decides(Connect("refer_patience_s is over"))
+    await edge.phone.rings()
+    assert (await edge.agent.refers("tel:+19005550100")).status == 403
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+    await edge.assert_clean()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "tel:+19005550100",
+        "sip:+19005550100@trunk.example.com",
+        "sip:attacker@192.0.2.66",
+        "sip:trunk.example.com",
+    ],
+)
+async def test_a_refer_to_a_stranger_is_refused_and_the_call_goes_on(edge: Edge, target: str) -> None:
+    await edge.connects()
+    assert (await edge.agent.refers(target)).status == 403
+    await edge.phone.receives_nothing(for_s=3)
+    assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 202
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert "refer refused: its target is not a configured destination" in record.steps
+    [rung] = edge.phone.calls.values()
+    assert rung.invite.uri == f"sip:{PHONE_NUMBER}@trunk.example.com"
+    await edge.assert_clean()
+
+
+async def test_a_refer_is_never_dialled_as_written(edge: Edge) -> None:
+    await edge.connects()
+    await edge.agent.refers(f"sip:{PHONE_NUMBER}@192.0.2.66;transport=tcp")
+    call = await edge.phone.answers()
+    assert call.invite.uri == f"sip:{PHONE_NUMBER}@trunk.example.com"
+    await edge.agent.receives("BYE")
+    await edge.carrier.hangs_up()
+    await edge.assert_clean()
+
+
+@pytest.mark.parametrize("target", [f"tel:{SECOND}", f"sip:{SECOND}@trunk.example.com"])
+async def test_a_refer_selects_one_of_several_destinations(new_edge: NewEdge, target: str) -> None:
+    async with new_edge(number=a_number(destinations=two_destinations())) as edge:
+        await edge.connects()
+        await edge.agent.refers(target)
+        call = await edge.phone.answers()
+        assert call.invite.uri == f"sip:{SECOND}@trunk.example.com"
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        await edge.assert_clean()
+
+
+async def test_a_verdict_rings_several_destinations_in_turn(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(destinations=two_destinations())) as edge:
+        await edge.connects()
+        edge.screening.decides(Connect("a friend"))
+        first = await edge.phone.rejects(486)
+        second = await edge.phone.answers()
+        assert [first.invite.to.uri.user, second.invite.to.uri.user] == [PHONE_NUMBER, SECOND]
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+        assert ends(record)[2:] == [("phone", "486 Busy Here"), ("phone", "the caller hung up")]
+        assert News.PHONE_BUSY not in edge.screening.news
+        edge.assert_never_silent()
+        await edge.assert_clean()
+
+
+async def test_only_the_agent_may_refer(edge: Edge) -> None:
+    await edge.bridges()
+    refer = [("Refer-To", "<tel:+19005550100>")]
+    assert (await edge.carrier.requests("REFER", headers=refer)).status == 603
+    assert (await edge.phone.requests("REFER", headers=refer)).status == 603
+    await edge.carrier.hangs_up()
+    await edge.phone.receives("BYE")
+    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    await edge.assert_clean()
+
+
+async def test_a_refer_without_a_place_to_go_is_refused_rfc3515_2_4_2(edge: Edge) -> None:
+    await edge.connects()
+    assert (await edge.agent.requests("REFER")).status == 400
+    await edge.carrier.hangs_up()
+    await edge.assert_clean()
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.0005, 0.001, 0.0015])
+async def test_a_refer_that_crosses_another_end_of_the_call_is_answered(edge: Edge, wait_s: float) -> None:
+    await edge.connects()
+    refer = asyncio.ensure_future(edge.agent.refers(f"tel:{PHONE_NUMBER}"))
+    bye = asyncio.ensure_future(edge.carrier.hangs_up())
+    await edge.passes(wait_s)
+    edge.screening.decides(Decline("spam"))
+    assert (await refer).status in (202, 481)
+    assert (await bye).status in (200, 481)
+    await edge.over()
+    await edge.assert_clean()

@@ -1,0 +1,61 @@
+"""Ears and a mouth for SIPp's peers: RTP that can be told apart, so that who hears whom is seen."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from types import TracebackType
+from typing import Self
+
+from tests.sipp.ports import free_port
+
+HOST = "127.0.0.1"
+PACKETS = 25
+PACKET_S = 0.02
+SAMPLES = 160
+
+
+class Ear:
+    """One peer's end of the audio: PCMU whose every sample is the peer's own byte."""
+
+    def __init__(self, sound: bytes) -> None:
+        self.port, self._payload = free_port(), sound * SAMPLES
+        self._sequence = 0
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind((HOST, self.port))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def says(self, port: int) -> None:
+        """Send 20 ms to this port of the edge."""
+        self._sequence += 1
+        head = struct.pack("!BBHII", 0x80, 0, self._sequence, self._sequence * SAMPLES, self.port)
+        self._socket.sendto(head + self._payload, (HOST, port))
+
+    def heard(self, other: Ear) -> int:
+        """How many packets of the other's sound have come since this was last asked."""
+        count = 0
+        while True:
+            try:
+                packet = self._socket.recv(2048)
+            except BlockingIOError:
+                return count
+            count += packet[12:] == other._payload
+
+
+def converse(one: Ear, one_port: int, other: Ear, other_port: int) -> tuple[int, int]:
+    """Both talk for half a second, each to the port the edge gave it; how much each heard of the other."""
+    for _ in range(PACKETS):
+        one.says(one_port)
+        other.says(other_port)
+        time.sleep(PACKET_S)
+    time.sleep(2 * PACKET_S)
+    return one.heard(other), other.heard(one)

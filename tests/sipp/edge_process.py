@@ -1,0 +1,158 @@
+"""The real edge as a process of its own, with stunnel before the agent's SIPp, which speaks no TLS."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any, Final
+from urllib.error import HTTPError
+
+from proxy.transport.devcert import write_certificates
+from tests.sipp.ports import free_block, free_port
+from tests.sipp.process import Process, installed
+
+ROOT: Final = Path(__file__).parents[2]
+HOST: Final = "127.0.0.1"
+START_S = 20.0
+MEDIA_PORTS = 200
+DIALED = "+14155551234"
+PHONE = "+14155559876"
+PASSWORD = "secret"
+
+COMMAND = [sys.executable, "-c", "from proxy.cli import main; main()"]
+"""`screendoor`, whether or not it is installed."""
+
+SETTINGS = """\
+records = "{folder}/calls.jsonl"
+
+[public]
+host = "localhost"
+address = "127.0.0.1"
+
+[[listen]]
+transport = "udp"
+bind = "127.0.0.1:{sip}"
+
+[[listen]]
+transport = "tcp"
+bind = "127.0.0.1:{sip}"
+
+[[listen]]
+transport = "tls"
+bind = "127.0.0.1:{tls}"
+certificate = "{certificates}/fullchain.pem"
+key = "file:{certificates}/privkey.pem"
+
+[media]
+ports = "{media}-{media_end}"
+bind = "127.0.0.1"
+
+[[trunk]]
+name = "sipp"
+from = ["127.0.0.1"]
+outbound = "sip:127.0.0.1:{phone}"
+username = "screendoor"
+password = "env:SIPP_TRUNK_PASSWORD"
+caller_id = "+14155550100"
+
+[[agent]]
+name = "sipp"
+provider = "sip"
+sip = "sip:agent@localhost:{gate};transport=tls"
+srtp = "off"
+ca = "{certificates}/ca.pem"
+
+[screening]
+voicemail_dir = "{folder}/voicemail"
+
+[http]
+bind = "127.0.0.1:{http}"
+
+[[number]]
+dialed = "{dialed}"
+destinations = ["sip:{to}@trunk:sipp"]
+ring_limit_s = 10
+
+[drain]
+limit_s = 20
+
+[log]
+level = "info"
+"""
+
+GATE = """\
+foreground = yes
+pid =
+debug = notice
+[agent]
+accept = 127.0.0.1:{gate}
+connect = 127.0.0.1:{agent}
+cert = {folder}/fullchain.pem
+key = {folder}/privkey.pem
+TIMEOUTclose = 0
+"""
+
+
+class Gate(Process):
+    """stunnel: TLS from the edge, TCP to the agent's SIPp."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port, self.agent_port = folder, free_port(), free_port()
+        write_certificates(folder, ["localhost", HOST])
+        settings = folder / "stunnel.conf"
+        settings.write_text(GATE.format(gate=self.port, agent=self.agent_port, folder=folder))
+        program = installed("stunnel4", "stunnel4")
+        super().__init__([program, str(settings)], folder / "stunnel.log", cwd=folder)
+        self.listens("tcp", self.port)
+
+
+class EdgeProcess(Process):
+    """``screendoor run`` with a phone behind a trunk, and an agent behind the gate; ready when made."""
+
+    def __init__(self, folder: Path, gate: Gate, *, password: str = PASSWORD) -> None:
+        self.folder, self.port, self.phone_port = folder, free_port(), free_port()
+        self._http = free_port()
+        media = free_block(MEDIA_PORTS)
+        settings = folder / "screendoor.toml"
+        settings.write_text(
+            SETTINGS.format(
+                folder=folder, certificates=gate.folder, sip=self.port, tls=free_port(), http=self._http,
+                phone=self.phone_port, gate=gate.port, media=media, media_end=media + MEDIA_PORTS - 1,
+                dialed=DIALED, to=PHONE,
+            )
+        )  # fmt: skip
+        environ = {"SIPP_TRUNK_PASSWORD": password, "PYTHONPATH": str(ROOT)}
+        command = [*COMMAND, "run", "--config", str(settings)]
+        super().__init__(command, folder / "screendoor.log", cwd=folder, environ=environ)
+        self.ready(self._healthy, "/healthz answers", within_s=START_S)
+
+    @property
+    def health(self) -> dict[str, Any]:
+        """What /healthz says."""
+        try:
+            answer = urllib.request.urlopen(f"http://{HOST}:{self._http}/healthz", timeout=5)
+        except HTTPError as draining:  # 503
+            answer = draining
+        with answer:
+            said: dict[str, Any] = json.load(answer)
+        return said
+
+    @property
+    def calls(self) -> int:
+        """How many calls are going on."""
+        return int(self.health["calls"])
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records of the calls that are over, oldest first."""
+        path = self.folder / "calls.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def _healthy(self) -> bool:
+        try:
+            return bool(self.health["status"] == "ok")
+        except OSError:
+            return False

@@ -1,0 +1,129 @@
+"""The edge among its peers: carrier, agent and phone, each a SIPp."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.sipp.edge_process import DIALED, PASSWORD, PHONE, EdgeProcess, Gate
+from tests.sipp.ports import free_port
+from tests.sipp.process import until
+from tests.sipp.sipp import LIMIT_S, Sipp
+
+OVER_S = 5.0
+"""A call whose peers have all ended is over for the edge within this time."""
+
+USERNAME, REALM = "screendoor", "trunk.example.com"
+PARAM = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
+
+
+class House:
+    """Starts the peers of one test, waits for their verdicts, and stops what still runs at its end."""
+
+    def __init__(self, edge: EdgeProcess, gate: Gate, folder: Path) -> None:
+        self.edge, self._gate, self._folder = edge, gate, folder
+        self._before = len(edge.records)
+        self._log_before = len(edge.said)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def carrier(
+        self, scenario: str, *, transport: str = "udp", calls: int = 1, talk_s: float = 0.3,
+        audio: int | None = None, options: tuple[str, ...] = (),
+    ) -> Sipp:  # fmt: skip
+        """A trunk that calls; `talk_s` is how long it talks before it does what its name says."""
+        keys = {
+            "dialed": DIALED,
+            "audio_port": audio or free_port(),
+            "inner_port": free_port(),
+            "route_param": ";transport=tcp" if transport == "tcp" else "",
+        }
+        # All at once, and numbered as on SignalWire.
+        options = ("-r", "100", "-l", str(calls), "-base_cseq", "105354320", *options)
+        return self._stack.enter_context(
+            Sipp(
+                scenario, self._folder, remote=self.edge.port, transport=transport, calls=calls,
+                talk_s=talk_s, keys=keys, options=options,
+            )
+        )  # fmt: skip
+
+    def agent(self, scenario: str, *, calls: int = 1, talk_s: float = 0.3, audio: int | None = None) -> Sipp:
+        """A voice agent behind the TLS gate."""
+        keys = {"audio_port": audio or free_port(), "gate_port": self._gate.port, "refer_to": f"tel:{PHONE}"}
+        return self._stack.enter_context(
+            Sipp(
+                scenario, self._folder, port=self._gate.agent_port, transport="tcp", calls=calls,
+                talk_s=talk_s, keys=keys,
+            )
+        )  # fmt: skip
+
+    def phone(self, scenario: str, *, calls: int = 1, talk_s: float = 0.3, audio: int | None = None) -> Sipp:
+        """The user's phone, behind a trunk that wants a password."""
+        keys = {"audio_port": audio or free_port(), "trunk_password": PASSWORD}
+        return self._stack.enter_context(
+            Sipp(scenario, self._folder, port=self.edge.phone_port, calls=calls, talk_s=talk_s, keys=keys)
+        )
+
+    def all_succeed(self, *peers: Sipp) -> None:
+        """Wait until every peer has ended; each must say that all its calls went as its scenario says."""
+        for peer in peers:
+            if peer.wait(LIMIT_S + 5) != 0:
+                break
+        for peer in peers:
+            peer.wait(1)
+        faults = [peer.fault for peer in peers if peer.fault]
+        assert not faults, "\n\n".join([*faults, f"--- log of the edge\n{self.log}"])
+
+    def assert_authenticated(self, phone: Sipp) -> None:
+        """Every credential that it was shown is right, by a computation of our own (RFC 2617 §3.2.2).
+
+        SIPp's own check knows Authorization alone, not Proxy-Authorization.
+        """
+        shown = re.findall(r"credentials (Digest .*)", phone.notes)
+        assert len(shown) == phone.calls, phone.notes
+        for credentials in shown:
+            said = {name: quoted or bare for name, quoted, bare in PARAM.findall(credentials)}
+            ha1 = _md5(f"{USERNAME}:{REALM}:{PASSWORD}")
+            ha2 = _md5(f"INVITE:{said['uri']}")
+            right = ":".join([ha1, said["nonce"], "00000001", said["cnonce"], "auth", ha2])
+            assert (said["username"], said["realm"], said["qop"]) == (USERNAME, REALM, "auth"), credentials
+            assert said["response"] == _md5(right), credentials
+
+    def ports_of(self, peer: Sipp) -> list[int]:
+        """The audio ports that the edge has given to a peer, in order."""
+        return [int(port) for port in re.findall(r"(?:audio|port) (\d+)", peer.notes)]
+
+    def port_of(self, peer: Sipp) -> int:
+        """The only one of them."""
+        (port,) = self.ports_of(peer)
+        return port
+
+    @property
+    def log(self) -> str:
+        """What the edge has logged since this test began."""
+        return self.edge.said[self._log_before :]
+
+    def records(self, count: int = 1) -> list[dict[str, Any]]:
+        """The records of this test's calls, once there are so many."""
+        until(lambda: len(self.edge.records) >= self._before + count, f"{count} records", within_s=OVER_S)
+        return self.edge.records[self._before :]
+
+    def assert_clean(self) -> None:
+        """No call is left, and the log has no error in it."""
+        until(lambda: self.edge.calls == 0, f"no call left\n{self.log}", within_s=OVER_S)
+        assert not re.search(r" error |Traceback", self.log), self.log
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

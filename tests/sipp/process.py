@@ -1,0 +1,103 @@
+"""Programs that a test starts, waits for and stops: these and no others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+POLL_S = 0.02
+STOP_S = 5.0
+
+
+def installed(program: str, package: str) -> str:
+    """The path of a program that these tests cannot do without: its absence fails them, it skips nothing."""
+    found = shutil.which(program) or shutil.which(program, path="/usr/bin:/usr/sbin:/usr/local/bin")
+    if found is None:
+        raise AssertionError(f"{program} is not installed: apt-get install {package} (`make tools` does it)")
+    return found
+
+
+def until(true: Callable[[], object], what: str, *, within_s: float = 10.0) -> None:
+    """Wait for something that another process does; AssertionError if it does not happen in time."""
+    give_up = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < give_up, f"not within {within_s:g} s: {what}"
+        time.sleep(POLL_S)
+
+
+class Process:
+    """One running program, its output in a file; ended when the block is left."""
+
+    def __init__(
+        self, command: Sequence[str], output: Path, *, cwd: Path, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.output = output
+        with output.open("ab") as file:
+            self._popen = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=cwd,
+                env={**os.environ, **(environ or {})},
+            )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._popen.poll()
+
+    @property
+    def said(self) -> str:
+        """What it has written so far."""
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+    def signal(self, number: int) -> None:
+        self._popen.send_signal(number)
+
+    def wait(self, within_s: float) -> int | None:
+        """The exit code, or None if it still runs then."""
+        try:
+            return self._popen.wait(within_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self) -> None:
+        """End it if it still runs."""
+        if self._popen.poll() is None:
+            self._popen.terminate()
+            if self.wait(STOP_S) is None:
+                self._popen.kill()
+                self._popen.wait()
+
+    def listens(self, transport: str, port: int) -> None:
+        """Wait until it has taken its port, without disturbing it; it is stopped if it does not."""
+        self.ready(lambda: _bound(transport, port), f"{transport} port {port} taken")
+
+    def ready(self, true: Callable[[], object], what: str, *, within_s: float = 10.0) -> None:
+        """Wait for a sign that it has started; it is stopped if none comes."""
+        try:
+            until(lambda: self.exit_code is not None or true(), what, within_s=within_s)
+            assert self.exit_code is None, f"ended with {self.exit_code}, not {what}:\n{self.said}"
+        except BaseException:
+            self.stop()
+            raise
+
+
+def _bound(transport: str, port: int) -> bool:
+    """As the kernel tells; to try the port ourselves could take it from whoever is about to have it."""
+    state = "07" if transport == "udp" else "0A"  # unconnected; LISTEN
+    rows = Path(f"/proc/net/{transport}").read_text(encoding="ascii").splitlines()[1:]
+    return any(
+        local.endswith(f":{port:04X}") and now == state for _, local, _, now, *_ in map(str.split, rows)
+    )

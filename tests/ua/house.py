@@ -1,0 +1,296 @@
+"""A user agent core on a network in memory, and peers that say exactly what the test has them say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from structlog.testing import capture_logs
+
+from proxy.sip.digest import DigestClient
+from proxy.sip.errors import ParseError
+from proxy.sip.message import Request, Response, parse_message
+from proxy.sip.sipfrag import parse_sipfrag
+from proxy.transport.flow import Flow, ListenOn, Target, TransportFailed
+from proxy.ua.core import Advertised, UserAgentCore
+from proxy.ua.errors import OfferRefused
+from proxy.ua.leg import Leg
+from proxy.ua.transactions import ServerTransaction
+from proxy.ua.uac import Outgoing
+from tests.kit import messages
+from tests.kit.ids import CountingIds
+from tests.kit.messages import SDP
+from tests.kit.network import Wire
+
+EDGE, FAR, STRANGER = "203.0.113.10", "192.0.2.1", "192.0.2.66"
+HOST = "sbc.example.com"
+PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
+
+Message = Request | Response
+
+
+@dataclass
+class Heard:
+    at: float
+    flow: Flow
+    message: Message
+
+
+class Far:
+    """The peer: it notes what it hears, and has no rules of its own."""
+
+    def __init__(
+        self, wire: Wire, address: str = FAR, transport: str = "udp", names: tuple[str, ...] = ()
+    ) -> None:
+        self.wire, self.address, self.transport = wire, address, transport
+        self.network = wire.host(address, names=names)
+        self.heard: list[Heard] = []
+        self.odd: list[bytes] = []
+        """What gives a broken header of ours back."""
+        self._unread: asyncio.Queue[Heard] = asyncio.Queue()
+
+    async def start(self) -> None:
+        self.network.start(self)
+        await self.network.listen(ListenOn(self.transport, (self.address, PORTS[self.transport])))
+
+    def received(self, flow: Flow, data: bytes) -> None:
+        try:
+            message = parse_message(data)
+        except ParseError:
+            return self.odd.append(data)
+        heard = Heard(asyncio.get_running_loop().time(), flow, message)
+        self.heard.append(heard)
+        self._unread.put_nowait(heard)
+
+    def unframeable(self, flow: Flow, error: ParseError) -> None:
+        raise AssertionError(error)
+
+    def lost(self, flow: Flow, error: TransportFailed) -> None:
+        """Whoever wants to know asks the flow."""
+
+    async def flow(self) -> Flow:
+        """To the edge: the same connection as long as it lives."""
+        return await self.network.connect(Target(self.transport, (EDGE, PORTS[self.transport]), HOST))
+
+    async def says(self, message: Message | bytes, *, flow: Flow | None = None) -> None:
+        data = message if isinstance(message, bytes) else message.encode()
+        (flow or await self.flow()).send(data)
+
+    async def hears(self, what: str | int, *, within_s: float = 70.0) -> Any:
+        """The next message of this method or status; what comes before is passed by."""
+        async with asyncio.timeout(within_s):
+            while True:
+                heard = await self._unread.get()
+                if what == _kind(heard.message):
+                    return heard.message
+
+    async def hears_nothing(self, for_s: float) -> None:
+        """Silence: what came before is forgotten, and nothing else comes."""
+        while not self._unread.empty():
+            self._unread.get_nowait()
+        await asyncio.sleep(for_s)
+        assert self._unread.empty(), self._unread.get_nowait().message.start_line
+
+    def answers(self, request: Request, status: int, **fields: Any) -> None:
+        """A response on the flow that the request came by."""
+        if request.method == "INVITE" and 100 < status < 300:
+            fields.setdefault("contact", f"<sip:bob@{self.address}:{PORTS[self.transport]}>")
+        if request.method == "INVITE" and status == 200:
+            fields.setdefault("body", SDP)
+        self.repeats(request, messages.response(request, status, **fields))
+
+    def repeats(self, request: Request, response: Response) -> None:
+        flow = next(heard.flow for heard in reversed(self.heard) if heard.message == request)
+        flow.send(response.encode())
+
+    def times(self, what: str | int) -> list[float]:
+        """When such a message was heard, from the first one on."""
+        times = [heard.at for heard in self.heard if _kind(heard.message) == what]
+        return [round(at - times[0], 3) for at in times]
+
+    def count(self, what: str | int) -> int:
+        return len(self.times(what))
+
+    def all(self, what: str | int) -> list[Any]:
+        return [heard.message for heard in self.heard if _kind(heard.message) == what]
+
+
+def _kind(message: Message) -> str | int:
+    return message.method if isinstance(message, Request) else message.status
+
+
+@dataclass
+class Media:
+    """Describes media as the test says, and notes what it is told."""
+
+    refuses: int | None = None
+    """Status with which every description of the peer is refused."""
+    told: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def offer(self) -> bytes:
+        self._take("offer", b"")
+        return SDP
+
+    def answered(self, sdp: bytes) -> None:
+        self._take("answered", sdp)
+
+    def accept(self, sdp: bytes) -> bytes:
+        self._take("accept", sdp)
+        return SDP
+
+    def _take(self, what: str, sdp: bytes) -> None:
+        self.told.append((what, sdp))
+        if self.refuses is not None:
+            raise OfferRefused("not that", self.refuses)
+
+
+class House:
+    """The core under test; it is its own gate, which admits everybody but the stranger."""
+
+    def __init__(self) -> None:
+        self.wire = Wire()
+        self.network = self.wire.host(EDGE, names=[HOST])
+        self.turned_away: list[str] = []
+        self.unreadable: list[str] = []
+        self.shut_out = {STRANGER}
+        self.invitations: asyncio.Queue[ServerTransaction] = asyncio.Queue()
+        self.ids = CountingIds()
+        self.far = Far(self.wire)
+        self.trouble: list[dict[str, Any]] = []
+        """What asyncio found nobody to tell."""
+
+    async def start(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, what: self.trouble.append(what))
+        self.core = UserAgentCore(
+            self.network,
+            ids=self.ids,
+            advertised=Advertised(HOST, PORTS),
+            gate=self,
+            invited=self.invitations.put_nowait,
+        )
+        self.network.start(self.core)
+        for transport, port in PORTS.items():
+            await self.network.listen(ListenOn(transport, (EDGE, port)))
+        await self.far.start()
+
+    def admits(self, flow: Flow) -> bool:
+        return flow.remote[0] not in self.shut_out
+
+    def refused(self, flow: Flow) -> None:
+        self.turned_away.append(flow.remote[0])
+
+    def malformed(self, flow: Flow, error: ParseError) -> None:
+        self.unreadable.append(str(error))
+
+    @property
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def invited(self) -> ServerTransaction:
+        async with asyncio.timeout(5):
+            return await self.invitations.get()
+
+    def leg(self, name: str = "caller", **options: Any) -> Leg:
+        return Leg(name, self.core, Media(), **options)
+
+    async def rung(self, invite: Request | None = None, far: Far | None = None) -> Leg:
+        """A leg that the peer's INVITE began, not yet answered."""
+        await (far or self.far).says(invite or messages.invite())
+        leg = self.leg()
+        leg.invited(await self.invited())
+        return leg
+
+    async def called(self, invite: Request | None = None, far: Far | None = None) -> tuple[Leg, Response]:
+        """A leg that the peer's INVITE began, answered and acknowledged; and our 200."""
+        far, invite = far or self.far, invite or messages.invite()
+        leg = await self.rung(invite, far)
+        answering = asyncio.ensure_future(leg.answer())
+        response = await far.hears(200)
+        await far.says(messages.ack(invite, to_tag=response.to_tag))
+        await answering
+        return leg, response
+
+    async def calling(
+        self, uri: str = f"sip:bob@{FAR}:5060", far: Far | None = None, **options: Any
+    ) -> tuple[Leg, asyncio.Task[None], Request]:
+        """A leg of ours that has sent its INVITE; the task that calls; the INVITE as the peer has it."""
+        credentials: DigestClient | None = options.pop("credentials", None)
+        leg = self.leg("agent", **options)
+        task = asyncio.ensure_future(leg.invite(Outgoing(uri, f"<sip:us@{HOST}>", credentials=credentials)))
+        return leg, task, await (far or self.far).hears("INVITE")
+
+    async def connected(self, far: Far | None = None, **options: Any) -> tuple[Leg, Request]:
+        """A leg of ours that the peer has answered, and its INVITE."""
+        far = far or self.far
+        ok = options.pop("ok", {})
+        leg, task, invite = await self.calling(far=far, **options)
+        far.answers(invite, 200, **ok)
+        await task
+        await far.hears("ACK")
+        return leg, invite
+
+    async def assert_clean(self, after_s: float = 70.0) -> None:
+        """Nothing is left, and nobody has complained."""
+        await asyncio.sleep(after_s)
+        assert not any(self.core.left_over().values()), self.core.left_over()
+        assert pending_timers() == []
+
+
+def pending_timers() -> list[asyncio.TimerHandle]:
+    scheduled = cast(Any, asyncio.get_running_loop())._scheduled
+    return [handle for handle in scheduled if not handle.cancelled()]
+
+
+@asynccontextmanager
+async def a_house() -> AsyncIterator[House]:
+    """A core and its peer, started; whatever is logged as an error or left untold to anybody is a failure."""
+    with capture_logs() as logs:
+        house = House()
+        await house.start()
+        yield house
+        await house.core.close()
+        await house.network.close()
+        await house.far.network.close()
+    if errors := [each for each in logs if each["log_level"] in ("error", "critical")]:
+        raise AssertionError(f"logged: {errors}")
+    if house.trouble:
+        raise AssertionError(f"nobody was told: {house.trouble}")
+
+
+def within(invite: Request, method: str, ours: Response, number: int, **fields: Any) -> Request:
+    """The peer's next request in the dialog that its INVITE and our 200 made."""
+    fields.setdefault("branch", f"z9hG4bK{method.lower()}{number}")
+    return messages.within(invite, method, to_tag=ours.to_tag or "", cseq=number, **fields)
+
+
+def back(invite: Request, method: str, number: int = 1, *, tag: str = "bob1", **fields: Any) -> Request:
+    """A request of the peer in the dialog that our INVITE and its 200 made."""
+    fields.setdefault("branch", f"z9hG4bK{method.lower()}{number}")
+    body = fields.pop("body", b"")
+    lines = [
+        f"{method} {invite.contact.raw_uri if invite.contact else invite.uri} SIP/2.0",
+        f"Via: SIP/2.0/UDP {FAR}:5060;branch={fields['branch']};rport",
+        "Max-Forwards: 70",
+        f"From: {invite.headers.get('To')};tag={tag}",
+        f"To: {invite.headers.get('From')}",
+        f"Call-ID: {invite.call_id}",
+        f"CSeq: {number} {method}",
+        f"Contact: <sip:bob@{FAR}:5060>",
+        *(f"{name}: {value}" for name, value in fields.get("headers", ())),
+        *(["Content-Type: application/sdp"] if body else []),
+        f"Content-Length: {len(body)}",
+    ]
+    return cast(Request, parse_message("\r\n".join([*lines, "", ""]).encode() + body))
+
+
+def ack_back(invite: Request, reinvite: Request, body: bytes = b"") -> Request:
+    """The peer's ACK for our 200 to its re-INVITE in the dialog that our INVITE made."""
+    return back(invite, "ACK", reinvite.cseq.number, branch=f"z9hG4bKack{reinvite.cseq.number}", body=body)
+
+
+def told(notify: Request) -> int:
+    """The status that a NOTIFY tells."""
+    return parse_sipfrag(notify.body)

@@ -1,0 +1,58 @@
+"""The ACK for a 2xx finds its way, is the same each time, and says when it has gone (RFC 3261 §13.2.2.4)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from proxy.sip.dialog import Dialog
+from proxy.transport.flow import Flow, Target
+from proxy.ua.ack import Acknowledgement
+from tests.kit import messages
+from tests.ua.house import FAR, Far, House
+
+INVITE = messages.invite()
+
+
+async def made(house: House, contact: str, sent: list[Flow]) -> Acknowledgement:
+    flow = await house.network.connect(Target("udp", (FAR, 5060), FAR))
+    dialog = Dialog.as_uac(INVITE, messages.ok(INVITE, contact=contact))
+    return Acknowledgement(house.core, dialog, INVITE, flow, sent.append)
+
+
+async def test_it_is_sent_at_once_where_the_flow_leads_there_and_told_once(house: House) -> None:
+    sent: list[Flow] = []
+    ack = await made(house, f"<sip:bob@{FAR}:5060>", sent)
+    ack.send()
+    ack.send()
+    await asyncio.sleep(1)
+    assert len(sent) == 1
+    first, second = house.far.all("ACK")
+    assert first == second
+
+
+async def test_it_looks_for_its_way_once_however_often_it_is_asked_for(house: House) -> None:
+    other = Far(house.wire, "192.0.2.7", names=("pbx.example.com",))
+    await other.start()
+    sent: list[Flow] = []
+    ack = await made(house, "<sip:bob@pbx.example.com>", sent)
+    for _ in range(3):
+        ack.send()
+    await asyncio.sleep(1)
+    assert [flow.remote[0] for flow in sent] == ["192.0.2.7"]
+    assert (other.count("ACK"), house.far.count("ACK")) == (1, 0)
+
+
+async def test_it_goes_where_the_invite_went_when_its_way_cannot_be_found(house: House) -> None:
+    sent: list[Flow] = []
+    (await made(house, "<sip:bob@nowhere.example.com>", sent)).send()
+    await asyncio.sleep(1)
+    assert (len(sent), house.far.count("ACK")) == (1, 1)
+
+
+async def test_it_is_told_even_when_it_could_not_be_sent(house: House) -> None:
+    sent: list[Flow] = []
+    ack = await made(house, f"<sip:bob@{FAR}:5060>", sent)
+    await house.network.close()
+    ack.send()
+    await asyncio.sleep(1)
+    assert len(sent) == 1

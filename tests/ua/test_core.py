@@ -1,0 +1,383 @@
+"""The door: who is let in, what is refused there, and that nothing breaks it (RFC 3261 §8.2, §18)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from proxy.sip.errors import ParseError
+from proxy.transport.flow import Target, TransportFailed
+from proxy.ua.reason import EndReason
+from proxy.ua.uac import Outgoing
+from tests.kit import messages
+from tests.kit.virtual_loop import run_virtual
+from tests.ua.house import HOST, STRANGER, Far, House, a_house, back, pending_timers, within
+
+INVITE = messages.invite()
+
+
+async def stranger_at(house: House, transport: str = "udp") -> Far:
+    stranger = Far(house.wire, STRANGER, transport)
+    await stranger.start()
+    return stranger
+
+
+# Strangers.
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "CANCEL", "BYE", "REFER", "ACK", "FOO"])
+async def test_a_stranger_meets_silence_and_the_gate_hears_of_it(house: House, method: str) -> None:
+    stranger = await stranger_at(house)
+    await stranger.says(messages.request(method, sent_by=f"{STRANGER}:5060"))
+    await stranger.says(messages.request(method, sent_by=f"{STRANGER}:5060", to_tag="x", branch="z9hG4bK2"))
+    await stranger.hears_nothing(for_s=40)
+    assert house.turned_away == [STRANGER, STRANGER]
+    await house.assert_clean()
+
+
+@pytest.mark.parametrize(
+    "data", [b"hello", b"INVITE sip:x SIP/3.0\r\n\r\n", b"\x00" * 40, b"SIP/2.0 200 OK\r\n\r\n"]
+)
+async def test_a_stranger_who_writes_nonsense_meets_silence(house: House, data: bytes) -> None:
+    stranger = await stranger_at(house)
+    await stranger.says(data)
+    await stranger.says(INVITE.encode().replace(b"CSeq: 1 INVITE", b"CSeq: one INVITE"))
+    await stranger.hears_nothing(for_s=40)
+    assert len(house.unreadable) == 2
+
+
+async def test_in_dialog_requests_are_matched_by_their_tags_from_anywhere(house: House) -> None:
+    leg, ours = await house.called()
+    stranger = await stranger_at(house, "tls")
+    await stranger.says(within(INVITE, "OPTIONS", ours, 2))
+    await stranger.hears(200)
+    await stranger.says(within(INVITE, "BYE", ours, 3))
+    await stranger.hears(200)
+    assert leg.ended.result() is EndReason.HUNG_UP
+    assert house.turned_away == []
+    await house.assert_clean()
+
+
+# What cannot be read.
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status"),
+    [
+        (b"SIP/2.0\r\nVia", b"SIP/3.0\r\nVia", 505),
+        (b"CSeq: 1 INVITE", b"CSeq: one INVITE", 400),
+        (b"CSeq: 1 INVITE", b"CSeq: 1 OPTIONS", 400),
+        (b"CSeq: 1 INVITE\r\n", b"", 400),
+        (b"From: <sip:alice@example.com>;tag=alice1", b"From: <<<", 400),
+        (b"To: <sip:bob@sbc.example.com>", b'To: "open', 400),
+        (b"Max-Forwards: 70", b"Max-Forwards: many", 400),
+        (b"Contact: <sip:alice@192.0.2.1:5060>\r\n", b"", 400),
+        (b"Contact: <sip:alice@192.0.2.1:5060>", b"Contact: <sip:@>", 400),
+        (b"Content-Length: ", b"Content-Length: 9", 400),
+        (b"INVITE sip:bob@sbc.example.com SIP", b"INVITE sip:@@ SIP", 400),
+        (b"INVITE sip:bob@sbc.example.com SIP", b"INVITE sip:bob @sbc SIP", 400),
+        (b"Max-Forwards: 70", b"Record-Route: <sip:@@>", None),
+        (b"INVITE sip:bob@sbc.example.com SIP", b"INVITE news:alt.test SIP", 416),
+        (b"Max-Forwards: 70", b"Max-Forwards: 0", 483),
+        (b"Max-Forwards: 70", b"Require: 100rel, timer, foo", 420),
+        (b"application/sdp", b"text/plain", 415),
+    ],
+)
+async def test_what_is_wrong_with_an_invite_of_ours_is_said(
+    house: House, old: bytes, new: bytes, status: int | None
+) -> None:
+    assert old in INVITE.encode()
+    await house.far.says(INVITE.encode().replace(old, new, 1))
+    if status is None:
+        await house.invited()
+        return
+    await asyncio.sleep(0.1)
+    if house.far.odd:
+        assert house.far.odd[0].startswith(f"SIP/2.0 {status} ".encode())
+        return
+    response = await house.far.hears(status)
+    assert response.via.branch == INVITE.via.branch
+    if status == 420:
+        assert response.headers.get("Unsupported") == "100rel, foo"
+    if status == 415:
+        assert response.headers.get("Accept") == "application/sdp"
+    assert house.invitations.empty()
+
+
+async def test_a_malformed_request_is_answered_with_where_it_came_from_rfc3581(house: House) -> None:
+    data = INVITE.encode().replace(b"CSeq: 1 INVITE", b"CSeq: 1 BYE")
+    await house.far.says(data)
+    response = await house.far.hears(400)
+    assert (response.via.received, response.via.params.get("rport")) == ("192.0.2.1", "5060")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"ACK" + INVITE.encode()[6:],
+        INVITE.encode().replace(b"Via: ", b"X-Via: ").replace(b"CSeq: 1 ", b"CSeq: x "),
+        INVITE.encode().replace(b"Via: SIP/2.0/UDP 192", b"Via: nonsense 192"),
+        b"SIP/2.0 200 OK\r\nVia: x\r\n\r\n",
+    ],
+)
+async def test_what_cannot_be_answered_is_dropped(house: House, data: bytes) -> None:
+    await house.far.says(data)
+    await house.far.hears_nothing(for_s=5)
+    assert len(house.unreadable) == 1
+
+
+async def test_injected_line_ends_and_nuls_in_a_refused_request_are_not_sent_back(house: House) -> None:
+    await house.far.says(INVITE.encode().replace(b"CSeq: 1 INVITE", b"CSeq: 1 INVITE\x00\rX: y"))
+    await asyncio.sleep(1)
+    for data in house.far.odd:
+        assert b"\x00" not in data
+        assert b"\rX" not in data
+
+
+async def test_a_stream_that_cannot_be_cut_is_told_why_if_it_is_one_of_ours(house: House) -> None:
+    far = Far(house.wire, "192.0.2.7", "tcp")
+    await far.start()
+    await far.flow()
+    flow = house.network.streams[0]
+    house.core.unframeable(flow, ParseError("too large", 513, partial=INVITE))
+    await far.hears(513)
+    house.core.unframeable(flow, ParseError("no length"))
+    house.shut_out.add("192.0.2.7")
+    house.core.unframeable(flow, ParseError("too large", 513, partial=INVITE))
+    await far.hears_nothing(for_s=5)
+    assert len(house.unreadable) == 3
+
+
+async def test_the_answer_to_a_malformed_request_on_a_dead_connection_is_dropped(house: House) -> None:
+    far = Far(house.wire, "192.0.2.7", "tcp")
+    await far.start()
+    await far.flow()
+    flow = house.network.streams[0]
+    flow.close()
+    house.core.unframeable(flow, ParseError("too large", 513, partial=INVITE))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    method=st.sampled_from(
+        ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REFER", "UPDATE", "NOTIFY", "SIP/2.0"]
+    ),
+    in_dialog=st.booleans(),
+    at=st.integers(0, 400),
+    junk=st.binary(min_size=1, max_size=12),
+)
+def test_whatever_ours_send_nothing_breaks(method: str, in_dialog: bool, at: int, junk: bytes) -> None:
+    async def hostile() -> None:
+        async with a_house() as house:
+            _, ours = await house.called()
+            data = within(INVITE, "INVITE" if method == "SIP/2.0" else method, ours, 2, body=b"v=0").encode()
+            if not in_dialog:
+                data = data.replace(f";tag={ours.to_tag}".encode(), b"")
+            if method == "SIP/2.0":
+                data = messages.ok(INVITE).encode()
+            await house.far.says(data[:at] + junk + data[at + len(junk) // 2 :])
+            await asyncio.sleep(1)
+
+    run_virtual(hostile())
+
+
+async def test_a_bug_behind_the_door_costs_one_request_and_is_answered_with_500() -> None:
+    def broken(invite: object) -> None:
+        raise RuntimeError("a bug")
+
+    async def scene() -> None:
+        async with a_house() as house:
+            house.core._invited = broken
+            await house.far.says(INVITE)
+            await house.far.hears(500)
+            await house.far.says(messages.request("OPTIONS", branch="z9hG4bK7", cseq=2))
+            await house.far.hears(200)
+
+    with pytest.raises(AssertionError, match="request not handled"):
+        await scene()
+
+
+async def test_a_bug_in_a_trace_does_not_stop_the_network() -> None:
+    async def scene() -> None:
+        async with a_house() as house:
+            house.core.traces.append(lambda direction, flow, message: 1 / 0)
+            await house.far.says(INVITE)
+            await asyncio.sleep(1)
+
+    with pytest.raises(AssertionError, match="message not handled"):
+        await scene()
+
+
+async def test_a_header_only_its_reader_understands_is_400(house: House) -> None:
+    def reads(invite: object) -> None:
+        raise ParseError("P-Asserted-Identity")
+
+    house.core._invited = reads
+    await house.far.says(INVITE)
+    await house.far.hears(400)
+
+
+# Requests outside any dialog.
+
+
+async def test_options_says_what_we_can_rfc3261_11_2(house: House) -> None:
+    await house.far.says(messages.request("OPTIONS"))
+    response = await house.far.hears(200)
+    assert "REFER" in response.headers.get("Allow")
+    assert response.headers.get("Accept") == "application/sdp"
+    assert response.to_tag
+    await house.assert_clean()
+
+
+@pytest.mark.parametrize(
+    ("method", "to_tag", "status"),
+    [
+        ("BYE", "gone", 481), ("BYE", None, 481), ("INVITE", "gone", 481), ("UPDATE", None, 481),
+        ("NOTIFY", None, 481), ("CANCEL", None, 481), ("REFER", None, 603), ("OPTIONS", "gone", 481),
+    ],
+)  # fmt: skip
+async def test_a_request_of_no_dialog_is_refused(
+    house: House, method: str, to_tag: str | None, status: int
+) -> None:
+    await house.far.says(messages.request(method, to_tag=to_tag))
+    await house.far.hears(status)
+
+
+@pytest.mark.parametrize("method", ["SUBSCRIBE", "MESSAGE", "INFO", "FOO"])
+async def test_a_method_we_do_not_know_is_405_with_allow_rfc3261_8_2_1(house: House, method: str) -> None:
+    await house.far.says(messages.request(method))
+    assert "INVITE" in (await house.far.hears(405)).headers.get("Allow")
+
+
+async def test_responses_and_acks_to_nothing_are_ignored(house: House) -> None:
+    await house.far.says(messages.ok(INVITE))
+    await house.far.says(messages.request("ACK", to_tag="x"))
+    await house.far.says(messages.request("ACK"))
+    await house.far.hears_nothing(for_s=5)
+    await house.assert_clean()
+
+
+async def test_a_retransmitted_invite_makes_no_second_call(house: House) -> None:
+    await house.far.says(INVITE)
+    transaction = await house.invited()
+    await house.far.says(INVITE)
+    transaction.reply(180)
+    await house.far.hears(180)
+    await house.far.says(INVITE)
+    await house.far.hears(180)
+    assert house.invitations.empty()
+    transaction.reply(486)
+    await house.assert_clean()
+
+
+async def test_a_merged_request_is_482_rfc3261_8_2_2_2(house: House) -> None:
+    await house.far.says(INVITE)
+    transaction = await house.invited()
+    await house.far.says(messages.invite(branch="z9hG4bKother"))
+    merged = await house.far.hears(482)
+    assert merged.via.branch == "z9hG4bKother"
+    await house.far.says(messages.invite(branch="z9hG4bKthird"))
+    await house.far.hears(482)
+    await house.far.says(messages.invite(branch="z9hG4bKnext", cseq=2))
+    (await house.invited()).reply(486)
+    transaction.reply(486)
+    await house.assert_clean()
+    await house.far.says(messages.invite(branch="z9hG4bKlater"))
+    (await house.invited()).reply(486)
+
+
+async def test_received_and_rport_are_noted_rfc3581_4(house: House) -> None:
+    await house.far.says(messages.request("OPTIONS", sent_by="host.example.com:5070"))
+    via = (await house.far.hears(200)).via
+    assert (via.host, via.received, via.params.get("rport")) == ("host.example.com", "192.0.2.1", "5060")
+    plain = messages.request("OPTIONS", branch="z9hG4bK9", cseq=2).encode().replace(b";rport", b"")
+    await house.far.says(plain)
+    assert "received" not in str((await house.far.hears(200)).via)
+    natted = plain.replace(b"192.0.2.1:5060;branch=z9hG4bK9", b"10.0.0.1;branch=z9hG4bK8").replace(
+        b" 2 ", b" 3 "
+    )
+    await house.far.says(natted)
+    via = (await house.far.hears(200)).via
+    assert (via.received, via.params.get("rport")) == ("192.0.2.1", None)
+
+
+# Closing.
+
+
+async def test_a_closed_core_leaves_no_task_no_timer_and_says_nothing(house: House) -> None:
+    invite = messages.invite(headers=[("Supported", "timer"), ("Session-Expires", "600;refresher=uac")])
+    leg, ours = await house.called(invite)
+    await house.far.says(within(invite, "INVITE", ours, 2, body=messages.SDP))  # its 200 awaits the ACK
+    dialing, task, _ = await house.calling()
+    await house.far.says(messages.request("OPTIONS", call_id="other"))
+    offering = asyncio.ensure_future(leg.offer())
+    house.core.spawn(asyncio.sleep(1000))
+    await asyncio.sleep(0.1)
+    await house.core.close()
+    assert pending_timers() == []
+    assert not any(house.core.left_over().values())
+    assert leg.ended.result() is EndReason.DRAINING
+    ends = await asyncio.gather(task, offering, return_exceptions=True)
+    assert [isinstance(end, Exception) for end in ends] == [True, True]
+    dialing.end(EndReason.DRAINING)
+    await house.far.says(messages.request("OPTIONS", branch="z9hG4bK77"))
+    await house.far.hears_nothing(for_s=100)
+    assert pending_timers() == []
+
+
+async def test_nothing_is_begun_after_the_close(house: House) -> None:
+    await house.core.close()
+    with pytest.raises(TransportFailed):
+        await house.leg().invite(Outgoing("sip:a@192.0.2.1", "<sip:b@x>"))
+    assert pending_timers() == []
+    assert not any(house.core.left_over().values())
+
+
+async def test_what_is_sent_and_received_can_be_traced(house: House) -> None:
+    seen: list[str] = []
+    house.core.traces.append(lambda way, flow, message: seen.append(f"{way} {message.start_line[:11]}"))
+    await house.far.says(messages.request("OPTIONS"))
+    await house.far.hears(200)
+    assert seen == ["< OPTIONS sip", "> SIP/2.0 200"]
+
+
+async def test_a_lost_connection_fails_only_what_waits_on_it(house: House) -> None:
+    far = Far(house.wire, "192.0.2.7", "tcp")
+    await far.start()
+    _, here, invite = await house.calling()
+    _, there, _ = await house.calling("sip:b@192.0.2.7;transport=tcp", far)
+    house.wire.cut(house.wire.flows()[0])
+    with pytest.raises(TransportFailed):
+        await there
+    assert not here.done()
+    house.far.answers(invite, 486)
+    await asyncio.gather(here, return_exceptions=True)
+    await house.assert_clean()
+
+
+async def test_a_bye_of_the_peer_without_ack_before_is_matched(house: House) -> None:
+    leg, invite = await house.connected()
+    await house.far.says(back(invite, "BYE"))
+    await house.far.says(back(invite, "BYE"))
+    await asyncio.sleep(1)
+    assert house.far.count(200) == 2
+    assert leg.ended.result() is EndReason.HUNG_UP
+    await house.assert_clean()
+
+
+def test_every_listener_has_its_own_contact() -> None:
+    async def contacts() -> list[str]:
+        async with a_house() as house:
+            far = Far(house.wire, "192.0.2.7", "tls")
+            await far.start()
+            udp = await house.network.connect(Target("udp", ("192.0.2.1", 5060), "x"))
+            tls = await house.network.connect(Target("tls", ("192.0.2.7", 5061), "x"))
+            return [house.core.contact(flow, "me") for flow in (udp, tls)]
+
+    assert run_virtual(contacts()) == [
+        f"<sip:me@{HOST}:5060>",
+        f"<sip:me@{HOST}:5061;transport=tls>",
+    ]

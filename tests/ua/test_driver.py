@@ -1,0 +1,109 @@
+"""The interpreter of effects: it sends, delivers, fails, and keeps one timer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
+from proxy.sip.errors import SipError
+from proxy.sip.message import Request, Response
+from proxy.transport.flow import TransportFailed
+from proxy.ua.driver import Driver
+from proxy.ua.errors import TransactionTimeout
+from tests.kit import messages
+from tests.ua.house import pending_timers
+
+INVITE = messages.invite()
+
+
+class Machine:
+    """Does what it is told to."""
+
+    def __init__(self) -> None:
+        self.deadline: float | None = None
+        self.terminated = False
+        self.expired: list[float] = []
+        self.on_expire: Sequence[Effect] = ()
+
+    def expire(self, now: float) -> Sequence[Effect]:
+        self.expired.append(now)
+        self.deadline = None
+        return self.on_expire
+
+    def fail(self, error: Exception, now: float) -> Sequence[Effect]:
+        self.terminated = True
+        return [Failed(error)]
+
+
+class Around:
+    def __init__(self, broken: bool = False) -> None:
+        self.machine = Machine()
+        self.sent: list[Request | Response] = []
+        self.got: list[Request | Response] = []
+        self.errors: list[SipError] = []
+        self.finished = 0
+        self.broken = broken
+        self.driver = Driver(self.machine, self.send, self, self.finish)
+
+    def send(self, message: Request | Response) -> None:
+        if self.broken:
+            raise TransportFailed("closed")
+        self.sent.append(message)
+
+    def received(self, message: Request | Response) -> None:
+        self.got.append(message)
+
+    def failed(self, error: SipError) -> None:
+        self.errors.append(error)
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
+async def test_effects_are_carried_out_in_order() -> None:
+    around = Around()
+    around.driver.perform([Send(INVITE), Deliver(messages.ok(INVITE)), TimedOut(), Failed(OSError("x"))])
+    assert (around.sent, around.got) == ([INVITE], [messages.ok(INVITE)])
+    assert [type(error) for error in around.errors] == [TransactionTimeout, SipError]
+
+
+async def test_one_timer_is_kept_and_moved_with_the_deadline() -> None:
+    around = Around()
+    now = around.driver.now()
+    around.machine.deadline = now + 5
+    around.driver.perform([])
+    around.driver.perform([])
+    assert len(pending_timers()) == 1
+    around.machine.deadline = now + 2
+    around.driver.perform([])
+    assert [timer.when() for timer in pending_timers()] == [now + 2]
+    await asyncio.sleep(3)
+    assert around.machine.expired == [now + 2]
+    assert pending_timers() == []
+
+
+async def test_a_terminated_machine_is_finished_once() -> None:
+    around = Around()
+    around.machine.terminated = True
+    around.driver.perform([])
+    around.driver.perform([])
+    around.driver.fail(TransportFailed("late"))
+    assert (around.finished, around.errors) == (1, [])
+
+
+async def test_what_cannot_be_sent_fails_the_machine_and_what_was_to_be_delivered_is() -> None:
+    around = Around(broken=True)
+    around.driver.perform([Send(INVITE), Deliver(messages.ok(INVITE))])
+    assert [str(error) for error in around.errors] == ["closed"]
+    assert (around.finished, len(around.got)) == (1, 1)
+
+
+async def test_a_stopped_driver_does_nothing_more() -> None:
+    around = Around()
+    around.machine.deadline = around.driver.now() + 5
+    around.driver.perform([])
+    around.driver.stop()
+    around.driver.perform([Send(INVITE)])
+    await asyncio.sleep(10)
+    assert (around.sent, around.machine.expired, around.finished) == ([], [], 0)

@@ -1,0 +1,21 @@
+"""Chance has one source."""
+
+from __future__ import annotations
+
+from proxy.ua.ids import BRANCH_COOKIE, RandomIds
+
+
+def test_ids_are_long_enough_and_never_the_same() -> None:
+    ids = RandomIds()
+    for make, length in ((ids.branch, 27), (ids.tag, 16), (ids.call_id, 32), (ids.token, 12)):
+        made = {make() for _ in range(100)}
+        assert len(made) == 100
+        assert {len(each) for each in made} == {length}
+    assert ids.branch().startswith(BRANCH_COOKIE)
+
+
+def test_numbers_stay_within_their_bounds() -> None:
+    ids = RandomIds()
+    assert all(0 <= ids.bits(8) < 256 for _ in range(100))
+    assert all(2.1 <= ids.uniform(2.1, 4.0) <= 4.0 for _ in range(100))
+    assert len({ids.uniform(0, 1) for _ in range(100)}) > 90

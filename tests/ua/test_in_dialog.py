@@ -1,0 +1,211 @@
+"""Our requests within a dialog: authenticated, acknowledged, sent again on a new connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.sip.digest import DigestClient
+from proxy.sip.message import Request
+from proxy.transport.flow import TransportFailed
+from proxy.ua.errors import LegEnded, Rejected
+from proxy.ua.leg import Leg
+from proxy.ua.reason import EndReason
+from tests.kit import messages
+from tests.ua.house import FAR, Far, House, back
+
+PROXY = ("Proxy-Authenticate", 'Digest realm="trunk", nonce="n1", algorithm=MD5, qop="auth"')
+SERVER = ("WWW-Authenticate", 'Digest realm="pbx", nonce="n2", algorithm=SHA-256')
+
+
+CONTACT = "<sip:p@192.0.2.7:5061>"
+
+
+def secret() -> DigestClient:
+    return DigestClient("u", "secret")
+
+
+@pytest.mark.parametrize(
+    ("status", "asks", "answers"), [(407, PROXY, "Proxy-Authorization"), (401, SERVER, "Authorization")]
+)
+async def test_a_bye_that_is_challenged_is_sent_again_with_credentials_rfc3261_22_2(
+    house: House, status: int, asks: tuple[str, str], answers: str
+) -> None:
+    leg, _ = await house.connected(credentials=secret())
+    leg.end(EndReason.COMPLETED)
+    bye = await house.far.hears("BYE")
+    house.far.answers(bye, 100, to_tag=None)
+    house.far.answers(bye, status, headers=[asks])
+    again = await house.far.hears("BYE")
+    assert (again.cseq.number, answers in again.headers) == (bye.cseq.number + 1, True)
+    assert again.headers.get("Reason") == bye.headers.get("Reason")
+    assert len(again.vias) == 1
+    house.far.answers(again, 200)
+    await house.assert_clean()
+
+
+async def test_a_bye_whose_credentials_are_refused_ends_all_the_same(house: House) -> None:
+    leg, _ = await house.connected(credentials=secret())
+    leg.end(EndReason.COMPLETED)
+    house.far.answers(await house.far.hears("BYE"), 407, headers=[PROXY])
+    house.far.answers(await house.far.hears("BYE"), 407, headers=[PROXY])
+    await house.assert_clean()
+    assert house.far.count("BYE") == 2
+
+
+async def test_a_bye_challenged_without_credentials_ends_all_the_same(house: House) -> None:
+    leg, _ = await house.connected()
+    leg.end(EndReason.COMPLETED)
+    house.far.answers(await house.far.hears("BYE"), 407, headers=[PROXY])
+    await house.assert_clean()
+
+
+async def test_a_reinvite_that_is_challenged_is_sent_again(house: House) -> None:
+    leg, _ = await house.connected(credentials=secret())
+    offering = asyncio.ensure_future(leg.offer())
+    first = await house.far.hears("INVITE")
+    house.far.answers(first, 407, headers=[PROXY])
+    again = await house.far.hears("INVITE")
+    assert (again.cseq.number, again.body, again.to_tag) == (first.cseq.number + 1, first.body, "bob1")
+    assert again.headers.get_all("Supported") == first.headers.get_all("Supported")
+    house.far.answers(again, 200)
+    await offering
+    await asyncio.sleep(0.1)
+    assert [ack.cseq.number for ack in house.far.all("ACK")] == [1, first.cseq.number, again.cseq.number]
+    leg.end(EndReason.COMPLETED)
+    house.far.answers(await house.far.hears("BYE"), 200)
+    await house.assert_clean()
+
+
+async def test_a_challenge_to_a_reinvite_of_a_leg_that_is_over_is_left_alone(house: House) -> None:
+    leg, _ = await house.connected(credentials=secret())
+    offering = asyncio.ensure_future(leg.offer())
+    reinvite = await house.far.hears("INVITE")
+    leg.end(EndReason.COMPLETED)
+    house.far.answers(await house.far.hears("BYE"), 200)
+    house.far.answers(reinvite, 407, headers=[PROXY])
+    with pytest.raises(LegEnded):
+        await offering
+    await house.assert_clean()
+    assert house.far.count("INVITE") == 2
+
+
+async def test_the_ack_for_a_reinvite_is_sent_again_and_follows_the_new_contact_rfc3261_12_2_1_2(
+    house: House,
+) -> None:
+    leg, _ = await house.connected()
+    offering = asyncio.ensure_future(leg.offer())
+    reinvite = await house.far.hears("INVITE")
+    for _ in range(2):
+        house.far.answers(reinvite, 200, contact=f"<sip:moved@{FAR}:5060>")
+    await offering
+    first, second = await house.far.hears("ACK"), await house.far.hears("ACK")
+    assert first.uri == f"sip:moved@{FAR}:5060"
+    assert first.encode() == second.encode()
+    leg.end(EndReason.COMPLETED)
+    assert (await house.far.hears("BYE")).uri == f"sip:moved@{FAR}:5060"
+
+
+async def test_a_contact_in_a_2xx_that_cannot_be_read_leaves_the_target(house: House) -> None:
+    leg, _ = await house.connected()
+    offering = asyncio.ensure_future(leg.offer())
+    house.far.answers(await house.far.hears("INVITE"), 200, contact="<sip:@@@>")
+    await offering
+    assert (await house.far.hears("ACK")).uri == f"sip:bob@{FAR}:5060"
+
+
+@pytest.fixture
+async def far(house: House) -> Far:
+    far = Far(house.wire, "192.0.2.7", "tls")
+    await far.start()
+    return far
+
+
+async def over_tls(house: House, far: Far) -> tuple[Leg, Request]:
+    """A leg of ours to a peer whose Contact names no transport."""
+    ok = {"contact": CONTACT}
+    return await house.connected(far, uri="sip:p@192.0.2.7:5061;transport=tls", ok=ok)
+
+
+async def test_a_request_under_way_on_a_lost_connection_is_sent_again_on_a_new_one(
+    house: House, far: Far
+) -> None:
+    leg, _ = await over_tls(house, far)
+    leg.end(EndReason.COMPLETED)
+    first = await far.hears("BYE")
+    house.wire.cut(house.wire.flows()[0])
+    again = await far.hears("BYE")
+    assert again.cseq.number == first.cseq.number + 1
+    assert len(again.vias) == 1
+    far.answers(again, 200)
+    await house.assert_clean()
+
+
+async def test_a_request_that_loses_two_connections_has_failed(house: House, far: Far) -> None:
+    leg, _ = await over_tls(house, far)
+    offering = asyncio.ensure_future(leg.offer())
+    for _ in range(2):
+        await far.hears("INVITE")
+        house.wire.cut(house.wire.flows()[0])
+    with pytest.raises(TransportFailed):
+        await offering
+    assert not leg.ended.done()
+
+
+async def test_a_reinvite_of_a_leg_that_ended_meanwhile_is_not_sent_again(house: House, far: Far) -> None:
+    leg, _ = await over_tls(house, far)
+    offering = asyncio.ensure_future(leg.offer())
+    await far.hears("INVITE")
+    house.wire.cut(house.wire.flows()[0])
+    await asyncio.sleep(0.001)
+    leg.end(EndReason.COMPLETED)
+    with pytest.raises(LegEnded):
+        await offering
+    far.answers(await far.hears("BYE"), 200)
+    await house.assert_clean()
+    assert far.count("INVITE") == 2
+
+
+async def test_an_ack_is_sent_again_on_a_new_connection(house: House, far: Far) -> None:
+    leg, invite = await over_tls(house, far)
+    flow = house.wire.flows()[0]
+    house.wire.cut(flow)
+    await far.says(messages.ok(invite, contact=CONTACT))
+    assert (await far.hears("ACK")).uri == "sip:p@192.0.2.7:5061"
+    assert not leg.ended.done()
+
+
+async def test_a_reinvite_answered_after_our_bye_is_still_acknowledged_rfc5407_3_2_3(house: House) -> None:
+    leg, _ = await house.connected()
+    offering = asyncio.ensure_future(leg.offer())
+    reinvite = await house.far.hears("INVITE")
+    leg.end(EndReason.COMPLETED)
+    with pytest.raises(LegEnded):
+        await offering
+    house.far.answers(reinvite, 200)
+    await house.far.hears("ACK")
+    house.far.answers(house.far.all("BYE")[0], 200)
+    await house.assert_clean()
+
+
+async def test_a_reinvite_the_peer_never_finishes_is_cancelled_when_the_leg_is_over(house: House) -> None:
+    leg, invite = await house.connected()
+    offering = asyncio.ensure_future(leg.offer())
+    reinvite = await house.far.hears("INVITE")
+    house.far.answers(reinvite, 100, to_tag=None)
+    await asyncio.sleep(100)
+    await house.far.says(back(invite, "BYE"))
+    with pytest.raises(LegEnded):
+        await offering
+    house.far.answers(await house.far.hears("CANCEL"), 481)
+    await house.assert_clean()
+
+
+async def test_a_rejected_final_is_raised(house: House) -> None:
+    leg, _ = await house.connected()
+    offering = asyncio.ensure_future(leg.offer())
+    house.far.answers(await house.far.hears("INVITE"), 403)
+    with pytest.raises(Rejected):
+        await offering
+    assert not leg.ended.done()

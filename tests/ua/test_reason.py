@@ -1,0 +1,22 @@
+"""Why a leg ended, on the wire."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.sip.message import parse_message
+from proxy.ua.reason import EndReason
+from tests.kit import messages
+
+
+@pytest.mark.parametrize("reason", EndReason)
+def test_every_reason_has_words_a_final_status_and_a_header(reason: EndReason) -> None:
+    assert reason.text
+    assert 400 <= reason.status < 700
+    bye = messages.request("BYE", headers=[("Reason", reason.header)])
+    assert parse_message(bye.encode()).headers.get("Reason") == reason.header
+    assert reason.header.startswith("Q.850;cause=")
+
+
+def test_no_two_reasons_say_the_same() -> None:
+    assert len({reason.text for reason in EndReason}) == len(EndReason)

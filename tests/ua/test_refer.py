@@ -1,0 +1,159 @@
+"""A REFER from the agent and the news it is owed (RFC 3515)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.sip.message import Request
+from proxy.ua.leg import Leg
+from proxy.ua.reason import EndReason
+from tests.kit import messages
+from tests.ua.house import House, back, told, within
+
+TO = ("Refer-To", "<tel:+14155559876>")
+
+
+async def an_agent(house: House) -> tuple[Leg, Request]:
+    return await house.connected(takes_refer=True)
+
+
+async def news(house: House, status: int = 200) -> Request:
+    """The next NOTIFY, answered."""
+    notify: Request = await house.far.hears("NOTIFY")
+    house.far.answers(notify, status)
+    return notify
+
+
+async def test_an_accepted_refer_gets_202_and_notify_100_at_once_rfc3515_2_4_4(house: House) -> None:
+    leg, invite = await an_agent(house)
+    await house.far.says(back(invite, "REFER", headers=[TO]))
+    refer = await leg.refer()
+    assert str(refer.target.uri) == "tel:+14155559876"
+    refer.accept()
+    accepted = await house.far.hears(202)
+    assert accepted.contact is not None
+    first = await news(house)
+    assert (told(first), first.headers.get("Event")) == (100, "refer")
+    assert (first.headers.get("Subscription-State") or "").startswith("active;expires=")
+    assert first.contact is not None
+    refer.progress(180)
+    refer.progress(200)
+    assert told(await news(house)) == 180
+    last = await news(house)
+    assert (told(last), last.headers.get("Subscription-State")) == (200, "terminated;reason=noresource")
+    refer.progress(500)
+    leg.end(EndReason.TRANSFERRED)
+    house.far.answers(await house.far.hears("BYE"), 200)
+    await house.assert_clean()
+    assert house.far.count("NOTIFY") == 3
+
+
+async def test_a_second_refer_while_one_is_open_is_491(house: House) -> None:
+    leg, invite = await an_agent(house)
+    await house.far.says(back(invite, "REFER", 1, headers=[TO]))
+    await house.far.says(back(invite, "REFER", 2, headers=[TO]))
+    await house.far.hears(491)
+    refer = await leg.refer()
+    refer.accept()
+    await news(house)
+    await house.far.says(back(invite, "REFER", 3, headers=[TO]))
+    await house.far.hears(491)
+    refer.progress(486)
+    await news(house)
+    await house.far.says(back(invite, "REFER", 4, headers=[TO]))
+    (await leg.refer()).accept()
+    assert (await news(house)).headers.get("Event") == "refer;id=4"
+
+
+async def test_a_refused_refer_has_no_subscription(house: House) -> None:
+    leg, invite = await an_agent(house)
+    await house.far.says(back(invite, "REFER", 1, headers=[TO]))
+    refer = await leg.refer()
+    refer.refuse(403)
+    refer.progress(200)
+    await house.far.hears(403)
+    await house.far.says(back(invite, "REFER", 2, headers=[TO]))
+    (await leg.refer()).accept()
+    await house.far.hears(202)
+    assert (await news(house)).headers.get("Event") == "refer;id=2"
+
+
+async def test_refer_on_a_leg_that_takes_none_is_603(house: House) -> None:
+    leg, ours = await house.called()
+    await house.far.says(within(messages.invite(), "REFER", ours, 2, headers=[TO]))
+    await house.far.hears(603)
+    assert leg.refer_waiting() is None
+
+
+@pytest.mark.parametrize("headers", [[], [TO, TO], [("Refer-To", "<nothing")]])
+async def test_a_refer_that_names_no_one_place_is_400_rfc3515_2_4_2(
+    house: House, headers: list[tuple[str, str]]
+) -> None:
+    leg, invite = await an_agent(house)
+    await house.far.says(back(invite, "REFER", headers=headers))
+    await house.far.hears(400)
+    assert leg.refer_waiting() is None
+    await house.far.says(back(invite, "REFER", 2, headers=[TO]))
+    await leg.refer()
+
+
+@pytest.mark.parametrize("status", [481, 405, 489])
+async def test_a_notify_refused_ends_the_subscription_quietly(house: House, status: int) -> None:
+    leg, invite = await an_agent(house)
+    await house.far.says(back(invite, "REFER", headers=[TO]))
+    refer = await leg.refer()
+    refer.accept()
+    await news(house, status)
+    await asyncio.sleep(1)
+    assert not refer.open
+    refer.progress(200)
+    await house.far.hears_nothing(for_s=5)
+    assert not leg.ended.done()
+
+
+async def test_a_notify_nobody_answers_ends_the_subscription(house: House) -> None:
+    leg, invite = await an_agent(house)
+    await house.far.says(back(invite, "REFER", headers=[TO]))
+    refer = await leg.refer()
+    refer.accept()
+    await asyncio.sleep(33)
+    assert not refer.open
+    assert not leg.ended.done()
+
+
+async def test_a_refer_beats_the_bye_behind_it_and_hears_no_news_any_more(house: House) -> None:
+    leg, invite = await an_agent(house)
+    await house.far.says(back(invite, "REFER", 1, headers=[TO]))
+    await house.far.says(back(invite, "BYE", 2))
+    await house.far.hears(200)
+    refer = leg.refer_waiting()
+    assert refer is not None
+    refer.accept()
+    await house.far.hears(202)
+    refer.progress(200)
+    leg.end(EndReason.COMPLETED)
+    await house.assert_clean()
+    assert house.far.count("NOTIFY") == 0
+
+
+async def test_a_refer_nobody_came_for_is_refused_when_the_leg_is_let_go(house: House) -> None:
+    leg, invite = await an_agent(house)
+    await house.far.says(back(invite, "REFER", headers=[TO]))
+    await asyncio.sleep(1)
+    leg.end(EndReason.TALK_LIMIT)
+    house.far.answers(await house.far.hears("BYE"), 200)
+    assert house.far.count(481) == 1
+    await house.assert_clean()
+
+
+async def test_a_wait_for_a_refer_that_is_cancelled_loses_none(house: House) -> None:
+    leg, invite = await an_agent(house)
+    waiting = asyncio.ensure_future(leg.refer())
+    await asyncio.sleep(0.1)
+    await house.far.says(back(invite, "REFER", headers=[TO]))
+    await asyncio.sleep(0.001)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert (await leg.refer()).open
