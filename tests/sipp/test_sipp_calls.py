@@ -119,13 +119,3 @@ def test_twenty_calls_at_once_are_all_bridged(house: House) -> None:
     house.all_succeed(carrier, agent, phone)
     house.assert_authenticated(phone)
     assert [result(record) for record in house.records(calls)] == ["bridged"] * calls
-
-
-def test_calls_stand_when_one_message_in_five_is_lost_rfc3261_17(house: House) -> None:
-    calls = 5
-    agent = house.agent("agent_talks", calls=calls)
-    lossy = ("-lost", "20", "-max_retrans", "20")
-    carrier = house.carrier("carrier_hangs_up", calls=calls, talk_s=1, options=lossy)
-    house.all_succeed(carrier, agent)
-    assert "voluntary lost" in carrier.messages
-    assert [result(record) for record in house.records(calls)] == ["caller left"] * calls
