@@ -145,6 +145,10 @@ class Screening(Protocol):
         """
         ...
 
+    def agent_left(self) -> Verdict:
+        """The agent has hung up without a REFER: what that amounts to."""
+        ...
+
     def tell(self, news: News) -> None:
         """Take note of what happened to the call; returns at once."""
         ...

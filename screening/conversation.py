@@ -90,9 +90,12 @@ class Conversation:
         self.transcript: list[Said] = []
         self.decided: Verdict | None = None
         """The last decision taken, whether or not the call ever gets it as a verdict."""
+        self.pending: Verdict | None = None
+        """The same, until the phone has been tried for it in vain."""
 
     def phone_failed(self, news: News) -> None:
         """The caller could not be put through: the agent is told, and may decide anew."""
+        self.pending = None
         if self._judgement.reopen():
             self._clock.resume(self._loop.time())
             self._jobs.put_nowait(news)
@@ -169,7 +172,7 @@ class Conversation:
             self._log.warning("not a decision", why=str(bad))
             return Misused(call, str(bad), again=True)
         self._log.info("decided", decision=decision.choice.value)
-        self.decided = VERDICTS[decision.choice](decision.reason, decision.caller_name)
+        self.decided = self.pending = VERDICTS[decision.choice](decision.reason, decision.caller_name)
         self._judgement.settle()
         return Decided(call, decision)
 

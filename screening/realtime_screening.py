@@ -8,7 +8,7 @@ from typing import assert_never
 
 import structlog
 
-from screening.contract import News, Said, Verdict
+from screening.contract import News, Said, Undecided, Verdict
 from screening.conversation import Conversation, Transfer
 from screening.judgement import Judgement
 from screening.provider import Provider, ProviderError
@@ -62,6 +62,10 @@ class RealtimeScreening:
 
     async def verdict(self) -> Verdict:
         return await self._judgement.verdict()
+
+    def agent_left(self) -> Verdict:
+        """What was decided and not yet carried out still holds; without that it is a failure."""
+        return self._conversation.pending or Undecided("the agent hung up")
 
     def tell(self, news: News) -> None:
         match news:

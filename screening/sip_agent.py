@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from screening.change import Change
-from screening.contract import News, Said, Undecided, Verdict
+from screening.contract import Decline, News, Said, Undecided, Verdict
 from screening.settings import ScreeningSettings
 from screening.talk_clock import TalkClock
 
@@ -39,6 +39,10 @@ class SipScreening:
                     await self._change.next()
             except TimeoutError:
                 return Undecided(reason)
+
+    def agent_left(self) -> Verdict:
+        """A BYE is how it says no."""
+        return Decline("the agent hung up")
 
     def tell(self, news: News) -> None:
         """The agent hears of the phone by NOTIFY; only our clock goes on."""

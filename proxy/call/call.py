@@ -188,13 +188,13 @@ class Call:
 
     async def _verdict(self, agent: Leg, screening: Screening) -> Refer | Verdict:
         """The first of the agent's REFER, the screening's verdict, and the end of the agent's leg."""
-        return await first(agent.refer(), screening.verdict(), self._left(agent))
+        return await first(agent.refer(), screening.verdict(), self._left(agent, screening))
 
     @staticmethod
-    async def _left(agent: Leg) -> Refer | Undecided:
+    async def _left(agent: Leg, screening: Screening) -> Refer | Verdict:
         """The agent is gone, perhaps with a REFER right before its BYE."""
         await asyncio.shield(agent.ended)
-        return agent.refer_waiting() or Undecided("the agent hung up")
+        return agent.refer_waiting() or screening.agent_left()
 
     async def _referred(self, refer: Refer) -> None:
         """Ring the destination that a REFER selects, if it selects one."""

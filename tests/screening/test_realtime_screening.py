@@ -227,6 +227,26 @@ async def test_a_sentence_is_heard_before_the_refer() -> None:
         assert stage.vendor.done[-1] == "refer"
 
 
+async def test_an_agent_that_hangs_up_undecided_has_failed() -> None:
+    async with staged() as stage:
+        assert stage.screening.agent_left() == Undecided("the agent hung up")
+
+
+async def test_an_agent_that_hangs_up_before_its_refer_has_decided_all_the_same() -> None:
+    async with staged(REFERRING) as stage:
+        stage.vendor.decides("ALLOW")
+        await settled()
+        assert stage.screening.agent_left() == Connect("Anna about the boiler")
+
+
+async def test_an_agent_that_hangs_up_when_the_phone_did_not_answer_decides_nothing_more() -> None:
+    async with staged() as stage:
+        stage.vendor.decides("ALLOW")
+        await stage.verdict()
+        stage.screening.tell(News.PHONE_BUSY)
+        assert stage.screening.agent_left() == Undecided("the agent hung up")
+
+
 # Second decisions
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from screening.contract import News, Undecided
+from screening.contract import Decline, News, Undecided
 from screening.settings import ScreeningSettings
 from screening.sip_agent import SipScreening
 
@@ -39,3 +39,7 @@ async def test_it_is_told_and_ended_without_a_word() -> None:
     screening.over("ended")
     assert list(screening.transcript) == []
     assert screening.decided is None
+
+
+async def test_a_bye_is_how_it_says_no() -> None:
+    assert SipScreening(ScreeningSettings()).agent_left() == Decline("the agent hung up")

@@ -20,12 +20,12 @@ def test_a_wrong_password_does_not_reach_the_phone(gate: Gate, tmp_path: Path) -
     with EdgeProcess(tmp_path, gate, password="wrong") as edge, House(edge, gate, tmp_path) as house:
         phone = house.phone("phone_verifies")
         agent = house.agent("agent_refers_in_vain")
-        carrier = house.carrier("carrier_hangs_up", talk_s=1.5)
+        carrier = house.carrier("carrier_waits")
         house.all_succeed(carrier, agent, phone)
         assert "SIP/2.0 403 Forbidden" in phone.messages
         assert "notified SIP/2.0 403 " in agent.notes
         (record,) = house.records()
-        assert record["outcome"]["result"] == "voicemail"
+        assert record["outcome"]["result"] == "declined"
         house.assert_clean()
 
 

@@ -1,0 +1,73 @@
+"""`provider = "sip"`: any voice agent without an API, over any transport; it decides by REFER or BYE."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.call.outcome import Result
+from proxy.call.routing import Agent
+from screening.contract import Ask
+from screening.settings import ScreeningSettings
+from screening.sip_agent import SipScreening
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
+
+
+def sip_agent(transport: str) -> Agent:
+    return Agent("local", f"sip:bot@sip.api.openai.com:5061;transport={transport}")
+
+
+def asks(edge: Edge, talk_limit_s: float = 90.0) -> None:
+    """The edge screens by such an agent: no token is sent, and no webhook awaited."""
+    edge.screener.planned = Ask(SipScreening(ScreeningSettings(talk_limit_s=talk_limit_s)))
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_a_sip_agent_connects_the_caller_by_refer(new_edge: NewEdge, transport: str) -> None:
+    async with new_edge(number=a_number(agent=sip_agent(transport))) as edge:
+        asks(edge)
+        await edge.bridges()
+        await edge.carrier.hangs_up()
+        await edge.phone.receives("BYE")
+        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        invite = edge.agent.current.invite
+        assert invite is not None
+        assert "X-Screendoor-Token" not in invite.headers
+        await edge.assert_clean()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_a_sip_agent_turns_a_caller_away_by_bye(new_edge: NewEdge, transport: str) -> None:
+    async with new_edge(number=a_number(agent=sip_agent(transport))) as edge:
+        asks(edge)
+        await edge.connects()
+        await edge.agent.hangs_up()
+        await edge.carrier.receives("BYE")
+        assert story(await edge.over()) == (Result.DECLINED, "REJECT", None, None)
+        await edge.assert_clean()
+
+
+async def test_a_sip_agent_hears_by_notify_of_a_busy_phone_and_may_say_goodbye(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(agent=sip_agent("tcp"))) as edge:
+        asks(edge)
+        await edge.connects()
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await edge.phone.rejects(486)
+        await edge.agent.receives("NOTIFY", sipfrag=486)
+        await edge.passes(3.0)
+        await edge.agent.hangs_up()
+        await edge.carrier.receives("BYE")
+        assert story(await edge.over()) == (Result.DECLINED, "REJECT", "refer", None)
+        await edge.assert_clean()
+
+
+async def test_a_sip_agent_has_until_the_talk_limit(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(agent=sip_agent("udp"))) as edge:
+        asks(edge, talk_limit_s=10.0)
+        await edge.connects()
+        began = edge.now
+        await edge.phone.rings()
+        assert edge.now - began == pytest.approx(9.0, abs=0.1)  # one second of talk is over
+        await edge.phone.answers()
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        await edge.assert_clean()
