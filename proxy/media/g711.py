@@ -75,3 +75,19 @@ def to_pcmu(samples: Iterable[int]) -> bytes:
 def to_pcma(samples: Iterable[int]) -> bytes:
     """A-law octets of 16-bit samples; what is louder is clipped."""
     return bytes(map(_linear_to_alaw, samples))
+
+
+_AUDIBLE_LEVEL = 256
+"""Linear samples below this (-42 dBFS) are what a quiet line brings."""
+_AUDIBLE_SHARE = 1 / 20
+
+_LOUD = {
+    "pcmu/8000": bytes(abs(sample) >= _AUDIBLE_LEVEL for sample in PCMU_SAMPLES),
+    "pcma/8000": bytes(abs(sample) >= _AUDIBLE_LEVEL for sample in PCMA_SAMPLES),
+}
+
+
+def audible(key: str, payload: bytes) -> bool:
+    """Whether somebody can be heard in this payload; of a format that is not G.711 it is taken for granted."""
+    loud = _LOUD.get(key)
+    return loud is None or sum(payload.translate(loud)) > _AUDIBLE_SHARE * len(payload)

@@ -74,7 +74,7 @@ class MediaSession(Protocol):
         ...
 
     def ringback(self, leg: str, on: bool) -> None:
-        """Play the ringback tone to the leg while nothing else is heard."""
+        """Play the ringback tone to the leg while nothing else is heard; packets of silence are nothing."""
         ...
 
     async def beep(self, leg: str) -> None:

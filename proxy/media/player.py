@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.media.stream import Stream
+from proxy.media.stream import QUIET_S, Stream
 from proxy.media.tone import FRAME_S, FRAME_SAMPLES, beep, ringback
 
-_QUIET_S = 0.6
-"""How long a joined leg must be silent before the ringback tone is heard."""
 _CATCH_UP = 5
 """Frames a late loop may send at once; more lateness than that is left out."""
 
@@ -31,7 +29,7 @@ class Player:
         """Ringback on or off; saying so twice changes nothing."""
         if on == self._ringing:
             return
-        self._ringing = on
+        self._ringing = self._stream.ringing = on
         if self._beeping is None:
             self._begin(ringback()) if on else self._halt()
 
@@ -79,7 +77,7 @@ class Player:
 
     def _something_else_heard(self, now: float) -> bool:
         fed_at = self._stream.fed_at
-        return self._stream.joined is not None and fed_at is not None and now - fed_at < _QUIET_S
+        return self._stream.joined is not None and fed_at is not None and now - fed_at < QUIET_S
 
     def _end_beep(self) -> None:
         if self._beeping is None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from proxy.media.formats import EVENT_KEY, PCMU, carries, clock_rate
-from proxy.media.g711 import TRANSLATIONS
+from proxy.media.g711 import TRANSLATIONS, audible
 from proxy.media.mode import Counts
 from proxy.media.negotiation import Agreement
 from proxy.media.outline import OutLine
@@ -20,6 +20,8 @@ from proxy.media.recorder import WavRecording
 from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN, Reception, is_rtcp, payload_span
 from proxy.media.udp import Address, Endpoint, MediaNetwork, OnPacket
 
+QUIET_S = 0.6
+"""How long a joined leg must be silent before the ringback tone is heard."""
 _BIND_TRIES = 64
 
 
@@ -65,8 +67,10 @@ class Stream:
         self.recordings: list[WavRecording] = []
         self.reserved = False
         """While a beep plays, nobody else is heard."""
+        self.ringing = False
+        """While ringback is on, packets of mere silence are not passed on: the tone is better company."""
         self.fed_at: float | None = None
-        """When the joined stream was last heard here."""
+        """When the joined stream was last heard here; while ringing, when it was last audible."""
         self._latched: Address | None = None
         self._target: Address | None = None
         self._routes: dict[str, Route | None] = {}
@@ -176,18 +180,26 @@ class Stream:
             return
         packet, (start, end), key, source, sequence, timestamp, now = heard
         route = self._route(key)
-        if route is None:
+        if route is None or (self.ringing and not self._worth_hearing(heard)):
             self._line.skip(source, sequence)
             return
         place = self._line.place(source, sequence, timestamp, now, rate=route.rate, event=route.event)
         if place is None:
             return
-        self.fed_at = now
+        if not self.ringing:
+            self.fed_at = now
         if route.table is None:
             body = packet[HEADER_BYTES:]
         else:
             body = packet[HEADER_BYTES:start] + packet[start:end].translate(route.table) + packet[end:]
         self._emit(packet[0], route.pt, packet[1] & 0x80, place, body)
+
+    def _worth_hearing(self, heard: Heard) -> bool:
+        """Somebody speaks, or has just paused."""
+        start, end = heard.span
+        if audible(heard.key, heard.packet[start:end]):
+            self.fed_at = heard.at
+        return self.fed_at is not None and heard.at - self.fed_at < QUIET_S
 
     def _emit(self, first: int, pt: int, marker: int, place: tuple[int, int, bool], body: bytes) -> None:
         to = self._destination()

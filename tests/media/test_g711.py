@@ -4,9 +4,12 @@ import pytest
 
 from proxy.media.g711 import (
     PCMA_SAMPLES,
+    PCMA_SILENCE,
     PCMA_TO_PCMU,
     PCMU_SAMPLES,
+    PCMU_SILENCE,
     PCMU_TO_PCMA,
+    audible,
     to_linear,
     to_pcma,
     to_pcmu,
@@ -47,3 +50,11 @@ def test_translation_stays_within_a_quantisation_step(table, source, target):
 def test_linear_is_little_endian_16_bit():
     assert to_linear("pcmu/8000", b"\x80\xff") == struct.pack("<hh", 32124, 0)
     assert to_linear("pcma/8000", b"\xd5") == struct.pack("<h", 8)
+
+
+@pytest.mark.parametrize("key", ["pcmu/8000", "pcma/8000"])
+def test_silence_and_speech_are_told_apart(key):
+    silence = {"pcmu/8000": PCMU_SILENCE, "pcma/8000": PCMA_SILENCE}[key]
+    assert not audible(key, bytes([silence]) * 160)
+    assert audible(key, bytes(range(160)))
+    assert audible("opus/48000/2", b"anything")

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.media.mode import Counts, MediaRefused, MediaSession
 from proxy.media.ports import NoPortFree
-from tests.media.peer import PUBLIC, Rig
+from tests.media.peer import PUBLIC, SPEECH, Rig
 
 
 def _origin(sdp: bytes) -> list[str]:
@@ -331,3 +331,26 @@ async def test_recording_a_leg_that_is_gone_makes_an_empty_file(rig, tmp_path):
     recording = rig.session.record("caller", tmp_path / "1.wav")
     assert recording.close() == 0.0
     assert recording.path.exists()
+
+
+SILENCE = b"\xff" * 160
+
+
+async def test_an_agent_that_sends_silence_leaves_the_caller_with_ringback(rig):
+    """A voice agent has nothing to say while the phone rings, but its packets go on."""
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await agent.says(10)
+    rig.session.ringback("caller", True)
+    await agent.says(100, payload=SILENCE)
+    said = [packet.payload for packet in caller.heard]
+    assert said.count(SPEECH) == 10
+    assert said.count(SILENCE) == pytest.approx(30, abs=1)  # a pause is passed on until it is one of 0.6 s
+    assert len(said) == pytest.approx(110, abs=2)
+    await agent.says(5)
+    assert [packet.payload for packet in caller.heard[-5:]] == [SPEECH] * 5
+    rig.session.ringback("caller", False)
+    await agent.says(5, payload=SILENCE)
+    assert [packet.payload for packet in caller.heard[-5:]] == [SILENCE] * 5
+    numbers = [packet.sequence for packet in caller.heard]
+    assert all((after - before) & 0xFFFF == 1 for before, after in pairwise(numbers))
