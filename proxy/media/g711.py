@@ -88,6 +88,6 @@ _LOUD = {
 
 
 def audible(key: str, payload: bytes) -> bool:
-    """Whether somebody can be heard in this payload; of a format that is not G.711 it is taken for granted."""
+    """Whether somebody can be heard in this payload; taken for granted where it is not G.711."""
     loud = _LOUD.get(key)
     return loud is None or sum(payload.translate(loud)) > _AUDIBLE_SHARE * len(payload)
