@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import resource
 import secrets
 import signal
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,7 @@ from proxy.call.outcome import OnFailure
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
 from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
-from proxy.config import Settings
+from proxy.config import Problem, Settings
 from proxy.config import model as told
 from proxy.config.values import Destination as Place
 from proxy.media.ports import PortPool
@@ -32,22 +34,27 @@ from proxy.media.session import RelaySession
 from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
 from proxy.sip.uri import Uri
-from proxy.transport.flow import ListenOn
+from proxy.transport.flow import Flow, ListenOn
 from proxy.transport.network import SocketNetwork
 from proxy.transport.resolver import Resolver, SystemLookup
 from proxy.transport.tls import ClientTls, ServerTls
 from proxy.ua.core import Advertised, UserAgentCore
+from proxy.ua.driver import Message
 from proxy.ua.ids import RandomIds
 from proxy.web import HttpServer, build_app
+from screening import settings_check
 from screening.screener import Screener
 from screening.settings import SIP_AGENT, AgentSettings, NumberSettings, ScreeningSettings
 
 log = structlog.get_logger("screendoor")
 
+_CREDENTIALS = re.compile(r"(?:Proxy-)?Authorization:|X-Screendoor-Token:|a=crypto:", re.IGNORECASE).match
+
 
 async def run(settings: Settings) -> int:
     """Take calls until SIGTERM or SIGINT, then drain; a second signal ends what is left at once."""
     logging.configure(settings.log.level, settings.log.format)
+    _allow_sockets()
     asked_to_stop, in_a_hurry = asyncio.Event(), asyncio.Event()
 
     def stop() -> None:
@@ -97,6 +104,8 @@ class App:
             gate=self.admission,
             invited=lambda invite: self.registry.invited(invite),
         )
+        if settings.log.level == "debug":
+            self.core.traces.append(_log_wire)
         self.registry = Registry(
             Surroundings(
                 self.core, self.screener, settings.public.host, settings.screening.voicemail_dir, _utc_now
@@ -186,18 +195,42 @@ class App:
             self._heard(record)
 
 
+def _allow_sockets() -> None:
+    """As many as we are let: a call takes six for its media, and the usual 1024 are soon gone."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # where "unlimited" is more than the system has
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _log_wire(direction: str, flow: Flow, message: Message) -> None:
+    """Every message, whole, at DEBUG: `<` received, `>` sent. Credentials are left out."""
+    text = message.encode().decode("utf-8", "replace")
+    lines = [line for line in text.split("\r\n") if not _CREDENTIALS(line)]
+    log.debug(direction, peer=f"{flow.transport}:{flow.remote[0]}:{flow.remote[1]}", message="\n".join(lines))
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
 def _appending(path: Path) -> TextIO:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("a", encoding="utf-8")
+    # What is no UTF-8 on the wire stands as "\udcff" in the record, which is good JSON.
+    return path.open("a", encoding="utf-8", errors="backslashreplace")
 
 
 async def _cancelled(task: asyncio.Future[Any]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def check(settings: Settings, file: str) -> list[Problem]:
+    """What only the screening can know to be wrong with the settings."""
+    return [
+        Problem(file, f"agent[{place}]", "an agent that can screen", sentence)
+        for place, agent in enumerate(settings.agents)
+        for sentence in settings_check.problems(_agent(agent))
+    ]
 
 
 # What the settings say, in the words of the part that needs it.

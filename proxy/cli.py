@@ -74,8 +74,13 @@ def check_config(file: Path) -> None:
 
 
 def _settings(file: Path) -> Settings:
+    from proxy.app import check
+
     try:
-        return load(file, os.environ)
+        settings = load(file, os.environ)
+        if problems := check(settings, str(file)):
+            raise SettingsError(problems)
+        return settings
     except SettingsError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)

@@ -160,7 +160,7 @@ class Conversation:
                 self._log.debug("agent's error", message=message)
 
     def _write(self, speaker: str, text: str) -> None:
-        self.transcript.append(Said(speaker, text, self._loop.time() - self._began))
+        self.transcript.append(Said(speaker, text, round(self._loop.time() - self._began, 3)))
 
     def _judged(self, call: ToolCalled) -> Job:
         """Settle a decision at once, so that nothing comes between; it is carried out in its turn."""
@@ -169,7 +169,8 @@ class Conversation:
         try:
             decision = parse_decision(call.name, call.arguments)
         except BadDecision as bad:
-            self._log.warning("not a decision", why=str(bad))
+            self._log.warning("not a decision")
+            self._log.debug("not a decision", why=str(bad))  # holds the model's words
             return Misused(call, str(bad), again=True)
         self._log.info("decided", decision=decision.choice.value)
         self.decided = self.pending = VERDICTS[decision.choice](decision.reason, decision.caller_name)

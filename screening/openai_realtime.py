@@ -118,13 +118,13 @@ def _events(message: Mapping[str, Any]) -> Iterator[Event]:
         case "response.output_audio_transcript.done":
             yield AgentSaid(message["transcript"].strip())
         case "response.created":
-            yield ResponseBegan(message["response"]["id"])
+            yield ResponseBegan(_text(message["response"]["id"]))
         case "output_audio_buffer.started":
-            yield SoundBegan(message["response_id"])
+            yield SoundBegan(_text(message["response_id"]))
         case "output_audio_buffer.stopped" | "output_audio_buffer.cleared":
-            yield SoundEnded(message["response_id"])
+            yield SoundEnded(_text(message["response_id"]))
         case "response.output_item.done":
-            yield from _item_done(message["item"], message["response_id"])
+            yield from _item_done(message["item"], _text(message["response_id"]))
         case "response.done":
             yield from _response_done(message["response"])
         case "error":
@@ -137,7 +137,7 @@ def _events(message: Mapping[str, Any]) -> Iterator[Event]:
 def _item_done(item: Mapping[str, Any], response: str) -> Iterator[Event]:
     """Items are `done` when a response is cut off, too: then they are not completed, or not JSON."""
     if item["type"] == "function_call" and item["status"] == "completed" and _is_json(item["arguments"]):
-        yield ToolCalled(item["call_id"], item["name"], item["arguments"], response)
+        yield _tool_called(item, response)
 
 
 def _response_done(response: Mapping[str, Any]) -> Iterator[Event]:
@@ -145,16 +145,27 @@ def _response_done(response: Mapping[str, Any]) -> Iterator[Event]:
     if status == "completed":
         for item in response.get("output") or ():
             if item["type"] == "function_call":
-                yield ToolCalled(item["call_id"], item["name"], item["arguments"], response["id"])
+                yield _tool_called(item, _text(response["id"]))
     details = response.get("status_details") or {}
     error = details.get("error") or {}
     code = error.get("code") or error.get("type") or details.get("reason")
-    yield ResponseEnded(response["id"], status, code)
+    yield ResponseEnded(_text(response["id"]), status, code)
+
+
+def _tool_called(item: Mapping[str, Any], response: str) -> ToolCalled:
+    return ToolCalled(_text(item["call_id"]), _text(item["name"]), _text(item["arguments"]), response)
+
+
+def _text(value: object) -> str:
+    """A name or a text where one belongs; TypeError for anything else JSON can hold."""
+    if not isinstance(value, str):
+        raise TypeError(f"no text: {type(value).__name__}")
+    return value
 
 
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True

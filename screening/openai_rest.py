@@ -7,6 +7,7 @@ ring.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from urllib.parse import quote
 
@@ -25,6 +26,8 @@ HANG_UP_LIMIT_S = 5.0
 ACCEPT_RETRIES = 3
 """The webhook may beat the registration of the session: a 404 is asked again this often."""
 ACCEPT_RETRY_AFTER_S = 1.0
+ANSWER_BYTES = 65536
+"""How much of an answer is read: an error is short, and a success says nothing we need."""
 
 ADVICE: Mapping[tuple[str, int], str] = {
     ("accept", 404): "the caller is gone, or the API key is not of the SIP address's project and region",
@@ -84,15 +87,18 @@ class OpenAICalls:
     ) -> None:
         url = f"{self._base}/{quote(call_id, safe='')}/{verb}"
         try:
-            async with asyncio.timeout(limit_s):
-                answer = await self._http.post(url, headers=self._headers, json=body, timeout=None)
+            async with (
+                asyncio.timeout(limit_s),
+                self._http.stream("POST", url, headers=self._headers, json=body, timeout=None) as answer,
+            ):
+                said = await _beginning(answer)
         except TimeoutError:
             raise ProviderError(f"{verb}: no answer from OpenAI within {limit_s:g} s") from None
         except httpx2.HTTPError as error:
             why = str(error) or type(error).__name__
             raise ProviderError(f"{verb}: OpenAI not reached: {why}") from error
         if not answer.is_success:
-            raise _refused(verb, answer)
+            raise _refused(verb, answer.status_code, said)
 
 
 def authorization(agent: AgentSettings) -> dict[str, str]:
@@ -106,17 +112,27 @@ def authorization(agent: AgentSettings) -> dict[str, str]:
     return headers
 
 
-def _refused(verb: str, answer: httpx2.Response) -> ProviderError:
-    status, code = answer.status_code, _code(answer)
+async def _beginning(answer: httpx2.Response) -> bytes:
+    """The body, as far as anybody would want to read it."""
+    said = bytearray()
+    async for chunk in answer.aiter_bytes():
+        said += chunk
+        if len(said) >= ANSWER_BYTES:
+            break
+    return bytes(said)
+
+
+def _refused(verb: str, status: int, body: bytes) -> ProviderError:
+    code = _code(body)
     said = f"{status} {code}" if code else str(status)
     advice = ADVICE.get((verb, status)) or GENERAL_ADVICE.get(status)
     return ProviderError(f"{verb}: OpenAI answered {said}" + (f": {advice}" if advice else ""), status, code)
 
 
-def _code(answer: httpx2.Response) -> str | None:
+def _code(body: bytes) -> str | None:
     """Return the error's code, ``{"error": {"code": …}}``; a 500 from a gateway is plain text."""
     try:
-        code = answer.json()["error"]["code"]
-    except (ValueError, KeyError, TypeError):
+        code = json.loads(body)["error"]["code"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return code if isinstance(code, str) else None

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
 import structlog
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from screening.change import Change
 from screening.provider import ProviderError
@@ -31,6 +32,9 @@ ATTACH_PAUSES_S = (0.0, 0.25, 0.5, 1.0, 1.0, 1.0)
 """Before each try of the first attach: 404 means `not live yet` there."""
 REATTACH_LIMIT_S = 2.5
 REATTACH_PAUSES_S = (0.0, 0.25, 0.5, 1.0)
+STEADY_S = 1.0
+HASTY_DROPS = 3
+"""After so many sockets in a row that dropped within `STEADY_S`, none is attached again at once any more."""
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 REATTACHED: Mapping[str, Any] = {"type": "screendoor.reattached"}
@@ -54,6 +58,18 @@ Dial = Callable[[str, Mapping[str, str]], Awaitable[Connection]]
 
 async def dial(url: str, headers: Mapping[str, str]) -> Connection:
     """Open one WebSocket; raises `CallOver` on 404 and `ProviderError` on any other failure."""
+    # A dead IPv6 path cost 5 s, and then the call (2026-05). uvloop knows no happy eyeballs: IPv4 first.
+    if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+        return await _dialled(url, headers, happy_eyeballs_delay=0.25)
+    try:
+        return await _dialled(url, headers, family=socket.AF_INET)
+    except ProviderError as error:
+        if error.status is not None:
+            raise
+        return await _dialled(url, headers)
+
+
+async def _dialled(url: str, headers: Mapping[str, str], **how: Any) -> Connection:
     try:
         return await connect(
             url,
@@ -63,14 +79,14 @@ async def dial(url: str, headers: Mapping[str, str]) -> Connection:
             open_timeout=ATTACH_LIMIT_S,
             close_timeout=1,
             logger=quiet,
-            happy_eyeballs_delay=0.25,  # a dead IPv6 path cost 5 s, and then the call (2026-05)
+            **how,
         )
     except InvalidStatus as refused:
         status = refused.response.status_code
         if status == 404:
             raise CallOver from None
         raise ProviderError(f"attach: OpenAI answered {status}", status) from None
-    except (OSError, TimeoutError, InvalidHandshake) as error:
+    except (OSError, TimeoutError, WebSocketException) as error:
         raise ProviderError(f"attach: OpenAI not reached: {str(error) or type(error).__name__}") from error
 
 
@@ -89,9 +105,11 @@ class Sideband:
         self._headers = headers
         self._dial = dial
         self._connection: Connection | None = None
+        self._attached_at = 0.0
+        self._hasty = 0
         self._over = False
         self._change = Change()
-        """Told when one of the two above changes."""
+        """Told when there is a connection, or none, or will be none."""
 
     async def open(self) -> None:
         """Attach for the first time, patiently: raises `ProviderError`."""
@@ -112,7 +130,7 @@ class Sideband:
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """Send one event, after attaching again if need be; raises `ProviderError` when the call is over."""
-        text = json.dumps(message, ensure_ascii=False)
+        text = json.dumps(message)  # in ASCII: what the model wrote may hold half a surrogate pair
         while not self._over:
             connection = self._connection
             if connection is not None:
@@ -134,9 +152,12 @@ class Sideband:
     async def _reattached(self) -> bool:
         if self._over:
             return False
+        steady = asyncio.get_running_loop().time() - self._attached_at >= STEADY_S
+        self._hasty = 0 if steady else self._hasty + 1
         self._put(None)
         try:
-            await self._attach(REATTACH_PAUSES_S, REATTACH_LIMIT_S, new=False)
+            pauses_s = REATTACH_PAUSES_S[1:] if self._hasty > HASTY_DROPS else REATTACH_PAUSES_S
+            await self._attach(pauses_s, REATTACH_LIMIT_S, new=False)
         except ProviderError as error:
             log.debug("socket lost", why=str(error))
             self._end()
@@ -163,6 +184,8 @@ class Sideband:
 
     def _put(self, connection: Connection | None) -> None:
         self._connection = connection
+        if connection is not None:
+            self._attached_at = asyncio.get_running_loop().time()
         self._change.happened()
 
     def _end(self) -> None:
@@ -173,6 +196,6 @@ class Sideband:
 def _parsed(text: str | bytes) -> Mapping[str, Any] | None:
     try:
         message = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return message if isinstance(message, dict) else None

@@ -147,7 +147,8 @@ class Screener:
     def _forget(self, nonce: bytes) -> None:
         """A call is over; should its webhook still come, it is turned away."""
         now = self._wall_clock().timestamp()
-        self._left = {name: left for name, left in self._left.items() if left.until > now}
+        while self._left and (oldest := next(iter(self._left))) and self._left[oldest].until <= now:
+            del self._left[oldest]
         if waiting := self._waiting.pop(nonce, None):
             self._left[nonce] = Left(waiting.provider, now + self._tokens.lifetime_s)
 

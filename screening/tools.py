@@ -55,15 +55,15 @@ class Decision:
 def parse_decision(name: str, arguments: str) -> Decision:
     """Read a tool call; raises `BadDecision` with what the agent should have written."""
     if name != NAME:
-        raise BadDecision(f"there is no tool {name!r}, only {NAME}")
+        raise BadDecision(f"there is no tool {name[:NAME_LIMIT]!r}, only {NAME}")
     try:
         given = json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadDecision("the arguments are not JSON") from None
     if not isinstance(given, dict):
         raise BadDecision("the arguments are not an object")
     if unknown := given.keys() - {"decision", "reason", "caller_name"}:
-        raise BadDecision(f"unknown arguments: {', '.join(sorted(unknown))}")
+        raise BadDecision(f"unknown arguments: {', '.join(sorted(unknown))[:REASON_LIMIT]}")
     choice, reason = _choice(given.get("decision")), _reason(given.get("reason"))
     return Decision(choice, reason, _name(given.get("caller_name")))
 

@@ -25,6 +25,8 @@ TOLERANCE_S = 300.0
 """How far the delivery's own timestamp may be from our clock, either way."""
 STALE_S = 60.0
 """An event older than this speaks of a call that has long been given up."""
+MOST_CALL_ID_CHARS = 256
+"""The vendor's are far shorter; it goes into URLs, and is remembered."""
 REMEMBERED_S = 2 * (TOLERANCE_S + STALE_S)
 """Longer than any delivery can still be good: after it, what was seen may be forgotten."""
 
@@ -94,7 +96,8 @@ class WebhookDoor:
         if event.get("type") != INCOMING:
             return "ignored type"
         created_at = event.get("created_at")
-        if not isinstance(created_at, int | float) or now - created_at > STALE_S:
+        # Written so that JSON's NaN is stale, and no number is too large to compare.
+        if not isinstance(created_at, int | float) or not created_at >= now - STALE_S:
             return "stale"
         call = _incoming_call(event)
         if call is None:
@@ -134,7 +137,7 @@ def verify(keys: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: 
         signatures = [part[3:] for part in given["webhook-signature"].split() if part.startswith("v1,")]
     except KeyError as missing:
         raise WebhookRefused(400, f"no {missing.args[0]} header") from None
-    if not (timestamp.isascii() and timestamp.isdigit()):
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 20):
         raise WebhookRefused(400, "webhook-timestamp is not a number")
     signed = f"{webhook_id}.{timestamp}.".encode() + body
     wanted = [base64.b64encode(hmac.digest(key, signed, hashlib.sha256)) for key in keys]
@@ -148,7 +151,7 @@ def verify(keys: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: 
 def _event(body: bytes) -> Mapping[str, Any]:
     try:
         event = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise WebhookRefused(400, "body is not JSON") from None
     if not isinstance(event, dict):
         raise WebhookRefused(400, "body is not an event")
@@ -161,7 +164,9 @@ def _incoming_call(event: Mapping[str, Any]) -> IncomingCall | None:
     if not isinstance(data, dict):
         return None
     call_id, headers = data.get("call_id"), data.get("sip_headers")
-    if not isinstance(call_id, str) or not call_id or not isinstance(headers, list):
+    if not isinstance(call_id, str) or not isinstance(headers, list):
+        return None
+    if not (call_id and call_id.isprintable() and len(call_id) <= MOST_CALL_ID_CHARS):
         return None
     return IncomingCall(call_id, tuple(_pairs(headers)))
 

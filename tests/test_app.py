@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
+import resource
 import signal
+import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from proxy.app import App, run
-from proxy.call.outcome import Result
+from proxy.app import App, check, run
+from proxy.call.outcome import Outcome, Result
+from proxy.call.record import CallRecord, LegRecord
 from proxy.config import Settings, parse
 from proxy.lab.scenes import PLAIN, Scene, talks
 from proxy.lab.stage import Scenery, Stage
+from proxy.log import configure
+from proxy.transport.devcert import write_certificates
 from proxy.transport.flow import TransportFailed
 
 pytestmark = pytest.mark.network
@@ -31,6 +38,19 @@ trunk = [ { name = "lab", from = ["127.0.0.1"], outbound = "sip:127.0.0.1:9" } ]
 agent = [ { name = "local", provider = "sip", sip = "sip:agent@127.0.0.1:9", srtp = "off" } ]
 number = [ { dialed = "*", destinations = ["sip:phone@127.0.0.1:9", "tel:+14155559876"] } ]
 """
+
+OPTIONS = b"""\
+OPTIONS sip:x@127.0.0.1 SIP/2.0
+Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK1;rport
+From: <sip:y@127.0.0.1>;tag=1
+To: <sip:x@127.0.0.1>
+Call-ID: 1
+CSeq: 1 OPTIONS
+Max-Forwards: 70
+Proxy-Authorization: Digest username="hidden"
+Content-Length: 0
+
+""".replace(b"\n", b"\r\n")
 
 
 def settings(folder: Path, port: int = 0) -> Settings:
@@ -105,3 +125,62 @@ async def test_a_signal_stops_the_house(tmp_path: Path, number: int) -> None:
         await asyncio.sleep(0)
     os.kill(os.getpid(), number)
     assert await asyncio.wait_for(running, 10) == 0
+
+
+def test_what_only_the_screening_knows_is_a_problem_line_too(tmp_path: Path) -> None:
+    wrong = SETTINGS.replace(
+        'provider = "sip", sip = "sip:agent@127.0.0.1:9", srtp = "off"',
+        'sip = "sip:p@127.0.0.1:9;transport=tls", srtp = "off", voice = "nobody", '
+        'api_key = "env:KEY", webhook_secret = "env:SECRET"',
+    )
+    write_certificates(tmp_path, ["127.0.0.1"])
+    listen = '{ transport = "tls", bind = "127.0.0.1:0", certificate = "fullchain.pem", key = "privkey.pem" }'
+    wrong = wrong.replace('{ transport = "udp", bind = "127.0.0.1:PORT" }', listen)
+    told = parse(
+        wrong.replace("FOLDER", str(tmp_path)),
+        {"KEY": "sk-x", "SECRET": "whsec_%"},
+        file="test.toml",
+        folder=tmp_path,
+    )
+    lines = [str(problem) for problem in check(told, "test.toml")]
+    assert lines[0].startswith(
+        "test.toml: agent[0]: expected an agent that can screen, got audio.output.voice"
+    )
+    assert lines[1].endswith("webhook secret is not base64 after whsec_")
+
+
+async def test_the_wire_is_logged_at_debug_without_credentials(tmp_path: Path) -> None:
+    text = SETTINGS.replace('level = "error"', 'level = "debug"').replace("PORT", "0")
+    told = parse(text.replace("FOLDER", str(tmp_path)), {}, file="test.toml", folder=tmp_path)
+    heard = io.StringIO()
+    configure("debug", "console", heard)
+    async with App(told) as app:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+            phone.setblocking(False)
+            phone.sendto(OPTIONS, ("127.0.0.1", app.advertised.ports["udp"]))
+            await asyncio.wait_for(asyncio.get_running_loop().sock_recv(phone, 4096), 5)
+    assert "OPTIONS sip:x@127.0.0.1 SIP/2.0" in heard.getvalue()
+    assert "SIP/2.0 200 OK" in heard.getvalue()
+    assert "hidden" not in heard.getvalue()
+
+
+async def test_what_is_no_text_on_the_wire_costs_no_record(tmp_path: Path) -> None:
+    record = CallRecord("c", None, "*", datetime.now(UTC), outcome=Outcome(Result.CALLER_LEFT, "left"))
+    record.legs.append(LegRecord("caller", "sip:\udcff@h", record.began))
+    async with App(settings(tmp_path)) as app:
+        app._finished(record)
+    told = json.loads((tmp_path / "records" / "calls.jsonl").read_text(encoding="utf-8"))
+    assert told["legs"][0]["peer"] == "sip:\udcff@h"
+
+
+async def test_a_running_house_may_open_as_many_sockets_as_it_is_let(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+    try:
+        running = asyncio.ensure_future(run(settings(tmp_path)))
+        await asyncio.sleep(0)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

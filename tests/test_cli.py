@@ -41,6 +41,7 @@ def application(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
     def put(run: Run) -> None:
         module = ModuleType("proxy.app")
         module.run = run  # type: ignore[attr-defined]
+        module.check = lambda settings, file: []  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "proxy.app", module)
 
     return put

@@ -51,7 +51,10 @@ class Admission:
         host = flow.remote[0]
         if any(host in addresses for addresses in self._names.values()):
             return True
-        address = ipaddress.ip_address(host)
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:  # a connection whose peer was gone before its address could be read
+            return False
         return any(address in network for network in self._networks)
 
     def refused(self, flow: Flow) -> None:

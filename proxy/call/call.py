@@ -159,7 +159,8 @@ class Call:
                 self._scribe.answered("agent")
                 ask.screening.tell(News.AGENT_ANSWERED)
                 return None
-            why = verdict.reason  # the screening cannot even begin
+            # The screening cannot even begin; any other verdict's reason is a person's words.
+            why = verdict.reason if isinstance(verdict, Undecided) else "the agent decided before it answered"
         agent.end(EndReason.NO_ANSWER)
         return why
 

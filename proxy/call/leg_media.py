@@ -21,6 +21,9 @@ class LegMedia:
     def offer(self) -> bytes:
         return _translated(lambda: self._session.offer(self._leg))
 
+    def again(self) -> bytes:
+        return _translated(lambda: self._session.again(self._leg))
+
     def answered(self, sdp: bytes) -> None:
         _translated(lambda: self._session.answered(self._leg, sdp))
 

@@ -38,7 +38,7 @@ class Destination:
     uri: str
     """What is dialled."""
     number: str | None = None
-    """Its number in E.164, by which a Refer-To may select it; None if it has none."""
+    """Its number as it is dialled, by which a Refer-To may select it; None if it has none."""
     trunk: Trunk | None = None
     """Whose call it becomes; None for one that is dialled directly."""
 
@@ -67,7 +67,7 @@ class Number:
 
         None if it matches none: what an agent writes is never dialled as written (toll fraud).
         """
-        wanted = e164(refer_to.uri.user)
+        wanted = dialable(refer_to.uri.user)
         for destination in self.destinations:
             if wanted is not None and wanted == destination.number:
                 return destination
@@ -91,14 +91,20 @@ class Routing:
         return self._numbers.get("*")
 
 
-def e164(text: str | None) -> str | None:
-    """The number in E.164 with its ``+``, visual separators dropped (RFC 3966 §5.1.1); None if it is none."""
+def dialable(text: str | None) -> str | None:
+    """The digits of a number, and its ``+`` if it has one, less visual separators (RFC 3966 §5.1.1)."""
     if text is None:
         return None
     digits = text.partition(";")[0]
     for separator in "-.() ":
         digits = digits.replace(separator, "")
-    return digits if digits[:1] == "+" and digits[1:].isdecimal() and digits.isascii() else None
+    return digits if digits.removeprefix("+").isdecimal() and digits.isascii() else None
+
+
+def e164(text: str | None) -> str | None:
+    """The number in E.164 with its ``+``; None if it is none."""
+    digits = dialable(text)
+    return digits if digits is not None and digits.startswith("+") else None
 
 
 def _user(uri: str) -> str | None:

@@ -67,8 +67,6 @@ class Listen(Table):
     """PEM chain, ours first; present for tls."""
     key: File | None = None
     """PEM private key; present for tls."""
-    tls_min: str | None = None
-    """Read and not used yet: TLS 1.2 is the least in any case."""
 
 
 class Media(Table):
@@ -103,7 +101,7 @@ class Agent(Table):
     """Where it is called; for OpenAI made from `project` if it is not given."""
     srtp: Annotated[Literal["off", "offer"], PlainValidator(values.srtp)] = "offer"
     ca: File | None = None
-    """PEM file of more authorities to trust on TLS towards this agent."""
+    """PEM file of more authorities to trust on TLS, for an agent whose certificate is not public."""
     project: Line | None = None
     api_key: Secret | None = None
     """Present for openai-realtime."""
@@ -115,7 +113,7 @@ class Agent(Table):
     """The text itself; None leaves it to the screening."""
     transfer: Literal["refer", "local"] = "refer"
     refer_patience_s: Annotated[float, PlainValidator(values.seconds(0, 60))] = 3.0
-    ready_limit_s: Annotated[float, PlainValidator(values.seconds(1, 120))] = 8.0
+    ready_limit_s: Annotated[float, PlainValidator(values.seconds(1, 60))] = 8.0
     """How long it may take to answer before the call falls back."""
     silence_limit_s: Limit = 20.0
     """How long neither side may say anything."""

@@ -219,6 +219,9 @@ class Peer:
         else:
             self.fault(f"a response to nothing: {message.start_line}")
 
+    def welcomes(self, flow: Flow) -> bool:
+        return True
+
     def unframeable(self, flow: Flow, error: ParseError) -> None:
         self.fault(f"unframeable: {error}")
 

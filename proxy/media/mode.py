@@ -52,6 +52,12 @@ class MediaSession(Protocol):
         """
         ...
 
+    def again(self, leg: str) -> bytes:
+        """What we told that leg last, to the byte: nothing has changed (RFC 4028 §7.4). A leg that was told
+        nothing yet gets our offer.
+        """
+        ...
+
     def answered(self, leg: str, sdp: bytes) -> None:
         """Take the peer's answer to our offer (RFC 3264 §7). Raises MediaRefused."""
         ...

@@ -30,6 +30,8 @@ class _Leg:
         """Formats of our last SDP, under our numbers."""
         self.layout: Layout = (None,)
         self.said: tuple[tuple[AudioFormat, ...], Direction, Layout] | None = None
+        self.sdp: bytes | None = None
+        """The last one, as sent."""
 
     @property
     def spoken(self) -> str | None:
@@ -45,7 +47,9 @@ class _Leg:
         if anew or saying != self.said:
             self.version += 1
         self.said, self.listed, self.layout = saying, formats, layout
-        return describe((self.origin_id, self.version), (host, self.stream.port), formats, direction, layout)
+        origin, address = (self.origin_id, self.version), (host, self.stream.port)
+        self.sdp = describe(origin, address, formats, direction, layout)
+        return self.sdp
 
 
 class RelaySession:
@@ -76,6 +80,11 @@ class RelaySession:
         ours = self._open(leg)
         formats = formats_to_offer(ours.listed, self._anchor(leg))
         return ours.describe(self._address, formats, Direction.SENDRECV, ours.layout, anew=True)
+
+    def again(self, leg: str) -> bytes:
+        """Our last SDP once more; see `MediaSession`."""
+        ours = self._legs.get(leg)
+        return self.offer(leg) if ours is None or ours.sdp is None else ours.sdp
 
     def answered(self, leg: str, sdp: bytes) -> None:
         """The peer's answer to our offer; see `MediaSession`."""

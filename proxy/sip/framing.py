@@ -21,7 +21,7 @@ class StreamFramer:
     once every message before it has been handed out, and from then on at each `feed`; see `fault`.
     """
 
-    __slots__ = ("_buffer", "_lone", "_max_bytes", "_pings", "_scanned", "fault", "pongs")
+    __slots__ = ("_buffer", "_lone", "_max_bytes", "_pings", "_scanned", "_size", "fault", "pongs")
 
     fault: ParseError | None
     """Set as soon as the stream is broken, so that a reader who got messages first need not wait for more."""
@@ -34,6 +34,7 @@ class StreamFramer:
         self._buffer = bytearray()
         self._max_bytes = max_bytes
         self._scanned = 0
+        self._size = 0  # of the message whose head is whole; 0 before that
         self._pings = 0
         self._lone = False
         self.pongs = 0
@@ -64,6 +65,19 @@ class StreamFramer:
 
     def _next(self) -> bytes | None:
         buffer = self._buffer
+        if self._size == 0 and not self._measured():
+            return None
+        if len(buffer) < self._size:
+            return None
+        message = bytes(buffer[: self._size])
+        del buffer[: self._size]
+        self._scanned = self._size = 0
+        self._lone = False
+        return message
+
+    def _measured(self) -> bool:
+        """Whether the head is whole; it is looked at once, however slowly the body drips in."""
+        buffer = self._buffer
         if self._scanned == 0:
             self._swallow_empty_lines()
         end = END_OF_HEAD.search(buffer, self._scanned)
@@ -71,19 +85,13 @@ class StreamFramer:
             if len(buffer) > self._max_bytes:
                 raise ParseError(f"message head longer than {self._max_bytes} bytes", 513)
             self._scanned = max(len(buffer) - 2, 0)
-            return None
+            return False
         head = bytes(buffer[: end.end()])
         size = len(head) + _content_length(head)
         if size > self._max_bytes:
             raise _with_partial(ParseError(f"message of {size} bytes is too large", 513), head)
-        if len(buffer) < size:
-            self._scanned = end.start()
-            return None
-        message = bytes(buffer[:size])
-        del buffer[:size]
-        self._scanned = 0
-        self._lone = False
-        return message
+        self._size = size
+        return True
 
     def _swallow_empty_lines(self) -> None:
         run = _EMPTY_LINES(self._buffer)

@@ -266,7 +266,8 @@ def _read_start(line: str) -> tuple[Request | Response, ParseError | None]:
     """The message its first line announces, and what is wrong with the line where that is worth an answer."""
     status = _STATUS_LINE(line)
     if status is not None:
-        return Response(int(status[1]), status[2] or ""), None
+        # A reason phrase has no quoted pairs, in which alone a NUL may stand.
+        return Response(int(status[1]), status[2] or ""), ParseError("NUL") if "\0" in line else None
     method, _, rest = line.partition(" ")
     uri, _, version = rest.rpartition(" ")
     if not is_token(method) or "SIP/" not in rest.upper():

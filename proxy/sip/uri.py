@@ -20,6 +20,9 @@ _VISUAL = str.maketrans("", "", "-.()")
 _NEVER_DEFAULTED = ("user", "ttl", "method", "maddr", "transport")
 """§19.1.4: one of these standing in only one of two URIs makes them different."""
 
+_OF_ONE_WAY = ("transport", "maddr", "ttl", "method", "lr")
+"""Parameters that say how to get there, not who is meant."""
+
 
 @dataclass(frozen=True, slots=True)
 class Params:
@@ -152,6 +155,14 @@ class Uri:
     def secure(self) -> bool:
         """Whether it is a SIPS URI, to be reached over TLS alone (§26.2.2)."""
         return self.scheme == "sips"
+
+    @property
+    def logical(self) -> Uri:
+        """The same less what belongs to one way there: From and To carry none of it (§19.1.1, Table 1)."""
+        params = self.params
+        for name in _OF_ONE_WAY:
+            params = params.without(name)
+        return Uri(self.scheme, self.user, self.password, self.host, None, params)
 
     def matches(self, other: Uri) -> bool:
         """Whether both name the same resource by RFC 3261 §19.1.4 (tel: RFC 3966 §4)."""

@@ -83,6 +83,9 @@ class Flow(Protocol):
 class Receiver(Protocol):
     """Who gets what arrives; called on the loop, must return soon."""
 
+    def welcomes(self, flow: Flow) -> bool:
+        """Whether a peer that connected to us may hear from us; its keep-alives are answered only then."""
+
     def received(self, flow: Flow, data: bytes) -> None:
         """One whole message; keep-alives are answered and swallowed before."""
 

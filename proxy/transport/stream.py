@@ -25,7 +25,7 @@ class StreamLimits:
     handshake_s: float = 10.0
     """For the TLS handshake of a connection made to us."""
     first_message_s: float = 30.0
-    """A connection made to us that has brought no whole message by then is closed."""
+    """A connection made to us that has brought no whole message of a welcome peer by then is closed."""
     linger_s: float = 5.0
     """For writing what is left after `close()`."""
     message_bytes: int = 65536
@@ -171,17 +171,21 @@ class StreamFlow(asyncio.Protocol):
         except ParseError:
             messages = []
         pings = self._framer.take_pings()
-        if pings and not self.closed:
+        if pings and not self.closed and self._welcome():
             self._answer_pings(pings)
         for message in messages:
             if self.closed:
                 return
-            self._stop("first message")
             self._tell(self._receiver.received, self, message)
+            if "first message" in self._timers and self._welcome():
+                self._stop("first message")
         broken = self._framer.fault
         if broken is not None and not self.closed:
             self._tell(self._receiver.unframeable, self, broken)
             self._end(TransportFailed(f"stream from {self._peer()} cannot be cut into messages: {broken}"))
+
+    def _welcome(self) -> bool:
+        return not self._inbound or self._receiver.welcomes(self)
 
     def _answer_pings(self, count: int) -> None:
         """RFC 5626 §4.4.1: a double CRLF is answered by a single one."""

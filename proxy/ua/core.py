@@ -25,6 +25,9 @@ log = structlog.get_logger("screendoor")
 ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, REFER, NOTIFY"
 SUPPORTED = ("timer", "norefersub")
 
+MOST_TRANSACTIONS = 20_000
+"""Requests under way and answered lately; some 6 kB each, and for UDP each is kept for 32 s."""
+
 Origin = tuple[str, str, str]
 """Call-ID, From tag and CSeq: the same in every copy of a request that forked on its way (§8.2.2.2)."""
 
@@ -83,10 +86,16 @@ class UserAgentCore:
         self._servers: dict[TransactionKey, ServerTransaction] = {}
         self._origins: dict[Origin, ServerTransaction] = {}
         self._dialogs: dict[DialogId, InDialog] = {}
+        self._proven: set[Flow] = set()
+        """Connections of peers that are none of ours by address, yet know a dialog of ours by its tags."""
         self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     # What the network tells us.
+
+    def welcomes(self, flow: Flow) -> bool:
+        """One of ours, by its address or by what it has shown to know: everyone else hears nothing at all."""
+        return flow in self._proven or self._gate.admits(flow)
 
     def received(self, flow: Flow, data: bytes) -> None:
         """Take one message; whatever is wrong with it, or with us, goes no further than here."""
@@ -122,6 +131,7 @@ class UserAgentCore:
 
     def lost(self, flow: Flow, error: TransportFailed) -> None:
         """A connection is gone: what waited on it will not be answered there (§17.1.4, §17.2.4)."""
+        self._proven.discard(flow)
         for transaction in self._transactions():
             if transaction.flow is flow:
                 transaction.fail(error)
@@ -218,8 +228,14 @@ class UserAgentCore:
         leg = self._dialogs.get(DialogId.of_request(request)) if request.to_tag else None
         if leg is None and not ours:
             return self._gate.refused(flow)
+        if not ours and flow.reliable:
+            self._proven.add(flow)
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None
+        if leg is None and len(self._servers) >= MOST_TRANSACTIONS:
+            # §21.5.4: a request may be dropped; whoever meant it sends it again. An address can be forged.
+            log.debug("overloaded, request dropped", method=request.method)
+            return
         transaction = ServerTransaction(self, request, flow, lambda: self._forget_server(key))
         self._servers[key] = transaction
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.sip.errors import SipError
+from proxy.sip.status import reason_phrase
 from proxy.ua.reason import EndReason
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ class Rejected(SipError):
     """The peer answered our INVITE with a final response that is no success."""
 
     def __init__(self, response: Response) -> None:
-        super().__init__(f"{response.status} {response.reason}")
+        # Our words, not the peer's: it goes to the log, and theirs may hold a number.
+        super().__init__(f"{response.status} {reason_phrase(response.status)}")
         self.status = response.status
         self.response = response
 

@@ -31,6 +31,7 @@ class LegMedia(Protocol):
     """Whoever describes the media of one leg; raises OfferRefused."""
 
     def offer(self) -> bytes: ...
+    def again(self) -> bytes: ...
     def answered(self, sdp: bytes) -> None: ...
     def accept(self, sdp: bytes) -> bytes: ...
 
@@ -75,6 +76,7 @@ class Leg:
         if self.ended.done():
             return
         try:
+            _ = transaction.request.record_routes  # the dialog is made of them
             too_small = self.keeper.too_small(transaction.request)
         except ParseError as error:
             self._invitation.refuse(error.status, [])
@@ -126,7 +128,11 @@ class Leg:
 
     async def offer(self) -> None:
         """Re-INVITE the peer with what the media now offers (§14.1); raises Rejected and the rest."""
-        await self.reoffers.offer()
+        await self.reoffers.offer(self.media.offer)
+
+    async def refresh(self) -> None:
+        """Re-INVITE the peer with what it was told last (RFC 4028 §7.4); raises as `offer` does."""
+        await self.reoffers.offer(self.media.again)
 
     async def refer(self) -> Refer:
         """The peer's next REFER. It waits until it is answered: not lost if this wait is cancelled."""

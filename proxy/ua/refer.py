@@ -25,6 +25,8 @@ class Refer:
         self.target = NameAddr.parse(targets[0])
         """Where the peer wants the call to go: material for our policy, never dialled as written."""
         self._subscription = ReferSubscription(transaction.request, first=first)
+        wish = transaction.request.headers.get("Refer-Sub") or ""
+        self._unsubscribed = wish.partition(";")[0].strip().lower() == "false"
 
     @property
     def open(self) -> bool:
@@ -37,8 +39,12 @@ class Refer:
         return self._transaction.answered
 
     def accept(self) -> None:
-        """202, and the NOTIFY that every accepted REFER owes at once (§2.4.4)."""
-        self._transaction.reply(202, [("Contact", self._leg.contact(self._transaction.flow))])
+        """202, and the NOTIFY that every accepted REFER owes at once (§2.4.4) to a sender that wants news."""
+        headers = [("Contact", self._leg.contact(self._transaction.flow))]
+        if self._unsubscribed:  # RFC 4488 §4
+            headers.append(("Refer-Sub", "false"))
+            self._subscription.ended()
+        self._transaction.reply(202, headers)
         self.progress(100)
 
     def refuse(self, status: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,8 @@ class Reoffers:
         self._request: InDialogRequest | None = None
         self._outcome: Outcome | None = None
 
-    async def offer(self) -> None:
-        """Re-INVITE the peer with what our media now offers.
+    async def offer(self, describe: Callable[[], bytes]) -> None:
+        """Re-INVITE the peer with what our media says by then.
 
         Waits for the ACK of our own last 2xx. Raises Rejected, TransportFailed, TransactionTimeout,
         OfferRefused, LegEnded, or OfferPending while another offer stands open. A 408 or 481 ends the leg
@@ -44,7 +45,7 @@ class Reoffers:
             while (answer := self._leg.unacknowledged) is not None:  # §14.1: no INVITE of ours before its ACK
                 await asyncio.shield(answer.settled)
             try:
-                return await self._offer_once()
+                return await self._offer_once(describe)
             except Rejected as refusal:
                 if refusal.status != 491:
                     raise
@@ -61,11 +62,11 @@ class Reoffers:
 
     # Ours.
 
-    async def _offer_once(self) -> None:
+    async def _offer_once(self, describe: Callable[[], bytes]) -> None:
         dialog = self._leg.standing()
         self._negotiation.offer()
         try:
-            sdp = self._leg.media.offer()
+            sdp = describe()
         except OfferRefused:
             self._negotiation.refused()
             raise

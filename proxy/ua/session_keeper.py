@@ -85,7 +85,7 @@ class SessionKeeper:
 
     async def _refresh(self) -> None:
         try:
-            await self._leg.offer()
+            await self._leg.refresh()
         except SipError as error:
             self._leg.log.debug("session not refreshed", answer=str(error))
 

@@ -11,6 +11,7 @@ from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
+from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
@@ -29,7 +30,7 @@ class Outgoing:
     """An INVITE to be made: whom to call, as whom."""
 
     uri: str
-    """Request-URI and To."""
+    """Request-URI, and To less its port and transport."""
     identity: str
     """From, a name-addr without tag."""
     headers: tuple[tuple[str, str], ...] = ()
@@ -157,7 +158,7 @@ class Inviting:
         add = request.headers.add
         add("Max-Forwards", str(self._outgoing.max_forwards))
         add("From", self._identity)
-        add("To", f"<{self._outgoing.uri}>")
+        add("To", f"<{Uri.parse(self._outgoing.uri).logical}>")
         add("Call-ID", self._call_id)
         add("CSeq", f"{self._cseq} INVITE")
         add("Contact", self._leg.contact(self._flow))

@@ -12,9 +12,12 @@ from types import TracebackType
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 GRACE_S = 2
 """How long requests under way may take when the server stops."""
+HEAD_LIMIT_S = 10.0
+"""How long a client may take to begin its request, and to end the head of it."""
 
 
 class HttpServer:
@@ -36,7 +39,7 @@ class HttpServer:
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=_Punctual,
                 ws=websocket or "none",
                 lifespan="off",
                 log_config=None,
@@ -80,3 +83,33 @@ class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _Punctual(H11Protocol):
+    """uvicorn's HTTP, which by itself waits for ever for a request and for the end of its head."""
+
+    _due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait(transport)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._wait(self.transport)
+        else:
+            self._stop()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def _wait(self, transport: asyncio.Transport) -> None:
+        if self._due is None:
+            self._due = self.loop.call_later(HEAD_LIMIT_S, transport.close)
+
+    def _stop(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None

@@ -134,3 +134,7 @@ async def test_what_cannot_be_read_is_counted() -> None:
     gate = Admission({}, nobody, unreadable=lambda: counted.append(None))
     gate.malformed(a_flow("192.0.2.1"), ParseError("nonsense"))
     assert len(counted) == 1
+
+
+def test_a_peer_gone_before_its_address_could_be_read_is_a_stranger() -> None:
+    assert not Admission({"t": ["192.0.2.0/24"]}, nobody).admits(a_flow(""))

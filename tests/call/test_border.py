@@ -52,6 +52,7 @@ async def test_nothing_of_the_carrier_reaches_the_agent(new_edge: NewEdge, trans
         assert origin(request.body)[2] == EDGE
         assert f"c=IN IP4 {EDGE}\r\n".encode() in request.body
         assert f"sip:+13475550148@{HOST}" in request.headers.get("From")
+        assert (request.to.uri.port, request.to.uri.transport) == (None, None)  # RFC 3261 §19.1.1
         await edge.carrier.cancels()
         await edge.assert_clean()
 

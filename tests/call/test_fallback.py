@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from structlog.testing import capture_logs
+
 from proxy.call.outcome import OnFailure, Result
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ
 from screening.contract import Connect, Decline, News, Refusal, Refuse, Ring, Undecided
@@ -170,4 +172,18 @@ async def test_a_screening_that_cannot_begin_is_not_waited_for(edge: Edge) -> No
     record = await edge.over()
     assert record.outcome is not None
     assert (record.outcome.result, record.trigger) == (Result.BRIDGED, "failure")
+    await edge.assert_clean()
+
+
+async def test_what_the_agent_says_before_it_answers_is_no_reason_for_the_log(edge: Edge) -> None:
+    await edge.carrier.invites()
+    await edge.agent.invited()
+    with capture_logs() as logs:
+        edge.screening.decides(Connect("Bob about the boiler"))
+        await edge.phone.answers(within_s=1)
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+    assert "boiler" not in str(logs)
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
     await edge.assert_clean()

@@ -221,11 +221,6 @@ ring_limit_s = true
         ("[public]", "media = 5\n[public]", "media: expected a table, written [media], got 5"),
         ("[public]", "number = [5]\n[public]", "number[0]: expected a table, got 5"),
         ("[public]", 'records = " "\n[public]', 'records: expected a path, got " "'),
-        (
-            'bind = "0.0.0.0:5060"',
-            'bind = "0.0.0.0:5060"\ntls_min = 1.2',
-            "listen[0].tls_min: expected text, got 1.2",
-        ),
     ],
 )
 def test_a_value_of_the_wrong_shape_is_said_in_words_of_toml(

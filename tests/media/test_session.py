@@ -38,6 +38,15 @@ async def test_a_reoffer_keeps_origin_and_port_and_counts_the_version_up_rfc3264
     assert _media_line(second) == _media_line(first)
 
 
+async def test_what_was_said_last_is_said_again_to_the_byte_rfc4028_7_4(rig):
+    assert rig.session.again("agent") == rig.session.again("agent")
+    caller = rig.peer("caller")
+    answer = rig.session.accept("caller", caller.sdp("0 8 101", "a=sendonly"))
+    assert rig.session.again("caller") == answer
+    rig.session.answered("caller", caller.sdp("0 8 101", "a=sendonly"))
+    assert rig.session.again("caller") == answer
+
+
 async def test_the_same_offer_again_gets_the_same_answer_rfc3264_8(rig):
     peer = rig.peer("caller")
     first = rig.session.accept("caller", peer.sdp())

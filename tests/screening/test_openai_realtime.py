@@ -103,6 +103,17 @@ EVENTS: list[tuple[dict[str, object], list[Event]]] = [
     ({"type": "output_audio_buffer.started"}, []),
     ({"no": "type"}, []),
     ({"type": "screendoor.reattached"}, []),
+    ({"type": "response.created", "response": {"id": {}}}, []),
+    ({"type": "output_audio_buffer.started", "response_id": ["r"]}, []),
+    ({"type": "response.output_item.done", "item": item(call_id=[1]), "response_id": "r"}, []),
+    ({"type": "response.output_item.done", "item": item(arguments="[" * 200_000), "response_id": "r"}, []),
+    (
+        {
+            "type": "response.done",
+            "response": {"id": "r", "status": "completed", "output": [item(name=None)]},
+        },
+        [],
+    ),
 ]
 
 

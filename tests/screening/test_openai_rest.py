@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import httpx2
 import pytest
@@ -162,3 +162,25 @@ async def test_the_key_is_in_no_error() -> None:
         await Api(httpx2.Response(401)).calls().hang_up("rtc_1")
     assert "sk-secret" not in str(error.value)
     assert "not valid" in str(error.value)
+
+
+async def test_an_error_nested_too_deep_is_an_error_without_a_code() -> None:
+    api = Api(httpx2.Response(500, content=b"[" * 200_000))
+    with pytest.raises(ProviderError, match="answered 500") as error:
+        await api.calls().refer("rtc_1", "tel:+1")
+    assert error.value.code is None
+
+
+async def test_an_answer_without_end_is_read_no_further_than_an_error_is_long() -> None:
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        while True:
+            read += 1
+            yield b"x" * 1024
+
+    api = Api(httpx2.Response(500, content=endless()))
+    with pytest.raises(ProviderError, match="answered 500"):
+        await api.calls().refer("rtc_1", "tel:+1")
+    assert read <= 65

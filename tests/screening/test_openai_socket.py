@@ -72,7 +72,7 @@ async def test_the_first_attach_has_a_limit_in_all() -> None:
 async def test_messages_come_as_they_are_and_rubbish_is_passed_over() -> None:
     wire = Wire()
     sideband, _ = await opened(wire, CallOver())
-    for message in ({"type": "a"}, "not json", "[1]", {"type": "b"}):
+    for message in ({"type": "a"}, "not json", "[1]", "[" * 200_000, {"type": "b"}):
         wire.delivers(message)
     wire.drops()
     assert await everything(sideband) == [{"type": "a"}, {"type": "b"}]
@@ -106,6 +106,22 @@ async def test_attaching_again_is_given_up_within_two_seconds() -> None:
     wire.drops()
     assert await everything(sideband) == []
     assert dialer.at == [0.0, 0.0, 0.25, 0.75, 1.75]
+
+
+async def test_a_server_that_drops_every_socket_is_not_dialled_without_a_pause() -> None:
+    wires = [Wire() for _ in range(8)]
+    for wire in wires:
+        wire.drops()
+    sideband, dialer = await opened(*wires, CallOver())
+    assert await everything(sideband) == [REATTACHED] * 7
+    assert dialer.at == [0.0, 0.0, 0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25]
+
+
+async def test_half_a_surrogate_pair_of_the_models_is_sent_as_it_came() -> None:
+    wire = Wire()
+    sideband, _ = await opened(wire)
+    await sideband.send({"error": "\ud800 é"})
+    assert wire.sent == [{"error": "\ud800 é"}]
 
 
 async def test_what_is_sent_during_a_gap_is_sent_after_it() -> None:
@@ -231,3 +247,33 @@ async def test_nobody_there_is_an_error() -> None:
     await server.wait_closed()
     with pytest.raises(ProviderError, match="attach: OpenAI not reached"):
         await dial(url, HEADERS)
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("location", ["http://127.0.0.1:1/", "gopher://x"])
+async def test_a_redirect_to_no_socket_is_an_error(location: str) -> None:
+    def elsewhere(connection: ServerConnection, request: Request) -> Response:
+        answer = connection.respond(http.HTTPStatus.FOUND, "")
+        answer.headers["Location"] = location
+        return answer
+
+    async with serve(
+        lambda connection: connection.close(), "127.0.0.1", 0, process_request=elsewhere
+    ) as server:
+        with pytest.raises(ProviderError, match="not reached"):
+            await dial(sideband_url(address(server), "rtc_1"), HEADERS)
+
+
+@pytest.mark.network
+def test_a_real_socket_is_had_on_uvloop_too() -> None:
+    async def attaches() -> None:
+        async with serve(lambda connection: connection.wait_closed(), "127.0.0.1", 0) as server:
+            url = sideband_url(address(server), "rtc_1")
+            connection = await dial(url, HEADERS)
+            await connection.close()
+        with pytest.raises(ProviderError, match="not reached"):
+            await dial(url, HEADERS)
+
+    uvloop = pytest.importorskip("uvloop")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(attaches())

@@ -51,3 +51,17 @@ def test_the_tool_offers_what_is_read() -> None:
     parameters = DECISION_TOOL["parameters"]
     assert parameters["properties"]["decision"]["enum"] == ["ALLOW", "REJECT", "VOICEMAIL"]  # type: ignore[index]
     assert parameters["required"] == ["decision", "reason"]  # type: ignore[index]
+
+
+def test_arguments_nested_too_deep_are_no_json() -> None:
+    with pytest.raises(BadDecision, match="not JSON"):
+        parse_decision(NAME, "[" * 200_000)
+
+
+def test_what_the_agent_made_up_is_cut_in_what_it_is_told() -> None:
+    with pytest.raises(BadDecision) as bad:
+        parse_decision(NAME, json.dumps({"x" * 9000: 1}))
+    assert len(str(bad.value)) < 600
+    with pytest.raises(BadDecision) as bad:
+        parse_decision("x" * 9000, "{}")
+    assert len(str(bad.value)) < 200

@@ -215,3 +215,26 @@ def test_the_vendors_sdk_agrees_with_us(change: str) -> None:
     except openai.InvalidWebhookSignatureError:
         theirs = False
     assert ours is theirs is (change == "none")
+
+
+@pytest.mark.parametrize("body", [b"[" * 200_000, b'{"a":' * 200_000])
+def test_a_signed_body_that_is_nested_too_deep_is_a_bad_request(body: bytes) -> None:
+    assert Door().receives(body) == Reception(400, "body is not JSON")
+
+
+@pytest.mark.parametrize("created_at", ["NaN", "-Infinity", "-1" + "0" * 400])
+def test_a_time_that_is_no_time_is_stale(created_at: str) -> None:
+    body = json.dumps(event(created_at=0)).replace('"created_at": 0', f'"created_at": {created_at}')
+    assert Door().receives(body.encode()) == Reception(200, "stale")
+
+
+def test_a_time_too_large_for_any_clock_breaks_nothing() -> None:
+    assert Door().receives(event(created_at=10**400)).status == 200
+    assert Door().receives(event(), at=10**400).status == 400
+
+
+@pytest.mark.parametrize("call_id", ["", "\ud800", "rtc\n1", "x" * 257])
+def test_a_call_id_that_can_stand_in_no_url_names_no_call(call_id: str) -> None:
+    door = Door()
+    assert door.receives(event(data={"call_id": call_id, "sip_headers": HEADERS})).reason == "no call"
+    assert door.calls == []

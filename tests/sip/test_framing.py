@@ -139,3 +139,13 @@ def test_a_head_that_never_ends_is_a_513() -> None:
 def test_a_message_of_the_largest_size_passes() -> None:
     message = OPTIONS + b"Content-Length: 3\r\n\r\nabc"
     assert StreamFramer(max_bytes=len(message)).feed(message * 2) == [message, message]
+
+
+def test_a_head_is_read_once_however_slowly_its_body_drips_in(monkeypatch) -> None:
+    framer = StreamFramer()
+    head = b"OPTIONS sip:x SIP/2.0\r\n" + b"X: y\r\n" * 7000 + b"Content-Length: 2000\r\n\r\n"
+    assert framer.feed(head) == []
+    monkeypatch.delattr("proxy.sip.framing._content_length")  # looking again would fail
+    for _ in range(1999):
+        assert framer.feed(b"x") == []
+    assert framer.feed(b"x") == [head + b"x" * 2000]

@@ -394,3 +394,8 @@ def test_a_reply_may_carry_its_own_reason_or_none() -> None:
     message = request(wire())
     assert message.reply(603, "Not Now").start_line == "SIP/2.0 603 Not Now"
     assert message.reply(603, "").start_line == "SIP/2.0 603 "
+
+
+def test_a_nul_in_a_reason_phrase_is_refused_even_behind_a_backslash():
+    with pytest.raises(ParseError, match="NUL"):
+        parse_message(b"SIP/2.0 200 \\\0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\r\n")

@@ -197,3 +197,17 @@ def test_equivalent_uris_match_rfc3261_19_1_4(one: str, other: str) -> None:
 def test_different_uris_do_not_match_rfc3261_19_1_4(one: str, other: str) -> None:
     assert not Uri.parse(one).matches(Uri.parse(other))
     assert not Uri.parse(other).matches(Uri.parse(one))
+
+
+@pytest.mark.parametrize(
+    ("whole", "logical"),
+    [
+        ("sip:bob@biloxi.com:5061;transport=tls;user=phone?Subject=x", "sip:bob@biloxi.com;user=phone"),
+        ("sips:[2001:db8::1]:5061;lr;maddr=192.0.2.1;ttl=1;method=BYE", "sips:[2001:db8::1]"),
+        ("tel:+15550100;ext=1", "tel:+15550100;ext=1"),
+    ],
+)
+def test_the_logical_uri_leaves_out_what_from_and_to_may_not_carry_rfc3261_19_1_1(
+    whole: str, logical: str
+) -> None:
+    assert str(Uri.parse(whole).logical) == logical

@@ -27,6 +27,11 @@ class Recorder:
         """Sent on a flow whose stream is broken, before it closes."""
         self.fails_on: bytes | None = None
         """A message that this receiver raises for: a bug of ours."""
+        self.welcoming = True
+        """Whether peers are known."""
+
+    def welcomes(self, flow: Flow) -> bool:
+        return self.welcoming
 
     def received(self, flow: Flow, data: bytes) -> None:
         if data == self.fails_on:

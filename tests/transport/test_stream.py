@@ -227,3 +227,21 @@ async def test_a_hello_that_is_none_gets_an_alert_and_is_closed(tmp_path, author
     failure = await bench.flow.opened
     assert str(failure).startswith("TLS handshake with peer failed")
     assert bench.wire.written[:1] == b"\x15"
+
+
+async def test_a_stranger_hears_no_pong_and_is_let_go_whatever_it_says():
+    bench = Bench()
+    bench.recorder.welcoming = False
+    bench.arrives(b"\r\n\r\n" + options("1") + b"\r\n\r\n")
+    assert bench.recorder.all_messages() == [options("1")]
+    await asyncio.sleep(29)
+    bench.arrives(options("2"))
+    assert bytes(bench.wire.written) == b""
+    assert "no message within 30 s" in await bench.loss()
+
+
+async def test_whom_we_dialled_is_answered_whoever_it_is():
+    bench = Bench(inbound=False)
+    bench.recorder.welcoming = False
+    bench.arrives(b"\r\n\r\n")
+    assert bytes(bench.wire.written) == b"\r\n"

@@ -134,6 +134,10 @@ class Media:
         self._take("offer", b"")
         return SDP
 
+    def again(self) -> bytes:
+        self._take("again", b"")
+        return SDP
+
     def answered(self, sdp: bytes) -> None:
         self._take("answered", sdp)
 

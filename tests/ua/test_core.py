@@ -381,3 +381,29 @@ def test_every_listener_has_its_own_contact() -> None:
         f"<sip:me@{HOST}:5060>",
         f"<sip:me@{HOST}:5061;transport=tls>",
     ]
+
+
+async def test_a_connection_is_welcome_by_its_address_or_once_it_knows_a_dialog(house: House) -> None:
+    _, ours = await house.called()
+    stranger = await stranger_at(house, "tls")
+    await stranger.says(messages.request("OPTIONS", sent_by=f"{STRANGER}:5061"))
+    await asyncio.sleep(1)
+    ends = [flow for flow in house.network.streams if flow.remote[0] == STRANGER]
+    assert [house.core.welcomes(flow) for flow in ends] == [False]
+    await stranger.says(within(INVITE, "OPTIONS", ours, 2))
+    await stranger.hears(200)
+    assert [house.core.welcomes(flow) for flow in ends] == [True]
+    house.wire.cut(ends[0])
+    assert not house.core.welcomes(ends[0])
+
+
+async def test_requests_beyond_what_we_can_keep_are_dropped_outside_dialogs_alone_rfc3261_21_5_4(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leg, ours = await house.called()
+    monkeypatch.setattr("proxy.ua.core.MOST_TRANSACTIONS", 0)
+    await house.far.says(messages.request("OPTIONS"))
+    await house.far.hears_nothing(for_s=1)
+    await house.far.says(within(INVITE, "BYE", ours, 2))
+    await house.far.hears(200)
+    assert leg.ended.result() is EndReason.HUNG_UP

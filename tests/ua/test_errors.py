@@ -15,3 +15,8 @@ def test_errors_say_what_happened_and_which_status_it_amounts_to() -> None:
     assert (OfferRefused("no").status, OfferRefused("no port", 503).status) == (488, 503)
     assert str(LimitReached(EndReason.NO_ANSWER)) == "no answer in time"
     assert all(issubclass(kind, SipError) for kind in (Rejected, OfferRefused, LimitReached))
+
+
+def test_a_refusal_is_told_in_our_words_for_the_peers_may_hold_a_number() -> None:
+    rejected = Rejected(messages.response(messages.invite(), 404, "+14155550148 is not known"))
+    assert str(rejected) == "404 Not Found"

@@ -50,6 +50,21 @@ async def test_an_accepted_refer_gets_202_and_notify_100_at_once_rfc3515_2_4_4(h
     assert house.far.count("NOTIFY") == 3
 
 
+@pytest.mark.parametrize("wish", ["false", " False ;x=1"])
+async def test_a_refer_that_wants_no_news_gets_none_rfc4488_4(house: House, wish: str) -> None:
+    leg, invite = await an_agent(house)
+    headers = [TO, ("Refer-Sub", wish), ("Require", "norefersub")]
+    await house.far.says(back(invite, "REFER", headers=headers))
+    refer = await leg.refer()
+    refer.accept()
+    assert (await house.far.hears(202)).headers.get("Refer-Sub") == "false"
+    refer.progress(200)
+    leg.end(EndReason.TRANSFERRED)
+    house.far.answers(await house.far.hears("BYE"), 200)
+    await house.assert_clean()
+    assert house.far.count("NOTIFY") == 0
+
+
 async def test_a_second_refer_while_one_is_open_is_491(house: House) -> None:
     leg, invite = await an_agent(house)
     await house.far.says(back(invite, "REFER", 1, headers=[TO]))

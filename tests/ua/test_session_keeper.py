@@ -90,6 +90,7 @@ async def test_we_refresh_at_half_the_interval_when_it_is_ours_to_do_rfc4028_7_4
         assert refresh.headers.get("Min-SE") == "90"
         house.far.answers(refresh, 200, headers=[("Session-Expires", "600;refresher=uac")])
         await house.far.hears("ACK")
+        assert leg.media.told[-2:] == [("again", b""), ("answered", SDP)]
     leg.end(EndReason.COMPLETED)
     house.far.answers(await house.far.hears("BYE"), 200)
     await house.assert_clean()

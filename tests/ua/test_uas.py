@@ -295,3 +295,15 @@ async def test_the_answer_of_a_considered_offer_is_given_once(house: House) -> N
     await house.far.says(messages.ack(INVITE, to_tag="tag1"))
     await answering
     assert leg.media.told == [("accept", SDP)]
+
+
+@pytest.mark.parametrize("route", ["garbage", "<sip:a@b>, <", "<sip:proxy;lr>, <sip:\udcff;lr>"])
+async def test_an_invite_whose_way_back_cannot_be_read_is_400_rfc3261_12_1_1(
+    house: House, route: str
+) -> None:
+    invite = messages.invite()
+    invite.headers.add("Record-Route", route)
+    leg = await house.rung(invite)
+    await house.far.hears(400)
+    assert leg.ended.result() is EndReason.REJECTED
+    await house.far.says(messages.ack(invite, to_tag="tag1"))

@@ -15,6 +15,8 @@ from proxy.web import HttpServer, build_app
 
 pytestmark = pytest.mark.network
 
+GOOD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
 
 @pytest.fixture
 def app() -> Starlette:
@@ -69,3 +71,16 @@ async def test_a_certificate_that_does_not_load_is_raised_at_once(app: Starlette
     server = HttpServer(app, "127.0.0.1", 0, certificate=tmp_path / "bad.pem", key=tmp_path / "bad.pem")
     with pytest.raises(ssl.SSLError):
         await server.__aenter__()
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nHo", GOOD, GOOD + b"GET /hea"])
+async def test_a_request_that_does_not_come_whole_is_not_waited_for(
+    app: Starlette, begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.web.server.HEAD_LIMIT_S", 0.2)
+    async with HttpServer(app, "127.0.0.1", 0) as server, asyncio.timeout(6):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(begun)
+        answers = (await reader.read()).count(b"200 OK")
+        assert answers == begun.count(GOOD)
+        writer.close()

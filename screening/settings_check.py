@@ -1,0 +1,23 @@
+"""What is wrong with an agent's settings, as far as only the screening can tell."""
+
+from __future__ import annotations
+
+from screening.session_config import InvalidSession, accept_body
+from screening.settings import SIP_AGENT, AgentSettings
+from screening.webhook import signing_key
+
+
+def problems(agent: AgentSettings) -> list[str]:
+    """Return a sentence for each thing that would keep this agent from working; empty if it is in order."""
+    if agent.provider == SIP_AGENT:
+        return []
+    found: list[str] = []
+    try:
+        accept_body(agent)
+    except InvalidSession as invalid:
+        found += invalid.problems
+    try:
+        signing_key(agent.webhook_secret)
+    except ValueError as error:
+        found.append(str(error))
+    return found

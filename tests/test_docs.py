@@ -1,0 +1,204 @@
+"""The guides say what the code does: keys, defaults, fields, words and metrics are compared with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from proxy.call.outcome import Result
+from proxy.call.record import CallRecord, LegRecord
+from proxy.config import Settings, parse
+from proxy.metrics import Metrics
+from proxy.transport.devcert import write_certificates
+from screening.contract import Said
+
+ROOT = Path(__file__).parent.parent
+GUIDES = [ROOT / "docs" / name for name in ("settings.md", "calls.md", "openai.md")]
+PAGES = sorted({*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), ROOT / "certs" / "README.md"})
+SECRETS = {name: "whsec_c2VjcmV0" for name in ("TRUNK_PASSWORD", "OPENAI_API_KEY", "OPENAI_WEBHOOK_SECRET")}
+WIDTH = 120
+
+
+def text(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+# The settings, as the code has them and as the page documents them.
+
+
+def alias(name: str, field: FieldInfo) -> str:
+    return field.alias or name
+
+
+def table_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The class behind ``[table]`` or ``[[table]]``; None for a plain key."""
+    kind = (get_args(field.annotation) or (field.annotation,))[0]
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+TABLES = {alias(name, field): table_of(field) for name, field in Settings.model_fields.items()}
+
+
+def keys() -> Iterator[tuple[str, str, FieldInfo]]:
+    """Table (empty for the top of the file), key and field of every setting."""
+    for name, field in Settings.model_fields.items():
+        table = table_of(field)
+        if table is None:
+            yield "", alias(name, field), field
+        else:
+            for inner, field_inside in table.model_fields.items():
+                yield alias(name, field), alias(inner, field_inside), field_inside
+
+
+def documented() -> dict[tuple[str, str], str]:
+    """The default of every key on the page, by table and key, as its row says it."""
+    found: dict[tuple[str, str], str] = {}
+    table = None
+    for line in text("settings.md").splitlines():
+        if line.startswith("## "):
+            heading = re.fullmatch(r"## (?:Top level|`\[+(\w+)\]+`)", line)
+            table = (heading[1] or "") if heading else None
+        elif table is not None and (row := re.match(r"\| `(\w+)` \| [^|]+ \| ([^|]+) \|", line)):
+            assert (table, row[1]) not in found, row[0]
+            found[table, row[1]] = row[2]
+    return found
+
+
+def default(field: FieldInfo) -> str:
+    """A default as it would stand in the file."""
+    if field.is_required():
+        return "*required*"
+    value = field.default
+    if value is None or value == ():
+        return "*none*"
+    return "`{}`".format(":".join(map(str, value)) if isinstance(value, tuple) else value)
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    assert {(table, key) for table, key, _ in keys()} == set(documented())
+
+
+def test_every_table_has_its_heading_with_the_brackets_that_it_is_written_with() -> None:
+    for name, field in Settings.model_fields.items():
+        if table_of(field) is not None:
+            key = alias(name, field)
+            written = f"[[{key}]]" if get_args(field.annotation) else f"[{key}]"
+            assert f"\n## `{written}`\n" in text("settings.md")
+
+
+def test_the_defaults_on_the_page_are_those_of_the_code() -> None:
+    assert {(table, key): default(field) for table, key, field in keys()} == documented()
+
+
+# TOML in the guides.
+
+
+def blocks(name: str) -> list[tuple[str, str]]:
+    """What stands behind ``toml`` on its fence, and the text of every TOML block of a guide."""
+    return re.findall(r"^```toml ?(\w*)\n(.*?)^```", text(name), re.DOTALL | re.MULTILINE)
+
+
+def fragments() -> list[Any]:
+    return [block for guide in GUIDES for mark, block in blocks(guide.name) if mark == "fragment"]
+
+
+def wholes() -> list[Any]:
+    return [block for guide in GUIDES for mark, block in blocks(guide.name) if mark != "fragment"]
+
+
+@pytest.mark.parametrize("block", wholes())
+def test_whole_settings_in_the_guides_are_in_order(tmp_path: Path, block: str) -> None:
+    write_certificates(tmp_path / "certs", ["sbc.example.com"])
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "webhook-secret").write_text("whsec_c2VjcmV0\n", encoding="utf-8")
+    (folder / "instructions.md").write_text("Ask who is calling.", encoding="utf-8")
+    assert parse(block, SECRETS, file="the guide", folder=folder).numbers
+
+
+@pytest.mark.parametrize("block", fragments())
+def test_fragments_in_the_guides_have_keys_that_exist(block: str) -> None:
+    known = {(table, key) for table, key, _ in keys()}
+    for name, value in tomllib.loads(block).items():
+        assert name in TABLES
+        tables = value if isinstance(value, list) else [value]
+        assert {(name, key) for table in tables for key in table} <= known
+
+
+def test_the_guides_show_every_provider() -> None:
+    providers = {
+        agent.get("provider", "openai-realtime")
+        for block in wholes()
+        for agent in tomllib.loads(block)["agent"]
+    }
+    agent = TABLES["agent"]
+    assert agent is not None
+    assert providers == set(get_args(agent.model_fields["provider"].annotation))
+
+
+# The record and the metrics.
+
+
+def fields(kind: Any) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)}
+
+
+def test_the_record_in_the_guide_has_the_fields_of_a_record() -> None:
+    [example] = re.findall(r"```json\n(.*?)```", text("calls.md"), re.DOTALL)
+    record = json.loads(example)
+    assert set(record) == fields(CallRecord)
+    assert all(set(leg) == fields(LegRecord) for leg in record["legs"])
+    assert all(set(line) == fields(Said) for line in record["transcript"])
+
+
+def test_every_field_and_every_result_of_a_record_is_explained() -> None:
+    _, _, section = text("calls.md").partition("## The call record")
+    rows = "\n".join(line for line in section.splitlines() if line.startswith("|"))
+    for word in fields(CallRecord) | fields(LegRecord) | fields(Said) | {each.value for each in Result}:
+        assert f"`{word}`" in rows, word
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    metrics = Metrics(registry := CollectorRegistry())
+    metrics.follow_sessions({})
+    exposed = {family.name + ("_total" if family.type == "counter" else "") for family in registry.collect()}
+    named = {name for guide in GUIDES for name in re.findall(r"\bscreendoor_\w+", text(guide.name))}
+    assert exposed == named
+    for name in exposed:
+        assert f"| `{name}" in text("calls.md")
+
+
+# The pages themselves.
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that a page's headings can be linked by."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
+def test_the_guides_are_wrapped_and_the_readme_leads_to_them(guide: Path) -> None:
+    assert [line for line in text(guide.name).splitlines() if len(line) > WIDTH] == []
+    assert f"](docs/{guide.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
