@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import uvloop
 
 from proxy.app import App, check, run
 from proxy.call.outcome import Outcome, Result
@@ -80,6 +81,21 @@ async def test_a_call_over_each_transport_goes_through(transport: str) -> None:
         assert 'screendoor_calls_total{outcome="bridged"} 1.0' in metrics
         assert 'screendoor_sessions_total{result="matched"} 1.0' in metrics
         assert [peer.faults for peer in stage.peers] == [[], [], []]
+
+
+def test_a_call_goes_through_on_uvloop_too() -> None:
+    """`screendoor run` uses it where it exists; all other tests run on plain asyncio."""
+
+    async def play() -> None:
+        assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+        async with Stage(PLAIN["allow"].scenery) as stage:
+            await PLAIN["allow"].play(stage)
+            record = await stage.record
+            assert (record.decision, record.trigger) == ("ALLOW", "refer")
+            assert record.transcript
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(play())
 
 
 async def test_a_finished_call_is_one_line_in_the_record_file(tmp_path: Path) -> None:

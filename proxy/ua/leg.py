@@ -45,7 +45,7 @@ class Leg:
         self.ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         """Latched: set once, by the peer or by `end()`."""
         self.ringing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        """The first provisional status above 100 from a peer that we call."""
+        """Latched: the first provisional status above 100 from a peer that we call."""
         self.flow: Flow
         self.dialog: Dialog | None = None
         self.credentials: DigestClient | None = None
@@ -177,6 +177,7 @@ class Leg:
     def rang(self, status: int) -> None:
         if not self.ringing.done():
             self.ringing.set_result(status)
+            self.log.info("ringing", status=status)
 
     def established(self, dialog: Dialog) -> None:
         """The dialog stands (early or confirmed): its requests come here from now on."""

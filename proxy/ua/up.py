@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -47,15 +47,6 @@ class Up:
         self._leg.ended.remove_done_callback(self._interrupt)
         if self._interrupted and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise LegEnded(self._leg, self._leg.ended.result()) from None
-
-
-@contextmanager
-def ending(leg: Leg, reason: EndReason = EndReason.COMPLETED) -> Iterator[Leg]:
-    """End the leg at the exit of the block, however it is left; a leg that has ended is left alone."""
-    try:
-        yield leg
-    finally:
-        leg.end(reason)
 
 
 @asynccontextmanager

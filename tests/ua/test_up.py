@@ -12,7 +12,7 @@ import pytest
 from proxy.ua.errors import LegEnded, LimitReached
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
-from proxy.ua.up import ending, limit
+from proxy.ua.up import limit
 from tests.ua.house import House
 
 
@@ -160,13 +160,3 @@ async def test_a_timeout_of_somebody_else_passes_a_limit() -> None:
     with pytest.raises(TimeoutError):
         async with limit(5, EndReason.TALK_LIMIT):
             raise TimeoutError
-
-
-async def test_ending_ends_the_leg_however_the_block_is_left(house: House) -> None:
-    leg = house.leg()
-    with pytest.raises(ValueError, match="x"), ending(leg, EndReason.FAILED):
-        raise ValueError("x")
-    assert leg.ended.result() is EndReason.FAILED
-    with ending(leg):
-        pass
-    assert leg.ended.result() is EndReason.FAILED
