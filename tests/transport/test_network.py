@@ -11,6 +11,7 @@ from proxy.sip.uri import Uri
 from proxy.transport.devcert import make_authority
 from proxy.transport.flow import ListenOn, Target, TransportFailed
 from proxy.transport.network import SocketNetwork
+from proxy.transport.stream import KEEP_ALIVE
 from proxy.transport.tls import ClientTls
 from tests.transport.recorder import Recorder, options, server_tls
 
@@ -265,3 +266,16 @@ async def test_a_transport_that_we_do_not_speak_is_said(edge):
     network, _ = edge()
     with pytest.raises(TransportFailed, match="transport not supported: ws"):
         await network.connect(Target("ws", ("127.0.0.1", 5060), "localhost"))
+
+
+async def test_a_connection_that_the_network_dropped_in_silence_is_found_out_soon(edge, endpoint):
+    """The agent's connection is shared by its calls: while it is dead and nobody knows, all of them fail."""
+    _, server_hears, client, _, target = await linked(edge, endpoint)
+    flow = await client.connect(target)
+    flow.send(options("1"))
+    accepted, _ = await server_hears.messages.get()
+    for end in (flow, accepted):
+        connection = end._wire.get_extra_info("socket")
+        option = connection.getsockopt
+        told = {name: option(socket.IPPROTO_TCP, getattr(socket, name)) for name in KEEP_ALIVE}
+        assert told == KEEP_ALIVE
