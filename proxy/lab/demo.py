@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
 from proxy import log
+from proxy.call.record import CallRecord
 from proxy.lab.ladder import HEADING, LEGEND, Ladder
 from proxy.lab.report import Report, judge
 from proxy.lab.scenes import FAULTS, PLAIN, Scene, answers
@@ -45,7 +45,8 @@ async def _one(scene: Scene) -> int:
     console.print(f"Screendoor demo: {scene.about}\n\n{HEADING}\n{LEGEND}")
     ladder = Ladder(_say)
     report, left = await _played(scene, MEDIA_PORTS, ladder)
-    _tell(report)
+    if report.record is not None:
+        _tell(report.record)
     _close(report, left)
     return 0 if report.good and not left else 1
 
@@ -109,6 +110,7 @@ async def _serve(scene: Scene) -> int:
     stage = Stage(scene.scenery)
     ladder = Ladder(_say)
     stage.traces.append(ladder)
+    stage.records.append(_tell)
     async with stage:
         ladder.agent_port = stage.openai.address[1]
         port = stage.app.advertised.ports["udp"]
@@ -119,27 +121,24 @@ async def _serve(scene: Scene) -> int:
             f"Health and metrics: http://{HERE}:{stage.app.http_port}/healthz, /metrics. Ctrl-C ends it.\n\n"
             f"{HEADING}\n{LEGEND}"
         )
-        phone = asyncio.ensure_future(_answering(lambda: answers(stage)))
+        phone = asyncio.ensure_future(_answering(stage))
         await stop.wait()
         phone.cancel()
         await asyncio.gather(phone, return_exceptions=True)
     return 0
 
 
-async def _answering(answer: Callable[[], object]) -> None:
+async def _answering(stage: Stage) -> None:
     while True:
-        await answer()  # type: ignore[misc]
+        await answers(stage)
 
 
 def _say(line: str) -> None:
     console.print(line, markup=False)
 
 
-def _tell(report: Report) -> None:
-    """Transcript and decision."""
-    record = report.record
-    if record is None:
-        return
+def _tell(record: CallRecord) -> None:
+    """Transcript, decision and outcome."""
     console.print("\nTranscript")
     for said in record.transcript:
         console.print(f"  {said.at_s:5.1f} s  {said.speaker:<7} {said.text}", markup=False)

@@ -106,6 +106,8 @@ class Stage:
         self.record: asyncio.Future[CallRecord] = asyncio.get_running_loop().create_future()
         self.traces: list[Callable[[str, Flow, Message], None]] = []
         """Told of every message that the edge sends or receives, once it runs."""
+        self.records: list[Callable[[CallRecord], None]] = []
+        """Told of every call that is over; `record` holds the first."""
         self._tasks = Tasks()
         self._stack = AsyncExitStack()
 
@@ -221,6 +223,8 @@ class Stage:
     def _finished(self, record: CallRecord) -> None:
         if not self.record.done():
             self.record.set_result(record)
+        for told in self.records:
+            told(record)
 
 
 def _certificates(folder: Path, agent_trusted: bool) -> None:

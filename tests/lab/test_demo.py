@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+
 import pytest
 
 from proxy.lab import demo
@@ -36,6 +40,13 @@ def test_there_is_a_fault_for_every_ending() -> None:
 @pytest.mark.timeout(240)
 def test_every_fault_ends_as_it_must(capfd: pytest.CaptureFixture[str]) -> None:
     assert demo.main(False, "allow", "all") == 0, capfd.readouterr().out
+
+
+def test_the_scene_stays_up_until_interrupted(capfd: pytest.CaptureFixture[str]) -> None:
+    interrupt = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT))
+    interrupt.start()
+    assert demo.main(True, "allow", None) == 0
+    assert "Call sip:+14155551234@127.0.0.1:" in capfd.readouterr().out
 
 
 def test_an_unknown_fault_is_told_the_known_ones(capfd: pytest.CaptureFixture[str]) -> None:
