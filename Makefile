@@ -3,13 +3,17 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-for-tests
 TOOLS := sipp stunnel4
 PACKAGES := sip-tester stunnel4
 PYTEST_ARGS ?=
+LOCK_ARGS ?=
+COMPILE = $(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --strip-extras --allow-unsafe --no-header \
+  --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(LOCK_ARGS)
 
 .PHONY: setup tools demo test lint lock clean
 
-setup: $(STAMP) tools   ## the environment, and SIPp and stunnel for the tests
+setup: $(TEST_STAMP) tools   ## everything the tests need: packages, SIPp, stunnel
 
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -17,7 +21,11 @@ $(STAMP): pyproject.toml requirements.lock
 	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv --clear $(VENV) \
 	  || { echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -e '.[test]'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(TEST_STAMP): $(STAMP) requirements-test.lock
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
 	@touch $@
 
 tools:
@@ -38,18 +46,18 @@ test: setup             ## every test, with the coverage that is asked for
 	$(VENV)/bin/coverage report --include='proxy/sip/*' --skip-covered --show-missing --fail-under=100
 	$(VENV)/bin/coverage report --omit='proxy/sip/*,proxy/lab/*' --skip-covered --show-missing --fail-under=95
 
-lint: $(STAMP)
+lint: $(TEST_STAMP)
 	$(VENV)/bin/ruff check proxy screening tests
 	$(VENV)/bin/mypy
 
-lock:                   ## pin what pyproject.toml allows; names no host
+lock:                   ## pin what pyproject.toml allows, keep what is pinned (LOCK_ARGS=--upgrade renews); names no host
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet pip-tools
-	echo '# Made from pyproject.toml by "make lock": every package with its version and hashes.' > requirements.new
-	$(VENV)-lock/bin/pip-compile --quiet --no-config --extra test --generate-hashes --strip-extras --allow-unsafe \
-	  --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	  --output-file - pyproject.toml >> requirements.new
-	mv requirements.new requirements.lock
+	$(COMPILE) --extra test --output-file requirements-test.lock pyproject.toml
+	cp requirements-test.lock requirements.lock
+	$(COMPILE) --output-file requirements.lock pyproject.toml
+	for lock in requirements.lock requirements-test.lock; do \
+	  sed -i '1i # Made from pyproject.toml by "make lock": every package with its version and hashes.' $$lock; done
 	rm -rf $(VENV)-lock
 
 clean:

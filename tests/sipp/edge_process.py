@@ -6,7 +6,7 @@ import json
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.error import HTTPError
 
 from proxy.transport.devcert import write_certificates
@@ -28,7 +28,7 @@ SETTINGS = """\
 records = "{folder}/calls.jsonl"
 
 [public]
-host = "localhost"
+host = "{host}"
 address = "127.0.0.1"
 
 [[listen]]
@@ -108,19 +108,28 @@ class Gate(Process):
         self.listens("tcp", self.port)
 
 
-class EdgeProcess(Process):
-    """``screendoor run`` with a phone behind a trunk, and an agent behind the gate; ready when made."""
+class Door(Protocol):
+    """Where the agent is: a TLS port of localhost, and the folder of its certificates."""
 
-    def __init__(self, folder: Path, gate: Gate, *, password: str = PASSWORD) -> None:
+    folder: Path
+    port: int
+
+
+class EdgeProcess(Process):
+    """``screendoor run`` with a phone behind a trunk, and an agent behind a door; ready when made."""
+
+    def __init__(
+        self, folder: Path, gate: Door, *, password: str = PASSWORD, host: str = "localhost"
+    ) -> None:
         self.folder, self.port, self.phone_port = folder, free_port(), free_port()
         self._http = free_port()
         media = free_block(MEDIA_PORTS)
         settings = folder / "screendoor.toml"
         settings.write_text(
             SETTINGS.format(
-                folder=folder, certificates=gate.folder, sip=self.port, tls=free_port(), http=self._http,
-                phone=self.phone_port, gate=gate.port, media=media, media_end=media + MEDIA_PORTS - 1,
-                dialed=DIALED, to=PHONE,
+                host=host, folder=folder, certificates=gate.folder, sip=self.port, tls=free_port(),
+                http=self._http, phone=self.phone_port, gate=gate.port, dialed=DIALED, to=PHONE,
+                media=media, media_end=media + MEDIA_PORTS - 1,
             )
         )  # fmt: skip
         environ = {"SIPP_TRUNK_PASSWORD": password, "PYTHONPATH": str(ROOT)}

@@ -7,27 +7,23 @@ import re
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from tests.sipp.aftermath import Aftermath
 from tests.sipp.edge_process import DIALED, PASSWORD, PHONE, EdgeProcess, Gate
 from tests.sipp.ports import free_port
-from tests.sipp.process import until
 from tests.sipp.sipp import LIMIT_S, Sipp
-
-OVER_S = 5.0
-"""A call whose peers have all ended is over for the edge within this time."""
 
 USERNAME, REALM = "screendoor", "trunk.example.com"
 PARAM = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 
-class House:
+class House(Aftermath):
     """Starts the peers of one test, waits for their verdicts, and stops what still runs at its end."""
 
     def __init__(self, edge: EdgeProcess, gate: Gate, folder: Path) -> None:
-        self.edge, self._gate, self._folder = edge, gate, folder
-        self._before = len(edge.records)
-        self._log_before = len(edge.said)
+        super().__init__(edge)
+        self._gate, self._folder = gate, folder
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -108,21 +104,6 @@ class House:
         """The only one of them."""
         (port,) = self.ports_of(peer)
         return port
-
-    @property
-    def log(self) -> str:
-        """What the edge has logged since this test began."""
-        return self.edge.said[self._log_before :]
-
-    def records(self, count: int = 1) -> list[dict[str, Any]]:
-        """The records of this test's calls, once there are so many."""
-        until(lambda: len(self.edge.records) >= self._before + count, f"{count} records", within_s=OVER_S)
-        return self.edge.records[self._before :]
-
-    def assert_clean(self) -> None:
-        """No call is left, and the log has no error in it."""
-        until(lambda: self.edge.calls == 0, f"no call left\n{self.log}", within_s=OVER_S)
-        assert not re.search(r" error |Traceback", self.log), self.log
 
 
 def _md5(text: str) -> str:

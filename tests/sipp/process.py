@@ -35,12 +35,13 @@ class Process:
     """One running program, its output in a file; ended when the block is left."""
 
     def __init__(
-        self, command: Sequence[str], output: Path, *, cwd: Path, environ: Mapping[str, str] | None = None
-    ) -> None:
+        self, command: Sequence[str], output: Path, *, cwd: Path, environ: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+    ) -> None:  # fmt: skip
         self.output = output
         with output.open("ab") as file:
             self._popen = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=cwd,
+                command, stdin=stdin, stdout=file, stderr=subprocess.STDOUT, cwd=cwd,
                 env={**os.environ, **(environ or {})},
             )  # fmt: skip
 
@@ -65,6 +66,12 @@ class Process:
     def signal(self, number: int) -> None:
         self._popen.send_signal(number)
 
+    def writes(self, line: str) -> None:
+        """Give it a line on its standard input, which must be a pipe."""
+        assert self._popen.stdin is not None
+        self._popen.stdin.write(f"{line}\n".encode())
+        self._popen.stdin.flush()
+
     def wait(self, within_s: float) -> int | None:
         """The exit code, or None if it still runs then."""
         try:
@@ -79,6 +86,8 @@ class Process:
             if self.wait(STOP_S) is None:
                 self._popen.kill()
                 self._popen.wait()
+        if self._popen.stdin is not None:
+            self._popen.stdin.close()
 
     def listens(self, transport: str, port: int) -> None:
         """Wait until it has taken its port, without disturbing it; it is stopped if it does not."""

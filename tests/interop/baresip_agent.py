@@ -1,0 +1,87 @@
+"""baresip as one peer of the edge: caller, agent or phone. A SIP stack in C that shares no line with ours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.sipp.edge_process import ROOT
+from tests.sipp.process import Process, until
+
+FRAMES = 25
+"""Half a second of a tone."""
+SILENCE_S = 0.5
+START_S = 20.0
+
+
+class Baresip(Process):
+    """A running baresip that hums `tone` (Hz) in a call; ready when made.
+
+    It listens on `port` with UDP and TCP, and with TLS on the next one if it has a certificate.
+    """
+
+    def __init__(
+        self, folder: Path, *, name: str, user: str, port: int, tone: int, transport: str = "udp",
+        certificate: Path | None = None,
+    ) -> None:  # fmt: skip
+        config = [f"sip_listen 127.0.0.1:{port}"]
+        if certificate is not None:
+            config.append(f"sip_certificate {certificate}")
+        settings = {"user": user, "port": port, "tone": tone, "transport": transport, "config": config}
+        command = [sys.executable, "-m", "tests.interop.baresip_child", json.dumps(settings)]
+        output = folder / f"{name}.log"
+        self.name, self.tone = name, tone
+        super().__init__(
+            command, output, cwd=folder, environ={"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE
+        )
+        self.ready(lambda: self.events("up"), f"{name} is up", within_s=START_S)
+
+    def events(self, what: str) -> list[dict[str, Any]]:
+        """What it has told of this kind so far."""
+        lines = [line for line in self.said.splitlines() if line.startswith("{") and line.endswith("}")]
+        return [event for event in map(json.loads, lines) if event["what"] == what]
+
+    def awaits(self, what: str, count: int = 1) -> dict[str, Any]:
+        """Wait until it has told this so many times; the last of them."""
+        until(lambda: len(self.events(what)) >= count, f"{self.name} tells {what}\n{self._story}")
+        return self.events(what)[count - 1]
+
+    def does(self, command: str, *words: str) -> None:
+        """Give it a command; what comes of it is among its events."""
+        self.writes(json.dumps([command, *words]))
+
+    def heard(self, other: Baresip) -> int:
+        """How many frames of the other's tone it has heard."""
+        return sum(event["tone"] == other.tone for event in self.events("heard"))
+
+    def hears(self, other: Baresip) -> None:
+        """Wait until it has heard half a second more of the other."""
+        enough = self.heard(other) + FRAMES
+        until(lambda: self.heard(other) >= enough, f"{self.name} hears {other.name}\n{self._story}")
+
+    def hears_nothing(self) -> None:
+        """Wait until no tone has reached it for half a second."""
+        last = len(self.events("heard")), time.monotonic()
+
+        def silent() -> bool:
+            nonlocal last
+            count, now = len(self.events("heard")), time.monotonic()
+            if count != last[0]:
+                last = count, now
+            return now - last[1] > SILENCE_S
+
+        until(silent, f"{self.name} hears nothing\n{self._story}")
+
+    @property
+    def _story(self) -> str:
+        return "\n".join(line for line in self.said.splitlines() if '"heard"' not in line)
+
+
+def talk(one: Baresip, other: Baresip) -> None:
+    """Wait until each has heard half a second of the other."""
+    one.hears(other)
+    other.hears(one)

@@ -1,0 +1,126 @@
+"""baresip in a process of its own, as it asks: commands on stdin, what happens on stdout.
+
+Both are a JSON text a line: a command is a list of its name and its words, an event is an object. What else
+is on stdout comes from baresip: every message that it sends and receives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import os
+import struct
+import sys
+from typing import Any
+
+from baresip import Account, AudioNotActive, AudioRestarted, BaresipError, Call, Config, UserAgent
+from baresip.events import StackEvent
+from baresip.runtime import Runtime
+
+TONES = (500, 700, 900)
+FRAME_S = 0.02
+LOUD = 1000
+"""Of 32768; a frame with less of a tone than this does not count."""
+
+
+def tell(what: str, **facts: object) -> None:
+    # One write on a line of its own: baresip's messages come from another thread.
+    os.write(sys.stdout.fileno(), f"\n{json.dumps({'what': what, **facts})}\n".encode())
+
+
+def strength(samples: tuple[int, ...], tone: int, rate: int) -> float:
+    """How loud one tone is in a frame: its amplitude."""
+    turn = 2 * math.pi * tone / rate
+    cosine = sum(sample * math.cos(turn * i) for i, sample in enumerate(samples))
+    sine = sum(sample * math.sin(turn * i) for i, sample in enumerate(samples))
+    return 2 * math.hypot(cosine, sine) / len(samples)
+
+
+class Softphone:
+    """One account with one call at a time; it hums its tone, and tells which tones it hears."""
+
+    def __init__(self, runtime: Runtime, agent: UserAgent) -> None:
+        self._agent = agent
+        self._call: Call | None = None
+        self._heard: dict[int, int] = {}
+        # Not from the call itself: it may ring before `dial` has given it to us.
+        runtime.subscribe(self._watch)
+        agent.on_incoming(self._takes)
+
+    def _watch(self, event: StackEvent) -> None:
+        tell(event.event.name.lower(), text=event.text)
+
+    def _takes(self, call: Call) -> None:
+        self._call = call
+        call.on_dtmf(lambda key: tell("dtmf", text=key.digit))
+
+    async def listen(self) -> None:
+        """Count the frames of each tone, and tell the counts when they change."""
+        while True:
+            await asyncio.sleep(FRAME_S)
+            while self._hears_a_frame():
+                pass
+
+    def _hears_a_frame(self) -> bool:
+        """Whether there was one to hear."""
+        if self._call is None:
+            return False
+        try:
+            rate = self._call.audio.info().rx_sample_rate
+            frame = self._call.audio.read(2 * int(rate * FRAME_S))
+        except (AudioNotActive, AudioRestarted):
+            return False
+        if not frame:
+            return False
+        samples = struct.unpack(f"<{len(frame) // 2}h", frame)
+        for tone in TONES:
+            if strength(samples, tone, rate) > LOUD:
+                self._heard[tone] = self._heard.get(tone, 0) + 1
+                tell("heard", tone=tone, frames=self._heard[tone])
+        return True
+
+    async def do(self, command: str, *words: str) -> None:
+        """Obey one command; what comes of it is told as it happens."""
+        if command == "dial":
+            self._takes(await self._agent.dial(*words))
+            return
+        assert self._call is not None
+        await getattr(self._call, command)(*words)
+        tell(f"did_{command}")
+
+
+async def main(settings: dict[str, Any]) -> None:
+    runtime = Runtime()
+    await runtime.start(
+        Config(
+            net_interface="127.0.0.1",
+            audio_source=f"ausine,{settings['tone']}",
+            sip_trace=True,
+            extra_config_text="\n".join(settings["config"]),
+        )
+    )
+    account = Account(
+        settings["user"], f"127.0.0.1:{settings['port']}", "", reg_interval=0, transport=settings["transport"]
+    )
+    phone = Softphone(runtime, await UserAgent.create(runtime, account))
+    loop = asyncio.get_running_loop()
+    commands = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    listening = loop.create_task(phone.listen())
+    tell("up")
+    while line := await commands.readline():
+        command = json.loads(line)
+        try:
+            await phone.do(*command)
+        except BaresipError as error:
+            tell("failed", text=f"{command[0]}: {error}")
+    listening.cancel()
+    await runtime.close()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("baresip.native.sip").setLevel(logging.DEBUG)
+    asyncio.run(main(json.loads(sys.argv[1])))

@@ -1,0 +1,30 @@
+"""What every test with foreign user agents stands on: the edge, its peers, and that nothing is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.peers import AgentDoor, Peers
+from tests.sipp.edge_process import HOST, EdgeProcess
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> AgentDoor:
+    return AgentDoor(tmp_path_factory.mktemp("door"))
+
+
+@pytest.fixture(scope="module")
+def edge(door: AgentDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeProcess]:
+    # baresip finds no localhost: it asks name servers, and no hosts file.
+    with EdgeProcess(tmp_path_factory.mktemp("edge"), door, host=HOST) as edge:
+        yield edge
+
+
+@pytest.fixture
+def peers(edge: EdgeProcess, door: AgentDoor, tmp_path: Path) -> Iterator[Peers]:
+    with Peers(edge, door, tmp_path) as peers:
+        yield peers
+        peers.assert_clean()

@@ -1,0 +1,80 @@
+"""The edge among foreign user agents: who calls, who screens, and whose phone rings."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from proxy.transport.devcert import write_certificates
+from tests.interop.baresip_agent import Baresip
+from tests.sipp.aftermath import Aftermath
+from tests.sipp.edge_process import DIALED, HOST, PHONE, EdgeProcess
+from tests.sipp.ports import free_block, free_port
+
+CALLERS_NUMBER = "+14155557777"
+CALLERS_TONE, AGENTS_TONE, PHONES_TONE = 500, 700, 900
+
+
+class AgentDoor:
+    """The TLS port at which the edge looks for its agent, and the agent's certificate."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.plain_port = free_block(2)
+        self.port = self.plain_port + 1
+        write_certificates(folder, ["localhost", HOST])
+        self.certificate = folder / "agent.pem"
+        self.certificate.write_bytes(
+            (folder / "privkey.pem").read_bytes() + (folder / "fullchain.pem").read_bytes()
+        )
+
+
+class Peers(Aftermath):
+    """Starts the peers of one test, and stops them at its end."""
+
+    def __init__(self, edge: EdgeProcess, door: AgentDoor, folder: Path) -> None:
+        super().__init__(edge)
+        self._door, self._folder = door, folder
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def caller(self, *, transport: str = "udp") -> Baresip:
+        """Somebody who calls, already dialling."""
+        caller = self._starts("caller", CALLERS_NUMBER, free_port(), CALLERS_TONE, transport)
+        caller.does("dial", f"sip:{DIALED}@{HOST}:{self.edge.port};transport={transport}")
+        return caller
+
+    def agent(self) -> Baresip:
+        """The voice agent, over TLS."""
+        return self._starts(
+            "agent", "agent", self._door.plain_port, AGENTS_TONE, "tls", self._door.certificate
+        )
+
+    def phone(self) -> Baresip:
+        """The user's phone."""
+        return self._starts("phone", PHONE, self.edge.phone_port, PHONES_TONE)
+
+    def record(self) -> dict[str, Any]:
+        """The record of this test's only call, once it is there."""
+        (record,) = self.records()
+        return record
+
+    def _starts(
+        self, name: str, user: str, port: int, tone: int, transport: str = "udp",
+        certificate: Path | None = None,
+    ) -> Baresip:  # fmt: skip
+        return self._stack.enter_context(
+            Baresip(
+                self._folder, name=name, user=user, port=port, tone=tone, transport=transport,
+                certificate=certificate,
+            )
+        )  # fmt: skip

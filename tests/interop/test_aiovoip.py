@@ -1,0 +1,140 @@
+"""Calls by aiovoip, which is as free with the rules of SIP as docs/why-not-aiosip.md tells.
+
+Its ACK and its BYE ignore our Contact, its ACK repeats an old branch, and its CANCEL matches nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
+
+import aiovoip  # type: ignore[import-untyped]
+import pytest
+from aiovoip.contact import Contact  # type: ignore[import-untyped]
+from aiovoip.dialog import InviteDialog  # type: ignore[import-untyped]
+from multidict import CIMultiDict
+
+from tests.interop.peers import CALLERS_NUMBER, Peers
+from tests.sipp.edge_process import DIALED, HOST
+from tests.sipp.ports import free_port
+
+pytestmark = pytest.mark.network
+
+LIMIT_S = 20.0
+LONGER_THAN_T1 = 50
+"""Packets; a 200 without an ACK would be sent again before so many of 20 ms have come."""
+LONGER_THAN_T1 = 50
+"""Packets; a 200 without an ACK would be sent again before so many of 20 ms have come."""
+SDP = (
+    "v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
+    "m=audio {port} RTP/AVP 0\r\na=ptime:20\r\n"
+)
+Result = TypeVar("Result")
+
+
+class Invitation(InviteDialog):  # type: ignore[misc]
+    """Its dialog, spared the 100: §8.2.6.2 asks for no To tag in it, and without one the dialog gets lost."""
+
+    async def receive_message(self, msg: Any) -> None:
+        if isinstance(msg, aiovoip.Request) or msg.status_code != 100:
+            await super().receive_message(msg)
+
+    def cancel(self, **fields: Any) -> None:
+        """Send its CANCEL once; its own `close` goes on for half a minute, as it knows no answer to it."""
+        self.peer.send_message(self._prepare_request("CANCEL", **fields))
+
+
+class Caller:
+    """aiovoip, about to call; what the edge says to its ear is counted."""
+
+    def __init__(self, peers: Peers, protocol: type = aiovoip.UDP) -> None:
+        self._edge, self._protocol = peers.edge.port, protocol
+        self._app = aiovoip.Application()
+        self._ear = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    async def __aenter__(self) -> Self:
+        self._ear.setblocking(False)
+        self._ear.bind((HOST, 0))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._ear.close()
+        await self._app.close(timeout=0)
+
+    async def invite(self, *, subject: str = "door") -> Invitation:
+        """Send an INVITE, and wait for nothing."""
+        port = free_port()
+        peer = await self._app.connect((HOST, self._edge), self._protocol, local_addr=(HOST, port))
+        dialog: Invitation = await peer.invite(
+            from_details=Contact.from_header(f"<sip:{CALLERS_NUMBER}@{HOST}:{port}>"),
+            to_details=Contact.from_header(f"<sip:{DIALED}@{HOST}:{self._edge}>"),
+            headers=CIMultiDict({"Content-Type": "application/sdp", "Subject": subject}),
+            payload=SDP.format(host=HOST, port=self._ear.getsockname()[1]),
+            dialog_factory=Invitation,
+        )
+        return dialog
+
+    async def hears(self, packets: int) -> None:
+        for _ in range(packets):
+            await asyncio.get_running_loop().sock_recv(self._ear, 2048)
+
+
+async def answer(dialog: Invitation, method: str) -> int:
+    """The next final status for a method."""
+    while True:
+        msg = await dialog.recv()
+        if msg.method == method and msg.status_code >= 200:
+            return int(msg.status_code)
+
+
+async def does(act: Callable[..., Result], *words: str) -> Result:
+    """Wait for a fact of another process without stopping the loop."""
+    return await asyncio.to_thread(act, *words)
+
+
+@pytest.mark.parametrize("protocol", [aiovoip.UDP, aiovoip.TCP])
+async def test_its_call_outlives_its_odd_ack_and_ends_with_its_bye_rfc3261_13_3_1_4(
+    peers: Peers, protocol: type
+) -> None:
+    agent = await does(peers.agent)
+    async with Caller(peers, protocol) as caller, asyncio.timeout(LIMIT_S):
+        dialog = await caller.invite()
+        await does(agent.awaits, "call_incoming")
+        agent.does("answer")
+        assert await answer(dialog, "INVITE") == 200
+        await caller.hears(LONGER_THAN_T1)
+        assert dialog._queue.empty(), "the ACK was not taken for one"
+        assert peers.edge.calls == 1
+        await dialog.close(timeout=LIMIT_S)
+        await does(agent.awaits, "call_closed")
+    record = await does(peers.record)
+    assert (record["outcome"]["result"], record["ended_by"]) == ("caller left", "caller")
+
+
+@pytest.mark.parametrize("protocol", [aiovoip.UDP, aiovoip.TCP])
+async def test_its_cancel_that_matches_nothing_is_answered_481_rfc3261_9_2(
+    peers: Peers, protocol: type
+) -> None:
+    agent = await does(peers.agent)
+    async with Caller(peers, protocol) as caller, asyncio.timeout(LIMIT_S):
+        dialog = await caller.invite()
+        await does(agent.awaits, "call_incoming")
+        dialog.cancel()  # a branch and a CSeq number of its own
+        assert await answer(dialog, "CANCEL") == 481
+        assert peers.edge.calls == 1, "that CANCEL was nobody's"
+        invite = dialog.original_msg
+        dialog.cancel(cseq=invite.cseq, headers={"Via": invite.headers["Via"]})
+        assert await answer(dialog, "CANCEL") == 200
+        assert await answer(dialog, "INVITE") == 487
+        await does(agent.awaits, "call_closed")
+    record = await does(peers.record)
+    assert (record["outcome"]["result"], record["answered"]) == ("caller left", None)
+
+
+async def test_a_header_with_a_lone_cr_in_it_is_answered_400_rfc3261_21_4_1(peers: Peers) -> None:
+    async with Caller(peers) as caller, asyncio.timeout(LIMIT_S):
+        dialog = await caller.invite(subject="door\rVia: SIP/2.0/UDP 192.0.2.1")
+        assert await answer(dialog, "INVITE") == 400
+    assert peers.records(0) == []

@@ -1,0 +1,90 @@
+"""Whole calls with baresip as caller, as agent (over TLS) and as phone, each in a process of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.interop.baresip_agent import Baresip, talk
+from tests.interop.peers import Peers
+from tests.sipp.edge_process import PHONE
+
+pytestmark = pytest.mark.network
+
+
+def answer(peer: Baresip) -> None:
+    peer.awaits("call_incoming")
+    peer.does("answer")
+    peer.awaits("call_established")
+
+
+def bridge(caller: Baresip, agent: Baresip, phone: Baresip) -> None:
+    """The agent takes the call and lets the caller in, and the phone answers (RFC 3515)."""
+    answer(agent)
+    caller.awaits("call_established")
+    agent.does("transfer", f"tel:{PHONE}")
+    answer(phone)
+    agent.awaits("call_closed")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_caller_is_screened_and_bridged_and_hangs_up_rfc3515(peers: Peers, transport: str) -> None:
+    agent, phone = peers.agent(), peers.phone()
+    caller = peers.caller(transport=transport)
+    answer(agent)
+    talk(caller, agent)
+    agent.does("transfer", f"tel:{PHONE}")
+    answer(phone)
+    assert agent.awaits("call_closed")["text"] == "Call transfered"
+    talk(caller, phone)
+    caller.does("send_dtmf", "4")
+    assert phone.awaits("dtmf")["text"] == "4"
+    caller.does("hangup")
+    phone.awaits("call_closed")
+    record = peers.record()
+    assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "caller")
+    assert (record["decision"], record["trigger"]) == ("ALLOW", "refer")
+
+
+def test_a_bridged_caller_holds_and_resumes_and_the_phone_hangs_up_rfc3264_8_4(peers: Peers) -> None:
+    agent, phone = peers.agent(), peers.phone()
+    caller = peers.caller()
+    bridge(caller, agent, phone)
+    talk(caller, phone)
+    caller.does("hold")
+    caller.awaits("did_hold")
+    caller.hears_nothing()
+    phone.hears_nothing()
+    caller.does("resume")
+    caller.awaits("did_resume")
+    talk(caller, phone)
+    phone.does("hangup")
+    caller.awaits("call_closed")
+    record = peers.record()
+    assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "phone")
+
+
+def test_a_phone_that_declines_sends_the_caller_back_to_the_agent_rfc3515_2_4_5(peers: Peers) -> None:
+    agent, phone = peers.agent(), peers.phone()
+    caller = peers.caller()
+    answer(agent)
+    caller.awaits("call_established")
+    agent.does("transfer", f"tel:{PHONE}")
+    phone.awaits("call_incoming")
+    phone.does("reject")
+    agent.awaits("failed")
+    talk(caller, agent)
+    agent.does("hangup")
+    caller.awaits("call_closed")
+    assert peers.record()["outcome"]["result"] == "declined"
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_caller_who_cancels_takes_the_agents_call_with_him_rfc3261_9(peers: Peers, transport: str) -> None:
+    agent = peers.agent()
+    caller = peers.caller(transport=transport)
+    agent.awaits("call_incoming")
+    caller.awaits("call_ringing")
+    caller.does("hangup")
+    agent.awaits("call_closed")
+    record = peers.record()
+    assert (record["outcome"]["result"], record["answered"]) == ("caller left", None)
