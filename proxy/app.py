@@ -126,7 +126,7 @@ class App:
     async def __aenter__(self) -> Self:
         try:
             await self._start()
-        except BaseException:
+        except BaseException:  # not `async with`: a task group in it would wrap the error in a group
             await self._stack.aclose()
             raise
         return self

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import uvloop
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
@@ -274,6 +275,5 @@ def test_a_real_socket_is_had_on_uvloop_too() -> None:
         with pytest.raises(ProviderError, match="not reached"):
             await dial(url, HEADERS)
 
-    uvloop = pytest.importorskip("uvloop")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(attaches())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
 from proxy.sip.message import Request, Response
 from proxy.sip.timers import Timers
 from proxy.sip.transactions.hop import ack_for
+from proxy.sip.transactions.machine import Machine
 from proxy.sip.transactions.state import State
 
 
-class InviteClient:
+class InviteClient(Machine):
     """INVITE client transaction: RFC 3261 Figure 5, as amended by RFC 6026 §7.2 and §8.4.
 
                    | INVITE from TU: send it; start B (and A on UDP)
@@ -30,22 +29,9 @@ class InviteClient:
     """
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
-        self.request = request
+        super().__init__(request, timers, reliable)
         self.state = State.CALLING
-        self._timers = timers
-        self._reliable = reliable
         self._interval = timers.a
-        self._due: dict[str, float] = {}
-
-    @property
-    def deadline(self) -> float | None:
-        """When `expire` is next due; None while only messages can move it."""
-        return min(self._due.values(), default=None)
-
-    @property
-    def terminated(self) -> bool:
-        """True once nothing can happen any more."""
-        return self.state is State.TERMINATED
 
     def start(self, now: float) -> list[Effect]:
         """Send the INVITE (§17.1.1.2)."""
@@ -117,10 +103,3 @@ class InviteClient:
             case _:
                 self._enter(State.TERMINATED)
                 return [Failed(error)]
-
-    def _enter(self, state: State, **due: float) -> None:
-        self.state = state
-        self._due = due
-
-    def _fired(self, timer: str, now: float) -> bool:
-        return self._due.get(timer, inf) <= now

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
 from proxy.sip.message import Request, Response
 from proxy.sip.timers import Timers
+from proxy.sip.transactions.machine import Machine
 from proxy.sip.transactions.state import State
 
 
-class InviteServer:
+class InviteServer(Machine):
     """INVITE server transaction: RFC 3261 Figure 7, as amended by RFC 6026 §7.1 and §8.7.
 
                     | INVITE, given to the TU by whoever makes this object
@@ -33,23 +32,10 @@ class InviteServer:
     """
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
-        self.request = request
+        super().__init__(request, timers, reliable)
         self.state = State.PROCEEDING
-        self._timers = timers
-        self._reliable = reliable
         self._interval = timers.g
         self._last: Response | None = None
-        self._due: dict[str, float] = {}
-
-    @property
-    def deadline(self) -> float | None:
-        """When `expire` is next due; None while only messages can move it."""
-        return min(self._due.values(), default=None)
-
-    @property
-    def terminated(self) -> bool:
-        """True once nothing can happen any more."""
-        return self.state is State.TERMINATED
 
     def receive(self, request: Request, now: float) -> list[Effect]:
         """The INVITE has come in again, or an ACK that matches it (§17.2.1)."""
@@ -119,10 +105,3 @@ class InviteServer:
 
     def _resend(self) -> list[Effect]:
         return [Send(self._last)] if self._last is not None else []
-
-    def _enter(self, state: State, **due: float) -> None:
-        self.state = state
-        self._due = due
-
-    def _fired(self, timer: str, now: float) -> bool:
-        return self._due.get(timer, inf) <= now

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
 from proxy.sip.message import Request, Response
 from proxy.sip.timers import Timers
+from proxy.sip.transactions.machine import Machine
 from proxy.sip.transactions.state import State
 
 
-class NonInviteClient:
+class NonInviteClient(Machine):
     """Non-INVITE client transaction: RFC 3261 Figure 6.
 
         | request from TU: send it; start F (and E on UDP)
@@ -26,22 +25,9 @@ class NonInviteClient:
     """
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
-        self.request = request
+        super().__init__(request, timers, reliable)
         self.state = State.TRYING
-        self._timers = timers
-        self._reliable = reliable
         self._interval = timers.e
-        self._due: dict[str, float] = {}
-
-    @property
-    def deadline(self) -> float | None:
-        """When `expire` is next due; None while only messages can move it."""
-        return min(self._due.values(), default=None)
-
-    @property
-    def terminated(self) -> bool:
-        """True once nothing can happen any more."""
-        return self.state is State.TERMINATED
 
     def start(self, now: float) -> list[Effect]:
         """Send the request (§17.1.2.2)."""
@@ -95,10 +81,3 @@ class NonInviteClient:
         self._interval = interval
         self._due["E"] = now + interval
         return [Send(self.request)]
-
-    def _enter(self, state: State, **due: float) -> None:
-        self.state = state
-        self._due = due
-
-    def _fired(self, timer: str, now: float) -> bool:
-        return self._due.get(timer, inf) <= now

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from proxy.sip.effects import Effect, Failed, Send
 from proxy.sip.message import Request, Response
 from proxy.sip.timers import Timers
+from proxy.sip.transactions.machine import Machine
 from proxy.sip.transactions.state import State
 
 
-class NonInviteServer:
+class NonInviteServer(Machine):
     """Non-INVITE server transaction: RFC 3261 Figure 8, as amended by RFC 4320 §4.
 
         | request, given to the TU by whoever makes this object
@@ -27,22 +26,9 @@ class NonInviteServer:
     """
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
-        self.request = request
+        super().__init__(request, timers, reliable)
         self.state = State.TRYING
-        self._timers = timers
-        self._reliable = reliable
         self._last: Response | None = None
-        self._due: dict[str, float] = {}
-
-    @property
-    def deadline(self) -> float | None:
-        """When `expire` is next due; None while only messages can move it."""
-        return min(self._due.values(), default=None)
-
-    @property
-    def terminated(self) -> bool:
-        """True once nothing can happen any more."""
-        return self.state is State.TERMINATED
 
     def receive(self, request: Request, now: float) -> list[Effect]:
         """The request has come in again (§17.2.2)."""
@@ -77,7 +63,7 @@ class NonInviteServer:
     def expire(self, now: float) -> list[Effect]:
         """Do what is due at `now` (§17.2.2)."""
         match self.state:
-            case State.COMPLETED if self._due.get("J", inf) <= now:
+            case State.COMPLETED if self._fired("J", now):
                 self._enter(State.TERMINATED)
                 return []
             case _:
@@ -89,7 +75,3 @@ class NonInviteServer:
             return []
         self._enter(State.TERMINATED)
         return [Failed(error)]
-
-    def _enter(self, state: State, **due: float) -> None:
-        self.state = state
-        self._due = due
