@@ -6,12 +6,10 @@ import asyncio
 import json
 import re
 import resource
-import secrets
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -19,21 +17,18 @@ from typing import Any, Self, TextIO
 import structlog
 from prometheus_client import CollectorRegistry
 
+from proxy import assembly
 from proxy import log as logging
 from proxy.call.admission import Admission
 from proxy.call.call import Surroundings
-from proxy.call.outcome import OnFailure
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
-from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
-from proxy.config import Problem, Settings
+from proxy.config import Settings
 from proxy.config import model as told
-from proxy.config.values import Destination as Place
 from proxy.media.ports import PortPool
 from proxy.media.session import RelaySession
 from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
-from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, ListenOn
 from proxy.transport.network import SocketNetwork
 from proxy.transport.resolver import Resolver, SystemLookup
@@ -42,9 +37,7 @@ from proxy.ua.core import Advertised, UserAgentCore
 from proxy.ua.driver import Message
 from proxy.ua.ids import RandomIds
 from proxy.web import HttpServer, build_app
-from screening import settings_check
-from screening.screener import Screener
-from screening.settings import SIP_AGENT, AgentSettings, NumberSettings, ScreeningSettings
+from screening.settings import SIP_AGENT
 
 log = structlog.get_logger("screendoor")
 
@@ -87,14 +80,14 @@ class App:
         self.metrics = Metrics(CollectorRegistry())
         self.ports = PortPool(settings.media.ports.low, settings.media.ports.high)
         self._lookup = SystemLookup()
-        self.network = SocketNetwork(Resolver(self._lookup), ClientTls(also=_authorities(settings)))
+        self.network = SocketNetwork(Resolver(self._lookup), ClientTls(also=assembly.authorities(settings)))
         self.admission = Admission(
-            {trunk.name: _sources(trunk) for trunk in settings.trunks},
+            {trunk.name: assembly.sources(trunk) for trunk in settings.trunks},
             self._lookup.addresses,
             turned_away=self.metrics.source_refused,
             unreadable=self.metrics.message_malformed,
         )
-        self.screener = _screener(settings)
+        self.screener = assembly.screener(settings, _utc_now)
         self.metrics.follow_sessions(self.screener.counts)
         self.advertised = Advertised(settings.public.host)
         self.core = UserAgentCore(
@@ -110,7 +103,7 @@ class App:
             Surroundings(
                 self.core, self.screener, settings.public.host, settings.screening.voicemail_dir, _utc_now
             ),
-            _routing(settings),
+            assembly.routing(settings),
             self.ids,
             media=self._media,
             began=self.metrics.call_began,
@@ -222,97 +215,3 @@ def _appending(path: Path) -> TextIO:
 async def _cancelled(task: asyncio.Future[Any]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def check(settings: Settings, file: str) -> list[Problem]:
-    """What only the screening can know to be wrong with the settings."""
-    return [
-        Problem(file, f"agent[{place}]", "an agent that can screen", sentence)
-        for place, agent in enumerate(settings.agents)
-        for sentence in settings_check.problems(_agent(agent))
-    ]
-
-
-# What the settings say, in the words of the part that needs it.
-
-
-def _authorities(settings: Settings) -> list[Path]:
-    return [agent.ca for agent in settings.agents if agent.ca is not None]
-
-
-def _sources(trunk: told.Trunk) -> list[str]:
-    """Where a trunk's requests come from; the place that we call out to answers from there, too."""
-    out = [trunk.outbound.host] if trunk.outbound is not None else []
-    return [*map(str, trunk.sources), *out]
-
-
-def _routing(settings: Settings) -> Routing:
-    trunks = {trunk.name: _trunk(trunk) for trunk in settings.trunks}
-    return Routing([_number(settings, number, trunks) for number in settings.numbers])
-
-
-def _trunk(trunk: told.Trunk) -> Trunk:
-    password = trunk.password.get_secret_value() if trunk.password else None
-    outbound = str(trunk.outbound) if trunk.outbound is not None else None
-    return Trunk(trunk.name, outbound, trunk.username, password, trunk.caller_id)
-
-
-def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]) -> Number:
-    agent, screening = settings.agent_of(number), settings.screening_of(number)
-    return Number(
-        number.dialed,
-        tuple(_destination(settings, place, trunks) for place in number.destinations),
-        Agent(agent.name, str(agent.sip)),
-        number.ring_limit_s,
-        OnFailure(screening.on_failure),
-        screening.voicemail_limit_s,
-    )
-
-
-def _destination(settings: Settings, place: Place, trunks: Mapping[str, Trunk]) -> Destination:
-    by = settings.trunk_of(place)
-    if by is None:
-        assert place.uri is not None
-        return Destination(str(place.uri), place.number)
-    trunk = trunks[by.name]
-    assert trunk.outbound is not None
-    assert place.number is not None
-    base = Uri.parse(trunk.outbound)
-    uri = Uri(base.scheme, place.number, None, base.host, base.port, base.params, "")
-    return Destination(str(uri), place.number, trunk)
-
-
-def _screener(settings: Settings) -> Screener:
-    return Screener(
-        [_agent(agent) for agent in settings.agents],
-        [
-            NumberSettings(
-                number.dialed,
-                settings.agent_of(number).name,
-                number.target,
-                settings.screening_of(number).talk_limit_s,
-            )
-            for number in settings.numbers
-        ],
-        wall_clock=_utc_now,
-        token_bytes=secrets.token_bytes,
-    )
-
-
-def _agent(agent: told.Agent) -> AgentSettings:
-    common = partial(AgentSettings, agent.name, agent.provider)
-    limits = ScreeningSettings(silence_limit_s=agent.silence_limit_s, ready_limit_s=agent.ready_limit_s)
-    if agent.api_key is None or agent.webhook_secret is None:
-        return common(limits=limits)
-    return common(
-        limits=limits,
-        api_key=agent.api_key.get_secret_value(),
-        webhook_secret=agent.webhook_secret.get_secret_value(),
-        model=agent.model,
-        voice=agent.voice,
-        instructions=agent.instructions or "",
-        transfer=agent.transfer,
-        refer_patience_s=agent.refer_patience_s,
-        api_base=agent.api_base,
-        project=agent.project,
-    )

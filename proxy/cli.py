@@ -70,11 +70,14 @@ def check_config(file: Path) -> None:
     click.echo(f"  webhook      http{'s' if settings.http.certificate else ''} port {settings.http.bind[1]}")
     for number in settings.numbers:
         places = ", ".join(destination.text for destination in number.destinations)
-        click.echo(f"  {number.dialed}  screened by {settings.agent_of(number).name}, then {places}")
+        agent = settings.agent_of(number)
+        click.echo(
+            f"  {number.dialed}  {f'screened by {agent.name}' if agent else 'not screened'}, then {places}"
+        )
 
 
 def _settings(file: Path) -> Settings:
-    from proxy.app import check
+    from proxy.assembly import check
 
     try:
         settings = load(file, os.environ)

@@ -16,15 +16,19 @@ import httpx2
 import pytest
 import uvloop
 
-from proxy.app import App, check, run
+from proxy import assembly
+from proxy.app import App, run
+from proxy.assembly import check
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord, LegRecord
 from proxy.config import Settings, parse
 from proxy.lab.scenes import PLAIN, Scene, talks
 from proxy.lab.stage import Scenery, Stage
 from proxy.log import configure
+from proxy.sip.message import Request, parse_message
 from proxy.transport.devcert import write_certificates
 from proxy.transport.flow import TransportFailed
+from screening.contract import Caller, Ring
 
 pytestmark = pytest.mark.network
 
@@ -96,6 +100,20 @@ def test_a_call_goes_through_on_uvloop_too() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(play())
+
+
+async def test_a_number_that_is_not_screened_rings_at_once(tmp_path: Path) -> None:
+    """The plan is the screener's, made of the settings; no agent is called."""
+    text = SETTINGS.replace("[ { dialed", '[ { screen = "off", dialed')
+    told = parse(text.replace("PORT", "0").replace("FOLDER", str(tmp_path)), {}, file="t", folder=tmp_path)
+    async with App(told) as app:
+        plan = await app.screener.plan(Caller("c", None, None, "*", "", datetime.now(UTC)))
+    assert plan == Ring("no agent screens this number")
+    invite = parse_message(OPTIONS)
+    assert isinstance(invite, Request)
+    number = assembly.routing(told).find(invite)
+    assert number is not None
+    assert number.agent is None
 
 
 async def test_a_finished_call_is_one_line_in_the_record_file(tmp_path: Path) -> None:

@@ -153,6 +153,8 @@ class Number(Table):
     """Matched against the Request-URI's user, then To; ``*`` for any."""
     destinations: tuple[Annotated[Destination, PlainValidator(values.destination)], ...] = Field(min_length=1)
     ring_limit_s: Annotated[float, PlainValidator(values.seconds(1, 600))] = 25.0
+    screen: Literal["everyone", "off"] = "everyone"
+    """Whom the agent asks in; "off" rings the destinations at once."""
     agent: Name | None = None
     """None means the first agent; `Settings.agent_of` knows."""
     refer_target: Line | None = None
@@ -205,8 +207,10 @@ class Settings(Table):
     records: Annotated[Path | None, PlainValidator(values.records)] = Path("calls.jsonl")
     """File that gets one line of JSON for every call; None for no file."""
 
-    def agent_of(self, number: Number) -> Agent:
-        """Return the agent that screens this number."""
+    def agent_of(self, number: Number) -> Agent | None:
+        """Return the agent that screens this number; None where nobody is screened."""
+        if number.screen == "off":
+            return None
         return next((agent for agent in self.agents if agent.name == number.agent), self.agents[0])
 
     def screening_of(self, number: Number) -> Screening:

@@ -60,8 +60,9 @@ def _read(parse: Callable[[object], T], value: object) -> T | None:
 
 
 def _something_of_each(raw: Raw) -> Iterator[Found]:
+    screened = any(number.get("screen") != "off" for _, number in _tables(raw, "number"))
     for name in ("listen", "trunk", "agent", "number"):
-        if raw.get(name, []) == []:
+        if raw.get(name, []) == [] and (name != "agent" or screened or not raw.get("number")):
             yield name, fault(f"at least one [[{name}]] table", "none")
 
 

@@ -287,3 +287,16 @@ def test_the_signalwire_example_lacks_nothing_but_certificates_and_secrets() -> 
         "agent[0].api_key",
         "agent[0].webhook_secret",
     }
+
+
+def test_where_nobody_is_screened_no_agent_is_needed(settled: Settled) -> None:
+    unscreened = GOOD.replace("[[number]]", '[[number]]\nscreen = "off"')
+    without = unscreened[: unscreened.index("[[agent]]")] + unscreened[unscreened.index("[[number]]") :]
+    settings = settled(without)
+    assert settings.agents == ()
+    assert settings.agent_of(settings.numbers[0]) is None
+
+
+def test_a_number_that_is_screened_needs_an_agent(faults: Callable[[str], list[str]]) -> None:
+    without = GOOD[: GOOD.index("[[agent]]")] + GOOD[GOOD.index("[[number]]") :]
+    assert faults(without) == ["agent: expected at least one [[agent]] table, got none"]

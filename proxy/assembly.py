@@ -1,0 +1,113 @@
+"""What the settings say, in the words of the part that needs it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from proxy.call.outcome import OnFailure
+from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
+from proxy.config import Problem, Settings
+from proxy.config import model as told
+from proxy.config.values import Destination as Place
+from proxy.sip.uri import Uri
+from screening import settings_check
+from screening.screener import Screener
+from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
+
+
+def check(settings: Settings, file: str) -> list[Problem]:
+    """What only the screening can know to be wrong with the settings."""
+    return [
+        Problem(file, f"agent[{place}]", "an agent that can screen", sentence)
+        for place, agent in enumerate(settings.agents)
+        for sentence in settings_check.problems(_agent(agent))
+    ]
+
+
+def authorities(settings: Settings) -> list[Path]:
+    """The authorities trusted on TLS beside the system's."""
+    return [agent.ca for agent in settings.agents if agent.ca is not None]
+
+
+def sources(trunk: told.Trunk) -> list[str]:
+    """Where a trunk's requests come from; the place that we call out to answers from there, too."""
+    out = [trunk.outbound.host] if trunk.outbound is not None else []
+    return [*map(str, trunk.sources), *out]
+
+
+def routing(settings: Settings) -> Routing:
+    """The numbers that are answered here, with whom each may be connected to."""
+    trunks = {trunk.name: _trunk(trunk) for trunk in settings.trunks}
+    return Routing([_number(settings, number, trunks) for number in settings.numbers])
+
+
+def _trunk(trunk: told.Trunk) -> Trunk:
+    password = trunk.password.get_secret_value() if trunk.password else None
+    outbound = str(trunk.outbound) if trunk.outbound is not None else None
+    return Trunk(trunk.name, outbound, trunk.username, password, trunk.caller_id)
+
+
+def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]) -> Number:
+    agent, screening = settings.agent_of(number), settings.screening_of(number)
+    return Number(
+        number.dialed,
+        tuple(_destination(settings, place, trunks) for place in number.destinations),
+        Agent(agent.name, str(agent.sip)) if agent else None,
+        number.ring_limit_s,
+        OnFailure(screening.on_failure),
+        screening.voicemail_limit_s,
+    )
+
+
+def _destination(settings: Settings, place: Place, trunks: Mapping[str, Trunk]) -> Destination:
+    by = settings.trunk_of(place)
+    if by is None:
+        assert place.uri is not None
+        return Destination(str(place.uri), place.number)
+    trunk = trunks[by.name]
+    assert trunk.outbound is not None
+    assert place.number is not None
+    base = Uri.parse(trunk.outbound)
+    uri = Uri(base.scheme, place.number, None, base.host, base.port, base.params, "")
+    return Destination(str(uri), place.number, trunk)
+
+
+def screener(settings: Settings, wall_clock: Callable[[], datetime]) -> Screener:
+    """Who judges the callers."""
+    return Screener(
+        [_agent(agent) for agent in settings.agents],
+        [
+            NumberSettings(
+                number.dialed,
+                agent.name if (agent := settings.agent_of(number)) else "",
+                number.target,
+                settings.screening_of(number).talk_limit_s,
+            )
+            for number in settings.numbers
+        ],
+        wall_clock=wall_clock,
+        token_bytes=secrets.token_bytes,
+    )
+
+
+def _agent(agent: told.Agent) -> AgentSettings:
+    common = partial(AgentSettings, agent.name, agent.provider)
+    limits = ScreeningSettings(silence_limit_s=agent.silence_limit_s, ready_limit_s=agent.ready_limit_s)
+    if agent.api_key is None or agent.webhook_secret is None:
+        return common(limits=limits)
+    return common(
+        limits=limits,
+        api_key=agent.api_key.get_secret_value(),
+        webhook_secret=agent.webhook_secret.get_secret_value(),
+        model=agent.model,
+        voice=agent.voice,
+        instructions=agent.instructions or "",
+        transfer=agent.transfer,
+        refer_patience_s=agent.refer_patience_s,
+        api_base=agent.api_base,
+        project=agent.project,
+    )
