@@ -30,7 +30,10 @@ _COMMON = (
 _KEYS: dict[str, str] = {spelled: name.lower() for name in _COMMON for spelled in (name, name.lower())}
 _KEYS |= _COMPACT | {short.upper(): long for short, long in _COMPACT.items()}
 
-_UNSAFE = re.compile(r"[\r\n]|(?<!\\)\0")
+_UNSAFE = re.compile(r"[\r\n]|(?<!\\)\0").search
+
+Item = tuple[str, str, str]
+"""A line: the key it compares by, its name as spelled, its value."""
 
 
 def header_key(name: str) -> str:
@@ -49,22 +52,23 @@ class Headers:
     wire (a line end or a NUL in a value, a name that is no token) is a ValueError here: it is our bug.
     """
 
-    __slots__ = ("_items",)
+    __slots__ = ("_first", "_items")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
-        self._items: list[tuple[str, str, str]] = [_checked(name, value) for name, value in items]
+        self._items: list[Item] = []
+        self._first: dict[str, str] = {}  # the first value of each key: most reads want no more
+        for name, value in items:
+            self.add(name, value)
 
     def get(self, name: str) -> str | None:
         """The first line of that name, whole; None where there is none."""
-        wanted = header_key(name)
-        for key, _, value in self._items:
-            if key == wanted:
-                return value
-        return None
+        return self._first.get(_KEYS.get(name) or header_key(name))
 
     def get_all(self, name: str) -> list[str]:
         """Every line of that name, whole."""
-        wanted = header_key(name)
+        wanted = _KEYS.get(name) or header_key(name)
+        if wanted not in self._first:
+            return []
         return [value for key, _, value in self._items if key == wanted]
 
     def split(self, name: str) -> list[str]:
@@ -73,27 +77,38 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """Append a line."""
-        self._items.append(_checked(name, value))
+        item = _checked(name, value)
+        self._items.append(item)
+        self._first.setdefault(item[0], value)
 
     def prepend(self, name: str, value: str) -> None:
         """Put a line before the first of that name, or at the front (Via and Route are stacks)."""
         item = _checked(name, value)
         self._items.insert(self._index(item[0]) or 0, item)
+        self._first[item[0]] = value
 
     def set(self, name: str, value: str) -> None:
         """Make this the only line of that name, at the place of the first, or at the end."""
         item = _checked(name, value)
         index = self._index(item[0])
+        self._first[item[0]] = value
         if index is None:
             self._items.append(item)
             return
         rest = [other for other in self._items[index + 1 :] if other[0] != item[0]]
         self._items[index:] = [item, *rest]
 
+    def take(self, other: Headers, name: str) -> None:
+        """Append every line of that name that `other` has; what stands there needs no second look."""
+        wanted = _KEYS.get(name) or header_key(name)
+        if wanted in other._first:
+            self._items += [item for item in other._items if item[0] == wanted]
+            self._first.setdefault(wanted, other._first[wanted])
+
     def remove(self, name: str) -> None:
         """Take every line of that name away; nothing happens where there is none."""
-        wanted = header_key(name)
-        self._items = [item for item in self._items if item[0] != wanted]
+        if self._first.pop(wanted := header_key(name), None) is not None:
+            self._items = [item for item in self._items if item[0] != wanted]
 
     def pop_first(self, name: str) -> str | None:
         """Take the first value of that name away and return it; its line keeps the values after it."""
@@ -106,24 +121,19 @@ class Headers:
             self._items[index] = (key, spelled, ", ".join(values[1:]))
         else:
             del self._items[index]
+        del self._first[key]
+        if (now := self._index(key)) is not None:
+            self._first[key] = self._items[now][2]
         return values[0] if values else ""
-
-    def conflict(self, keys: Collection[str]) -> str | None:
-        """The first of these keys (see `header_key`) that stands there with two different values."""
-        seen: dict[str, str] = {}
-        for key, _, value in self._items:
-            if key in keys and seen.setdefault(key, value) != value:
-                return key
-        return None
 
     def copy(self) -> Headers:
         """The same lines, free to change."""
         twin = Headers()
-        twin._items = self._items.copy()
+        twin._items, twin._first = self._items.copy(), self._first.copy()
         return twin
 
     def __contains__(self, name: str) -> bool:
-        return self._index(header_key(name)) is not None
+        return (_KEYS.get(name) or header_key(name)) in self._first
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return ((name, value) for _, name, value in self._items)
@@ -139,6 +149,22 @@ class Headers:
     def __repr__(self) -> str:
         return f"Headers({list(self)!r})"
 
+    def lines(self, length: int) -> list[str]:
+        """The header lines as they go on the wire, exactly one Content-Length among them: `length`."""
+        if "content-length" not in self._first:
+            return [*[f"{name}: {value}" for _, name, value in self._items], f"Content-Length: {length}"]
+        return self._sized(length)
+
+    def _sized(self, length: int) -> list[str]:
+        lines, sized = [], False
+        for key, name, value in self._items:
+            if key != "content-length":
+                lines.append(f"{name}: {value}")
+            elif not sized:
+                sized = True
+                lines.append(f"{name}: {length}")
+        return lines
+
     def _index(self, wanted: str) -> int | None:
         for index, item in enumerate(self._items):
             if item[0] == wanted:
@@ -146,13 +172,14 @@ class Headers:
         return None
 
 
-def read_headers(lines: Iterable[str]) -> tuple[Headers, ParseError | None]:
+def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[Headers, ParseError | None]:
     """The headers of unfolded lines without CR, LF or bare NUL, and the first fault met.
 
-    Lines at fault are left out, so that what remains may still serve to answer the request.
+    Lines at fault are left out, so that what remains may still serve to answer the request. Two different
+    values of a key in `single` are a fault.
     """
     headers = Headers()
-    items = headers._items
+    append, first = headers._items.append, headers._first
     fault: ParseError | None = None
     for line in lines:
         name, colon, value = line.partition(":")
@@ -160,20 +187,33 @@ def read_headers(lines: Iterable[str]) -> tuple[Headers, ParseError | None]:
         if key is None:
             name = name.rstrip(WHITESPACE)
             key = header_key(name)
-        if not colon:
+            if not colon:
+                fault = fault or ParseError(f"header line has no colon: {shown(line)}")
+                continue
+            if name not in _KEYS and not is_token(name):
+                fault = fault or ParseError(f"header name is no token: {shown(line)}")
+                continue
+        elif not colon:
             fault = fault or ParseError(f"header line has no colon: {shown(line)}")
-        elif name not in _KEYS and not is_token(name):
-            fault = fault or ParseError(f"header name is no token: {shown(line)}")
-        elif len(value) > MAX_VALUE_CHARS:
+            continue
+        if len(value) > MAX_VALUE_CHARS:
             fault = fault or ParseError(f"header value too long: {name}: {len(value)} characters")
-        else:
-            items.append((key, name, value.strip(WHITESPACE)))
+            continue
+        value = value.strip(WHITESPACE)
+        append((key, name, value))
+        if key not in first:
+            first[key] = value
+        elif key in single and first[key] != value:
+            fault = fault or ParseError(f"conflicting values of {key}")
     return headers, fault
 
 
-def _checked(name: str, value: str) -> tuple[str, str, str]:
-    if name not in _KEYS and not is_token(name):
-        raise ValueError(f"header name is no token: {shown(name)}")
-    if _UNSAFE.search(value) is not None:
+def _checked(name: str, value: str) -> Item:
+    key = _KEYS.get(name)
+    if key is None:
+        if not is_token(name):
+            raise ValueError(f"header name is no token: {shown(name)}")
+        key = header_key(name)
+    if not value.isprintable() and _UNSAFE(value) is not None:
         raise ValueError(f"header value would break the message: {shown(name)}: {shown(value)}")
-    return header_key(name), name, value
+    return key, name, value

@@ -50,10 +50,10 @@ class Message:
     @property
     def via(self) -> Via:
         """The topmost Via."""
-        values = self.headers.split("Via")
-        if not values:
-            raise ParseError("missing Via")
-        return Via.parse(values[0])
+        line = self.headers.get("Via")
+        if line and "," not in line:
+            return Via.parse(line)
+        return self.vias[0]
 
     @property
     def vias(self) -> list[Via]:
@@ -99,6 +99,8 @@ class Message:
     @property
     def contact(self) -> NameAddr | None:
         """The first Contact; None where there is none."""
+        if "Contact" not in self.headers:
+            return None
         values = self.headers.split("Contact")
         return NameAddr.parse(values[0]) if values else None
 
@@ -135,19 +137,8 @@ class Message:
         start = self.start_line
         if "\r" in start or "\n" in start or "\0" in start:
             raise ValueError(f"start line would break the message: {shown(start)}")
-        lines = [start]
-        size = str(len(self.body))
-        sized = False
-        for name, value in self.headers:
-            if name in ("Content-Length", "l") or name.lower() in ("content-length", "l"):
-                if sized:
-                    continue
-                sized, value = True, size
-            lines.append(f"{name}: {value}")
-        if not sized:
-            lines.append(f"Content-Length: {size}")
-        lines.append("\r\n")
-        return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
+        text = "\r\n".join([start, *self.headers.lines(len(self.body)), "\r\n"])
+        return text.encode("utf-8", "surrogateescape") + self.body
 
     def _needed(self, name: str) -> str:
         value = self.headers.get(name)
@@ -197,11 +188,9 @@ class Request(Message):
         in a 100 (§8.2.6.1).
         """
         headers = Headers()
-        for line in self.headers.get_all("Via"):
-            headers.add("Via", line)
+        headers.take(self.headers, "Via")
         if 100 < status < 300 and self.method in _DIALOG_CREATING:
-            for line in self.headers.get_all("Record-Route"):
-                headers.add("Record-Route", line)
+            headers.take(self.headers, "Record-Route")
         for name in ("From", "To", "Call-ID", "CSeq", "Timestamp"):
             value = self.headers.get(name)
             if value is None or (name == "Timestamp" and status != 100):
@@ -241,15 +230,14 @@ def parse_message(data: bytes) -> Request | Response:
     owed, and in `partial` the request to reply to as far as it could be read.
     """
     data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start line are ignored
-    blank = END_OF_HEAD.search(data)
-    head, body = (data[: blank.start()], data[blank.end() :]) if blank else (data.rstrip(b"\r\n"), b"")
+    head, body = _parted(data)
     text = head.removesuffix(b"\r").decode("utf-8", "surrogateescape").replace("\r\n", "\n")
     if "\n " in text or "\n\t" in text:
         text = _FOLD.sub(" ", text)
     start, *lines = text.split("\n")
     message, fault = _read_start(start)
     try:
-        message.headers, header_fault = read_headers(lines)
+        message.headers, header_fault = read_headers(lines, _SINGLE)
         if (fault := fault or _unprintable(text) or header_fault) is not None:
             raise fault
         _check(message)
@@ -262,15 +250,23 @@ def parse_message(data: bytes) -> Request | Response:
     return message
 
 
+def _parted(data: bytes) -> tuple[bytes, bytes]:
+    """Head and body, by the first empty line; its line ends may be LF alone."""
+    crlf = data.find(b"\n\r\n")
+    lf = data.find(b"\n\n", 0, crlf + 1 if crlf >= 0 else len(data))
+    if lf >= 0:
+        return data[:lf], data[lf + 2 :]
+    return (data[:crlf], data[crlf + 3 :]) if crlf >= 0 else (data.rstrip(b"\r\n"), b"")
+
+
 def _read_start(line: str) -> tuple[Request | Response, ParseError | None]:
     """The message its first line announces, and what is wrong with the line where that is worth an answer."""
-    status = _STATUS_LINE(line)
-    if status is not None:
+    if line[:4].upper() == "SIP/" and (status := _STATUS_LINE(line)) is not None:
         # A reason phrase has no quoted pairs, in which alone a NUL may stand.
         return Response(int(status[1]), status[2] or ""), ParseError("NUL") if "\0" in line else None
     method, _, rest = line.partition(" ")
     uri, _, version = rest.rpartition(" ")
-    if not is_token(method) or "SIP/" not in rest.upper():
+    if not is_token(method) or (version != "SIP/2.0" and "SIP/" not in rest.upper()):
         raise ParseError(f"not a SIP message: {shown(line)}")
     request = Request(method, uri)
     if version != "SIP/2.0" and version.upper() != "SIP/2.0":
@@ -291,15 +287,12 @@ def _unprintable(text: str) -> ParseError | None:
 
 
 def _check(message: Request | Response) -> None:
-    twice = message.headers.conflict(_SINGLE)
-    if twice is not None:
-        raise ParseError(f"conflicting values of {twice}")
     for name in _NEEDED:
         if name not in message.headers:
             raise ParseError(f"missing {name}")
-    cseq = message.cseq
-    if isinstance(message, Request) and cseq.method != message.method:
-        raise ParseError(f"CSeq method {shown(cseq.method)} in a {shown(message.method)} request")
+    method = message.cseq.method
+    if isinstance(message, Request) and method != message.method:
+        raise ParseError(f"CSeq method {shown(method)} in a {shown(message.method)} request")
 
 
 def _cut(headers: Headers, body: bytes) -> bytes:

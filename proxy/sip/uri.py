@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote as unescape
 
 from proxy.sip.errors import ParseError
@@ -16,6 +17,9 @@ _SIP = re.compile(
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(?=.)", re.DOTALL).match
 _ILLEGAL = re.compile(r'[\x00-\x20<>"\x7f]').search
 _VISUAL = str.maketrans("", "", "-.()")
+
+LONGEST_KEPT = 256
+"""Values up to this many characters are kept once read: the same few stand in every message of a call."""
 
 _NEVER_DEFAULTED = ("user", "ttl", "method", "maddr", "transport")
 """§19.1.4: one of these standing in only one of two URIs makes them different."""
@@ -123,6 +127,10 @@ class Uri:
     @classmethod
     def parse(cls, text: str) -> Uri:
         """From a URI without brackets around it; raises ParseError."""
+        return _uri_kept(text) if len(text) <= LONGEST_KEPT else cls._read(text)
+
+    @classmethod
+    def _read(cls, text: str) -> Uri:
         scheme = _SCHEME(text)
         if scheme is None or _ILLEGAL(text) is not None:
             raise ParseError(f"malformed URI: {shown(text)}")
@@ -217,3 +225,6 @@ def _header(text: str) -> tuple[str, str]:
 
 def _bare_number(text: str | None) -> str:
     return (text or "").translate(_VISUAL).lower()
+
+
+_uri_kept = lru_cache(maxsize=4096)(Uri._read)

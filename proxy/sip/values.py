@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import HOST, TOKEN, WHITESPACE, number, quote, shown, unquote
-from proxy.sip.uri import NO_PARAMS, Params, Uri, parse_port
+from proxy.sip.uri import LONGEST_KEPT, NO_PARAMS, Params, Uri, parse_port
 
 MAX_CSEQ = 2**31 - 1
 """§8.1.1.5: the sequence number stays below 2**31."""
@@ -46,6 +47,10 @@ class NameAddr:
     @classmethod
     def parse(cls, text: str) -> NameAddr:
         """From one value, with brackets (name-addr) or without (addr-spec)."""
+        return _name_addr_kept(text) if len(text) <= LONGEST_KEPT else cls._read(text)
+
+    @classmethod
+    def _read(cls, text: str) -> NameAddr:
         text = text.strip(WHITESPACE)
         parts = _BRACKETED(text)
         if parts is not None:
@@ -96,6 +101,10 @@ class Via:
     @classmethod
     def parse(cls, text: str) -> Via:
         """From one value; raises ParseError."""
+        return _via_kept(text) if len(text) <= LONGEST_KEPT else cls._read(text)
+
+    @classmethod
+    def _read(cls, text: str) -> Via:
         parts = _VIA(text.strip(WHITESPACE))
         if parts is None:
             raise ParseError(f"malformed Via: {shown(text)}")
@@ -141,6 +150,10 @@ class CSeq:
     @classmethod
     def parse(cls, text: str) -> CSeq:
         """From `105 INVITE`; raises ParseError, also for a number of 2**31 or more (§8.1.1.5)."""
+        return _cseq_kept(text) if len(text) <= LONGEST_KEPT else cls._read(text)
+
+    @classmethod
+    def _read(cls, text: str) -> CSeq:
         parts = _CSEQ(text.strip(WHITESPACE))
         if parts is None:
             raise ParseError(f"malformed CSeq: {shown(text)}")
@@ -177,3 +190,8 @@ class SessionExpires:
 
     def __str__(self) -> str:
         return str(self.seconds) if self.refresher is None else f"{self.seconds};refresher={self.refresher}"
+
+
+_name_addr_kept = lru_cache(maxsize=4096)(NameAddr._read)
+_via_kept = lru_cache(maxsize=1024)(Via._read)
+_cseq_kept = lru_cache(maxsize=256)(CSeq._read)

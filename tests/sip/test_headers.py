@@ -107,9 +107,20 @@ def test_equality_looks_at_names_and_values_in_order() -> None:
 
 
 def test_a_conflict_is_two_different_values_of_one_name() -> None:
-    headers = Headers([("CSeq", "1 A"), ("i", "x"), ("CSeq", "1 A"), ("Call-ID", "y")])
-    assert headers.conflict({"cseq"}) is None
-    assert headers.conflict({"cseq", "call-id"}) == "call-id"
+    twice = ["CSeq: 1 A", "i: x", "CSeq: 1 A", "Call-ID: y"]
+    assert read_headers(twice, {"cseq"})[1] is None
+    headers, fault = read_headers(twice, {"cseq", "call-id"})
+    assert str(fault) == "conflicting values of call-id"
+    assert headers.get("Call-ID") == "x"
+
+
+def test_lines_are_taken_over_from_another_message_as_they_stand() -> None:
+    source = Headers([("v", "one"), ("To", "x"), ("Via", "two")])
+    copy = Headers([("From", "y")])
+    copy.take(source, "Via")
+    copy.take(source, "Contact")
+    assert list(copy) == [("From", "y"), ("v", "one"), ("Via", "two")]
+    assert copy.get("Via") == "one"
 
 
 @pytest.mark.parametrize("value", ["a\r\nVia: evil", "a\rb", "a\nb", "a\0b"])
