@@ -11,16 +11,17 @@ import json
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 _NUMBER = re.compile(r"\+?\d{7,15}")
-_PLAIN = re.compile(r"[!-~]+")
+_PLAIN = re.compile(r"[!-~]+").fullmatch
 _FIRST = ("call", "leg")
 
 
@@ -28,11 +29,10 @@ def configure(level: str = "info", form: str = "console", stream: TextIO | None 
     """Set up logging for the whole process; `form` is ``console`` or ``json``. May be called again."""
     out = stream if stream is not None else sys.stderr
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(
-            fmt="%H:%M:%S.%f" if form == "console" else "iso", utc=form != "console"
-        ),
+        _Clock("%H:%M:%S", time.localtime)
+        if form == "console"
+        else _Clock("%Y-%m-%dT%H:%M:%S", time.gmtime, "Z"),
         structlog.processors.format_exc_info,
     ]
     render: Processor = Line() if form == "console" else structlog.processors.JSONRenderer()
@@ -54,25 +54,45 @@ def mask(number: str | None) -> str:
     return f"{number[: len(number) - 7]}•••{number[-4:]}" if len(number) > 10 else f"•••{number[-2:]}"
 
 
+class _Clock:
+    """Puts the time into an entry, to the millisecond; what stands before that is written once a second."""
+
+    def __init__(self, form: str, parts: Callable[[float], time.struct_time], zone: str = "") -> None:
+        self._form, self._parts, self._zone = form, parts, zone
+        self._second, self._written = -1, ""
+
+    def __call__(
+        self, logger: object, method: str, entry: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._second, self._written = second, time.strftime(self._form, self._parts(now))
+        entry["timestamp"] = f"{self._written}.{int((now - second) * 1000):03d}{self._zone}"
+        return entry
+
+
 class Line:
     """Renders an entry as one line a person can read: time, level, call and leg, event, the rest."""
 
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
         """Return the line; values that hold spaces, quotes or control characters are quoted."""
-        time, level = str(entry.pop("timestamp", ""))[:12], str(entry.pop("level", method))
+        at, level = str(entry.pop("timestamp", "")), str(entry.pop("level", method))
         event, trace = str(entry.pop("event", "")), entry.pop("exception", None)
         first = [f"{key}={_shown(entry.pop(key))}" for key in _FIRST if key in entry]
         rest = [f"{key}={_shown(value)}" for key, value in entry.items()]
-        head = " ".join([f"{time} {level:<8}", *first]) + ("  " if first else "")
+        head = " ".join([f"{at} {level:<8}", *first]) + ("  " if first else "")
         line = " ".join([head + _one_line(event), *rest])
         return f"{line}\n{trace}" if trace else line
 
 
 def _shown(value: object) -> str:
+    if type(value) is str and _PLAIN(value):
+        return value if '"' not in value else json.dumps(value)
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    if _PLAIN.fullmatch(text) and '"' not in text:
+    if _PLAIN(text) and '"' not in text:
         return text
     return json.dumps(text, ensure_ascii=not text.isprintable())
 

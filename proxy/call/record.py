@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from proxy.call.outcome import Outcome
@@ -53,21 +53,21 @@ class CallRecord:
     transcript: Sequence[Said] = ()
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values, ready for JSON."""
-        record = asdict(self)
+        """Plain values, ready for JSON: the fields in their order, times in ISO 8601."""
+        record = _plain(self)
         record["outcome"] = self.outcome and {
             "result": self.outcome.result.value,
             "reason": self.outcome.reason,
         }
-        record["transcript"] = [asdict(line) for line in self.transcript]
-        return {key: _plain(value) for key, value in record.items()}
+        record["legs"] = [_plain(leg) for leg in self.legs]
+        record["transcript"] = [_plain(line) for line in self.transcript]
+        return record
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds")
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
+def _plain(entry: CallRecord | LegRecord | Said) -> dict[str, object]:
+    """One level of fields; `dataclasses.asdict` would copy every value, deeply, for each call."""
+    told: dict[str, object] = {}
+    for name in entry.__slots__:
+        value = getattr(entry, name)
+        told[name] = value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
+    return told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +18,12 @@ class AudioFormat:
     channels: int = 1
     fmtp: str | None = None
     """Format parameters, raw."""
+    key: str = field(init=False, repr=False, compare=False)
+    """What joins equal formats of two legs, whatever their payload types: `pcmu/8000`, `opus/48000/2`."""
 
-    @property
-    def key(self) -> str:
-        """What joins equal formats of two legs, whatever their payload types: `pcmu/8000`, `opus/48000/2`."""
+    def __post_init__(self) -> None:
         tail = "" if self.channels == 1 else f"/{self.channels}"
-        return f"{self.name.lower()}/{self.rate}{tail}"
+        object.__setattr__(self, "key", f"{self.name.lower()}/{self.rate}{tail}")
 
     @property
     def encoding(self) -> str:

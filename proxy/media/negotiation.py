@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from proxy.media.formats import EVENT_KEY, G711, PCMA, PCMU, TELEPHONE_EVENT, VOICES, AudioFormat, carries
@@ -101,7 +102,7 @@ def describe(
     another leg.
     """
     host, port = address
-    network = f"IN IP{ip_address(host).version} {host}"
+    network = f"IN IP{6 if ':' in host else 4} {host}"
     session = (
         Line("v", "0"),
         Line("o", f"- {origin[0]} {origin[1]} {network}"),
@@ -109,19 +110,24 @@ def describe(
         Line("c", network),
         Line("t", "0 0"),
     )
-    audio = _our_section(port, tuple(formats), direction)
+    formats = tuple(formats)
+    pts, lines = _our_lines(formats, direction)
+    audio = MediaSection("audio", port, "RTP/AVP", pts, lines)
     media = tuple(audio if each is None else _refused(each) for each in layout)
     return Description(session, media).encode()
 
 
-def _our_section(port: int, formats: tuple[AudioFormat, ...], direction: Direction) -> MediaSection:
+@lru_cache(maxsize=256)  # but for the port, calls of one carrier are told the same
+def _our_lines(
+    formats: tuple[AudioFormat, ...], direction: Direction
+) -> tuple[tuple[str, ...], tuple[Line, ...]]:
     lines: list[Line] = []
     for each in formats:
         lines.append(Line("a", f"rtpmap:{each.pt} {each.encoding}"))
         if each.key == EVENT_KEY:
             lines.append(Line("a", f"fmtp:{each.pt} {TELEPHONE_EVENT.fmtp}"))
     lines += [Line("a", "ptime:20"), Line("a", direction.value)]
-    return MediaSection("audio", port, "RTP/AVP", tuple(str(each.pt) for each in formats), tuple(lines))
+    return tuple(str(each.pt) for each in formats), tuple(lines)
 
 
 def _refused(section: MediaSection) -> MediaSection:
@@ -166,7 +172,7 @@ def _agree(
         host = description.connection(section)
     except SdpError as error:
         raise MediaRefused(f"SDP not understood: {error}") from error
-    address = ip_address(host)
+    address = _address(host)
     if address.version != ip_version:
         raise MediaRefused(f"media over IPv{address.version} is not possible here")
     theirs = section.audio_formats()
@@ -185,6 +191,9 @@ def _agree(
         speaks=direction.sends,
         layout=layout,
     )
+
+
+_address = lru_cache(maxsize=1024)(ip_address)
 
 
 def _events(section: MediaSection) -> list[AudioFormat]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from ipaddress import ip_address
 from itertools import pairwise
+from typing import NamedTuple
 
 from proxy.media.formats import STATIC, AudioFormat
 
@@ -43,8 +44,7 @@ class Direction(Enum):
         return self in (Direction.SENDRECV, Direction.RECVONLY)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line, `kind=value`."""
 
     kind: str
@@ -91,17 +91,7 @@ class MediaSection:
 
     def audio_formats(self) -> tuple[AudioFormat, ...]:
         """The formats in order of preference, of those whose meaning is known: by rtpmap, or static."""
-        maps = _by_payload_type(self.attributes("rtpmap"))
-        parameters = _by_payload_type(self.attributes("fmtp"))
-        found: dict[int, AudioFormat] = {}
-        for text in self.formats:
-            pt = number(text, 127)
-            if pt is None or pt in found:
-                continue
-            mapped = _rtpmap(pt, maps[pt], parameters.get(pt)) if pt in maps else STATIC.get(pt)
-            if mapped is not None:
-                found[pt] = mapped
-        return tuple(found.values())
+        return _audio_formats(self.formats, tuple(self.attributes("rtpmap")), tuple(self.attributes("fmtp")))
 
     @property
     def ptime(self) -> int | None:
@@ -153,7 +143,7 @@ def parse_sdp(body: bytes) -> Description:
     if b"\0" in body:
         raise SdpError("NUL octet")
     text = body.decode("utf-8", "surrogateescape").strip("\r\n")
-    lines = [_line(line) for line in re.split(r"\r\n|\n|\r", text)]
+    lines = [_line(line) for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     if str(lines[0]) != "v=0":
         raise SdpError(f"does not begin with v=0: {str(lines[0])[:20]!r}")
     starts = [n for n, line in enumerate(lines) if line.kind == "m"]
@@ -186,7 +176,23 @@ def _attributes(lines: tuple[Line, ...], name: str) -> list[str]:
     return [line.value[len(start) :] for line in lines if line.kind == "a" and line.value.startswith(start)]
 
 
-def _by_payload_type(values: list[str]) -> dict[int, str]:
+@lru_cache(maxsize=256)  # one carrier lists the same formats in every call
+def _audio_formats(
+    listed: tuple[str, ...], rtpmaps: tuple[str, ...], fmtps: tuple[str, ...]
+) -> tuple[AudioFormat, ...]:
+    maps, parameters = _by_payload_type(rtpmaps), _by_payload_type(fmtps)
+    found: dict[int, AudioFormat] = {}
+    for text in listed:
+        pt = number(text, 127)
+        if pt is None or pt in found:
+            continue
+        mapped = _rtpmap(pt, maps[pt], parameters.get(pt)) if pt in maps else STATIC.get(pt)
+        if mapped is not None:
+            found[pt] = mapped
+    return tuple(found.values())
+
+
+def _by_payload_type(values: tuple[str, ...]) -> dict[int, str]:
     found: dict[int, str] = {}
     for value in values:
         text, _, rest = value.strip().partition(" ")
@@ -205,6 +211,7 @@ def _rtpmap(pt: int, encoding: str, parameters: str | None) -> AudioFormat | Non
     return AudioFormat(name, rate, pt, channels, parameters)
 
 
+@lru_cache(maxsize=256)
 def _connection_address(value: str) -> str:
     fields = value.split()
     if len(fields) != 3 or fields[0] != "IN" or fields[1] not in ("IP4", "IP6"):
