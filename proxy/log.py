@@ -16,7 +16,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor
+from structlog.typing import Processor
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -36,10 +36,11 @@ def configure(level: str = "info", form: str = "console", stream: TextIO | None 
         structlog.processors.format_exc_info,
     ]
     render: Processor = Line() if form == "console" else structlog.processors.JSONRenderer()
+    logger = structlog.WriteLogger(out)
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=lambda *names: logger,
         cache_logger_on_first_use=False,
     )
     _gather_libraries(shared, render, out)

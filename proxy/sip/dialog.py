@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from proxy.sip.errors import ParseError
 from proxy.sip.headers import Headers
@@ -15,8 +16,7 @@ TARGET_REFRESH = frozenset({"INVITE", "UPDATE"})
 _CREDENTIALS = ("Authorization", "Proxy-Authorization")
 
 
-@dataclass(frozen=True, slots=True)
-class DialogId:
+class DialogId(NamedTuple):
     """What tells dialogs apart, seen from our end (§12)."""
 
     call_id: str

@@ -52,22 +52,23 @@ class Headers:
     wire (a line end or a NUL in a value, a name that is no token) is a ValueError here: it is our bug.
     """
 
-    __slots__ = ("_first", "_items")
+    __slots__ = ("_items", "first")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._items: list[Item] = []
-        self._first: dict[str, str] = {}  # the first value of each key: most reads want no more
+        self.first: dict[str, str] = {}
+        """The first line of each name, by its key (`header_key`): to be read, never written to."""
         for name, value in items:
             self.add(name, value)
 
     def get(self, name: str) -> str | None:
         """The first line of that name, whole; None where there is none."""
-        return self._first.get(_KEYS.get(name) or header_key(name))
+        return self.first.get(_KEYS.get(name) or header_key(name))
 
     def get_all(self, name: str) -> list[str]:
         """Every line of that name, whole."""
         wanted = _KEYS.get(name) or header_key(name)
-        if wanted not in self._first:
+        if wanted not in self.first:
             return []
         return [value for key, _, value in self._items if key == wanted]
 
@@ -79,19 +80,19 @@ class Headers:
         """Append a line."""
         item = _checked(name, value)
         self._items.append(item)
-        self._first.setdefault(item[0], value)
+        self.first.setdefault(item[0], value)
 
     def prepend(self, name: str, value: str) -> None:
         """Put a line before the first of that name, or at the front (Via and Route are stacks)."""
         item = _checked(name, value)
         self._items.insert(self._index(item[0]) or 0, item)
-        self._first[item[0]] = value
+        self.first[item[0]] = value
 
     def set(self, name: str, value: str) -> None:
         """Make this the only line of that name, at the place of the first, or at the end."""
         item = _checked(name, value)
         index = self._index(item[0])
-        self._first[item[0]] = value
+        self.first[item[0]] = value
         if index is None:
             self._items.append(item)
             return
@@ -101,13 +102,13 @@ class Headers:
     def take(self, other: Headers, name: str) -> None:
         """Append every line of that name that `other` has; what stands there needs no second look."""
         wanted = _KEYS.get(name) or header_key(name)
-        if wanted in other._first:
+        if wanted in other.first:
             self._items += [item for item in other._items if item[0] == wanted]
-            self._first.setdefault(wanted, other._first[wanted])
+            self.first.setdefault(wanted, other.first[wanted])
 
     def remove(self, name: str) -> None:
         """Take every line of that name away; nothing happens where there is none."""
-        if self._first.pop(wanted := header_key(name), None) is not None:
+        if self.first.pop(wanted := header_key(name), None) is not None:
             self._items = [item for item in self._items if item[0] != wanted]
 
     def pop_first(self, name: str) -> str | None:
@@ -121,19 +122,19 @@ class Headers:
             self._items[index] = (key, spelled, ", ".join(values[1:]))
         else:
             del self._items[index]
-        del self._first[key]
+        del self.first[key]
         if (now := self._index(key)) is not None:
-            self._first[key] = self._items[now][2]
+            self.first[key] = self._items[now][2]
         return values[0] if values else ""
 
     def copy(self) -> Headers:
         """The same lines, free to change."""
         twin = Headers()
-        twin._items, twin._first = self._items.copy(), self._first.copy()
+        twin._items, twin.first = self._items.copy(), self.first.copy()
         return twin
 
     def __contains__(self, name: str) -> bool:
-        return (_KEYS.get(name) or header_key(name)) in self._first
+        return (_KEYS.get(name) or header_key(name)) in self.first
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return ((name, value) for _, name, value in self._items)
@@ -151,7 +152,7 @@ class Headers:
 
     def lines(self, length: int) -> list[str]:
         """The header lines as they go on the wire, exactly one Content-Length among them: `length`."""
-        if "content-length" not in self._first:
+        if "content-length" not in self.first:
             return [*[f"{name}: {value}" for _, name, value in self._items], f"Content-Length: {length}"]
         return self._sized(length)
 
@@ -179,7 +180,7 @@ def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[He
     values of a key in `single` are a fault.
     """
     headers = Headers()
-    append, first = headers._items.append, headers._first
+    append, first = headers._items.append, headers.first
     fault: ParseError | None = None
     for line in lines:
         name, colon, value = line.partition(":")

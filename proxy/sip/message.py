@@ -23,7 +23,7 @@ END_OF_HEAD = re.compile(rb"\n\r?\n")
 _SINGLE = frozenset(("cseq", "call-id", "from", "to", "max-forwards", "content-length"))
 """Headers of which two different values make the message ambiguous (RFC 4475 §3.3.8, §3.3.9)."""
 
-_NEEDED = ("Via", "From", "To", "Call-ID", "CSeq")
+_NEEDED = {"via": "Via", "from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
 """§8.1.1: what no message goes without (an RFC 2543 request may lack Max-Forwards)."""
 
 _DIALOG_CREATING = ("INVITE", "SUBSCRIBE", "REFER")
@@ -50,7 +50,7 @@ class Message:
     @property
     def via(self) -> Via:
         """The topmost Via."""
-        line = self.headers.get("Via")
+        line = self.headers.first.get("via")
         if line and "," not in line:
             return Via.parse(line)
         return self.vias[0]
@@ -66,12 +66,12 @@ class Message:
     @property
     def from_(self) -> NameAddr:
         """Who sent the request (§20.20)."""
-        return NameAddr.parse(self._needed("From"))
+        return NameAddr.parse(self._needed("from"))
 
     @property
     def to(self) -> NameAddr:
         """Whom the request was meant for (§20.39)."""
-        return NameAddr.parse(self._needed("To"))
+        return NameAddr.parse(self._needed("to"))
 
     @property
     def from_tag(self) -> str | None:
@@ -86,7 +86,7 @@ class Message:
     @property
     def call_id(self) -> str:
         """The Call-ID, compared byte for byte (§20.8)."""
-        value = self._needed("Call-ID")
+        value = self._needed("call-id")
         if not value or " " in value or "\t" in value:
             raise ParseError(f"malformed Call-ID: {shown(value)}")
         return value
@@ -94,12 +94,12 @@ class Message:
     @property
     def cseq(self) -> CSeq:
         """The sequence number and method (§20.16)."""
-        return CSeq.parse(self._needed("CSeq"))
+        return CSeq.parse(self._needed("cseq"))
 
     @property
     def contact(self) -> NameAddr | None:
         """The first Contact; None where there is none."""
-        if "Contact" not in self.headers:
+        if "contact" not in self.headers.first:
             return None
         values = self.headers.split("Contact")
         return NameAddr.parse(values[0]) if values else None
@@ -117,7 +117,7 @@ class Message:
     @property
     def max_forwards(self) -> int | None:
         """Hops left, 0 to 255 (§20.22); None where the sender gave none."""
-        value = self.headers.get("Max-Forwards")
+        value = self.headers.first.get("max-forwards")
         return None if value is None else number(value, "Max-Forwards", 255)
 
     @property
@@ -140,10 +140,10 @@ class Message:
         text = "\r\n".join([start, *self.headers.lines(len(self.body)), "\r\n"])
         return text.encode("utf-8", "surrogateescape") + self.body
 
-    def _needed(self, name: str) -> str:
-        value = self.headers.get(name)
+    def _needed(self, key: str) -> str:
+        value = self.headers.first.get(key)
         if value is None:
-            raise ParseError(f"missing {name}")
+            raise ParseError(f"missing {_NEEDED[key]}")
         return value
 
 
@@ -287,8 +287,8 @@ def _unprintable(text: str) -> ParseError | None:
 
 
 def _check(message: Request | Response) -> None:
-    for name in _NEEDED:
-        if name not in message.headers:
+    for key, name in _NEEDED.items():
+        if key not in message.headers.first:
             raise ParseError(f"missing {name}")
     method = message.cseq.method
     if isinstance(message, Request) and method != message.method:

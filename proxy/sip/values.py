@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
@@ -40,7 +40,11 @@ class NameAddr:
     raw_uri: str = ""
     """The URI exactly as it was sent, and as `str()` gives it back; left out, it is `str(uri)`."""
 
+    tag: str | None = field(init=False, repr=False, compare=False)
+    """The tag of a From or To; None where it has none yet."""
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "tag", self.params.get("tag") or None)
         if not self.raw_uri:
             object.__setattr__(self, "raw_uri", str(self.uri))
 
@@ -68,11 +72,6 @@ class NameAddr:
         raw = raw.strip(WHITESPACE)
         return cls(display, Uri.parse(raw), Params.parse(params), raw)
 
-    @property
-    def tag(self) -> str | None:
-        """The tag of a From or To; None where it has none yet."""
-        return self.params.get("tag") or None
-
     def with_tag(self, tag: str) -> NameAddr:
         """The same with this tag."""
         return NameAddr(self.display, self.uri, self.params.with_("tag", tag), self.raw_uri)
@@ -98,6 +97,12 @@ class Via:
     params: Params = NO_PARAMS
     """branch, received, rport and whatever else was sent."""
 
+    branch: str | None = field(init=False, repr=False, compare=False)
+    """The transaction's branch; None from an RFC 2543 element."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "branch", self.params.get("branch") or None)
+
     @classmethod
     def parse(cls, text: str) -> Via:
         """From one value; raises ParseError."""
@@ -110,11 +115,6 @@ class Via:
             raise ParseError(f"malformed Via: {shown(text)}")
         transport, host, port, params = parts.groups()
         return cls(transport.upper(), host, parse_port(port), Params.parse(params or ""))
-
-    @property
-    def branch(self) -> str | None:
-        """The transaction's branch; None from an RFC 2543 element."""
-        return self.params.get("branch") or None
 
     @property
     def received(self) -> str | None:

@@ -14,7 +14,6 @@ from proxy.sip.errors import ParseError
 from proxy.sip.key import TransactionKey, client_key, invite_key_of, server_key
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.timers import Timers
-from proxy.sip.values import Via
 from proxy.transport.flow import Flow, Network, TransportFailed
 from proxy.ua.driver import Message, User
 from proxy.ua.ids import Ids
@@ -141,7 +140,7 @@ class UserAgentCore:
     def launch(self, request: Request, flow: Flow, user: User) -> ClientTransaction:
         """Send a request in a transaction of its own; a Via is put on top unless it is a CANCEL's."""
         if request.method != "CANCEL":
-            request.headers.prepend("Via", str(self._via(flow)))
+            request.headers.prepend("Via", self._via(flow))
         key = client_key(request)
         transaction = ClientTransaction(self, request, flow, user, lambda: self._forget_client(key))
         self._clients[key] = transaction
@@ -151,7 +150,7 @@ class UserAgentCore:
     def send_ack(self, ack: Request, flow: Flow) -> None:
         """The ACK for a 2xx is a message on its own, outside any transaction (§13.2.2.4)."""
         if "Via" not in ack.headers:
-            ack.headers.prepend("Via", str(self._via(flow)))
+            ack.headers.prepend("Via", self._via(flow))
         try:
             self.emit(flow, ack)
         except TransportFailed:
@@ -309,12 +308,10 @@ class UserAgentCore:
             if self._origins.get(origin) is transaction:
                 del self._origins[origin]
 
-    def _via(self, flow: Flow) -> Via:
+    def _via(self, flow: Flow) -> str:
         port = self.advertised.ports.get(flow.transport, flow.local[1])
-        branch = self.ids.branch()
-        return Via.parse(
-            f"SIP/2.0/{flow.transport.upper()} {self.advertised.host}:{port};branch={branch};rport"
-        )
+        sent_by = f"{self.advertised.host}:{port}"
+        return f"SIP/2.0/{flow.transport.upper()} {sent_by};branch={self.ids.branch()};rport"
 
     def _trace(self, direction: str, flow: Flow, message: Message) -> None:
         for trace in self.traces:

@@ -20,25 +20,40 @@ class Ids(Protocol):
     def uniform(self, low: float, high: float) -> float: ...
 
 
+STORE_BYTES = 4096
+"""Random bytes fetched from the system in one go."""
+
+
 class RandomIds:
     """Ids nobody can guess: in-dialog requests are matched by them alone."""
 
+    def __init__(self) -> None:
+        self._store, self._used = b"", 0
+
     def branch(self) -> str:
-        return BRANCH_COOKIE + secrets.token_hex(10)
+        return BRANCH_COOKIE + self._hex(10)
 
     def tag(self) -> str:
         """At least 32 bits are asked for (§19.3); 64 are given."""
-        return secrets.token_hex(8)
+        return self._hex(8)
 
     def call_id(self) -> str:
-        return secrets.token_hex(16)
+        return self._hex(16)
 
     def token(self) -> str:
         """The user part of our Contact, and the name of a call in the log."""
-        return secrets.token_hex(6)
+        return self._hex(6)
 
     def bits(self, count: int) -> int:
         return secrets.randbits(count)
 
     def uniform(self, low: float, high: float) -> float:
         return low + (high - low) * secrets.randbits(32) / (1 << 32)
+
+    def _hex(self, count: int) -> str:
+        end = self._used + count
+        if end > len(self._store):
+            self._store, self._used, end = secrets.token_bytes(STORE_BYTES), 0, count
+        taken = self._store[self._used : end].hex()
+        self._used = end
+        return taken

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from proxy.sip.uri import Uri
-from proxy.transport.flow import Flow, Network, TransportFailed
+from proxy.transport.flow import Address, Flow, Network, TransportFailed
 
 _SHARED = ipaddress.ip_network("100.64.0.0/10")
 """Behind a carrier's NAT (RFC 6598)."""
@@ -21,16 +22,19 @@ def on_course(flow: Flow, next_hop: str) -> bool:
     """
     if flow.closed:
         return False
-    if flow.reliable:
-        return True
+    return flow.reliable or _leads(flow.transport, flow.remote, next_hop)
+
+
+@lru_cache(maxsize=4096)
+def _leads(transport: str, remote: Address, next_hop: str) -> bool:
     uri = Uri.parse(next_hop)
     try:
         host = ipaddress.ip_address(uri.host.strip("[]"))
     except ValueError:
         return False
-    if host == ipaddress.ip_address(flow.remote[0]):
-        return (uri.port or DEFAULT_PORTS[flow.transport]) == flow.remote[1]
-    return _behind_nat(host) and not _behind_nat(ipaddress.ip_address(flow.remote[0]))
+    if host == ipaddress.ip_address(remote[0]):
+        return (uri.port or DEFAULT_PORTS[transport]) == remote[1]
+    return _behind_nat(host) and not _behind_nat(ipaddress.ip_address(remote[0]))
 
 
 async def reach(network: Network, next_hop: str, transport: str | None = None) -> Flow:
