@@ -24,6 +24,7 @@ from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer
 from proxy.ua.transactions import ServerTransaction
+from proxy.ua.uac import Outgoing
 from proxy.ua.up import limit
 from screening.contract import (
     Ask,
@@ -66,7 +67,7 @@ class Call:
         self._identity = Identity.of(invite.request)
         self.record = CallRecord(name, self._identity.number, number.dialed, around.wall_clock())
         self._scribe = Scribe(self.record, around.wall_clock)
-        self._legs = Legs(around.core, media, self._scribe, name)
+        self._legs = Legs(around.core, media, self._scribe)
         self._screening: Screening | None = None
         self._agent: Leg | None = None
         self._refers: list[Refer] = []
@@ -233,8 +234,10 @@ class Call:
         for place in places:
             with self._legs.leg("phone", peer=place.uri) as phone:
                 try:
-                    async with limit(self._number.ring_limit_s, EndReason.NO_ANSWER), meanwhile(self._late()):
-                        await phone.invite(towards_phone(self._identity, place, self._around.host))
+                    async with limit(self._number.ring_limit_s, EndReason.NO_ANSWER):
+                        await self._invite_phone(
+                            phone, towards_phone(self._identity, place, self._around.host)
+                        )
                 except NOT_TAKEN as problem:
                     failure = problem
                     self._scribe.not_taken("phone", problem)
@@ -245,10 +248,17 @@ class Call:
         self._media.ringback("caller", False)
         self._tell(status_of(failure), news_of(failure))
 
-    async def _late(self) -> None:
+    async def _invite_phone(self, phone: Leg, outgoing: Outgoing) -> None:
+        """Returns when the phone has answered; the agent's wishes are heard meanwhile."""
+        if self._agent is None:
+            return await phone.invite(outgoing)
+        async with meanwhile(self._late(self._agent)):
+            await phone.invite(outgoing)
+
+    async def _late(self, agent: Leg) -> None:
         """A REFER that comes while the phone rings already is the same wish, come late."""
-        while self._agent is not None:
-            if self._selected(await self._agent.refer()):
+        while True:
+            if self._selected(await agent.refer()):
                 self._scribe.step("refer joined", "the phone rings already")
 
     async def _bridge(self, phone: Leg) -> None:

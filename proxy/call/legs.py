@@ -17,15 +17,15 @@ from proxy.ua.reason import EndReason
 class Legs:
     """Makes the legs of one call. The caller's is the first, and encloses all others."""
 
-    def __init__(self, core: UserAgentCore, media: MediaSession, scribe: Scribe, call: str) -> None:
-        self._core, self._media, self._scribe, self._call = core, media, scribe, call
+    def __init__(self, core: UserAgentCore, media: MediaSession, scribe: Scribe) -> None:
+        self._core, self._media, self._scribe = core, media, scribe
         self._latest: dict[str, Leg] = {}
 
     @contextmanager
     def leg(self, name: str, *, peer: str, takes_refer: bool = False) -> Iterator[Leg]:
         """A leg that is ended, and its media released, when the block is left or its peer goes."""
-        leg = Leg(name, self._core, LegMedia(self._media, name), takes_refer=takes_refer)
-        leg.log = leg.log.bind(call=self._call)
+        log = self._scribe.log.bind(leg=name)
+        leg = Leg(name, self._core, LegMedia(self._media, name), takes_refer=takes_refer, log=log)
         self._latest[name] = leg
         entry = self._scribe.began(name, peer)
         leg.ended.add_done_callback(lambda ended: self._scribe.leg_ended(entry, ended.result()))

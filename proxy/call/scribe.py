@@ -24,11 +24,11 @@ class Scribe:
 
     def __init__(self, record: CallRecord, wall_clock: WallClock) -> None:
         self._record, self._wall_clock = record, wall_clock
-        self._log = structlog.get_logger("screendoor").bind(call=record.call)
+        self.log = structlog.get_logger("screendoor").bind(call=record.call)
 
     def step(self, event: str, why: str) -> None:
         self._record.steps.append(f"{event}: {why}")
-        self._log.info(event, why=why)
+        self.log.info(event, why=why)
 
     def began(self, name: str, peer: str) -> LegRecord:
         entry = LegRecord(name, peer, self._wall_clock())
@@ -42,23 +42,23 @@ class Scribe:
         if leg == "caller":
             self._record.answered = now
         self._record.steps.append(f"{leg} answered")
-        self._log.info("answered", leg=leg, after_s=round((now - entry.began).total_seconds(), 2))
+        self.log.info("answered", leg=leg, after_s=round((now - entry.began).total_seconds(), 2))
 
     def not_taken(self, leg: str, failure: SipError) -> None:
         entry = self._latest(leg)
         entry.ended, entry.end = self._wall_clock(), str(failure)
         self._record.steps.append(f"{leg} did not answer: {failure}")
-        self._log.info("not answered", leg=leg, why=str(failure))
+        self.log.info("not answered", leg=leg, why=str(failure))
 
     def leg_ended(self, entry: LegRecord, reason: EndReason) -> None:
         if entry.ended is None:
             entry.ended, entry.end = self._wall_clock(), reason.text
-            self._log.info("ended", leg=entry.name, why=reason.text)
+            self.log.info("ended", leg=entry.name, why=reason.text)
 
     def broken(self, event: str, error: Exception) -> None:
         """We erred, and the call goes on as well as it can."""
         self._record.steps.append(f"{event}: {error}")
-        self._log.error(event, problem=str(error))
+        self.log.error(event, problem=str(error))
 
     def decided(self, decision: str, by: str, verdict: Verdict | None) -> None:
         """What the agent decided, by ``refer`` or ``verdict``.
@@ -69,7 +69,7 @@ class Scribe:
         self._record.decision = decision
         self._record.why = verdict.reason if verdict else None
         self._record.steps.append(f"decision {decision} by {by}")
-        self._log.info("decided", decision=decision, by=by)
+        self.log.info("decided", decision=decision, by=by)
 
     def rung_by(self, trigger: str) -> None:
         self._record.trigger = trigger
@@ -78,11 +78,11 @@ class Scribe:
         """What became of the caller, once that is sure; a later hang-up does not change it."""
         self._record.outcome = Outcome(result, reason)
         self._record.steps.append(result.value)
-        self._log.info("settled", result=result.value)
+        self.log.info("settled", result=result.value)
 
     def recorded(self, path: Path, seconds: float) -> None:
         self._record.voicemail, self._record.voicemail_s = str(path), round(seconds, 2)
-        self._log.info("recorded", seconds=round(seconds, 2))
+        self.log.info("recorded", seconds=round(seconds, 2))
 
     def ended_by(self, end: LegEnded) -> None:
         """A leg ended the call: its peer left, or is not heard of any more; or we gave it up."""
@@ -109,7 +109,7 @@ class Scribe:
         if screening is not None:
             record.transcript = tuple(screening.transcript)
             screening.over(record.outcome.result.value)
-        self._log.info("over", result=record.outcome.result.value, ended_by=record.ended_by or "us")
+        self.log.info("over", result=record.outcome.result.value, ended_by=record.ended_by or "us")
 
     def _latest(self, leg: str) -> LegRecord:
         return next(entry for entry in reversed(self._record.legs) if entry.name == leg)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
+
+REST_S = 2.0
+"""How long a pair rests before another call may have it: so long do strays of the last one come."""
 
 
 class NoPortFree(Exception):
@@ -10,23 +15,25 @@ class NoPortFree(Exception):
 
 
 class PortPool:
-    """Even ports of a range, lent and given back. The one that rested longest goes first, so that stray
-    packets of a call just ended do not meet the next.
+    """Even ports of a range, lent and given back. One that has rested goes before one never lent, since its
+    sockets may still stand (`SocketMedia`); where there is neither, the one that rested longest.
     """
 
-    def __init__(self, low: int, high: int) -> None:
+    def __init__(self, low: int, high: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         if not 0 < low < high <= 65535:
             raise ValueError(f"not a port range: {low}-{high}")
         first = low + low % 2
-        self._free = deque(range(first, high, 2))
-        if not self._free:
+        self._fresh = deque(range(first, high, 2))
+        if not self._fresh:
             raise ValueError(f"no even port with its odd neighbour in {low}-{high}")
+        self._resting: deque[tuple[int, float]] = deque()
         self._lent: set[int] = set()
+        self._clock = clock
 
     @property
     def free(self) -> int:
         """How many pairs are free."""
-        return len(self._free)
+        return len(self._fresh) + len(self._resting)
 
     @property
     def lent(self) -> int:
@@ -35,9 +42,12 @@ class PortPool:
 
     def take(self) -> int:
         """The RTP port of a pair. Raises NoPortFree."""
-        if not self._free:
+        if self._resting and (not self._fresh or self._clock() - self._resting[0][1] >= REST_S):
+            port = self._resting.popleft()[0]
+        elif self._fresh:
+            port = self._fresh.popleft()
+        else:
             raise NoPortFree(f"all {len(self._lent)} pairs of media ports are in use")
-        port = self._free.popleft()
         self._lent.add(port)
         return port
 
@@ -46,4 +56,4 @@ class PortPool:
         if port not in self._lent:
             raise ValueError(f"port {port} was not lent")
         self._lent.remove(port)
-        self._free.append(port)
+        self._resting.append((port, self._clock()))

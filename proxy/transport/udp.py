@@ -17,6 +17,8 @@ KEEPALIVE = b"\r\n\0"
 """What keep-alive datagrams are made of, and what may stand before a start line (RFC 3261 §7.5)."""
 DRAIN = 64
 """Datagrams taken in one go, so that a flood on one socket leaves the others their turn."""
+MOST_FLOWS = 1024
+"""So many peers' flows are kept for their next datagram; a trunk has a handful, a flood any number."""
 BUFFER_BYTES = 1024 * 1024
 """Asked of the kernel for either direction; it may grant less."""
 
@@ -29,6 +31,7 @@ class UdpListener:
         self.family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
         self.closed = False
         self._receiver = receiver
+        self._flows: dict[Address, UdpFlow] = {}
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(self.family, socket.SOCK_DGRAM)
         try:
@@ -47,7 +50,12 @@ class UdpListener:
 
     def flow(self, remote: Address) -> UdpFlow:
         """The flow from this socket to a peer; flows to one peer are equal."""
-        return UdpFlow(self, remote)
+        flow = self._flows.get(remote)
+        if flow is None:
+            if len(self._flows) >= MOST_FLOWS:
+                self._flows.clear()
+            flow = self._flows[remote] = UdpFlow(self, remote)
+        return flow
 
     def send(self, data: bytes, remote: Address) -> None:
         """Send a datagram; one that the kernel has no room for is lost, as on the wire."""
@@ -89,7 +97,7 @@ class UdpListener:
 
     def _receive(self, data: bytes, source: Address) -> None:
         try:
-            self._receiver.received(UdpFlow(self, source), data)
+            self._receiver.received(self.flow(source), data)
         except Exception:  # one bad message must not cost the listener the rest of its queue
             log.exception("receiver failed", source=f"{source[0]} port {source[1]}")
 

@@ -27,7 +27,7 @@ SUPPORTED = ("timer", "norefersub")
 MOST_TRANSACTIONS = 20_000
 """Requests under way and answered lately; some 6 kB each, and for UDP each is kept for 32 s."""
 
-Origin = tuple[str, str, str]
+Origin = tuple[str, str | None, int]
 """Call-ID, From tag and CSeq: the same in every copy of a request that forked on its way (§8.2.2.2)."""
 
 Trace = Callable[[str, Flow, Message], None]
@@ -116,7 +116,8 @@ class UserAgentCore:
             if ours:
                 self._owe(flow, error)
             return
-        self._trace("<", flow, message)
+        if self.traces:
+            self._trace("<", flow, message)
         if isinstance(message, Request):
             self._request(message, flow, ours)
         elif client := self._clients.get(client_key(message)):
@@ -164,7 +165,8 @@ class UserAgentCore:
     def emit(self, flow: Flow, message: Message) -> None:
         if self._closed:
             raise TransportFailed("the user agent is closed")
-        self._trace(">", flow, message)
+        if self.traces:
+            self._trace(">", flow, message)
         flow.send(message.encode())
 
     def contact(self, flow: Flow, user: str) -> str:
@@ -319,7 +321,7 @@ class UserAgentCore:
 
 
 def _origin(request: Request) -> Origin:
-    return request.call_id, request.from_tag or "", str(request.cseq)
+    return request.call_id, request.from_tag, request.cseq.number
 
 
 def capabilities() -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ from proxy.ua.uac import Inviting, Outgoing
 from proxy.ua.uas import Answer, Invitation
 from proxy.ua.up import Up
 
-log = structlog.get_logger("screendoor")
+LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
 
 
 class LegMedia(Protocol):
@@ -39,9 +39,17 @@ class LegMedia(Protocol):
 class Leg:
     """One dialog from our side. `name` is ``caller``, ``agent`` or ``phone``."""
 
-    def __init__(self, name: str, core: UserAgentCore, media: LegMedia, *, takes_refer: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        core: UserAgentCore,
+        media: LegMedia,
+        *,
+        takes_refer: bool = False,
+        log: structlog.typing.FilteringBoundLogger | None = None,
+    ) -> None:
         self.name, self.core, self.media = name, core, media
-        self.log = log.bind(leg=name)
+        self.log: structlog.typing.FilteringBoundLogger = log or LOG.bind(leg=name)
         self.ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         """Latched: set once, by the peer or by `end()`."""
         self.ringing: asyncio.Future[int] = asyncio.get_running_loop().create_future()

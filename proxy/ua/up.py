@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -49,13 +47,21 @@ class Up:
             raise LegEnded(self._leg, self._leg.ended.result()) from None
 
 
-@asynccontextmanager
-async def limit(seconds: float, reason: EndReason) -> AsyncIterator[None]:
-    """Raise `LimitReached(reason)` when the block takes longer than `seconds`."""
-    try:
-        async with asyncio.timeout(seconds) as clock:
-            yield
-    except TimeoutError:
-        if clock.expired():
-            raise LimitReached(reason) from None
-        raise
+class limit:
+    """``async with limit(seconds, reason):`` raises `LimitReached(reason)` when the block takes longer."""
+
+    def __init__(self, seconds: float, reason: EndReason) -> None:
+        self._clock, self._reason = asyncio.timeout(seconds), reason
+
+    async def __aenter__(self) -> None:
+        await self._clock.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._clock.__aexit__(kind, error, trace)
+        except TimeoutError:
+            if self._clock.expired():
+                raise LimitReached(self._reason) from None
+            raise

@@ -18,6 +18,16 @@ def test_a_returned_port_comes_again_last():
     assert (pool.lent, pool.free) == (3, 0)
 
 
+def test_a_port_that_has_rested_goes_before_one_never_lent():
+    now = 10.0
+    pool = PortPool(20000, 20009, clock=lambda: now)
+    pool.give_back(pool.take())
+    now += 1.9
+    assert pool.take() == 20002
+    now += 0.1
+    assert pool.take() == 20000
+
+
 def test_giving_back_what_was_not_lent_is_a_bug():
     pool = PortPool(20000, 20005)
     with pytest.raises(ValueError, match="20002 was not lent"):

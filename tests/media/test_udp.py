@@ -74,3 +74,30 @@ async def test_closing_from_within_a_packet_stops_the_drain():
     assert (await ear.next())[0] == b"a"
     assert ear.heard.empty()
     two.close()
+
+
+async def test_a_socket_that_is_kept_serves_the_next_user_and_never_two():
+    media, before, after = SocketMedia(keep=1), _Ear(), _Ear()
+    peer = media.bind("127.0.0.1", 0, _Ear())
+    first = media.bind("127.0.0.1", 0, before)
+    first.close()
+    peer.send(b"stray", first.address)
+    second = media.bind("127.0.0.1", first.address[1], after)
+    first.send(b"not mine any more", peer.address)
+    first.close()
+    peer.send(b"meant", second.address)
+    assert (await after.next())[0] == b"meant"
+    assert (before.heard.empty(), first.unsent) == (True, 1)
+    second.close()
+    peer.close()
+    media.close()
+
+
+async def test_what_is_kept_is_closed_in_the_end():
+    media = SocketMedia(keep=1)
+    one = media.bind("127.0.0.1", 0, _Ear())
+    one.close()
+    with pytest.raises(OSError, match="in use"):
+        SocketMedia().bind("127.0.0.1", one.address[1], _Ear())
+    media.close()
+    SocketMedia().bind("127.0.0.1", one.address[1], _Ear()).close()
