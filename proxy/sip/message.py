@@ -15,7 +15,7 @@ from proxy.sip.grammar import WHITESPACE, is_token, number, shown
 from proxy.sip.headers import Headers, read_headers
 from proxy.sip.status import reason_phrase
 from proxy.sip.uri import Uri
-from proxy.sip.values import CSeq, NameAddr, Via
+from proxy.sip.values import CSeq, NameAddr, Via, cseq, name_addr
 
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 """The empty line after the headers; its first line feed ends the last of them. LF alone ends a line too."""
@@ -66,12 +66,12 @@ class Message:
     @property
     def from_(self) -> NameAddr:
         """Who sent the request (§20.20)."""
-        return NameAddr.parse(self._needed("from"))
+        return name_addr(self.headers.first.get("from") or self._needed("from"))
 
     @property
     def to(self) -> NameAddr:
         """Whom the request was meant for (§20.39)."""
-        return NameAddr.parse(self._needed("to"))
+        return name_addr(self.headers.first.get("to") or self._needed("to"))
 
     @property
     def from_tag(self) -> str | None:
@@ -86,7 +86,7 @@ class Message:
     @property
     def call_id(self) -> str:
         """The Call-ID, compared byte for byte (§20.8)."""
-        value = self._needed("call-id")
+        value = self.headers.first.get("call-id") or self._needed("call-id")
         if not value or " " in value or "\t" in value:
             raise ParseError(f"malformed Call-ID: {shown(value)}")
         return value
@@ -94,7 +94,7 @@ class Message:
     @property
     def cseq(self) -> CSeq:
         """The sequence number and method (§20.16)."""
-        return CSeq.parse(self._needed("cseq"))
+        return cseq(self.headers.first.get("cseq") or self._needed("cseq"))
 
     @property
     def contact(self) -> NameAddr | None:

@@ -51,7 +51,7 @@ class NameAddr:
     @classmethod
     def parse(cls, text: str) -> NameAddr:
         """From one value, with brackets (name-addr) or without (addr-spec)."""
-        return _name_addr_kept(text) if len(text) <= LONGEST_KEPT else cls._read(text)
+        return name_addr(text) if len(text) <= LONGEST_KEPT else cls._read(text)
 
     @classmethod
     def _read(cls, text: str) -> NameAddr:
@@ -150,7 +150,7 @@ class CSeq:
     @classmethod
     def parse(cls, text: str) -> CSeq:
         """From `105 INVITE`; raises ParseError, also for a number of 2**31 or more (§8.1.1.5)."""
-        return _cseq_kept(text) if len(text) <= LONGEST_KEPT else cls._read(text)
+        return cseq(text) if len(text) <= LONGEST_KEPT else cls._read(text)
 
     @classmethod
     def _read(cls, text: str) -> CSeq:
@@ -192,6 +192,8 @@ class SessionExpires:
         return str(self.seconds) if self.refresher is None else f"{self.seconds};refresher={self.refresher}"
 
 
-_name_addr_kept = lru_cache(maxsize=4096)(NameAddr._read)
+name_addr = lru_cache(maxsize=2048)(NameAddr._read)
+"""`NameAddr.parse` for what stands in a message, whose lines are short already."""
+cseq = lru_cache(maxsize=256)(CSeq._read)
+"""`CSeq.parse`, likewise."""
 _via_kept = lru_cache(maxsize=1024)(Via._read)
-_cseq_kept = lru_cache(maxsize=256)(CSeq._read)

@@ -17,6 +17,8 @@ from proxy.sip.timers import Timers
 from proxy.transport.flow import Flow, Network, TransportFailed
 from proxy.ua.driver import Message, User
 from proxy.ua.ids import Ids
+from proxy.ua.late import AcceptedByUs
+from proxy.ua.table import Table
 from proxy.ua.transactions import ClientTransaction, ServerTransaction
 
 log = structlog.get_logger("screendoor")
@@ -81,9 +83,10 @@ class UserAgentCore:
         self.timers = timers or Timers()
         self.traces: list[Trace] = []
         self._gate, self._invited = gate, invited
-        self._clients: dict[TransactionKey, ClientTransaction] = {}
-        self._servers: dict[TransactionKey, ServerTransaction] = {}
-        self._origins: dict[Origin, ServerTransaction] = {}
+        self.clients: Table[ClientTransaction] = Table()
+        self.servers: Table[ServerTransaction] = Table(self._forget_origin)
+        self._origins: dict[Origin, TransactionKey] = {}
+        self._origin_of: dict[TransactionKey, Origin] = {}
         self._dialogs: dict[DialogId, InDialog] = {}
         self._proven: set[Flow] = set()
         """Connections of peers that are none of ours by address, yet know a dialog of ours by its tags."""
@@ -120,7 +123,7 @@ class UserAgentCore:
             self._trace("<", flow, message)
         if isinstance(message, Request):
             self._request(message, flow, ours)
-        elif client := self._clients.get(client_key(message)):
+        elif client := self.clients.get(client_key(message)):
             client.receive(message)
 
     def unframeable(self, flow: Flow, error: ParseError) -> None:
@@ -143,8 +146,8 @@ class UserAgentCore:
         if request.method != "CANCEL":
             request.headers.prepend("Via", self._via(flow))
         key = client_key(request)
-        transaction = ClientTransaction(self, request, flow, user, lambda: self._forget_client(key))
-        self._clients[key] = transaction
+        transaction = ClientTransaction(self, key, request, flow, user)
+        self.clients.enter(key, transaction)
         transaction.start()
         return transaction
 
@@ -162,12 +165,24 @@ class UserAgentCore:
         if leg := self._dialogs.get(DialogId.of_request(ack)):
             leg.acknowledged(ack)
 
-    def emit(self, flow: Flow, message: Message) -> None:
+    def emit(self, flow: Flow, message: Message) -> bytes:
+        """Send a message; returns what went out. Raises TransportFailed."""
         if self._closed:
             raise TransportFailed("the user agent is closed")
         if self.traces:
             self._trace(">", flow, message)
-        flow.send(message.encode())
+        data = message.encode()
+        flow.send(data)
+        return data
+
+    def emit_again(self, flow: Flow, data: bytes) -> None:
+        """Send once more what `emit` sent; whoever missed it will ask again."""
+        if self.traces:
+            self._trace(">", flow, parse_message(data))
+        try:
+            flow.send(data)
+        except TransportFailed:
+            log.debug("not sent again", to=flow.remote)
 
     def contact(self, flow: Flow, user: str) -> str:
         """Our Contact on this flow: the public host, the listener's port, exactly one transport."""
@@ -192,8 +207,8 @@ class UserAgentCore:
     def left_over(self) -> dict[str, int]:
         """What is still going on, by kind; all zero when every call is seen through."""
         return {
-            "client transactions": len(self._clients),
-            "server transactions": len(self._servers),
+            "client transactions": len(self.clients),
+            "server transactions": len(self.servers),
             "dialogs": len(self._dialogs),
             "tasks": len(self._tasks),
         }
@@ -213,18 +228,22 @@ class UserAgentCore:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for table in (self._clients, self._servers, self._origins, self._dialogs):
+        for table in (self.clients, self.servers, self._origins, self._origin_of, self._dialogs):
             table.clear()
 
     def _transactions(self) -> list[ClientTransaction | ServerTransaction]:
-        return [*self._clients.values(), *self._servers.values()]
+        return [*self.clients.live(), *self.servers.live()]
+
+    def _forget_origin(self, key: TransactionKey) -> None:
+        if (origin := self._origin_of.pop(key, None)) is not None:
+            del self._origins[origin]
 
     # The way of a request.
 
     def _request(self, request: Request, flow: Flow, ours: bool) -> None:
         _stamp(request, flow)
         key = server_key(request)
-        if known := self._servers.get(key):
+        if known := self.servers.get(key):
             return known.receive(request)
         leg = self._dialogs.get(DialogId.of_request(request)) if request.to_tag else None
         if leg is None and not ours:
@@ -233,12 +252,12 @@ class UserAgentCore:
             self._proven.add(flow)
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None
-        if leg is None and len(self._servers) >= MOST_TRANSACTIONS:
+        if leg is None and len(self.servers) >= MOST_TRANSACTIONS:
             # §21.5.4: a request may be dropped; whoever meant it sends it again. An address can be forged.
             log.debug("overloaded, request dropped", method=request.method)
             return
-        transaction = ServerTransaction(self, request, flow, lambda: self._forget_server(key))
-        self._servers[key] = transaction
+        transaction = ServerTransaction(self, key, request, flow)
+        self.servers.enter(key, transaction)
         try:
             self._take(transaction, leg)
         except ParseError as error:  # in a header that only its reader understands
@@ -268,7 +287,7 @@ class UserAgentCore:
             transaction.reply(416)
         elif request.max_forwards == 0:
             transaction.reply(483)
-        elif self._origins.setdefault(_origin(request), transaction) is not transaction:
+        elif not self._first_of_its_origin(transaction):
             transaction.reply(482)  # §8.2.2.2: the same request came by two ways
         elif request.method == "INVITE":
             self._invited(transaction)
@@ -279,10 +298,17 @@ class UserAgentCore:
         else:
             transaction.reply(405, [("Allow", ALLOW)])
 
+    def _first_of_its_origin(self, transaction: ServerTransaction) -> bool:
+        origin = _origin(transaction.request)
+        if self._origins.setdefault(origin, transaction.key) is not transaction.key:
+            return False
+        self._origin_of[transaction.key] = origin
+        return True
+
     def _cancel(self, cancel: ServerTransaction) -> None:
         """§9.2: the CANCEL is answered by itself; the INVITE, unless it has its final response, by 487."""
-        invite = self._servers.get(invite_key_of(cancel.request))
-        if invite is None:
+        invite = self.servers.get(invite_key_of(cancel.request))
+        if not isinstance(invite, ServerTransaction | AcceptedByUs):
             return cancel.reply(481)
         cancel.tag = invite.tag  # §9.2: the same as in the answer to the INVITE
         cancel.reply(200)
@@ -299,16 +325,6 @@ class UserAgentCore:
             self.emit(flow, request.reply(error.status, to_tag=self.ids.tag()))
         except (ParseError, TransportFailed, ValueError):
             log.debug("malformed request not answered", source=flow.remote[0])
-
-    def _forget_client(self, key: TransactionKey) -> None:
-        self._clients.pop(key, None)
-
-    def _forget_server(self, key: TransactionKey) -> None:
-        transaction = self._servers.pop(key, None)
-        if transaction is not None:
-            origin = _origin(transaction.request)
-            if self._origins.get(origin) is transaction:
-                del self._origins[origin]
 
     def _via(self, flow: Flow) -> str:
         port = self.advertised.ports.get(flow.transport, flow.local[1])

@@ -36,11 +36,23 @@ class User(Protocol):
 class Driver:
     """Performs one machine's effects and keeps its one timer."""
 
+    __slots__ = (
+        "_armed_for", "_finished", "_lingers", "_loop", "_over", "_send", "_timer", "_user", "machine",
+    )  # fmt: skip
+
     def __init__(
-        self, machine: Machine, send: Callable[[Message], None], user: User, finished: Callable[[], None]
+        self,
+        machine: Machine,
+        send: Callable[[Message], None],
+        user: User,
+        finished: Callable[[], None],
+        lingers: Callable[[float], bool] | None = None,
     ) -> None:
+        """`finished` is called once nothing can happen any more. `lingers` is asked before a timer is set for
+        that deadline: true if somebody else waits for it from now on.
+        """
         self.machine = machine
-        self._send, self._user, self._finished = send, user, finished
+        self._send, self._user, self._finished, self._lingers = send, user, finished, lingers
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: float | None = None
@@ -63,7 +75,8 @@ class Driver:
                     self._user.failed(TransactionTimeout("no final response in time"))
                 case Failed(error):
                     self._user.failed(error if isinstance(error, SipError) else SipError(str(error)))
-        self._rearm()
+        if not self._over:
+            self._rearm()
 
     def fail(self, error: Exception) -> None:
         """The flow under this machine is gone."""
@@ -81,16 +94,18 @@ class Driver:
             self.fail(error)
 
     def _rearm(self) -> None:
-        if self._over:
-            return
-        if self.machine.terminated:
+        machine = self.machine
+        if machine.terminated:
             self.stop()
             self._finished()
-        elif self.machine.deadline != self._armed_for or self._timer is None:
-            self._disarm()
-            self._armed_for = self.machine.deadline
-            if self._armed_for is not None:
-                self._timer = self._loop.call_at(self._armed_for, self._expire)
+            return
+        due = machine.deadline
+        if due == self._armed_for:
+            return
+        self._disarm()
+        self._armed_for = due
+        if due is not None and (self._lingers is None or not self._lingers(due)):
+            self._timer = self._loop.call_at(due, self._expire)
 
     def _disarm(self) -> None:
         if self._timer is not None:

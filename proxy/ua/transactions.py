@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from proxy.sip.errors import SipError
+from proxy.sip.key import TransactionKey
 from proxy.sip.message import Request, Response
 from proxy.sip.transactions import (
     InviteClient,
@@ -17,6 +19,7 @@ from proxy.sip.transactions import (
 )
 from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.driver import Driver, Message, User
+from proxy.ua.late import ABSORBED, AcceptedByPeer, AcceptedByUs, Late, Repeated
 
 if TYPE_CHECKING:
     from proxy.ua.core import UserAgentCore
@@ -26,13 +29,14 @@ class ClientTransaction:
     """A request of ours on its way: its responses go to `user`."""
 
     def __init__(
-        self, core: UserAgentCore, request: Request, flow: Flow, user: User, finished: Callable[[], None]
+        self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow, user: User
     ) -> None:
-        self.request, self.flow = request, flow
-        self._core = core
+        self.key, self.request, self.flow = key, request, flow
+        self._core, self._user = core, user
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
         self._machine: InviteClient | NonInviteClient = kind(request, core.timers, flow.reliable)
-        self._driver = Driver(self._machine, lambda message: core.emit(flow, message), user, finished)
+        self._driver = Driver(self._machine, self._send, user, self._finished, self._lingers)
+        self._sent = b""
         self._unwanted: str | None = None
         """Why it is to be cancelled, while no provisional response allows it yet."""
 
@@ -57,6 +61,25 @@ class ClientTransaction:
         self._unwanted = reason
         self._cancel()
 
+    def _send(self, message: Message) -> None:
+        self._sent = self._core.emit(self.flow, message)
+
+    def _finished(self) -> None:
+        self._core.clients.forget(self.key, self)
+
+    def _lingers(self, until: float) -> bool:
+        """Leave the core a small thing in our place, once only repeats can come (`proxy.ua.late`)."""
+        machine = self._machine
+        if not machine.lingers:
+            return False
+        late: Late = ABSORBED
+        if machine.state is State.ACCEPTED:
+            late = AcceptedByPeer(self._user)
+        elif isinstance(machine, InviteClient):
+            late = Repeated(self._sent, partial(self._core.emit_again, self.flow))
+        self._core.clients.linger(self.key, late, until)
+        return True
+
     def _cancel(self) -> None:
         machine = self._machine
         if self._unwanted is None or not isinstance(machine, InviteClient):
@@ -79,22 +102,25 @@ class Unheard:
         pass
 
 
+def _unheard(error: SipError | None = None) -> None:
+    """Nobody watches."""
+
+
 class ServerTransaction:
     """A peer's request and what we answer to it."""
 
-    def __init__(
-        self, core: UserAgentCore, request: Request, flow: Flow, finished: Callable[[], None]
-    ) -> None:
-        self.request, self.flow = request, flow
+    def __init__(self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow) -> None:
+        self.key, self.request, self.flow = key, request, flow
         self.tag = core.ids.tag()
         """The To tag of every answer to a request that came without one (§8.2.6.2)."""
         self.answered = False
         kind = InviteServer if request.method == "INVITE" else NonInviteServer
         self._core = core
         self._machine: InviteServer | NonInviteServer = kind(request, core.timers, flow.reliable)
-        self._driver = Driver(self._machine, lambda message: core.emit(flow, message), self, finished)
-        self._on_cancel: Callable[[], None] = lambda: None
-        self._on_failure: Callable[[SipError], None] = lambda error: None
+        self._driver = Driver(self._machine, self._send, self, self._finished, self._lingers)
+        self._sent = b""
+        self._on_cancel: Callable[[], None] = _unheard
+        self._on_failure: Callable[[SipError], None] = _unheard
         self._cancelled = False
         self._error: SipError | None = None
 
@@ -144,3 +170,22 @@ class ServerTransaction:
     def failed(self, error: SipError) -> None:
         self._error = error
         self._on_failure(error)
+
+    def _send(self, message: Message) -> None:
+        self._sent = self._core.emit(self.flow, message)
+
+    def _finished(self) -> None:
+        self._core.servers.forget(self.key, self)
+
+    def _lingers(self, until: float) -> bool:
+        """Leave the core a small thing in our place, once only repeats can come (`proxy.ua.late`)."""
+        machine = self._machine
+        if not machine.lingers:
+            return False
+        late: Late = ABSORBED
+        if machine.state is State.ACCEPTED:
+            late = AcceptedByUs(self.tag, self._core.acknowledged)
+        elif isinstance(machine, NonInviteServer):
+            late = Repeated(self._sent, partial(self._core.emit_again, self.flow))
+        self._core.servers.linger(self.key, late, until)
+        return True

@@ -28,6 +28,8 @@ class InviteClient(Machine):
     TimedOut (§9.1). The ACK for a 2xx is the dialog's business, not this machine's.
     """
 
+    lingering = frozenset({State.ACCEPTED, State.COMPLETED})
+
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
         super().__init__(request, timers, reliable)
         self.state = State.CALLING
@@ -35,9 +37,9 @@ class InviteClient(Machine):
 
     def start(self, now: float) -> list[Effect]:
         """Send the INVITE (§17.1.1.2)."""
-        self._due = {"B": now + self._timers.b}
+        self._set("B", now + self._timers.b)
         if not self._reliable:
-            self._due["A"] = now + self._interval
+            self._set("A", now + self._interval)
         return [Send(self.request)]
 
     def receive(self, response: Response, now: float) -> list[Effect]:
@@ -49,7 +51,7 @@ class InviteClient(Machine):
             case State.PROCEEDING, 1:  # §17.1.1.2: "any further provisional responses MUST be passed up"
                 return [Deliver(response)]
             case State.CALLING | State.PROCEEDING, 2:  # RFC 6026 §7.2
-                self._enter(State.ACCEPTED, M=now + self._timers.m)
+                self._enter(State.ACCEPTED, "M", now + self._timers.m)
                 return [Deliver(response)]
             case State.ACCEPTED, 2:  # RFC 6026 §7.2: repeated or forked, every 2xx goes up
                 return [Deliver(response)]
@@ -57,7 +59,7 @@ class InviteClient(Machine):
                 if self._reliable:
                     self._enter(State.TERMINATED)
                 else:
-                    self._enter(State.COMPLETED, D=now + self._timers.d)
+                    self._enter(State.COMPLETED, "D", now + self._timers.d)
                 return [Send(ack_for(self.request, response)), Deliver(response)]
             case State.COMPLETED, 3 | 4 | 5 | 6:  # §17.1.1.2: acknowledged again, not delivered again
                 return [Send(ack_for(self.request, response))]
@@ -67,7 +69,7 @@ class InviteClient(Machine):
     def cancelled(self, now: float) -> list[Effect]:
         """A CANCEL for this INVITE has been sent: wait 64*T1 for the final response (§9.1)."""
         if self.state is State.PROCEEDING:
-            self._due["CANCEL"] = now + 64 * self._timers.t1
+            self._set("CANCEL", now + 64 * self._timers.t1)
         return []
 
     def expire(self, now: float) -> list[Effect]:
@@ -78,7 +80,7 @@ class InviteClient(Machine):
                 return [TimedOut()]
             case State.CALLING if self._fired("A", now):  # §17.1.1.2: 2*T1, 4*T1, 8*T1 ... without a cap
                 self._interval *= 2
-                self._due["A"] = now + self._interval
+                self._set("A", now + self._interval)
                 return [Send(self.request)]
             case State.PROCEEDING if self._fired("CANCEL", now):  # §9.1
                 self._enter(State.TERMINATED)

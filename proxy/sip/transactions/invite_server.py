@@ -31,6 +31,8 @@ class InviteServer(Machine):
     until the ACK (§13.3.1.4). A transport error ends the transaction: Failed goes up.
     """
 
+    lingering = frozenset({State.ACCEPTED, State.CONFIRMED})
+
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
         super().__init__(request, timers, reliable)
         self.state = State.PROCEEDING
@@ -46,7 +48,7 @@ class InviteServer(Machine):
                 if self._reliable:
                     self._enter(State.TERMINATED)
                 else:
-                    self._enter(State.CONFIRMED, I=now + self._timers.i)
+                    self._enter(State.CONFIRMED, "I", now + self._timers.i)
                 return []
             case State.ACCEPTED, "ACK":  # RFC 6026 §7.1; only an RFC 2543 peer's ACK gets here
                 return [Deliver(request)]
@@ -60,15 +62,15 @@ class InviteServer(Machine):
                 self._last = response
                 return [Send(response)]
             case State.PROCEEDING, 2:  # RFC 6026 §7.1
-                self._enter(State.ACCEPTED, L=now + self._timers.l)
+                self._enter(State.ACCEPTED, "L", now + self._timers.l)
                 return [Send(response)]
             case State.ACCEPTED, 2:  # RFC 6026 §7.1: passed on while the ACK is missing
                 return [Send(response)]
             case State.PROCEEDING, 3 | 4 | 5 | 6:  # §17.2.1
                 self._last = response
-                self._enter(State.COMPLETED, H=now + self._timers.h)
+                self._enter(State.COMPLETED, "H", now + self._timers.h)
                 if not self._reliable:
-                    self._due["G"] = now + self._interval
+                    self._set("G", now + self._interval)
                 return [Send(response)]
             case _:
                 return []
@@ -81,7 +83,7 @@ class InviteServer(Machine):
                 return [TimedOut()]
             case State.COMPLETED if self._fired("G", now):  # §17.2.1: MIN(2*G, T2)
                 self._interval = min(2 * self._interval, self._timers.t2)
-                self._due["G"] = now + self._interval
+                self._set("G", now + self._interval)
                 return self._resend()
             case State.CONFIRMED if self._fired("I", now):  # §17.2.1
                 self._enter(State.TERMINATED)

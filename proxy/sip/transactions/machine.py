@@ -13,27 +13,38 @@ class Machine:
     """A state and its timers; entering a state replaces all that were running. Figures: the subclasses."""
 
     state: State
+    lingering: frozenset[State] = frozenset()
+    """The states in which nothing is left to do but to absorb, repeat or pass on what comes late."""
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
         """`reliable`: the transport loses nothing, so that nothing is sent twice (§17)."""
         self.request = request
+        self.deadline: float | None = None
+        """When `expire` is next due; None while only messages can move it."""
         self._timers = timers
         self._reliable = reliable
         self._due: dict[str, float] = {}
-
-    @property
-    def deadline(self) -> float | None:
-        """When `expire` is next due; None while only messages can move it."""
-        return min(self._due.values(), default=None)
 
     @property
     def terminated(self) -> bool:
         """True once nothing can happen any more."""
         return self.state is State.TERMINATED
 
-    def _enter(self, state: State, **due: float) -> None:
+    @property
+    def lingers(self) -> bool:
+        """True while it only waits for what comes late; its deadline says how long."""
+        return self.state in self.lingering
+
+    def _enter(self, state: State, timer: str | None = None, at: float | None = None) -> None:
+        """Be in this state, with this one timer running, if any."""
         self.state = state
-        self._due = due
+        self._due = {timer: at} if timer is not None and at is not None else {}
+        self.deadline = at
+
+    def _set(self, timer: str, at: float) -> None:
+        """Have one more timer run, or an old one anew."""
+        self._due[timer] = at
+        self.deadline = min(self._due.values())
 
     def _fired(self, timer: str, now: float) -> bool:
         return self._due.get(timer, inf) <= now

@@ -24,6 +24,8 @@ class NonInviteClient(Machine):
         +---K---> TERMINATED                  K is zero on reliable transports
     """
 
+    lingering = frozenset({State.COMPLETED})
+
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
         super().__init__(request, timers, reliable)
         self.state = State.TRYING
@@ -31,9 +33,9 @@ class NonInviteClient(Machine):
 
     def start(self, now: float) -> list[Effect]:
         """Send the request (§17.1.2.2)."""
-        self._due = {"F": now + self._timers.f}
+        self._set("F", now + self._timers.f)
         if not self._reliable:
-            self._due["E"] = now + self._interval
+            self._set("E", now + self._interval)
         return [Send(self.request)]
 
     def receive(self, response: Response, now: float) -> list[Effect]:
@@ -46,7 +48,7 @@ class NonInviteClient(Machine):
                 if self._reliable:
                     self._enter(State.TERMINATED)
                 else:
-                    self._enter(State.COMPLETED, K=now + self._timers.k)
+                    self._enter(State.COMPLETED, "K", now + self._timers.k)
                 return [Deliver(response)]
             case _:  # §17.1.2.2: COMPLETED absorbs repeated responses
                 return []
@@ -79,5 +81,5 @@ class NonInviteClient(Machine):
 
     def _resend(self, interval: float, now: float) -> list[Effect]:
         self._interval = interval
-        self._due["E"] = now + interval
+        self._set("E", now + interval)
         return [Send(self.request)]

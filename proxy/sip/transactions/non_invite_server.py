@@ -25,6 +25,8 @@ class NonInviteServer(Machine):
         +---J---> TERMINATED                         J is zero on reliable transports
     """
 
+    lingering = frozenset({State.COMPLETED})
+
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
         super().__init__(request, timers, reliable)
         self.state = State.TRYING
@@ -55,7 +57,7 @@ class NonInviteServer(Machine):
                 if self._reliable:
                     self._enter(State.TERMINATED)
                 else:
-                    self._enter(State.COMPLETED, J=now + self._timers.j)
+                    self._enter(State.COMPLETED, "J", now + self._timers.j)
                 return [Send(response)]
             case _:  # §17.2.2: COMPLETED discards what the TU adds
                 return []

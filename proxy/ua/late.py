@@ -1,0 +1,78 @@
+"""What is left of a transaction that only waits for what comes late.
+
+Its machine has said its last word; until its last timer (D, I, J, K, L or M) a repeat is absorbed, answered
+as before, or passed on (RFC 3261 §17, RFC 6026 §7). Most transactions known at any time are such, so each is
+kept small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from proxy.sip.message import Request, Response
+from proxy.ua.driver import Message, User
+
+
+class Late(Protocol):
+    """Receives what belongs to a transaction that is over."""
+
+    def receive(self, message: Message, /) -> None: ...
+
+
+class Absorbed:
+    """Repeats mean nothing any more (timers I and K)."""
+
+    __slots__ = ()
+
+    def receive(self, message: Message, /) -> None:
+        """Drop it."""
+
+
+class Repeated:
+    """A repeat is answered as before: a request by our response (timer J), a refusal by our ACK (timer D)."""
+
+    __slots__ = ("_again", "_sent")
+
+    def __init__(self, sent: bytes, again: Callable[[bytes], None]) -> None:
+        self._sent, self._again = sent, again
+
+    def receive(self, message: Message, /) -> None:
+        """Send once more what was sent last; a late provisional asks for nothing."""
+        if isinstance(message, Request) or message.status >= 300:
+            self._again(self._sent)
+
+
+class AcceptedByPeer:
+    """Every 2xx to our INVITE goes up, repeated or forked (timer M, RFC 6026 §7.2)."""
+
+    __slots__ = ("_user",)
+
+    def __init__(self, user: User) -> None:
+        self._user = user
+
+    def receive(self, message: Message, /) -> None:
+        """Pass a 2xx up."""
+        if isinstance(message, Response) and message.status // 100 == 2:
+            self._user.received(message)
+
+
+class AcceptedByUs:
+    """An INVITE that we answered with 2xx: it is absorbed, an ACK goes up (timer L, RFC 6026 §7.1)."""
+
+    __slots__ = ("_acknowledged", "tag")
+    answered = True
+
+    def __init__(self, tag: str, acknowledged: Callable[[Request], None]) -> None:
+        self.tag, self._acknowledged = tag, acknowledged
+
+    def receive(self, message: Message, /) -> None:
+        """Pass an ACK up: that of an RFC 2543 peer has the branch of its INVITE."""
+        if isinstance(message, Request) and message.method == "ACK":
+            self._acknowledged(message)
+
+    def cancelled(self) -> None:
+        """Without effect: the final response is out (§9.2)."""
+
+
+ABSORBED = Absorbed()

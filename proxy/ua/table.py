@@ -1,0 +1,85 @@
+"""The transactions under way, and what is left of those that are over (`proxy.ua.late`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from proxy.sip.key import TransactionKey
+from proxy.ua.late import Late
+
+GRAIN_S = 0.05
+"""What ends within this time is forgotten in one go."""
+
+T = TypeVar("T")
+
+
+def _unheard(key: TransactionKey) -> None:
+    """Nobody asks to be told."""
+
+
+class Table(Generic[T]):
+    """Transactions by their key. Those that linger equally long share one timer."""
+
+    def __init__(self, forgotten: Callable[[TransactionKey], None] = _unheard) -> None:
+        """`forgotten` hears of every key that is free again."""
+        self._forgotten = forgotten
+        self._known: dict[TransactionKey, T | Late] = {}
+        self._live: set[TransactionKey] = set()
+        self._queues: dict[float, deque[tuple[float, TransactionKey, Late]]] = {}
+        self._timers: dict[float, asyncio.TimerHandle] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, key: TransactionKey) -> T | Late | None:
+        """The transaction of that key, or what is left of it."""
+        return self._known.get(key)
+
+    def enter(self, key: TransactionKey, transaction: T) -> None:
+        """A new one; it takes the place of what had its key."""
+        self._known[key] = transaction
+        self._live.add(key)
+
+    def linger(self, key: TransactionKey, late: Late, until: float) -> None:
+        """From now to loop time `until`, and `GRAIN_S` longer at most, this is what is left of it."""
+        self._known[key] = late
+        self._live.discard(key)
+        loop = asyncio.get_running_loop()
+        wait = round(until - loop.time(), 1)
+        queue = self._queues.get(wait)
+        if queue is None:
+            queue = self._queues[wait] = deque()
+            self._timers[wait] = loop.call_at(until, self._due, wait)
+        queue.append((until, key, late))
+
+    def forget(self, key: TransactionKey, gone: T | Late) -> None:
+        """It is over, unless another has its place."""
+        if self._known.get(key) is gone:
+            del self._known[key]
+            self._live.discard(key)
+            self._forgotten(key)
+
+    def live(self) -> list[T]:
+        """Those that are under way."""
+        return [self._known[key] for key in self._live]  # type: ignore[misc]
+
+    def clear(self) -> None:
+        """Forget all, without a word."""
+        for timer in self._timers.values():
+            timer.cancel()
+        for table in (self._known, self._live, self._queues, self._timers):
+            table.clear()
+
+    def _due(self, wait: float) -> None:
+        loop, queue = asyncio.get_running_loop(), self._queues[wait]
+        now = max(loop.time(), queue[0][0])
+        while queue and queue[0][0] <= now:
+            _, key, late = queue.popleft()
+            self.forget(key, late)
+        if queue:
+            self._timers[wait] = loop.call_at(max(queue[0][0], now + GRAIN_S), self._due, wait)
+        else:
+            del self._queues[wait], self._timers[wait]
