@@ -28,22 +28,15 @@ _FIRST = ("call", "leg")
 def configure(level: str = "info", form: str = "console", stream: TextIO | None = None) -> None:
     """Set up logging for the whole process; `form` is ``console`` or ``json``. May be called again."""
     out = stream if stream is not None else sys.stderr
-    shared: list[Processor] = [
-        structlog.processors.add_log_level,
-        _Clock("%H:%M:%S", time.localtime)
-        if form == "console"
-        else _Clock("%Y-%m-%dT%H:%M:%S", time.gmtime, "Z"),
-        structlog.processors.format_exc_info,
-    ]
-    render: Processor = Line() if form == "console" else structlog.processors.JSONRenderer()
+    render: Processor = Line() if form == "console" else Json()
     logger = structlog.WriteLogger(out)
     structlog.configure(
-        processors=[*shared, render],
+        processors=[render],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=lambda *names: logger,
         cache_logger_on_first_use=False,
     )
-    _gather_libraries(shared, render, out)
+    _gather_libraries(render, out)
 
 
 def mask(number: str | None) -> str:
@@ -56,35 +49,60 @@ def mask(number: str | None) -> str:
 
 
 class _Clock:
-    """Puts the time into an entry, to the millisecond; what stands before that is written once a second."""
+    """The time of day, to the millisecond; what stands before that is written once a second."""
 
-    def __init__(self, form: str, parts: Callable[[float], time.struct_time], zone: str = "") -> None:
-        self._form, self._parts, self._zone = form, parts, zone
+    def __init__(self, form: str, parts: Callable[[float], time.struct_time]) -> None:
+        self._form, self._parts = form, parts
         self._second, self._written = -1, ""
 
-    def __call__(
-        self, logger: object, method: str, entry: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
+    def __call__(self) -> str:
         now = time.time()
         second = int(now)
         if second != self._second:
             self._second, self._written = second, time.strftime(self._form, self._parts(now))
-        entry["timestamp"] = f"{self._written}.{int((now - second) * 1000):03d}{self._zone}"
-        return entry
+        return f"{self._written}.{int((now - second) * 1000):03d}"
 
 
 class Line:
     """Renders an entry as one line a person can read: time, level, call and leg, event, the rest."""
 
+    def __init__(self) -> None:
+        self._clock = _Clock("%H:%M:%S", time.localtime)
+
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
         """Return the line; values that hold spaces, quotes or control characters are quoted."""
-        at, level = str(entry.pop("timestamp", "")), str(entry.pop("level", method))
-        event, trace = str(entry.pop("event", "")), entry.pop("exception", None)
-        first = [f"{key}={_shown(entry.pop(key))}" for key in _FIRST if key in entry]
-        rest = [f"{key}={_shown(value)}" for key, value in entry.items()]
-        head = " ".join([f"{at} {level:<8}", *first]) + ("  " if first else "")
-        line = " ".join([head + _one_line(event), *rest])
+        trace = _trace(entry)
+        parts = [f"{self._clock()} {entry.pop('level', method):<7}"]
+        parts += [f"{key}={_shown(entry.pop(key))}" for key in _FIRST if key in entry]
+        event = _one_line(str(entry.pop("event", "")))
+        parts.append(event if len(parts) == 1 else " " + event)
+        parts += [f"{key}={_shown(value)}" for key, value in entry.items()]
+        line = " ".join(parts)
         return f"{line}\n{trace}" if trace else line
+
+
+class Json:
+    """Renders an entry as one JSON object: the event and its values, then the level and the time in UTC."""
+
+    def __init__(self) -> None:
+        self._clock = _Clock("%Y-%m-%dT%H:%M:%S", time.gmtime)
+        self._encode = json.JSONEncoder(default=str).encode
+
+    def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
+        """Return the object as text; what JSON does not know is written as `str` writes it."""
+        trace = _trace(entry)
+        entry.setdefault("level", method)
+        entry["timestamp"] = f"{self._clock()}Z"
+        if trace:
+            entry["exception"] = trace
+        return self._encode(dict(entry))
+
+
+def _trace(entry: MutableMapping[str, Any]) -> str | None:
+    if "exc_info" in entry:
+        structlog.processors.format_exc_info(None, "", entry)
+    trace: str | None = entry.pop("exception", None)
+    return trace
 
 
 def _shown(value: object) -> str:
@@ -103,13 +121,13 @@ def _one_line(text: str) -> str:
     return text if text.isprintable() else json.dumps(text)[1:-1]
 
 
-def _gather_libraries(shared: list[Processor], render: Processor, out: TextIO) -> None:
+def _gather_libraries(render: Processor, out: TextIO) -> None:
     """Let warnings of the libraries appear in the same form.
 
     Their lower levels stay off whatever ours is: they would print headers, keys among them.
     """
     form = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=[structlog.processors.add_log_level],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
     )
     stream = logging.StreamHandler(out)

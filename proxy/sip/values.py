@@ -136,6 +136,18 @@ class Via:
         """The same with this parameter set."""
         return Via(self.transport, self.host, self.port, self.params.with_(name, value))
 
+    def seen_from(self, host: str, port: int) -> Via:
+        """The same with the address its message really came from (§18.2.1, RFC 3581 §4).
+
+        `received` is added where the sender is another than it says, or asks for `rport`, which is filled in.
+        """
+        params, asked = self.params, self.params.has("rport")
+        if asked:
+            params = params.with_("rport", str(port))
+        elif self.host.strip("[]") == host:
+            return self
+        return Via(self.transport, self.host, self.port, params.with_("received", host))
+
     def __str__(self) -> str:
         return f"SIP/2.0/{self.transport} {self.sent_by}{self.params}"
 

@@ -113,7 +113,7 @@ class UserAgentCore:
         ours = self._gate.admits(flow)
         try:
             message = parse_message(data)
-            _read(message)
+            key = _read(message)
         except ParseError as error:
             self._gate.malformed(flow, error)
             if ours:
@@ -122,8 +122,8 @@ class UserAgentCore:
         if self.traces:
             self._trace("<", flow, message)
         if isinstance(message, Request):
-            self._request(message, flow, ours)
-        elif client := self.clients.get(client_key(message)):
+            self._request(message, key, flow, ours)
+        elif client := self.clients.get(key):
             client.receive(message)
 
     def unframeable(self, flow: Flow, error: ParseError) -> None:
@@ -240,9 +240,8 @@ class UserAgentCore:
 
     # The way of a request.
 
-    def _request(self, request: Request, flow: Flow, ours: bool) -> None:
+    def _request(self, request: Request, key: TransactionKey, flow: Flow, ours: bool) -> None:
         _stamp(request, flow)
-        key = server_key(request)
         if known := self.servers.get(key):
             return known.receive(request)
         leg = self._dialogs.get(DialogId.of_request(request)) if request.to_tag else None
@@ -345,16 +344,16 @@ def capabilities() -> list[tuple[str, str]]:
     return [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", ", ".join(SUPPORTED))]
 
 
-def _read(message: Message) -> None:
+def _read(message: Message) -> TransactionKey:
     """Read once, at the door, what everybody behind it relies on; raises ParseError."""
     try:
-        _ = (message.via, message.from_tag, message.to_tag, message.call_id, message.cseq)
+        _ = (message.from_tag, message.to_tag, message.call_id)
         if isinstance(message, Response):
-            client_key(message)
-            return
+            return client_key(message)
         _ = (message.target, message.max_forwards)
         if message.method == "INVITE" and message.contact is None:
             raise ParseError("INVITE without a Contact")
+        return server_key(message)
     except ParseError as error:
         error.partial = message if isinstance(message, Request) else None
         raise
@@ -372,13 +371,9 @@ def _refusal(request: Request) -> tuple[int, list[tuple[str, str]]] | None:
 
 
 def _stamp(request: Request, flow: Flow) -> None:
-    """Note in the top Via where the request really came from (§18.2.1, RFC 3581 §4)."""
+    """Note in the top Via where the request really came from."""
     via = request.via
-    stamped = via
-    if via.params.has("rport"):
-        stamped = stamped.with_("rport", str(flow.remote[1]))
-    if via.params.has("rport") or via.host.strip("[]") != flow.remote[0]:
-        stamped = stamped.with_("received", flow.remote[0])
-    if stamped is not via:
+    seen = via.seen_from(flow.remote[0], flow.remote[1])
+    if seen is not via:
         request.headers.pop_first("Via")
-        request.headers.prepend("Via", str(stamped))
+        request.headers.prepend("Via", str(seen))
