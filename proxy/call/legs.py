@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from proxy.call.leg_media import LegMedia
+from proxy.call.record import LegRecord
 from proxy.call.scribe import Scribe
 from proxy.media.mode import MediaSession
 from proxy.ua.core import UserAgentCore
@@ -28,8 +29,7 @@ class Legs:
         leg = Leg(name, self._core, LegMedia(self._media, name), takes_refer=takes_refer, log=log)
         self._latest[name] = leg
         entry = self._scribe.began(name, peer)
-        leg.ended.add_done_callback(lambda ended: self._scribe.leg_ended(entry, ended.result()))
-        leg.ended.add_done_callback(lambda ended: self._let_go(leg))
+        leg.ended.add_done_callback(lambda ended: self._over(leg, entry))
         try:
             yield leg
         except LegEnded:
@@ -39,8 +39,7 @@ class Legs:
             raise
         finally:
             leg.end(self._why())
-            self._scribe.leg_ended(entry, leg.ended.result())
-            self._let_go(leg)
+            self._over(leg, entry)
 
     def end_caller(self, reason: EndReason) -> None:
         """End the leg on which the call hangs; nothing, if it has not begun."""
@@ -54,7 +53,8 @@ class Legs:
             return EndReason.COMPLETED
         return EndReason.DRAINING if caller.result() is EndReason.DRAINING else EndReason.CALLER_LEFT
 
-    def _let_go(self, leg: Leg) -> None:
-        """Its ports go back, unless a later leg of the same name has them."""
+    def _over(self, leg: Leg, entry: LegRecord) -> None:
+        """Note how it ended; its ports go back, unless a later leg of the same name has them."""
+        self._scribe.leg_ended(entry, leg.ended.result())
         if self._latest.get(leg.name) is leg:
             self._media.release(leg.name)

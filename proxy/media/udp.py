@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable
 from typing import Protocol
@@ -42,71 +41,79 @@ class MediaNetwork(Protocol):
 class SocketMedia:
     """Real sockets on the running event loop (plain asyncio or uvloop, by `add_reader`).
 
-    A socket that is closed is kept bound for the next who binds its port: making one costs more than all the
+    A socket whose user is gone is kept bound for the next who wants its port: making one costs more than the
     SIP of half a call. What comes in meanwhile is read and dropped.
     """
 
     def __init__(self, keep: int = 0) -> None:
         """`keep`: how many sockets may stand without a user."""
         self._keep = keep
-        self._idle: dict[Address, socket.socket] = {}
+        self._idle: dict[Address, _Socket] = {}
 
     def bind(self, host: str, port: int, on_packet: OnPacket) -> SocketEndpoint:
         """Bind a UDP socket; raises OSError if the port is taken or the host is not ours."""
-        kept = self._idle.pop((host, port), None)
-        if kept is not None:
-            _empty(kept)
-            return SocketEndpoint(self, kept, host, on_packet)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            bound.setblocking(False)
-            bound.bind((host, port))
-        except OSError:
-            bound.close()
-            raise
-        return SocketEndpoint(self, bound, host, on_packet)
-
-    def let_go(self, bound: socket.socket, host: str, port: int) -> None:
-        """Take a socket back from its endpoint."""
-        if len(self._idle) < self._keep:
-            self._idle[host, port] = bound
-        else:
-            _close(bound)
+        bound = self._idle.pop((host, port), None) or _Socket(host, port)
+        return SocketEndpoint(bound, on_packet, self._let_go)
 
     def close(self) -> None:
         """Close what is kept."""
         while self._idle:
-            _close(self._idle.popitem()[1])
+            self._idle.popitem()[1].close()
+
+    def _let_go(self, bound: _Socket) -> None:
+        if len(self._idle) < self._keep:
+            self._idle[bound.host, bound.address[1]] = bound
+        else:
+            bound.close()
 
 
-def _empty(bound: socket.socket) -> None:
-    """Drop what came for the port's last user."""
-    with contextlib.suppress(OSError):
-        while True:
-            bound.recv(_LARGEST)
+class _Socket:
+    """A bound socket, read from the day it is made to the day it is closed."""
 
+    def __init__(self, host: str, port: int) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            self._socket.bind((host, port))
+        except OSError:
+            self._socket.close()
+            raise
+        self.host = host
+        self.address: Address = self._socket.getsockname()[:2]
+        self.send = self._socket.sendto
+        self.user: OnPacket | None = None
+        """Who has it now."""
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self.drain)
 
-def _close(bound: socket.socket) -> None:
-    asyncio.get_running_loop().remove_reader(bound.fileno())
-    bound.close()
+    def drain(self) -> None:
+        """Deliver what has come, a burst at a time."""
+        receive = self._socket.recvfrom
+        for _ in range(_BURST):
+            try:
+                packet, source = receive(_LARGEST)
+            except OSError:  # nothing left, or closed by the packet before
+                return
+            if self.user is not None and len(packet) < _LARGEST:
+                self.user(packet, source[:2])
 
-
-def _drop(packet: bytes, source: Address) -> None:
-    """Nobody uses the port now."""
+    def close(self) -> None:
+        """Stop reading and free the port."""
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        self._socket.close()
 
 
 class SocketEndpoint:
-    """A UDP socket read by the event loop, for the time it has a user."""
+    """A UDP socket, for the time it has a user."""
 
-    def __init__(self, media: SocketMedia, bound: socket.socket, host: str, on_packet: OnPacket) -> None:
-        self._media, self._socket, self._host = media, bound, host
-        self._on_packet = on_packet
+    def __init__(self, bound: _Socket, on_packet: OnPacket, let_go: Callable[[_Socket], None]) -> None:
+        bound.drain()  # what came for the last one
+        bound.user = on_packet
+        self._bound, self._let_go = bound, let_go
         self._closed = False
-        self.address: Address = bound.getsockname()[:2]
+        self.address = bound.address
         self.unsent = 0
         """Packets the kernel did not take: buffer full, no route, refused."""
-        asyncio.get_running_loop().add_reader(bound.fileno(), self._drain)
 
     def send(self, packet: bytes, to: Address) -> None:
         """Send without waiting; what the kernel refuses is counted and lost."""
@@ -114,23 +121,13 @@ class SocketEndpoint:
             self.unsent += 1
             return
         try:
-            self._socket.sendto(packet, to)
+            self._bound.send(packet, to)
         except (OSError, OverflowError):
             self.unsent += 1
 
     def close(self) -> None:
-        """Hear no more and free the port."""
+        """Hear no more and free the port; again does nothing."""
         if not self._closed:
             self._closed = True
-            self._on_packet = _drop
-            self._media.let_go(self._socket, self._host, self.address[1])
-
-    def _drain(self) -> None:
-        receive = self._socket.recvfrom
-        for _ in range(_BURST):
-            try:
-                packet, source = receive(_LARGEST)
-            except OSError:  # nothing left, or closed by the packet before
-                return
-            if len(packet) < _LARGEST:
-                self._on_packet(packet, source[:2])
+            self._bound.user = None
+            self._let_go(self._bound)

@@ -45,15 +45,18 @@ class RandomIds:
         return self._hex(6)
 
     def bits(self, count: int) -> int:
-        return secrets.randbits(count)
+        return int.from_bytes(self._bytes((count + 7) // 8)) >> (-count % 8)
 
     def uniform(self, low: float, high: float) -> float:
-        return low + (high - low) * secrets.randbits(32) / (1 << 32)
+        return low + (high - low) * self.bits(32) / (1 << 32)
 
     def _hex(self, count: int) -> str:
+        return self._bytes(count).hex()
+
+    def _bytes(self, count: int) -> bytes:
         end = self._used + count
         if end > len(self._store):
             self._store, self._used, end = secrets.token_bytes(STORE_BYTES), 0, count
-        taken = self._store[self._used : end].hex()
+        taken = self._store[self._used : end]
         self._used = end
         return taken
