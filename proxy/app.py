@@ -31,6 +31,7 @@ from proxy.media.session import RelaySession
 from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
 from proxy.transport.flow import Flow, ListenOn
+from proxy.transport.lasting import LastingLookup
 from proxy.transport.network import SocketNetwork
 from proxy.transport.resolver import Resolver, SystemLookup
 from proxy.transport.tls import ClientTls, ServerTls
@@ -87,12 +88,13 @@ class App:
         self.network = SocketNetwork(Resolver(self._lookup), ClientTls(also=assembly.authorities(settings)))
         self.admission = Admission(
             {trunk.name: assembly.sources(trunk) for trunk in settings.trunks},
-            self._lookup.addresses,
-            turned_away=self.metrics.source_refused,
+            LastingLookup(self._lookup),
+            assembly.strictness(settings),
             unreadable=self.metrics.message_malformed,
         )
         self.screener = assembly.screener(settings, _utc_now)
         self.metrics.follow_sessions(self.screener.counts)
+        self.metrics.follow_strangers(self.admission.counts, self.admission.banned)
         self.advertised = Advertised(settings.public.host)
         self.core = UserAgentCore(
             self.network,
@@ -175,7 +177,8 @@ class App:
         self.http_port = (await self._stack.enter_async_context(server)).port
 
     def _health(self) -> Mapping[str, Any]:
-        return {"status": "draining" if self.registry.draining else "ok", "calls": len(self.registry)}
+        status = "draining" if self.registry.draining else "ok"
+        return {"status": status, "calls": len(self.registry), **self.admission.told()}
 
     def _media(self) -> RelaySession:
         clock = asyncio.get_running_loop().time

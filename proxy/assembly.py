@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from proxy.call.admission import SCANNERS, Strictness
 from proxy.call.outcome import OnFailure
 from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
 from proxy.config import Problem, Settings
@@ -111,3 +112,10 @@ def _agent(agent: told.Agent) -> AgentSettings:
         api_base=agent.api_base,
         project=agent.project,
     )
+
+
+def strictness(settings: Settings) -> Strictness:
+    """What is held against strangers."""
+    limits = settings.limits
+    scanners = SCANNERS if limits.scanners is None else tuple(name.lower() for name in limits.scanners)
+    return Strictness(limits.ban_after, limits.ban_s, scanners)

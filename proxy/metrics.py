@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily
@@ -19,9 +19,6 @@ class Metrics:
         self._ended = Counter(
             "screendoor_calls", "Calls that have ended, by outcome", ["outcome"], registry=registry
         )
-        self._refused = Counter(
-            "screendoor_refused_sources", "Requests from sources that are no trunk", registry=registry
-        )
         self._malformed = Counter(
             "screendoor_malformed_messages",
             "Messages that could not be read",
@@ -37,8 +34,15 @@ class Metrics:
     def follow_sessions(self, counts: Mapping[str, int]) -> None:
         """Show what became of the webhooks that passed the door; `counts` is read at every scrape."""
         self.registry.register(
-            _Followed("screendoor_sessions", "Vendor sessions announced, by result", counts)
+            _Followed("screendoor_sessions", "Vendor sessions announced, by result", "result", counts)
         )
+
+    def follow_strangers(self, counts: Mapping[str, int], banned: Callable[[], int]) -> None:
+        """Show what was dropped without an answer, and how many sources are banned, at every scrape."""
+        about = "Messages from strangers dropped without an answer, by why"
+        self.registry.register(_Followed("screendoor_refused_sources", about, "why", counts))
+        gauge = Gauge("screendoor_banned_sources", "Sources that are banned now", registry=self.registry)
+        gauge.set_function(banned)
 
     def call_began(self) -> None:
         """Count a call in."""
@@ -48,10 +52,6 @@ class Metrics:
         """Count a call out; `outcome` is one of the few words of the call record."""
         self._live.dec()
         self._ended.labels(outcome).inc()
-
-    def source_refused(self) -> None:
-        """Count a request from a source that is no trunk."""
-        self._refused.inc()
 
     def message_malformed(self) -> None:
         """Count a message that could not be read."""
@@ -65,11 +65,11 @@ class Metrics:
 class _Followed(Collector):
     """A counter that is kept elsewhere."""
 
-    def __init__(self, name: str, about: str, counts: Mapping[str, int]) -> None:
-        self._name, self._about, self._counts = name, about, counts
+    def __init__(self, name: str, about: str, label: str, counts: Mapping[str, int]) -> None:
+        self._name, self._about, self._label, self._counts = name, about, label, counts
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        family = CounterMetricFamily(self._name, self._about, labels=["result"])
+        family = CounterMetricFamily(self._name, self._about, labels=[self._label])
         for result, count in self._counts.items():
             family.add_metric([result], count)
         yield family

@@ -23,7 +23,7 @@ from proxy.transport.devcert import write_certificates
 from screening.contract import Said
 
 ROOT = Path(__file__).parent.parent
-GUIDES = [ROOT / "docs" / name for name in ("settings.md", "calls.md", "openai.md")]
+GUIDES = [ROOT / "docs" / name for name in ("settings.md", "calls.md", "openai.md", "security.md")]
 PAGES = sorted({*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), ROOT / "certs" / "README.md"})
 SECRETS = {name: "whsec_c2VjcmV0" for name in ("TRUNK_PASSWORD", "OPENAI_API_KEY", "OPENAI_WEBHOOK_SECRET")}
 WIDTH = 120
@@ -171,6 +171,7 @@ def test_every_field_and_every_result_of_a_record_is_explained() -> None:
 def test_every_metric_is_documented_and_no_other() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     metrics.follow_sessions({})
+    metrics.follow_strangers({}, lambda: 0)
     exposed = {family.name + ("_total" if family.type == "counter" else "") for family in registry.collect()}
     named = {name for guide in GUIDES for name in re.findall(r"\bscreendoor_\w+", text(guide.name))}
     assert exposed == named

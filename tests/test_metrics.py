@@ -17,10 +17,8 @@ def test_calls_are_counted_in_and_out_by_outcome() -> None:
 
 def test_what_was_refused_and_what_arrived_is_counted() -> None:
     metrics = Metrics(registry := CollectorRegistry())
-    metrics.source_refused()
     metrics.message_malformed()
     metrics.webhook_received("accepted")
-    assert registry.get_sample_value("screendoor_refused_sources_total") == 1
     assert registry.get_sample_value("screendoor_malformed_messages_total") == 1
     assert registry.get_sample_value("screendoor_webhooks_total", {"result": "accepted"}) == 1
     assert registry.get_sample_value("screendoor_build", {"version": VERSION}) == 1
@@ -32,3 +30,10 @@ def test_a_counter_kept_elsewhere_is_read_at_every_scrape() -> None:
     metrics.follow_sessions(counts)
     counts["matched"] = 3
     assert registry.get_sample_value("screendoor_sessions_total", {"result": "matched"}) == 3
+
+
+def test_strangers_are_counted_by_why_and_the_banned_as_they_are_now() -> None:
+    metrics = Metrics(registry := CollectorRegistry())
+    metrics.follow_strangers({"unknown": 7}, lambda: 3)
+    assert registry.get_sample_value("screendoor_refused_sources_total", {"why": "unknown"}) == 7
+    assert registry.get_sample_value("screendoor_banned_sources") == 3

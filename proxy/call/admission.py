@@ -1,28 +1,55 @@
-"""Who may talk to us: the trunks, by address. Everyone else is met with silence."""
+"""Who may talk to us: the trunks, by address. Everyone else is met with silence, and barred if need be."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
+from proxy.call.bans import Bans
+from proxy.call.sources import Lookup, Source, Sources
 from proxy.sip.errors import ParseError
+from proxy.sip.message import Request
 from proxy.transport.flow import Flow
 
 log = structlog.get_logger("screendoor")
 
-REFRESH_S = 120.0
-"""How often trunk names are resolved again: carriers move without notice."""
-QUIET_S = 60.0
-"""A source turned away is logged once in this time."""
-MOST_SOURCES = 10_000
-"""So many sources are remembered for that; a flood from more of them is counted all the same."""
+LINES_PER_MINUTE = 30
+"""So many lines about strangers are logged in a minute; a flood from a thousand must not flood the log."""
+FAILURE_WEIGHT = 2
+"""A wrong password counts as so many messages."""
+TOP = 10
+"""So many strangers are named in /healthz."""
+SCANNERS = (
+    "friendly-scanner",
+    "friendly-request",
+    "sipvicious",
+    "sipcli",
+    "sip-scan",
+    "sundayddr",
+    "vaxsipuseragent",
+    "vaxasip",
+    "pplsip",
+    "smap",
+    "iwar",
+    "siparmyknife",
+)
+"""What is found in the User-Agent of programs that look for open doors, in lower case."""
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Lookup = Callable[[str], Awaitable[Sequence[str]]]
-"""The addresses a name has now; raises OSError when it cannot be told."""
+
+@dataclass(frozen=True, slots=True)
+class Strictness:
+    """What is held against strangers."""
+
+    ban_after: int = 20
+    """Messages in vain within a minute or two, after which a source is barred."""
+    ban_s: float = 600.0
+    """How long it is; 0 bars nobody."""
+    scanners: tuple[str, ...] = SCANNERS
+    """Parts of the User-Agents of scanners, in lower case."""
 
 
 class Admission:
@@ -32,56 +59,99 @@ class Admission:
         self,
         sources: Mapping[str, Sequence[str]],
         lookup: Lookup,
+        strictness: Strictness | None = None,
         *,
         turned_away: Callable[[], None] = lambda: None,
         unreadable: Callable[[], None] = lambda: None,
     ) -> None:
         """`sources`: the addresses, CIDR networks and names of each trunk; the callables count."""
-        self._lookup, self._turned_away, self._unreadable = lookup, turned_away, unreadable
-        self._networks: list[Network] = []
-        self._names: dict[str, frozenset[str]] = {}
-        self._told: dict[str, float] = {}
-        for entry in [entry for entries in sources.values() for entry in entries]:
-            try:
-                self._networks.append(ipaddress.ip_network(entry, strict=False))
-            except ValueError:
-                self._names[entry] = frozenset()
+        self._strictness = strictness or Strictness()
+        self._turned_away, self._unreadable = turned_away, unreadable
+        self._sources = Sources(sources, lookup)
+        self._bans = Bans(self._strictness.ban_after, self._strictness.ban_s, _now)
+        self._lines = (0.0, 0)
+        self.counts = {"unknown": 0, "banned": 0, "scanner": 0, "unauthenticated": 0}
+        """What was dropped without an answer, by why."""
+        self.refresh, self.keep_fresh = self._sources.refresh, self._sources.keep_fresh
+
+    def source(self, flow: Flow) -> Source | None:
+        """The trunk at the other end; None for a stranger."""
+        return self._sources.at(flow.remote[0])
 
     def admits(self, flow: Flow) -> bool:
-        host = flow.remote[0]
-        if any(host in addresses for addresses in self._names.values()):
-            return True
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:  # a connection whose peer was gone before its address could be read
+        return self._sources.at(flow.remote[0]) is not None
+
+    def bars(self, flow: Flow) -> bool:
+        if not self._bans.bars(flow) or self.admits(flow):
             return False
-        return any(address in network for network in self._networks)
+        self.counts["banned"] += 1
+        return True
+
+    def scans(self, flow: Flow, request: Request) -> bool:
+        source = self._sources.at(flow.remote[0])
+        if source is not None and not source.wide:
+            return False
+        agent = request.headers.get("User-Agent")
+        if agent is None or not any(name in agent.lower() for name in self._strictness.scanners):
+            return False
+        self.counts["scanner"] += 1
+        self._turned_away()
+        self._hold_against(flow, self._strictness.ban_after, "scanner ignored")
+        return True
 
     def refused(self, flow: Flow) -> None:
+        self.counts["unknown"] += 1
         self._turned_away()
-        now, source = asyncio.get_running_loop().time(), flow.remote[0]
-        if now - self._told.get(source, -QUIET_S) >= QUIET_S:
-            if len(self._told) >= MOST_SOURCES:
-                self._told.clear()
-            self._told[source] = now
-            log.warning("unknown source ignored", source=source, transport=flow.transport)
+        self._hold_against(flow, 1, "unknown source ignored")
 
     def malformed(self, flow: Flow, error: ParseError) -> None:
         self._unreadable()
         log.debug("malformed message", source=flow.remote[0], problem=str(error))
+        self._hold_against(flow, 1, "unknown source ignored")
 
-    async def refresh(self) -> None:
-        """Resolve every name once; one that cannot be resolved now keeps the addresses it had."""
-        for name in self._names:
-            try:
-                found = frozenset(await self._lookup(name))
-            except OSError as error:
-                log.warning("trunk name not resolved", name=name, problem=str(error))
-            else:
-                self._names[name] = found or self._names[name]
+    def failed(self, flow: Flow) -> None:
+        self.counts["unauthenticated"] += 1
+        self._hold_against(flow, FAILURE_WEIGHT, "authentication failed")
 
-    async def keep_fresh(self) -> None:
-        """Resolve the names again and again; never returns."""
-        while True:
-            await asyncio.sleep(REFRESH_S)
-            await self.refresh()
+    def proved(self, flow: Flow) -> None:
+        self._bans.spare(flow)
+
+    def told(self) -> Mapping[str, Any]:
+        """What /healthz says of strangers."""
+        return {
+            "banned": len(self._bans),
+            "strangers": [
+                {"source": source, "messages": messages, "banned": barred}
+                for source, messages, barred in self._bans.busiest(TOP)
+            ],
+        }
+
+    def banned(self) -> int:
+        """How many sources are barred now."""
+        return len(self._bans)
+
+    def _hold_against(self, flow: Flow, weight: int, what: str) -> None:
+        """Count it against a stranger; nothing ever counts against a trunk."""
+        if self.admits(flow):
+            return
+        news, barred = self._bans.strike(flow, weight)
+        if barred:
+            for_s = self._strictness.ban_s
+            self._say("source banned", flow, because=what, transport=flow.transport, for_s=for_s)
+        elif news:
+            self._say(what, flow, transport=flow.transport)
+
+    def _say(self, what: str, flow: Flow, **more: Any) -> None:
+        """A line in the log; no more than a few in a minute."""
+        now, (since, lines) = _now(), self._lines
+        if now - since >= 60.0:
+            since, lines = now, 0
+        self._lines = since, lines + 1
+        if lines < LINES_PER_MINUTE:
+            log.warning(what, source=flow.remote[0], **more)
+        elif lines == LINES_PER_MINUTE:
+            log.warning("strangers are not logged for a minute: there are too many; see /healthz")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -181,6 +181,11 @@ class Limits(Table):
     """What one machine takes on."""
 
     calls: Annotated[int, PlainValidator(values.count(1, 100_000))] = 500
+    ban_after: Annotated[int, PlainValidator(values.count(1, 100_000))] = 20
+    """Messages of a stranger in vain, within a minute or two, after which it is banned."""
+    ban_s: Annotated[float, PlainValidator(values.seconds(0, 86400))] = 600.0
+    scanners: tuple[Line, ...] | None = None
+    """Parts of the User-Agents of scanners; None for those we know."""
 
 
 class Log(Table):

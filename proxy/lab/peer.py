@@ -222,6 +222,9 @@ class Peer:
     def welcomes(self, flow: Flow) -> bool:
         return True
 
+    def bars(self, flow: Flow) -> bool:
+        return False
+
     def unframeable(self, flow: Flow, error: ParseError) -> None:
         self.fault(f"unframeable: {error}")
 

@@ -86,6 +86,9 @@ class Receiver(Protocol):
     def welcomes(self, flow: Flow) -> bool:
         """Whether a peer that connected to us may hear from us; its keep-alives are answered only then."""
 
+    def bars(self, flow: Flow) -> bool:
+        """Whether a peer that has just connected to us is to be cut off at once."""
+
     def received(self, flow: Flow, data: bytes) -> None:
         """One whole message; keep-alives are answered and swallowed before."""
 

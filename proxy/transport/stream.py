@@ -121,6 +121,8 @@ class StreamFlow(asyncio.Protocol):
         if connection is not None:
             _keep_alive(connection)
         self._keeper.opened(self)
+        if self._inbound and self._receiver.bars(self):
+            return self.abort()
         if self._inbound:
             late = TransportFailed(f"no message within {self._limits.first_message_s:g} s")
             self._in(self._limits.first_message_s, "first message", lambda: self._end(late))

@@ -48,8 +48,24 @@ class Gate(Protocol):
     """Who may talk to us outside a dialog."""
 
     def admits(self, flow: Flow) -> bool: ...
+    def bars(self, flow: Flow) -> bool:
+        """Whether what comes from there goes unread; never so for one whom it admits."""
+        ...
+
+    def scans(self, flow: Flow, request: Request) -> bool:
+        """Whether it is the request of a program that looks for open doors; counted here if so."""
+        ...
+
     def refused(self, flow: Flow) -> None:
         """A stranger was turned away in silence."""
+        ...
+
+    def failed(self, flow: Flow) -> None:
+        """A stranger's credentials were wrong."""
+        ...
+
+    def proved(self, flow: Flow) -> None:
+        """A peer, though at no address that is admitted: we call it, or it knows a dialog or a password."""
         ...
 
     def malformed(self, flow: Flow, error: ParseError) -> None:
@@ -99,6 +115,10 @@ class UserAgentCore:
         """One of ours, by its address or by what it has shown to know: everyone else hears nothing at all."""
         return flow in self._proven or self._gate.admits(flow)
 
+    def bars(self, flow: Flow) -> bool:
+        """A stranger that was turned away too often of late; a connection of its making is not kept."""
+        return self._gate.bars(flow)
+
     def received(self, flow: Flow, data: bytes) -> None:
         """Take one message; whatever is wrong with it, or with us, goes no further than here."""
         if self._closed:
@@ -111,6 +131,8 @@ class UserAgentCore:
     def _received(self, flow: Flow, data: bytes) -> None:
         """Read one message at the door; what cannot be read goes no further (§16.3, §18.3)."""
         ours = self._gate.admits(flow)
+        if not ours and self._gate.bars(flow):
+            return
         try:
             message = parse_message(data)
             key = _read(message)
@@ -125,6 +147,8 @@ class UserAgentCore:
             self._request(message, key, flow, ours)
         elif client := self.clients.get(key):
             client.receive(message)
+        elif not ours:
+            self._gate.refused(flow)
 
     def unframeable(self, flow: Flow, error: ParseError) -> None:
         """A stream cannot be read on; one of ours is told why before it closes."""
@@ -148,6 +172,7 @@ class UserAgentCore:
         key = client_key(request)
         transaction = ClientTransaction(self, key, request, flow, user)
         self.clients.enter(key, transaction)
+        self._gate.proved(flow)
         transaction.start()
         return transaction
 
@@ -245,10 +270,14 @@ class UserAgentCore:
         if known := self.servers.get(key):
             return known.receive(request)
         leg = self._dialogs.get(DialogId.of_request(request)) if request.to_tag else None
-        if leg is None and not ours:
-            return self._gate.refused(flow)
-        if not ours and flow.reliable:
-            self._proven.add(flow)
+        if leg is None and self._gate.scans(flow, request):
+            return
+        if not ours:
+            if leg is None:
+                return self._gate.refused(flow)
+            self._gate.proved(flow)
+            if flow.reliable:
+                self._proven.add(flow)
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None
         if leg is None and len(self.servers) >= MOST_TRANSACTIONS:

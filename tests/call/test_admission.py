@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.call.admission import MOST_SOURCES, QUIET_S, REFRESH_S, Admission
+from proxy.call.admission import LINES_PER_MINUTE, Admission, Strictness
+from proxy.call.bans import WINDOW_S
+from proxy.call.sources import Source
 from proxy.lab.carrier import Carrier
 from proxy.sip.errors import ParseError
-from tests.kit.edge import CARRIER, HOST, STRANGER, Edge
+from proxy.transport.flow import Target
+from tests.call.flows import a_flow
+from tests.kit import messages
+from tests.kit.edge import CARRIER, EDGE, HOST, OPENAI, PHONE_NUMBER, STRANGER, Edge
 
 
-def a_flow(host: str) -> SimpleNamespace:
-    return SimpleNamespace(remote=(host, 5060), transport="udp")
-
-
-async def nobody(name: str) -> Sequence[str]:
+async def nobody(name: str) -> tuple[Sequence[str], float]:
     raise OSError(f"{name} is not known")
+
+
+async def resolved(name: str) -> tuple[Sequence[str], float]:
+    return ["192.0.2.1"], 60.0
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
@@ -70,63 +74,116 @@ async def test_a_malformed_message_of_a_trunk_is_400_and_of_a_stranger_nothing(e
     assert statuses[-1].startswith(b"SIP/2.0 400 ")
 
 
-def test_addresses_and_networks_are_admitted() -> None:
-    gate = Admission({"a": ["198.51.100.7"], "b": ["192.0.2.0/24", "2001:db8::/32"]}, nobody)
+async def test_a_trunk_is_told_by_its_address_and_everyone_else_is_a_stranger() -> None:
+    gate = Admission({"a": ["198.51.100.7"], "b": ["sip.example.com"]}, resolved)
     assert gate.admits(a_flow("198.51.100.7"))
-    assert gate.admits(a_flow("192.0.2.99"))
-    assert gate.admits(a_flow("2001:db8::1"))
-    assert not gate.admits(a_flow("198.51.100.8"))
-    assert not gate.admits(a_flow("2001:db9::1"))
-
-
-async def test_names_are_resolved_again_and_again() -> None:
-    addresses = ["192.0.2.1"]
-
-    async def lookup(name: str) -> Sequence[str]:
-        return list(addresses)
-
-    gate = Admission({"trunk": ["sip.example.com"]}, lookup)
     assert not gate.admits(a_flow("192.0.2.1"))
     await gate.refresh()
     assert gate.admits(a_flow("192.0.2.1"))
-    addresses[:] = ["192.0.2.2"]
-    keeping = asyncio.ensure_future(gate.keep_fresh())
-    await asyncio.sleep(REFRESH_S + 1)
-    assert gate.admits(a_flow("192.0.2.2"))
-    assert not gate.admits(a_flow("192.0.2.1"))
-    addresses.clear()
-    await asyncio.sleep(REFRESH_S)
-    assert gate.admits(a_flow("192.0.2.2"))
-    keeping.cancel()
+    assert gate.source(a_flow("192.0.2.1")) == Source("b", wide=False)
+    assert gate.source(a_flow("192.0.2.9")) is None
 
 
-async def test_a_name_that_cannot_be_resolved_now_keeps_its_addresses() -> None:
-    gate = Admission({"trunk": ["sip.example.com"]}, nobody)
-    with capture_logs() as logs:
-        await gate.refresh()
-    assert [line["event"] for line in logs] == ["trunk name not resolved"]
-    assert not gate.admits(a_flow("192.0.2.1"))
+def test_a_peer_gone_before_its_address_could_be_read_is_a_stranger() -> None:
+    assert not Admission({"t": ["192.0.2.0/24"]}, nobody).admits(a_flow(""))
 
 
-async def test_a_source_is_logged_once_a_minute_and_counted_each_time() -> None:
+async def test_a_source_is_logged_about_once_a_minute_and_counted_each_time() -> None:
     counted: list[None] = []
     gate = Admission({}, nobody, turned_away=lambda: counted.append(None))
     with capture_logs() as logs:
         for _ in range(3):
             gate.refused(a_flow("192.0.2.1"))
         gate.refused(a_flow("192.0.2.2"))
-        await asyncio.sleep(QUIET_S)
+        await asyncio.sleep(WINDOW_S)
         gate.refused(a_flow("192.0.2.1"))
     assert [line["source"] for line in logs] == ["192.0.2.1", "192.0.2.2", "192.0.2.1"]
     assert len(counted) == 5
 
 
-async def test_a_flood_of_sources_takes_no_memory() -> None:
+async def test_a_flood_from_a_thousand_places_does_not_flood_the_log() -> None:
     gate = Admission({}, nobody)
-    with capture_logs():
-        for number in range(MOST_SOURCES + 5):
-            gate.refused(a_flow(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"))
-    assert len(gate._told) == 5
+    with capture_logs() as logs:
+        for number in range(1000):
+            gate.refused(a_flow(f"10.0.{number >> 8}.{number & 255}"))
+    assert len(logs) == LINES_PER_MINUTE + 1
+    assert "too many" in logs[-1]["event"]
+    assert gate.counts["unknown"] == 1000
+
+
+async def test_a_stranger_who_persists_is_banned_and_heard_of_in_health() -> None:
+    gate = Admission({}, nobody, Strictness(ban_after=3, ban_s=60))
+    flow = a_flow("192.0.2.66")
+    with capture_logs() as logs:
+        gate.refused(flow)
+        gate.malformed(flow, ParseError("nonsense"))
+        assert not gate.bars(flow)
+        gate.refused(flow)
+    assert gate.bars(flow)
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
+        "unknown source ignored",
+        "source banned",
+    ]
+    assert gate.told() == {
+        "banned": 1,
+        "strangers": [{"source": "192.0.2.66", "messages": 4, "banned": True}],
+    }
+    assert (gate.banned(), gate.counts["banned"]) == (1, 1)
+    await asyncio.sleep(60)
+    assert not gate.bars(flow)
+
+
+async def test_a_forged_flood_in_the_name_of_a_trunk_or_of_a_peer_bans_neither() -> None:
+    gate = Admission({"t": ["192.0.2.1"]}, nobody, Strictness(ban_after=2))
+    trunk, agent = a_flow("192.0.2.1"), a_flow("192.0.2.2")
+    gate.proved(agent)
+    for _ in range(10):
+        for flow in (trunk, agent):
+            gate.malformed(flow, ParseError("nonsense"))
+            gate.failed(flow)
+        gate.refused(agent)
+    assert not gate.bars(trunk)
+    assert not gate.bars(agent)
+
+
+async def test_a_banned_address_that_becomes_a_trunks_is_let_in() -> None:
+    gate = Admission({"t": ["sip.example.com"]}, resolved, Strictness(ban_after=1))
+    gate.refused(a_flow("192.0.2.1"))
+    assert gate.bars(a_flow("192.0.2.1"))
+    await gate.refresh()
+    assert not gate.bars(a_flow("192.0.2.1"))
+
+
+async def test_wrong_passwords_are_counted_and_ban_sooner() -> None:
+    gate = Admission({}, nobody, Strictness(ban_after=4))
+    gate.failed(a_flow("192.0.2.66"))
+    assert not gate.bars(a_flow("192.0.2.66"))
+    gate.failed(a_flow("192.0.2.66"))
+    assert gate.bars(a_flow("192.0.2.66"))
+    assert gate.counts["unauthenticated"] == 2
+
+
+@pytest.mark.parametrize("agent", ["friendly-scanner", "SIPVicious 0.3", "xx VaxSIPUserAgent/3.1", "pplsip"])
+async def test_a_scanners_user_agent_is_dropped_from_strangers_and_out_of_wide_networks(agent: str) -> None:
+    gate = Admission({"wide": ["10.0.0.0/8"], "exact": ["192.0.2.1"]}, nobody)
+    request = messages.request("OPTIONS")
+    request.headers.add("User-Agent", agent)
+    assert gate.scans(a_flow("192.0.2.66"), request)
+    assert gate.bars(a_flow("192.0.2.66")), "at once"
+    assert gate.scans(a_flow("10.1.2.3"), request)
+    assert not gate.bars(a_flow("10.1.2.3")), "a trunk's is never banned"
+    assert not gate.scans(a_flow("192.0.2.1"), request), "a carrier passes on what it gets"
+    assert gate.counts["scanner"] == 2
+    assert not gate.scans(a_flow("192.0.2.67"), messages.request("OPTIONS"))
+
+
+async def test_the_list_of_scanners_may_be_another() -> None:
+    gate = Admission({}, nobody, Strictness(scanners=("nosy",)))
+    request = messages.request("OPTIONS")
+    request.headers.add("User-Agent", "Nosy/1.0")
+    assert gate.scans(a_flow("192.0.2.66"), request)
+    request.headers.set("User-Agent", "friendly-scanner")
+    assert not gate.scans(a_flow("192.0.2.66"), request)
 
 
 async def test_what_cannot_be_read_is_counted() -> None:
@@ -136,5 +193,37 @@ async def test_what_cannot_be_read_is_counted() -> None:
     assert len(counted) == 1
 
 
-def test_a_peer_gone_before_its_address_could_be_read_is_a_stranger() -> None:
-    assert not Admission({"t": ["192.0.2.0/24"]}, nobody).admits(a_flow(""))
+async def test_a_banned_stranger_is_not_even_read_and_its_connections_are_cut(edge: Edge) -> None:
+    wire_host = edge.wire.host(STRANGER)
+    stranger = Carrier(wire_host, edge=f"{HOST}:5060", bind=(STRANGER, 5060), transport="tcp")
+    await stranger.start()
+    for _ in range(20):
+        await stranger.invites()
+    await edge.passes(1)
+    assert edge.gate.banned() == 1
+    read = len(edge.refused)
+    assert edge.core.left_over() == {name: 0 for name in edge.core.left_over()}
+    await stranger.invites()
+    await stranger.receives_nothing(for_s=5)
+    assert len(edge.refused) == read
+    stranger.current.flow.close()
+    late = await wire_host.connect(Target("tcp", (EDGE, 5060), HOST))
+    await edge.passes(1)
+    assert late.closed
+    assert [each for each in stranger.trace if each.direction == "<"] == []
+    await stranger.close()
+
+
+async def test_an_agent_at_an_address_of_no_trunk_is_heard_whatever_is_sent_in_its_name(edge: Edge) -> None:
+    await edge.connects()
+    liar = edge.wire.hosts[OPENAI]
+    for number in range(50):
+        forged = messages.request("OPTIONS", sent_by=OPENAI, branch=f"z9hG4bK{number}").encode()
+        liar.wire.after(0.001, lambda forged=forged: edge.host.datagram((OPENAI, 5060), (EDGE, 5060), forged))
+    await edge.passes(1)
+    assert edge.gate.banned() == 0
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    await edge.carrier.hangs_up()
+    await edge.assert_clean()

@@ -276,8 +276,8 @@ class Edge:
     def _wall_clock(self) -> datetime:
         return BEGAN + timedelta(seconds=asyncio.get_running_loop().time() - START_S)
 
-    async def _addresses(self, name: str) -> list[str]:
-        return self.wire.addresses(name)
+    async def _addresses(self, name: str) -> tuple[list[str], float]:
+        return self.wire.addresses(name), 60.0
 
 
 NewEdge = Callable[..., AbstractAsyncContextManager[Edge]]

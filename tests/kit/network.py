@@ -319,6 +319,8 @@ class MemoryNetwork:
         self.streams.append(near_end)
         far.streams.append(far_end)
         self._made[target] = near_end
+        if far.receiver.bars(far_end):
+            far_end.close()
         return near_end
 
     def _udp_listener(self) -> Address:

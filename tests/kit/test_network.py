@@ -17,9 +17,13 @@ class Ear:
     def __init__(self) -> None:
         self.heard: list[tuple[Flow, bytes]] = []
         self.losses: list[tuple[Flow, str]] = []
+        self.barred: set[str] = set()
 
     def received(self, flow, data):
         self.heard.append((flow, data))
+
+    def bars(self, flow):
+        return flow.remote[0] in self.barred
 
     def unframeable(self, flow, error):
         raise AssertionError("memory flows carry whole messages")

@@ -29,9 +29,14 @@ class Recorder:
         """A message that this receiver raises for: a bug of ours."""
         self.welcoming = True
         """Whether peers are known."""
+        self.barring = False
+        """Whether peers are cut off at once."""
 
     def welcomes(self, flow: Flow) -> bool:
         return self.welcoming
+
+    def bars(self, flow: Flow) -> bool:
+        return self.barring
 
     def received(self, flow: Flow, data: bytes) -> None:
         if data == self.fails_on:

@@ -51,6 +51,18 @@ async def test_a_message_byte_by_byte_is_one_message():
     assert bench.recorder.all_messages() == [options("1", b"v=0\r\n")]
 
 
+async def test_a_connection_of_a_banned_peer_is_cut_at_once_and_nothing_is_said_to_it():
+    recorder, count = Recorder(), Count()
+    recorder.barring = True
+    flow = StreamFlow(recorder, StreamLimits(), inbound=True, engine=None, keeper=count)
+    wire = Wire(flow)
+    flow.data_received(options())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (flow.closed, wire.gone, bytes(wire.written), count.open) == (True, True, b"", 0)
+    assert recorder.all_messages() == []
+
+
 async def test_a_double_crlf_is_answered_by_a_single_one_rfc5626_4_4_1():
     bench = Bench()
     bench.arrives(b"\r\n\r\n")

@@ -65,6 +65,9 @@ class Far:
         self.heard.append(heard)
         self._unread.put_nowait(heard)
 
+    def bars(self, flow: Flow) -> bool:
+        return False
+
     def unframeable(self, flow: Flow, error: ParseError) -> None:
         raise AssertionError(error)
 
@@ -160,6 +163,8 @@ class House:
         self.turned_away: list[str] = []
         self.unreadable: list[str] = []
         self.shut_out = {STRANGER}
+        self.barred: set[str] = set()
+        self.peers: set[str] = set()
         self.invitations: asyncio.Queue[ServerTransaction] = asyncio.Queue()
         self.ids = CountingIds()
         self.far = Far(self.wire)
@@ -182,6 +187,18 @@ class House:
 
     def admits(self, flow: Flow) -> bool:
         return flow.remote[0] not in self.shut_out
+
+    def bars(self, flow: Flow) -> bool:
+        return flow.remote[0] in self.barred
+
+    def scans(self, flow: Flow, request: Request) -> bool:
+        return request.headers.get("User-Agent") == "friendly-scanner"
+
+    def failed(self, flow: Flow) -> None:
+        """Nobody has a password here."""
+
+    def proved(self, flow: Flow) -> None:
+        self.peers.add(flow.remote[0])
 
     def refused(self, flow: Flow) -> None:
         self.turned_away.append(flow.remote[0])

@@ -38,6 +38,38 @@ async def test_a_stranger_meets_silence_and_the_gate_hears_of_it(house: House, m
     await house.assert_clean()
 
 
+async def test_what_a_banned_stranger_sends_is_not_even_read(house: House) -> None:
+    house.barred.add(STRANGER)
+    stranger = await stranger_at(house)
+    await stranger.says(b"hello")
+    await stranger.says(INVITE.encode())
+    await stranger.hears_nothing(for_s=40)
+    assert (house.turned_away, house.unreadable) == ([], [])
+
+
+async def test_a_response_to_nothing_counts_against_a_stranger(house: House) -> None:
+    stranger = await stranger_at(house)
+    await stranger.says(messages.ok(INVITE).encode())
+    await stranger.hears_nothing(for_s=40)
+    assert house.turned_away == [STRANGER]
+
+
+async def test_a_scanners_request_is_dropped_though_its_address_is_one_of_ours(house: House) -> None:
+    options = messages.request("OPTIONS")
+    options.headers.add("User-Agent", "friendly-scanner")
+    await house.far.says(options)
+    await house.far.hears_nothing(for_s=40)
+    await house.assert_clean()
+
+
+async def test_whom_we_call_is_a_peer(house: House) -> None:
+    invite = asyncio.ensure_future(house.leg().invite(Outgoing("sip:bob@192.0.2.1", "<sip:us@h>")))
+    await house.far.hears("INVITE")
+    assert house.peers == {"192.0.2.1"}
+    invite.cancel()
+    await asyncio.gather(invite, return_exceptions=True)
+
+
 @pytest.mark.parametrize(
     "data", [b"hello", b"INVITE sip:x SIP/3.0\r\n\r\n", b"\x00" * 40, b"SIP/2.0 200 OK\r\n\r\n"]
 )

@@ -1,0 +1,130 @@
+"""Strangers who persist: counted by source, barred for a while. Bounded, whatever comes from wherever."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from proxy.transport.flow import Flow
+
+T = TypeVar("T")
+
+WINDOW_S = 60.0
+"""What a stranger sent counts for one to two of these."""
+MOST_SOURCES = 10_000
+"""So many sources are counted, barred, and spared each; a flood from more pushes the oldest out."""
+
+
+@dataclass(slots=True)
+class Ban:
+    """A source that is not listened to."""
+
+    until: float
+    dropped: int = 0
+    """What it has sent in vain since."""
+
+
+class Tally:
+    """How much each source has sent lately: this window and the one before, each bounded."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._now: dict[str, int] = {}
+        self._before: dict[str, int] = {}
+
+    def add(self, source: str, weight: int, now: float) -> tuple[int, bool]:
+        """Count it; returns how much there is of it, and whether it is the first in this window."""
+        if now - self._since >= WINDOW_S or len(self._now) >= MOST_SOURCES:
+            stale = now - self._since >= 2 * WINDOW_S
+            self._before = {} if stale else self._now
+            self._now, self._since = {}, now
+        fresh = self._now.get(source, 0)
+        self._now[source] = fresh + weight
+        return fresh + weight + self._before.get(source, 0), fresh == 0
+
+    def forget(self, source: str) -> None:
+        """It begins anew."""
+        self._now.pop(source, None)
+        self._before.pop(source, None)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        for source, count in self._now.items():
+            yield source, count + self._before.get(source, 0)
+        for source, count in self._before.items():
+            if source not in self._now:
+                yield source, count
+
+
+class Bans:
+    """Bars sources that send `after` messages in vain within a minute or two, for `for_s` seconds.
+
+    The sender of a datagram can be forged, that of a connection cannot: what came over UDP bars UDP alone. A
+    source that has proved itself is never barred, so nobody can have one of our peers silenced in its name.
+    """
+
+    def __init__(self, after: int, for_s: float, clock: Callable[[], float]) -> None:
+        """`for_s`: 0 bars nobody."""
+        self._after, self._for_s, self._clock = after, for_s, clock
+        self._tally = Tally()
+        self._datagrams: dict[str, Ban] = {}
+        self._streams: dict[str, Ban] = {}
+        self._spared: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        """How many sources are barred now."""
+        now = self._clock()
+        return sum(ban.until > now for ban in (self._datagrams | self._streams).values())
+
+    def bars(self, flow: Flow) -> bool:
+        """Whether what comes this way goes unread; counts it if so."""
+        barred = self._streams if flow.reliable else self._datagrams
+        ban = barred.get(flow.remote[0])
+        if ban is None:
+            return False
+        if ban.until <= self._clock():
+            del barred[flow.remote[0]]
+            return False
+        ban.dropped += 1
+        return True
+
+    def strike(self, flow: Flow, weight: int = 1) -> tuple[bool, bool]:
+        """Count against a source; returns whether it is news that it was heard, and that it is barred."""
+        source = flow.remote[0]
+        if source in self._spared:
+            return False, False
+        now = self._clock()
+        count, first = self._tally.add(source, weight, now)
+        if count < self._after or not self._for_s:
+            return first, False
+        self._tally.forget(source)
+        ban = Ban(now + self._for_s)
+        for barred in (self._datagrams, self._streams) if flow.reliable else (self._datagrams,):
+            _put(barred, source, ban)
+        return first, True
+
+    def spare(self, flow: Flow) -> None:
+        """This source is a peer's: from now on nothing counts against it."""
+        source = flow.remote[0]
+        if source not in self._spared:
+            _put(self._spared, source, None)
+            self._tally.forget(source)
+            self._datagrams.pop(source, None)
+            self._streams.pop(source, None)
+
+    def busiest(self, most: int) -> list[tuple[str, int, bool]]:
+        """The strangers who sent most: source, messages, whether barred."""
+        now = self._clock()
+        counted = {source: (count, False) for source, count in self._tally}
+        for source, ban in (self._datagrams | self._streams).items():
+            if ban.until > now:
+                counted[source] = (ban.dropped + self._after, True)
+        top = heapq.nlargest(most, counted.items(), key=lambda item: item[1])
+        return [(source, count, barred) for source, (count, barred) in top]
+
+
+def _put(table: dict[str, T], source: str, value: T) -> None:
+    if len(table) >= MOST_SOURCES and source not in table:
+        del table[next(iter(table))]
+    table[source] = value

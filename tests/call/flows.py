@@ -1,0 +1,10 @@
+"""Flows for the tests of the gate: an address and a transport, and nothing behind them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+
+def a_flow(host: str, transport: str = "udp") -> Any:
+    return SimpleNamespace(remote=(host, 5060), transport=transport, reliable=transport != "udp")
