@@ -24,6 +24,7 @@ from proxy.call.admission import Admission
 from proxy.call.call import Surroundings
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
+from proxy.call.strain import Strain
 from proxy.config import Settings
 from proxy.config import model as told
 from proxy.media.ports import PortPool
@@ -96,12 +97,16 @@ class App:
         self.metrics.follow_sessions(self.screener.counts)
         self.metrics.follow_strangers(self.admission.counts, self.admission.banned)
         self.advertised = Advertised(settings.public.host)
+        self.strain = Strain(settings.limits.lag_s, settings.limits.memory_mb * 1_000_000)
+        self.capacity = assembly.capacity(settings, self.admission, self.strain, self.ids)
+        self.metrics.follow_capacity(self.capacity.counts, lambda: self.strain.lag_s)
         self.core = UserAgentCore(
             self.network,
             ids=self.ids,
             advertised=self.advertised,
             gate=self.admission,
             invited=lambda invite: self.registry.invited(invite),
+            sheds=self.capacity.sheds,
         )
         if settings.log.level == "debug":
             self.core.traces.append(_log_wire)
@@ -115,6 +120,7 @@ class App:
             began=self.metrics.call_began,
             finished=self._finished,
             most=settings.limits.calls,
+            capacity=self.capacity,
         )
         self.listening = ""
         """Where SIP is received, once entered."""
@@ -151,8 +157,8 @@ class App:
         self._stack.push_async_callback(self.core.close)
         self.network.start(self.core)
         await self.admission.refresh()
-        refreshing = asyncio.ensure_future(self.admission.keep_fresh())
-        self._stack.push_async_callback(_cancelled, refreshing)
+        for upkeep in (self.admission.keep_fresh(), self.strain.watch()):
+            self._stack.push_async_callback(_cancelled, asyncio.ensure_future(upkeep))
         places = [await self._listen(listen) for listen in self._settings.listeners]
         self.listening = " ".join(places)
 

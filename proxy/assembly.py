@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from proxy.call.admission import SCANNERS, Strictness
+from proxy.call.admission import SCANNERS, Admission, Strictness
+from proxy.call.capacity import Capacity, Limit
 from proxy.call.outcome import OnFailure
 from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
 from proxy.config import Problem, Settings
 from proxy.config import model as told
 from proxy.config.values import Destination as Place
 from proxy.sip.uri import Uri
+from proxy.transport.flow import Flow
+from proxy.ua.ids import Ids
 from screening import settings_check
 from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
@@ -61,6 +65,9 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
         number.ring_limit_s,
         OnFailure(screening.on_failure),
         screening.voicemail_limit_s,
+        settings.limits.calls_per_destination_per_hour
+        if number.calls_per_destination_per_hour is None
+        else number.calls_per_destination_per_hour,
     )
 
 
@@ -119,3 +126,30 @@ def strictness(settings: Settings) -> Strictness:
     limits = settings.limits
     scanners = SCANNERS if limits.scanners is None else tuple(name.lower() for name in limits.scanners)
     return Strictness(limits.ban_after, limits.ban_s, scanners)
+
+
+def capacity(
+    settings: Settings, admission: Admission, strain: Callable[[], str | None], ids: Ids
+) -> Capacity:
+    """How many calls come in at once and a second."""
+    limits = settings.limits
+
+    def trunk_of(flow: Flow) -> str | None:
+        source = admission.source(flow)
+        return source.trunk if source is not None else None
+
+    return Capacity(
+        lambda: asyncio.get_running_loop().time(),
+        ids.uniform,
+        overall=Limit(limits.calls, limits.calls_per_s),
+        trunks={
+            one.name: Limit(one.calls or limits.trunk_calls, one.calls_per_s or limits.trunk_calls_per_s)
+            for one in settings.trunks
+        },
+        numbers={
+            one.dialed: Limit(one.calls or limits.number_calls, one.calls_per_s or limits.number_calls_per_s)
+            for one in settings.numbers
+        },
+        trunk_of=trunk_of,
+        strain=strain,
+    )

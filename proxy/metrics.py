@@ -44,6 +44,13 @@ class Metrics:
         gauge = Gauge("screendoor_banned_sources", "Sources that are banned now", registry=self.registry)
         gauge.set_function(banned)
 
+    def follow_capacity(self, counts: Mapping[str, int], lag_s: Callable[[], float]) -> None:
+        """Show which calls of trunks were turned away, and how late the event loop is, at every scrape."""
+        about = "Calls turned away with 503, by what was too much"
+        self.registry.register(_Followed("screendoor_shed_calls", about, "why", counts))
+        gauge = Gauge("screendoor_loop_lag_seconds", "How late the event loop is", registry=self.registry)
+        gauge.set_function(lag_s)
+
     def call_began(self) -> None:
         """Count a call in."""
         self._live.inc()

@@ -37,3 +37,10 @@ def test_strangers_are_counted_by_why_and_the_banned_as_they_are_now() -> None:
     metrics.follow_strangers({"unknown": 7}, lambda: 3)
     assert registry.get_sample_value("screendoor_refused_sources_total", {"why": "unknown"}) == 7
     assert registry.get_sample_value("screendoor_banned_sources") == 3
+
+
+def test_calls_turned_away_are_counted_and_the_lag_is_as_it_is_now() -> None:
+    metrics = Metrics(registry := CollectorRegistry())
+    metrics.follow_capacity({"trunk": 2}, lambda: 0.25)
+    assert registry.get_sample_value("screendoor_shed_calls_total", {"why": "trunk"}) == 2
+    assert registry.get_sample_value("screendoor_loop_lag_seconds") == 0.25

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -15,6 +15,7 @@ from proxy.call.outcome import OnFailure, Result, news_of, status_of
 from proxy.call.record import CallRecord, WallClock
 from proxy.call.routing import Agent, Destination, Number
 from proxy.call.scribe import Scribe
+from proxy.call.tolls import Tolls
 from proxy.media.mode import MediaSession
 from proxy.sip.errors import SipError
 from proxy.transport.flow import TransportFailed
@@ -55,6 +56,7 @@ class Surroundings:
     """Our public name, in the From of the agent leg."""
     voicemail_dir: Path
     wall_clock: WallClock
+    tolls: Tolls = field(default_factory=lambda: Tolls(lambda: asyncio.get_running_loop().time()))
 
 
 class Call:
@@ -235,6 +237,7 @@ class Call:
             with self._legs.leg("phone", peer=place.uri) as phone:
                 try:
                     async with limit(self._number.ring_limit_s, EndReason.NO_ANSWER):
+                        self._around.tolls.charge(place.uri, self._number.calls_per_destination_per_hour)
                         await self._invite_phone(
                             phone, towards_phone(self._identity, place, self._around.host)
                         )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from proxy.call.call import Call, Surroundings
+from proxy.call.capacity import Capacity
 from proxy.call.record import CallRecord
 from proxy.call.routing import Routing
 from proxy.media.mode import MediaSession
@@ -16,9 +17,6 @@ from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
 
 log = structlog.get_logger("screendoor")
-
-RETRY_AFTER_S = 30
-"""How long a caller's trunk should wait before it tries us again (RFC 3261 §20.33)."""
 
 
 class Registry:
@@ -34,9 +32,12 @@ class Registry:
         began: Callable[[], None] = lambda: None,
         finished: Callable[[CallRecord], None],
         most: int = 500,
+        capacity: Capacity | None = None,
     ) -> None:
+        """`most` calls go on at once; `capacity` knows what else is too much."""
         self._around, self._routing, self._ids = around, routing, ids
         self._media, self._began, self._finished, self._most = media, began, finished, most
+        self._capacity = capacity or Capacity(lambda: 0.0, ids.uniform)
         self._calls: dict[asyncio.Task[None], Call] = {}
         self.draining = False
 
@@ -48,16 +49,19 @@ class Registry:
         number = self._routing.find(invite.request)
         if self.draining or len(self._calls) >= self._most:
             log.info("turned away", why="draining" if self.draining else "too many calls")
-            invite.reply(503, [("Retry-After", str(RETRY_AFTER_S))])
+            invite.reply(503, [("Retry-After", str(self._capacity.later()))])
         elif number is None:
             log.info("turned away", why="the number is not configured here")
             invite.reply(404)
+        elif (wait_s := self._capacity.refuses(number.dialed)) is not None:
+            invite.reply(503, [("Retry-After", str(wait_s))])
         else:
+            leave = self._capacity.enter(invite.flow, number.dialed)
             call = Call(self._around, self._ids.token(), number, self._media(), invite)
             task = asyncio.get_running_loop().create_task(self._run(call))
             self._calls[task] = call
             self._began()
-            task.add_done_callback(self._over)
+            task.add_done_callback(lambda task: self._over(task, leave))
 
     async def drain(self, limit_s: float) -> None:
         """Take no more calls; let those going on finish, and end what is left after `limit_s`."""
@@ -81,5 +85,6 @@ class Registry:
         except Exception:
             log.exception("record not kept", call=call.record.call)
 
-    def _over(self, task: asyncio.Task[None]) -> None:
+    def _over(self, task: asyncio.Task[None], leave: Callable[[], None]) -> None:
+        leave()
         del self._calls[task]

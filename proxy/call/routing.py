@@ -61,6 +61,8 @@ class Number:
     ring_limit_s: float = 25.0
     on_failure: OnFailure = OnFailure.RING
     voicemail_limit_s: float = 120.0
+    calls_per_destination_per_hour: int = 0
+    """How often each destination may be dialled; 0: as often as there are calls."""
 
     def destination_for(self, refer_to: NameAddr) -> Destination | None:
         """The configured destination that a Refer-To selects, by its number or by its whole URI.

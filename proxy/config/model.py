@@ -39,6 +39,8 @@ File = Annotated[Path, PlainValidator(_file)]
 Text = Annotated[str, PlainValidator(_text)]
 Secret = Annotated[SecretStr, PlainValidator(_secret)]
 Limit = Annotated[float, PlainValidator(values.seconds(1, 3600))]
+Calls = Annotated[int, PlainValidator(values.count(1, 100_000))]
+Rate = Annotated[float, PlainValidator(values.rate(0.01, 100_000))]
 
 OnFailure = Literal["ring", "voicemail", "reject"]
 
@@ -90,6 +92,9 @@ class Trunk(Table):
     password: Secret | None = None
     caller_id: Dialable | None = None
     """Number shown on calls we make; None leaves it to the carrier."""
+    calls: Calls | None = None
+    """None means what ``[limits]`` says; So with the next."""
+    calls_per_s: Rate | None = None
 
 
 class Agent(Table):
@@ -162,6 +167,10 @@ class Number(Table):
     talk_limit_s: Limit | None = None
     """None means what ``[screening]`` says; `Settings.screening_of` knows. So with the next."""
     on_failure: OnFailure | None = None
+    calls: Calls | None = None
+    """None means what ``[limits]`` says. So with the next two."""
+    calls_per_s: Rate | None = None
+    calls_per_destination_per_hour: Annotated[int, PlainValidator(values.count(0, 1_000_000))] | None = None
 
     @property
     def target(self) -> str:
@@ -178,9 +187,18 @@ class Drain(Table):
 
 
 class Limits(Table):
-    """What one machine takes on."""
+    """What one machine takes on, and what it lets strangers do. None: not limited."""
 
-    calls: Annotated[int, PlainValidator(values.count(1, 100_000))] = 500
+    calls: Calls = 500
+    calls_per_s: Rate | None = None
+    trunk_calls: Calls | None = None
+    """Of each trunk that says nothing else; so with the next, and those of each number."""
+    trunk_calls_per_s: Rate | None = None
+    number_calls: Calls | None = None
+    number_calls_per_s: Rate | None = None
+    calls_per_destination_per_hour: Annotated[int, PlainValidator(values.count(0, 1_000_000))] = 300
+    lag_s: Annotated[float, PlainValidator(values.seconds(0, 60))] = 0.5
+    memory_mb: Annotated[int, PlainValidator(values.count(0, 1_000_000))] = 2048
     ban_after: Annotated[int, PlainValidator(values.count(1, 100_000))] = 20
     """Messages of a stranger in vain, within a minute or two, after which it is banned."""
     ban_s: Annotated[float, PlainValidator(values.seconds(0, 86400))] = 600.0

@@ -201,6 +201,17 @@ def seconds(low: float, high: float) -> Callable[[object], float]:
     return check
 
 
+def rate(low: float, high: float) -> Callable[[object], float]:
+    """Return a check for how much there may be of something in a second."""
+
+    def check(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise fault(f"how many a second, between {low:g} and {high:g}", shown(value))
+        return float(value)
+
+    return check
+
+
 def count(low: int, high: int) -> Callable[[object], int]:
     """Return a check for a whole number within these bounds."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.timers import Timers
 from proxy.transport.flow import Flow, Network, TransportFailed
 from proxy.ua.driver import Message, User
+from proxy.ua.gate import Gate
 from proxy.ua.ids import Ids
 from proxy.ua.late import AcceptedByUs
 from proxy.ua.table import Table
@@ -28,6 +30,8 @@ SUPPORTED = ("timer", "norefersub")
 
 MOST_TRANSACTIONS = 20_000
 """Requests under way and answered lately; some 6 kB each, and for UDP each is kept for 32 s."""
+OVERLOADED_S = (15.0, 45.0)
+"""How long whoever comes beyond these is told to wait, drawn at random."""
 
 Origin = tuple[str, str | None, int]
 """Call-ID, From tag and CSeq: the same in every copy of a request that forked on its way (§8.2.2.2)."""
@@ -42,35 +46,6 @@ class InDialog(Protocol):
     def receive(self, transaction: ServerTransaction) -> None: ...
     def acknowledged(self, ack: Request) -> None: ...
     def close(self) -> None: ...
-
-
-class Gate(Protocol):
-    """Who may talk to us outside a dialog."""
-
-    def admits(self, flow: Flow) -> bool: ...
-    def bars(self, flow: Flow) -> bool:
-        """Whether what comes from there goes unread; never so for one whom it admits."""
-        ...
-
-    def scans(self, flow: Flow, request: Request) -> bool:
-        """Whether it is the request of a program that looks for open doors; counted here if so."""
-        ...
-
-    def refused(self, flow: Flow) -> None:
-        """A stranger was turned away in silence."""
-        ...
-
-    def failed(self, flow: Flow) -> None:
-        """A stranger's credentials were wrong."""
-        ...
-
-    def proved(self, flow: Flow) -> None:
-        """A peer, though at no address that is admitted: we call it, or it knows a dialog or a password."""
-        ...
-
-    def malformed(self, flow: Flow, error: ParseError) -> None:
-        """A message could not be read."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +68,14 @@ class UserAgentCore:
         advertised: Advertised,
         gate: Gate,
         invited: Callable[[ServerTransaction], None],
+        sheds: Callable[[Flow], int | None] = lambda flow: None,
         timers: Timers | None = None,
     ) -> None:
+        """`sheds`: whether a new call is not even looked at, and how many seconds it should wait."""
         self.network, self.ids, self.advertised = network, ids, advertised
         self.timers = timers or Timers()
         self.traces: list[Trace] = []
-        self._gate, self._invited = gate, invited
+        self._gate, self._invited, self._sheds = gate, invited, sheds
         self.clients: Table[ClientTransaction] = Table()
         self.servers: Table[ServerTransaction] = Table(self._forget_origin)
         self._origins: dict[Origin, TransactionKey] = {}
@@ -280,10 +257,8 @@ class UserAgentCore:
                 self._proven.add(flow)
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None
-        if leg is None and len(self.servers) >= MOST_TRANSACTIONS:
-            # §21.5.4: a request may be dropped; whoever meant it sends it again. An address can be forged.
-            log.debug("overloaded, request dropped", method=request.method)
-            return
+        if leg is None and (wait_s := self._overloaded(request, flow)) is not None:
+            return self._turn_away(request, flow, wait_s)
         transaction = ServerTransaction(self, key, request, flow)
         self.servers.enter(key, transaction)
         try:
@@ -294,6 +269,23 @@ class UserAgentCore:
             log.exception("request not handled", method=request.method)
             if not transaction.answered:
                 transaction.reply(500)
+
+    def _overloaded(self, request: Request, flow: Flow) -> int | None:
+        """Seconds that a request which is none of our business yet should wait; None if it need not."""
+        if request.method == "CANCEL":
+            return None if invite_key_of(request) in self.servers else self._no_room()
+        return self._no_room() or (self._sheds(flow) if request.method == "INVITE" else None)
+
+    def _no_room(self) -> int | None:
+        full = len(self.servers) >= MOST_TRANSACTIONS
+        return round(self.ids.uniform(*OVERLOADED_S)) if full else None
+
+    def _turn_away(self, request: Request, flow: Flow, wait_s: int) -> None:
+        """§21.5.4, without a transaction: one that comes again is told again, and nothing is kept."""
+        response = request.reply(503, to_tag=self.ids.tag())
+        response.headers.add("Retry-After", str(wait_s))
+        with suppress(TransportFailed):
+            self.emit(flow, response)
 
     def _take(self, transaction: ServerTransaction, leg: InDialog | None) -> None:
         request = transaction.request

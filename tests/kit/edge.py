@@ -11,7 +11,7 @@ async def test_a_call(edge):
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from proxy.call.admission import Admission
 from proxy.call.call import Surroundings
+from proxy.call.capacity import Capacity, Limit
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
@@ -32,7 +33,7 @@ from proxy.media.ports import PortPool
 from proxy.media.session import RelaySession
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
-from proxy.transport.flow import ListenOn
+from proxy.transport.flow import Flow, ListenOn
 from proxy.ua.core import Advertised, UserAgentCore
 from screening.contract import Ask, Caller, News, Plan, Said, Undecided, Verdict
 from tests.kit.ids import CountingIds
@@ -99,6 +100,8 @@ class Edge:
         ports: PortPool | None = None,
         most: int = 10,
         seed: int = 1,
+        trunks: Mapping[str, Limit] | None = None,
+        numbers: Mapping[str, Limit] | None = None,
     ) -> None:
         self.wire = Wire(seed=seed)
         self.host = self.wire.host(EDGE, names=[HOST])
@@ -120,6 +123,10 @@ class Edge:
             unreadable=lambda: self.unreadable.append("malformed"),
         )
 
+        self.capacity = Capacity(
+            lambda: self.now, self.ids.uniform, trunks=trunks, numbers=numbers, trunk_of=self._trunk_of
+        )
+
     async def start(self, *, carrier_transport: str = "udp", audio: bool = True) -> None:
         self.core = UserAgentCore(
             self.host,
@@ -127,6 +134,7 @@ class Edge:
             advertised=Advertised(HOST, {"udp": 5060, "tcp": 5060, "tls": 5061}),
             gate=self.gate,
             invited=lambda invite: self.registry.invited(invite),
+            sheds=self.capacity.sheds,
         )
         self.registry = Registry(
             Surroundings(self.core, self.screener, HOST, self.voicemail, self._wall_clock),
@@ -135,6 +143,7 @@ class Edge:
             media=self._media,
             finished=self._over,
             most=self.most,
+            capacity=self.capacity,
         )
         self.host.start(self.core)
         for transport, port in (("udp", 5060), ("tcp", 5060), ("tls", 5061)):
@@ -276,6 +285,10 @@ class Edge:
     def _wall_clock(self) -> datetime:
         return BEGAN + timedelta(seconds=asyncio.get_running_loop().time() - START_S)
 
+    def _trunk_of(self, flow: Flow) -> str | None:
+        source = self.gate.source(flow)
+        return source and source.trunk
+
     async def _addresses(self, name: str) -> tuple[list[str], float]:
         return self.wire.addresses(name), 60.0
 
@@ -317,9 +330,11 @@ async def an_edge(
     audio: bool = True,
     most: int = 10,
     seed: int = 1,
+    trunks: Mapping[str, Limit] | None = None,
+    numbers: Mapping[str, Limit] | None = None,
 ) -> AsyncIterator[Edge]:
     """An edge with its peers, started, and taken down at the end."""
-    edge = Edge(tmp, number=number, ports=ports, most=most, seed=seed)
+    edge = Edge(tmp, number=number, ports=ports, most=most, seed=seed, trunks=trunks, numbers=numbers)
     await edge.start(carrier_transport=transport, audio=audio)
     try:
         yield edge

@@ -429,13 +429,33 @@ async def test_a_connection_is_welcome_by_its_address_or_once_it_knows_a_dialog(
     assert not house.core.welcomes(ends[0])
 
 
-async def test_requests_beyond_what_we_can_keep_are_dropped_outside_dialogs_alone_rfc3261_21_5_4(
+async def test_requests_beyond_what_we_can_keep_are_503_outside_dialogs_alone_rfc3261_21_5_4(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leg, ours = await house.called()
     monkeypatch.setattr("proxy.ua.core.MOST_TRANSACTIONS", 0)
-    await house.far.says(messages.request("OPTIONS"))
+    await house.far.says(messages.request("OPTIONS", branch="z9hG4bKlate"))
+    assert (await house.far.hears(503)).headers.get("Retry-After") == "30"
+    await house.far.says(messages.request("CANCEL", branch="z9hG4bKnone"))
+    await house.far.hears(503)
+    await house.far.says(messages.request("ACK", branch="z9hG4bKlate"))
     await house.far.hears_nothing(for_s=1)
     await house.far.says(within(INVITE, "BYE", ours, 2))
     await house.far.hears(200)
     assert leg.ended.result() is EndReason.HUNG_UP
+
+
+async def test_what_is_turned_away_unread_keeps_nothing_and_cancel_still_finds_its_invite_rfc3261_9_2(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.far.says(INVITE)
+    await house.invitations.get()
+    house.core._sheds = lambda flow: 7
+    again = messages.invite(branch="z9hG4bKother", call_id="other")
+    for _ in range(3):
+        await house.far.says(again)
+        assert (await house.far.hears(503)).headers.get("Retry-After") == "7"
+    assert house.core.left_over()["server transactions"] == 1
+    monkeypatch.setattr("proxy.ua.core.MOST_TRANSACTIONS", 0)
+    await house.far.says(messages.cancel(INVITE))
+    await house.far.hears(200)

@@ -1,0 +1,134 @@
+"""How much may come in: calls at once and calls a second, from each trunk and to each number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from proxy.log import mask
+from proxy.transport.flow import Flow
+
+log = structlog.get_logger("screendoor")
+
+SOON_S = (2.0, 6.0)
+LATER_S = (15.0, 45.0)
+"""How long a trunk should wait before it tries again, drawn at random lest all come back at once: after too
+many calls in a second, and when there is no room (RFC 3261 §20.33)."""
+QUIET_S = 1.0
+"""Calls turned away for one reason are logged once in this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How much of something there may be; None where it is not limited."""
+
+    calls: int | None = None
+    """At once."""
+    calls_per_s: float | None = None
+    """On average; a second's worth may come in one go."""
+
+
+NO_LIMIT = Limit()
+
+
+class Account:
+    """What one trunk or number has of its limit; made once, so that a flood makes nothing."""
+
+    __slots__ = ("_at", "_left", "_limit", "live", "name")
+
+    def __init__(self, name: str, limit: Limit) -> None:
+        self.name = name
+        self.live = 0
+        """Calls going on."""
+        self._limit = limit
+        self._left = max(limit.calls_per_s or 0.0, 1.0)
+        self._at = 0.0
+
+    def crowded(self) -> bool:
+        """Whether one more call would be one too many."""
+        return self._limit.calls is not None and self.live >= self._limit.calls
+
+    def hurried(self, now: float) -> bool:
+        """Whether one more call comes too soon; counts it if not."""
+        rate = self._limit.calls_per_s
+        if rate is None:
+            return False
+        self._left = min(self._left + (now - self._at) * rate, max(rate, 1.0))
+        self._at = now
+        if self._left < 1.0:
+            return True
+        self._left -= 1.0
+        return False
+
+
+class Capacity:
+    """What this machine takes on; a caller of ours that comes beyond it is told when to come back."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        draw: Callable[[float, float], float],
+        *,
+        overall: Limit = NO_LIMIT,
+        trunks: Mapping[str, Limit] | None = None,
+        numbers: Mapping[str, Limit] | None = None,
+        trunk_of: Callable[[Flow], str | None] = lambda flow: None,
+        strain: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`draw(low, high)` picks a time; `strain` says what is the matter with us, if anything."""
+        self._clock, self._draw, self._trunk_of, self._strain = clock, draw, trunk_of, strain
+        self._overall = Account("all trunks", overall)
+        self._trunks = {name: Account(f"trunk {name}", limit) for name, limit in (trunks or {}).items()}
+        self._numbers = {
+            name: Account(f"number {mask(name)}", limit) for name, limit in (numbers or {}).items()
+        }
+        self._told: dict[str, float] = {}
+        self.counts = {"strain": 0, "trunk": 0, "number": 0}
+        """Calls turned away, by what was too much."""
+
+    def sheds(self, flow: Flow) -> int | None:
+        """Whether a new call of this trunk is turned away unread: seconds until it may come back, or None."""
+        if why := self._strain():
+            return self._away("strain", why, LATER_S)
+        return self._full("trunk", (self._overall, self._trunks.get(self._trunk_of(flow) or "")))
+
+    def refuses(self, number: str) -> int | None:
+        """The same for a call to this number."""
+        return self._full("number", (self._numbers.get(number),))
+
+    def enter(self, flow: Flow, number: str) -> Callable[[], None]:
+        """A call begins; what is returned is to be called when it is over."""
+        trunk = self._trunks.get(self._trunk_of(flow) or "")
+        accounts = [one for one in (self._overall, trunk, self._numbers.get(number)) if one is not None]
+        for account in accounts:
+            account.live += 1
+
+        def leave() -> None:
+            for account in accounts:
+                account.live -= 1
+
+        return leave
+
+    def later(self) -> int:
+        """Seconds after which there may be room again."""
+        return round(self._draw(*LATER_S))
+
+    def _full(self, kind: str, accounts: Iterable[Account | None]) -> int | None:
+        for account in accounts:
+            if account is None:
+                continue
+            if account.crowded():
+                return self._away(kind, f"too many calls at once: {account.name}", LATER_S)
+            if account.hurried(self._clock()):
+                return self._away(kind, f"too many calls a second: {account.name}", SOON_S)
+        return None
+
+    def _away(self, kind: str, why: str, wait: tuple[float, float]) -> int:
+        self.counts[kind] += 1
+        now = self._clock()
+        if now - self._told.get(why, -QUIET_S) >= QUIET_S:
+            self._told[why] = now
+            log.warning("turned away", why=why)
+        return round(self._draw(*wait))
