@@ -15,6 +15,7 @@ from proxy.call.outcome import OnFailure
 from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
 from proxy.config import Problem, Settings
 from proxy.config import model as told
+from proxy.config.numbers import is_emergency, regions_of
 from proxy.config.values import Destination as Place
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow
@@ -47,7 +48,12 @@ def sources(trunk: told.Trunk) -> list[str]:
 def routing(settings: Settings) -> Routing:
     """The numbers that are answered here, with whom each may be connected to."""
     trunks = {trunk.name: _trunk(trunk) for trunk in settings.trunks}
-    return Routing([_number(settings, number, trunks) for number in settings.numbers])
+    ours = [number.dialed for number in settings.numbers]
+    shown = [trunk.caller_id or "" for trunk in settings.trunks]
+    places = [place.number or "" for number in settings.numbers for place in number.destinations]
+    regions = regions_of([*ours, *shown, *places])
+    numbers = [_number(settings, number, trunks) for number in settings.numbers]
+    return Routing(numbers, lambda user: is_emergency(user, regions))
 
 
 def _trunk(trunk: told.Trunk) -> Trunk:

@@ -10,7 +10,7 @@ import structlog
 from proxy.call.call import Call, Surroundings
 from proxy.call.capacity import Capacity
 from proxy.call.record import CallRecord
-from proxy.call.routing import Routing
+from proxy.call.routing import EmergencyCalled, Routing
 from proxy.media.mode import MediaSession
 from proxy.ua.ids import Ids
 from proxy.ua.reason import EndReason
@@ -46,7 +46,13 @@ class Registry:
 
     def invited(self, invite: ServerTransaction) -> None:
         """An INVITE outside any dialog, from one of ours: 404, 503, or a call."""
-        number = self._routing.find(invite.request)
+        try:
+            number = self._routing.find(invite.request)
+        except EmergencyCalled:
+            # Not a 6xx: whoever sent it may still have another route. See docs/security.md.
+            log.warning("emergency call refused", source=invite.flow.remote[0])
+            warning = f'399 {self._around.host} "emergency calls are not taken here, use another line"'
+            return invite.reply(404, [("Warning", warning)])
         if self.draining or len(self._calls) >= self._most:
             log.info("turned away", why="draining" if self.draining else "too many calls")
             invite.reply(503, [("Retry-After", str(self._capacity.later()))])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from proxy.call.outcome import OnFailure
 from proxy.sip.digest import DigestClient
-from proxy.sip.errors import ParseError
+from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
@@ -78,15 +78,27 @@ class Number:
         return None
 
 
+class EmergencyCalled(SipError):
+    """Somebody calls for help, and has come to the wrong house."""
+
+
 class Routing:
     """The numbers that are configured here."""
 
-    def __init__(self, numbers: Sequence[Number]) -> None:
+    def __init__(
+        self, numbers: Sequence[Number], is_emergency: Callable[[str], bool] = lambda user: False
+    ) -> None:
         self._numbers = {number.dialed: number for number in numbers}
+        self._is_emergency = is_emergency
 
     def find(self, invite: Request) -> Number | None:
-        """The number that was called: by the Request-URI's user, else the To's, else the one for any."""
+        """The number that was called: by the Request-URI's user, else the To's, else the one for any.
+
+        Raises EmergencyCalled for a call for help: nothing stands before it, not even the screening of any.
+        """
         for user in (_user(invite.uri), invite.to.uri.user):
+            if user is not None and self._is_emergency(user):
+                raise EmergencyCalled("an emergency number was called")
             for name in (user, e164(user)):
                 if name is not None and name in self._numbers:
                     return self._numbers[name]

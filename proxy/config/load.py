@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from proxy.config import rules
+from proxy.config import rules, safety
 from proxy.config.model import Settings
 from proxy.config.problem import Problem, SettingsError, shown
 from proxy.config.where import Where
@@ -62,7 +62,8 @@ def parse(
         what, place = said.groups() if said else (str(error), "file")
         raise SettingsError([Problem(file, place, "TOML", what)]) from error
     where = Where(folder, environ)
-    problems = [Problem(file, key, *_said(fault.context)) for key, fault in rules.check(raw, where)]
+    found = (*rules.check(raw, where), *safety.check(raw))
+    problems = [Problem(file, key, *_said(fault.context)) for key, fault in found]
     settings = address = None
     try:
         settings = Settings.model_validate(raw, context=where)

@@ -3,43 +3,70 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from urllib.parse import unquote
 
 import phonenumbers
+from phonenumbers.shortnumberinfo import is_emergency_number
 
 E164 = re.compile(r"\+[1-9]\d{6,14}")
 DIALABLE = re.compile(r"\+?\d{2,15}")
 
-# Police, fire and ambulance: no screening stands before them, and no transfer leads to them.
+# Police, fire and ambulance: no screening stands before them, and no transfer leads to them. 933 is where a
+# phone in North America finds out whether its 911 would work.
 EMERGENCY = frozenset(
-    (
-        "000",
-        "110",
-        "111",
-        "112",
-        "113",
-        "115",
-        "117",
-        "118",
-        "119",
-        "190",
-        "911",
-        "988",
-        "995",
-        "997",
-        "998",
-        "999",
-    )
-)
+    ("000", "110", "111", "112", "113", "115", "117", "118", "119", "190",
+     "911", "933", "988", "995", "997", "998", "999")
+)  # fmt: skip
+LONGEST = 8
+"""``+``, a country code of three digits, and the four that the longest emergency numbers have."""
+HELP = "service:sos"
+"""What a service URN for help begins with, after its ``urn:`` (RFC 5031 §4.2)."""
+
+_SEPARATORS = str.maketrans("", "", "-.() ")
 
 
-def is_emergency(number: str) -> bool:
-    """Tell whether a number reaches an emergency service, with or without a country code before it."""
-    digits = re.sub(r"[^\d+]", "", number)
-    if digits.lstrip("+") in EMERGENCY:
+def is_emergency(number: str, regions: Iterable[str] = ()) -> bool:
+    """Tell whether the user part of a URI reaches an emergency service, however it is spelt.
+
+    Known are the numbers that mean help in most places, and those of `regions` (two letters each), with or
+    without a country code before them, with escapes, separators and parameters.
+    """
+    if number.lower().startswith(HELP):
+        return True
+    digits = _digits(number)
+    if digits is None or len(digits) > LONGEST:
+        return False
+    plain = digits.removeprefix("+")
+    if plain in EMERGENCY or any(is_emergency_number(plain, region) for region in regions):
         return True
     if not digits.startswith("+"):
         return False
     return any(
-        digits[1:].startswith(str(code)) and digits[1 + len(str(code)) :] in EMERGENCY
-        for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE
+        plain.startswith(str(code)) and _local(plain[len(str(code)) :], codes)
+        for code, codes in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items()
     )
+
+
+def regions_of(numbers: Iterable[str]) -> tuple[str, ...]:
+    """The regions that numbers in E.164 belong to; what is no such number belongs nowhere."""
+    found: set[str] = set()
+    for number in numbers:
+        plain = number.removeprefix("+")
+        for length in (1, 2, 3):
+            if number.startswith("+") and plain[:length].isdecimal():
+                found.update(phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(plain[:length]), ()))
+    return tuple(sorted(found))
+
+
+def _local(number: str, regions: Iterable[str]) -> bool:
+    return number in EMERGENCY or any(is_emergency_number(number, region) for region in regions)
+
+
+def _digits(text: str) -> str | None:
+    """The digits of a number with the ``+`` it may have, in whatever script; None if it is none."""
+    bare = unquote(text).partition(";")[0].translate(_SEPARATORS)
+    plain = bare.removeprefix("+")
+    if not plain.isdecimal():
+        return None
+    return bare[: len(bare) - len(plain)] + "".join(str(int(digit)) for digit in plain)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
@@ -16,10 +15,12 @@ from proxy.sip.key import TransactionKey, client_key, invite_key_of, server_key
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.timers import Timers
 from proxy.transport.flow import Flow, Network, TransportFailed
+from proxy.ua.advertised import Advertised as Advertised
 from proxy.ua.driver import Message, User
 from proxy.ua.gate import Gate
 from proxy.ua.ids import Ids
 from proxy.ua.late import AcceptedByUs
+from proxy.ua.loop import calls_for_help, came_back
 from proxy.ua.table import Table
 from proxy.ua.transactions import ClientTransaction, ServerTransaction
 
@@ -46,15 +47,6 @@ class InDialog(Protocol):
     def receive(self, transaction: ServerTransaction) -> None: ...
     def acknowledged(self, ack: Request) -> None: ...
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Advertised:
-    """What the outside world uses to reach us."""
-
-    host: str
-    ports: dict[str, int] = field(default_factory=dict)
-    """Port of our listener, by transport name."""
 
 
 class UserAgentCore:
@@ -272,13 +264,11 @@ class UserAgentCore:
 
     def _overloaded(self, request: Request, flow: Flow) -> int | None:
         """Seconds that a request which is none of our business yet should wait; None if it need not."""
-        if request.method == "CANCEL":
-            return None if invite_key_of(request) in self.servers else self._no_room()
-        return self._no_room() or (self._sheds(flow) if request.method == "INVITE" else None)
-
-    def _no_room(self) -> int | None:
-        full = len(self.servers) >= MOST_TRANSACTIONS
-        return round(self.ids.uniform(*OVERLOADED_S)) if full else None
+        if request.method == "CANCEL" and self.servers.get(invite_key_of(request)) is not None:
+            return None
+        if len(self.servers) >= MOST_TRANSACTIONS:
+            return round(self.ids.uniform(*OVERLOADED_S))
+        return self._sheds(flow) if request.method == "INVITE" else None
 
     def _turn_away(self, request: Request, flow: Flow, wait_s: int) -> None:
         """§21.5.4, without a transaction: one that comes again is told again, and nothing is kept."""
@@ -303,10 +293,12 @@ class UserAgentCore:
     def _begin(self, transaction: ServerTransaction) -> None:
         """A request outside any dialog."""
         request = transaction.request
-        if request.target.scheme not in ("sip", "sips", "tel"):
+        if request.target.scheme not in ("sip", "sips", "tel") and not calls_for_help(request):
             transaction.reply(416)
         elif request.max_forwards == 0:
             transaction.reply(483)
+        elif came_back(request, self.advertised.host, self.advertised.ports):
+            transaction.reply(482)  # §16.3: it is our own, come back
         elif not self._first_of_its_origin(transaction):
             transaction.reply(482)  # §8.2.2.2: the same request came by two ways
         elif request.method == "INVITE":

@@ -6,7 +6,7 @@ import pytest
 from pydantic_core import PydanticCustomError
 
 from proxy.config import values
-from proxy.config.numbers import is_emergency
+from proxy.config.numbers import is_emergency, regions_of
 from proxy.config.problem import shown
 
 GOOD: list[tuple[Callable[[object], object], object, object]] = [
@@ -100,13 +100,32 @@ def test_a_bad_value_is_refused_with_what_was_expected(
 
 
 @pytest.mark.parametrize(
-    "number", ["911", "112", "999", "000", "+911", "+1911", "+44 999", "+61000", "1-1-2"]
-)
+    "number",
+    [
+        "911",
+        "112",
+        "999",
+        "000",
+        "+911",
+        "+1911",
+        "+44 999",
+        "+61000",
+        "1-1-2",
+        "933",
+        "%39%31%31",
+        "911;phone-context=+1",
+        "+91102",
+        "service:sos.fire",
+        "٩١١",
+    ],
+)  # fmt: skip
 def test_emergency_numbers_are_known_in_every_spelling(number: str) -> None:
     assert is_emergency(number)
 
 
-@pytest.mark.parametrize("number", ["+14155550911", "101", "alice", "*", "9110", "+49112345678"])
+@pytest.mark.parametrize(
+    "number", ["+14155550911", "101", "alice", "*", "9110", "+49112345678", "desk112", "", "+"]
+)
 def test_other_numbers_are_not_taken_for_emergency_numbers(number: str) -> None:
     assert not is_emergency(number)
 
@@ -127,3 +146,9 @@ def test_a_value_is_shown_short_on_one_line_and_without_a_password() -> None:
 
 def test_a_port_range_prints_as_it_is_written() -> None:
     assert str(values.ports("20000-29999")) == "20000-29999"
+
+
+def test_regions_make_more_numbers_known() -> None:
+    assert not is_emergency("102")
+    assert is_emergency("102", regions_of(["+911123456789", "alice", "*"]))
+    assert regions_of(["alice", "+", "911"]) == ()

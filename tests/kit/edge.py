@@ -24,6 +24,7 @@ from proxy.call.outcome import OnFailure, Result
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
 from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
+from proxy.config.numbers import is_emergency
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, TonePeer
 from proxy.lab.carrier import Carrier
 from proxy.lab.expect import fragment
@@ -138,7 +139,7 @@ class Edge:
         )
         self.registry = Registry(
             Surroundings(self.core, self.screener, HOST, self.voicemail, self._wall_clock),
-            Routing([self.number]),
+            Routing([self.number], is_emergency),
             self.ids,
             media=self._media,
             finished=self._over,

@@ -1,0 +1,125 @@
+"""What no settings may lead to: that we call ourselves, or that somebody's call for help is screened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from proxy.config import values
+from proxy.config.numbers import is_emergency, regions_of
+from proxy.config.problem import fault, shown
+from proxy.config.rules import Found, Raw, _read, _tables
+from proxy.sip.uri import Uri
+
+DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
+
+
+def check(raw: Raw) -> Iterator[Found]:
+    """Yield everything in the settings that would be dangerous."""
+    yield from _emergency(raw)
+    yield from _ourselves(raw)
+    yield from _in_circles(raw)
+
+
+def _emergency(raw: Raw) -> Iterator[Found]:
+    """No emergency number of a country whose numbers stand in the file, wherever it stands."""
+    written = dict(_numbers(raw))
+    regions = regions_of(written.values())
+    for at, number in written.items():
+        # The others say so by themselves when it is a number that means help everywhere.
+        alone = at.endswith((".dialed", "]")) and is_emergency(number)
+        if is_emergency(number, regions) and not alone:
+            yield at, fault(values.EMERGENCY_EXPECTED, shown(number))
+
+
+def _numbers(raw: Raw) -> Iterator[tuple[str, str]]:
+    """Every number of the file, with where it stands."""
+    for at, trunk in _tables(raw, "trunk"):
+        yield from _text(f"{at}.caller_id", trunk.get("caller_id"))
+    for at, number in _tables(raw, "number"):
+        yield from _text(f"{at}.dialed", number.get("dialed"))
+        yield from _text(f"{at}.refer_target", _user(number.get("refer_target")))
+        places = number.get("destinations")
+        for i, place in enumerate(places if isinstance(places, list) else []):
+            yield from _text(f"{at}.destinations[{i}]", _user(place))
+
+
+def _text(at: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield at, value
+
+
+def _user(value: object) -> str | None:
+    """The user part of a URI as it is written, or the number of a tel: one."""
+    if not isinstance(value, str):
+        return None
+    rest = value.partition(":")[2]
+    return rest.partition("@")[0] if rest else value
+
+
+def _ourselves(raw: Raw) -> Iterator[Found]:
+    """Nothing that we call is one of our own listeners."""
+    for at, uri in _called(raw):
+        if _is_us(uri, raw):
+            yield at, fault("somebody else's address (a call to ourselves would never end)", shown(str(uri)))
+
+
+def _called(raw: Raw) -> Iterator[tuple[str, Uri]]:
+    for kind, key in (("trunk", "outbound"), ("agent", "sip")):
+        for at, table in _tables(raw, kind):
+            if uri := _read(values.sip_uri, table.get(key)):
+                yield f"{at}.{key}", uri
+    for at, number in _tables(raw, "number"):
+        places = number.get("destinations")
+        for i, place in enumerate(places if isinstance(places, list) else []):
+            read = _read(values.destination, place)
+            if read is not None and read.uri is not None:
+                yield f"{at}.destinations[{i}]", read.uri
+
+
+def _is_us(uri: Uri, raw: Raw) -> bool:
+    public = raw.get("public")
+    ours = (
+        {str(public.get(key)).lower() for key in ("host", "address")}
+        if isinstance(public, Mapping)
+        else set()
+    )
+    listens = [
+        (listen.get("transport"), bound)
+        for _, listen in _tables(raw, "listen")
+        if (bound := _read(values.bind, listen.get("bind")))
+    ]
+    host = uri.host.lower().strip("[]").rstrip(".")
+    transport = uri.transport or ("tls" if uri.secure else None)
+    for name, (address, port) in listens:
+        wanted = uri.port or DEFAULT_PORTS.get(str(name))
+        if host in ours | {address} and wanted == port and transport in (None, name):
+            return True
+    return False
+
+
+def _in_circles(raw: Raw) -> Iterator[Found]:
+    """No number leads back to itself, by way of the trunk that would bring the call to us again."""
+    leads: dict[str, list[str]] = {}
+    where: dict[str, str] = {}
+    for at, number in _tables(raw, "number"):
+        dialed, places = number.get("dialed"), number.get("destinations")
+        if isinstance(dialed, str) and isinstance(places, list):
+            read = [_read(values.destination, place) for place in places]
+            leads[dialed] = [one.number for one in read if one and one.number and one.uri is None]
+            where[dialed] = f"{at}.destinations"
+    for dialed in leads:
+        if _reaches(dialed, dialed, leads):
+            expected = "numbers that do not lead back to this one (the call would come in again)"
+            yield where[dialed], fault(expected, shown(dialed))
+
+
+def _reaches(start: str, wanted: str, leads: Mapping[str, list[str]]) -> bool:
+    seen, ahead = set[str](), [start]
+    while ahead:
+        for place in leads.get(ahead.pop(), ()):
+            if place == wanted:
+                return True
+            if place not in seen:
+                seen.add(place)
+                ahead.append(place)
+    return False

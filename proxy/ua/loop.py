@@ -1,0 +1,34 @@
+"""What a request that begins something tells of its way, and of its wish, before anybody answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proxy.sip.message import Request
+
+SECURE_PORT, PORT = 5061, 5060
+
+
+def came_back(request: Request, host: str, ports: Mapping[str, int]) -> bool:
+    """Whether it is one that we sent: `host` and one of `ports`, by transport, are in its Via or Contact.
+
+    A proxy that sends our INVITE back to us leaves our Via in it (RFC 3261 §16.3), and many a carrier that
+    takes the Via out leaves the Contact.
+    """
+    if any(host in line for line in request.headers.get_all("Via")):
+        for via in request.vias:
+            if via.host == host and _is_ours(via.transport.lower(), via.port, ports):
+                return True
+    contact = request.contact
+    if contact is None or contact.uri.host != host:
+        return False
+    return _is_ours(contact.uri.transport or "udp", contact.uri.port, ports)
+
+
+def calls_for_help(request: Request) -> bool:
+    """Whether its target is a service URN for emergencies (RFC 5031 §4.2); no other URN is understood."""
+    return request.uri.lower().startswith("urn:service:sos")
+
+
+def _is_ours(transport: str, port: int | None, ports: Mapping[str, int]) -> bool:
+    return ports.get(transport) == (port or (SECURE_PORT if transport == "tls" else PORT))
