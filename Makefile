@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
-TOOLS := sipp stunnel4
-PACKAGES := sip-tester stunnel4
+TOOLS := sipp stunnel4 svmap
+PACKAGES := sip-tester stunnel4 sipvicious
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
 COMPILE = $(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --strip-extras --allow-unsafe --no-header \
@@ -13,7 +13,7 @@ COMPILE = $(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --s
 
 .PHONY: setup tools demo test lint lock clean
 
-setup: $(TEST_STAMP) tools   ## everything the tests need: packages, SIPp, stunnel
+setup: $(TEST_STAMP) tools   ## everything the tests need: packages, SIPp, stunnel, sipvicious
 
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -32,9 +32,9 @@ tools:
 	@missing=; for tool in $(TOOLS); do command -v $$tool >/dev/null 2>&1 || missing=yes; done; \
 	test -z "$$missing" && exit 0; \
 	if ! command -v apt-get >/dev/null 2>&1; then \
-	  echo "The tests need SIPp and stunnel, and there is no apt-get here: install them by hand ($(TOOLS) on PATH)." >&2; exit 1; fi; \
+	  echo "The tests need SIPp, stunnel and sipvicious, and there is no apt-get here: install them by hand ($(TOOLS) on PATH)." >&2; exit 1; fi; \
 	if [ "$$(id -u)" = 0 ]; then root=; elif command -v sudo >/dev/null 2>&1; then root=sudo; \
-	else echo "The tests need SIPp and stunnel; as root: apt-get install $(PACKAGES)" >&2; exit 1; fi; \
+	else echo "The tests need SIPp, stunnel and sipvicious; as root: apt-get install $(PACKAGES)" >&2; exit 1; fi; \
 	$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null \
 	  || { echo "apt-get could not install $(PACKAGES); the tests need them." >&2; exit 1; }
 

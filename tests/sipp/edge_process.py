@@ -51,8 +51,8 @@ bind = "127.0.0.1"
 
 [[trunk]]
 name = "sipp"
-from = ["127.0.0.1"]
-outbound = "sip:127.0.0.1:{phone}"
+from = ["{trunk}"]
+outbound = "sip:{trunk}:{phone}"
 username = "screendoor"
 password = "env:SIPP_TRUNK_PASSWORD"
 caller_id = "+14155550100"
@@ -77,6 +77,9 @@ ring_limit_s = 10
 
 [drain]
 limit_s = 20
+
+[limits]
+{limits}
 
 [log]
 level = "info"
@@ -119,8 +122,9 @@ class EdgeProcess(Process):
     """``screendoor run`` with a phone behind a trunk, and an agent behind a door; ready when made."""
 
     def __init__(
-        self, folder: Path, gate: Door, *, password: str = PASSWORD, host: str = "localhost"
-    ) -> None:
+        self, folder: Path, gate: Door, *, password: str = PASSWORD, host: str = "localhost",
+        trunk: str = HOST, limits: str = "",
+    ) -> None:  # fmt: skip
         self.folder, self.port, self.phone_port = folder, free_port(), free_port()
         self._http = free_port()
         media = free_block(MEDIA_PORTS)
@@ -129,7 +133,7 @@ class EdgeProcess(Process):
             SETTINGS.format(
                 host=host, folder=folder, certificates=gate.folder, sip=self.port, tls=free_port(),
                 http=self._http, phone=self.phone_port, gate=gate.port, dialed=DIALED, to=PHONE,
-                media=media, media_end=media + MEDIA_PORTS - 1,
+                media=media, media_end=media + MEDIA_PORTS - 1, trunk=trunk, limits=limits,
             )
         )  # fmt: skip
         environ = {"SIPP_TRUNK_PASSWORD": password, "PYTHONPATH": str(ROOT)}

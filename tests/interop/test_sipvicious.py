@@ -1,0 +1,103 @@
+"""What sipvicious learns of a running edge: from a stranger's address nothing, not even that it is there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.peers import AgentDoor
+from tests.sipp.edge_process import HOST, EdgeProcess
+from tests.sipp.ports import free_port
+from tests.sipp.process import installed
+
+pytestmark = pytest.mark.network
+
+TRUNK, STRANGER = "127.0.0.2", "127.0.0.66"
+LIMIT_S = 60.0
+FOUND_NOTHING = "found nothing"
+NEVER_BANNED = "ban_s = 0"
+
+
+@pytest.fixture(scope="module")
+def closed(door: AgentDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeProcess]:
+    """An edge that bans nobody, so that every scan is met by silence alone; its trunk is not this address."""
+    folder = tmp_path_factory.mktemp("closed")
+    with EdgeProcess(folder, door, host=HOST, trunk=TRUNK, limits=NEVER_BANNED) as edge:
+        yield edge
+        assert " error " not in edge.said, edge.said
+
+
+def scan(edge: EdgeProcess, folder: Path, program: str, *options: str) -> str:
+    """Run one program of the suite to its end; returns what it said."""
+    done = subprocess.run(
+        [installed(program, "sipvicious"), "-p", str(edge.port), *options, HOST],
+        capture_output=True, text=True, timeout=LIMIT_S, cwd=folder, env={**os.environ, "HOME": str(folder)},
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def at(source: str) -> list[str]:
+    """The options by which svmap sends from an address; svwar and svcrack always use the machine's own."""
+    return ["-b", source, "-x", source, "-P", str(free_port())]
+
+
+def heard(edge: EdgeProcess) -> int:
+    """How much of the strangers' messages has come."""
+    return sum(one["messages"] for one in edge.health["strangers"])
+
+
+def test_svmap_finds_the_edge_from_a_trunks_address_so_it_can(closed: EdgeProcess, tmp_path: Path) -> None:
+    said = scan(closed, tmp_path, "svmap", *at(TRUNK))
+    assert f"{HOST}:{closed.port}" in said
+    assert "unknown" in said, "what we run is not told"
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "INVITE", "REGISTER"])
+def test_svmap_finds_nothing_from_a_strangers_address(
+    closed: EdgeProcess, tmp_path: Path, method: str
+) -> None:
+    before = heard(closed)
+    said = scan(closed, tmp_path, "svmap", *at(STRANGER), "-m", method)
+    assert FOUND_NOTHING in said
+    assert str(closed.port) not in said
+    assert heard(closed) > before, "the scan did not come through"
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "INVITE", "OPTIONS"])
+def test_svwar_finds_no_extension_and_no_server(closed: EdgeProcess, tmp_path: Path, method: str) -> None:
+    before = heard(closed)
+    said = scan(closed, tmp_path, "svwar", "-e", "100-105", "-m", method, "--force", "--maximumtime=3")
+    assert FOUND_NOTHING in said
+    assert "| 10" not in said
+    assert heard(closed) > before, "the scan did not come through"
+
+
+def test_svcrack_finds_no_password_and_no_server(closed: EdgeProcess, tmp_path: Path) -> None:
+    words = tmp_path / "words"
+    words.write_text("secret\n1234\n100\n", encoding="ascii")
+    before = heard(closed)
+    said = scan(closed, tmp_path, "svcrack", "-u", "100", "-d", str(words), "--maximumtime=3")
+    assert FOUND_NOTHING in said
+    assert "unknown response" not in said
+    assert heard(closed) > before, "the scan did not come through"
+
+
+def test_a_scanner_is_banned_at_its_first_message_and_a_trunk_never(door: AgentDoor, tmp_path: Path) -> None:
+    with EdgeProcess(tmp_path, door, host=HOST, trunk=TRUNK) as edge:
+        scan(edge, tmp_path, "svmap", *at(STRANGER))
+        [stranger] = edge.health["strangers"]
+        assert (edge.health["banned"], stranger["source"], stranger["banned"]) == (1, STRANGER, True)
+        assert 'source banned source=127.0.0.66 because="scanner ignored"' in edge.said
+        assert f"{HOST}:{edge.port}" in scan(edge, tmp_path, "svmap", *at(TRUNK))
+        assert edge.health["banned"] == 1
+
+
+def test_from_a_trunks_address_unknown_extensions_look_all_alike(edge: EdgeProcess, tmp_path: Path) -> None:
+    """Whoever sits behind a trunk hears 404 for every number that is not configured."""
+    said = scan(edge, tmp_path, "svwar", "-e", "100-105", "-m", "INVITE", "--maximumtime=3")
+    assert FOUND_NOTHING in said
+    assert "| 10" not in said
