@@ -58,6 +58,11 @@ class StreamFramer:
             raise self.fault
         return messages
 
+    @property
+    def partial(self) -> bool:
+        """Whether a message has begun whose end is still to come."""
+        return len(self._buffer) > 0
+
     def take_pings(self) -> int:
         """How many double CRLFs came since last asked; each is owed a single CRLF (RFC 5626 §4.4.1)."""
         pings, self._pings = self._pings, 0

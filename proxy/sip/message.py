@@ -26,6 +26,9 @@ _SINGLE = frozenset(("cseq", "call-id", "from", "to", "max-forwards", "content-l
 _NEEDED = {"via": "Via", "from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
 """§8.1.1: what no message goes without (an RFC 2543 request may lack Max-Forwards)."""
 
+MOST_LINES, MOST_HEAD_BYTES = 256, 32 * 1024
+"""Header lines and bytes of a message's head; ten times what the longest ways through carriers make."""
+
 _DIALOG_CREATING = ("INVITE", "SUBSCRIBE", "REFER")
 
 _FOLD = re.compile(r"\n[ \t]+")
@@ -236,6 +239,9 @@ def parse_message(data: bytes) -> Request | Response:
         text = _FOLD.sub(" ", text)
     start, *lines = text.split("\n")
     message, fault = _read_start(start)
+    if len(lines) > MOST_LINES or len(head) > MOST_HEAD_BYTES:
+        fault = fault or ParseError(f"too many headers: {len(lines)} lines, {len(head)} bytes", 513)
+        del lines[MOST_LINES:]
     try:
         message.headers, header_fault = read_headers(lines, _SINGLE)
         if (fault := fault or _unprintable(text) or header_fault) is not None:

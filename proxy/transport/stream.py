@@ -29,6 +29,8 @@ class StreamLimits:
     """For the TLS handshake of a connection made to us."""
     first_message_s: float = 30.0
     """A connection made to us that has brought no whole message of a welcome peer by then is closed."""
+    message_s: float = 20.0
+    """From the first byte of a message of a peer that connected to us to its last."""
     linger_s: float = 5.0
     """For writing what is left after `close()`."""
     message_bytes: int = 65536
@@ -184,10 +186,20 @@ class StreamFlow(asyncio.Protocol):
             self._tell(self._receiver.received, self, message)
             if "first message" in self._timers and self._welcome():
                 self._stop("first message")
+        if self._inbound and not self.closed:
+            self._await_rest(progress=bool(messages))
         broken = self._framer.fault
         if broken is not None and not self.closed:
             self._tell(self._receiver.unframeable, self, broken)
             self._end(TransportFailed(f"stream from {self._peer()} cannot be cut into messages: {broken}"))
+
+    def _await_rest(self, *, progress: bool) -> None:
+        """Who begins a message and never ends it would keep its memory for ever."""
+        if progress or not self._framer.partial:
+            self._stop("rest")
+        if self._framer.partial and "rest" not in self._timers:
+            slow = TransportFailed(f"message not finished within {self._limits.message_s:g} s")
+            self._in(self._limits.message_s, "rest", lambda: self._end(slow))
 
     def _welcome(self) -> bool:
         return not self._inbound or self._receiver.welcomes(self)

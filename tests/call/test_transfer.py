@@ -10,7 +10,20 @@ from proxy.call.outcome import Result
 from proxy.call.routing import Destination
 from proxy.lab.audio import CALLER_HZ, PHONE_HZ
 from screening.contract import Connect, Decline, News
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
+from tests.kit.edge import (
+    CARRIER,
+    EDGE,
+    OPENAI,
+    PHONE_NUMBER,
+    STRANGER,
+    TRUNK,
+    Edge,
+    NewEdge,
+    a_number,
+    ends,
+    story,
+)
+from tests.kit.messages import request
 
 SECOND = "+14155550002"
 
@@ -189,6 +202,40 @@ async def test_only_the_agent_may_refer(edge: Edge) -> None:
     await edge.carrier.hangs_up()
     await edge.phone.receives("BYE")
     assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    await edge.assert_clean()
+
+
+async def test_a_refer_outside_a_dialog_is_603_though_a_trunk_sends_it_and_a_stranger_hears_nothing(
+    edge: Edge,
+) -> None:
+    await edge.connects()
+    for sender in (edge.wire.hosts[CARRIER], edge.wire.hosts[TRUNK], edge.wire.host(STRANGER)):
+        number = len(edge.wire.trace)
+        refer = request(
+            "REFER", sent_by=sender.address, branch=f"z9hG4bK{number}", call_id=f"c{number}",
+            headers=[("Refer-To", f"<tel:{PHONE_NUMBER}>")],
+        )  # fmt: skip
+        edge.host.datagram((sender.address, 5060), (EDGE, 5060), refer.encode())
+        await edge.passes(0.1)
+        answers = [one.start_line for one in edge.wire.trace[number:] if one.destination[0] == sender.address]
+        assert answers == ([] if sender.address == STRANGER else ["SIP/2.0 603 Decline"])
+    assert len(edge.phone.calls) == 0
+    await edge.carrier.hangs_up()
+    await edge.assert_clean(faults=False)
+
+
+async def test_an_agent_whose_call_is_over_refers_to_nobody_rfc3261_12_2_2(edge: Edge) -> None:
+    await edge.bridges()
+    agent = edge.agent.current
+    flow, late = agent.flow, agent.request("REFER")
+    late.headers.add("Refer-To", f"<tel:{PHONE_NUMBER}>")
+    before = len(edge.wire.trace)
+    flow.send(late.encode())
+    await edge.passes(1)
+    answers = [one.start_line for one in edge.wire.trace[before:] if one.destination[0] == OPENAI]
+    assert answers == [], "no address of a trunk, and no dialog any more"
+    assert len(edge.phone.calls) == 1
+    await edge.carrier.hangs_up()
     await edge.assert_clean()
 
 

@@ -149,3 +149,12 @@ def test_a_head_is_read_once_however_slowly_its_body_drips_in(monkeypatch) -> No
     for _ in range(1999):
         assert framer.feed(b"x") == []
     assert framer.feed(b"x") == [head + b"x" * 2000]
+
+
+def test_a_message_that_has_begun_is_told_of() -> None:
+    framer = StreamFramer()
+    assert not framer.partial
+    framer.feed(b"\r\n\r\nOPTIONS")
+    assert framer.partial
+    framer.feed(b" sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n")
+    assert not framer.partial

@@ -153,7 +153,7 @@ async def test_a_peer_that_does_not_read_is_cut_off_at_one_mebibyte():
 async def test_a_stranger_without_a_message_is_closed_after_thirty_seconds():
     bench = Bench()
     start = asyncio.get_running_loop().time()
-    bench.arrives(b"\r\n\r\n" + options()[:30])
+    bench.arrives(b"\r\n\r\n")
     assert await bench.loss() == "no message within 30 s"
     assert asyncio.get_running_loop().time() - start == 30
 
@@ -257,3 +257,37 @@ async def test_whom_we_dialled_is_answered_whoever_it_is():
     bench.recorder.welcoming = False
     bench.arrives(b"\r\n\r\n")
     assert bytes(bench.wire.written) == b"\r\n"
+
+
+async def test_a_message_that_drips_in_too_slowly_ends_its_connection():
+    bench = Bench()
+    bench.arrives(options("1"))
+    for byte in options("2")[:19]:
+        bench.arrives(bytes([byte]))
+        await asyncio.sleep(1)
+    assert not bench.flow.closed
+    bench.arrives(options("2")[19:20])
+    await asyncio.sleep(1)
+    assert "message not finished within 20 s" in await bench.loss()
+
+
+async def test_messages_that_come_in_pieces_have_their_time_each():
+    bench = Bench()
+    rest = b""
+    for number in range(10):
+        whole = rest + options(str(number)) + options("next")[:10]
+        bench.arrives(whole)
+        rest = options("next")[10:]
+        await asyncio.sleep(15)
+    bench.arrives(rest)
+    await asyncio.sleep(60)
+    assert not bench.flow.closed
+    assert len(bench.recorder.all_messages()) == 20
+
+
+async def test_whom_we_dialled_may_take_its_time_over_a_message():
+    bench = Bench(inbound=False)
+    bench.arrives(options("1")[:20])
+    await asyncio.sleep(600)
+    bench.arrives(options("1")[20:])
+    assert bench.recorder.all_messages() == [options("1")]
