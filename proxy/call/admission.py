@@ -12,6 +12,7 @@ import structlog
 from proxy.call.bans import Bans
 from proxy.call.sources import Lookup, Source, Sources
 from proxy.sip.errors import ParseError
+from proxy.sip.glance import begins_nothing_new
 from proxy.sip.message import Request
 from proxy.transport.flow import Flow
 
@@ -69,7 +70,10 @@ class Admission:
         self._turned_away, self._unreadable = turned_away, unreadable
         self._sources = Sources(sources, lookup)
         self._bans = Bans(self._strictness.ban_after, self._strictness.ban_s, _now)
+        self._scanners = [name.encode() for name in self._strictness.scanners]
         self._lines = (0.0, 0)
+        self.challenges = False
+        """Whether strangers may prove themselves by a password: then what they begin is read."""
         self.counts = {"unknown": 0, "banned": 0, "scanner": 0, "unauthenticated": 0}
         """What was dropped without an answer, by why."""
         self.refresh, self.keep_fresh = self._sources.refresh, self._sources.keep_fresh
@@ -87,6 +91,18 @@ class Admission:
         self.counts["banned"] += 1
         return True
 
+    def ignores(self, flow: Flow, data: bytes) -> bool:
+        if self.bars(flow):
+            return True
+        if self.challenges or begins_nothing_new(data):
+            return False
+        text = data.lower()
+        if any(name in text for name in self._scanners):
+            self._scanned(flow)
+        else:
+            self.refused(flow)
+        return True
+
     def scans(self, flow: Flow, request: Request) -> bool:
         source = self._sources.at(flow.remote[0])
         if source is not None and not source.wide:
@@ -94,9 +110,7 @@ class Admission:
         agent = request.headers.get("User-Agent")
         if agent is None or not any(name in agent.lower() for name in self._strictness.scanners):
             return False
-        self.counts["scanner"] += 1
-        self._turned_away()
-        self._hold_against(flow, self._strictness.ban_after, "scanner ignored")
+        self._scanned(flow)
         return True
 
     def refused(self, flow: Flow) -> None:
@@ -140,6 +154,11 @@ class Admission:
             self._say("source banned", flow, because=what, transport=flow.transport, for_s=for_s)
         elif news:
             self._say(what, flow, transport=flow.transport)
+
+    def _scanned(self, flow: Flow) -> None:
+        self.counts["scanner"] += 1
+        self._turned_away()
+        self._hold_against(flow, self._strictness.ban_after, "scanner ignored")
 
     def _say(self, what: str, flow: Flow, **more: Any) -> None:
         """A line in the log; no more than a few in a minute."""

@@ -100,7 +100,7 @@ class UserAgentCore:
     def _received(self, flow: Flow, data: bytes) -> None:
         """Read one message at the door; what cannot be read goes no further (§16.3, §18.3)."""
         ours = self._gate.admits(flow)
-        if not ours and self._gate.bars(flow):
+        if not ours and self._gate.ignores(flow, data):
             return
         try:
             message = parse_message(data)

@@ -17,6 +17,10 @@ class Gate(Protocol):
         """Whether what comes from there goes unread; never so for one whom it admits."""
         ...
 
+    def ignores(self, flow: Flow, data: bytes) -> bool:
+        """The same of one message, by a glance at it; a stranger's that begins something is counted here."""
+        ...
+
     def scans(self, flow: Flow, request: Request) -> bool:
         """Whether it is the request of a program that looks for open doors; counted here if so."""
         ...

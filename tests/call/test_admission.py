@@ -177,6 +177,22 @@ async def test_a_scanners_user_agent_is_dropped_from_strangers_and_out_of_wide_n
     assert not gate.scans(a_flow("192.0.2.67"), messages.request("OPTIONS"))
 
 
+async def test_what_a_stranger_begins_is_counted_unread_unless_it_may_prove_itself() -> None:
+    gate = Admission({}, nobody)
+    flow, options = a_flow("192.0.2.66"), messages.request("OPTIONS")
+    assert gate.ignores(flow, options.encode())
+    assert gate.ignores(flow, b"nonsense")
+    assert gate.counts["unknown"] == 2
+    assert not gate.ignores(flow, messages.request("BYE", to_tag="x").encode())
+    gate.challenges = True
+    assert not gate.ignores(flow, options.encode())
+    gate.challenges = False
+    options.headers.add("User-Agent", "SipVicious")
+    assert gate.ignores(flow, options.encode())
+    assert gate.bars(flow)
+    assert gate.ignores(flow, messages.request("BYE", to_tag="x").encode())
+
+
 async def test_the_list_of_scanners_may_be_another() -> None:
     gate = Admission({}, nobody, Strictness(scanners=("nosy",)))
     request = messages.request("OPTIONS")

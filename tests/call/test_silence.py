@@ -85,7 +85,8 @@ async def test_nothing_an_unknown_source_sends_on_a_connection_is_answered(
     port = 5061 if transport == "tls" else 5060
 
     class Ear:
-        heard: list[bytes] = []
+        def __init__(self):
+            self.heard = []
 
         def welcomes(self, flow):
             return True
@@ -99,9 +100,10 @@ async def test_nothing_an_unknown_source_sends_on_a_connection_is_answered(
         def lost(self, flow, error):
             pass
 
-    stranger.start(Ear())
+    ear = Ear()
+    stranger.start(ear)
     for data in everything():
         flow = await stranger.connect(Target(transport, (EDGE, port), HOST))
         flow.send(data)
     await edge.passes(40)
-    assert Ear.heard == []
+    assert ear.heard == []

@@ -191,6 +191,9 @@ class House:
     def bars(self, flow: Flow) -> bool:
         return flow.remote[0] in self.barred
 
+    def ignores(self, flow: Flow, data: bytes) -> bool:
+        return self.bars(flow)
+
     def scans(self, flow: Flow, request: Request) -> bool:
         return request.headers.get("User-Agent") == "friendly-scanner"
 

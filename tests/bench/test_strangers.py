@@ -1,0 +1,19 @@
+"""The bench of strangers runs, and its kinds meet what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.strangers import KINDS, measure
+
+pytestmark = pytest.mark.network
+
+GENEROUS_US = 2000.0
+"""No measure, only a sign that nothing waits."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_each_kind_of_stranger_costs_little_and_leaves_nothing_under_way(kind: str) -> None:
+    each_us, held_kib = await measure(KINDS[kind], 300)
+    assert 0 < each_us < GENEROUS_US
+    assert held_kib < 4096
