@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import unquote
 
 import phonenumbers
@@ -32,11 +33,16 @@ def is_emergency(number: str, regions: Iterable[str] = ()) -> bool:
     Known are the numbers that mean help in most places, and those of `regions` (two letters each), with or
     without a country code before them, with escapes, separators and parameters.
     """
+    if len(number) > LONGEST and number.removeprefix("+").isdecimal():
+        return False  # nearly every number there is, told at once: this is asked of every call
     if number.lower().startswith(HELP):
         return True
     digits = _digits(number)
-    if digits is None or len(digits) > LONGEST:
-        return False
+    return digits is not None and len(digits) <= LONGEST and _means_help(digits, tuple(regions))
+
+
+@lru_cache(4096)
+def _means_help(digits: str, regions: tuple[str, ...]) -> bool:
     plain = digits.removeprefix("+")
     if plain in EMERGENCY or any(is_emergency_number(plain, region) for region in regions):
         return True

@@ -24,13 +24,13 @@ class LastingLookup:
 
     async def __call__(self, name: str) -> tuple[list[str], float]:
         """Addresses, none if there are none, and the seconds for which they hold."""
+        lives = asyncio.gather(self._life(name, "A"), self._life(name, "AAAA"))
         services = await asyncio.gather(
             *(self._lookup.services(f"{service}.{name}") for service in SERVICES.values())
         )
         hosts = {name, *(service.host for found in services for service in found if service.host)}
         addresses = await asyncio.gather(*(self._lookup.addresses(host) for host in sorted(hosts)))
-        lives = await asyncio.gather(self._life(name, "A"), self._life(name, "AAAA"))
-        return sorted({one for found in addresses for one in found}), min(lives)
+        return sorted({one for found in addresses for one in found}), min(await lives)
 
     async def _life(self, name: str, kind: str) -> float:
         try:
