@@ -7,7 +7,8 @@ import asyncio
 import dns.asyncresolver
 import dns.exception
 
-from proxy.transport.resolver import SERVICES, Lookup
+from proxy.transport.lookup import Lookup
+from proxy.transport.resolver import SERVICES
 
 UNTOLD_S = 120.0
 """The life of an answer that has none of its own, such as a line in /etc/hosts."""

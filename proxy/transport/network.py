@@ -7,12 +7,14 @@ import contextlib
 
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Address, Flow, ListenOn, Receiver, Target, TransportFailed
-from proxy.transport.resolver import Resolver
+from proxy.transport.resolver import ALL, Resolver
 from proxy.transport.stream import StreamFlow, StreamLimits
 from proxy.transport.tls import ClientTls, ServerContext, TlsEngine
 from proxy.transport.udp import UdpListener, pick_listener
 
 BACKLOG = 512
+STREAMS = ("tcp", "tls")
+"""What can always be sent over; UDP needs a listener."""
 LAST_WRITES_S = 1.0
 """How long `close()` waits for connections to write what is left."""
 
@@ -64,7 +66,7 @@ class SocketNetwork:
 
     async def resolve(self, uri: Uri) -> list[Target]:
         """The places this URI leads to, best first."""
-        return await self._resolver.resolve(uri)
+        return await self._resolver.resolve(uri, ALL if self._udp else STREAMS)
 
     async def connect(self, target: Target) -> Flow:
         """A flow to the target: over a UDP listener, a living connection that we made, or a new one."""

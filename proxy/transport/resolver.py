@@ -1,93 +1,25 @@
-"""Where a URI leads: transport, address and port (RFC 3263 §4, without NAPTR)."""
+"""Where a URI leads: transport, address and port (RFC 3263 §4)."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol
+import ipaddress
+from collections.abc import Callable, Collection
 
-import dns.asyncresolver
 import dns.entropy
-import dns.exception
-import dns.resolver
-import structlog
-from dns.rdtypes.IN.SRV import SRV
 
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Target, TransportFailed
 from proxy.transport.identity import numeric
-
-log = structlog.get_logger("screendoor")
+from proxy.transport.lookup import Lookup, Pointer, Service, SystemLookup, local
 
 SERVICES = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One SRV record (RFC 2782)."""
-
-    priority: int
-    weight: int
-    port: int
-    host: str
-    """Without a final dot; empty if the record says that the service is decidedly not there."""
-
-
-class Lookup(Protocol):
-    """What the resolver asks of the name service."""
-
-    async def addresses(self, host: str) -> list[str]:
-        """Numeric addresses of a name, best first; empty if it has none."""
-
-    async def services(self, name: str) -> list[Service]:
-        """SRV records of a name, in any order; empty if it has none or nobody answers."""
-
-
-class SystemLookup:
-    """A and AAAA as the machine resolves them (so /etc/hosts counts), SRV by DNS."""
-
-    def __init__(
-        self, *, patience_s: float = 2.0, nameservers: Iterable[str] | None = None, port: int = 53
-    ) -> None:
-        """`nameservers` and `port`: None asks those of the machine."""
-        self._patience_s = patience_s
-        self._nameservers = list(nameservers) if nameservers is not None else None
-        self._port = port
-        self._dns: dns.asyncresolver.Resolver | None = None
-
-    async def addresses(self, host: str) -> list[str]:
-        """By `getaddrinfo`, in its order."""
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            return []
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-    async def services(self, name: str) -> list[Service]:
-        """A silent or broken server counts as no record: the address records still stand (§4.2)."""
-        try:
-            answer = await self._resolver().resolve(name, "SRV", lifetime=self._patience_s)
-        except (dns.exception.DNSException, OSError, UnicodeError) as error:
-            log.debug("no service records", name=name, why=type(error).__name__)
-            return []
-        return [
-            Service(record.priority, record.weight, record.port, record.target.to_text().removesuffix("."))
-            for record in answer
-            if isinstance(record, SRV)
-        ]
-
-    def _resolver(self) -> dns.asyncresolver.Resolver:
-        if self._dns is None:
-            self._dns = dns.asyncresolver.Resolver(configure=self._nameservers is None)
-            self._dns.cache = dns.resolver.LRUCache()
-            if self._nameservers is not None:
-                self._dns.nameservers = list(self._nameservers)
-                self._dns.port = self._port
-        return self._dns
+POINTED = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}
+"""The transport that a NAPTR service field means (§4.1); others are not ours."""
+ALL = ("udp", "tcp", "tls")
+_Place = tuple[str, tuple[str, int]]
+"""A transport and an address."""
 
 
 class Resolver:
@@ -100,35 +32,58 @@ class Resolver:
         self._lookup = lookup or SystemLookup()
         self._draw = draw
 
-    async def resolve(self, uri: Uri) -> list[Target]:
-        """Every place to try, in order; raises TransportFailed if there is none."""
+    async def resolve(self, uri: Uri, transports: Collection[str] = ALL) -> list[Target]:
+        """Every place to try, in order; raises TransportFailed if there is none.
+
+        `transports`: those we can send over, among which NAPTR and SRV may choose.
+        """
         if uri.scheme not in ("sip", "sips"):
             raise TransportFailed(f"a {uri.scheme}: URI names no host to send to")
-        transport = _transport(uri)
-        name = uri.host.removeprefix("[").removesuffix("]")
-        address = numeric(name)
-        port = uri.port or DEFAULT_PORTS[transport]
+        transport, name, asked = _transport(uri), bare(uri.host), bare(asked_for(uri))
+        address = numeric(asked)
         if address is not None:
-            return [Target(transport, (address, port), name)]
-        if uri.port is None and not _local(name):
-            targets = await self._by_service(transport, name)
-            if targets:
-                return targets
-        targets = [Target(transport, (found, port), name) for found in await self._lookup.addresses(name)]
+            if ipaddress.ip_address(address).is_multicast:
+                raise TransportFailed(f"a multicast address is not called: {address}")
+            chosen = transport or _default(uri)
+            return [Target(chosen, (address, uri.port or DEFAULT_PORTS[chosen]), name)]
+        if uri.port is None and not local(asked):
+            found = await self._by_service(uri, transport, asked, transports)
+            if found:
+                return [Target(way, at, name) for way, at in dict.fromkeys(found)]
+        chosen = transport or _default(uri)
+        port = uri.port or DEFAULT_PORTS[chosen]
+        targets = [Target(chosen, (found, port), name) for found in await self._lookup.addresses(asked)]
         if not targets:
-            raise TransportFailed(f"host has no address: {name}")
+            raise TransportFailed(f"host has no address: {asked}")
         return targets
 
-    async def _by_service(self, transport: str, name: str) -> list[Target]:
-        """By SRV (§4.2); empty if the domain has no such records, or none that leads anywhere."""
-        services = await self._lookup.services(f"{SERVICES[transport]}.{name}")
-        if services and not any(service.host for service in services):  # RFC 2782: a target of "."
-            raise TransportFailed(f"{name} offers no SIP over {transport}: its SRV record says so")
-        targets = []
-        for service in self._ordered(services):
-            for address in await self._addresses(service.host):
-                targets.append(Target(transport, (address, service.port), name))
-        return list(dict.fromkeys(targets))
+    async def _by_service(
+        self, uri: Uri, transport: str | None, asked: str, transports: Collection[str]
+    ) -> list[_Place]:
+        """By NAPTR and SRV (§4.1, §4.2); empty if the domain has none that lead anywhere."""
+        if transport is not None:
+            return await self._offered([(transport, f"{SERVICES[transport]}.{asked}")], asked)
+        pointed = _pointed(await self._lookup.pointers(asked), uri.secure, transports)
+        if pointed and (places := await self._offered(pointed, asked)):
+            return places
+        # §4.1: without NAPTR, whichever transport of ours has SRV records.
+        ways = ("tls",) if uri.secure else tuple(way for way in ("udp", "tcp") if way in transports)
+        return await self._offered([(way, f"{SERVICES[way]}.{asked}") for way in ways], asked)
+
+    async def _offered(self, asked_for: list[tuple[str, str]], domain: str) -> list[_Place]:
+        """What the SRV records of these names lead to, one name after the other."""
+        if len(asked_for) == 1:
+            answers = [await self._lookup.services(asked_for[0][1])]
+        else:
+            answers = await asyncio.gather(*(self._lookup.services(name) for _, name in asked_for))
+        if any(answers) and not any(service.host for services in answers for service in services):
+            ways = " or ".join(way for way, _ in asked_for)  # RFC 2782: a target of "."
+            raise TransportFailed(f"{domain} offers no SIP over {ways}: its SRV record says so")
+        places: list[_Place] = []
+        for (way, _), services in zip(asked_for, answers, strict=True):
+            for service in self._ordered(services):
+                places += [(way, (found, service.port)) for found in await self._addresses(service.host)]
+        return places
 
     async def _addresses(self, host: str) -> list[str]:
         address = numeric(host)
@@ -151,21 +106,38 @@ class Resolver:
         return ordered
 
 
-def _transport(uri: Uri) -> str:
-    """§4.1: what the URI says, else TLS for `sips` and UDP for `sip`; `sips` over TCP means TLS (§26.2.2)."""
+def asked_for(uri: Uri) -> str:
+    """The host whose records are asked for: `maddr` where the URI has one, else its host (§4)."""
+    return uri.params.get("maddr") or uri.host
+
+
+def bare(host: str) -> str:
+    """A host without the brackets of an IPv6 address."""
+    return host.removeprefix("[").removesuffix("]")
+
+
+def _pointed(pointers: list[Pointer], secure: bool, transports: Collection[str]) -> list[tuple[str, str]]:
+    """Transport and SRV name of each NAPTR record that is of use to us, in order (§4.1)."""
+    ranked = sorted(pointers, key=lambda each: (each.order, each.preference))
+    ways = [(POINTED.get(each.service, ""), each.replacement) for each in ranked if each.flags == "s"]
+    allowed = ("tls",) if secure else ALL  # §4.1: for sips, services without SIPS are discarded
+    return [(way, name) for way, name in ways if way in allowed and way in transports]
+
+
+def _default(uri: Uri) -> str:
+    """§4.1: TLS for `sips`, else UDP."""
+    return "tls" if uri.secure else "udp"
+
+
+def _transport(uri: Uri) -> str | None:
+    """§4.1: what the URI says, if it says so; `sips` over TCP means TLS (§26.2.2)."""
     named = uri.transport
-    if uri.scheme == "sips":
-        if named not in (None, "tcp", "tls"):
+    if named is None:
+        return None
+    if uri.secure:
+        if named not in ("tcp", "tls"):
             raise TransportFailed(f"a sips: URI cannot be sent over {named}")
         return "tls"
-    if named is None:
-        return "udp"
     if named not in SERVICES:
         raise TransportFailed(f"transport not supported: {named}")
     return named
-
-
-def _local(name: str) -> bool:
-    """RFC 6761 §6.3: `localhost` is never asked of DNS."""
-    folded = name.lower().removesuffix(".")
-    return folded == "localhost" or folded.endswith(".localhost")

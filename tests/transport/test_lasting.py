@@ -9,7 +9,7 @@ import dns.resolver
 import pytest
 
 from proxy.transport.lasting import UNTOLD_S, LastingLookup
-from proxy.transport.resolver import Service
+from proxy.transport.lookup import Service
 from tests.transport.test_resolver import Names
 
 

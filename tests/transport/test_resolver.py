@@ -1,29 +1,29 @@
-"""Where URIs lead (RFC 3263), over a table of names; and the machine's own lookup, on loopback."""
+"""Where URIs lead (RFC 3263), over a table of names."""
 
 from __future__ import annotations
 
-import asyncio
 import collections
 
-import dns.flags
-import dns.message
-import dns.rcode
-import dns.rrset
 import pytest
 
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Target, TransportFailed
-from proxy.transport.resolver import Resolver, Service, SystemLookup
+from proxy.transport.lookup import Pointer, Service
+from proxy.transport.resolver import Resolver
 
 
 class Names:
     """A `Lookup` that knows what it is told, and remembers what it was asked."""
 
     def __init__(
-        self, addresses: dict[str, list[str]], services: dict[str, list[Service]] | None = None
+        self,
+        addresses: dict[str, list[str]],
+        services: dict[str, list[Service]] | None = None,
+        pointers: dict[str, list[Pointer]] | None = None,
     ) -> None:
         self._addresses = addresses
         self._services = services or {}
+        self._pointers = pointers or {}
         self.asked: list[str] = []
 
     async def addresses(self, host: str) -> list[str]:
@@ -33,6 +33,10 @@ class Names:
     async def services(self, name: str) -> list[Service]:
         self.asked.append(name)
         return self._services.get(name, [])
+
+    async def pointers(self, name: str) -> list[Pointer]:
+        self.asked.append(f"naptr {name}")
+        return self._pointers.get(name, [])
 
 
 def first(low: int, high: int) -> int:
@@ -53,7 +57,8 @@ async def resolve(uri: str, names: Names | None = None) -> list[Target]:
         ("sips:a@192.0.2.1", "tls", ("192.0.2.1", 5061)),
         ("sips:a@192.0.2.1:5062;transport=tcp", "tls", ("192.0.2.1", 5062)),
         ("sip:[2001:DB8::1]:5070", "udp", ("2001:db8::1", 5070)),
-        ("sip:a@192.0.2.1;maddr=192.0.2.99", "udp", ("192.0.2.1", 5060)),
+        ("sip:a@a.example;maddr=192.0.2.99", "udp", ("192.0.2.99", 5060)),
+        ("sip:a@a.example:5070;maddr=[2001:db8::2];transport=tcp", "tcp", ("2001:db8::2", 5070)),
     ],
 )
 async def test_a_numeric_host_is_used_as_it_stands_rfc3263_4_2(uri, transport, address):
@@ -68,6 +73,13 @@ async def test_the_name_asked_for_stays_with_the_target():
     services = {"_sips._tcp.a.example": [Service(1, 1, 5061, "host.example")]}
     names = Names({"host.example": ["192.0.2.1"]}, services)
     assert (await resolve("sips:a.example", names))[0].name == "a.example"
+
+
+async def test_maddr_is_where_to_send_and_the_host_is_whose_certificate_counts_rfc3263_4_rfc5922_7_3():
+    names = Names({"edge.example": ["192.0.2.7"]})
+    assert await resolve("sips:a.example:5061;maddr=edge.example", names) == [
+        Target("tls", ("192.0.2.7", 5061), "a.example")
+    ]
 
 
 async def test_an_explicit_port_asks_for_addresses_only_rfc3263_4_2():
@@ -165,6 +177,7 @@ async def test_localhost_is_never_asked_of_dns_rfc6761_6_3():
         ("tel:+14155550100", "a tel: URI names no host"),
         ("sip:a.example;transport=sctp", "transport not supported: sctp"),
         ("sips:a.example;transport=udp", "a sips: URI cannot be sent over udp"),
+        ("sip:a.example;maddr=239.255.255.1", "a multicast address is not called"),
     ],
 )
 async def test_a_uri_that_leads_nowhere_is_refused(uri, said):
@@ -172,82 +185,61 @@ async def test_a_uri_that_leads_nowhere_is_refused(uri, said):
         await resolve(uri)
 
 
-# The machine's lookup, and a name server of our own.
+# NAPTR (RFC 3263 §4.1).
+
+UDP = Pointer(50, 50, "s", "SIP+D2U", "_sip._udp.a.example")
+TCP = Pointer(90, 50, "s", "SIP+D2T", "_sip._tcp.a.example")
+TLS = Pointer(100, 50, "s", "SIPS+D2T", "_sips._tcp.tls.example")
+SCTP = Pointer(10, 10, "s", "SIP+D2S", "_sip._sctp.a.example")
+HOSTS = {
+    "_sip._udp.a.example": [Service(1, 1, 5060, "192.0.2.1")],
+    "_sip._tcp.a.example": [Service(1, 1, 5060, "192.0.2.2")],
+    "_sips._tcp.tls.example": [Service(1, 1, 5061, "192.0.2.3")],
+}
 
 
-class NameServer(asyncio.DatagramProtocol):
-    """Answers SRV questions from a table; a name outside it gets NXDOMAIN, `silent.` nothing."""
-
-    def connection_made(self, transport):
-        self.transport = transport
-        self.asked = 0
-
-    def datagram_received(self, data, source):
-        self.asked += 1
-        query = dns.message.from_wire(data)
-        question = query.question[0]
-        if question.name.to_text().startswith("_sip._udp.silent."):
-            return
-        answer = dns.message.make_response(query)
-        answer.flags |= dns.flags.RA
-        if question.name.to_text() == "_sip._udp.a.example.":
-            records = ["10 60 5070 one.example.", "10 40 5071 two.example.", "20 0 0 ."]
-            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", "SRV", *records))
-        else:
-            answer.set_rcode(dns.rcode.NXDOMAIN)
-        self.transport.sendto(answer.to_wire(), source)
+async def pointed(
+    uri: str, *pointers: Pointer, transports: tuple[str, ...] = ("udp", "tcp", "tls")
+) -> list[str]:
+    resolver = Resolver(Names({}, HOSTS, {"a.example": list(pointers)}), draw=first)
+    targets = await resolver.resolve(Uri.parse(uri), transports)
+    assert {target.name for target in targets} == {"a.example"}
+    return [f"{target.transport} {target.address[0]}" for target in targets]
 
 
-@pytest.fixture
-async def server():
-    transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-        NameServer, local_addr=("127.0.0.1", 0)
-    )
-    yield protocol
-    transport.close()
+@pytest.mark.parametrize(
+    ("pointers", "found"),
+    [
+        ((TLS, TCP, UDP), ["udp 192.0.2.1", "tcp 192.0.2.2", "tls 192.0.2.3"]),
+        ((TLS, SCTP), ["tls 192.0.2.3"]),
+        ((UDP, Pointer(50, 10, "s", "SIPS+D2T", TLS.replacement)), ["tls 192.0.2.3", "udp 192.0.2.1"]),
+        ((Pointer(1, 1, "u", "E2U+SIP", "other.example"), TCP), ["tcp 192.0.2.2"]),
+        ((Pointer(1, 1, "s", "SIP+D2T", "gone.example"), TLS), ["tls 192.0.2.3"]),
+    ],
+)
+async def test_naptr_chooses_the_transport_by_order_then_preference_rfc3263_4_1(pointers, found):
+    assert await pointed("sip:a.example", *pointers) == found
 
 
-def asking(server: NameServer, patience_s: float = 2.0) -> SystemLookup:
-    port = server.transport.get_extra_info("sockname")[1]
-    return SystemLookup(patience_s=patience_s, nameservers=["127.0.0.1"], port=port)
+async def test_for_a_sips_uri_only_sips_services_count_rfc3263_4_1():
+    assert await pointed("sips:a.example", UDP, TCP, TLS) == ["tls 192.0.2.3"]
 
 
-@pytest.mark.network
-async def test_service_records_come_from_dns_and_are_kept_for_their_time(server):
-    lookup = asking(server)
-    expected = {
-        Service(10, 60, 5070, "one.example"),
-        Service(10, 40, 5071, "two.example"),
-        Service(20, 0, 0, ""),
-    }
-    assert set(await lookup.services("_sip._udp.a.example")) == expected
-    assert set(await lookup.services("_sip._udp.a.example")) == expected
-    assert server.asked == 1
+async def test_a_transport_that_we_have_not_is_passed_over_rfc3263_4_1():
+    assert await pointed("sip:a.example", UDP, TCP, transports=("tcp", "tls")) == ["tcp 192.0.2.2"]
 
 
-@pytest.mark.network
-async def test_a_name_without_service_records_has_none(server):
-    assert await asking(server).services("_sip._udp.b.example") == []
+@pytest.mark.parametrize("uri", ["sip:a.example;transport=tcp", "sip:a.example:5060", "sip:192.0.2.1"])
+async def test_a_uri_that_leaves_nothing_open_asks_for_no_naptr_rfc3263_4_1(uri):
+    names = Names({"a.example": ["192.0.2.1"]}, HOSTS, {"a.example": [TLS]})
+    await resolve(uri, names)
+    assert "naptr a.example" not in names.asked
 
 
-@pytest.mark.network
-async def test_a_silent_name_server_counts_as_no_record(server):
-    assert await asking(server, patience_s=0.2).services("_sip._udp.silent.example") == []
+async def test_without_naptr_every_transport_with_service_records_is_used_rfc3263_4_1():
+    assert await pointed("sip:a.example") == ["udp 192.0.2.1", "tcp 192.0.2.2"]
 
 
-@pytest.mark.network
-async def test_a_name_that_dns_cannot_carry_has_no_record(server):
-    assert await asking(server).services(f"_sip._udp.{'a' * 64}.example") == []
-
-
-@pytest.mark.network
-async def test_localhost_resolves_by_the_machine():
-    targets = await Resolver().resolve(Uri.parse("sip:edge@localhost:5070;transport=tls"))
-    assert Target("tls", ("127.0.0.1", 5070), "localhost") in targets
-
-
-@pytest.mark.network
-async def test_a_name_the_machine_does_not_know_has_no_address():
-    assert await SystemLookup().addresses("no-such-host.invalid") == []
-    assert await SystemLookup().addresses("a" * 64 + ".invalid") == []
-    assert SystemLookup()._resolver().nameservers
+async def test_naptr_that_leads_nowhere_leaves_the_service_records_and_the_address():
+    names = Names({"a.example": ["192.0.2.9"]}, {}, {"a.example": [TCP]})
+    assert await resolve("sip:a.example", names) == [Target("udp", ("192.0.2.9", 5060), "a.example")]

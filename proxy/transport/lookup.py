@@ -1,0 +1,236 @@
+"""The name service: A, AAAA, SRV and NAPTR, each kept for its time."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Protocol
+
+import dns.asyncresolver
+import dns.exception
+import dns.rdata
+import dns.resolver
+import structlog
+from dns.rdtypes.IN.NAPTR import NAPTR
+from dns.rdtypes.IN.SRV import SRV
+
+log = structlog.get_logger("screendoor")
+
+HOSTS = Path("/etc/hosts")
+MOST_KEPT_S = 3600.0
+"""However long a record says that it may be kept."""
+NOTHING_KEPT_S = 60.0
+"""How long "there is no such record" is believed."""
+FAILURE_KEPT_S = 5.0
+"""How long a name server that gave no answer is not asked the same again."""
+STALE_S = 3600.0
+"""How long an old answer stands in while no name server answers (RFC 8767)."""
+MOST_NAMES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One SRV record (RFC 2782)."""
+
+    priority: int
+    weight: int
+    port: int
+    host: str
+    """Without a final dot; empty if the record says that the service is decidedly not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """One NAPTR record (RFC 3403 §4.1), as far as RFC 3263 §4.1 reads it."""
+
+    order: int
+    preference: int
+    flags: str
+    service: str
+    """Such as `SIPS+D2T`."""
+    replacement: str
+    """The name whose SRV records are meant, without a final dot."""
+
+
+class Lookup(Protocol):
+    """What the resolver asks of the name service."""
+
+    async def addresses(self, host: str) -> list[str]:
+        """Numeric addresses of a name, best first; empty if it has none."""
+
+    async def services(self, name: str) -> list[Service]:
+        """SRV records of a name, in any order; empty if it has none or nobody answers."""
+
+    async def pointers(self, name: str) -> list[Pointer]:
+        """NAPTR records of a name, in any order; empty if it has none or nobody answers."""
+
+
+_Records = tuple[dns.rdata.Rdata, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    until: float
+    stale_until: float
+    records: _Records
+
+
+class SystemLookup:
+    """DNS by the machine's name servers; /etc/hosts comes first, and the machine's own way last."""
+
+    def __init__(
+        self,
+        *,
+        patience_s: float = 2.0,
+        nameservers: Iterable[str] | None = None,
+        port: int = 53,
+        source_of: Callable[[str], str | None] | None = None,
+        hosts: Path = HOSTS,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        """`nameservers` and `port`: None asks those of the machine. `source_of` says from which address of
+        ours a packet to an address would leave; None if there is no way to it. `clock`: the loop's.
+        """
+        self._patience_s = patience_s
+        self._nameservers = list(nameservers) if nameservers is not None else None
+        self._port = port
+        self._source_of = source_of or route_source
+        self._hosts, self._clock = hosts, clock
+        self._hosts_read, self._hosts_names = -1, set[str]()
+        self._dns: dns.asyncresolver.Resolver | None = None
+        self._ordered: dict[str, tuple[_Records, list[str]]] = {}
+        self._kept: dict[tuple[str, str], _Kept] = {}
+
+    async def addresses(self, host: str) -> list[str]:
+        """The machine's word for names of its own, else DNS; ordered as RFC 6724 would (RFC 7984 §4.1)."""
+        own = local(host) or "." not in host.rstrip(".") or self._in_hosts_file(host)
+        found = () if own else await self._of_both_families(host)
+        return self._best_first(host, found) if found else await self._by_machine(host)
+
+    async def services(self, name: str) -> list[Service]:
+        """A silent or broken server counts as no record: the address records still stand (§4.2)."""
+        return [
+            Service(record.priority, record.weight, record.port, record.target.to_text().removesuffix("."))
+            for record in await self._ask(name, "SRV")
+            if isinstance(record, SRV)
+        ]
+
+    async def pointers(self, name: str) -> list[Pointer]:
+        """Those with a regular expression are left out: RFC 3263 §4.1 has replacements alone."""
+        return [
+            Pointer(
+                record.order,
+                record.preference,
+                record.flags.decode("ascii", "replace").lower(),
+                record.service.decode("ascii", "replace").upper(),
+                record.replacement.to_text().removesuffix("."),
+            )
+            for record in await self._ask(name, "NAPTR")
+            if isinstance(record, NAPTR) and not record.regexp
+        ]
+
+    async def _of_both_families(self, host: str) -> _Records:
+        six, four = self._fresh(host, "AAAA"), self._fresh(host, "A")
+        if six is not None and four is not None:
+            return six + four
+        asked = await asyncio.gather(self._ask(host, "AAAA"), self._ask(host, "A"))
+        return asked[0] + asked[1]
+
+    async def _ask(self, name: str, kind: str) -> _Records:
+        """The records of DNS, from memory as long as they may be kept."""
+        if (fresh := self._fresh(name, kind)) is not None:
+            return fresh
+        key, now = (name.lower(), kind), self._now()
+        kept = self._kept.get(key)
+        try:
+            answer = await self._resolver().resolve(
+                name, kind, lifetime=self._patience_s, raise_on_no_answer=False
+            )
+            records = tuple(answer.rrset) if answer.rrset is not None else ()
+            kept_s = min(answer.rrset.ttl, MOST_KEPT_S) if answer.rrset is not None else NOTHING_KEPT_S
+            stale_s = STALE_S
+        except dns.resolver.NXDOMAIN:
+            records, kept_s, stale_s = (), NOTHING_KEPT_S, 0.0
+        except (dns.exception.DNSException, OSError, UnicodeError) as error:
+            log.debug("no answer from dns", name=name, kind=kind, why=type(error).__name__)
+            stale = kept is not None and now < kept.stale_until
+            records, kept_s = kept.records if kept is not None and stale else (), FAILURE_KEPT_S
+            stale_s = kept.stale_until - now - kept_s if kept is not None and stale else 0.0
+        if len(self._kept) >= MOST_NAMES:
+            self._kept.clear()
+        self._kept[key] = _Kept(now + kept_s, now + kept_s + stale_s, records)
+        return records
+
+    def _fresh(self, name: str, kind: str) -> _Records | None:
+        """What is remembered and may still be believed; None if it must be asked."""
+        kept = self._kept.get((name.lower(), kind))
+        return kept.records if kept is not None and self._now() < kept.until else None
+
+    def _now(self) -> float:
+        return (self._clock or asyncio.get_running_loop().time)()
+
+    async def _by_machine(self, host: str) -> list[str]:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return []
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+    def _in_hosts_file(self, host: str) -> bool:
+        if self._nameservers is not None:
+            return False
+        with suppress(OSError, UnicodeError):
+            changed = self._hosts.stat().st_mtime_ns
+            if changed != self._hosts_read:
+                lines = self._hosts.read_text(encoding="utf-8").splitlines()
+                names = [line.partition("#")[0].lower().split()[1:] for line in lines]
+                self._hosts_read, self._hosts_names = changed, {name for line in names for name in line}
+        return host.lower().removesuffix(".") in self._hosts_names
+
+    def _best_first(self, host: str, found: _Records) -> list[str]:
+        """In order; the kernel is asked for its routes once for each answer of DNS."""
+        if host not in self._ordered or self._ordered[host][0] != found:
+            if len(self._ordered) >= MOST_NAMES:
+                self._ordered.clear()
+            addresses = [record.to_text() for record in found]
+            addresses.sort(key=lambda address: _unfit(address, self._source_of(address)))
+            self._ordered[host] = found, addresses
+        return list(self._ordered[host][1])
+
+    def _resolver(self) -> dns.asyncresolver.Resolver:
+        if self._dns is None:
+            self._dns = dns.asyncresolver.Resolver(configure=self._nameservers is None)
+            if self._nameservers is not None:
+                self._dns.nameservers = list(self._nameservers)
+                self._dns.port = self._port
+        return self._dns
+
+
+def local(name: str) -> bool:
+    """RFC 6761 §6.3: `localhost` is never asked of DNS."""
+    folded = name.lower().removesuffix(".")
+    return folded == "localhost" or folded.endswith(".localhost")
+
+
+def route_source(address: str) -> str | None:
+    """From which address of ours a packet would leave, as the kernel says; None without a route."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:  # connecting UDP sends nothing
+            probe.connect((address, 5060))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None
+
+
+def _unfit(address: str, source: str | None) -> tuple[bool, bool, bool]:
+    """RFC 6724 §6, rules 1, 5 and 6: no way there, an IPv6 source of another kind, IPv4 after IPv6."""
+    if source is None:
+        return True, False, ":" not in address
+    alike = ":" not in address or ip_address(address).is_global == ip_address(source).is_global
+    return False, not alike, ":" not in address

@@ -1,0 +1,185 @@
+"""The machine's lookup, against a name server of our own on loopback."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.sip.uri import Uri
+from proxy.transport.flow import Target
+from proxy.transport.lookup import Pointer, Service, SystemLookup, route_source
+from proxy.transport.resolver import Resolver
+from tests.transport.name_server import a_name_server
+
+pytestmark = pytest.mark.network
+
+ZONE = {
+    ("carrier.example.", "NAPTR"): [
+        '20 50 "s" "SIP+D2U" "" _sip._udp.carrier.example.',
+        '10 50 "S" "sips+d2t" "" _sips._tcp.carrier.example.',
+        '5 50 "u" "E2U+sip" "!^.*$!sip:x@carrier.example!" .',
+    ],
+    ("_sips._tcp.carrier.example.", "SRV"): [
+        "10 0 5061 one.carrier.example.",
+        "20 0 5062 two.carrier.example.",
+    ],
+    ("_sip._udp.carrier.example.", "SRV"): ["10 60 5070 one.carrier.example.", "20 0 0 ."],
+    ("one.carrier.example.", "A"): ["192.0.2.1"],
+    ("one.carrier.example.", "AAAA"): ["2001:db8::1"],
+    ("two.carrier.example.", "A"): ["192.0.2.2"],
+}
+
+
+def a_way(address: str) -> str:
+    """A machine with addresses of both families, to the outside."""
+    return "2001:db8::99" if ":" in address else "198.51.100.99"
+
+
+async def pointers(lookup: SystemLookup) -> list[Pointer]:
+    """A name server may give its records in any order."""
+    return sorted(await lookup.pointers("carrier.example"), key=lambda each: each.order)
+
+
+async def test_a_domain_is_resolved_from_naptr_to_addresses_rfc3263_4():
+    async with a_name_server(ZONE) as server:
+        resolver = Resolver(server.lookup(source_of=a_way))
+        assert await resolver.resolve(Uri.parse("sip:carrier.example")) == [
+            Target("tls", ("2001:db8::1", 5061), "carrier.example"),
+            Target("tls", ("192.0.2.1", 5061), "carrier.example"),
+            Target("tls", ("192.0.2.2", 5062), "carrier.example"),
+            Target("udp", ("2001:db8::1", 5070), "carrier.example"),
+            Target("udp", ("192.0.2.1", 5070), "carrier.example"),
+        ]
+        asked = len(server.asked)
+        await resolver.resolve(Uri.parse("sip:carrier.example"))
+        assert len(server.asked) == asked
+
+
+async def test_naptr_records_are_read_and_regular_expressions_left_out_rfc3263_4_1():
+    async with a_name_server(ZONE) as server:
+        assert await pointers(server.lookup()) == [
+            Pointer(10, 50, "s", "SIPS+D2T", "_sips._tcp.carrier.example"),
+            Pointer(20, 50, "s", "SIP+D2U", "_sip._udp.carrier.example"),
+        ]
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_records_are_kept_for_their_time_and_then_asked_again():
+    clock = Clock()
+    async with a_name_server(ZONE, ttl_s=60) as server:
+        lookup = server.lookup(clock=clock)
+        expected = {Service(10, 60, 5070, "one.carrier.example"), Service(20, 0, 0, "")}
+        assert set(await lookup.services("_sip._udp.carrier.example")) == expected
+        clock.now += 59
+        assert set(await lookup.services("_SIP._udp.carrier.example")) == expected
+        assert len(server.asked) == 1
+        clock.now += 2
+        assert set(await lookup.services("_sip._udp.carrier.example")) == expected
+        assert len(server.asked) == 2
+
+
+async def test_that_there_is_no_record_is_believed_for_a_minute():
+    clock = Clock()
+    async with a_name_server(ZONE) as server:
+        lookup = server.lookup(clock=clock)
+        for name in ("_sip._tcp.nobody.example", "one.carrier.example"):
+            assert await lookup.services(name) == await lookup.services(name) == []
+        assert len(server.asked) == 2
+        clock.now += 61
+        assert await lookup.services("one.carrier.example") == []
+        assert len(server.asked) == 3
+
+
+async def test_while_no_server_answers_the_old_records_stand_in_for_an_hour_rfc8767():
+    clock = Clock()
+    async with a_name_server(ZONE) as server:
+        lookup = server.lookup(patience_s=0.1, clock=clock)
+        known = await pointers(lookup)
+        server.silent = True
+        clock.now += 61
+        assert await pointers(lookup) == known
+        asked = len(server.asked)
+        assert await pointers(lookup) == known
+        assert len(server.asked) == asked, "a dead server costs its patience once in a while, not every time"
+        clock.now += 3601
+        assert await pointers(lookup) == []
+        server.silent = False
+        clock.now += 6
+        assert await pointers(lookup) == known
+
+
+async def test_a_silent_name_server_counts_as_no_record():
+    async with a_name_server(ZONE) as server:
+        server.silent = True
+        assert await server.lookup(patience_s=0.1).services("_sip._udp.carrier.example") == []
+
+
+async def test_a_name_that_dns_cannot_carry_has_no_record():
+    async with a_name_server(ZONE) as server:
+        assert await server.lookup().services(f"_sip._udp.{'a' * 64}.example") == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "first"),
+    [
+        ({"2001:db8::1": "2001:db8::99", "192.0.2.1": "198.51.100.9"}, "2001:db8::1"),
+        ({"2001:db8::1": None, "192.0.2.1": "198.51.100.9"}, "192.0.2.1"),
+        ({"2001:4860::1": "fd00::99", "192.0.2.1": "198.51.100.9"}, "192.0.2.1"),
+        ({"2001:4860::1": "2a00::99", "192.0.2.1": "10.0.0.9"}, "2001:4860::1"),
+    ],
+)
+async def test_addresses_stand_in_the_order_in_which_the_machine_can_reach_them_rfc6724_6(sources, first):
+    zone = {("host.example.", "AAAA" if ":" in each else "A"): [each] for each in sources}
+    async with a_name_server(zone) as server:
+        found = await server.lookup(source_of=sources.get).addresses("host.example")
+    assert found[0] == first
+    assert set(found) == set(sources)
+
+
+async def test_the_kernel_is_asked_for_routes_once_for_each_answer():
+    asked, clock = [], Clock()
+
+    def source_of(address: str) -> str:
+        asked.append(address)
+        return a_way(address)
+
+    async with a_name_server(ZONE) as server:
+        lookup = server.lookup(source_of=source_of, clock=clock)
+        for _ in range(3):
+            assert await lookup.addresses("one.carrier.example") == ["2001:db8::1", "192.0.2.1"]
+        assert sorted(asked) == ["192.0.2.1", "2001:db8::1"]
+        server.zone["one.carrier.example.", "A"] = ["192.0.2.5"]
+        clock.now += 61
+        assert await lookup.addresses("one.carrier.example") == ["2001:db8::1", "192.0.2.5"]
+
+
+async def test_a_name_in_the_hosts_file_is_the_machines_own(tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("# nothing\n127.0.0.1 localhost  # edge.example\n192.0.2.4 Phone.Example desk\n")
+    lookup = SystemLookup(hosts=hosts)
+    assert lookup._in_hosts_file("phone.example.")
+    assert not lookup._in_hosts_file("edge.example")
+    assert not SystemLookup(hosts=tmp_path / "none")._in_hosts_file("phone.example")
+
+
+async def test_localhost_resolves_by_the_machine():
+    targets = await Resolver().resolve(Uri.parse("sip:edge@localhost:5070;transport=tls"))
+    assert Target("tls", ("127.0.0.1", 5070), "localhost") in targets
+
+
+async def test_a_name_that_nobody_knows_has_no_address():
+    async with a_name_server(ZONE) as server:
+        assert await server.lookup().addresses("no-such-host.invalid") == []
+        assert await server.lookup().addresses("a" * 64 + ".invalid") == []
+    assert SystemLookup()._resolver().nameservers
+
+
+def test_the_kernel_says_from_where_a_packet_would_leave():
+    assert route_source("127.0.0.1") == "127.0.0.1"
+    assert route_source("::1") == "::1"
+    assert route_source("224.0.0.300") is None
