@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from proxy.call.routing import Agent, Destination, e164
+from proxy.call.routing import Agent, Destination, dialable
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
@@ -33,7 +33,7 @@ class Identity:
     def of(cls, invite: Request) -> Identity:
         sender = invite.from_
         user = sender.uri.user
-        number = e164(user) or (user if user and user.isascii() and user.isdecimal() else None)
+        number = dialable(user)
         name = "".join(c for c in sender.display or "" if c.isprintable() and c not in '"\\')[:64].strip()
         hidden = (user or "anonymous").lower() in ANONYMOUS
         hops = invite.max_forwards

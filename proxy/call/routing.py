@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote as unescape
 
 from proxy.call.outcome import OnFailure
 from proxy.sip.digest import DigestClient
@@ -99,17 +100,20 @@ class Routing:
         for user in (_user(invite.uri), invite.to.uri.user):
             if user is not None and self._is_emergency(user):
                 raise EmergencyCalled("an emergency number was called")
-            for name in (user, e164(user)):
+            for name in (user, dialable(user)):
                 if name is not None and name in self._numbers:
                     return self._numbers[name]
         return self._numbers.get("*")
 
 
 def dialable(text: str | None) -> str | None:
-    """The digits of a number, and its ``+`` if it has one, less visual separators (RFC 3966 §5.1.1)."""
+    """The digits of a number, and its ``+`` if it has one, less visual separators (RFC 3966 §5.1.1).
+
+    From the user of a sip URI, where the ``+`` may be escaped (RFC 3261 §19.1.2), or the number of a tel URI.
+    """
     if text is None:
         return None
-    digits = text.partition(";")[0]
+    digits = unescape(text).partition(";")[0]
     for separator in "-.() ":
         digits = digits.replace(separator, "")
     return digits if digits.removeprefix("+").isdecimal() and digits.isascii() else None

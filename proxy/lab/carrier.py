@@ -59,12 +59,18 @@ class Carrier(Peer):
         headers: Pairs = (),
         body: bytes | None = None,
         edge: str | None = None,
+        uri: str | None = None,
     ) -> PeerCall:
-        """Call the edge; returns when the INVITE is sent. `body=b""`: an INVITE without an offer."""
+        """Call the edge; returns when the INVITE is sent. `body=b""`: an INVITE without an offer. `uri`: of
+        another form than `sip:DIALED@EDGE`.
+        """
         offer = at_home(sdp(SIGNALWIRE_SDP), self.audio) if body is None else body
         invite = self._invite(dialed, caller, offer, edge or self.edge)
         for name, value in headers:
             invite.headers.add(name, value)
+        if uri is not None:
+            invite.uri = uri
+            invite.headers.set("To", f"<{uri}>")
         flow = await self.flow_to(Uri.parse(f"sip:{edge or self.edge};transport={self.transport}"))
         call = PeerCall(
             peer=self,

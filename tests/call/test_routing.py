@@ -21,6 +21,7 @@ NUMBER = a_number(destinations=(HOME, ALICE))
         ("+1-415-555.1234", "+14155551234"),
         ("+1 (415) 555 1234", "+14155551234"),
         ("+14155551234;phone-context=x", "+14155551234"),
+        ("%2B1-415-555-1234", "+14155551234"),
         ("4155551234", None),
         ("+", None),
         ("+1415x", None),
@@ -47,6 +48,9 @@ def test_a_number_is_e164_or_none(text: str | None, number: str | None) -> None:
         ("<sip:bob@pbx.example.com:5070;transport=tcp>", None),
         ("<tel:+19005550100>", None),
         ("<tel:alice>", None),
+        ("<tel:%2B14155559876>", HOME),
+        ("<tel:+14155559876;phone-context=example.com;isub=1>", HOME),
+        ("<sip:+14155559876;phone-context=+1@any.example;user=phone>", HOME),
         ("<sip:pbx.example.com>", None),
     ],
 )
@@ -62,6 +66,7 @@ def test_a_number_is_found_by_request_uri_then_by_to_then_by_the_one_for_any() -
     by_to = invite(uri="sip:trunk@sbc.example.com")
     by_to.headers.set("To", "<sip:+14155550002@sbc.example.com>")
     assert routing.find(by_to) is other
+    assert routing.find(invite(uri="sip:%2B14155551234@sbc.example.com")) is dialed
     assert routing.find(invite(uri="sip:+14155550199@sbc.example.com")) is None
     assert Routing([dialed, rest]).find(invite(uri="sip:+14155550199@sbc.example.com")) is rest
 
@@ -71,3 +76,26 @@ def test_a_request_uri_that_cannot_be_read_falls_back_to_the_to() -> None:
     request.uri = "sip:"
     request.headers.set("To", "<sip:+14155551234@sbc.example.com>")
     assert Routing([a_number()]).find(request) is not None
+
+
+@pytest.mark.parametrize(
+    ("uri", "dialed"),
+    [
+        ("tel:+14155551234", "+14155551234"),
+        ("tel:+1-415-555-1234", "+14155551234"),
+        ("TEL:+1(415)555-1234;ext=7", "+14155551234"),
+        ("tel:555-1234;phone-context=+1-415", "5551234"),
+        ("tel:7042;phone-context=example.com", "7042"),
+    ],
+)
+def test_a_tel_uri_is_found_by_its_digits_rfc3966(uri: str, dialed: str) -> None:
+    number = a_number(dialed=dialed)
+    assert Routing([number]).find(invite(uri=uri)) is number
+    by_to = invite(uri="sip:sbc.example.com")
+    by_to.headers.set("To", f"<{uri}>")
+    assert Routing([number]).find(by_to) is number
+
+
+def test_a_local_number_is_not_put_together_with_its_context_rfc3966_5_1_5() -> None:
+    """`phone-context` says where the number is valid, not what stands before it."""
+    assert Routing([a_number()]).find(invite(uri="tel:5551234;phone-context=+1415")) is None
