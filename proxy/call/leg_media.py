@@ -18,6 +18,9 @@ class LegMedia:
     def __init__(self, session: MediaSession, leg: str) -> None:
         self._session, self._leg = session, leg
 
+    def over(self, ip_version: int) -> None:
+        self._session.over(self._leg, ip_version)
+
     def offer(self) -> bytes:
         return _translated(lambda: self._session.offer(self._leg))
 

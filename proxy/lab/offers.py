@@ -44,8 +44,8 @@ def at_home(shape: bytes, audio: Audio | None) -> bytes:
     connection, port = _CONNECTION.search(own), _AUDIO.search(own)
     if connection is None or port is None:
         return own
-    host = connection[1]
-    moved = re.sub(rb"IN IP4 \S+", b"IN IP4 " + host, shape)
+    network = b"IN IP6 " if b":" in connection[1] else b"IN IP4 "
+    moved = re.sub(rb"IN IP4 \S+", network + connection[1], shape)
     moved = re.sub(rb"^m=audio \d+", b"m=audio " + port[1], moved, flags=re.MULTILINE)
     return re.sub(rb"^a=rtcp:\d+", b"a=rtcp:%d" % (int(port[1]) + 1), moved, flags=re.MULTILINE)
 

@@ -46,6 +46,13 @@ class Recording(Protocol):
 class MediaSession(Protocol):
     """The media of one call. Legs are named by the story (`caller`, `agent`, `phone`), open on first use."""
 
+    def over(self, leg: str, ip_version: int) -> None:
+        """Its signalling goes over IPv4 or IPv6: offer it audio over the same, if we have an address of it.
+
+        What a leg offers us is answered in its own IP version.
+        """
+        ...
+
     def offer(self, leg: str) -> bytes:
         """Our SDP offer towards that leg (RFC 3264 §5); the first call takes its ports, later ones re-offer
         with the same origin id and port and `o=` version + 1. Raises NoPortFree.

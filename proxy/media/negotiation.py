@@ -36,6 +36,8 @@ class Agreement:
     speaks: bool
     """It may send."""
     layout: Layout
+    ip_version: int = 4
+    """Of the address that its SDP names, be it none to send to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,12 @@ class Answer:
     direction: Direction
 
 
-def read_offer(body: bytes, *, ip_version: int, spoken: str | None, anchor: str | None) -> Answer:
+def read_offer(body: bytes, *, ip_version: int | None, spoken: str | None, anchor: str | None) -> Answer:
     """Judge a peer's offer (§6). Raises MediaRefused.
 
     `spoken`: key of the voice in use with this peer, kept if still offered. `anchor`: key of the voice of the
-    leg it is to be joined with; only what that one can hear is accepted.
+    leg it is to be joined with; only what that one can hear is accepted. `ip_version`: the one that is
+    possible; None: either.
     """
     description, section, voices = _audio(body, anchor)
     by_key = {voice.key: voice for voice in reversed(voices)}
@@ -66,7 +69,7 @@ def read_offer(body: bytes, *, ip_version: int, spoken: str | None, anchor: str 
 
 
 def read_answer(
-    body: bytes, offered: Sequence[AudioFormat], layout: Layout, *, ip_version: int, anchor: str | None
+    body: bytes, offered: Sequence[AudioFormat], layout: Layout, *, ip_version: int | None, anchor: str | None
 ) -> Agreement:
     """Judge a peer's answer to our offer (§7). Raises MediaRefused."""
     description, section, voices = _audio(body, anchor)
@@ -165,7 +168,7 @@ def _agree(
     section: MediaSection,
     ours: Sequence[AudioFormat],
     voice: AudioFormat,
-    ip_version: int,
+    ip_version: int | None,
     layout: Layout,
 ) -> Agreement:
     try:
@@ -173,7 +176,7 @@ def _agree(
     except SdpError as error:
         raise MediaRefused(f"SDP not understood: {error}") from error
     address = _address(host)
-    if address.version != ip_version:
+    if ip_version not in (None, address.version):
         raise MediaRefused(f"media over IPv{address.version} is not possible here")
     theirs = section.audio_formats()
     keys = {format.key for format in ours}
@@ -190,6 +193,7 @@ def _agree(
         hears=direction.receives and not address.is_unspecified,
         speaks=direction.sends,
         layout=layout,
+        ip_version=address.version,
     )
 
 

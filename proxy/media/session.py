@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address
 from pathlib import Path
 
 from proxy.media.formats import AudioFormat
@@ -17,12 +16,22 @@ from proxy.media.sdp import Direction
 from proxy.media.stream import Stream
 from proxy.media.udp import Address, MediaNetwork
 
+Home = tuple[str, str]
+"""A local address to bind to, and the public one that leads there."""
+
+
+def _version(address: str) -> int:
+    return 6 if ":" in address else 4
+
 
 class _Leg:
     """One leg's stream and what we last told its peer about it."""
 
-    def __init__(self, stream: Stream, origin_id: int) -> None:
+    def __init__(self, stream: Stream, address: str, origin_id: int) -> None:
         self.stream = stream
+        self.address = address
+        """Where the peer is told to send: ours, public."""
+        self.ip_version = _version(address)
         self.player = Player(stream)
         self.origin_id = origin_id
         self.version = 0
@@ -63,23 +72,34 @@ class RelaySession:
         public_address: str,
         ids: Callable[[int], int],
         clock: Callable[[], float],
+        other_home: Home | None = None,
     ) -> None:
-        """`public_address` stands in our SDP; `ids(n)` gives n random bits; `clock` is the loop's time."""
+        """`public_address` stands in our SDP; `ids(n)` gives n random bits; `clock` is the loop's time.
+
+        `other_home`: local and public address of the other IP version, if we have one.
+        """
         self._network = network
         self._ports = ports
-        self._host = bind_host
-        self._address = public_address
-        self._ip_version = ip_address(public_address).version
+        homes = [(bind_host, public_address), *([other_home] if other_home else [])]
+        self._homes = {_version(public): (bind, public) for bind, public in homes}
+        self._usual = _version(public_address)
+        self._offers: dict[str, int] = {}
+        """IP version of our offers to a leg, where it is not the usual one."""
         self._ids = ids
         self._clock = clock
         self._legs: dict[str, _Leg] = {}
         self._last_counts: dict[str, Counts] = {}
 
+    def over(self, leg: str, ip_version: int) -> None:
+        """Offers to that leg name an address of this IP version; see `MediaSession`."""
+        if ip_version in self._homes:
+            self._offers[leg] = ip_version
+
     def offer(self, leg: str) -> bytes:
         """Our offer, first or again; see `MediaSession`."""
-        ours = self._open(leg)
+        ours = self._open(leg, self._offers.get(leg, self._usual))
         formats = formats_to_offer(ours.listed, self._anchor(leg))
-        return ours.describe(self._address, formats, Direction.SENDRECV, ours.layout, anew=True)
+        return ours.describe(ours.address, formats, Direction.SENDRECV, ours.layout, anew=True)
 
     def again(self, leg: str) -> bytes:
         """Our last SDP once more; see `MediaSession`."""
@@ -92,18 +112,20 @@ class RelaySession:
         if ours is None:
             raise MediaRefused("an answer without an offer")
         anchor = self._anchor(leg)
-        agreement = read_answer(sdp, ours.listed, ours.layout, ip_version=self._ip_version, anchor=anchor)
+        agreement = read_answer(sdp, ours.listed, ours.layout, ip_version=ours.ip_version, anchor=anchor)
         ours.stream.agreed(agreement)
 
     def accept(self, leg: str, sdp: bytes) -> bytes:
         """The peer's offer, first or again; see `MediaSession`."""
         known = self._legs.get(leg)
         spoken = None if known is None else known.spoken
-        answer = read_offer(sdp, ip_version=self._ip_version, spoken=spoken, anchor=self._anchor(leg))
-        ours = self._open(leg)
+        fixed = known.ip_version if spoken is not None and known is not None else None
+        possible = fixed or (None if len(self._homes) > 1 else self._usual)
+        answer = read_offer(sdp, ip_version=possible, spoken=spoken, anchor=self._anchor(leg))
+        ours = self._open(leg, answer.agreement.ip_version)
         ours.stream.agreed(answer.agreement)
         return ours.describe(
-            self._address, answer.formats, answer.direction, answer.agreement.layout, anew=False
+            ours.address, answer.formats, answer.direction, answer.agreement.layout, anew=False
         )
 
     def join(self, a: str, b: str) -> None:
@@ -163,8 +185,8 @@ class RelaySession:
 
     def address(self, leg: str) -> Address | None:
         """Our public RTP address towards a leg; None while it has no port."""
-        stream = self._stream(leg)
-        return None if stream is None else (self._address, stream.port)
+        ours = self._legs.get(leg)
+        return None if ours is None else (ours.address, ours.stream.port)
 
     def close(self) -> None:
         """Release every leg."""
@@ -175,12 +197,17 @@ class RelaySession:
         ours = self._legs.get(leg)
         return None if ours is None else ours.stream
 
-    def _open(self, leg: str) -> _Leg:
+    def _open(self, leg: str, ip_version: int) -> _Leg:
+        """The leg's stream; one of the other IP version gives way to a new one, unless it is in use."""
         ours = self._legs.get(leg)
+        if ours is not None and ours.ip_version != ip_version and ours.spoken is None:
+            self.release(leg)
+            ours = None
         if ours is None:
             line = OutLine(ssrc=self._ids(32), sequence=self._ids(16), timestamp=self._ids(32))
-            stream = Stream(self._network, self._ports, self._host, line, self._clock)
-            ours = self._legs[leg] = _Leg(stream, origin_id=self._ids(31))
+            bind, public = self._homes[ip_version]
+            stream = Stream(self._network, self._ports, bind, line, self._clock)
+            ours = self._legs[leg] = _Leg(stream, public, origin_id=self._ids(31))
         return ours
 
     def _anchor(self, leg: str) -> str | None:

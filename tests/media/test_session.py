@@ -6,7 +6,8 @@ import pytest
 
 from proxy.media.mode import Counts, MediaRefused, MediaSession
 from proxy.media.ports import NoPortFree
-from tests.media.peer import PUBLIC, SPEECH, Rig
+from proxy.media.session import RelaySession
+from tests.media.peer import PUBLIC, SPEECH, Peer, Rig, counting
 
 
 def _origin(sdp: bytes) -> list[str]:
@@ -363,3 +364,70 @@ async def test_an_agent_that_sends_silence_leaves_the_caller_with_ringback(rig):
     assert [packet.payload for packet in caller.heard[-5:]] == [SILENCE] * 5
     numbers = [packet.sequence for packet in caller.heard]
     assert all((after - before) & 0xFFFF == 1 for before, after in pairwise(numbers))
+
+
+# Two IP versions.
+
+SIX = "2001:db8::10"
+
+
+class TwoHomes(Rig):
+    """A session that has an address of either IP version."""
+
+    def new_session(self) -> RelaySession:
+        clock = asyncio.get_running_loop().time
+        return RelaySession(self.network, self.ports, PUBLIC, PUBLIC, counting(), clock, (SIX, SIX))
+
+
+def six(rig: Rig) -> bytes:
+    """The offer of a peer over IPv6."""
+    peer = Peer(rig.network, "2001:db8::77")
+    return peer.sdp("0 101").replace(b"IN IP4 2001", b"IN IP6 2001")
+
+
+def said(sdp: bytes) -> set[bytes]:
+    lines = [line for line in sdp.splitlines() if line[:2] in (b"c=", b"o=")]
+    return {line.partition(b"IN ")[2] for line in lines}
+
+
+async def test_an_offer_is_answered_in_its_own_ip_version() -> None:
+    rig = TwoHomes()
+    assert said(rig.session.accept("caller", six(rig))) == {f"IP6 {SIX}".encode()}
+    assert said(rig.session.accept("phone", rig.peer("phone").sdp())) == {f"IP4 {PUBLIC}".encode()}
+    assert {host for host, _ in rig.network.open if host in (SIX, PUBLIC)} == {SIX, PUBLIC}
+
+
+async def test_our_offer_is_of_the_ip_version_that_the_signalling_uses() -> None:
+    rig = TwoHomes()
+    rig.session.over("phone", 6)
+    assert said(rig.session.offer("phone")) == {f"IP6 {SIX}".encode()}
+    assert rig.session.address("phone") == (SIX, 20000)
+    rig.session.answered("phone", six(rig))
+    with pytest.raises(MediaRefused, match="media over IPv4 is not possible here"):
+        rig.session.accept("phone", rig.peer("phone").sdp())
+
+
+async def test_an_offer_for_the_next_target_may_be_of_the_other_ip_version() -> None:
+    rig = TwoHomes()
+    rig.session.over("phone", 6)
+    rig.session.offer("phone")
+    rig.session.over("phone", 4)
+    assert said(rig.session.offer("phone")) == {f"IP4 {PUBLIC}".encode()}
+    assert rig.ports.lent == 1
+    rig.session.close()
+    assert rig.ports.lent == 0
+
+
+async def test_without_an_address_of_that_ip_version_the_other_is_offered() -> None:
+    rig = Rig()
+    rig.session.over("phone", 6)
+    assert said(rig.session.offer("phone")) == {f"IP4 {PUBLIC}".encode()}
+    with pytest.raises(MediaRefused, match="media over IPv6 is not possible here"):
+        rig.session.accept("caller", six(rig))
+
+
+async def test_hold_by_an_unspecified_ipv6_address_is_understood() -> None:
+    rig = TwoHomes()
+    rig.session.accept("caller", six(rig))
+    held = rig.session.accept("caller", six(rig).replace(b"c=IN IP6 2001:db8::77", b"c=IN IP6 ::"))
+    assert b"a=recvonly" in held or b"a=inactive" in held

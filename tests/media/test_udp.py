@@ -101,3 +101,12 @@ async def test_what_is_kept_is_closed_in_the_end():
         SocketMedia().bind("127.0.0.1", one.address[1], _Ear())
     media.close()
     SocketMedia().bind("127.0.0.1", one.address[1], _Ear()).close()
+
+
+async def test_a_socket_on_all_of_ipv6_leaves_the_port_of_ipv4_to_another() -> None:
+    media = SocketMedia()
+    four = media.bind("0.0.0.0", 0, lambda packet, source: None)
+    six = media.bind("::", four.address[1], lambda packet, source: None)
+    assert four.address[1] == six.address[1]
+    six.close()
+    four.close()
