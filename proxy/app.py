@@ -22,6 +22,7 @@ from proxy import assembly
 from proxy import log as logging
 from proxy.call.admission import Admission
 from proxy.call.call import Surroundings
+from proxy.call.probe import Probes
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
 from proxy.call.strain import Strain
@@ -33,10 +34,11 @@ from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
 from proxy.transport.flow import Flow, ListenOn
 from proxy.transport.lasting import LastingLookup
+from proxy.transport.lookup import SystemLookup
 from proxy.transport.network import SocketNetwork
-from proxy.transport.resolver import Resolver, SystemLookup
+from proxy.transport.resolver import Resolver
 from proxy.transport.tls import ClientTls, ServerTls
-from proxy.ua.core import Advertised, UserAgentCore
+from proxy.ua.core import UserAgentCore
 from proxy.ua.driver import Message
 from proxy.ua.ids import RandomIds
 from proxy.web import HttpServer, build_app
@@ -96,7 +98,7 @@ class App:
         self.screener = assembly.screener(settings, _utc_now)
         self.metrics.follow_sessions(self.screener.counts)
         self.metrics.follow_strangers(self.admission.counts, self.admission.banned)
-        self.advertised = Advertised(settings.public.host)
+        self.advertised = assembly.advertised(settings)
         self.strain = Strain(settings.limits.lag_s, settings.limits.memory_mb * 1_000_000)
         self.capacity = assembly.capacity(settings, self.admission, self.strain, self.ids)
         self.metrics.follow_capacity(self.capacity.counts, lambda: self.strain.lag_s)
@@ -110,9 +112,25 @@ class App:
         )
         if settings.log.level == "debug":
             self.core.traces.append(_log_wire)
-        self.registry = Registry(
+        self.probes = Probes(self.core, assembly.probed(settings), self.advertised.host)
+        self.metrics.follow_targets(self.probes.targets)
+        self.registry = self._make_registry()
+        self.listening = ""
+        """Where SIP is received, once entered."""
+        self.http_port = 0
+        self._records: TextIO | None = None
+        self._stack = AsyncExitStack()
+
+    def _make_registry(self) -> Registry:
+        settings = self._settings
+        return Registry(
             Surroundings(
-                self.core, self.screener, settings.public.host, settings.screening.voicemail_dir, _utc_now
+                self.core,
+                self.screener,
+                self.advertised.host,
+                settings.screening.voicemail_dir,
+                _utc_now,
+                down=self.probes.down,
             ),
             assembly.routing(settings),
             self.ids,
@@ -122,11 +140,6 @@ class App:
             most=settings.limits.calls,
             capacity=self.capacity,
         )
-        self.listening = ""
-        """Where SIP is received, once entered."""
-        self.http_port = 0
-        self._records: TextIO | None = None
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         try:
@@ -161,13 +174,16 @@ class App:
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(upkeep))
         places = [await self._listen(listen) for listen in self._settings.listeners]
         self.listening = " ".join(places)
+        if self.probes.peers():
+            self._stack.push_async_callback(_cancelled, asyncio.ensure_future(self.probes.run()))
 
     async def _listen(self, listen: told.Listen) -> str:
         tls = None
         if listen.certificate is not None and listen.key is not None:
             tls = ServerTls(listen.certificate, listen.key)
         host, port = await self.network.listen(ListenOn(listen.transport, listen.bind, tls))
-        self.advertised.ports.setdefault(listen.transport, port)
+        ports = self.advertised.ports6 if ":" in host else self.advertised.ports
+        ports.setdefault(listen.transport, port)
         return f"{listen.transport}:{host}:{port}"
 
     async def _serve_http(self) -> None:
@@ -184,13 +200,13 @@ class App:
 
     def _health(self) -> Mapping[str, Any]:
         status = "draining" if self.registry.draining else "ok"
-        return {"status": status, "calls": len(self.registry), **self.admission.told()}
+        peers = self.probes.peers()
+        return {"status": status, "calls": len(self.registry), "peers": peers, **self.admission.told()}
 
     def _media(self) -> RelaySession:
         clock = asyncio.get_running_loop().time
-        public = self._settings.public.address
-        bind = self._settings.media.bind
-        return RelaySession(self._sockets, self.ports, bind, public, self.ids.bits, clock)
+        home, *others = assembly.homes(self._settings)
+        return RelaySession(self._sockets, self.ports, *home, self.ids.bits, clock, *others)
 
     def _finished(self, record: CallRecord) -> None:
         assert record.outcome is not None

@@ -12,6 +12,7 @@ from pathlib import Path
 from proxy.call.admission import SCANNERS, Admission, Strictness
 from proxy.call.capacity import Capacity, Limit
 from proxy.call.outcome import OnFailure
+from proxy.call.probe import Probed
 from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
 from proxy.config import Problem, Settings
 from proxy.config import model as told
@@ -19,6 +20,8 @@ from proxy.config.numbers import is_emergency, regions_of
 from proxy.config.values import Destination as Place
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow
+from proxy.transport.identity import numeric
+from proxy.ua.core import Advertised
 from proxy.ua.ids import Ids
 from screening import settings_check
 from screening.screener import Screener
@@ -88,6 +91,37 @@ def _destination(settings: Settings, place: Place, trunks: Mapping[str, Trunk]) 
     base = Uri.parse(trunk.outbound)
     uri = Uri(base.scheme, place.number, None, base.host, base.port, base.params, "")
     return Destination(str(uri), place.number, trunk)
+
+
+def advertised(settings: Settings) -> Advertised:
+    """Where peers find us. A name serves all of them; an address may serve those of its IP version alone."""
+    public = settings.public
+    host, six = _in_uri(public.host), _in_uri(public.address6) if public.address6 else None
+    if host.startswith("[") and ":" not in public.address:
+        return Advertised(public.address, host6=host)
+    return Advertised(host, host6=six if _is_address(public.host) else None)
+
+
+def homes(settings: Settings) -> list[tuple[str, str]]:
+    """Where audio is received: the local address and the public one, of either IP version that we have."""
+    public, media = settings.public, settings.media
+    main = (media.bind if (":" in media.bind) == (":" in public.address) else media.bind6, public.address)
+    return [main, (media.bind6, public.address6)] if public.address6 else [main]
+
+
+def _is_address(host: str) -> bool:
+    return numeric(host) is not None
+
+
+def _in_uri(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def probed(settings: Settings) -> list[Probed]:
+    """The trunks and agents that are asked by OPTIONS whether they are there."""
+    trunks = [(f"trunk:{each.name}", each.outbound, each.probe_s) for each in settings.trunks]
+    agents = [(f"agent:{each.name}", each.sip, each.probe_s) for each in settings.agents]
+    return [Probed(name, str(uri), every) for name, uri, every in [*trunks, *agents] if uri and every]
 
 
 def screener(settings: Settings, wall_clock: Callable[[], datetime]) -> Screener:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from proxy.version import VERSION
@@ -51,6 +51,10 @@ class Metrics:
         gauge = Gauge("screendoor_loop_lag_seconds", "How late the event loop is", registry=self.registry)
         gauge.set_function(lag_s)
 
+    def follow_targets(self, targets: Callable[[], Iterable[tuple[str, str, bool]]]) -> None:
+        """Show which targets of which peers are up, as their probes say; asked at every scrape."""
+        self.registry.register(_Targets(targets))
+
     def call_began(self) -> None:
         """Count a call in."""
         self._live.inc()
@@ -79,4 +83,18 @@ class _Followed(Collector):
         family = CounterMetricFamily(self._name, self._about, labels=[self._label])
         for result, count in self._counts.items():
             family.add_metric([result], count)
+        yield family
+
+
+class _Targets(Collector):
+    """Which targets answer their probes: peer, target, and whether it is up."""
+
+    def __init__(self, targets: Callable[[], Iterable[tuple[str, str, bool]]]) -> None:
+        self._targets = targets
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        about = "1 while a target answers its OPTIONS probes, 0 while it is down"
+        family = GaugeMetricFamily("screendoor_target_up", about, labels=["peer", "target"])
+        for peer, target, up in self._targets():
+            family.add_metric([peer, target], float(up))
         yield family

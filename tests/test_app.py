@@ -39,7 +39,7 @@ listen = [ { transport = "udp", bind = "127.0.0.1:PORT" } ]
 media = { bind = "127.0.0.1", ports = "21000-21099" }
 http = { bind = "127.0.0.1:0" }
 log = { level = "error" }
-trunk = [ { name = "lab", from = ["127.0.0.1"], outbound = "sip:127.0.0.1:9" } ]
+trunk = [ { name = "lab", from = ["127.0.0.1"], outbound = "sip:127.0.0.1:9", probe_s = 0 } ]
 agent = [ { name = "local", provider = "sip", sip = "sip:agent@127.0.0.1:9", srtp = "off" } ]
 number = [ { dialed = "*", destinations = ["sip:phone@127.0.0.1:9", "tel:+14155559876"] } ]
 """
@@ -196,6 +196,29 @@ async def test_the_wire_is_logged_at_debug_without_credentials(tmp_path: Path) -
     assert "OPTIONS sip:x@127.0.0.1 SIP/2.0" in heard.getvalue()
     assert "SIP/2.0 200 OK" in heard.getvalue()
     assert "hidden" not in heard.getvalue()
+
+
+async def test_a_trunk_that_answers_its_probe_is_shown_as_up(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trunk:
+        trunk.setblocking(False)
+        trunk.bind(("127.0.0.1", 0))
+        port = trunk.getsockname()[1]
+        text = SETTINGS.replace('127.0.0.1:9", probe_s = 0', f'127.0.0.1:{port}", probe_s = 30')
+        text = text.replace("PORT", "0").replace("FOLDER", str(tmp_path))
+        async with App(parse(text, {}, file="test.toml", folder=tmp_path)) as app:
+            assert (await get(app, "/healthz")).json()["peers"] == {"trunk:lab": "unknown"}
+            data, source = await asyncio.wait_for(loop.sock_recvfrom(trunk, 4096), 5)
+            probe = parse_message(data)
+            assert isinstance(probe, Request)
+            assert (probe.method, probe.uri) == ("OPTIONS", f"sip:127.0.0.1:{port}")
+            trunk.sendto(probe.reply(200, to_tag="there").encode(), source)
+            async with asyncio.timeout(5):
+                while app.probes.peers() != {"trunk:lab": "up"}:
+                    await asyncio.sleep(0)
+            assert (await get(app, "/healthz")).json()["peers"] == {"trunk:lab": "up"}
+            shown = f'screendoor_target_up{{peer="trunk:lab",target="udp:127.0.0.1:{port}"}} 1.0'
+            assert shown in (await get(app, "/metrics")).text
 
 
 async def test_what_is_no_text_on_the_wire_costs_no_record(tmp_path: Path) -> None:

@@ -173,6 +173,7 @@ def test_every_metric_is_documented_and_no_other() -> None:
     metrics.follow_sessions({})
     metrics.follow_strangers({}, lambda: 0)
     metrics.follow_capacity({}, lambda: 0.0)
+    metrics.follow_targets(list)
     exposed = {family.name + ("_total" if family.type == "counter" else "") for family in registry.collect()}
     named = {name for guide in GUIDES for name in re.findall(r"\bscreendoor_\w+", text(guide.name))}
     assert exposed == named

@@ -44,3 +44,12 @@ def test_calls_turned_away_are_counted_and_the_lag_is_as_it_is_now() -> None:
     metrics.follow_capacity({"trunk": 2}, lambda: 0.25)
     assert registry.get_sample_value("screendoor_shed_calls_total", {"why": "trunk"}) == 2
     assert registry.get_sample_value("screendoor_loop_lag_seconds") == 0.25
+
+
+def test_targets_are_shown_as_their_probes_say() -> None:
+    metrics = Metrics(registry := CollectorRegistry())
+    known = [("trunk:t", "udp:192.0.2.1:5060", True), ("trunk:t", "udp:192.0.2.2:5060", False)]
+    metrics.follow_targets(lambda: known)
+    for peer, target, up in known:
+        labels = {"peer": peer, "target": target}
+        assert registry.get_sample_value("screendoor_target_up", labels) == float(up)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
@@ -12,6 +12,7 @@ from proxy.call.border import Identity, towards_agent, towards_phone
 from proxy.call.first import first, forever, meanwhile
 from proxy.call.legs import Legs
 from proxy.call.outcome import OnFailure, Result, news_of, status_of
+from proxy.call.places import Patience, Places
 from proxy.call.record import CallRecord, WallClock
 from proxy.call.routing import Agent, Destination, Number
 from proxy.call.scribe import Scribe
@@ -57,6 +58,9 @@ class Surroundings:
     voicemail_dir: Path
     wall_clock: WallClock
     tolls: Tolls = field(default_factory=lambda: Tolls(lambda: asyncio.get_running_loop().time()))
+    down: Callable[[str], bool] = lambda name: False
+    """Whether the peer of that name (`agent:NAME`, `trunk:NAME`) failed its probes."""
+    patience: Patience = field(default_factory=Patience)
 
 
 class Call:
@@ -146,6 +150,8 @@ class Call:
 
     async def _call_agent(self, agent: Leg, called: Agent, ask: Ask) -> str | None:
         """Have the agent answer; returns why it does not, as soon as that is known, or None."""
+        if self._around.down(f"agent:{called.name}"):
+            return "the agent is down: it fails its probes"
         outgoing = towards_agent(self._identity, called, ask.headers, self._around.host)
         waits: tuple[Coroutine[Any, Any, Verdict | None], ...] = (
             agent.invite(outgoing),
@@ -233,7 +239,9 @@ class Call:
         self._scribe.rung_by(trigger)
         failure: SipError = TransportFailed("no destination is configured")
         self._media.ringback("caller", self._caller_answered)
-        for place in places:
+        around, clock = self._around, asyncio.get_running_loop().time
+        queue = Places(self._number, places, down=around.down, patience=around.patience, clock=clock)
+        for place in queue:
             with self._legs.leg("phone", peer=place.uri) as phone:
                 try:
                     async with limit(self._number.ring_limit_s, EndReason.NO_ANSWER):
@@ -245,6 +253,8 @@ class Call:
                     failure = problem
                     self._scribe.not_taken("phone", problem)
                     phone.end(EndReason.NO_ANSWER)
+                    if (note := queue.refused(place, problem)) is not None:
+                        self._scribe.step(*note)
                 else:
                     self._scribe.answered("phone")
                     await self._bridge(phone)

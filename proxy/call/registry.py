@@ -71,7 +71,7 @@ class Registry:
 
     async def drain(self, limit_s: float) -> None:
         """Take no more calls; let those going on finish, and end what is left after `limit_s`."""
-        self.draining = True
+        self.draining = self._around.core.draining = True
         if self._calls:
             log.info("draining", calls=len(self._calls), limit_s=limit_s)
             await asyncio.wait(self._calls, timeout=limit_s)

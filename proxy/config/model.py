@@ -41,6 +41,7 @@ Secret = Annotated[SecretStr, PlainValidator(_secret)]
 Limit = Annotated[float, PlainValidator(values.seconds(1, 3600))]
 Calls = Annotated[int, PlainValidator(values.count(1, 100_000))]
 Rate = Annotated[float, PlainValidator(values.rate(0.01, 100_000))]
+Probe = Annotated[float, PlainValidator(values.probe)]
 
 OnFailure = Literal["ring", "voicemail", "reject"]
 
@@ -58,6 +59,8 @@ class Public(Table):
     """Name in Contact and in the TLS certificate."""
     address: Annotated[str, PlainValidator(values.address)] = "auto"
     """IP address in SDP; "auto" has become the address itself once the settings are loaded."""
+    address6: Annotated[str | None, PlainValidator(values.address6)] = None
+    """IPv6 address in the SDP of peers over IPv6, beside an `address` of IPv4; None if we have none."""
 
 
 class Listen(Table):
@@ -78,6 +81,8 @@ class Media(Table):
     ports: Annotated[PortRange, PlainValidator(values.ports)] = PortRange(20000, 29999)
     bind: Annotated[str, PlainValidator(values.local)] = "0.0.0.0"
     """Local address of the media sockets."""
+    bind6: Annotated[str, PlainValidator(values.address6)] = "::"
+    """The same for audio over IPv6."""
 
 
 class Trunk(Table):
@@ -95,6 +100,8 @@ class Trunk(Table):
     calls: Calls | None = None
     """None means what ``[limits]`` says; So with the next."""
     calls_per_s: Rate | None = None
+    probe_s: Probe = 30.0
+    """How often `outbound` is asked by OPTIONS whether it is there; 0 never."""
 
 
 class Agent(Table):
@@ -122,6 +129,8 @@ class Agent(Table):
     """How long it may take to answer before the call falls back."""
     silence_limit_s: Limit = 20.0
     """How long neither side may say anything."""
+    probe_s: Probe = 0.0
+    """How often it is asked by OPTIONS whether it is there; 0 never: nobody knows whether OpenAI answers."""
     api_base: Annotated[str, PlainValidator(values.api_base)] = "https://api.openai.com/v1"
 
     @model_validator(mode="before")

@@ -27,6 +27,7 @@ def check(raw: Raw, where: Where) -> Iterator[Found]:
     yield from _something_of_each(raw)
     for table, key in (("trunk", "name"), ("agent", "name"), ("number", "dialed")):
         yield from _once(raw, table, key)
+    yield from _families(raw)
     yield from _places_free(raw)
     yield from _media_ports_free(raw)
     for at, listen in _tables(raw, "listen"):
@@ -75,6 +76,13 @@ def _once(raw: Raw, table: str, key: str) -> Iterator[Found]:
         if value in seen:
             yield f"{at}.{key}", fault("one that no other has", f"{shown(value)}, as in {seen[value]}")
         seen.setdefault(value, at)
+
+
+def _families(raw: Raw) -> Iterator[Found]:
+    """`address6` stands beside an address of IPv4."""
+    public = raw["public"] if isinstance(raw.get("public"), dict) else {}
+    if "address6" in public and ":" in str(public.get("address", "")):
+        yield "public.address6", fault("an IPv4 address in public.address beside it", "an IPv6 address")
 
 
 def _places_free(raw: Raw) -> Iterator[Found]:

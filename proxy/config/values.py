@@ -82,6 +82,13 @@ def address(value: object) -> str:
     return value
 
 
+def address6(value: object) -> str:
+    """Return an IPv6 address."""
+    if not isinstance(value, str) or not (_is_address(value) and ":" in value):
+        raise fault("an IPv6 address without brackets, such as 2001:db8::10", shown(value))
+    return value
+
+
 def local(value: object) -> str:
     """Return an IP address of this machine, or ``0.0.0.0`` or ``::`` for all of them."""
     if not isinstance(value, str) or not _is_address(value):
@@ -210,6 +217,13 @@ def rate(low: float, high: float) -> Callable[[object], float]:
         return float(value)
 
     return check
+
+
+def probe(value: object) -> float:
+    """Return how often a peer is probed, in seconds; 0 is never."""
+    if isinstance(value, bool) or value != 0:
+        return seconds(5, 3600)(value)
+    return 0.0
 
 
 def count(low: int, high: int) -> Callable[[object], int]:

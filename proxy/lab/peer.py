@@ -114,7 +114,8 @@ class Peer:
     @property
     def host(self) -> str:
         """Our host as it stands in Via and Contact."""
-        return self._public_host or self.address[0]
+        host = self.address[0]
+        return self._public_host or (f"[{host}]" if ":" in host else host)
 
     @property
     def ids(self) -> PeerIds:

@@ -52,6 +52,7 @@ http = {{ bind = "{here}:0" }}
 name = "carrier"
 from = ["{here}"]
 outbound = "sip:{here}:{phone_port}"
+probe_s = 0
 username = "screendoor"
 password = "env:TRUNK_PASSWORD"
 caller_id = "+14155550100"

@@ -140,13 +140,14 @@ class Via:
         """The same with the address its message really came from (§18.2.1, RFC 3581 §4).
 
         `received` is added where the sender is another than it says, or asks for `rport`, which is filled in.
+        The zone of a link-local address is left out: the grammar has none (§25.1).
         """
         params, asked = self.params, self.params.has("rport")
         if asked:
             params = params.with_("rport", str(port))
         elif self.host.strip("[]") == host:
             return self
-        return Via(self.transport, self.host, self.port, params.with_("received", host))
+        return Via(self.transport, self.host, self.port, params.with_("received", host.partition("%")[0]))
 
     def __str__(self) -> str:
         return f"SIP/2.0/{self.transport} {self.sent_by}{self.params}"

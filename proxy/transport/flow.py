@@ -119,3 +119,8 @@ class Network(Protocol):
 
     async def close(self) -> None:
         """Close every listener and flow."""
+
+
+def ip_version(flow: Flow) -> int:
+    """4 or 6."""
+    return 6 if ":" in flow.remote[0] else 4

@@ -22,6 +22,7 @@ from proxy.ua.ids import Ids
 from proxy.ua.late import AcceptedByUs
 from proxy.ua.loop import calls_for_help, came_back
 from proxy.ua.table import Table
+from proxy.ua.targets import Reachability
 from proxy.ua.transactions import ClientTransaction, ServerTransaction
 
 log = structlog.get_logger("screendoor")
@@ -66,6 +67,7 @@ class UserAgentCore:
         """`sheds`: whether a new call is not even looked at, and how many seconds it should wait."""
         self.network, self.ids, self.advertised = network, ids, advertised
         self.timers = timers or Timers()
+        self.reachability = Reachability()
         self.traces: list[Trace] = []
         self._gate, self._invited, self._sheds = gate, invited, sheds
         self.clients: Table[ClientTransaction] = Table()
@@ -76,6 +78,8 @@ class UserAgentCore:
         self._proven: set[Flow] = set()
         """Connections of peers that are none of ours by address, yet know a dialog of ours by its tags."""
         self._closed = False
+        self.draining = False
+        """True once no more calls are taken."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     # What the network tells us.
@@ -180,9 +184,8 @@ class UserAgentCore:
 
     def contact(self, flow: Flow, user: str) -> str:
         """Our Contact on this flow: the public host, the listener's port, exactly one transport."""
-        port = self.advertised.ports.get(flow.transport, flow.local[1])
         transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
-        return f"<sip:{user}@{self.advertised.host}:{port}{transport}>"
+        return f"<sip:{user}@{self.advertised.towards(flow)}{transport}>"
 
     def enter(self, dialog: DialogId, leg: InDialog) -> None:
         self._dialogs[dialog] = leg
@@ -190,13 +193,15 @@ class UserAgentCore:
     def leave(self, dialog: DialogId) -> None:
         self._dialogs.pop(dialog, None)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run work that outlives whoever asked for it."""
+    def spawn(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Run work that outlives whoever asked for it; False if the house is closed, and nothing is done."""
         if self._closed:
-            return work.close()
+            work.close()
+            return False
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return True
 
     def left_over(self) -> dict[str, int]:
         """What is still going on, by kind; all zero when every call is seen through."""
@@ -304,7 +309,7 @@ class UserAgentCore:
         elif request.method == "INVITE":
             self._invited(transaction)
         elif request.method == "OPTIONS":
-            transaction.reply(200, capabilities())
+            transaction.reply(503 if self.draining else 200, capabilities())  # §11.2: as an INVITE would be
         elif request.method == "REFER":
             transaction.reply(603)  # nobody but the agent, in its dialog, has us call anybody
         else:
@@ -339,8 +344,7 @@ class UserAgentCore:
             log.debug("malformed request not answered", source=flow.remote[0])
 
     def _via(self, flow: Flow) -> str:
-        port = self.advertised.ports.get(flow.transport, flow.local[1])
-        sent_by = f"{self.advertised.host}:{port}"
+        sent_by = self.advertised.towards(flow)
         return f"SIP/2.0/{flow.transport.upper()} {sent_by};branch={self.ids.branch()};rport"
 
     def _trace(self, direction: str, flow: Flow, message: Message) -> None:

@@ -78,6 +78,10 @@ class Driver:
         if not self._over:
             self._rearm()
 
+    def hand_over(self, user: User) -> None:
+        """Somebody else hears from now on."""
+        self._user = user
+
     def fail(self, error: Exception) -> None:
         """The flow under this machine is gone."""
         self.perform(self.machine.fail(error, self.now()))

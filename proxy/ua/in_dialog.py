@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from proxy.sip.dialog import Dialog
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
-from proxy.transport.flow import TransportFailed
+from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, Rejected
@@ -32,9 +32,18 @@ class InDialogRequest:
     is the leg's or that of a fork being hung up; each further try takes its next CSeq number (§22.2).
     """
 
-    def __init__(self, leg: Leg, dialog: Dialog, request: Request, done: Callable[[Final], None]) -> None:
+    def __init__(
+        self,
+        leg: Leg,
+        dialog: Dialog,
+        request: Request,
+        done: Callable[[Final], None],
+        *,
+        flow: Flow | None = None,
+    ) -> None:
+        """`flow`: where the dialog lives, if not where the leg does."""
         self._leg, self._dialog, self._request, self._done = leg, dialog, request, done
-        self._flow = leg.flow
+        self._flow = flow or leg.flow
         self._transaction: ClientTransaction | None = None
         self._ack: Acknowledgement | None = None
         self._reopened = self._finished = False

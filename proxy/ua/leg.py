@@ -11,7 +11,7 @@ from proxy.sip.dialog import Dialog
 from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
-from proxy.transport.flow import Flow
+from proxy.transport.flow import Flow, ip_version
 from proxy.ua.core import ALLOW, SUPPORTED, UserAgentCore
 from proxy.ua.errors import LegEnded, OfferRefused
 from proxy.ua.in_dialog import InDialogRequest
@@ -30,6 +30,7 @@ LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
 class LegMedia(Protocol):
     """Whoever describes the media of one leg; raises OfferRefused."""
 
+    def over(self, ip_version: int) -> None: ...
     def offer(self) -> bytes: ...
     def again(self) -> bytes: ...
     def answered(self, sdp: bytes) -> None: ...
@@ -103,6 +104,7 @@ class Leg:
     def consider(self) -> None:
         """Take the caller's offer, or make our own if the INVITE has none; raises OfferRefused."""
         body = self.invitation.request.body
+        self.media.over(ip_version(self.flow))
         self._sdp_answer = self.media.accept(body) if body else self.media.offer()
 
     async def answer(self) -> None:
@@ -132,7 +134,7 @@ class Leg:
         self._check_up()
         self.credentials = outgoing.credentials
         self._inviting = Inviting(self, outgoing)
-        await self._inviting.run(self.media.offer())
+        await self._inviting.run()
 
     async def offer(self) -> None:
         """Re-INVITE the peer with what the media now offers (§14.1); raises Rejected and the rest."""

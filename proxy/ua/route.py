@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Address, Flow, Network, TransportFailed
+from proxy.transport.resolver import asked_for
 
 _SHARED = ipaddress.ip_network("100.64.0.0/10")
 """Behind a carrier's NAT (RFC 6598)."""
@@ -29,7 +30,7 @@ def on_course(flow: Flow, next_hop: str) -> bool:
 def _leads(transport: str, remote: Address, next_hop: str) -> bool:
     uri = Uri.parse(next_hop)
     try:
-        host = ipaddress.ip_address(uri.host.strip("[]"))
+        host = ipaddress.ip_address(asked_for(uri).strip("[]"))
     except ValueError:
         return False
     if host == ipaddress.ip_address(remote[0]):

@@ -80,6 +80,14 @@ class ClientTransaction:
         self._core.clients.linger(self.key, late, until)
         return True
 
+    def abandon(self, user: User, reason: str) -> None:
+        """Send this INVITE no more, and CANCEL it if it shows life; `user` hears what still comes."""
+        if isinstance(self._machine, InviteClient):
+            self._driver.perform(self._machine.abandoned())
+        self._user = user
+        self._driver.hand_over(user)
+        self.cancel(reason)
+
     def _cancel(self) -> None:
         machine = self._machine
         if self._unwanted is None or not isinstance(machine, InviteClient):

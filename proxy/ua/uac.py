@@ -12,13 +12,13 @@ from proxy.sip.errors import ParseError, SipError
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
-from proxy.transport.flow import Flow
+from proxy.transport.flow import Flow, ip_version
 from proxy.ua.ack import Acknowledgement
+from proxy.ua.course import TRY_S, Course, Forsaken, dialog_of
 from proxy.ua.driver import Message
-from proxy.ua.errors import LegEnded, OfferRefused, Rejected
+from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
 from proxy.ua.in_dialog import InDialogRequest
 from proxy.ua.reason import EndReason
-from proxy.ua.route import reach
 from proxy.ua.transactions import ClientTransaction
 
 if TYPE_CHECKING:
@@ -50,41 +50,76 @@ class Inviting:
         self._identity = f"{outgoing.identity};tag={self._core.ids.tag()}"
         self._request: Request
         self._flow: Flow
+        self._course = Course(self._core, outgoing.uri)
         self._transaction: ClientTransaction | None = None
         self._acks: dict[str | None, Acknowledgement] = {}
         """The ACK of each 2xx, by its To tag."""
         self._ending: EndReason | None = None
 
-    async def run(self, sdp: bytes) -> None:
+    async def run(self) -> None:
         """Return when the peer has answered and its answer is in force.
 
         Raises Rejected, TransportFailed, TransactionTimeout, LegEnded, or OfferRefused.
         """
-        flow = await reach(self._core.network, self._outgoing.uri)
+        await self._course.begin()
+        await self._advance()
+        await self._answered
+
+    async def _advance(self) -> None:
+        """INVITE the next target, in a new transaction (RFC 3263 §4.3); raises TransportFailed."""
+        flow = await self._course.next()
         if self._ending is None:
             self._flow = self._leg.flow = flow
-            self._send(self._invite(sdp))
-        await self._answered
+            self._leg.media.over(ip_version(flow))
+            self._send(self._invite(self._leg.media.offer()))
+            self._course.sent(self._unheard)
 
     def end(self, reason: EndReason) -> None:
         """Stop calling: CANCEL once a provisional response is in; a 2xx that still comes gets a BYE."""
         self._ending = reason
+        self._course.rest()
         self._fail(LegEnded(self._leg, reason))
         if self._transaction is not None:
             self._transaction.cancel(reason.header)
 
     def received(self, message: Message) -> None:
         assert isinstance(message, Response)
+        self._course.heard(message)
         if message.status < 200:
             if message.status > 100 and not self._answered.done():
                 self._leg.rang(message.status)
         elif message.status < 300:
             self._accepted(message)
+        elif message.status == 503:
+            self._course.unavailable(message)
+            self._elsewhere(Rejected(message))
         elif message.status not in (401, 407) or not self._again(message):
             self._fail(Rejected(message))
 
     def failed(self, error: SipError) -> None:
-        self._fail(error)
+        if self._ending is None:
+            self._course.failed(error)
+        self._elsewhere(error)
+
+    def _unheard(self) -> None:
+        """Not a word from this target: its INVITE is sent no more, what it may still say is seen to."""
+        self._course.failed(f"no answer within {TRY_S:g} s")
+        if self._transaction is not None:
+            forsaken = Forsaken(self._leg, self._request, self._flow)
+            self._transaction.abandon(forsaken, EndReason.NO_ANSWER.header)
+        self._elsewhere(TransactionTimeout(f"no answer within {TRY_S:g} s"))
+
+    def _elsewhere(self, error: SipError) -> None:
+        """Try the next target; not once the phone has rung, lest it ring again by another way."""
+        open_still = not self._answered.done() and not self._leg.ringing.done()
+        if not (self._course.more and open_still and self._core.spawn(self._move_on())):
+            self._fail(error)
+
+    async def _move_on(self) -> None:
+        try:
+            await self._advance()
+        except SipError as error:
+            self._fail(error)
 
     def _fail(self, error: SipError) -> None:
         if not self._answered.done():
@@ -110,9 +145,7 @@ class Inviting:
             return Dialog.as_uac(self._request, response)
         except ParseError as error:  # no way to talk on, yet the peer is owed its ACK and a BYE
             self._fail(OfferRefused(f"the answer cannot be read: {error}"))
-            for name in ("Contact", "Record-Route"):
-                response.headers.remove(name)
-            return Dialog.as_uac(self._request, response)
+            return dialog_of(self._request, response)
 
     def _established(self, dialog: Dialog, response: Response, flow: Flow) -> None:
         if self._answered.done():  # ended meanwhile, or another fork was quicker (§13.2.2.4, §15)

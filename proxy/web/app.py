@@ -54,8 +54,8 @@ def build_app(
 ) -> Starlette:
     """Make the application.
 
-    `health` says ``status`` (``ok`` or ``draining``) and ``calls``; `counted` hears the result of every
-    webhook: ``accepted``, ``refused``, ``failed`` or ``unread``.
+    `health` says ``status`` (``ok`` or ``draining``), ``calls`` and ``peers``; `counted` hears the result of
+    every webhook: ``accepted``, ``refused``, ``failed`` or ``unread``.
     """
 
     async def webhook(request: Request) -> Response:

@@ -33,6 +33,11 @@ SIP_AGENT = GOOD.replace('srtp = "off"', 'srtp = "off"\nprovider = "sip"')
             '[[number]]\ndialed = "+14155551234"\ndestinations = ["tel:+14155559876"]\n[[number]]',
             'number[1].dialed: expected one that no other has, got "+14155551234", as in number[0]',
         ),
+        (
+            'address = "203.0.113.10"',
+            'address = "2001:db8::10"\naddress6 = "2001:db8::11"',
+            "public.address6: expected an IPv4 address in public.address beside it, got an IPv6 address",
+        ),
         ('"0.0.0.0:5061"', '"0.0.0.0:8080"', 'http.bind: expected a port of its own, got "0.0.0.0:8080", as in listen[1]'),
         ('"0.0.0.0:5060"', '"0.0.0.0:20010"', "listen[0].bind: expected a port outside the media ports 20000-29999, got 20010"),
         (

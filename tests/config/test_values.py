@@ -17,6 +17,7 @@ GOOD: list[tuple[Callable[[object], object], object, object]] = [
     (values.host, "2001:db8::1", "2001:db8::1"),
     (values.address, "auto", "auto"),
     (values.local, "::", "::"),
+    (values.address6, "2001:db8::1", "2001:db8::1"),
     (values.bind, "[::]:5061", ("::", 5061)),
     (values.bind, "127.0.0.1:0", ("127.0.0.1", 0)),
     (values.ports, "20000-20005", values.PortRange(20000, 20005)),
@@ -152,3 +153,16 @@ def test_regions_make_more_numbers_known() -> None:
     assert not is_emergency("102")
     assert is_emergency("102", regions_of(["+911123456789", "alice", "*"]))
     assert regions_of(["alice", "+", "911"]) == ()
+
+
+def test_a_probe_is_never_or_every_five_seconds_at_most() -> None:
+    assert (values.probe(0), values.probe(5), values.probe(30.0)) == (0.0, 5.0, 30.0)
+    for wrong in (False, True, 1, -5, 3601, "30"):
+        with pytest.raises(PydanticCustomError):
+            values.probe(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["203.0.113.10", "[2001:db8::1]", "auto", None, 6])
+def test_an_ipv6_address_is_one(wrong: object) -> None:
+    with pytest.raises(PydanticCustomError, match="an IPv6 address without brackets"):
+        values.address6(wrong)

@@ -111,6 +111,8 @@ class Edge:
         self.screener = ScriptedScreener()
         self.records: list[CallRecord] = []
         self.refused: list[str] = []
+        self.down: set[str] = set()
+        """The peers that fail their probes, as `agent:NAME` and `trunk:NAME`."""
         self.unreadable: list[str] = []
         self.number = number or a_number()
         self.ids = CountingIds()
@@ -138,7 +140,14 @@ class Edge:
             sheds=self.capacity.sheds,
         )
         self.registry = Registry(
-            Surroundings(self.core, self.screener, HOST, self.voicemail, self._wall_clock),
+            Surroundings(
+                self.core,
+                self.screener,
+                HOST,
+                self.voicemail,
+                self._wall_clock,
+                down=lambda name: name in self.down,
+            ),
             Routing([self.number], is_emergency),
             self.ids,
             media=self._media,

@@ -188,3 +188,8 @@ def test_a_session_interval_is_read_rfc4028_4(text: str, value: SessionExpires, 
 def test_a_malformed_session_interval_is_refused(text: str) -> None:
     with pytest.raises(ParseError):
         SessionExpires.parse(text)
+
+
+def test_the_zone_of_a_link_local_address_is_not_told_rfc3261_25_1() -> None:
+    via = Via.parse("SIP/2.0/UDP [fe80::9]:5060;branch=z9hG4bK1;rport")
+    assert str(via.seen_from("fe80::1%eth0", 5061)).endswith(";rport=5061;received=fe80::1")

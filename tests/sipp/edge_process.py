@@ -53,6 +53,7 @@ bind = "127.0.0.1"
 name = "sipp"
 from = ["{trunk}"]
 outbound = "sip:{trunk}:{phone}"
+probe_s = 0
 username = "screendoor"
 password = "env:SIPP_TRUNK_PASSWORD"
 caller_id = "+14155550100"

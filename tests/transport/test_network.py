@@ -279,3 +279,28 @@ async def test_a_connection_that_the_network_dropped_in_silence_is_found_out_soo
         option = connection.getsockopt
         told = {name: option(socket.IPPROTO_TCP, getattr(socket, name)) for name in KEEP_ALIVE}
         assert told == KEEP_ALIVE
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_every_transport_speaks_ipv6(edge, tmp_path, authority, transport):
+    server, server_hears = edge()
+    client, client_hears = edge()
+    tls = server_tls(tmp_path, authority, "localhost", ips=("::1",))
+    host, port = await server.listen(ListenOn(transport, ("::1", 0), tls))
+    assert host == "::1"
+    if transport == "udp":
+        await client.listen(ListenOn("udp", ("::1", 0)))
+    (target,) = await client.resolve(Uri.parse(f"sip:edge@[::1]:{port};transport={transport}"))
+    assert target == Target(transport, ("::1", port), "::1")
+    (await client.connect(target)).send(options("1"))
+    flow, data = await server_hears.messages.get()
+    assert (data, flow.remote[0], flow.local) == (options("1"), "::1", ("::1", port))
+    flow.send(options("2"))
+    assert (await client_hears.messages.get())[1] == options("2")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_listener_on_all_of_ipv6_leaves_the_port_of_ipv4_to_another(edge, transport):
+    network, _ = edge()
+    _, port = await network.listen(ListenOn(transport, ("0.0.0.0", 0)))  # few others use IPv6 ports here
+    assert await network.listen(ListenOn(transport, ("::", port))) == ("::", port)

@@ -132,6 +132,10 @@ class Media:
     refuses: int | None = None
     """Status with which every description of the peer is refused."""
     told: list[tuple[str, bytes]] = field(default_factory=list)
+    ip_version: int | None = None
+
+    def over(self, ip_version: int) -> None:
+        self.ip_version = ip_version
 
     def offer(self) -> bytes:
         self._take("offer", b"")

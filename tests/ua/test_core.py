@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 
 from proxy.sip.errors import ParseError
 from proxy.transport.flow import Target, TransportFailed
+from proxy.ua.core import Advertised
+from proxy.ua.errors import Rejected
 from proxy.ua.reason import EndReason
 from proxy.ua.uac import Outgoing
 from tests.kit import messages
 from tests.kit.virtual_loop import run_virtual
-from tests.ua.house import HOST, STRANGER, Far, House, a_house, back, pending_timers, within
+from tests.ua.house import FAR, HOST, STRANGER, Far, House, a_house, back, pending_timers, within
 
 INVITE = messages.invite()
 
@@ -264,6 +267,13 @@ async def test_options_says_what_we_can_rfc3261_11_2(house: House) -> None:
     await house.assert_clean()
 
 
+async def test_options_is_answered_as_an_invite_would_be_while_we_drain_rfc3261_11_2(house: House) -> None:
+    house.core.draining = True
+    await house.far.says(messages.request("OPTIONS"))
+    await house.far.hears(503)
+    await house.assert_clean()
+
+
 @pytest.mark.parametrize(
     ("method", "to_tag", "status"),
     [
@@ -319,6 +329,39 @@ async def test_a_merged_request_is_482_rfc3261_8_2_2_2(house: House) -> None:
     await house.assert_clean()
     await house.far.says(messages.invite(branch="z9hG4bKlater"))
     (await house.invited()).reply(486)
+
+
+async def test_a_peer_over_ipv6_finds_brackets_and_our_ipv6_port_rfc3261_25_1(house: House) -> None:
+    six = "2001:db8::7"
+    house.core.advertised.ports6["udp"] = 5066
+    far = Far(house.wire, six)
+    await far.start()
+    plain = messages.request("OPTIONS", sent_by="[2001:db8::9]:5060").encode().replace(b";rport", b"")
+    await far.says(plain)
+    assert (await far.hears(200)).via.params.get("received") == six  # §25.1: no brackets
+    leg = house.leg("agent")
+    outgoing = Outgoing(f"sip:bob@[{six}]:5060", f"<sip:us@{HOST}>")
+    task = asyncio.ensure_future(leg.invite(outgoing))
+    invite = await far.hears("INVITE")
+    assert invite.uri == "sip:bob@[2001:db8::7]:5060"
+    assert invite.via.sent_by == f"{HOST}:5066"
+    assert invite.contact.uri.port == 5066
+    assert leg.media.ip_version == 6
+    far.answers(invite, 486)
+    with pytest.raises(Rejected):
+        await task
+    await house.assert_clean()
+
+
+async def test_an_address_of_ours_is_told_in_the_ip_version_of_the_peer(house: House) -> None:
+    there = Advertised("203.0.113.10", {"tcp": 5060}, "[2001:db8::1]")
+    four, six = (SimpleNamespace(transport="tcp", remote=(host, 1), local=("::", 7)) for host in (FAR, "::2"))
+    assert there.towards(four) == "203.0.113.10:5060"
+    assert there.towards(six) == "[2001:db8::1]:5060"
+    there.ports.clear()
+    assert there.towards(six) == "[2001:db8::1]:7"
+    there.ports6["tcp"] = 5070
+    assert (there.towards(four), there.towards(six)) == ("203.0.113.10:5070", "[2001:db8::1]:5070")
 
 
 async def test_received_and_rport_are_noted_rfc3581_4(house: House) -> None:

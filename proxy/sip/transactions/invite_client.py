@@ -72,6 +72,11 @@ class InviteClient(Machine):
             self._set("CANCEL", now + 64 * self._timers.t1)
         return []
 
+    def abandoned(self) -> list[Effect]:
+        """The INVITE went on to another target (RFC 3263 §4.3): it is not sent here again."""
+        self._drop("A")
+        return []
+
     def expire(self, now: float) -> list[Effect]:
         """Do what is due at `now`; a timer that ends the transaction comes before a retransmission."""
         match self.state:

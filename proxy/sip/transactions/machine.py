@@ -46,5 +46,10 @@ class Machine:
         self._due[timer] = at
         self.deadline = min(self._due.values())
 
+    def _drop(self, timer: str) -> None:
+        """Have a timer run no more; another one runs still."""
+        self._due.pop(timer, None)
+        self.deadline = min(self._due.values())
+
     def _fired(self, timer: str, now: float) -> bool:
         return self._due.get(timer, inf) <= now

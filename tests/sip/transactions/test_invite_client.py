@@ -169,3 +169,11 @@ def test_cancelled_means_nothing_before_a_provisional_response_rfc3261_9_1() -> 
     machine = client(UDP)
     machine.cancelled(0.1)
     assert machine.deadline == 0.5
+
+
+def test_an_abandoned_invite_is_sent_no_more_but_still_hears_rfc3263_4_3() -> None:
+    machine = client(UDP)
+    assert machine.abandoned() == []
+    assert machine.deadline == 32.0
+    ring = ringing(machine.request)
+    assert machine.receive(ring, 6.0) == [Deliver(ring)]

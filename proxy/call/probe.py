@@ -1,0 +1,192 @@
+"""Trunks and agents asked by OPTIONS whether they are there (RFC 3261 §11), and who did not answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+
+from proxy.sip.errors import SipError
+from proxy.sip.headers import Headers
+from proxy.sip.message import Request, Response
+from proxy.sip.uri import Uri
+from proxy.transport.flow import Target, TransportFailed
+from proxy.ua.core import UserAgentCore
+from proxy.ua.driver import Message
+from proxy.ua.targets import place
+
+log = structlog.get_logger("screendoor")
+
+PATIENCE_S = 6.0
+"""How long an answer may take: four sendings over UDP (0, 0.5, 1.5 and 3.5 s)."""
+FAILURES = 3
+"""So many probes in a row fail before a target is down."""
+AGAIN_S = 5.0
+"""After a failure it is asked again this soon, until it is down."""
+NOT_THERE = (408, 503)
+"""The final responses of an element that is not the one asked, or not in service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A peer that is probed."""
+
+    name: str
+    """`trunk:NAME` or `agent:NAME`."""
+    uri: str
+    every_s: float
+
+
+@dataclass(slots=True)
+class _State:
+    """What is known of one target."""
+
+    up: bool | None = None
+    failures: int = 0
+    told: bool = False
+    """Its silence has been told, though it may just not know OPTIONS."""
+
+
+class Probes:
+    """Every peer that is probed. Tasks run from `run()` alone."""
+
+    def __init__(self, core: UserAgentCore, peers: Sequence[Probed], host: str) -> None:
+        """`host`: our name, in From."""
+        self._peers = [_Probe(core, peer, host) for peer in peers]
+
+    async def run(self) -> None:
+        """Probe until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for peer in self._peers:
+                tasks.create_task(peer.run(), name=f"probe {peer.name}")
+
+    def down(self, name: str) -> bool:
+        """True if every target of that peer failed its probes; False for a peer that is not probed."""
+        return any(peer.name == name and peer.up is False for peer in self._peers)
+
+    def peers(self) -> dict[str, str]:
+        """`up`, `down` or `unknown`, by name."""
+        return {peer.name: {True: "up", False: "down", None: "unknown"}[peer.up] for peer in self._peers}
+
+    def targets(self) -> Iterator[tuple[str, str, bool]]:
+        """Peer, target and whether it is up, of all that is known."""
+        for peer in self._peers:
+            for target, state in peer.states.items():
+                if state.up is not None:
+                    yield peer.name, place(target), state.up
+
+
+class _Probe:
+    """The probing of one peer, each of its targets by itself."""
+
+    def __init__(self, core: UserAgentCore, probed: Probed, host: str) -> None:
+        self.name = probed.name
+        self._core, self._probed, self._host = core, probed, host
+        self.states: dict[Target, _State] = {}
+        self._nowhere = 0
+        """How often in a row the URI led nowhere."""
+
+    @property
+    def up(self) -> bool | None:
+        """False if no target is left; None while nothing is known."""
+        known = [state.up for state in self.states.values()]
+        if self._nowhere >= FAILURES or (known and all(up is False for up in known)):
+            return False
+        return True if True in known else None
+
+    async def run(self) -> None:
+        while True:
+            try:
+                soon = await self._round()
+            except Exception:
+                log.exception("probe failed", peer=self.name)
+                soon = False
+            await asyncio.sleep(min(AGAIN_S, self._probed.every_s) if soon else self._probed.every_s)
+
+    async def _round(self) -> bool:
+        """Ask every target once; True if one of them should be asked again soon."""
+        try:
+            targets = await self._core.network.resolve(Uri.parse(self._probed.uri))
+        except TransportFailed as error:
+            self._nowhere += 1
+            if self._nowhere == FAILURES:
+                log.warning("peer down", peer=self.name, why=str(error))
+            return self._nowhere < FAILURES
+        if self._nowhere >= FAILURES:
+            log.info("peer found again", peer=self.name)
+        self._nowhere = 0
+        self.states = {target: self.states.get(target) or _State() for target in targets}
+        await asyncio.gather(*(self._ask(target, state) for target, state in self.states.items()))
+        return any(0 < state.failures < FAILURES for state in self.states.values())
+
+    async def _ask(self, target: Target, state: _State) -> None:
+        asked = _Asked()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                flow = await self._core.network.connect(target)
+                self._core.launch(self._options(), flow, asked)
+                status = await asked.status
+        except TimeoutError:
+            self._silent(target, state)
+        except SipError as error:
+            self._failed(target, state, str(error))
+        else:
+            if status in NOT_THERE:
+                self._failed(target, state, f"it answers {status}")
+            else:
+                self._answered(target, state)
+
+    def _answered(self, target: Target, state: _State) -> None:
+        if state.up is not True:
+            log.info("target up", peer=self.name, target=place(target))
+        state.up, state.failures = True, 0
+        self._core.reachability.answered(target)
+
+    def _silent(self, target: Target, state: _State) -> None:
+        """No answer; of one that has never given any that says little: many do not know OPTIONS."""
+        if state.up is not None:
+            return self._failed(target, state, "no answer to OPTIONS")
+        if not state.told:
+            state.told = True
+            log.warning(
+                "target has never answered OPTIONS: its silence says nothing (probe_s = 0 ends this)",
+                peer=self.name,
+                target=place(target),
+            )
+
+    def _failed(self, target: Target, state: _State, why: str) -> None:
+        state.failures += 1
+        if state.failures >= FAILURES and state.up is not False:
+            state.up = False
+            self._core.reachability.down(target)
+            log.warning("target down", peer=self.name, target=place(target), why=why)
+
+    def _options(self) -> Request:
+        uri, ids = self._probed.uri, self._core.ids
+        headers = Headers([("Max-Forwards", "70")])
+        headers.add("From", f"<sip:{self._host}>;tag={ids.tag()}")
+        headers.add("To", f"<{Uri.parse(uri).logical}>")
+        headers.add("Call-ID", ids.call_id())
+        headers.add("CSeq", "1 OPTIONS")
+        headers.add("Accept", "application/sdp")
+        return Request("OPTIONS", uri, headers)
+
+
+class _Asked:
+    """The user of one OPTIONS."""
+
+    def __init__(self) -> None:
+        self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def received(self, message: Message) -> None:
+        assert isinstance(message, Response)
+        if message.status >= 200:
+            with suppress(asyncio.InvalidStateError):
+                self.status.set_result(message.status)
+
+    def failed(self, error: SipError) -> None:
+        with suppress(asyncio.InvalidStateError):  # nobody waits for it any more
+            self.status.set_exception(error)

@@ -1,0 +1,143 @@
+"""The way of one INVITE from target to target, until one of them takes it (RFC 3263 §4.3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from proxy.sip.dialog import Dialog
+from proxy.sip.errors import ParseError, SipError
+from proxy.sip.message import Request, Response
+from proxy.sip.uri import Uri
+from proxy.transport.flow import Flow, Target, TransportFailed
+from proxy.ua.ack import Acknowledgement
+from proxy.ua.driver import Message
+from proxy.ua.in_dialog import InDialogRequest
+from proxy.ua.reason import EndReason
+
+if TYPE_CHECKING:
+    from proxy.ua.core import UserAgentCore
+    from proxy.ua.leg import Leg
+
+TRY_S = 4.0
+"""A target that has said nothing at all for so long, not even 100, is given up while another one waits.
+
+The last one has the whole of Timer B. RFC 3263 §4.3 would wait that long for each: 32 s of silence for a
+caller, who is gone by then.
+"""
+
+
+class Course:
+    """The targets of one URI, the reachable ones first; each is tried once."""
+
+    def __init__(self, core: UserAgentCore, uri: str) -> None:
+        self._core, self._uri = core, uri
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[Target] = []
+        self._target: Target | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def more(self) -> bool:
+        """True while there is a target that has not been tried."""
+        return bool(self._waiting)
+
+    async def begin(self) -> None:
+        """Find out where the URI leads; raises TransportFailed."""
+        uri = Uri.parse(self._uri)
+        if not uri.host:
+            raise TransportFailed(f"a {uri.scheme} URI leads to no host")
+        targets = await self._core.network.resolve(uri)
+        self._waiting = self._core.reachability.order(targets, self._loop.time())
+
+    async def next(self) -> Flow:
+        """A flow to the next target that can be connected to; raises TransportFailed if none is left."""
+        error = TransportFailed(f"{Uri.parse(self._uri).host}: no address")
+        while self._waiting:
+            self._target = self._waiting.pop(0)
+            try:
+                return await self._core.network.connect(self._target)
+            except TransportFailed as failure:
+                error = failure
+                self.failed(failure)
+        raise error
+
+    def sent(self, unheard: Callable[[], None]) -> None:
+        """The INVITE is on its way; `unheard` is called if nothing comes back while another target waits."""
+        if self._waiting:
+            self._timer = self._loop.call_later(TRY_S, unheard)
+
+    def heard(self, response: Response) -> None:
+        """The target said something: it has its time now, and stands again if it is of use."""
+        self.rest()
+        if self._target is not None and response.status not in (100, 503):  # a 100 may precede a 503
+            self._core.reachability.answered(self._target)
+
+    def failed(self, error: SipError | str) -> None:
+        """The target could not be reached, or said nothing."""
+        self.rest()
+        if self._target is not None:
+            self._core.reachability.failed(self._target, str(error), self._loop.time())
+
+    def unavailable(self, response: Response) -> None:
+        """The target answered 503: to be left alone for its Retry-After, else to be tried last (§21.5.4)."""
+        if self._target is None:
+            return
+        seconds = retry_after(response)
+        if seconds:
+            self._core.reachability.hold(self._target, seconds, self._loop.time())
+        else:
+            self.failed("503 Service Unavailable")
+
+    def rest(self) -> None:
+        """Wait for nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Forsaken:
+    """The user of an INVITE whose target was given up: a 2xx that comes late gets its ACK and a BYE."""
+
+    def __init__(self, leg: Leg, request: Request, flow: Flow) -> None:
+        self._leg, self._request, self._flow = leg, request, flow
+        self._acks: dict[str | None, Acknowledgement] = {}
+
+    def received(self, message: Message) -> None:
+        assert isinstance(message, Response)
+        if message.status // 100 != 2:
+            return
+        if message.to_tag not in self._acks:
+            dialog = dialog_of(self._request, message)
+            self._acks[message.to_tag] = Acknowledgement(
+                self._leg.core, dialog, self._request, self._flow, lambda flow: self._hang_up(dialog, flow)
+            )
+        self._acks[message.to_tag].send()
+
+    def failed(self, error: SipError) -> None:
+        """As was to be expected."""
+
+    def _hang_up(self, dialog: Dialog, flow: Flow) -> None:
+        bye = dialog.request("BYE")
+        bye.headers.add("Reason", EndReason.NO_ANSWER.header)
+        InDialogRequest(self._leg, dialog, bye, lambda final: None, flow=flow).start()
+
+
+def dialog_of(request: Request, response: Response) -> Dialog:
+    """The dialog of a 2xx that is to be ended; what cannot be read in it is passed over."""
+    try:
+        return Dialog.as_uac(request, response)
+    except ParseError:
+        for name in ("Contact", "Record-Route"):
+            response.headers.remove(name)
+        return Dialog.as_uac(request, response)
+
+
+def retry_after(response: Response) -> float | None:
+    """Seconds of a Retry-After (RFC 3261 §20.33); None where there is none, or none that can be read."""
+    value = response.headers.get("Retry-After")
+    if value is None:
+        return None
+    digits = value.partition(";")[0].partition("(")[0].strip()
+    return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None

@@ -1,0 +1,167 @@
+"""OPTIONS probes (RFC 3261 §11): who is up, who is down, and who never says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.call.probe import Probed, Probes
+from proxy.sip.message import Request
+from proxy.transport.flow import Flow, Target
+from tests.ua.house import HOST, Far, House, a_house
+
+NAME = "sip.trunk.example"
+
+
+class Answering(Far):
+    """A peer that answers OPTIONS as long as it is told to."""
+
+    status: int | None = 200
+
+    def received(self, flow: Flow, data: bytes) -> None:
+        super().received(flow, data)
+        message = self.heard[-1].message
+        if self.status is not None and isinstance(message, Request) and message.method == "OPTIONS":
+            self.answers(message, self.status)
+
+
+@asynccontextmanager
+async def probing(house: House, uri: str = f"sip:{NAME}", every_s: float = 30.0) -> AsyncIterator[Probes]:
+    probes = Probes(house.core, [Probed("trunk:t", uri, every_s)], HOST)
+    task = asyncio.ensure_future(probes.run())
+    yield probes
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def peer(house: House, end: int = 31, transport: str = "udp") -> Answering:
+    far = Answering(house.wire, f"192.0.2.{end}", transport, names=(NAME,))
+    await far.start()
+    return far
+
+
+async def test_a_trunk_is_asked_by_options_again_and_again_rfc3261_11_1() -> None:
+    async with a_house() as house:
+        far = await peer(house)
+        async with probing(house, f"sip:acme@{NAME}:5060;transport=udp") as probes:
+            assert probes.peers() == {"trunk:t": "unknown"}
+            await asyncio.sleep(65)
+            assert far.times("OPTIONS") == pytest.approx([0, 30, 60], abs=0.05)
+            assert probes.peers() == {"trunk:t": "up"}
+            assert list(probes.targets()) == [("trunk:t", "udp:192.0.2.31:5060", True)]
+            assert not probes.down("trunk:t")
+        first, second = far.all("OPTIONS")[:2]
+        assert first.uri == f"sip:acme@{NAME}:5060;transport=udp"
+        assert first.headers.get("To") == f"<sip:acme@{NAME}>"
+        assert first.headers.get("Accept") == "application/sdp"
+        assert (first.max_forwards, first.to_tag, first.cseq.method) == (70, None, "OPTIONS")
+        assert first.call_id != second.call_id
+        await house.assert_clean()
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 404, 405, 486, 500, 501])
+async def test_any_answer_means_that_it_is_there(status: int) -> None:
+    async with a_house() as house:
+        far = await peer(house)
+        far.status = status
+        async with probing(house) as probes:
+            await asyncio.sleep(1)
+            assert probes.peers() == {"trunk:t": "up"}
+
+
+async def test_three_failures_in_a_row_and_it_is_down_one_answer_and_it_is_up_again() -> None:
+    async with a_house() as house:
+        far = await peer(house)
+        target = Target("udp", (far.address, 5060), NAME)
+        with capture_logs() as logs:
+            async with probing(house) as probes:
+                await asyncio.sleep(1)
+                far.status = None
+                await asyncio.sleep(29 + 6 + 5 + 6 + 5 + 5)
+                assert not probes.down("trunk:t")
+                await asyncio.sleep(2)
+                assert probes.down("trunk:t")
+                assert not house.core.reachability.stands(target, house.now)
+                assert list(probes.targets()) == [("trunk:t", "udp:192.0.2.31:5060", False)]
+                far.status = 200
+                await asyncio.sleep(31)
+                assert probes.peers() == {"trunk:t": "up"}
+                assert house.core.reachability.stands(target, house.now)
+        told = [(line["log_level"], line["event"]) for line in logs if "target" in line]
+        assert told == [("info", "target up"), ("warning", "target down"), ("info", "target up")]
+        await house.assert_clean()
+
+
+@pytest.mark.parametrize("status", [408, 503])
+async def test_a_server_out_of_service_is_down(status: int) -> None:
+    async with a_house() as house:
+        far = await peer(house)
+        far.status = status
+        async with probing(house) as probes:
+            await asyncio.sleep(11)
+            assert probes.down("trunk:t")
+            assert far.count("OPTIONS") == 3
+
+
+async def test_a_refused_connection_counts_even_of_one_that_never_answered() -> None:
+    async with a_house() as house:
+        house.wire.host("192.0.2.31", names=[NAME])
+        async with probing(house, f"sip:{NAME};transport=tls") as probes:
+            await asyncio.sleep(11)
+            assert probes.down("trunk:t")
+
+
+async def test_a_name_that_leads_nowhere_is_down_until_it_does() -> None:
+    async with a_house() as house:
+        with capture_logs() as logs:
+            async with probing(house) as probes:
+                await asyncio.sleep(11)
+                assert probes.down("trunk:t")
+                await peer(house)
+                await asyncio.sleep(30)
+                assert probes.peers() == {"trunk:t": "up"}
+        told = [line["event"] for line in logs if "peer" in line]
+        assert told == ["peer down", "peer found again", "target up"]
+
+
+async def test_one_that_never_answers_options_is_not_called_down_and_it_is_said_once() -> None:
+    async with a_house() as house:
+        far = await peer(house)
+        far.status = None
+        with capture_logs() as logs:
+            async with probing(house) as probes:
+                await asyncio.sleep(300)
+                assert probes.peers() == {"trunk:t": "unknown"}
+                assert list(probes.targets()) == []
+        (line,) = [line for line in logs if "target" in line]
+        assert line["event"].startswith("target has never answered OPTIONS")
+        assert line["log_level"] == "warning"
+
+
+async def test_a_peer_stands_as_long_as_one_of_its_targets_does() -> None:
+    async with a_house() as house:
+        one, _ = await peer(house, 31), await peer(house, 32)
+        async with probing(house) as probes:
+            await asyncio.sleep(1)
+            one.status = None
+            await asyncio.sleep(120)
+            assert probes.peers() == {"trunk:t": "up"}
+            assert [up for _, _, up in probes.targets()] == [False, True]
+            assert not probes.down("trunk:other")
+
+
+async def test_an_answer_after_our_patience_is_too_late_and_harms_nothing() -> None:
+    async with a_house() as house:
+        far = await peer(house)
+        far.status = None
+        async with probing(house) as probes:
+            await asyncio.sleep(7)
+            far.answers(far.all("OPTIONS")[0], 200)
+            await asyncio.sleep(1)
+            assert probes.peers() == {"trunk:t": "unknown"}
+        await house.assert_clean()

@@ -1,0 +1,76 @@
+"""What the settings say, in the words of the parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxy import assembly
+from proxy.call.probe import Probed
+from proxy.config import Settings, parse
+
+TEXT = """
+public = { %s }
+listen = [ { transport = "udp", bind = "[::]:5060" } ]
+media = { %s }
+agent = [ { name = "a", provider = "sip", sip = "sip:a@192.0.2.9", srtp = "off", %s } ]
+trunk = [
+    { name = "one", outbound = "sip:one.example;transport=tcp" },
+    { name = "two", outbound = "sip:two.example", probe_s = 60 },
+    { name = "off", outbound = "sip:off.example", probe_s = 0 },
+    { name = "in", from = ["192.0.2.0/24"] },
+]
+number = [ { dialed = "*", destinations = ["tel:+14155559876"] } ]
+"""
+
+
+def settings(public: str, media: str = "", agent: str = "") -> Settings:
+    return parse(TEXT % (public, media, agent or "silence_limit_s = 20"), {}, file="t.toml", folder=Path())
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "address6", "four", "six"),
+    [
+        ("sbc.example.com", "203.0.113.10", None, "sbc.example.com", None),
+        ("sbc.example.com", "203.0.113.10", "2001:db8::1", "sbc.example.com", None),
+        ("203.0.113.10", "203.0.113.10", None, "203.0.113.10", None),
+        ("203.0.113.10", "203.0.113.9", "2001:db8::1", "203.0.113.10", "[2001:db8::1]"),
+        ("2001:db8::1", "2001:db8::1", None, "[2001:db8::1]", None),
+        ("2001:db8::1", "203.0.113.10", None, "203.0.113.10", "[2001:db8::1]"),
+    ],
+)
+def test_peers_are_told_a_host_of_their_ip_version(
+    host: str, address: str, address6: str | None, four: str, six: str | None
+) -> None:
+    public = f'host = "{host}", address = "{address}"' + (f', address6 = "{address6}"' if address6 else "")
+    advertised = assembly.advertised(settings(public))
+    assert (advertised.host, advertised.host6) == (four, six)
+
+
+@pytest.mark.parametrize(
+    ("public", "media", "homes"),
+    [
+        ('address = "203.0.113.10"', "", [("0.0.0.0", "203.0.113.10")]),
+        ('address = "2001:db8::1"', "", [("::", "2001:db8::1")]),
+        ('address = "2001:db8::1"', 'bind = "2001:db8::2"', [("2001:db8::2", "2001:db8::1")]),
+        (
+            'address = "203.0.113.10", address6 = "2001:db8::1"',
+            'bind = "10.0.0.2", bind6 = "fd00::2"',
+            [("10.0.0.2", "203.0.113.10"), ("fd00::2", "2001:db8::1")],
+        ),
+    ],
+)
+def test_audio_has_a_home_for_each_ip_version(public: str, media: str, homes: list[tuple[str, str]]) -> None:
+    assert assembly.homes(settings(f'host = "sbc.example.com", {public}', media)) == homes
+
+
+def test_trunks_that_call_out_are_probed_and_agents_where_it_is_asked_for() -> None:
+    public = 'host = "sbc.example.com", address = "203.0.113.10"'
+    trunks = [
+        Probed("trunk:one", "sip:one.example;transport=tcp", 30.0),
+        Probed("trunk:two", "sip:two.example", 60.0),
+    ]
+    assert assembly.probed(settings(public)) == trunks
+    agent = Probed("agent:a", "sip:a@192.0.2.9", 5.0)
+    assert assembly.probed(settings(public, agent="probe_s = 5")) == [*trunks, agent]
