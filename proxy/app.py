@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+import dns.entropy
 import structlog
 from prometheus_client import CollectorRegistry
 
@@ -32,12 +33,11 @@ from proxy.media.ports import PortPool
 from proxy.media.session import RelaySession
 from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
-from proxy.transport.flow import Flow, ListenOn
+from proxy.transport.flow import Flow
 from proxy.transport.lasting import LastingLookup
 from proxy.transport.lookup import SystemLookup
-from proxy.transport.network import SocketNetwork
 from proxy.transport.resolver import Resolver
-from proxy.transport.tls import ClientTls, ServerTls
+from proxy.transport.standing import Standing
 from proxy.ua.core import UserAgentCore
 from proxy.ua.driver import Message
 from proxy.ua.ids import RandomIds
@@ -88,7 +88,7 @@ class App:
         self.ports = PortPool(settings.media.ports.low, settings.media.ports.high)
         self._sockets = SocketMedia(keep=min(2 * self.ports.free, _sockets_allowed() // 4))
         self._lookup = SystemLookup()
-        self.network = SocketNetwork(Resolver(self._lookup), ClientTls(also=assembly.authorities(settings)))
+        self.network = assembly.network(settings, Resolver(self._lookup))
         self.admission = Admission(
             {trunk.name: assembly.sources(trunk) for trunk in settings.trunks},
             LastingLookup(self._lookup),
@@ -98,6 +98,7 @@ class App:
         self.screener = assembly.screener(settings, _utc_now)
         self.metrics.follow_sessions(self.screener.counts)
         self.metrics.follow_strangers(self.admission.counts, self.admission.banned)
+        self.metrics.follow_connections(self.network.connections.refused)
         self.advertised = assembly.advertised(settings)
         self.strain = Strain(settings.limits.lag_s, settings.limits.memory_mb * 1_000_000)
         self.capacity = assembly.capacity(settings, self.admission, self.strain, self.ids)
@@ -168,6 +169,7 @@ class App:
         self._stack.callback(self._sockets.close)
         self._stack.push_async_callback(self.network.close)
         self._stack.push_async_callback(self.core.close)
+        self.core.terms = assembly.terms_of(self._settings, self.admission)
         self.network.start(self.core)
         await self.admission.refresh()
         for upkeep in (self.admission.keep_fresh(), self.strain.watch()):
@@ -176,12 +178,13 @@ class App:
         self.listening = " ".join(places)
         if self.probes.peers():
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(self.probes.run()))
+        for uri, profile in assembly.kept(self._settings):
+            standing = Standing(self.network, uri, profile, dns.entropy.between)
+            self.core.needed.append(standing.needs)
+            self._stack.push_async_callback(_cancelled, asyncio.ensure_future(standing.keep()))
 
     async def _listen(self, listen: told.Listen) -> str:
-        tls = None
-        if listen.certificate is not None and listen.key is not None:
-            tls = ServerTls(listen.certificate, listen.key)
-        host, port = await self.network.listen(ListenOn(listen.transport, listen.bind, tls))
+        host, port = await self.network.listen(assembly.listen_on(listen))
         ports = self.advertised.ports6 if ":" in host else self.advertised.ports
         ports.setdefault(listen.transport, port)
         return f"{listen.transport}:{host}:{port}"

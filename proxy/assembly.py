@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -19,8 +20,15 @@ from proxy.config import model as told
 from proxy.config.numbers import is_emergency, regions_of
 from proxy.config.values import Destination as Place
 from proxy.sip.uri import Uri
-from proxy.transport.flow import Flow
+from proxy.transport.connections import ConnectionLimits
+from proxy.transport.flow import Flow, ListenOn
 from proxy.transport.identity import numeric
+from proxy.transport.network import SocketNetwork
+from proxy.transport.resolver import Resolver
+from proxy.transport.stream import StreamLimits
+from proxy.transport.terms import TlsTerms
+from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
+from proxy.transport.upkeep import Upkeep
 from proxy.ua.core import Advertised
 from proxy.ua.ids import Ids
 from screening import settings_check
@@ -37,9 +45,94 @@ def check(settings: Settings, file: str) -> list[Problem]:
     ]
 
 
-def authorities(settings: Settings) -> list[Path]:
-    """The authorities trusted on TLS beside the system's."""
-    return [agent.ca for agent in settings.agents if agent.ca is not None]
+def terms(settings: Settings) -> TlsProfiles:
+    """On whose terms TLS is spoken where we connect; raises TransportFailed for files that cannot be used."""
+    also = tuple(agent.ca for agent in settings.agents if agent.ca is not None)
+    tables: list[told.Trunk | told.Agent] = [*settings.trunks, *settings.agents]
+    return TlsProfiles(
+        ClientTls(also=also),
+        {_profile(one): ClientTls(rules=_rules(one.tls, also)) for one in tables if one.tls is not None},
+    )
+
+
+def _profile(one: told.Trunk | told.Agent) -> str:
+    """The name of the terms of a trunk or an agent; empty where it has none of its own."""
+    if one.tls is None:
+        return ""
+    return f"trunk {one.name}" if isinstance(one, told.Trunk) else f"agent {one.name}"
+
+
+def _rules(tls: told.Tls, also: tuple[Path, ...]) -> ClientRules:
+    return ClientRules(
+        tls.ca,
+        also if tls.ca is None else (),
+        tls.certificate,
+        tls.key,
+        TlsTerms(tls.min_version, tls.max_version, tls.ciphers),
+        tls.name,
+        strict=tls.verify == "sip-domain",
+    )
+
+
+def profiles(settings: Settings) -> dict[str, str]:
+    """The name of each trunk's terms of TLS, by the trunk's name."""
+    return {trunk.name: _profile(trunk) for trunk in settings.trunks}
+
+
+def terms_of(settings: Settings, admission: Admission) -> Callable[[Flow], str]:
+    """Tells the name of the terms of the trunk at the other end of a connection."""
+    named = profiles(settings)
+
+    def told_of(flow: Flow) -> str:
+        source = admission.source(flow)
+        return named.get(source.trunk, "") if source is not None else ""
+
+    return told_of
+
+
+def network(settings: Settings, resolver: Resolver) -> SocketNetwork:
+    """Everything below user agents; raises TransportFailed for files that cannot be used."""
+    return SocketNetwork(
+        resolver,
+        limits=StreamLimits(handshake_s=settings.connections.handshake_s),
+        profiles=terms(settings),
+        strangers=strangers(settings, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+        upkeep=Upkeep(settings.connections.keep_alive_s, settings.connections.idle_s),
+    )
+
+
+def listen_on(listen: told.Listen) -> ListenOn:
+    """One place to listen on."""
+    tls = None
+    if listen.certificate is not None and listen.key is not None:
+        tls = ServerTls(
+            listen.certificate,
+            listen.key,
+            TlsTerms(listen.min_version, listen.max_version, listen.ciphers),
+            listen.client_certificates,
+            listen.client_ca,
+        )
+    return ListenOn(listen.transport, listen.bind, tls)
+
+
+def strangers(settings: Settings, most: int) -> ConnectionLimits:
+    """How many connections strangers may have: a quarter of the `most` that we can have, or fewer.
+
+    `most` is a limit of the system; one below zero is none.
+    """
+    limits = settings.connections
+    return ConnectionLimits(
+        min(limits.strangers, most // 4) if most > 0 else limits.strangers,
+        limits.strangers_per_source,
+        limits.handshakes,
+        limits.handshakes_per_source,
+    )
+
+
+def kept(settings: Settings) -> list[tuple[Uri, str]]:
+    """Where connections are kept at all times, each with the name of its terms of TLS."""
+    trunks = [(one.outbound, _profile(one)) for one in settings.trunks if one.outbound and one.keep_connected]
+    return [*trunks, *((one.sip, _profile(one)) for one in settings.agents if one.keep_connected)]
 
 
 def sources(trunk: told.Trunk) -> list[str]:
@@ -62,7 +155,7 @@ def routing(settings: Settings) -> Routing:
 def _trunk(trunk: told.Trunk) -> Trunk:
     password = trunk.password.get_secret_value() if trunk.password else None
     outbound = str(trunk.outbound) if trunk.outbound is not None else None
-    return Trunk(trunk.name, outbound, trunk.username, password, trunk.caller_id)
+    return Trunk(trunk.name, outbound, trunk.username, password, trunk.caller_id, profile=_profile(trunk))
 
 
 def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]) -> Number:
@@ -70,7 +163,7 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
     return Number(
         number.dialed,
         tuple(_destination(settings, place, trunks) for place in number.destinations),
-        Agent(agent.name, str(agent.sip)) if agent else None,
+        Agent(agent.name, str(agent.sip), _profile(agent)) if agent else None,
         number.ring_limit_s,
         OnFailure(screening.on_failure),
         screening.voicemail_limit_s,
@@ -119,9 +212,10 @@ def _in_uri(host: str) -> str:
 
 def probed(settings: Settings) -> list[Probed]:
     """The trunks and agents that are asked by OPTIONS whether they are there."""
-    trunks = [(f"trunk:{each.name}", each.outbound, each.probe_s) for each in settings.trunks]
-    agents = [(f"agent:{each.name}", each.sip, each.probe_s) for each in settings.agents]
-    return [Probed(name, str(uri), every) for name, uri, every in [*trunks, *agents] if uri and every]
+    trunks = [(f"trunk:{each.name}", each.outbound, each.probe_s, _profile(each)) for each in settings.trunks]
+    agents = [(f"agent:{each.name}", each.sip, each.probe_s, _profile(each)) for each in settings.agents]
+    asked = [*trunks, *agents]
+    return [Probed(name, str(uri), every, profile) for name, uri, every, profile in asked if uri and every]
 
 
 def screener(settings: Settings, wall_clock: Callable[[], datetime]) -> Screener:

@@ -55,6 +55,11 @@ class Metrics:
         """Show which targets of which peers are up, as their probes say; asked at every scrape."""
         self.registry.register(_Targets(targets))
 
+    def follow_connections(self, refused: Mapping[str, int]) -> None:
+        """Show the connections to us that came to nothing; `refused` is read at every scrape."""
+        about = "Connections to us that came to nothing, by result"
+        self.registry.register(_Followed("screendoor_refused_connections", about, "result", refused))
+
     def call_began(self) -> None:
         """Count a call in."""
         self._live.inc()

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from proxy.call.outcome import Result
 from proxy.call.record import CallRecord, LegRecord
 from proxy.config import Settings, parse
+from proxy.config import model as told
 from proxy.metrics import Metrics
 from proxy.transport.devcert import write_certificates
 from screening.contract import Said
@@ -58,6 +59,8 @@ def keys() -> Iterator[tuple[str, str, FieldInfo]]:
         else:
             for inner, field_inside in table.model_fields.items():
                 yield alias(name, field), alias(inner, field_inside), field_inside
+    for key, field in told.Tls.model_fields.items():
+        yield "trunk.tls", alias(key, field), field
 
 
 def documented() -> dict[tuple[str, str], str]:
@@ -66,7 +69,7 @@ def documented() -> dict[tuple[str, str], str]:
     table = None
     for line in text("settings.md").splitlines():
         if line.startswith("## "):
-            heading = re.fullmatch(r"## (?:Top level|`\[+(\w+)\]+`)", line)
+            heading = re.fullmatch(r"## (?:Top level|`\[+([\w.]+)\]+`)", line)
             table = (heading[1] or "") if heading else None
         elif table is not None and (row := re.match(r"\| `(\w+)` \| [^|]+ \| ([^|]+) \|", line)):
             assert (table, row[1]) not in found, row[0]
@@ -174,6 +177,7 @@ def test_every_metric_is_documented_and_no_other() -> None:
     metrics.follow_strangers({}, lambda: 0)
     metrics.follow_capacity({}, lambda: 0.0)
     metrics.follow_targets(list)
+    metrics.follow_connections({})
     exposed = {family.name + ("_total" if family.type == "counter" else "") for family in registry.collect()}
     named = {name for guide in GUIDES for name in re.findall(r"\bscreendoor_\w+", text(guide.name))}
     assert exposed == named

@@ -53,3 +53,9 @@ def test_targets_are_shown_as_their_probes_say() -> None:
     for peer, target, up in known:
         labels = {"peer": peer, "target": target}
         assert registry.get_sample_value("screendoor_target_up", labels) == float(up)
+
+
+def test_connections_that_came_to_nothing_are_shown_by_why() -> None:
+    metrics = Metrics(registry := CollectorRegistry())
+    metrics.follow_connections({"timeout": 2})
+    assert registry.get_sample_value("screendoor_refused_connections_total", {"result": "timeout"}) == 2

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from proxy.call.bans import Bans
+from proxy.call.certified import Certified, by_address
 from proxy.call.sources import Lookup, Source, Sources
 from proxy.sip.errors import ParseError
 from proxy.sip.glance import begins_nothing_new
@@ -68,7 +69,8 @@ class Admission:
         """`sources`: the addresses, CIDR networks and names of each trunk; the callables count."""
         self._strictness = strictness or Strictness()
         self._turned_away, self._unreadable = turned_away, unreadable
-        self._sources = Sources(sources, lookup)
+        self._sources = Sources(by_address(sources), lookup)
+        self._certified = Certified(sources)
         self._bans = Bans(self._strictness.ban_after, self._strictness.ban_s, _now)
         self._scanners = [name.encode() for name in self._strictness.scanners]
         self._lines = (0.0, 0)
@@ -80,10 +82,11 @@ class Admission:
 
     def source(self, flow: Flow) -> Source | None:
         """The trunk at the other end; None for a stranger."""
-        return self._sources.at(flow.remote[0])
+        certified = self._certified.trunk(flow)
+        return Source(certified, wide=False) if certified else self._sources.at(flow.remote[0])
 
     def admits(self, flow: Flow) -> bool:
-        return self._sources.at(flow.remote[0]) is not None
+        return self._sources.at(flow.remote[0]) is not None or self._certified.trunk(flow) is not None
 
     def bars(self, flow: Flow) -> bool:
         if not self._bans.bars(flow) or self.admits(flow):
@@ -104,7 +107,7 @@ class Admission:
         return True
 
     def scans(self, flow: Flow, request: Request) -> bool:
-        source = self._sources.at(flow.remote[0])
+        source = self.source(flow)
         if source is not None and not source.wide:
             return False
         agent = request.headers.get("User-Agent")

@@ -48,7 +48,9 @@ def towards_agent(caller: Identity, agent: Agent, headers: Mapping[str, str], ho
     """The INVITE to the agent: the caller's number under our own host, and the screening's headers."""
     user = caller.number or "anonymous"
     identity = str(_name_addr(caller.name, f"sip:{user}@{host}"))
-    return Outgoing(agent.uri, identity, tuple(headers.items()), max_forwards=caller.hops)
+    return Outgoing(
+        agent.uri, identity, tuple(headers.items()), profile=agent.profile, max_forwards=caller.hops
+    )
 
 
 def towards_phone(caller: Identity, place: Destination, host: str) -> Outgoing:
@@ -61,7 +63,13 @@ def towards_phone(caller: Identity, place: Destination, host: str) -> Outgoing:
     from_host = Uri.parse(trunk.outbound).host if trunk.outbound else host
     user = trunk.caller_id or trunk.username or "anonymous"
     identity = str(_name_addr(shown, f"sip:{user}@{from_host}"))
-    return Outgoing(place.uri, identity, credentials=trunk.credentials(), max_forwards=caller.hops)
+    return Outgoing(
+        place.uri,
+        identity,
+        credentials=trunk.credentials(),
+        profile=trunk.profile,
+        max_forwards=caller.hops,
+    )
 
 
 def _name_addr(display: str | None, uri: str) -> NameAddr:

@@ -38,6 +38,8 @@ class Probed:
     """`trunk:NAME` or `agent:NAME`."""
     uri: str
     every_s: float
+    profile: str = ""
+    """On whose terms TLS is spoken."""
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ class _Probe:
     async def _round(self) -> bool:
         """Ask every target once; True if one of them should be asked again soon."""
         try:
-            targets = await self._core.network.resolve(Uri.parse(self._probed.uri))
+            targets = await self._core.network.resolve(Uri.parse(self._probed.uri), self._probed.profile)
         except TransportFailed as error:
             self._nowhere += 1
             if self._nowhere == FAILURES:

@@ -25,6 +25,8 @@ class Trunk:
     password: str | None = None
     caller_id: str | None = None
     """The number that we may show when calling out."""
+    profile: str = ""
+    """Name of the terms on which TLS is spoken with it; empty: those of everybody else."""
 
     def credentials(self) -> DigestClient | None:
         if self.username is None or self.password is None:
@@ -50,6 +52,8 @@ class Agent:
 
     name: str
     uri: str
+    profile: str = ""
+    """Name of the terms on which TLS is spoken with it; empty: those of everybody else."""
 
 
 @dataclass(frozen=True, slots=True)

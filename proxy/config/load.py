@@ -13,8 +13,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from proxy.config import rules, safety
-from proxy.config.model import Settings
+from proxy.config import rules, safety, tls_rules
+from proxy.config.model import Settings, Tls
 from proxy.config.problem import Problem, SettingsError, shown
 from proxy.config.where import Where
 
@@ -62,7 +62,7 @@ def parse(
         what, place = said.groups() if said else (str(error), "file")
         raise SettingsError([Problem(file, place, "TOML", what)]) from error
     where = Where(folder, environ)
-    found = (*rules.check(raw, where), *safety.check(raw))
+    found = (*rules.check(raw, where), *safety.check(raw), *tls_rules.check(raw, where))
     problems = [Problem(file, key, *_said(fault.context)) for key, fault in found]
     settings = address = None
     try:
@@ -115,7 +115,9 @@ def _said(context: Mapping[str, Any] | None) -> tuple[str, str]:
 def _known(where: tuple[int | str, ...]) -> str:
     """Say what is known where an unknown key stands."""
     keys = _keys(Settings)
-    if len(where) > 1:
+    if "tls" in where[1:-1]:
+        keys = _keys(Tls)
+    elif len(where) > 1:
         keys = _keys(_TABLES[str(where[0])])
     close = get_close_matches(str(where[-1]), keys, 1)
     return f'a known key (did you mean "{close[0]}"?)' if close else f"one of {', '.join(keys)}"

@@ -63,6 +63,28 @@ class Public(Table):
     """IPv6 address in the SDP of peers over IPv6, beside an `address` of IPv4; None if we have none."""
 
 
+Version = Literal["1.2", "1.3"]
+
+
+class Tls(Table):
+    """On whose terms TLS is spoken with one trunk or agent, where we connect."""
+
+    min_version: Version = "1.2"
+    max_version: Version | None = None
+    ciphers: Annotated[str, PlainValidator(values.ciphers)] | None = None
+    """An OpenSSL cipher list."""
+    certificate: File | None = None
+    """PEM chain, ours first, shown to a peer that asks for one."""
+    key: File | None = None
+    """PEM private key of it."""
+    ca: File | None = None
+    """PEM file of the authorities to trust; None: those of the system."""
+    verify: Literal["name", "sip-domain"] = "name"
+    """How the peer's name is found in its certificate: as the web does, or by RFC 5922 to the letter."""
+    name: Annotated[str, PlainValidator(values.host)] | None = None
+    """The name to find there; None: the host that is called."""
+
+
 class Listen(Table):
     """One place where SIP is received."""
 
@@ -72,6 +94,14 @@ class Listen(Table):
     """PEM chain, ours first; present for tls."""
     key: File | None = None
     """PEM private key; present for tls."""
+    min_version: Version = "1.2"
+    max_version: Version | None = None
+    ciphers: Annotated[str, PlainValidator(values.ciphers)] | None = None
+    """An OpenSSL cipher list."""
+    client_certificates: Literal["off", "request", "require"] = "off"
+    """Whether those who connect are asked for a certificate."""
+    client_ca: File | None = None
+    """PEM file of the authorities that it must come from; None: those of the system."""
 
 
 class Media(Table):
@@ -102,6 +132,10 @@ class Trunk(Table):
     calls_per_s: Rate | None = None
     probe_s: Probe = 30.0
     """How often `outbound` is asked by OPTIONS whether it is there; 0 never."""
+    tls: Tls | None = None
+    """None: the terms of everybody else."""
+    keep_connected: bool = False
+    """Have a connection to `outbound` at all times."""
 
 
 class Agent(Table):
@@ -114,6 +148,10 @@ class Agent(Table):
     srtp: Annotated[Literal["off", "offer"], PlainValidator(values.srtp)] = "offer"
     ca: File | None = None
     """PEM file of more authorities to trust on TLS, for an agent whose certificate is not public."""
+    tls: Tls | None = None
+    """None: the terms of everybody else."""
+    keep_connected: bool = False
+    """Have a connection to `sip` at all times."""
     project: Line | None = None
     api_key: Secret | None = None
     """Present for openai-realtime."""
@@ -215,6 +253,21 @@ class Limits(Table):
     """Parts of the User-Agents of scanners; None for those we know."""
 
 
+class Connections(Table):
+    """The life of connections, and how many of them strangers may have."""
+
+    keep_alive_s: Annotated[float, PlainValidator(values.seconds(0, 3600))] = 120.0
+    """The longest silence on a connection of ours before a ping; 0: no pings."""
+    idle_s: Annotated[float, PlainValidator(values.seconds(10, 86400))] = 300.0
+    """How long a connection of ours that nobody needs stays."""
+    handshake_s: Annotated[float, PlainValidator(values.seconds(1, 60))] = 10.0
+    """How long the TLS handshake of a connection made to us may take."""
+    strangers: Annotated[int, PlainValidator(values.count(1, 100_000))] = 1000
+    strangers_per_source: Annotated[int, PlainValidator(values.count(1, 100_000))] = 50
+    handshakes: Annotated[int, PlainValidator(values.count(1, 100_000))] = 100
+    handshakes_per_source: Annotated[int, PlainValidator(values.count(1, 100_000))] = 20
+
+
 class Log(Table):
     """What is logged, and how."""
 
@@ -235,6 +288,7 @@ class Settings(Table):
     numbers: tuple[Number, ...] = Field(default=(), alias="number")
     drain: Drain = Drain()
     limits: Limits = Limits()
+    connections: Connections = Connections()
     log: Log = Log()
     records: Annotated[Path | None, PlainValidator(values.records)] = Path("calls.jsonl")
     """File that gets one line of JSON for every call; None for no file."""

@@ -12,6 +12,7 @@ from proxy.config.numbers import DIALABLE, E164, is_emergency
 from proxy.config.problem import fault, shown
 from proxy.sip.errors import ParseError
 from proxy.sip.uri import Uri
+from proxy.transport import terms
 
 _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\.?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -51,7 +52,9 @@ class Destination:
 
 
 Source = IPv4Network | IPv6Network | str
-"""Where a trunk's requests may come from: a network, or a host name to resolve."""
+"""Where a trunk's requests may come from: a network, a host name to resolve, or ``tls:`` and the name in the
+certificate that the carrier shows."""
+CERTIFIED = "tls:"
 
 
 def name(value: object) -> str:
@@ -120,10 +123,15 @@ def ports(value: object) -> PortRange:
 
 
 def source(value: object) -> Source:
-    """Return a network that a carrier's requests come from, or a name to resolve."""
+    """Return a network that a carrier's requests come from, a name to resolve, or ``tls:`` and a name."""
     expected = "a host name, an IP address or a network such as 198.51.100.0/24"
     if not isinstance(value, str):
         raise fault(expected, shown(value))
+    if value.lower().startswith(CERTIFIED):
+        named = value[len(CERTIFIED) :]
+        if not _HOST.fullmatch(named):
+            raise fault("tls: and the name in the carrier's certificate", shown(value))
+        return CERTIFIED + named.rstrip(".").lower()
     if _HOST.fullmatch(value) and re.search(r"[A-Za-z]", value):
         return value.rstrip(".").lower()
     try:
@@ -153,6 +161,16 @@ def sip_uri(value: object) -> Uri:
     if uri.transport not in (None, "udp", "tcp", "tls"):
         raise fault("transport=udp, tcp or tls in the URI", shown(value))
     return uri
+
+
+def ciphers(value: object) -> str:
+    """Return an OpenSSL cipher list; every name in it must be one that OpenSSL has."""
+    expected = "OpenSSL's names of ciphers, such as AES128-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
+    if not isinstance(value, str) or not value.strip(":"):
+        raise fault(expected, shown(value))
+    if wrong := terms.unusable(value):
+        raise fault(expected, wrong)
+    return value
 
 
 def dialed(value: object) -> str:

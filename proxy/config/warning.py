@@ -26,6 +26,16 @@ def warnings(settings: Settings, now: datetime) -> Iterator[str]:
             yield f"{listen.certificate}: the certificate expired on {shown.not_valid_after_utc:%Y-%m-%d}"
         if not certificate.covers(shown, settings.public.host):
             yield f"{listen.certificate}: the certificate does not name public.host {settings.public.host}"
+    terms = [(one.name, one.tls) for one in settings.trunks] + [
+        (one.name, one.tls) for one in settings.agents
+    ]
+    for name, tls in terms:
+        if tls is None or tls.certificate is None:
+            continue
+        shown = certificate.certificate(tls.certificate)
+        if certificate.expired(shown, now):
+            on = f"{shown.not_valid_after_utc:%Y-%m-%d}"
+            yield f"{tls.certificate}: the certificate for {name} expired on {on}"
     ours = ip_address(settings.public.address)
     outside = any(agent.sip.host.endswith(".openai.com") for agent in settings.agents)
     if outside and not ours.is_global:

@@ -226,6 +226,9 @@ class Peer:
     def bars(self, flow: Flow) -> bool:
         return False
 
+    def needs(self, flow: Flow) -> bool:
+        return True
+
     def unframeable(self, flow: Flow, error: ParseError) -> None:
         self.fault(f"unframeable: {error}")
 

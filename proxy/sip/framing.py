@@ -21,7 +21,17 @@ class StreamFramer:
     once every message before it has been handed out, and from then on at each `feed`; see `fault`.
     """
 
-    __slots__ = ("_buffer", "_lone", "_max_bytes", "_pings", "_scanned", "_size", "fault", "pongs")
+    __slots__ = (
+        "_awaited",
+        "_buffer",
+        "_lone",
+        "_max_bytes",
+        "_pings",
+        "_scanned",
+        "_size",
+        "fault",
+        "pongs",
+    )
 
     fault: ParseError | None
     """Set as soon as the stream is broken, so that a reader who got messages first need not wait for more."""
@@ -36,7 +46,7 @@ class StreamFramer:
         self._scanned = 0
         self._size = 0  # of the message whose head is whole; 0 before that
         self._pings = 0
-        self._lone = False
+        self._lone = self._awaited = False
         self.pongs = 0
         self.fault = None
 
@@ -62,6 +72,10 @@ class StreamFramer:
     def partial(self) -> bool:
         """Whether a message has begun whose end is still to come."""
         return len(self._buffer) > 0
+
+    def pinged(self) -> None:
+        """A keep-alive of ours is on its way: the next CRLF that comes alone answers it."""
+        self._awaited, self._lone = True, False
 
     def take_pings(self) -> int:
         """How many double CRLFs came since last asked; each is owed a single CRLF (RFC 5626 §4.4.1)."""
@@ -109,7 +123,9 @@ class StreamFramer:
         pairs, odd = divmod(ends + self._lone, 2)
         self._pings += pairs
         self.pongs += odd
-        self._lone = odd == 1
+        self._lone = odd == 1 and not self._awaited
+        if odd:
+            self._awaited = False
 
 
 def _content_length(head: bytes) -> int:

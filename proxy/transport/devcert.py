@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
@@ -23,6 +23,9 @@ SERVER_DAYS = 365
 LOCAL = ("localhost", "127.0.0.1", "::1")
 RENEW_DAYS = 30
 """A certificate with fewer days left is made anew."""
+
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,11 @@ class Authority:
         ekus: Sequence[x509.ObjectIdentifier] = (SERVER_AUTH, CLIENT_AUTH),
         starts: datetime | None = None,
         days: int = SERVER_DAYS,
+        rsa_bits: int = 0,
     ) -> tuple[bytes, bytes]:
         """A certificate and its key, both PEM, for these dNSNames (wildcards too), addresses and URIs.
 
+        The key is of an elliptic curve, or of RSA with so many bits.
         No `ekus` at all leaves the extension out. `starts` is now unless given; `days` may lie in the past.
         """
         alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
@@ -52,10 +57,14 @@ class Authority:
         issuer = x509.load_pem_x509_certificate(self.cert_pem)
         issuer_key = serialization.load_pem_private_key(self.key_pem, None)
         assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
-        key = ec.generate_private_key(ec.SECP256R1())
+        key: Key = ec.generate_private_key(ec.SECP256R1())
+        if rsa_bits:
+            key = rsa.generate_private_key(65537, rsa_bits)
         builder = _builder([*names, *ips, "screendoor"][0], issuer.subject, key, starts, days)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(_usage(digital_signature=True), critical=True)
+        builder = builder.add_extension(
+            _usage(digital_signature=True, key_encipherment=rsa_bits > 0), critical=True
+        )
         builder = builder.add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
         )
@@ -115,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _builder(
-    name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, starts: datetime | None, days: int
+    name: str, issuer: x509.Name, key: Key, starts: datetime | None, days: int
 ) -> x509.CertificateBuilder:
     starts = starts or datetime.now(UTC) - timedelta(hours=1)  # a peer's clock may be behind
     return (
@@ -131,12 +140,16 @@ def _builder(
 
 
 def _usage(
-    *, digital_signature: bool = False, key_cert_sign: bool = False, crl_sign: bool = False
+    *,
+    digital_signature: bool = False,
+    key_encipherment: bool = False,
+    key_cert_sign: bool = False,
+    crl_sign: bool = False,
 ) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=digital_signature,
         content_commitment=False,
-        key_encipherment=False,
+        key_encipherment=key_encipherment,
         data_encipherment=False,
         key_agreement=False,
         key_cert_sign=key_cert_sign,
@@ -150,7 +163,7 @@ def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _key_pem(key: Key) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,6 +33,8 @@ class Target:
     """Where to connect or send."""
     name: str
     """The host asked for: sent as SNI and checked against the certificate over TLS (RFC 5922 §7.3)."""
+    profile: str = ""
+    """On whose terms TLS is spoken (`ClientTls`), by its name; empty: the terms of everybody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,18 @@ class Flow(Protocol):
 
     @property
     def peer_name(self) -> str | None:
-        """The name that we verified in the peer's certificate; None if none was checked."""
+        """The name that we asked for and verified in the peer's certificate; None if we asked for none."""
+
+    @property
+    def peer_names(self) -> frozenset[str]:
+        """Every name verified in the peer's certificate, whoever connected."""
+
+    @property
+    def mutual(self) -> bool:
+        """Both ends have shown a certificate: the connection may be used both ways (RFC 5923 §5)."""
+
+    def when_closed(self, then: Callable[[], None]) -> None:
+        """Have `then` called once the connection is closed, by whomever; never for UDP."""
 
     def send(self, data: bytes) -> None:
         """Send one whole message; returns at once, raises TransportFailed when closed."""
@@ -88,6 +102,9 @@ class Receiver(Protocol):
 
     def bars(self, flow: Flow) -> bool:
         """Whether a peer that has just connected to us is to be cut off at once."""
+
+    def needs(self, flow: Flow) -> bool:
+        """Whether a dialog, a request or a registration counts on this connection; asked now and then."""
 
     def received(self, flow: Flow, data: bytes) -> None:
         """One whole message; keep-alives are answered and swallowed before."""
@@ -111,11 +128,17 @@ class Network(Protocol):
     async def listen(self, endpoint: ListenOn) -> Address:
         """Listen, and return the address bound; raises TransportFailed if it cannot be had."""
 
-    async def resolve(self, uri: Uri) -> list[Target]:
-        """The places this URI leads to, best first, never empty; raises TransportFailed (RFC 3263 §4)."""
+    async def resolve(self, uri: Uri, profile: str = "") -> list[Target]:
+        """The places this URI leads to, best first, never empty; raises TransportFailed (RFC 3263 §4).
+
+        `profile`: on whose terms TLS is to be spoken there (`Target.profile`).
+        """
 
     async def connect(self, target: Target) -> Flow:
         """A living flow to the target, reused where one stands; raises TransportFailed."""
+
+    def alias(self, flow: Flow, port: int) -> None:
+        """The peer that made this connection takes requests for itself at `port` on it (RFC 5923 §8.2)."""
 
     async def close(self) -> None:
         """Close every listener and flow."""

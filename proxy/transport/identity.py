@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ SIP_DOMAIN = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.20")
 """The extended key usage of a SIP domain certificate (RFC 5924 §3)."""
 
 Codes = SSL.X509VerificationCodes
+
+NOBODY: frozenset[str] = frozenset()
 
 STRANGER = "comes from an authority that is not trusted here"
 NO_PATH = f"{STRANGER}, or the peer did not send its intermediate certificate"
@@ -69,6 +72,11 @@ class Identities:
         # RFC 5922 §7.2 forbids wildcards, but carriers live on them (RFC 6125 §6.4.3).
         return wanted in self.sip or any(_dns_match(pattern, wanted) for pattern in self.dns)
 
+    @property
+    def domains(self) -> frozenset[str]:
+        """The domains they speak for: of SIP URIs, else DNS names that are no pattern (RFC 5922 §7.1)."""
+        return frozenset(self.sip or (name for name in self.dns if "*" not in name))
+
     def __str__(self) -> str:
         names = [*self.dns, *(f"sip:{domain}" for domain in self.sip), *self.ips]
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
@@ -85,21 +93,54 @@ class PeerCheck:
     """True once chain and name are both good."""
     fault: str | None = field(default=None, init=False)
     """Why it was refused: a clause that follows "its certificate"."""
+    strict: bool = field(default=False, kw_only=True)
+    """Judge by `Identities.domains` alone; without it a wildcard will do, and a DNS name beside a SIP URI."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The name, once it is proven."""
+        return frozenset((_folded(self.name),)) if self.matched else NOBODY
 
     def verify(self, certificate: crypto.X509, error: int, depth: int, ok: bool) -> bool:
         """OpenSSL calls it for every fault of the chain, then for each certificate, the peer's last."""
         if not ok:
             if error == Codes.ERR_INVALID_PURPOSE and depth == 0 and _for_sip(certificate):
                 return True  # RFC 5924 §4.2: id-kp-sipDomain alone is a good SIP server certificate
-            fault = CHAIN_FAULTS.get(error, f"cannot be verified (OpenSSL error {error})")
-            self.fault = f"hangs on one that {fault} ({depth} above it)" if depth else fault
+            self.fault = _fault(error, depth)
             return False
         if depth == 0:
             found = Identities.of(certificate.to_cryptography())
-            self.matched = found.match(self.name)
+            strictly = self.strict and numeric(self.name) is None
+            self.matched = _folded(self.name) in found.domains if strictly else found.match(self.name)
             if not self.matched:
                 self.fault = f"is for {found}, not for {self.name}"
         return depth > 0 or self.matched
+
+
+@dataclass(slots=True)
+class GuestCheck:
+    """Judges the certificate of a peer that connects to us (RFC 5922 §7.3)."""
+
+    required: bool = False
+    """Refuse a certificate that cannot be trusted; else its owner is let in as nobody in particular."""
+    names: frozenset[str] = field(default=NOBODY, init=False)
+    """The SIP domains that the peer has proven to speak for."""
+    fault: str | None = field(default=None, init=False)
+    """What is wrong with its certificate: a clause that follows "its certificate"."""
+
+    def verify(self, certificate: crypto.X509, error: int, depth: int, ok: bool) -> bool:
+        """OpenSSL calls it as it does `PeerCheck.verify`; never without a certificate."""
+        if not ok and not (error == Codes.ERR_INVALID_PURPOSE and _for_hosts(certificate, depth)):
+            self.fault = self.fault or _fault(error, depth).replace("for servers", "for SIP peers")
+            return not self.required
+        if depth == 0 and self.fault is None:
+            self.names = Identities.of(certificate.to_cryptography()).domains
+        return True
+
+
+def _fault(error: int, depth: int) -> str:
+    fault = CHAIN_FAULTS.get(error, f"cannot be verified (OpenSSL error {error})")
+    return f"hangs on one that {fault} ({depth} above it)" if depth else fault
 
 
 def numeric(host: str) -> str | None:
@@ -131,8 +172,27 @@ def _dns_match(pattern: str, name: str) -> bool:
 
 
 def _for_sip(certificate: crypto.X509) -> bool:
+    return SIP_DOMAIN in _usages(certificate)
+
+
+def _for_hosts(certificate: crypto.X509, depth: int) -> bool:
+    """Whether a certificate that is not for clients may speak for one all the same.
+
+    Public authorities issue for servers alone since 2026, and RFC 5924 §4 for SIP domains alone: to a SIP
+    host, which is both, that is enough. What else its key may do stays as it is written.
+    """
+    if not {SIP_DOMAIN, ExtendedKeyUsageOID.SERVER_AUTH} & _usages(certificate):
+        return False
+    try:
+        usage = certificate.to_cryptography().extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return usage.key_cert_sign if depth else usage.digital_signature or usage.key_agreement
+
+
+def _usages(certificate: crypto.X509) -> set[x509.ObjectIdentifier]:
     try:
         usage = certificate.to_cryptography().extensions.get_extension_for_class(x509.ExtendedKeyUsage)
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        return False
-    return SIP_DOMAIN in usage.value
+        return set()
+    return set(usage.value)

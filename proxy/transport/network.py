@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
+
+import dns.entropy
 
 from proxy.sip.uri import Uri
+from proxy.transport.connections import ConnectionLimits, Connections
+from proxy.transport.dialer import Dialer
+from proxy.transport.engine import TlsEngine
 from proxy.transport.flow import Address, Flow, ListenOn, Receiver, Target, TransportFailed
 from proxy.transport.resolver import ALL, Resolver
 from proxy.transport.stream import StreamFlow, StreamLimits
-from proxy.transport.tls import ClientTls, ServerContext, TlsEngine
+from proxy.transport.tls import ClientTls, ServerContext, TlsProfiles
 from proxy.transport.udp import UdpListener, pick_listener
+from proxy.transport.upkeep import Draw, Keeping, Upkeep
 
 BACKLOG = 512
 STREAMS = ("tcp", "tls")
@@ -28,20 +35,31 @@ class SocketNetwork:
         client_tls: ClientTls | None = None,
         connect_timeout_s: float = 4.0,
         limits: StreamLimits | None = None,
+        *,
+        profiles: TlsProfiles | None = None,
+        strangers: ConnectionLimits | None = None,
+        upkeep: Upkeep | None = None,
+        draw: Draw = dns.entropy.between,
     ) -> None:
-        """`connect_timeout_s` covers the TCP connection and the TLS handshake together."""
+        """`connect_timeout_s` covers the TCP connection and the TLS handshake together.
+
+        `profiles`: the terms of TLS that targets may name; `client_tls` is short for one for everybody.
+        """
         self._resolver = resolver or Resolver()
-        self._client_tls = client_tls
-        self._connect_timeout_s = connect_timeout_s
+        self._dialer = Dialer(
+            lambda engine: self._flow(inbound=False, engine=engine),
+            self._keep,
+            profiles or TlsProfiles(client_tls, {}),
+            connect_timeout_s,
+        )
+        self._upkeep, self._draw = upkeep or Upkeep(), draw
         self._limits = limits or StreamLimits()
         self._receiver: Receiver | None = None
         self._udp: list[UdpListener] = []
         self._servers: list[asyncio.Server] = []
-        self._connections: set[StreamFlow] = set()
-        self._made: dict[Target, StreamFlow] = {}
-        self._attempts: dict[Target, asyncio.Task[StreamFlow | TransportFailed]] = {}
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self.connections = Connections(
+            strangers or ConnectionLimits(), lambda flow: self._who().welcomes(flow)
+        )
         self._closed = False
 
     def start(self, receiver: Receiver) -> None:
@@ -50,7 +68,7 @@ class SocketNetwork:
 
     def flows(self) -> int:
         """Connections whose socket is open: 0 after `close()`."""
-        return len(self._connections)
+        return len(self.connections)
 
     async def listen(self, endpoint: ListenOn) -> Address:
         """Listen; raises TransportFailed if address, certificate or key cannot be had."""
@@ -64,35 +82,21 @@ class SocketNetwork:
             where = f"{endpoint.transport} {endpoint.bind[0]} port {endpoint.bind[1]}"
             raise TransportFailed(f"cannot listen on {where}: {error.strerror or error}") from error
 
-    async def resolve(self, uri: Uri) -> list[Target]:
-        """The places this URI leads to, best first."""
-        return await self._resolver.resolve(uri, ALL if self._udp else STREAMS)
+    async def resolve(self, uri: Uri, profile: str = "") -> list[Target]:
+        """The places this URI leads to, best first, to be reached on the terms of this profile."""
+        found = await self._resolver.resolve(uri, ALL if self._udp else STREAMS)
+        return [replace(target, profile=profile) for target in found] if profile else found
 
     async def connect(self, target: Target) -> Flow:
         """A flow to the target: over a UDP listener, a living connection that we made, or a new one."""
         if self._closed:
             raise TransportFailed("the network is closed")
-        if target.transport == "udp":
-            return self._udp_flow(target)
-        standing = self._made.get(target)
-        if standing is not None and not standing.closed:
-            return standing
-        attempt = self._attempts.get(target)
-        if attempt is None:
-            attempt = asyncio.create_task(self._dial(target), name=f"connect to {target.name}")
-            self._attempts[target] = attempt
-            attempt.add_done_callback(lambda _: self._attempts.pop(target, None))
-        # Several calls may wait for one attempt: one that is cancelled must not take it from the others.
-        try:
-            made = await asyncio.shield(attempt)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise TransportFailed("the network is closed") from None
-        if isinstance(made, TransportFailed):
-            raise TransportFailed(str(made))
-        return made
+        return self._udp_flow(target) if target.transport == "udp" else await self._dialer.connect(target)
+
+    def alias(self, flow: Flow, port: int) -> None:
+        """Use a connection made to us for requests to its peer, too; both ends have shown who they are."""
+        if isinstance(flow, StreamFlow) and flow.inbound and flow.mutual and not flow.closed:
+            self._dialer.alias(flow, (flow.remote[0], port))
 
     async def close(self) -> None:
         """Close every listener and connection, and wait until their sockets are gone."""
@@ -101,17 +105,16 @@ class SocketNetwork:
             listener.close()
         for server in self._servers:
             server.close()
-        for attempt in list(self._attempts.values()):
-            attempt.cancel()
-        await asyncio.gather(*self._attempts.values(), return_exceptions=True)
-        for connection in list(self._connections):
+        self.connections.closing = True
+        await self._dialer.close()
+        for connection in self.connections:
             connection.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WRITES_S):
-                await self._empty.wait()
-        for connection in list(self._connections):
+                await self.connections.empty.wait()
+        for connection in self.connections:
             connection.abort()
-        await self._empty.wait()
+        await self.connections.empty.wait()
         for server in self._servers:
             await server.wait_closed()
 
@@ -123,10 +126,9 @@ class SocketNetwork:
             context = ServerContext(endpoint.tls)
         elif endpoint.transport != "tcp":
             raise TransportFailed(f"transport not supported: {endpoint.transport}")
-        receiver = self._who()
 
         def accepted() -> StreamFlow:
-            return self._flow(receiver, inbound=True, engine=context.engine() if context else None)
+            return self._flow(inbound=True, engine=context.engine() if context else None)
 
         server = await asyncio.get_running_loop().create_server(accepted, *endpoint.bind, backlog=BACKLOG)
         self._servers.append(server)
@@ -139,67 +141,14 @@ class SocketNetwork:
             raise TransportFailed(f"no udp listener can send to {target.address[0]}")
         return listener.flow(target.address)
 
-    async def _dial(self, target: Target) -> StreamFlow | TransportFailed:
-        """Make a connection; returns its failure, so that one nobody waits for any more stays quiet."""
-        try:
-            engine = self._engine(target)
-        except TransportFailed as error:
-            return error
-        flow = self._flow(self._who(), inbound=False, engine=engine)
-        with contextlib.ExitStack() as undo:
-            undo.callback(flow.abort)
-            failure = await self._open(flow, target)
-            if failure is not None:
-                return failure
-            undo.pop_all()
-        self._made[target] = flow
-        return flow
+    def _flow(self, *, inbound: bool, engine: TlsEngine | None) -> StreamFlow:
+        return StreamFlow(self._who(), self._limits, inbound=inbound, engine=engine, keeper=self.connections)
 
-    async def _open(self, flow: StreamFlow, target: Target) -> TransportFailed | None:
-        """Connect, shake hands; what went wrong, or None."""
-        try:
-            async with asyncio.timeout(self._connect_timeout_s):
-                await asyncio.get_running_loop().create_connection(lambda: flow, *target.address)
-                failure = await flow.opened
-        except TimeoutError:
-            failure = TransportFailed(f"no answer within {self._connect_timeout_s:g} s")
-        except OSError as error:
-            failure = TransportFailed(error.strerror or str(error))
-        if failure is None:
-            return None
-        return TransportFailed(f"no connection to {_place(target)}: {failure}")
-
-    def _engine(self, target: Target) -> TlsEngine | None:
-        if target.transport == "tcp":
-            return None
-        if target.transport != "tls":
-            raise TransportFailed(f"transport not supported: {target.transport}")
-        if self._client_tls is None:
-            self._client_tls = ClientTls()
-        return self._client_tls.engine(target.name)
-
-    def _flow(self, receiver: Receiver, *, inbound: bool, engine: TlsEngine | None) -> StreamFlow:
-        return StreamFlow(receiver, self._limits, inbound=inbound, engine=engine, keeper=self)
-
-    def opened(self, flow: StreamFlow) -> None:
-        """A connection's socket is open (called by the connection)."""
-        self._connections.add(flow)
-        self._empty.clear()
-        if self._closed:
-            flow.abort()
-
-    def gone(self, flow: StreamFlow) -> None:
-        """A connection's socket is closed (called by the connection)."""
-        self._connections.discard(flow)
-        for target in [target for target, made in self._made.items() if made is flow]:
-            del self._made[target]
-        if not self._connections:
-            self._empty.set()
+    def _keep(self, flow: StreamFlow) -> None:
+        """A connection of our making is kept alive, and closed when nobody needs it any more."""
+        receiver = self._who()
+        Keeping(flow, self._upkeep, lambda: receiver.needs(flow), self._draw)
 
     def _who(self) -> Receiver:
         assert self._receiver is not None, "start() comes before listen() and connect()"
         return self._receiver
-
-
-def _place(target: Target) -> str:
-    return f"{target.name} ({target.address[0]} port {target.address[1]}) over {target.transport}"

@@ -12,10 +12,13 @@ import structlog
 
 from proxy.sip.errors import ParseError
 from proxy.sip.framing import StreamFramer
+from proxy.transport.engine import TlsEngine
 from proxy.transport.flow import Address, Receiver, TransportFailed
-from proxy.transport.tls import TlsEngine
+from proxy.transport.identity import NOBODY
 
 log = structlog.get_logger("screendoor")
+
+PING = b"\r\n\r\n"
 
 KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
 """Seconds of quiet, seconds between probes, probes lost; milliseconds for what was sent to arrive."""
@@ -43,7 +46,16 @@ class Keeper(Protocol):
     """Who counts connections; told once each, whoever made or closed them."""
 
     def opened(self, flow: StreamFlow) -> None:
-        """Its socket is open; over TLS the handshake is still to come."""
+        """Its socket is open; over TLS the handshake is still to come. It may be closed within this call."""
+
+    def established(self, flow: StreamFlow) -> None:
+        """Messages can flow."""
+
+    def known(self, flow: StreamFlow) -> None:
+        """The peer, who connected to us, has said something that made it welcome."""
+
+    def failed(self, flow: StreamFlow, reason: str, why: str) -> None:
+        """A connection made to us came to nothing, by a peer's fault; `reason` is one of a few words."""
 
     def gone(self, flow: StreamFlow) -> None:
         """Its socket is closed."""
@@ -72,11 +84,23 @@ class StreamFlow(asyncio.Protocol):
         self.local: Address = ("", 0)
         self.remote: Address = ("", 0)
         self.closed = False
-        self.opened: asyncio.Future[TransportFailed | None] = asyncio.get_running_loop().create_future()
+        self.peer_names = NOBODY
+        """The names verified over TLS, once the handshake is over; none for TCP."""
+        self.mutual = False
+        """Both ends have shown a certificate."""
+        self.inbound = inbound
+        """The peer made it."""
+        self.heard = False
+        """A whole message came."""
+        self.used = False
+        """A message was sent or came since `take_use` was last called."""
+        loop = asyncio.get_running_loop()
+        self.opened: asyncio.Future[TransportFailed | None] = loop.create_future()
         """Done when messages can flow, or with the reason why they never will."""
+        self.over: asyncio.Future[None] = loop.create_future()
+        """Done when the socket is closed."""
         self._receiver = receiver
         self._limits = limits
-        self._inbound = inbound
         self._engine = engine
         self._keeper = keeper
         self._framer = StreamFramer(limits.message_bytes)
@@ -91,22 +115,48 @@ class StreamFlow(asyncio.Protocol):
         """The name verified over TLS; None for TCP and for connections made to us."""
         return self._engine.peer_name if self._engine else None
 
+    @property
+    def pongs(self) -> int:
+        """How many of our pings were answered."""
+        return self._framer.pongs
+
     def send(self, data: bytes) -> None:
         """Send one whole message; raises TransportFailed when closed."""
         if self.closed:
             raise TransportFailed(f"connection to {self._peer()} is closed")
+        self.used = True
         self._write(self._engine.send(data) if self._engine else data)
+
+    def when_closed(self, then: Callable[[], None]) -> None:
+        """Have `then` called once the socket is closed."""
+        self.over.add_done_callback(lambda _: then())
+
+    def take_use(self) -> bool:
+        """Whether it was used since last asked."""
+        used, self.used = self.used, False
+        return used
+
+    def ping(self) -> int:
+        """Ask for a sign of life (RFC 5626 §4.4.1); returns `pongs` as it is before the answer."""
+        if not self.closed:
+            self._framer.pinged()
+            self._write(self._engine.send(PING) if self._engine else PING)
+        return self.pongs
 
     def close(self) -> None:
         """Close once what was sent is written; the receiver is not told."""
         self._ours_to_end = True
         self._end(None)
 
+    def fail(self, why: TransportFailed) -> None:
+        """Close, for the peer is not there any more; the receiver is told."""
+        self._end(why)
+        self._abort()
+
     def abort(self) -> None:
         """Close at once, whatever is left to write."""
-        self._ours_to_end = self.closed = True
-        if self._connected:
-            self._wire.abort()
+        self._ours_to_end = True
+        self._abort()
 
     def __repr__(self) -> str:
         return f"<{self.transport} {self._peer()}{' closed' if self.closed else ''}>"
@@ -123,15 +173,16 @@ class StreamFlow(asyncio.Protocol):
         if connection is not None:
             _keep_alive(connection)
         self._keeper.opened(self)
-        if self._inbound and self._receiver.bars(self):
+        if self.closed:
+            return
+        if self.inbound and self._receiver.bars(self):
             return self.abort()
-        if self._inbound:
+        if self.inbound:
             late = TransportFailed(f"no message within {self._limits.first_message_s:g} s")
             self._in(self._limits.first_message_s, "first message", lambda: self._end(late))
         if self._engine is None:
-            self.opened.set_result(None)
-            return
-        if self._inbound:
+            return self._established()
+        if self.inbound:
             slow = TransportFailed(f"TLS handshake not finished within {self._limits.handshake_s:g} s")
             self._in(self._limits.handshake_s, "handshake", lambda: self._end(slow))
         self._write(self._engine.start())
@@ -148,7 +199,7 @@ class StreamFlow(asyncio.Protocol):
             self._write(answer)
         if self._engine.established and not self.opened.done():
             self._stop("handshake")
-            self.opened.set_result(None)
+            self._established()
         if received:
             self._frame(received)
         if self._engine.failure is not None:
@@ -164,13 +215,26 @@ class StreamFlow(asyncio.Protocol):
         why = self._failure or self._closed_by_peer(exc)
         if not self.opened.done():
             self.opened.set_result(why)
-            if self._inbound and not self._ours_to_end:
-                log.info("connection refused", transport=self.transport, source=self._peer(), why=str(why))
+            if self.inbound and not self._ours_to_end:
+                self._keeper.failed(self, self._reason(), str(why))
         elif not self._ours_to_end:
             self._tell(self._receiver.lost, self, why)
         self._keeper.gone(self)
+        self.over.set_result(None)
 
     # within
+
+    def _established(self) -> None:
+        if self._engine is not None:
+            self.peer_names, self.mutual = self._engine.peer_names, self._engine.mutual
+        self.opened.set_result(None)
+        self._keeper.established(self)
+
+    def _reason(self) -> str:
+        """Why the handshake failed, in a word."""
+        if self._failure is None:
+            return "broken"
+        return (self._engine.blame if self._engine else None) or "timeout"
 
     def _frame(self, data: bytes) -> None:
         try:
@@ -180,13 +244,17 @@ class StreamFlow(asyncio.Protocol):
         pings = self._framer.take_pings()
         if pings and not self.closed and self._welcome():
             self._answer_pings(pings)
+            self._stop("first message")  # one of ours keeps a connection ready for its calls
+        if messages:
+            self.heard = self.used = True
         for message in messages:
             if self.closed:
                 return
             self._tell(self._receiver.received, self, message)
             if "first message" in self._timers and self._welcome():
                 self._stop("first message")
-        if self._inbound and not self.closed:
+                self._keeper.known(self)
+        if self.inbound and not self.closed:
             self._await_rest(progress=bool(messages))
         broken = self._framer.fault
         if broken is not None and not self.closed:
@@ -202,7 +270,7 @@ class StreamFlow(asyncio.Protocol):
             self._in(self._limits.message_s, "rest", lambda: self._end(slow))
 
     def _welcome(self) -> bool:
-        return not self._inbound or self._receiver.welcomes(self)
+        return not self.inbound or self._receiver.welcomes(self)
 
     def _answer_pings(self, count: int) -> None:
         """RFC 5626 §4.4.1: a double CRLF is answered by a single one."""
@@ -233,6 +301,11 @@ class StreamFlow(asyncio.Protocol):
             self._wire.write(self._engine.close())
         self._wire.close()
         self._in(self._limits.linger_s, "linger", self._wire.abort)
+
+    def _abort(self) -> None:
+        self.closed = True
+        if self._connected:
+            self._wire.abort()
 
     def _closed_by_peer(self, exc: Exception | None = None) -> TransportFailed:
         how = f"broke: {exc}" if exc else "was closed by the peer"

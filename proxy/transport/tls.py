@@ -1,154 +1,89 @@
-"""TLS without sockets: one engine over memory BIOs, and where its certificates come from (RFC 3261 §26.3)."""
+"""Where the certificates and authorities of TLS come from, and that they may change (RFC 3261 §26.3)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 from OpenSSL import SSL, crypto
 
+from proxy.transport.engine import TlsEngine, reasons
 from proxy.transport.flow import TransportFailed
-from proxy.transport.identity import PeerCheck, numeric
+from proxy.transport.identity import GuestCheck, PeerCheck
+from proxy.transport.terms import TlsTerms
 
 log = structlog.get_logger("screendoor")
-
-CHUNK = 65536
-
-
-class TlsEngine:
-    """One TLS session: bytes from the peer in; bytes for the application and for the peer out.
-
-    Its shell feeds it what the socket brings, writes what it returns, and looks at `established`,
-    `failure` and `ended` after each step. Nothing here waits or raises for what a peer does.
-    """
-
-    def __init__(self, context: SSL.Context, *, check: PeerCheck | None = None) -> None:
-        """A server without `check`; with it, a client that wants that peer."""
-        self.established = False
-        """The handshake is over, and the peer is whom we asked for."""
-        self.failure: TransportFailed | None = None
-        """Why the session broke; what was returned beside it holds the alert for the peer."""
-        self.ended = False
-        """The peer closed its side in order (close_notify)."""
-        self._check = check
-        self._connection = SSL.Connection(context, None)
-        self._connection.set_app_data(check)
-        if check is None:
-            self._connection.set_accept_state()
-        else:
-            self._connection.set_connect_state()
-            if numeric(check.name) is None:
-                self._connection.set_tlsext_host_name(_ascii(check.name))
-
-    @property
-    def peer_name(self) -> str | None:
-        """The name verified in the peer's certificate; None for a server, which asks for none."""
-        return self._check.name if self._check and self.established else None
-
-    @property
-    def version(self) -> str:
-        """The protocol negotiated, such as `TLSv1.3`."""
-        return self._connection.get_protocol_version_name()
-
-    def start(self) -> bytes:
-        """The first bytes for the peer: a client's hello, nothing from a server."""
-        return self.feed(b"")[1]
-
-    def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """Take bytes of the peer; return (bytes for the application, bytes for the peer)."""
-        if self.failure is not None:
-            return b"", b""
-        if data:
-            self._connection.bio_write(data)
-        received = bytearray()
-        try:
-            if not self.established:
-                self._handshake()
-            while not self.ended:
-                received += self._connection.recv(CHUNK)
-        except SSL.WantReadError:
-            pass
-        except SSL.ZeroReturnError:
-            self.ended = True
-        except SSL.Error as error:
-            self.failure = TransportFailed(self._sentence(error))
-        return bytes(received), self._outgoing()
-
-    def send(self, data: bytes) -> bytes:
-        """Encrypt a message; raises TransportFailed unless the session is established and well."""
-        if not self.established or self.failure is not None:
-            raise TransportFailed("TLS session is not established")
-        try:
-            self._connection.sendall(data)
-        except SSL.Error as error:
-            self.failure = TransportFailed(self._sentence(error))
-            raise self.failure from error
-        return self._outgoing()
-
-    def close(self) -> bytes:
-        """The last bytes for the peer: a close_notify where one is due."""
-        if self.established and self.failure is None:
-            self._connection.shutdown()
-        return self._outgoing()
-
-    def _handshake(self) -> None:
-        self._connection.do_handshake()
-        if self._check is not None and not self._check.matched:  # never on a certificate that nobody judged
-            raise SSL.Error([("", "", "the peer's certificate was not verified")])
-        self.established = True
-
-    def _outgoing(self) -> bytes:
-        out = bytearray()
-        try:
-            while True:
-                out += self._connection.bio_read(CHUNK)
-        except SSL.Error:  # WantReadError: nothing more to send
-            return bytes(out)
-
-    def _sentence(self, error: SSL.Error) -> str:
-        if self._check is not None and self._check.fault is not None:
-            return f"TLS peer {self._check.name} refused: its certificate {self._check.fault}"
-        stage = "session" if self.established else "handshake"
-        return f"TLS {stage} with {self._check.name if self._check else 'peer'} failed: {_reasons(error)}"
 
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """Where a listener's certificate chain and key stand; PEM files."""
+    """A listener's certificate chain and key, and what it asks of those who connect; PEM files."""
 
     certificate: Path | str
     """The server's certificate, then its intermediates."""
     key: Path | str
     """Its private key, unencrypted."""
+    terms: TlsTerms = field(default_factory=TlsTerms)
+    clients: str = "off"
+    """Certificates of those who connect: not asked for (`off`), looked at (`request`), or insisted on
+    (`require`)."""
+    client_ca: Path | str | None = None
+    """Authorities that these must come from; None: those of the system."""
 
 
-class ServerContext:
-    """A listener's certificate, read again when its files change: renewals need no restart."""
+@dataclass(frozen=True, slots=True)
+class ClientRules:
+    """How we dial: our own certificate, whom we trust, and how the peer's name is checked."""
 
-    def __init__(self, tls: ServerTls) -> None:
-        """Raises TransportFailed if certificate or key cannot be used."""
-        self._tls = tls
+    ca: Path | str | None = None
+    """PEM file of the authorities to trust; None: those of the system."""
+    also: tuple[Path | str, ...] = ()
+    """More files of authorities, trusted on top."""
+    certificate: Path | str | None = None
+    """Our chain, shown to a server that asks for one."""
+    key: Path | str | None = None
+    """The key of `certificate`."""
+    terms: TlsTerms = field(default_factory=TlsTerms)
+    name: str | None = None
+    """The name to ask for and to find in the certificate; None: the host that is dialled."""
+    strict: bool = False
+    """RFC 5922 to the letter: SIP URIs count before DNS names, and wildcards nowhere."""
+
+
+class _Renewed(ABC):
+    """A context made of files, made again when they change: renewals need no restart.
+
+    Connections that stand keep the context they were made with.
+    """
+
+    def __init__(self, *files: Path | str | None) -> None:
+        """Raises TransportFailed if a file cannot be used."""
+        self._files = [file for file in files if file is not None]
         self._stamp = self._stamps()
-        self._context = _server_context(tls)
+        self._context = self._make()
 
-    def engine(self) -> TlsEngine:
-        """A server's engine for one new connection."""
+    def current(self) -> SSL.Context:
+        """The context for one new connection."""
         stamp = self._stamps()
         if stamp != self._stamp:
             self._stamp = stamp
             try:
-                self._context = _server_context(self._tls)
-                log.info("certificate reloaded", certificate=str(self._tls.certificate))
+                self._context = self._make()
+                log.info("certificate reloaded", certificate=str(self._files[0]))
             except TransportFailed as error:  # half written: keep the old one, look again when it changes
                 log.warning("certificate not reloaded, the old one stays", why=str(error))
-        return TlsEngine(self._context)
+        return self._context
+
+    @abstractmethod
+    def _make(self) -> SSL.Context: ...
 
     def _stamps(self) -> tuple[int, ...]:
         stamps = []
-        for path in (self._tls.certificate, self._tls.key):
+        for path in self._files:
             try:
                 stamps.append(os.stat(path).st_mtime_ns)
             except OSError:
@@ -156,63 +91,107 @@ class ServerContext:
         return tuple(stamps)
 
 
-class ClientTls:
-    """Whom we trust when we dial: the authorities of a PEM file, or those of the system."""
+class ServerContext(_Renewed):
+    """A listener's side: its certificate, and whom it asks for theirs."""
 
-    def __init__(self, ca: Path | str | None = None, *, also: Iterable[Path] = ()) -> None:
-        """Raises TransportFailed if a file cannot be used. None: the system's store; `also` comes on top."""
-        self._context = _context(SSL.TLS_CLIENT_METHOD)
-        self._context.set_verify(SSL.VERIFY_PEER, _verify)
-        if ca is None:
-            self._context.set_default_verify_paths()
-        for path in [*([ca] if ca is not None else []), *also]:
-            try:
-                self._context.load_verify_locations(str(path))
-            except SSL.Error as error:
-                raise TransportFailed(f"authorities in {path} cannot be used: {_reasons(error)}") from error
+    def __init__(self, tls: ServerTls) -> None:
+        """Raises TransportFailed if certificate, key or authorities cannot be used."""
+        self._tls = tls
+        super().__init__(tls.certificate, tls.key, tls.client_ca)
+
+    def engine(self) -> TlsEngine:
+        """A server's engine for one new connection."""
+        return TlsEngine(self.current(), GuestCheck(required=self._tls.clients == "require"))
+
+    def _make(self) -> SSL.Context:
+        tls = self._tls
+        context = _context(SSL.TLS_SERVER_METHOD, tls.terms)
+        _show(context, tls.certificate, tls.key)
+        if tls.clients != "off":
+            insist = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if tls.clients == "require" else 0
+            context.set_verify(SSL.VERIFY_PEER | insist, _verify)
+            _trust(context, tls.client_ca)
+            if tls.client_ca is not None:
+                context.load_client_ca(os.fsencode(tls.client_ca))
+        return context
+
+
+class ClientTls(_Renewed):
+    """Our side where we dial: on whose terms, and whom we trust."""
+
+    def __init__(
+        self,
+        ca: Path | str | None = None,
+        *,
+        also: Iterable[Path] = (),
+        rules: ClientRules | None = None,
+    ) -> None:
+        """Raises TransportFailed if a file cannot be used. `ca` and `also` are short for rules of no more."""
+        self._rules = rules = rules or ClientRules(ca, tuple(also))
+        super().__init__(rules.certificate, rules.key, rules.ca, *rules.also)
 
     def engine(self, name: str) -> TlsEngine:
-        """A client's engine that accepts only a peer whose certificate is for `name`."""
-        return TlsEngine(self._context, check=PeerCheck(name))
+        """A client's engine that accepts a peer whose certificate is for `name`, or what the rules say."""
+        rules = self._rules
+        check = PeerCheck(rules.name or name, strict=rules.strict)
+        return TlsEngine(self.current(), check, mutual=rules.certificate is not None)
+
+    def _make(self) -> SSL.Context:
+        rules = self._rules
+        context = _context(SSL.TLS_CLIENT_METHOD, rules.terms)
+        context.set_verify(SSL.VERIFY_PEER, _verify)
+        _trust(context, rules.ca, *rules.also)
+        if rules.certificate is not None and rules.key is not None:
+            _show(context, rules.certificate, rules.key)
+        return context
 
 
-def _context(method: int) -> SSL.Context:
-    context = SSL.Context(method)
-    context.set_min_proto_version(SSL.TLS1_2_VERSION)
-    context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION)
-    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    return context
+class TlsProfiles:
+    """The terms on which we dial, by name; what has none of its own gets those for everybody else."""
+
+    def __init__(self, default: ClientTls | None, named: Mapping[str, ClientTls]) -> None:
+        """`default`: None trusts the authorities of the system."""
+        self._default, self._named = default, named
+
+    def engine(self, profile: str, name: str) -> TlsEngine:
+        """A client's engine on the terms of this profile, for a peer of this name."""
+        if profile in self._named:
+            return self._named[profile].engine(name)
+        if self._default is None:
+            self._default = ClientTls()
+        return self._default.engine(name)
 
 
-def _server_context(tls: ServerTls) -> SSL.Context:
-    context = _context(SSL.TLS_SERVER_METHOD)
+def _context(method: int, terms: TlsTerms) -> SSL.Context:
     try:
-        context.use_certificate_chain_file(str(tls.certificate))
+        return terms.context(method)
     except SSL.Error as error:
-        raise TransportFailed(f"certificate {tls.certificate} cannot be used: {_reasons(error)}") from error
+        raise TransportFailed(f"ciphers cannot be used: {reasons(error)}") from error
+
+
+def _show(context: SSL.Context, certificate: Path | str, key: Path | str) -> None:
+    """Let the context show this certificate."""
     try:
-        context.use_privatekey_file(str(tls.key))
+        context.use_certificate_chain_file(str(certificate))
+    except SSL.Error as error:
+        raise TransportFailed(f"certificate {certificate} cannot be used: {reasons(error)}") from error
+    try:
+        context.use_privatekey_file(str(key))
         context.check_privatekey()
     except SSL.Error as error:
-        raise TransportFailed(f"key {tls.key} cannot be used: {_reasons(error)}") from error
-    return context
+        raise TransportFailed(f"key {key} cannot be used: {reasons(error)}") from error
+
+
+def _trust(context: SSL.Context, ca: Path | str | None, *also: Path | str) -> None:
+    if ca is None:
+        context.set_default_verify_paths()
+    for path in [*([ca] if ca is not None else []), *also]:
+        try:
+            context.load_verify_locations(str(path))
+        except SSL.Error as error:
+            raise TransportFailed(f"authorities in {path} cannot be used: {reasons(error)}") from error
 
 
 def _verify(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:
     check = connection.get_app_data()
-    return isinstance(check, PeerCheck) and check.verify(certificate, error, depth, bool(ok))
-
-
-def _ascii(name: str) -> bytes:
-    try:
-        return name.removesuffix(".").encode("idna")
-    except UnicodeError as error:
-        raise TransportFailed(f"host name cannot be sent as SNI: {name}") from error
-
-
-def _reasons(error: SSL.Error) -> str:
-    """OpenSSL's own words, such as `unsupported protocol`."""
-    queue = error.args[0] if error.args else ()
-    reasons = [reason for *_, reason in queue if reason] if isinstance(queue, list) else []
-    return "; ".join(dict.fromkeys(reasons)) or "the stream broke off"
+    return isinstance(check, PeerCheck | GuestCheck) and check.verify(certificate, error, depth, bool(ok))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
 from proxy.transport.flow import Address, Receiver, TransportFailed
+from proxy.transport.identity import NOBODY
 
 log = structlog.get_logger("screendoor")
 
@@ -133,6 +135,19 @@ class UdpFlow:
     def peer_name(self) -> str | None:
         """Nobody's name can be checked over UDP."""
         return None
+
+    @property
+    def peer_names(self) -> frozenset[str]:
+        """None, ever."""
+        return NOBODY
+
+    @property
+    def mutual(self) -> bool:
+        """Never."""
+        return False
+
+    def when_closed(self, then: Callable[[], None]) -> None:
+        """Never."""
 
     def send(self, data: bytes) -> None:
         """Send one message as one datagram."""

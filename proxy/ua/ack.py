@@ -11,7 +11,7 @@ from proxy.sip.dialog import Dialog
 from proxy.sip.errors import SipError
 from proxy.sip.message import Request
 from proxy.transport.flow import Flow
-from proxy.ua.route import on_course, reach
+from proxy.ua.route import on_course, proven, reach
 
 if TYPE_CHECKING:
     from proxy.ua.core import UserAgentCore
@@ -23,10 +23,17 @@ class Acknowledgement:
     """Made once for a 2xx, sent again whenever the 2xx is; it goes where the dialog's requests go."""
 
     def __init__(
-        self, core: UserAgentCore, dialog: Dialog, invite: Request, flow: Flow, sent: Callable[[Flow], None]
+        self,
+        core: UserAgentCore,
+        dialog: Dialog,
+        invite: Request,
+        flow: Flow,
+        sent: Callable[[Flow], None],
+        *,
+        profile: str = "",
     ) -> None:
         """`sent` is called once, with the flow that leads to the dialog's next hop."""
-        self._core, self._flow, self._sent = core, flow, sent
+        self._core, self._flow, self._sent, self._profile = core, flow, sent, profile
         self._next_hop = dialog.next_hop
         self._ack = dialog.ack(invite)
         self._told = self._reaching = False
@@ -41,7 +48,13 @@ class Acknowledgement:
     async def _reach(self) -> None:
         """The next hop is another place than the INVITE went to, or the connection is gone (§12.2.1.1)."""
         try:
-            self._flow = await reach(self._core.network, self._next_hop, self._flow.transport)
+            self._flow = await reach(
+                self._core.network,
+                self._next_hop,
+                self._flow.transport,
+                profile=self._profile,
+                peer=proven(self._flow),
+            )
         except SipError as error:
             log.debug("ack leaves its way", next_hop=self._next_hop, reason=str(error))
         self._reaching = False

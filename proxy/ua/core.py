@@ -21,9 +21,12 @@ from proxy.ua.gate import Gate
 from proxy.ua.ids import Ids
 from proxy.ua.late import AcceptedByUs
 from proxy.ua.loop import calls_for_help, came_back
+from proxy.ua.origins import Origins
+from proxy.ua.route import DEFAULT_PORTS
 from proxy.ua.table import Table
 from proxy.ua.targets import Reachability
 from proxy.ua.transactions import ClientTransaction, ServerTransaction
+from proxy.ua.way_back import stamp
 
 log = structlog.get_logger("screendoor")
 
@@ -35,15 +38,14 @@ MOST_TRANSACTIONS = 20_000
 OVERLOADED_S = (15.0, 45.0)
 """How long whoever comes beyond these is told to wait, drawn at random."""
 
-Origin = tuple[str, str | None, int]
-"""Call-ID, From tag and CSeq: the same in every copy of a request that forked on its way (§8.2.2.2)."""
-
 Trace = Callable[[str, Flow, Message], None]
 """Called with ``<`` or ``>`` for every message received or sent."""
 
 
 class InDialog(Protocol):
     """Whoever takes the requests of one dialog."""
+
+    flow: Flow
 
     def receive(self, transaction: ServerTransaction) -> None: ...
     def acknowledged(self, ack: Request) -> None: ...
@@ -69,11 +71,14 @@ class UserAgentCore:
         self.timers = timers or Timers()
         self.reachability = Reachability()
         self.traces: list[Trace] = []
+        self.terms: Callable[[Flow], str] = lambda flow: ""
+        """On whose terms TLS is spoken with the peer of a connection, should it have to be made anew."""
+        self.needed: list[Callable[[Flow], bool]] = []
+        """Who else may count on a connection, such as a registration."""
         self._gate, self._invited, self._sheds = gate, invited, sheds
         self.clients: Table[ClientTransaction] = Table()
-        self.servers: Table[ServerTransaction] = Table(self._forget_origin)
-        self._origins: dict[Origin, TransactionKey] = {}
-        self._origin_of: dict[TransactionKey, Origin] = {}
+        self._origins = Origins()
+        self.servers: Table[ServerTransaction] = Table(self._origins.forget)
         self._dialogs: dict[DialogId, InDialog] = {}
         self._proven: set[Flow] = set()
         """Connections of peers that are none of ours by address, yet know a dialog of ours by its tags."""
@@ -91,6 +96,11 @@ class UserAgentCore:
     def bars(self, flow: Flow) -> bool:
         """A stranger that was turned away too often of late; a connection of its making is not kept."""
         return self._gate.bars(flow)
+
+    def needs(self, flow: Flow) -> bool:
+        """Whether a dialog or a transaction counts on this connection: a walk over all of them."""
+        users = [*self._transactions(), *self._dialogs.values()]
+        return any(user.flow is flow for user in users) or any(needs(flow) for needs in self.needed)
 
     def received(self, flow: Flow, data: bytes) -> None:
         """Take one message; whatever is wrong with it, or with us, goes no further than here."""
@@ -134,7 +144,7 @@ class UserAgentCore:
         self._proven.discard(flow)
         for transaction in self._transactions():
             if transaction.flow is flow:
-                transaction.fail(error)
+                transaction.lost(error)
 
     # What the user agents ask of us.
 
@@ -227,20 +237,16 @@ class UserAgentCore:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for table in (self.clients, self.servers, self._origins, self._origin_of, self._dialogs):
+        for table in (self.clients, self.servers, self._origins, self._dialogs):
             table.clear()
 
     def _transactions(self) -> list[ClientTransaction | ServerTransaction]:
         return [*self.clients.live(), *self.servers.live()]
 
-    def _forget_origin(self, key: TransactionKey) -> None:
-        if (origin := self._origin_of.pop(key, None)) is not None:
-            del self._origins[origin]
-
     # The way of a request.
 
     def _request(self, request: Request, key: TransactionKey, flow: Flow, ours: bool) -> None:
-        _stamp(request, flow)
+        stamp(request, flow)
         if known := self.servers.get(key):
             return known.receive(request)
         leg = self._dialogs.get(DialogId.of_request(request)) if request.to_tag else None
@@ -256,6 +262,8 @@ class UserAgentCore:
             return leg.acknowledged(request) if leg else None
         if leg is None and (wait_s := self._overloaded(request, flow)) is not None:
             return self._turn_away(request, flow, wait_s)
+        if flow.mutual and request.via.params.has("alias"):
+            self.network.alias(flow, request.via.port or DEFAULT_PORTS["tls"])
         transaction = ServerTransaction(self, key, request, flow)
         self.servers.enter(key, transaction)
         try:
@@ -304,7 +312,7 @@ class UserAgentCore:
             transaction.reply(483)
         elif came_back(request, self.advertised.host, self.advertised.ports):
             transaction.reply(482)  # §16.3: it is our own, come back
-        elif not self._first_of_its_origin(transaction):
+        elif not self._origins.first(transaction.key, request):
             transaction.reply(482)  # §8.2.2.2: the same request came by two ways
         elif request.method == "INVITE":
             self._invited(transaction)
@@ -314,13 +322,6 @@ class UserAgentCore:
             transaction.reply(603)  # nobody but the agent, in its dialog, has us call anybody
         else:
             transaction.reply(405, [("Allow", ALLOW)])
-
-    def _first_of_its_origin(self, transaction: ServerTransaction) -> bool:
-        origin = _origin(transaction.request)
-        if self._origins.setdefault(origin, transaction.key) is not transaction.key:
-            return False
-        self._origin_of[transaction.key] = origin
-        return True
 
     def _cancel(self, cancel: ServerTransaction) -> None:
         """§9.2: the CANCEL is answered by itself; the INVITE, unless it has its final response, by 487."""
@@ -338,22 +339,19 @@ class UserAgentCore:
         if request is None or request.method == "ACK":
             return
         try:
-            _stamp(request, flow)
+            stamp(request, flow)
             self.emit(flow, request.reply(error.status, to_tag=self.ids.tag()))
         except (ParseError, TransportFailed, ValueError):
             log.debug("malformed request not answered", source=flow.remote[0])
 
     def _via(self, flow: Flow) -> str:
         sent_by = self.advertised.towards(flow)
-        return f"SIP/2.0/{flow.transport.upper()} {sent_by};branch={self.ids.branch()};rport"
+        alias = ";alias" if flow.mutual else ""  # RFC 5923 §5: never without certificates of both ends
+        return f"SIP/2.0/{flow.transport.upper()} {sent_by};branch={self.ids.branch()};rport{alias}"
 
     def _trace(self, direction: str, flow: Flow, message: Message) -> None:
         for trace in self.traces:
             trace(direction, flow, message)
-
-
-def _origin(request: Request) -> Origin:
-    return request.call_id, request.from_tag, request.cseq.number
 
 
 def capabilities() -> list[tuple[str, str]]:
@@ -385,12 +383,3 @@ def _refusal(request: Request) -> tuple[int, list[tuple[str, str]]] | None:
     if offers and request.content_type not in (None, "application/sdp"):
         return 415, [("Accept", "application/sdp")]
     return None
-
-
-def _stamp(request: Request, flow: Flow) -> None:
-    """Note in the top Via where the request really came from."""
-    via = request.via
-    seen = via.seen_from(flow.remote[0], flow.remote[1])
-    if seen is not via:
-        request.headers.pop_first("Via")
-        request.headers.prepend("Via", str(seen))

@@ -31,8 +31,9 @@ caller, who is gone by then.
 class Course:
     """The targets of one URI, the reachable ones first; each is tried once."""
 
-    def __init__(self, core: UserAgentCore, uri: str) -> None:
-        self._core, self._uri = core, uri
+    def __init__(self, core: UserAgentCore, uri: str, profile: str = "") -> None:
+        """`profile`: on whose terms TLS is spoken."""
+        self._core, self._uri, self._profile = core, uri, profile
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Target] = []
         self._target: Target | None = None
@@ -48,7 +49,7 @@ class Course:
         uri = Uri.parse(self._uri)
         if not uri.host:
             raise TransportFailed(f"a {uri.scheme} URI leads to no host")
-        targets = await self._core.network.resolve(uri)
+        targets = await self._core.network.resolve(uri, self._profile)
         self._waiting = self._core.reachability.order(targets, self._loop.time())
 
     async def next(self) -> Flow:
@@ -111,7 +112,12 @@ class Forsaken:
         if message.to_tag not in self._acks:
             dialog = dialog_of(self._request, message)
             self._acks[message.to_tag] = Acknowledgement(
-                self._leg.core, dialog, self._request, self._flow, lambda flow: self._hang_up(dialog, flow)
+                self._leg.core,
+                dialog,
+                self._request,
+                self._flow,
+                lambda flow: self._hang_up(dialog, flow),
+                profile=self._leg.profile,
             )
         self._acks[message.to_tag].send()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, Rejected
-from proxy.ua.route import on_course, reach
+from proxy.ua.route import on_course, proven, reach
 from proxy.ua.transactions import ClientTransaction
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class InDialogRequest:
     async def _reach(self) -> None:
         self._reopened = True
         try:
-            self._flow = await reach(self._leg.core.network, self._dialog.next_hop, self._flow.transport)
+            self._flow = await self._patiently()
         except SipError as error:
             return self._finish(error)
         self._leg.moved(self._dialog, self._flow)
@@ -86,6 +87,27 @@ class InDialogRequest:
         if self._transaction is not None:
             self._request = self._anew()
         self._launch()
+
+    async def _patiently(self) -> Flow:
+        """A flow to the next hop; a connection is tried for as long as a datagram would be (§17.1.2.2)."""
+        core, flow = self._leg.core, self._flow
+        loop, pause_s = asyncio.get_running_loop(), core.timers.t1
+        patience_s = 64 * core.timers.t1 if flow.reliable else 0.0
+        late = loop.time() + patience_s
+        while True:
+            try:
+                return await reach(
+                    core.network,
+                    self._dialog.next_hop,
+                    flow.transport,
+                    profile=self._leg.profile,
+                    peer=proven(flow),
+                )
+            except TransportFailed:
+                if self._moot or loop.time() + pause_s > late:
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, core.timers.t2)
 
     @property
     def _moot(self) -> bool:
@@ -104,7 +126,12 @@ class InDialogRequest:
             moved = self._leg.moved
             dialog, flow = self._dialog, self._flow
             self._ack = Acknowledgement(
-                self._leg.core, dialog, self._request, flow, lambda flow: moved(dialog, flow)
+                self._leg.core,
+                dialog,
+                self._request,
+                flow,
+                lambda flow: moved(dialog, flow),
+                profile=self._leg.profile,
             )
         self._ack.send()
 

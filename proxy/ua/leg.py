@@ -58,6 +58,8 @@ class Leg:
         self.flow: Flow
         self.dialog: Dialog | None = None
         self.credentials: DigestClient | None = None
+        self.profile = ""
+        """On whose terms TLS is spoken with the peer."""
         self._contact_user = core.ids.token()
         self._takes_refer = takes_refer
         self._inviting: Inviting | None = None
@@ -79,6 +81,7 @@ class Leg:
     def invited(self, transaction: ServerTransaction) -> None:
         """Take the INVITE that begins this leg (we are the UAS); what it asks may end the leg at once."""
         self.flow = transaction.flow
+        self.profile = self.core.terms(self.flow)
         self._invitation = Invitation(self, transaction)
         self.reoffers = Reoffers(self, owns_call_id=False)
         self._invitation.watch()
@@ -132,7 +135,7 @@ class Leg:
         LegEnded, or OfferRefused (an answer that cannot be used: the leg is then ended with a BYE).
         """
         self._check_up()
-        self.credentials = outgoing.credentials
+        self.credentials, self.profile = outgoing.credentials, outgoing.profile
         self._inviting = Inviting(self, outgoing)
         await self._inviting.run()
 

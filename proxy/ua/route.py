@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from functools import lru_cache
 
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Address, Flow, Network, TransportFailed
+from proxy.transport.identity import numeric
 from proxy.transport.resolver import asked_for
 
 _SHARED = ipaddress.ip_network("100.64.0.0/10")
@@ -38,11 +40,19 @@ def _leads(transport: str, remote: Address, next_hop: str) -> bool:
     return _behind_nat(host) and not _behind_nat(ipaddress.ip_address(remote[0]))
 
 
-async def reach(network: Network, next_hop: str, transport: str | None = None) -> Flow:
+async def reach(
+    network: Network,
+    next_hop: str,
+    transport: str | None = None,
+    *,
+    profile: str = "",
+    peer: str | None = None,
+) -> Flow:
     """A flow to the next hop, over `transport` whatever the URI says; the first address that answers.
 
     OpenAI's Contact names no transport, for which RFC 3263 alone would choose UDP: a dialog stays on the
-    transport it began with.
+    transport it began with. `profile`: on whose terms TLS is spoken. `peer`: who gave us the next hop, proven
+    by a certificate; where that is a bare address, which no certificate names, it must be they again.
     """
     uri = Uri.parse(next_hop)
     if not uri.host:
@@ -50,12 +60,18 @@ async def reach(network: Network, next_hop: str, transport: str | None = None) -
     if transport is not None:
         uri = Uri("sip", uri.user, None, uri.host, uri.port, uri.params.with_("transport", transport))
     error = TransportFailed(f"{uri.host}: no address")
-    for target in await network.resolve(uri):
+    for target in await network.resolve(uri, profile):
+        named = replace(target, name=peer) if peer and numeric(target.name) else target
         try:
-            return await network.connect(target)
+            return await network.connect(named)
         except TransportFailed as failure:
             error = failure
     raise error
+
+
+def proven(flow: Flow) -> str | None:
+    """The name by which the peer of a connection is known for certain."""
+    return flow.peer_name or min(flow.peer_names, default=None)
 
 
 def _behind_nat(host: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

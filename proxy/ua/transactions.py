@@ -20,6 +20,7 @@ from proxy.sip.transactions import (
 from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.driver import Driver, Message, User
 from proxy.ua.late import ABSORBED, AcceptedByPeer, AcceptedByUs, Late, Repeated
+from proxy.ua.way_back import Interrupted
 
 if TYPE_CHECKING:
     from proxy.ua.core import UserAgentCore
@@ -49,6 +50,10 @@ class ClientTransaction:
 
     def fail(self, error: SipError) -> None:
         self._driver.fail(error)
+
+    def lost(self, error: TransportFailed) -> None:
+        """The connection is gone."""
+        self.fail(error)
 
     def stop(self) -> None:
         self._driver.stop()
@@ -129,7 +134,7 @@ class ServerTransaction:
         self._sent = b""
         self._on_cancel: Callable[[], None] = _unheard
         self._on_failure: Callable[[SipError], None] = _unheard
-        self._cancelled = False
+        self._cancelled = self._returned = False
         self._error: SipError | None = None
 
     def watch(self, cancelled: Callable[[], None], failed: Callable[[SipError], None]) -> None:
@@ -167,6 +172,15 @@ class ServerTransaction:
     def fail(self, error: TransportFailed) -> None:
         self._driver.fail(error)
 
+    def lost(self, error: TransportFailed) -> None:
+        """The connection is gone; the sender of an INVITE may still be there to hear its answer (§18.2.2)."""
+        if self._returned or self.answered or not isinstance(self._machine, InviteServer):
+            return self.fail(error)
+        self._returned = True  # once: a place that takes connections and drops them is nobody's
+        profile = self._core.terms(self.flow)
+        self.flow = interrupted = Interrupted(self.flow)
+        self._core.spawn(self._return(interrupted, profile, error))
+
     def stop(self) -> None:
         self._driver.stop()
 
@@ -178,6 +192,12 @@ class ServerTransaction:
     def failed(self, error: SipError) -> None:
         self._error = error
         self._on_failure(error)
+
+    async def _return(self, interrupted: Interrupted, profile: str, error: TransportFailed) -> None:
+        try:
+            self.flow = await interrupted.replaced(self._core.network, self.request, profile)
+        except TransportFailed:
+            self.fail(error)
 
     def _send(self, message: Message) -> None:
         self._sent = self._core.emit(self.flow, message)

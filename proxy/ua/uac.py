@@ -36,6 +36,8 @@ class Outgoing:
     headers: tuple[tuple[str, str], ...] = ()
     credentials: DigestClient | None = None
     """Answers a 401 or 407, where the peer may ask for one."""
+    profile: str = ""
+    """On whose terms TLS is spoken."""
     max_forwards: int = 70
     """Hops left: one less than the caller had, lest two of us call each other for ever (RFC 7332)."""
 
@@ -50,7 +52,7 @@ class Inviting:
         self._identity = f"{outgoing.identity};tag={self._core.ids.tag()}"
         self._request: Request
         self._flow: Flow
-        self._course = Course(self._core, outgoing.uri)
+        self._course = Course(self._core, outgoing.uri, outgoing.profile)
         self._transaction: ClientTransaction | None = None
         self._acks: dict[str | None, Acknowledgement] = {}
         """The ACK of each 2xx, by its To tag."""
@@ -137,6 +139,7 @@ class Inviting:
                 self._request,
                 self._flow,
                 lambda flow: self._established(dialog, response, flow),
+                profile=self._outgoing.profile,
             )
         self._acks[tag].send()
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from proxy.sip.uri import Uri
-from proxy.transport.flow import Address, ListenOn, Receiver, Target, TransportFailed
+from proxy.transport.flow import Address, Flow, ListenOn, Receiver, Target, TransportFailed
 
 CONNECT_TIMEOUT_S = 4.0
 EPHEMERAL = 49152
@@ -155,6 +155,8 @@ class MemoryUdp:
     transport = "udp"
     reliable = False
     peer_name: str | None = None
+    peer_names: frozenset[str] = frozenset()
+    mutual = False
 
     def __init__(self, host: MemoryNetwork, local: Address, remote: Address) -> None:
         self.local, self.remote = local, remote
@@ -163,6 +165,9 @@ class MemoryUdp:
     @property
     def closed(self) -> bool:
         return ("udp", self.local) not in self._host.listening
+
+    def when_closed(self, then: Callable[[], None]) -> None:
+        """Never."""
 
     def send(self, data: bytes) -> None:
         if self.closed:
@@ -183,10 +188,16 @@ class MemoryStream:
         self, host: MemoryNetwork, transport: str, local: Address, remote: Address, peer_name: str | None
     ) -> None:
         self.transport, self.local, self.remote, self.peer_name = transport, local, remote, peer_name
+        self.peer_names = frozenset([peer_name] if peer_name else [])
+        self.mutual = False
         self.outbound = False
         self.closed = False
         self._host = host
         self._last_due = 0.0
+        self._closed_too: list[Callable[[], None]] = []
+
+    def when_closed(self, then: Callable[[], None]) -> None:
+        self._closed_too.append(then)
 
     def send(self, data: bytes) -> None:
         if self.closed:
@@ -214,6 +225,8 @@ class MemoryStream:
         """Be closed from now on; False if it was already."""
         was_open, self.closed = not self.closed, True
         self._host.forget(self)
+        for then in self._closed_too if was_open else []:
+            then()
         return was_open
 
     def tell_lost(self, why: str) -> None:
@@ -253,7 +266,7 @@ class MemoryNetwork:
         self.listening.add(place)
         return place[1]
 
-    async def resolve(self, uri: Uri) -> list[Target]:
+    async def resolve(self, uri: Uri, profile: str = "") -> list[Target]:
         """Like RFC 3263 without NAPTR and SRV: the URI's transport, the table of names, the default port."""
         if uri.scheme not in ("sip", "sips"):
             raise TransportFailed(f"a {uri.scheme} URI has no host to resolve")
@@ -267,7 +280,7 @@ class MemoryNetwork:
             raise TransportFailed(f"no address for {uri.host}")
         port = uri.port or DEFAULT_PORTS[transport]
         name = uri.host.removeprefix("[").removesuffix("]")
-        return [Target(transport, (address, port), name) for address in addresses]
+        return [Target(transport, (address, port), name, profile) for address in addresses]
 
     async def connect(self, target: Target) -> MemoryStream | MemoryUdp:
         if target.transport == "udp":
@@ -276,6 +289,9 @@ class MemoryNetwork:
         if standing is not None and not standing.closed:
             return standing
         return await self._dial(target)
+
+    def alias(self, flow: Flow, port: int) -> None:
+        """Not in memory."""
 
     async def close(self) -> None:
         self.listening.clear()

@@ -158,3 +158,21 @@ def test_a_message_that_has_begun_is_told_of() -> None:
     assert framer.partial
     framer.feed(b" sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n")
     assert not framer.partial
+
+
+def test_a_crlf_after_a_ping_of_ours_is_its_answer_however_many_came_before_rfc5626_4_4_1() -> None:
+    framer = StreamFramer()
+    for answered in range(1, 6):
+        framer.pinged()
+        assert framer.feed(b"\r\n") == []
+        assert framer.pongs == answered
+    assert framer.take_pings() == 0
+
+
+def test_a_ping_of_the_peer_is_no_answer_to_ours() -> None:
+    framer = StreamFramer()
+    framer.pinged()
+    framer.feed(b"\r\n\r\n")
+    assert (framer.take_pings(), framer.pongs) == (1, 0)
+    framer.feed(b"\r\n\r\n\r\n")
+    assert (framer.take_pings(), framer.pongs) == (1, 1)

@@ -28,6 +28,8 @@ class Recorder:
         self.fails_on: bytes | None = None
         """A message that this receiver raises for: a bug of ours."""
         self.welcoming = True
+        self.needing = False
+        """Whether its connections are needed."""
         """Whether peers are known."""
         self.barring = False
         """Whether peers are cut off at once."""
@@ -37,6 +39,9 @@ class Recorder:
 
     def bars(self, flow: Flow) -> bool:
         return self.barring
+
+    def needs(self, flow: Flow) -> bool:
+        return self.needing
 
     def received(self, flow: Flow, data: bytes) -> None:
         if data == self.fails_on:

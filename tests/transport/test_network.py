@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 
 import pytest
 
 from proxy.sip.uri import Uri
+from proxy.transport.connections import ConnectionLimits
 from proxy.transport.devcert import make_authority
 from proxy.transport.flow import ListenOn, Target, TransportFailed
 from proxy.transport.network import SocketNetwork
 from proxy.transport.stream import KEEP_ALIVE
-from proxy.transport.tls import ClientTls
-from tests.transport.recorder import Recorder, options, server_tls
+from proxy.transport.terms import TlsTerms
+from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
+from tests.transport.recorder import Recorder, options, server_tls, trusted
 
 pytestmark = pytest.mark.network
 
@@ -232,7 +235,7 @@ async def test_closing_the_network_writes_what_was_sent_and_tells_no_loss(edge, 
 async def test_a_connection_that_is_made_while_the_network_closes_is_cut(edge):
     server, _ = edge()
     address = await server.listen(TCP)
-    server._closed = True  # as between the kernel's accept and our hearing of it
+    server.connections.closing = True  # as between the kernel's accept and our hearing of it
     reader, writer = await asyncio.open_connection(*address)
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
         await reader.readexactly(1)
@@ -304,3 +307,148 @@ async def test_a_listener_on_all_of_ipv6_leaves_the_port_of_ipv4_to_another(edge
     network, _ = edge()
     _, port = await network.listen(ListenOn(transport, ("0.0.0.0", 0)))  # few others use IPv6 ports here
     assert await network.listen(ListenOn(transport, ("::", port))) == ("::", port)
+
+
+# Strangers.
+
+
+async def test_strangers_take_no_files_that_trunks_need_and_are_sent_away_cheaply(tls):
+    """Strangers come from 127.0.0.2, one of ours from 127.0.0.1."""
+    network, hears = SocketNetwork(strangers=ConnectionLimits(10, 8, 5, 5)), Recorder()
+    hears.welcomes = lambda flow: flow.remote[0] == "127.0.0.1"  # type: ignore[method-assign]
+    network.start(hears)
+    places = [await network.listen(endpoint) for endpoint in (TCP, tls)]
+    crowd = []
+    for n in range(60):
+        stranger = await asyncio.open_connection(*places[n % 2], local_addr=(f"127.0.0.{2 + n % 3}", 0))
+        crowd.append(stranger[1])
+        assert network.flows() <= 12
+    ours = [await asyncio.open_connection(*places[0], local_addr=("127.0.0.1", 0)) for _ in range(20)]
+    for _, writer in ours:
+        writer.write(options())
+    for _ in ours:
+        assert (await hears.messages.get())[0].remote[0] == "127.0.0.1"
+    assert network.connections.strangers <= 10
+    assert network.flows() <= 30
+    assert sum(network.connections.refused.values()) >= 50
+    for writer in (*crowd, *(writer for _, writer in ours)):
+        writer.close()
+    await network.close()
+
+
+# Certificates of both sides.
+
+
+def mutual(tmp_path, authority, name, clients="require"):
+    """A listener that asks for certificates, and a network whose connections show one for `name`."""
+    ca = trusted(tmp_path, authority)
+    own = server_tls(tmp_path, authority, "edge.example")
+    chain, key = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
+    for path, content in zip((chain, key), authority.issue([name]), strict=True):
+        path.write_bytes(content)
+    listen = ListenOn("tls", ("127.0.0.1", 0), ServerTls(own.certificate, own.key, TlsTerms(), clients, ca))
+    return listen, TlsProfiles(None, {"trunk": ClientTls(rules=ClientRules(ca, (), chain, key))})
+
+
+@pytest.fixture
+async def carrier(edge, tmp_path, authority):
+    """Our end and the carrier's of a connection that the carrier made, both having shown a certificate."""
+    server, server_hears = edge()
+    listen, profiles = mutual(tmp_path, authority, "sip.carrier.example")
+    address = await server.listen(listen)
+    client, client_hears = SocketNetwork(profiles=profiles), Recorder()
+    client.start(client_hears)
+    there = await client.connect(Target("tls", address, "edge.example", "trunk"))
+    there.send(options())
+    here, _ = await server_hears.messages.get()
+    yield server, here, client_hears
+    await client.close()
+
+
+async def test_a_connection_that_a_carrier_made_is_used_for_calls_to_it_rfc5923_8_2(carrier):
+    server, here, client_hears = carrier
+    server.alias(here, 5061)
+    flow = await server.connect(Target("tls", ("127.0.0.1", 5061), "SIP.carrier.example"))
+    assert flow is here
+    flow.send(options("back"))
+    assert (await client_hears.messages.get())[1] == options("back")
+
+
+async def test_an_alias_is_for_the_name_in_the_certificate_alone_rfc5923_8_2_1(carrier):
+    server, here, _ = carrier
+    server.alias(here, 1)
+    with pytest.raises(TransportFailed, match=r"no connection to bank\.example"):
+        await server.connect(Target("tls", ("127.0.0.1", 1), "bank.example"))
+    with pytest.raises(TransportFailed, match="no connection to sip"):
+        await server.connect(Target("tcp", ("127.0.0.1", 1), "sip.carrier.example"))
+
+
+async def test_an_alias_ends_with_its_connection(carrier):
+    server, here, _ = carrier
+    server.alias(here, 1)
+    here.close()
+    await here.over
+    assert server._dialer._aliases == {}
+    with pytest.raises(TransportFailed):
+        await server.connect(Target("tls", ("127.0.0.1", 1), "sip.carrier.example"))
+
+
+async def test_an_older_connection_that_ends_leaves_the_alias_to_the_newer_one(edge, tmp_path, authority):
+    server, hears = edge()
+    listen, profiles = mutual(tmp_path, authority, "sip.carrier.example")
+    address = await server.listen(listen)
+    ends, clients = [], [SocketNetwork(profiles=profiles) for _ in range(2)]
+    for client in clients:
+        client.start(Recorder())
+        (await client.connect(Target("tls", address, "edge.example", "trunk"))).send(options())
+        ends.append((await hears.messages.get())[0])
+        server.alias(ends[-1], 5061)
+    ends[0].close()
+    await ends[0].over
+    assert await server.connect(Target("tls", ("127.0.0.1", 5061), "sip.carrier.example")) is ends[1]
+    for client in clients:
+        await client.close()
+
+
+async def test_without_certificates_of_both_ends_there_is_no_alias_rfc5923_9(edge, endpoint):
+    server, server_hears, client, _, target = await linked(edge, endpoint)
+    flow = await client.connect(target)
+    flow.send(options())
+    here, _ = await server_hears.messages.get()
+    assert not here.mutual
+    server.alias(here, 5061)
+    client.alias(flow, 5061)
+    assert server._dialer._aliases == client._dialer._aliases == {}
+
+
+async def test_renewed_certificates_are_shown_and_renewed_authorities_trusted_while_connections_live_on(
+    edge, tmp_path, authority
+):
+    server, server_hears = edge()
+    listen, profiles = mutual(tmp_path, authority, "old.example")
+    address = await server.listen(listen)
+    client = SocketNetwork(profiles=profiles)
+    client.start(Recorder())
+    target = Target("tls", address, "edge.example", "trunk")
+    old = await client.connect(target)
+    old.send(options("1"))
+    assert (await server_hears.messages.get())[0].peer_names == {"old.example"}
+    other = make_authority("another")
+    renew(tmp_path / "ca.pem", other.cert_pem)
+    for stem, names in (("old.example", ["new.example"]), ("fullchain", ["edge.example"])):
+        chain, key = other.issue(names)
+        renew(tmp_path / f"{stem}.pem", chain)
+        renew(tmp_path / ("privkey.pem" if stem == "fullchain" else f"{stem}.key"), key)
+    new = await client.connect(Target("tls", address, "EDGE.example", "trunk"))
+    new.send(options("2"))
+    assert (await server_hears.messages.get())[0].peer_names == {"new.example"}
+    old.send(options("3"))
+    assert (await server_hears.messages.get())[0].peer_names == {"old.example"}
+    await client.close()
+
+
+def renew(path, content):
+    """Put new content in a file, and a time on it that differs whatever the clock's grain."""
+    stamp = path.stat().st_mtime_ns
+    path.write_bytes(content)
+    os.utime(path, ns=(stamp + 1_000_000, stamp + 1_000_000))

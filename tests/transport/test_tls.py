@@ -12,9 +12,10 @@ from OpenSSL import SSL
 from structlog.testing import capture_logs
 
 from proxy.transport.devcert import SERVER_AUTH, Authority, make_authority
+from proxy.transport.engine import TlsEngine
 from proxy.transport.flow import TransportFailed
-from proxy.transport.identity import SIP_DOMAIN
-from proxy.transport.tls import ClientTls, ServerContext, ServerTls, TlsEngine
+from proxy.transport.identity import SIP_DOMAIN, GuestCheck
+from proxy.transport.tls import ClientTls, ServerContext, ServerTls
 from tests.transport.recorder import server_tls, trusted
 
 
@@ -213,7 +214,7 @@ def test_tls_1_2_is_spoken_where_the_peer_knows_no_better(tmp_path, authority):
     context.use_certificate_chain_file(str(tls.certificate))
     context.use_privatekey_file(str(tls.key))
     client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
-    shake(client, TlsEngine(context))
+    shake(client, TlsEngine(context, GuestCheck()))
     assert client.version == "TLSv1.2"
 
 
@@ -256,7 +257,7 @@ def test_sending_after_our_close_fails(tmp_path, authority):
 def test_a_client_that_judged_no_certificate_is_never_established(tmp_path, authority):
     server = ServerContext(server_tls(tmp_path, authority, "a.example")).engine()
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)  # a context that forgot to verify
-    client = TlsEngine(context, check=ClientTls(trusted(tmp_path, authority)).engine("a.example")._check)
+    client = TlsEngine(context, ClientTls(trusted(tmp_path, authority)).engine("a.example")._check)
     shake(client, server)
     assert not client.established
     assert "was not verified" in str(client.failure)

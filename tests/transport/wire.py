@@ -55,10 +55,20 @@ class Count:
     """Keeps the connections open; both ends must balance."""
 
     def __init__(self) -> None:
-        self.open = 0
+        self.open = self.stood = self.welcome = 0
+        self.failures: list[tuple[str, str]] = []
 
     def opened(self, flow: StreamFlow) -> None:
         self.open += 1
+
+    def established(self, flow: StreamFlow) -> None:
+        self.stood += 1
+
+    def known(self, flow: StreamFlow) -> None:
+        self.welcome += 1
+
+    def failed(self, flow: StreamFlow, reason: str, why: str) -> None:
+        self.failures.append((reason, why))
 
     def gone(self, flow: StreamFlow) -> None:
         self.open -= 1

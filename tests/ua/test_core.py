@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.sip.errors import ParseError
-from proxy.transport.flow import Target, TransportFailed
+from proxy.transport.flow import Flow, Target, TransportFailed
 from proxy.ua.core import Advertised
 from proxy.ua.errors import Rejected
 from proxy.ua.reason import EndReason
+from proxy.ua.transactions import Unheard
 from proxy.ua.uac import Outgoing
 from tests.kit import messages
 from tests.kit.virtual_loop import run_virtual
@@ -502,3 +503,47 @@ async def test_what_is_turned_away_unread_keeps_nothing_and_cancel_still_finds_i
     monkeypatch.setattr("proxy.ua.core.MOST_TRANSACTIONS", 0)
     await house.far.says(messages.cancel(INVITE))
     await house.far.hears(200)
+
+
+async def test_a_connection_is_needed_while_a_dialog_a_transaction_or_a_registration_counts_on_it(
+    house: House,
+) -> None:
+    far = Far(house.wire, "192.0.2.7", "tls")
+    await far.start()
+    uri = "sip:p@192.0.2.7:5061;transport=tls"
+    leg, calling, invite = await house.calling(uri, far)
+    [flow] = house.network.streams
+    assert house.core.needs(flow)
+    far.answers(invite, 200, contact="<sip:p@192.0.2.7:5061>")
+    await calling
+    await asyncio.sleep(100)
+    assert house.core.needs(flow)
+    leg.end(EndReason.COMPLETED)
+    far.answers(await far.hears("BYE"), 200)
+    await asyncio.sleep(100)
+    assert not house.core.needs(flow)
+    house.core.needed.append(lambda one: one is flow)
+    assert house.core.needs(flow)
+
+
+async def test_where_both_ends_showed_certificates_a_connection_may_be_used_both_ways_rfc5923_5(
+    house: House,
+) -> None:
+    far = Far(house.wire, "192.0.2.7", "tls")
+    await far.start()
+    aliases: list[tuple[Flow, int]] = []
+    house.network.alias = lambda flow, port: aliases.append((flow, port))  # type: ignore[method-assign]
+    await far.says(messages.request("OPTIONS", transport="TLS", sent_by="192.0.2.7:5071;alias"))
+    await far.hears(200)
+    assert aliases == []
+    [flow] = house.network.streams
+    flow.mutual = True
+    for call, sent_by in (("2", "192.0.2.7:5071;alias"), ("3", "192.0.2.7;alias"), ("4", "192.0.2.7")):
+        options = messages.request(
+            "OPTIONS", transport="TLS", sent_by=sent_by, call_id=call, branch=f"z9hG4bK{call}"
+        )
+        await far.says(options)
+        await far.hears(200)
+    assert aliases == [(flow, 5071), (flow, 5061)]
+    house.core.launch(messages.request("OPTIONS", call_id="5"), flow, Unheard())
+    assert (await far.hears("OPTIONS")).via.params.has("alias")

@@ -8,11 +8,13 @@ import pytest
 
 from proxy.sip.digest import DigestClient
 from proxy.sip.message import Request
-from proxy.transport.flow import TransportFailed
+from proxy.transport.flow import Target, TransportFailed
 from proxy.ua.errors import LegEnded, Rejected
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
+from proxy.ua.uac import Outgoing
 from tests.kit import messages
+from tests.kit.network import MemoryStream, MemoryUdp
 from tests.ua.house import FAR, Far, House, back
 
 PROXY = ("Proxy-Authenticate", 'Digest realm="trunk", nonce="n1", algorithm=MD5, qop="auth"')
@@ -151,6 +153,70 @@ async def test_a_request_that_loses_two_connections_has_failed(house: House, far
     with pytest.raises(TransportFailed):
         await offering
     assert not leg.ended.done()
+
+
+async def test_a_request_waits_for_a_peer_that_is_away_for_as_long_as_a_datagram_would(
+    house: House, far: Far
+) -> None:
+    leg, _ = await over_tls(house, far)
+    attempts: list[float] = []
+    connect = house.network.connect
+
+    async def noted(target: Target) -> MemoryStream | MemoryUdp:
+        attempts.append(round(asyncio.get_running_loop().time() - start, 1))
+        return await connect(target)
+
+    house.network.connect = noted  # type: ignore[method-assign]
+    far.network.listening.clear()
+    house.wire.cut(house.wire.flows()[0])
+    start = asyncio.get_running_loop().time()
+    leg.end(EndReason.COMPLETED)
+    await asyncio.sleep(40)
+    assert attempts == [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
+    await house.assert_clean()
+
+
+async def test_a_peer_that_comes_back_hears_what_it_missed(house: House, far: Far) -> None:
+    leg, _ = await over_tls(house, far)
+    listening = set(far.network.listening)
+    far.network.listening.clear()
+    house.wire.cut(house.wire.flows()[0])
+    offering = asyncio.ensure_future(leg.offer())
+    await asyncio.sleep(5)
+    far.network.listening.update(listening)
+    far.answers(await far.hears("INVITE"), 200)
+    await offering
+    assert not leg.ended.done()
+
+
+async def test_a_reinvite_that_waits_for_its_peer_stops_when_the_leg_ends(house: House, far: Far) -> None:
+    leg, _ = await over_tls(house, far)
+    listening = set(far.network.listening)
+    far.network.listening.clear()
+    house.wire.cut(house.wire.flows()[0])
+    offering = asyncio.ensure_future(leg.offer())
+    await asyncio.sleep(5)
+    leg.end(EndReason.COMPLETED)
+    with pytest.raises((LegEnded, TransportFailed)):
+        await offering
+    far.network.listening.update(listening)
+    far.answers(await far.hears("BYE"), 200)
+    await house.assert_clean()
+    assert far.count("INVITE") == 1  # the first, before
+
+
+async def test_a_request_goes_to_the_same_peer_on_the_same_terms_when_its_connection_is_made_anew(
+    house: House, far: Far
+) -> None:
+    leg = house.leg()
+    uri = "sip:p@192.0.2.7:5061;transport=tls"
+    calling = asyncio.ensure_future(leg.invite(Outgoing(uri, "<sip:us@x>", profile="trunk one")))
+    far.answers(await far.hears("INVITE"), 200, contact="<sip:p@192.0.2.7:5061>")
+    await calling
+    house.wire.cut(house.wire.flows()[0])
+    leg.end(EndReason.COMPLETED)
+    far.answers(await far.hears("BYE"), 200)
+    assert {target.profile for target in house.network._made} == {"trunk one"}
 
 
 async def test_a_reinvite_of_a_leg_that_ended_meanwhile_is_not_sent_again(house: House, far: Far) -> None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from proxy.transport.flow import Address, TransportFailed
-from proxy.ua.route import on_course, reach
+from proxy.ua.route import on_course, proven, reach
+from proxy.ua.way_back import way_back
+from tests.kit import messages
 from tests.ua.house import Far, House
 
 
 class AFlow:
-    peer_name = None
+    peer_name: str | None = None
+    peer_names: frozenset[str] = frozenset()
+    mutual = False
 
     def __init__(self, transport: str, remote: Address, closed: bool = False) -> None:
         self.transport, self.remote, self.closed = transport, remote, closed
         self.reliable = transport != "udp"
         self.local = ("203.0.113.10", 5060)
 
+    def when_closed(self, then: Callable[[], None]) -> None: ...
     def send(self, data: bytes) -> None: ...
     def close(self) -> None: ...
 
@@ -66,3 +73,49 @@ async def test_a_uri_without_a_host_leads_nowhere(house: House) -> None:
         await reach(house.network, "tel:+14155550100", "tls")
     with pytest.raises(TransportFailed):
         await reach(house.network, "tel:+14155550100")
+
+
+async def test_a_bare_address_must_be_the_peer_that_gave_it_to_us_rfc5922_7_3(house: House) -> None:
+    """SignalWire's Record-Route over TLS is an address, and no certificate names it."""
+    far = Far(house.wire, "192.0.2.7", "tls")
+    await far.start()
+    flow = await reach(
+        house.network, "sip:192.0.2.7;lr", "tls", profile="trunk x", peer="sip.carrier.example"
+    )
+    assert flow.peer_name == "sip.carrier.example"
+    house.wire.refuse_tls("sip.carrier.example")
+    with pytest.raises(TransportFailed, match="not trusted"):
+        await reach(house.network, "sip:192.0.2.7;lr", "tls", peer="sip.carrier.example")
+    named = Far(house.wire, "192.0.2.8", "tls", names=("edge.carrier.example",))
+    await named.start()
+    flow = await reach(house.network, "sip:edge.carrier.example", "tls", peer="sip.carrier.example")
+    assert flow.peer_name == "edge.carrier.example"
+
+
+async def test_a_connection_is_shared_by_those_on_the_same_terms_alone(house: House) -> None:
+    far = Far(house.wire, "192.0.2.7", "tls")
+    await far.start()
+    one = await reach(house.network, "sip:192.0.2.7", "tls", profile="trunk one")
+    assert await reach(house.network, "sip:192.0.2.7", "tls", profile="trunk one") is one
+    assert await reach(house.network, "sip:192.0.2.7", "tls", profile="trunk two") is not one
+    assert await reach(house.network, "sip:192.0.2.7", "tls") is not one
+
+
+def test_a_peer_is_proven_by_the_name_we_asked_for_or_by_one_that_it_showed() -> None:
+    flow = AFlow("tls", ("192.0.2.7", 40000))
+    assert proven(flow) is None
+    flow.peer_names = frozenset(["b.example", "a.example"])
+    assert proven(flow) == "a.example"
+    flow.peer_name = "c.example"
+    assert proven(flow) == "c.example"
+
+
+def test_the_way_back_leads_to_where_the_request_came_from_rfc3261_18_2_2() -> None:
+    flow = AFlow("tls", ("192.0.2.7", 40000))
+    request = messages.request("OPTIONS", sent_by="pbx.example.com:5071", transport="TLS")
+    back = way_back(request, flow, "trunk x")
+    assert (back.address, back.name, back.profile) == (("192.0.2.7", 5071), "pbx.example.com", "trunk x")
+    request = messages.request("OPTIONS", sent_by="192.0.2.7", transport="TLS")
+    flow.peer_names = frozenset(["sip.carrier.example"])
+    back = way_back(request, flow, "")
+    assert (back.address, back.name) == (("192.0.2.7", 5061), "sip.carrier.example")

@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
+from proxy.transport.flow import Target
 from proxy.ua.errors import LegEnded, OfferRefused
 from proxy.ua.reason import EndReason
 from tests.kit import messages
 from tests.kit.messages import SDP
+from tests.kit.network import MemoryStream, MemoryUdp
 from tests.ua.house import Far, House, within
 
 INVITE = messages.invite()
@@ -204,22 +206,87 @@ async def test_a_connection_lost_before_anybody_took_the_invite_ends_the_leg(hou
     await far.start()
     await far.says(messages.invite(transport="TCP"))
     transaction = await house.invited()
+    far.network.listening.clear()
     house.wire.cut(house.wire.flows()[0])
+    await asyncio.sleep(1)
     leg = house.leg()
     leg.invited(transaction)
     assert leg.ended.result() is EndReason.UNREACHABLE
     await house.assert_clean()
 
 
-async def test_a_connection_lost_while_ringing_ends_the_leg(house: House) -> None:
+async def test_a_connection_lost_while_ringing_ends_the_leg_of_a_caller_who_is_gone(house: House) -> None:
     far = Far(house.wire, "192.0.2.7", "tcp")
     await far.start()
     leg = await house.rung(messages.invite(transport="TCP"), far)
     leg.progress(180)
     await far.hears(180)
+    house.wire.silence("192.0.2.7")
     house.wire.cut(house.wire.flows()[0])
+    await asyncio.sleep(3.9)
+    assert not leg.ended.done()
+    await asyncio.sleep(0.2)
     assert leg.ended.result() is EndReason.UNREACHABLE
     leg.end(EndReason.COMPLETED)
+    await house.assert_clean()
+
+
+async def test_a_connection_lost_while_ringing_costs_nothing_where_the_caller_listens_rfc3261_18_2_2(
+    house: House,
+) -> None:
+    far = Far(house.wire, "192.0.2.7", "tcp")
+    await far.start()
+    invite = messages.invite(transport="TCP", contact="<sip:alice@192.0.2.7;transport=tcp>")
+    leg = await house.rung(invite, far)
+    leg.progress(180)
+    await far.hears(180)
+    house.wire.cut(house.wire.flows()[0])
+    leg.progress(183)  # said while the way back is made
+    await far.hears(183)
+    answering = asyncio.ensure_future(leg.answer())
+    ok = await far.hears(200)
+    [back] = house.wire.flows()
+    assert back.remote == ("192.0.2.7", 5060)
+    await far.says(messages.ack(invite, to_tag=ok.to_tag))
+    await answering
+    leg.end(EndReason.COMPLETED)
+    far.answers(await far.hears("BYE"), 200)
+    await house.assert_clean()
+
+
+async def test_a_way_back_is_made_once_lest_a_place_that_drops_connections_cause_a_storm(
+    house: House,
+) -> None:
+    far = Far(house.wire, "192.0.2.7", "tcp")
+    await far.start()
+    leg = await house.rung(messages.invite(transport="TCP"), far)
+    house.wire.cut(house.wire.flows()[0])
+    await asyncio.sleep(1)
+    [back] = house.wire.flows()
+    assert not leg.ended.done()
+    house.wire.cut(back)
+    assert leg.ended.result() is EndReason.UNREACHABLE
+    await asyncio.sleep(1)
+    assert house.wire.flows() == []
+    await house.assert_clean()
+
+
+async def test_a_way_back_that_breaks_at_once_ends_the_leg(house: House) -> None:
+    far = Far(house.wire, "192.0.2.7", "tcp")
+    await far.start()
+    leg = await house.rung(messages.invite(transport="TCP"), far)
+    connect = house.network.connect
+
+    async def dead(target: Target) -> MemoryStream | MemoryUdp:
+        flow = await connect(target)
+        flow.close()
+        return flow
+
+    house.network.connect = dead  # type: ignore[method-assign]
+    house.wire.cut(house.wire.flows()[0])
+    leg.progress(180)
+    await asyncio.sleep(1)
+    assert leg.ended.result() is EndReason.UNREACHABLE
     await house.assert_clean()
 
 

@@ -1,0 +1,163 @@
+"""The table of connections, and who may have one: strangers get few, those we know are never turned away."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from proxy.transport.stream import StreamFlow
+
+log = structlog.get_logger("screendoor")
+
+QUIET_S = 60.0
+"""Failures of one source are told once in this time."""
+LINES = 30
+"""So many sources are told of in this time; a flood from thousands must not flood the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """How many connections peers that are none of ours may have."""
+
+    strangers: int = 1000
+    """Open at once, whoever made them."""
+    strangers_per_source: int = 50
+    """Open at once from one address (one /64 of IPv6)."""
+    handshakes: int = 100
+    """TLS handshakes going on at once."""
+    handshakes_per_source: int = 20
+    """The same from one address."""
+
+
+class Crowd:
+    """Connections of which there may be so many, in the order they came."""
+
+    def __init__(self, most: int, most_per_source: int) -> None:
+        self._most, self._most_per_source = most, most_per_source
+        self._members: dict[StreamFlow, str] = {}
+        self._sources: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, flow: object) -> bool:
+        return flow in self._members
+
+    def too_many(self, flow: StreamFlow) -> StreamFlow | None:
+        """Who has to go so that this one may come: itself, the longest here, or nobody.
+
+        The oldest, not the newest: else whoever opens a few connections and says nothing shuts the door on
+        everybody else, where now they must do so faster than an honest peer says its first word.
+        """
+        if self._sources[source(flow)] >= self._most_per_source:
+            return flow
+        return next(iter(self._members)) if len(self._members) >= self._most else None
+
+    def add(self, flow: StreamFlow) -> None:
+        self._members[flow] = whence = source(flow)
+        self._sources[whence] += 1
+
+    def discard(self, flow: StreamFlow) -> None:
+        whence = self._members.pop(flow, None)
+        if whence is None:
+            return
+        self._sources[whence] -= 1
+        if not self._sources[whence]:
+            del self._sources[whence]
+
+
+class Connections:
+    """Every connection whose socket is open, made by us or to us."""
+
+    def __init__(self, limits: ConnectionLimits, welcomes: Callable[[StreamFlow], bool]) -> None:
+        """`welcomes`: whether the peer is one of ours, by all that is known of it now."""
+        self.empty = asyncio.Event()
+        """Set while there is none."""
+        self.empty.set()
+        self.refused: Counter[str] = Counter()
+        """Connections to us that came to nothing, by a few words that say why."""
+        self.closing = False
+        """Once set, whoever comes is sent away."""
+        self._welcomes = welcomes
+        self._open: set[StreamFlow] = set()
+        self._strangers = Crowd(limits.strangers, limits.strangers_per_source)
+        self._shaking = Crowd(limits.handshakes, limits.handshakes_per_source)
+        self._told: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[StreamFlow]:
+        return iter(list(self._open))
+
+    @property
+    def strangers(self) -> int:
+        """How many of those open belong to nobody we know."""
+        return len(self._strangers)
+
+    def opened(self, flow: StreamFlow) -> None:
+        """A socket is open; it may be closed again at once (called by the connection)."""
+        self._open.add(flow)
+        self.empty.clear()
+        if self.closing:
+            flow.abort()
+        elif flow.inbound and not self._welcomes(flow):
+            self._crowd_in(flow, self._strangers, "strangers")
+            if flow.transport == "tls" and not flow.closed:
+                self._crowd_in(flow, self._shaking, "handshakes")
+
+    def established(self, flow: StreamFlow) -> None:
+        """Messages can flow: over TLS the handshake is over, and may have shown who it is."""
+        self._shaking.discard(flow)
+        if flow in self._strangers and flow.peer_names and self._welcomes(flow):
+            self._strangers.discard(flow)
+
+    def known(self, flow: StreamFlow) -> None:
+        """Its peer has said something that only one of ours could."""
+        self._strangers.discard(flow)
+
+    def failed(self, flow: StreamFlow, reason: str, why: str) -> None:
+        """A connection to us came to nothing; counted, and told once a minute for each source."""
+        self.refused[reason] += 1
+        now, host = asyncio.get_running_loop().time(), flow.remote[0]
+        self._told = {told: at for told, at in self._told.items() if now - at < QUIET_S}
+        if host in self._told or len(self._told) >= LINES:
+            return
+        self._told[host] = now
+        log.info("connection refused", transport=flow.transport, source=host, why=why)
+
+    def gone(self, flow: StreamFlow) -> None:
+        """Its socket is closed."""
+        self._open.discard(flow)
+        self._strangers.discard(flow)
+        self._shaking.discard(flow)
+        if not self._open:
+            self.empty.set()
+
+    def _crowd_in(self, flow: StreamFlow, crowd: Crowd, reason: str) -> None:
+        victim = crowd.too_many(flow)
+        if victim is not None:
+            self.failed(victim, reason, f"too many {reason} at once")
+            self._strangers.discard(victim)
+            self._shaking.discard(victim)
+            victim.abort()
+        if victim is not flow:
+            crowd.add(flow)
+
+
+def source(flow: StreamFlow) -> str:
+    """What counts as one source: an address, or the /64 of an IPv6 one, which one host has to itself."""
+    host = flow.remote[0]
+    if ":" not in host:
+        return host
+    try:
+        return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))
+    except ValueError:
+        return host

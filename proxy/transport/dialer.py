@@ -1,0 +1,161 @@
+"""Connections of our making: one for each target, shared by all who ask, and no storm where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from proxy.transport.engine import TlsEngine
+from proxy.transport.flow import Address, Target, TransportFailed
+from proxy.transport.stream import StreamFlow
+from proxy.transport.tls import TlsProfiles
+
+BACK_OFF_S = (0.5, 4.0)
+"""After a failure nobody tries again for so long; doubled with each further one, up to the second."""
+MOST_FAILURES = 10_000
+"""So many targets are remembered as failing."""
+
+
+@dataclass(slots=True)
+class _Failure:
+    """What is remembered of a target that could not be reached."""
+
+    why: TransportFailed
+    pause_s: float
+    until: float
+
+
+class Dialer:
+    """Makes connections, keeps those that stand, and those of peers that may be used both ways (RFC 5923)."""
+
+    def __init__(
+        self,
+        make: Callable[[TlsEngine | None], StreamFlow],
+        keep: Callable[[StreamFlow], None],
+        profiles: TlsProfiles,
+        timeout_s: float,
+    ) -> None:
+        """`keep` is told of every connection made; `timeout_s` is for connecting and the TLS handshake."""
+        self._make, self._keep, self._profiles, self._timeout_s = make, keep, profiles, timeout_s
+        self._made: dict[Target, StreamFlow] = {}
+        self._aliases: dict[Address, StreamFlow] = {}
+        self._attempts: dict[Target, asyncio.Task[StreamFlow | TransportFailed]] = {}
+        self._failures: dict[Target, _Failure] = {}
+        self._closed = False
+
+    async def connect(self, target: Target) -> StreamFlow:
+        """A living connection, or a new one; raises TransportFailed."""
+        standing = self._standing(target)
+        if standing is not None:
+            return standing
+        attempt = self._attempts.get(target)
+        if attempt is None:
+            self._hold_off(target)
+            attempt = asyncio.create_task(self._dial(target), name=f"connect to {target.name}")
+            self._attempts[target] = attempt
+            attempt.add_done_callback(lambda _: self._attempts.pop(target, None))
+        # Several calls may wait for one attempt: one that is cancelled must not take it from the others.
+        try:
+            made = await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise TransportFailed("the network is closed") from None
+        if isinstance(made, TransportFailed):
+            raise TransportFailed(str(made))
+        return made
+
+    def alias(self, flow: StreamFlow, address: Address) -> None:
+        """The peer takes requests sent to this address on this connection of its making (RFC 5923 §8.2)."""
+        self._aliases[address] = flow
+        flow.over.add_done_callback(lambda _: self._forget_alias(flow, address))
+
+    async def close(self) -> None:
+        """Give up every attempt."""
+        self._closed = True
+        for attempt in list(self._attempts.values()):
+            attempt.cancel()
+        await asyncio.gather(*self._attempts.values(), return_exceptions=True)
+
+    def _standing(self, target: Target) -> StreamFlow | None:
+        made = self._made.get(target)
+        if made is not None and not made.closed:
+            return made
+        alias = self._aliases.get(target.address) if target.transport == "tls" else None
+        # §8.2.1: the name must be the peer's own; an address alone proves nothing.
+        return alias if alias and not alias.closed and target.name.lower() in alias.peer_names else None
+
+    def _hold_off(self, target: Target) -> None:
+        """Fail at once where an attempt failed just now: a thousand calls are no reason for as many more."""
+        failure = self._failures.get(target)
+        if failure is not None and asyncio.get_running_loop().time() < failure.until:
+            raise TransportFailed(str(failure.why))
+
+    async def _dial(self, target: Target) -> StreamFlow | TransportFailed:
+        """Make a connection; returns its failure, so that one nobody waits for any more stays quiet."""
+        made = await self._attempt(target)
+        if isinstance(made, StreamFlow):
+            self._failures.pop(target, None)
+            self._made[target] = made
+            self._keep(made)
+            made.over.add_done_callback(lambda _: self._forget(made, target))
+        else:
+            self._failed(target, made)
+        return made
+
+    async def _attempt(self, target: Target) -> StreamFlow | TransportFailed:
+        try:
+            flow = self._make(self._engine(target))
+        except TransportFailed as error:
+            return error
+        with contextlib.ExitStack() as undo:
+            undo.callback(flow.abort)
+            failure = await self._open(flow, target)
+            if failure is not None:
+                return failure
+            undo.pop_all()
+        return flow
+
+    async def _open(self, flow: StreamFlow, target: Target) -> TransportFailed | None:
+        """Connect, shake hands; what went wrong, or None."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await asyncio.get_running_loop().create_connection(lambda: flow, *target.address)
+                failure = await flow.opened
+        except TimeoutError:
+            failure = TransportFailed(f"no answer within {self._timeout_s:g} s")
+        except OSError as error:
+            failure = TransportFailed(error.strerror or str(error))
+        if failure is None:
+            return None
+        return TransportFailed(f"no connection to {_place(target)}: {failure}")
+
+    def _engine(self, target: Target) -> TlsEngine | None:
+        if target.transport == "tcp":
+            return None
+        if target.transport != "tls":
+            raise TransportFailed(f"transport not supported: {target.transport}")
+        return self._profiles.engine(target.profile, target.name)
+
+    def _failed(self, target: Target, why: TransportFailed) -> None:
+        low, high = BACK_OFF_S
+        before = self._failures.pop(target, None)
+        pause = min(before.pause_s * 2, high) if before else low
+        if len(self._failures) >= MOST_FAILURES:
+            self._failures.clear()
+        self._failures[target] = _Failure(why, pause, asyncio.get_running_loop().time() + pause)
+
+    def _forget(self, flow: StreamFlow, target: Target) -> None:
+        if self._made.get(target) is flow:
+            del self._made[target]
+
+    def _forget_alias(self, flow: StreamFlow, address: Address) -> None:
+        if self._aliases.get(address) is flow:
+            del self._aliases[address]
+
+
+def _place(target: Target) -> str:
+    return f"{target.name} ({target.address[0]} port {target.address[1]}) over {target.transport}"

@@ -1,0 +1,164 @@
+# ruff: noqa: E501
+"""The keys about TLS: what they may say, and what they may not say beside each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from proxy import assembly
+from proxy.call.admission import Admission
+from proxy.config import Settings
+from proxy.transport.connections import ConnectionLimits
+from proxy.transport.resolver import Resolver
+from proxy.transport.upkeep import Upkeep
+from tests.config.conftest import GOOD
+
+Faults = Callable[[str], list[str]]
+Settled = Callable[[str], Settings]
+
+TERMS = """
+[trunk.tls]
+min_version = "1.2"
+max_version = "1.2"
+ciphers = "AES128-SHA:AES256-SHA256"
+certificate = "certs/fullchain.pem"
+key = "certs/privkey.pem"
+ca = "certs/ca.pem"
+verify = "sip-domain"
+name = "sip.carrier.example"
+
+[[agent]]"""
+
+WITH_TERMS = GOOD.replace("[[agent]]", TERMS)
+LISTEN = 'key = "file:certs/privkey.pem"'
+
+
+def test_a_trunk_has_its_own_terms_of_tls_and_everybody_else_those_of_the_house(settled: Settled) -> None:
+    settings = settled(WITH_TERMS)
+    tls = settings.trunks[0].tls
+    assert tls is not None
+    assert (tls.verify, tls.name, tls.max_version) == ("sip-domain", "sip.carrier.example", "1.2")
+    assert assembly.profiles(settings) == {"signalwire": "trunk signalwire"}
+    number = assembly.routing(settings)._numbers["+14155551234"]
+    assert number.agent is not None
+    assert number.agent.profile == ""
+    assert number.destinations[0].trunk is not None
+    assert number.destinations[0].trunk.profile == "trunk signalwire"
+    terms = assembly.terms(settings)
+    assert terms.engine("trunk signalwire", "anyhost").mutual is False  # not before the handshake
+    assert terms.engine("trunk signalwire", "anyhost")._check.name == "sip.carrier.example"  # type: ignore[union-attr]
+    assert terms.engine("", "anyhost")._check.name == "anyhost"  # type: ignore[union-attr]
+
+
+def test_an_agent_has_its_own_terms_too_and_its_ca_is_trusted_by_all(settled: Settled) -> None:
+    text = GOOD.replace('srtp = "off"', 'srtp = "off"\nca = "certs/ca.pem"\ntls = { min_version = "1.3" }')
+    settings = settled(text)
+    assert assembly.routing(settings)._numbers["+14155551234"].agent.profile == "agent openai"  # type: ignore[union-attr]
+    terms = assembly.terms(settings)
+    assert [str(path) for path in terms._named["agent openai"]._rules.also] == [str(settings.agents[0].ca)]
+
+
+def test_a_listener_asks_for_certificates_on_its_own_terms(settled: Settled) -> None:
+    text = GOOD.replace(
+        LISTEN,
+        f'{LISTEN}\nclient_certificates = "require"\nclient_ca = "certs/ca.pem"\n'
+        'ciphers = "AES128-SHA"\nmax_version = "1.2"',
+    ).replace('"sip.signalwire.com",', '"tls:SIP.Carrier.example.",')
+    settings = settled(text)
+    listen = assembly.listen_on(settings.listeners[1])
+    assert listen.tls is not None
+    assert (listen.tls.clients, listen.tls.terms.ciphers) == ("require", "AES128-SHA")
+    assert str(listen.tls.client_ca).endswith("certs/ca.pem")
+    assert "tls:sip.carrier.example" in assembly.sources(settings.trunks[0])
+    assert assembly.listen_on(settings.listeners[0]).tls is None
+
+
+def test_connections_have_limits_and_strangers_never_take_the_last_file(settled: Settled) -> None:
+    settings = settled(
+        GOOD + "[connections]\nkeep_alive_s = 0\nidle_s = 60\nstrangers = 400\nhandshakes = 7\n"
+    )
+    assert assembly.network(settings, Resolver())._upkeep == Upkeep(0.0, 60.0)
+    assert assembly.strangers(settings, 1_000_000) == ConnectionLimits(400, 50, 7, 20)
+    assert assembly.strangers(settings, 1024).strangers == 256
+    assert assembly.strangers(settings, -1).strangers == 400
+
+
+def test_connections_that_are_kept_are_those_of_trunks_and_agents_that_say_so(settled: Settled) -> None:
+    assert assembly.kept(settled(GOOD)) == []
+    text = WITH_TERMS.replace("[trunk.tls]", "keep_connected = true\n[trunk.tls]")
+    text = text.replace('srtp = "off"', 'srtp = "off"\nkeep_connected = true')
+    assert [(str(uri), profile) for uri, profile in assembly.kept(settled(text))] == [
+        ("sip:example-domain.signalwire.com;transport=tls", "trunk signalwire"),
+        ("sip:proj_XXXX@sip.api.openai.com:5061;transport=tls", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ('"AES128-SHA:AES256-SHA256"', '"AES128-SHA:AES-OLD"', "trunk[0].tls.ciphers: expected OpenSSL's names of ciphers, such as AES128-SHA256:ECDHE-RSA-AES128-GCM-SHA256, got AES-OLD"),
+        ('"AES128-SHA:AES256-SHA256"', "5", "trunk[0].tls.ciphers: expected OpenSSL's names of ciphers, such as AES128-SHA256:ECDHE-RSA-AES128-GCM-SHA256, got 5"),
+        ('max_version = "1.2"', 'max_version = "1.1"', 'trunk[0].tls.max_version: expected one of "1.2" or "1.3", got "1.1"'),
+        ('min_version = "1.2"', 'min_version = "1.3"', 'trunk[0].tls.max_version: expected min_version (1.3) or more, got "1.2"'),
+        ('verify = "sip-domain"', 'verify = "no"', 'trunk[0].tls.verify: expected one of "name" or "sip-domain", got "no"'),
+        ('name = "sip.carrier.example"', 'name = "sip:carrier"', 'trunk[0].tls.name: expected a host name without scheme and port, such as sbc.example.com, got "sip:carrier"'),
+        ('key = "certs/privkey.pem"', "", "trunk[0].tls.key: expected the path of a PEM file (TLS needs certificate and key), got nothing"),
+        ('key = "certs/privkey.pem"', 'key = "other/privkey.pem"', "trunk[0].tls.key: expected the key of the certificate, got the key of another one"),
+        ('ca = "certs/ca.pem"', 'ca = "webhook.secret"', "trunk[0].tls.ca: expected a PEM certificate, got .*webhook.secret, which does not load as one"),
+        ("verify =", "verfy =", 'trunk[0].tls.verfy: expected a known key (did you mean "verify"?), got an unknown key'),
+        ("signalwire.com;transport=tls", "signalwire.com;transport=tcp", "trunk[0].tls: expected a URI that is called over TLS beside it, got transport=tcp"),
+        ('outbound = "sip:example-domain.signalwire.com;transport=tls"', 'keep_connected = true', None),
+        (LISTEN, f'{LISTEN}\nclient_ca = "certs/ca.pem"', 'listen[1].client_ca: expected client_certificates = "request" or "require" beside it, got off'),
+        ('bind = "0.0.0.0:5060"', 'bind = "0.0.0.0:5060"\nclient_certificates = "request"', 'listen[0].client_certificates: expected transport = "tls" beside it, got none'),
+        (LISTEN, f'{LISTEN}\nmin_version = "1.3"\nmax_version = "1.2"', 'listen[1].max_version: expected min_version (1.3) or more, got "1.2"'),
+        ('"sip.signalwire.com"', '"tls:sip.signalwire.com"', 'trunk[0].from[0]: expected a [[listen]] with client_certificates = "request" or "require", got none'),
+        ('"sip.signalwire.com"', '"tls:*.com"', None),
+    ],
+)  # fmt: skip
+def test_keys_that_do_not_fit(faults: Faults, old: str, new: str, line: str | None) -> None:
+    found = faults(WITH_TERMS.replace(old, new))
+    if line is None:
+        assert len(found) == 2, found
+        return
+    assert len(found) == 1, found
+    assert re.fullmatch(re.escape(line).replace(r"\.\*", ".*"), found[0])
+
+
+def test_a_connection_cannot_be_kept_to_nowhere(faults: Faults) -> None:
+    text = GOOD.replace(
+        "[[agent]]", '[[trunk]]\nname = "in"\nfrom = ["192.0.2.9"]\nkeep_connected = true\n[[agent]]'
+    )
+    assert faults(text) == ["trunk[1].keep_connected: expected outbound, which says where to, got none"]
+
+
+def test_a_certificate_s_name_is_a_name(faults: Faults) -> None:
+    text = GOOD.replace('"sip.signalwire.com"', '"tls:*.example.com"').replace(
+        LISTEN, f'{LISTEN}\nclient_certificates = "request"'
+    )
+    assert faults(text) == [
+        'trunk[0].from[0]: expected tls: and the name in the carrier\'s certificate, got "tls:*.example.com"'
+    ]
+
+
+def test_authorities_of_clients_are_a_file_that_loads(faults: Faults, house: Path) -> None:
+    text = GOOD.replace(LISTEN, f'{LISTEN}\nclient_certificates = "request"\nclient_ca = "webhook.secret"')
+    assert faults(text) == [
+        f"listen[1].client_ca: expected a PEM certificate, got {house / 'webhook.secret'}, which does not load as one"
+    ]
+
+
+async def test_the_terms_of_a_trunk_that_calls_are_those_of_the_trunk_that_it_is(settled: Settled) -> None:
+    settings = settled(WITH_TERMS)
+    gate = Admission({trunk.name: assembly.sources(trunk) for trunk in settings.trunks}, nowhere)
+    terms_of = assembly.terms_of(settings, gate)
+    told = [terms_of(SimpleNamespace(remote=(host, 5061))) for host in ("192.0.2.7", "192.0.2.8")]  # type: ignore[arg-type]
+    assert told == ["trunk signalwire", ""]
+
+
+async def nowhere(name: str) -> tuple[list[str], float]:
+    return [], 60.0

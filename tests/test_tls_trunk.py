@@ -1,0 +1,190 @@
+"""Whole calls of the real edge with a carrier that insists on certificates, and knows ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from proxy.app import App
+from proxy.call.outcome import Result
+from proxy.call.record import CallRecord
+from proxy.config import parse
+from proxy.lab.carrier import Carrier
+from proxy.lab.phone import Phone
+from proxy.transport.devcert import SERVER_AUTH, Authority, make_authority
+from proxy.transport.network import SocketNetwork
+from proxy.transport.terms import TlsTerms
+from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
+
+pytestmark = pytest.mark.network
+
+HERE = "127.0.0.1"
+OLD = TlsTerms(max_version="1.2", ciphers="AES128-SHA:AES256-SHA256")
+"""Bandwidth's: RSA key exchange with CBC, at TLS 1.2 alone."""
+
+SETTINGS = """
+records = ""
+public = { host = "HERE", address = "HERE" }
+media = { bind = "HERE", ports = "21000-21099" }
+http = { bind = "HERE:0" }
+log = { level = "error" }
+
+[[listen]]
+transport = "tls"
+bind = "HERE:0"
+certificate = "edge.pem"
+key = "edge.key"
+client_certificates = "require"
+client_ca = "carrier-ca.pem"
+
+[[trunk]]
+name = "carrier"
+from = ["tls:sip.carrier.example"]
+outbound = "sip:localhost:PORT;transport=tls"
+username = "screendoor"
+password = "file:password"
+keep_connected = true
+
+[trunk.tls]
+max_version = "1.2"
+ciphers = "AES128-SHA:AES256-SHA256"
+certificate = "edge.pem"
+key = "edge.key"
+ca = "carrier-ca.pem"
+name = "sip.carrier.example"
+verify = "sip-domain"
+
+[[number]]
+dialed = "+14155551234"
+screen = "off"
+destinations = ["sip:+14155559876@trunk:carrier"]
+"""
+
+
+class House:
+    """The edge, the carrier that calls it, and the phone that the carrier rings."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ours, self.theirs = make_authority("ours"), make_authority("theirs")
+        (folder / "carrier-ca.pem").write_bytes(self.theirs.cert_pem)
+        (folder / "our-ca.pem").write_bytes(self.ours.cert_pem)
+        (folder / "password").write_text("secret")
+        self.issue("edge", self.ours, ["localhost"], ips=[HERE], rsa_bits=2048)
+        # For servers alone, as public authorities issue it; its DNS name is not the domain it serves.
+        self.issue(
+            "carrier",
+            self.theirs,
+            ["host7.example"],
+            uri_sans=["sip:sip.carrier.example"],
+            ekus=[SERVER_AUTH],
+            rsa_bits=2048,
+        )
+        self.records: asyncio.Queue[CallRecord] = asyncio.Queue()
+        self.stack = AsyncExitStack()
+
+    def issue(self, stem: str, by: Authority, names: list[str], **extra: object) -> None:
+        certificate, key = by.issue(names, **extra)  # type: ignore[arg-type]
+        (self.folder / f"{stem}.pem").write_bytes(certificate)
+        (self.folder / f"{stem}.key").write_bytes(key)
+
+    def network(self, stem: str = "carrier") -> SocketNetwork:
+        """A carrier's: it shows a certificate where it connects."""
+        files = self.folder / f"{stem}.pem", self.folder / f"{stem}.key"
+        rules = ClientRules(self.folder / "our-ca.pem", (), *files)
+        return SocketNetwork(profiles=TlsProfiles(ClientTls(rules=rules), {}))
+
+    async def start(self) -> None:
+        tls = ServerTls(
+            self.folder / "carrier.pem",
+            self.folder / "carrier.key",
+            OLD,
+            "require",
+            self.folder / "our-ca.pem",
+        )
+        self.phone = Phone(self.network(), transport="tls", tls=tls)
+        await self.phone.start()
+        self.stack.push_async_callback(self.phone.close)
+        text = SETTINGS.replace("HERE", HERE).replace("PORT", str(self.phone.address[1]))
+        told = parse(text, {}, file="test.toml", folder=self.folder)
+        self.app = await self.stack.enter_async_context(App(told, finished=self.records.put_nowait))
+        self.port = self.app.advertised.ports["tls"]
+        self.carrier = await self.calling(self.network())
+
+    async def calling(self, network: SocketNetwork) -> Carrier:
+        tls = ServerTls(self.folder / "carrier.pem", self.folder / "carrier.key")
+        carrier = Carrier(network, edge=f"{HERE}:{self.port}", transport="tls", tls=tls)
+        await carrier.start()
+        self.stack.push_async_callback(carrier.close)
+        return carrier
+
+    async def bridged(self) -> None:
+        """A call that stands."""
+        await self.carrier.invites()
+        await self.phone.answers()
+        await self.carrier.receives(200)
+        assert (await self.carrier.requests("OPTIONS")).status == 200  # behind the ACK
+
+    async def over(self) -> CallRecord:
+        return await asyncio.wait_for(self.records.get(), 10)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    made = House(tmp_path)
+    async with made.stack:
+        await made.start()
+        yield made
+
+
+async def test_a_call_comes_by_certificate_and_goes_out_on_the_trunk_s_own_terms(house: House) -> None:
+    await house.bridged()
+    flow = house.phone.current.flow
+    assert flow.peer_names == {"localhost"}
+    assert flow._engine.cipher == "AES128-SHA"  # type: ignore[attr-defined]
+    await house.carrier.current.hangs_up()
+    assert (await house.over()).outcome.result is Result.BRIDGED  # type: ignore[union-attr]
+    # The connection that was kept since the start is the one that the call took.
+    assert [one.inbound for one in house.app.network.connections].count(False) == 1
+    assert house.carrier.faults == house.phone.faults == []
+
+
+async def test_a_certificate_for_another_name_is_a_stranger_s(house: House) -> None:
+    house.issue("other", house.theirs, ["sip.other.example"])
+    other = await house.calling(house.network("other"))
+    await other.invites()
+    await other.receives_nothing(for_s=0.5)
+    assert house.records.empty()
+
+
+async def test_a_certificate_is_renewed_while_a_call_stands_and_the_call_lives_on(house: House) -> None:
+    await house.bridged()
+    before = house.phone.current.flow
+    house.issue("edge", house.ours, ["localhost", "renewed.example"], ips=[HERE], rsa_bits=2048)
+    newcomer = await house.calling(house.network())
+    await newcomer.invites(dialed="+14155550000")
+    await newcomer.receives(404)
+    assert not before.closed
+    await house.carrier.reinvites(hold=True)
+    await house.carrier.current.hangs_up()
+    assert (await house.over()).outcome.result is Result.BRIDGED  # type: ignore[union-attr]
+    assert house.carrier.faults == house.phone.faults == []
+
+
+async def test_connections_that_die_in_a_call_are_made_again_and_the_call_lives(house: House) -> None:
+    """Both carriers' ends go; the caller hangs up on a new connection, and our BYE makes one to the phone."""
+    await house.bridged()
+    networks = [peer.network for peer in (house.carrier, house.phone)]
+    assert all(isinstance(network, SocketNetwork) for network in networks)
+    dead = [flow for network in networks for flow in network.connections]  # type: ignore[attr-defined]
+    for flow in dead:
+        flow.abort()
+    await asyncio.gather(*(flow.over for flow in dead))
+    await house.carrier.current.hangs_up()
+    await house.phone.receives("BYE")
+    assert (await house.over()).outcome.result is Result.BRIDGED  # type: ignore[union-attr]
+    assert house.carrier.faults == house.phone.faults == []

@@ -1,0 +1,169 @@
+"""How many connections strangers may have, and what is said of those that came to nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.transport.connections import ConnectionLimits, Connections, source
+from proxy.transport.flow import Flow
+from proxy.transport.stream import StreamFlow, StreamLimits
+from proxy.transport.tls import ServerContext
+from tests.transport.recorder import Recorder, options, server_tls
+from tests.transport.wire import Wire
+
+pytestmark = pytest.mark.virtual
+
+LIMITS = ConnectionLimits(strangers=4, strangers_per_source=3, handshakes=3, handshakes_per_source=2)
+OURS = "198.51.100.1"
+
+
+class Door(Recorder):
+    """Knows one address, and whoever said something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proven: set[Flow] = set()
+
+    def welcomes(self, flow: Flow) -> bool:
+        return flow.remote[0] == OURS or flow in self.proven
+
+    def received(self, flow: Flow, data: bytes) -> None:
+        self.proven.add(flow)
+        super().received(flow, data)
+
+
+class House:
+    """A table of connections, and peers that connect over memory."""
+
+    def __init__(self, context: ServerContext | None = None) -> None:
+        self.door = Door()
+        self.table = Connections(LIMITS, self.door.welcomes)
+        self.context = context
+        self.port = 4000
+
+    def connects(self, host: str, **more: Any) -> StreamFlow:
+        self.port += 1
+        engine = self.context.engine() if self.context else None
+        flow = StreamFlow(self.door, StreamLimits(), inbound=True, engine=engine, keeper=self.table)
+        Wire(flow, peer=(host, self.port), **more)
+        return flow
+
+    def several(self, *hosts: str) -> list[StreamFlow]:
+        return [self.connects(host) for host in hosts]
+
+
+@pytest.fixture
+def house():
+    return House()
+
+
+@pytest.fixture
+def tls(tmp_path, authority):
+    return House(ServerContext(server_tls(tmp_path, authority, "edge.example")))
+
+
+def states(flows: list[StreamFlow]) -> str:
+    return "".join("-" if flow.closed else "+" for flow in flows)
+
+
+async def test_one_stranger_too_many_and_the_oldest_of_them_goes(house):
+    flows = house.several(*(f"192.0.2.{n}" for n in range(6)))
+    assert states(flows) == "--++++"
+    assert house.table.strangers == 4
+    await asyncio.sleep(0)
+    assert len(house.table) == 4
+    assert house.table.refused == {"strangers": 2}
+    assert house.door.losses.empty()  # nobody is told of a connection that was never anybody's
+
+
+async def test_one_source_has_few_and_is_refused_more_while_others_stay(house):
+    other = house.connects("192.0.2.9")
+    flows = house.several(*["192.0.2.1"] * 5)
+    assert states([other, *flows]) == "++++--"
+    flows[0].abort()
+    await asyncio.sleep(0)
+    assert states([house.connects("192.0.2.1")]) == "+"
+
+
+async def test_one_of_ours_is_never_counted_and_never_refused(house):
+    ours = house.several(*[OURS] * 50)
+    strangers = house.several(*(f"192.0.2.{n}" for n in range(6)))
+    more = house.several(*[OURS] * 50)
+    assert states(ours + more) == "+" * 100
+    assert states(strangers) == "--++++"
+
+
+async def test_a_stranger_that_shows_that_it_is_ours_is_a_stranger_no_more(house):
+    first = house.connects("192.0.2.1")
+    first.data_received(options())
+    assert house.table.strangers == 0
+    rest = house.several(*(f"192.0.2.{n}" for n in range(10, 16)))
+    assert states([first, *rest]) == "+--++++"
+
+
+async def test_handshakes_at_once_are_few_and_fewer_from_one_source(tls):
+    flows = tls.several("192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2")
+    assert states(flows) == "++-+"
+    assert states([*flows, *tls.several("192.0.2.3")]) == "-+-++"
+    assert tls.table.refused == {"handshakes": 2}
+
+
+async def test_a_handshake_that_is_over_makes_room_though_the_peer_stays_a_stranger(tls, tmp_path, authority):
+    flow = tls.connects("192.0.2.1")
+    tls.table.established(flow)
+    assert tls.table.strangers == 1
+    assert states([flow, *tls.several("192.0.2.2", "192.0.2.3", "192.0.2.4")]) == "++++"
+
+
+async def test_trunks_shake_hands_whatever_strangers_do(tls):
+    tls.several("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4")
+    assert states(tls.several(*[OURS] * 20)) == "+" * 20
+
+
+async def test_once_the_house_closes_nobody_is_let_in(house):
+    house.table.closing = True
+    assert states(house.several(OURS)) == "-"
+    await asyncio.wait_for(house.table.empty.wait(), 1)
+
+
+async def test_a_failed_handshake_is_said_once_a_minute_for_each_source_and_counted_by_reason(tls):
+    with capture_logs() as logs:
+        for _ in range(3):
+            tls.connects("192.0.2.1").data_received(b"OPTIONS sip:x SIP/2.0\r\n\r\n")
+            await asyncio.sleep(1)
+        tls.connects("192.0.2.2").connection_lost(None)
+        tls.connects("192.0.2.3")
+        await asyncio.sleep(60)
+        tls.connects("192.0.2.1").connection_lost(None)
+    assert tls.table.refused == {"protocol": 3, "broken": 2, "timeout": 1}
+    assert [line["source"] for line in logs] == ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.1"]
+    assert {line["log_level"] for line in logs} == {"info"}
+    assert logs[2]["why"] == "TLS handshake not finished within 10 s"
+
+
+async def test_a_flood_of_sources_does_not_flood_the_log(house):
+    with capture_logs() as logs:
+        house.several(*(f"192.0.2.{n}" for n in range(104)))
+        assert len(logs) == 30
+        await asyncio.sleep(60)
+        house.several(*(f"192.0.2.{n}" for n in range(200, 205)))
+    assert len(logs) == 31
+    assert house.table.refused == {"strangers": 101}
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("no:address", "no:address"),
+    ],
+)
+async def test_a_source_is_an_address_or_the_64_that_one_ipv6_host_has(house, host, expected):
+    assert source(house.connects(host)) == expected

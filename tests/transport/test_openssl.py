@@ -1,0 +1,251 @@
+"""TLS with somebody else's implementation: the `openssl` program, as server and as client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from proxy.transport.devcert import SERVER_AUTH, Authority, make_authority
+from proxy.transport.flow import ListenOn, Target, TransportFailed
+from proxy.transport.network import SocketNetwork
+from proxy.transport.terms import TlsTerms
+from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
+from tests.transport.recorder import Recorder, options, trusted
+
+pytestmark = pytest.mark.network
+
+PATIENCE_S = 10
+BANDWIDTH = TlsTerms(max_version="1.2", ciphers="AES256-SHA256:AES128-SHA")
+
+
+class Bench:
+    """Certificates, networks of ours that close, and processes that end."""
+
+    def __init__(self, folder: Path, authority: Authority) -> None:
+        self.folder, self.authority = folder, authority
+        self.ca = trusted(folder, authority)
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Bench:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    def certificate(self, *names: str, issuer: Authority | None = None, **extra: object) -> tuple[Path, Path]:
+        made = (issuer or self.authority).issue(list(names), **extra)  # type: ignore[arg-type]
+        paths = self.folder / f"{names[0]}.pem", self.folder / f"{names[0]}.key"
+        for path, content in zip(paths, made, strict=True):
+            path.write_bytes(content)
+        return paths
+
+    def network(self, profiles: TlsProfiles | None = None) -> tuple[SocketNetwork, Recorder]:
+        network, recorder = SocketNetwork(profiles=profiles), Recorder()
+        network.start(recorder)
+        self._stack.push_async_callback(network.close)
+        return network, recorder
+
+    def client(self, rules: ClientRules) -> tuple[SocketNetwork, Recorder]:
+        return self.network(TlsProfiles(None, {"trunk": ClientTls(rules=rules)}))
+
+    async def openssl(self, *words: object) -> asyncio.subprocess.Process:
+        pipe = asyncio.subprocess.PIPE
+        child = await asyncio.create_subprocess_exec(
+            "openssl", *map(str, words), stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+        )
+        self._stack.push_async_callback(ended, child)
+        return child
+
+    async def server(
+        self, certificate: tuple[Path, Path], *words: object
+    ) -> tuple[Target, asyncio.StreamReader]:
+        """`openssl s_server`; what it says it received is in the stream."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        chain, key = certificate
+        child = await self.openssl(
+            "s_server", "-4", "-accept", f"127.0.0.1:{port}", "-cert", chain, "-key", key, *words
+        )
+        assert child.stdout is not None
+        await read_until(child.stdout, b"ACCEPT")
+        return Target("tls", ("127.0.0.1", port), "sip.carrier.example", "trunk"), child.stdout
+
+
+async def ended(child: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        child.kill()
+    await child.wait()
+
+
+async def read_until(stream: asyncio.StreamReader, wanted: bytes, *, times: int = 1) -> bytes:
+    read = b""
+    async with asyncio.timeout(PATIENCE_S):
+        while read.count(wanted) < times:
+            more = await stream.read(4096)
+            assert more, read.decode(errors="replace")
+            read += more
+    return read
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, authority: Authority) -> AsyncIterator[Bench]:
+    async with Bench(tmp_path, authority) as made:
+        yield made
+
+
+async def lost(connect: Callable[[], object], recorder: Recorder) -> str:
+    """Why a connection did not come about, or went as soon as it had."""
+    try:
+        await connect()  # type: ignore[misc]
+    except TransportFailed as failure:
+        return str(failure)
+    async with asyncio.timeout(PATIENCE_S):
+        return str((await recorder.losses.get())[1])
+
+
+@pytest.mark.parametrize("cipher", ["AES128-SHA", "AES256-SHA256"])
+async def test_a_trunk_that_takes_nothing_but_rsa_key_exchange_and_cbc_is_called(bench, cipher):
+    server = bench.certificate("sip.carrier.example", rsa_bits=2048)
+    target, heard = await bench.server(server, "-tls1_2", "-cipher", cipher)
+    client, _ = bench.client(ClientRules(bench.ca, terms=BANDWIDTH))
+    (await client.connect(target)).send(options("bandwidth"))
+    said = await read_until(heard, b"Call-ID: bandwidth")
+    assert f"CIPHER is {cipher}".encode() in said
+
+
+async def test_a_trunk_with_other_ciphers_than_its_terms_say_is_not_called(bench):
+    server = bench.certificate("sip.carrier.example", rsa_bits=2048)
+    target, _ = await bench.server(server, "-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384")
+    client, _ = bench.client(ClientRules(bench.ca, terms=BANDWIDTH))
+    with pytest.raises(TransportFailed, match="handshake failure"):
+        await client.connect(target)
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+async def test_a_trunk_that_requires_a_client_certificate_gets_ours(bench, version):
+    server = bench.certificate("sip.carrier.example")
+    ours = bench.certificate("sbc.example.com")
+    target, heard = await bench.server(
+        server, version, "-Verify", 1, "-verify_return_error", "-CAfile", bench.ca
+    )
+    client, _ = bench.client(ClientRules(bench.ca, (), *ours))
+    flow = await client.connect(target)
+    assert flow.mutual
+    flow.send(options("mutual"))
+    said = await read_until(heard, b"Call-ID: mutual")
+    assert b"CN = sbc.example.com" in said or b"CN=sbc.example.com" in said
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+async def test_a_trunk_that_requires_a_client_certificate_refuses_us_without_one(bench, version):
+    server = bench.certificate("sip.carrier.example")
+    target, _ = await bench.server(server, version, "-Verify", 1, "-verify_return_error", "-CAfile", bench.ca)
+    client, hears = bench.client(ClientRules(bench.ca))
+    assert "TLS" in await lost(lambda: client.connect(target), hears)
+
+
+async def test_a_wildcard_certificate_is_good_by_the_web_s_rule_and_not_by_rfc5922_7_2(bench):
+    target, heard = await bench.server(bench.certificate("*.carrier.example"))
+    client, _ = bench.client(ClientRules(bench.ca))
+    flow = await client.connect(target)
+    flow.send(options("wild"))
+    await read_until(heard, b"Call-ID: wild")
+    flow.close()  # it serves one at a time
+    strict, _ = bench.client(ClientRules(bench.ca, strict=True))
+    with pytest.raises(TransportFailed, match=r"is for \*\.carrier\.example, not for sip\.carrier\.example"):
+        await strict.connect(target)
+
+
+async def test_a_wrong_name_is_refused(bench):
+    target, _ = await bench.server(bench.certificate("sip.other.example", "*.example"))
+    client, _ = bench.client(ClientRules(bench.ca))
+    with pytest.raises(TransportFailed, match=r"its certificate is for sip\.other\.example"):
+        await client.connect(target)
+
+
+async def test_a_sip_uri_is_the_name_that_counts_rfc5922_7_1(bench):
+    target, heard = await bench.server(
+        bench.certificate("host7.example.net", uri_sans=["sip:sip.carrier.example"])
+    )
+    client, _ = bench.client(ClientRules(bench.ca, strict=True))
+    (await client.connect(target)).send(options("uri"))
+    await read_until(heard, b"Call-ID: uri")
+
+
+# Those who call us.
+
+
+async def listening(
+    bench: Bench, clients: str, **server: object
+) -> tuple[tuple[str, int], SocketNetwork, Recorder]:
+    network, hears = bench.network()
+    chain, key = bench.certificate("edge.example", **server)
+    terms = BANDWIDTH if server else TlsTerms()
+    tls = ServerTls(chain, key, terms, clients, bench.ca)
+    return await network.listen(ListenOn("tls", ("127.0.0.1", 0), tls)), network, hears
+
+
+async def calls(bench: Bench, port: int, *words: object) -> asyncio.subprocess.Process:
+    """`openssl s_client` that sends one message."""
+    child = await bench.openssl("s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", bench.ca, *words)
+    assert child.stdin is not None
+    child.stdin.write(options("from openssl"))
+    await child.stdin.drain()
+    return child
+
+
+async def test_a_carrier_with_a_certificate_for_servers_alone_is_known_by_it_rfc5922_7_3(bench):
+    (_, port), network, hears = await listening(bench, "require")
+    chain, key = bench.certificate("host.example", uri_sans=["sip:sip.carrier.example"], ekus=[SERVER_AUTH])
+    await calls(bench, port, "-cert", chain, "-key", key)
+    async with asyncio.timeout(PATIENCE_S):
+        flow, data = await hears.messages.get()
+    assert data == options("from openssl")
+    assert flow.peer_names == {"sip.carrier.example"}
+    assert flow.mutual
+    assert network.connections.refused == {}
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+async def test_a_carrier_without_a_certificate_is_refused_where_one_is_required(bench, version):
+    (_, port), network, hears = await listening(bench, "require")
+    child = await calls(bench, port, version)
+    assert child.stdout is not None
+    await read_until(child.stdout, b"alert")
+    assert hears.messages.empty()
+    assert network.connections.refused == {"protocol": 1}
+
+
+async def test_a_carrier_with_somebody_else_s_certificate_is_refused_where_one_is_required(bench):
+    (_, port), network, hears = await listening(bench, "require")
+    chain, key = bench.certificate("sip.carrier.example", issuer=make_authority("another"))
+    child = await calls(bench, port, "-cert", chain, "-key", key)
+    assert child.stdout is not None
+    await read_until(child.stdout, b"alert")
+    assert hears.messages.empty()
+    assert network.connections.refused == {"certificate": 1}
+
+
+async def test_a_carrier_that_speaks_nothing_but_rsa_key_exchange_and_cbc_calls_us(bench):
+    (_, port), _, hears = await listening(bench, "off", rsa_bits=2048)
+    child = await calls(bench, port, "-tls1_2", "-cipher", "AES128-SHA")
+    assert child.stdout is not None
+    await read_until(child.stdout, b"AES128-SHA")
+    async with asyncio.timeout(PATIENCE_S):
+        assert (await hears.messages.get())[1] == options("from openssl")
+
+
+async def test_a_session_cannot_be_resumed_without_showing_the_certificate_again(bench):
+    (_, port), _, _ = await listening(bench, "require")
+    chain, key = bench.certificate("sip.carrier.example")
+    child = await calls(bench, port, "-cert", chain, "-key", key, "-tls1_2", "-reconnect")
+    assert child.stdout is not None
+    said = await read_until(child.stdout, b", TLSv1.2", times=2)
+    assert b"New, TLSv1.2" in said
+    assert b"Reused, TLSv1.2" not in said
