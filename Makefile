@@ -6,12 +6,16 @@ STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
 TOOLS := sipp stunnel4 svmap
 PACKAGES := sip-tester stunnel4 sipvicious
+BENCH_PACKAGES := sip-tester stunnel4 kamailio kamailio-tls-modules
 PYTEST_ARGS ?=
+ARGS ?=
 LOCK_ARGS ?=
+BENCH_VENV := .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
 COMPILE = $(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --strip-extras --allow-unsafe --no-header \
   --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(LOCK_ARGS)
 
-.PHONY: setup tools demo test lint lock clean
+.PHONY: setup tools demo test bench bench-tools bench-lock lint lock clean
 
 setup: $(TEST_STAMP) tools   ## everything the tests need: packages, SIPp, stunnel, sipvicious
 
@@ -46,8 +50,21 @@ test: setup             ## every test, with the coverage that is asked for
 	$(VENV)/bin/coverage report --include='proxy/sip/*' --skip-covered --show-missing --fail-under=100
 	$(VENV)/bin/coverage report --omit='proxy/sip/*,proxy/lab/*' --skip-covered --show-missing --fail-under=95
 
+bench: $(STAMP) $(BENCH_STAMP) bench-tools   ## us beside our peers; ARGS="--only cpu,tls --repeat 1 --quick --write --profile"
+	BENCH_VENV=$(BENCH_VENV) $(VENV)/bin/python -m bench $(ARGS)
+
+$(BENCH_STAMP): bench/requirements.txt
+	@test -x $(BENCH_VENV)/bin/pip || $(PYTHON) -m venv --clear $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $< && touch $@ \
+	  || echo "The Python peers could not be installed: their rows will be missing." >&2
+
+bench-tools:            # a peer that cannot be had costs its own rows alone
+	@missing=; for tool in sipp stunnel4 kamailio; do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing=yes; done; \
+	test -z "$$missing" || $(MAKE) --no-print-directory tools TOOLS="sipp stunnel4 kamailio" PACKAGES="$(BENCH_PACKAGES)" \
+	  || echo "Not all of $(BENCH_PACKAGES) could be installed: some rows will be missing." >&2
+
 lint: $(TEST_STAMP)
-	$(VENV)/bin/ruff check proxy screening tests
+	$(VENV)/bin/ruff check proxy screening tests bench
 	$(VENV)/bin/mypy
 
 lock:                   ## pin what pyproject.toml allows, keep what is pinned (LOCK_ARGS=--upgrade renews); names no host
@@ -60,6 +77,13 @@ lock:                   ## pin what pyproject.toml allows, keep what is pinned (
 	  sed -i '1i # Made from pyproject.toml by "make lock": every package with its version and hashes.' $$lock; done
 	rm -rf $(VENV)-lock
 
+bench-lock:             ## pin the Python peers
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet pip-tools
+	$(COMPILE) --output-file bench/requirements.txt bench/requirements.in
+	sed -i '1i # Made from bench/requirements.in by "make bench-lock": every package with its version and hashes.' bench/requirements.txt
+	rm -rf $(VENV)-lock
+
 clean:
-	rm -rf $(VENV) $(VENV)-lock build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage voicemail calls.jsonl
+	rm -rf $(VENV) $(VENV)-lock $(BENCH_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage voicemail calls.jsonl
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The middle boxes that are measured: ours and others."""

@@ -1,0 +1,118 @@
+"""Ourselves, as shipped: policy, records, metrics, and the log at INFO in a file."""
+
+from __future__ import annotations
+
+import random
+import sys
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from bench.place import Place
+from bench.process import Program
+from tests.sipp.ports import free_port
+
+ROOT: Final = Path(__file__).parents[2]
+RUN: Final = (sys.executable, "-c", "from proxy.cli import main; main()")
+"""`screendoor`, whether or not it is installed."""
+START_S = 20.0
+MEDIA: Final = range(33000, 64000)
+PORTS_OF_A_CALL: Final = 4
+"""RTP and RTCP of either leg."""
+
+SETTINGS = """\
+records = "{folder}/calls.jsonl"
+
+[public]
+host = "127.0.0.1"
+address = "127.0.0.1"
+
+[[listen]]
+transport = "udp"
+bind = "127.0.0.1:{near}"
+
+[media]
+ports = "{media}"
+bind = "127.0.0.1"
+
+[[trunk]]
+name = "bench"
+from = ["127.0.0.1"]
+
+[http]
+bind = "127.0.0.1:{http}"
+
+[limits]
+calls = {calls}
+calls_per_destination_per_hour = 0
+
+[drain]
+limit_s = 0
+
+[log]
+level = "info"
+
+[[number]]
+dialed = "*"
+screen = "off"
+destinations = ["sip:callee@127.0.0.1:{far}{param}"]
+"""
+
+PROBED = """
+[[number]]
+dialed = "probe"
+screen = "off"
+destinations = ["sip:probe@127.0.0.1:{probe}"]
+"""
+
+TRUSTING = """
+[[listen]]
+transport = "tls"
+bind = "127.0.0.1:{tls}"
+certificate = "{folder}/fullchain.pem"
+key = "file:{folder}/privkey.pem"
+
+[[agent]]                     # it screens nobody here; its authority is trusted on every TLS leg
+name = "bench"
+provider = "sip"
+sip = "sip:agent@127.0.0.1:{far};transport=tls"
+srtp = "off"
+ca = "{folder}/ca.pem"
+"""
+
+
+class Screendoor(Program):
+    """``screendoor run`` with one number whose plan is `Ring`; ready when made."""
+
+    def __init__(self, place: Place, *, run: Sequence[str] = RUN) -> None:
+        """`run` starts it otherwise, as under a profiler."""
+        self._http = free_port()
+        text = SETTINGS + (PROBED if place.probe else "") + (TRUSTING if place.secure else "")
+        settings = place.folder / "screendoor.toml"
+        settings.write_text(
+            text.format(
+                folder=place.folder, near=place.near, far=place.far, param=place.param, probe=place.probe,
+                calls=place.calls, http=self._http, tls=free_port(), media=_media(place.calls),
+            ),
+            encoding="utf-8",
+        )  # fmt: skip
+        super().__init__(
+            [*run, "run", "--config", str(settings)], place.folder / "screendoor.log", cwd=place.folder,
+            core=place.core, environ={"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        self.ready(self._healthy, "/healthz answers", within_s=START_S)
+
+    def _healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._http}/healthz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+def _media(calls: int) -> str:
+    """Room for so many calls, anywhere: two of us on one machine should not meet."""
+    size = min(calls * PORTS_OF_A_CALL, len(MEDIA))
+    first = random.randrange(MEDIA.start, MEDIA.stop - size + 1, 2)
+    return f"{first}-{first + size - 1}"

@@ -1,0 +1,66 @@
+"""Programs under measurement: what they and their children cost, and which core they run on."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from bench.accounting import cpu_ticks, parent, pss_kib
+from tests.sipp.process import Process
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class Program(Process):
+    """A running program, ended when its block is left; `core` pins it and its children to one CPU."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        output: Path,
+        *,
+        cwd: Path,
+        core: int | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        pinned = ["taskset", "-c", str(core)] if core is not None else []
+        super().__init__([*pinned, *command], output, cwd=cwd, environ=environ)
+
+    @property
+    def pid(self) -> int:
+        """Of the first of the family."""
+        return self._popen.pid
+
+    @property
+    def family(self) -> list[int]:
+        """The process and all that it has begotten and still has."""
+        begotten: dict[int, list[int]] = defaultdict(list)
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # gone meanwhile
+                begotten[parent(_text(stat))].append(int(stat.parent.name))
+        found = [self.pid]
+        for pid in found:
+            found += begotten[pid]
+        return found
+
+    @property
+    def cpu_s(self) -> float:
+        """User and system time of the whole family so far."""
+        return sum(cpu_ticks(_text(Path(f"/proc/{pid}/stat"))) for pid in self.family) / TICKS_PER_S
+
+    @property
+    def pss_kib(self) -> int:
+        """Memory of the whole family, what it shares counted once."""
+        return sum(pss_kib(_text(Path(f"/proc/{pid}/smaps_rollup"))) for pid in self.family)
+
+    def kill(self) -> None:
+        """End it without ceremony."""
+        self._popen.kill()
+        self._popen.wait()
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

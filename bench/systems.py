@@ -1,0 +1,71 @@
+"""Who is measured: how each is started, and whether it is here."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from bench.peers import kamailio, venv
+from bench.peers.aiosipua import Aiosipua
+from bench.peers.kamailio import Kamailio
+from bench.peers.screendoor import Screendoor
+from bench.peers.sippy import Sippy
+from bench.rig import MakeBox
+from proxy.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One middle box of the table."""
+
+    name: str
+    """As the command line calls it."""
+    label: str
+    make: MakeBox
+    version: Callable[[], str]
+    """AssertionError, which says what to install, if it is not here."""
+
+
+US: Final = "screendoor"
+STOCK, TUNED = "kamailio", "kamailio-fm"
+HIDING, TUNED_HIDING = "topoh", "topoh-fm"
+SIPPY, AIOSIPUA = "sippy", "aiosipua"
+
+SYSTEMS: Final = {
+    system.name: system
+    for system in (
+        System(US, "Screendoor", Screendoor, lambda: VERSION),
+        System(STOCK, "Kamailio as installed", partial(Kamailio, fast=False), kamailio.version),
+        System(TUNED, "Kamailio `-x fm -X fm`", partial(Kamailio, fast=True), kamailio.version),
+        System(
+            HIDING,
+            "Kamailio + topoh as installed",
+            partial(Kamailio, fast=False, topoh=True),
+            kamailio.version,
+        ),
+        System(
+            TUNED_HIDING,
+            "Kamailio + topoh `-x fm -X fm`",
+            partial(Kamailio, fast=True, topoh=True),
+            kamailio.version,
+        ),
+        System(SIPPY, "Sippy B2BUA", Sippy, lambda: venv.version("sippy")),
+        System(AIOSIPUA, "aiosipua as a B2BUA", Aiosipua, lambda: venv.version("aiosipua")),
+    )
+}
+
+
+def missing(name: str, *, secure: bool = False) -> str | None:
+    """What to install before this one can be measured; None if it can."""
+    try:
+        SYSTEMS[name].version()
+    except AssertionError as reason:
+        return str(reason)
+    if secure and shutil.which("stunnel4") is None:
+        return "stunnel4 is not installed: apt-get install stunnel4"
+    if secure and name in (STOCK, TUNED) and not kamailio.speaks_tls():
+        return "Kamailio's TLS module is not installed: apt-get install kamailio-tls-modules"
+    return None

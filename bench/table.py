@@ -1,0 +1,118 @@
+"""The table: our value beside a peer's, their ratio, what it must be, what it should be, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bench.book import Book
+from bench.systems import AIOSIPUA, HIDING, SIPPY, STOCK, SYSTEMS, TUNED, TUNED_HIDING, US
+
+SIPMESSAGE: Final = "sipmessage"
+LABELS: Final = {name: system.label for name, system in SYSTEMS.items()} | {SIPMESSAGE: "sipmessage"}
+HEAD: Final = ("measure", "unit", "Screendoor", "beside", "its value", "ratio", "must", "aim", "verdict")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row. The bounds are ratios to `beside`'s value, or plain values if nobody stands beside us."""
+
+    title: str
+    measure: str
+    unit: str
+    must: float | None = None
+    aim: float | None = None
+    beside: str | None = None
+    more_is_better: bool = False
+
+    def cells(self, book: Book) -> tuple[str, ...] | None:
+        """The row; None if nothing of it was measured."""
+        ours = book.read(self.measure, US)
+        theirs = book.read(self.measure, self.beside) if self.beside else None
+        if ours is None and theirs is None:
+            return None
+        ratio = ours / theirs if ours is not None and theirs else None
+        judged = ratio if self.beside else ours
+        return (
+            self.title, self.unit, _number(ours), LABELS.get(self.beside or "", "–"), _number(theirs),
+            _number(ratio), self._bound(self.must), self._bound(self.aim), self.verdict(judged),
+        )  # fmt: skip
+
+    def verdict(self, judged: float | None) -> str:
+        """`aim` if that is reached, `must` if only that is, `short` if neither."""
+        if judged is None or (self.must is None and self.aim is None):
+            return "–"
+        if self._reaches(judged, self.aim):
+            return "aim"
+        if self.must is None:
+            return "short of the aim"
+        return "must" if self._reaches(judged, self.must) else "short"
+
+    def _reaches(self, judged: float, bound: float | None) -> bool:
+        if bound is None:
+            return False
+        return judged >= bound if self.more_is_better else judged <= bound
+
+    def _bound(self, bound: float | None) -> str:
+        if bound is None:
+            return "–"
+        return f"{'≥' if self.more_is_better else '≤'} {_number(bound)}" + ("×" if self.beside else "")
+
+
+LINES: Final = (
+    Line("CPU per call, UDP→UDP, 500/s", "cpu-500", "ms", 1.25, 0.8, STOCK),
+    Line("", "cpu-500", "ms", 3, 2, TUNED),
+    Line("CPU per call, UDP→UDP, 200/s", "cpu-200", "ms", 0.4, 0.27, HIDING),
+    Line("", "cpu-200", "ms", 1.25, 0.85, TUNED_HIDING),
+    Line("", "cpu-200", "ms", 1 / 2, 1 / 3, AIOSIPUA),
+    Line("CPU per call, UDP→UDP, 50/s", "cpu-50", "ms", 1 / 3, 1 / 5, SIPPY),
+    Line("CPU per call, UDP→TLS, 500/s", "tls-500", "ms", 1.25, 0.85, STOCK),
+    Line("", "tls-500", "ms", 3, 2, TUNED),
+    Line("sustained on one core", "sustained", "calls/s", 800, 1200, more_is_better=True),
+    Line("", "sustained", "calls/s", beside=STOCK, more_is_better=True),
+    Line("", "sustained", "calls/s", beside=TUNED, more_is_better=True),
+    Line("added latency INVITE→200 beside 300/s, p99", "answered-99", "ms", 1, None, STOCK),
+    Line("", "answered-99", "ms", None, 1.2, TUNED),
+    Line("added latency INVITE→200 beside 300/s, p50", "answered-50", "ms", beside=STOCK),
+    Line("", "answered-50", "ms", beside=TUNED),
+    Line("added latency INVITE→INVITE (one way), p99", "arrived-99", "ms", beside=STOCK),
+    Line("", "arrived-99", "ms", beside=TUNED),
+    Line("added latency INVITE→INVITE (one way), p50", "arrived-50", "ms", beside=STOCK),
+    Line("", "arrived-50", "ms", beside=TUNED),
+    Line("memory per open call (both legs)", "memory", "KiB", 12, 6),
+    Line("", "memory", "KiB", beside=STOCK),
+    Line("", "memory", "KiB", beside=TUNED),
+    Line("INVITE: parse + serialise", "parse", "µs", 1, 0.5, SIPMESSAGE),
+)
+
+
+def rows(book: Book) -> list[tuple[str, ...]]:
+    """The rows of all that was measured, under their titles."""
+    found: list[tuple[str, ...]] = []
+    title = ""
+    for line in LINES:
+        title = line.title or title
+        if (cells := line.cells(book)) is not None:
+            repeated = any(row[0] == title for row in found)
+            found.append(("" if repeated else title, *cells[1:]))
+    return found
+
+
+def table(book: Book) -> str:
+    """Markdown that also reads well as it stands."""
+    return markdown([HEAD, *rows(book)])
+
+
+def markdown(cells: Sequence[Sequence[str]]) -> str:
+    """Columns of one width; the first row is the head."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    written = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
+    written.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(written)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

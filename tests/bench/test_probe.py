@@ -1,0 +1,46 @@
+"""The probe finishes its own calls, and an idle direct path is quick."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.accounting import Tally
+from bench.probe import Probe
+from bench.profile import own_time
+from bench.rig import Run
+from bench.sustained import kept
+from tests.sipp.ports import free_port
+
+
+@pytest.mark.network
+def test_without_a_middle_box_every_call_arrives_rings_and_is_answered_in_this_order() -> None:
+    port = free_port()
+    probe = Probe(port, port)
+    probe.run(rate=50, seconds=0.2)
+    assert len(probe.calls) == 10
+    for call in probe.calls.values():
+        assert call.arrived is not None
+        assert call.rang is not None
+        assert call.answered is not None
+        assert call.sent < call.arrived < call.rang < call.answered
+
+
+@pytest.mark.parametrize(
+    ("good", "resent", "elapsed_s", "verdict"),
+    [(6000, 5, 6.3, True), (6000, 6, 6.3, False), (5999, 0, 6.3, False), (6000, 0, 8.0, False)],
+)
+def test_a_rate_is_kept_with_less_than_one_in_a_thousand_in_trouble_and_in_time(
+    good: int, resent: int, elapsed_s: float, verdict: bool
+) -> None:
+    run = Run(
+        0.5, Tally(6000, good, 6000 - good, 2), Tally(6000, good, 0, resent - 2 if resent else -2), elapsed_s
+    )
+    assert kept(run, 6) is verdict
+
+
+def test_own_time_is_of_the_innermost_function_wherever_in_it() -> None:
+    stacks = "run (app.py:1);parse (uri.py:30) 3\nrun (app.py:1);parse (uri.py:34) 3\nrun (app.py:2) 2\n"
+    assert own_time(stacks, 2).splitlines()[1:] == [
+        "  75.0   75.0  parse (uri.py)",
+        "  25.0  100.0  run (app.py)",
+    ]
