@@ -71,6 +71,8 @@ class Dialog:
         """Name-addrs as sent, nearest hop first from our end."""
         self.local_cseq = local_cseq
         """Number of the last request we sent; 0 before the first, the owner may begin higher."""
+        self.sent_cseq = 0
+        """Number of the last request that is on its way: requests leave in the order of their numbers."""
         self.remote_cseq = remote_cseq
         """Number of the last request of the peer; None before the first."""
         self.confirmed = confirmed

@@ -47,6 +47,14 @@ class Timers:
         return self.t1
 
     @property
+    def e_at_t2(self) -> float:
+        """How long after a request its timer E reaches T2: the time to say 100 (RFC 4320 §4.1)."""
+        interval, passed = self.e, 0.0
+        while interval < self.t2:
+            passed, interval = passed + interval, 2 * interval
+        return passed
+
+    @property
     def f(self) -> float:
         """Non-INVITE client gives up (§17.1.2.2)."""
         return 64 * self.t1

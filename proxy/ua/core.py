@@ -20,6 +20,7 @@ from proxy.ua.driver import Message, User
 from proxy.ua.gate import Gate
 from proxy.ua.ids import Ids
 from proxy.ua.late import AcceptedByUs
+from proxy.ua.lately import Lately
 from proxy.ua.loop import calls_for_help, came_back
 from proxy.ua.origins import Origins
 from proxy.ua.route import DEFAULT_PORTS
@@ -80,6 +81,7 @@ class UserAgentCore:
         self._origins = Origins()
         self.servers: Table[ServerTransaction] = Table(self._origins.forget)
         self._dialogs: dict[DialogId, InDialog] = {}
+        self._lately = Lately()
         self._proven: set[Flow] = set()
         """Connections of peers that are none of ours by address, yet know a dialog of ours by its tags."""
         self._closed = False
@@ -201,7 +203,9 @@ class UserAgentCore:
         self._dialogs[dialog] = leg
 
     def leave(self, dialog: DialogId) -> None:
-        self._dialogs.pop(dialog, None)
+        """The dialog is over; a request that its peer sent before it knew is still owed a 481."""
+        if self._dialogs.pop(dialog, None) is not None:
+            self._lately.add(dialog)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> bool:
         """Run work that outlives whoever asked for it; False if the house is closed, and nothing is done."""
@@ -253,11 +257,12 @@ class UserAgentCore:
         if leg is None and self._gate.scans(flow, request):
             return
         if not ours:
-            if leg is None:
+            if leg is not None:
+                self._gate.proved(flow)
+                if flow.reliable:
+                    self._proven.add(flow)
+            elif DialogId.of_request(request) not in self._lately:
                 return self._gate.refused(flow)
-            self._gate.proved(flow)
-            if flow.reliable:
-                self._proven.add(flow)
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None
         if leg is None and (wait_s := self._overloaded(request, flow)) is not None:

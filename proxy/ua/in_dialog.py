@@ -111,10 +111,16 @@ class InDialogRequest:
 
     @property
     def _moot(self) -> bool:
-        """True for an INVITE of a leg that is over: it is not tried again."""
-        return self._request.method == "INVITE" and self._leg.ended.done()
+        """True once the leg is over: no INVITE is begun then, and nothing but BYE is tried again (§15)."""
+        late = self._transaction is not None or self._request.cseq.number < self._dialog.sent_cseq
+        left = self._request.method == "INVITE" or (late and self._request.method != "BYE")
+        return left and self._leg.ended.done()
 
     def _launch(self) -> None:
+        """Send it; under a new number if another request of the dialog, with a higher one, was quicker."""
+        if self._request.cseq.number < self._dialog.sent_cseq:
+            self._request = self._anew()
+        self._dialog.sent_cseq = self._request.cseq.number
         if self._request.method in ("INVITE", "NOTIFY"):
             self._request.headers.set("Contact", self._leg.contact(self._flow))
         self._transaction = self._leg.core.launch(self._request, self._flow, self)

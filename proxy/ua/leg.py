@@ -61,7 +61,7 @@ class Leg:
         self.profile = ""
         """On whose terms TLS is spoken with the peer."""
         self._contact_user = core.ids.token()
-        self._takes_refer = takes_refer
+        self.takes_refer = takes_refer
         self._inviting: Inviting | None = None
         self._invitation: Invitation | None = None
         self._answer: Answer | None = None
@@ -245,7 +245,7 @@ class Leg:
         return self.core.contact(flow, self._contact_user)
 
     def capabilities(self) -> list[tuple[str, str]]:
-        methods = [method for method in ALLOW.split(", ") if method != "REFER" or self._takes_refer]
+        methods = [method for method in ALLOW.split(", ") if method != "REFER" or self.takes_refer]
         return [("Allow", ", ".join(methods)), ("Supported", ", ".join(SUPPORTED))]
 
     # What the peer sends.
@@ -271,6 +271,14 @@ class Leg:
                 transaction.reply(481)  # our BYE is on its way
             case "INVITE" | "UPDATE":
                 self.reoffers.receive(transaction)
+            case _:
+                self.serve(transaction)
+
+    def serve(self, transaction: ServerTransaction) -> None:
+        """A request that touches neither the session nor its end; raises ParseError."""
+        match transaction.request.method:
+            case "REFER" if self.ended.done():
+                transaction.reply(481)
             case "REFER":
                 self._take_refer(transaction)
             case "OPTIONS":
@@ -282,7 +290,7 @@ class Leg:
 
     def _take_refer(self, transaction: ServerTransaction) -> None:
         """REFER is the agent's alone; one at a time, since a retry by its sender is no second wish."""
-        if not self._takes_refer:
+        if not self.takes_refer:
             return transaction.reply(603)
         if self._refer is not None and self._refer.open:
             return transaction.reply(491)

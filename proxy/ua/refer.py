@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.subscription import ReferSubscription
 from proxy.sip.values import NameAddr
+from proxy.ua.errors import TransactionTimeout
 from proxy.ua.in_dialog import Final, InDialogRequest
 from proxy.ua.transactions import ServerTransaction
 
@@ -27,6 +28,9 @@ class Refer:
         self._subscription = ReferSubscription(transaction.request, first=first)
         wish = transaction.request.headers.get("Refer-Sub") or ""
         self._unsubscribed = wish.partition(";")[0].strip().lower() == "false"
+        self._too_late = False
+        transaction.watch(lambda: None, self._failed)
+        transaction.defer()
 
     @property
     def open(self) -> bool:
@@ -35,8 +39,8 @@ class Refer:
 
     @property
     def answered(self) -> bool:
-        """True once it is accepted or refused."""
-        return self._transaction.answered
+        """True once it is accepted or refused, or its sender has given it up."""
+        return self._transaction.answered or self._too_late
 
     def accept(self) -> None:
         """202, and the NOTIFY that every accepted REFER owes at once (§2.4.4) to a sender that wants news."""
@@ -56,6 +60,12 @@ class Refer:
         if self.open and not self._leg.ended.done() and self._leg.dialog is not None:
             notify = self._subscription.notify(self._leg.dialog, status)
             InDialogRequest(self._leg, self._leg.dialog, notify, self._notified).start()
+
+    def _failed(self, error: SipError) -> None:
+        """Nobody answered it in time (RFC 4320 §4.2); a lost connection alone does not undo the wish."""
+        if isinstance(error, TransactionTimeout):
+            self._too_late = True
+            self._subscription.ended()
 
     def _notified(self, final: Final) -> None:
         """A peer that takes no NOTIFY gets no more of them; the transfer goes on."""

@@ -150,6 +150,11 @@ class ServerTransaction:
         self._cancelled = True
         self._on_cancel()
 
+    def defer(self) -> None:
+        """The answer to this request, which is no INVITE, will take time: see `NonInviteServer.deferred`."""
+        assert isinstance(self._machine, NonInviteServer)
+        self._driver.perform(self._machine.deferred(self.make(100), self._driver.now()))
+
     def receive(self, request: Request) -> None:
         self._driver.perform(self._machine.receive(request, self._driver.now()))
 

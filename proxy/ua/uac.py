@@ -14,9 +14,10 @@ from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, ip_version
 from proxy.ua.ack import Acknowledgement
-from proxy.ua.course import TRY_S, Course, Forsaken, dialog_of
+from proxy.ua.course import TRY_S, Course, Forsaken
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
+from proxy.ua.forks import Forks
 from proxy.ua.in_dialog import InDialogRequest
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ClientTransaction
@@ -56,6 +57,7 @@ class Inviting:
         self._transaction: ClientTransaction | None = None
         self._acks: dict[str | None, Acknowledgement] = {}
         """The ACK of each 2xx, by its To tag."""
+        self._forks = Forks(leg, self._declined)
         self._ending: EndReason | None = None
 
     async def run(self) -> None:
@@ -88,17 +90,15 @@ class Inviting:
         assert isinstance(message, Response)
         self._course.heard(message)
         if message.status < 200:
-            if message.status > 100 and not self._answered.done():
-                self._leg.rang(message.status)
+            self._progress(message)
         elif message.status < 300:
             self._accepted(message)
-        elif message.status == 503:
-            self._course.unavailable(message)
-            self._elsewhere(Rejected(message))
-        elif message.status not in (401, 407) or not self._again(message):
-            self._fail(Rejected(message))
+        else:
+            self._forks.close()
+            self._refused(message)
 
     def failed(self, error: SipError) -> None:
+        self._forks.close()
         if self._ending is None:
             self._course.failed(error)
         self._elsewhere(error)
@@ -123,6 +123,26 @@ class Inviting:
         except SipError as error:
             self._fail(error)
 
+    def _refused(self, response: Response) -> None:
+        if response.status == 503:
+            self._course.unavailable(response)
+            self._elsewhere(Rejected(response))
+        elif response.status not in (401, 407) or not self._again(response):
+            self._fail(Rejected(response))
+
+    def _progress(self, response: Response) -> None:
+        """A 1xx above 100 makes an early dialog, if it has a tag (§12.1.2)."""
+        if response.status > 100:
+            self._forks.provisional(self._request, response)
+            if not self._answered.done():
+                self._leg.rang(response.status)
+
+    def _declined(self) -> None:
+        if self._answered.done():  # by another fork, or it is over anyway
+            return
+        self._leg.gone(EndReason.HUNG_UP)
+        self.end(EndReason.HUNG_UP)
+
     def _fail(self, error: SipError) -> None:
         if not self._answered.done():
             self._answered.set_exception(error)
@@ -145,16 +165,20 @@ class Inviting:
 
     def _dialog(self, response: Response) -> Dialog:
         try:
-            return Dialog.as_uac(self._request, response)
+            return self._forks.answered(self._request, response)
         except ParseError as error:  # no way to talk on, yet the peer is owed its ACK and a BYE
             self._fail(OfferRefused(f"the answer cannot be read: {error}"))
-            return dialog_of(self._request, response)
+            for name in ("Contact", "Record-Route"):
+                response.headers.remove(name)
+            return self._forks.answered(self._request, response)
 
     def _established(self, dialog: Dialog, response: Response, flow: Flow) -> None:
-        if self._answered.done():  # ended meanwhile, or another fork was quicker (§13.2.2.4, §15)
+        gone = dialog.id.remote_tag in self._forks.over
+        if gone or self._answered.done():  # ended meanwhile, or another fork was quicker (§13.2.2.4, §15)
             return self._hang_up(dialog)
         self._leg.flow = flow
         self._leg.established(dialog)
+        waiting = self._forks.taken(dialog)
         self._leg.keeper.agreed(response)
         try:
             self._leg.media.answered(response.body)
@@ -163,11 +187,19 @@ class Inviting:
             self._leg.end(EndReason.MEDIA_REFUSED)
         else:
             self._answered.set_result(None)
+        for transaction in waiting:
+            try:
+                self._leg.serve(transaction)
+            except ParseError as error:
+                transaction.reply(error.status)
 
     def _hang_up(self, dialog: Dialog) -> None:
+        if dialog.id.remote_tag in self._forks.over:  # its own BYE was quicker than its 2xx
+            return
+        self._forks.ending(dialog)
         bye = dialog.request("BYE")
         bye.headers.add("Reason", (self._ending or EndReason.COMPLETED).header)
-        InDialogRequest(self._leg, dialog, bye, lambda final: None).start()
+        InDialogRequest(self._leg, dialog, bye, lambda final: self._forks.ended(dialog)).start()
 
     def _again(self, response: Response) -> bool:
         """Answer a challenge with the same INVITE, its CSeq one higher (§22.2)."""

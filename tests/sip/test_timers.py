@@ -37,3 +37,8 @@ def test_timer_d_is_never_below_32_seconds_rfc3261_17_1_1_2() -> None:
 def test_timers_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Timers().t1 = 1.0  # type: ignore[misc]
+
+
+def test_timer_e_reaches_t2_after_three_and_a_half_seconds_rfc4320_4_1() -> None:
+    assert Timers().e_at_t2 == 3.5
+    assert Timers(t1=4.0).e_at_t2 == 0.0

@@ -547,3 +547,19 @@ async def test_where_both_ends_showed_certificates_a_connection_may_be_used_both
     assert aliases == [(flow, 5071), (flow, 5061)]
     house.core.launch(messages.request("OPTIONS", call_id="5"), flow, Unheard())
     assert (await far.hears("OPTIONS")).via.params.has("alias")
+
+
+async def test_a_dialog_lately_over_answers_481_to_whoever_knows_it_rfc5407_3_2_2(house: House) -> None:
+    """Its peer is none of ours by address, and may have sent the request before it knew."""
+    leg, response = await house.called()
+    house.shut_out.add(FAR)
+    first = messages.invite()
+    await house.far.says(within(first, "BYE", response, 5))
+    await house.far.hears(200)
+    assert leg.ended.done()
+    await house.far.says(within(first, "REFER", response, 6))
+    await house.far.hears(481)
+    await house.far.says(messages.request("REFER", to_tag="guess", branch="z9hG4bKguess"))
+    await house.far.hears_nothing(5)
+    assert house.turned_away == [FAR]
+    assert not house.core._proven

@@ -275,3 +275,63 @@ async def test_a_rejected_final_is_raised(house: House) -> None:
     with pytest.raises(Rejected):
         await offering
     assert not leg.ended.done()
+
+
+async def test_requests_of_one_dialog_leave_in_the_order_of_their_numbers_rfc3261_12_2_1_1(
+    house: House,
+) -> None:
+    """One that had to look for its way is overtaken: it takes a new number."""
+    leg, invite = await house.connected(takes_refer=True)
+    assert leg.dialog is not None
+    leg.dialog.target = "sip:bob@pbx.example.com"
+    pbx = Far(house.wire, "192.0.2.7", names=("pbx.example.com",))
+    await pbx.start()
+    await house.far.says(back(invite, "REFER", 1, headers=[("Refer-To", "<tel:+14155550100>")]))
+    refer = await leg.refer()
+    refer.accept()  # its NOTIFY looks for the way to the new target
+    leg.dialog.target = f"sip:bob@{FAR}:5060"
+    leg.end(EndReason.COMPLETED)
+    bye = await house.far.hears("BYE")
+    house.far.answers(bye, 200)
+    await house.assert_clean()
+    assert bye.cseq.number == 3
+    assert pbx.heard == []  # after the BYE there is no news any more (§15)
+
+
+async def test_a_notify_whose_connection_is_lost_is_not_tried_again_after_bye_rfc3261_15(
+    house: House,
+) -> None:
+    far = Far(house.wire, "192.0.2.7", "tls")
+    await far.start()
+    leg, invite = await house.connected(far, uri="sip:bob@192.0.2.7:5061;transport=tls", takes_refer=True)
+    await far.says(back(invite, "REFER", 1, headers=[("Refer-To", "<tel:+14155550100>")]))
+    (await leg.refer()).accept()
+    leg.end(EndReason.COMPLETED)
+    for flow in house.wire.flows():
+        house.wire.cut(flow)
+    far.answers(await far.hears("BYE"), 200)
+    await house.assert_clean()
+    assert far.count("NOTIFY") == 0
+
+
+async def test_a_request_that_is_overtaken_takes_a_new_number_rfc3261_12_2_1_1(house: House) -> None:
+    far = Far(house.wire, "192.0.2.7", "tls")
+    await far.start()
+    leg, invite = await house.connected(far, uri="sip:bob@192.0.2.7:5061;transport=tls", takes_refer=True)
+    await far.says(back(invite, "REFER", 1, headers=[("Refer-To", "<tel:+14155550100>")]))
+    refer = await leg.refer()
+    house.wire.cut(next(flow for flow in house.wire.flows() if flow.local[0] != far.address))
+    refer.accept()  # the NOTIFY, number 2, waits for a connection
+    await far.says(back(invite, "OPTIONS", 2))  # on the peer's own, which the dialog lives on from now
+    await far.hears(200)
+    offering = asyncio.ensure_future(leg.offer())
+    reinvite = await far.hears("INVITE")
+    far.answers(reinvite, 200)
+    await offering
+    await asyncio.sleep(0.1)
+    notify = far.all("NOTIFY")[0]
+    assert (reinvite.cseq.number, notify.cseq.number) == (3, 4)
+    far.answers(notify, 200)
+    leg.end(EndReason.COMPLETED)
+    far.answers(await far.hears("BYE"), 200)
+    await house.assert_clean()

@@ -10,7 +10,7 @@ from proxy.sip.message import Request
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from tests.kit import messages
-from tests.ua.house import House, back, told, within
+from tests.ua.house import Far, House, back, told, within
 
 TO = ("Refer-To", "<tel:+14155559876>")
 
@@ -172,3 +172,34 @@ async def test_a_wait_for_a_refer_that_is_cancelled_loses_none(house: House) -> 
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert (await leg.refer()).open
+
+
+async def test_a_refer_nobody_answers_hears_100_and_then_nothing_rfc4320_4_2(house: House) -> None:
+    leg, invite = await an_agent(house)
+    await house.far.says(back(invite, "REFER", 1, headers=[TO]))
+    await asyncio.sleep(3.4)
+    assert house.far.count(100) == 0
+    await asyncio.sleep(28.5)
+    assert leg.refer_waiting() is not None
+    assert house.far.count(100) == 1
+    await asyncio.sleep(0.2)
+    assert leg.refer_waiting() is None
+    leg.end(EndReason.COMPLETED)
+    house.far.answers(await house.far.hears("BYE"), 200)
+    await house.assert_clean()
+    assert house.far.count(481) == 0
+
+
+async def test_a_lost_connection_does_not_undo_the_wish_of_a_refer(house: House) -> None:
+    far = Far(house.wire, "192.0.2.7", "tls")
+    await far.start()
+    leg, invite = await house.connected(far, uri="sip:bob@192.0.2.7:5061;transport=tls", takes_refer=True)
+    await far.says(back(invite, "REFER", 1, headers=[TO]))
+    await asyncio.sleep(0.1)
+    for flow in house.wire.flows():
+        house.wire.cut(flow)
+    (await leg.refer()).accept()
+    far.answers(await far.hears("NOTIFY"), 200)
+    leg.end(EndReason.COMPLETED)
+    far.answers(await far.hears("BYE"), 200)
+    await house.assert_clean()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.sip.effects import Effect, Failed, Send
+from proxy.sip.effects import Effect, Failed, Send, TimedOut
 from proxy.sip.message import Request, Response
 from proxy.sip.timers import Timers
 from proxy.sip.transactions.machine import Machine
@@ -14,8 +14,11 @@ class NonInviteServer(Machine):
 
         | request, given to the TU by whoever makes this object
         V
-     TRYING ------100 from TU: send-----> PROCEEDING
-        |  request: absorbed                  |  request: resend the 100
+     TRYING --100 from TU, or its time:--> PROCEEDING
+        |    send                             |  request: resend the 100
+        |  request: absorbed                  |
+        |                                     |
+        +--F: TimedOut up--> TERMINATED <--F--+     if deferred
         |                                     |
         +----------200-699 from TU: send------+
         |                                     |      408 from TU: never sent --> TERMINATED
@@ -31,6 +34,18 @@ class NonInviteServer(Machine):
         super().__init__(request, timers, reliable)
         self.state = State.TRYING
         self._last: Response | None = None
+        self._trying: Response | None = None
+
+    def deferred(self, trying: Response, now: float) -> list[Effect]:
+        """The TU cannot answer yet (RFC 4320 §4.1, §4.2); again changes nothing.
+
+        `trying`, a 100, goes out when the client's timer E reaches T2; an answer later than its F is none.
+        """
+        if self.state is State.TRYING and not self._due:
+            self._trying = trying
+            self._set("E", now + self._timers.e_at_t2)
+            self._set("F", now + self._timers.f)
+        return []
 
     def receive(self, request: Request, now: float) -> list[Effect]:
         """The request has come in again (§17.2.2)."""
@@ -45,7 +60,7 @@ class NonInviteServer(Machine):
         match self.state, response.status:
             case State.TRYING | State.PROCEEDING, 100:  # §17.2.2
                 self._last = response
-                self.state = State.PROCEEDING
+                self._enter(State.PROCEEDING, "F", self._due.get("F"))
                 return [Send(response)]
             case State.TRYING | State.PROCEEDING, status if status < 200:  # RFC 4320 §4.1: 100 or nothing
                 return []
@@ -68,6 +83,11 @@ class NonInviteServer(Machine):
             case State.COMPLETED if self._fired("J", now):
                 self._enter(State.TERMINATED)
                 return []
+            case State.TRYING | State.PROCEEDING if self._fired("F", now):  # RFC 4320 §4.2
+                self._enter(State.TERMINATED)
+                return [TimedOut()]
+            case State.TRYING if self._trying is not None and self._fired("E", now):  # RFC 4320 §4.1
+                return self.respond(self._trying, now)
             case _:
                 return []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.sip.effects import Failed, Send
+from proxy.sip.effects import Failed, Send, TimedOut
 from proxy.sip.timers import Timers
 from proxy.sip.transactions import NonInviteServer, State
 from tests.kit.messages import ok, request, response, trying
@@ -86,3 +86,39 @@ def test_a_transport_failure_ends_the_transaction_rfc3261_17_2_4() -> None:
     assert machine.fail(error, 1.0) == [Failed(error)]
     assert machine.terminated
     assert machine.fail(error, 1.0) == []
+
+
+@pytest.mark.parametrize("reliable", [UDP, TCP])
+def test_a_request_that_takes_time_gets_100_when_timer_e_is_t2_rfc4320_4_1(reliable: bool) -> None:
+    machine = server(reliable)
+    hundred, final = trying(machine.request), ok(machine.request)
+    assert machine.deferred(hundred, 10.0) == []
+    assert machine.deferred(hundred, 11.0) == []
+    assert machine.deadline == 13.5
+    assert machine.expire(13.4) == []
+    assert machine.expire(13.5) == [Send(hundred)]
+    assert machine.receive(machine.request, 14.0) == [Send(hundred)]
+    assert machine.respond(final, 41.9) == [Send(final)]
+    assert machine.deadline == (None if reliable else 41.9 + 32)
+
+
+def test_an_answer_in_time_needs_no_100_rfc4320_4_1() -> None:
+    machine = server(UDP)
+    final = ok(machine.request)
+    machine.deferred(trying(machine.request), 10.0)
+    assert machine.respond(final, 13.0) == [Send(final)]
+    assert machine.expire(13.5) == []
+    assert machine.deferred(trying(machine.request), 14.0) == []
+    assert machine.deadline == 45.0
+
+
+@pytest.mark.parametrize("tried", [False, True])
+def test_an_answer_later_than_timer_f_is_none_rfc4320_4_2(tried: bool) -> None:
+    machine = server(UDP)
+    machine.deferred(trying(machine.request), 10.0)
+    if tried:
+        machine.respond(trying(machine.request), 11.0)
+        assert machine.deadline == 42.0
+    assert machine.expire(42.0) == [TimedOut()]
+    assert machine.terminated
+    assert machine.respond(ok(machine.request), 42.1) == []
