@@ -203,7 +203,6 @@ class UserAgentCore:
         self._dialogs[dialog] = leg
 
     def leave(self, dialog: DialogId) -> None:
-        """The dialog is over; a request that its peer sent before it knew is still owed a 481."""
         if self._dialogs.pop(dialog, None) is not None:
             self._lately.add(dialog)
 

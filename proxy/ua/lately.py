@@ -1,4 +1,4 @@
-"""Dialogs that ended lately: what still comes in one of them crossed its end (RFC 5407 §3.2)."""
+"""Dialogs that ended lately: what still comes in one crossed its end, and is owed 481 (RFC 5407 §3.2)."""
 
 from __future__ import annotations
 

@@ -37,6 +37,7 @@ from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, ListenOn
 from proxy.ua.core import Advertised, UserAgentCore
 from screening.contract import Ask, Caller, News, Plan, Said, Undecided, Verdict
+from tests.kit.conduct import Conduct
 from tests.kit.ids import CountingIds
 from tests.kit.media import MemoryMedia
 from tests.kit.network import Wire
@@ -119,6 +120,8 @@ class Edge:
         self.voicemail = tmp / "voicemail"
         self.most = most
         self._finished = asyncio.Event()
+        self.conduct: Conduct | None = None
+        """Watches the core, where a test asks for that."""
         self.gate = Admission(
             {"signalwire": [CARRIER], "trunk": [TRUNK]},
             self._addresses,
@@ -130,7 +133,9 @@ class Edge:
             lambda: self.now, self.ids.uniform, trunks=trunks, numbers=numbers, trunk_of=self._trunk_of
         )
 
-    async def start(self, *, carrier_transport: str = "udp", audio: bool = True) -> None:
+    async def start(
+        self, *, carrier_transport: str = "udp", phone_transport: str = "udp", audio: bool = True
+    ) -> None:
         self.core = UserAgentCore(
             self.host,
             ids=self.ids,
@@ -181,7 +186,7 @@ class Edge:
             audio=self.agent_audio,
         )
         trunk = self.wire.host(TRUNK, names=["trunk.example.com"])
-        self.phone = Phone(trunk, bind=(TRUNK, 5060), audio=self.phone_audio)
+        self.phone = Phone(trunk, bind=(TRUNK, 5060), transport=phone_transport, audio=self.phone_audio)
         for peer in self.peers:
             await peer.start()
 
@@ -335,6 +340,7 @@ async def an_edge(
     tmp: Path,
     *,
     transport: str = "udp",
+    phone_transport: str = "udp",
     number: Number | None = None,
     ports: PortPool | None = None,
     audio: bool = True,
@@ -345,7 +351,7 @@ async def an_edge(
 ) -> AsyncIterator[Edge]:
     """An edge with its peers, started, and taken down at the end."""
     edge = Edge(tmp, number=number, ports=ports, most=most, seed=seed, trunks=trunks, numbers=numbers)
-    await edge.start(carrier_transport=transport, audio=audio)
+    await edge.start(carrier_transport=transport, phone_transport=phone_transport, audio=audio)
     try:
         yield edge
     finally:

@@ -53,6 +53,8 @@ class Wire:
         self.delay_s = delay_s
         self.loss = self.duplication = self.reordering = 0.0
         """Chances for a datagram, 0 to 1. A reordered one takes up to twenty times as long."""
+        self.lose: Callable[[Address, Address, bytes], bool] = lambda source, destination, data: False
+        """Asked for each datagram: whether it is lost, whatever the weather."""
         self.trace: list[Carried] = []
         """Every message delivered, in order; a doubled datagram stands twice."""
         self.lost: list[Carried] = []
@@ -116,7 +118,8 @@ class Wire:
     def carry(self, source: MemoryUdp, data: bytes) -> None:
         """Take a datagram to whoever listens at its destination, if luck will have it."""
         times = 1
-        if self.silent(source.local[0], source.remote[0]) or self._dice.random() < self.loss:
+        unlucky = self.silent(source.local[0], source.remote[0]) or self._dice.random() < self.loss
+        if unlucky or self.lose(source.local, source.remote, data):
             times = 0
             self.lost.append(self._carried(source.local, source.remote, "udp", data))
         elif self._dice.random() < self.duplication:

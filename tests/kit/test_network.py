@@ -243,3 +243,16 @@ async def test_a_closed_network_hears_nothing_and_cannot_send():
         udp.send(PING)
     with pytest.raises(TransportFailed, match="no udp listener"):
         await a.connect(to(("192.0.2.2", 5060), "udp"))
+
+
+async def test_what_the_script_loses_is_lost_whatever_the_weather():
+    wire = Wire()
+    here, _ = await host(wire, "192.0.2.1", "udp")
+    _, ear = await host(wire, "192.0.2.2", "udp")
+    wire.lose = lambda source, destination, data: data.startswith(b"OPTIONS")
+    flow = await here.connect(Target("udp", ("192.0.2.2", 5060), "192.0.2.2"))
+    flow.send(PING)
+    flow.send(PING.replace(b"OPTIONS", b"INFO"))
+    await asyncio.sleep(0.1)
+    assert [data[:4] for _, data in ear.heard] == [b"INFO"]
+    assert [each.start_line for each in wire.lost] == ["OPTIONS sip:a@b SIP/2.0"]

@@ -1,0 +1,212 @@
+"""Something else than its ACK answers a 2xx, or the ACK is lost (RFC 5407 §3.1.4 to §3.1.6, §3.2.4)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.lab.resend import T1_S
+from proxy.ua.leg import Leg
+from proxy.ua.reason import EndReason
+from tests.kit.edge import CARRIER, PHONE_NUMBER, TRUNK, Edge, NewEdge
+from tests.kit.races import (
+    SDP,
+    Losing,
+    a_race,
+    heard,
+    hears,
+    ours,
+    rough,
+    settled,
+    talking,
+    times,
+    unacknowledged,
+)
+
+OUR_200 = [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
+"""When a 2xx is sent over and over: T1, doubled up to T2, until 64*T1 (§13.3.1.4)."""
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_a_200_never_acknowledged_is_resent_and_then_hung_up_rfc3261_13_3_1_4(
+    new_edge: NewEdge, seed: int, transport: str
+) -> None:
+    """Over a connection too: the way of a 2xx has more hops than the one that is reliable."""
+    async with a_race(new_edge, seed, transport=transport) as edge:
+        edge.carrier.auto.discard("ACK")
+        await edge.carrier.invites()
+        await hears(edge.carrier.current, 180)
+        rough(edge, seed)
+        await edge.agent.answers()
+        await hears(edge.carrier.current, "BYE")
+        sent = times(edge.carrier.current, 200, method="INVITE")
+        bye = times(edge.carrier.current, "BYE")[0]
+        if not seed:
+            assert [round(at - sent[0], 3) for at in sent] == OUR_200
+            assert bye - sent[0] == pytest.approx(64 * T1_S)
+        await edge.assert_clean(faults=False)
+        assert edge.records[0].outcome is not None
+        assert edge.records[0].outcome.reason == "the peer never acknowledged the answer"
+
+
+async def test_a_reinvite_whose_200_is_never_acknowledged_ends_the_leg_rfc3261_14_2(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        unacknowledged(call)
+        rough(edge, seed)
+        before = edge.now
+        assert (await call.reinvites(call.sdp)).status == 200
+        bye = await hears(call, "BYE")
+        assert bye.headers.get("Reason")
+        if not seed:
+            assert times(call, "BYE")[0] - before == pytest.approx(64 * T1_S + 0.2, abs=0.1)
+        await edge.assert_clean(faults=False)
+
+
+async def test_a_lost_ack_is_made_good_by_the_next_200_rfc3261_13_3_1_4(new_edge: NewEdge) -> None:
+    async with a_race(new_edge) as edge:
+        with Losing(edge, CARRIER, "ACK", to_edge=True) as losing:
+            await edge.carrier.invites()
+            await edge.agent.answers()
+            await edge.carrier.receives(200)
+            await edge.passes(1)
+        assert len(losing.lost) == 2
+        await edge.passes(40)
+        assert len(heard(edge.carrier.current, 200)) == 3
+        await settled(edge)
+
+
+@pytest.mark.parametrize("leg", ["agent", "phone"])
+async def test_our_lost_ack_is_said_again_for_each_200_rfc3261_13_2_2_4(new_edge: NewEdge, leg: str) -> None:
+    address = {"agent": "192.0.2.112", "phone": TRUNK}[leg]
+    async with a_race(new_edge) as edge:
+        with Losing(edge, address, "ACK") as losing:
+            call = await talking(edge, leg)
+            await edge.passes(2)
+        lost = [data for data in losing.lost if b" INVITE" not in data]
+        assert len(lost) >= 2
+        await hears(call, "ACK", cseq=call.invite.headers.get("CSeq").replace("INVITE", "ACK"))
+        await edge.passes(20)
+        assert call.resending == 0
+        await settled(edge)
+
+
+async def test_a_reinvite_before_the_ack_is_answered_rfc5407_3_1_4(new_edge: NewEdge, seed: int) -> None:
+    """Offer and answer are done: the re-INVITE is taken although the first ACK never came."""
+    async with a_race(new_edge, seed) as edge:
+        call = await edge.carrier.invites()
+        unacknowledged(call)
+        rough(edge, seed)
+        await edge.agent.answers()
+        await hears(call, 200)
+        call.peer.auto.add("ACK")
+        assert (await call.reinvites(call.sdp)).status == 200
+        await edge.passes(10)
+        await settled(edge)
+        if not seed:
+            assert len(heard(call, 200, cseq=f"{call.cseq - 1} INVITE")) == 1
+            assert len(heard(call, 200, cseq=f"{call.cseq - 2} INVITE")) == 5
+
+
+async def test_a_late_first_ack_after_the_reinvites_is_taken_rfc5407_3_1_4(new_edge: NewEdge) -> None:
+    """Its CSeq number is lower than the last one's, and that is no fault."""
+    async with a_race(new_edge) as edge:
+        call = await edge.carrier.invites()
+        unacknowledged(call)
+        await edge.agent.answers()
+        await hears(call, 200)
+        first = call._asked[next(iter(call._asked))]
+        call.peer.auto.add("ACK")
+        assert (await call.reinvites(call.sdp)).status == 200
+        before = len(heard(call, 200))
+        first.ack = call._build("ACK", first.request.cseq.number, call.peer.vias(call.peer.ids.branch()))
+        call._put(call.flow, first.ack)
+        await edge.passes(40)
+        assert len(heard(call, 200)) == before
+        await settled(edge)
+
+
+async def test_a_reinvite_while_our_offer_waits_for_the_ack_is_491_rfc5407_3_1_5(
+    new_edge: NewEdge, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        call = await edge.carrier.invites(body=b"")
+        unacknowledged(call)
+        rough(edge, seed)
+        await edge.agent.answers()
+        await hears(call, 200)
+        assert (await call.requests("INVITE", body=SDP)).status == 491
+        assert (await call.requests("UPDATE", body=SDP)).status == 491
+        await call.sends("BYE")
+        call.finish()
+        await settled(edge, faults=False)
+
+
+async def test_a_bye_before_the_ack_ends_the_200_rfc5407_3_1_6(new_edge: NewEdge, seed: int) -> None:
+    async with a_race(new_edge, seed) as edge:
+        call = await edge.carrier.invites()
+        unacknowledged(call)
+        rough(edge, seed)
+        await edge.agent.answers()
+        await hears(call, 200)
+        await call.hangs_up()
+        said = len(heard(call, 200, method="INVITE"))
+        call.acks()
+        await edge.passes(40)
+        if not seed:
+            assert len(heard(call, 200, method="INVITE")) == said
+        await settled(edge)
+        assert not heard(call, "BYE")
+
+
+async def test_an_ack_finds_us_waiting_to_hang_up_rfc5407_3_2_4(new_edge: NewEdge, seed: int) -> None:
+    """§15: the callee says no BYE before it has the ACK."""
+    async with a_race(new_edge, seed) as edge:
+        call = await edge.carrier.invites()
+        unacknowledged(call)
+        rough(edge, seed)
+        await edge.agent.answers()
+        await hears(call, 200)
+        await edge.agent.current.sends("BYE")
+        edge.agent.current.finish()
+        ours(edge, "caller").end(EndReason.COMPLETED)
+        await edge.passes(3)
+        assert not heard(call, "BYE")
+        call.acks()
+        for _ in range(10):  # nobody repeats an ACK unasked
+            await edge.passes(1)
+            if not ours_waits(edge):
+                break
+            call.acks()
+        await hears(call, "BYE")
+        await edge.assert_clean()
+
+
+def ours_waits(edge: Edge) -> bool:
+    return any(isinstance(leg, Leg) and leg.unacknowledged for leg in edge.core._dialogs.values())
+
+
+async def test_a_refer_before_the_callers_ack_hears_100_and_is_taken_then_rfc4320_4_1(
+    new_edge: NewEdge,
+) -> None:
+    """The story waits for the ACK; the REFER is not forgotten, and its sender is told to be patient."""
+    async with a_race(new_edge) as edge:
+        call = await edge.carrier.invites()
+        unacknowledged(call)
+        await edge.agent.answers()
+        await hears(call, 200)
+        agent = edge.agent.current
+        asked = asyncio.ensure_future(edge.agent.refers(f"tel:{PHONE_NUMBER}"))
+        await edge.passes(3.4)
+        assert not heard(agent, 100)
+        began = edge.now - 3.4
+        await edge.passes(5)
+        assert times(agent, 100)[0] - began == pytest.approx(3.5, abs=0.01)
+        call.acks()
+        assert (await asked).status == 202
+        await edge.phone.answers()
+        await hears(agent, "BYE")
+        await settled(edge)

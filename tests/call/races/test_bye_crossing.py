@@ -1,0 +1,185 @@
+"""A BYE crosses something else on the wire (RFC 5407 §3.2.1, §3.2.2, §3.2.3, §3.3.3, Appendices B and D)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.call.outcome import Result
+from proxy.ua.errors import LegEnded
+from proxy.ua.reason import EndReason
+from tests.kit.edge import PHONE_NUMBER, NewEdge
+from tests.kit.races import a_race, again, heard, hears, ours, rough, settled, talking
+
+REFER_TO = [("Refer-To", f"<tel:{PHONE_NUMBER}>")]
+
+
+async def test_bye_crosses_bye_rfc5407_3_2_1(new_edge: NewEdge, leg: str, seed: int) -> None:
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        rough(edge, seed)
+        ours(edge, leg).end(EndReason.COMPLETED)
+        await call.sends("BYE")
+        call.finish()
+        await hears(call, "BYE")
+        await edge.passes(1)
+        await settled(edge)
+        if not seed:
+            assert heard(call, 200, method="BYE")
+            assert len(heard(call, "BYE")) == 1
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE", "REFER", "NOTIFY", "OPTIONS", "INFO"])
+async def test_a_request_that_crosses_our_bye_gets_481_rfc5407_3_2_2_and_3_3_3(
+    new_edge: NewEdge, leg: str, method: str
+) -> None:
+    async with a_race(new_edge) as edge:
+        call = await talking(edge, leg)
+        rough(edge, 0)
+        ours(edge, leg).end(EndReason.COMPLETED)
+        headers = REFER_TO if method == "REFER" else []
+        await call.sends(method, body=call.sdp if method == "INVITE" else b"", headers=headers)
+        await hears(call, 481)
+        await hears(call, "BYE")
+        await settled(edge)
+
+
+async def test_any_request_after_bye_in_bad_weather_ends_clean(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        rough(edge, seed)
+        ours(edge, leg).end(EndReason.COMPLETED)
+        for method in ("UPDATE", "REFER", "INVITE"):
+            headers = REFER_TO if method == "REFER" else []
+            await call.sends(method, body=call.sdp if method == "INVITE" else b"", headers=headers)
+        await hears(call, 481, method="INVITE")
+        await hears(call, 481, method="REFER")
+        await settled(edge)
+        assert edge.records[0].ended is not None
+
+
+async def test_our_reinvite_crosses_their_bye_rfc5407_3_2_2(new_edge: NewEdge, leg: str, seed: int) -> None:
+    """The peer owes 481 to the re-INVITE; its BYE gets 200, and the 481 its ACK."""
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        rough(edge, seed)
+        side = ours(edge, leg)
+        offering = asyncio.ensure_future(side.offer())
+        await edge.passes(0)
+        await call.sends("BYE")
+        call.finish()
+        await hears(call, 200, method="BYE")
+        if not seed:
+            call.responds(await hears(call, "INVITE"), 481)
+            await hears(call, "ACK")
+        with pytest.raises(LegEnded):
+            await offering
+        assert side.ended.result() is EndReason.HUNG_UP
+        await settled(edge, faults=not seed)
+
+
+async def test_a_200_to_our_reinvite_finds_us_hanging_up_rfc5407_3_2_3(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        call.peer.auto.add("INVITE")
+        rough(edge, seed)
+        side = ours(edge, leg)
+        before = len(heard(call, "ACK"))
+        offering = asyncio.ensure_future(side.offer())
+        await edge.passes(1.5 * edge.wire.delay_s)
+        side.end(EndReason.COMPLETED)
+        await hears(call, "BYE")
+        await asyncio.gather(offering, return_exceptions=True)
+        await settled(edge)
+        if not seed:
+            assert isinstance(offering.exception(), LegEnded)
+            assert len(heard(call, "ACK")) > before
+            assert not heard(call, "CANCEL")
+
+
+async def test_a_notify_of_ours_crosses_the_agents_bye(new_edge: NewEdge, seed: int) -> None:
+    """The subscription ends with its dialog: no further NOTIFY, and the phone is bridged all the same."""
+    async with a_race(new_edge, seed) as edge:
+        await edge.connects()
+        agent = edge.agent.current
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        phone = await edge.phone.rings()
+        rough(edge, seed)
+        assert phone.invite is not None
+        await edge.phone.answers()
+        await edge.passes(1.05 * edge.wire.delay_s)  # our NOTIFY of the 200 is on its way
+        await agent.sends("BYE")
+        agent.finish()
+        await hears(agent, "NOTIFY", sipfrag=200)
+        await hears(edge.carrier.current, 200)
+        await edge.passes(5)
+        await settled(edge)
+        assert edge.records[0].outcome is not None
+        assert edge.records[0].outcome.result is Result.BRIDGED
+
+
+async def test_the_agents_refer_crosses_our_bye_rfc5407_3_3_3(new_edge: NewEdge, seed: int) -> None:
+    """The caller has hung up: nothing is dialled any more."""
+    async with a_race(new_edge, seed) as edge:
+        await edge.connects()
+        agent = edge.agent.current
+        rough(edge, seed)
+        await edge.carrier.current.sends("BYE")
+        edge.carrier.current.finish()
+        await edge.passes(1.1 * edge.wire.delay_s)
+        await agent.sends("REFER", headers=REFER_TO)
+        await hears(agent, "BYE")
+        await edge.passes(40)
+        assert edge.phone.trace == [] or seed
+        await settled(edge)
+
+
+async def test_the_callers_bye_crosses_our_200_to_the_phones_reinvite(new_edge: NewEdge, seed: int) -> None:
+    """The phone gets its BYE at once; our 200 is not said again after it."""
+    async with a_race(new_edge, seed) as edge:
+        phone = await talking(edge, "phone")
+        rough(edge, seed)
+        await phone.sends("INVITE", body=phone.sdp)
+        await edge.passes(0.5 * edge.wire.delay_s)
+        await edge.carrier.current.sends("BYE")
+        edge.carrier.current.finish()
+        await hears(phone, "BYE")
+        await settled(edge, faults=not seed)  # a 200 that is lost here is not said again
+        if not seed:
+            answers = heard(phone, 200, method="INVITE")
+            assert len(answers) == 1
+
+
+async def test_both_sides_of_a_bridge_and_the_agent_hang_up_at_once(new_edge: NewEdge, seed: int) -> None:
+    async with a_race(new_edge, seed) as edge:
+        await edge.connects()
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await edge.phone.answers()
+        rough(edge, seed)
+        for each in edge.peers:
+            await each.current.sends("BYE")
+            each.current.finish()
+        await settled(edge)
+        assert edge.records[0].ended is not None
+
+
+async def test_a_retransmitted_bye_gets_its_200_again_rfc3261_17_2_2(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        rough(edge, seed)
+        bye = await call.sends("BYE")
+        call.finish()
+        await hears(call, 200, method="BYE")
+        for _ in range(3):
+            again(call, bye)
+            await edge.passes(5)
+        assert not heard(call, 481)
+        assert len(heard(call, 200, method="BYE")) == 4 or seed
+        await settled(edge)

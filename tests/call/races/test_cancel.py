@@ -1,0 +1,265 @@
+"""CANCEL meets what it would prevent (RFC 3261 §9, RFC 5407 §3.1.2, Appendix C)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.call.outcome import Result
+from proxy.ua.reason import EndReason
+from tests.kit.edge import OPENAI, PHONE_NUMBER, Edge, NewEdge, story
+from tests.kit.races import (
+    Losing,
+    a_race,
+    again,
+    heard,
+    hears,
+    methods,
+    ours,
+    peer,
+    phone_rings,
+    rough,
+    settled,
+)
+
+CALLED = pytest.mark.parametrize("leg", ["agent", "phone"])
+
+
+async def rings_at(edge: Edge, leg: str) -> None:
+    """The INVITE of this leg is at its peer, which has said nothing yet but what its kind always says."""
+    if leg == "agent":
+        await edge.carrier.invites()
+        await edge.agent.invited()
+    else:
+        await edge.connects()
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await edge.phone.invited()
+
+
+async def hangs_up(edge: Edge, leg: str) -> None:
+    """The caller goes, so that our INVITE is to be cancelled."""
+    caller = edge.carrier.current
+    if leg == "agent":
+        await caller.cancels()
+    else:
+        await caller.sends("BYE")
+        caller.finish()
+
+
+async def test_the_callers_cancel_crosses_our_200_rfc5407_3_1_2(new_edge: NewEdge, seed: int) -> None:
+    """The CANCEL gets 200 and does nothing; the caller acknowledges, and hangs up."""
+    async with a_race(new_edge, seed) as edge:
+        caller = await edge.carrier.invites()
+        await hears(caller, 180)
+        await edge.agent.invited()
+        rough(edge, seed)
+        await edge.agent.answers()
+        await edge.passes(1.5 * edge.wire.delay_s)
+        answer = await caller.cancels()
+        assert answer.status in (200, 481)
+        if not seed:
+            assert answer.to_tag == (await hears(caller, 200, method="INVITE")).to_tag
+            assert not heard(caller, 487)
+        await settled(edge)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 10.0])
+async def test_a_cancel_after_our_200_changes_nothing_rfc3261_9_2(
+    new_edge: NewEdge, seed: int, after_s: float
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        await edge.connects()
+        rough(edge, seed)
+        await edge.passes(after_s)
+        assert (await edge.carrier.cancels()).status == 200
+        await edge.passes(5)
+        assert not heard(edge.carrier.current, "BYE")
+        assert not heard(edge.agent.current, "BYE")
+        await settled(edge)
+
+
+async def test_a_cancel_of_nothing_is_481_rfc3261_9_2(new_edge: NewEdge, seed: int) -> None:
+    async with a_race(new_edge, seed) as edge:
+        await edge.connects()
+        rough(edge, seed)
+        await edge.passes(33)  # L has passed
+        assert (await edge.carrier.cancels()).status == 481
+        await settled(edge)
+
+
+async def test_a_cancel_resent_is_answered_again_and_once_is_enough(new_edge: NewEdge, seed: int) -> None:
+    async with a_race(new_edge, seed) as edge:
+        caller = await edge.carrier.invites()
+        await edge.agent.invited()
+        rough(edge, seed)
+        await caller.cancels()
+        said = next(each.message for each in caller.trace if each.message.cseq.method == "CANCEL")
+        again(caller, said)
+        again(caller, said)
+        await hears(caller, 487)
+        await edge.passes(3)
+        await settled(edge)
+        if not seed:
+            assert len(heard(caller, 200, method="CANCEL")) == 3
+            assert len(heard(caller, 487)) == 1
+
+
+@CALLED
+async def test_our_cancel_waits_for_the_first_provisional_rfc3261_9_1(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        with Losing(edge, OPENAI, "SIP/2.0 100", to_edge=True):
+            await rings_at(edge, leg)
+            call = peer(edge, leg).current
+            rough(edge, seed)
+            await hangs_up(edge, leg)
+            await edge.passes(5)
+            assert not heard(call, "CANCEL")
+        assert call.invite is not None
+        if leg == "phone":  # the agent says 100 again when the INVITE is resent
+            call.responds(call.invite, 180)
+        cancel = await hears(call, "CANCEL")
+        assert cancel.via.branch == call.invite.via.branch
+        await settled(edge)
+        assert story(edge.records[0])[0] is Result.CALLER_LEFT
+
+
+@CALLED
+async def test_our_cancel_crosses_their_200_rfc5407_3_1_2(new_edge: NewEdge, leg: str, seed: int) -> None:
+    async with a_race(new_edge, seed) as edge:
+        await rings_at(edge, leg)
+        call = peer(edge, leg).current
+        assert call.invite is not None
+        call.responds(call.invite, 180)
+        await edge.passes(0.1)
+        rough(edge, seed)
+        leaving = asyncio.ensure_future(hangs_up(edge, leg))
+        await edge.passes(1.5 * edge.wire.delay_s)  # our CANCEL is on its way
+        if not call.answered:
+            await (edge.agent.answers() if leg == "agent" else edge.phone.answers())
+        await leaving
+        if not seed:
+            await hears(call, "CANCEL")
+            await hears(call, "ACK")
+            await hears(call, "BYE")
+            assert methods(call) == ["INVITE", "CANCEL", "ACK", "BYE"]
+        await settled(edge)
+        assert story(edge.records[0])[0] is Result.CALLER_LEFT
+
+
+@CALLED
+async def test_our_cancel_crosses_their_refusal_rfc5407_appendix_c(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        await rings_at(edge, leg)
+        call = peer(edge, leg).current
+        assert call.invite is not None
+        call.responds(call.invite, 180)
+        await edge.passes(0.1)
+        rough(edge, seed)
+        leaving = asyncio.ensure_future(hangs_up(edge, leg))
+        await edge.passes(1.5 * edge.wire.delay_s)
+        if not call.answered:
+            call.responds(call.invite, 486)
+        await leaving
+        await hears(call, "ACK")
+        await settled(edge)
+        assert len(heard(call, "BYE")) == 0
+
+
+@CALLED
+async def test_a_cancel_that_nobody_heeds_is_given_up_after_64_t1_rfc3261_9_1(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        await rings_at(edge, leg)
+        call = peer(edge, leg).current
+        call.peer.auto.discard("CANCEL")
+        assert call.invite is not None
+        call.responds(call.invite, 180)
+        await edge.passes(0.1)
+        rough(edge, seed)
+        await hangs_up(edge, leg)
+        cancel = await hears(call, "CANCEL")
+        call.responds(cancel, 200)
+        await settled(edge)
+
+
+@CALLED
+async def test_an_answer_after_a_cancel_given_up_is_nobodys_rfc3261_9_1(new_edge: NewEdge, leg: str) -> None:
+    """Longer than 64*T1 after our CANCEL nothing of ours is left to match it."""
+    async with a_race(new_edge) as edge:
+        await rings_at(edge, leg)
+        call = peer(edge, leg).current
+        call.peer.auto.discard("CANCEL")
+        assert call.invite is not None
+        call.responds(call.invite, 180)
+        await edge.passes(0.1)
+        await hangs_up(edge, leg)
+        call.responds(await hears(call, "CANCEL"), 200)
+        await edge.passes(40)
+        call.responds(call.invite, 200, sdp=call.sdp)
+        await edge.passes(40)
+        assert not heard(call, "BYE")
+        await edge.assert_clean(faults=False)
+
+
+async def test_the_phones_200_crosses_the_callers_hang_up(new_edge: NewEdge, seed: int) -> None:
+    async with a_race(new_edge, seed) as edge:
+        phone = await phone_rings(edge)
+        rough(edge, seed)
+        await edge.phone.answers()
+        await hangs_up(edge, "phone")
+        await hears(phone, "BYE")
+        await settled(edge)
+        assert story(edge.records[0])[1:] == ("ALLOW", "refer", "caller")
+
+
+async def test_the_phones_200_crosses_a_cancel_of_an_unanswered_caller(new_edge: NewEdge, seed: int) -> None:
+    """The caller, whose agent did not answer, rings straight through, and cancels as the phone answers."""
+    async with a_race(new_edge, seed) as edge:
+        caller = await edge.carrier.invites()
+        await edge.agent.rejects(486)
+        phone = await edge.phone.rings()
+        rough(edge, seed)
+        await edge.phone.answers()
+        await edge.passes(0.5 * edge.wire.delay_s)
+        await caller.cancels()
+        await settled(edge)
+        assert phone.over
+        assert heard(phone, "BYE") or heard(phone, "CANCEL")
+
+
+async def test_the_ring_limit_crosses_the_phones_200(new_edge: NewEdge, seed: int) -> None:
+    async with a_race(new_edge, seed) as edge:
+        phone = await phone_rings(edge)
+        rough(edge, seed)
+        await edge.passes(25 - 1.5 * edge.wire.delay_s)
+        await edge.phone.answers()
+        await edge.passes(10)
+        await settled(edge)
+        assert phone.over
+
+
+async def test_our_side_cancels_its_reinvite_when_the_leg_ends_rfc3261_9_1(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        await (edge.connects() if leg == "agent" else edge.bridges())
+        call = peer(edge, leg).current
+        rough(edge, seed)
+        side = ours(edge, leg)
+        offering = asyncio.ensure_future(side.offer())
+        while not (found := [each for each in heard(call, "INVITE") if each.to_tag]):
+            await edge.passes(0.05)
+        call.responds(found[0], 100)
+        await edge.passes(0.5)
+        side.end(EndReason.COMPLETED)
+        await asyncio.gather(offering, return_exceptions=True)
+        await hears(call, "CANCEL")
+        call.responds(found[0], 487)
+        await hears(call, "BYE")
+        await settled(edge)

@@ -1,0 +1,113 @@
+"""A connection breaks between any two messages of a whole call (RFC 3261 §17.1.4, §18.4; RFC 5626 §4.4)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.call.outcome import Result
+from proxy.sip.message import Request, Response
+from proxy.transport.flow import Flow
+from tests.kit.edge import CARRIER, OPENAI, PHONE_NUMBER, TRUNK, Edge, NewEdge
+from tests.kit.races import LEGS, a_race, heard, settled
+
+ADDRESS = {"caller": CARRIER, "agent": OPENAI, "phone": TRUNK}
+TRANSPORT = {"caller": "transport", "agent": "agent", "phone": "phone"}
+MESSAGES = {"caller": 7, "agent": 12, "phone": 9}
+"""How many messages such a call takes on each leg."""
+
+PLACES = [(leg, number) for leg in LEGS for number in range(MESSAGES[leg])]
+
+
+class Cutting:
+    """Breaks the connections with an address once so many messages have passed there."""
+
+    def __init__(self, edge: Edge, address: str, after: int) -> None:
+        self._edge, self._address, self._left = edge, address, after
+        self.done = False
+        edge.core.traces.append(self._note)
+        edge.conduct.cut = True
+
+    def _note(self, direction: str, flow: Flow, message: Request | Response) -> None:
+        if flow.remote[0] == self._address and not self.done:
+            self._left -= 1
+            if self._left < 0:
+                self.done = True
+                asyncio.get_running_loop().call_soon(self._cut)
+
+    def _cut(self) -> None:
+        for flow in self._edge.wire.flows():
+            if self._address in (flow.local[0], flow.remote[0]):
+                self._edge.wire.cut(flow)
+
+
+async def whole_call(edge: Edge) -> None:
+    """Everybody does what belongs to a good call, as far as it gets."""
+    caller = await edge.carrier.invites()
+    agent = asyncio.ensure_future(as_agent(edge))
+    phone = asyncio.ensure_future(as_phone(edge))
+    await edge.passes(12)
+    if not caller.over:
+        await caller.sends("BYE")
+        caller.finish()
+    await edge.passes(50)
+    for task in (agent, phone):
+        task.cancel()
+    await asyncio.gather(agent, phone, return_exceptions=True)
+
+
+async def as_agent(edge: Edge) -> None:
+    call = await edge.agent.answers()
+    await edge.passes(1)
+    if not call.over:
+        await call.sends("REFER", headers=[("Refer-To", f"<tel:{PHONE_NUMBER}>")])
+
+
+async def as_phone(edge: Edge) -> None:
+    while True:
+        await edge.phone.rings()
+        await edge.passes(1)
+        await edge.phone.answers()
+
+
+@pytest.mark.parametrize(("leg", "number"), PLACES)
+async def test_a_connection_lost_after_any_message_leaves_nothing(
+    new_edge: NewEdge, leg: str, number: int
+) -> None:
+    async with a_race(new_edge, **{TRANSPORT[leg]: "tls" if leg != "phone" else "tcp"}) as edge:
+        cutting = Cutting(edge, ADDRESS[leg], number)
+        await whole_call(edge)
+        assert cutting.done
+        await edge.assert_clean(faults=False)
+
+
+async def test_a_call_without_a_cut_has_so_many_messages(new_edge: NewEdge, leg: str) -> None:
+    """So that the numbers above reach the end of the call."""
+    async with a_race(new_edge, **{TRANSPORT[leg]: "tls" if leg != "phone" else "tcp"}) as edge:
+        seen = []
+        edge.core.traces.append(lambda direction, flow, message: seen.append(flow.remote[0]))
+        await whole_call(edge)
+        assert seen.count(ADDRESS[leg]) == MESSAGES[leg]
+        await settled(edge)
+        assert edge.records[0].outcome is not None
+        assert edge.records[0].outcome.result is Result.BRIDGED
+
+
+@pytest.mark.parametrize("leg", ["caller", "phone"])
+async def test_a_bridge_outlives_the_connection_of_either_side(new_edge: NewEdge, leg: str) -> None:
+    """The dialog lives; our BYE takes a connection of its own, and so does the peer's next request."""
+    async with a_race(new_edge, transport="tls", phone="tcp", agent="tls") as edge:
+        await edge.bridges()
+        edge.conduct.cut = True
+        for flow in edge.wire.flows():
+            edge.wire.cut(flow)
+        await edge.passes(5)
+        call = edge.carrier.current if leg == "caller" else edge.phone.current
+        assert (await call.reinvites(call.sdp)).status == 200
+        await call.sends("BYE")
+        call.finish()
+        other = edge.phone.current if leg == "caller" else edge.carrier.current
+        await edge.passes(10)
+        assert heard(other, "BYE")
+        await settled(edge)

@@ -1,0 +1,166 @@
+"""Our INVITE forks behind the peer: several ring, several answer (RFC 3261 §13.2.2.4, RFC 5407 App. E)."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.call.outcome import Result
+from tests.kit.edge import NewEdge, ends, story
+from tests.kit.races import SDP, Branch, a_race, heard, hears, phone_rings, rough, settled
+
+
+async def test_several_ring_and_one_answers_rfc5407_appendix_e(new_edge: NewEdge, seed: int) -> None:
+    """The others stay early for 64*T1 after it, and are then forgotten."""
+    async with a_race(new_edge, seed) as edge:
+        phone = await phone_rings(edge)
+        rough(edge, seed)
+        others = [Branch(phone, f"fork{number}") for number in range(3)]
+        for branch in others:
+            branch.rings()
+            branch.rings(183)
+        await edge.passes(1)
+        await edge.phone.answers()
+        await hears(phone, "ACK")
+        await edge.passes(1)
+        if not seed:
+            assert edge.core.left_over()["dialogs"] == 2 + 3
+            await edge.passes(32)
+            assert edge.core.left_over()["dialogs"] == 2
+        await settled(edge)
+        assert story(edge.records[0])[0] is Result.BRIDGED
+
+
+async def test_a_fork_answers_and_the_first_that_rang_is_let_go(new_edge: NewEdge, seed: int) -> None:
+    """The winner is whoever answers first, not whoever rang first; the other is forgotten."""
+    async with a_race(new_edge, seed) as edge:
+        phone = await phone_rings(edge)
+        rough(edge, seed)
+        winner = Branch(phone, "winner")
+        winner.rings()
+        await edge.passes(1)
+        winner.answers()
+        await edge.passes(5)
+        assert winner.heard("ACK")
+        assert not phone.over
+        await settled(edge)
+        assert winner.heard("BYE")
+        assert story(edge.records[0])[0] is Result.BRIDGED
+
+
+async def test_two_answer_and_the_loser_gets_ack_and_bye_rfc3261_13_2_2_4(
+    new_edge: NewEdge, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        phone = await phone_rings(edge)
+        rough(edge, seed)
+        first, second = Branch(phone, "one"), Branch(phone, "two")
+        for branch in (first, second):
+            branch.rings()
+        for branch in (first, second):
+            branch.answers()
+        await edge.passes(8)
+        assert first.heard("ACK")
+        assert second.heard("ACK")
+        hung_up = [bool(branch.heard("BYE")) for branch in (first, second)]
+        assert sorted(hung_up) == [False, True]
+        if not seed:
+            assert hung_up == [False, True]
+        await edge.passes(40)
+        await settled(edge)
+        assert ends(edge.records[0])[2] == ("phone", "the caller hung up")
+
+
+async def test_each_2xx_of_each_fork_is_acknowledged_again_rfc3261_13_2_2_4(new_edge: NewEdge) -> None:
+    async with a_race(new_edge) as edge:
+        phone = await phone_rings(edge)
+        first, second = Branch(phone, "one"), Branch(phone, "two")
+        says = [branch._says(200, SDP) for branch in (first, second)]
+        await edge.passes(1)
+        for response in says * 3:
+            phone._put(phone.flow, response)
+        await edge.passes(1)
+        assert [len(branch.heard("ACK")) for branch in (first, second)] == [4, 4]
+        assert [len(branch.heard("BYE")) for branch in (first, second)] == [0, 1]
+        await settled(edge)
+
+
+@pytest.mark.parametrize("method", ["BYE", "INVITE", "UPDATE"])
+async def test_a_loser_that_speaks_while_it_is_hung_up_is_answered(
+    new_edge: NewEdge, seed: int, method: str
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        phone = await phone_rings(edge)
+        first, second = Branch(phone, "one"), Branch(phone, "two")
+        first.answers()
+        await edge.passes(0.2)
+        rough(edge, seed)
+        second.answers()
+        await edge.passes(0.5 * edge.wire.delay_s)
+        asked = second.requests(method)
+        await edge.passes(3)
+        if not seed:
+            owed = 200 if method == "BYE" else 481
+            assert {each.status for each in heard(phone, owed, cseq=f"1 {method}")} == {owed}
+        phone.peer.faults.clear()  # answers to what was sent by hand
+        if method == "INVITE":
+            ack = phone._build("ACK", asked.cseq.number, asked.headers.split("Via")[:1])
+            ack.headers.set("From", asked.headers.get("From") or "")
+            for _ in range(5 if seed else 1):
+                phone._put(phone.flow, ack)
+        await settled(edge, faults=False)
+
+
+async def test_a_cancel_meets_two_200s_rfc5407_3_1_2(new_edge: NewEdge, seed: int) -> None:
+    """The caller has left: every answer gets its ACK and its BYE."""
+    async with a_race(new_edge, seed) as edge:
+        phone = await phone_rings(edge)
+        first, second = Branch(phone, "one"), Branch(phone, "two")
+        first.rings()
+        rough(edge, seed)
+        await edge.carrier.current.sends("BYE")
+        edge.carrier.current.finish()
+        await edge.passes(1.5 * edge.wire.delay_s)
+        first.answers()
+        second.answers()
+        phone.answered = True
+        await edge.passes(10)
+        for branch in (first, second):
+            assert branch.heard("ACK") or seed
+            assert branch.heard("BYE") or seed
+        await settled(edge)
+
+
+async def test_one_fork_refuses_and_all_early_dialogs_are_over_rfc3261_12_3(
+    new_edge: NewEdge, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        phone = await phone_rings(edge)
+        fork = Branch(phone, "fork")
+        rough(edge, seed)
+        fork.rings()
+        await edge.passes(1)
+        await edge.phone.rejects(486)
+        await hears(edge.agent.current, "NOTIFY", sipfrag=486)
+        late = fork.requests("UPDATE")
+        await edge.passes(1)
+        assert heard(phone, 481, cseq=late.headers.get("CSeq")) or seed
+        edge.phone.faults.clear()
+        await settled(edge, faults=False)
+
+
+async def test_the_agent_answers_twice_and_one_is_hung_up(new_edge: NewEdge, seed: int) -> None:
+    async with a_race(new_edge, seed) as edge:
+        await edge.carrier.invites()
+        agent = await edge.agent.invited()
+        fork = Branch(agent, "fork")
+        rough(edge, seed)
+        fork.rings()
+        await edge.agent.answers()
+        await hears(agent, "ACK")
+        fork.answers()
+        await edge.passes(5)
+        assert fork.heard("ACK")
+        assert fork.heard("BYE")
+        agent.over = False
+        assert len([bye for bye in heard(agent, "BYE") if bye.to_tag == agent.local_tag]) == 0
+        await settled(edge)

@@ -1,0 +1,230 @@
+"""The first INVITE comes twice, by two ways, or late (RFC 5407 §3.1.1, RFC 6026, RFC 3261 §8.2.2.2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.lab.peer_call import PeerCall
+from proxy.sip.message import Request
+from tests.kit.edge import CARRIER, NewEdge
+from tests.kit.races import (
+    Losing,
+    a_race,
+    again,
+    again_by_another_way,
+    heard,
+    hears,
+    peer,
+    phone_rings,
+    rough,
+    settled,
+    talking,
+)
+
+
+async def test_an_invite_resent_while_we_ring_gets_the_last_provisional_rfc3261_17_2_1(
+    new_edge: NewEdge,
+) -> None:
+    async with a_race(new_edge) as edge:
+        call = await edge.carrier.invites()
+        await hears(call, 180)
+        for _ in range(3):
+            again(call, call.invite)
+        await edge.passes(0.1)
+        assert len(heard(call, 180)) == 4
+        await edge.agent.answers()
+        await hears(call, 200)
+        assert len(edge.agent.calls) == 1
+        await settled(edge)
+
+
+async def test_an_invite_resent_crosses_our_200_and_is_absorbed_rfc5407_3_1_1_rfc6026_7_1(
+    new_edge: NewEdge,
+) -> None:
+    """Neither a second call nor a second 200 comes of it, for 64*T1."""
+    async with a_race(new_edge) as edge:
+        await edge.connects()
+        call = edge.carrier.current
+        said = len(call.trace)
+        for _ in range(6):
+            again(call, call.invite)
+            await edge.passes(5)
+        assert len([each for each in call.trace[said:] if each.direction == "<"]) == 0
+        assert len(edge.agent.calls) == 1
+        await settled(edge)
+
+
+async def test_an_invite_in_bad_weather_is_one_call_rfc5407_3_1_1(new_edge: NewEdge, seed: int) -> None:
+    async with a_race(new_edge, seed) as edge:
+        rough(edge, seed)
+        call = await edge.carrier.invites()
+        for _ in range(10):
+            again(call, call.invite)
+        await edge.agent.answers()
+        await hears(call, 200)
+        await edge.passes(5)
+        assert len(edge.agent.calls) == 1
+        await settled(edge)
+
+
+async def test_an_invite_resent_after_a_refusal_gets_it_again_rfc3261_17_2_1(new_edge: NewEdge) -> None:
+    async with a_race(new_edge) as edge:
+        with Losing(edge, CARRIER, "ACK", to_edge=True):
+            call = await edge.carrier.invites(dialed="+14155559999")
+            assert (await hears(call, 404)).cseq.method == "INVITE"
+            again(call, call.invite)
+            await edge.passes(0.1)
+            assert len(heard(call, 404)) == 2
+            await edge.passes(3)
+        assert len(heard(call, 404)) > 3
+        await edge.passes(3)  # acknowledged by now, and I runs
+        said = len(heard(call, 404))
+        again(call, call.invite)
+        await edge.passes(30)
+        assert len(heard(call, 404)) == said
+        assert not any(edge.core.left_over().values())
+
+
+@pytest.mark.parametrize("when", ["ringing", "talking"])
+async def test_an_invite_that_came_by_two_ways_is_482_the_second_time_rfc3261_8_2_2_2(
+    new_edge: NewEdge, when: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        call = await edge.carrier.invites()
+        await hears(call, 180)
+        if when == "talking":
+            await edge.agent.answers()
+            await hears(call, 200)
+        rough(edge, seed)
+        copy = again_by_another_way(call, call.invite)
+        for _ in range(10):
+            if heard(call, 482):
+                break
+            await edge.passes(0.5)
+            again(call, copy)
+        refusal = await hears(call, 482)
+        for _ in range(1 if not seed else 5):
+            acknowledges(call, copy, refusal.to_tag)
+            await edge.passes(1)
+        edge.carrier.faults.clear()  # an answer to nothing that it knows
+        if when == "ringing":
+            await edge.agent.answers()
+            await hears(call, 200)
+        assert len(edge.agent.calls) == 1
+        await settled(edge, faults=False)
+
+
+def acknowledges(call: PeerCall, invite: Request, tag: str | None) -> None:
+    """The ACK for a refusal, on the hop of the INVITE (§17.1.1.3)."""
+    vias = invite.headers.split("Via")[:1]
+    ack = call._build("ACK", invite.cseq.number, vias, to=f"{invite.headers.get('To')};tag={tag}")
+    ack.uri = invite.uri
+    call._put(call.flow, ack)
+
+
+@pytest.mark.parametrize("leg", ["agent", "phone"])
+async def test_provisionals_doubled_and_late_change_nothing_rfc3261_17_1_1_2(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        if leg == "agent":
+            await edge.carrier.invites()
+            await edge.agent.invited()
+        else:
+            await phone_rings(edge)
+        rough(edge, seed)
+        call = peer(edge, leg).current
+        assert call.invite is not None
+        ringing = call.responds(call.invite, 180)
+        for _ in range(3):
+            again(call, ringing)
+            call.responds(call.invite, 183)
+        await (edge.agent.answers() if leg == "agent" else edge.phone.answers())
+        await hears(call, "ACK")
+        acks = len(heard(call, "ACK"))
+        again(call, ringing)
+        await edge.passes(2)
+        assert len(heard(call, "ACK")) == acks or seed
+        assert not call.over
+        await settled(edge)
+
+
+@pytest.mark.parametrize("leg", ["agent", "phone"])
+async def test_a_provisional_after_a_refusal_changes_nothing_rfc3261_17_1_1_2(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        if leg == "agent":
+            await edge.carrier.invites()
+            call = await edge.agent.invited()
+        else:
+            call = await phone_rings(edge)
+        rough(edge, seed)
+        assert call.invite is not None
+        response = call.invite.reply(180, to_tag=call.local_tag)
+        response.headers.add("Contact", call.contact)
+        call.responds(call.invite, 486)
+        for _ in range(3):
+            again(call, response)
+            await edge.passes(0.3)
+        await hears(call, "ACK")
+        assert edge.core.left_over()["dialogs"] <= 3
+        if leg == "agent":
+            await edge.phone.answers()
+        await settled(edge)
+
+
+@pytest.mark.parametrize("leg", ["agent", "phone"])
+async def test_a_stray_response_goes_nowhere_rfc6026_8_8(new_edge: NewEdge, leg: str) -> None:
+    """Nothing that matches no transaction of ours reaches another leg, nor is answered."""
+    async with a_race(new_edge) as edge:
+        call = await talking(edge, leg)
+        assert call.invite is not None
+        await edge.passes(40)  # M has passed
+        before = {each.name: len(each.trace) for each in edge.peers}
+        for status in (180, 200, 486):
+            stray = call.invite.reply(status, to_tag="nobody")
+            stray.headers.add("Contact", call.contact)
+            call._put(call.flow, stray)
+        await edge.passes(5)
+        ends = dict(before)
+        ends[call.peer.name] += 3  # what it said itself
+        assert {each.name: len(each.trace) for each in edge.peers} == ends
+        await settled(edge)
+
+
+async def test_a_second_invite_while_the_first_is_open_is_500_rfc3261_14_2(
+    new_edge: NewEdge, seed: int
+) -> None:
+    """No caller may send one; it is told when to come again, and the first is answered as ever."""
+    async with a_race(new_edge, seed) as edge:
+        call = await edge.carrier.invites()
+        await hears(call, 180)
+        first = call.invite
+        rough(edge, seed)
+        refused = await call.requests("INVITE", body=call.sdp)
+        assert refused.status == 500
+        assert 0 <= int(refused.headers.get("Retry-After") or "-1") <= 10
+        call.invite = first
+        await edge.agent.answers()
+        await hears(call, 200)
+        await edge.passes(5)
+        await settled(edge)
+
+
+@pytest.mark.parametrize("leg", ["agent", "phone"])
+async def test_a_refusal_after_a_200_changes_nothing_rfc6026_7_2(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    """Another fork's refusal comes late, as a proxy should never let it."""
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        rough(edge, seed)
+        assert call.invite is not None
+        acks = len(heard(call, "ACK"))
+        for status in (486, 302, 603, 407):
+            call._put(call.flow, call.invite.reply(status, to_tag="another"))
+        await edge.passes(5)
+        assert len(heard(call, "ACK")) == acks
+        assert not heard(call, "BYE") or leg == "agent"
+        await settled(edge)

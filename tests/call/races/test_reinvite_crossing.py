@@ -1,0 +1,210 @@
+"""Offers cross: re-INVITE, re-INVITE and UPDATE (RFC 5407 §3.3.1, §3.3.2; RFC 3261 §14; RFC 3311 §5.2)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.lab.peer_call import PeerCall
+from proxy.ua.errors import SipError
+from tests.kit.edge import Edge, NewEdge
+from tests.kit.races import LEGS, a_race, again, heard, hears, ours, peer, rough, settled, talking, times
+
+BACK_OFF_S = {"caller": (0.0, 2.0), "agent": (2.1, 4.0), "phone": (2.1, 4.0)}
+"""How long we wait after a 491: longer where the Call-ID is ours (§14.1)."""
+
+
+async def until_answered(call: PeerCall, method: str = "INVITE") -> None:
+    """The peer offers until it is not refused for another offer, as §14.1 has it."""
+    for _ in range(8):
+        answer = await call.requests(method, body=call.sdp)
+        if answer.status not in (491, 500):
+            assert answer.status == 200
+            return
+        await asyncio.sleep(1.3)
+    raise AssertionError(f"never answered\n{call}")
+
+
+@pytest.mark.parametrize("chance", [0.0, 1.0])
+async def test_two_reinvites_cross_and_both_are_tried_again_rfc5407_3_3_1(
+    new_edge: NewEdge, leg: str, chance: float
+) -> None:
+    """Each gets 491; ours comes again after the time that is right for who made the Call-ID."""
+    async with a_race(new_edge) as edge:
+        edge.ids.uniform = lambda low, high: low + chance * (high - low)  # type: ignore[method-assign]
+        call = await talking(edge, leg)
+        rough(edge, 0)
+        offering = asyncio.ensure_future(ours(edge, leg).offer())
+        await asyncio.sleep(0)
+        await call.sends("INVITE", body=call.sdp)
+        first = await hears(call, "INVITE", to=call.local)
+        call.responds(first, 491)
+        assert (await hears(call, 491)).cseq.method == "INVITE"
+        call.peer.auto.add("INVITE")
+        began = edge.now
+        await offering
+        again = times(call, "INVITE", to=call.local)
+        low, high = BACK_OFF_S[leg]
+        assert again[1] - began == pytest.approx(low + chance * (high - low) + 0.2, abs=0.11)
+        await until_answered(call)
+        assert len(heard(call, 491)) == 1
+        await settled(edge)
+
+
+async def test_reinvites_that_cross_in_bad_weather_both_get_through(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        call.peer.auto.add("INVITE")
+        rough(edge, seed)
+        offering = asyncio.ensure_future(ours(edge, leg).offer())
+        await asyncio.sleep(0)
+        await until_answered(call)
+        await offering
+        await settled(edge)
+
+
+@pytest.mark.parametrize("offers", [True, False])
+async def test_an_update_crosses_our_reinvite_rfc5407_3_3_2(
+    new_edge: NewEdge, leg: str, seed: int, offers: bool
+) -> None:
+    """With an offer it is refused and comes again; without one it is a refresh, and refuses nothing."""
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        call.peer.auto.add("INVITE")
+        rough(edge, seed)
+        offering = asyncio.ensure_future(ours(edge, leg).offer())
+        await asyncio.sleep(0)
+        if offers:
+            await until_answered(call, "UPDATE")
+            assert len(heard(call, 491)) == 1 or seed
+        else:
+            assert (await call.requests("UPDATE")).status == 200
+        await offering
+        await settled(edge)
+
+
+async def test_a_second_reinvite_before_the_ack_of_the_first_is_491_rfc5407_3_1_4(
+    new_edge: NewEdge, leg: str
+) -> None:
+    async with a_race(new_edge) as edge:
+        call = await talking(edge, leg)
+        rough(edge, 0)
+        call.peer.auto.discard("ACK")
+        assert (await call.reinvites(call.sdp)).status == 200
+        assert (await call.reinvites(call.sdp)).status == 491
+        call.peer.auto.add("ACK")
+        await edge.passes(5)
+        for asked in call._asked.values():
+            if asked.request.method == "INVITE" and asked.ack is None:
+                number = asked.request.cseq.number
+                asked.ack = call._build("ACK", number, call.peer.vias(call.peer.ids.branch()))
+        await edge.passes(5)
+        await until_answered(call)
+        await settled(edge)
+
+
+async def test_our_offer_waits_for_the_ack_of_our_200_rfc3261_14_1(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        call.peer.auto.discard("ACK")
+        rough(edge, seed)
+        assert (await call.reinvites(call.sdp)).status == 200
+        offering = asyncio.ensure_future(ours(edge, leg).offer())
+        await edge.passes(2)
+        assert not heard(call, "INVITE", to=call.local) or leg != "caller"
+        before = len(heard(call, "INVITE"))
+        call.peer.auto |= {"ACK", "INVITE"}
+        while not offering.done():
+            call.acks()
+            await edge.passes(0.7)
+        assert len(heard(call, "INVITE")) > before
+        await offering
+        await settled(edge)
+
+
+@pytest.mark.parametrize("status", [488, 500, 603])
+async def test_a_reinvite_of_ours_that_is_refused_leaves_the_call_as_it_was_rfc3261_14_1(
+    new_edge: NewEdge, leg: str, seed: int, status: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        rough(edge, seed)
+        offering = asyncio.ensure_future(ours(edge, leg).offer())
+        call.responds(await reinvited(edge, call), status)
+        with pytest.raises(SipError):
+            await offering
+        assert not ours(edge, leg).ended.done()
+        assert (await call.reinvites(call.sdp)).status == 200
+        await settled(edge)
+
+
+@pytest.mark.parametrize("status", [408, 481])
+async def test_a_reinvite_of_ours_to_a_peer_that_knows_no_call_ends_the_leg_rfc3261_12_2_1_2(
+    new_edge: NewEdge, leg: str, seed: int, status: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        rough(edge, seed)
+        offering = asyncio.ensure_future(ours(edge, leg).offer())
+        call.responds(await reinvited(edge, call), status)
+        with pytest.raises(SipError):
+            await offering
+        await hears(call, "BYE")
+        await settled(edge)
+
+
+async def test_every_leg_is_offered_to_at_once(new_edge: NewEdge, seed: int) -> None:
+    """Caller and phone refresh while both are refreshed: no leg's glare is another's."""
+    async with a_race(new_edge, seed) as edge:
+        await edge.bridges()
+        rough(edge, seed)
+        calls = [peer(edge, leg).current for leg in LEGS if leg != "agent"]
+        for call in calls:
+            call.peer.auto.add("INVITE")
+        offers = [asyncio.ensure_future(ours(edge, leg).offer()) for leg in LEGS if leg != "agent"]
+        await asyncio.sleep(0)
+        await asyncio.gather(*(until_answered(call) for call in calls), *offers)
+        await settled(edge)
+
+
+async def reinvited(edge: Edge, call: PeerCall):
+    """Our re-INVITE, at the peer."""
+    while True:
+        found = [each for each in heard(call, "INVITE") if each.to_tag]
+        if found:
+            return found[-1]
+        await edge.passes(0.05)
+
+
+async def test_a_reinvite_resent_after_its_200_is_absorbed_rfc6026_7_1(new_edge: NewEdge, leg: str) -> None:
+    async with a_race(new_edge) as edge:
+        call = await talking(edge, leg)
+        assert (await call.reinvites(call.sdp)).status == 200
+        said = len(heard(call, 200, method="INVITE"))
+        assert call.invite is not None
+        for _ in range(5):
+            again(call, call.invite)
+            await edge.passes(5)
+        assert len(heard(call, 200, method="INVITE")) == said
+        await settled(edge)
+
+
+async def test_a_cancel_of_a_reinvite_that_we_answered_changes_nothing_rfc3261_9_2(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        rough(edge, seed)
+        await call.sends("INVITE", body=call.sdp)
+        await edge.passes(1.5 * edge.wire.delay_s)
+        assert (await call.cancels()).status in ((200,) if not seed else (200, 481))
+        await hears(call, 200, method="INVITE")
+        await edge.passes(5)
+        assert not heard(call, 487)
+        assert not heard(call, "BYE")
+        await settled(edge)

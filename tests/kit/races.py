@@ -1,0 +1,221 @@
+"""Finer verbs for races: an edge whose every leg may travel by UDP, and peers that say single messages.
+
+async def test_both_hang_up(new_edge, leg, seed):
+    async with a_race(new_edge, seed) as edge:
+        call = await talking(edge, leg)
+        slow(edge)                      # from here on messages take their time, and cross
+        ours(edge, leg).end(EndReason.COMPLETED)
+        await call.sends("BYE")
+        ...
+        await settled(edge)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, overload
+
+from proxy.call.routing import Agent
+from proxy.lab.expect import Message, Unexpected, is_what, meets
+from proxy.lab.offers import at_home
+from proxy.lab.peer import Peer
+from proxy.lab.peer_call import PeerCall
+from proxy.lab.resend import Resend
+from proxy.lab.shapes import PHONE_SDP, sdp
+from proxy.sip.message import Request, Response
+from proxy.sip.values import Via
+from proxy.transport.flow import Address, Flow
+from proxy.ua.leg import Leg
+from tests.kit.conduct import Conduct
+from tests.kit.edge import EDGE, PHONE_NUMBER, Edge, NewEdge, a_number
+
+LEGS = ("caller", "agent", "phone")
+SLOW_S = 0.1
+"""One way, once messages are to cross."""
+SDP = sdp(PHONE_SDP)
+
+
+@asynccontextmanager
+async def a_race(
+    new_edge: NewEdge, seed: int = 0, *, agent: str = "udp", phone: str = "udp", **options: Any
+) -> AsyncIterator[Edge]:
+    """An edge without audio, each peer reached over what is said; `seed`: of its weather, 0 for none.
+
+    What the edge said and owed must be right in the end, whatever happened (`Conduct`).
+    """
+    number = a_number(agent=Agent("local", f"sip:bot@sip.api.openai.com:5061;transport={agent}"))
+    place = replace(number.destinations[0], uri=f"{number.destinations[0].uri};transport={phone}")
+    options |= {"number": replace(number, destinations=(place,)), "phone_transport": phone}
+    async with new_edge(audio=False, seed=seed or 1, **options) as edge:
+        edge.conduct = Conduct(edge.core)
+        yield edge
+        wrongs = edge.conduct.wrongs()
+        assert not wrongs, wrongs
+
+
+def rough(edge: Edge, seed: int) -> None:
+    """From here on datagrams cross, and, unless the seed is 0, are lost, doubled and overtaken."""
+    edge.wire.delay_s = SLOW_S / (10 if seed else 1)  # an overtaken one takes up to twenty times as long
+    if seed:
+        edge.wire.weather(loss=0.15, duplication=0.15, reordering=0.3)
+
+
+async def talking(edge: Edge, leg: str) -> PeerCall:
+    """A call that stands, with this leg in use; returns the peer's side of it."""
+    await (edge.connects() if leg == "agent" else edge.bridges())
+    return peer(edge, leg).current
+
+
+def peer(edge: Edge, leg: str) -> Peer:
+    return dict(zip(LEGS, edge.peers, strict=True))[leg]
+
+
+def ours(edge: Edge, leg: str) -> Leg:
+    """Our side of a leg whose dialog stands."""
+    legs = (each for each in edge.core._dialogs.values() if isinstance(each, Leg))
+    return next(each for each in legs if each.name == leg)
+
+
+async def settled(edge: Edge, *, calls: int = 1, faults: bool = True) -> None:
+    """The call ends, whoever still has to end it; nothing is left."""
+    if edge.carrier.call is not None and not edge.carrier.call.over:
+        await edge.carrier.call.sends("BYE")
+        edge.carrier.call.finish()
+    await edge.assert_clean(calls=calls, faults=faults)
+
+
+@overload
+async def hears(call: PeerCall, what: str, **conditions: object) -> Request: ...
+@overload
+async def hears(call: PeerCall, what: int, **conditions: object) -> Response: ...
+async def hears(call: PeerCall, what: str | int, *, within_s: float = 70.0, **conditions: object) -> Message:
+    """Wait until such a message has come, in whatever order with others; returns the first one."""
+    woken = asyncio.Event()
+    call.peer._watch = lambda peer, traced: woken.set()
+    try:
+        async with asyncio.timeout(within_s):
+            while not (found := heard(call, what, **conditions)):
+                woken.clear()
+                await woken.wait()
+            return found[0]
+    except TimeoutError:
+        raise Unexpected(f"{call.peer.name} never heard {what} {conditions or ''}\n{call}") from None
+
+
+def heard(call: PeerCall, what: str | int, **conditions: object) -> list[Any]:
+    """Every such message so far, copies too."""
+    received = [each.message for each in call.trace if each.direction == "<"]
+    return [each for each in received if is_what(each, what) and meets(each, conditions)]
+
+
+def times(call: PeerCall, what: str | int, **conditions: object) -> list[float]:
+    """When such messages came."""
+    received = [each for each in call.trace if each.direction == "<"]
+    return [each.at for each in received if is_what(each.message, what) and meets(each.message, conditions)]
+
+
+def again(call: PeerCall, message: Message) -> None:
+    """Say a message once more, as it was."""
+    call._put(call.flow, message)
+
+
+def again_by_another_way(call: PeerCall, request: Request) -> Request:
+    """The same request with another branch, as a proxy that forked it delivers it (§8.2.2.2)."""
+    copy = Request(request.method, request.uri, request.headers.copy(), request.body)
+    vias = copy.headers.split("Via")
+    copy.headers.remove("Via")
+    for via in reversed([str(Via.parse(vias[0]).with_("branch", call.peer.ids.branch())), *vias[1:]]):
+        copy.headers.prepend("Via", via)
+    call._put(call.flow, copy)
+    return copy
+
+
+def unacknowledged(call: PeerCall) -> None:
+    """The peer's ACKs for our 2xx are lost from now on; `call.acks()` sends one."""
+    call.peer.auto.discard("ACK")
+
+
+class Losing:
+    """Loses what the edge sends to, or hears from, an address, as long as `what` says so."""
+
+    def __init__(self, edge: Edge, address: str, *start_lines: str, to_edge: bool = False) -> None:
+        self.lost: list[bytes] = []
+        self._edge, self._address, self._lines, self._to_edge = edge, address, start_lines, to_edge
+
+    def __enter__(self) -> Losing:
+        self._edge.wire.lose = self._loses
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._edge.wire.lose = lambda source, destination, data: False
+
+    def _loses(self, source: Address, destination: Address, data: bytes) -> bool:
+        ends = (self._address, EDGE) if self._to_edge else (EDGE, self._address)
+        hit = (source[0], destination[0]) == ends and data.startswith(
+            tuple(line.encode() for line in self._lines)
+        )
+        if hit:
+            self.lost.append(data)
+        return hit
+
+
+class Branch:
+    """One more place where an INVITE of ours rings: a To tag of its own behind the phone's trunk."""
+
+    def __init__(self, call: PeerCall, tag: str) -> None:
+        assert call.invite is not None
+        self.call, self.tag, self.invite = call, tag, call.invite
+        self._flow: Flow = call.flow
+        self._cseq = 0
+        self._resend: Resend | None = None
+
+    def rings(self, status: int = 180) -> None:
+        self._says(status, b"")
+
+    def answers(self) -> None:
+        """200, resent until its ACK."""
+        response = self._says(200, at_home(SDP, self.call.peer.audio))
+        self._resend = Resend(lambda: self._again(response))
+
+    def requests(self, method: str, *, body: bytes = b"") -> Request:
+        """A request in the dialog of this branch, sent once."""
+        self._cseq += 1
+        local = f"{self.invite.headers.get('To')};tag={self.tag}"
+        request = self.call._build(method, self._cseq, self.call.peer.vias(self.call.peer.ids.branch()), body)
+        request.headers.set("From", local)
+        self.call._put(self._flow, request)
+        return request
+
+    def heard(self, method: str) -> list[Request]:
+        """What came for this branch."""
+        return [each for each in heard(self.call, method) if each.to_tag == self.tag]
+
+    def _again(self, response: Response) -> None:
+        if self.heard("ACK") and self._resend is not None:
+            return self._resend.stop()
+        self.call._put(self._flow, response)
+
+    def _says(self, status: int, body: bytes) -> Response:
+        kind = "application/sdp" if body else None
+        response = self.invite.reply(status, to_tag=self.tag, body=body, content_type=kind)
+        response.headers.add("Contact", self.call.contact)
+        for route in reversed(self.call.routes):
+            response.headers.add("Record-Route", route)
+        self.call._put(self._flow, response)
+        return response
+
+
+async def phone_rings(edge: Edge) -> PeerCall:
+    """The caller talks to the agent, and the phone rings by its REFER."""
+    await edge.connects()
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+    return await edge.phone.rings()
+
+
+def methods(call: PeerCall) -> list[str]:
+    """The requests that came, in order, copies too."""
+    received = [each.message for each in call.trace if each.direction == "<"]
+    return [each.method for each in received if isinstance(each, Request)]

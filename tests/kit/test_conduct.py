@@ -1,0 +1,150 @@
+"""The judge of the race tests must see what is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.sip.message import Request, Response
+from tests.kit import messages
+from tests.kit.conduct import Conduct
+from tests.kit.messages import invite, ok, request, response, ringing, trying
+
+pytestmark = pytest.mark.virtual
+
+
+class Flow:
+    reliable = False
+    closed = False
+
+
+class Core:
+    def __init__(self):
+        self.traces = []
+
+
+class Case:
+    """A core that says what the test has it say."""
+
+    def __init__(self):
+        self.core = Core()
+        self.conduct = Conduct(self.core)
+
+    def hears(self, message: Request | Response):
+        self.core.traces[0]("<", Flow(), message)
+
+    def says(self, message: Request | Response):
+        self.core.traces[0](">", Flow(), message)
+
+
+@pytest.fixture
+async def case():
+    return Case()
+
+
+def ours(method: str, number: int, *, branch: str) -> Request:
+    """A request of ours in the dialog that `invite()` from us made."""
+    return request(method, to_tag="bob1", cseq=number, branch=branch)
+
+
+def cancel_of(invited: Request) -> Request:
+    return messages.cancel(invited)
+
+
+async def test_a_call_that_goes_well_has_nothing_wrong(case):
+    invited = invite()
+    case.says(invited)
+    case.says(invited)
+    case.hears(trying(invited))
+    case.hears(ringing(invited))
+    case.hears(ok(invited))
+    case.says(messages.ack(invited, to_tag="bob1"))
+    bye = ours("BYE", 2, branch="z9hG4bKbye")
+    case.says(bye)
+    case.hears(response(bye, 200))
+    assert case.conduct.wrongs() == []
+
+
+async def test_a_cancel_too_early_or_too_late_is_seen(case):
+    invited = invite()
+    case.says(invited)
+    case.says(cancel_of(invited))
+    assert case.conduct.wrongs() == ["CANCEL before a provisional response (§9.1)"]
+    other = invite(branch="z9hG4bKother")
+    case.says(other)
+    case.hears(ringing(other))
+    case.hears(response(other, 486))
+    case.says(messages.within(other, "ACK", to_tag="bob1", branch="z9hG4bKother", cseq=1))
+    case.says(cancel_of(other))
+    assert case.conduct.wrongs()[1:] == ["CANCEL after the final response (§9.1)"]
+
+
+async def test_a_missing_ack_is_seen_for_each_2xx(case):
+    invited = invite()
+    case.says(invited)
+    case.hears(ok(invited))
+    case.says(messages.ack(invited, to_tag="bob1"))
+    case.hears(ok(invited))
+    case.says(ours("BYE", 2, branch="z9hG4bKbye"))
+    assert [wrong[:6] for wrong in case.conduct.wrongs()] == ["no ACK"]
+
+
+async def test_a_missing_ack_for_a_refusal_and_a_missing_bye_are_seen(case):
+    refused, answered = invite(), invite(branch="z9hG4bKother", call_id="other")
+    for each in (refused, answered):
+        case.says(each)
+    case.hears(response(refused, 486))
+    case.hears(ok(answered))
+    case.says(messages.ack(answered, to_tag="bob1"))
+    assert [wrong.split(" in ")[0] for wrong in case.conduct.wrongs()] == [
+        "no ACK for 486 (§17.1.1.3)",
+        "no BYE",
+    ]
+    case.conduct.cut = True
+    assert case.conduct.wrongs() == []
+
+
+async def test_numbers_out_of_order_and_requests_after_bye_are_seen(case):
+    invited = invite()
+    case.says(invited)
+    case.hears(ok(invited))
+    case.says(messages.ack(invited, to_tag="bob1"))
+    case.says(ours("UPDATE", 1, branch="z9hG4bKupdate"))
+    case.says(ours("BYE", 3, branch="z9hG4bKbye"))
+    case.says(ours("NOTIFY", 4, branch="z9hG4bKnotify"))
+    assert case.conduct.wrongs() == ["UPDATE: CSeq 1 again (§12.2.1.1)", "NOTIFY after BYE (§15)"]
+
+
+async def test_no_answer_two_answers_and_answers_to_nothing_are_seen(case):
+    left, twice, unheard = (request("OPTIONS", branch=f"z9hG4bK{name}") for name in ("a", "b", "c"))
+    case.hears(left)
+    case.hears(twice)
+    for status in (200, 200, 481):
+        case.says(response(twice, status))
+    case.says(response(unheard, 200))
+    assert case.conduct.wrongs() == [
+        "SIP/2.0 200 Whatever to nothing",
+        "OPTIONS 1 OPTIONS was never answered",
+        "OPTIONS was answered [200, 481] (§17.2)",
+    ]
+
+
+async def test_a_stranger_in_no_dialog_is_owed_nothing(case):
+    case.hears(request("BYE", to_tag="unknown"))
+    assert case.conduct.wrongs() == []
+
+
+@pytest.mark.parametrize("status", [180, 408])
+async def test_answers_that_rfc4320_forbids_are_seen(case, status):
+    asked = request("OPTIONS")
+    case.hears(asked)
+    case.says(response(asked, status))
+    case.says(response(asked, 200))
+    assert f"SIP/2.0 {status} Whatever to a OPTIONS (RFC 4320)" in case.conduct.wrongs()
+
+
+async def test_a_provisional_after_the_final_response_is_seen(case):
+    invited = invite()
+    case.hears(invited)
+    case.says(response(invited, 486))
+    case.says(ringing(invited))
+    assert case.conduct.wrongs() == ["SIP/2.0 180 Ringing after {486} (§17.2)"]
