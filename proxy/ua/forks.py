@@ -32,6 +32,7 @@ class Fork:
 
     def __init__(self, forks: Forks, leg: Leg, dialog: Dialog) -> None:
         self._forks, self._leg, self.dialog = forks, leg, dialog
+        self.flow = leg.flow
         self.ending = False
         """Our BYE is on its way."""
         self.held: list[ServerTransaction] = []
