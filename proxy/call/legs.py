@@ -55,6 +55,6 @@ class Legs:
 
     def _over(self, leg: Leg, entry: LegRecord) -> None:
         """Note how it ended; its ports go back, unless a later leg of the same name has them."""
-        self._scribe.leg_ended(entry, leg.ended.result())
+        self._scribe.leg_ended(entry, leg.ended.result(), leg.peer_reason)
         if self._latest.get(leg.name) is leg:
             self._media.release(leg.name)

@@ -24,6 +24,8 @@ class LegRecord:
     ended: datetime | None = None
     end: str | None = None
     """Why it ended: the text of its EndReason, or the status of a refusal."""
+    peer_reason: str | None = None
+    """What the Reason header of the peer's BYE, CANCEL or refusal says (RFC 3326), as ``Q.850;cause=16``."""
 
 
 @dataclass(slots=True)

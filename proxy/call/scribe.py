@@ -9,7 +9,8 @@ import structlog
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord, LegRecord, WallClock
 from proxy.sip.errors import SipError
-from proxy.ua.errors import LegEnded
+from proxy.sip.reason import reasons
+from proxy.ua.errors import LegEnded, Rejected
 from proxy.ua.reason import EndReason
 from screening.contract import Screening, Verdict
 
@@ -47,13 +48,16 @@ class Scribe:
     def not_taken(self, leg: str, failure: SipError) -> None:
         entry = self._latest(leg)
         entry.ended, entry.end = self._wall_clock(), str(failure)
+        if isinstance(failure, Rejected):
+            entry.peer_reason = reasons(failure.response)
         self._record.steps.append(f"{leg} did not answer: {failure}")
         self.log.info("not answered", leg=leg, why=str(failure))
 
-    def leg_ended(self, entry: LegRecord, reason: EndReason) -> None:
+    def leg_ended(self, entry: LegRecord, reason: EndReason, peer_reason: str | None) -> None:
         if entry.ended is None:
-            entry.ended, entry.end = self._wall_clock(), reason.text
-            self.log.info("ended", leg=entry.name, why=reason.text)
+            entry.ended, entry.end, entry.peer_reason = self._wall_clock(), reason.text, peer_reason
+            told = {"peer_reason": peer_reason} if peer_reason else {}
+            self.log.info("ended", leg=entry.name, why=reason.text, **told)
 
     def broken(self, event: str, error: Exception) -> None:
         """We erred, and the call goes on as well as it can."""

@@ -14,7 +14,7 @@ from proxy.sip.uri import Uri
 from proxy.transport.flow import Address, Flow, Network
 from proxy.transport.tls import ServerTls
 
-FOREIGN_HEADERS = ("Record-Route", "Session-Expires", "Min-SE", "Allow-Events")
+FOREIGN_HEADERS = ("Record-Route", "Allow-Events")
 """Headers of the caller's carrier that have no business here."""
 
 

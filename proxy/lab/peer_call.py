@@ -133,9 +133,14 @@ class PeerCall:
         return await self.requests("BYE", within_s=within_s)
 
     def acks(self) -> None:
-        """Acknowledge the 2xx to our INVITE; to be called only where `Peer.auto` has no ACK."""
+        """Acknowledge the 2xx to our INVITE; to be called only where `Peer.auto` has no ACK.
+
+        An offer in the 2xx is answered by `sdp`.
+        """
         asked = next(each for each in reversed(self._asked.values()) if each.request.method == "INVITE")
-        asked.ack = self._build("ACK", asked.request.cseq.number, self.peer.vias(self.peer.ids.branch()))
+        body = self.sdp if asked.final.result().body and not asked.request.body else b""
+        vias = self.peer.vias(self.peer.ids.branch())
+        asked.ack = self._build("ACK", asked.request.cseq.number, vias, body)
         self._put(self.flow, asked.ack)
 
     def responds(
@@ -173,6 +178,16 @@ class PeerCall:
             self._talk(request.body)
         elif request.to_tag is None:
             self.finish()
+
+    def begins_anew(self, request: Request) -> bool:
+        """True for an INVITE that is sent again with what our refusal of the last one asked for."""
+        return (
+            self.over
+            and request.method == "INVITE"
+            and request.to_tag is None
+            and self.invite is not None
+            and self.invite.cseq.number < request.cseq.number
+        )
 
     def received(self, flow: Flow, message: Message) -> None:
         """A message of this call came in."""

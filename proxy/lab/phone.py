@@ -57,11 +57,13 @@ class Phone(Peer):
         self._says(call, 180)
         return call
 
-    async def answers(self, *, within_s: float = WITHIN_S) -> PeerCall:
+    async def answers(
+        self, *, headers: tuple[tuple[str, str], ...] = (), within_s: float = WITHIN_S
+    ) -> PeerCall:
         """Wait for the call unless it rings already, and answer it."""
         call = await self._ringing(within_s)
         call.sdp = at_home(sdp(PHONE_SDP), self.audio)
-        self._says(call, 200, call.sdp)
+        self._says(call, 200, call.sdp, headers)
         return call
 
     async def rejects(
@@ -111,11 +113,17 @@ class Phone(Peer):
             return await self.invited(within_s=within_s)
         return self.call
 
-    def _says(self, call: PeerCall, status: int, body: bytes | None = None) -> None:
+    def _says(
+        self,
+        call: PeerCall,
+        status: int,
+        body: bytes | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         assert call.invite is not None
         # The UAC reverses them (RFC 3261 §12.1.2): our face to it comes last here, first in its Routes.
         record_routes = [("Record-Route", INNER_ROUTE), ("Record-Route", self._route)]
-        call.responds(call.invite, status, sdp=body, headers=record_routes)
+        call.responds(call.invite, status, sdp=body, headers=[*record_routes, *headers])
 
     def _refuses(self, flow: Flow, invite: Request, status: int, *headers: tuple[str, str]) -> None:
         response = invite.reply(status, to_tag=self.ids.tag())

@@ -31,8 +31,11 @@ from proxy.ua.way_back import stamp
 
 log = structlog.get_logger("screendoor")
 
-ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, REFER, NOTIFY"
+ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, REFER, NOTIFY"
 SUPPORTED = ("timer", "norefersub")
+"""What our INVITE and its answer say: nobody is asked for reliable provisional responses."""
+UNDERSTOOD = (*SUPPORTED, "100rel")
+"""What a peer may require of us."""
 
 MOST_TRANSACTIONS = 20_000
 """Requests under way and answered lately; some 6 kB each, and for UDP each is kept for 32 s."""
@@ -302,7 +305,7 @@ class UserAgentCore:
             transaction.reply(*refusal)
         elif leg is not None:
             leg.receive(transaction)
-        elif request.to_tag or request.method in ("BYE", "UPDATE", "NOTIFY"):
+        elif request.to_tag or request.method in ("BYE", "UPDATE", "NOTIFY", "PRACK"):
             transaction.reply(481)
         else:
             self._begin(transaction)
@@ -335,7 +338,7 @@ class UserAgentCore:
         cancel.tag = invite.tag  # §9.2: the same as in the answer to the INVITE
         cancel.reply(200)
         if not invite.answered:
-            invite.cancelled()
+            invite.cancelled(cancel.request)
 
     def _owe(self, flow: Flow, error: ParseError) -> None:
         """Answer a request of one of ours that could not be read, if enough of it could (§8.2, §21.4.1)."""
@@ -360,7 +363,7 @@ class UserAgentCore:
 
 def capabilities() -> list[tuple[str, str]]:
     """What we say of ourselves in the answer to OPTIONS (§11.2)."""
-    return [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", ", ".join(SUPPORTED))]
+    return [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", ", ".join(UNDERSTOOD))]
 
 
 def _read(message: Message) -> TransactionKey:
@@ -380,10 +383,10 @@ def _read(message: Message) -> TransactionKey:
 
 def _refusal(request: Request) -> tuple[int, list[tuple[str, str]]] | None:
     """The checks of §8.2.2.3 and §8.2.3, which need no more than the request."""
-    unknown = [option for option in request.headers.split("Require") if option.lower() not in SUPPORTED]
+    unknown = [option for option in request.headers.split("Require") if option.lower() not in UNDERSTOOD]
     if unknown:
         return 420, [("Unsupported", ", ".join(unknown))]
-    offers = request.method in ("INVITE", "UPDATE") and request.body
+    offers = request.method in ("INVITE", "UPDATE", "PRACK") and request.body
     if offers and request.content_type not in (None, "application/sdp"):
         return 415, [("Accept", "application/sdp")]
     return None

@@ -66,6 +66,8 @@ class InDialogRequest:
             return
         if self._request.method == "INVITE" and message.status < 300:
             self._acknowledge(message)
+        elif self._request.method == "UPDATE" and message.status < 300:
+            self._confirm(message)
         if message.status not in (401, 407) or not self._authorized(message):
             self._finish(message)
 
@@ -111,9 +113,9 @@ class InDialogRequest:
 
     @property
     def _moot(self) -> bool:
-        """True once the leg is over: no INVITE is begun then, and nothing but BYE is tried again (§15)."""
+        """True once the leg is over: no INVITE or UPDATE is begun, and nothing but BYE tried again (§15)."""
         late = self._transaction is not None or self._request.cseq.number < self._dialog.sent_cseq
-        left = self._request.method == "INVITE" or (late and self._request.method != "BYE")
+        left = self._request.method in ("INVITE", "UPDATE") or (late and self._request.method != "BYE")
         return left and self._leg.ended.done()
 
     def _launch(self) -> None:
@@ -121,14 +123,13 @@ class InDialogRequest:
         if self._request.cseq.number < self._dialog.sent_cseq:
             self._request = self._anew()
         self._dialog.sent_cseq = self._request.cseq.number
-        if self._request.method in ("INVITE", "NOTIFY"):
+        if self._request.method in ("INVITE", "NOTIFY", "UPDATE"):
             self._request.headers.set("Contact", self._leg.contact(self._flow))
         self._transaction = self._leg.core.launch(self._request, self._flow, self)
 
     def _acknowledge(self, response: Response) -> None:
         if self._ack is None:
-            with suppress(ParseError):  # a Contact that cannot be read leaves the target as it is
-                self._dialog.confirm(response)
+            self._confirm(response)
             moved = self._leg.moved
             dialog, flow = self._dialog, self._flow
             self._ack = Acknowledgement(
@@ -140,6 +141,11 @@ class InDialogRequest:
                 profile=self._leg.profile,
             )
         self._ack.send()
+
+    def _confirm(self, response: Response) -> None:
+        """A 2xx refreshes the target (§12.2.1.2, RFC 3311 §5.1); a Contact that cannot be read leaves it."""
+        with suppress(ParseError):
+            self._dialog.confirm(response)
 
     def _anew(self) -> Request:
         """The same request with the dialog's next number, without Via and credentials."""

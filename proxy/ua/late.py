@@ -71,7 +71,7 @@ class AcceptedByUs:
         if isinstance(message, Request) and message.method == "ACK":
             self._acknowledged(message)
 
-    def cancelled(self) -> None:
+    def cancelled(self, cancel: Request) -> None:
         """Without effect: the final response is out (§9.2)."""
 
 

@@ -11,10 +11,12 @@ from proxy.sip.dialog import Dialog
 from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
+from proxy.sip.reason import reasons
 from proxy.transport.flow import Flow, ip_version
-from proxy.ua.core import ALLOW, SUPPORTED, UserAgentCore
+from proxy.ua.core import ALLOW, SUPPORTED, UNDERSTOOD, UserAgentCore
 from proxy.ua.errors import LegEnded, OfferRefused
 from proxy.ua.in_dialog import InDialogRequest
+from proxy.ua.opening import Opening
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer
 from proxy.ua.reoffer import Reoffers
@@ -53,6 +55,8 @@ class Leg:
         self.log: structlog.typing.FilteringBoundLogger = log or LOG.bind(leg=name)
         self.ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         """Latched: set once, by the peer or by `end()`."""
+        self.peer_reason: str | None = None
+        """What the Reason of the peer's BYE or CANCEL says, if it ended the leg."""
         self.ringing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """Latched: the first provisional status above 100 from a peer that we call."""
         self.flow: Flow
@@ -65,7 +69,7 @@ class Leg:
         self._inviting: Inviting | None = None
         self._invitation: Invitation | None = None
         self._answer: Answer | None = None
-        self._sdp_answer: bytes | None = None
+        self._opening: Opening | None = None
         self._refer: Refer | None = None
         self._referred = asyncio.Event()
         self.keeper = SessionKeeper(self)
@@ -82,14 +86,16 @@ class Leg:
         """Take the INVITE that begins this leg (we are the UAS); what it asks may end the leg at once."""
         self.flow = transaction.flow
         self.profile = self.core.terms(self.flow)
+        self.media.over(ip_version(self.flow))
+        self._opening = Opening(self.media, transaction.request)
         self._invitation = Invitation(self, transaction)
-        self.reoffers = Reoffers(self, owns_call_id=False)
+        self.reoffers = Reoffers(self, owns_call_id=False, opening=self._opening)
         self._invitation.watch()
         if self.ended.done():
             return
         try:
             _ = transaction.request.record_routes  # the dialog is made of them
-            too_small = self.keeper.too_small(transaction.request)
+            too_small = self.keeper.invited(transaction.request)
         except ParseError as error:
             self._invitation.refuse(error.status, [])
             return self.gone(EndReason.REJECTED)
@@ -101,14 +107,13 @@ class Leg:
         self.invitation.trying()
 
     def progress(self, status: int) -> None:
+        """A provisional response above 100; raises OfferRefused if it has to make an offer and cannot."""
         if self.invitation.open:
             self.invitation.progress(status)
 
     def consider(self) -> None:
         """Take the caller's offer, or make our own if the INVITE has none; raises OfferRefused."""
-        body = self.invitation.request.body
-        self.media.over(ip_version(self.flow))
-        self._sdp_answer = self.media.accept(body) if body else self.media.offer()
+        self.opening.consider()
 
     async def answer(self) -> None:
         """200 with the description of `consider()`; returns when it is acknowledged.
@@ -116,19 +121,13 @@ class Leg:
         Raises LegEnded if the leg is over before that, or its ACK brings an answer that cannot be used.
         """
         self._check_up()
-        if self._sdp_answer is None:
-            self.consider()
-        assert self._sdp_answer is not None
-        request = self.invitation.request
-        self._answer = self.invitation.accept(self._sdp_answer, self.keeper.answering(request))
-        ack = await asyncio.shield(self._answer.settled)
+        self.opening.consider()
+        await self.invitation.heard()
         self._check_up()
-        if ack is not None and not request.body:
-            try:
-                self.media.answered(ack.body)
-            except OfferRefused as refusal:
-                self.end(EndReason.MEDIA_REFUSED)
-                raise LegEnded(self, EndReason.MEDIA_REFUSED) from refusal
+        self._answer = self.invitation.accept(self.opening.in_2xx(), self.keeper.answering())
+        self._answer.settled.add_done_callback(self._answered_in_ack)
+        await asyncio.shield(self._answer.settled)
+        self._check_up()
 
     async def invite(self, outgoing: Outgoing) -> None:
         """Call the peer; returns when it has answered. Raises Rejected, TransportFailed, TransactionTimeout,
@@ -187,6 +186,11 @@ class Leg:
         assert self._invitation is not None
         return self._invitation
 
+    @property
+    def opening(self) -> Opening:
+        assert self._opening is not None
+        return self._opening
+
     def rang(self, status: int) -> None:
         if not self.ringing.done():
             self.ringing.set_result(status)
@@ -219,11 +223,6 @@ class Leg:
         answers = (self._answer, self.reoffers.answer)
         return next((answer for answer in answers if answer is not None and answer.waiting), None)
 
-    @property
-    def offered_in_2xx(self) -> bool:
-        """True while the 200 to an INVITE without an offer is not acknowledged: ours stands open in it."""
-        return self._answer is not None and self._answer.waiting and not self.invitation.request.body
-
     def gone(self, reason: EndReason) -> None:
         """The peer ended the leg."""
         if not self.ended.done():
@@ -240,6 +239,8 @@ class Leg:
     def close(self) -> None:
         """The house closes: stop without another word."""
         self.gone(EndReason.DRAINING)
+        if self._invitation is not None:
+            self._invitation.stop()
 
     def contact(self, flow: Flow) -> str:
         return self.core.contact(flow, self._contact_user)
@@ -255,6 +256,16 @@ class Leg:
             if answer is not None:
                 answer.acknowledged(ack)
 
+    def _answered_in_ack(self, settled: asyncio.Future[Request | None]) -> None:
+        """The INVITE had no offer and our 200 made one: its ACK has the answer (§13.2.1)."""
+        ack = settled.result()
+        if ack is None or self.ended.done():
+            return
+        try:
+            self.opening.answered(ack.body)
+        except OfferRefused:
+            self.end(EndReason.MEDIA_REFUSED)
+
     def receive(self, transaction: ServerTransaction) -> None:
         """One in-dialog request (§12.2.2), on whatever flow it came; raises ParseError."""
         assert self.dialog is not None
@@ -266,7 +277,11 @@ class Leg:
                 transaction.reply(200)
                 if self._invitation is not None:
                     self._invitation.refuse(487, [])  # §15.1.2: a BYE before our final response
+                if not self.ended.done():
+                    self.peer_reason = reasons(transaction.request)
                 self.gone(EndReason.HUNG_UP)
+            case "PRACK":
+                self._take_prack(transaction)
             case _ if self.ended.done():
                 transaction.reply(481)  # our BYE is on its way
             case "INVITE" | "UPDATE":
@@ -282,11 +297,18 @@ class Leg:
             case "REFER":
                 self._take_refer(transaction)
             case "OPTIONS":
-                transaction.reply(200, [*self.capabilities(), ("Accept", "application/sdp")])
+                able = [*self.capabilities()[:1], ("Supported", ", ".join(UNDERSTOOD))]
+                transaction.reply(200, [*able, ("Accept", "application/sdp")])
             case "NOTIFY":
                 transaction.reply(481)  # RFC 6665 §4.1.3: we subscribed to nothing
             case _:
                 transaction.reply(405, self.capabilities()[:1])
+
+    def _take_prack(self, transaction: ServerTransaction) -> None:
+        """RFC 3262 §3: one that acknowledges nothing of ours is 481."""
+        if self._invitation is None or self._invitation.provisionals is None:
+            return transaction.reply(481)
+        self._invitation.provisionals.receive(transaction)
 
     def _take_refer(self, transaction: ServerTransaction) -> None:
         """REFER is the agent's alone; one at a time, since a retry by its sender is no second wish."""
@@ -317,5 +339,11 @@ class Leg:
 
     def _leave(self) -> None:
         self._left = True
-        if self.dialog is not None:
-            self.core.leave(self.dialog.id)
+        if self.dialog is None:
+            return
+        leave, id = self.core.leave, self.dialog.id
+        provisionals = self._invitation.provisionals if self._invitation is not None else None
+        if provisionals is not None and not provisionals.settled.done():
+            # RFC 3262 §3: a PRACK that is on its way is taken after the final response too
+            return provisionals.settled.add_done_callback(lambda settled: leave(id))
+        leave(id)

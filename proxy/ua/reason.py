@@ -23,6 +23,7 @@ class EndReason(enum.Enum):
     REJECTED = _Words("the peer did not take the call", 603, 21)
     UNREACHABLE = _Words("the peer could not be reached", 480, 38)
     NO_ACK = _Words("the peer never acknowledged the answer", 408, 102)
+    NO_PRACK = _Words("the peer never acknowledged a provisional response", 504, 102)
     SESSION_EXPIRED = _Words("the peer no longer refreshed the session", 408, 102)
     INTERVAL_TOO_SMALL = _Words("the session interval asked for is too small", 422, 21)
     MEDIA_REFUSED = _Words("no usable audio was agreed", 488, 88)

@@ -12,6 +12,7 @@ from proxy.sip.message import Request
 from proxy.sip.session import RETRY_AFTER_RANGE, Negotiation, OfferPending
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
 from proxy.ua.in_dialog import Final, InDialogRequest, accepted
+from proxy.ua.opening import Opening
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
 from proxy.ua.uas import Answer
@@ -26,8 +27,9 @@ Outcome = asyncio.Future[SipError | None]
 class Reoffers:
     """The session of one leg after its first offer and answer; glare is 491 and tried again (§14.1)."""
 
-    def __init__(self, leg: Leg, *, owns_call_id: bool) -> None:
-        self._leg = leg
+    def __init__(self, leg: Leg, *, owns_call_id: bool, opening: Opening | None = None) -> None:
+        """`opening`: the first offer and answer, where the peer began the leg."""
+        self._leg, self._opening = leg, opening
         self._negotiation = Negotiation(owns_call_id)
         self.answer: Answer | None = None
         """Our last 2xx to a re-INVITE."""
@@ -47,9 +49,15 @@ class Reoffers:
             try:
                 return await self._offer_once(describe)
             except Rejected as refusal:
+                if refusal.status == 422 and self._leg.keeper.raised(refusal.response):
+                    continue  # RFC 4028 §7.3: at once, with the interval that the peer wants
                 if refusal.status != 491:
                     raise
-            await asyncio.sleep(self._leg.core.ids.uniform(*self._negotiation.retry_range))
+            await asyncio.sleep(self.glare_s())
+
+    def glare_s(self) -> float:
+        """Seconds to wait after a 491, at random within what §14.1 gives our end."""
+        return self._leg.core.ids.uniform(*self._negotiation.retry_range)
 
     def stop(self, reason: EndReason) -> None:
         """The leg is over."""
@@ -106,7 +114,10 @@ class Reoffers:
     # Theirs.
 
     def receive(self, transaction: ServerTransaction) -> None:
-        """The peer's re-INVITE or UPDATE: answered at once by the leg's media. Raises ParseError."""
+        """The peer's re-INVITE or UPDATE, or an offer in its PRACK: answered at once by the leg's media.
+
+        Raises ParseError.
+        """
         request, keeper = transaction.request, self._leg.keeper
         if (min_se := keeper.too_small(request)) is not None:
             return transaction.reply(422, min_se)
@@ -119,19 +130,21 @@ class Reoffers:
         except OfferRefused as refusal:
             self._negotiation.refused()
             return transaction.reply(refusal.status)
-        headers = [*self._contact(transaction), *self._leg.capabilities(), *keeper.refreshed(request)]
         if request.body:
             self._negotiation.answered()
+        if request.method == "PRACK":
+            return transaction.reply(200, body=sdp)
+        headers = [*self._contact(transaction), *self._leg.capabilities(), *keeper.refreshed(request)]
         if request.method == "UPDATE":
             return transaction.reply(200, headers, sdp)
         self._accept(transaction, headers, sdp)
 
     def _owed(self, request: Request) -> int | None:
         """The status that refuses this offer for now, or None."""
-        if self._leg.early:  # §14.2, RFC 3311 §5.2: the first INVITE is not answered yet
+        if self._leg.early and request.method == "INVITE":  # §14.2: the first one is not answered yet
             return 500
-        if self._leg.offered_in_2xx:  # RFC 5407 §3.1.5: the answer to it comes in the ACK
-            return 491
+        if self._opening is not None and (owed := self._opening.owed) is not None:  # RFC 5407 §3.1.5
+            return owed
         if request.method == "INVITE" and self.answer is not None and self.answer.waiting:
             return 491
         if request.body:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
-from proxy.sip.session import Expired, Refresh, SessionTimer
+from proxy.sip.session import INTERVAL, Expired, Refresh, SessionTimer
+from proxy.ua.errors import Rejected, TransactionTimeout
+from proxy.ua.in_dialog import Final, InDialogRequest, accepted
 from proxy.ua.reason import EndReason
 
 if TYPE_CHECKING:
@@ -15,33 +17,46 @@ if TYPE_CHECKING:
 
 
 class SessionKeeper:
-    """Runs the timer that the peer asked for, in its INVITE or in its 2xx to ours; idle where it did not."""
+    """Asks every peer for a timer, and runs what is agreed; see `SessionTimer`."""
 
     def __init__(self, leg: Leg) -> None:
         self._leg = leg
         self._timer: SessionTimer | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
-    @staticmethod
-    def too_small(request: Request) -> list[tuple[str, str]] | None:
-        """Headers of the 422 owed to an interval that is too small (§9), else None; raises ParseError."""
-        asked = SessionTimer.answering(request)
-        return list(asked.headers) if asked.too_small else None
+    # The INVITE that begins the leg.
 
-    def answering(self, invite: Request) -> list[tuple[str, str]]:
-        """Headers for the 2xx to the INVITE that begins the leg; the clock starts."""
-        self._timer = SessionTimer.answering(invite)
+    def invited(self, invite: Request) -> list[tuple[str, str]] | None:
+        """Headers of the 422 owed to an interval that is too small (§9), else None; raises ParseError."""
+        self._timer = SessionTimer.answering(invite, wanted=INTERVAL)
+        return list(self._timer.headers) if self._timer.too_small else None
+
+    def answering(self) -> list[tuple[str, str]]:
+        """Headers for the 2xx to it; the clock starts."""
+        if self._timer is None:
+            return []
         self._timer.start(self._now())
         self._arm()
         return list(self._timer.headers)
 
-    def agreed(self, response: Response) -> None:
-        """The 2xx to our first INVITE is in: the peer may want a timer though we asked for none (§7.2)."""
-        self._timer = SessionTimer.offering()
-        self.answered(response)
+    def offering(self) -> list[tuple[str, str]]:
+        """Headers for ours (§7.1), which names what we support by itself."""
+        if self._timer is None:
+            self._timer = SessionTimer.offering()
+        return [header for header in self._timer.headers if header[0] != "Supported"]
+
+    def raised(self, refusal: Response) -> bool:
+        """Whether a 422 to an INVITE or refresh of ours is worth another try, which asks for more (§7.3)."""
+        try:
+            if self._timer is not None:
+                self._timer.raised(refusal)
+        except ParseError as error:
+            self._leg.log.warning("session interval cannot be agreed", reason=str(error))
+            return False
+        return self._timer is not None
 
     def answered(self, response: Response) -> None:
-        """The peer has answered our INVITE."""
+        """The peer has answered an INVITE of ours, the first or a later one, or our UPDATE."""
         if self._timer is None:
             return
         try:
@@ -50,16 +65,26 @@ class SessionKeeper:
             self._leg.log.warning("session timer not understood", reason=str(error))
         self._arm()
 
+    # Later ones.
+
+    @staticmethod
+    def too_small(request: Request) -> list[tuple[str, str]] | None:
+        """Headers of the 422 owed to a re-INVITE or UPDATE that asks for too small an interval (§9), else
+        None; raises ParseError.
+        """
+        asked = SessionTimer.answering(request)
+        return list(asked.headers) if asked.too_small else None
+
     def refreshed(self, request: Request) -> list[tuple[str, str]]:
         """Headers for our 2xx to the peer's re-INVITE or UPDATE; raises ParseError."""
-        if self._timer is None:
+        if self._timer is None or self._leg.early:  # the first 2xx is yet to say what holds
             return []
         self._timer.refreshed(self._now(), request)
         self._arm()
         return list(self._timer.headers)
 
     def headers(self) -> list[tuple[str, str]]:
-        """What a re-INVITE of ours carries, lest it switch the timer off (§7.4)."""
+        """What a re-INVITE or UPDATE of ours carries, lest it switch the timer off (§7.4)."""
         return [] if self._timer is None else list(self._timer.refresh_headers)
 
     def stop(self) -> None:
@@ -78,17 +103,55 @@ class SessionKeeper:
         for effect in self._timer.expire(max(self._now(), due)):
             match effect:
                 case Refresh():
-                    self._leg.core.spawn(self._refresh())
+                    self._leg.core.spawn(self._refresh(self._timer))
                 case Expired():
                     self._leg.lost(EndReason.SESSION_EXPIRED)
         self._arm()
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, timer: SessionTimer) -> None:
+        """By UPDATE where the peer takes it, else by re-INVITE (§7.4); see `SessionTimer.missed`."""
+        again_s: float | None = None
         try:
-            await self._leg.refresh()
+            return await (self._update() if timer.by_update else self._leg.refresh())
+        except Rejected as refusal:
+            if refusal.status == 422 and self.raised(refusal.response):
+                again_s = 0.0
+            elif refusal.status in (405, 501) and timer.by_update:
+                timer.update_refused()
+                again_s = 0.0
+            elif refusal.status == 491:
+                again_s = self._leg.reoffers.glare_s()
+            else:
+                again_s = _retry_after_s(refusal.response)
+            self._leg.log.debug("session not refreshed", answer=str(refusal))
         except SipError as error:
             self._leg.log.debug("session not refreshed", answer=str(error))
+        timer.missed(self._now(), again_s)
+        self._arm()
+
+    async def _update(self) -> None:
+        """UPDATE without an offer: it changes nothing but the clock (§7.4). Raises as a re-INVITE does."""
+        dialog = self._leg.standing()
+        request = dialog.request("UPDATE")
+        for name, value in [*self._leg.capabilities(), *self.headers()]:
+            if name not in request.headers:
+                request.headers.add(name, value)
+        outcome: asyncio.Future[Final] = asyncio.get_running_loop().create_future()
+        InDialogRequest(self._leg, dialog, request, outcome.set_result).start()
+        final = await outcome
+        try:
+            self.answered(accepted(final))
+        except (Rejected, TransactionTimeout) as error:
+            if error.status in (408, 481):  # §10, RFC 3261 §12.2.1.2
+                self._leg.lost(EndReason.UNREACHABLE)
+            raise
 
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _retry_after_s(refusal: Response) -> float | None:
+    """Seconds that a refusal asks us to wait (RFC 3261 §20.33); None where it does not say, or unreadably."""
+    value = (refusal.headers.get("Retry-After") or "").partition(";")[0].partition("(")[0].strip()
+    return float(value) if value.isascii() and value.isdecimal() and len(value) <= 10 else None

@@ -134,20 +134,22 @@ class ServerTransaction:
         self._sent = b""
         self._on_cancel: Callable[[], None] = _unheard
         self._on_failure: Callable[[SipError], None] = _unheard
-        self._cancelled = self._returned = False
+        self._returned = False
+        self.cancel: Request | None = None
+        """The peer's CANCEL, once it is in."""
         self._error: SipError | None = None
 
     def watch(self, cancelled: Callable[[], None], failed: Callable[[SipError], None]) -> None:
         """Say who hears of a CANCEL and of a lost flow; one that came before is told at once."""
         self._on_cancel, self._on_failure = cancelled, failed
-        if self._cancelled:
+        if self.cancel is not None:
             cancelled()
         elif self._error is not None:
             failed(self._error)
 
-    def cancelled(self) -> None:
+    def cancelled(self, cancel: Request) -> None:
         """The peer's CANCEL is in, and this INVITE is not yet answered (§9.2)."""
-        self._cancelled = True
+        self.cancel = cancel
         self._on_cancel()
 
     def defer(self) -> None:

@@ -11,6 +11,7 @@ from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
+from proxy.sip.session.reliable import reliable
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, ip_version
 from proxy.ua.ack import Acknowledgement
@@ -20,6 +21,7 @@ from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
 from proxy.ua.forks import Forks
 from proxy.ua.in_dialog import InDialogRequest
 from proxy.ua.reason import EndReason
+from proxy.ua.receipts import Receipts
 from proxy.ua.transactions import ClientTransaction
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ class Inviting:
         self._acks: dict[str | None, Acknowledgement] = {}
         """The ACK of each 2xx, by its To tag."""
         self._forks = Forks(leg, self._declined)
+        self._receipts: Receipts | None = None
+        """Where a provisional response brought more than the news that it rings."""
         self._ending: EndReason | None = None
 
     async def run(self) -> None:
@@ -127,13 +131,16 @@ class Inviting:
         if response.status == 503:
             self._course.unavailable(response)
             self._elsewhere(Rejected(response))
-        elif response.status not in (401, 407) or not self._again(response):
+        elif not self._again(response):
             self._fail(Rejected(response))
 
     def _progress(self, response: Response) -> None:
         """A 1xx above 100 makes an early dialog, if it has a tag (§12.1.2)."""
         if response.status > 100:
-            self._forks.provisional(self._request, response)
+            dialog = self._forks.provisional(self._request, response)
+            if response.body or reliable(response):
+                self._receipts = self._receipts or Receipts(self._leg)
+                self._receipts.take(response, dialog)
             if not self._answered.done():
                 self._leg.rang(response.status)
 
@@ -179,9 +186,9 @@ class Inviting:
         self._leg.flow = flow
         self._leg.established(dialog)
         waiting = self._forks.taken(dialog)
-        self._leg.keeper.agreed(response)
+        self._leg.keeper.answered(response)
         try:
-            self._leg.media.answered(response.body)
+            self._leg.media.answered(self._answer(response))
         except OfferRefused as refusal:
             self._fail(refusal)
             self._leg.end(EndReason.MEDIA_REFUSED)
@@ -193,6 +200,9 @@ class Inviting:
             except ParseError as error:
                 transaction.reply(error.status)
 
+    def _answer(self, response: Response) -> bytes:
+        return self._receipts.answer(response) if self._receipts is not None else response.body
+
     def _hang_up(self, dialog: Dialog) -> None:
         if dialog.id.remote_tag in self._forks.over:  # its own BYE was quicker than its 2xx
             return
@@ -202,9 +212,25 @@ class Inviting:
         InDialogRequest(self._leg, dialog, bye, lambda final: self._forks.ended(dialog)).start()
 
     def _again(self, response: Response) -> bool:
+        """Whether the peer gets what it asks for: credentials, or a longer session interval."""
+        if self._answered.done():
+            return False
+        if response.status in (401, 407):
+            return self._authorized(response)
+        return response.status == 422 and self._raised(response)
+
+    def _raised(self, response: Response) -> bool:
+        """Ask for a longer session interval in the same INVITE, its CSeq one higher (RFC 4028 §7.3)."""
+        if not self._leg.keeper.raised(response):
+            return False
+        self._cseq += 1
+        self._send(self._invite(self._request.body))
+        return True
+
+    def _authorized(self, response: Response) -> bool:
         """Answer a challenge with the same INVITE, its CSeq one higher (§22.2)."""
         credentials = self._outgoing.credentials
-        if credentials is None or self._answered.done():
+        if credentials is None:
             return False
         try:
             answer = credentials.authorize(self._request, response, self._core.ids.token())
@@ -218,7 +244,7 @@ class Inviting:
         return True
 
     def _send(self, request: Request) -> None:
-        self._request = request
+        self._request, self._receipts = request, None
         self._transaction = self._core.launch(request, self._flow, self)
 
     def _invite(self, sdp: bytes) -> Request:
@@ -231,6 +257,8 @@ class Inviting:
         add("CSeq", f"{self._cseq} INVITE")
         add("Contact", self._leg.contact(self._flow))
         for name, value in self._leg.capabilities():
+            add(name, value)
+        for name, value in self._leg.keeper.offering():
             add(name, value)
         for name, value in self._outgoing.headers:
             add(name, value)

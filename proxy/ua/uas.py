@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING
 from proxy.sip.dialog import Dialog
 from proxy.sip.errors import SipError
 from proxy.sip.message import Request, Response
+from proxy.sip.reason import reasons
 from proxy.sip.session import Acceptance
 from proxy.ua.driver import Driver, Message
+from proxy.ua.provisionals import Provisionals
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
 
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg
+
+
+EXTEND_S = 60.0
+"""Seconds after which a provisional response is sent anew, lest a proxy gives up (RFC 3261 §13.3.1.1)."""
+EXTEND_RELIABLY_S = 150.0
+"""The same for one that is sent reliably (RFC 3262 §3)."""
 
 
 class Answer:
@@ -70,6 +78,9 @@ class Invitation:
         self._leg, self._transaction = leg, transaction
         self.request = transaction.request
         self._dialog: Dialog | None = None
+        self.provisionals = Provisionals(leg, transaction) if _required(self.request) else None
+        """Where the peer requires provisional responses above 100 to be reliable (RFC 3262)."""
+        self._extension: asyncio.TimerHandle | None = None
 
     @property
     def open(self) -> bool:
@@ -83,10 +94,21 @@ class Invitation:
         self._transaction.reply(100)
 
     def progress(self, status: int) -> None:
-        """A provisional response that makes the dialog (§12.1.1)."""
-        response = self._transaction.make(status, self._contact())
+        """A provisional response that makes the dialog (§12.1.1); raises OfferRefused if it has to offer."""
+        self._extend(status)
+        if self.provisionals is None:
+            response = self._transaction.make(status, self._contact())
+            self._stands(response)
+            return self._transaction.respond(response)
+        headers = [*self._contact(), *self._leg.capabilities()]  # RFC 3311 §5.1: Allow tells of UPDATE
+        response = self._transaction.make(status, headers, self._leg.opening.in_provisional())
         self._stands(response)
-        self._transaction.respond(response)
+        self.provisionals.respond(response)
+
+    async def heard(self) -> None:
+        """Wait until the peer has every session description of ours: no 2xx before (RFC 3262 §3)."""
+        if self.provisionals is not None:
+            await self.provisionals.heard()
 
     def accept(self, sdp: bytes, headers: list[tuple[str, str]]) -> Answer:
         """The 200: the dialog is confirmed, the ACK awaited."""
@@ -95,11 +117,19 @@ class Invitation:
         self._stands(response)
         answer = Answer(self._leg, self._transaction, response)
         answer.start()
+        self._final()
         return answer
 
     def refuse(self, status: int, headers: list[tuple[str, str]]) -> None:
         if self.open:
             self._transaction.reply(status, headers)
+            self._final()
+
+    def stop(self) -> None:
+        """Drop it without another word."""
+        self._extend(None)
+        if self.provisionals is not None:
+            self.provisionals.stop()
 
     def _stands(self, response: Response) -> None:
         """The dialog stands: made by our first response above 100, confirmed by our 2xx."""
@@ -111,12 +141,34 @@ class Invitation:
 
     def _cancelled(self) -> None:
         self._transaction.reply(487)
+        self._final()
+        assert self._transaction.cancel is not None
+        self._leg.peer_reason = reasons(self._transaction.cancel)
         self._leg.gone(EndReason.CANCELLED)
 
     def _failed(self, error: SipError) -> None:
         """The connection it came on is gone; once answered, the dialog outlives that."""
         if self.open:
+            self.stop()
             self._leg.gone(EndReason.UNREACHABLE)
+
+    def _extend(self, status: int | None) -> None:
+        """Say this again after a while; None for no more."""
+        if self._extension is not None:
+            self._extension.cancel()
+            self._extension = None
+        if status is not None:
+            after_s = EXTEND_S if self.provisionals is None else EXTEND_RELIABLY_S
+            self._extension = asyncio.get_running_loop().call_later(after_s, self.progress, status)
+
+    def _final(self) -> None:
+        self._extend(None)
+        if self.provisionals is not None:
+            self.provisionals.final()
 
     def _contact(self) -> list[tuple[str, str]]:
         return [("Contact", self._leg.contact(self._transaction.flow))]
+
+
+def _required(invite: Request) -> bool:
+    return any(option.lower() == "100rel" for option in invite.headers.split("Require"))

@@ -16,6 +16,7 @@ from tests.kit.messages import invite
 
 BORDER = {
     "Via", "Max-Forwards", "From", "To", "Call-ID", "CSeq", "Contact", "Allow", "Supported",
+    "Session-Expires", "Min-SE",
     "X-Screendoor-Token", "Content-Type", "Content-Length",
 }  # fmt: skip
 """Every header that an INVITE to the agent may have."""
@@ -47,6 +48,7 @@ async def test_nothing_of_the_carrier_reaches_the_agent(new_edge: NewEdge, trans
         assert re.fullmatch(rf"<sip:\w+@{HOST}:5061;transport=tls>", contact)
         assert {name for name, _ in request.headers} <= BORDER
         assert request.headers.get("X-Screendoor-Token") == "t0ken"
+        assert request.headers.get("Session-Expires") == "1800"  # the carrier's is 600
         text = request.encode().decode()
         assert not [mark for mark in (*CARRIER_MARKS, CARRIER, "192.0.2.13", "secret") if mark in text]
         assert origin(request.body)[2] == EDGE

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from proxy.call.record import CallRecord
+from proxy.sip.message import Request
 from screening.contract import Connect, Said
 from tests.kit.edge import BEGAN, PHONE_NUMBER, Edge
 
@@ -26,6 +29,7 @@ async def test_a_record_tells_the_whole_story_as_json(edge: Edge) -> None:
     assert record["legs"][1]["peer"] == "sip:proj_X@sip.api.openai.com:5061;transport=tls"
     assert record["legs"][2]["peer"] == f"sip:{PHONE_NUMBER}@trunk.example.com"
     assert all(leg["began"] <= leg["answered"] <= leg["ended"] for leg in record["legs"])
+    assert [leg["peer_reason"] for leg in record["legs"]] == [None, None, None]
     assert record["steps"] == [
         "agent answered",
         "caller answered",
@@ -53,4 +57,48 @@ async def test_the_story_in_the_log_names_no_number_and_no_word_said(edge: Edge,
     assert "decided" in told
     secret = ("courier", "parcel", "3475550148", "4155551234", "4155559876")
     assert not [word for word in secret if word in told]
+    await edge.assert_clean()
+
+
+async def test_what_a_peer_says_of_its_bye_is_recorded_and_told_to_nobody_else_rfc3326_2(
+    edge: Edge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await edge.bridges()
+    call = edge.phone.current
+    call.finish()
+    await call.requests("BYE", headers=[("Reason", 'Q.850;cause=31;text="line of Grace +14155550199"')])
+    bye = await edge.carrier.receives("BYE")
+    assert bye.headers.get_all("Reason") == ['Q.850;cause=16;text="the call is over"']
+    phone = (await edge.over()).legs[-1]
+    assert (phone.end, phone.peer_reason) == ("the peer hung up", "Q.850;cause=31")
+    told = "".join(capsys.readouterr())
+    assert "Q.850;cause=31" in told
+    assert "Grace" not in told
+    await edge.assert_clean()
+
+
+async def test_what_a_peer_says_of_its_cancel_and_of_its_refusal_is_recorded_too_rfc6432(edge: Edge) -> None:
+    await edge.connects()
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+    await edge.phone.rejects(486, headers=(("Reason", "Q.850;cause=17"),))
+    await edge.passes(1)
+    await edge.carrier.hangs_up()
+    legs = (await edge.over()).legs
+    assert (legs[-1].end, legs[-1].peer_reason) == ("486 Busy Here", "Q.850;cause=17")
+    await edge.assert_clean()
+
+
+async def test_every_bye_and_cancel_of_ours_says_why_rfc3326_2(edge: Edge) -> None:
+    await edge.connects()
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+    await edge.phone.rings()
+    await edge.carrier.hangs_up()
+    await edge.over()
+    await edge.passes(1)
+    for peer, method in ((edge.agent, "BYE"), (edge.phone, "CANCEL")):
+        [ours] = [
+            each.message for each in peer.current.trace
+            if each.direction == "<" and isinstance(each.message, Request) and each.message.method == method
+        ]  # fmt: skip
+        assert ours.headers.get_all("Reason") == ['Q.850;cause=16;text="the caller hung up"']
     await edge.assert_clean()

@@ -111,7 +111,7 @@ async def test_the_agent_notes_everything_an_invite_to_openai_must_not_be():
     await agent.rejects(503)
     await carrier.receives(503)
     seen = "\n".join(agent.faults)
-    for fault in ("INVITE has 2 Vias", "INVITE has a Record-Route", "INVITE has a Session-Expires",
+    for fault in ("INVITE has 2 Vias", "INVITE has a Record-Route", "INVITE has a Allow-Events",
                   "brings '192.0.2.13'", "brings 'swrad'", "brings 'SignalWire'"):  # fmt: skip
         assert fault in seen
 

@@ -118,7 +118,7 @@ async def test_in_dialog_requests_are_matched_by_their_tags_from_anywhere(house:
         (b"Max-Forwards: 70", b"Record-Route: <sip:@@>", None),
         (b"INVITE sip:bob@sbc.example.com SIP", b"INVITE news:alt.test SIP", 416),
         (b"Max-Forwards: 70", b"Max-Forwards: 0", 483),
-        (b"Max-Forwards: 70", b"Require: 100rel, timer, foo", 420),
+        (b"Max-Forwards: 70", b"Require: precondition, timer, 100rel, foo", 420),
         (b"application/sdp", b"text/plain", 415),
     ],
 )
@@ -137,7 +137,7 @@ async def test_what_is_wrong_with_an_invite_of_ours_is_said(
     response = await house.far.hears(status)
     assert response.via.branch == INVITE.via.branch
     if status == 420:
-        assert response.headers.get("Unsupported") == "100rel, foo"
+        assert response.headers.get("Unsupported") == "precondition, foo"
     if status == 415:
         assert response.headers.get("Accept") == "application/sdp"
     assert house.invitations.empty()

@@ -54,7 +54,7 @@ def test_an_invite_that_was_accepted_is_absorbed_and_its_ack_goes_up_rfc6026_7_1
     ack = messages.ack(INVITE, to_tag="bob1")
     late.receive(INVITE)
     late.receive(ack)
-    late.cancelled()
+    late.cancelled(messages.cancel(INVITE))
     assert acks == [ack]
     assert (late.tag, late.answered) == ("tag", True)
 

@@ -65,6 +65,17 @@ async def test_a_refer_that_wants_no_news_gets_none_rfc4488_4(house: House, wish
     assert house.far.count("NOTIFY") == 0
 
 
+@pytest.mark.parametrize("wish", ["true", "never mind"])
+async def test_a_refer_sub_that_is_not_false_gets_news_rfc4488_3(house: House, wish: str) -> None:
+    leg, invite = await an_agent(house)
+    await house.far.says(
+        back(invite, "REFER", headers=[TO, ("Refer-Sub", wish), ("Supported", "norefersub")])
+    )
+    (await leg.refer()).accept()
+    assert "Refer-Sub" not in (await house.far.hears(202)).headers
+    assert told(await news(house)) == 100
+
+
 async def test_a_second_refer_while_one_is_open_is_491(house: House) -> None:
     leg, invite = await an_agent(house)
     await house.far.says(back(invite, "REFER", 1, headers=[TO]))

@@ -35,6 +35,21 @@ async def test_an_invite_is_tried_rung_and_answered(house: House) -> None:
     assert leg.media.told == [("accept", SDP)]
 
 
+async def test_a_long_ringing_is_told_anew_every_minute_rfc3261_13_3_1_1(house: House) -> None:
+    leg = await house.rung(INVITE)
+    leg.progress(180)
+    await asyncio.sleep(50)
+    leg.progress(183)
+    await asyncio.sleep(125)
+    assert house.far.count(180) == 1
+    assert house.far.times(183) == [0, 60.0, 120.0]
+    leg.end(EndReason.NO_ANSWER)
+    await house.far.hears(480)
+    await house.far.says(messages.within(INVITE, "ACK", to_tag="tag1", branch=INVITE.via.branch or ""))
+    await house.assert_clean()
+    assert house.far.count(183) == 3
+
+
 async def test_the_200_is_resent_until_the_ack_rfc3261_13_3_1_4(house: House) -> None:
     leg = await house.rung(INVITE)
     answering = asyncio.ensure_future(leg.answer())
@@ -180,8 +195,11 @@ async def test_an_offer_that_cannot_be_used_is_told_before_anything_is_said(hous
 async def test_cancel_is_answered_and_the_invite_by_487_with_the_same_tag_rfc3261_9_2(house: House) -> None:
     leg = await house.rung(INVITE)
     leg.progress(180)
-    await house.far.says(messages.cancel(INVITE))
+    cancel = messages.cancel(INVITE)
+    cancel.headers.add("Reason", 'SIP;cause=200;text="Call completed elsewhere"')
+    await house.far.says(cancel)
     ok, terminated = await house.far.hears(200), await house.far.hears(487)
+    assert leg.peer_reason == "SIP;cause=200"
     assert (ok.cseq.method, terminated.cseq.method) == ("CANCEL", "INVITE")
     assert ok.to_tag == terminated.to_tag == "tag1"
     assert leg.ended.result() is EndReason.CANCELLED

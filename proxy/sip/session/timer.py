@@ -10,8 +10,14 @@ from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.sip.values import SessionExpires
 
+INTERVAL = 1800
+"""The session interval we ask for, in seconds (§4: the recommended one)."""
 MIN_SE = 90
 """The smallest session interval anybody may ask for, in seconds (§5)."""
+MOST = 7 * 24 * 3600
+"""The largest interval a peer may raise ours to, in seconds: a week."""
+SHORTEST_WAIT = 5.0
+"""Seconds between one refresh that was refused and the next, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,8 @@ class SessionTimer:
         (decided) ----------------------------------------> idle: deadline is None
            |  start(now), refreshed(now, ...)
            +--we refresh------> half the interval ---Refresh---> +
-           |                       ^                             |  interval - min(32, interval/3)
+           |                       ^      ^ missed(): again      |  interval - min(32, interval/3)
+           |                       |      +----------------------+
            |                       +-------refreshed()-----------+-------------------> Expired
            +--the peer does---> interval - min(32, interval/3) ----------------------> Expired
                                    ^           |
@@ -40,8 +47,11 @@ class SessionTimer:
     As UAS: `answering(invite)`; if `too_small` answer 422, else 2xx; either way with `headers`;
     `start(now)` when the 2xx goes out. As UAC: `offering()`; put `headers` into the INVITE; give the 2xx
     to `refreshed`, a 422 to `raised`. Then, for either: every re-INVITE and UPDATE of ours carries
-    `refresh_headers` and its 2xx goes to `refreshed`; every one of the peer goes to `refreshed` when it
-    is answered, with `headers` as above.
+    `refresh_headers`, its 2xx goes to `refreshed`, its 422 to `raised`, any other end of a refresh to
+    `missed`; every one of the peer goes to `refreshed` when it is answered, with `headers` as above.
+
+    A peer that knows no timer (`alone`) is still asked, where it takes UPDATE, whether it is there: any
+    answer but 408 and 481 is a sign of life, and its session does not end for want of a 2xx.
     """
 
     def __init__(self, min_se: int, supported: bool, wanted: int | None) -> None:
@@ -57,6 +67,10 @@ class SessionTimer:
         """What belongs into our answer to the last request decided on, or into our first INVITE."""
         self.deadline: float | None = None
         """When `expire` is next due; None while no timer runs."""
+        self.by_update = False
+        """Whether the peer's last word on it lists UPDATE in Allow: else a refresh is a re-INVITE (§7.4)."""
+        self.alone = False
+        """Whether we refresh a peer that knows no timer."""
         self._supported = supported
         self._wanted = wanted
         self._ends_at = 0.0
@@ -76,19 +90,29 @@ class SessionTimer:
 
     @classmethod
     def offering(
-        cls, interval: int = 1800, *, min_se: int = MIN_SE, refresher: Literal["uac", "uas"] | None = None
+        cls, interval: int = INTERVAL, *, min_se: int = MIN_SE, refresher: Literal["uac", "uas"] | None = None
     ) -> SessionTimer:
         """Ask for a timer in an INVITE of ours (§7.1). It runs once a 2xx agreed to it (`refreshed`)."""
         timer = cls(min_se, True, interval)
         timer.headers = _request_headers(SessionExpires(interval, refresher), min_se)
         return timer
 
-    def raised(self, response: Response) -> SessionTimer:
-        """The offer to repeat the INVITE with after this 422 (§7.3); raises ParseError."""
+    def raised(self, response: Response) -> None:
+        """Ask for more from now on, as this 422 to our INVITE or refresh wants it (§7.3).
+
+        Raises ParseError for one that wants no more than we asked for: repeating it would go on for ever.
+        """
         least = _seconds(response, "Min-SE")
         if least is None:
             raise ParseError("422 has no Min-SE")
-        return SessionTimer.offering(max(least, self._wanted or 0), min_se=max(least, self.min_se))
+        if least <= (self.interval or self._wanted or 0) or least > MOST:
+            raise ParseError(f"422 wants {least} s")
+        self.min_se = least
+        if self.interval is None:
+            self._wanted = least
+            self.headers = _request_headers(SessionExpires(least), least)
+        else:
+            self.interval = least
 
     @property
     def refresh_headers(self) -> Headers:
@@ -110,6 +134,7 @@ class SessionTimer:
 
         A request that is `too_small`, and a response other than 2xx, refresh nothing.
         """
+        self._listen(message)
         if isinstance(message, Request):
             self._decide(message)
             if not self.too_small:
@@ -118,6 +143,24 @@ class SessionTimer:
             self._agree(message)
             self.start(now)
 
+    def missed(self, now: float, again_s: float | None = None) -> None:
+        """Our refresh was refused, or could not be sent; the next is due in `again_s`, or when a third of the
+        time that is left has passed.
+        """
+        if self.interval is None or not self.refreshing:
+            return
+        if self.alone:
+            return self.start(now)
+        left = self._ends_at - now
+        wait_s = max(left / 3, SHORTEST_WAIT) if again_s is None else again_s
+        self.deadline = min(now + wait_s, self._ends_at)
+
+    def update_refused(self) -> None:
+        """The peer takes no UPDATE after all (405, 501): by re-INVITE then, and not at all where `alone`."""
+        self.by_update = False
+        if self.alone:
+            self._stop()
+
     def expire(self, now: float) -> list[Refresh | Expired]:
         """Do what is due at `now` (§10)."""
         if self.deadline is None or now < self.deadline:
@@ -125,13 +168,14 @@ class SessionTimer:
         if self.refreshing and self.deadline < self._ends_at:
             self.deadline = self._ends_at
             return [Refresh()]
-        self.deadline = None
+        self._stop()
         return [Expired()]
 
     def _decide(self, request: Request) -> None:
         """Answer what a request asks for (§9 and its Table 2)."""
         if not self._supported:
             return
+        self._listen(request)
         asked = _session_expires(request)
         knows = any(option.lower() == "timer" for option in request.headers.split("Supported"))
         self.too_small = knows and asked is not None and asked.seconds < self.min_se
@@ -141,6 +185,7 @@ class SessionTimer:
         agreed = self._terms(asked, knows, _seconds(request, "Min-SE") or 0)
         self.interval = agreed.seconds if agreed else None
         self.refreshing = agreed is not None and agreed.refresher == "uas"
+        self.alone = self.refreshing and not knows
         self.headers = Headers()
         if agreed:
             if knows:  # §9: MUST when the peer refreshes, SHOULD when we do
@@ -152,17 +197,28 @@ class SessionTimer:
             return SessionExpires(asked.seconds, asked.refresher or "uac")
         # A peer that asks for nothing does not stop refreshes that are ours already.
         wanted = self.interval if self.refreshing else self._wanted
-        if wanted is None:
+        if wanted is None or not (asked or knows or self.refreshing or self.by_update):
             return None
         if asked:  # put in by a proxy: §9 allows no more than it says
             wanted = min(wanted, asked.seconds)
         return SessionExpires(max(wanted, self.min_se, peer_min_se), "uas")
 
+    def _listen(self, message: Request | Response) -> None:
+        """Take note of what the peer allows; a message without Allow says nothing of it (§20.5)."""
+        if "Allow" in message.headers:
+            self.by_update = "UPDATE" in message.headers.split("Allow")
+
+    def _stop(self) -> None:
+        self.interval, self.refreshing, self.alone, self.deadline = None, False, False, None
+
     def _agree(self, response: Response) -> None:
         """Take what a 2xx to our request says (§7.2)."""
         agreed = _session_expires(response)
-        if agreed is None:  # §7.2: "there is no session expiration"
-            self.interval, self.refreshing = None, False
+        self.alone = agreed is None and self._wanted is not None and self.by_update
+        if self.alone:
+            self.interval, self.refreshing = self._wanted, True
+        elif agreed is None:  # §7.2: "there is no session expiration"
+            self._stop()
         else:  # below Min-SE is forbidden to the peer; it must not make us refresh without end
             self.interval = max(agreed.seconds, self.min_se)
             self.refreshing = agreed.refresher != "uas"

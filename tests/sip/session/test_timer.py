@@ -10,6 +10,7 @@ from proxy.sip.session import Expired, Refresh, SessionTimer
 from tests.kit.messages import invite, ok, request, response, signalwire_invite
 
 KNOWS = ("Supported", "path, timer")
+ALLOWS = ("Allow", "INVITE, ACK, UPDATE")
 
 
 def asking(seconds: str | None, *others: tuple[str, str]) -> Request:
@@ -22,6 +23,10 @@ def update(*headers: tuple[str, str]) -> Request:
 
 def agreeing(seconds: str | None) -> Response:
     return ok(invite(), headers=[("Session-Expires", seconds)] if seconds else [])
+
+
+def too_brief(least: str | None) -> Response:
+    return response(invite(), 422, headers=[("Min-SE", least)] if least else [])
 
 
 def timeline(timer: SessionTimer) -> list[tuple[float, Refresh | Expired]]:
@@ -138,7 +143,8 @@ def test_without_support_of_ours_nothing_runs() -> None:
 @pytest.mark.parametrize(
     ("received", "answer"),
     [
-        (asking(None), [("Session-Expires", "1800;refresher=uas")]),
+        (asking(None), []),
+        (asking(None, ALLOWS), [("Session-Expires", "1800;refresher=uas")]),
         (asking(None, KNOWS), [("Require", "timer"), ("Session-Expires", "1800;refresher=uas")]),
         (
             asking(None, KNOWS, ("Min-SE", "3600")),
@@ -235,14 +241,111 @@ def test_a_2xx_cannot_make_us_refresh_without_end_rfc4028_5() -> None:
 
 
 def test_after_a_422_the_offer_is_raised_to_the_peers_minimum_rfc4028_7_3() -> None:
-    refusal = response(invite(), 422, headers=[("Min-SE", "3600")])
-    assert list(SessionTimer.offering().raised(refusal).headers) == [
-        ("Supported", "timer"), ("Session-Expires", "3600"), ("Min-SE", "3600"),
+    timer = SessionTimer.offering()
+    timer.raised(too_brief("3600"))
+    assert list(timer.headers) == [("Supported", "timer"), ("Session-Expires", "3600"), ("Min-SE", "3600")]
+    with pytest.raises(ParseError, match="wants 3600 s"):
+        timer.raised(too_brief("3600"))
+    timer.raised(too_brief("7200"))
+    assert timer.headers.get("Min-SE") == "7200"
+
+
+def test_after_a_422_our_refresh_asks_for_more_too_rfc4028_7_4() -> None:
+    timer = SessionTimer.offering()
+    timer.refreshed(0.0, agreeing("600;refresher=uac"))
+    timer.raised(too_brief("900"))
+    assert list(timer.refresh_headers) == [
+        ("Supported", "timer"), ("Session-Expires", "900;refresher=uac"), ("Min-SE", "900"),
     ]  # fmt: skip
-    low = response(invite(), 422, headers=[("Min-SE", "60")])
-    assert SessionTimer.offering().raised(low).headers.get("Session-Expires") == "1800"
 
 
-def test_a_422_without_minimum_is_malformed_rfc4028_6() -> None:
-    with pytest.raises(ParseError, match="Min-SE"):
-        SessionTimer.offering().raised(response(invite(), 422))
+@pytest.mark.parametrize("least", [None, "60", "soon", "4294967295"])
+def test_a_422_that_makes_no_sense_is_malformed_rfc4028_6(least: str | None) -> None:
+    with pytest.raises(ParseError):
+        SessionTimer.offering().raised(too_brief(least))
+
+
+# A refresh that fails, and a peer that knows no timer
+
+
+def refreshing(seconds: str = "600;refresher=uac", *others: tuple[str, str]) -> SessionTimer:
+    timer = SessionTimer.offering()
+    timer.refreshed(0.0, ok(invite(), headers=[("Session-Expires", seconds), *others]))
+    return timer
+
+
+def test_a_refresh_that_is_refused_is_tried_again_while_there_is_time_rfc4028_10() -> None:
+    timer = refreshing()
+    seen: list[tuple[float, Refresh | Expired]] = []
+    while (due := timer.deadline) is not None:
+        seen += [(round(due, 1), effect) for effect in timer.expire(due)]
+        timer.missed(due)
+    refreshes = [at for at, effect in seen if effect == Refresh()]
+    assert refreshes == [300.0, 389.3, 448.9, 488.6, 515.1, 532.7, 544.5, 552.3, 557.5, 562.5, 567.5]
+    assert seen[-1] == (568.0, Expired())
+
+
+def test_the_next_try_comes_when_the_peer_asks_for_it_rfc3261_21_5_4() -> None:
+    timer = refreshing()
+    assert timer.expire(300.0) == [Refresh()]
+    timer.missed(300.1, 40.0)
+    assert timer.deadline == pytest.approx(340.1)
+    assert timer.expire(340.1) == [Refresh()]
+    timer.missed(340.2, 4000.0)
+    assert timeline(timer) == [(568.0, Expired())]
+
+
+def test_a_refresh_that_is_not_ours_is_not_missed() -> None:
+    for timer in (SessionTimer.offering(), refreshing("600;refresher=uas")):
+        before = timer.deadline
+        timer.missed(10.0)
+        assert timer.deadline == before
+
+
+def test_a_peer_without_timer_is_refreshed_alone_where_it_takes_update_rfc4028_9() -> None:
+    called = SessionTimer.answering(asking(None, ALLOWS), wanted=1800)
+    called.start(0.0)
+    calling = SessionTimer.offering()
+    calling.refreshed(0.0, ok(invite(), headers=[ALLOWS]))
+    for timer in (called, calling):
+        assert (timer.alone, timer.by_update, timer.deadline) == (True, True, 900.0)
+        assert timer.expire(900.0) == [Refresh()]
+        timer.missed(900.1)  # whatever it says, it is there
+        assert timer.deadline == pytest.approx(1800.1)
+        assert timer.expire(1800.1) == [Refresh()]
+        timer.refreshed(1800.2, ok(invite()))
+        assert (timer.alone, timer.deadline) == (True, pytest.approx(2700.2))
+        assert timer.expire(2700.2) == [Refresh()]
+        timer.update_refused()
+        assert (timer.alone, timer.deadline) == (False, None)
+
+
+def test_a_peer_with_a_timer_that_takes_no_update_after_all_is_refreshed_by_reinvite() -> None:
+    timer = refreshing("600;refresher=uac", ALLOWS)
+    assert timer.by_update
+    timer.update_refused()
+    assert (timer.by_update, timer.deadline) == (False, 300.0)
+
+
+def test_a_message_without_allow_says_nothing_of_update_rfc3261_20_5() -> None:
+    timer = refreshing("600;refresher=uac", ALLOWS)
+    timer.refreshed(100.0, agreeing("600;refresher=uac"))
+    assert timer.by_update
+    timer.refreshed(100.0, ok(invite(), headers=[("Session-Expires", "600"), ("Allow", "INVITE, UPDATED")]))
+    assert not timer.by_update
+
+
+def test_the_interval_changes_with_every_refresh_rfc4028_7_2() -> None:
+    timer = refreshing("600;refresher=uac")
+    timer.refreshed(300.0, agreeing("1200;refresher=uac"))
+    assert (timer.interval, timer.deadline) == (1200, 900.0)
+    timer.refreshed(900.0, update(KNOWS, ("Session-Expires", "300;refresher=uac")))
+    assert (timer.interval, timer.refreshing, timer.deadline) == (300, False, 1168.0)
+
+
+def test_a_proxy_that_wants_a_timer_gets_it_from_us_rfc4028_9() -> None:
+    timer = SessionTimer.answering(asking("600"), wanted=1800)
+    timer.start(0.0)
+    assert (timer.alone, timer.by_update) == (True, False)
+    timer.refreshed(300.0, update())
+    assert timer.headers.get("Session-Expires") == "600;refresher=uas"

@@ -1,0 +1,90 @@
+"""Our provisional responses to a peer that requires them to be reliable (RFC 3262)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from proxy.sip.errors import SipError
+from proxy.sip.message import Response
+from proxy.sip.session import RAck, ReliableProvisionals
+from proxy.ua.driver import Driver, Message
+from proxy.ua.errors import OfferRefused
+from proxy.ua.reason import EndReason
+from proxy.ua.transactions import ServerTransaction
+
+if TYPE_CHECKING:
+    from proxy.ua.leg import Leg
+
+
+class Provisionals:
+    """Sent until their PRACK, one after the other; one that is never acknowledged ends the leg with 504.
+
+    We use them only where the INVITE has ``Require: 100rel``.
+    """
+
+    def __init__(self, leg: Leg, invite: ServerTransaction) -> None:
+        self._leg, self._invite = leg, invite
+        self._machine = ReliableProvisionals(leg.core.ids.bits(31) or 1, leg.core.timers)
+        self._driver = Driver(self._machine, self._send, self, self._settle)
+        self._acknowledged = asyncio.Event()
+        self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done once the INVITE has its final response and no PRACK can come any more."""
+
+    def respond(self, response: Response) -> None:
+        self._driver.perform(self._machine.respond(response, self._driver.now()))
+
+    async def heard(self) -> None:
+        """Wait until the peer has every session description of ours (§3), or the leg is over."""
+        while self._machine.described and not self._leg.ended.done():
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
+
+    def final(self) -> None:
+        """The INVITE has its final response."""
+        self._driver.perform(self._machine.final(self._driver.now()))
+        self._acknowledged.set()
+
+    def receive(self, prack: ServerTransaction) -> None:
+        """A PRACK: 200 if it is the one awaited, with our answer if it makes an offer (§3, §5).
+
+        Raises ParseError.
+        """
+        if not self._machine.acknowledges(RAck.parse(prack.request.headers.get("RAck"))):
+            return prack.reply(481)
+        self._driver.perform(self._machine.acknowledged(self._driver.now()))
+        self._acknowledged.set()
+        body, opening = prack.request.body, self._leg.opening
+        if opening.awaits_answer or not body or self._leg.ended.done():
+            prack.reply(200)
+            self._answered(body)
+        else:
+            self._leg.reoffers.receive(prack)
+
+    def stop(self) -> None:
+        """Drop it without another word."""
+        self._driver.stop()
+        self._settle()
+
+    def received(self, message: Message) -> None:
+        """The machine delivers nothing."""
+
+    def failed(self, error: SipError) -> None:
+        """No PRACK in 64·T1: the INVITE is refused with a 5xx (§3)."""
+        self._leg.lost(EndReason.NO_PRACK)
+
+    def _answered(self, sdp: bytes) -> None:
+        if self._leg.ended.done():
+            return
+        try:
+            self._leg.opening.answered(sdp)
+        except OfferRefused:
+            self._leg.end(EndReason.MEDIA_REFUSED)
+
+    def _send(self, message: Message) -> None:
+        assert isinstance(message, Response)
+        self._invite.respond(message)
+
+    def _settle(self) -> None:
+        if not self.settled.done():
+            self.settled.set_result(None)

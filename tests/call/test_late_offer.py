@@ -1,0 +1,159 @@
+"""Callers that offer nothing in their INVITE, and those that require reliable provisional responses."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.call.outcome import Result
+from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ
+from proxy.lab.offers import at_home, directed, revised
+from proxy.lab.peer_call import PeerCall
+from proxy.lab.shapes import PHONE_SDP, SIGNALWIRE_SDP, sdp
+from proxy.sip.message import Response
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, ends, story
+
+REQUIRED = ("Require", "100rel")
+
+
+async def invites_late(edge: Edge, *headers: tuple[str, str]) -> PeerCall:
+    """The caller's INVITE has no offer; its answer is ready for later."""
+    call = await edge.carrier.invites(body=b"", headers=headers)
+    call.sdp = at_home(sdp(SIGNALWIRE_SDP), edge.caller_audio)
+    return call
+
+
+async def pracks(call: PeerCall, ringing: Response, body: bytes = b"") -> Response:
+    rack = f"{ringing.headers.get('RSeq')} {ringing.cseq}"
+    return await call.requests("PRACK", headers=[("RAck", rack)], body=body)
+
+
+async def hears_the_agent_then_the_phone(edge: Edge) -> None:
+    assert edge.caller_audio.hears(AGENT_HZ)
+    assert edge.agent_audio.hears(CALLER_HZ)
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    bridged = edge.now
+    await edge.passes(1)
+    assert edge.caller_audio.hears(PHONE_HZ, since=bridged)
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert not edge.caller_audio.line_breaks
+    await edge.assert_clean()
+
+
+async def test_a_caller_without_an_offer_answers_ours_in_the_ack_rfc3261_13_2_1(edge: Edge) -> None:
+    await invites_late(edge)
+    await edge.agent.answers()
+    assert (await edge.carrier.receives(200)).body
+    await edge.passes(1)
+    await hears_the_agent_then_the_phone(edge)
+
+
+async def test_a_caller_that_requires_100rel_is_rung_reliably_and_answered_rfc3262_3(edge: Edge) -> None:
+    call = await edge.carrier.invites(headers=[REQUIRED])
+    ringing = await edge.carrier.receives(180)
+    assert (await pracks(call, ringing)).status == 200
+    await edge.agent.answers()
+    await edge.carrier.receives(200)
+    await edge.passes(1)
+    await hears_the_agent_then_the_phone(edge)
+
+
+async def test_a_caller_without_an_offer_that_requires_100rel_answers_in_the_prack_rfc3262_5(
+    new_edge: NewEdge,
+) -> None:
+    async with new_edge(transport="tls") as edge:
+        call = await invites_late(edge, REQUIRED)
+        ringing = await edge.carrier.receives(180)
+        assert (await pracks(call, ringing, call.sdp)).status == 200
+        call._talk(ringing.body)
+        await edge.agent.answers()
+        assert (await edge.carrier.receives(200)).body == b""
+        await edge.passes(1)
+        await hears_the_agent_then_the_phone(edge)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_late_offer_in_a_reliable_180_survives_loss_doubling_and_overtaking(
+    new_edge: NewEdge, seed: int
+) -> None:
+    async with new_edge(seed=seed) as edge:
+        edge.wire.weather(loss=0.15, duplication=0.15, reordering=0.3)
+        call = await invites_late(edge, REQUIRED)
+        ringing = await edge.carrier.receives(180)
+        assert (await pracks(call, ringing, call.sdp)).status == 200
+        call._talk(ringing.body)
+        await edge.agent.answers()
+        assert (await edge.carrier.receives(200)).body == b""
+        await edge.passes(5)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.CALLER_LEFT, None, None, "caller")
+        await edge.assert_clean()
+
+
+async def test_a_caller_that_never_acknowledges_the_180_is_let_go_and_so_is_the_agent_rfc3262_3(
+    edge: Edge,
+) -> None:
+    await edge.carrier.invites(headers=[REQUIRED])
+    await edge.agent.receives("INVITE")
+    await edge.carrier.receives(504)
+    record = await edge.over()
+    assert story(record) == (Result.CALLER_LEFT, None, "failure", "caller")
+    assert ends(record)[0] == ("caller", "the peer never acknowledged a provisional response")
+    await edge.assert_clean()
+
+
+@pytest.mark.parametrize("reliable", [True, False])
+async def test_a_phone_that_describes_itself_while_it_rings_is_heard_when_it_has_answered(
+    edge: Edge, reliable: bool
+) -> None:
+    """No early media of the phone reaches the caller, whom the agent keeps company."""
+    await edge.connects()
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+    call = await edge.phone.rings()
+    call.sdp = at_home(sdp(PHONE_SDP), edge.phone_audio)
+    early = edge.now
+    edge.phone._says(call, 183, call.sdp, (REQUIRED, ("RSeq", "1")) if reliable else ())
+    if reliable:
+        edge.phone.responds(await edge.phone.receives("PRACK"), 200)
+    await edge.passes(2)
+    assert edge.caller_audio.hears(AGENT_HZ, since=early)
+    edge.phone._says(call, 200, b"" if reliable else call.sdp)
+    await edge.agent.receives("BYE")
+    bridged = edge.now
+    await edge.passes(1)
+    assert edge.caller_audio.hears(PHONE_HZ, since=bridged)
+    assert edge.phone_audio.hears(CALLER_HZ, since=bridged)
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    await edge.assert_clean()
+
+
+async def test_a_phone_that_reinvites_without_an_offer_answers_ours_and_talks_on_rfc3261_14_2(
+    edge: Edge,
+) -> None:
+    await edge.bridges()
+    offer = await edge.phone.current.requests("INVITE")
+    assert b"a=sendrecv" in offer.body
+    after = edge.now
+    await edge.passes(1)
+    assert edge.caller_audio.hears(PHONE_HZ, since=after)
+    assert edge.phone_audio.hears(CALLER_HZ, since=after)
+    assert not edge.caller_audio.line_breaks
+    await edge.carrier.hangs_up()
+    await edge.assert_clean()
+
+
+async def test_a_reinvite_without_an_offer_takes_a_caller_off_hold_rfc3261_14_2(edge: Edge) -> None:
+    await edge.connects()
+    await edge.carrier.reinvites(hold=True)
+    await edge.passes(2)
+    call = edge.carrier.current
+    call.sdp = directed(revised(call.sdp, 1), "sendrecv")
+    assert b"a=sendrecv" in (await call.requests("INVITE")).body
+    back = edge.now
+    await edge.passes(1)
+    assert edge.caller_audio.hears(AGENT_HZ, since=back)
+    await edge.carrier.hangs_up()
+    await edge.assert_clean()

@@ -1,0 +1,86 @@
+"""Long calls: every leg has a timer of its own, and one that falls silent ends the call (RFC 4028)."""
+
+from __future__ import annotations
+
+from proxy.call.outcome import Result
+from proxy.sip.message import Request
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, ends, story
+
+TAKES_UPDATE = ("Allow", "INVITE, ACK, BYE, CANCEL, UPDATE")
+AGREED = ("Session-Expires", "1200;refresher=uac")
+
+
+async def bridges(edge: Edge) -> None:
+    """As `edge.bridges`; the phone agrees to a timer of 20 minutes, and leaves the refreshes to us."""
+    await edge.connects()
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+    await edge.phone.answers(headers=(TAKES_UPDATE, AGREED))
+    await edge.agent.receives("BYE")
+
+
+def counted(edge: Edge, method: str) -> int:
+    """How many of these the phone has had from us."""
+    seen = [each.message for each in edge.phone.current.trace if each.direction == "<"]
+    return len([each for each in seen if isinstance(each, Request) and each.method == method])
+
+
+async def test_an_hour_long_call_is_refreshed_on_each_leg_by_whoever_agreed_to(new_edge: NewEdge) -> None:
+    """The carrier refreshes its leg every 5 minutes by re-INVITE, we the phone's every 10 by UPDATE."""
+    async with new_edge(audio=False) as edge:
+        await bridges(edge)
+        for minute in range(0, 60, 5):
+            await edge.passes(300)
+            answer = await edge.carrier.reinvites()
+            assert (answer.status, answer.headers.get("Session-Expires")) == (200, "600;refresher=uac")
+            if minute % 10 == 5:
+                update = await edge.phone.receives("UPDATE")
+                edge.phone.responds(update, 200, headers=[AGREED])
+        await edge.passes(1)
+        assert (counted(edge, "UPDATE"), counted(edge, "BYE")) == (6, 0)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        await edge.assert_clean()
+
+
+async def test_a_phone_that_lost_the_call_is_found_out_by_its_refresh_and_the_caller_let_go_rfc4028_10(
+    new_edge: NewEdge,
+) -> None:
+    async with new_edge(audio=False) as edge:
+        await bridges(edge)
+        await edge.passes(300)
+        await edge.carrier.reinvites()
+        update = await edge.phone.receives("UPDATE", within_s=400)
+        edge.phone.responds(update, 481)
+        bye = await edge.carrier.receives("BYE")
+        assert (bye.headers.get("Reason") or "").startswith("Q.850;cause=16")
+        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "phone")
+        assert ends(edge.record)[-1] == ("phone", "the peer could not be reached")
+        await edge.assert_clean()
+
+
+async def test_a_caller_that_is_heard_of_no_more_is_let_go_before_its_interval_ends_rfc4028_10(
+    new_edge: NewEdge,
+) -> None:
+    async with new_edge(audio=False) as edge:
+        await bridges(edge)
+        began = edge.now
+        bye = await edge.carrier.receives("BYE", within_s=700)
+        assert edge.now - began < 568 < edge.now - began + 2
+        assert "cause=102" in (bye.headers.get("Reason") or "")
+        await edge.phone.receives("BYE")
+        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        await edge.assert_clean()
+
+
+async def test_a_phone_that_wants_a_longer_interval_gets_it_rfc4028_7_3(new_edge: NewEdge) -> None:
+    async with new_edge(audio=False) as edge:
+        await edge.connects()
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await edge.phone.rejects(422, headers=(("Min-SE", "3600"),))
+        await edge.phone.answers()
+        await edge.agent.receives("BYE")
+        invite = edge.phone.current.invite
+        assert invite is not None
+        assert (invite.headers.get("Session-Expires"), invite.headers.get("Min-SE")) == ("3600", "3600")
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
