@@ -115,6 +115,9 @@ class App:
             self.core.traces.append(_log_wire)
         self.probes = Probes(self.core, assembly.probed(settings), self.advertised.host)
         self.metrics.follow_targets(self.probes.targets)
+        self.registrar = assembly.registrar(settings, self.core, self.admission)
+        self.registrations = assembly.registrations(settings, self.core, self.metrics.trunk_registered)
+        self._registering: list[asyncio.Future[None]] = []
         self.registry = self._make_registry()
         self.listening = ""
         """Where SIP is received, once entered."""
@@ -131,6 +134,7 @@ class App:
                 self.advertised.host,
                 settings.screening.voicemail_dir,
                 _utc_now,
+                phones=self.registrar.reachable,
                 down=self.probes.down,
             ),
             assembly.routing(settings),
@@ -158,7 +162,7 @@ class App:
 
     async def drain(self, limit_s: float) -> None:
         """Take no more calls; let those going on finish within `limit_s`, then end them."""
-        await self.registry.drain(limit_s)
+        await asyncio.gather(self.registry.drain(limit_s), self._unregister())
 
     async def _start(self) -> None:
         enter = self._stack.enter_async_context
@@ -170,6 +174,7 @@ class App:
         self._stack.push_async_callback(self.network.close)
         self._stack.push_async_callback(self.core.close)
         self.core.terms = assembly.terms_of(self._settings, self.admission)
+        self._stack.callback(self.registrar.close)
         self.network.start(self.core)
         await self.admission.refresh()
         for upkeep in (self.admission.keep_fresh(), self.strain.watch()):
@@ -182,6 +187,13 @@ class App:
             standing = Standing(self.network, uri, profile, dns.entropy.between)
             self.core.needed.append(standing.needs)
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(standing.keep()))
+        self._stack.push_async_callback(self._unregister)
+        self._registering = [asyncio.ensure_future(each.run()) for each in self.registrations]
+
+    async def _unregister(self) -> None:
+        for task in self._registering:
+            await _cancelled(task)
+        await asyncio.gather(*(registration.close() for registration in self.registrations))
 
     async def _listen(self, listen: told.Listen) -> str:
         host, port = await self.network.listen(assembly.listen_on(listen))
@@ -202,9 +214,20 @@ class App:
         self.http_port = (await self._stack.enter_async_context(server)).port
 
     def _health(self) -> Mapping[str, Any]:
-        status = "draining" if self.registry.draining else "ok"
-        peers = self.probes.peers()
-        return {"status": status, "calls": len(self.registry), "peers": peers, **self.admission.told()}
+        told: dict[str, Any] = {
+            "status": "draining" if self.registry.draining else "ok",
+            "calls": len(self.registry),
+            "peers": self.probes.peers(),
+            **self.admission.told(),
+        }
+        if self.registrations:
+            told["registrations"] = {
+                each.account.trunk: "registered" if each.registered else each.why
+                for each in self.registrations
+            }
+        if phones := self.registrar.told():
+            told["phones"] = phones
+        return told
 
     def _media(self) -> RelaySession:
         clock = asyncio.get_running_loop().time

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from proxy.config import Problem, Settings
 from proxy.config import model as told
 from proxy.config.numbers import is_emergency, regions_of
 from proxy.config.values import Destination as Place
+from proxy.sip.digest_server import DigestServer
 from proxy.sip.uri import Uri
 from proxy.transport.connections import ConnectionLimits
 from proxy.transport.flow import Flow, ListenOn
@@ -29,8 +30,12 @@ from proxy.transport.stream import StreamLimits
 from proxy.transport.terms import TlsTerms
 from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
 from proxy.transport.upkeep import Upkeep
-from proxy.ua.core import Advertised
+from proxy.ua.challenger import Challenger
+from proxy.ua.core import Advertised, UserAgentCore
+from proxy.ua.digest_trunks import DigestTrunks
 from proxy.ua.ids import Ids
+from proxy.ua.registrar import Phone, Registrar
+from proxy.ua.registration import Account, Registration
 from screening import settings_check
 from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
@@ -138,7 +143,46 @@ def kept(settings: Settings) -> list[tuple[Uri, str]]:
 def sources(trunk: told.Trunk) -> list[str]:
     """Where a trunk's requests come from; the place that we call out to answers from there, too."""
     out = [trunk.outbound.host] if trunk.outbound is not None else []
-    return [*map(str, trunk.sources), *out]
+    registrar = [trunk.registrar.host] if trunk.register_ and trunk.registrar is not None else []
+    return [*map(str, trunk.sources), *out, *registrar]
+
+
+def registrar(settings: Settings, core: UserAgentCore, gate: Admission) -> Registrar:
+    """Who keeps where the phones are; its door is open, and so is that of trunks known by a password."""
+    challenger = Challenger(core, gate, DigestServer(settings.public.host, secrets.token_bytes(32)))
+    phones = [Phone(each.name, each.password.get_secret_value(), each.sources) for each in settings.phones]
+    registrar = Registrar(gate, challenger, phones)
+    if phones:
+        core.doors.open(registrar)
+    passwords = {
+        trunk.inbound_username: trunk.inbound_password.get_secret_value()
+        for trunk in settings.trunks
+        if trunk.inbound_username is not None and trunk.inbound_password is not None
+    }
+    if passwords:
+        core.doors.open(DigestTrunks(gate, challenger, passwords))
+    gate.challenges = bool(phones or passwords)
+    return registrar
+
+
+def registrations(
+    settings: Settings, core: UserAgentCore, changed: Callable[[str, bool], None]
+) -> Sequence[Registration]:
+    """Our own registrations with trunks; what comes from their registrars comes through open doors."""
+    found = []
+    for trunk in settings.trunks:
+        if trunk.register_:
+            where = trunk.registrar or trunk.outbound
+            assert where is not None
+            assert trunk.username is not None
+            assert trunk.password is not None
+            password = trunk.password.get_secret_value()
+            account = Account(
+                trunk.name, str(where), trunk.username, password, trunk.register_expires_s, _profile(trunk)
+            )
+            found.append(Registration(core, account, changed=changed))
+            core.doors.open(found[-1])
+    return found
 
 
 def routing(settings: Settings) -> Routing:
@@ -170,6 +214,7 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
         settings.limits.calls_per_destination_per_hour
         if number.calls_per_destination_per_hour is None
         else number.calls_per_destination_per_hour,
+        at_once=number.ring == "at once",
     )
 
 
@@ -177,7 +222,7 @@ def _destination(settings: Settings, place: Place, trunks: Mapping[str, Trunk]) 
     by = settings.trunk_of(place)
     if by is None:
         assert place.uri is not None
-        return Destination(str(place.uri), place.number)
+        return Destination(str(place.uri), place.number, phone=place.phone)
     trunk = trunks[by.name]
     assert trunk.outbound is not None
     assert place.number is not None

@@ -27,6 +27,12 @@ class Metrics:
         self._webhooks = Counter(
             "screendoor_webhooks", "Webhooks received, by result", ["result"], registry=registry
         )
+        self._registered = Gauge(
+            "screendoor_trunk_registered",
+            "Whether we are registered with a trunk",
+            ["trunk"],
+            registry=registry,
+        )
         self._live = Gauge("screendoor_live_calls", "Calls going on", registry=registry)
         build = Gauge("screendoor_build", "The version that runs, as a label", ["version"], registry=registry)
         build.labels(VERSION).set(1)
@@ -72,6 +78,10 @@ class Metrics:
     def message_malformed(self) -> None:
         """Count a message that could not be read."""
         self._malformed.inc()
+
+    def trunk_registered(self, trunk: str, registered: bool) -> None:
+        """Note whether we are registered with a trunk; `trunk` is its name in the settings."""
+        self._registered.labels(trunk).set(registered)
 
     def webhook_received(self, result: str) -> None:
         """Count a webhook; `result` is one of a few words."""

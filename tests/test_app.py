@@ -27,7 +27,8 @@ from proxy.lab.stage import Scenery, Stage
 from proxy.log import configure
 from proxy.sip.message import Request, parse_message
 from proxy.transport.devcert import write_certificates
-from proxy.transport.flow import TransportFailed
+from proxy.transport.flow import Flow, ListenOn, TransportFailed
+from proxy.transport.network import SocketNetwork
 from screening.contract import Caller, Ring
 
 pytestmark = pytest.mark.network
@@ -241,3 +242,48 @@ async def test_a_running_house_may_open_as_many_sockets_as_it_is_let(tmp_path: P
         await asyncio.gather(running, return_exceptions=True)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+class Registrar:
+    """A trunk's registrar on a real socket: it takes everything, and notes for how long."""
+
+    def __init__(self) -> None:
+        self.asked: list[str | None] = []
+        self.network = SocketNetwork()
+        self.network.start(self)
+
+    def received(self, flow: Flow, data: bytes) -> None:
+        request = parse_message(data)
+        assert isinstance(request, Request)
+        self.asked.append(request.headers.get("Expires"))
+        flow.send(request.reply(200, to_tag="r1").encode())
+
+    def welcomes(self, flow: Flow) -> bool:
+        return True
+
+    def unframeable(self, flow: Flow, error: Exception) -> None:
+        raise AssertionError(error)
+
+    def lost(self, flow: Flow, error: TransportFailed) -> None:
+        """The edge has closed its connection."""
+
+
+async def test_it_registers_with_a_trunk_says_so_and_unregisters_at_the_end(tmp_path: Path) -> None:
+    registrar = Registrar()
+    _, port = await registrar.network.listen(ListenOn("tcp", ("127.0.0.1", 0)))
+    more = f'outbound = "sip:127.0.0.1:{port};transport=tcp", register = true'
+    more += ', username = "u", password = "env:PW"'
+    text = SETTINGS.replace('outbound = "sip:127.0.0.1:9"', more).replace("PORT", "0")
+    text = text.replace("listen = [", 'listen = [ { transport = "tcp", bind = "127.0.0.1:0" },')
+    text += 'phone = [ { name = "alice", password = "env:PW" } ]\n'
+    told = parse(text.replace("FOLDER", str(tmp_path)), {"PW": "pw"}, file="t", folder=tmp_path)
+    async with App(told) as app:
+        async with asyncio.timeout(5):
+            while (health := (await get(app, "/healthz")).json())["registrations"]["lab"] != "registered":
+                await asyncio.sleep(0.01)
+        assert health["phones"] == {"alice": 0}
+        assert 'screendoor_trunk_registered{trunk="lab"} 1.0' in (await get(app, "/metrics")).text
+        await app.drain(0.0)
+        assert 'screendoor_trunk_registered{trunk="lab"} 0.0' in (await get(app, "/metrics")).text
+    assert registrar.asked == ["600", "0"]
+    await registrar.network.close()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
-from proxy.call.border import Identity, towards_agent, towards_phone
+from proxy.call.border import Identity, towards_agent
 from proxy.call.first import first, forever, meanwhile
 from proxy.call.legs import Legs
-from proxy.call.outcome import OnFailure, Result, news_of, status_of
+from proxy.call.outcome import NOT_TAKEN, OnFailure, Result, news_of, status_of
 from proxy.call.places import Patience, Places
 from proxy.call.record import CallRecord, WallClock
+from proxy.call.ringing import GLOBAL_FAILURE, Phones, Ringing, nobody
 from proxy.call.routing import Agent, Destination, Number
 from proxy.call.scribe import Scribe
 from proxy.call.tolls import Tolls
@@ -21,12 +23,11 @@ from proxy.media.mode import MediaSession
 from proxy.sip.errors import SipError
 from proxy.transport.flow import TransportFailed
 from proxy.ua.core import UserAgentCore
-from proxy.ua.errors import LegEnded, LimitReached, OfferRefused, Rejected, TransactionTimeout
+from proxy.ua.errors import LegEnded, LimitReached, OfferRefused
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer
 from proxy.ua.transactions import ServerTransaction
-from proxy.ua.uac import Outgoing
 from proxy.ua.up import limit
 from screening.contract import (
     Ask,
@@ -43,9 +44,6 @@ from screening.contract import (
     Verdict,
 )
 
-NOT_TAKEN = (Rejected, TransportFailed, TransactionTimeout, OfferRefused, LimitReached, LegEnded)
-"""How an attempt to reach the agent or the phone fails without hurting the caller."""
-
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -58,6 +56,8 @@ class Surroundings:
     voicemail_dir: Path
     wall_clock: WallClock
     tolls: Tolls = field(default_factory=lambda: Tolls(lambda: asyncio.get_running_loop().time()))
+    phones: Phones = nobody
+    """Where the registered phones are."""
     down: Callable[[str], bool] = lambda name: False
     """Whether the peer of that name (`agent:NAME`, `trunk:NAME`) failed its probes."""
     patience: Patience = field(default_factory=Patience)
@@ -211,7 +211,7 @@ class Call:
         place = self._selected(refer)
         if place is not None:
             self._scribe.decided("ALLOW", "refer", self._screening.decided if self._screening else None)
-            await self._ring([place], "refer")
+            await self._ring(self._number.rung_for(place), "refer")
 
     def _selected(self, refer: Refer) -> Destination | None:
         """Accept a REFER, which is told from now on how the phone fares.
@@ -232,8 +232,8 @@ class Call:
     # The phone.
 
     async def _ring(self, places: Sequence[Destination], trigger: str) -> None:
-        """Ring one destination after another and bridge with the first that answers; the agent, if there is
-        one, keeps the caller company. Returns when none has answered.
+        """Ring one destination after another, or all at once, and bridge with the first that answers; the
+        agent, if there is one, keeps the caller company. Returns when none has answered.
         """
         self._phone_tried = True
         self._scribe.rung_by(trigger)
@@ -241,32 +241,29 @@ class Call:
         self._media.ringback("caller", self._caller_answered)
         around, clock = self._around, asyncio.get_running_loop().time
         queue = Places(self._number, places, down=around.down, patience=around.patience, clock=clock)
-        for place in queue:
-            with self._legs.leg("phone", peer=place.uri) as phone:
+        ringing = Ringing(
+            self._legs, self._scribe, self._number, self._identity, queue,
+            host=around.host, phones=around.phones, tolls=around.tolls,
+        )  # fmt: skip
+        for group in queue.groups():
+            with ExitStack() as legs:
                 try:
-                    async with limit(self._number.ring_limit_s, EndReason.NO_ANSWER):
-                        self._around.tolls.charge(place.uri, self._number.calls_per_destination_per_hour)
-                        await self._invite_phone(
-                            phone, towards_phone(self._identity, place, self._around.host)
-                        )
+                    phone = await self._rung(ringing, group, legs)
                 except NOT_TAKEN as problem:
                     failure = problem
-                    self._scribe.not_taken("phone", problem)
-                    phone.end(EndReason.NO_ANSWER)
-                    if (note := queue.refused(place, problem)) is not None:
-                        self._scribe.step(*note)
                 else:
-                    self._scribe.answered("phone")
                     await self._bridge(phone)
+            if status_of(failure) >= GLOBAL_FAILURE:
+                break
         self._media.ringback("caller", False)
         self._tell(status_of(failure), news_of(failure))
 
-    async def _invite_phone(self, phone: Leg, outgoing: Outgoing) -> None:
-        """Returns when the phone has answered; the agent's wishes are heard meanwhile."""
+    async def _rung(self, ringing: Ringing, group: Sequence[Destination], legs: ExitStack) -> Leg:
+        """The phone that has answered; the agent's wishes are heard meanwhile."""
         if self._agent is None:
-            return await phone.invite(outgoing)
+            return await ringing.answered(group, legs)
         async with meanwhile(self._late(self._agent)):
-            await phone.invite(outgoing)
+            return await ringing.answered(group, legs)
 
     async def _late(self, agent: Leg) -> None:
         """A REFER that comes while the phone rings already is the same wish, come late."""
@@ -276,7 +273,7 @@ class Call:
 
     async def _bridge(self, phone: Leg) -> None:
         """Caller and phone talk until one of them hangs up; the agent is let go."""
-        await self._answer_caller("phone")
+        await self._answer_caller(phone.name)
         self._tell(200, News.CONNECTED)
         if self._agent is not None:
             self._agent.end(EndReason.TRANSFERRED)

@@ -6,8 +6,21 @@ import enum
 from dataclasses import dataclass
 
 from proxy.sip.errors import SipError
-from proxy.ua.errors import LegEnded, LimitReached
+from proxy.transport.flow import TransportFailed
+from proxy.ua.errors import LegEnded, LimitReached, OfferRefused, Rejected, TransactionTimeout
 from screening.contract import News
+
+
+class NotRegistered(SipError):
+    """A phone that has no contact now; the same as a 480."""
+
+    status = 480
+
+
+NOT_TAKEN = (
+    Rejected, TransportFailed, TransactionTimeout, OfferRefused, LimitReached, LegEnded, NotRegistered
+)  # fmt: skip
+"""How an attempt to reach the agent or the phone fails without hurting the caller."""
 
 
 class Result(enum.Enum):
@@ -56,6 +69,8 @@ def news_of(failure: SipError) -> News:
     """What the agent is told about a phone that did not take the call."""
     if isinstance(failure, LimitReached):
         return News.PHONE_NO_ANSWER
+    if isinstance(failure, NotRegistered):
+        return News.PHONE_UNREACHABLE
     match status_of(failure):
         case 486 | 600:
             return News.PHONE_BUSY

@@ -70,6 +70,14 @@ class Places:
             self._given.append(self._waiting.pop(0))
             yield self._given[-1]
 
+    def groups(self) -> Iterator[list[Destination]]:
+        """The next ones in the same way: those that ring together."""
+        while self._waiting:
+            count = len(self._waiting) if self._number.at_once else 1
+            group, self._waiting = self._waiting[:count], self._waiting[count:]
+            self._given += group
+            yield group
+
     def refused(self, place: Destination, failure: SipError) -> Note | None:
         """A destination did not take the call; what that changes, if it is worth telling."""
         self._patience.asked(place, failure, self._clock())

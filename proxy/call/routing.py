@@ -44,6 +44,8 @@ class Destination:
     """Its number as it is dialled, by which a Refer-To may select it; None if it has none."""
     trunk: Trunk | None = None
     """Whose call it becomes; None for one that is dialled directly."""
+    phone: str | None = None
+    """The registered phone that is meant; its contacts are dialled, not `uri`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,12 @@ class Number:
     voicemail_limit_s: float = 120.0
     calls_per_destination_per_hour: int = 0
     """How often each destination may be dialled; 0: as often as there are calls."""
+    at_once: bool = False
+    """Whether all destinations ring together."""
+
+    def rung_for(self, place: Destination) -> Sequence[Destination]:
+        """What rings when one destination is selected: where all ring together, all."""
+        return self.destinations if self.at_once else [place]
 
     def destination_for(self, refer_to: NameAddr) -> Destination | None:
         """The configured destination that a Refer-To selects, by its number or by its whole URI.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -136,6 +137,27 @@ class Trunk(Table):
     """None: the terms of everybody else."""
     keep_connected: bool = False
     """Have a connection to `outbound` at all times."""
+    register_: bool = Field(default=False, alias="register")
+    """Whether we register with it, so that it knows where we are."""
+    registrar: SipUri | None = None
+    """Where we register; None means the host of `outbound`."""
+    register_expires_s: Annotated[int, PlainValidator(values.count(60, 86400))] = 600
+    """What we ask for; the registrar decides."""
+    inbound_username: Name | None = None
+    """User name by which it may call us from anywhere; None where its address alone counts."""
+    inbound_password: Secret | None = None
+
+
+class Phone(Table):
+    """A phone of the user's own that registers with us."""
+
+    name: Name
+    """Its user name, and what it is called by: ``sip:NAME@registered``."""
+    password: Secret
+    sources: tuple[Annotated[IPv4Network | IPv6Network, PlainValidator(values.network)], ...] = Field(
+        default=(), alias="from"
+    )
+    """Where it may register from; empty for anywhere."""
 
 
 class Agent(Table):
@@ -205,6 +227,8 @@ class Number(Table):
     """Matched against the Request-URI's user, then To; ``*`` for any."""
     destinations: tuple[Annotated[Destination, PlainValidator(values.destination)], ...] = Field(min_length=1)
     ring_limit_s: Annotated[float, PlainValidator(values.seconds(1, 600))] = 25.0
+    ring: Annotated[Literal["in turn", "at once"], PlainValidator(values.ring)] = "in turn"
+    """How the destinations ring; the contacts of one registered phone always ring at once."""
     screen: Literal["everyone", "off"] = "everyone"
     """Whom the agent asks in; "off" rings the destinations at once."""
     agent: Name | None = None
@@ -282,6 +306,7 @@ class Settings(Table):
     listeners: tuple[Listen, ...] = Field(default=(), alias="listen")
     media: Media = Media()
     trunks: tuple[Trunk, ...] = Field(default=(), alias="trunk")
+    phones: tuple[Phone, ...] = Field(default=(), alias="phone")
     agents: tuple[Agent, ...] = Field(default=(), alias="agent")
     screening: Screening = Screening()
     http: Http = Http()

@@ -22,10 +22,24 @@ Found = tuple[str, PydanticCustomError]
 """A key and what is wrong with it."""
 
 
+_PAIRS = (
+    ("username", "password"),
+    ("password", "username"),
+    ("inbound_username", "inbound_password"),
+    ("inbound_password", "inbound_username"),
+)
+
+
 def check(raw: Raw, where: Where) -> Iterator[Found]:
     """Yield everything that is wrong between the keys of a settings file."""
     yield from _something_of_each(raw)
-    for table, key in (("trunk", "name"), ("agent", "name"), ("number", "dialed")):
+    for table, key in (
+        ("trunk", "name"),
+        ("trunk", "inbound_username"),
+        ("phone", "name"),
+        ("agent", "name"),
+        ("number", "dialed"),
+    ):
         yield from _once(raw, table, key)
     yield from _families(raw)
     yield from _places_free(raw)
@@ -131,11 +145,16 @@ def _loads(at: str, load: Callable[[Path], object], file: Path) -> Iterator[Foun
 
 
 def _trunk_of_use(at: str, trunk: Raw) -> Iterator[Found]:
-    if not trunk.get("from") and not trunk.get("outbound"):
+    if not any(trunk.get(key) for key in ("from", "outbound", "registrar", "inbound_username")):
         yield f"{at}.from", fault("who may call (from) or where our calls go (outbound)", "neither")
-    for one, other in (("username", "password"), ("password", "username")):
+    for one, other in _PAIRS:
         if one in trunk and other not in trunk:
             yield f"{at}.{other}", fault(f"a {other}, since there is a {one}", "nothing")
+    if trunk.get("register") is True:
+        if "username" not in trunk:
+            yield f"{at}.username", fault("a username and a password (register needs them)", "nothing")
+        if not trunk.get("registrar") and not trunk.get("outbound"):
+            yield f"{at}.registrar", fault("where to register: registrar, or outbound", "neither")
 
 
 def _agents_reachable(raw: Raw) -> Iterator[Found]:
@@ -161,6 +180,11 @@ def _number_leads_somewhere(at: str, number: Raw, raw: Raw) -> Iterator[Found]:
     for i, destination in enumerate(read):
         if destination is not None and destination.uri is None:
             yield from _dialed_through(f"{at}.destinations[{i}]", destination, raw)
+        elif destination is not None and destination.phone is not None:
+            phones = [phone.get("name") for _, phone in _tables(raw, "phone")]
+            if destination.phone not in phones:
+                expected = f"the name of a [[phone]] before @registered ({_list(phones)})"
+                yield f"{at}.destinations[{i}]", fault(expected, shown(destination.phone))
     target = number.get("refer_target")
     if isinstance(target, str) and all(read) and not any(_selects(target, one) for one in read if one):
         yield f"{at}.refer_target", fault("the URI or the number of a destination", shown(target))

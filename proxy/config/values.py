@@ -49,6 +49,8 @@ class Destination:
     """Name of the trunk it is dialled through; None for ``tel:`` (any that can dial out) and plain URIs."""
     uri: Uri | None
     """The URI to dial as it stands; None where a trunk and the number make it."""
+    phone: str | None = None
+    """Name of the registered phone that is meant; its contacts are dialled."""
 
 
 Source = IPv4Network | IPv6Network | str
@@ -145,6 +147,14 @@ def source(value: object) -> Source:
     return network
 
 
+def network(value: object) -> IPv4Network | IPv6Network:
+    """Return a network or an address that a phone may register from."""
+    found = source(value)
+    if isinstance(found, str):
+        raise fault("an IP address or a network such as 192.168.1.0/24", shown(value))
+    return found
+
+
 def sip_uri(value: object) -> Uri:
     """Return a ``sip:`` or ``sips:`` URI of a host that can be called."""
     expected = "a SIP URI, such as sip:user@host:5061;transport=tls"
@@ -161,6 +171,13 @@ def sip_uri(value: object) -> Uri:
     if uri.transport not in (None, "udp", "tcp", "tls"):
         raise fault("transport=udp, tcp or tls in the URI", shown(value))
     return uri
+
+
+def ring(value: object) -> str:
+    """Return how the destinations of a number ring."""
+    if value not in ("in turn", "at once"):
+        raise fault('"in turn" or "at once"', shown(value))
+    return str(value)
 
 
 def ciphers(value: object) -> str:
@@ -207,10 +224,9 @@ def destination(value: object) -> Destination:
         return Destination(value, _allowed(number, value), None, None)
     uri = sip_uri(value)
     if uri.host.lower() == "registered":
-        raise fault(
-            "a sip:user@host, tel: or trunk destination (registered phones come in a later version)",
-            shown(value),
-        )
+        if uri.user is None or not _NAME.fullmatch(uri.user):
+            raise fault("sip:NAME@registered, with the name of a [[phone]]", shown(value))
+        return Destination(value, None, None, uri, _allowed(uri.user, value))
     user = _allowed(uri.user or "", value)
     return Destination(value, user if DIALABLE.fullmatch(user) else None, None, uri)
 

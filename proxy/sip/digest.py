@@ -127,7 +127,7 @@ class DigestClient:
         count = f"{answered.count:08x}"
         qop = _qop(challenge)
         name = (challenge.algorithm or "MD5").lower()
-        digest = _hash(name)
+        digest = hash_of(name)
         user = quote(self._username)
         secret = digest(f"{user[1:-1]}:{challenge.realm}:{self._password}".encode())
         if name.endswith("-sess"):
@@ -153,7 +153,7 @@ class DigestClient:
 
 def parse_challenge(value: str) -> Challenge:
     """One WWW-Authenticate or Proxy-Authenticate value; raises ParseError."""
-    params = _params(value)
+    params = digest_params(value)
     if "realm" not in params or "nonce" not in params:
         raise ParseError(f"digest challenge without realm or nonce: {shown(value)}")
     return Challenge(
@@ -166,8 +166,8 @@ def parse_challenge(value: str) -> Challenge:
     )
 
 
-def _params(value: str) -> dict[str, str]:
-    """The parameters of a challenge or of credentials, names in lower case, quotes taken off."""
+def digest_params(value: str) -> dict[str, str]:
+    """The parameters of a challenge or of credentials, names in lower case, quotes taken off; ParseError."""
     scheme = _SCHEME(value)
     if scheme is None:
         raise ParseError(f"not a digest challenge: {shown(value)}")
@@ -203,7 +203,7 @@ def _carried(request: Request) -> Iterator[tuple[str, str]]:
     for header in _ANSWERED_IN.values():
         for line in request.headers.get_all(header):
             if _SCHEME(line) is not None:
-                yield header, _params(line).get("realm", "")
+                yield header, digest_params(line).get("realm", "")
 
 
 def _qop(challenge: Challenge) -> str | None:
@@ -212,7 +212,8 @@ def _qop(challenge: Challenge) -> str | None:
     return "auth" if "auth" in challenge.qop else "auth-int"
 
 
-def _hash(algorithm: str) -> Callable[[bytes], str]:
+def hash_of(algorithm: str) -> Callable[[bytes], str]:
+    """The hash of an algorithm's name in lower case, in hexadecimal."""
     if algorithm.startswith("sha-256"):
         return lambda text: hashlib.sha256(text).hexdigest()
     return lambda text: hashlib.md5(text, usedforsecurity=False).hexdigest()

@@ -31,15 +31,17 @@ class Acknowledgement:
         sent: Callable[[Flow], None],
         *,
         profile: str = "",
+        kept: bool = False,
     ) -> None:
-        """`sent` is called once, with the flow that leads to the dialog's next hop."""
+        """`sent` is called once, with the flow that leads to the dialog's next hop; see `on_course`."""
         self._core, self._flow, self._sent, self._profile = core, flow, sent, profile
+        self._kept = kept
         self._next_hop = dialog.next_hop
         self._ack = dialog.ack(invite)
         self._told = self._reaching = False
 
     def send(self) -> None:
-        if on_course(self._flow, self._next_hop):
+        if on_course(self._flow, self._next_hop, kept=self._kept):
             self._send()
         elif not self._reaching:
             self._reaching = True

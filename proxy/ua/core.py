@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -16,9 +16,11 @@ from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.timers import Timers
 from proxy.transport.flow import Flow, Network, TransportFailed
 from proxy.ua.advertised import Advertised as Advertised
+from proxy.ua.doors import Doors
 from proxy.ua.driver import Message, User
 from proxy.ua.gate import Gate
 from proxy.ua.ids import Ids
+from proxy.ua.in_dialog import InDialog
 from proxy.ua.late import AcceptedByUs
 from proxy.ua.lately import Lately
 from proxy.ua.loop import calls_for_help, came_back
@@ -46,16 +48,6 @@ Trace = Callable[[str, Flow, Message], None]
 """Called with ``<`` or ``>`` for every message received or sent."""
 
 
-class InDialog(Protocol):
-    """Whoever takes the requests of one dialog."""
-
-    flow: Flow
-
-    def receive(self, transaction: ServerTransaction) -> None: ...
-    def acknowledged(self, ack: Request) -> None: ...
-    def close(self) -> None: ...
-
-
 class UserAgentCore:
     """The transaction user of RFC 3261 §5: matches messages to transactions, dialogs and new calls."""
 
@@ -75,9 +67,11 @@ class UserAgentCore:
         self.timers = timers or Timers()
         self.reachability = Reachability()
         self.traces: list[Trace] = []
+        self.doors = Doors()
+        """For peers that are none of ours by address, yet can prove to be."""
         self.terms: Callable[[Flow], str] = lambda flow: ""
         """On whose terms TLS is spoken with the peer of a connection, should it have to be made anew."""
-        self.needed: list[Callable[[Flow], bool]] = []
+        self.needed: list[Callable[[Flow], bool]] = [self.doors.know]
         """Who else may count on a connection, such as a registration."""
         self._gate, self._invited, self._sheds = gate, invited, sheds
         self.clients: Table[ClientTransaction] = Table()
@@ -96,7 +90,7 @@ class UserAgentCore:
 
     def welcomes(self, flow: Flow) -> bool:
         """One of ours, by its address or by what it has shown to know: everyone else hears nothing at all."""
-        return flow in self._proven or self._gate.admits(flow)
+        return flow in self._proven or self._gate.admits(flow) or self.doors.know(flow)
 
     def bars(self, flow: Flow) -> bool:
         """A stranger that was turned away too often of late; a connection of its making is not kept."""
@@ -118,7 +112,7 @@ class UserAgentCore:
 
     def _received(self, flow: Flow, data: bytes) -> None:
         """Read one message at the door; what cannot be read goes no further (§16.3, §18.3)."""
-        ours = self._gate.admits(flow)
+        ours = self._gate.admits(flow) or self.doors.know(flow)
         if not ours and self._gate.ignores(flow, data):
             return
         try:
@@ -132,7 +126,7 @@ class UserAgentCore:
         if self.traces:
             self._trace("<", flow, message)
         if isinstance(message, Request):
-            self._request(message, key, flow, ours)
+            self._request(message, key, flow, ours, len(data))
         elif client := self.clients.get(key):
             client.receive(message)
         elif not ours:
@@ -147,6 +141,7 @@ class UserAgentCore:
     def lost(self, flow: Flow, error: TransportFailed) -> None:
         """A connection is gone: what waited on it will not be answered there (§17.1.4, §17.2.4)."""
         self._proven.discard(flow)
+        self.doors.lost(flow)
         for transaction in self._transactions():
             if transaction.flow is flow:
                 transaction.lost(error)
@@ -251,7 +246,7 @@ class UserAgentCore:
 
     # The way of a request.
 
-    def _request(self, request: Request, key: TransactionKey, flow: Flow, ours: bool) -> None:
+    def _request(self, request: Request, key: TransactionKey, flow: Flow, ours: bool, size: int) -> None:
         stamp(request, flow)
         if known := self.servers.get(key):
             return known.receive(request)
@@ -264,7 +259,8 @@ class UserAgentCore:
                 if flow.reliable:
                     self._proven.add(flow)
             elif DialogId.of_request(request) not in self._lately:
-                return self._gate.refused(flow)
+                if not self.doors.admit(request, flow, size, self._gate):
+                    return
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None
         if leg is None and (wait_s := self._overloaded(request, flow)) is not None:
@@ -317,6 +313,8 @@ class UserAgentCore:
             transaction.reply(416)
         elif request.max_forwards == 0:
             transaction.reply(483)
+        elif self.doors.take(transaction):
+            return
         elif came_back(request, self.advertised.host, self.advertised.ports):
             transaction.reply(482)  # §16.3: it is our own, come back
         elif not self._origins.first(transaction.key, request):
@@ -383,7 +381,8 @@ def _read(message: Message) -> TransactionKey:
 
 def _refusal(request: Request) -> tuple[int, list[tuple[str, str]]] | None:
     """The checks of §8.2.2.3 and §8.2.3, which need no more than the request."""
-    unknown = [option for option in request.headers.split("Require") if option.lower() not in UNDERSTOOD]
+    known = UNDERSTOOD if request.method != "REGISTER" else ("outbound",)
+    unknown = [option for option in request.headers.split("Require") if option.lower() not in known]
     if unknown:
         return 420, [("Unsupported", ", ".join(unknown))]
     offers = request.method in ("INVITE", "UPDATE", "PRACK") and request.body

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from proxy.sip.dialog import Dialog
 from proxy.sip.errors import ParseError, SipError
@@ -15,7 +15,7 @@ from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, Rejected
 from proxy.ua.route import on_course, proven, reach
-from proxy.ua.transactions import ClientTransaction
+from proxy.ua.transactions import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg
@@ -24,6 +24,16 @@ Final = Response | SipError
 """How a request ended: the final response, or why there was none."""
 
 _NOT_REPEATED = ("Via", "Authorization", "Proxy-Authorization")
+
+
+class InDialog(Protocol):
+    """Whoever takes the requests of one dialog."""
+
+    flow: Flow
+
+    def receive(self, transaction: ServerTransaction) -> None: ...
+    def acknowledged(self, ack: Request) -> None: ...
+    def close(self) -> None: ...
 
 
 class InDialogRequest:
@@ -50,7 +60,7 @@ class InDialogRequest:
         self._reopened = self._finished = False
 
     def start(self) -> None:
-        if on_course(self._flow, self._dialog.next_hop):
+        if on_course(self._flow, self._dialog.next_hop, kept=self._leg.keeps_flow):
             self._launch()
         else:
             self._leg.core.spawn(self._reach())
@@ -139,6 +149,7 @@ class InDialogRequest:
                 flow,
                 lambda flow: moved(dialog, flow),
                 profile=self._leg.profile,
+                kept=self._leg.keeps_flow,
             )
         self._ack.send()
 

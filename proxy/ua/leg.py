@@ -64,6 +64,8 @@ class Leg:
         self.credentials: DigestClient | None = None
         self.profile = ""
         """On whose terms TLS is spoken with the peer."""
+        self.keeps_flow = False
+        """Whether the peer is reached over its flow alone, as a registered phone is (RFC 5626 §5.3)."""
         self._contact_user = core.ids.token()
         self.takes_refer = takes_refer
         self._inviting: Inviting | None = None
@@ -135,6 +137,7 @@ class Leg:
         """
         self._check_up()
         self.credentials, self.profile = outgoing.credentials, outgoing.profile
+        self.keeps_flow = outgoing.flow is not None
         self._inviting = Inviting(self, outgoing)
         await self._inviting.run()
 

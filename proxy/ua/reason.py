@@ -12,7 +12,9 @@ class _Words:
     status: int
     """The final response to an INVITE that is refused for this reason."""
     cause: int
-    """Q.850 cause for the Reason header (RFC 3326)."""
+    """Cause for the Reason header (RFC 3326)."""
+    protocol: str = "Q.850"
+    """Whose cause that is."""
 
 
 class EndReason(enum.Enum):
@@ -31,6 +33,7 @@ class EndReason(enum.Enum):
     COMPLETED = _Words("the call is over", 480, 16)
     TRANSFERRED = _Words("the caller is with the phone", 480, 16)
     CALLER_LEFT = _Words("the caller hung up", 487, 16)
+    ELSEWHERE = _Words("Call completed elsewhere", 487, 200, "SIP")
     NO_ANSWER = _Words("no answer in time", 480, 19)
     TALK_LIMIT = _Words("the talk limit is reached", 480, 16)
     DECLINED = _Words("the caller was declined", 603, 21)
@@ -50,4 +53,4 @@ class EndReason(enum.Enum):
     @property
     def header(self) -> str:
         """The Reason header for a BYE or CANCEL (RFC 3326 §2)."""
-        return f'Q.850;cause={self.value.cause};text="{self.value.text}"'
+        return f'{self.value.protocol};cause={self.value.cause};text="{self.value.text}"'

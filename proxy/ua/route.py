@@ -17,15 +17,16 @@ _SHARED = ipaddress.ip_network("100.64.0.0/10")
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
-def on_course(flow: Flow, next_hop: str) -> bool:
+def on_course(flow: Flow, next_hop: str, *, kept: bool = False) -> bool:
     """True if the dialog's flow leads to its next hop (RFC 3261 §12.2.1.1, RFC 5626 §5.3).
 
     A connection always does. A datagram goes where the route set says, save that a private address seen from
-    outside is a peer behind a NAT, reached only where it came from.
+    outside is a peer behind a NAT, reached only where it came from. So is a phone on the flow that it has
+    registered over (`kept`).
     """
     if flow.closed:
         return False
-    return flow.reliable or _leads(flow.transport, flow.remote, next_hop)
+    return flow.reliable or kept or _leads(flow.transport, flow.remote, next_hop)
 
 
 @lru_cache(maxsize=4096)

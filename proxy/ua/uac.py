@@ -43,6 +43,10 @@ class Outgoing:
     """On whose terms TLS is spoken."""
     max_forwards: int = 70
     """Hops left: one less than the caller had, lest two of us call each other for ever (RFC 7332)."""
+    flow: Flow | None = None
+    """The flow to take, for this INVITE and all that follows in its dialog (RFC 5626 §5.3); None leaves it to
+    the URI.
+    """
 
 
 class Inviting:
@@ -69,13 +73,14 @@ class Inviting:
 
         Raises Rejected, TransportFailed, TransactionTimeout, LegEnded, or OfferRefused.
         """
-        await self._course.begin()
+        if self._outgoing.flow is None:
+            await self._course.begin()
         await self._advance()
         await self._answered
 
     async def _advance(self) -> None:
         """INVITE the next target, in a new transaction (RFC 3263 §4.3); raises TransportFailed."""
-        flow = await self._course.next()
+        flow = self._outgoing.flow or await self._course.next()
         if self._ending is None:
             self._flow = self._leg.flow = flow
             self._leg.media.over(ip_version(flow))
@@ -167,6 +172,7 @@ class Inviting:
                 self._flow,
                 lambda flow: self._established(dialog, response, flow),
                 profile=self._outgoing.profile,
+                kept=self._outgoing.flow is not None,
             )
         self._acks[tag].send()
 

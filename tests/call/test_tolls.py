@@ -53,7 +53,8 @@ async def test_a_destination_beyond_its_bound_is_a_phone_that_cannot_be_reached(
         await edge.over(2)
         second = edge.records[1]
         assert story(second) == (Result.CALLER_LEFT, "ALLOW", "refer", "caller")
-        assert ends(second)[2][0] == "phone"
+        assert [leg for leg, _ in ends(second)] == ["caller", "agent"]
+        assert "not called: it was called 1 times within an hour, which is its limit" in second.steps
         assert len(edge.phone.calls) == 1, "it was not dialled"
         await edge.assert_clean(calls=2)
 

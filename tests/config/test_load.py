@@ -166,8 +166,8 @@ ring_limit_s = true
 [extra]
 """
     assert faults(text) == [
-        "extra: expected one of public, listen, media, trunk, agent, screening, http, number, drain, limits, connections, log,"
-        " records, got an unknown key",
+        "extra: expected one of public, listen, media, trunk, phone, agent, screening, http, number, drain, limits,"
+        " connections, log, records, got an unknown key",
         'public.address: expected an IP address or "auto", got "203.0.113"',
         "public.host: expected a value (this key is required), got nothing",
         'public.hots: expected a known key (did you mean "host"?), got an unknown key',
@@ -194,8 +194,8 @@ ring_limit_s = true
         'screening.talk_limit_s: expected seconds between 1 and 3600, got "90"',
         'number[0].agent: expected the name of an [[agent]] (openai), got "nobody"',
         'number[0].destinations[0]: expected the name of a [[trunk]] after trunk: (carrier one), got "nobody"',
-        "number[0].destinations[1]: expected a sip:user@host, tel: or trunk destination (registered phones come in"
-        ' a later version), got "sip:alice@registered"',
+        "number[0].destinations[1]: expected the name of a [[phone]] before @registered (none is configured),"
+        ' got "alice"',
         "number[0].destinations[2]: expected no emergency number (they are never screened, and never a transfer"
         ' target), got "tel:911"',
         'number[0].dialed: expected a number such as +14155551234, a user name, or "*" for any,'

@@ -26,12 +26,16 @@ class Baresip(Process):
 
     def __init__(
         self, folder: Path, *, name: str, user: str, port: int, tone: int, transport: str = "udp",
-        certificate: Path | None = None,
+        certificate: Path | None = None, account: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
+        """`account`: `registrar` and `password`, for one that registers."""
         config = [f"sip_listen 127.0.0.1:{port}"]
         if certificate is not None:
             config.append(f"sip_certificate {certificate}")
-        settings = {"user": user, "port": port, "tone": tone, "transport": transport, "config": config}
+        settings = {
+            "user": user, "port": port, "tone": tone, "transport": transport, "config": config,
+            **(account or {}),
+        }  # fmt: skip
         command = [sys.executable, "-m", "tests.interop.baresip_child", json.dumps(settings)]
         output = folder / f"{name}.log"
         self.name, self.tone = name, tone

@@ -86,8 +86,11 @@ class Softphone:
         if command == "dial":
             self._takes(await self._agent.dial(*words))
             return
-        assert self._call is not None
-        await getattr(self._call, command)(*words)
+        if command in ("register", "unregister"):
+            await getattr(self._agent, command)()
+        else:
+            assert self._call is not None
+            await getattr(self._call, command)(*words)
         tell(f"did_{command}")
 
 
@@ -101,8 +104,13 @@ async def main(settings: dict[str, Any]) -> None:
             extra_config_text="\n".join(settings["config"]),
         )
     )
+    registers = "registrar" in settings
     account = Account(
-        settings["user"], f"127.0.0.1:{settings['port']}", "", reg_interval=0, transport=settings["transport"]
+        settings["user"],
+        settings["registrar"] if registers else f"127.0.0.1:{settings['port']}",
+        settings["password"] if registers else "",
+        reg_interval=60 if registers else 0,
+        transport=settings["transport"],
     )
     phone = Softphone(runtime, await UserAgent.create(runtime, account))
     loop = asyncio.get_running_loop()

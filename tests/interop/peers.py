@@ -68,6 +68,18 @@ class Peers(Aftermath):
         (record,) = self.records()
         return record
 
+    def desk(
+        self, name: str = "desk", *, password: str, tone: int = PHONES_TONE, transport: str = "udp"
+    ) -> Baresip:
+        """A phone of alice's that can register."""
+        registrar = f"{HOST}:{self.edge.port}"
+        return self._stack.enter_context(
+            Baresip(
+                self._folder, name=name, user="alice", port=free_port(), tone=tone, transport=transport,
+                account={"registrar": registrar, "password": password},
+            )
+        )  # fmt: skip
+
     def _starts(
         self, name: str, user: str, port: int, tone: int, transport: str = "udp",
         certificate: Path | None = None,

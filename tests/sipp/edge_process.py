@@ -124,8 +124,9 @@ class EdgeProcess(Process):
 
     def __init__(
         self, folder: Path, gate: Door, *, password: str = PASSWORD, host: str = "localhost",
-        trunk: str = HOST, limits: str = "",
+        trunk: str = HOST, limits: str = "", more: str = "",
     ) -> None:  # fmt: skip
+        """`trunk`: the address of the only one; `limits`, `more`: further lines of its settings."""
         self.folder, self.port, self.phone_port = folder, free_port(), free_port()
         self._http = free_port()
         media = free_block(MEDIA_PORTS)
@@ -136,6 +137,7 @@ class EdgeProcess(Process):
                 http=self._http, phone=self.phone_port, gate=gate.port, dialed=DIALED, to=PHONE,
                 media=media, media_end=media + MEDIA_PORTS - 1, trunk=trunk, limits=limits,
             )
+            + more
         )  # fmt: skip
         environ = {"SIPP_TRUNK_PASSWORD": password, "PYTHONPATH": str(ROOT)}
         command = [*COMMAND, "run", "--config", str(settings)]

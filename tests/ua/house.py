@@ -166,6 +166,7 @@ class House:
         self.network = self.wire.host(EDGE, names=[HOST])
         self.turned_away: list[str] = []
         self.unreadable: list[str] = []
+        self.failures: list[str] = []
         self.shut_out = {STRANGER}
         self.barred: set[str] = set()
         self.peers: set[str] = set()
@@ -202,7 +203,7 @@ class House:
         return request.headers.get("User-Agent") == "friendly-scanner"
 
     def failed(self, flow: Flow) -> None:
-        """Nobody has a password here."""
+        self.failures.append(flow.remote[0])
 
     def proved(self, flow: Flow) -> None:
         self.peers.add(flow.remote[0])

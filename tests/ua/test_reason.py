@@ -15,7 +15,12 @@ def test_every_reason_has_words_a_final_status_and_a_header(reason: EndReason) -
     assert 400 <= reason.status < 700
     bye = messages.request("BYE", headers=[("Reason", reason.header)])
     assert parse_message(bye.encode()).headers.get("Reason") == reason.header
-    assert reason.header.startswith("Q.850;cause=")
+    protocol = "SIP" if reason is EndReason.ELSEWHERE else "Q.850"
+    assert reason.header.startswith(f"{protocol};cause=")
+
+
+def test_who_lost_the_race_is_told_that_the_call_is_answered_rfc3326_2() -> None:
+    assert EndReason.ELSEWHERE.header == 'SIP;cause=200;text="Call completed elsewhere"'
 
 
 def test_no_two_reasons_say_the_same() -> None:

@@ -1,0 +1,171 @@
+"""The phones ring, several at once where it is so configured: the first confirmed answer wins (§16.7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from proxy.call.border import Identity, towards_phone
+from proxy.call.legs import Legs
+from proxy.call.outcome import NOT_TAKEN, NotRegistered, status_of
+from proxy.call.places import Places
+from proxy.call.routing import Destination, Number
+from proxy.call.scribe import Scribe
+from proxy.call.tolls import Tolls
+from proxy.sip.errors import SipError
+from proxy.ua.bindings import Binding
+from proxy.ua.leg import Leg
+from proxy.ua.reason import EndReason
+from proxy.ua.uac import Outgoing
+from proxy.ua.up import limit
+
+GLOBAL_FAILURE = 600
+"""From this status on nobody else is tried: it speaks for the user, not for one phone (RFC 3261 §16.7)."""
+
+
+Phones = Callable[[str], Sequence[Binding]]
+"""Where a phone is registered now, by its name; empty if nowhere."""
+
+Confirm = Callable[[Leg], Awaitable[None]]
+"""Returns when whoever answered a phone has taken the call; raises one of NOT_TAKEN if nobody does."""
+
+
+def nobody(name: str) -> Sequence[Binding]:
+    """Where no phone is configured."""
+    return ()
+
+
+async def _answering_is_enough(phone: Leg) -> None:
+    """Whoever picks up wants the call."""
+
+
+class Ringing:
+    """Rings the destinations of one call. Its phone legs are ``phone``, ``phone 2`` and so on."""
+
+    def __init__(
+        self,
+        legs: Legs,
+        scribe: Scribe,
+        number: Number,
+        identity: Identity,
+        queue: Places,
+        *,
+        host: str,
+        phones: Phones,
+        tolls: Tolls,
+        confirm: Confirm = _answering_is_enough,
+    ) -> None:
+        """`host`: our public name, in the From of a call that no trunk carries; `queue` hears who refused."""
+        self._legs, self._scribe, self._number, self._queue = legs, scribe, number, queue
+        self._identity, self._host, self._phones, self._tolls = identity, host, phones, tolls
+        self._confirm = confirm
+        self._place: dict[Leg, Destination] = {}
+        """What each leg calls, until it is noted that it did not take the call."""
+
+    async def answered(self, places: Iterable[Destination], stack: ExitStack) -> Leg:
+        """Ring these places at once; return the leg that took the call. The others are cancelled.
+
+        Raises how the best of them failed, or LimitReached. The legs live as long as `stack`.
+        """
+        invites: dict[Leg, Outgoing] = {}
+        for i, (place, outgoing) in enumerate(self._all_invites(places), 1):
+            name = "phone" if i == 1 else f"phone {i}"
+            leg = stack.enter_context(self._legs.leg(name, peer=outgoing.uri))
+            self._place[leg], invites[leg] = place, outgoing
+        try:
+            async with limit(self._number.ring_limit_s, EndReason.NO_ANSWER):
+                winner = await self._first(invites)
+        except NOT_TAKEN as failure:
+            for leg in invites:
+                self._note(leg, failure)
+            raise
+        self._scribe.answered(winner.name)
+        return winner
+
+    def _all_invites(self, places: Iterable[Destination]) -> list[tuple[Destination, Outgoing]]:
+        """Those of every destination that can be called; raises why, if there is none."""
+        outgoing: list[tuple[Destination, Outgoing]] = []
+        failures: list[SipError] = []
+        for place in places:
+            try:
+                outgoing += [(place, each) for each in self._invites(place)]
+            except NOT_TAKEN as failure:
+                self._scribe.step("not called", str(failure))
+                failures.append(failure)
+        if not outgoing:
+            raise best(failures)
+        return outgoing
+
+    def _invites(self, place: Destination) -> list[Outgoing]:
+        """The INVITEs that one destination means: one for each contact of a registered phone."""
+        contacts = self._phones(place.phone) if place.phone else ()
+        if place.phone and not contacts:
+            raise NotRegistered(f"{place.phone} is not registered")
+        self._tolls.charge(place.uri, self._number.calls_per_destination_per_hour)
+        outgoing = towards_phone(self._identity, place, self._host)
+        if not contacts:
+            return [outgoing]
+        return [replace(outgoing, uri=contact.uri, flow=contact.flow) for contact in contacts]
+
+    async def _first(self, invites: dict[Leg, Outgoing]) -> Leg:
+        if len(invites) == 1:  # as nearly always: no task for it
+            for leg, outgoing in invites.items():
+                await self._attempt(leg, outgoing)
+            return leg
+        attempts = {asyncio.ensure_future(self._attempt(*each)): each[0] for each in invites.items()}
+        try:
+            winner = await self._race(attempts)
+            self._end_others(winner, invites, EndReason.ELSEWHERE)
+            return winner
+        finally:
+            for attempt in attempts:
+                attempt.cancel()
+            await asyncio.gather(*attempts, return_exceptions=True)
+
+    async def _race(self, attempts: dict[asyncio.Task[None], Leg]) -> Leg:
+        """The first leg that takes the call; raises the best failure when none does, or any can any more."""
+        failures: list[SipError] = []
+        waiting = set(attempts)
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for attempt in [each for each in attempts if each in done]:  # of one tick, the first named
+                try:
+                    attempt.result()
+                    return attempts[attempt]
+                except NOT_TAKEN as failure:
+                    self._note(attempts[attempt], failure)
+                    failures.append(failure)
+                    if status_of(failure) >= GLOBAL_FAILURE:
+                        self._end_others(attempts[attempt], attempts.values(), EndReason.DECLINED)
+                        raise
+        raise best(failures)
+
+    async def _attempt(self, leg: Leg, outgoing: Outgoing) -> None:
+        await leg.invite(outgoing)
+        await self._confirm(leg)
+
+    def _note(self, leg: Leg, failure: SipError) -> None:
+        """This leg did not take the call."""
+        if (place := self._place.pop(leg, None)) is not None:
+            self._scribe.not_taken(leg.name, failure)
+            leg.end(EndReason.NO_ANSWER)
+            if (note := self._queue.refused(place, failure)) is not None:
+                self._scribe.step(*note)
+
+    def _end_others(self, than: Leg, legs: Iterable[Leg], reason: EndReason) -> None:
+        for leg in legs:
+            if leg is not than:
+                self._place.pop(leg, None)
+                leg.end(reason)
+
+
+def best(failures: Sequence[SipError]) -> SipError:
+    """The failure that speaks for all (RFC 3261 §16.7): a 6xx, else of the lowest class, busy first."""
+
+    def rank(failure: SipError) -> tuple[int, bool]:
+        status = status_of(failure)
+        return (0 if status >= GLOBAL_FAILURE else status // 100), status != 486
+
+    return min(failures, key=rank)

@@ -1,0 +1,127 @@
+"""Where a phone can be reached, and what a REGISTER changes about it (RFC 3261 §10.3, RFC 5626 §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from proxy.sip.errors import ParseError
+from proxy.sip.grammar import number
+from proxy.sip.message import Request
+from proxy.sip.uri import Params
+from proxy.sip.values import NameAddr
+from proxy.transport.flow import Flow
+
+MOST_CONTACTS = 10
+"""Of one phone; one more takes the place of the one that would expire first."""
+DEFAULT_EXPIRES_S, LONGEST_EXPIRES_S, SHORTEST_EXPIRES_S = 3600, 3600, 60
+
+_MAX_SECONDS = 2**32 - 1
+
+
+class Unregistrable(ParseError):
+    """A REGISTER that cannot be followed; `status` and `headers` say why."""
+
+    def __init__(self, message: str, status: int, headers: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message, status)
+        self.headers = tuple(headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One contact of a phone, and the flow that leads there."""
+
+    contact: NameAddr
+    flow: Flow
+    """What it registered over: it is reached over no other, behind whatever NAT it is."""
+    call_id: str
+    cseq: int
+    expires_at: float
+    """Loop time."""
+
+    @property
+    def uri(self) -> str:
+        """What stands in the Request-URI of a request to it."""
+        return self.contact.raw_uri
+
+    @property
+    def outbound(self) -> tuple[str, str] | None:
+        """Instance and reg-id: they name the binding, if it has them, instead of its URI (RFC 5626 §6)."""
+        instance, reg_id = self.contact.params.get("+sip.instance"), self.contact.params.get("reg-id")
+        return (instance, reg_id) if instance and reg_id else None
+
+    @property
+    def preference(self) -> float:
+        """The q value, 0 to 1; 1 where there is none, or none that can be read (§20.10)."""
+        try:
+            return min(max(float(self.contact.params.get("q") or "1"), 0.0), 1.0)
+        except ValueError:
+            return 1.0
+
+    def shown(self, now: float) -> str:
+        """The Contact value of a 200 (§10.3 step 8)."""
+        kept = tuple(item for item in self.contact.params if item[0] in ("q", "+sip.instance", "reg-id"))
+        left = Params((*kept, ("expires", str(max(round(self.expires_at - now), 0)))))
+        return str(NameAddr(None, self.contact.uri, left, self.contact.raw_uri))
+
+    def replaces(self, other: Binding) -> bool:
+        if self.outbound is not None or other.outbound is not None:
+            return self.outbound == other.outbound
+        return self.contact.uri.matches(other.contact.uri)
+
+
+def updated(bindings: Iterable[Binding], request: Request, flow: Flow, now: float) -> list[Binding]:
+    """The bindings of a phone after its REGISTER: as a whole, or not at all. Raises ParseError."""
+    bindings = [each for each in bindings if each.expires_at > now]
+    contacts = request.headers.split("Contact")
+    if "*" in contacts:
+        if len(contacts) > 1 or _seconds(request.headers.get("Expires")) != 0:
+            raise Unregistrable("Contact: * is for Expires: 0 alone", 400)
+        for binding in bindings:
+            _in_order(binding, request)
+        return []
+    for wanted in _wanted(contacts, request, flow, now):
+        for binding in bindings:
+            if wanted.replaces(binding):
+                _in_order(binding, request)
+        bindings = [each for each in bindings if not wanted.replaces(each)]
+        if wanted.expires_at > now:
+            bindings.append(wanted)
+    bindings.sort(key=lambda each: each.expires_at)
+    return bindings[-MOST_CONTACTS:]
+
+
+def _wanted(contacts: Sequence[str], request: Request, flow: Flow, now: float) -> list[Binding]:
+    common = request.headers.get("Expires")
+    wanted = []
+    for value in contacts:
+        contact = NameAddr.parse(value)
+        if contact.uri.scheme not in ("sip", "sips") or contact.uri.headers:
+            raise Unregistrable("a Contact that cannot be called", 400)
+        expires = _seconds(contact.params.get("expires") or common)
+        if 0 < expires < SHORTEST_EXPIRES_S:  # §10.3 step 7
+            raise Unregistrable("too brief", 423, [("Min-Expires", str(SHORTEST_EXPIRES_S))])
+        expires_at = now + min(expires, LONGEST_EXPIRES_S)
+        wanted.append(Binding(contact, flow, request.call_id, request.cseq.number, expires_at))
+    if any(each.outbound for each in wanted):
+        if len(wanted) > 1:
+            raise Unregistrable("a reg-id among several Contacts", 400)
+        if len(request.vias) > 1:  # RFC 5626 §6: the flow would be that of a proxy
+            raise Unregistrable("outbound through a proxy", 439)
+    return wanted
+
+
+def _seconds(text: str | None) -> int:
+    """§10.2.1.1: what cannot be read is as good as an hour."""
+    if text is None:
+        return DEFAULT_EXPIRES_S
+    try:
+        return number(text.strip(), "expires", _MAX_SECONDS)
+    except ParseError:
+        return DEFAULT_EXPIRES_S
+
+
+def _in_order(binding: Binding, request: Request) -> None:
+    """§10.3 step 7: of one Call-ID, only a higher CSeq changes anything."""
+    if binding.call_id == request.call_id and request.cseq.number <= binding.cseq:
+        raise Unregistrable("out of order", 500)

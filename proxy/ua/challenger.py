@@ -1,0 +1,157 @@
+"""Asks for credentials: strangers without a transaction and in few bytes, those who guess ever later."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from proxy.sip.digest_server import ALGORITHMS, DigestServer
+from proxy.sip.headers import Headers
+from proxy.sip.message import Request, Response
+from proxy.transport.flow import Flow, TransportFailed
+from proxy.ua.doors import Meeting
+from proxy.ua.gate import Gate
+from proxy.ua.transactions import ServerTransaction
+
+if TYPE_CHECKING:
+    from proxy.ua.core import UserAgentCore
+
+log = structlog.get_logger("screendoor")
+
+MOST_SOURCES = 2000
+"""So many sources are remembered, the latest; one that is forgotten begins anew."""
+BURST, PER_SECOND = 40, 2.0
+"""So many challenged requests of one source are taken in one go, and so many a second from then on."""
+FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 16.0
+"""How late wrong credentials are answered: twice as late each time. A UDP client waits 32 s (Timer F)."""
+FORGIVEN_S = 600.0
+"""After so long without a failure a source begins anew."""
+MOST_WAITING = 100
+"""So many late answers are owed at a time; a stranger who fails beyond them hears nothing."""
+
+_SHORT = {"Via": "v", "From": "f", "To": "t", "Call-ID": "i"}
+
+
+class _Source:
+    """What one source has done lately."""
+
+    __slots__ = ("at", "failures", "left", "spent_at")
+
+    def __init__(self, now: float) -> None:
+        self.left, self.spent_at = float(BURST), now
+        self.failures, self.at = 0, now
+
+
+class Challenger:
+    """Challenges with 401 (RFC 3261 §22.1), on behalf of a door."""
+
+    def __init__(self, core: UserAgentCore, gate: Gate, digest: DigestServer) -> None:
+        self.digest = digest
+        self._core, self._gate = core, gate
+        self._sources: dict[str, _Source] = {}
+        self._waiting = 0
+
+    def allows(self, flow: Flow) -> bool:
+        """Whether this source may ask once more; each call counts."""
+        source, now = self._source(flow), self._now()
+        source.left = min(float(BURST), source.left + (now - source.spent_at) * PER_SECOND)
+        source.spent_at = now
+        if source.left < 1:
+            return False
+        source.left -= 1
+        return True
+
+    def meet(self, request: Request, flow: Flow, size_bytes: int, *, stale: bool = False) -> Meeting:
+        """Challenge a stranger by a response that nothing is remembered of (§8.2.7, §26.3.2.4).
+
+        Over UDP the source may be forged: the answer is never larger than the request, or there is none. It
+        is made smaller by compact header names, then by leaving out what not every client understands.
+        """
+        shapes = ((ALGORITHMS, False), (ALGORITHMS, True), (ALGORITHMS[-1:], True))
+        for algorithms, compact in shapes:
+            response = self._response(request, algorithms, compact, stale)
+            if flow.reliable or len(response.encode()) <= size_bytes:
+                try:
+                    self._core.emit(flow, response)
+                except TransportFailed:
+                    log.debug("challenge not sent", to=flow.remote)
+                return Meeting.SEEN_TO
+        return Meeting.IGNORED
+
+    def tag(self, request: Request) -> str:
+        """The To tag of our challenge to this INVITE, or to the one that this ACK is for.
+
+        §8.2.7: the same for every copy of the request, though nothing is remembered of it.
+        """
+        return self.digest.mark(f"{request.call_id} {request.cseq.number} {request.from_tag}")
+
+    def ask(self, transaction: ServerTransaction, *, stale: bool = False) -> None:
+        """Challenge one who has been let in; `stale` says that only the nonce was too old."""
+        now = self._now()
+        transaction.reply(
+            401,
+            [("WWW-Authenticate", self.digest.challenge(now, each, stale=stale)) for each in ALGORITHMS],
+        )
+
+    def deny(self, transaction: ServerTransaction, who: str) -> None:
+        """The credentials are wrong: it counts, and the answer takes its time."""
+        failures = self.failed(transaction.flow, who)
+        if self.exhausted:
+            return self.ask(transaction)
+        self._waiting += 1
+        delay_s = min(FIRST_DELAY_S * 2 ** min(failures - 1, 10), LONGEST_DELAY_S)
+        self._core.spawn(self._late(transaction, delay_s))
+
+    @property
+    def exhausted(self) -> bool:
+        """True while so many late answers are owed that one more is too many."""
+        return self._waiting >= MOST_WAITING
+
+    def failed(self, flow: Flow, who: str) -> int:
+        """Count wrong credentials; return how many this source has shown lately."""
+        source = self._source(flow)
+        self._gate.failed(flow)
+        now = self._now()
+        if now - source.at > FORGIVEN_S:
+            source.failures = 0
+        source.failures, source.at = source.failures + 1, now
+        if source.failures == 1:
+            log.warning("wrong password", user=who, source=flow.remote[0], transport=flow.transport)
+        return source.failures
+
+    def accept(self, flow: Flow) -> None:
+        """The credentials were right."""
+        self._source(flow).failures = 0
+        self._gate.proved(flow)
+
+    async def _late(self, transaction: ServerTransaction, delay_s: float) -> None:
+        try:
+            await asyncio.sleep(delay_s)
+            self.ask(transaction)
+        finally:
+            self._waiting -= 1
+
+    def _response(
+        self, request: Request, algorithms: tuple[str, ...], compact: bool, stale: bool
+    ) -> Response:
+        response = request.reply(401, to_tag=self.tag(request))
+        if compact:
+            response.headers = Headers((_SHORT.get(name, name), value) for name, value in response.headers)
+            response.headers.add("l", "0")
+        for algorithm in algorithms:
+            challenge = self.digest.challenge(self._now(), algorithm, stale=stale)
+            response.headers.add("WWW-Authenticate", challenge.replace(", ", ",") if compact else challenge)
+        return response
+
+    def _source(self, flow: Flow) -> _Source:
+        host = flow.remote[0]
+        source = self._sources.pop(host, None) or _Source(self._now())
+        self._sources[host] = source  # the latest stands last
+        if len(self._sources) > MOST_SOURCES:
+            del self._sources[next(iter(self._sources))]
+        return source
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,72 @@
+"""Doors for peers who are known by what they prove, not by their address."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Protocol
+
+from proxy.sip.message import Request
+from proxy.transport.flow import Flow
+
+if TYPE_CHECKING:
+    from proxy.ua.gate import Gate
+    from proxy.ua.transactions import ServerTransaction
+
+
+class Meeting(enum.Enum):
+    """What became of a stranger's request at a door."""
+
+    IGNORED = enum.auto()
+    """It was not for this door, or came too often: its sender hears nothing."""
+    SEEN_TO = enum.auto()
+    """Its sender was asked for credentials, or gets no answer on purpose."""
+    LET_IN = enum.auto()
+    """It brings credentials: it gets a transaction, and the door takes it."""
+
+
+class Door(Protocol):
+    """Lets in who can prove to be one of ours (RFC 3261 §22)."""
+
+    def knows(self, flow: Flow) -> bool:
+        """Whether the peer at the other end has proved it, and may send requests of its own."""
+        ...
+
+    def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
+        """A stranger's request outside any dialog; `size_bytes` is what it took on the wire."""
+        ...
+
+    def takes(self, transaction: ServerTransaction) -> bool:
+        """Whether the door sees to this request outside any dialog, the sender of which was let in."""
+        ...
+
+    def lost(self, flow: Flow) -> None:
+        """A connection is gone."""
+        ...
+
+
+class Doors:
+    """All doors of the house, as the core asks them."""
+
+    def __init__(self) -> None:
+        self._doors: list[Door] = []
+
+    def open(self, door: Door) -> None:
+        self._doors.append(door)
+
+    def know(self, flow: Flow) -> bool:
+        return any(door.knows(flow) for door in self._doors)
+
+    def admit(self, request: Request, flow: Flow, size_bytes: int, gate: Gate) -> bool:
+        """Whether a stranger's request gets a transaction; if no door sees to it, the gate hears of it."""
+        for door in self._doors:
+            if (meeting := door.meets(request, flow, size_bytes)) is not Meeting.IGNORED:
+                return meeting is Meeting.LET_IN
+        gate.refused(flow)
+        return False
+
+    def take(self, transaction: ServerTransaction) -> bool:
+        return any(door.takes(transaction) for door in self._doors)
+
+    def lost(self, flow: Flow) -> None:
+        for door in self._doors:
+            door.lost(flow)

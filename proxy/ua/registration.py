@@ -1,0 +1,259 @@
+"""Our own registration with a trunk that does not know our address (RFC 3261 §10.2, RFC 5626 §4.5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from proxy.sip.digest import DigestClient, DigestRefused
+from proxy.sip.errors import ParseError, SipError
+from proxy.sip.grammar import number
+from proxy.sip.headers import Headers
+from proxy.sip.message import Request, Response
+from proxy.sip.uri import Uri
+from proxy.sip.values import NameAddr
+from proxy.transport.flow import Flow, TransportFailed
+from proxy.ua.doors import Meeting
+from proxy.ua.driver import Message
+from proxy.ua.errors import Rejected, TransactionTimeout
+from proxy.ua.transactions import ServerTransaction
+
+if TYPE_CHECKING:
+    from proxy.ua.core import UserAgentCore
+
+log = structlog.get_logger("screendoor")
+
+BASE_S, MOST_S = 30.0, 1800.0
+"""RFC 5626 §4.5: the wait after a failure, doubled with each, and its bound; half to all of it is taken."""
+SOON_S = 5.0
+"""A connection that broke is made anew within this time."""
+PING_S = 25.0
+"""How often a NAT on the way is reminded of us."""
+PING = b"\r\n\r\n"
+MOST_TRIES = 5
+"""Requests of one attempt: a challenge, a stale nonce and a longer time may each ask for one more."""
+FAREWELL_S = 2.0
+"""How long we wait for the answer when we unregister."""
+
+_MAX_SECONDS = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """As whom we register with a trunk, and where."""
+
+    trunk: str
+    registrar: str
+    """SIP URI of the registrar; its host is the domain of our address-of-record."""
+    username: str
+    password: str = field(repr=False)
+    expires_s: int = 600
+    """What we ask for."""
+    profile: str = ""
+    """On whose terms TLS is spoken."""
+
+
+class Registration:
+    """Keeps us registered while `run` runs. A door: what comes from the registrar comes from the trunk."""
+
+    def __init__(
+        self, core: UserAgentCore, account: Account, *, changed: Callable[[str, bool], None] = lambda *_: None
+    ) -> None:
+        """`changed` hears the trunk's name, and whether we are registered with it."""
+        self._core, self.account, self._changed = core, account, changed
+        self.registered = False
+        self.why = "not tried yet"
+        """Why we are not registered."""
+        self._user, self._call_id = core.ids.token(), core.ids.call_id()
+        self._tag, self._cseq = core.ids.tag(), 0
+        self._expires_s = account.expires_s
+        self._credentials = DigestClient(account.username, account.password)
+        self._uri = Uri.parse(account.registrar)
+        self._flow: Flow | None = None
+        self._addresses: frozenset[str] = frozenset()
+        self._lost = asyncio.Event()
+
+    async def run(self) -> None:
+        """Register, refresh, begin anew; never returns."""
+        failures = 0
+        while True:
+            try:
+                granted_s = await self._anywhere(self._expires_s)
+            except SipError as error:
+                wait_s = self._patience_s(failures, error)
+                failures += 1
+                self._down(str(error), retry_in_s=round(wait_s))
+                await asyncio.sleep(wait_s)
+                continue
+            failures = 0
+            self._up(granted_s)
+            await self._hold(granted_s * self._core.ids.uniform(0.5, 0.9))
+            if self._lost.is_set():
+                self._down("the connection is gone")
+                await asyncio.sleep(self._core.ids.uniform(0, SOON_S))
+
+    async def close(self) -> None:
+        """Unregister; the trunk sends us nothing more. `run` is to be cancelled before."""
+        flow = self._flow
+        if self.registered and flow is not None and not flow.closed:
+            self.registered = False
+            with suppress(SipError, TimeoutError):
+                async with asyncio.timeout(FAREWELL_S):
+                    await self._register(flow, 0)
+            log.info("trunk unregistered", trunk=self.account.trunk)
+            self._changed(self.account.trunk, False)
+
+    # The door.
+
+    def knows(self, flow: Flow) -> bool:
+        return flow is self._flow or flow.remote[0] in self._addresses
+
+    def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
+        return Meeting.IGNORED
+
+    def takes(self, transaction: ServerTransaction) -> bool:
+        return False
+
+    def lost(self, flow: Flow) -> None:
+        if flow is self._flow:
+            self._lost.set()
+
+    # How it goes.
+
+    async def _anywhere(self, expires_s: int) -> int:
+        """Register at the first place that takes it (RFC 3263 §4.3); returns for how many seconds."""
+        targets = await self._core.network.resolve(self._uri, self.account.profile)
+        failure: SipError = TransportFailed(f"{self._uri.host}: no address")
+        for target in targets:
+            try:
+                flow = await self._core.network.connect(target)
+                self._lost.clear()
+                self._flow = flow
+                granted_s = await self._register(flow, expires_s)
+            except (TransportFailed, TransactionTimeout) as error:
+                failure = error
+            except Rejected as refusal:
+                if refusal.status != 503:
+                    raise
+                failure = refusal
+            else:
+                self._addresses = frozenset(each.address[0] for each in targets)
+                return granted_s
+        raise failure
+
+    async def _register(self, flow: Flow, expires_s: int) -> int:
+        """One attempt, with what the registrar wants added to it; raises SipError."""
+        credentials = Headers()
+        for _ in range(MOST_TRIES):
+            request = self._request(flow, expires_s, credentials)
+            response = await self._answer(request, flow)
+            if response.status < 300:
+                return self._granted(response, expires_s)
+            if response.status in (401, 407):
+                credentials = self._credentials.authorize(request, response, self._core.ids.token())
+            elif response.status == 423 and (longer := _seconds(response.headers.get("Min-Expires"))):
+                if longer <= expires_s:
+                    raise Rejected(response)
+                self._expires_s = expires_s = longer
+            else:
+                raise Rejected(response)
+        raise Rejected(response)
+
+    async def _answer(self, request: Request, flow: Flow) -> Response:
+        asked = _Asked()
+        self._core.launch(request, flow, asked)
+        return await asked.final
+
+    def _request(self, flow: Flow, expires_s: int, credentials: Headers) -> Request:
+        domain = Uri(self._uri.scheme, None, None, self._uri.host)
+        record = f"<{Uri(self._uri.scheme, self.account.username, None, self._uri.host)}>"
+        self._cseq += 1
+        request = Request("REGISTER", str(domain), Headers())
+        for name, value in (
+            ("Max-Forwards", "70"),
+            ("From", f"{record};tag={self._tag}"),
+            ("To", record),
+            ("Call-ID", self._call_id),
+            ("CSeq", f"{self._cseq} REGISTER"),
+            ("Contact", self._core.contact(flow, self._user)),
+            ("Expires", str(expires_s)),
+            *credentials,
+        ):
+            request.headers.add(name, value)
+        return request
+
+    def _granted(self, response: Response, asked_s: int) -> int:
+        """For how long: as our Contact says, else as Expires says, else as we asked (§10.2.4)."""
+        for value in response.headers.split("Contact"):
+            with suppress(ParseError):
+                contact = NameAddr.parse(value)
+                if contact.uri.user == self._user and (own := _seconds(contact.params.get("expires"))):
+                    return own
+        return _seconds(response.headers.get("Expires")) or asked_s
+
+    async def _hold(self, for_s: float) -> None:
+        """Wait until it is time to refresh, or the connection is gone; keep the way open meanwhile."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + for_s
+        while (left_s := until - loop.time()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left_s, PING_S)):
+                    await self._lost.wait()
+                    return
+            with suppress(TransportFailed):
+                if self._flow is not None:
+                    self._flow.send(PING)
+
+    def _patience_s(self, failures: int, error: SipError) -> float:
+        """How long to wait after one more failure; longer if the registrar says so (§20.33)."""
+        upper_s = min(MOST_S, BASE_S * (1 << min(failures, 10)))
+        if isinstance(error, DigestRefused):
+            upper_s = MOST_S  # nothing will change by itself, and a registrar bans who insists
+        wait_s = upper_s * self._core.ids.uniform(0.5, 1.0)
+        if isinstance(error, Rejected):
+            after = (error.response.headers.get("Retry-After") or "").partition("(")[0].partition(";")[0]
+            wait_s = max(wait_s, min(_seconds(after), MOST_S))
+        return wait_s
+
+    def _up(self, granted_s: int) -> None:
+        if not self.registered:
+            self.registered, self.why = True, ""
+            log.info("trunk registered", trunk=self.account.trunk, expires_s=granted_s)
+            self._changed(self.account.trunk, True)
+
+    def _down(self, why: str, **more: object) -> None:
+        if self.registered or why != self.why:
+            log.warning("trunk not registered", trunk=self.account.trunk, why=why, **more)
+        self.registered, self.why = False, why
+        self._changed(self.account.trunk, False)
+
+
+class _Asked:
+    """The user of one REGISTER: its final response, or why there is none."""
+
+    def __init__(self) -> None:
+        self.final: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+    def received(self, message: Message) -> None:
+        assert isinstance(message, Response)
+        if message.status >= 200 and not self.final.done():
+            self.final.set_result(message)
+
+    def failed(self, error: SipError) -> None:
+        if not self.final.done():
+            self.final.set_exception(error)
+
+
+def _seconds(text: str | None) -> int:
+    """A time in seconds; 0 where there is none, or none that can be read."""
+    if text is None:
+        return 0
+    try:
+        return number(text.strip(), "expires", _MAX_SECONDS)
+    except ParseError:
+        return 0

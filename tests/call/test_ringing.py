@@ -1,0 +1,424 @@
+"""Phones that ring: registered ones over their flows, several at once, and the first answer wins."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from proxy.call.outcome import NotRegistered, Result
+from proxy.call.ringing import best
+from proxy.call.routing import Destination
+from proxy.lab.audio import CALLER_HZ, PHONE_HZ, TonePeer
+from proxy.sip.digest_server import DigestServer
+from proxy.sip.errors import SipError
+from proxy.transport.flow import TransportFailed
+from proxy.ua.challenger import Challenger
+from proxy.ua.errors import Rejected
+from proxy.ua.registrar import Phone, Registrar
+from screening.contract import News, Ring
+from tests.kit import messages
+from tests.kit.desk import Desk
+from tests.kit.edge import HOST, PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
+
+ALICE = Destination("sip:alice@registered", phone="alice")
+BOB = Destination("sip:bob@registered", phone="bob")
+TRUNKED = a_number().destinations[0]
+ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+
+
+class Office:
+    """An edge with a registrar, and desks round it."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+        self.desks: list[Desk] = []
+        self.voices: list[TonePeer] = []
+        challenger = Challenger(edge.core, edge.gate, DigestServer(HOST, b"secret"))
+        self.registrar = Registrar(edge.gate, challenger, [Phone("alice", "pw"), Phone("bob", "pw")])
+        edge.core.doors.open(self.registrar)
+        edge.gate.challenges = True
+        object.__setattr__(edge.registry._around, "phones", self.registrar.reachable)
+
+    async def desk(
+        self, address: str = "192.0.2.101", *, user: str = "alice", transport: str = "udp"
+    ) -> Desk:
+        """One more phone, registered."""
+        voice = TonePeer(self.edge.media, address, PHONE_HZ)
+        desk = Desk(
+            self.edge.wire.host(address), address, user=user, transport=transport, audio=voice, edge=HOST
+        )
+        self.voices.append(voice)
+        self.desks.append(desk)
+        await desk.start()
+        assert (await desk.registers()).status == 200
+        return desk
+
+    async def assert_clean(self) -> None:
+        self.registrar.close()
+        await self.edge.assert_clean()
+        assert [desk.faults for desk in self.desks] == [[] for _ in self.desks]
+
+    async def close(self) -> None:
+        self.registrar.close()
+        for voice in self.voices:
+            voice.close()
+        for desk in self.desks:
+            await desk.close()
+
+
+@asynccontextmanager
+async def an_office(
+    new_edge: NewEdge, *destinations: Destination, **changes: object
+) -> AsyncIterator[Office]:
+    number = a_number(destinations=destinations or (ALICE,), **changes)
+    async with new_edge(number=number) as edge:
+        edge.screener.planned = Ring("a test")
+        office = Office(edge)
+        try:
+            yield office
+        finally:
+            await office.close()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_a_registered_phone_rings_over_its_flow_and_talks_rfc5626_5_3(
+    new_edge: NewEdge, transport: str
+) -> None:
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk(transport=transport)
+        await edge.carrier.invites()
+        call = await desk.answers()
+        await edge.carrier.receives(200)
+        await edge.passes(2)
+        assert edge.caller_audio is not None
+        assert edge.caller_audio.hears(PHONE_HZ)
+        assert office.voices[0].hears(CALLER_HZ)
+        assert call.invite is not None
+        assert call.invite.uri == desk.contact.strip("<>")
+        await edge.carrier.hangs_up()
+        await call.receives("BYE")
+        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        await office.assert_clean()
+
+
+async def test_a_phone_hears_who_calls(new_edge: NewEdge) -> None:
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk()
+        await edge.carrier.invites()
+        call = await desk.rings()
+        assert call.invite is not None
+        assert call.invite.from_.uri.user == "+13475550148"
+        assert call.invite.from_.uri.host == HOST
+        await desk.rejects(486)
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        await office.assert_clean()
+
+
+async def test_a_registered_phone_hangs_up(new_edge: NewEdge) -> None:
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk()
+        await edge.carrier.invites()
+        await desk.answers()
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        await desk.hangs_up()
+        await edge.carrier.receives("BYE")
+        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "phone")
+        await office.assert_clean()
+
+
+async def test_a_phone_that_is_not_registered_is_skipped_at_once(new_edge: NewEdge) -> None:
+    async with an_office(new_edge, ALICE, TRUNKED) as office:
+        edge = office.edge
+        began = edge.now
+        await edge.carrier.invites()
+        await edge.phone.answers()
+        assert edge.now - began < 1
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert record.steps[:2] == ["unscreened: a test", "not called: alice is not registered"]
+        await office.assert_clean()
+
+
+async def test_of_those_at_once_whoever_is_there_rings(new_edge: NewEdge) -> None:
+    async with an_office(new_edge, ALICE, TRUNKED, BOB, at_once=True) as office:
+        edge, desk = office.edge, await office.desk(user="bob")
+        await edge.carrier.invites()
+        await edge.phone.rings()
+        await desk.answers()
+        await edge.phone.receives("CANCEL")
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert [leg.name for leg in record.legs] == ["caller", "phone", "phone 2"]
+        await office.assert_clean()
+
+
+async def test_the_agent_is_told_that_the_phone_cannot_be_reached(new_edge: NewEdge) -> None:
+    async with an_office(new_edge) as office:
+        edge = office.edge
+        edge.screener.planned = None
+        await edge.connects()
+        await edge.agent.refers("sip:alice@registered")
+        await edge.agent.receives("NOTIFY", sipfrag=100)
+        await edge.agent.receives("NOTIFY", sipfrag=480)
+        assert edge.screening.news[-1] is News.PHONE_UNREACHABLE
+        await office.desk()
+        await edge.agent.refers("sip:alice@registered")
+        await office.desks[0].answers()
+        await edge.agent.receives("NOTIFY", sipfrag=100)
+        await edge.agent.receives("NOTIFY", sipfrag=200)
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        await office.assert_clean()
+
+
+async def test_all_contacts_of_a_phone_ring_and_the_first_answer_wins_rfc3261_16_7(new_edge: NewEdge) -> None:
+    async with an_office(new_edge) as office:
+        edge = office.edge
+        one, two = await office.desk(), await office.desk("192.0.2.102", transport="tcp")
+        await edge.carrier.invites()
+        await one.rings()
+        await two.answers()
+        cancel = await one.receives("CANCEL")
+        assert cancel.headers.get("Reason") == ELSEWHERE
+        await edge.carrier.receives(200)
+        await edge.passes(2)
+        assert edge.caller_audio is not None
+        assert edge.caller_audio.hears(PHONE_HZ)
+        assert office.voices[1].hears(CALLER_HZ)
+        assert not office.voices[0].hears(CALLER_HZ)
+        assert edge.ports.lent == 2  # the loser's port is back
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert ends(record)[1:] == [
+            ("phone", "Call completed elsewhere"),
+            ("phone 2", "the caller hung up"),
+        ]
+        await office.assert_clean()
+
+
+async def test_two_answers_at_once_and_the_loser_is_hung_up_rfc3261_13_2_2_4(new_edge: NewEdge) -> None:
+    async with an_office(new_edge) as office:
+        edge = office.edge
+        one, two = await office.desk(), await office.desk("192.0.2.102")
+        await edge.carrier.invites()
+        await one.rings()
+        await two.rings()
+        await one.answers()
+        await two.answers()
+        bye = await two.receives("BYE")
+        assert bye.headers.get("Reason") == ELSEWHERE
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        await one.receives("BYE")
+        await office.assert_clean()
+
+
+async def test_an_answer_that_crosses_the_cancel_is_acknowledged_and_hung_up_rfc3261_15(
+    new_edge: NewEdge,
+) -> None:
+    async with an_office(new_edge) as office:
+        edge = office.edge
+        one, two = await office.desk(), await office.desk("192.0.2.102")
+        await edge.carrier.invites()
+        await one.rings()
+        await two.rings()
+        await one.answers()
+        await edge.passes(edge.wire.delay_s * 1.5)  # the CANCEL is on its way
+        await two.answers()
+        bye = await two.receives("BYE")
+        assert bye.headers.get("Reason") == ELSEWHERE
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        await office.assert_clean()
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+async def test_two_answers_in_foul_weather_leave_one_call_and_nothing_else(
+    new_edge: NewEdge, seed: int
+) -> None:
+    number = a_number(destinations=(ALICE,))
+    async with new_edge(number=number, seed=seed) as edge:
+        edge.screener.planned = Ring("a test")
+        office = Office(edge)
+        one, two = await office.desk(), await office.desk("192.0.2.102")
+        edge.wire.weather(loss=0.2, duplication=0.1, reordering=0.2)
+        await edge.carrier.invites()
+        await one.rings()
+        await two.rings()
+        await one.answers()
+        await two.answers()
+        await edge.carrier.receives(200)
+        await edge.passes(10)
+        edge.wire.weather()
+        assert sum(not desk.current.over for desk in (one, two)) == 1
+        await edge.carrier.hangs_up()
+        assert (await edge.over()).outcome is not None
+        office.registrar.close()
+        await edge.assert_clean(faults=False)
+        assert one.current.over
+        assert two.current.over
+        await office.close()
+
+
+async def test_busy_at_one_and_silence_at_the_other_is_busy_rfc3261_16_7(new_edge: NewEdge) -> None:
+    async with an_office(new_edge, ALICE, BOB, at_once=True) as office:
+        edge = office.edge
+        edge.screener.planned = None
+        one, two = await office.desk(), await office.desk("192.0.2.102", user="bob")
+        await edge.connects()
+        await edge.agent.refers("sip:alice@registered")
+        await two.rejects(480)
+        await one.rejects(486)
+        await edge.agent.receives("NOTIFY", sipfrag=100)
+        await edge.agent.receives("NOTIFY", sipfrag=486)
+        assert edge.screening.news[-1] is News.PHONE_BUSY
+        await edge.carrier.hangs_up()
+        await office.assert_clean()
+
+
+async def test_a_6xx_speaks_for_the_user_and_stops_all_rfc3261_16_7(new_edge: NewEdge) -> None:
+    async with an_office(new_edge, ALICE, TRUNKED) as office:
+        edge = office.edge
+        one, two = await office.desk(), await office.desk("192.0.2.102")
+        await edge.carrier.invites()
+        await two.rings()
+        await one.rejects(603)
+        await two.receives("CANCEL")
+        await edge.phone.receives_nothing(for_s=30)
+        await edge.carrier.receives(200)  # the voicemail
+        await edge.carrier.hangs_up()
+        assert (await edge.over()).outcome is not None
+        await office.assert_clean()
+
+
+async def test_destinations_at_once_a_trunk_and_a_desk(new_edge: NewEdge) -> None:
+    async with an_office(new_edge, ALICE, TRUNKED, at_once=True) as office:
+        edge, desk = office.edge, await office.desk()
+        await edge.carrier.invites()
+        await desk.rings()
+        await edge.phone.rings()
+        await edge.phone.answers()
+        cancel = await desk.receives("CANCEL")
+        assert cancel.headers.get("Reason") == ELSEWHERE
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        await office.assert_clean()
+
+
+async def test_a_refer_to_one_of_several_at_once_rings_them_all(new_edge: NewEdge) -> None:
+    async with an_office(new_edge, ALICE, TRUNKED, at_once=True) as office:
+        edge, desk = office.edge, await office.desk()
+        edge.screener.planned = None
+        await edge.connects()
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await desk.rings()
+        await edge.phone.rings()
+        await desk.answers()
+        await edge.phone.receives("CANCEL")
+        await edge.agent.receives("BYE")
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        await office.assert_clean()
+
+
+async def test_nobody_answers_and_all_are_cancelled_at_the_ring_limit(new_edge: NewEdge) -> None:
+    async with an_office(new_edge, ring_limit_s=10.0) as office:
+        edge = office.edge
+        one, two = await office.desk(), await office.desk("192.0.2.102")
+        await edge.carrier.invites()
+        await one.rings()
+        await two.rings()
+        began = edge.now
+        await one.receives("CANCEL")
+        await two.receives("CANCEL")
+        assert edge.now - began == pytest.approx(10, abs=0.1)
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        assert ends(await edge.over())[1:] == [
+            ("phone", "no answer in time"),
+            ("phone 2", "no answer in time"),
+        ]
+        await office.assert_clean()
+
+
+async def test_a_caller_who_leaves_takes_every_ringing_phone_along(new_edge: NewEdge) -> None:
+    async with an_office(new_edge) as office:
+        edge = office.edge
+        one, two = await office.desk(), await office.desk("192.0.2.102")
+        await edge.carrier.invites()
+        await one.rings()
+        await two.rings()
+        await edge.carrier.cancels()
+        await edge.carrier.receives(487)
+        for desk in (one, two):
+            cancel = await desk.receives("CANCEL")
+            assert "the caller hung up" in (cancel.headers.get("Reason") or "")
+        await office.assert_clean()
+
+
+async def test_a_phone_whose_connection_is_lost_while_it_rings_costs_the_others_nothing(
+    new_edge: NewEdge,
+) -> None:
+    async with an_office(new_edge) as office:
+        edge = office.edge
+        one, two = await office.desk(), await office.desk("192.0.2.102", transport="tcp")
+        await edge.carrier.invites()
+        await one.rings()
+        await two.rings()
+        for flow in edge.wire.flows():
+            edge.wire.cut(flow)
+        await one.answers()
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        assert len(office.registrar.reachable("alice")) == 1
+        office.desks.remove(two)
+        await office.assert_clean()
+        await two.close()
+
+
+async def test_a_phone_may_be_called_again_when_the_first_call_is_over(new_edge: NewEdge) -> None:
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk()
+        for _ in range(2):
+            await edge.carrier.invites()
+            await desk.answers()
+            await edge.carrier.receives(200)
+            await edge.carrier.hangs_up()
+            await edge.passes(1)
+        office.registrar.close()
+        await edge.assert_clean(calls=2)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "chosen"),
+    [
+        ([480, 486], 486),
+        ([486, 603], 603),
+        ([503, 404], 404),
+        ([408, 480], 408),
+        ([500, 302], 302),
+        ([503], 503),
+    ],
+)
+def test_the_best_response_speaks_for_all_rfc3261_16_7(statuses: list[int], chosen: int) -> None:
+    invite = messages.invite()
+    failures: list[SipError] = [Rejected(messages.response(invite, status)) for status in statuses]
+    failure = best(failures)
+    assert isinstance(failure, Rejected)
+    assert failure.status == chosen
+
+
+def test_a_network_failure_speaks_only_where_nobody_else_does_rfc3261_16_7() -> None:
+    gone, away = TransportFailed("gone"), NotRegistered("away")
+    assert best([gone, away]) is away
+    assert best([gone]) is gone

@@ -1,0 +1,196 @@
+"""DigestServer: challenges, and what the credentials that answer them are worth."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.sip.digest import DigestClient
+from proxy.sip.digest_server import ALGORITHMS, Credentials, DigestServer, Verdict
+from proxy.sip.errors import ParseError
+from proxy.sip.headers import Headers
+from proxy.sip.message import Request, Response
+
+URI = "sip:sbc.example.com"
+RFC7616 = (
+    'Digest username="Mufasa", realm="http-auth@example.org", uri="/dir/index.html", algorithm={}, '
+    'nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", nc=00000001, '
+    'cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", qop=auth, response="{}", '
+    'opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"'
+)
+MD5 = "8ca523f5e9506fed4657c9700eebdbec"
+SHA256 = "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"
+
+
+@pytest.fixture
+def server() -> DigestServer:
+    return DigestServer("sbc.example.com", b"secret", lifetime_s=60)
+
+
+def register(*credentials: str, uri: str = URI) -> Request:
+    lines = [("Call-ID", "c1"), ("CSeq", "1 REGISTER"), *(("Authorization", each) for each in credentials)]
+    return Request("REGISTER", uri, Headers(lines))
+
+
+def answered(
+    server: DigestServer, now: float = 0.0, *, algorithm: str = "MD5", password: str = "pw", count: int = 1
+) -> Request:
+    """A REGISTER whose credentials answer a challenge of the server for the `count`th time."""
+    challenged = Response(401, "", Headers([("WWW-Authenticate", server.challenge(now, algorithm))]))
+    client = DigestClient("alice", password)
+    for _ in range(count - 1):
+        client.authorize(register(), challenged, "other")
+        client._realms["Authorization", "sbc.example.com"].transaction = None
+    return register(client.authorize(register(), challenged, "cnonce").get("Authorization") or "")
+
+
+def judged(server: DigestServer, request: Request, now: float = 1.0) -> Verdict:
+    return server.judge(request, "alice", "pw", now)
+
+
+@pytest.mark.parametrize(("algorithm", "proof"), [("MD5", MD5), ("SHA-256", SHA256)])
+def test_the_published_example_is_proved_rfc7616_3_9_1(algorithm: str, proof: str) -> None:
+    credentials = Credentials.parse(RFC7616.format(algorithm, proof))
+    assert credentials.prove("GET", "Circle of Life")
+    assert not credentials.prove("GET", "Circle of Death")
+    assert not credentials.prove("PUT", "Circle of Life")
+
+
+def test_the_proof_may_be_written_in_capitals() -> None:
+    assert Credentials.parse(RFC7616.format("MD5", MD5.upper())).prove("GET", "Circle of Life")
+
+
+def test_sha_256_is_offered_before_md5_rfc8760_2_3() -> None:
+    assert ALGORITHMS == ("SHA-256", "MD5")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_right_answer_is_accepted_rfc3261_22_1(server: DigestServer, algorithm: str) -> None:
+    assert judged(server, answered(server, algorithm=algorithm)) is Verdict.ACCEPTED
+
+
+def test_a_proof_of_strange_letters_is_wrong_and_no_more() -> None:
+    assert not Credentials.parse(RFC7616.format("MD5", "ä\udcff")).prove("GET", "Circle of Life")
+
+
+def test_a_wrong_password_is_refused(server: DigestServer) -> None:
+    assert judged(server, answered(server, password="pw2")) is Verdict.REFUSED
+
+
+def test_another_user_with_the_same_password_is_refused(server: DigestServer) -> None:
+    assert server.judge(answered(server), "bob", "pw", 1.0) is Verdict.REFUSED
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        (),
+        ("Basic YWxpY2U6cHc=",),
+        ('Digest username="alice", realm="sbc.example.com"',),
+        (RFC7616.format("MD5", MD5),),
+    ],
+)
+def test_no_credentials_for_our_realm_are_none_rfc3261_22_3(
+    server: DigestServer, credentials: tuple[str, ...]
+) -> None:
+    assert judged(server, register(*credentials)) is Verdict.MISSING
+
+
+def test_credentials_for_another_realm_do_not_hide_ours(server: DigestServer) -> None:
+    request = answered(server)
+    both = register(RFC7616.format("MD5", MD5), request.headers.get("Authorization") or "")
+    assert judged(server, both) is Verdict.ACCEPTED
+
+
+def test_an_old_nonce_is_stale_rfc7616_3_3(server: DigestServer) -> None:
+    request = answered(server, now=100.0)
+    assert judged(server, request, 161.0) is Verdict.STALE
+    assert "stale=true" in server.challenge(161.0, "MD5", stale=True)
+
+
+def test_the_nonce_of_another_process_is_stale_and_not_a_failure(server: DigestServer) -> None:
+    other = DigestServer("sbc.example.com", b"another secret")
+    assert judged(server, answered(other)) is Verdict.STALE
+
+
+@pytest.mark.parametrize("nonce", ["", "%%%", "AAAA", "AAAAAAAAAAAAAAAAAAAA"])
+def test_a_nonce_that_we_never_gave_does_not_serve(server: DigestServer, nonce: str) -> None:
+    challenged = Response(
+        401,
+        "",
+        Headers([("WWW-Authenticate", f'Digest realm="sbc.example.com", nonce="{nonce}", qop="auth"')]),
+    )
+    answer = DigestClient("alice", "pw").authorize(register(), challenged, "x").get("Authorization") or ""
+    assert judged(server, register(answer)) is Verdict.STALE
+
+
+def test_credentials_serve_once_rfc7616_5_5(server: DigestServer) -> None:
+    request = answered(server)
+    assert judged(server, request) is Verdict.ACCEPTED
+    assert judged(server, request) is Verdict.STALE
+
+
+def test_a_nonce_serves_again_when_it_is_counted_up_and_never_counted_down_rfc7616_3_4(
+    server: DigestServer,
+) -> None:
+    challenged = Response(401, "", Headers([("WWW-Authenticate", server.challenge(0.0, "MD5"))]))
+    client = DigestClient("alice", "pw")
+    requests = []
+    for number in range(3):
+        asked = Request("REGISTER", URI, Headers([("Call-ID", "c1"), ("CSeq", f"{number} REGISTER")]))
+        requests.append(register(client.authorize(asked, challenged, "x").get("Authorization") or ""))
+    first, second, third = requests
+    assert judged(server, first) is Verdict.ACCEPTED
+    assert judged(server, third) is Verdict.ACCEPTED
+    assert judged(server, second) is Verdict.STALE
+
+
+@pytest.mark.parametrize(
+    ("this", "that"),
+    [
+        ("qop=auth, ", ""),
+        ("qop=auth", "qop=auth-int"),
+        ("nc=00000001", "nc=1"),
+        ("nc=00000001", "nc=0000000g"),
+        ("nc=00000001", "nc=00000000"),
+        ("algorithm=MD5", "algorithm=MD5-sess"),
+        ("algorithm=MD5", "algorithm=SHA-512-256"),
+    ],
+)
+def test_what_was_not_offered_is_refused_rfc7616_3_4(server: DigestServer, this: str, that: str) -> None:
+    line = answered(server).headers.get("Authorization") or ""
+    assert this in line
+    assert judged(server, register(line.replace(this, that))) is Verdict.REFUSED
+
+
+def test_credentials_for_another_uri_are_refused_rfc7616_3_4_1(server: DigestServer) -> None:
+    line = answered(server).headers.get("Authorization") or ""
+    assert judged(server, register(line, uri="sip:other.example.com")) is Verdict.REFUSED
+    assert judged(server, register(line.replace(f'uri="{URI}"', 'uri="?"'))) is Verdict.REFUSED
+
+
+def test_the_same_uri_may_be_written_in_another_way_rfc3261_19_1_4(server: DigestServer) -> None:
+    line = answered(server).headers.get("Authorization") or ""
+    assert judged(server, register(line, uri="sip:SBC.example.com")) is Verdict.ACCEPTED
+
+
+def test_memory_is_bounded_and_what_is_forgotten_no_longer_serves() -> None:
+    server = DigestServer("sbc.example.com", b"secret", lifetime_s=60, most_nonces=10)
+    requests = [(answered(server, now=float(second)), float(second)) for second in range(50)]
+    for request, now in requests:
+        assert judged(server, request, now) is Verdict.ACCEPTED
+        assert len(server._used) <= 10
+    assert {judged(server, request, 50.0) for request, _ in requests} == {Verdict.STALE}
+
+
+def test_a_nonce_is_never_made_twice(server: DigestServer) -> None:
+    assert len({server.challenge(5.0, "MD5") for _ in range(1000)}) == 1000
+
+
+def test_a_mark_is_always_the_same_and_not_to_be_guessed(server: DigestServer) -> None:
+    assert server.mark("call1") == server.mark("call1") != server.mark("call2")
+    assert server.mark("call1") != DigestServer("sbc.example.com", b"another").mark("call1")
+
+
+def test_incomplete_credentials_are_malformed() -> None:
+    with pytest.raises(ParseError, match="incomplete"):
+        Credentials.parse('Digest username="alice", realm="sbc.example.com"')

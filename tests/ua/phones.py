@@ -1,0 +1,87 @@
+"""A phone at an address that nobody knows, and the registrar that it may turn to."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, cast
+
+from proxy.sip.digest import DigestClient
+from proxy.sip.digest_server import DigestServer
+from proxy.sip.message import Request, Response, parse_message
+from proxy.ua.challenger import Challenger
+from proxy.ua.registrar import Phone, Registrar
+from tests.ua.house import HOST, STRANGER, Far, House
+
+ALICE = "<sip:alice@192.168.1.7:5060>"
+
+
+def a_registrar(house: House, *phones: Phone) -> Registrar:
+    """A registrar that is a door of the house; for alice alone unless others are named."""
+    challenger = Challenger(house.core, house, DigestServer(HOST, b"secret"))
+    registrar = Registrar(house, challenger, phones or [Phone("alice", "pw")])
+    house.core.doors.open(registrar)
+    return registrar
+
+
+class Desk(Far):
+    """A phone that registers."""
+
+    def __init__(
+        self, house: House, *, user: str = "alice", password: str = "pw", address: str = STRANGER,
+        transport: str = "udp",
+    ) -> None:  # fmt: skip
+        super().__init__(house.wire, address, transport)
+        self.user, self.credentials = user, DigestClient(user, password)
+        self._numbers = itertools.count(1)
+        self._branch = f"z9hG4bK-{address}-"
+
+    def register(
+        self, *contacts: str, expires: int | None = 3600, call_id: str = "reg1", cseq: int | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> Request:  # fmt: skip
+        number = next(self._numbers)
+        lines = [
+            f"REGISTER sip:{HOST} SIP/2.0",
+            f"Via: SIP/2.0/{self.transport.upper()} 192.168.1.7:5060;branch={self._branch}{number};rport",
+            "Max-Forwards: 70",
+            f"From: <sip:{self.user}@{HOST}>;tag=from1",
+            f"To: <sip:{self.user}@{HOST}>",
+            f"Call-ID: {call_id}",
+            f"CSeq: {number if cseq is None else cseq} REGISTER",
+            *(f"Contact: {contact}" for contact in contacts),
+            *([] if expires is None else [f"Expires: {expires}"]),
+            *(f"{name}: {value}" for name, value in headers),
+            "User-Agent: A phone that says at length what it is and which version it has, 1.2.3",
+            "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, NOTIFY, REFER, MESSAGE, INFO, UPDATE, PRACK",
+            "Content-Length: 0",
+        ]
+        return cast(Request, parse_message("\r\n".join([*lines, "", ""]).encode()))
+
+    def authorized(self, request: Request, challenge: Response, **fields: Any) -> Request:
+        """The same request with the credentials that a challenge asks for."""
+        answer = self.credentials.authorize(request, challenge, "cnonce")
+        contacts = request.headers.get_all("Contact")
+        kept = [(name, value) for name, value in request.headers if name in ("Supported", "Require")]
+        fields.setdefault("call_id", request.call_id)
+        expires = request.headers.get("Expires")
+        fields.setdefault("expires", None if expires is None else int(expires))
+        return self.register(*contacts, headers=(*kept, *answer), **fields)
+
+    async def registers(self, *contacts: str, **fields: Any) -> Response:
+        """Register with whatever credentials are asked for; the answer to that."""
+        cseq = fields.pop("then", None)
+        request = self.register(*(contacts or (ALICE,)), **fields)
+        await self.says(request)
+        challenge = await self.hears(401)
+        await self.says(self.authorized(request, challenge, cseq=cseq))
+        while True:
+            heard = await self._unread.get()
+            if isinstance(heard.message, Response):
+                return heard.message
+
+
+async def a_desk(house: House, **options: str) -> Desk:
+    """A phone at its place, not yet registered."""
+    desk = Desk(house, **options)  # type: ignore[arg-type]
+    await desk.start()
+    return desk

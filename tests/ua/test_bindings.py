@@ -1,0 +1,80 @@
+"""Bindings: what a REGISTER makes of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.transport.flow import Flow, Target
+from proxy.ua.bindings import Binding, Unregistrable, updated
+from tests.kit import messages
+from tests.ua.house import FAR, House
+
+INSTANCE = '+sip.instance="<urn:uuid:{}>";reg-id={}'
+
+
+@pytest.fixture
+async def flow(house: House) -> Flow:
+    return await house.network.connect(Target("udp", (FAR, 5060), FAR))
+
+
+def after(flow: Flow, *registers: tuple[str, int], now: float = 0.0, call_id: str = "c") -> list[Binding]:
+    """The bindings after REGISTERs with these Contacts and CSeq numbers."""
+    bindings: list[Binding] = []
+    for contact, cseq in registers:
+        request = messages.request("REGISTER", contact=contact, cseq=cseq, call_id=call_id)
+        bindings = updated(bindings, request, flow, now)
+    return bindings
+
+
+@pytest.mark.parametrize(
+    ("q", "preference"),
+    [("", 1.0), (";q=0.25", 0.25), (";q=7", 1.0), (";q=-1", 0.0), (";q=high", 1.0), (";q", 1.0)],
+)
+async def test_a_preference_is_read_liberally_rfc3261_20_10(flow: Flow, q: str, preference: float) -> None:
+    (binding,) = after(flow, (f"<sip:a@b>{q}", 1))
+    assert binding.preference == preference
+
+
+async def test_a_200_shows_what_the_phone_needs_to_know_again_rfc3261_10_3_step_8(flow: Flow) -> None:
+    params = f'q=0.5;{INSTANCE.format("1", "2")};methods="INVITE, BYE";expires=90'
+    (binding,) = after(flow, (f'"Alice" <sip:a@b;ob>;{params}', 1))
+    assert binding.shown(30.4) == f"<sip:a@b;ob>;q=0.5;{INSTANCE.format('1', '2')};expires=60"
+    assert binding.uri == "sip:a@b;ob"
+
+
+async def test_one_uri_is_one_binding_however_it_is_written_rfc3261_19_1_4(flow: Flow) -> None:
+    bindings = after(
+        flow, ("<sip:a@HOST;user=phone>", 1), ("<sip:%61@host;user=phone>", 2), ("<sip:b@host>", 3)
+    )
+    assert [each.uri for each in bindings] == ["sip:%61@host;user=phone", "sip:b@host"]
+
+
+async def test_instance_and_reg_id_name_a_binding_whatever_its_uri_rfc5626_6(flow: Flow) -> None:
+    one, other = INSTANCE.format("1", "1"), INSTANCE.format("1", "2")
+    bindings = after(
+        flow, (f"<sip:a@b>;{one}", 1), (f"<sip:a@c>;{one}", 2), (f"<sip:a@c>;{other}", 3), ("<sip:a@c>", 4)
+    )
+    assert [each.uri for each in bindings] == ["sip:a@c", "sip:a@c", "sip:a@c"]
+    assert [each.outbound for each in bindings][2] is None
+
+
+async def test_a_reg_id_without_an_instance_names_nothing(flow: Flow) -> None:
+    (binding,) = after(flow, ("<sip:a@b>;reg-id=1", 1))
+    assert binding.outbound is None
+
+
+async def test_what_has_expired_is_gone_whatever_is_asked(flow: Flow) -> None:
+    bindings = after(flow, ("<sip:a@b>;expires=60", 1))
+    question = messages.request("REGISTER", contact=None, cseq=2)
+    assert updated(bindings, question, flow, 59.0) == bindings
+    assert updated(bindings, question, flow, 60.0) == []
+
+
+async def test_an_order_of_another_call_is_no_order_at_all_rfc3261_10_3_step_7(flow: Flow) -> None:
+    bindings = after(flow, ("<sip:a@b>", 10))
+    again = messages.request("REGISTER", contact="<sip:a@b>", cseq=10, call_id="c")
+    with pytest.raises(Unregistrable, match="out of order") as refusal:
+        updated(bindings, again, flow, 1.0)
+    assert refusal.value.status == 500
+    other = messages.request("REGISTER", contact="<sip:a@b>", cseq=1, call_id="d")
+    assert updated(bindings, other, flow, 1.0)[0].call_id == "d"

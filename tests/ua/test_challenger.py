@@ -1,0 +1,182 @@
+"""Challenger: what strangers are asked, in how many bytes, how often, and how late."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.sip.digest import DigestClient
+from proxy.ua.registrar import Registrar
+from tests.ua.house import STRANGER, House
+from tests.ua.phones import ALICE, a_desk, a_registrar
+
+
+@pytest.fixture
+def registrar(house: House) -> Registrar:
+    return a_registrar(house)
+
+
+async def test_the_challenges_are_sha_256_then_md5_each_on_a_line_of_its_own_rfc8760_2_4(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    await desk.says(desk.register(ALICE))
+    asked = (await desk.hears(401)).headers.get_all("WWW-Authenticate")
+    assert [line.rpartition("=")[2] for line in asked] == ["SHA-256", "MD5"]
+
+
+async def test_a_challenge_is_never_larger_than_the_question(house: House, registrar: Registrar) -> None:
+    desk = await a_desk(house)
+    shapes = set()
+    for padding in range(400):
+        request = desk.register(ALICE)
+        for name in ("User-Agent", "Allow", "Max-Forwards", "Expires"):
+            request.headers.remove(name)
+        request.headers.add("Subject", "x" * padding)
+        await desk.says(request)
+        await asyncio.sleep(1)
+        for heard in desk.heard:
+            assert len(heard.message.encode()) <= len(request.encode())
+            challenges = len(heard.message.headers.get_all("WWW-Authenticate"))
+            shapes.add((challenges, next(iter(heard.message.headers))[0]))
+        desk.heard.clear()
+    assert shapes == {(1, "v"), (2, "v"), (2, "Via")}
+
+
+async def test_a_question_too_short_for_any_challenge_is_not_answered(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    short = (
+        "REGISTER sip:x SIP/2.0\r\nv: SIP/2.0/UDP a;branch=z9hG4bK1\r\nf: <sip:a@x>;tag=1\r\n"
+        "t: <sip:alice@x>\r\ni: 1\r\nCSeq: 1 REGISTER\r\nm: <sip:a@a>\r\n{}\r\n"
+    )
+    await desk.says(short.format("").encode())
+    await desk.hears_nothing(for_s=10)
+    assert house.turned_away == [STRANGER]
+    await desk.says(short.format("s: " + 150 * "x" + "\r\n").encode())
+    challenge = await desk.hears(401)
+    (asked,) = challenge.headers.get_all("WWW-Authenticate")
+    assert asked.endswith("algorithm=MD5")
+
+
+async def test_over_a_connection_a_short_question_gets_its_answer(house: House, registrar: Registrar) -> None:
+    desk = await a_desk(house, transport="tcp")
+    await desk.says(
+        b"REGISTER sip:x SIP/2.0\r\nv: SIP/2.0/TCP a;branch=z9hG4bK1\r\nf: <sip:a@x>;tag=1\r\n"
+        b"t: <sip:alice@x>\r\ni: 1\r\nCSeq: 1 REGISTER\r\nl: 0\r\n\r\n"
+    )
+    assert len((await desk.hears(401)).headers.get_all("WWW-Authenticate")) == 2
+
+
+async def test_a_stranger_leaves_nothing_behind_until_it_shows_credentials_rfc3261_26_3_2_4(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    request = desk.register(ALICE)
+    await desk.says(request)
+    first = await desk.hears(401)
+    assert not any(house.core.left_over().values())
+    await desk.says(request)
+    assert (await desk.hears(401)).to_tag == first.to_tag
+
+
+async def test_a_source_that_only_asks_is_answered_ever_less(house: House, registrar: Registrar) -> None:
+    desk = await a_desk(house)
+    for _ in range(200):
+        await desk.says(desk.register(ALICE))
+    await asyncio.sleep(1)
+    assert desk.count(401) == 40
+    await asyncio.sleep(60)
+    await desk.hears_nothing(for_s=1)
+    assert (await desk.registers()).status == 200
+    registrar.close()
+
+
+async def test_wrong_passwords_are_counted_and_answered_ever_later(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house, password="guess")
+    waits = []
+    with capture_logs() as logs:
+        for number in range(6):
+            request = desk.register(ALICE, call_id=f"guess{number}")
+            await desk.says(request)
+            challenge = await desk.hears(401)
+            asked_at = house.now
+            await desk.says(desk.authorized(request, challenge))
+            denied = await desk.hears(401)
+            assert "stale" not in (denied.headers.get("WWW-Authenticate") or "")
+            waits.append(round(house.now - asked_at))
+    assert waits == [1, 2, 4, 8, 16, 16]
+    assert house.failures == [STRANGER] * 6
+    assert [each["event"] for each in logs] == ["wrong password"]
+    assert registrar.reachable("alice") == []
+
+
+async def test_a_password_that_is_right_at_last_starts_from_scratch(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house, password="guess")
+    for number in range(3):
+        await desk.registers(call_id=f"guess{number}")
+    desk.credentials = DigestClient("alice", "pw")
+    assert (await desk.registers()).status == 200
+    asked_at = house.now
+    desk.credentials = DigestClient("alice", "guess")
+    assert (await desk.registers(call_id="guess9")).status == 401
+    assert round(house.now - asked_at) == 1
+    registrar.close()
+
+
+async def test_late_answers_are_owed_to_a_bounded_number_and_a_right_password_waits_for_none(
+    house: House, registrar: Registrar
+) -> None:
+    desks = [await a_desk(house, address=f"192.0.2.{100 + number}", password="guess") for number in range(5)]
+    alice = await a_desk(house)
+    house.shut_out |= {desk.address for desk in desks}
+    wrong = []
+    for desk in desks:
+        for number in range(30):
+            request = desk.register(ALICE, call_id=f"guess{number}")
+            await desk.says(request)
+            wrong.append((desk, desk.authorized(request, await desk.hears(401))))
+            await asyncio.sleep(1)
+    for desk, request in wrong:
+        await desk.says(request)
+    await asyncio.sleep(0.5)
+    assert house.core.left_over()["tasks"] == 100
+    assert house.core.left_over()["server transactions"] == 100
+    assert len(house.failures) == 150
+    began = house.now
+    assert (await alice.registers()).status == 200
+    assert house.now - began < 0.1
+    await alice.registers(expires=0)
+    await house.assert_clean()
+
+
+async def test_a_known_peer_that_fails_beyond_them_is_answered_at_once(
+    house: House, registrar: Registrar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.ua.challenger.MOST_WAITING", 0)
+    desk = await a_desk(house)
+    await desk.registers()
+    desk.credentials = DigestClient("alice", "guess")
+    began = house.now
+    assert (await desk.registers(call_id="guess")).status == 401
+    assert house.now - began < 0.1
+    registrar.close()
+
+
+async def test_sources_are_remembered_to_a_bound_the_latest_first(
+    house: House, registrar: Registrar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.ua.challenger.MOST_SOURCES", 3)
+    for number in range(5):
+        desk = await a_desk(house, address=f"192.0.2.{100 + number}")
+        house.shut_out.add(desk.address)
+        await desk.says(desk.register(ALICE))
+        await desk.hears(401)
+    assert list(registrar._challenger._sources) == ["192.0.2.102", "192.0.2.103", "192.0.2.104"]

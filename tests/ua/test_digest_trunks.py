@@ -1,0 +1,217 @@
+"""DigestTrunks: an INVITE from anywhere, with a trunk's password."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.sip.digest import DigestClient
+from proxy.sip.digest_server import DigestServer
+from proxy.sip.message import Request, Response
+from proxy.ua.challenger import Challenger
+from proxy.ua.digest_trunks import DigestTrunks
+from tests.kit import messages
+from tests.ua.house import HOST, STRANGER, Far, House
+
+CONTACT = "<sip:pbx@192.0.2.66:5060>"
+
+
+@pytest.fixture
+async def pbx(house: House) -> Far:
+    challenger = Challenger(house.core, house, DigestServer(HOST, b"secret"))
+    house.core.doors.open(DigestTrunks(house, challenger, {"pbx": "pw"}))
+    far = Far(house.wire, STRANGER)
+    await far.start()
+    return far
+
+
+def invite(number: int = 1, **fields: Any) -> Request:
+    fields.setdefault("contact", CONTACT)
+    fields.setdefault("call_id", f"call{number}")
+    return messages.invite(branch=f"z9hG4bKpbx{number}", sent_by="192.0.2.66:5060", **fields)
+
+
+def authorized(request: Request, challenge: Response, number: int = 2, password: str = "pw") -> Request:
+    """The INVITE again, with credentials."""
+    again = invite(number, call_id=request.call_id, cseq=request.cseq.number + 1)
+    for name, value in DigestClient("pbx", password).authorize(request, challenge, "cnonce"):
+        again.headers.add(name, value)
+    return again
+
+
+async def test_an_invite_with_the_password_comes_in_rfc3261_22_2(house: House, pbx: Far) -> None:
+    request = invite()
+    await pbx.says(request)
+    challenge = await pbx.hears(401)
+    assert [line.rpartition("=")[2] for line in challenge.headers.get_all("WWW-Authenticate")] == [
+        "SHA-256",
+        "MD5",
+    ]
+    assert len(challenge.encode()) <= len(request.encode())
+    await pbx.says(messages.within(request, "ACK", to_tag=challenge.to_tag, branch="z9hG4bKpbx1", cseq=1))
+    await pbx.says(authorized(request, challenge))
+    invitation = await house.invited()
+    assert invitation.request.call_id == "call1"
+    assert house.peers == {STRANGER}
+    assert house.turned_away == []
+    invitation.reply(486)
+    await pbx.hears(486)
+
+
+async def test_an_ack_for_no_challenge_of_ours_is_a_strangers(house: House, pbx: Far) -> None:
+    await pbx.says(messages.within(invite(), "ACK", to_tag="guess", branch="z9hG4bKpbx1", cseq=1))
+    await asyncio.sleep(1)
+    assert house.turned_away == [STRANGER]
+
+
+async def test_the_challenge_is_sent_once_and_nothing_is_remembered_rfc3261_26_3_2_4(
+    house: House, pbx: Far
+) -> None:
+    await pbx.says(invite())
+    await asyncio.sleep(40)
+    assert pbx.count(401) == 1
+    assert not any(house.core.left_over().values())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"contact": "<sip:alice@192.0.2.66>"}, {"contact": "<sip:192.0.2.66>"}, {"contact": "<nonsense"}],
+)
+async def test_an_invite_that_names_no_trunk_meets_silence(
+    house: House, pbx: Far, changes: dict[str, Any]
+) -> None:
+    await pbx.says(invite(**changes))
+    await pbx.hears_nothing(for_s=40)
+
+
+async def test_a_trunk_may_be_named_by_from_alone(house: House, pbx: Far) -> None:
+    request = invite(contact="<sip:192.0.2.66>")
+    request.headers.set("From", "<sip:pbx@example.com>;tag=a1")
+    await pbx.says(request)
+    await pbx.hears(401)
+
+
+async def test_credentials_for_a_trunk_that_is_none_meet_silence(house: House, pbx: Far) -> None:
+    request = invite()
+    await pbx.says(request)
+    challenge = await pbx.hears(401)
+    other = invite(2)
+    for name, value in DigestClient("other", "pw").authorize(request, challenge, "cnonce"):
+        other.headers.add(name, value)
+    await pbx.says(other)
+    await pbx.hears_nothing(for_s=40)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "BYE", "CANCEL", "REGISTER", "REFER"])
+async def test_nothing_but_an_invite_is_challenged(house: House, pbx: Far, method: str) -> None:
+    await pbx.says(messages.request(method, contact=CONTACT))
+    await pbx.hears_nothing(for_s=40)
+
+
+async def test_a_wrong_password_is_counted_once_and_not_answered(house: House, pbx: Far) -> None:
+    request = invite()
+    await pbx.says(request)
+    challenge = await pbx.hears(401)
+    wrong = authorized(request, challenge, password="guess")
+    with capture_logs() as logs:
+        for _ in range(5):
+            await pbx.says(wrong)
+        await pbx.hears_nothing(for_s=40)
+    assert house.failures == [STRANGER]
+    assert [each["event"] for each in logs] == ["wrong password"]
+    assert house.invitations.empty()
+
+
+async def test_an_old_nonce_is_asked_for_again_with_stale_rfc7616_3_3(house: House, pbx: Far) -> None:
+    request = invite()
+    await pbx.says(request)
+    challenge = await pbx.hears(401)
+    await asyncio.sleep(301)
+    await pbx.says(authorized(request, challenge))
+    assert "stale=true" in ((await pbx.hears(401)).headers.get("WWW-Authenticate") or "")
+
+
+async def test_a_cancel_follows_its_invite_rfc3261_9_2(house: House, pbx: Far) -> None:
+    request = invite()
+    await pbx.says(request)
+    again = authorized(request, await pbx.hears(401))
+    await pbx.says(again)
+    invitation = await house.invited()
+    cancelled = asyncio.get_running_loop().create_future()
+    invitation.watch(lambda: cancelled.set_result(None), lambda error: None)
+    await pbx.says(messages.cancel(again))
+    await pbx.hears(200)
+    assert cancelled.done()
+    invitation.reply(487)
+    await pbx.hears(487)
+
+
+async def test_every_call_of_a_known_flow_proves_itself_again(house: House, pbx: Far) -> None:
+    request = invite()
+    await pbx.says(request)
+    await pbx.says(authorized(request, await pbx.hears(401)))
+    (await house.invited()).reply(486)
+    await pbx.hears(486)
+    second = invite(3)
+    await pbx.says(second)
+    challenge = await pbx.hears(401)
+    assert house.invitations.empty()
+    await pbx.says(authorized(second, challenge, 4, password="guess"))
+    await pbx.hears(401)
+    assert house.failures == [STRANGER]
+    third = invite(5)
+    await pbx.says(third)
+    await pbx.says(authorized(third, await pbx.hears(401), 6))
+    assert (await house.invited()).request.call_id == "call5"
+
+
+async def test_a_flow_is_forgotten_after_a_while_and_with_its_connection(house: House, pbx: Far) -> None:
+    request = invite()
+    await pbx.says(request)
+    await pbx.says(authorized(request, await pbx.hears(401)))
+    (await house.invited()).reply(486)
+    await asyncio.sleep(301)
+    await pbx.says(messages.request("OPTIONS", call_id="ping", branch="z9hG4bKping"))
+    await asyncio.sleep(40)
+    assert pbx.count(200) == 0
+
+
+async def test_a_connection_that_is_lost_is_known_no_more(house: House, pbx: Far) -> None:
+    far = Far(house.wire, "192.0.2.67", "tcp")
+    house.shut_out.add("192.0.2.67")
+    await far.start()
+    request = invite()
+    await far.says(request)
+    await far.says(authorized(request, await far.hears(401)))
+    (await house.invited()).reply(486)
+    await far.hears(486)
+    (flow,) = house.wire.flows()
+    assert house.core.doors.know(flow.other)
+    house.wire.cut(flow)
+    assert not house.core.doors.know(flow.other)
+
+
+async def test_what_is_remembered_is_bounded(house: House, pbx: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.ua.digest_trunks.MOST_KNOWN", 3)
+    peers = [Far(house.wire, f"192.0.2.{100 + number}") for number in range(5)]
+    door = house.core.doors._doors[0]
+    assert isinstance(door, DigestTrunks)
+    for number, far in enumerate(peers):
+        house.shut_out.add(far.address)
+        await far.start()
+        request = invite(10 + 2 * number)
+        await far.says(request)
+        challenge = await far.hears(401)
+        await far.says(authorized(request, challenge, 11 + 2 * number))
+        (await house.invited()).reply(486)
+        await far.hears(486)
+        for guess in range(3):
+            wrong = invite(100 + 10 * number + guess)
+            for name, value in DigestClient("pbx", "guess").authorize(request, challenge, "x"):
+                wrong.headers.add(name, value)
+            await far.says(wrong)
+    assert len(door._known) == 3
+    assert len(door._denied) <= 3

@@ -1,0 +1,404 @@
+"""Registrar: phones come in by their passwords, and are reached where they came from."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_network
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.sip.message import Response
+from proxy.sip.values import NameAddr
+from proxy.transport.flow import ListenOn, Target
+from proxy.ua.registrar import Phone, Registrar
+from tests.kit import messages
+from tests.ua.house import EDGE, HOST, STRANGER, House
+from tests.ua.phones import ALICE, a_desk, a_registrar
+
+OUTBOUND = '<sip:alice@192.168.1.7:5060;ob>;reg-id={};+sip.instance="<urn:uuid:0001>"'
+
+
+@pytest.fixture
+def registrar(house: House) -> Registrar:
+    return a_registrar(house)
+
+
+def contacts(response: Response) -> list[tuple[str, str | None]]:
+    """URI and expiry of every Contact in an answer."""
+    found = [NameAddr.parse(value) for value in response.headers.split("Contact")]
+    return [(each.raw_uri, each.params.get("expires")) for each in found]
+
+
+def uris(registrar: Registrar, name: str = "alice") -> list[str]:
+    return [each.uri for each in registrar.reachable(name)]
+
+
+async def test_a_phone_at_an_unknown_address_registers_by_its_password_rfc3261_10_3(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    answer = await desk.registers()
+    assert answer.status == 200
+    assert contacts(answer) == [("sip:alice@192.168.1.7:5060", "3600")]
+    (binding,) = registrar.reachable("alice")
+    assert binding.flow.remote == (STRANGER, 5060)
+    assert house.peers == {STRANGER}
+    assert house.turned_away == []
+    registrar.close()
+
+
+@pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
+async def test_either_algorithm_will_do(house: House, registrar: Registrar, algorithm: str) -> None:
+    desk = await a_desk(house)
+    request = desk.register(ALICE)
+    await desk.says(request)
+    challenge = await desk.hears(401)
+    one = [line for line in challenge.headers.get_all("WWW-Authenticate") if line.endswith(algorithm)]
+    challenge.headers.set("WWW-Authenticate", one[0])
+    await desk.says(desk.authorized(request, challenge))
+    await desk.hears(200)
+    registrar.close()
+
+
+async def test_a_name_that_is_not_configured_hears_as_little_as_any_stranger(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house, user="bob")
+    await desk.says(desk.register(ALICE))
+    await desk.hears_nothing(for_s=40)
+    assert house.turned_away == [STRANGER]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE"])
+async def test_a_stranger_hears_nothing_to_anything_but_register(
+    house: House, registrar: Registrar, method: str
+) -> None:
+    desk = await a_desk(house)
+    await desk.says(messages.request(method, "sip:alice@sbc.example.com"))
+    await desk.hears_nothing(for_s=40)
+
+
+async def test_without_phones_a_register_is_met_with_silence(house: House) -> None:
+    desk = await a_desk(house)
+    await desk.says(desk.register(ALICE))
+    await desk.hears_nothing(for_s=40)
+
+
+async def test_a_phone_may_be_bound_to_networks(house: House) -> None:
+    registrar = a_registrar(house, Phone("alice", "pw", (ip_network("10.0.0.0/8"),)))
+    desk, near = await a_desk(house), await a_desk(house, address="10.1.2.3")
+    await desk.says(desk.register(ALICE))
+    await desk.hears_nothing(for_s=40)
+    house.shut_out.add("10.1.2.3")
+    assert (await near.registers()).status == 200
+    registrar.close()
+
+
+async def test_a_trunk_that_registers_a_phone_that_is_none_is_told_so_rfc3261_10_3_step_5(
+    house: House, registrar: Registrar
+) -> None:
+    await house.far.says(messages.request("REGISTER"))
+    assert (await house.far.hears(404)).status == 404
+
+
+async def test_credentials_that_were_heard_on_the_wire_open_nothing_rfc7616_5_5(
+    house: House, registrar: Registrar
+) -> None:
+    desk, thief = await a_desk(house), await a_desk(house, address="192.0.2.67")
+    house.shut_out.add("192.0.2.67")
+    await desk.registers()
+    seen = next(h.message for h in desk.heard if isinstance(h.message, Response) and h.message.status == 200)
+    assert seen.status == 200
+    request = desk.register(ALICE, call_id="mine")
+    await desk.says(request)
+    challenge = await desk.hears(401)
+    good = desk.authorized(request, challenge)
+    await desk.says(good)
+    await desk.hears(200)
+    stolen = thief.register("<sip:thief@192.0.2.67>", call_id="theirs")
+    for line in good.headers.get_all("Authorization"):
+        stolen.headers.add("Authorization", line)
+    await thief.says(stolen)
+    assert "stale=true" in ((await thief.hears(401)).headers.get("WWW-Authenticate") or "")
+    assert uris(registrar) == ["sip:alice@192.168.1.7:5060"]
+    registrar.close()
+
+
+async def test_a_known_phone_with_an_old_nonce_is_asked_again_with_stale_rfc7616_3_3(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    request = desk.register(ALICE)
+    await desk.says(request)
+    challenge = await desk.hears(401)
+    await asyncio.sleep(301)
+    again = desk.authorized(request, challenge)
+    await desk.says(again)
+    stale = await desk.hears(401)
+    assert "stale=true" in (stale.headers.get("WWW-Authenticate") or "")
+    await desk.says(desk.authorized(again, stale))
+    await desk.hears(200)
+    assert house.failures == []
+    registrar.close()
+
+
+# What a REGISTER changes.
+
+
+async def test_several_contacts_are_kept_and_told_the_preferred_is_called_first_rfc3261_10_3(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    await desk.registers("<sip:alice@192.168.1.7:5060>;q=0.3", "<sip:alice@192.168.1.8>;q=0.9;expires=120")
+    answer = await desk.registers("<sip:alice@192.168.1.9>;q=0.5", call_id="reg2")
+    assert dict(contacts(answer)) == {
+        "sip:alice@192.168.1.7:5060": "3600",
+        "sip:alice@192.168.1.8": "120",
+        "sip:alice@192.168.1.9": "3600",
+    }
+    assert [uri[-6:] for uri in uris(registrar)] == ["68.1.8", "68.1.9", "7:5060"]
+    registrar.close()
+
+
+async def test_a_register_without_contacts_asks_for_them_rfc3261_10_2_3(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    await desk.registers()
+    await asyncio.sleep(100)
+    request = desk.register(call_id="reg2")
+    await desk.says(request)
+    await desk.says(desk.authorized(request, await desk.hears(401)))
+    assert contacts(await desk.hears(200)) == [("sip:alice@192.168.1.7:5060", "3500")]
+    registrar.close()
+
+
+async def test_expires_0_takes_one_contact_away_rfc3261_10_2_2(house: House, registrar: Registrar) -> None:
+    desk = await a_desk(house)
+    await desk.registers(ALICE, "<sip:alice@192.168.1.8>")
+    answer = await desk.registers("<sip:ALICE@192.168.1.8>", f"{ALICE};expires=0")
+    assert contacts(answer) == [("sip:alice@192.168.1.8", "3600"), ("sip:ALICE@192.168.1.8", "3600")]
+    registrar.close()
+
+
+async def test_a_star_takes_all_away_rfc3261_10_2_2(house: House, registrar: Registrar) -> None:
+    desk = await a_desk(house)
+    await desk.registers(ALICE, "<sip:alice@192.168.1.8>")
+    answer = await desk.registers("*", expires=0)
+    assert (answer.status, contacts(answer), uris(registrar)) == (200, [], [])
+    await desk.says(messages.request("OPTIONS"))
+    await desk.hears_nothing(for_s=40)  # a stranger again
+
+
+@pytest.mark.parametrize(("given", "expires"), [(("*",), 3600), (("*",), None), (("*", ALICE), 0)])
+async def test_a_star_with_anything_else_is_refused_rfc3261_10_3_step_6(
+    house: House, registrar: Registrar, given: tuple[str, ...], expires: int | None
+) -> None:
+    desk = await a_desk(house)
+    await desk.registers()
+    assert (await desk.registers(*given, expires=expires, call_id="reg2")).status == 400
+    assert len(uris(registrar)) == 1
+    registrar.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "expires", "kept"),
+    [
+        (ALICE, None, "3600"),
+        (ALICE, 600, "600"),
+        (ALICE, 100_000, "3600"),
+        (f"{ALICE};expires=90", 600, "90"),
+        (f"{ALICE};expires=soon", 600, "3600"),
+    ],
+)
+async def test_how_long_a_contact_is_kept_rfc3261_10_2_1_1(
+    house: House, registrar: Registrar, given: str, expires: int | None, kept: str
+) -> None:
+    desk = await a_desk(house)
+    assert contacts(await desk.registers(given, expires=expires))[0][1] == kept
+    await asyncio.sleep(int(kept) - 1)
+    assert uris(registrar)
+    await asyncio.sleep(2)
+    assert uris(registrar) == []
+    await house.assert_clean()
+
+
+async def test_a_time_too_short_is_refused_with_the_shortest_rfc3261_10_2_8(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    answer = await desk.registers(expires=59)
+    assert (answer.status, answer.headers.get("Min-Expires")) == (423, "60")
+    assert uris(registrar) == []
+
+
+@pytest.mark.parametrize("contact", ["<tel:+14155550100>", "<sip:alice@192.168.1.7?Route=x>", "<mailto:a@b>"])
+async def test_a_contact_that_cannot_be_called_is_refused(
+    house: House, registrar: Registrar, contact: str
+) -> None:
+    desk = await a_desk(house)
+    assert (await desk.registers(contact)).status == 400
+
+
+async def test_all_or_nothing_rfc3261_10_3_step_7(house: House, registrar: Registrar) -> None:
+    desk = await a_desk(house)
+    assert (await desk.registers(ALICE, "<sip:alice@192.168.1.8>;expires=1")).status == 423
+    assert (await desk.registers(ALICE, "<sip:alice")).status == 400
+    assert uris(registrar) == []
+
+
+async def test_of_one_call_id_an_older_register_changes_nothing_rfc3261_10_3_step_7(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    assert (await desk.registers(cseq=10, then=11)).status == 200
+    assert (await desk.registers(f"{ALICE};expires=0", cseq=5, then=6)).status == 500
+    assert (await desk.registers("*", expires=0, cseq=7, then=8)).status == 500
+    assert len(uris(registrar)) == 1
+    assert (await desk.registers("*", expires=0, call_id="reg2", cseq=1, then=2)).status == 200
+    assert uris(registrar) == []
+
+
+async def test_contacts_are_bounded_the_first_to_expire_makes_room(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    for number in range(12):
+        await desk.registers(f"<sip:alice@192.168.1.{number + 1}>", call_id=f"reg{number}")
+        await asyncio.sleep(10)
+    assert sorted(uris(registrar)) == sorted(f"sip:alice@192.168.1.{number}" for number in range(3, 13))
+    registrar.close()
+
+
+# Flows.
+
+
+async def test_a_binding_goes_with_its_connection_rfc5626_5_3(house: House, registrar: Registrar) -> None:
+    desk = await a_desk(house, transport="tcp")
+    await desk.registers()
+    (flow,) = house.wire.flows()
+    assert len(uris(registrar)) == 1
+    house.wire.cut(flow)
+    assert uris(registrar) == []
+    await house.assert_clean()
+
+
+async def test_outbound_is_taken_up_rfc5626_6(house: House, registrar: Registrar) -> None:
+    desk = await a_desk(house, transport="tcp")
+    answer = await desk.registers(OUTBOUND.format(1), headers=(("Supported", "path, outbound"),))
+    assert answer.headers.get("Require") == "outbound"
+    assert answer.headers.get("Flow-Timer") == "120"
+    assert answer.headers.get("Supported") == "outbound"
+    assert 'reg-id=1;+sip.instance="<urn:uuid:0001>"' in (answer.headers.get("Contact") or "")
+    registrar.close()
+
+
+async def test_an_instance_that_comes_back_on_another_flow_takes_its_own_place_rfc5626_6(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house, transport="tcp")
+    await desk.registers(OUTBOUND.format(1))
+    await desk.registers(OUTBOUND.format(2))
+    (flow,) = house.wire.flows()
+    flow.close()
+    await asyncio.sleep(1)
+    assert uris(registrar) == []
+    await desk.registers(OUTBOUND.format(1), call_id="reg2")
+    await desk.registers(OUTBOUND.format(1).replace("1.7", "1.9"), call_id="reg3")
+    assert uris(registrar) == ["sip:alice@192.168.1.9:5060;ob"]
+    registrar.close()
+
+
+async def test_require_outbound_is_understood_and_path_is_not_rfc3261_8_2_2_3(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    assert (await desk.registers(OUTBOUND.format(1), headers=(("Require", "outbound"),))).status == 200
+    await desk.says(desk.register(ALICE, headers=(("Require", "path"),), call_id="reg2"))
+    assert (await desk.hears(420)).headers.get("Unsupported") == "path"
+    registrar.close()
+
+
+async def test_outbound_behind_a_proxy_is_refused_rfc5626_6(house: House, registrar: Registrar) -> None:
+    desk = await a_desk(house)
+    request = desk.register(OUTBOUND.format(1))
+    await desk.says(request)
+    again = desk.authorized(request, await desk.hears(401))
+    again.headers.add("Via", "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKinner")
+    await desk.says(again)
+    await desk.hears(439)
+
+
+async def test_one_reg_id_at_a_time_rfc5626_4_2(house: House, registrar: Registrar) -> None:
+    desk = await a_desk(house)
+    assert (await desk.registers(OUTBOUND.format(1), OUTBOUND.format(2))).status == 400
+
+
+async def test_a_phone_behind_udp_hears_keep_alives_while_it_is_registered(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    await desk.registers(expires=60)
+    began = len(house.wire.trace)
+    await asyncio.sleep(200)
+    pings = [each.at for each in house.wire.trace[began:] if each.data == b"\r\n\r\n"]
+    assert len(pings) == 2
+    await house.assert_clean()
+
+
+# What a registered phone may do.
+
+
+async def test_a_registered_phone_is_answered_options_and_may_call_nobody(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    await desk.registers()
+    await desk.says(messages.request("OPTIONS", call_id="ping"))
+    await desk.hears(200)
+    with capture_logs() as logs:
+        await desk.says(messages.invite("sip:+19005550100@sbc.example.com"))
+        await desk.hears(403)
+    assert house.invitations.empty()
+    assert logs == [
+        {
+            "event": "phone may not call out",
+            "log_level": "warning",
+            "phone": "alice",
+            "why": "phones are called, and call nobody",
+        }
+    ]
+    registrar.close()
+
+
+async def test_only_the_flow_that_registered_is_known_not_its_address(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house, transport="tcp")
+    await desk.registers()
+    before = len(desk.heard)
+    await desk.network.listen(ListenOn("udp", (STRANGER, 5060)))
+    udp = await desk.network.connect(Target("udp", (EDGE, 5060), HOST))
+    await desk.says(messages.request("OPTIONS"), flow=udp)
+    await asyncio.sleep(40)
+    assert len(desk.heard) == before
+    registrar.close()
+
+
+async def test_each_change_is_one_line_in_the_log(house: House, registrar: Registrar) -> None:
+    desk = await a_desk(house)
+    with capture_logs() as logs:
+        await desk.registers()
+        await asyncio.sleep(30)
+        await desk.registers()
+        await desk.registers(expires=0)
+        await desk.registers(expires=60)
+        await asyncio.sleep(100)
+    assert [each["event"] for each in logs] == [
+        "phone registered",
+        "phone unregistered",
+        "phone registered",
+        "phone unregistered",
+    ]
+    assert registrar.told() == {"alice": 0}

@@ -1,0 +1,299 @@
+"""Registration: we register with a trunk, stay registered, and its calls come in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.sip.digest_server import DigestServer, Verdict
+from proxy.sip.message import Request
+from proxy.ua.registration import Account, Registration
+from tests.kit import messages
+from tests.ua.house import HOST, STRANGER, Far, House
+
+ACCOUNT = Account("carrier", "sip:reg.example.com", "screendoor", "pw", 600)
+
+
+class Carrier(Far):
+    """A registrar at an address that is no trunk's."""
+
+    def __init__(self, house: House, address: str = STRANGER, transport: str = "udp") -> None:
+        super().__init__(house.wire, address, transport, names=("reg.example.com",))
+        self.digest = DigestServer("reg.example.com", b"secret")
+        house.shut_out.add(address)
+
+    async def registers(self, *, expires: int | None = None, within_s: float = 700.0) -> Request:
+        """Challenge the next REGISTER and take it when it comes again; returns that."""
+        first = await self.hears("REGISTER", within_s=within_s)
+        now = asyncio.get_running_loop().time()
+        assert self.digest.judge(first, "screendoor", "pw", now) is Verdict.MISSING
+        challenges = [("WWW-Authenticate", self.digest.challenge(now, each)) for each in ("SHA-256", "MD5")]
+        self.answers(first, 401, headers=challenges)
+        again: Request = await self.hears("REGISTER")
+        assert self.digest.judge(again, "screendoor", "pw", now) is Verdict.ACCEPTED
+        self.takes(again, expires)
+        return again
+
+    def takes(self, request: Request, expires: int | None = None) -> None:
+        asked = expires if expires is not None else int(request.headers.get("Expires") or 0)
+        contact = (request.headers.get("Contact") or "") + f";expires={asked}"
+        others = "<sip:other@192.0.2.9>;expires=7"
+        self.answers(request, 200, headers=[("Contact", f"{others}, {contact}")])
+
+
+@asynccontextmanager
+async def registering(house: House, account: Account = ACCOUNT) -> AsyncIterator[Registration]:
+    changes: list[tuple[str, bool]] = []
+    registration = Registration(house.core, account, changed=lambda *change: changes.append(change))
+    registration.changes = changes  # type: ignore[attr-defined]
+    house.core.doors.open(registration)
+    task = asyncio.ensure_future(registration.run())
+    try:
+        yield registration
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def carrier(house: House) -> Carrier:
+    carrier = Carrier(house)
+    await carrier.start()
+    return carrier
+
+
+async def test_we_register_with_our_password_rfc3261_10_2(house: House, carrier: Carrier) -> None:
+    async with registering(house) as registration:
+        request = await carrier.registers()
+        await asyncio.sleep(1)
+        assert registration.registered
+        assert request.uri == "sip:reg.example.com"
+        assert request.to.raw_uri == "sip:screendoor@reg.example.com"
+        assert request.from_.raw_uri == "sip:screendoor@reg.example.com"
+        assert request.contact is not None
+        assert (request.contact.uri.host, request.contact.uri.port) == (HOST, 5060)
+        first = carrier.all("REGISTER")[0]
+        assert first.call_id == request.call_id
+        assert request.cseq.number == first.cseq.number + 1
+        assert request.routes == []
+
+
+async def test_it_is_refreshed_before_it_expires_with_the_same_call_id_rfc3261_10_2_4(
+    house: House, carrier: Carrier
+) -> None:
+    async with registering(house):
+        requests, times = [], []
+        for _ in range(5):
+            requests.append(await carrier.registers(expires=100))
+            times.append(house.now)
+        assert all(45 < later - earlier < 95 for earlier, later in pairwise(times))
+        assert len({request.call_id for request in requests}) == 1
+        assert len({request.from_tag for request in requests}) == 1
+        numbers = [request.cseq.number for request in carrier.all("REGISTER")]
+        assert numbers == list(range(1, 11))
+
+
+async def test_what_the_registrar_grants_counts_not_what_we_asked_for_rfc3261_10_2_4(
+    house: House, carrier: Carrier
+) -> None:
+    async with registering(house):
+        await carrier.registers()
+        granted = house.now
+        await carrier.hears("REGISTER", within_s=700)
+        assert 295 < house.now - granted < 545
+
+
+async def test_a_grant_may_stand_in_expires_rfc3261_10_2_4(house: House, carrier: Carrier) -> None:
+    async with registering(house):
+        request = await carrier.hears("REGISTER")
+        carrier.answers(request, 200, headers=[("Contact", "nonsense <"), ("Expires", "60")])
+        began = house.now
+        await carrier.hears("REGISTER")
+        assert 25 < house.now - began < 56
+
+
+async def test_a_longer_time_is_asked_for_when_it_must_be_rfc3261_10_2_8(
+    house: House, carrier: Carrier
+) -> None:
+    async with registering(house) as registration:
+        carrier.answers(await carrier.hears("REGISTER"), 423, headers=[("Min-Expires", "1800")])
+        request = await carrier.registers()
+        assert request.headers.get("Expires") == "1800"
+        await asyncio.sleep(1)
+        assert registration.registered
+
+
+@pytest.mark.parametrize("headers", [[], [("Min-Expires", "600")], [("Min-Expires", "soon")]])
+async def test_a_time_that_is_too_brief_for_no_reason_is_a_failure(
+    house: House, carrier: Carrier, headers: list[tuple[str, str]]
+) -> None:
+    async with registering(house) as registration:
+        carrier.answers(await carrier.hears("REGISTER"), 423, headers=headers)
+        await carrier.hears_nothing(for_s=10)
+        assert registration.why == "423 Interval Too Brief"
+
+
+async def test_a_stale_nonce_is_worth_one_more_try_rfc7616_3_3(house: House, carrier: Carrier) -> None:
+    async with registering(house) as registration:
+        for stale in (False, True):
+            request = await carrier.hears("REGISTER")
+            asked = carrier.digest.challenge(house.now, "MD5", stale=stale)
+            carrier.answers(request, 401, headers=[("WWW-Authenticate", asked)])
+        carrier.takes(await carrier.hears("REGISTER"))
+        await asyncio.sleep(1)
+        assert registration.registered
+
+
+async def test_a_refused_password_is_not_insisted_upon(house: House, carrier: Carrier) -> None:
+    with capture_logs() as logs:
+        async with registering(house) as registration:
+            for _ in range(2):
+                request = await carrier.hears("REGISTER")
+                asked = carrier.digest.challenge(house.now, "MD5")
+                carrier.answers(request, 401, headers=[("WWW-Authenticate", asked)])
+            await carrier.hears_nothing(for_s=890)
+            assert registration.why == "credentials refused for realm reg.example.com"
+    (line,) = [each for each in logs if each["log_level"] == "warning"]
+    assert (line["event"], line["trunk"]) == ("trunk not registered", "carrier")
+    assert "pw" not in str(logs)
+
+
+async def test_failures_are_retried_ever_later_rfc5626_4_5(house: House, carrier: Carrier) -> None:
+    async with registering(house):
+        times = []
+        for _ in range(9):
+            carrier.answers(await carrier.hears("REGISTER", within_s=2000), 403)
+            times.append(house.now)
+        waits = [later - earlier for earlier, later in pairwise(times)]
+        for number, wait in enumerate(waits):
+            upper = min(1800, 30 * 2**number)
+            assert upper / 2 - 1 <= wait <= upper + 1
+
+
+async def test_retry_after_is_obeyed_rfc3261_20_33(house: House, carrier: Carrier) -> None:
+    async with registering(house):
+        request = await carrier.hears("REGISTER")
+        carrier.answers(request, 503, headers=[("Retry-After", "300 (maintenance);duration=60")])
+        began = house.now
+        await carrier.hears("REGISTER", within_s=400)
+        assert house.now - began == pytest.approx(300, abs=1)
+
+
+async def test_a_silent_registrar_is_a_failure_after_64_t1_rfc3261_17_1_2_2(
+    house: House, carrier: Carrier
+) -> None:
+    async with registering(house) as registration:
+        await asyncio.sleep(33)
+        assert registration.why == "no final response in time"
+        carrier.takes(await carrier.hears("REGISTER"))  # of the resent ones; too late
+        await asyncio.sleep(1)
+        assert not registration.registered
+        await asyncio.sleep(60)
+        await carrier.hears("REGISTER")
+
+
+@pytest.mark.parametrize("trouble", ["503", "nobody there"])
+async def test_the_next_place_is_tried_at_once_rfc3263_4_3(house: House, trouble: str) -> None:
+    transport = "udp" if trouble == "503" else "tcp"
+    first, second = Carrier(house, "192.0.2.71", transport), Carrier(house, "192.0.2.72", transport)
+    if trouble == "503":
+        await first.start()
+    await second.start()
+    account = Account("carrier", f"sip:reg.example.com;transport={transport}", "screendoor", "pw", 600)
+    async with registering(house, account) as registration:
+        if trouble == "503":
+            first.answers(await first.hears("REGISTER"), 503)
+        await second.registers(within_s=5)
+        await asyncio.sleep(1)
+        assert registration.registered
+
+
+async def test_a_lost_connection_is_made_anew_soon_rfc5626_4_5(house: House) -> None:
+    carrier = Carrier(house, transport="tcp")
+    await carrier.start()
+    account = Account("carrier", "sip:reg.example.com;transport=tcp", "screendoor", "pw", 600)
+    with capture_logs() as logs:
+        async with registering(house, account) as registration:
+            await carrier.registers()
+            await asyncio.sleep(10)
+            house.wire.cut(house.wire.flows()[0])
+            await asyncio.sleep(0)
+            lost = house.now
+            await carrier.registers()
+            assert house.now - lost < 6
+            await asyncio.sleep(1)
+            assert registration.registered
+            assert registration.changes == [("carrier", True), ("carrier", False), ("carrier", True)]  # type: ignore[attr-defined]
+    assert [(each["event"], each.get("why")) for each in logs] == [
+        ("trunk registered", None),
+        ("trunk not registered", "the connection is gone"),
+        ("trunk registered", None),
+    ]
+
+
+async def test_the_way_through_a_nat_is_kept_open(house: House, carrier: Carrier) -> None:
+    async with registering(house):
+        await carrier.registers()
+        await asyncio.sleep(101)
+        pings = [each for each in house.wire.trace if each.data == b"\r\n\r\n"]
+        assert len(pings) == 4
+
+
+async def test_what_the_registrar_sends_is_the_trunks(house: House, carrier: Carrier) -> None:
+    await carrier.says(messages.invite())
+    await carrier.hears_nothing(for_s=1)
+    async with registering(house):
+        request = await carrier.registers()
+        await asyncio.sleep(1)
+        assert request.contact is not None
+        await carrier.says(messages.invite(request.contact.raw_uri, call_id="call2", branch="z9hG4bK2"))
+        invitation = await house.invited()
+        assert invitation.request.uri == request.contact.raw_uri
+        invitation.reply(480)
+        await carrier.hears(480)
+
+
+async def test_we_unregister_when_we_leave_rfc3261_10_2_2(house: House, carrier: Carrier) -> None:
+    with capture_logs() as logs:
+        async with registering(house) as registration:
+            await carrier.registers()
+            await asyncio.sleep(1)
+        leaving = asyncio.ensure_future(registration.close())
+        request = await carrier.registers()
+        assert request.headers.get("Expires") == "0"
+        await leaving
+        await registration.close()
+        await carrier.hears_nothing(for_s=40)
+    assert [each["event"] for each in logs] == ["trunk registered", "trunk unregistered"]
+
+
+async def test_a_registrar_that_is_gone_does_not_hold_us_up(house: House, carrier: Carrier) -> None:
+    async with registering(house) as registration:
+        await carrier.registers()
+        await asyncio.sleep(1)
+    house.wire.silence(STRANGER)
+    began = house.now
+    await registration.close()
+    assert house.now - began == pytest.approx(2, abs=0.1)
+
+
+async def test_it_ends_its_tries_when_a_registrar_only_ever_challenges(
+    house: House, carrier: Carrier
+) -> None:
+    async with registering(house) as registration:
+        for _ in range(3):
+            request = await carrier.hears("REGISTER")
+            asked = carrier.digest.challenge(house.now, "MD5", stale=True)
+            carrier.answers(request, 401, headers=[("WWW-Authenticate", asked)])
+        await carrier.hears_nothing(for_s=10)
+        assert "refused" in registration.why
+        assert not registration.registered
+
+
+def test_an_account_never_shows_its_password() -> None:
+    assert "pw" not in repr(ACCOUNT)
