@@ -61,9 +61,9 @@ class Dialog:
         confirmed: bool,
     ) -> None:
         self.id = id
-        self.local = local
+        self.local = _presentable(local)
         """Our From in requests, with our tag."""
-        self.remote = remote
+        self.remote = _presentable(remote)
         """Our To in requests, with the peer's tag."""
         self.target = target
         """The URI of the peer's Contact, as sent (§12: remote target)."""
@@ -178,6 +178,13 @@ class Dialog:
         if first.uri.loose:
             return self.target, self.route_set
         return _as_request_uri(first), (*self.route_set[1:], f"<{self.target}>")
+
+
+def _presentable(address: NameAddr) -> NameAddr:
+    """Less a display name that is no text in UTF-8: we take such a one, and write none ourselves (§25.1)."""
+    if address.display is None or address.display.isprintable():
+        return address
+    return replace(address, display=None)
 
 
 def _contact(message: Request | Response) -> str | None:

@@ -129,15 +129,15 @@ class DigestClient:
         name = (challenge.algorithm or "MD5").lower()
         digest = hash_of(name)
         user = quote(self._username)
-        secret = digest(f"{user[1:-1]}:{challenge.realm}:{self._password}".encode())
+        secret = digest(_octets(f"{user[1:-1]}:{challenge.realm}:{self._password}"))
         if name.endswith("-sess"):
-            secret = digest(f"{secret}:{challenge.nonce}:{answered.first_cnonce}".encode())
+            secret = digest(_octets(f"{secret}:{challenge.nonce}:{answered.first_cnonce}"))
             cnonce = answered.first_cnonce
         act = f"{request.method}:{request.uri}"
         if qop == "auth-int":
             act += f":{digest(request.body)}"
         middle = f"{count}:{cnonce}:{qop}:" if qop else ""
-        proof = digest(f"{secret}:{challenge.nonce}:{middle}{digest(act.encode())}".encode())
+        proof = digest(_octets(f"{secret}:{challenge.nonce}:{middle}{digest(_octets(act))}"))
         params = [f"username={user}", f'realm="{challenge.realm}"', f'nonce="{challenge.nonce}"']
         params += [f'uri="{request.uri}"', f'response="{proof}"']
         if challenge.algorithm is not None:
@@ -210,6 +210,11 @@ def _qop(challenge: Challenge) -> str | None:
     if not challenge.qop:
         return None
     return "auth" if "auth" in challenge.qop else "auth-int"
+
+
+def _octets(text: str) -> bytes:
+    """As it stood on the wire: a realm need not be UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def hash_of(algorithm: str) -> Callable[[bytes], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from proxy.sip.errors import ParseError
-from proxy.sip.grammar import number
+from proxy.sip.grammar import number, once
 from proxy.sip.message import END_OF_HEAD, Request, parse_message
 
 _LENGTH = re.compile(
@@ -133,7 +133,7 @@ def _content_length(head: bytes) -> int:
     try:
         if len(values) != 1:
             raise ParseError("conflicting values of content-length" if values else "missing Content-Length")
-        return number(values.pop().decode("latin-1"), "Content-Length", 2**31)
+        return number(once(values.pop().decode("latin-1")), "Content-Length", 2**31)
     except ParseError as error:
         raise _with_partial(error, head) from None
 

@@ -48,6 +48,14 @@ def number(text: str, what: str, limit: int) -> int:
     return int(digits)
 
 
+def once(text: str) -> str:
+    """The value of a single header that some hop joined with its equal twin by a comma, as `70, 70`."""
+    if "," not in text:
+        return text
+    values = {value.strip(WHITESPACE) for value in text.split(",")}
+    return values.pop() if len(values) == 1 else text
+
+
 def quote(text: str) -> str:
     """`text` as a quoted string."""
     return '"' + _TO_ESCAPE.sub(r"\\\g<0>", text) + '"'

@@ -100,10 +100,12 @@ class Headers:
         self._items[index:] = [item, *rest]
 
     def take(self, other: Headers, name: str) -> None:
-        """Append every line of that name that `other` has; what stands there needs no second look."""
+        """Append every line of that name that `other` has, under this spelling of it; what stands there needs
+        no second look.
+        """
         wanted = _KEYS.get(name) or header_key(name)
         if wanted in other.first:
-            self._items += [item for item in other._items if item[0] == wanted]
+            self._items += [(wanted, name, value) for key, _, value in other._items if key == wanted]
             self.first.setdefault(wanted, other.first[wanted])
 
     def remove(self, name: str) -> None:

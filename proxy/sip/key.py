@@ -21,7 +21,8 @@ class TransactionKey(NamedTuple):
     sent_by: str = ""
     """Who sent it, lower-case: branches are unique only within one sender. Empty in client keys."""
     legacy: tuple[str, ...] = ()
-    """What identifies an RFC 2543 request instead: Request-URI, From tag, Call-ID, CSeq number, top Via."""
+    """What identifies an RFC 2543 request instead: Request-URI, From tag, Call-ID, CSeq number, top Via.
+    Of that the parameters, less what we add to them."""
 
 
 def client_key(message: Request | Response) -> TransactionKey:
@@ -51,8 +52,11 @@ def invite_key_of(cancel: Request) -> TransactionKey:
 def _server_key(request: Request, method: str) -> TransactionKey:
     via = request.via
     branch = (via.branch or "").lower()
-    if branch.startswith(MAGIC_COOKIE.lower()):
+    # The cookie alone tells no transactions apart (RFC 4475 §3.2.1).
+    if branch.startswith(MAGIC_COOKIE.lower()) and len(branch) > len(MAGIC_COOKIE):
         return TransactionKey(branch, method, via.sent_by.lower())
     # §17.2.3, second half. The To tag is left out: an ACK carries that of the response, the INVITE none.
-    legacy = (request.uri, request.from_tag or "", request.call_id, str(request.cseq.number), str(via))
+    # What we note in the Via ourselves does not count: a CANCEL is looked up with it, its INVITE without.
+    marks = str(via.params.without("received").without("rport"))
+    legacy = (request.uri, request.from_tag or "", request.call_id, str(request.cseq.number), marks)
     return TransactionKey("", method, via.sent_by.lower(), legacy)

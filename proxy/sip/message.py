@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass, field
 
 from proxy.sip.errors import ParseError
-from proxy.sip.grammar import WHITESPACE, is_token, number, shown
+from proxy.sip.grammar import WHITESPACE, is_token, number, once, shown
 from proxy.sip.headers import Headers, read_headers
+from proxy.sip.methods import KNOWN_METHODS
 from proxy.sip.status import reason_phrase
 from proxy.sip.uri import Uri
 from proxy.sip.values import CSeq, NameAddr, Via, cseq, name_addr
@@ -65,6 +66,12 @@ class Message:
         if not values:
             raise ParseError("missing Via")
         return [Via.parse(value) for value in values]
+
+    @property
+    def via_count(self) -> int:
+        """How many Vias there are; in a response to a request of ours one alone (§8.1.3.3)."""
+        lines = self.headers.get_all("Via")
+        return len(lines) if not any("," in line for line in lines) else len(self.headers.split("Via"))
 
     @property
     def from_(self) -> NameAddr:
@@ -121,7 +128,7 @@ class Message:
     def max_forwards(self) -> int | None:
         """Hops left, 0 to 255 (§20.22); None where the sender gave none."""
         value = self.headers.first.get("max-forwards")
-        return None if value is None else number(value, "Max-Forwards", 255)
+        return number(once(value), "Max-Forwards", 255) if value else None
 
     @property
     def content_type(self) -> str | None:
@@ -298,14 +305,16 @@ def _check(message: Request | Response) -> None:
             raise ParseError(f"missing {name}")
     method = message.cseq.method
     if isinstance(message, Request) and method != message.method:
-        raise ParseError(f"CSeq method {shown(method)} in a {shown(message.method)} request")
+        # RFC 4475 §3.1.2.18: of a method that we do not recognise, that is the first thing to say
+        status = 400 if message.method in KNOWN_METHODS else 501
+        raise ParseError(f"CSeq method {shown(method)} in a {shown(message.method)} request", status)
 
 
 def _cut(headers: Headers, body: bytes) -> bytes:
     length = headers.get("Content-Length")
-    if length is None:
+    if not length:  # an empty one tells nothing; in a stream the framer has refused it
         return body
-    size = number(length, "Content-Length", 2**31)
+    size = number(once(length), "Content-Length", 2**31)
     if size > len(body):
         raise ParseError(f"body of {len(body)} bytes is shorter than its Content-Length: {size}")
     return body[:size]

@@ -16,7 +16,11 @@ MAX_CSEQ = 2**31 - 1
 
 _MAX_SECONDS = 2**32 - 1
 
-_BRACKETED = re.compile(r'(?:("(?:[^"\\]|\\.)*")[ \t]*|([^"<>,;]*))<([^<>]*)>(.*)', re.DOTALL).fullmatch
+_BRACKETED = re.compile(r'(?:("(?:[^"\\]|\\.)*")[ \t]*|([^"<>;]*))<([^<>]*)>(.*)', re.DOTALL).fullmatch
+# Some gear leaves the brackets out although there is a display name.
+_UNBRACKETED = re.compile(
+    r'("(?:[^"\\]|\\.)*")[ \t]+([A-Za-z][A-Za-z0-9+.\-]*:[^"<>?,;]*)(;[^"<>,]*)?', re.DOTALL
+).fullmatch
 _VIA = re.compile(
     rf"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*({TOKEN})[ \t]+({HOST})(?:[ \t]*:[ \t]*([0-9]+))?[ \t]*(;.*)?",
     re.IGNORECASE | re.DOTALL,
@@ -60,6 +64,8 @@ class NameAddr:
         if parts is not None:
             quoted, words, raw, params = parts.groups()
             display = (words.strip(WHITESPACE) or None) if quoted is None else unquote(quoted)
+        elif (parts := _UNBRACKETED(text)) is not None:
+            display, raw, params = unquote(parts[1]), parts[2], parts[3] or ""
         elif any(mark in text for mark in '"<>,'):
             raise ParseError(f"malformed address: {shown(text)}")
         else:

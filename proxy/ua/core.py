@@ -9,10 +9,12 @@ from typing import Any
 
 import structlog
 
+from proxy.sip.body import keep_session
 from proxy.sip.dialog import DialogId
 from proxy.sip.errors import ParseError
-from proxy.sip.key import TransactionKey, client_key, invite_key_of, server_key
-from proxy.sip.message import Request, Response, parse_message
+from proxy.sip.key import TransactionKey, client_key, invite_key_of
+from proxy.sip.message import Request, parse_message
+from proxy.sip.methods import KNOWN_METHODS
 from proxy.sip.timers import Timers
 from proxy.transport.flow import Flow, Network, TransportFailed
 from proxy.ua.advertised import Advertised as Advertised
@@ -25,6 +27,8 @@ from proxy.ua.late import AcceptedByUs
 from proxy.ua.lately import Lately
 from proxy.ua.loop import calls_for_help, came_back
 from proxy.ua.origins import Origins
+from proxy.ua.reading import read
+from proxy.ua.refusal import refusal
 from proxy.ua.route import DEFAULT_PORTS
 from proxy.ua.table import Table
 from proxy.ua.targets import Reachability
@@ -37,6 +41,7 @@ ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, REFER, NOTIFY"
 SUPPORTED = ("timer", "norefersub")
 """What our INVITE and its answer say: nobody is asked for reliable provisional responses."""
 UNDERSTOOD = (*SUPPORTED, "100rel")
+REGISTERING = ("outbound",)
 """What a peer may require of us."""
 
 MOST_TRANSACTIONS = 20_000
@@ -117,7 +122,7 @@ class UserAgentCore:
             return
         try:
             message = parse_message(data)
-            key = _read(message)
+            key = read(message)
         except ParseError as error:
             self._gate.malformed(flow, error)
             if ours:
@@ -125,6 +130,8 @@ class UserAgentCore:
             return
         if self.traces:
             self._trace("<", flow, message)
+        if message.body:
+            keep_session(message)
         if isinstance(message, Request):
             self._request(message, key, flow, ours, len(data))
         elif client := self.clients.get(key):
@@ -258,9 +265,10 @@ class UserAgentCore:
                 self._gate.proved(flow)
                 if flow.reliable:
                     self._proven.add(flow)
-            elif DialogId.of_request(request) not in self._lately:
-                if not self.doors.admit(request, flow, size, self._gate):
-                    return
+            elif DialogId.of_request(request) not in self._lately and not self.doors.admit(
+                request, flow, size, self._gate
+            ):
+                return
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None
         if leg is None and (wait_s := self._overloaded(request, flow)) is not None:
@@ -297,8 +305,10 @@ class UserAgentCore:
         request = transaction.request
         if request.method == "CANCEL":
             self._cancel(transaction)
-        elif refusal := _refusal(request):
-            transaction.reply(*refusal)
+        elif request.method not in KNOWN_METHODS:
+            transaction.reply(501, [("Allow", ALLOW)])
+        elif refused := refusal(request, UNDERSTOOD if request.method != "REGISTER" else REGISTERING):
+            transaction.reply(*refused)
         elif leg is not None:
             leg.receive(transaction)
         elif request.to_tag or request.method in ("BYE", "UPDATE", "NOTIFY", "PRACK"):
@@ -308,11 +318,13 @@ class UserAgentCore:
 
     def _begin(self, transaction: ServerTransaction) -> None:
         """A request outside any dialog."""
-        request = transaction.request
-        if request.target.scheme not in ("sip", "sips", "tel") and not calls_for_help(request):
+        request, target = transaction.request, transaction.request.target
+        if target.scheme not in ("sip", "sips", "tel") and not calls_for_help(request):
             transaction.reply(416)
-        elif request.max_forwards == 0:
-            transaction.reply(483)
+        elif target.headers:
+            transaction.reply(400)  # §19.1.5: headers in a Request-URI are nobody's to honour
+        elif request.max_forwards == 0 and request.method != "OPTIONS":
+            transaction.reply(483)  # an OPTIONS is for ourselves, and goes no further anyway (§11)
         elif self.doors.take(transaction):
             return
         elif came_back(request, self.advertised.host, self.advertised.ports):
@@ -345,7 +357,10 @@ class UserAgentCore:
             return
         try:
             stamp(request, flow)
-            self.emit(flow, request.reply(error.status, to_tag=self.ids.tag()))
+            response = request.reply(error.status, to_tag=self.ids.tag())
+            if error.status == 501:
+                response.headers.add("Allow", ALLOW)
+            self.emit(flow, response)
         except (ParseError, TransportFailed, ValueError):
             log.debug("malformed request not answered", source=flow.remote[0])
 
@@ -362,30 +377,3 @@ class UserAgentCore:
 def capabilities() -> list[tuple[str, str]]:
     """What we say of ourselves in the answer to OPTIONS (§11.2)."""
     return [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", ", ".join(UNDERSTOOD))]
-
-
-def _read(message: Message) -> TransactionKey:
-    """Read once, at the door, what everybody behind it relies on; raises ParseError."""
-    try:
-        _ = (message.from_tag, message.to_tag, message.call_id)
-        if isinstance(message, Response):
-            return client_key(message)
-        _ = (message.target, message.max_forwards)
-        if message.method == "INVITE" and message.contact is None:
-            raise ParseError("INVITE without a Contact")
-        return server_key(message)
-    except ParseError as error:
-        error.partial = message if isinstance(message, Request) else None
-        raise
-
-
-def _refusal(request: Request) -> tuple[int, list[tuple[str, str]]] | None:
-    """The checks of §8.2.2.3 and §8.2.3, which need no more than the request."""
-    known = UNDERSTOOD if request.method != "REGISTER" else ("outbound",)
-    unknown = [option for option in request.headers.split("Require") if option.lower() not in known]
-    if unknown:
-        return 420, [("Unsupported", ", ".join(unknown))]
-    offers = request.method in ("INVITE", "UPDATE", "PRACK") and request.body
-    if offers and request.content_type not in (None, "application/sdp"):
-        return 415, [("Accept", "application/sdp")]
-    return None

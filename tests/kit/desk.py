@@ -64,9 +64,15 @@ class Desk(Phone):
         call.contact = self.contact
         return call
 
-    def _says(self, call: PeerCall, status: int, body: bytes | None = None) -> None:
+    def _says(
+        self,
+        call: PeerCall,
+        status: int,
+        body: bytes | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         assert call.invite is not None
-        call.responds(call.invite, status, sdp=body)
+        call.responds(call.invite, status, sdp=body, headers=headers)
 
     def _register(self, contact: str, expires: int) -> Request:
         record = f"<sip:{self.user}@{self.edge}>"

@@ -311,3 +311,11 @@ def test_a_malformed_contact_is_refused_and_changes_nothing() -> None:
 
 def test_a_trying_response_has_no_remote_tag_yet() -> None:
     assert DialogId.of_response(trying(invite())).remote_tag == ""
+
+
+def test_a_display_name_that_is_no_text_is_not_written_back_rfc3261_25_1() -> None:
+    received = invite()
+    received.headers.set("From", '"Jos\udce9" <sip:alice@example.com>;tag=a')
+    assert uas(received).request("BYE").headers.get("To") == "<sip:alice@example.com>;tag=a"
+    received.headers.set("From", '"José" <sip:alice@example.com>;tag=a')
+    assert uas(received).request("BYE").headers.get("To") == '"José" <sip:alice@example.com>;tag=a'

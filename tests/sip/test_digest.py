@@ -163,6 +163,15 @@ def test_credentials_nobody_here_made_are_not_given_again() -> None:
     assert len(answer) == 1
 
 
+def test_a_realm_that_is_no_utf_8_is_answered_as_it_stands() -> None:
+    answer = DigestClient("u", "p").authorize(
+        request(), challenged('Digest realm="caf\udce9", nonce="1"'), "x"
+    )
+    secret = hashlib.md5(b"u:caf\xe9:p", usedforsecurity=False).hexdigest()
+    act = md5("INVITE:sip:b@example.com")
+    assert params(answer.get("Proxy-Authorization"))["response"] == md5(f"{secret}:1:{act}")
+
+
 def test_a_nonce_counts_up_over_the_requests_of_a_dialog_rfc7616_3_4() -> None:
     client = DigestClient("u", "p")
     response = challenged('Digest realm="r", nonce="n", qop="auth"')

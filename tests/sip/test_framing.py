@@ -92,7 +92,7 @@ def test_a_pong_before_a_message_makes_no_ping_with_the_one_after_it() -> None:
         (b"Content-Length: 3\r\nl: 4\r\n", "conflicting values of content-length"),
         (b"Content-Length: -3\r\n", "Content-Length is not a number"),
         (b"Content-Length: +3\r\n", "Content-Length is not a number"),
-        (b"Content-Length: 3, 3\r\n", "Content-Length is not a number"),
+        (b"Content-Length: 3, 4\r\n", "Content-Length is not a number"),
         (b"Content-Length:\r\n", "Content-Length is not a number"),
         (b"Content-Length: \xb2\r\n", "Content-Length is not a number"),
     ],
@@ -106,6 +106,11 @@ def test_a_stream_without_a_clear_content_length_is_lost_rfc3261_18_3(lines: byt
     assert error.partial.call_id == "c"
     assert framer.fault is error
     assert broken(framer, SIGNALWIRE_INVITE) is error
+
+
+def test_a_content_length_that_a_hop_wrote_twice_is_one() -> None:
+    message = OPTIONS + b"Content-Length: 3, 3\r\n\r\nabc"
+    assert StreamFramer().feed(message) == [message]
 
 
 def test_messages_before_a_broken_one_are_handed_out_first() -> None:

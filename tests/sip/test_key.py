@@ -105,6 +105,18 @@ def test_an_rfc2543_request_that_differs_is_another_transaction_rfc3261_17_2_3(o
     assert server_key(other) != server_key(invite(branch=OLD))
 
 
+def test_a_branch_of_nothing_but_the_cookie_falls_back_to_rfc2543_rfc4475_3_2_1() -> None:
+    one, other = invite(branch="z9hG4bK"), invite(branch="z9hG4bK", call_id="another")
+    assert server_key(one) == server_key(invite(branch="z9hG4bK"))
+    assert server_key(one) != server_key(other)
+
+
+def test_what_we_note_in_an_rfc2543_via_does_not_matter_rfc3261_18_2_1() -> None:
+    received = invite(branch=OLD)
+    marked = received.via.with_("received", "203.0.113.9").with_("rport", "9")
+    assert invite_key_of(changed(cancel(received), Via=str(marked))) == server_key(received)
+
+
 def test_an_rfc2543_ack_carries_our_to_tag_and_still_matches_rfc3261_17_2_3() -> None:
     received = invite(branch=OLD)
     assert server_key(within(received, "ACK", to_tag="b1", branch=OLD, cseq=1)) == server_key(received)

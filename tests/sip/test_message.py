@@ -180,7 +180,7 @@ def test_sdp_is_known_by_its_beginning_where_no_type_is_told(line: str, body: st
         (["Max-Forwards: 1", "Max-Forwards: 2"], "conflicting values of max-forwards"),
         (["Content-Length: 0", "Content-Length: 1"], "conflicting values of content-length"),
         (["Content-Length: -1"], "Content-Length is not a number"),
-        (["Content-Length: 1, 1"], "Content-Length is not a number"),
+        (["Content-Length: 1, 2"], "Content-Length is not a number"),
         (["Content-Length: ten"], "Content-Length is not a number"),
         (["Content-Length: 99999999999"], "Content-Length out of range"),
         (["Content-Length: 10"], "shorter than its Content-Length"),
@@ -271,11 +271,38 @@ def test_a_line_that_cannot_be_given_back_is_left_out_of_the_partial_request() -
     assert "To" not in error.partial.headers
 
 
-@pytest.mark.parametrize("value", ["256", "300", "-1", "", "many"])
+@pytest.mark.parametrize("value", ["256", "300", "-1", "70, 71", "many"])
 def test_max_forwards_is_at_most_255_rfc4475_3_1_2_4(value: str) -> None:
     invite = request(wire("INVITE sip:b@example.com SIP/2.0", f"Max-Forwards: {value}"))
     with pytest.raises(ParseError, match="Max-Forwards"):
         _ = invite.max_forwards
+
+
+def test_what_a_hop_wrote_twice_or_left_empty_harms_nothing() -> None:
+    data = wire("INVITE sip:b SIP/2.0", "Max-Forwards: 70, 70", "Content-Length: 3,3", body="abcdef")
+    assert (request(data).max_forwards, request(data).body) == (70, b"abc")
+    data = wire("INVITE sip:b SIP/2.0", "Max-Forwards:", "Content-Length:", body="abcdef")
+    assert (request(data).max_forwards, request(data).body) == (None, b"abcdef")
+
+
+def test_a_reply_spells_names_in_full_whatever_the_request_did() -> None:
+    data = wire("INVITE sip:b SIP/2.0", "v: SIP/2.0/UDP second", "record-route: <sip:p;lr>")
+    assert b"\r\nv: " in data
+    answer = request(data).reply(180, to_tag="x").encode()
+    assert b"\r\nVia: SIP/2.0/UDP second\r\n" in answer
+    assert b"\r\nRecord-Route: <sip:p;lr>\r\n" in answer
+
+
+def test_a_method_nobody_knows_is_a_501_whatever_its_cseq_says_rfc4475_3_1_2_18() -> None:
+    error = refused(wire("NEWMETHOD sip:b@example.com SIP/2.0"))
+    assert (error.status, error.partial and error.partial.method) == (501, "NEWMETHOD")
+
+
+def test_vias_are_counted_over_lines_and_commas_rfc3261_8_1_3_3() -> None:
+    assert request(wire()).via_count == 1
+    assert request(wire("INVITE sip:b SIP/2.0", "Via: SIP/2.0/UDP a", "v: SIP/2.0/UDP b")).via_count == 2
+    assert request(wire("INVITE sip:b SIP/2.0", "Via: SIP/2.0/UDP a, SIP/2.0/UDP b")).via_count == 2
+    assert request(wire("INVITE sip:b SIP/2.0", 'Via: SIP/2.0/UDP a;x="1,2"')).via_count == 1
 
 
 @pytest.mark.parametrize(

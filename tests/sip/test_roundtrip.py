@@ -81,6 +81,18 @@ def test_every_split_of_the_stream_gives_the_same_messages(
     assert [parse_message(one) for piece in pieces for one in framer.feed(piece)] == sent
 
 
+@pytest.mark.parametrize("keep_alive", [b"", b"\r\n\r\n"])
+def test_a_stream_may_be_cut_at_every_place_rfc3261_18_3(keep_alive: bytes) -> None:
+    stream = keep_alive.join([*SHAPES, *SHAPES])
+    for cut in range(len(stream) + 1):
+        framer = StreamFramer()
+        assert [*framer.feed(stream[:cut]), *framer.feed(stream[cut:])] == [*SHAPES, *SHAPES]
+        assert framer.take_pings() == (5 if keep_alive else 0)
+    framer = StreamFramer()
+    dripped = [message for place in range(len(stream)) for message in framer.feed(stream[place : place + 1])]
+    assert dripped == [*SHAPES, *SHAPES]
+
+
 @few
 @given(uris)
 def test_every_uri_is_read_as_it_was_written(uri: Uri) -> None:

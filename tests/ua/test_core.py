@@ -120,6 +120,15 @@ async def test_in_dialog_requests_are_matched_by_their_tags_from_anywhere(house:
         (b"Max-Forwards: 70", b"Max-Forwards: 0", 483),
         (b"Max-Forwards: 70", b"Require: precondition, timer, 100rel, foo", 420),
         (b"application/sdp", b"text/plain", 415),
+        (b"application/sdp", b"application/sdp\r\nContent-Encoding: gzip", 415),
+        (b"application/sdp", b"application/sdp\r\nContent-Encoding: identity", None),
+        (b"application/sdp", b"text/plain\r\nContent-Disposition: render;handling=optional", None),
+        (b"application/sdp", b"application/pkcs7-mime", 415),
+        (b"application/sdp", b"application/pkcs7-mime\r\nContent-Disposition: x;handling=required", 493),
+        (b"Max-Forwards: 70", b"Accept: text/plain", 406),
+        (b"Max-Forwards: 70", b"Accept: text/plain, Application / SDP;q=0.1", None),
+        (b"Max-Forwards: 70", b"Accept:", None),
+        (b"INVITE sip:bob@sbc.example.com SIP", b"INVITE sip:bob@sbc.example.com?Route=%3Csip:x%3E SIP", 400),
     ],
 )
 async def test_what_is_wrong_with_an_invite_of_ours_is_said(
@@ -139,7 +148,8 @@ async def test_what_is_wrong_with_an_invite_of_ours_is_said(
     if status == 420:
         assert response.headers.get("Unsupported") == "precondition, foo"
     if status == 415:
-        assert response.headers.get("Accept") == "application/sdp"
+        accepted = [response.headers.get(name) for name in ("Accept", "Accept-Encoding")]
+        assert accepted in (["application/sdp", None], [None, "identity"])
     assert house.invitations.empty()
 
 
@@ -289,10 +299,49 @@ async def test_a_request_of_no_dialog_is_refused(
     await house.far.hears(status)
 
 
-@pytest.mark.parametrize("method", ["SUBSCRIBE", "MESSAGE", "INFO", "FOO"])
-async def test_a_method_we_do_not_know_is_405_with_allow_rfc3261_8_2_1(house: House, method: str) -> None:
+@pytest.mark.parametrize("method", ["SUBSCRIBE", "MESSAGE", "INFO"])
+async def test_a_method_we_do_not_serve_is_405_with_allow_rfc3261_8_2_1(house: House, method: str) -> None:
     await house.far.says(messages.request(method))
     assert "INVITE" in (await house.far.hears(405)).headers.get("Allow")
+
+
+@pytest.mark.parametrize("to_tag", [None, "gone"])
+async def test_a_method_nobody_knows_is_501_with_allow_rfc3261_21_5_2(
+    house: House, to_tag: str | None
+) -> None:
+    await house.far.says(messages.request("IN%56ITE", to_tag=to_tag))
+    assert "INVITE" in (await house.far.hears(501)).headers.get("Allow")
+    await house.far.says(messages.request("FOO", branch="z9hG4bK2").encode().replace(b"1 FOO", b"1 INVITE"))
+    assert "INVITE" in (await house.far.hears(501)).headers.get("Allow")
+
+
+async def test_an_options_goes_no_further_so_it_may_have_no_hop_left_rfc4475_3_3_11(house: House) -> None:
+    await house.far.says(messages.request("OPTIONS").encode().replace(b"Forwards: 70", b"Forwards: 0"))
+    await house.far.hears(200)
+
+
+async def test_a_response_with_the_via_of_another_is_dropped_rfc3261_8_1_3_3(house: House) -> None:
+    _, task, invite = await house.calling()
+    stray = messages.response(invite, 486)
+    stray.headers.add("Via", "SIP/2.0/UDP 255.255.255.255;branch=z9hG4bKx")
+    house.far.repeats(invite, stray)
+    await asyncio.sleep(1)
+    assert not task.done()
+    assert house.unreadable == ["response with the Via of another"]
+    house.far.answers(invite, 603)
+    with pytest.raises(Rejected):
+        await task
+
+
+async def test_the_description_in_a_multipart_answer_is_understood_rfc5621_5(house: House) -> None:
+    leg, task, invite = await house.calling()
+    body = b"--b\r\nContent-Type: application/sdp\r\n\r\n" + messages.SDP + b"\r\n--b--"
+    ok = messages.response(invite, 200, body=body, contact="<sip:bob@192.0.2.1:5060>")
+    ok.headers.set("Content-Type", "multipart/mixed;boundary=b")
+    house.far.repeats(invite, ok)
+    await task
+    assert ("answered", messages.SDP) in leg.media.told
+    leg.end(EndReason.HUNG_UP)
 
 
 async def test_responses_and_acks_to_nothing_are_ignored(house: House) -> None:

@@ -230,9 +230,9 @@ def _request_headers(asked: SessionExpires, min_se: int) -> Headers:
 
 def _session_expires(message: Request | Response) -> SessionExpires | None:
     value = message.headers.get("Session-Expires")
-    return None if value is None else SessionExpires.parse(value)
+    return SessionExpires.parse(value) if value else None  # an empty one asks for nothing
 
 
 def _seconds(message: Request | Response, name: str) -> int | None:
     value = message.headers.get(name)
-    return None if value is None else SessionExpires.parse(value).seconds
+    return SessionExpires.parse(value).seconds if value else None

@@ -349,3 +349,8 @@ def test_a_proxy_that_wants_a_timer_gets_it_from_us_rfc4028_9() -> None:
     assert (timer.alone, timer.by_update) == (True, False)
     timer.refreshed(300.0, update())
     assert timer.headers.get("Session-Expires") == "600;refresher=uas"
+
+
+def test_an_empty_header_asks_for_nothing() -> None:
+    timer = SessionTimer.answering(invite(headers=[KNOWS, ("Session-Expires", ""), ("Min-SE", "")]))
+    assert (timer.interval, timer.too_small) == (None, False)

@@ -1,0 +1,123 @@
+"""Bodies: the session description in whatever it came wrapped in (RFC 2046 §5.1, RFC 5621)."""
+
+from __future__ import annotations
+
+import re
+
+from proxy.sip.errors import ParseError
+from proxy.sip.grammar import unquote
+from proxy.sip.headers import Headers, read_headers
+from proxy.sip.message import END_OF_HEAD, Request, Response
+from proxy.sip.uri import Params
+
+SDP = "application/sdp"
+
+_MOST_PARTS = 16
+_DEEPEST = 3
+_MOST_BOUNDARY_CHARS = 70
+
+
+def keep_session(message: Request | Response) -> None:
+    """Reduce the body to the session description in it.
+
+    Of a multipart body that is its first SDP part. A body of another type whose `handling` is optional is
+    put away (RFC 3261 §20.11), and so is a whole multipart without a description. What remains of another
+    type is for `refusal` to judge: a part that is required and unknown leaves the body as it is.
+    """
+    kind = message.content_type
+    if kind is None or kind == SDP:
+        return
+    if kind.startswith("multipart/"):
+        session = _session(message.headers, message.body, _DEEPEST)
+        if session is not None:
+            message.headers.set("Content-Type", SDP)
+            message.body = session
+            return
+    if handling(message.headers) == "optional":
+        message.headers.remove("Content-Type")
+        message.body = b""
+
+
+def handling(headers: Headers) -> str | None:
+    """What Content-Disposition says of a body that is not understood: required, optional; None if unsaid."""
+    value = headers.get("Content-Disposition")
+    if value is None:
+        return None
+    return (_parameter(value, "handling") or "").lower() or None
+
+
+def takes_session(headers: Headers) -> bool:
+    """Whether the sender of a request can be answered with SDP (§20.1).
+
+    It says so by Accept, or by none; an empty one, which would exclude everything, is some gear's way of
+    saying nothing.
+    """
+    accepted = headers.split("Accept")
+    if not accepted:
+        return True
+    kinds = {"".join(value.partition(";")[0].split()).lower() for value in accepted}
+    return not kinds.isdisjoint((SDP, "application/*", "*/*", "*"))
+
+
+def _session(headers: Headers, body: bytes, depth: int) -> bytes | None:
+    """The first SDP in a multipart body; None without one, or with a part that is required and unknown."""
+    found: bytes | None = None
+    for part_headers, part in _parts(headers.get("Content-Type") or "", body):
+        kind = "".join((part_headers.get("Content-Type") or "").partition(";")[0].split()).lower()
+        session: bytes | None = None
+        if kind == SDP and _plain(part_headers):
+            session = part
+        elif kind.startswith("multipart/") and depth > 1:
+            session = _session(part_headers, part, depth - 1)
+        if session is None and handling(part_headers) == "required":
+            return None
+        found = session if found is None else found
+    return found
+
+
+def _parts(content_type: str, body: bytes) -> list[tuple[Headers, bytes]]:
+    """The parts of a multipart body, its epilogue left out; none where its boundary is not told."""
+    boundary = _parameter(content_type, "boundary")
+    if not boundary or len(boundary) > _MOST_BOUNDARY_CHARS:
+        return []
+    mark = re.escape(boundary.encode("utf-8", "surrogateescape"))
+    marks = list(re.finditer(rb"(?:\A|\r?\n)--" + mark + rb"(--)?[ \t]*(?=\r?\n|\Z)", body))[
+        : _MOST_PARTS + 1
+    ]
+    parts: list[tuple[Headers, bytes]] = []
+    for place, start in enumerate(marks):
+        if start[1]:
+            break
+        end = marks[place + 1].start() if place + 1 < len(marks) else len(body)
+        parts.append(_part(body[start.end() : end]))
+    return parts
+
+
+def _part(text: bytes) -> tuple[Headers, bytes]:
+    """Headers and content of one part; `text` begins with the line end of its boundary."""
+    # The part may have no headers at all: its empty line then follows the boundary's own line end.
+    blank = END_OF_HEAD.search(text)
+    head, content = (text[: blank.start()], text[blank.end() :]) if blank else (text, b"")
+    lines = (
+        head.removesuffix(b"\r")
+        .decode("utf-8", "surrogateescape")
+        .replace("\r\n", "\n")
+        .replace("\0", "")
+        .split("\n")
+    )
+    headers, _ = read_headers(line for line in lines if line)
+    return headers, content
+
+
+def _plain(headers: Headers) -> bool:
+    encoding = (headers.get("Content-Transfer-Encoding") or "binary").lower()
+    return encoding in ("binary", "8bit", "7bit")
+
+
+def _parameter(value: str, name: str) -> str | None:
+    _, semicolon, rest = value.partition(";")
+    try:
+        found = Params.parse(semicolon + rest).get(name)
+    except ParseError:
+        return None
+    return None if found is None else unquote(found)

@@ -1,0 +1,37 @@
+"""What a request is refused for before anybody looks at what it wants (RFC 3261 §8.2.2.3, §8.2.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from proxy.sip.body import SDP, handling, takes_session
+from proxy.sip.message import Request
+
+Refusal = tuple[int, list[tuple[str, str]]]
+"""A status, and the headers that say what would have been taken."""
+
+_ENVELOPED = ("application/pkcs7-mime", "application/x-pkcs7-mime")
+
+
+def refusal(request: Request, supported: Collection[str]) -> Refusal | None:
+    """None for a request that may go on; its body is what `keep_session` has left of it."""
+    unknown = [option for option in request.headers.split("Require") if option.lower() not in supported]
+    if unknown:
+        return 420, [("Unsupported", ", ".join(unknown))]
+    if request.method not in ("INVITE", "UPDATE", "PRACK"):
+        return None
+    if not takes_session(request.headers):
+        return 406, []  # whatever we answer is SDP (§8.2.3, RFC 4475 §3.3.15)
+    return _unreadable(request) if request.body else None
+
+
+def _unreadable(request: Request) -> Refusal | None:
+    coding = (request.headers.get("Content-Encoding") or "identity").lower()
+    if coding != "identity":
+        return 415, [("Accept-Encoding", "identity")]
+    kind = request.content_type
+    if kind is None or kind == SDP:
+        return None
+    if kind in _ENVELOPED and handling(request.headers) == "required":
+        return 493, []  # §21.4.28: encrypted, and for somebody who has the key
+    return 415, [("Accept", SDP)]

@@ -1,0 +1,33 @@
+"""keep_session: SDP out of whatever a body is, and never an error."""
+
+import sys
+from pathlib import Path
+
+import atheris
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+with atheris.instrument_imports(include=["proxy.sip"]):
+    from proxy.sip.body import keep_session
+    from proxy.sip.headers import Headers
+    from proxy.sip.message import Request
+
+from tests.fuzz.target import fuzz
+
+SEEDS = (
+    b"multipart/mixed;boundary=b\n--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b--\r\n",
+    b"multipart/mixed;boundary=a\n--a\r\nContent-Type: multipart/x;boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--",
+    b'multipart/x;boundary="b"\n--b\r\nContent-Disposition: x;handling=required\r\n\r\n\r\n--b\r\n--b',
+)
+
+
+def one(data: bytes) -> None:
+    kind, _, body = data.partition(b"\n")
+    value = kind.decode("utf-8", "surrogateescape").replace("\r", "").replace("\0", "")
+    request = Request("INVITE", "sip:b", Headers([("Content-Type", value)]), body)
+    keep_session(request)
+    assert len(request.body) <= len(body)
+
+
+if __name__ == "__main__":
+    fuzz(one, SEEDS)

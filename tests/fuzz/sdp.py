@@ -1,0 +1,37 @@
+"""parse_sdp: a description or SdpError, nothing else; what was read is written and read again the same."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import atheris
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+with atheris.instrument_imports(include=["proxy.media"]):
+    from proxy.media.mode import MediaRefused
+    from proxy.media.negotiation import read_offer
+    from proxy.media.sdp import SdpError, parse_sdp
+
+from tests.fuzz.target import fuzz, torture_messages
+from tests.kit.messages import SDP
+
+
+def one(data: bytes) -> None:
+    with contextlib.suppress(MediaRefused):
+        read_offer(data, ip_version=4, spoken=None, anchor=None)
+    try:
+        description = parse_sdp(data)
+    except SdpError:
+        return
+    assert parse_sdp(description.encode()) == description
+    for section in description.media:
+        section.audio_formats()
+        _ = section.ptime, description.direction(section)
+        with contextlib.suppress(SdpError):
+            description.connection(section)
+
+
+if __name__ == "__main__":
+    bodies = {message.partition(b"\r\n\r\n")[2] for message in torture_messages()}
+    fuzz(one, [SDP, *sorted(bodies)])

@@ -1,0 +1,49 @@
+"""What the fuzz targets share: seeds, and how one is run.
+
+Each target runs by hand, for as long as you like: `python tests/fuzz/message.py -runs=100000` (libFuzzer's
+options). A crash is written to a file in the current folder; give that file as an argument to see it again.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import atheris
+
+TORTURE = Path(__file__).parents[1] / "torture"
+_HEADER_LINE = re.compile(r"[A-Za-z][A-Za-z-]*: [^\n]+").fullmatch
+_START_LINE = re.compile(r"[A-Z]+ [^\n]+ SIP/[0-9.]+").fullmatch
+
+
+def fuzz(one: Callable[[bytes], None], seeds: Iterable[bytes]) -> None:
+    """Feed `one` with variations of the seeds until libFuzzer has had enough; ends the process."""
+    with TemporaryDirectory() as folder:
+        for number, seed in enumerate(seeds):
+            Path(folder, f"{number:04d}").write_bytes(seed)
+        files = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+        atheris.Setup([*sys.argv, *([] if files else [folder])], one)
+        atheris.Fuzz()
+
+
+def torture_messages() -> Iterator[bytes]:
+    """Every message of the torture tests, and a good one with each line that stands in them."""
+    from tests.kit.sloppy import SLOPPY
+    from tests.torture.caller import SDP, request, wire
+
+    for path in sorted(TORTURE.glob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+                continue
+            text = node.value
+            if "SIP/2.0\n" in text:
+                yield wire(text, SDP)
+            elif _HEADER_LINE(text) or _START_LINE(text):
+                yield wire(request("INVITE", text), SDP)
+    good = wire(request("INVITE"), SDP).decode().replace("\r\n", "\n")
+    for slip in SLOPPY.values():
+        yield slip(good).replace("\n", "\r\n").encode("utf-8", "surrogateescape")

@@ -1,0 +1,31 @@
+"""The judge of what we send must see what is wrong."""
+
+import pytest
+
+from tests.kit import messages
+from tests.kit.strict import faults
+
+GOOD = messages.invite().encode()
+
+
+def test_a_good_message_has_no_fault() -> None:
+    assert faults(GOOD) == []
+    assert faults(messages.ok(messages.invite()).encode()) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"\r\nTo: ", b"\nTo: "), (b"\r\n\r\n", b"\n\n"), (b"To: ", b"t: "), (b"To: ", b"To : "),
+        (b"To: ", b"To:  "),
+        (b"To: ", b"To:\r\n "), (b" SIP/2.0", b" SIP/2.0 "), (b"INVITE sip", b"INVITE  sip"),
+        (b"Content-Type", b"X-T"),
+        (b"Content-Length: ", b"Content-Length: 1"), (b"Content-Length", b"X-Length"), (b"z9hG4bK", b"x"),
+        (b"Max-Forwards", b"X-Max"), (b"To: ", b"To: <sip:a>\r\nTo: "), (b"Call-ID: ", b"Call-ID: \x07"),
+        (b"Call-ID", b"X-Id"), (b";tag=alice1", b""),
+        (b"From: <sip:alice@example.com>", b"From: sip:alice@example.com"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_seen(old: bytes, new: bytes) -> None:
+    assert old in GOOD
+    assert faults(GOOD.replace(old, new, 1))

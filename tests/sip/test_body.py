@@ -1,0 +1,95 @@
+"""The session description in whatever it comes wrapped in."""
+
+import pytest
+
+from proxy.sip.body import keep_session, takes_session
+from proxy.sip.headers import Headers
+from proxy.sip.message import Request
+
+SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\n"
+PART = b"--b\r\nContent-Type: application/sdp\r\n\r\n" + SDP + b"\r\n"
+ISUP = b"--b\r\nContent-Type: application/ISUP;version=x\r\n%b\r\n\x01\x00\r\n--c\r\n"
+OPTIONAL = b"Content-Disposition: signal;handling=optional\r\n"
+REQUIRED = b"Content-Disposition: signal ; Handling = REQUIRED\r\n"
+
+
+def kept(kind: str | None, body: bytes, *more: tuple[str, str]) -> tuple[str | None, bytes]:
+    """Content-Type and body as `keep_session` leaves them."""
+    headers = Headers([*([("c", kind)] if kind is not None else []), *more])
+    request = Request("INVITE", "sip:b", headers, body)
+    keep_session(request)
+    return request.headers.get("Content-Type"), request.body
+
+
+@pytest.mark.parametrize("kind", [None, "application/sdp", "Application/SDP;charset=x"])
+def test_a_plain_description_stays_as_it_is(kind: str | None) -> None:
+    assert kept(kind, SDP) == (kind, SDP)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/mixed;boundary=b", PART + b"--b--"),
+        ("multipart/mixed; Boundary=\"b\"", b"preamble\r\n" + PART + b"--b--\r\nepilogue\r\n--b\r\n\r\n"),
+        ("MULTIPART/Alternative;x=y;boundary=b", PART[:-2]),
+        ("multipart/mixed;boundary=b", ISUP % OPTIONAL + PART + b"--b--"),
+        ("multipart/mixed;boundary=b", PART + ISUP % b"" + b"--b--"),
+        ("multipart/mixed;boundary=b", (PART + b"--b--").replace(b"\r\n", b"\n")),
+        ("multipart/mixed;boundary=b", PART + PART.replace(b"v=0", b"v=1") + b"--b-- "),
+        ("multipart/mixed;boundary=a", b"--a\r\nContent-Type: multipart/signed;boundary=b\r\n\r\n" + PART
+         + b"--b--\r\n--a--"),
+        ("multipart/mixed;boundary=b", b"--b\r\n\r\nno headers\r\n" + PART + b"--b\r\nno end"),
+    ],
+)  # fmt: skip
+def test_the_description_in_a_multipart_is_taken_rfc5621_5(kind: str, body: bytes) -> None:
+    found = kept(kind, body)
+    assert (found[0], found[1].replace(b"\r\n", b"\n")) == ("application/sdp", SDP.replace(b"\r\n", b"\n"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/plain", b"hello"),
+        ("multipart/mixed", PART),
+        ("multipart/mixed;boundary=", PART),
+        (f"multipart/mixed;boundary={'b' * 71}", PART),
+        ('multipart/mixed;boundary="b', PART),
+        ("multipart/mixed;boundary=b", ISUP % b"" + b"--b--"),
+        ("multipart/mixed;boundary=b", PART + ISUP % REQUIRED + b"--b--"),
+        ("multipart/mixed;boundary=b", b"--b\r\nContent-Type: application/sdp\r\n"
+         b"Content-Transfer-Encoding: base64\r\n\r\ndj0wDQo=\r\n--b--"),
+        ("multipart/mixed;boundary=b", b"nothing of the kind"),
+    ],
+)  # fmt: skip
+def test_what_has_no_description_to_take_stays_as_it_is_rfc3261_8_2_3(kind: str, body: bytes) -> None:
+    assert kept(kind, body) == (kind, body)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "multipart/mixed;boundary=x"])
+def test_an_optional_body_that_nobody_understands_is_put_away_rfc3261_20_11(kind: str) -> None:
+    assert kept(kind, b"hello", ("Content-Disposition", "render;handling=optional")) == (None, b"")
+    assert kept(kind, b"hello", ("Content-Disposition", "render;handling=required")) == (kind, b"hello")
+    assert kept(kind, b"hello", ("Content-Disposition", "render")) == (kind, b"hello")
+
+
+def test_parts_are_nested_only_so_deep() -> None:
+    body = PART + b"--b--"
+    for depth in range(3):
+        mark = f"d{depth}"
+        inner = f"d{depth - 1}" if depth else "b"
+        head = f"--{mark}\r\nContent-Type: multipart/mixed;boundary={inner}\r\n\r\n".encode()
+        body = head + body + f"\r\n--{mark}--".encode()
+        found = kept(f"multipart/mixed;boundary={mark}", body)
+        assert (found[0] == "application/sdp") is (depth < 2)
+
+
+@pytest.mark.parametrize(
+    ("accept", "taken"),
+    [
+        ([], True), ([""], True), (["application/sdp"], True), (["*/*"], True),
+        (["text/x", "Application/*"], True),
+        (["text/nobodyKnowsThis"], False), (["application/sdpx, image/*"], False),
+    ],
+)  # fmt: skip
+def test_who_accepts_no_description_says_so_rfc4475_3_3_15(accept: list[str], taken: bool) -> None:
+    assert takes_session(Headers([("Accept", value) for value in accept])) is taken

@@ -1,0 +1,229 @@
+"""Whoever sends the torture messages: a socket, and what the edge answers on it."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import ssl
+from types import TracebackType
+from typing import Self
+
+from proxy.sip.framing import StreamFramer
+from proxy.sip.message import Request, Response, parse_message
+from proxy.sip.transactions import cancel_for
+from tests.kit.strict import faults
+from tests.torture.edge import TortureEdge
+from tests.torture.phone import rings
+
+PATIENCE_S = 5.0
+_unique = itertools.count(1)
+
+SDP = """\
+v=0
+o=caller 29739 7272939 IN IP4 192.0.2.3
+s=-
+c=IN IP4 192.0.2.4
+t=0 0
+m=audio 49216 RTP/AVP 0
+"""
+
+
+def request(method: str, *lines: str) -> str:
+    """A good request; a line given takes the place of the one of its name, `-Name` takes that one away.
+
+    A line without a colon in its first word is the start line.
+    """
+    good = [
+        f"{method} sip:door@example.com SIP/2.0",
+        "Via: SIP/2.0/TRANSPORT 192.0.2.5:5060;branch=z9hG4bKUNIQUE",
+        "Max-Forwards: 70",
+        "From: <sip:caller@example.net>;tag=fUNIQUE",
+        "To: <sip:door@example.com>",
+        "Call-ID: UNIQUE",
+        f"CSeq: 17 {method}",
+        "Contact: <sip:caller@192.0.2.5:5060>",
+        *(["Content-Type: application/sdp"] if method == "INVITE" else []),
+        "Content-Length: LENGTH",
+    ]
+    given = {_name(line) for line in lines}
+    start = next((line for line in lines if not _name(line)), good[0])
+    kept = [line for line in good[1:] if _name(line) not in given]
+    more = [line for line in lines if _name(line) and not line.startswith("-")]
+    return "\n".join([start, *kept, *more])
+
+
+def _name(line: str) -> str:
+    """The name of a header line, or of one to be left out; empty for a start line."""
+    if line.startswith("-"):
+        return line[1:].lower()
+    name, colon, _ = line.partition(":")
+    return name.strip().lower() if colon and " " not in name.strip() else ""
+
+
+def wire(text: str, body: str | bytes = "", transport: str = "udp") -> bytes:
+    """A message as it goes on the wire, from lines as they are written here.
+
+    UNIQUE is a name that no other message has, TRANSPORT the one that it travels by, LENGTH its body's.
+    Lines end in CRLF; what is not ASCII is UTF-8, \\udcXX a single byte XX.
+    """
+    content = body if isinstance(body, bytes) else _bytes(body.replace("\n", "\r\n"))
+    head = text.strip("\n").replace("UNIQUE", f"u{next(_unique)}x").replace("LENGTH", str(len(content)))
+    return _bytes((head + "\n\n").replace("\n", "\r\n").replace("TRANSPORT", transport.upper())) + content
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+class Caller:
+    """One socket to the edge."""
+
+    def __init__(self, edge: TortureEdge, transport: str) -> None:
+        self.edge, self.transport = edge, transport
+        self.stream = transport != "udp"
+        address = (edge.host, edge.ports[transport])
+        if not self.stream:
+            self._socket = socket.socket(
+                socket.AF_INET6 if ":" in edge.host else socket.AF_INET, socket.SOCK_DGRAM
+            )
+            self._socket.connect(address)
+        else:
+            self._socket = socket.create_connection(address, PATIENCE_S)
+        if transport == "tls":
+            context = ssl.create_default_context(cafile=str(edge.folder / "ca.pem"))
+            self._socket = context.wrap_socket(self._socket, server_hostname="localhost")
+        self._socket.settimeout(PATIENCE_S)
+        self._framer, self._whole = StreamFramer(), list[bytes]()
+        self.heard: list[bytes] = []
+        """Every response, as it came, but those to requests that lack what a response must give back."""
+        edge.phone.script = rings
+        edge.phone.heard.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def says(self, text: str | bytes, body: str | bytes = "") -> bytes:
+        """Send a message; returns its bytes."""
+        data = text if isinstance(text, bytes) else wire(text, body, self.transport)
+        self._socket.sendall(data)
+        return data
+
+    def hears(self, status: int) -> Response:
+        """The next final response, which must have this status; or the next of this one, if provisional."""
+        while True:
+            response = self._next()
+            assert response is not None, f"connection closed instead of {status}"
+            if response.status >= 200 or response.status == status:
+                assert response.status == status, response.encode().decode("utf-8", "replace")
+                return response
+
+    def raw(self, status: int, text: str, body: str | bytes = "") -> bytes:
+        """Send it, and hear this status in an answer that may lack what the request lacked."""
+        self.says(text, body)
+        data = self._read()
+        assert data is not None
+        assert data.startswith(f"SIP/2.0 {status} ".encode()), data
+        return data
+
+    def answers(self, status: int, text: str, body: str | bytes = "") -> Response:
+        """Send it, and hear this status."""
+        self.says(text, body)
+        return self.hears(status)
+
+    def calls(self, text: str | bytes, body: str | bytes = SDP) -> Request:
+        """Send an INVITE and see that it rings the phone; then take it back. Returns the phone's INVITE."""
+        while not self.edge.phone.invites.empty():
+            self.edge.phone.invites.get()
+        data = self.says(text, body)
+        self.hears(180)
+        rung = self.edge.phone.invites.get(timeout=PATIENCE_S)
+        invite = parse_message(data)
+        assert isinstance(invite, Request)
+        self.says(cancel_for(invite).encode())
+        statuses = set()
+        while statuses != {200, 487}:
+            response = self._next()
+            assert response is not None
+            if response.status >= 200:
+                statuses.add(response.status)
+        return rung
+
+    def acknowledges(self, invite: bytes, response: Response) -> None:
+        """Send the ACK for a 2xx."""
+        self.says(self._within(invite, response, "ACK", 0))
+
+    def hangs_up(self, invite: bytes, response: Response) -> None:
+        """Send the BYE of a call that was answered, and hear its 200."""
+        self.says(self._within(invite, response, "BYE", 1))
+        self.hears(200)
+
+    @staticmethod
+    def _within(invite: bytes, response: Response, method: str, later: int) -> bytes:
+        request = parse_message(invite)
+        assert response.contact is not None
+        number = request.cseq.number + later
+        within = Request(method, response.contact.raw_uri, request.headers.copy())
+        within.headers.set("Via", f"SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{method}{next(_unique)}")
+        within.headers.set("To", response.headers.get("To") or "")
+        within.headers.set("CSeq", f"{number} {method}")
+        within.headers.remove("Content-Type")
+        return within.encode()
+
+    def hears_nothing(self) -> None:
+        """What was sent is not answered: the next thing heard is the answer to what is sent now."""
+        probe = parse_message(self.says(PROBE))
+        response = self._next()
+        assert response is not None, "connection closed instead of silence"
+        assert (response.status, response.call_id) == (200, probe.call_id), response.start_line
+
+    def is_cut_off(self) -> None:
+        """The edge has closed the connection."""
+        assert self._next() is None
+
+    def assert_strict(self) -> None:
+        """Whatever the edge has sent to anybody is as RFC 3261 wants it written."""
+        for data in (*self.heard, *self.edge.phone.heard):
+            assert faults(data) == [], data.decode("utf-8", "replace")
+
+    def still_works(self) -> None:
+        """A good request is answered: over UDP by the same socket, else by a new connection too."""
+        with Caller(self.edge, self.transport) as other:
+            other.hears_nothing()
+
+    def _next(self) -> Response | None:
+        """The next response; None where the edge has closed the connection."""
+        data = self._read()
+        if data is None:
+            return None
+        self.heard.append(data)
+        response = parse_message(data)
+        assert isinstance(response, Response), response.start_line
+        return response
+
+    def _read(self) -> bytes | None:
+        while not self._whole:
+            try:
+                data = self._socket.recv(65535)
+            except (ConnectionResetError, BrokenPipeError, ssl.SSLError):
+                return None
+            if not data:
+                return None
+            self._whole += self._framer.feed(data) if self.stream else [data]
+        return self._whole.pop(0)
+
+
+PROBE = """
+OPTIONS sip:probe@localhost SIP/2.0
+Via: SIP/2.0/TRANSPORT 127.0.0.1:5060;rport;branch=z9hG4bKUNIQUE
+Max-Forwards: 70
+From: <sip:probe@localhost>;tag=1
+To: <sip:probe@localhost>
+Call-ID: UNIQUE
+CSeq: 1 OPTIONS
+Content-Length: 0
+"""

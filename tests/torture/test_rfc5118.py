@@ -1,0 +1,111 @@
+"""RFC 5118 §4: IPv6 in SIP, to an edge that is reached over IPv6 and over IPv4."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.torture.caller import Caller, request
+from tests.torture.edge import NUMBERS
+
+SDP6 = """\
+v=0
+o=caller 20261122 0 IN IP6 2001:db8::20
+s=six
+c=IN IP6 2001:db8::20
+t=0 0
+m=audio 6000 RTP/AVP 0
+"""
+
+
+def test_an_ipv6_reference_is_read_rfc5118_4_1(caller: Caller, caller6: Caller) -> None:
+    lines = [
+        "OPTIONS sip:[2001:db8::10] SIP/2.0",
+        "Via: SIP/2.0/UDP [2001:db8::9:1];branch=z9hG4bKUNIQUE",
+        'Contact: "Caller" <sip:caller@[2001:db8::1]>',
+    ]
+    for each in (caller, caller6):
+        assert each.answers(200, request("OPTIONS", *lines)).via.host == "[2001:db8::9:1]"
+        each.answers(405, request("REGISTER", lines[0].replace("OPTIONS", "REGISTER"), *lines[1:]))
+
+
+def test_an_ipv6_address_without_brackets_is_a_400_rfc5118_4_2(caller: Caller, caller6: Caller) -> None:
+    for each in (caller, caller6):
+        each.answers(400, request("REGISTER", "REGISTER sip:2001:db8::10 SIP/2.0"))
+        each.answers(400, request("OPTIONS", "OPTIONS sip:2001:db8::10 SIP/2.0"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "section"), [("sip:[2001:db8::10:5070]", "4_3"), ("sip:[2001:db8::10]:5070", "4_4")]
+)
+def test_a_port_inside_and_outside_the_brackets_rfc5118_4_3_rfc5118_4_4(
+    caller: Caller, uri: str, section: str
+) -> None:
+    assert caller.answers(200, request("OPTIONS", f"OPTIONS {uri} SIP/2.0", f"To: {uri}")).to.uri.port == (
+        None if section == "4_3" else 5070
+    )
+
+
+@pytest.mark.parametrize("received", ["[2001:db8::9:255]", "2001:db8::9:255"])
+def test_received_is_read_with_brackets_and_without_rfc5118_4_5(caller6: Caller, received: str) -> None:
+    vias = [
+        "Via: SIP/2.0/TRANSPORT [2001:db8::9:1];branch=z9hG4bKUNIQUE",
+        f"Via: SIP/2.0/UDP [2001:db8::9:1];received={received};branch=z9hG4bKinner1",
+    ]
+    response = caller6.answers(481, request("BYE", *vias, "To: <sip:user@example.com>;tag=gone6"))
+    assert response.vias[1].received == "2001:db8::9:255"
+    assert response.via.received == "::1"
+
+
+def test_sdp_may_name_an_ipv6_address_rfc5118_4_6(caller6: Caller) -> None:
+    contact = "Contact: <sip:caller@[2001:db8::20]>"
+    caller6.calls(request("INVITE", contact), SDP6)
+    # Over the other address family no audio can flow: that is said at once, and nothing breaks.
+
+
+def test_ipv6_audio_is_refused_where_only_ipv4_is_had_rfc5118_4_6(caller: Caller) -> None:
+    caller.answers(488, request("INVITE"), SDP6)
+
+
+def test_both_kinds_of_address_may_stand_in_the_headers_rfc5118_4_7(caller6: Caller) -> None:
+    vias = [
+        "Via: SIP/2.0/TRANSPORT [2001:db8::9:1]:6050;branch=z9hG4bKUNIQUE",
+        "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKjhja8781hjuaij65144",
+        "Via: SIP/2.0/TCP [2001:db8::9:255];branch=z9hG4bKinner3;received=192.0.2.200",
+    ]
+    response = caller6.answers(481, request("BYE", *vias, "To: sip:user@example.com;tag=k1"))
+    assert [via.host for via in response.vias] == ["[2001:db8::9:1]", "192.0.2.1", "[2001:db8::9:255]"]
+    assert response.vias[2].received == "192.0.2.200"
+
+
+MIXED = """\
+v=0
+o=caller 5118 5118 IN IP6 2001:db8::20
+s=-
+c=IN IP6 2001:db8::20
+t=0 0
+m=audio 22334 RTP/AVP 0
+c=IN IP4 192.0.2.1
+m=video 6024 RTP/AVP 107
+a=rtpmap:107 H263-1998/90000
+"""
+
+
+def test_each_media_line_may_have_an_address_of_its_own_rfc5118_4_8(caller: Caller, caller6: Caller) -> None:
+    caller.calls(request("INVITE"), MIXED)
+    caller6.calls(request("INVITE"), MIXED.replace("c=IN IP4 192.0.2.1\n", ""))
+
+
+def test_an_ipv4_address_may_be_mapped_into_ipv6_rfc5118_4_9(caller6: Caller) -> None:
+    lines = [
+        f"INVITE sip:{NUMBERS['udp']}@[::ffff:192.0.2.7] SIP/2.0",
+        "Via: SIP/2.0/TRANSPORT [::ffff:192.0.2.10]:19823;branch=z9hG4bKUNIQUE",
+        "Via: SIP/2.0/UDP [::ffff:192.0.2.2];branch=z9hG4bKmap",
+        'Contact: "T. at home" <sip:tess@[::ffff:192.0.2.2]>',
+    ]
+    mapped = SDP6.replace("2001:db8::20", "::ffff:192.0.2.2")
+    caller6.calls(request("INVITE", *lines), mapped)
+
+
+@pytest.mark.parametrize("host", ["[2001:db8:::192.0.2.1]", "[2001:db8::192.0.2.1]"])
+def test_the_third_colon_of_an_old_grammar_is_forgiven_rfc5118_4_10(caller: Caller, host: str) -> None:
+    caller.answers(200, request("OPTIONS", f"OPTIONS sip:user@{host} SIP/2.0", f"To: sip:user@{host}"))

@@ -1,0 +1,72 @@
+"""What real carriers get wrong is understood, over every transport; what we make of it is as it should be."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kit.sloppy import SLOPPY
+from tests.torture.caller import SDP, Caller, wire
+
+INVITE = """\
+INVITE sip:+14155550001@example.com SIP/2.0
+Via: SIP/2.0/TRANSPORT 192.0.2.1:5060;branch=z9hG4bKUNIQUE;rport
+Max-Forwards: 70
+From: "Smith, Ann" <sip:+14155550199@example.com>;tag=UNIQUE
+To: <sip:+14155550001@example.com>
+Call-ID: UNIQUE
+CSeq: 7 INVITE
+Contact: <sip:ann@192.0.2.1:5060>
+Supported: timer
+Content-Type: application/sdp
+Content-Length: LENGTH
+"""
+
+
+@pytest.mark.parametrize("slip", SLOPPY)
+def test_a_slip_of_real_gear_is_forgiven(caller: Caller, slip: str) -> None:
+    good = wire(INVITE, SDP, caller.transport).decode().replace("\r\n", "\n")
+    sloppy = SLOPPY[slip](good)
+    assert sloppy != good, "the slip found nothing to slip on"
+    caller.calls(sloppy.replace("\n", "\r\n").encode("utf-8", "surrogateescape"))
+
+
+def test_line_feeds_alone_end_lines(caller: Caller) -> None:
+    head, blank, body = wire(INVITE, SDP, caller.transport).partition(b"\r\n\r\n")
+    caller.calls((head + blank).replace(b"\r\n", b"\n") + body)
+
+
+def test_a_datagram_may_end_without_its_empty_line(caller: Caller) -> None:
+    for end in (b"", b"\r\n") if not caller.stream else (b"\r\n\r\n",):
+        good = wire(INVITE.replace("INVITE", "OPTIONS"), "", caller.transport)
+        caller.says(good.rstrip(b"\r\n") + end)
+        caller.hears(200)
+
+
+def test_a_body_may_be_longer_than_its_length_in_a_datagram(caller: Caller) -> None:
+    data = wire(INVITE, SDP, caller.transport)
+    if not caller.stream:
+        data += b"\r\n\0\0 whatever a buffer had left"
+    caller.calls(data)
+
+
+def test_sdp_may_have_bare_line_feeds_and_lack_its_last(caller: Caller) -> None:
+    caller.calls(INVITE, SDP.rstrip("\n").encode())
+
+
+def test_a_message_too_large_for_a_stream_is_a_513_rfc3261_21_5_7(caller: Caller) -> None:
+    if not caller.stream:
+        caller.answers(400, INVITE.replace("Supported: timer", f"X: {'x' * 9000}"), SDP)
+        return
+    caller.answers(513, INVITE.replace("LENGTH", "70000"), SDP)
+    caller.is_cut_off()
+    caller.still_works()
+
+
+@pytest.mark.parametrize(
+    "noise", [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 99, b"\x16\x03\x01\x02\x00", b"hello\r\n\r\n"]
+)
+def test_noise_gets_no_answer_and_does_no_harm(caller: Caller, noise: bytes) -> None:
+    caller.says(noise)
+    caller.still_works()
+    if not caller.stream:
+        caller.hears_nothing()

@@ -1,0 +1,30 @@
+"""What is done with every message right at the door."""
+
+import pytest
+
+from proxy.sip.errors import ParseError
+from proxy.sip.key import client_key, server_key
+from proxy.ua.reading import read
+from tests.kit import messages
+
+INVITE = messages.invite()
+
+
+def test_a_message_is_known_by_the_key_of_its_transaction_rfc3261_17_1_3() -> None:
+    assert read(INVITE) == server_key(INVITE)
+    assert read(messages.ok(INVITE)) == client_key(INVITE)
+
+
+def test_what_an_answer_is_owed_to_comes_with_the_error_rfc3261_8_2() -> None:
+    bare = messages.invite(contact=None)
+    with pytest.raises(ParseError, match="INVITE without a Contact") as refused:
+        read(bare)
+    assert refused.value.partial is bare
+
+
+def test_a_response_with_the_via_of_another_is_owed_nothing_rfc3261_8_1_3_3() -> None:
+    ok = messages.ok(INVITE)
+    ok.headers.add("Via", "SIP/2.0/UDP 255.255.255.255;branch=z9hG4bKx")
+    with pytest.raises(ParseError, match="the Via of another") as refused:
+        read(ok)
+    assert refused.value.partial is None
