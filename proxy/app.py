@@ -128,15 +128,7 @@ class App:
     def _make_registry(self) -> Registry:
         settings = self._settings
         return Registry(
-            Surroundings(
-                self.core,
-                self.screener,
-                self.advertised.host,
-                settings.screening.voicemail_dir,
-                _utc_now,
-                phones=self.registrar.reachable,
-                down=self.probes.down,
-            ),
+            self._surroundings(),
             assembly.routing(settings),
             self.ids,
             media=self._media,
@@ -212,6 +204,19 @@ class App:
         )
         server = HttpServer(web, *http.bind, certificate=http.certificate, key=http.key)
         self.http_port = (await self._stack.enter_async_context(server)).port
+
+    def _surroundings(self) -> Surroundings:
+        settings = self._settings
+        return Surroundings(
+            self.core,
+            self.screener,
+            self.advertised.host,
+            settings.screening.voicemail_dir,
+            _utc_now,
+            phones=self.registrar.reachable,
+            down=self.probes.down,
+            trusts=assembly.trusts(settings, self.admission, self.registrations),
+        )
 
     def _health(self) -> Mapping[str, Any]:
         told: dict[str, Any] = {

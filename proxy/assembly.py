@@ -12,6 +12,7 @@ from pathlib import Path
 
 from proxy.call.admission import SCANNERS, Admission, Strictness
 from proxy.call.capacity import Capacity, Limit
+from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
 from proxy.call.probe import Probed
 from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
@@ -199,14 +200,33 @@ def routing(settings: Settings) -> Routing:
 def _trunk(trunk: told.Trunk) -> Trunk:
     password = trunk.password.get_secret_value() if trunk.password else None
     outbound = str(trunk.outbound) if trunk.outbound is not None else None
-    return Trunk(trunk.name, outbound, trunk.username, password, trunk.caller_id, profile=_profile(trunk))
+    identity = IdentityProfile(trunk.identity)
+    terms = _profile(trunk)
+    return Trunk(trunk.name, outbound, trunk.username, password, trunk.caller_id, terms, identity)
+
+
+def trusts(
+    settings: Settings, admission: Admission, registrations: Sequence[Registration]
+) -> Callable[[Flow], bool]:
+    """Whose word on a caller's identity is believed: trunks known by their address or certificate, and those
+    that we are registered with (RFC 3325 §2.3); not those known by a password alone.
+    """
+    believed = {trunk.name for trunk in settings.trunks if trunk.trust_identity}
+    registered = [each for each in registrations if each.account.trunk in believed]
+
+    def trusts(flow: Flow) -> bool:
+        if (source := admission.source(flow)) is not None:
+            return source.trunk in believed
+        return any(each.knows(flow) for each in registered)
+
+    return trusts
 
 
 def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]) -> Number:
     agent, screening = settings.agent_of(number), settings.screening_of(number)
     return Number(
         number.dialed,
-        tuple(_destination(settings, place, trunks) for place in number.destinations),
+        tuple(_destination(settings, place, trunks, number.identity) for place in number.destinations),
         Agent(agent.name, str(agent.sip), _profile(agent)) if agent else None,
         number.ring_limit_s,
         OnFailure(screening.on_failure),
@@ -218,7 +238,9 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
     )
 
 
-def _destination(settings: Settings, place: Place, trunks: Mapping[str, Trunk]) -> Destination:
+def _destination(
+    settings: Settings, place: Place, trunks: Mapping[str, Trunk], identity: str | None
+) -> Destination:
     by = settings.trunk_of(place)
     if by is None:
         assert place.uri is not None
@@ -228,7 +250,9 @@ def _destination(settings: Settings, place: Place, trunks: Mapping[str, Trunk]) 
     assert place.number is not None
     base = Uri.parse(trunk.outbound)
     uri = Uri(base.scheme, place.number, None, base.host, base.port, base.params, "")
-    return Destination(str(uri), place.number, trunk)
+    return Destination(
+        str(uri), place.number, trunk, identity=IdentityProfile(identity) if identity else None
+    )
 
 
 def advertised(settings: Settings) -> Advertised:

@@ -28,6 +28,10 @@ class Caller:
     """Name of the ``[[agent]]`` that screens this number."""
     at: datetime
     """When the INVITE came, in UTC."""
+    privacy: bool = False
+    """The caller withholds number and name, which are then None; False where they are merely not known."""
+    diverted_from: str | None = None
+    """The number that sent the call on to the one dialled, as a trusted trunk said; None if none did."""
 
 
 class Refusal(enum.Enum):

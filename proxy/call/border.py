@@ -6,71 +6,228 @@ Nothing of a carrier's Via, Contact, Record-Route, User-Agent, X- headers or SDP
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import assert_never
 
-from proxy.call.routing import Agent, Destination, dialable
+from proxy.call.identity_profile import IdentityProfile
+from proxy.call.routing import Agent, Destination, Trunk, dialable, e164
+from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, remote_party
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
 from proxy.ua.uac import Outgoing
 
 MAX_FORWARDS = 70
-ANONYMOUS = {"anonymous", "unavailable", "restricted", "unknown"}
+ANONYMOUS = {"anonymous", "restricted"}
+"""Users of a From that say: this caller withholds his number (RFC 3323 §4.1.1.3)."""
+UNKNOWN = {"unavailable", "unknown"}
+"""Users of a From that say: nobody knows the number."""
+NOWHERE = "sip:anonymous@anonymous.invalid"
+NOBODY = f'"Anonymous" <{NOWHERE}>'
+"""Whoever withholds his number (RFC 3323 §4.1.1.3)."""
+
+Lines = tuple[tuple[str, str], ...]
+WITHHELD: Lines = (("Privacy", "id"),)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who calls, as far as another leg may know: a number and a name, nothing else of From."""
+    """Who calls, as far as another leg may know: a number and a name, nothing else of his headers.
+
+    A withheld number goes no further than the making of this: no leg, no screening and no record has it.
+    """
 
     number: str | None
-    """The user part of From where it is a number; None when withheld."""
+    """The digits that he is known by; None when withheld, or where there are none."""
     name: str | None
-    """Display name, cut and stripped of what does not belong into a header."""
+    """Display name, cut and stripped of what does not belong into a header; None when withheld."""
     hops: int = MAX_FORWARDS
     """Max-Forwards of the INVITEs made for this call, lest two of us call each other for ever (RFC 7332)."""
+    withheld: bool = False
+    """Whether he wishes to stay unknown."""
+    vouched: bool = False
+    """Whether a trusted carrier vouches for the number (RFC 3325), rather than the caller's own From."""
+    diverted_from: str | None = None
+    """The number that sent the call on to the one that was dialled; None if none did."""
+    uri: str = field(default=NOWHERE, compare=False)
+    """The URI of his From, for the record."""
 
     @classmethod
-    def of(cls, invite: Request) -> Identity:
+    def of(cls, invite: Request, *, trusted: bool = False) -> Identity:
+        """The caller of an INVITE; `trusted`: whether its sender belongs to our trust domain (RFC 3325 §2.3).
+
+        Of anybody else From is believed, as ever, and the wish to be withheld, which can only hide.
+        """
         sender = invite.from_
-        user = sender.uri.user
-        number = dialable(user)
-        name = "".join(c for c in sender.display or "" if c.isprintable() and c not in '"\\')[:64].strip()
-        hidden = (user or "anonymous").lower() in ANONYMOUS
-        hops = invite.max_forwards
+        hops = MAX_FORWARDS if invite.max_forwards is None else max(invite.max_forwards - 1, 0)
+        diverted_from = _diverted_from(invite) if trusted else None
+        if _withheld(invite, sender, trusted):
+            return cls(None, None, hops, withheld=True, diverted_from=diverted_from)
+        vouched = _vouched(invite) if trusted else ()
+        number = next((found for each in vouched if (found := dialable(each.uri.user))), None)
+        names = (_name(each) for each in (*vouched, sender))
         return cls(
-            None if hidden else number,
-            None if hidden or not name else name,
-            MAX_FORWARDS if hops is None else max(hops - 1, 0),
+            number or dialable(sender.uri.user),
+            next((name for name in names if name), None),
+            hops,
+            vouched=number is not None,
+            diverted_from=diverted_from,
+            uri=sender.raw_uri,
         )
+
+
+def _vouched(invite: Request) -> tuple[NameAddr, ...]:
+    """The caller as the carrier asserts him; where it has none of RFC 3325, as it did before that."""
+    if found := asserted(invite.headers):
+        return found
+    remote = remote_party(invite.headers)
+    return (remote.party,) if remote is not None and remote.screened else ()
+
+
+def _withheld(invite: Request, sender: NameAddr, trusted: bool) -> bool:
+    privacy = Privacy.of(invite.headers)
+    remote = remote_party(invite.headers) if trusted else None
+    if privacy.withholds or (remote is not None and remote.private):
+        return True
+    # A From without a user is anonymous too, unless it is asserted who that is and that he may be known.
+    hidden = (sender.uri.user or "anonymous").lower() in ANONYMOUS
+    return hidden and not (trusted and privacy.declined)
+
+
+def _name(party: NameAddr) -> str:
+    if (party.uri.user or "").lower() in ANONYMOUS | UNKNOWN:
+        return ""
+    return "".join(c for c in party.display or "" if c.isprintable() and c not in '"\\')[:64].strip()
+
+
+def _diverted_from(invite: Request) -> str | None:
+    """The latest that sent the call on, unless it wants to stay unknown.
+
+    The last entry of the history is no diversion: it is where the call was sent to at last, so to us.
+    """
+    diversions = Diversion.all(invite.headers) or HistoryEntry.all(invite.headers)[-2::-1]
+    for each in diversions:
+        if number := dialable(each.party.uri.user):
+            return None if each.private else number
+    return None
 
 
 def towards_agent(caller: Identity, agent: Agent, headers: Mapping[str, str], host: str) -> Outgoing:
     """The INVITE to the agent: the caller's number under our own host, and the screening's headers."""
     user = caller.number or "anonymous"
-    identity = str(_name_addr(caller.name, f"sip:{user}@{host}"))
+    identity = _written(caller.name, user, host)
     return Outgoing(
         agent.uri, identity, tuple(headers.items()), profile=agent.profile, max_forwards=caller.hops
     )
 
 
-def towards_phone(caller: Identity, place: Destination, host: str) -> Outgoing:
-    """The INVITE to the phone: the number that the trunk lets us show, the caller's in the display name."""
+def towards_phone(
+    caller: Identity,
+    place: Destination,
+    host: str,
+    *,
+    dialed: str = "*",
+    profile: IdentityProfile | None = None,
+) -> Outgoing:
+    """The INVITE to the phone, as whom the profile says: its own, unless another is given.
+
+    `dialed`: the number that was called, by which a carrier may know the call that is sent on.
+    """
     trunk = place.trunk
-    shown = caller.name or caller.number or "anonymous"
     if trunk is None:
-        identity = str(_name_addr(shown, f"sip:{caller.number or 'anonymous'}@{host}"))
-        return Outgoing(place.uri, identity, max_forwards=caller.hops)
-    from_host = Uri.parse(trunk.outbound).host if trunk.outbound else host
-    user = trunk.caller_id or trunk.username or "anonymous"
-    identity = str(_name_addr(shown, f"sip:{user}@{from_host}"))
-    return Outgoing(
-        place.uri,
-        identity,
-        credentials=trunk.credentials(),
-        profile=trunk.profile,
-        max_forwards=caller.hops,
-    )
+        identity, headers = _internal(caller, host)
+        return Outgoing(place.uri, identity, headers, max_forwards=caller.hops)
+    sender = _Sender.of(trunk, host, dialed)
+    identity, headers = _through_trunk(profile or place.introduced_as, caller, sender, host)
+    return Outgoing(place.uri, identity, headers, trunk.credentials(), trunk.profile, caller.hops)
 
 
-def _name_addr(display: str | None, uri: str) -> NameAddr:
-    return NameAddr.parse(f'"{display}" <{uri}>' if display else f"<{uri}>")
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """Who we are to a trunk."""
+
+    host: str
+    """The trunk's own."""
+    shown: str
+    """The user of our From: our number, or the account where none is configured."""
+    account: str
+    """The user of our From where the account has to stand there."""
+    number: str | None
+    """Our number; None where none is configured."""
+    diverting: str | None
+    """The number of ours that sends the call on: the one that was called, where it is one."""
+
+    @classmethod
+    def of(cls, trunk: Trunk, host: str, dialed: str) -> _Sender:
+        return cls(
+            Uri.parse(trunk.outbound).host if trunk.outbound else host,
+            trunk.caller_id or trunk.username or "anonymous",
+            trunk.username or trunk.caller_id or "anonymous",
+            trunk.caller_id,
+            e164(dialed) or trunk.caller_id or dialable(dialed),
+        )
+
+
+def _through_trunk(profile: IdentityProfile, caller: Identity, ours: _Sender, host: str) -> tuple[str, Lines]:
+    """From, and the other headers that say who calls. `host`: our own."""
+    match profile:
+        case IdentityProfile.TRUNK_DID:
+            return _written(_shown(caller), ours.shown, ours.host), ()
+        case IdentityProfile.PPI_ACCOUNT:
+            preferred = _asserting("P-Preferred-Identity", None, ours.number, ours.host)
+            return _written(_shown(caller), ours.account, ours.host), preferred
+        case IdentityProfile.INTERNAL:
+            return _internal(caller, host)
+        case IdentityProfile.PAI_ORIGINAL | IdentityProfile.ORIGINAL_WITH_DIVERSION:
+            return _original(profile, caller, ours)
+        case _:
+            assert_never(profile)
+
+
+def _original(profile: IdentityProfile, caller: Identity, ours: _Sender) -> tuple[str, Lines]:
+    """The caller himself, beside the number of ours that sends his call on.
+
+    One who is withheld is shown to nobody, not to the carrier either: our own number is asserted, and kept
+    from the phone. One whose number nobody knows is called for as from our own number.
+    """
+    own = _written(_shown(caller), ours.shown, ours.host)
+    with_diversion = profile is IdentityProfile.ORIGINAL_WITH_DIVERSION
+    diversion = _diversion(ours)
+    if caller.withheld:
+        number = ours.number or ours.diverting
+        asserting = _asserting("P-Asserted-Identity", None, number, ours.host)
+        return NOBODY if with_diversion else own, (*asserting, *WITHHELD, *diversion)
+    if caller.number is None:
+        return own, ()
+    asserting = _asserting("P-Asserted-Identity", caller.name, caller.number, ours.host)
+    original = _written(caller.name, caller.number, ours.host)
+    return original if with_diversion else own, (*asserting, *diversion)
+
+
+def _internal(caller: Identity, host: str) -> tuple[str, Lines]:
+    if caller.withheld:
+        return NOBODY, WITHHELD
+    identity = _written(_shown(caller), caller.number or "unavailable", host)
+    vouched = caller.number if caller.vouched else None
+    return identity, _asserting("P-Asserted-Identity", caller.name, vouched, host)
+
+
+def _shown(caller: Identity) -> str:
+    """What a display shows beside a number of ours."""
+    return caller.name or caller.number or ("Anonymous" if caller.withheld else "Unknown")
+
+
+def _asserting(header: str, name: str | None, number: str | None, host: str) -> Lines:
+    return ((header, _written(name, number, host)),) if number is not None else ()
+
+
+def _diversion(ours: _Sender) -> Lines:
+    if ours.diverting is None:
+        return ()
+    number = NameAddr.parse(f"<sip:{ours.diverting}@{ours.host}>")
+    return (("Diversion", str(Diversion(number, "unconditional"))),)
+
+
+def _written(display: str | None, user: str, host: str) -> str:
+    uri = f"<sip:{user}@{host}>"
+    return str(NameAddr.parse(f'"{display}" {uri}' if display else uri))

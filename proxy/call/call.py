@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
-from proxy.call.border import Identity, towards_agent
+from proxy.call.border import Identity
 from proxy.call.first import first, forever, meanwhile
+from proxy.call.introduction import Introduction, Refusals
 from proxy.call.legs import Legs
 from proxy.call.outcome import NOT_TAKEN, OnFailure, Result, news_of, status_of
 from proxy.call.places import Patience, Places
@@ -21,7 +22,7 @@ from proxy.call.scribe import Scribe
 from proxy.call.tolls import Tolls
 from proxy.media.mode import MediaSession
 from proxy.sip.errors import SipError
-from proxy.transport.flow import TransportFailed
+from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import LegEnded, LimitReached, OfferRefused
 from proxy.ua.leg import Leg
@@ -61,6 +62,9 @@ class Surroundings:
     down: Callable[[str], bool] = lambda name: False
     """Whether the peer of that name (`agent:NAME`, `trunk:NAME`) failed its probes."""
     patience: Patience = field(default_factory=Patience)
+    trusts: Callable[[Flow], bool] = lambda flow: False
+    """Whether what the peer there says of a caller's identity is believed (RFC 3325 §2.3)."""
+    refusals: Refusals = field(default_factory=lambda: Refusals(lambda: asyncio.get_running_loop().time()))
 
 
 class Call:
@@ -70,9 +74,12 @@ class Call:
         self, around: Surroundings, name: str, number: Number, media: MediaSession, invite: ServerTransaction
     ) -> None:
         self._around, self._number, self._media = around, number, media
-        self._identity = Identity.of(invite.request)
+        self._identity = Identity.of(invite.request, trusted=around.trusts(invite.flow))
         self.record = CallRecord(name, self._identity.number, number.dialed, around.wall_clock())
         self._scribe = Scribe(self.record, around.wall_clock)
+        self._introduction = Introduction(
+            self._identity, number.dialed, around.host, around.refusals, self._scribe.step
+        )
         self._legs = Legs(around.core, media, self._scribe)
         self._screening: Screening | None = None
         self._agent: Leg | None = None
@@ -83,7 +90,7 @@ class Call:
     async def run(self) -> CallRecord:
         """Screen the caller with the agent; ring the phone when the agent says so; bridge; end."""
         try:
-            with self._legs.leg("caller", peer=self._invite.request.from_.raw_uri) as self._caller:
+            with self._legs.leg("caller", peer=self._identity.uri) as self._caller:
                 self._caller.invited(self._invite)
                 async with self._caller.up():
                     await self._admit(self._caller)
@@ -124,7 +131,7 @@ class Call:
                 assert_never(plan)
 
     def _who(self) -> Caller:
-        agent = self._number.agent
+        agent, diverted_from = self._number.agent, self._identity.diverted_from
         return Caller(
             call=self.record.call,
             number=self._identity.number,
@@ -132,6 +139,8 @@ class Call:
             dialed=self._number.dialed,
             agent=agent.name if agent else "",
             at=self.record.began,
+            privacy=self._identity.withheld,
+            diverted_from=diverted_from if diverted_from != self._number.dialed else None,
         )
 
     # The agent.
@@ -152,7 +161,7 @@ class Call:
         """Have the agent answer; returns why it does not, as soon as that is known, or None."""
         if self._around.down(f"agent:{called.name}"):
             return "the agent is down: it fails its probes"
-        outgoing = towards_agent(self._identity, called, ask.headers, self._around.host)
+        outgoing = self._introduction.to_agent(called, ask.headers)
         waits: tuple[Coroutine[Any, Any, Verdict | None], ...] = (
             agent.invite(outgoing),
             ask.screening.verdict(),
@@ -242,8 +251,8 @@ class Call:
         around, clock = self._around, asyncio.get_running_loop().time
         queue = Places(self._number, places, down=around.down, patience=around.patience, clock=clock)
         ringing = Ringing(
-            self._legs, self._scribe, self._number, self._identity, queue,
-            host=around.host, phones=around.phones, tolls=around.tolls,
+            self._legs, self._scribe, self._number, self._introduction, queue,
+            phones=around.phones, tolls=around.tolls,
         )  # fmt: skip
         for group in queue.groups():
             with ExitStack() as legs:

@@ -47,7 +47,7 @@ class Registry:
     def invited(self, invite: ServerTransaction) -> None:
         """An INVITE outside any dialog, from one of ours: 404, 503, or a call."""
         try:
-            number = self._routing.find(invite.request)
+            number = self._routing.find(invite.request, trusted=self._around.trusts(invite.flow))
         except EmergencyCalled:
             # Not a 6xx: whoever sent it may still have another route. See docs/security.md.
             log.warning("emergency call refused", source=invite.flow.remote[0])

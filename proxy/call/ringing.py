@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from proxy.call.border import Identity, towards_phone
+from proxy.call.introduction import Introduction
 from proxy.call.legs import Legs
 from proxy.call.outcome import NOT_TAKEN, NotRegistered, status_of
 from proxy.call.places import Places
@@ -49,17 +49,16 @@ class Ringing:
         legs: Legs,
         scribe: Scribe,
         number: Number,
-        identity: Identity,
+        introduction: Introduction,
         queue: Places,
         *,
-        host: str,
         phones: Phones,
         tolls: Tolls,
         confirm: Confirm = _answering_is_enough,
     ) -> None:
-        """`host`: our public name, in the From of a call that no trunk carries; `queue` hears who refused."""
+        """`queue` hears who refused."""
         self._legs, self._scribe, self._number, self._queue = legs, scribe, number, queue
-        self._identity, self._host, self._phones, self._tolls = identity, host, phones, tolls
+        self._introduction, self._phones, self._tolls = introduction, phones, tolls
         self._confirm = confirm
         self._place: dict[Leg, Destination] = {}
         """What each leg calls, until it is noted that it did not take the call."""
@@ -104,7 +103,7 @@ class Ringing:
         if place.phone and not contacts:
             raise NotRegistered(f"{place.phone} is not registered")
         self._tolls.charge(place.uri, self._number.calls_per_destination_per_hour)
-        outgoing = towards_phone(self._identity, place, self._host)
+        outgoing = self._introduction.to_phone(place)
         if not contacts:
             return [outgoing]
         return [replace(outgoing, uri=contact.uri, flow=contact.flow) for contact in contacts]

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote as unescape
 
+from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
 from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError, SipError
+from proxy.sip.identity import Diversion, HistoryEntry
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
@@ -27,6 +29,8 @@ class Trunk:
     """The number that we may show when calling out."""
     profile: str = ""
     """Name of the terms on which TLS is spoken with it; empty: those of everybody else."""
+    identity: IdentityProfile = IdentityProfile.TRUNK_DID
+    """As whom we call its destinations."""
 
     def credentials(self) -> DigestClient | None:
         if self.username is None or self.password is None:
@@ -46,6 +50,13 @@ class Destination:
     """Whose call it becomes; None for one that is dialled directly."""
     phone: str | None = None
     """The registered phone that is meant; its contacts are dialled, not `uri`."""
+    identity: IdentityProfile | None = None
+    """As whom it is called; None: as its trunk says, or as `internal` where it has none."""
+
+    @property
+    def introduced_as(self) -> IdentityProfile:
+        """As whom it is called."""
+        return self.identity or (self.trunk.identity if self.trunk else IdentityProfile.INTERNAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +115,11 @@ class Routing:
         self._numbers = {number.dialed: number for number in numbers}
         self._is_emergency = is_emergency
 
-    def find(self, invite: Request) -> Number | None:
+    def find(self, invite: Request, *, trusted: bool = False) -> Number | None:
         """The number that was called: by the Request-URI's user, else the To's, else the one for any.
+
+        `trusted` carriers may also say by whom a call was sent on to us: before the one for any comes the
+        latest of these that is a number of ours (RFC 5806, RFC 7044).
 
         Raises EmergencyCalled for a call for help: nothing stands before it, not even the screening of any.
         """
@@ -115,7 +129,16 @@ class Routing:
             for name in (user, dialable(user)):
                 if name is not None and name in self._numbers:
                     return self._numbers[name]
-        return self._numbers.get("*")
+        return (self._diverted(invite) if trusted else None) or self._numbers.get("*")
+
+    def _diverted(self, invite: Request) -> Number | None:
+        parties = [each.party for each in Diversion.all(invite.headers)]
+        parties += [each.party for each in reversed(HistoryEntry.all(invite.headers))]
+        for party in parties:
+            for name in (party.uri.user, dialable(party.uri.user)):
+                if name is not None and name in self._numbers:
+                    return self._numbers[name]
+        return None
 
 
 def dialable(text: str | None) -> str | None:

@@ -45,6 +45,7 @@ Rate = Annotated[float, PlainValidator(values.rate(0.01, 100_000))]
 Probe = Annotated[float, PlainValidator(values.probe)]
 
 OnFailure = Literal["ring", "voicemail", "reject"]
+Identity = Literal["trunk_did", "original_with_diversion", "pai_original", "ppi_account", "internal"]
 
 
 class Table(BaseModel):
@@ -128,6 +129,10 @@ class Trunk(Table):
     password: Secret | None = None
     caller_id: Dialable | None = None
     """Number shown on calls we make; None leaves it to the carrier."""
+    identity: Identity = "trunk_did"
+    """As whom we call; the words are those of `proxy.call.identity_profile`."""
+    trust_identity: bool = True
+    """Whether what it says of a caller is believed: P-Asserted-Identity, Diversion and the like."""
     calls: Calls | None = None
     """None means what ``[limits]`` says; So with the next."""
     calls_per_s: Rate | None = None
@@ -233,6 +238,8 @@ class Number(Table):
     """Whom the agent asks in; "off" rings the destinations at once."""
     agent: Name | None = None
     """None means the first agent; `Settings.agent_of` knows."""
+    identity: Identity | None = None
+    """As whom its destinations are called through trunks; None means as each trunk says."""
     refer_target: Line | None = None
     """What the agent is asked to refer to; None makes it from the first destination (`target`)."""
     talk_limit_s: Limit | None = None

@@ -20,6 +20,8 @@ T = TypeVar("T")
 Raw = Mapping[str, Any]
 Found = tuple[str, PydanticCustomError]
 """A key and what is wrong with it."""
+_NEEDED_BY = {"ppi_account": ("username", "caller_id"), "pai_original": ("caller_id",)}
+"""What a trunk needs for its identity."""
 
 
 _PAIRS = (
@@ -150,6 +152,9 @@ def _trunk_of_use(at: str, trunk: Raw) -> Iterator[Found]:
     for one, other in _PAIRS:
         if one in trunk and other not in trunk:
             yield f"{at}.{other}", fault(f"a {other}, since there is a {one}", "nothing")
+    for key in _NEEDED_BY.get(str(trunk.get("identity")), ()):
+        if key not in trunk:
+            yield f"{at}.{key}", fault(f"a {key} (identity {shown(trunk['identity'])} needs it)", "nothing")
     if trunk.get("register") is True:
         if "username" not in trunk:
             yield f"{at}.username", fault("a username and a password (register needs them)", "nothing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,8 @@ class Outgoing:
     """The flow to take, for this INVITE and all that follows in its dialog (RFC 5626 §5.3); None leaves it to
     the URI.
     """
+    otherwise: Callable[[Response], Outgoing | None] | None = None
+    """How else to make this call now that it was refused; None takes the refusal as it is."""
 
 
 class Inviting:
@@ -137,7 +140,22 @@ class Inviting:
             self._course.unavailable(response)
             self._elsewhere(Rejected(response))
         elif not self._again(response):
-            self._fail(Rejected(response))
+            self._as_another(response)
+
+    def _as_another(self, response: Response) -> None:
+        """Refused: call as somebody else, where that is known to help, in a new request (§21.4.4).
+
+        Not once the phone has rung: then it is not for who calls that it is refused.
+        """
+        otherwise = self._outgoing.otherwise
+        open_still = not self._answered.done() and not self._leg.ringing.done()
+        outgoing = otherwise(response) if otherwise is not None and open_still else None
+        if outgoing is None:
+            return self._fail(Rejected(response))
+        self._outgoing, self._call_id, self._cseq = outgoing, self._core.ids.call_id(), 1
+        self._leg.credentials = outgoing.credentials
+        self._identity = f"{outgoing.identity};tag={self._core.ids.tag()}"
+        self._send(self._invite(self._request.body))
 
     def _progress(self, response: Response) -> None:
         """A 1xx above 100 makes an early dialog, if it has a tag (§12.1.2)."""

@@ -7,11 +7,12 @@ import re
 import pytest
 
 from proxy.call.border import Identity, towards_agent, towards_phone
+from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import Result
-from proxy.call.routing import Agent, Destination, Trunk
+from proxy.call.routing import Agent, Destination, Number, Trunk
 from proxy.lab.shapes import CARRIER_MARKS
 from proxy.sip.message import Request, Response
-from tests.kit.edge import CARRIER, EDGE, HOST, OPENAI, PHONE_NUMBER, Edge, NewEdge, story
+from tests.kit.edge import CARRIER, EDGE, HOST, OPENAI, PHONE_NUMBER, Edge, NewEdge, a_number, story
 from tests.kit.messages import invite
 
 BORDER = {
@@ -164,8 +165,7 @@ AGENT = Agent("openai", "sip:proj_X@sip.api.openai.com:5061;transport=tls")
         ("<sip:+1-347-555-0148@a.example>", "+13475550148", None),
         ("<sip:3475550148@a.example>", "3475550148", None),
         ("<tel:+13475550148>", "+13475550148", None),
-        ('"Anonymous" <sip:anonymous@anonymous.invalid>', None, None),
-        ("<sip:a.example>", None, None),
+        ('"Nobody knows" <sip:unavailable@a.example>', None, None),
         ('"Alice" <sip:alice@a.example>', None, "Alice"),
         ('"a\\"b\\\\c" <sip:+13475550148@a.example>', "+13475550148", "abc"),
         (f'"{"x" * 99}" <sip:+13475550148@a.example>', "+13475550148", "x" * 64),
@@ -175,6 +175,21 @@ def test_of_from_a_number_and_a_name_are_known(sender: str, number: str | None, 
     request = invite()
     request.headers.set("From", f"{sender};tag=1")
     assert Identity.of(request) == Identity(number, name, 69)
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        '"Anonymous" <sip:anonymous@anonymous.invalid>',
+        '"Ann" <sip:Anonymous@a.example>',
+        "<sip:restricted@a.example>",
+        "<sip:a.example>",
+    ],
+)
+def test_a_from_may_say_that_the_caller_is_withheld_rfc3323_4_1_1_3(sender: str) -> None:
+    request = invite()
+    request.headers.set("From", f"{sender};tag=1")
+    assert Identity.of(request) == Identity(None, None, 69, withheld=True)
 
 
 @pytest.mark.parametrize(("received", "sent"), [("61", 60), ("1", 0), (None, 70)])
@@ -202,11 +217,266 @@ def test_a_trunk_is_called_with_the_number_that_it_lets_us_show() -> None:
     assert outgoing.identity == '"+13475550148" <sip:+14155550100@trunk.example.com>'
     assert outgoing.credentials is not None
     bare = towards_phone(Identity(None, None), Destination("sip:+1@t", "+1", Trunk("t")), HOST)
-    assert bare.identity == f'"anonymous" <sip:anonymous@{HOST}>'
+    assert bare.identity == f'"Unknown" <sip:anonymous@{HOST}>'
     assert bare.credentials is None
 
 
 def test_a_place_that_is_dialled_directly_is_called_as_the_caller() -> None:
     place = Destination("sip:alice@192.0.2.9")
     assert towards_phone(Identity("+1", "Ann"), place, HOST).identity == f'"Ann" <sip:+1@{HOST}>'
-    assert towards_phone(Identity(None, None), place, HOST).identity == f'"anonymous" <sip:anonymous@{HOST}>'
+    assert towards_phone(Identity(None, None), place, HOST).identity == f'"Unknown" <sip:unavailable@{HOST}>'
+
+
+# Who calls: of every kind of caller, by every profile, every header that says so.
+
+DID, OWN, ACCOUNT = "+14155551234", "+14155550100", "screendoor"
+TRUNK_HOST = "trunk.example.com"
+TRUNK_DID = IdentityProfile.TRUNK_DID
+
+CALLERS = {
+    "normal": [("From", '"Ann Caller" <sip:+13475550148@a.example>;tag=1')],
+    "no name": [("From", "<sip:+13475550148@a.example>;tag=1")],
+    "a name with quotes and letters of elsewhere": [
+        ("From", '"Zoë \\"Z\\" Müller" <sip:+49301234@a.example>;tag=1')
+    ],
+    "tel": [("From", "<tel:+1-347-555-0148;phone-context=x>;tag=1")],
+    "no number": [("From", '"Alice" <sip:alice@a.example>;tag=1')],
+    "withheld by From": [("From", '"Anonymous" <sip:anonymous@anonymous.invalid>;tag=1')],
+    "withheld by Privacy": [
+        ("From", '"Ann Caller" <sip:+13475550148@a.example>;tag=1'),
+        ("P-Asserted-Identity", '"Ann Caller" <sip:+13475550148@a.example>'),
+        ("Privacy", "id"),
+    ],
+    "asserted as another": [
+        ("From", '"Made up" <sip:+19005550100@a.example>;tag=1'),
+        ("P-Asserted-Identity", '"Ann Caller" <sip:+13475550148@a.example;verstat=TN-Validation-Passed>'),
+    ],
+    "an emergency service that calls back": [
+        ("From", '"PSAP" <sip:911@a.example>;tag=1'),
+        ("Priority", "psap-callback"),
+    ],
+}
+
+ANN, JUST_ANN = ('"Ann Caller"', "+13475550148"), ("", "+13475550148")
+PAI, PPI, DIVERSION = "P-Asserted-Identity", "P-Preferred-Identity", "Diversion"
+
+
+def at(host: str, display: str, user: str) -> str:
+    return f"{display} <sip:{user}@{host}>".lstrip()
+
+
+def trunk_did(display: str) -> list[tuple[str, str]]:
+    return [("From", at(TRUNK_HOST, display, OWN))]
+
+
+def diversion() -> tuple[str, str]:
+    return DIVERSION, f"<sip:{DID}@{TRUNK_HOST}>;reason=unconditional"
+
+
+def original(display: str, user: str) -> list[tuple[str, str]]:
+    return [("From", at(TRUNK_HOST, display, user)), (PAI, at(TRUNK_HOST, display, user)), diversion()]
+
+
+def pai_original(shown: str, display: str, user: str) -> list[tuple[str, str]]:
+    return [("From", at(TRUNK_HOST, shown, OWN)), (PAI, at(TRUNK_HOST, display, user)), diversion()]
+
+
+def ppi(display: str) -> list[tuple[str, str]]:
+    return [("From", at(TRUNK_HOST, display, ACCOUNT)), (PPI, at(TRUNK_HOST, "", OWN))]
+
+
+Made = dict[IdentityProfile, list[tuple[str, str]]]
+
+NOBODY = ("From", '"Anonymous" <sip:anonymous@anonymous.invalid>')
+PRIVATE = ("Privacy", "id")
+WITHHELD = {
+    IdentityProfile.TRUNK_DID: trunk_did('"Anonymous"'),
+    IdentityProfile.PPI_ACCOUNT: ppi('"Anonymous"'),
+    IdentityProfile.ORIGINAL_WITH_DIVERSION: [NOBODY, (PAI, at(TRUNK_HOST, "", OWN)), PRIVATE, diversion()],
+    IdentityProfile.PAI_ORIGINAL: [
+        ("From", at(TRUNK_HOST, '"Anonymous"', OWN)), (PAI, at(TRUNK_HOST, "", OWN)), PRIVATE, diversion(),
+    ],
+    IdentityProfile.INTERNAL: [NOBODY, PRIVATE],
+}  # fmt: skip
+
+
+def known(
+    shown: str, display: str, user: str, *, vouched: bool = False
+) -> dict[IdentityProfile, list[tuple[str, str]]]:
+    """A caller whose number may be shown, by each profile; `shown` stands beside a number of ours."""
+    internal = [("From", at(HOST, shown, user))] + ([(PAI, at(HOST, display, user))] if vouched else [])
+    return {
+        IdentityProfile.TRUNK_DID: trunk_did(shown),
+        IdentityProfile.PPI_ACCOUNT: ppi(shown),
+        IdentityProfile.ORIGINAL_WITH_DIVERSION: original(display, user),
+        IdentityProfile.PAI_ORIGINAL: pai_original(shown, display, user),
+        IdentityProfile.INTERNAL: internal,
+    }
+
+
+MADE: dict[str, Made] = {
+    "normal": known('"Ann Caller"', *ANN),
+    "no name": known('"+13475550148"', *JUST_ANN),
+    "a name with quotes and letters of elsewhere": known('"Zoë Z Müller"', '"Zoë Z Müller"', "+49301234"),
+    "tel": known('"+13475550148"', *JUST_ANN),
+    "no number": {
+        IdentityProfile.TRUNK_DID: trunk_did('"Alice"'),
+        IdentityProfile.PPI_ACCOUNT: ppi('"Alice"'),
+        IdentityProfile.ORIGINAL_WITH_DIVERSION: trunk_did('"Alice"'),
+        IdentityProfile.PAI_ORIGINAL: trunk_did('"Alice"'),
+        IdentityProfile.INTERNAL: [("From", f'"Alice" <sip:unavailable@{HOST}>')],
+    },
+    "withheld by From": WITHHELD,
+    "withheld by Privacy": WITHHELD,
+    "asserted as another": known('"Ann Caller"', *ANN, vouched=True),
+    "an emergency service that calls back": known('"PSAP"', '"PSAP"', "911"),
+}
+
+
+def through(
+    profile: IdentityProfile | None = None, trunk_says: IdentityProfile = IdentityProfile.TRUNK_DID
+) -> Number:
+    """The number that is dialled, with a destination behind a trunk."""
+    trunk = Trunk("trunk", f"sip:{TRUNK_HOST}", ACCOUNT, "secret", OWN, identity=trunk_says)
+    place = Destination(f"sip:{PHONE_NUMBER}@{TRUNK_HOST}", PHONE_NUMBER, trunk, identity=profile)
+    return a_number(dialed=DID, destinations=(place,))
+
+
+def called_by(kind: str) -> Request:
+    request = invite()
+    request.headers.remove("From")
+    for name, value in CALLERS[kind]:
+        request.headers.add(name, value)
+    return request
+
+
+@pytest.mark.parametrize("profile", IdentityProfile)
+@pytest.mark.parametrize("kind", CALLERS)
+def test_each_kind_of_caller_by_each_profile_rfc3323_rfc3325_rfc5806(
+    kind: str, profile: IdentityProfile
+) -> None:
+    caller = Identity.of(called_by(kind), trusted=True)
+    [place] = through(profile).destinations
+    outgoing = towards_phone(caller, place, HOST, dialed=DID)
+    assert [("From", outgoing.identity), *outgoing.headers] == MADE[kind][profile]
+    assert outgoing.uri == place.uri
+    if caller.withheld:
+        assert "3475550148" not in f"{outgoing.identity}{outgoing.headers}"
+
+
+@pytest.mark.parametrize("kind", CALLERS)
+def test_a_place_without_a_trunk_is_called_as_internal(kind: str) -> None:
+    caller = Identity.of(called_by(kind), trusted=True)
+    outgoing = towards_phone(caller, Destination("sip:desk@192.0.2.9"), HOST, dialed=DID)
+    assert [("From", outgoing.identity), *outgoing.headers] == MADE[kind][IdentityProfile.INTERNAL]
+    assert outgoing.credentials is None
+
+
+def test_a_destinations_own_profile_goes_before_that_of_its_trunk() -> None:
+    assert through().destinations[0].introduced_as is IdentityProfile.TRUNK_DID
+    assert (
+        through(None, IdentityProfile.PAI_ORIGINAL).destinations[0].introduced_as
+        is IdentityProfile.PAI_ORIGINAL
+    )
+    assert (
+        through(IdentityProfile.INTERNAL, IdentityProfile.PAI_ORIGINAL).destinations[0].introduced_as
+        is IdentityProfile.INTERNAL
+    )
+    assert Destination("sip:desk@192.0.2.9").introduced_as is IdentityProfile.INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("dialed", "caller_id", "diverting"),
+    [
+        ("+14155551234", "+14155550100", "+14155551234"),
+        ("4155551234", "+14155550100", "+14155550100"),
+        ("*", "+14155550100", "+14155550100"),
+        ("4155551234", None, "4155551234"),
+        ("*", None, None),
+    ],
+)
+def test_the_number_that_sends_the_call_on_is_one_of_ours_rfc5806_4(
+    dialed: str, caller_id: str | None, diverting: str | None
+) -> None:
+    trunk = Trunk(
+        "t", f"sip:{TRUNK_HOST}", caller_id=caller_id, identity=IdentityProfile.ORIGINAL_WITH_DIVERSION
+    )
+    outgoing = towards_phone(Identity("+1", None), Destination("sip:+1@t", "+1", trunk), HOST, dialed=dialed)
+    said = f"<sip:{diverting}@{TRUNK_HOST}>;reason=unconditional" if diverting else None
+    assert dict(outgoing.headers).get("Diversion") == said
+
+
+# The same on the wire, with everything that a carrier's message may bring.
+
+FOREIGN = [
+    ("X-Account", "zz-account"),
+    ("P-Asserted-Identity", '"Ann Caller" <sip:+13475550148@zz-pai.example>'),
+    ("P-Preferred-Identity", "<sip:+19005550101@zz-ppi.example>"),
+    ("Remote-Party-ID", "<sip:+19005550102@zz-rpid.example>;party=calling;screen=yes;privacy=off"),
+    ("Diversion", "<sip:+19005550103@zz-diversion.example>;reason=no-answer"),
+    ("History-Info", "<sip:+19005550104@zz-history.example>;index=1"),
+    ("Identity", "zz-passport;info=<https://zz-cert.example/c>;alg=ES256;ppt=shaken"),
+    ("Geolocation", "<cid:zz-place@zz-geo.example>"),
+    ("P-Charge-Info", "<sip:+19005550105@zz-charge.example>"),
+    ("P-Called-Party-ID", "<sip:+19005550106@zz-called.example>"),
+    ("P-Access-Network-Info", "3GPP-zz"),
+    ("P-Visited-Network-ID", "zz-visited"),
+    ("P-Charging-Vector", "icid-value=zz-icid"),
+    ("P-Attestation-Indicator", "zz-A"),
+    ("P-Origination-ID", "zz-origination"),
+    ("Referred-By", "<sip:zz@zz-referred.example>"),
+    ("Reply-To", "<sip:zz@zz-reply.example>"),
+    ("Call-Info", "<https://zz-info.example/i.png>;purpose=icon"),
+    ("Alert-Info", "<https://zz-alert.example/ring.wav>"),
+    ("Subject", "zz-subject"),
+    ("Organization", "zz-organization"),
+    ("Priority", "zz-urgent"),
+    ("Reason", 'Q.850;cause=16;text="zz-reason"'),
+    ("User-to-User", "zz-uui;encoding=hex"),
+    ("Session-ID", "zz-session"),
+    ("Warning", '399 zz.example "zz-warning"'),
+    ("Date", "Sat, 13 Nov 2027 23:29:00 GMT"),
+    ("Authorization", 'Digest username="zz-user"'),
+]
+MARKS = {*CARRIER_MARKS, CARRIER, "zz", "+1900", "2027"} - {"r2=on"}  # which the phone's own trunk says, too
+
+SAYS_WHO = {"From", "P-Asserted-Identity", "P-Preferred-Identity", "Diversion", "Privacy"}
+ADDED = {
+    IdentityProfile.TRUNK_DID: set(),
+    IdentityProfile.PPI_ACCOUNT: {"P-Preferred-Identity"},
+    IdentityProfile.ORIGINAL_WITH_DIVERSION: {"P-Asserted-Identity", "Diversion"},
+    IdentityProfile.PAI_ORIGINAL: {"P-Asserted-Identity", "Diversion"},
+    IdentityProfile.INTERNAL: {"P-Asserted-Identity"},
+}
+"""What each profile adds to the headers of a call that is not withheld."""
+
+
+@pytest.mark.parametrize("profile", IdentityProfile)
+async def test_nothing_but_the_profile_reaches_agent_and_phone(
+    new_edge: NewEdge, profile: IdentityProfile
+) -> None:
+    async with new_edge(audio=False, number=through(profile)) as edge:
+        await edge.carrier.invites(headers=FOREIGN)
+        await edge.agent.answers()
+        await edge.carrier.receives(200)
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await edge.phone.answers()
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        await edge.assert_clean()
+        to_agent, to_phone = received(edge.agent, "INVITE"), received(edge.phone, "INVITE")
+        assert [len(to_agent), len(to_phone)] == [1, 2]  # the phone's trunk challenges
+        for request in to_agent:
+            assert {name for name, _ in request.headers} <= BORDER
+        for request in to_phone:
+            names = {name for name, _ in request.headers}
+            assert names <= BORDER - {"X-Screendoor-Token"} | ADDED[profile] | {"Proxy-Authorization"}
+            said = [
+                (name, value.partition(";tag=")[0]) for name, value in request.headers if name in SAYS_WHO
+            ]
+            assert said == known('"Ann Caller"', *ANN, vouched=True)[profile]
+        for peer in (edge.agent, edge.phone):
+            for each in peer.trace:
+                if each.direction == "<":
+                    text = each.message.encode().decode()
+                    assert not [mark for mark in MARKS if mark in text]

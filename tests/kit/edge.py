@@ -119,6 +119,8 @@ class Edge:
         self.ids = CountingIds()
         self.voicemail = tmp / "voicemail"
         self.most = most
+        self.trusted = {"signalwire"}
+        """The trunks whose word on a caller's identity is believed."""
         self._finished = asyncio.Event()
         self.conduct: Conduct | None = None
         """Watches the core, where a test asks for that."""
@@ -152,6 +154,7 @@ class Edge:
                 self.voicemail,
                 self._wall_clock,
                 down=lambda name: name in self.down,
+                trusts=self._trusts,
             ),
             Routing([self.number], is_emergency),
             self.ids,
@@ -299,6 +302,9 @@ class Edge:
 
     def _wall_clock(self) -> datetime:
         return BEGAN + timedelta(seconds=asyncio.get_running_loop().time() - START_S)
+
+    def _trusts(self, flow: Flow) -> bool:
+        return self._trunk_of(flow) in self.trusted
 
     def _trunk_of(self, flow: Flow) -> str | None:
         source = self.gate.source(flow)

@@ -1,0 +1,344 @@
+"""Who calls, told as calls: whom we believe, whom we show, and what a carrier may refuse."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.call.border import Identity
+from proxy.call.identity_profile import IdentityProfile
+from proxy.call.introduction import REMEMBERED_S, why
+from proxy.call.outcome import Result
+from proxy.call.routing import Destination, Number, Routing, Trunk
+from proxy.sip.message import Request
+from screening.contract import Ring
+from tests.call.test_border import received
+from tests.kit.edge import CARRIER, PHONE_NUMBER, Edge, NewEdge, a_number, story
+from tests.kit.messages import Pairs, invite, response
+
+DID, OWN, ANN = "+14155551234", "+14155550100", "+13475550148"
+
+
+def through(profile: IdentityProfile, **changes: object) -> Number:
+    trunk = Trunk("trunk", "sip:trunk.example.com", "screendoor", "secret", OWN, identity=profile)
+    place = Destination(f"sip:{PHONE_NUMBER}@trunk.example.com", PHONE_NUMBER, trunk)
+    return a_number(destinations=(place,), **changes)
+
+
+def invited(edge: Edge) -> list[str]:
+    """The user of From in each INVITE that the phone's trunk let through."""
+    let_through = [each for each in received(edge.phone, "INVITE") if "Proxy-Authorization" in each.headers]
+    return [each.from_.uri.user or "" for each in let_through]
+
+
+async def rings_unscreened(edge: Edge) -> None:
+    edge.screener.planned = Ring("the caller is known")
+    await edge.carrier.invites()
+
+
+# A carrier that says 403.
+
+
+async def test_a_403_makes_the_call_once_more_by_trunk_did(new_edge: NewEdge) -> None:
+    async with new_edge(audio=False, number=through(IdentityProfile.ORIGINAL_WITH_DIVERSION)) as edge:
+        await edge.connects()
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await edge.phone.rejects(403, headers=(("Warning", '399 telnyx "Number not verified D51"'),))
+        await edge.phone.answers()
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert invited(edge) == [ANN, OWN]
+        assert edge.notified() == [100, 200]
+        assert [step for step in record.steps if step.startswith("identity")] == [
+            "identity refused: trunk trunk answers 403 (Telnyx D51) to original_with_diversion: "
+            "called again as trunk_did, and so for an hour"
+        ]
+        assert [leg.name for leg in record.legs] == ["caller", "agent", "phone"]
+        [_, refused, _, again] = received(edge.phone, "INVITE")
+        assert "Diversion" in refused.headers
+        assert "Diversion" not in again.headers
+        assert refused.call_id != again.call_id  # RFC 3261 §21.4.4: not the same request again
+        assert refused.from_tag != again.from_tag
+        await edge.assert_clean()
+
+
+async def test_the_trunk_is_called_by_trunk_did_for_an_hour_and_then_asked_anew(new_edge: NewEdge) -> None:
+    async with new_edge(audio=False, number=through(IdentityProfile.PAI_ORIGINAL)) as edge:
+
+        async def call(*, refuses: bool) -> list[bool]:
+            """One call; which of its INVITEs asserted the caller."""
+            before = len(received(edge.phone, "INVITE"))
+            await rings_unscreened(edge)
+            if refuses:
+                await edge.phone.rejects(403)
+            await edge.phone.answers()
+            await edge.carrier.hangs_up()
+            await edge.phone.receives("BYE")
+            sent = received(edge.phone, "INVITE")[before:]
+            return [
+                "P-Asserted-Identity" in each.headers
+                for each in sent
+                if "Proxy-Authorization" in each.headers
+            ]
+
+        assert await call(refuses=True) == [True, False]
+        assert await call(refuses=False) == [False]
+        await edge.passes(REMEMBERED_S - 60)
+        assert await call(refuses=False) == [False]
+        await edge.passes(60)
+        assert await call(refuses=False) == [True]
+        assert await call(refuses=False) == [True]
+        await edge.assert_clean(calls=5)
+
+
+async def test_a_second_403_is_not_about_the_identity(new_edge: NewEdge) -> None:
+    """Nothing is remembered, nothing tried a third time: the destination has declined."""
+    number = through(IdentityProfile.ORIGINAL_WITH_DIVERSION)
+    async with new_edge(audio=False, number=number) as edge:
+        for attempt in (1, 2):
+            await rings_unscreened(edge)
+            await edge.phone.rejects(403)
+            await edge.phone.rejects(403)
+            await edge.carrier.receives(200)  # voicemail
+            await edge.carrier.hangs_up()
+            await edge.over(attempt)
+        assert invited(edge) == [ANN, OWN, ANN, OWN]
+        for record in edge.records:
+            assert record.legs[-1].end == "403 Forbidden"
+            assert "identity not to blame: trunk trunk answers 403 to it, too" in record.steps
+        await edge.assert_clean(calls=2)
+
+
+@pytest.mark.parametrize("status", [404, 480, 486, 603])
+async def test_another_refusal_is_taken_as_it_is(new_edge: NewEdge, status: int) -> None:
+    async with new_edge(audio=False, number=through(IdentityProfile.ORIGINAL_WITH_DIVERSION)) as edge:
+        await rings_unscreened(edge)
+        await edge.phone.rejects(status)
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        await edge.over()
+        assert invited(edge) == [ANN]
+        await edge.assert_clean()
+
+
+async def test_trunk_did_has_nothing_to_fall_back_on(edge: Edge) -> None:
+    await rings_unscreened(edge)
+    await edge.phone.rejects(403)
+    await edge.carrier.receives(200)
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert invited(edge) == [OWN]
+    assert not [step for step in record.steps if step.startswith("identity")]
+    await edge.assert_clean()
+
+
+async def test_a_caller_who_leaves_is_not_called_for_again(new_edge: NewEdge) -> None:
+    """His CANCEL and the 403 cross: no second INVITE is made."""
+    async with new_edge(audio=False, number=through(IdentityProfile.ORIGINAL_WITH_DIVERSION)) as edge:
+        await rings_unscreened(edge)
+        await edge.phone.rings()
+        await edge.carrier.cancels()
+        await edge.phone.receives("CANCEL")
+        await edge.over()
+        assert invited(edge) == [ANN]
+        await edge.assert_clean(faults=False)
+
+
+@pytest.mark.parametrize(
+    ("reason", "headers", "said"),
+    [
+        ("Forbidden", [], "403"),
+        ("Caller Origination Number is Invalid D35", [], "403 (Telnyx D35)"),
+        ("Forbidden", [("Warning", '399 t "d36"')], "403 (Telnyx D36)"),
+        ("Forbidden", [("Reason", 'Q.850;cause=21;text="x D51"')], "403 (Telnyx D51)"),
+        (
+            "Forbidden",
+            [("X-Twilio-Error", "32204 +13475550148 unauthorized")],
+            "403 (Twilio 32204)",
+        ),
+        ("To +1D351 D350", [], "403"),
+    ],
+)
+def test_a_refusal_is_told_by_its_code_and_never_by_its_words(reason: str, headers: Pairs, said: str) -> None:
+    assert why(response(invite(), 403, reason, headers=headers)) == said
+
+
+# Whom we believe.
+
+
+def from_(sender: str, *headers: tuple[str, str]) -> Request:
+    request = invite(headers=headers)
+    request.headers.set("From", f"{sender};tag=1")
+    return request
+
+
+ANN_SAYS = f'"Ann" <sip:{ANN}@a.example>'
+ASSERTED = ("P-Asserted-Identity", '"Bob" <sip:+12125550177@a.example>')
+
+
+@pytest.mark.parametrize(
+    ("request_", "number", "name"),
+    [
+        (from_(ANN_SAYS), ANN, "Ann"),
+        (from_(ANN_SAYS, ASSERTED), "+12125550177", "Bob"),
+        (from_(ANN_SAYS, ("P-Asserted-Identity", "<tel:+12125550177>")), "+12125550177", "Ann"),
+        (
+            from_(ANN_SAYS, ("P-Asserted-Identity", '"B" <sip:bob@a.example>, <tel:+12125550177>')),
+            "+12125550177",
+            "B",
+        ),
+        (from_(ANN_SAYS, ("P-Asserted-Identity", '"B" <sip:bob@a.example>')), ANN, "B"),
+        (from_(ANN_SAYS, ("P-Asserted-Identity", "junk <")), ANN, "Ann"),
+        (
+            from_(ANN_SAYS, ("P-Asserted-Identity", "<sip:+12125550177;verstat=No-TN-Validation@a>")),
+            "+12125550177",
+            "Ann",
+        ),
+        (from_(f"<sip:{ANN};verstat=No-TN-Validation@a.example>"), ANN, None),
+        (from_(f"<sip:{ANN}@a.example>;verstat=TN-Validation-Passed-B"), ANN, None),
+        (from_(ANN_SAYS, ("P-Preferred-Identity", "<sip:+12125550177@a.example>")), ANN, "Ann"),
+        (from_(ANN_SAYS, ("Remote-Party-ID", "<sip:+12125550177@a>;screen=yes")), "+12125550177", "Ann"),
+        (from_(ANN_SAYS, ("Remote-Party-ID", "<sip:+12125550177@a>;screen=no")), ANN, "Ann"),
+        (from_(ANN_SAYS, ("Remote-Party-ID", "<sip:+1@a>;screen=yes"), ASSERTED), "+12125550177", "Bob"),
+        (from_("<sip:unavailable@a.example>", ASSERTED), "+12125550177", "Bob"),
+        (from_("<sip:anonymous@anonymous.invalid>", ASSERTED, ("Privacy", "none")), "+12125550177", "Bob"),
+    ],
+)  # fmt: skip
+def test_what_a_trusted_carrier_asserts_goes_before_from_rfc3325_5(
+    request_: Request, number: str, name: str | None
+) -> None:
+    caller = Identity.of(request_, trusted=True)
+    assert (caller.number, caller.name, caller.withheld) == (number, name, False)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [ASSERTED],
+        [("Remote-Party-ID", "<sip:+12125550177@a>;screen=yes;privacy=full")],
+        [("Diversion", "<sip:+12125550177@a>")],
+        [("History-Info", "<sip:+12125550177@a>;index=1, <sip:x@a>;index=1.1")],
+    ],
+)
+def test_of_anybody_else_only_from_is_believed_rfc3325_5(headers: Pairs) -> None:
+    assert Identity.of(from_(ANN_SAYS, *headers)) == Identity(ANN, "Ann", 69)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        from_(ANN_SAYS, ASSERTED, ("Privacy", "id")),
+        from_(ANN_SAYS, ASSERTED, ("Privacy", "header;user;critical")),
+        from_(ANN_SAYS, ("Privacy", "id")),
+        from_('"Anonymous" <sip:anonymous@anonymous.invalid>', ASSERTED),
+        from_('"Anonymous" <sip:anonymous@anonymous.invalid>', ASSERTED, ("Privacy", "id")),
+    ],
+)
+def test_a_wish_to_be_withheld_is_everybodys_rfc3323_4_2(request_: Request, trusted: bool) -> None:
+    assert Identity.of(request_, trusted=trusted) == Identity(None, None, 69, withheld=True)
+
+
+def test_an_old_device_may_withhold_by_remote_party_id() -> None:
+    request = from_(ANN_SAYS, ("Remote-Party-ID", f"<sip:{ANN}@a>;party=calling;screen=yes;privacy=full"))
+    assert Identity.of(request, trusted=True).withheld
+
+
+@pytest.mark.parametrize(
+    ("headers", "number"),
+    [
+        ([], None),
+        ([("Diversion", "<sip:+1@a>;reason=no-answer, <sip:+2@a>")], "+1"),
+        ([("Diversion", "<sip:voicemail@a>, <tel:+2>")], "+2"),
+        ([("Diversion", "<sip:+1@a>;privacy=full, <sip:+2@a>")], None),
+        ([("History-Info", "<sip:+1@a>;index=1, <sip:+2@a>;index=1.1, <sip:x@b>;index=1.2")], "+2"),
+        ([("History-Info", "<sip:+1@a?Privacy=history>;index=1, <sip:x@b>;index=1.1")], None),
+        ([("History-Info", "<sip:+1@a>;index=1")], None),
+        ([("Diversion", "<sip:+1@a>"), ("History-Info", "<sip:+2@a>;index=1, <sip:x@b>;index=1.1")], "+1"),
+    ],
+)
+def test_who_sent_the_call_on_is_known_rfc5806_4_rfc7044_5(headers: Pairs, number: str | None) -> None:
+    assert Identity.of(from_(ANN_SAYS, *headers), trusted=True).diverted_from == number
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Diversion", f"<sip:+19005550100@a>, <sip:{DID}@carrier.example>;reason=unconditional")],
+        [("Diversion", "<tel:+1-415-555-1234>")],
+        [("History-Info", f"<sip:{DID}@carrier.example>;index=1, <sip:inbound@sbc.example.com>;index=1.1")],
+        [("History-Info", f"<sip:{DID}@carrier.example>;index=1")],
+    ],
+)
+def test_a_forwarded_call_finds_its_number_where_the_carrier_is_trusted(headers: Pairs) -> None:
+    number, rest = a_number(), a_number(dialed="*")
+    request = invite("sip:inbound@sbc.example.com", headers=headers)
+    assert Routing([number]).find(request, trusted=True) is number
+    assert Routing([number, rest]).find(request, trusted=True) is number
+    assert Routing([number]).find(request) is None
+    assert Routing([number, rest]).find(request) is rest
+
+
+def test_the_number_dialled_goes_before_any_that_sent_the_call_on() -> None:
+    number, other = a_number(), a_number(dialed="+14155550002")
+    request = invite(f"sip:{DID}@sbc.example.com", headers=[("Diversion", "<sip:+14155550002@a>")])
+    assert Routing([number, other]).find(request, trusted=True) is number
+
+
+# The same, as calls.
+
+
+async def test_the_screening_hears_what_a_trusted_carrier_asserts(edge: Edge) -> None:
+    await edge.carrier.invites(headers=[ASSERTED, ("Diversion", "<sip:+12125550166@a>")])
+    request = await edge.agent.receives("INVITE")
+    assert request.from_.uri.user == "+12125550177"
+    [caller] = edge.screener.callers
+    assert (caller.number, caller.name, caller.privacy) == ("+12125550177", "Bob", False)
+    assert caller.diverted_from == "+12125550166"
+    await edge.carrier.cancels()
+    assert (await edge.over()).caller == "+12125550177"
+    await edge.assert_clean()
+
+
+async def test_a_carrier_that_is_not_trusted_asserts_nothing(edge: Edge) -> None:
+    edge.trusted.clear()
+    await edge.carrier.invites(headers=[ASSERTED, ("Diversion", "<sip:+12125550166@a>")])
+    request = await edge.agent.receives("INVITE")
+    assert request.from_.uri.user == ANN
+    [caller] = edge.screener.callers
+    assert (caller.number, caller.name, caller.diverted_from) == (ANN, "Ann Caller", None)
+    await edge.carrier.cancels()
+    await edge.assert_clean()
+
+
+async def test_a_withheld_number_goes_nowhere(new_edge: NewEdge) -> None:
+    """Not to the agent, the screening, the phone, the record or its legs, though the carrier told it."""
+    async with new_edge(audio=False, number=through(IdentityProfile.ORIGINAL_WITH_DIVERSION)) as edge:
+        hidden = [("P-Asserted-Identity", f"<sip:{ANN}@a.example>"), ("Privacy", "id")]
+        await edge.carrier.invites(headers=hidden)
+        await edge.agent.answers()
+        await edge.carrier.receives(200)
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await edge.phone.answers()
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        [caller] = edge.screener.callers
+        assert (caller.number, caller.name, caller.privacy) == (None, None, True)
+        assert record.caller is None
+        assert ANN[1:] not in str(record.as_dict())
+        for sent in edge.wire.trace:
+            if sent.destination[0] != CARRIER and sent.source[0] != CARRIER:
+                assert ANN[1:].encode() not in sent.data
+        assert received(edge.phone, "INVITE")[-1].headers.get("Privacy") == "id"
+        await edge.assert_clean()
+
+
+async def test_the_number_that_was_dialled_is_nobody_that_sent_the_call_on(edge: Edge) -> None:
+    await edge.carrier.invites(dialed="inbound", headers=[("Diversion", f"<sip:{DID}@a>")])
+    await edge.agent.receives("INVITE")
+    [caller] = edge.screener.callers
+    assert (caller.dialed, caller.diverted_from) == (DID, None)
+    await edge.carrier.cancels()
+    await edge.assert_clean()
