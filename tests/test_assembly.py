@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from proxy import assembly
+from proxy.call.admission import Admission
 from proxy.call.probe import Probed
 from proxy.config import Settings, parse
+from tests.call.flows import a_flow
+from tests.call.test_admission import resolved
+from tests.kit.messages import invite
 
 TEXT = """
 public = { %s }
@@ -74,3 +78,45 @@ def test_trunks_that_call_out_are_probed_and_agents_where_it_is_asked_for() -> N
     assert assembly.probed(settings(public)) == trunks
     agent = Probed("agent:a", "sip:a@192.0.2.9", 5.0)
     assert assembly.probed(settings(public, agent="probe_s = 5")) == [*trunks, agent]
+
+
+# Who calls.
+
+TRUNKS = """
+public = { host = "sbc.example.com", address = "203.0.113.10" }
+listen = [ { transport = "udp", bind = "0.0.0.0:5060" } ]
+agent = [ { name = "a", provider = "sip", sip = "sip:a@192.0.2.9", srtp = "off" } ]
+trunk = [
+    { name = "one", from = ["192.0.2.1"], outbound = "sip:192.0.2.1" },
+    { name = "two", from = ["192.0.2.2"], outbound = "sip:192.0.2.2", identity = "original_with_diversion" },
+    { name = "pbx", from = ["192.0.2.3"], trust_identity = false },
+]
+"""
+PLACES = 'destinations = ["sip:+14155559876@trunk:one", "sip:+14155559876@trunk:two", "sip:desk@192.0.2.4"]'
+
+
+@pytest.mark.parametrize(
+    ("of_number", "profiles"),
+    [
+        ("", ["trunk_did", "original_with_diversion", "internal"]),
+        ('identity = "internal", ', ["internal", "internal", "internal"]),
+        ('identity = "trunk_did", ', ["trunk_did", "trunk_did", "internal"]),
+    ],
+)
+def test_a_number_may_say_as_whom_its_destinations_are_called(of_number: str, profiles: list[str]) -> None:
+    text = f'{TRUNKS}number = [ {{ dialed = "*", {of_number}{PLACES} }} ]'
+    number = assembly.routing(parse(text, {}, file="t.toml", folder=Path())).find(invite())
+    assert number is not None
+    assert [place.introduced_as.value for place in number.destinations] == profiles
+
+
+@pytest.mark.parametrize(
+    ("source", "trusted"),
+    [("192.0.2.1", True), ("192.0.2.2", True), ("192.0.2.3", False), ("192.0.2.66", False)],
+)
+async def test_trunks_are_trusted_by_their_address_unless_they_are_not_to_be(
+    source: str, trusted: bool
+) -> None:
+    told = parse(f'{TRUNKS}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
+    admission = Admission({trunk.name: assembly.sources(trunk) for trunk in told.trunks}, resolved)
+    assert assembly.trusts(told, admission)(a_flow(source)) is trusted

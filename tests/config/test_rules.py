@@ -51,6 +51,8 @@ SIP_AGENT = GOOD.replace('srtp = "off"', 'srtp = "off"\nprovider = "sip"')
         ("certs/fullchain.pem", "webhook.secret", "listen[1].certificate: expected a PEM certificate, got .*webhook.secret, which does not load as one"),
         ('srtp = "off"', 'ca = "webhook.secret"', "agent[0].ca: expected a PEM certificate, got .*webhook.secret, which does not load as one"),
         ('username = "screendoor"', "", "trunk[0].username: expected a username, since there is a password, got nothing"),
+        ('caller_id = "+14155550100"', 'identity = "pai_original"', 'trunk[0].caller_id: expected a caller_id (identity "pai_original" needs it), got nothing'),
+        ('caller_id = "+14155550100"', 'identity = "ppi_account"', 'trunk[0].caller_id: expected a caller_id (identity "ppi_account" needs it), got nothing'),
         ('api_key = "env:OPENAI_API_KEY"', "", "agent[0].api_key: expected env:NAME or file:PATH (openai-realtime needs it), got nothing"),
         ('transport = "tls"\n', 'transport = "tcp"\n', 'agent[0].provider: expected a [[listen]] with transport = "tls" (openai-realtime calls back), got none'),
         ('outbound = "sip:example-domain.signalwire.com;transport=tls"', "", 'number[0].destinations[0]: expected a trunk with outbound, got "signalwire", which has none'),
@@ -122,3 +124,19 @@ def test_a_table_of_nonsense_is_listed_and_nothing_breaks(faults: Faults) -> Non
     assert any(line.startswith("listen[0].bind: ") for line in lines)
     assert any(line.startswith("number[0].agent: ") for line in lines)
     assert "agent[0].sip: expected a value (this key is required), got nothing" in lines
+
+
+def test_an_account_that_is_shown_has_a_name(faults: Faults) -> None:
+    text = GOOD.replace('username = "screendoor"\n', 'identity = "ppi_account"\n').replace(
+        'password = "env:SIGNALWIRE_PASSWORD"\n', ""
+    )
+    assert faults(text) == [
+        'trunk[0].username: expected a username (identity "ppi_account" needs it), got nothing'
+    ]
+
+
+@pytest.mark.parametrize("place", ["[[trunk]]", "[[number]]"])
+def test_an_identity_is_one_of_five(faults: Faults, place: str) -> None:
+    [line] = faults(GOOD.replace(place, f'{place}\nidentity = "mine"'))
+    assert line.startswith(f"{place.strip('[]')}[0].identity: expected ")
+    assert "original_with_diversion" in line

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from structlog.testing import capture_logs
 
-from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.sipfrag import parse_sipfrag
@@ -246,9 +245,9 @@ class House:
         self, uri: str = f"sip:bob@{FAR}:5060", far: Far | None = None, **options: Any
     ) -> tuple[Leg, asyncio.Task[None], Request]:
         """A leg of ours that has sent its INVITE; the task that calls; the INVITE as the peer has it."""
-        credentials: DigestClient | None = options.pop("credentials", None)
+        told = {name: options.pop(name) for name in ("credentials", "otherwise") if name in options}
         leg = self.leg("agent", **options)
-        task = asyncio.ensure_future(leg.invite(Outgoing(uri, f"<sip:us@{HOST}>", credentials=credentials)))
+        task = asyncio.ensure_future(leg.invite(Outgoing(uri, f"<sip:us@{HOST}>", **told)))
         return leg, task, await (far or self.far).hears("INVITE")
 
     async def connected(self, far: Far | None = None, **options: Any) -> tuple[Leg, Request]:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from proxy.sip.digest import DigestClient
+from proxy.sip.message import Response
 from proxy.transport.flow import TransportFailed
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
 from proxy.ua.reason import EndReason
@@ -397,3 +398,73 @@ async def test_a_bye_that_crosses_our_ack_ends_the_leg(house: House) -> None:
     await house.far.hears(200)
     assert leg.ended.result() is EndReason.HUNG_UP
     await house.assert_clean()
+
+
+def as_another(response: Response) -> Outgoing | None:
+    """Who we are where the one we were at first is not welcome."""
+    if response.status != 403:
+        return None
+    return Outgoing(f"sip:bob@{FAR}:5060", "<sip:other@us.example>", credentials=DigestClient("o", "x"))
+
+
+async def test_a_refused_invite_may_be_made_again_as_somebody_else_rfc3261_21_4_4(house: House) -> None:
+    """A new request, not the old one once more; challenges are answered as the new one, to the end."""
+    leg, task, invite = await house.calling(otherwise=as_another)
+    house.far.answers(invite, 403)
+    again = await house.far.hears("INVITE")
+    assert (again.from_.uri.user, again.cseq.number) == ("other", 1)
+    assert again.call_id != invite.call_id
+    assert again.from_tag != invite.from_tag
+    assert again.body == invite.body
+    house.far.answers(again, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
+    proved = await house.far.hears("INVITE")
+    assert 'username="o"' in str(proved.headers.get("Proxy-Authorization"))
+    assert (proved.call_id, proved.cseq.number) == (again.call_id, 2)
+    house.far.answers(proved, 200)
+    await task
+    assert leg.credentials is not None
+    leg.end(EndReason.COMPLETED)
+    house.far.answers(await house.far.hears("BYE"), 407, headers=[("Proxy-Authenticate", CHALLENGE)])
+    bye = await house.far.hears("BYE")
+    assert bye.call_id == again.call_id
+    assert 'username="o"' in str(bye.headers.get("Proxy-Authorization"))
+    house.far.answers(bye, 200)
+    await house.assert_clean()
+
+
+async def test_it_is_made_again_once_and_as_it_says_for_that_status_alone(house: House) -> None:
+    _, task, invite = await house.calling(otherwise=as_another)
+    house.far.answers(invite, 403)
+    house.far.answers(await house.far.hears("INVITE"), 403)
+    with pytest.raises(Rejected, match="403"):
+        await task
+    _, task, invite = await house.calling(otherwise=as_another)
+    house.far.answers(invite, 404)
+    with pytest.raises(Rejected, match="404"):
+        await task
+    await house.assert_clean()
+
+
+async def test_a_phone_that_has_rung_is_not_called_again_as_somebody_else(house: House) -> None:
+    leg, task, invite = await house.calling(otherwise=as_another)
+    house.far.answers(invite, 180)
+    await leg.ringing
+    house.far.answers(invite, 403)
+    with pytest.raises(Rejected, match="403"):
+        await task
+    assert house.far.count("INVITE") == 1
+    await house.assert_clean()
+
+
+async def test_an_invite_that_is_over_is_not_made_again_as_somebody_else(house: House) -> None:
+    """Our CANCEL and the 403 cross."""
+    leg, task, invite = await house.calling(otherwise=as_another)
+    house.far.answers(invite, 100, to_tag=None)
+    await asyncio.sleep(0.1)
+    leg.end(EndReason.CALLER_LEFT)
+    with pytest.raises(LegEnded):
+        await task
+    house.far.answers(await house.far.hears("CANCEL"), 200)
+    house.far.answers(invite, 403)
+    await house.assert_clean()
+    assert house.far.count("INVITE") == 1
