@@ -480,3 +480,28 @@ async def test_nothing_but_the_profile_reaches_agent_and_phone(
                 if each.direction == "<":
                     text = each.message.encode().decode()
                     assert not [mark for mark in MARKS if mark in text]
+
+
+WHY = (("Reason", 'Q.850;cause=16;text="zz-reason"'), ("X-Account", "zz-account"))
+
+
+async def test_why_the_caller_hangs_up_is_told_to_no_other_rfc3326(edge: Edge) -> None:
+    await edge.bridges()
+    edge.carrier.current.finish()
+    await edge.carrier.requests("BYE", headers=WHY)
+    await edge.phone.receives("BYE")
+    await edge.over()
+    assert not [sent for sent in edge.wire.trace if sent.source[0] == EDGE and b"zz-" in sent.data]
+    await edge.assert_clean()
+
+
+async def test_why_the_phone_refuses_is_told_to_no_other_rfc3326(edge: Edge) -> None:
+    """The agent hears of it by NOTIFY, and of it no more than the status in our own words."""
+    await edge.connects()
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+    await edge.phone.rejects(486, headers=WHY)
+    await edge.agent.receives("NOTIFY", sipfrag=486)
+    await edge.carrier.hangs_up()
+    await edge.over()
+    assert not [sent for sent in edge.wire.trace if sent.source[0] == EDGE and b"zz-" in sent.data]
+    await edge.assert_clean()
