@@ -119,4 +119,4 @@ async def test_trunks_are_trusted_by_their_address_unless_they_are_not_to_be(
 ) -> None:
     told = parse(f'{TRUNKS}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
     admission = Admission({trunk.name: assembly.sources(trunk) for trunk in told.trunks}, resolved)
-    assert assembly.trusts(told, admission)(a_flow(source)) is trusted
+    assert assembly.trusts(told, admission, [])(a_flow(source)) is trusted

@@ -6,13 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from proxy import assembly
+from proxy.call.admission import Admission
+from proxy.config import parse
 from proxy.sip.digest_server import DigestServer, Verdict
 from proxy.sip.message import Request
 from proxy.ua.registration import Account, Registration
+from tests.call.flows import a_flow
+from tests.call.test_admission import nobody
 from tests.kit import messages
 from tests.ua.house import HOST, STRANGER, Far, House
 
@@ -297,3 +303,26 @@ async def test_it_ends_its_tries_when_a_registrar_only_ever_challenges(
 
 def test_an_account_never_shows_its_password() -> None:
     assert "pw" not in repr(ACCOUNT)
+
+
+TRUSTING = """
+public = { host = "sbc.example.com", address = "203.0.113.10" }
+listen = [ { transport = "udp", bind = "0.0.0.0:5060" } ]
+trunk = [ { name = "carrier", outbound = "sip:192.0.2.1", trust_identity = TRUST } ]
+number = [ { dialed = "*", screen = "off", destinations = ["sip:desk@192.0.2.4"] } ]
+"""
+
+
+@pytest.mark.parametrize("trust", ["true", "false"])
+async def test_what_it_says_of_callers_is_believed_as_configured_rfc3325_2_3(
+    house: House, carrier: Carrier, trust: str
+) -> None:
+    """It is no address of the trunk's, but that of the registrar we are registered with."""
+    told = parse(TRUSTING.replace("TRUST", trust), {}, file="t.toml", folder=Path())
+    admission = Admission({"carrier": ["192.0.2.1"]}, nobody)
+    async with registering(house) as registration:
+        await carrier.registers()
+        await asyncio.sleep(1)
+        trusts = assembly.trusts(told, admission, [registration])
+        assert trusts(a_flow(STRANGER)) is (trust == "true")
+        assert not trusts(a_flow("192.0.2.99"))
