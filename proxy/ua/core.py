@@ -45,7 +45,9 @@ REGISTERING = ("outbound",)
 """What a peer may require of us."""
 
 MOST_TRANSACTIONS = 20_000
-"""Requests under way and answered lately; some 6 kB each, and for UDP each is kept for 32 s."""
+"""Requests under way, at some 6 kB each."""
+MOST_LATE = 200_000
+"""Those and the ones answered lately, at some 1 kB each: over UDP each is kept for 32 s."""
 OVERLOADED_S = (15.0, 45.0)
 """How long whoever comes beyond these is told to wait, drawn at random."""
 
@@ -290,7 +292,7 @@ class UserAgentCore:
         """Seconds that a request which is none of our business yet should wait; None if it need not."""
         if request.method == "CANCEL" and self.servers.get(invite_key_of(request)) is not None:
             return None
-        if len(self.servers) >= MOST_TRANSACTIONS:
+        if self.servers.under_way >= MOST_TRANSACTIONS or len(self.servers) >= MOST_LATE:
             return round(self.ids.uniform(*OVERLOADED_S))
         return self._sheds(flow) if request.method == "INVITE" else None
 

@@ -34,6 +34,11 @@ class Table(Generic[T]):
     def __len__(self) -> int:
         return len(self._known)
 
+    @property
+    def under_way(self) -> int:
+        """How many are not over."""
+        return len(self._live)
+
     def get(self, key: TransactionKey) -> T | Late | None:
         """The transaction of that key, or what is left of it."""
         return self._known.get(key)

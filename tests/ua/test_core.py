@@ -522,11 +522,12 @@ async def test_a_connection_is_welcome_by_its_address_or_once_it_knows_a_dialog(
     assert not house.core.welcomes(ends[0])
 
 
+@pytest.mark.parametrize("bound", ["MOST_TRANSACTIONS", "MOST_LATE"])
 async def test_requests_beyond_what_we_can_keep_are_503_outside_dialogs_alone_rfc3261_21_5_4(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
     leg, ours = await house.called()
-    monkeypatch.setattr("proxy.ua.core.MOST_TRANSACTIONS", 0)
+    monkeypatch.setattr(f"proxy.ua.core.{bound}", 0)
     await house.far.says(messages.request("OPTIONS", branch="z9hG4bKlate"))
     assert (await house.far.hears(503)).headers.get("Retry-After") == "30"
     await house.far.says(messages.request("CANCEL", branch="z9hG4bKnone"))
@@ -536,6 +537,17 @@ async def test_requests_beyond_what_we_can_keep_are_503_outside_dialogs_alone_rf
     await house.far.says(within(INVITE, "BYE", ours, 2))
     await house.far.hears(200)
     assert leg.ended.result() is EndReason.HUNG_UP
+
+
+async def test_what_was_answered_lately_does_not_count_as_work(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 500 calls a second 32,000 transactions are kept for their repeats."""
+    await house.called()
+    assert (len(house.core.servers), house.core.servers.under_way) == (1, 0)
+    monkeypatch.setattr("proxy.ua.core.MOST_TRANSACTIONS", 1)
+    await house.far.says(messages.request("OPTIONS", branch="z9hG4bKlate", call_id="other"))
+    await house.far.hears(200)
 
 
 async def test_what_is_turned_away_unread_keeps_nothing_and_cancel_still_finds_its_invite_rfc3261_9_2(
