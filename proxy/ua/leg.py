@@ -29,6 +29,10 @@ from proxy.ua.up import Up
 LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
 
 
+_ABLE_TO_REFER = [("Allow", ALLOW), ("Supported", ", ".join(SUPPORTED))]
+_ABLE = [("Allow", ALLOW.replace("REFER, ", "")), _ABLE_TO_REFER[1]]
+
+
 class LegMedia(Protocol):
     """Whoever describes the media of one leg; raises OfferRefused."""
 
@@ -73,7 +77,7 @@ class Leg:
         self._answer: Answer | None = None
         self._opening: Opening | None = None
         self._refer: Refer | None = None
-        self._referred = asyncio.Event()
+        self._referred: asyncio.Event | None = None
         self.keeper = SessionKeeper(self)
         self.reoffers = Reoffers(self, owns_call_id=True)
         self._left = False
@@ -151,6 +155,7 @@ class Leg:
 
     async def refer(self) -> Refer:
         """The peer's next REFER. It waits until it is answered: not lost if this wait is cancelled."""
+        self._referred = self._referred or asyncio.Event()
         while (refer := self.refer_waiting()) is None:
             self._referred.clear()
             await self._referred.wait()
@@ -249,8 +254,7 @@ class Leg:
         return self.core.contact(flow, self._contact_user)
 
     def capabilities(self) -> list[tuple[str, str]]:
-        methods = [method for method in ALLOW.split(", ") if method != "REFER" or self.takes_refer]
-        return [("Allow", ", ".join(methods)), ("Supported", ", ".join(SUPPORTED))]
+        return _ABLE_TO_REFER if self.takes_refer else _ABLE
 
     # What the peer sends.
 
@@ -320,7 +324,8 @@ class Leg:
         if self._refer is not None and self._refer.open:
             return transaction.reply(491)
         self._refer = Refer(self, transaction, first=self._refer is None)
-        self._referred.set()
+        if self._referred is not None:
+            self._referred.set()
 
     # How it ends.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from proxy.sip.dialog import Dialog
@@ -276,7 +277,7 @@ class Inviting:
         add = request.headers.add
         add("Max-Forwards", str(self._outgoing.max_forwards))
         add("From", self._identity)
-        add("To", f"<{Uri.parse(self._outgoing.uri).logical}>")
+        add("To", _to(self._outgoing.uri))
         add("Call-ID", self._call_id)
         add("CSeq", f"{self._cseq} INVITE")
         add("Contact", self._leg.contact(self._flow))
@@ -288,3 +289,8 @@ class Inviting:
             add(name, value)
         add("Content-Type", "application/sdp")
         return request
+
+
+@lru_cache(maxsize=256)
+def _to(uri: str) -> str:
+    return f"<{Uri.parse(uri).logical}>"
