@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
@@ -34,29 +34,37 @@ class User(Protocol):
 
 
 class Driver:
-    """Performs one machine's effects and keeps its one timer."""
+    """Performs its machine's effects and keeps the machine's one timer; what that means, a subclass says."""
 
-    __slots__ = (
-        "_armed_for", "_finished", "_lingers", "_loop", "_over", "_send", "_timer", "_user", "machine",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        machine: Machine,
-        send: Callable[[Message], None],
-        user: User,
-        finished: Callable[[], None],
-        lingers: Callable[[float], bool] | None = None,
-    ) -> None:
-        """`finished` is called once nothing can happen any more. `lingers` is asked before a timer is set for
-        that deadline: true if somebody else waits for it from now on.
-        """
-        self.machine = machine
-        self._send, self._user, self._finished, self._lingers = send, user, finished, lingers
+    def __init__(self, machine: Machine) -> None:
+        self._driven = machine
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: float | None = None
         self._over = False
+
+    # What a subclass says.
+
+    def send(self, message: Message) -> None:
+        """Give it to the transport; raises TransportFailed."""
+        raise NotImplementedError
+
+    def deliver(self, message: Message) -> None:
+        """It is news to the user."""
+        raise NotImplementedError
+
+    def failed(self, error: SipError) -> None:
+        """The machine has given up."""
+        raise NotImplementedError
+
+    def finished(self) -> None:
+        """Nothing can happen any more."""
+
+    def lingers(self, until: float) -> bool:
+        """Asked before a timer is set for that time: true if somebody else waits for it from now on."""
+        return False
+
+    # What it does.
 
     def now(self) -> float:
         return self._loop.time()
@@ -70,21 +78,17 @@ class Driver:
                 case Send(message):
                     self._transmit(message)
                 case Deliver(message):
-                    self._user.received(message)
+                    self.deliver(message)
                 case TimedOut():
-                    self._user.failed(TransactionTimeout("no final response in time"))
+                    self.failed(TransactionTimeout("no final response in time"))
                 case Failed(error):
-                    self._user.failed(error if isinstance(error, SipError) else SipError(str(error)))
+                    self.failed(error if isinstance(error, SipError) else SipError(str(error)))
         if not self._over:
             self._rearm()
 
-    def hand_over(self, user: User) -> None:
-        """Somebody else hears from now on."""
-        self._user = user
-
     def fail(self, error: Exception) -> None:
         """The flow under this machine is gone."""
-        self.perform(self.machine.fail(error, self.now()))
+        self.perform(self._driven.fail(error, self.now()))
 
     def stop(self) -> None:
         """Drop the machine without another word."""
@@ -93,22 +97,21 @@ class Driver:
 
     def _transmit(self, message: Message) -> None:
         try:
-            self._send(message)
+            self.send(message)
         except TransportFailed as error:
             self.fail(error)
 
     def _rearm(self) -> None:
-        machine = self.machine
-        if machine.terminated:
-            self.stop()
-            self._finished()
-            return
-        due = machine.deadline
+        if self._driven.terminated:
+            self._over = True
+            self._disarm()
+            return self.finished()
+        due = self._driven.deadline
         if due == self._armed_for:
             return
         self._disarm()
         self._armed_for = due
-        if due is not None and (self._lingers is None or not self._lingers(due)):
+        if due is not None and not self.lingers(due):
             self._timer = self._loop.call_at(due, self._expire)
 
     def _disarm(self) -> None:
@@ -119,4 +122,4 @@ class Driver:
     def _expire(self) -> None:
         due = self._armed_for or 0.0
         self._timer = self._armed_for = None
-        self.perform(self.machine.expire(max(self.now(), due)))  # the loop may wake us a clock tick early
+        self.perform(self._driven.expire(max(self.now(), due)))  # the loop may wake us a clock tick early

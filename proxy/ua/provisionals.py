@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from proxy.ua.leg import Leg
 
 
-class Provisionals:
+class Provisionals(Driver):
     """Sent until their PRACK, one after the other; one that is never acknowledged ends the leg with 504.
 
     We use them only where the INVITE has ``Require: 100rel``.
@@ -26,13 +26,13 @@ class Provisionals:
     def __init__(self, leg: Leg, invite: ServerTransaction) -> None:
         self._leg, self._invite = leg, invite
         self._machine = ReliableProvisionals(leg.core.ids.bits(31) or 1, leg.core.timers)
-        self._driver = Driver(self._machine, self._send, self, self._settle)
+        super().__init__(self._machine)
         self._acknowledged = asyncio.Event()
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the INVITE has its final response and no PRACK can come any more."""
 
     def respond(self, response: Response) -> None:
-        self._driver.perform(self._machine.respond(response, self._driver.now()))
+        self.perform(self._machine.respond(response, self.now()))
 
     async def heard(self) -> None:
         """Wait until the peer has every session description of ours (§3), or the leg is over."""
@@ -42,7 +42,7 @@ class Provisionals:
 
     def final(self) -> None:
         """The INVITE has its final response."""
-        self._driver.perform(self._machine.final(self._driver.now()))
+        self.perform(self._machine.final(self.now()))
         self._acknowledged.set()
 
     def receive(self, prack: ServerTransaction) -> None:
@@ -52,7 +52,7 @@ class Provisionals:
         """
         if not self._machine.acknowledges(RAck.parse(prack.request.headers.get("RAck"))):
             return prack.reply(481)
-        self._driver.perform(self._machine.acknowledged(self._driver.now()))
+        self.perform(self._machine.acknowledged(self.now()))
         self._acknowledged.set()
         body, opening = prack.request.body, self._leg.opening
         if opening.awaits_answer or not body or self._leg.ended.done():
@@ -63,11 +63,8 @@ class Provisionals:
 
     def stop(self) -> None:
         """Drop it without another word."""
-        self._driver.stop()
-        self._settle()
-
-    def received(self, message: Message) -> None:
-        """The machine delivers nothing."""
+        super().stop()
+        self.finished()
 
     def failed(self, error: SipError) -> None:
         """No PRACK in 64·T1: the INVITE is refused with a 5xx (§3)."""
@@ -81,10 +78,10 @@ class Provisionals:
         except OfferRefused:
             self._leg.end(EndReason.MEDIA_REFUSED)
 
-    def _send(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         assert isinstance(message, Response)
         self._invite.respond(message)
 
-    def _settle(self) -> None:
+    def finished(self) -> None:
         if not self.settled.done():
             self.settled.set_result(None)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from proxy.ua.core import UserAgentCore
 
 
-class ClientTransaction:
+class ClientTransaction(Driver):
     """A request of ours on its way: its responses go to `user`."""
 
     def __init__(
@@ -36,27 +36,21 @@ class ClientTransaction:
         self._core, self._user = core, user
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
         self._machine: InviteClient | NonInviteClient = kind(request, core.timers, flow.reliable)
-        self._driver = Driver(self._machine, self._send, user, self._finished, self._lingers)
+        super().__init__(self._machine)
         self._sent = b""
         self._unwanted: str | None = None
         """Why it is to be cancelled, while no provisional response allows it yet."""
 
     def start(self) -> None:
-        self._driver.perform(self._machine.start(self._driver.now()))
+        self.perform(self._machine.start(self.now()))
 
     def receive(self, response: Response) -> None:
-        self._driver.perform(self._machine.receive(response, self._driver.now()))
+        self.perform(self._machine.receive(response, self.now()))
         self._cancel()
-
-    def fail(self, error: SipError) -> None:
-        self._driver.fail(error)
 
     def lost(self, error: TransportFailed) -> None:
         """The connection is gone."""
         self.fail(error)
-
-    def stop(self) -> None:
-        self._driver.stop()
 
     def cancel(self, reason: str) -> None:
         """CANCEL this INVITE, at once or after its first provisional response (§9.1).
@@ -66,13 +60,19 @@ class ClientTransaction:
         self._unwanted = reason
         self._cancel()
 
-    def _send(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         self._sent = self._core.emit(self.flow, message)
 
-    def _finished(self) -> None:
+    def deliver(self, message: Message) -> None:
+        self._user.received(message)
+
+    def failed(self, error: SipError) -> None:
+        self._user.failed(error)
+
+    def finished(self) -> None:
         self._core.clients.forget(self.key, self)
 
-    def _lingers(self, until: float) -> bool:
+    def lingers(self, until: float) -> bool:
         """Leave the core a small thing in our place, once only repeats can come (`proxy.ua.late`)."""
         machine = self._machine
         if not machine.lingers:
@@ -88,9 +88,8 @@ class ClientTransaction:
     def abandon(self, user: User, reason: str) -> None:
         """Send this INVITE no more, and CANCEL it if it shows life; `user` hears what still comes."""
         if isinstance(self._machine, InviteClient):
-            self._driver.perform(self._machine.abandoned())
+            self.perform(self._machine.abandoned())
         self._user = user
-        self._driver.hand_over(user)
         self.cancel(reason)
 
     def _cancel(self) -> None:
@@ -102,7 +101,7 @@ class ClientTransaction:
             cancel.headers.add("Reason", self._unwanted)
             self._unwanted = None
             self._core.launch(cancel, self.flow, Unheard())
-            self._driver.perform(machine.cancelled(self._driver.now()))
+            self.perform(machine.cancelled(self.now()))
 
 
 class Unheard:
@@ -119,7 +118,7 @@ def _unheard(error: SipError | None = None) -> None:
     """Nobody watches."""
 
 
-class ServerTransaction:
+class ServerTransaction(Driver):
     """A peer's request and what we answer to it."""
 
     def __init__(self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow) -> None:
@@ -130,7 +129,7 @@ class ServerTransaction:
         kind = InviteServer if request.method == "INVITE" else NonInviteServer
         self._core = core
         self._machine: InviteServer | NonInviteServer = kind(request, core.timers, flow.reliable)
-        self._driver = Driver(self._machine, self._send, self, self._finished, self._lingers)
+        super().__init__(self._machine)
         self._sent = b""
         self._on_cancel: Callable[[], None] = _unheard
         self._on_failure: Callable[[SipError], None] = _unheard
@@ -155,14 +154,16 @@ class ServerTransaction:
     def defer(self) -> None:
         """The answer to this request, which is no INVITE, will take time: see `NonInviteServer.deferred`."""
         assert isinstance(self._machine, NonInviteServer)
-        self._driver.perform(self._machine.deferred(self.make(100), self._driver.now()))
+        self.perform(self._machine.deferred(self.make(100), self.now()))
 
     def receive(self, request: Request) -> None:
-        self._driver.perform(self._machine.receive(request, self._driver.now()))
+        self.perform(self._machine.receive(request, self.now()))
 
     def respond(self, response: Response) -> None:
-        self.answered = self.answered or response.status >= 200
-        self._driver.perform(self._machine.respond(response, self._driver.now()))
+        if response.status >= 200:
+            self.answered = True
+            self._on_cancel = self._on_failure = _unheard  # neither means anything from now on (§9.2)
+        self.perform(self._machine.respond(response, self.now()))
 
     def make(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Response:
         """A response to this request, with our To tag on all but a 100 (§8.2.6.2)."""
@@ -176,9 +177,6 @@ class ServerTransaction:
     def reply(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
         self.respond(self.make(status, headers, body))
 
-    def fail(self, error: TransportFailed) -> None:
-        self._driver.fail(error)
-
     def lost(self, error: TransportFailed) -> None:
         """The connection is gone; the sender of an INVITE may still be there to hear its answer (§18.2.2)."""
         if self._returned or self.answered or not isinstance(self._machine, InviteServer):
@@ -188,10 +186,7 @@ class ServerTransaction:
         self.flow = interrupted = Interrupted(self.flow)
         self._core.spawn(self._return(interrupted, profile, error))
 
-    def stop(self) -> None:
-        self._driver.stop()
-
-    def received(self, message: Message) -> None:
+    def deliver(self, message: Message) -> None:
         """An ACK for our 2xx that has the branch of its INVITE, as an RFC 2543 peer sends it."""
         assert isinstance(message, Request)
         self._core.acknowledged(message)
@@ -206,13 +201,13 @@ class ServerTransaction:
         except TransportFailed:
             self.fail(error)
 
-    def _send(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         self._sent = self._core.emit(self.flow, message)
 
-    def _finished(self) -> None:
+    def finished(self) -> None:
         self._core.servers.forget(self.key, self)
 
-    def _lingers(self, until: float) -> bool:
+    def lingers(self, until: float) -> bool:
         """Leave the core a small thing in our place, once only repeats can come (`proxy.ua.late`)."""
         machine = self._machine
         if not machine.lingers:

@@ -25,7 +25,7 @@ EXTEND_RELIABLY_S = 150.0
 """The same for one that is sent reliably (RFC 3262 §3)."""
 
 
-class Answer:
+class Answer(Driver):
     """A 2xx to an INVITE, resent until its ACK (RFC 3261 §13.3.1.4).
 
     Without an ACK in 64·T1 the leg is ended with a BYE.
@@ -38,7 +38,7 @@ class Answer:
         """The ACK; None if none came in time, or the leg was over before. Others await it too: shield it."""
         self._machine = Acceptance(response, leg.core.timers)
         self._transaction = transaction
-        self._driver = Driver(self._machine, self._send, self, lambda: None)
+        super().__init__(self._machine)
 
     @property
     def waiting(self) -> bool:
@@ -46,27 +46,24 @@ class Answer:
         return not self.settled.done()
 
     def start(self) -> None:
-        self._driver.perform(self._machine.start(self._driver.now()))
+        self.perform(self._machine.start(self.now()))
 
     def acknowledged(self, ack: Request) -> None:
         if ack.cseq.number == self._cseq and self.waiting:
-            self._driver.perform(self._machine.acknowledged(self._driver.now()))
+            self.perform(self._machine.acknowledged(self.now()))
             self.settled.set_result(ack)
 
     def stop(self) -> None:
         """The leg is over: resend no more."""
-        self._driver.stop()
+        super().stop()
         if self.waiting:
             self.settled.set_result(None)
-
-    def received(self, message: Message) -> None:
-        """The machine delivers nothing."""
 
     def failed(self, error: SipError) -> None:
         self.stop()
         self._leg.lost(EndReason.NO_ACK)
 
-    def _send(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         assert isinstance(message, Response)
         self._transaction.respond(message)
 

@@ -36,47 +36,47 @@ class Machine:
         return [Failed(error)]
 
 
-class Around:
+class Around(Driver):
     def __init__(self, broken: bool = False) -> None:
         self.machine = Machine()
         self.sent: list[Request | Response] = []
         self.got: list[Request | Response] = []
         self.errors: list[SipError] = []
-        self.finished = 0
+        self.ends = 0
         self.broken = broken
-        self.driver = Driver(self.machine, self.send, self, self.finish)
+        super().__init__(self.machine)
 
     def send(self, message: Request | Response) -> None:
         if self.broken:
             raise TransportFailed("closed")
         self.sent.append(message)
 
-    def received(self, message: Request | Response) -> None:
+    def deliver(self, message: Request | Response) -> None:
         self.got.append(message)
 
     def failed(self, error: SipError) -> None:
         self.errors.append(error)
 
-    def finish(self) -> None:
-        self.finished += 1
+    def finished(self) -> None:
+        self.ends += 1
 
 
 async def test_effects_are_carried_out_in_order() -> None:
     around = Around()
-    around.driver.perform([Send(INVITE), Deliver(messages.ok(INVITE)), TimedOut(), Failed(OSError("x"))])
+    around.perform([Send(INVITE), Deliver(messages.ok(INVITE)), TimedOut(), Failed(OSError("x"))])
     assert (around.sent, around.got) == ([INVITE], [messages.ok(INVITE)])
     assert [type(error) for error in around.errors] == [TransactionTimeout, SipError]
 
 
 async def test_one_timer_is_kept_and_moved_with_the_deadline() -> None:
     around = Around()
-    now = around.driver.now()
+    now = around.now()
     around.machine.deadline = now + 5
-    around.driver.perform([])
-    around.driver.perform([])
+    around.perform([])
+    around.perform([])
     assert len(pending_timers()) == 1
     around.machine.deadline = now + 2
-    around.driver.perform([])
+    around.perform([])
     assert [timer.when() for timer in pending_timers()] == [now + 2]
     await asyncio.sleep(3)
     assert around.machine.expired == [now + 2]
@@ -86,24 +86,24 @@ async def test_one_timer_is_kept_and_moved_with_the_deadline() -> None:
 async def test_a_terminated_machine_is_finished_once() -> None:
     around = Around()
     around.machine.terminated = True
-    around.driver.perform([])
-    around.driver.perform([])
-    around.driver.fail(TransportFailed("late"))
-    assert (around.finished, around.errors) == (1, [])
+    around.perform([])
+    around.perform([])
+    around.fail(TransportFailed("late"))
+    assert (around.ends, around.errors) == (1, [])
 
 
 async def test_what_cannot_be_sent_fails_the_machine_and_what_was_to_be_delivered_is() -> None:
     around = Around(broken=True)
-    around.driver.perform([Send(INVITE), Deliver(messages.ok(INVITE))])
+    around.perform([Send(INVITE), Deliver(messages.ok(INVITE))])
     assert [str(error) for error in around.errors] == ["closed"]
-    assert (around.finished, len(around.got)) == (1, 1)
+    assert (around.ends, len(around.got)) == (1, 1)
 
 
 async def test_a_stopped_driver_does_nothing_more() -> None:
     around = Around()
-    around.machine.deadline = around.driver.now() + 5
-    around.driver.perform([])
-    around.driver.stop()
-    around.driver.perform([Send(INVITE)])
+    around.machine.deadline = around.now() + 5
+    around.perform([])
+    around.stop()
+    around.perform([Send(INVITE)])
     await asyncio.sleep(10)
-    assert (around.sent, around.machine.expired, around.finished) == ([], [], 0)
+    assert (around.sent, around.machine.expired, around.ends) == ([], [], 0)
