@@ -185,6 +185,7 @@ class InDialogRequest:
     def _finish(self, final: Final) -> None:
         if not self._finished:
             self._finished = True
+            self._transaction = None  # which knows us: neither is to wait for the garbage collector
             self._done(final)
 
 

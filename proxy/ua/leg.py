@@ -15,7 +15,7 @@ from proxy.sip.reason import reasons
 from proxy.transport.flow import Flow, ip_version
 from proxy.ua.core import ALLOW, SUPPORTED, UNDERSTOOD, UserAgentCore
 from proxy.ua.errors import LegEnded, OfferRefused
-from proxy.ua.in_dialog import InDialogRequest
+from proxy.ua.in_dialog import Final, InDialogRequest
 from proxy.ua.opening import Opening
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer
@@ -78,8 +78,8 @@ class Leg:
         self._opening: Opening | None = None
         self._refer: Refer | None = None
         self._referred: asyncio.Event | None = None
-        self.keeper = SessionKeeper(self)
-        self.reoffers = Reoffers(self, owns_call_id=True)
+        self._keeper: SessionKeeper | None = None
+        self._reoffers: Reoffers | None = None
         self._left = False
 
     # The call's verbs.
@@ -95,7 +95,7 @@ class Leg:
         self.media.over(ip_version(self.flow))
         self._opening = Opening(self.media, transaction.request)
         self._invitation = Invitation(self, transaction)
-        self.reoffers = Reoffers(self, owns_call_id=False, opening=self._opening)
+        self._reoffers = Reoffers(self, owns_call_id=False, opening=self._opening)
         self._invitation.watch()
         if self.ended.done():
             return
@@ -195,6 +195,20 @@ class Leg:
         return self._invitation
 
     @property
+    def keeper(self) -> SessionKeeper:
+        """Of the session timer."""
+        if self._keeper is None:
+            self._keeper = SessionKeeper(self)
+        return self._keeper
+
+    @property
+    def reoffers(self) -> Reoffers:
+        """Of the offers after the first."""
+        if self._reoffers is None:
+            self._reoffers = Reoffers(self, owns_call_id=True)
+        return self._reoffers
+
+    @property
     def opening(self) -> Opening:
         assert self._opening is not None
         return self._opening
@@ -228,7 +242,7 @@ class Leg:
     @property
     def unacknowledged(self) -> Answer | None:
         """A 2xx of ours to an INVITE, first or later, whose ACK is not in."""
-        answers = (self._answer, self.reoffers.answer)
+        answers = (self._answer, self._reoffers.answer if self._reoffers else None)
         return next((answer for answer in answers if answer is not None and answer.waiting), None)
 
     def gone(self, reason: EndReason) -> None:
@@ -239,6 +253,7 @@ class Leg:
         self._hush(reason)
         if self._answer is not None:
             self._answer.stop()
+        self._let_go()
 
     def lost(self, reason: EndReason) -> None:
         """The peer is not heard of any more: end it from our side, and say so to whoever waits."""
@@ -259,7 +274,7 @@ class Leg:
     # What the peer sends.
 
     def acknowledged(self, ack: Request) -> None:
-        for answer in (self._answer, self.reoffers.answer):
+        for answer in (self._answer, self._reoffers.answer if self._reoffers else None):
             if answer is not None:
                 answer.acknowledged(ack)
 
@@ -338,12 +353,18 @@ class Leg:
             return
         bye = self.dialog.request("BYE")
         bye.headers.add("Reason", reason.header)
-        InDialogRequest(self, self.dialog, bye, lambda final: self._leave()).start()
+        InDialogRequest(self, self.dialog, bye, self._hung_up).start()
+
+    def _hung_up(self, final: Final) -> None:
+        self._leave()
+        self._let_go()
 
     def _hush(self, reason: EndReason) -> None:
         """Ask nothing more of the peer: no refresh, no offer; the first 2xx alone is still seen through."""
-        self.keeper.stop()
-        self.reoffers.stop(reason)
+        if self._keeper is not None:
+            self._keeper.stop()
+        if self._reoffers is not None:
+            self._reoffers.stop(reason)
 
     def _leave(self) -> None:
         self._left = True
@@ -355,3 +376,12 @@ class Leg:
             # RFC 3262 §3: a PRACK that is on its way is taken after the final response too
             return provisionals.settled.add_done_callback(lambda settled: leave(id))
         leave(id)
+
+    def _let_go(self) -> None:
+        """All is said: the parts, which know the leg, are no longer known to it.
+
+        So they are gone at once, and need not wait for the garbage collector, which makes calls wait for it.
+        """
+        if self._invitation is not None and self._invitation.settled:
+            self._invitation = self._answer = None
+        self._inviting = self._keeper = self._reoffers = None

@@ -83,6 +83,11 @@ class Invitation:
     def open(self) -> bool:
         return not self._transaction.answered
 
+    @property
+    def settled(self) -> bool:
+        """True once it has its final response, and no PRACK can come any more."""
+        return not self.open and (self.provisionals is None or self.provisionals.settled.done())
+
     def watch(self) -> None:
         """From now on a CANCEL or a lost connection ends the leg; so does one that came before."""
         self._transaction.watch(self._cancelled, self._failed)
