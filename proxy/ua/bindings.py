@@ -41,8 +41,8 @@ class Binding:
 
     @property
     def uri(self) -> str:
-        """What stands in the Request-URI of a request to it."""
-        return self.contact.raw_uri
+        """What stands in the Request-URI of a request to it: no headers may (RFC 3261 §19.1.1)."""
+        return self.contact.raw_uri.removesuffix(f"?{self.contact.uri.headers}")
 
     @property
     def outbound(self) -> tuple[str, str] | None:
@@ -96,7 +96,7 @@ def _wanted(contacts: Sequence[str], request: Request, flow: Flow, now: float) -
     wanted = []
     for value in contacts:
         contact = NameAddr.parse(value)
-        if contact.uri.scheme not in ("sip", "sips") or contact.uri.headers:
+        if contact.uri.scheme not in ("sip", "sips"):
             raise Unregistrable("a Contact that cannot be called", 400)
         expires = _seconds(contact.params.get("expires") or common)
         if 0 < expires < SHORTEST_EXPIRES_S:  # §10.3 step 7

@@ -429,6 +429,13 @@ async def test_received_and_rport_are_noted_rfc3581_4(house: House) -> None:
     assert (via.received, via.params.get("rport")) == ("192.0.2.1", None)
 
 
+async def test_an_answer_goes_to_the_port_it_was_asked_from_even_without_rport(house: House) -> None:
+    """RFC 3261 §18.2.2 has it go to the port of the Via: nobody is there if there is a NAT."""
+    plain = messages.request("OPTIONS", sent_by="192.0.2.1:5090").encode().replace(b";rport", b"")
+    await house.far.says(plain)
+    assert (await house.far.hears(200)).via.port == 5090
+
+
 # Closing.
 
 
