@@ -110,3 +110,38 @@ async def test_a_socket_on_all_of_ipv6_leaves_the_port_of_ipv4_to_another() -> N
     assert four.address[1] == six.address[1]
     six.close()
     four.close()
+
+
+async def test_every_socket_of_many_is_heard_and_one_closed_in_the_same_turn_is_not() -> None:
+    media = SocketMedia()
+    ears = [_Ear() for _ in range(8)]
+    peer = media.bind("127.0.0.1", 0, _Ear())
+    open_ones = [media.bind("127.0.0.1", 0, ear) for ear in ears]
+
+    def silence(packet: bytes, source: tuple[str, int]) -> None:
+        for endpoint in open_ones[:4]:
+            endpoint.close()
+
+    first = media.bind("127.0.0.1", 0, silence)
+    peer.send(b"close them", first.address)
+    for endpoint in open_ones:
+        peer.send(b"x", endpoint.address)
+    assert [(await ear.next())[0] for ear in ears[4:]] == [b"x"] * 4
+    assert all(ear.heard.empty() for ear in ears[:4])
+    for endpoint in (*open_ones, first, peer):
+        endpoint.close()
+
+
+async def test_where_there_is_no_epoll_each_socket_is_shown_to_the_loop(monkeypatch) -> None:
+    monkeypatch.delattr("select.epoll")
+    media, ear = SocketMedia(keep=1), _Ear()
+    one, two = media.bind("127.0.0.1", 0, ear), media.bind("127.0.0.1", 0, _Ear())
+    two.send(b"a", one.address)
+    assert (await ear.next())[0] == b"a"
+    one.close()
+    again = media.bind("127.0.0.1", one.address[1], ear)
+    two.send(b"b", one.address)
+    assert (await ear.next())[0] == b"b"
+    again.close()
+    two.close()
+    media.close()
