@@ -14,6 +14,18 @@ _CATCH_UP = 5
 class Player:
     """Ringback and beep for one stream. A beep interrupts everything; ringback yields to any other sound."""
 
+    __slots__ = (
+        "_beeping",
+        "_frames",
+        "_index",
+        "_ringing",
+        "_sent",
+        "_source",
+        "_started",
+        "_stream",
+        "_timer",
+    )
+
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._ringing = False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from proxy.media.formats import AudioFormat
 from proxy.media.mode import Counts, MediaRefused, Recording
 from proxy.media.negotiation import Layout, describe, formats_to_offer, read_answer, read_offer
-from proxy.media.outline import OutLine
 from proxy.media.player import Player
 from proxy.media.ports import PortPool
 from proxy.media.recorder import WavRecording
@@ -24,23 +24,39 @@ def _version(address: str) -> int:
     return 6 if ":" in address else 4
 
 
+@lru_cache(maxsize=64)  # the house has its homes for as long as it stands
+def _homes(usual: Home, other: Home | None) -> dict[int, Home]:
+    return {_version(public): (bind, public) for bind, public in (usual, *([other] if other else []))}
+
+
 class _Leg:
     """One leg's stream and what we last told its peer about it."""
+
+    __slots__ = (
+        "_player",
+        "_version",
+        "address",
+        "direction",
+        "ip_version",
+        "layout",
+        "listed",
+        "origin_id",
+        "stream",
+    )
 
     def __init__(self, stream: Stream, address: str, origin_id: int) -> None:
         self.stream = stream
         self.address = address
         """Where the peer is told to send: ours, public."""
         self.ip_version = _version(address)
-        self.player = Player(stream)
+        self._player: Player | None = None
         self.origin_id = origin_id
-        self.version = 0
+        self._version = 0  # of our last SDP; 0: there was none
         self.listed: tuple[AudioFormat, ...] = ()
         """Formats of our last SDP, under our numbers."""
         self.layout: Layout = (None,)
-        self.said: tuple[tuple[AudioFormat, ...], Direction, Layout] | None = None
-        self.sdp: bytes | None = None
-        """The last one, as sent."""
+        self.direction = Direction.SENDRECV
+        """What our last SDP said; as do `listed` and `layout`."""
 
     @property
     def spoken(self) -> str | None:
@@ -48,21 +64,59 @@ class _Leg:
         agreement = self.stream.agreement
         return None if agreement is None else agreement.voice.key
 
+    @property
+    def described(self) -> bool:
+        """The peer has been told something."""
+        return self._version > 0
+
+    @property
+    def player(self) -> Player:
+        """Who plays tones to it."""
+        if self._player is None:
+            self._player = Player(self.stream)
+        return self._player
+
+    def ring(self, on: bool) -> None:
+        """Ringback on or off."""
+        if on or self._player is not None:
+            self.player.ring(on)
+
+    def close(self) -> None:
+        """No tone, no socket."""
+        if self._player is not None:
+            self._player.stop()
+        self.stream.close()
+
     def describe(
-        self, host: str, formats: tuple[AudioFormat, ...], direction: Direction, layout: Layout, *, anew: bool
+        self, formats: tuple[AudioFormat, ...], direction: Direction, layout: Layout, *, anew: bool
     ) -> bytes:
         """Our SDP; the version grows by one if it says something new, or `anew` (RFC 3264 §8)."""
-        saying = (formats, direction, layout)
-        if anew or saying != self.said:
-            self.version += 1
-        self.said, self.listed, self.layout = saying, formats, layout
-        origin, address = (self.origin_id, self.version), (host, self.stream.port)
-        self.sdp = describe(origin, address, formats, direction, layout)
-        return self.sdp
+        said = (self.listed, self.direction, self.layout)
+        if anew or not self.described or (formats, direction, layout) != said:
+            self._version += 1
+            self.listed, self.direction, self.layout = formats, direction, layout
+        return self.again()
+
+    def again(self) -> bytes:
+        """What was described last, to the byte."""
+        origin, address = (self.origin_id, self._version), (self.address, self.stream.port)
+        return describe(origin, address, self.listed, self.direction, self.layout)
 
 
 class RelaySession:
     """A `MediaSession` that relays. It starts no task; timers run only while a tone plays."""
+
+    __slots__ = (
+        "_clock",
+        "_homes",
+        "_ids",
+        "_last_counts",
+        "_legs",
+        "_network",
+        "_offers",
+        "_ports",
+        "_usual",
+    )
 
     def __init__(
         self,
@@ -80,31 +134,32 @@ class RelaySession:
         """
         self._network = network
         self._ports = ports
-        homes = [(bind_host, public_address), *([other_home] if other_home else [])]
-        self._homes = {_version(public): (bind, public) for bind, public in homes}
+        self._homes = _homes((bind_host, public_address), other_home)
         self._usual = _version(public_address)
-        self._offers: dict[str, int] = {}
-        """IP version of our offers to a leg, where it is not the usual one."""
+        self._offers: dict[str, int] | None = None
+        """IP version of our offers to a leg, where it is not the usual one; None: nowhere."""
         self._ids = ids
         self._clock = clock
         self._legs: dict[str, _Leg] = {}
-        self._last_counts: dict[str, Counts] = {}
+        self._last_counts: dict[str, Counts] | None = None
+        """Of legs that are gone; None while none is."""
 
     def over(self, leg: str, ip_version: int) -> None:
         """Offers to that leg name an address of this IP version; see `MediaSession`."""
-        if ip_version in self._homes:
-            self._offers[leg] = ip_version
+        if ip_version in self._homes and (ip_version != self._usual or self._offers):
+            self._offers = {**(self._offers or {}), leg: ip_version}
 
     def offer(self, leg: str) -> bytes:
         """Our offer, first or again; see `MediaSession`."""
-        ours = self._open(leg, self._offers.get(leg, self._usual))
+        wanted = self._offers.get(leg, self._usual) if self._offers else self._usual
+        ours = self._open(leg, wanted)
         formats = formats_to_offer(ours.listed, self._anchor(leg))
-        return ours.describe(ours.address, formats, Direction.SENDRECV, ours.layout, anew=True)
+        return ours.describe(formats, Direction.SENDRECV, ours.layout, anew=True)
 
     def again(self, leg: str) -> bytes:
         """Our last SDP once more; see `MediaSession`."""
         ours = self._legs.get(leg)
-        return self.offer(leg) if ours is None or ours.sdp is None else ours.sdp
+        return self.offer(leg) if ours is None or not ours.described else ours.again()
 
     def answered(self, leg: str, sdp: bytes) -> None:
         """The peer's answer to our offer; see `MediaSession`."""
@@ -124,9 +179,7 @@ class RelaySession:
         answer = read_offer(sdp, ip_version=possible, spoken=spoken, anchor=self._anchor(leg))
         ours = self._open(leg, answer.agreement.ip_version)
         ours.stream.agreed(answer.agreement)
-        return ours.describe(
-            ours.address, answer.formats, answer.direction, answer.agreement.layout, anew=False
-        )
+        return ours.describe(answer.formats, answer.direction, answer.agreement.layout, anew=False)
 
     def join(self, a: str, b: str) -> None:
         """a and b hear each other, and nobody else. If one is gone already, the other hears nobody."""
@@ -150,7 +203,7 @@ class RelaySession:
         """Ringback tone while nothing else is heard."""
         ours = self._legs.get(leg)
         if ours is not None:
-            ours.player.ring(on)
+            ours.ring(on)
 
     async def beep(self, leg: str) -> None:
         """Play the beep; returns when it has been played, or the leg is gone."""
@@ -165,23 +218,22 @@ class RelaySession:
         stream = self._stream(leg)
         if stream is None:
             return WavRecording(path, on_close=lambda recording: None)
-        recording = WavRecording(path, on_close=stream.recordings.remove)
-        stream.recordings.append(recording)
-        return recording
+        return stream.record(path)
 
     def release(self, leg: str) -> None:
         """The leg is gone: nobody hears it, its ports go back."""
         self.part(leg)
         ours = self._legs.pop(leg, None)
         if ours is not None:
-            ours.player.stop()
-            ours.stream.close()
-            self._last_counts[leg] = ours.stream.counts()
+            ours.close()
+            self._last_counts = {**(self._last_counts or {}), leg: ours.stream.counts()}
 
     def counts(self, leg: str) -> Counts:
         """The leg's counters; zeros if it never was."""
         stream = self._stream(leg)
-        return self._last_counts.get(leg, Counts()) if stream is None else stream.counts()
+        if stream is not None:
+            return stream.counts()
+        return (self._last_counts or {}).get(leg, Counts())
 
     def address(self, leg: str) -> Address | None:
         """Our public RTP address towards a leg; None while it has no port."""
@@ -204,9 +256,8 @@ class RelaySession:
             self.release(leg)
             ours = None
         if ours is None:
-            line = OutLine(ssrc=self._ids(32), sequence=self._ids(16), timestamp=self._ids(32))
             bind, public = self._homes[ip_version]
-            stream = Stream(self._network, self._ports, bind, line, self._clock)
+            stream = Stream(self._network, self._ports, bind, self._ids, self._clock)
             ours = self._legs[leg] = _Leg(stream, public, origin_id=self._ids(31))
         return ours
 

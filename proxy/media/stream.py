@@ -8,6 +8,8 @@ the other side never saw.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 from proxy.media.formats import EVENT_KEY, PCMU, carries, clock_rate
@@ -50,21 +52,56 @@ class Heard(NamedTuple):
 
 
 class Stream:
-    """RTP with one peer. Hostile packets are dropped and counted; nothing raises out of a packet."""
+    """RTP with one peer. Hostile packets are dropped and counted; nothing raises out of a packet.
+
+    What only packets need is made by the first of them: many calls never have one, or are over before it.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_closed",
+        "_dropped",
+        "_heard_at",
+        "_ids",
+        "_in",
+        "_latched",
+        "_line",
+        "_out",
+        "_ports",
+        "_reception",
+        "_rtcp",
+        "_rtcp_in",
+        "_rtp",
+        "_source",
+        "_target",
+        "agreement",
+        "fed_at",
+        "joined",
+        "port",
+        "recordings",
+        "reserved",
+        "ringing",
+    )
 
     def __init__(
-        self, network: MediaNetwork, ports: PortPool, host: str, line: OutLine, clock: Callable[[], float]
+        self,
+        network: MediaNetwork,
+        ports: PortPool,
+        host: str,
+        ids: Callable[[int], int],
+        clock: Callable[[], float],
     ) -> None:
-        """Take a pair of ports. Raises NoPortFree."""
+        """Take a pair of ports. `ids(n)` gives n random bits. Raises NoPortFree."""
         self._clock = clock
-        self._line = line
+        self._ids = ids
+        self._line: OutLine | None = None
         self._ports = ports
         self.port, self._rtp, self._rtcp = _bind_pair(network, ports, host, self._received, self._control)
         self._closed = False
         self.agreement: Agreement | None = None
         self.joined: Stream | None = None
         """Who hears us and whom we hear."""
-        self.recordings: list[WavRecording] = []
+        self.recordings: tuple[WavRecording, ...] = ()
         self.reserved = False
         """While a beep plays, nobody else is heard."""
         self.ringing = False
@@ -73,9 +110,8 @@ class Stream:
         """When the joined stream was last heard here; while ringing, when it was last audible."""
         self._latched: Address | None = None
         self._target: Address | None = None
-        self._routes: dict[str, Route | None] = {}
-        self._source = object()  # who speaks: our peer under its present SSRC; compared by identity
-        self._reception = Reception()
+        self._source: object = None  # who speaks: our peer under its present SSRC; compared by identity
+        self._reception: Reception | None = None
         self._in = self._out = self._dropped = self._rtcp_in = 0
         self._heard_at: float | None = None
 
@@ -85,21 +121,20 @@ class Stream:
         if before is None or before.remote != agreement.remote:
             self._target = agreement.remote
         self._latched = None
-        self._routes.clear()
-        self._line.cut()
+        self._cut()
 
     def hear(self, other: Stream | None) -> None:
         """From now on hear this stream, or nobody."""
         self.joined = other
         self.fed_at = None
-        self._line.cut()
+        self._cut()
 
     def say(self, frame: bytes, source: object, sequence: int, timestamp: int) -> None:
         """Send 20 ms of PCMU of our own (a tone), in the law the peer takes; nothing to Opus or G.722."""
         route = self._route(PCMU.key)
         if route is None or self._destination() is None:
             return
-        place = self._line.place(source, sequence, timestamp, self._clock(), rate=route.rate)
+        place = self._speaking().place(source, sequence, timestamp, self._clock(), rate=route.rate)
         if place is not None:
             payload = frame if route.table is None else frame.translate(route.table)
             self._emit(PLAIN, route.pt, 0, place, payload)
@@ -109,18 +144,24 @@ class Stream:
         return Counts(
             packets_in=self._in,
             packets_out=self._out,
-            lost=self._reception.lost,
+            lost=0 if self._reception is None else self._reception.lost,
             dropped=self._dropped,
             rtcp_in=self._rtcp_in,
             last_heard=self._heard_at,
         )
+
+    def record(self, path: Path) -> WavRecording:
+        """Record what the peer says. Raises OSError if the file cannot be made."""
+        recording = WavRecording(path, on_close=self._recorded)
+        self.recordings += (recording,)
+        return recording
 
     def close(self) -> None:
         """Close recordings and sockets, give the ports back; again does nothing."""
         if self._closed:
             return
         self._closed = True
-        for recording in tuple(self.recordings):
+        for recording in self.recordings:
             recording.close()
         self._rtp.close()
         self._rtcp.close()
@@ -141,13 +182,16 @@ class Stream:
             self._dropped += 1
             return
         _, _, sequence, timestamp, ssrc = HEADER.unpack_from(packet)
-        if ssrc != self._reception.ssrc:
+        reception = self._reception
+        if reception is None:
+            reception = self._reception = Reception()
+        if ssrc != reception.ssrc:
             self._source = object()
-        self._reception.heard(ssrc, sequence)
+        reception.heard(ssrc, sequence)
         now = self._clock()
         self._in += 1
         self._heard_at = now
-        for recording in tuple(self.recordings):
+        for recording in self.recordings:
             recording.heard(key, packet[span[0] : span[1]], timestamp, self._source, now)
         if self.joined is not None:
             self.joined._relay(Heard(packet, span, key, self._source, sequence, timestamp, now))
@@ -169,21 +213,22 @@ class Stream:
             return
         self._dropped += 1
         _, _, sequence, _, ssrc = HEADER.unpack_from(packet)
-        if source == self._latched and ssrc == self._reception.ssrc:
-            self._reception.heard(ssrc, sequence)
+        reception = self._reception
+        if reception is not None and source == self._latched and ssrc == reception.ssrc:
+            reception.heard(ssrc, sequence)
             if self.joined is not None:
-                self.joined._line.skip(self._source, sequence)
+                self.joined._speaking().skip(self._source, sequence)
 
     def _relay(self, heard: Heard) -> None:
         """Send our peer what the joined one said; only header fields change, and the law of G.711."""
         if self.reserved or self._destination() is None:
             return
         packet, (start, end), key, source, sequence, timestamp, now = heard
-        route = self._route(key)
+        route, line = self._route(key), self._speaking()
         if route is None or (self.ringing and not self._worth_hearing(heard)):
-            self._line.skip(source, sequence)
+            line.skip(source, sequence)
             return
-        place = self._line.place(source, sequence, timestamp, now, rate=route.rate, event=route.event)
+        place = line.place(source, sequence, timestamp, now, rate=route.rate, event=route.event)
         if place is None:
             return
         if not self.ringing:
@@ -206,7 +251,7 @@ class Stream:
         if to is None or self._closed:
             return
         sequence, timestamp, forced = place
-        packet = self._line.header(first, pt | (0x80 if forced else marker), sequence, timestamp) + body
+        packet = self._speaking().header(first, pt | (0x80 if forced else marker), sequence, timestamp) + body
         # SRTP: packet = protect(packet)
         self._rtp.send(packet, to)
         self._out += 1
@@ -217,24 +262,36 @@ class Stream:
         return self._target if agreement is not None and agreement.hears else None
 
     def _route(self, key: str) -> Route | None:
-        try:
-            return self._routes[key]
-        except KeyError:
-            route = self._routes[key] = self._find_route(key)
-            return route
-
-    def _find_route(self, key: str) -> Route | None:
         agreement = self.agreement
         if agreement is None:
             return None
-        voice = agreement.voice
-        if key != EVENT_KEY and carries(key, voice.key):
-            return Route(voice.pt, TRANSLATIONS.get((key, voice.key)), clock_rate(key), False)
-        pt = agreement.send.get(key)
-        return None if pt is None else Route(pt, None, clock_rate(key), key == EVENT_KEY)
+        return _route(key, agreement.voice.key, agreement.voice.pt, agreement.send.get(key))
+
+    def _speaking(self) -> OutLine:
+        """The line our peer hears."""
+        line = self._line
+        if line is None:
+            ids = self._ids
+            line = self._line = OutLine(ssrc=ids(32), sequence=ids(16), timestamp=ids(32))
+        return line
+
+    def _cut(self) -> None:
+        if self._line is not None:
+            self._line.cut()
+
+    def _recorded(self, closed: WavRecording) -> None:
+        self.recordings = tuple(each for each in self.recordings if each is not closed)
 
     def _control(self, packet: bytes, source: Address) -> None:
         self._rtcp_in += 1
+
+
+@lru_cache(maxsize=256)
+def _route(key: str, voice: str, voice_pt: int, pt: int | None) -> Route | None:
+    """How a format goes out to a peer that takes this voice, and the format itself under `pt`, if at all."""
+    if key != EVENT_KEY and carries(key, voice):
+        return Route(voice_pt, TRANSLATIONS.get((key, voice)), clock_rate(key), False)
+    return None if pt is None else Route(pt, None, clock_rate(key), key == EVENT_KEY)
 
 
 def _bind_pair(
