@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from proxy.call.leg_media import LegMedia
 from proxy.call.record import LegRecord
@@ -14,47 +14,75 @@ from proxy.ua.errors import LegEnded
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 
+if TYPE_CHECKING:
+    import asyncio
+
 
 class Legs:
     """Makes the legs of one call. The caller's is the first, and encloses all others."""
 
-    def __init__(self, core: UserAgentCore, media: MediaSession, scribe: Scribe) -> None:
-        self._core, self._media, self._scribe = core, media, scribe
-        self._latest: dict[str, Leg] = {}
+    __slots__ = ("_latest", "core", "media", "scribe")
 
-    @contextmanager
-    def leg(self, name: str, *, peer: str, takes_refer: bool = False) -> Iterator[Leg]:
+    def __init__(self, core: UserAgentCore, media: MediaSession, scribe: Scribe) -> None:
+        self.core, self.media, self.scribe = core, media, scribe
+        self._latest: tuple[Leg, ...] = ()
+        """The latest leg of each name, the caller's first."""
+
+    def leg(self, name: str, *, peer: str, takes_refer: bool = False) -> Stretch:
         """A leg that is ended, and its media released, when the block is left or its peer goes."""
-        log = self._scribe.log.bind(leg=name)
-        leg = Leg(name, self._core, LegMedia(self._media, name), takes_refer=takes_refer, log=log)
-        self._latest[name] = leg
-        entry = self._scribe.began(name, peer)
-        leg.ended.add_done_callback(lambda ended: self._over(leg, entry))
-        try:
-            yield leg
-        except LegEnded:
-            raise
-        except Exception:
-            leg.end(EndReason.FAILED)
-            raise
-        finally:
-            leg.end(self._why())
-            self._over(leg, entry)
+        return Stretch(self, name, peer, takes_refer)
+
+    def begun(self, leg: Leg) -> None:
+        """From now on this is the leg of its name."""
+        self._latest = (*(each for each in self._latest if each.name != leg.name), leg)
+
+    def stands(self, leg: Leg) -> bool:
+        """Whether no later leg has taken its name."""
+        return leg in self._latest
 
     def end_caller(self, reason: EndReason) -> None:
         """End the leg on which the call hangs; nothing, if it has not begun."""
-        if caller := self._latest.get("caller"):
-            caller.end(reason)
+        if self._latest:
+            self._latest[0].end(reason)
 
-    def _why(self) -> EndReason:
+    def why(self) -> EndReason:
         """Why a leg that still stands is ended now: for what befell the caller, or because all is said."""
-        caller = self._latest["caller"].ended
+        caller = self._latest[0].ended
         if not caller.done():
             return EndReason.COMPLETED
         return EndReason.DRAINING if caller.result() is EndReason.DRAINING else EndReason.CALLER_LEFT
 
-    def _over(self, leg: Leg, entry: LegRecord) -> None:
+
+class Stretch:
+    """One leg, for the time of a ``with``."""
+
+    __slots__ = ("_entry", "_leg", "_legs", "_noted")
+
+    def __init__(self, legs: Legs, name: str, peer: str, takes_refer: bool) -> None:
+        media, scribe = LegMedia(legs.media, name), legs.scribe
+        self._legs = legs
+        self._leg = Leg(name, legs.core, media, takes_refer=takes_refer, log=scribe.log_of(name))
+        self._entry: LegRecord = scribe.began(name, peer)
+        self._noted = False
+
+    def __enter__(self) -> Leg:
+        self._legs.begun(self._leg)
+        self._leg.ended.add_done_callback(self._over)
+        return self._leg
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, LegEnded):
+            self._leg.end(EndReason.FAILED)
+        self._leg.end(self._legs.why())
+        self._over(self._leg.ended)
+
+    def _over(self, ended: asyncio.Future[EndReason]) -> None:
         """Note how it ended; its ports go back, unless a later leg of the same name has them."""
-        self._scribe.leg_ended(entry, leg.ended.result(), leg.peer_reason)
-        if self._latest.get(leg.name) is leg:
-            self._media.release(leg.name)
+        if self._noted:
+            return
+        self._noted = True
+        self._legs.scribe.leg_ended(self._entry, ended.result(), self._leg.peer_reason)
+        if self._legs.stands(self._leg):
+            self._legs.media.release(self._leg.name)

@@ -14,6 +14,8 @@ from proxy.ua.errors import LegEnded, Rejected
 from proxy.ua.reason import EndReason
 from screening.contract import Screening, Verdict
 
+LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
+
 REFUSED = {EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJECTED}
 """Why the caller's leg is ended for what its peer asks of us."""
 BY_US = {EndReason.DRAINING, *REFUSED}
@@ -23,9 +25,15 @@ BY_US = {EndReason.DRAINING, *REFUSED}
 class Scribe:
     """The one writer of a call's record and of its story in the log."""
 
+    __slots__ = ("_record", "_wall_clock", "log")
+
     def __init__(self, record: CallRecord, wall_clock: WallClock) -> None:
         self._record, self._wall_clock = record, wall_clock
-        self.log = structlog.get_logger("screendoor").bind(call=record.call)
+        self.log: structlog.typing.FilteringBoundLogger = LOG.bind(call=record.call)
+
+    def log_of(self, leg: str) -> structlog.typing.FilteringBoundLogger:
+        """Where a leg itself writes."""
+        return self.log.bind(leg=leg)
 
     def step(self, event: str, why: str) -> None:
         self._record.steps.append(f"{event}: {why}")
