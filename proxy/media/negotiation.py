@@ -12,8 +12,9 @@ from ipaddress import ip_address
 
 from proxy.media.formats import EVENT_KEY, G711, PCMA, PCMU, TELEPHONE_EVENT, VOICES, AudioFormat, carries
 from proxy.media.mode import MediaRefused
-from proxy.media.sdp import Description, Direction, Line, MediaSection, SdpError, parse_sdp
+from proxy.media.sdp import Description, Direction, MediaSection, SdpError, parse_sdp
 from proxy.media.udp import Address
+from proxy.media.usual import usual_text
 
 Layout = tuple[MediaSection | None, ...]
 """The m= lines agreed with a peer, in order; None is our audio, the rest are refused (RFC 3264 §8)."""
@@ -39,6 +40,20 @@ class Agreement:
     ip_version: int = 4
     """Of the address that its SDP names, be it none to send to."""
 
+    def at(self, port: int) -> Agreement:
+        """The same with a peer that wants our packets at another port."""
+        remote = None if self.remote is None else (self.remote[0], port)
+        return Agreement(
+            remote,
+            self.voice,
+            self.send,
+            self.receive,
+            self.hears,
+            self.speaks,
+            self.layout,
+            self.ip_version,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -56,6 +71,14 @@ def read_offer(body: bytes, *, ip_version: int | None, spoken: str | None, ancho
     leg it is to be joined with; only what that one can hear is accepted. `ip_version`: the one that is
     possible; None: either.
     """
+    usual = usual_text(body)
+    if usual is None:
+        return _read_offer(body, ip_version, spoken, anchor)
+    answer = _usual_offer(usual[0], ip_version, spoken, anchor)
+    return Answer(answer.agreement.at(usual[1]), answer.formats, answer.direction)
+
+
+def _read_offer(body: bytes, ip_version: int | None, spoken: str | None, anchor: str | None) -> Answer:
     description, section, voices = _audio(body, anchor)
     by_key = {voice.key: voice for voice in reversed(voices)}
     wanted = [key for key in (spoken, anchor) if key is not None]
@@ -69,9 +92,27 @@ def read_offer(body: bytes, *, ip_version: int | None, spoken: str | None, ancho
 
 
 def read_answer(
-    body: bytes, offered: Sequence[AudioFormat], layout: Layout, *, ip_version: int | None, anchor: str | None
+    body: bytes,
+    offered: tuple[AudioFormat, ...],
+    layout: Layout,
+    *,
+    ip_version: int | None,
+    anchor: str | None,
 ) -> Agreement:
     """Judge a peer's answer to our offer (§7). Raises MediaRefused."""
+    usual = usual_text(body) if layout == (None,) else None
+    if usual is None:
+        return _read_answer(body, offered, layout, ip_version, anchor)
+    return _usual_answer(usual[0], offered, layout, ip_version, anchor).at(usual[1])
+
+
+def _read_answer(
+    body: bytes,
+    offered: tuple[AudioFormat, ...],
+    layout: Layout,
+    ip_version: int | None,
+    anchor: str | None,
+) -> Agreement:
     description, section, voices = _audio(body, anchor)
     keys = {format.key for format in offered}
     shared = [voice for voice in voices if voice.key in keys]
@@ -80,7 +121,13 @@ def read_answer(
     return _agree(description, section, offered, shared[0], ip_version, layout)
 
 
-def formats_to_offer(listed: Sequence[AudioFormat], anchor: str | None) -> tuple[AudioFormat, ...]:
+_usual_offer = lru_cache(maxsize=256)(_read_offer)
+_usual_answer = lru_cache(maxsize=256)(_read_answer)
+"""Read once for each text: but for what `usual_text` takes out, a carrier says the same in every call."""
+
+
+@lru_cache(maxsize=256)
+def formats_to_offer(listed: tuple[AudioFormat, ...], anchor: str | None) -> tuple[AudioFormat, ...]:
     """What we offer a peer: what we listed to it before under the same numbers (§8.3.2), or else what the leg
     it will be joined with speaks; PCMU, PCMA and telephone-event always.
     """
@@ -106,35 +153,25 @@ def describe(
     """
     host, port = address
     network = f"IN IP{6 if ':' in host else 4} {host}"
-    session = (
-        Line("v", "0"),
-        Line("o", f"- {origin[0]} {origin[1]} {network}"),
-        Line("s", "-"),
-        Line("c", network),
-        Line("t", "0 0"),
-    )
-    formats = tuple(formats)
-    pts, lines = _our_lines(formats, direction)
-    audio = MediaSection("audio", port, "RTP/AVP", pts, lines)
-    media = tuple(audio if each is None else _refused(each) for each in layout)
-    return Description(session, media).encode()
+    audio = f"m=audio {port} RTP/AVP {_our_lines(tuple(formats), direction)}\r\n"
+    media = "".join(audio if each is None else _refused(each) for each in layout)
+    session = f"v=0\r\no=- {origin[0]} {origin[1]} {network}\r\ns=-\r\nc={network}\r\nt=0 0\r\n"
+    return (session + media).encode("utf-8", "surrogateescape")
 
 
 @lru_cache(maxsize=256)  # but for the port, calls of one carrier are told the same
-def _our_lines(
-    formats: tuple[AudioFormat, ...], direction: Direction
-) -> tuple[tuple[str, ...], tuple[Line, ...]]:
-    lines: list[Line] = []
+def _our_lines(formats: tuple[AudioFormat, ...], direction: Direction) -> str:
+    """What stands in our audio section, from the payload types on."""
+    lines = [" ".join(str(each.pt) for each in formats)]
     for each in formats:
-        lines.append(Line("a", f"rtpmap:{each.pt} {each.encoding}"))
+        lines.append(f"a=rtpmap:{each.pt} {each.encoding}")
         if each.key == EVENT_KEY:
-            lines.append(Line("a", f"fmtp:{each.pt} {TELEPHONE_EVENT.fmtp}"))
-    lines += [Line("a", "ptime:20"), Line("a", direction.value)]
-    return tuple(str(each.pt) for each in formats), tuple(lines)
+            lines.append(f"a=fmtp:{each.pt} {TELEPHONE_EVENT.fmtp}")
+    return "\r\n".join((*lines, "a=ptime:20", f"a={direction.value}"))
 
 
-def _refused(section: MediaSection) -> MediaSection:
-    return MediaSection(section.kind, 0, section.protocol, section.formats)
+def _refused(section: MediaSection) -> str:
+    return f"{MediaSection(section.kind, 0, section.protocol, section.formats)}\r\n"
 
 
 def _audio(body: bytes, anchor: str | None) -> tuple[Description, MediaSection, list[AudioFormat]]:

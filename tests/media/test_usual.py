@@ -1,0 +1,94 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.media.formats import PCMU, TELEPHONE_EVENT
+from proxy.media.mode import MediaRefused
+from proxy.media.negotiation import read_answer, read_offer
+from proxy.media.sdp import Line, SdpError, parse_sdp
+from proxy.media.usual import usual_text
+
+BODY = (
+    b"v=0\r\no=user1 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+    b"m=audio 6000 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+)
+
+
+def test_two_calls_of_one_carrier_differ_in_origin_and_port_alone() -> None:
+    other = BODY.replace(b"53655765", b"9").replace(b"6000", b"40002")
+    assert usual_text(BODY) is not None
+    assert usual_text(BODY)[0] == usual_text(other)[0]
+    assert (usual_text(BODY)[1], usual_text(other)[1]) == (6000, 40002)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"m=audio 6000", b"m=audio 0"),
+        (b"m=audio 6000", b"m=audio 65536"),
+        (b"m=audio 6000", b"m=audio 6000/2"),
+        (b"m=audio 6000", b"m=audio  6000"),
+        (b"m=audio 6000", b"m=audio -1"),
+        (b"m=audio 6000 RTP/AVP 0 101", b"m=audio 6000"),
+        (b"m=audio", b"m=video"),
+        (b"m=audio", b"m=audio 5000 RTP/SAVP 0\r\nm=audio"),
+        (b"o=", b"x="),
+        (b"user1", b"us\rc=IN IP4 198.51.100.7"),
+        (b"user1", b"us\nc=IN IP4 198.51.100.7"),
+        (b"user1", b"us\0er"),
+        (b"\r\n", b"\n"),
+        (b"s=-", b"s=" + bytes(b"-" * 2048)),
+    ],
+)
+def test_what_might_be_read_otherwise_is_not_shortened(before: bytes, after: bytes) -> None:
+    assert usual_text(BODY.replace(before, after)) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, len(BODY)), st.binary(max_size=6)), max_size=3))
+def test_a_shortened_body_says_the_same_but_for_origin_and_port(edits: list[tuple[int, bytes]]) -> None:
+    body = BODY
+    for place, piece in edits:
+        body = body[:place] + piece + body[place + len(piece) :]
+    usual = usual_text(body)
+    if usual is None:
+        return
+    try:
+        whole = parse_sdp(body)
+    except SdpError:
+        with pytest.raises(SdpError):
+            parse_sdp(usual[0])
+        return
+    short = parse_sdp(usual[0])
+    origin = next(line for line in whole.lines if line.kind == "o")
+    at = whole.lines.index(origin)
+    assert short.lines == (*whole.lines[:at], Line("o", ""), *whole.lines[at + 1 :])
+    assert whole.media == (replace(short.media[0], port=usual[1]),)
+
+
+def test_what_is_known_already_is_agreed_again_with_the_port_of_this_call() -> None:
+    other = BODY.replace(b"6000", b"40002")
+    one = read_offer(BODY, ip_version=4, spoken=None, anchor=None)
+    two = read_offer(other, ip_version=4, spoken=None, anchor=None)
+    assert (one.agreement.remote, two.agreement.remote) == (("192.0.2.1", 6000), ("192.0.2.1", 40002))
+    assert replace(two.agreement, remote=one.agreement.remote) == one.agreement
+    assert (one.formats, one.direction) == (two.formats, two.direction)
+    offered = (PCMU, TELEPHONE_EVENT)
+    answers = [
+        read_answer(body, offered, (None,), ip_version=4, anchor=None).remote for body in (BODY, other)
+    ]
+    assert answers == [("192.0.2.1", 6000), ("192.0.2.1", 40002)]
+
+
+def test_a_held_line_has_no_port_to_send_to_however_often_it_is_read_rfc3264_8_4() -> None:
+    held = BODY.replace(b"192.0.2.1", b"0.0.0.0")
+    for port in (b"6000", b"40002"):
+        answer = read_offer(held.replace(b"6000", port), ip_version=4, spoken=None, anchor=None)
+        assert (answer.agreement.remote, answer.agreement.hears) == (None, False)
+
+
+def test_what_was_refused_once_is_refused_again() -> None:
+    for _ in range(2):
+        with pytest.raises(MediaRefused, match="not supported"):
+            read_offer(BODY.replace(b"RTP/AVP", b"RTP/SAVP"), ip_version=4, spoken=None, anchor=None)
