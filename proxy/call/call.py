@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
@@ -12,7 +11,7 @@ from typing import Any, assert_never
 from proxy.call.border import Identity
 from proxy.call.first import first, forever, meanwhile
 from proxy.call.introduction import Introduction, Refusals
-from proxy.call.legs import Legs
+from proxy.call.legs import Legs, Stretches
 from proxy.call.outcome import NOT_TAKEN, OnFailure, Result, news_of, status_of
 from proxy.call.places import Patience, Places
 from proxy.call.record import CallRecord, WallClock
@@ -251,11 +250,11 @@ class Call:
         around, clock = self._around, asyncio.get_running_loop().time
         queue = Places(self._number, places, down=around.down, patience=around.patience, clock=clock)
         ringing = Ringing(
-            self._legs, self._scribe, self._number, self._introduction, queue,
+            self._scribe, self._number, self._introduction, queue,
             phones=around.phones, tolls=around.tolls,
         )  # fmt: skip
         for group in queue.groups():
-            with ExitStack() as legs:
+            with self._legs.several() as legs:
                 try:
                     phone = await self._rung(ringing, group, legs)
                 except NOT_TAKEN as problem:
@@ -267,7 +266,7 @@ class Call:
         self._media.ringback("caller", False)
         self._tell(status_of(failure), news_of(failure))
 
-    async def _rung(self, ringing: Ringing, group: Sequence[Destination], legs: ExitStack) -> Leg:
+    async def _rung(self, ringing: Ringing, group: Sequence[Destination], legs: Stretches) -> Leg:
         """The phone that has answered; the agent's wishes are heard meanwhile."""
         if self._agent is None:
             return await ringing.answered(group, legs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from proxy.call.leg_media import LegMedia
 from proxy.call.record import LegRecord
@@ -31,6 +31,10 @@ class Legs:
     def leg(self, name: str, *, peer: str, takes_refer: bool = False) -> Stretch:
         """A leg that is ended, and its media released, when the block is left or its peer goes."""
         return Stretch(self, name, peer, takes_refer)
+
+    def several(self) -> Stretches:
+        """Room for legs of one ``with``, begun one by one."""
+        return Stretches(self)
 
     def begun(self, leg: Leg) -> None:
         """From now on this is the leg of its name."""
@@ -61,7 +65,7 @@ class Stretch:
     def __init__(self, legs: Legs, name: str, peer: str, takes_refer: bool) -> None:
         media, scribe = LegMedia(legs.media, name), legs.scribe
         self._legs = legs
-        self._leg = Leg(name, legs.core, media, takes_refer=takes_refer, log=scribe.log_of(name))
+        self._leg = Leg(name, legs.core, media, takes_refer=takes_refer, log=scribe.log)
         self._entry: LegRecord = scribe.began(name, peer)
         self._noted = False
 
@@ -86,3 +90,33 @@ class Stretch:
         self._legs.scribe.leg_ended(self._entry, ended.result(), self._leg.peer_reason)
         if self._legs.stands(self._leg):
             self._legs.media.release(self._leg.name)
+
+
+class Stretches:
+    """Several legs, for the time of a ``with``; the last that was begun is ended first."""
+
+    __slots__ = ("_begun", "_legs")
+
+    def __init__(self, legs: Legs) -> None:
+        self._legs = legs
+        self._begun: list[Stretch] = []
+
+    def leg(self, name: str, *, peer: str) -> Leg:
+        """One leg more; see `Legs.leg`."""
+        stretch = self._legs.leg(name, peer=peer)
+        leg = stretch.__enter__()
+        self._begun.append(stretch)
+        return leg
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._begun:
+                self._begun.pop().__exit__(kind, error, trace)
+        finally:
+            if self._begun:
+                self.__exit__(kind, error, trace)

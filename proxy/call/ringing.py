@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 
 from proxy.call.introduction import Introduction
-from proxy.call.legs import Legs
+from proxy.call.legs import Stretches
 from proxy.call.outcome import NOT_TAKEN, NotRegistered, status_of
 from proxy.call.places import Places
 from proxy.call.routing import Destination, Number
@@ -46,7 +45,6 @@ class Ringing:
 
     def __init__(
         self,
-        legs: Legs,
         scribe: Scribe,
         number: Number,
         introduction: Introduction,
@@ -57,21 +55,21 @@ class Ringing:
         confirm: Confirm = _answering_is_enough,
     ) -> None:
         """`queue` hears who refused."""
-        self._legs, self._scribe, self._number, self._queue = legs, scribe, number, queue
+        self._scribe, self._number, self._queue = scribe, number, queue
         self._introduction, self._phones, self._tolls = introduction, phones, tolls
         self._confirm = confirm
         self._place: dict[Leg, Destination] = {}
         """What each leg calls, until it is noted that it did not take the call."""
 
-    async def answered(self, places: Iterable[Destination], stack: ExitStack) -> Leg:
+    async def answered(self, places: Iterable[Destination], legs: Stretches) -> Leg:
         """Ring these places at once; return the leg that took the call. The others are cancelled.
 
-        Raises how the best of them failed, or LimitReached. The legs live as long as `stack`.
+        Raises how the best of them failed, or LimitReached. The legs live as long as `legs`.
         """
         invites: dict[Leg, Outgoing] = {}
         for i, (place, outgoing) in enumerate(self._all_invites(places), 1):
             name = "phone" if i == 1 else f"phone {i}"
-            leg = stack.enter_context(self._legs.leg(name, peer=outgoing.uri))
+            leg = legs.leg(name, peer=outgoing.uri)
             self._place[leg], invites[leg] = place, outgoing
         try:
             async with limit(self._number.ring_limit_s, EndReason.NO_ANSWER):

@@ -31,10 +31,6 @@ class Scribe:
         self._record, self._wall_clock = record, wall_clock
         self.log: structlog.typing.FilteringBoundLogger = LOG.bind(call=record.call)
 
-    def log_of(self, leg: str) -> structlog.typing.FilteringBoundLogger:
-        """Where a leg itself writes."""
-        return self.log.bind(leg=leg)
-
     def step(self, event: str, why: str) -> None:
         self._record.steps.append(f"{event}: {why}")
         self.log.info(event, why=why)

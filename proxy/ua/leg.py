@@ -56,7 +56,7 @@ class Leg:
         log: structlog.typing.FilteringBoundLogger | None = None,
     ) -> None:
         self.name, self.core, self.media = name, core, media
-        self.log: structlog.typing.FilteringBoundLogger = log or LOG.bind(leg=name)
+        self._log = log or LOG
         self.ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         """Latched: set once, by the peer or by `end()`."""
         self.peer_reason: str | None = None
@@ -81,6 +81,11 @@ class Leg:
         self._keeper: SessionKeeper | None = None
         self._reoffers: Reoffers | None = None
         self._left = False
+
+    @property
+    def log(self) -> structlog.typing.FilteringBoundLogger:
+        """Where it writes; bound when it does, since most legs write a line or none."""
+        return self._log.bind(leg=self.name)
 
     # The call's verbs.
 
