@@ -34,11 +34,12 @@ class Acknowledgement:
         kept: bool = False,
     ) -> None:
         """`sent` is called once, with the flow that leads to the dialog's next hop; see `on_course`."""
-        self._core, self._flow, self._sent, self._profile = core, flow, sent, profile
+        self._core, self._flow, self._profile = core, flow, profile
+        self._told: Callable[[Flow], None] | None = sent
         self._kept = kept
         self._next_hop = dialog.next_hop
-        self._ack = dialog.ack(invite)
-        self._told = self._reaching = False
+        self._ack: Request | bytes = dialog.ack(invite)
+        self._reaching = False
 
     def send(self) -> None:
         if on_course(self._flow, self._next_hop, kept=self._kept):
@@ -63,7 +64,10 @@ class Acknowledgement:
         self._send()
 
     def _send(self) -> None:
-        self._core.send_ack(self._ack, self._flow)
-        if not self._told:
-            self._told = True
-            self._sent(self._flow)
+        if isinstance(self._ack, Request):
+            self._ack = self._core.send_ack(self._ack, self._flow)
+        else:
+            self._core.emit_again(self._flow, self._ack)
+        if self._told is not None:
+            told, self._told = self._told, None
+            told(self._flow)

@@ -168,14 +168,17 @@ class UserAgentCore:
         transaction.start()
         return transaction
 
-    def send_ack(self, ack: Request, flow: Flow) -> None:
-        """The ACK for a 2xx is a message on its own, outside any transaction (§13.2.2.4)."""
-        if "Via" not in ack.headers:
-            ack.headers.prepend("Via", self._via(flow))
+    def send_ack(self, ack: Request, flow: Flow) -> bytes:
+        """The ACK for a 2xx is a message on its own, outside any transaction (§13.2.2.4).
+
+        Returns it as sent.
+        """
+        ack.headers.prepend("Via", self._via(flow))
         try:
-            self.emit(flow, ack)
+            return self.emit(flow, ack)
         except TransportFailed:
             log.debug("ack not sent", to=flow.remote)
+            return ack.encode()
 
     def acknowledged(self, ack: Request) -> None:
         """The peer's ACK for a 2xx: the leg of its dialog, if there is one, hears of it."""

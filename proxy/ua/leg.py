@@ -284,14 +284,20 @@ class Leg:
                 answer.acknowledged(ack)
 
     def _answered_in_ack(self, settled: asyncio.Future[Request | None]) -> None:
-        """The INVITE had no offer and our 200 made one: its ACK has the answer (§13.2.1)."""
+        """The INVITE had no offer and our 200 made one: its ACK has the answer (§13.2.1).
+
+        What was said up to here is of no use to the call that begins, and let go.
+        """
         ack = settled.result()
         if ack is None or self.ended.done():
             return
         try:
             self.opening.answered(ack.body)
         except OfferRefused:
-            self.end(EndReason.MEDIA_REFUSED)
+            return self.end(EndReason.MEDIA_REFUSED)
+        self._answer = None
+        if self.invitation.settled:
+            self._invitation = None
 
     def receive(self, transaction: ServerTransaction) -> None:
         """One in-dialog request (§12.2.2), on whatever flow it came; raises ParseError."""
