@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
-TOOLS := sipp stunnel4 svmap
-PACKAGES := sip-tester stunnel4 sipvicious
+TOOLS := sipp stunnel4 svmap kamailio
+PACKAGES := sip-tester stunnel4 sipvicious kamailio kamailio-tls-modules
 BENCH_PACKAGES := sip-tester stunnel4 kamailio kamailio-tls-modules
 PYTEST_ARGS ?=
 ARGS ?=
@@ -17,7 +17,7 @@ COMPILE = $(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --s
 
 .PHONY: setup tools demo test bench bench-tools bench-lock lint lock clean
 
-setup: $(TEST_STAMP) tools   ## everything the tests need: packages, SIPp, stunnel, sipvicious
+setup: $(TEST_STAMP) tools   ## everything the tests need: packages, SIPp, stunnel, sipvicious, Kamailio
 
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -33,12 +33,12 @@ $(TEST_STAMP): $(STAMP) requirements-test.lock
 	@touch $@
 
 tools:
-	@missing=; for tool in $(TOOLS); do command -v $$tool >/dev/null 2>&1 || missing=yes; done; \
+	@missing=; for tool in $(TOOLS); do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null 2>&1 || missing=yes; done; \
 	test -z "$$missing" && exit 0; \
 	if ! command -v apt-get >/dev/null 2>&1; then \
-	  echo "The tests need SIPp, stunnel and sipvicious, and there is no apt-get here: install them by hand ($(TOOLS) on PATH)." >&2; exit 1; fi; \
+	  echo "The tests need SIPp, stunnel, sipvicious and Kamailio, and there is no apt-get here: install them by hand ($(TOOLS) on PATH)." >&2; exit 1; fi; \
 	if [ "$$(id -u)" = 0 ]; then root=; elif command -v sudo >/dev/null 2>&1; then root=sudo; \
-	else echo "The tests need SIPp, stunnel and sipvicious; as root: apt-get install $(PACKAGES)" >&2; exit 1; fi; \
+	else echo "The tests need SIPp, stunnel, sipvicious and Kamailio; as root: apt-get install $(PACKAGES)" >&2; exit 1; fi; \
 	$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null \
 	  || { echo "apt-get could not install $(PACKAGES); the tests need them." >&2; exit 1; }
 

@@ -128,12 +128,12 @@ class EdgeProcess(Process):
     ) -> None:  # fmt: skip
         """`trunk`: the address of the only one; `limits`, `more`: further lines of its settings."""
         self.folder, self.port, self.phone_port = folder, free_port(), free_port()
-        self._http = free_port()
+        self.tls_port, self._http = free_port(), free_port()
         media = free_block(MEDIA_PORTS)
         settings = folder / "screendoor.toml"
         settings.write_text(
             SETTINGS.format(
-                host=host, folder=folder, certificates=gate.folder, sip=self.port, tls=free_port(),
+                host=host, folder=folder, certificates=gate.folder, sip=self.port, tls=self.tls_port,
                 http=self._http, phone=self.phone_port, gate=gate.port, dialed=DIALED, to=PHONE,
                 media=media, media_end=media + MEDIA_PORTS - 1, trunk=trunk, limits=limits,
             )

@@ -36,11 +36,16 @@ class House(Aftermath):
 
     def carrier(
         self, scenario: str, *, transport: str = "udp", calls: int = 1, talk_s: float = 0.3,
-        audio: int | None = None, options: tuple[str, ...] = (),
+        audio: int | None = None, options: tuple[str, ...] = (), dialed: str = DIALED,
+        through: int | None = None, via: str | None = None,
     ) -> Sipp:  # fmt: skip
-        """A trunk that calls; `talk_s` is how long it talks before it does what its name says."""
+        """A trunk that calls; `talk_s` is how long it talks before it does what its name says.
+
+        `through`: the port of what stands between it and the edge; `via`: its transport as the edge sees it.
+        """
         keys = {
-            "dialed": DIALED,
+            "dialed": dialed,
+            "via": (via or transport).upper(),
             "audio_port": audio or free_port(),
             "inner_port": free_port(),
             "route_param": ";transport=tcp" if transport == "tcp" else "",
@@ -49,7 +54,7 @@ class House(Aftermath):
         options = ("-r", "100", "-l", str(calls), "-base_cseq", "105354320", *options)
         return self._stack.enter_context(
             Sipp(
-                scenario, self._folder, remote=self.edge.port, transport=transport, calls=calls,
+                scenario, self._folder, remote=through or self.edge.port, transport=transport, calls=calls,
                 talk_s=talk_s, keys=keys, options=options,
             )
         )  # fmt: skip
@@ -64,12 +69,18 @@ class House(Aftermath):
             )
         )  # fmt: skip
 
-    def phone(self, scenario: str, *, calls: int = 1, talk_s: float = 0.3, audio: int | None = None) -> Sipp:
+    def phone(
+        self, scenario: str, *, calls: int = 1, talk_s: float = 0.3, audio: int | None = None,
+        port: int | None = None,
+    ) -> Sipp:  # fmt: skip
         """The user's phone, behind a trunk that wants a password."""
         keys = {"audio_port": audio or free_port(), "trunk_password": PASSWORD}
         return self._stack.enter_context(
-            Sipp(scenario, self._folder, port=self.edge.phone_port, calls=calls, talk_s=talk_s, keys=keys)
-        )
+            Sipp(
+                scenario, self._folder, port=port or self.edge.phone_port, calls=calls, talk_s=talk_s,
+                keys=keys,
+            )
+        )  # fmt: skip
 
     def all_succeed(self, *peers: Sipp) -> None:
         """Wait until every peer has ended; each must say that all its calls went as its scenario says."""
