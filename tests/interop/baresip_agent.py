@@ -24,6 +24,8 @@ class Baresip(Process):
     It listens on `port` with UDP and TCP, and with TLS on the next one if it has a certificate.
     """
 
+    child = "tests.interop.baresip_child"
+
     def __init__(
         self, folder: Path, *, name: str, user: str, port: int, tone: int, transport: str = "udp",
         certificate: Path | None = None, account: dict[str, str] | None = None,
@@ -34,15 +36,19 @@ class Baresip(Process):
             config.append(f"sip_certificate {certificate}")
         settings = {
             "user": user, "port": port, "tone": tone, "transport": transport, "config": config,
-            **(account or {}),
+            **(account or {}), **self.settings(),
         }  # fmt: skip
-        command = [sys.executable, "-m", "tests.interop.baresip_child", json.dumps(settings)]
+        command = [sys.executable, "-m", self.child, json.dumps(settings)]
         output = folder / f"{name}.log"
         self.name, self.tone = name, tone
         super().__init__(
             command, output, cwd=folder, environ={"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE
         )
         self.ready(lambda: self.events("up"), f"{name} is up", within_s=START_S)
+
+    def settings(self) -> dict[str, object]:
+        """What its child needs to know besides."""
+        return {}
 
     def events(self, what: str) -> list[dict[str, Any]]:
         """What it has told of this kind so far."""

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from proxy.transport.devcert import write_certificates
 from tests.interop.baresip_agent import Baresip
+from tests.interop.pjsua_agent import Pjsua
 from tests.sipp.aftermath import Aftermath
 from tests.sipp.edge_process import DIALED, HOST, PHONE, EdgeProcess
 from tests.sipp.ports import free_block, free_port
@@ -62,6 +63,26 @@ class Peers(Aftermath):
     def phone(self) -> Baresip:
         """The user's phone."""
         return self._starts("phone", PHONE, self.edge.phone_port, PHONES_TONE)
+
+    def pjsua_agent(self, *, srtp: str = "off") -> Pjsua:
+        """The voice agent, over TLS, with another stack."""
+        return self._stack.enter_context(
+            Pjsua(
+                self._folder, name="agent", user="agent", port=self._door.plain_port, tone=AGENTS_TONE,
+                certificates=self._door.folder, srtp=srtp,
+            )
+        )  # fmt: skip
+
+    def pjsua_caller(self, *, srtp: str = "off") -> Pjsua:
+        """Somebody who calls with another stack, already dialling."""
+        caller = self._stack.enter_context(
+            Pjsua(
+                self._folder, name="caller", user=CALLERS_NUMBER, port=free_port(), tone=CALLERS_TONE,
+                srtp=srtp,
+            )
+        )  # fmt: skip
+        caller.does("dial", f"sip:{DIALED}@{HOST}:{self.edge.port}")
+        return caller
 
     def record(self) -> dict[str, Any]:
         """The record of this test's only call, once it is there."""

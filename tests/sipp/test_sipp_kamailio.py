@@ -1,12 +1,11 @@
-"""Kamailio between us and the carrier: UDP on its side, TLS on ours, and two Record-Routes in each call (r2=on).
+"""Kamailio between us and the carrier: UDP on its side, TLS on ours, two Record-Routes in each call (r2=on).
 
-It is what SignalWire's calls come through (docs/carriers.md), here with its auth and dispatcher modules at work.
+So do SignalWire's calls come. Its auth and dispatcher modules are at work as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -67,7 +66,7 @@ def test_its_options_keepalive_is_answered_200_rfc3261_11_2(kamailio: Kamailio, 
     assert "DOWN" not in kamailio.said
 
 
-def test_a_call_through_it_is_hung_up_on_by_the_caller_rfc3261_16_12(kamailio: Kamailio, house: House) -> None:
+def test_a_caller_behind_it_hangs_up_rfc3261_16_12(kamailio: Kamailio, house: House) -> None:
     agent = house.agent("agent_talks")
     carrier = house.carrier("plain_hangs_up", through=kamailio.ports.udp)
     house.all_succeed(carrier, agent)
