@@ -71,10 +71,10 @@ class House(Aftermath):
 
     def phone(
         self, scenario: str, *, calls: int = 1, talk_s: float = 0.3, audio: int | None = None,
-        port: int | None = None,
+        port: int | None = None, moved_to: str = "",
     ) -> Sipp:  # fmt: skip
-        """The user's phone, behind a trunk that wants a password."""
-        keys = {"audio_port": audio or free_port(), "trunk_password": PASSWORD}
+        """The user's phone, behind a trunk that wants a password, or on a `port` of its own."""
+        keys = {"audio_port": audio or free_port(), "trunk_password": PASSWORD, "moved_to": moved_to}
         return self._stack.enter_context(
             Sipp(
                 scenario, self._folder, port=port or self.edge.phone_port, calls=calls, talk_s=talk_s,

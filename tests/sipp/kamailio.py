@@ -67,6 +67,7 @@ request_route {{
     t_relay();
     exit;
   }}
+  if (is_method("OPTIONS")) {{ xlog("L_ALERT", "PROBED by $proto\\n"); sl_send_reply("200", "OK"); exit; }}
   if (!is_method("INVITE")) {{ sl_send_reply("405", "Method Not Allowed"); exit; }}
   t_check_trans();
   if ($proto == "tls") route(OUT);

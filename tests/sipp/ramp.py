@@ -1,0 +1,35 @@
+"""stunnel the other way round: TCP from a SIPp that calls, TLS to the edge, whose certificate must be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.sipp.edge_process import EdgeProcess
+from tests.sipp.ports import free_port
+from tests.sipp.process import Process, installed
+
+SETTINGS = """\
+foreground = yes
+pid =
+debug = notice
+[edge]
+client = yes
+accept = 127.0.0.1:{port}
+connect = 127.0.0.1:{edge}
+CAfile = {certificates}/ca.pem
+verifyChain = yes
+checkIP = 127.0.0.1
+TIMEOUTclose = 0
+"""
+
+
+class Ramp(Process):
+    """Whoever connects to its port by TCP is connected to the edge by TLS."""
+
+    def __init__(self, folder: Path, certificates: Path, edge: EdgeProcess) -> None:
+        self.port = free_port()
+        settings = folder / "ramp.conf"
+        settings.write_text(SETTINGS.format(port=self.port, edge=edge.tls_port, certificates=certificates))
+        program = installed("stunnel4", "stunnel4")
+        super().__init__([program, str(settings)], folder / "ramp.log", cwd=folder)
+        self.listens("tcp", self.port)

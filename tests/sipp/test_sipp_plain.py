@@ -1,0 +1,135 @@
+"""Calls without a carrier's ways, over each transport, and what a call may ask for besides: timers, detours."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.sipp.ear import PACKETS, Ear, converse
+from tests.sipp.edge_process import HOST, EdgeProcess, Gate
+from tests.sipp.house import House
+from tests.sipp.ports import free_port
+from tests.sipp.process import until
+from tests.sipp.ramp import Ramp
+
+pytestmark = pytest.mark.network
+
+FORWARDED = "+14155554444"
+FIRST, SECOND = "first", "second"
+SETTINGS = """
+[[number]]
+dialed = "{forwarded}"
+screen = "off"
+destinations = ["sip:first@127.0.0.1:{first}", "sip:second@127.0.0.1:{second}"]
+ring_limit_s = 10
+"""
+
+
+@pytest.fixture(scope="module")
+def desks() -> dict[str, int]:
+    """The ports of two phones that are called without a trunk."""
+    return {FIRST: free_port(), SECOND: free_port()}
+
+
+@pytest.fixture(scope="module")
+def edge(
+    gate: Gate, desks: dict[str, int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EdgeProcess]:
+    more = SETTINGS.format(forwarded=FORWARDED, **desks)
+    with EdgeProcess(tmp_path_factory.mktemp("edge"), gate, more=more) as edge:
+        yield edge
+
+
+@pytest.fixture(params=["udp", "tcp", "tls"])
+def way(
+    request: pytest.FixtureRequest, edge: EdgeProcess, gate: Gate, tmp_path: Path
+) -> Iterator[dict[str, object]]:
+    """How a caller comes to the edge."""
+    if request.param != "tls":
+        yield {"transport": request.param}
+        return
+    with Ramp(tmp_path, gate.folder, edge) as ramp:
+        yield {"transport": "tcp", "via": "tls", "through": ramp.port}
+
+
+def test_a_caller_talks_to_the_agent_and_hangs_up_rfc3261_15(house: House, way: dict[str, object]) -> None:
+    with Ear(b"A") as agents_ear, Ear(b"C") as callers_ear:
+        agent = house.agent("agent_talks", audio=agents_ear.port)
+        carrier = house.carrier("plain_hangs_up", audio=callers_ear.port, talk_s=1.5, **way)
+        until(lambda: house.ports_of(carrier), "the caller is answered")
+        heard = converse(callers_ear, house.port_of(carrier), agents_ear, house.port_of(agent))
+    house.all_succeed(carrier, agent)
+    assert min(heard) > PACKETS / 2, f"caller and agent heard {heard} of {PACKETS} packets of each other"
+    (record,) = house.records()
+    assert record["ended_by"] == "caller"
+
+
+def test_a_bridged_caller_is_hung_up_on_where_it_came_from_rfc3261_12_2_1_1(
+    house: House, way: dict[str, object]
+) -> None:
+    phone = house.phone("phone_hangs_up")
+    agent = house.agent("agent_refers")
+    carrier = house.carrier("plain_waits", **way)
+    house.all_succeed(carrier, agent, phone)
+    (record,) = house.records()
+    assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "phone")
+
+
+def test_a_caller_gives_up_and_is_answered_487_rfc3261_9(house: House, way: dict[str, object]) -> None:
+    agent = house.agent("agent_rings")
+    carrier = house.carrier("plain_cancels", **way)
+    house.all_succeed(carrier, agent)
+    (record,) = house.records()
+    assert (record["outcome"]["result"], record["answered"]) == ("caller left", None)
+
+
+def test_a_session_is_refreshed_by_update_and_by_re_invite_rfc4028_9(
+    house: House, way: dict[str, object]
+) -> None:
+    agent = house.agent("agent_talks")
+    carrier = house.carrier("plain_refreshes", **way)
+    house.all_succeed(carrier, agent)
+    (record,) = house.records()
+    assert record["ended_by"] == "caller"
+
+
+def test_a_caller_without_an_offer_is_given_ours_rfc3261_13_2_1(house: House) -> None:
+    with Ear(b"A") as agents_ear, Ear(b"C") as callers_ear:
+        agent = house.agent("agent_talks", audio=agents_ear.port)
+        carrier = house.carrier("plain_offers_late", audio=callers_ear.port, talk_s=1.5)
+        until(lambda: house.ports_of(carrier), "the caller is answered")
+        heard = converse(callers_ear, house.port_of(carrier), agents_ear, house.port_of(agent))
+    house.all_succeed(carrier, agent)
+    assert min(heard) > PACKETS / 2, f"caller and agent heard {heard} of {PACKETS} packets of each other"
+    (record,) = house.records()
+    assert record["ended_by"] == "caller"
+
+
+def test_a_302_rings_another_destination_of_the_number_rfc3261_8_1_3_4(
+    house: House, desks: dict[str, int]
+) -> None:
+    moved_to = f"sip:{SECOND}@{HOST}:{desks[SECOND]}"
+    first = house.phone("phone_redirects", port=desks[FIRST], moved_to=moved_to)
+    second = house.phone("plain_phone_answers", port=desks[SECOND])
+    carrier = house.carrier("plain_hangs_up", dialed=FORWARDED, talk_s=1.0)
+    house.all_succeed(carrier, first, second)
+    assert "redirected" in house.log
+    (record,) = house.records()
+    assert record["outcome"]["result"] == "bridged"
+
+
+def test_a_302_to_anywhere_else_is_not_followed_rfc3261_8_1_3_4(house: House, desks: dict[str, int]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
+        elsewhere.bind((HOST, 0))
+        moved_to = f"sip:{SECOND}@{HOST}:{elsewhere.getsockname()[1]}"
+        first = house.phone("phone_redirects", port=desks[FIRST], moved_to=moved_to)
+        second = house.phone("plain_phone_answers", port=desks[SECOND])
+        carrier = house.carrier("plain_hangs_up", dialed=FORWARDED, talk_s=1.0)
+        house.all_succeed(carrier, first, second)
+        elsewhere.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            elsewhere.recv(65536)
+    assert "redirection not followed" in house.log
