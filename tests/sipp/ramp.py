@@ -1,4 +1,4 @@
-"""stunnel the other way round: TCP from a SIPp that calls, TLS to the edge, whose certificate must be right."""
+"""stunnel the other way round: TCP from a SIPp that calls, TLS to the edge, whose certificate is checked."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import sys
 from tests.sipp import ports
 from tests.sipp.edge_process import ROOT
 
-CLAIM = "from tests.sipp.ports import _claimed; import sys; print(_claimed(range(int(sys.argv[1]), int(sys.argv[2]))))"
+CLAIM = "import sys; from tests.sipp.ports import _claimed; print(_claimed(range(*map(int, sys.argv[1:]))))"
 
 
 def claimed_elsewhere(first: int, end: int) -> bool:

@@ -1,4 +1,4 @@
-"""Calls without a carrier's ways, over each transport, and what a call may ask for besides: timers, detours."""
+"""Calls without a carrier's ways over each transport, and what a call may ask for: refreshes, detours."""
 
 from __future__ import annotations
 
