@@ -14,16 +14,28 @@ from tests.sipp.house import House
 from tests.sipp.ports import free_port
 from tests.sipp.process import until
 from tests.sipp.ramp import Ramp
+from tests.sipp.registering import register
 
 pytestmark = pytest.mark.network
 
-FORWARDED = "+14155554444"
+FORWARDED, ALICES = "+14155554444", "+14155554445"
+ALICE = "alice"
 FIRST, SECOND = "first", "second"
 SETTINGS = """
 [[number]]
 dialed = "{forwarded}"
 screen = "off"
 destinations = ["sip:first@127.0.0.1:{first}", "sip:second@127.0.0.1:{second}"]
+ring_limit_s = 10
+
+[[phone]]
+name = "{alice}"
+password = "env:SIPP_TRUNK_PASSWORD"
+
+[[number]]
+dialed = "{alices}"
+screen = "off"
+destinations = ["sip:{alice}@registered"]
 ring_limit_s = 10
 """
 
@@ -38,7 +50,7 @@ def desks() -> dict[str, int]:
 def edge(
     gate: Gate, desks: dict[str, int], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EdgeProcess]:
-    more = SETTINGS.format(forwarded=FORWARDED, **desks)
+    more = SETTINGS.format(forwarded=FORWARDED, alice=ALICE, alices=ALICES, **desks)
     with EdgeProcess(tmp_path_factory.mktemp("edge"), gate, more=more) as edge:
         yield edge
 
@@ -133,3 +145,35 @@ def test_a_302_to_anywhere_else_is_not_followed_rfc3261_8_1_3_4(house: House, de
         with pytest.raises(BlockingIOError):
             elsewhere.recv(65536)
     assert "redirection not followed" in house.log
+
+
+def test_a_caller_that_requires_100rel_hears_reliable_ringing_rfc3262_3(
+    house: House, way: dict[str, object]
+) -> None:
+    agent = house.agent("agent_talks")
+    carrier = house.carrier("plain_pracks", **way)
+    house.all_succeed(carrier, agent)
+    (record,) = house.records()
+    assert record["ended_by"] == "caller"
+
+
+def test_a_phone_that_rings_reliably_is_answered_with_prack_rfc3262_4(
+    house: House, desks: dict[str, int]
+) -> None:
+    phone = house.phone("phone_rings_reliably", port=desks[FIRST])
+    carrier = house.carrier("plain_hangs_up", dialed=FORWARDED, talk_s=1.0)
+    house.all_succeed(carrier, phone)
+    (record,) = house.records()
+    assert record["outcome"]["result"] == "bridged"
+
+
+def test_a_phone_of_our_own_registers_by_sha_256_and_is_called_there_rfc8760_2(house: House) -> None:
+    port = free_port()
+    challenged, registered = register(ALICE, port, house.edge.port)
+    assert challenged.startswith("SIP/2.0 401 ")
+    assert registered.startswith("SIP/2.0 200 "), registered
+    phone = house.phone("plain_phone_answers", port=port)
+    carrier = house.carrier("plain_hangs_up", dialed=ALICES, talk_s=1.0)
+    house.all_succeed(carrier, phone)
+    (record,) = house.records()
+    assert record["outcome"]["result"] == "bridged"
