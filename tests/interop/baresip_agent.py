@@ -91,6 +91,13 @@ class Baresip(Process):
         return "\n".join(line for line in self.said.splitlines() if '"heard"' not in line)
 
 
+class AutoAnswer(Baresip):
+    """A baresip that answers every call by itself."""
+
+    def settings(self) -> dict[str, object]:
+        return {"answers": True}
+
+
 def talk(one: Baresip, other: Baresip) -> None:
     """Wait until each has heard half a second of the other."""
     one.hears(other)

@@ -41,16 +41,23 @@ def strength(samples: tuple[int, ...], tone: int, rate: int) -> float:
 class Softphone:
     """One account with one call at a time; it hums its tone, and tells which tones it hears."""
 
-    def __init__(self, runtime: Runtime, agent: UserAgent) -> None:
-        self._agent = agent
+    def __init__(self, runtime: Runtime, agent: UserAgent, *, answers: bool) -> None:
+        """`answers`: it takes every call by itself."""
+        self._agent, self._answers = agent, answers
+        self._answering: asyncio.Task[None] | None = None
         self._call: Call | None = None
         self._heard: dict[int, int] = {}
         # Not from the call itself: it may ring before `dial` has given it to us.
         runtime.subscribe(self._watch)
-        agent.on_incoming(self._takes)
+        agent.on_incoming(self._rings)
 
     def _watch(self, event: StackEvent) -> None:
         tell(event.event.name.lower(), text=event.text)
+
+    def _rings(self, call: Call) -> None:
+        self._takes(call)
+        if self._answers:
+            self._answering = asyncio.ensure_future(call.answer())
 
     def _takes(self, call: Call) -> None:
         self._call = call
@@ -112,7 +119,9 @@ async def main(settings: dict[str, Any]) -> None:
         reg_interval=60 if registers else 0,
         transport=settings["transport"],
     )
-    phone = Softphone(runtime, await UserAgent.create(runtime, account))
+    phone = Softphone(
+        runtime, await UserAgent.create(runtime, account), answers=settings.get("answers", False)
+    )
     loop = asyncio.get_running_loop()
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from proxy.transport.devcert import write_certificates
-from tests.interop.baresip_agent import Baresip
+from tests.interop.baresip_agent import AutoAnswer, Baresip
 from tests.interop.pjsua_agent import Pjsua
 from tests.sipp.aftermath import Aftermath
 from tests.sipp.edge_process import DIALED, HOST, PHONE, EdgeProcess
@@ -60,9 +60,12 @@ class Peers(Aftermath):
             "agent", "agent", self._door.plain_port, AGENTS_TONE, "tls", self._door.certificate
         )
 
-    def phone(self) -> Baresip:
-        """The user's phone."""
-        return self._starts("phone", PHONE, self.edge.phone_port, PHONES_TONE)
+    def phone(self, *, by_itself: bool = False) -> Baresip:
+        """The user's phone, which may answer by itself."""
+        kind = AutoAnswer if by_itself else Baresip
+        return self._stack.enter_context(
+            kind(self._folder, name="phone", user=PHONE, port=self.edge.phone_port, tone=PHONES_TONE)
+        )
 
     def pjsua_agent(self, *, srtp: str = "off") -> Pjsua:
         """The voice agent, over TLS, with another stack."""

@@ -25,8 +25,6 @@ pytestmark = pytest.mark.network
 LIMIT_S = 20.0
 LONGER_THAN_T1 = 50
 """Packets; a 200 without an ACK would be sent again before so many of 20 ms have come."""
-LONGER_THAN_T1 = 50
-"""Packets; a 200 without an ACK would be sent again before so many of 20 ms have come."""
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
     "m=audio {port} RTP/AVP 0\r\na=ptime:20\r\n"
@@ -41,9 +39,23 @@ class Invitation(InviteDialog):  # type: ignore[misc]
         if isinstance(msg, aiovoip.Request) or msg.status_code != 100:
             await super().receive_message(msg)
 
+    ack_by: Any = None
+    """A connection of its own for ACKs, or None."""
+
+    def ack(self, msg: Any, headers: Any = None, *args: Any, **kwargs: Any) -> None:
+        if self.ack_by is None:
+            super().ack(msg, headers, *args, **kwargs)
+            return
+        ack = self._prepare_request("ACK", cseq=msg.cseq, to_details=msg.to_details, headers=headers)
+        self.ack_by.send_message(ack)
+
     def cancel(self, **fields: Any) -> None:
         """Send its CANCEL once; its own `close` goes on for half a minute, as it knows no answer to it."""
         self.peer.send_message(self._prepare_request("CANCEL", **fields))
+
+    def hang_up(self) -> None:
+        """Send a BYE; its own `close` sends none once any request of its was refused."""
+        self.peer.send_message(self._prepare_request("BYE"))
 
 
 class Caller:
@@ -75,6 +87,10 @@ class Caller:
             dialog_factory=Invitation,
         )
         return dialog
+
+    async def elsewhere(self) -> Any:
+        """Another way to the edge, from another port."""
+        return await self._app.connect((HOST, self._edge), self._protocol, local_addr=(HOST, free_port()))
 
     async def hears(self, packets: int) -> None:
         for _ in range(packets):
@@ -131,6 +147,45 @@ async def test_its_cancel_that_matches_nothing_is_answered_481_rfc3261_9_2(
         await does(agent.awaits, "call_closed")
     record = await does(peers.record)
     assert (record["outcome"]["result"], record["answered"]) == ("caller left", None)
+
+
+@pytest.mark.parametrize("protocol", [aiovoip.UDP, aiovoip.TCP])
+async def test_a_call_that_its_cancels_could_not_end_is_answered_and_ends_with_bye_rfc3261_9_2(
+    peers: Peers, protocol: type
+) -> None:
+    agent = await does(peers.agent)
+    async with Caller(peers, protocol) as caller, asyncio.timeout(LIMIT_S):
+        dialog = await caller.invite()
+        await does(agent.awaits, "call_incoming")
+        dialog.cancel()
+        assert await answer(dialog, "CANCEL") == 481
+        agent.does("answer")
+        assert await answer(dialog, "INVITE") == 200
+        dialog.cancel()  # late, and wrong again
+        assert await answer(dialog, "CANCEL") == 481
+        await caller.hears(LONGER_THAN_T1)
+        assert peers.edge.calls == 1
+        dialog.hang_up()
+        assert await answer(dialog, "BYE") == 200
+        await does(agent.awaits, "call_closed")
+    record = await does(peers.record)
+    assert (record["outcome"]["result"], record["ended_by"]) == ("caller left", "caller")
+
+
+@pytest.mark.parametrize("protocol", [aiovoip.UDP, aiovoip.TCP])
+async def test_its_ack_may_come_from_elsewhere_rfc3261_13_3_1_4(peers: Peers, protocol: type) -> None:
+    agent = await does(peers.agent)
+    async with Caller(peers, protocol) as caller, asyncio.timeout(LIMIT_S):
+        dialog = await caller.invite()
+        dialog.ack_by = await caller.elsewhere()
+        await does(agent.awaits, "call_incoming")
+        agent.does("answer")
+        assert await answer(dialog, "INVITE") == 200
+        await caller.hears(LONGER_THAN_T1)
+        assert dialog._queue.empty(), "the ACK was not taken for one"
+        await dialog.close(timeout=LIMIT_S)
+        await does(agent.awaits, "call_closed")
+    assert (await does(peers.record))["ended_by"] == "caller"
 
 
 async def test_a_header_with_a_lone_cr_in_it_is_answered_400_rfc3261_21_4_1(peers: Peers) -> None:

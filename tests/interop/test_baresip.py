@@ -88,3 +88,98 @@ def test_a_caller_who_cancels_takes_the_agents_call_with_him_rfc3261_9(peers: Pe
     agent.awaits("call_closed")
     record = peers.record()
     assert (record["outcome"]["result"], record["answered"]) == ("caller left", None)
+
+
+def test_a_phone_that_answers_by_itself_is_bridged_rfc3515(peers: Peers) -> None:
+    agent, phone = peers.agent(), peers.phone(by_itself=True)
+    caller = peers.caller()
+    answer(agent)
+    caller.awaits("call_established")
+    agent.does("transfer", f"tel:{PHONE}")
+    phone.awaits("call_established")
+    agent.awaits("call_closed")
+    talk(caller, phone)
+    caller.does("hangup")
+    phone.awaits("call_closed")
+    assert peers.record()["outcome"]["result"] == "bridged"
+
+
+def test_a_phone_holds_and_resumes_rfc3264_8_4(peers: Peers) -> None:
+    agent, phone = peers.agent(), peers.phone()
+    caller = peers.caller()
+    bridge(caller, agent, phone)
+    talk(caller, phone)
+    phone.does("hold")
+    phone.awaits("did_hold")
+    caller.hears_nothing()
+    phone.does("resume")
+    phone.awaits("did_resume")
+    talk(caller, phone)
+    caller.does("hangup")
+    phone.awaits("call_closed")
+    record = peers.record()
+    assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "caller")
+
+
+def test_both_hold_at_once_and_talk_again_rfc3264_8_4(peers: Peers) -> None:
+    agent, phone = peers.agent(), peers.phone()
+    caller = peers.caller()
+    bridge(caller, agent, phone)
+    talk(caller, phone)
+    for peer in (caller, phone):
+        peer.does("hold")
+    for peer in (caller, phone):
+        peer.awaits("did_hold")
+        peer.hears_nothing()
+    for peer in (caller, phone):
+        peer.does("resume")
+    for peer in (caller, phone):
+        peer.awaits("did_resume")
+    talk(caller, phone)
+    phone.does("hangup")
+    caller.awaits("call_closed")
+    assert peers.record()["ended_by"] == "phone"
+
+
+def test_a_caller_holds_the_agent_and_comes_back_rfc3264_8_4(peers: Peers) -> None:
+    agent = peers.agent()
+    caller = peers.caller()
+    answer(agent)
+    talk(caller, agent)
+    caller.does("hold")
+    caller.awaits("did_hold")
+    caller.hears_nothing()
+    caller.does("resume")
+    caller.awaits("did_resume")
+    talk(caller, agent)
+    caller.does("hangup")
+    agent.awaits("call_closed")
+    assert peers.record()["ended_by"] == "caller"
+
+
+def test_a_caller_who_leaves_while_the_phone_rings_stops_it_rfc3261_9_1(peers: Peers) -> None:
+    agent, phone = peers.agent(), peers.phone()
+    caller = peers.caller()
+    answer(agent)
+    caller.awaits("call_established")
+    agent.does("transfer", f"tel:{PHONE}")
+    phone.awaits("call_incoming")
+    caller.does("hangup")
+    phone.awaits("call_closed")
+    agent.awaits("call_closed")
+    assert not phone.events("call_established")
+    assert peers.record()["outcome"]["result"] == "caller left"
+
+
+def test_a_phone_that_hangs_up_at_once_ends_the_call_rfc3261_15_1(peers: Peers) -> None:
+    agent, phone = peers.agent(), peers.phone()
+    caller = peers.caller()
+    answer(agent)
+    caller.awaits("call_established")
+    agent.does("transfer", f"tel:{PHONE}")
+    phone.awaits("call_incoming")
+    phone.does("answer")
+    phone.does("hangup")
+    caller.awaits("call_closed")
+    agent.awaits("call_closed")
+    assert peers.record()["ended_by"] == "phone"

@@ -97,3 +97,20 @@ def test_a_caller_that_offers_optional_srtp_is_answered_with_rtp_avp_rfc4568_5_1
     caller.does("hangup")
     agent.awaits("call_closed")
     assert peers.record()["ended_by"] == "caller"
+
+
+def test_an_agent_that_leaves_after_its_refer_does_not_end_the_call_rfc3515_2_4_6(peers: Peers) -> None:
+    agent, phone = peers.pjsua_agent(), peers.phone()
+    caller = peers.caller()
+    answer(agent)
+    caller.awaits("call_established")
+    agent.does("transfer", f"tel:{PHONE}")
+    phone.awaits("call_incoming")
+    agent.does("hangup")
+    agent.awaits("call_closed")
+    answer(phone)
+    talk(caller, phone)
+    phone.does("hangup")
+    caller.awaits("call_closed")
+    record = peers.record()
+    assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "phone")
