@@ -14,7 +14,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-LOW, HIGH = 12000, 32000
+LOW, BLOCKS, HIGH = 12000, 17000, 32000
+"""Few ports are taken from below `BLOCKS`, many from above, lest single ones leave no room for many."""
+FEW = 20
 
 _taken: set[int] = set()
 """Handed out before in this run: a process may lock its own bytes again."""
@@ -28,22 +30,26 @@ def free_port() -> int:
 def free_block(size: int) -> int:
     """The first of `size` neighbouring free ports, an even one."""
     chance = random.Random()  # a seed that a test sets would lead two runs to the same ports
-    for _ in range(500):
-        first = chance.randrange(LOW, HIGH - size, 2)
+    starts = list(range(LOW, BLOCKS, 2) if size <= FEW else range(BLOCKS, HIGH - size + 1, size + size % 2))
+    chance.shuffle(starts)
+    for first in starts:
         block = range(first, first + size)
-        if _taken.isdisjoint(block) and _claimed(block) and all(map(_free, block)):
+        if _taken.isdisjoint(block) and _ours(block):
             _taken.update(block)
             return first
     raise OSError(f"no {size} free ports in a row between {LOW} and {HIGH}")
 
 
-def _claimed(block: range) -> bool:
-    """Whether they are ours now; of those that somebody has bound, the claim stays, which harms nobody."""
+def _ours(block: range) -> bool:
+    """Whether nobody has them, and no other run will get them from here."""
     try:
         fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, len(block), block.start)
     except OSError:
         return False
-    return True
+    if all(map(_free, block)):
+        return True
+    fcntl.lockf(_claims(), fcntl.LOCK_UN, len(block), block.start)
+    return False
 
 
 @cache

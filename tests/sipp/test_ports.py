@@ -7,19 +7,19 @@ import sys
 from tests.sipp import ports
 from tests.sipp.edge_process import ROOT
 
-CLAIM = "import sys; from tests.sipp.ports import _claimed; print(_claimed(range(*map(int, sys.argv[1:]))))"
+OURS = "import sys; from tests.sipp.ports import _ours; print(_ours(range(*map(int, sys.argv[1:]))))"
 
 
-def claimed_elsewhere(first: int, end: int) -> bool:
+def ours_elsewhere(first: int, end: int) -> bool:
     """Whether another run could have these."""
-    command = [sys.executable, "-c", CLAIM, str(first), str(end)]
+    command = [sys.executable, "-c", OURS, str(first), str(end)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout == "True\n"
 
 
 def test_what_is_handed_out_belongs_to_no_other_run() -> None:
     first = ports.free_block(10)
-    assert not claimed_elsewhere(first, first + 10)
-    assert not claimed_elsewhere(first + 9, first + 10), "not one of them"
+    assert not ours_elsewhere(first, first + 10)
+    assert not ours_elsewhere(first + 9, first + 10), "not one of them"
 
 
 def test_a_block_is_even_and_handed_out_once() -> None:
@@ -32,3 +32,18 @@ def test_a_port_that_somebody_has_is_not_free() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as holder:
         holder.bind(("127.0.0.1", 0))
         assert not ports._free(holder.getsockname()[1])
+
+
+def test_single_ports_leave_room_for_many() -> None:
+    assert all(ports.free_port() < ports.BLOCKS for _ in range(50))
+    first, second = ports.free_block(200), ports.free_block(200)
+    assert min(first, second) >= ports.BLOCKS
+    assert (first - second) % 200 == 0
+
+
+def test_a_block_with_a_port_that_somebody_has_is_left_to_other_runs() -> None:
+    first = ports.free_block(10)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as holder:
+        holder.bind(("127.0.0.1", first + 5))
+        assert not ports._ours(range(first, first + 10))
+    assert ours_elsewhere(first, first + 10)

@@ -24,6 +24,7 @@ outbound = "sip:localhost:{tls};transport=tls"
 username = "{username}"
 password = "env:SIPP_TRUNK_PASSWORD"
 caller_id = "+14155550100"
+probe_s = 5
 
 [[number]]
 dialed = "{beyond}"
@@ -96,6 +97,14 @@ def test_a_session_is_refreshed_through_it_by_update_and_by_re_invite_rfc4028_9(
     assert record["ended_by"] == "caller"
 
 
+def test_reliable_ringing_is_acknowledged_through_it_rfc3262_3(kamailio: Kamailio, house: House) -> None:
+    agent = house.agent("agent_talks")
+    carrier = house.carrier("plain_pracks", through=kamailio.ports.udp)
+    house.all_succeed(carrier, agent)
+    (record,) = house.records()
+    assert record["ended_by"] == "caller"
+
+
 def test_a_cancel_through_it_ends_the_agents_call_rfc3261_9_2(kamailio: Kamailio, house: House) -> None:
     agent = house.agent("agent_rings")
     carrier = house.carrier("plain_cancels", through=kamailio.ports.udp)
@@ -149,3 +158,8 @@ def test_its_503_leads_to_the_next_destination_rfc3261_21_5_4(kamailio: Kamailio
     house.assert_authenticated(phone)
     (record,) = house.records()
     assert record["outcome"]["result"] == "bridged"
+
+
+def test_it_answers_the_edges_own_options_rfc3261_11_1(kamailio: Kamailio, house: House) -> None:
+    kamailio.says("PROBED by tls")
+    until(lambda: house.edge.health["peers"]["trunk:kamailio"] == "up", "the trunk is known to be up")
