@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.sipp.edge_process import ROOT
+from tests.sipp.ports import free_block
 from tests.sipp.process import Process, until
 
 FRAMES = 25
 """Half a second of a tone."""
+AUDIO_PORTS = 16
+"""Of our choice: its own are 10000 to 20000, where others stand."""
 SILENCE_S = 0.5
 START_S = 20.0
 
@@ -31,7 +34,8 @@ class Baresip(Process):
         certificate: Path | None = None, account: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
         """`account`: `registrar` and `password`, for one that registers."""
-        config = [f"sip_listen 127.0.0.1:{port}"]
+        audio = free_block(AUDIO_PORTS)
+        config = [f"sip_listen 127.0.0.1:{port}", f"rtp_ports {audio}-{audio + AUDIO_PORTS - 1}"]
         if certificate is not None:
             config.append(f"sip_certificate {certificate}")
         settings = {

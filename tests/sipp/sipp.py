@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.sipp.ports import free_port
+from tests.sipp.ports import free_block, free_port
 from tests.sipp.process import Process, installed
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -49,7 +49,8 @@ class Sipp(Process):
         command += ["-sf", str(SCENARIOS / f"{scenario}.xml")]
         command += ["-i", HOST, "-bind_local", "-p", str(self.port)]
         command += ["-t", "t1" if transport == "tcp" else "u1", "-m", str(calls), "-mi", HOST]
-        command += ["-mp", str(free_port()), "-cp", str(free_port()), "-nostdin"]
+        # SIPp binds the one after next as well, for video.
+        command += ["-mp", str(free_block(4)), "-cp", str(free_port()), "-nostdin"]
         command += ["-d", str(round(talk_s * 1000)), "-timeout", f"{LIMIT_S}s", "-timeout_error"]
         command += ["-trace_err", "-error_file", str(self._log("errors"))]
         command += ["-trace_msg", "-message_file", str(self._log("messages"))]
