@@ -67,6 +67,7 @@ lint: $(TEST_STAMP)
 	$(VENV)/bin/ruff check proxy screening tests bench
 	$(VENV)/bin/mypy
 
+# pip-compile forgets for which interpreters there is no wheel: the last line of the recipe says it again.
 lock:                   ## pin what pyproject.toml allows, keep what is pinned (LOCK_ARGS=--upgrade renews); names no host
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet pip-tools
@@ -75,7 +76,6 @@ lock:                   ## pin what pyproject.toml allows, keep what is pinned (
 	$(COMPILE) --output-file requirements.lock pyproject.toml
 	for lock in requirements.lock requirements-test.lock; do \
 	  sed -i '1i # Made from pyproject.toml by "make lock": every package with its version and hashes.' $$lock; done
-	# pip-compile forgets for which interpreters there is no wheel
 	sed -i -E 's/^(atheris==[^ ]+) /\1 ; python_version < "3.12" /; s/^(pjsua2-python==[^ ]+) /\1 ; python_version < "3.13" /' \
 	  requirements-test.lock
 	rm -rf $(VENV)-lock
