@@ -41,11 +41,11 @@ def number(text: str, what: str, limit: int) -> int:
     """The unsigned decimal `text`; ParseError where it is none or above `limit`."""
     if not (text.isascii() and text.isdigit()):
         raise ParseError(f"{what} is not a number: {shown(text)}")
-    digits = text.lstrip("0") or "0"
     # A number of thousands of digits is not worth converting.
-    if len(digits) > 20 or int(digits) > limit:
+    digits = text if len(text) <= 20 else text.lstrip("0")
+    if len(digits) > 20 or (value := int(digits or "0")) > limit:
         raise ParseError(f"{what} out of range: {shown(text)}")
-    return int(digits)
+    return value
 
 
 def once(text: str) -> str:
@@ -58,7 +58,7 @@ def once(text: str) -> str:
 
 def quote(text: str) -> str:
     """`text` as a quoted string."""
-    return '"' + _TO_ESCAPE.sub(r"\\\g<0>", text) + '"'
+    return '"' + (_TO_ESCAPE.sub(r"\\\g<0>", text) if _TO_ESCAPE.search(text) else text) + '"'
 
 
 def unquote(text: str) -> str:
@@ -72,8 +72,8 @@ def unquote(text: str) -> str:
 def split_commas(text: str) -> list[str]:
     """The values of a comma-separated list (§7.3.1); quotes and <> protect commas, empty values fall out."""
     if "," not in text:
-        pieces = [text]
-    elif '"' in text or "<" in text:
+        return [value] if (value := text.strip(WHITESPACE)) else []
+    if '"' in text or "<" in text:
         pieces = _COMMA_PIECE.findall(text)
     else:
         pieces = text.split(",")

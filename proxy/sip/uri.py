@@ -43,6 +43,22 @@ class Params:
             return NO_PARAMS
         if text[0] != ";":
             raise ParseError(f"parameters do not begin with a semicolon: {shown(text)}")
+        if '"' in text or " " in text or "\t" in text:
+            return cls._read(text)
+        # Nearly all are plain: nothing to protect, nothing to strip.
+        pieces = text[1:].split(";")
+        if not pieces[-1]:
+            pieces.pop()
+        items: list[tuple[str, str | None]] = []
+        for piece in pieces:
+            name, equals, value = piece.partition("=")
+            if not name:
+                raise ParseError(f"malformed parameter: {shown(text)}")
+            items.append((name, value if equals else None))
+        return cls(tuple(items))
+
+    @classmethod
+    def _read(cls, text: str) -> Params:
         pieces = split_semicolons(text[1:])
         if not pieces[-1].strip(WHITESPACE):
             pieces.pop()
@@ -57,16 +73,17 @@ class Params:
 
     def get(self, name: str) -> str | None:
         """The raw value of that name; None where it is absent or a flag (see `has`)."""
-        wanted = name.lower()
         for key, value in self.items:
-            if key.lower() == wanted:
+            if key == name or key.lower() == name.lower():
                 return value
         return None
 
     def has(self, name: str) -> bool:
         """Whether the parameter stands there, with a value or without."""
-        wanted = name.lower()
-        return any(key.lower() == wanted for key, _ in self.items)
+        for key, _ in self.items:
+            if key == name or key.lower() == name.lower():
+                return True
+        return False
 
     def with_(self, name: str, value: str | None = None) -> Params:
         """The same with this parameter set, in its old place or at the end."""

@@ -21,9 +21,9 @@ _BRACKETED = re.compile(r'(?:("(?:[^"\\]|\\.)*")[ \t]*|([^"<>;]*))<([^<>]*)>(.*)
 _UNBRACKETED = re.compile(
     r'("(?:[^"\\]|\\.)*")[ \t]+([A-Za-z][A-Za-z0-9+.\-]*:[^"<>?,;]*)(;[^"<>,]*)?', re.DOTALL
 ).fullmatch
-_VIA = re.compile(
-    rf"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*({TOKEN})[ \t]+({HOST})(?:[ \t]*:[ \t]*([0-9]+))?[ \t]*(;.*)?",
-    re.IGNORECASE | re.DOTALL,
+_HOP = re.compile(
+    rf"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*({TOKEN})[ \t]+({HOST})(?:[ \t]*:[ \t]*([0-9]+))?[ \t]*",
+    re.IGNORECASE,
 ).fullmatch
 _CSEQ = re.compile(rf"([0-9]+)[ \t]+({TOKEN})").fullmatch
 
@@ -60,6 +60,16 @@ class NameAddr:
     @classmethod
     def _read(cls, text: str) -> NameAddr:
         text = text.strip(WHITESPACE)
+        address, bracket, params = text.rpartition(">")
+        if params and bracket and '"' not in params:
+            # Tags are new in every call, people and their addresses are not: those are read but once.
+            known = name_addr(address + bracket)
+            if not known.params:
+                return cls(known.display, known.uri, Params.parse(params), known.raw_uri)
+        return cls._read_whole(text)
+
+    @classmethod
+    def _read_whole(cls, text: str) -> NameAddr:
         parts = _BRACKETED(text)
         if parts is not None:
             quoted, words, raw, params = parts.groups()
@@ -116,11 +126,12 @@ class Via:
 
     @classmethod
     def _read(cls, text: str) -> Via:
-        parts = _VIA(text.strip(WHITESPACE))
-        if parts is None:
+        hop, semicolon, params = text.strip(WHITESPACE).partition(";")
+        # Branches are new in every transaction, peers are not: those are read but once.
+        sender = _hop_kept(hop) if len(hop) <= LONGEST_KEPT else _hop(hop)
+        if sender is None:
             raise ParseError(f"malformed Via: {shown(text)}")
-        transport, host, port, params = parts.groups()
-        return cls(transport.upper(), host, parse_port(port), Params.parse(params or ""))
+        return cls(*sender, Params.parse(semicolon + params))
 
     @property
     def received(self) -> str | None:
@@ -211,8 +222,15 @@ class SessionExpires:
         return str(self.seconds) if self.refresher is None else f"{self.seconds};refresher={self.refresher}"
 
 
+def _hop(text: str) -> tuple[str, str, int | None] | None:
+    """Transport, host and port of a Via, from what stands before its parameters; None where it is malformed."""
+    parts = _HOP(text)
+    return None if parts is None else (parts[1].upper(), parts[2], parse_port(parts[3]))
+
+
 name_addr = lru_cache(maxsize=2048)(NameAddr._read)
 """`NameAddr.parse` for what stands in a message, whose lines are short already."""
 cseq = lru_cache(maxsize=256)(CSeq._read)
 """`CSeq.parse`, likewise."""
+_hop_kept = lru_cache(maxsize=1024)(_hop)
 _via_kept = lru_cache(maxsize=1024)(Via._read)
