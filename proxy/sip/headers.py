@@ -58,8 +58,8 @@ class Headers:
         self._items: list[Item] = []
         self.first: dict[str, str] = {}
         """The first line of each name, by its key (`header_key`): to be read, never written to."""
-        for name, value in items:
-            self.add(name, value)
+        for item in items:
+            self.add(*item)
 
     def get(self, name: str) -> str | None:
         """The first line of that name, whole; None where there is none."""
@@ -68,24 +68,32 @@ class Headers:
     def get_all(self, name: str) -> list[str]:
         """Every line of that name, whole."""
         wanted = _KEYS.get(name) or header_key(name)
-        if wanted not in self.first:
+        line = self.first.get(wanted)
+        if line is None:
             return []
+        if len(self._items) == len(self.first):  # no name stands twice, as in most messages
+            return [line]
         return [value for key, _, value in self._items if key == wanted]
 
     def split(self, name: str) -> list[str]:
         """Every value of that name over all lines, commas taken apart (§7.3.1)."""
-        return [value for line in self.get_all(name) for value in split_commas(line)]
+        lines = self.get_all(name)
+        if not lines:
+            return lines
+        return [value for line in lines for value in split_commas(line)]
 
     def add(self, name: str, value: str) -> None:
         """Append a line."""
-        item = _checked(name, value)
-        self._items.append(item)
-        self.first.setdefault(item[0], value)
+        key = _KEYS.get(name)
+        if key is None or not value.isprintable():  # else there is nothing to find fault with
+            key = _checked(name, value)[0]
+        self._items.append((key, name, value))
+        self.first.setdefault(key, value)
 
     def prepend(self, name: str, value: str) -> None:
         """Put a line before the first of that name, or at the front (Via and Route are stacks)."""
         item = _checked(name, value)
-        self._items.insert(self._index(item[0]) or 0, item)
+        self._items.insert((item[0] in self.first and self._index(item[0])) or 0, item)
         self.first[item[0]] = value
 
     def set(self, name: str, value: str) -> None:
@@ -104,9 +112,14 @@ class Headers:
         no second look.
         """
         wanted = _KEYS.get(name) or header_key(name)
-        if wanted in other.first:
+        line = other.first.get(wanted)
+        if line is None:
+            return
+        if len(other._items) == len(other.first):
+            self._items.append((wanted, name, line))
+        else:
             self._items += [(wanted, name, value) for key, _, value in other._items if key == wanted]
-            self.first.setdefault(wanted, other.first[wanted])
+        self.first.setdefault(wanted, line)
 
     def remove(self, name: str) -> None:
         """Take every line of that name away; nothing happens where there is none."""
@@ -187,21 +200,12 @@ def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[He
     for line in lines:
         name, colon, value = line.partition(":")
         key = _KEYS.get(name)
-        if key is None:
+        if key is None or not colon or len(value) > MAX_VALUE_CHARS:
             name = name.rstrip(WHITESPACE)
             key = header_key(name)
-            if not colon:
-                fault = fault or ParseError(f"header line has no colon: {shown(line)}")
+            if (wrong := _wrong(line, name, colon, value)) is not None:
+                fault = fault or wrong
                 continue
-            if name not in _KEYS and not is_token(name):
-                fault = fault or ParseError(f"header name is no token: {shown(line)}")
-                continue
-        elif not colon:
-            fault = fault or ParseError(f"header line has no colon: {shown(line)}")
-            continue
-        if len(value) > MAX_VALUE_CHARS:
-            fault = fault or ParseError(f"header value too long: {name}: {len(value)} characters")
-            continue
         value = value.strip(WHITESPACE)
         append((key, name, value))
         if key not in first:
@@ -209,6 +213,17 @@ def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[He
         elif key in single and first[key] != value:
             fault = fault or ParseError(f"conflicting values of {key}")
     return headers, fault
+
+
+def _wrong(line: str, name: str, colon: str, value: str) -> ParseError | None:
+    """What is wrong with a line that is not plainly right."""
+    if not colon:
+        return ParseError(f"header line has no colon: {shown(line)}")
+    if name not in _KEYS and not is_token(name):
+        return ParseError(f"header name is no token: {shown(line)}")
+    if len(value) > MAX_VALUE_CHARS:
+        return ParseError(f"header value too long: {name}: {len(value)} characters")
+    return None
 
 
 def _checked(name: str, value: str) -> Item:

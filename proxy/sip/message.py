@@ -27,6 +27,10 @@ _SINGLE = frozenset(("cseq", "call-id", "from", "to", "max-forwards", "content-l
 _NEEDED = {"via": "Via", "from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
 """§8.1.1: what no message goes without (an RFC 2543 request may lack Max-Forwards)."""
 
+_ECHOED = (("From", "from"), ("To", "to"), ("Call-ID", "call-id"), ("CSeq", "cseq"))
+_ECHOED_BY_100 = (*_ECHOED, ("Timestamp", "timestamp"))
+"""§8.2.6.2, §8.2.6.1: what stands in a response as it stood in the request, each once."""
+
 MOST_LINES, MOST_HEAD_BYTES = 256, 32 * 1024
 """Header lines and bytes of a message's head; ten times what the longest ways through carriers make."""
 
@@ -71,7 +75,7 @@ class Message:
     def via_count(self) -> int:
         """How many Vias there are; in a response to a request of ours one alone (§8.1.3.3)."""
         lines = self.headers.get_all("Via")
-        return len(lines) if not any("," in line for line in lines) else len(self.headers.split("Via"))
+        return len(lines) if not any(["," in line for line in lines]) else len(self.headers.split("Via"))
 
     @property
     def from_(self) -> NameAddr:
@@ -86,12 +90,12 @@ class Message:
     @property
     def from_tag(self) -> str | None:
         """The tag of From; None from an RFC 2543 element."""
-        return self.from_.tag
+        return name_addr(self.headers.first.get("from") or self._needed("from")).tag
 
     @property
     def to_tag(self) -> str | None:
         """The tag of To; None outside a dialog."""
-        return self.to.tag
+        return name_addr(self.headers.first.get("to") or self._needed("to")).tag
 
     @property
     def call_id(self) -> str:
@@ -109,8 +113,11 @@ class Message:
     @property
     def contact(self) -> NameAddr | None:
         """The first Contact; None where there is none."""
-        if "contact" not in self.headers.first:
+        line = self.headers.first.get("contact")
+        if line is None:
             return None
+        if line and "," not in line:
+            return NameAddr.parse(line)
         values = self.headers.split("Contact")
         return NameAddr.parse(values[0]) if values else None
 
@@ -133,7 +140,9 @@ class Message:
     @property
     def content_type(self) -> str | None:
         """The media type of the body in lower case, without parameters; None where it is not told."""
-        value = self.headers.get("Content-Type")
+        value = self.headers.first.get("content-type")
+        if value == "application/sdp":
+            return value
         if value is not None:
             return "".join(value.partition(";")[0].split()).lower() or None
         # OpenAI's 200 carried SDP without a Content-Type (2025-09)
@@ -145,7 +154,7 @@ class Message:
         Raises ValueError where the start line would break the message apart: that is our bug.
         """
         start = self.start_line
-        if "\r" in start or "\n" in start or "\0" in start:
+        if not start.isprintable() and ("\r" in start or "\n" in start or "\0" in start):
             raise ValueError(f"start line would break the message: {shown(start)}")
         text = "\r\n".join([start, *self.headers.lines(len(self.body)), "\r\n"])
         return text.encode("utf-8", "surrogateescape") + self.body
@@ -197,15 +206,13 @@ class Request(Message):
         `to_tag` is added where To has no tag yet. Record-Route goes along in 101 to 299 (§12.1.1), Timestamp
         in a 100 (§8.2.6.1).
         """
-        headers = Headers()
+        headers, first = Headers(), self.headers.first
         headers.take(self.headers, "Via")
         if 100 < status < 300 and self.method in _DIALOG_CREATING:
             headers.take(self.headers, "Record-Route")
-        for name in ("From", "To", "Call-ID", "CSeq", "Timestamp"):
-            value = self.headers.get(name)
-            if value is None or (name == "Timestamp" and status != 100):
-                continue
-            headers.add(name, _tagged(value, to_tag) if name == "To" and to_tag else value)
+        for name, key in _ECHOED if status != 100 else _ECHOED_BY_100:
+            if (value := first.get(key)) is not None:
+                headers.add(name, _tagged(value, to_tag) if to_tag and key == "to" else value)
         if content_type is not None:
             headers.add("Content-Type", content_type)
         return Response(status, reason_phrase(status) if reason is None else reason, headers, body)
@@ -239,13 +246,14 @@ def parse_message(data: bytes) -> Request | Response:
     A body longer than Content-Length is cut, a shorter one refused (§18.3). ParseError carries the status
     owed, and in `partial` the request to reply to as far as it could be read.
     """
-    data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start line are ignored
+    if data[:1] in b"\r\n":
+        data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start line are ignored
     head, body = _parted(data)
     text = head.removesuffix(b"\r").decode("utf-8", "surrogateescape").replace("\r\n", "\n")
     if "\n " in text or "\n\t" in text:
         text = _FOLD.sub(" ", text)
-    start, *lines = text.split("\n")
-    message, fault = _read_start(start)
+    lines = text.split("\n")
+    message, fault = _read_start(lines.pop(0))
     if len(lines) > MOST_LINES or len(head) > MOST_HEAD_BYTES:
         fault = fault or ParseError(f"too many headers: {len(lines)} lines, {len(head)} bytes", 513)
         del lines[MOST_LINES:]
@@ -300,9 +308,8 @@ def _unprintable(text: str) -> ParseError | None:
 
 
 def _check(message: Request | Response) -> None:
-    for key, name in _NEEDED.items():
-        if key not in message.headers.first:
-            raise ParseError(f"missing {name}")
+    if not message.headers.first.keys() >= _NEEDED.keys():
+        raise ParseError(f"missing {next(n for key, n in _NEEDED.items() if key not in message.headers.first)}")
     method = message.cseq.method
     if isinstance(message, Request) and method != message.method:
         # RFC 4475 §3.1.2.18: of a method that we do not recognise, that is the first thing to say
@@ -311,8 +318,9 @@ def _check(message: Request | Response) -> None:
 
 
 def _cut(headers: Headers, body: bytes) -> bytes:
-    length = headers.get("Content-Length")
-    if not length:  # an empty one tells nothing; in a stream the framer has refused it
+    length = headers.first.get("content-length")
+    # Nearly always it is right; an empty one tells nothing; in a stream the framer has refused that.
+    if not length or length == str(len(body)):
         return body
     size = number(once(length), "Content-Length", 2**31)
     if size > len(body):
@@ -331,7 +339,7 @@ def _make_safe(request: Request) -> None:
 
 def _tagged(to: str, tag: str) -> str:
     try:
-        has_tag = NameAddr.parse(to).tag is not None
+        has_tag = name_addr(to).tag is not None
     except ParseError:
         return to  # what cannot be understood is given back as it came
     return to if has_tag else f"{to.rstrip(WHITESPACE + ';')};tag={tag}"
