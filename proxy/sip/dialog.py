@@ -65,6 +65,8 @@ class Dialog:
         """Our From in requests, with our tag."""
         self.remote = _presentable(remote)
         """Our To in requests, with the peer's tag."""
+        self._ends: tuple[str, str] | None = None
+        """Both as they are written, from the first request on."""
         self.target = target
         """The URI of the peer's Contact, as sent (§12: remote target)."""
         self.route_set = route_set
@@ -164,8 +166,10 @@ class Dialog:
         headers = Headers([("Max-Forwards", "70")])
         for route in routes:
             headers.add("Route", route)
-        headers.add("From", str(self.local))
-        headers.add("To", str(self.remote))
+        if self._ends is None:  # many a dialog sends nothing, none changes who its ends are
+            self._ends = str(self.local), str(self.remote)
+        headers.add("From", self._ends[0])
+        headers.add("To", self._ends[1])
         headers.add("Call-ID", self.id.call_id)
         headers.add("CSeq", f"{number} {method}")
         return Request(method, uri, headers)

@@ -16,7 +16,7 @@ from proxy.sip.headers import Headers, read_headers
 from proxy.sip.methods import KNOWN_METHODS
 from proxy.sip.status import reason_phrase
 from proxy.sip.uri import Uri
-from proxy.sip.values import CSeq, NameAddr, Via, cseq, name_addr
+from proxy.sip.values import CSeq, NameAddr, Via, cseq, name_addr, one_via
 
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 """The empty line after the headers; its first line feed ends the last of them. LF alone ends a line too."""
@@ -35,6 +35,9 @@ MOST_LINES, MOST_HEAD_BYTES = 256, 32 * 1024
 """Header lines and bytes of a message's head; ten times what the longest ways through carriers make."""
 
 _DIALOG_CREATING = ("INVITE", "SUBSCRIBE", "REFER")
+
+_UNREAD = Headers()
+"""Stands in for the headers of a message of which just the start line is read."""
 
 _FOLD = re.compile(r"\n[ \t]+")
 _BARE_NUL = re.compile(r"(?<!\\)\0").search
@@ -60,7 +63,7 @@ class Message:
         """The topmost Via."""
         line = self.headers.first.get("via")
         if line and "," not in line:
-            return Via.parse(line)
+            return one_via(line)
         return self.vias[0]
 
     @property
@@ -75,7 +78,9 @@ class Message:
     def via_count(self) -> int:
         """How many Vias there are; in a response to a request of ours one alone (§8.1.3.3)."""
         lines = self.headers.get_all("Via")
-        return len(lines) if not any(["," in line for line in lines]) else len(self.headers.split("Via"))
+        if len(lines) == 1 and "," not in lines[0]:
+            return 1
+        return len(self.headers.split("Via")) if any("," in line for line in lines) else len(lines)
 
     @property
     def from_(self) -> NameAddr:
@@ -250,9 +255,10 @@ def parse_message(data: bytes) -> Request | Response:
         data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start line are ignored
     head, body = _parted(data)
     text = head.removesuffix(b"\r").decode("utf-8", "surrogateescape").replace("\r\n", "\n")
-    if "\n " in text or "\n\t" in text:
-        text = _FOLD.sub(" ", text)
     lines = text.split("\n")
+    if min(lines) < "!":  # a line that begins with white space, found without a look at every character
+        text = _FOLD.sub(" ", text)
+        lines = text.split("\n")
     message, fault = _read_start(lines.pop(0))
     if len(lines) > MOST_LINES or len(head) > MOST_HEAD_BYTES:
         fault = fault or ParseError(f"too many headers: {len(lines)} lines, {len(head)} bytes", 513)
@@ -284,12 +290,13 @@ def _read_start(line: str) -> tuple[Request | Response, ParseError | None]:
     """The message its first line announces, and what is wrong with the line where that is worth an answer."""
     if line[:4].upper() == "SIP/" and (status := _STATUS_LINE(line)) is not None:
         # A reason phrase has no quoted pairs, in which alone a NUL may stand.
-        return Response(int(status[1]), status[2] or ""), ParseError("NUL") if "\0" in line else None
+        response = Response(int(status[1]), status[2] or "", _UNREAD)
+        return response, ParseError("NUL") if "\0" in line else None
     method, _, rest = line.partition(" ")
     uri, _, version = rest.rpartition(" ")
-    if not is_token(method) or (version != "SIP/2.0" and "SIP/" not in rest.upper()):
+    if (method not in KNOWN_METHODS and not is_token(method)) or (version != "SIP/2.0" and "SIP/" not in rest.upper()):
         raise ParseError(f"not a SIP message: {shown(line)}")
-    request = Request(method, uri)
+    request = Request(method, uri, _UNREAD)
     if version != "SIP/2.0" and version.upper() != "SIP/2.0":
         if _VERSION(version):
             return request, ParseError(f"SIP version not supported: {shown(version)}", 505)

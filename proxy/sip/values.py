@@ -122,7 +122,7 @@ class Via:
     @classmethod
     def parse(cls, text: str) -> Via:
         """From one value; raises ParseError."""
-        return _via_kept(text) if len(text) <= LONGEST_KEPT else cls._read(text)
+        return one_via(text) if len(text) <= LONGEST_KEPT else cls._read(text)
 
     @classmethod
     def _read(cls, text: str) -> Via:
@@ -159,10 +159,10 @@ class Via:
         `received` is added where the sender is another than it says, or asks for `rport`, which is filled in.
         The zone of a link-local address is left out: the grammar has none (§25.1).
         """
-        params, asked = self.params, self.params.has("rport")
-        if asked:
+        params = self.params
+        if params.has("rport"):
             params = params.with_("rport", str(port))
-        elif self.host.strip("[]") == host:
+        elif self.host == host or self.host.strip("[]") == host:
             return self
         return Via(self.transport, self.host, self.port, params.with_("received", host.partition("%")[0]))
 
@@ -233,4 +233,5 @@ name_addr = lru_cache(maxsize=2048)(NameAddr._read)
 cseq = lru_cache(maxsize=256)(CSeq._read)
 """`CSeq.parse`, likewise."""
 _hop_kept = lru_cache(maxsize=1024)(_hop)
-_via_kept = lru_cache(maxsize=1024)(Via._read)
+one_via = lru_cache(maxsize=1024)(Via._read)
+"""`Via.parse`, likewise."""
