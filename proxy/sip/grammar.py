@@ -73,10 +73,7 @@ def split_commas(text: str) -> list[str]:
     """The values of a comma-separated list (§7.3.1); quotes and <> protect commas, empty values fall out."""
     if "," not in text:
         return [value] if (value := text.strip(WHITESPACE)) else []
-    if '"' in text or "<" in text:
-        pieces = _COMMA_PIECE.findall(text)
-    else:
-        pieces = text.split(",")
+    pieces = _COMMA_PIECE.findall(text) if '"' in text or "<" in text else text.split(",")
     return [value for piece in pieces if (value := piece.strip(WHITESPACE))]
 
 

@@ -253,19 +253,52 @@ def parse_message(data: bytes) -> Request | Response:
     """
     if data[:1] in b"\r\n":
         data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start line are ignored
+    return _plain(data) or _whole(data)
+
+
+def _plain(data: bytes) -> Request | Response | None:
+    """A message whose lines end in CRLF and have nothing wrong with them, as nearly all are; else None.
+
+    It costs half of what `_whole` does: nothing in the head is looked for twice.
+    """
+    end = data.find(b"\r\n\r\n")
+    lines = data[:end].decode("utf-8", "surrogateescape").split("\r\n")
+    text = "".join(lines)
+    if end < 0 or end >= MOST_HEAD_BYTES or len(lines) > MOST_LINES:
+        return None
+    if "\n" in text or "\r" in text or "\0" in text:
+        return None
+    start = lines.pop(0)
+    headers, fault = read_headers(lines, _SINGLE)
+    if fault is not None:  # a folded line among others: a line that goes on has no token for its name
+        return None
+    message, fault = _read_start(start)
+    if fault is not None:
+        return None
+    message.headers = headers
+    return _finished(message, data[end + 4 :])
+
+
+def _whole(data: bytes) -> Request | Response:
+    """Any message, folded lines and bare line feeds too."""
     head, body = _parted(data)
     text = head.removesuffix(b"\r").decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    text = _FOLD.sub(" ", text)
     lines = text.split("\n")
-    if min(lines) < "!":  # a line that begins with white space, found without a look at every character
-        text = _FOLD.sub(" ", text)
-        lines = text.split("\n")
     message, fault = _read_start(lines.pop(0))
     if len(lines) > MOST_LINES or len(head) > MOST_HEAD_BYTES:
         fault = fault or ParseError(f"too many headers: {len(lines)} lines, {len(head)} bytes", 513)
         del lines[MOST_LINES:]
+    message.headers, header_fault = read_headers(lines, _SINGLE)
+    return _finished(message, body, fault or _unprintable(text) or header_fault)
+
+
+def _finished(
+    message: Request | Response, body: bytes, fault: ParseError | None = None
+) -> Request | Response:
+    """The message with its body, once its head is found in order."""
     try:
-        message.headers, header_fault = read_headers(lines, _SINGLE)
-        if (fault := fault or _unprintable(text) or header_fault) is not None:
+        if fault is not None:
             raise fault
         _check(message)
         message.body = _cut(message.headers, body)
@@ -294,7 +327,9 @@ def _read_start(line: str) -> tuple[Request | Response, ParseError | None]:
         return response, ParseError("NUL") if "\0" in line else None
     method, _, rest = line.partition(" ")
     uri, _, version = rest.rpartition(" ")
-    if (method not in KNOWN_METHODS and not is_token(method)) or (version != "SIP/2.0" and "SIP/" not in rest.upper()):
+    if (method not in KNOWN_METHODS and not is_token(method)) or (
+        version != "SIP/2.0" and "SIP/" not in rest.upper()
+    ):
         raise ParseError(f"not a SIP message: {shown(line)}")
     request = Request(method, uri, _UNREAD)
     if version != "SIP/2.0" and version.upper() != "SIP/2.0":
@@ -315,8 +350,10 @@ def _unprintable(text: str) -> ParseError | None:
 
 
 def _check(message: Request | Response) -> None:
-    if not message.headers.first.keys() >= _NEEDED.keys():
-        raise ParseError(f"missing {next(n for key, n in _NEEDED.items() if key not in message.headers.first)}")
+    first = message.headers.first
+    for key in _NEEDED:
+        if key not in first:
+            raise ParseError(f"missing {_NEEDED[key]}")
     method = message.cseq.method
     if isinstance(message, Request) and method != message.method:
         # RFC 4475 §3.1.2.18: of a method that we do not recognise, that is the first thing to say

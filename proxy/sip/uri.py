@@ -80,10 +80,8 @@ class Params:
 
     def has(self, name: str) -> bool:
         """Whether the parameter stands there, with a value or without."""
-        for key, _ in self.items:
-            if key == name or key.lower() == name.lower():
-                return True
-        return False
+        wanted = name.lower()
+        return any([key.lower() == wanted for key, _ in self.items])
 
     def with_(self, name: str, value: str | None = None) -> Params:
         """The same with this parameter set, in its old place or at the end."""

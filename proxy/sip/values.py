@@ -223,7 +223,7 @@ class SessionExpires:
 
 
 def _hop(text: str) -> tuple[str, str, int | None] | None:
-    """Transport, host and port of a Via, from what stands before its parameters; None where it is malformed."""
+    """Transport, host and port of a Via, from what stands before its parameters; None if malformed."""
     parts = _HOP(text)
     return None if parts is None else (parts[1].upper(), parts[2], parse_port(parts[3]))
 

@@ -443,3 +443,29 @@ def test_a_head_without_end_is_513_and_can_still_be_answered_rfc3261_21_5_7(head
     assert error.partial is not None
     assert len(list(error.partial.headers)) <= MOST_LINES
     assert error.partial.reply(513).headers.get("Call-ID") == error.partial.call_id
+
+
+@pytest.mark.parametrize("data", [SIGNALWIRE_INVITE, KAMAILIO_INVITE, OPENAI_200])
+def test_line_feeds_alone_and_folded_lines_change_nothing_rfc3261_7_3_1(data: bytes) -> None:
+    head, empty, body = data.partition(b"\r\n\r\n")
+    plain = parse_message(data)
+    assert parse_message(head.replace(b"\r\n", b"\n") + b"\n\n" + body) == plain
+    assert parse_message(head.replace(b"\r\nCSeq: ", b"\r\nCSeq:\r\n\t ") + empty + body) == plain
+
+
+def test_a_start_line_may_go_on_in_the_next_rfc3261_7_3_1() -> None:
+    invite = request(KAMAILIO_INVITE.replace(b" SIP/2.0\r\n", b"\r\n SIP/2.0\r\n", 1))
+    assert invite == request(KAMAILIO_INVITE)
+
+
+def test_an_empty_contact_is_passed_over() -> None:
+    both = wire("INVITE sip:b SIP/2.0", "Contact:", "Contact: <sip:a@192.0.2.1>, <sip:b@192.0.2.1>")
+    assert str(request(both).contact) == "<sip:a@192.0.2.1>"
+    assert request(wire("INVITE sip:b SIP/2.0", "Contact: ,")).contact is None
+
+
+def test_a_via_in_one_line_with_another_counts() -> None:
+    message = request(wire())
+    assert message.via_count == 1
+    message.headers.set("Via", "SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP b;branch=z9hG4bK2")
+    assert message.via_count == 2

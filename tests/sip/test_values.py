@@ -197,3 +197,40 @@ def test_a_malformed_session_interval_is_refused(text: str) -> None:
 def test_the_zone_of_a_link_local_address_is_not_told_rfc3261_25_1() -> None:
     via = Via.parse("SIP/2.0/UDP [fe80::9]:5060;branch=z9hG4bK1;rport")
     assert str(via.seen_from("fe80::1%eth0", 5061)).endswith(";rport=5061;received=fe80::1")
+
+
+@pytest.mark.parametrize(
+    ("text", "raw", "tag"),
+    [
+        ("<sip:a@b>;tag=1", "sip:a@b", "1"),
+        ("<sip:a@b>;tag=2", "sip:a@b", "2"),
+        ("<sip:a@b> ; tag = 3", "sip:a@b", "3"),
+        ("<sip:a@b>;x=y>;tag=4", "sip:a@b", "4"),
+        ('"a>b" <sip:a@b>;tag=5', "sip:a@b", "5"),
+        ('<sip:a@b>;x="<c>;tag=0";tag=6', "sip:a@b", "6"),
+    ],
+)
+def test_one_address_is_read_with_each_tag_it_comes_with(text: str, raw: str, tag: str) -> None:
+    address = NameAddr.parse(text)
+    assert (address.raw_uri, address.tag) == (raw, tag)
+
+
+@pytest.mark.parametrize("text", ["<sip:a@b>tag=1", "sip:a@b>;tag=1", "<sip:a@b;tag=1", "<>;tag=1"])
+def test_a_malformed_address_is_so_whatever_its_tag(text: str) -> None:
+    for _ in range(2):
+        with pytest.raises(ParseError):
+            NameAddr.parse(text)
+
+
+def test_one_sender_is_read_with_each_branch_it_comes_with() -> None:
+    first, second = (Via.parse(f"SIP/2.0/UDP [2001:db8::1]:5070;branch=z9hG4bK{n}") for n in (1, 2))
+    assert (first.host, first.port, first.branch) == ("[2001:db8::1]", 5070, "z9hG4bK1")
+    assert (second.sent_by, second.branch) == (first.sent_by, "z9hG4bK2")
+    long = "a" * 300
+    assert Via.parse(f"SIP/2.0/UDP {long};branch=z9hG4bK3").host == long
+
+
+def test_a_sender_at_its_own_address_needs_no_note_rfc3261_18_2_1() -> None:
+    for host in ("192.0.2.1", "[2001:db8::1]"):
+        via = Via.parse(f"SIP/2.0/UDP {host};branch=z9hG4bK1")
+        assert via.seen_from(host.strip("[]"), 5060) is via
