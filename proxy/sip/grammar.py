@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from proxy.sip.errors import ParseError
 
@@ -17,6 +18,9 @@ HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+"
 
 QUOTED = r'"(?:[^"\\]|\\.)*"'
 """Pattern of a quoted string with its quotes."""
+
+_LONGEST_KEPT = 256
+"""Lists up to this many characters are kept once taken apart."""
 
 _IS_TOKEN = re.compile(TOKEN).fullmatch
 _IS_QUOTED = re.compile(QUOTED, re.DOTALL).fullmatch
@@ -73,8 +77,15 @@ def split_commas(text: str) -> list[str]:
     """The values of a comma-separated list (§7.3.1); quotes and <> protect commas, empty values fall out."""
     if "," not in text:
         return [value] if (value := text.strip(WHITESPACE)) else []
+    return list(_split_kept(text) if len(text) <= _LONGEST_KEPT else _split(text))
+
+
+def _split(text: str) -> tuple[str, ...]:
     pieces = _COMMA_PIECE.findall(text) if '"' in text or "<" in text else text.split(",")
-    return [value for piece in pieces if (value := piece.strip(WHITESPACE))]
+    return tuple([value for piece in pieces if (value := piece.strip(WHITESPACE))])
+
+
+_split_kept = lru_cache(maxsize=256)(_split)  # what a peer allows and supports is the same in every call
 
 
 def split_semicolons(text: str) -> list[str]:

@@ -19,11 +19,14 @@ _COMPACT = {  # §7.3.3 and the IANA registry
 }  # fmt: skip
 
 _COMMON = (
-    "Accept", "Allow", "Allow-Events", "Authorization", "Call-ID", "Contact", "Content-Disposition",
-    "Content-Length", "Content-Type", "CSeq", "Date", "Event", "Expires", "From", "Max-Forwards", "Min-SE",
-    "P-Asserted-Identity", "Proxy-Authenticate", "Proxy-Authorization", "Reason", "Record-Route", "Refer-To",
-    "Referred-By", "Require", "Retry-After", "Route", "Server", "Session-Expires", "Subject",
-    "Subscription-State", "Supported", "Timestamp", "To", "User-Agent", "Via", "WWW-Authenticate",
+    "Accept", "Accept-Encoding", "Accept-Language", "Alert-Info", "Allow", "Allow-Events", "Authorization",
+    "Call-ID", "Call-Info", "Contact", "Content-Disposition", "Content-Encoding", "Content-Length",
+    "Content-Type", "CSeq", "Date", "Diversion", "Event", "Expires", "From", "History-Info", "Identity",
+    "Max-Forwards", "Min-SE", "P-Asserted-Identity", "P-Charging-Vector", "P-Early-Media",
+    "P-Preferred-Identity", "Privacy", "Proxy-Authenticate", "Proxy-Authorization", "RAck", "Reason",
+    "Record-Route", "Refer-To", "Referred-By", "Remote-Party-ID", "Require", "Retry-After", "Route", "RSeq",
+    "Server", "Session-Expires", "Subject", "Subscription-State", "Supported", "Timestamp", "To",
+    "Unsupported", "User-Agent", "Via", "WWW-Authenticate",
 )  # fmt: skip
 
 # The spellings met on nearly every line, so that reading one costs a single look-up.
@@ -58,8 +61,8 @@ class Headers:
         self._items: list[Item] = []
         self.first: dict[str, str] = {}
         """The first line of each name, by its key (`header_key`): to be read, never written to."""
-        for item in items:
-            self.add(*item)
+        for name, value in items:
+            self.add(name, value)
 
     def get(self, name: str) -> str | None:
         """The first line of that name, whole; None where there is none."""
@@ -80,6 +83,8 @@ class Headers:
         lines = self.get_all(name)
         if not lines:
             return lines
+        if len(lines) == 1:
+            return split_commas(lines[0])
         return [value for line in lines for value in split_commas(line)]
 
     def add(self, name: str, value: str) -> None:
@@ -93,8 +98,9 @@ class Headers:
     def prepend(self, name: str, value: str) -> None:
         """Put a line before the first of that name, or at the front (Via and Route are stacks)."""
         item = _checked(name, value)
-        self._items.insert((item[0] in self.first and self._index(item[0])) or 0, item)
-        self.first[item[0]] = value
+        key = item[0]
+        self._items.insert((self._index(key) or 0) if key in self.first else 0, item)
+        self.first[key] = value
 
     def set(self, name: str, value: str) -> None:
         """Make this the only line of that name, at the place of the first, or at the end."""

@@ -11,6 +11,9 @@ MAGIC_COOKIE = "z9hG4bK"
 """How every branch made by RFC 3261 begins (§8.1.1.7)."""
 
 
+_COOKIE = MAGIC_COOKIE.lower()
+
+
 class TransactionKey(NamedTuple):
     """Identity of a transaction; client and server keys live in different tables."""
 
@@ -53,7 +56,7 @@ def _server_key(request: Request, method: str) -> TransactionKey:
     via = request.via
     branch = (via.branch or "").lower()
     # The cookie alone tells no transactions apart (RFC 4475 §3.2.1).
-    if branch.startswith(MAGIC_COOKIE.lower()) and len(branch) > len(MAGIC_COOKIE):
+    if branch.startswith(_COOKIE) and len(branch) > len(_COOKIE):
         return TransactionKey(branch, method, via.sent_by.lower())
     # §17.2.3, second half. The To tag is left out: an ACK carries that of the response, the INVITE none.
     # What we note in the Via ourselves does not count: a CANCEL is looked up with it, its INVITE without.

@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import structlog
 
@@ -108,18 +109,11 @@ class UdpListener:
 class UdpFlow:
     """A `Flow`: a listening socket together with a remote address (RFC 5626 §3)."""
 
+    transport: ClassVar[str] = "udp"
+    reliable: ClassVar[bool] = False
+    mutual: ClassVar[bool] = False
     listener: UdpListener
     remote: Address
-
-    @property
-    def transport(self) -> str:
-        """Always `udp`."""
-        return "udp"
-
-    @property
-    def reliable(self) -> bool:
-        """Never."""
-        return False
 
     @property
     def local(self) -> Address:
@@ -140,11 +134,6 @@ class UdpFlow:
     def peer_names(self) -> frozenset[str]:
         """None, ever."""
         return NOBODY
-
-    @property
-    def mutual(self) -> bool:
-        """Never."""
-        return False
 
     def when_closed(self, then: Callable[[], None]) -> None:
         """Never."""
