@@ -21,14 +21,14 @@ class Ids(Protocol):
 
 
 STORE_BYTES = 4096
-"""Random bytes fetched from the system in one go."""
+"""Random bytes fetched from the system in one go, and written as hexadecimal digits at once."""
 
 
 class RandomIds:
     """Ids nobody can guess: in-dialog requests are matched by them alone."""
 
     def __init__(self) -> None:
-        self._store, self._used = b"", 0
+        self._store, self._used = "", 0
 
     def branch(self) -> str:
         return BRANCH_COOKIE + self._hex(10)
@@ -45,18 +45,15 @@ class RandomIds:
         return self._hex(6)
 
     def bits(self, count: int) -> int:
-        return int.from_bytes(self._bytes((count + 7) // 8)) >> (-count % 8)
+        return int(self._hex((count + 7) // 8), 16) >> (-count % 8)
 
     def uniform(self, low: float, high: float) -> float:
         return low + (high - low) * self.bits(32) / (1 << 32)
 
     def _hex(self, count: int) -> str:
-        return self._bytes(count).hex()
-
-    def _bytes(self, count: int) -> bytes:
-        end = self._used + count
+        end = self._used + 2 * count
         if end > len(self._store):
-            self._store, self._used, end = secrets.token_bytes(STORE_BYTES), 0, count
+            self._store, self._used, end = secrets.token_hex(STORE_BYTES), 0, 2 * count
         taken = self._store[self._used : end]
         self._used = end
         return taken
