@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import WHITESPACE, is_token, number, once, shown
@@ -140,7 +141,7 @@ class Message:
     def max_forwards(self) -> int | None:
         """Hops left, 0 to 255 (§20.22); None where the sender gave none."""
         value = self.headers.first.get("max-forwards")
-        return number(once(value), "Max-Forwards", 255) if value else None
+        return _hops(value) if value else None
 
     @property
     def content_type(self) -> str | None:
@@ -339,6 +340,11 @@ def _read_start(line: str) -> tuple[Request | Response, ParseError | None]:
     if " " in uri or "\t" in uri or _ABSOLUTE_URI(uri) is None:
         return request, ParseError(f"malformed Request-URI: {shown(uri)}")
     return request, None
+
+
+@lru_cache(maxsize=256)
+def _hops(value: str) -> int:
+    return number(once(value), "Max-Forwards", 255)
 
 
 def _unprintable(text: str) -> ParseError | None:
