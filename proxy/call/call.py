@@ -84,13 +84,13 @@ class Call:
         self._agent: Leg | None = None
         self._refers: list[Refer] = []
         self._caller_answered = self._phone_tried = False
-        self._invite = invite
+        self._invite: ServerTransaction | None = invite
 
     async def run(self) -> CallRecord:
         """Screen the caller with the agent; ring the phone when the agent says so; bridge; end."""
         try:
             with self._legs.leg("caller", peer=self._identity.uri) as self._caller:
-                self._caller.invited(self._invite)
+                self._caller.invited(self._opened())
                 async with self._caller.up():
                     await self._admit(self._caller)
         except LegEnded as end:
@@ -101,6 +101,12 @@ class Call:
             self._media.close()
             self._scribe.close(self._screening)
         return self.record
+
+    def _opened(self) -> ServerTransaction:
+        """The INVITE, which is of no use to the call once its leg has it, and is not kept."""
+        invite, self._invite = self._invite, None
+        assert invite is not None, "a call runs once"
+        return invite
 
     def end(self, reason: EndReason) -> None:
         """End the call from outside its story; `run` returns soon after."""

@@ -80,6 +80,7 @@ class ClientTransaction(Driver):
         late: Late = ABSORBED
         if machine.state is State.ACCEPTED:
             late = AcceptedByPeer(self._user)
+            self._sent = b""
         elif isinstance(machine, InviteClient):
             late = Repeated(self._sent, partial(self._core.emit_again, self.flow))
         self._core.clients.linger(self.key, late, until)
@@ -215,6 +216,7 @@ class ServerTransaction(Driver):
         late: Late = ABSORBED
         if machine.state is State.ACCEPTED:
             late = AcceptedByUs(self.tag, self._core.acknowledged)
+            self._sent = b""
         elif isinstance(machine, NonInviteServer):
             late = Repeated(self._sent, partial(self._core.emit_again, self.flow))
         self._core.servers.linger(self.key, late, until)

@@ -219,7 +219,7 @@ class Inviting:
             self._leg.end(EndReason.MEDIA_REFUSED)
         else:
             self._answered.set_result(None)
-            self._request.body = b""  # a late 2xx of another fork needs the rest of it alone
+            self._request.body, self._transaction = b"", None  # a late 2xx of a fork needs the rest alone
         for transaction in waiting:
             try:
                 self._leg.serve(transaction)
