@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
 from proxy.sip.session import INTERVAL, Expired, Refresh, SessionTimer
+from proxy.sip.session.timer import SHORTEST_WAIT
 from proxy.ua.errors import Rejected, TransactionTimeout
 from proxy.ua.in_dialog import Final, InDialogRequest, accepted
 from proxy.ua.reason import EndReason
@@ -154,4 +155,5 @@ class SessionKeeper:
 def _retry_after_s(refusal: Response) -> float | None:
     """Seconds that a refusal asks us to wait (RFC 3261 §20.33); None where it does not say, or unreadably."""
     value = (refusal.headers.get("Retry-After") or "").partition(";")[0].partition("(")[0].strip()
-    return float(value) if value.isascii() and value.isdecimal() and len(value) <= 10 else None
+    told = value.isascii() and value.isdecimal() and len(value) <= 10
+    return max(float(value), SHORTEST_WAIT) if told else None  # a zero would have us ask without end

@@ -367,3 +367,16 @@ async def test_an_update_before_our_answer_leaves_the_timer_to_it(house: House) 
     assert "Session-Expires" not in (await house.far.hears(200)).headers
     await asyncio.sleep(500)
     assert not leg.ended.done()
+
+
+async def test_a_refresh_refused_with_retry_after_zero_is_not_sent_again_at_once_rfc3261_20_33(
+    house: House,
+) -> None:
+    leg, _, _, began = await called(house, "600;refresher=uas")
+    for _ in range(3):
+        house.far.answers(await house.far.hears("INVITE", within_s=400), 500, headers=[("Retry-After", "0")])
+        await house.far.hears("ACK")
+    assert house.now - began == pytest.approx(310.0, abs=0.1)
+    leg.end(EndReason.COMPLETED)
+    house.far.answers(await house.far.hears("BYE"), 200)
+    await house.assert_clean()

@@ -16,6 +16,8 @@ MIN_SE = 90
 """The smallest session interval anybody may ask for, in seconds (§5)."""
 MOST = 7 * 24 * 3600
 """The largest interval a peer may raise ours to, in seconds: a week."""
+MOST_RAISES = 5
+"""So many times a peer may ask for a longer interval; one that always wants more is not asked for ever."""
 SHORTEST_WAIT = 5.0
 """Seconds between one refresh that was refused and the next, at least."""
 
@@ -74,6 +76,7 @@ class SessionTimer:
         self._supported = supported
         self._wanted = wanted
         self._ends_at = 0.0
+        self._raises = 0
 
     @classmethod
     def answering(
@@ -105,8 +108,9 @@ class SessionTimer:
         least = _seconds(response, "Min-SE")
         if least is None:
             raise ParseError("422 has no Min-SE")
-        if least <= (self.interval or self._wanted or 0) or least > MOST:
+        if least <= (self.interval or self._wanted or 0) or least > MOST or self._raises >= MOST_RAISES:
             raise ParseError(f"422 wants {least} s")
+        self._raises += 1
         self.min_se = least
         if self.interval is None:
             self._wanted = least

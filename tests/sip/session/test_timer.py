@@ -7,6 +7,7 @@ import pytest
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, Response
 from proxy.sip.session import Expired, Refresh, SessionTimer
+from proxy.sip.session.timer import MOST_RAISES
 from tests.kit.messages import invite, ok, request, response, signalwire_invite
 
 KNOWS = ("Supported", "path, timer")
@@ -354,3 +355,11 @@ def test_a_proxy_that_wants_a_timer_gets_it_from_us_rfc4028_9() -> None:
 def test_an_empty_header_asks_for_nothing() -> None:
     timer = SessionTimer.answering(invite(headers=[KNOWS, ("Session-Expires", ""), ("Min-SE", "")]))
     assert (timer.interval, timer.too_small) == (None, False)
+
+
+def test_a_peer_that_wants_ever_more_is_not_asked_for_ever_rfc4028_7_3() -> None:
+    timer = SessionTimer.offering()
+    for least in range(1801, 1801 + MOST_RAISES):
+        timer.raised(too_brief(str(least)))
+    with pytest.raises(ParseError, match="wants 1900 s"):
+        timer.raised(too_brief("1900"))
