@@ -13,6 +13,7 @@ from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, Target, TransportFailed
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
+from proxy.ua.forks import MOST_FORKS
 from proxy.ua.in_dialog import InDialogRequest
 from proxy.ua.reason import EndReason
 
@@ -110,6 +111,8 @@ class Forsaken:
         if message.status // 100 != 2:
             return
         if message.to_tag not in self._acks:
+            if len(self._acks) >= MOST_FORKS:
+                return
             dialog = dialog_of(self._request, message)
             self._acks[message.to_tag] = Acknowledgement(
                 self._leg.core,

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 MOST_FORKS = 32
-"""Early dialogs of one INVITE; a peer that rings in more places than that rings there without one."""
+"""Early dialogs of one INVITE; a peer that rings in more places than that rings there without one. As many
+are hung up that answer too late, and no more."""
 
 
 class Fork:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from proxy.ua.leg import Leg
 
 
+MOST_KEPT = 32
+"""Early descriptions of one INVITE that are kept, one for each place where it rings."""
+
+
 class Receipts:
     """Acknowledges those of a peer that sends them reliably, though we ask nobody to (RFC 3262 §4).
 
@@ -32,7 +36,7 @@ class Receipts:
     def take(self, response: Response, dialog: Dialog | None) -> None:
         """A 101-199 with its early dialog; one that comes again, or too early, brings nothing."""
         if not reliable(response):
-            if response.body:
+            if response.body and len(self._unsure) < MOST_KEPT:
                 self._unsure.setdefault(response.to_tag, response.body)
             return
         try:

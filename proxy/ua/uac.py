@@ -20,7 +20,7 @@ from proxy.ua.ack import Acknowledgement
 from proxy.ua.course import TRY_S, Course, Forsaken
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
-from proxy.ua.forks import Forks
+from proxy.ua.forks import MOST_FORKS, Forks
 from proxy.ua.in_dialog import InDialogRequest
 from proxy.ua.reason import EndReason
 from proxy.ua.receipts import Receipts
@@ -183,6 +183,8 @@ class Inviting:
         """One 2xx: the first of its To tag makes a dialog, each is acknowledged (§13.2.2.4)."""
         tag = response.to_tag
         if tag not in self._acks:
+            if len(self._acks) >= MOST_FORKS:  # each has us send a BYE to wherever it says, again and again
+                return
             dialog = self._dialog(response)
             self._acks[tag] = Acknowledgement(
                 self._core,

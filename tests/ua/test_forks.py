@@ -326,3 +326,21 @@ async def test_a_refer_that_waited_for_an_answer_of_no_use_gets_481(house: House
     await house.far.hears(481)
     house.far.answers(house.far.all("BYE")[0], 200)
     await house.assert_clean()
+
+
+async def test_a_peer_that_answers_without_end_gets_a_bounded_number_of_byes_rfc3261_13_2_2_4(
+    house: House,
+) -> None:
+    """Each 2xx says where its BYE goes, again and again: who sends thousands aims us at somebody."""
+    victim = Far(house.wire, "192.0.2.99")
+    await victim.start()
+    leg, task, invite = await house.calling()
+    for number in range(500):
+        house.far.answers(invite, 200, to_tag=f"bob{number}", contact="<sip:v@192.0.2.99:5060>")
+    await task
+    await asyncio.sleep(5)
+    assert len({bye.to_tag for bye in victim.all("BYE")}) == MOST_FORKS - 1
+    assert victim.count("ACK") == MOST_FORKS
+    leg.end(EndReason.COMPLETED)
+    await victim.hears("BYE")
+    await house.assert_clean()

@@ -10,6 +10,7 @@ import pytest
 from proxy.sip.message import Request
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
+from proxy.ua.receipts import MOST_KEPT
 from tests.kit.messages import SDP
 from tests.ua.house import FAR, House
 
@@ -160,4 +161,17 @@ async def test_a_200_without_any_answer_is_filled_in_by_the_183_of_its_fork(hous
     house.far.answers(invite, 200, body=b"")
     await task
     assert leg.media.told == [("offer", b""), ("answered", OTHER)]
+    await ended(house, leg)
+
+
+async def test_early_descriptions_from_ever_more_places_take_bounded_memory(house: House) -> None:
+    leg, task, invite = await house.calling()
+    for number in range(100):
+        house.far.answers(invite, 183, body=SDP, to_tag=f"bob{number}")
+    await asyncio.sleep(1)
+    assert leg._inviting is not None
+    assert leg._inviting._receipts is not None
+    assert len(leg._inviting._receipts._unsure) == MOST_KEPT
+    house.far.answers(invite, 200, body=b"", to_tag="bob7")
+    await task
     await ended(house, leg)
