@@ -41,6 +41,8 @@ class Dialer:
         self._make, self._keep, self._profiles, self._timeout_s = make, keep, profiles, timeout_s
         self._made: dict[Target, StreamFlow] = {}
         self._aliases: dict[Address, StreamFlow] = {}
+        self._aliased: dict[StreamFlow, Address] = {}
+        """The same the other way: each has one."""
         self._attempts: dict[Target, asyncio.Task[StreamFlow | TransportFailed]] = {}
         self._failures: dict[Target, _Failure] = {}
         self._closed = False
@@ -70,8 +72,13 @@ class Dialer:
 
     def alias(self, flow: StreamFlow, address: Address) -> None:
         """The peer takes requests sent to this address on this connection of its making (RFC 5923 §8.2)."""
-        self._aliases[address] = flow
-        flow.over.add_done_callback(lambda _: self._forget_alias(flow, address))
+        if self._aliased.get(flow) == address and self._aliases.get(address) is flow:
+            return  # it says so in each of its requests
+        if flow in self._aliased:
+            self._drop_alias(flow)  # it listens in one place, the last that it names
+        else:
+            flow.over.add_done_callback(lambda _: self._drop_alias(flow))
+        self._aliased[flow], self._aliases[address] = address, flow
 
     async def close(self) -> None:
         """Give up every attempt."""
@@ -152,7 +159,8 @@ class Dialer:
         if self._made.get(target) is flow:
             del self._made[target]
 
-    def _forget_alias(self, flow: StreamFlow, address: Address) -> None:
+    def _drop_alias(self, flow: StreamFlow) -> None:
+        address = self._aliased.pop(flow)
         if self._aliases.get(address) is flow:
             del self._aliases[address]
 

@@ -452,3 +452,13 @@ def renew(path, content):
     stamp = path.stat().st_mtime_ns
     path.write_bytes(content)
     os.utime(path, ns=(stamp + 1_000_000, stamp + 1_000_000))
+
+
+async def test_a_peer_that_names_its_alias_in_each_request_leaves_one_rfc5923_8_2(carrier):
+    server, here, _ = carrier
+    before = len(here.over._callbacks or ())
+    for port in [*[5061] * 100, *range(1, 100), 5062]:
+        server.alias(here, port)
+    assert server._dialer._aliases == {("127.0.0.1", 5062): here}
+    assert len(here.over._callbacks) == before + 1
+    assert await server.connect(Target("tls", ("127.0.0.1", 5062), "sip.carrier.example")) is here

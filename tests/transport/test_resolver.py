@@ -243,3 +243,9 @@ async def test_without_naptr_every_transport_with_service_records_is_used_rfc326
 async def test_naptr_that_leads_nowhere_leaves_the_service_records_and_the_address():
     names = Names({"a.example": ["192.0.2.9"]}, {}, {"a.example": [TCP]})
     assert await resolve("sip:a.example", names) == [Target("udp", ("192.0.2.9", 5060), "a.example")]
+
+
+async def test_of_a_thousand_srv_records_the_preferred_are_looked_at_rfc2782():
+    services = [Service(priority, 1, priority, "192.0.2.1") for priority in reversed(range(1, 1001))]
+    targets = await resolve("sip:example.com;transport=udp", Names({}, {"_sip._udp.example.com": services}))
+    assert [target.address[1] for target in targets] == list(range(1, 33))
