@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from proxy.transport.flow import Flow
+from proxy.transport.flow import Flow, source_of
 
 T = TypeVar("T")
 
@@ -80,18 +80,18 @@ class Bans:
     def bars(self, flow: Flow) -> bool:
         """Whether what comes this way goes unread; counts it if so."""
         barred = self._streams if flow.reliable else self._datagrams
-        ban = barred.get(flow.remote[0])
+        ban = barred.get(source_of(flow))
         if ban is None:
             return False
         if ban.until <= self._clock():
-            del barred[flow.remote[0]]
+            del barred[source_of(flow)]
             return False
         ban.dropped += 1
         return True
 
     def strike(self, flow: Flow, weight: int = 1) -> tuple[bool, bool]:
         """Count against a source; returns whether it is news that it was heard, and that it is barred."""
-        source = flow.remote[0]
+        source = source_of(flow)
         if source in self._spared:
             return False, False
         now = self._clock()
@@ -106,7 +106,7 @@ class Bans:
 
     def spare(self, flow: Flow) -> None:
         """This source is a peer's: from now on nothing counts against it."""
-        source = flow.remote[0]
+        source = source_of(flow)
         if source not in self._spared:
             _put(self._spared, source, None)
             self._tally.forget(source)

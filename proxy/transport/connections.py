@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+
+from proxy.transport.flow import source_of
 
 if TYPE_CHECKING:
     from proxy.transport.stream import StreamFlow
@@ -56,12 +57,12 @@ class Crowd:
         The oldest, not the newest: else whoever opens a few connections and says nothing shuts the door on
         everybody else, where now they must do so faster than an honest peer says its first word.
         """
-        if self._sources[source(flow)] >= self._most_per_source:
+        if self._sources[source_of(flow)] >= self._most_per_source:
             return flow
         return next(iter(self._members)) if len(self._members) >= self._most else None
 
     def add(self, flow: StreamFlow) -> None:
-        self._members[flow] = whence = source(flow)
+        self._members[flow] = whence = source_of(flow)
         self._sources[whence] += 1
 
     def discard(self, flow: StreamFlow) -> None:
@@ -150,14 +151,3 @@ class Connections:
             victim.abort()
         if victim is not flow:
             crowd.add(flow)
-
-
-def source(flow: StreamFlow) -> str:
-    """What counts as one source: an address, or the /64 of an IPv6 one, which one host has to itself."""
-    host = flow.remote[0]
-    if ":" not in host:
-        return host
-    try:
-        return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))
-    except ValueError:
-        return host

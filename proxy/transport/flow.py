@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Protocol
 
 from proxy.sip.errors import SipError
@@ -142,6 +144,20 @@ class Network(Protocol):
 
     async def close(self) -> None:
         """Close every listener and flow."""
+
+
+def source_of(flow: Flow) -> str:
+    """What counts as one source: an address, or the /64 of an IPv6 one, which one host has to itself."""
+    host = flow.remote[0]
+    return _network(host) if ":" in host else host
+
+
+@lru_cache(maxsize=4096)
+def _network(host: str) -> str:
+    try:
+        return str(ip_network((host.partition("%")[0], 64), strict=False))
+    except ValueError:
+        return host
 
 
 def ip_version(flow: Flow) -> int:

@@ -80,6 +80,8 @@ def updated(bindings: Iterable[Binding], request: Request, flow: Flow, now: floa
         for binding in bindings:
             _in_order(binding, request)
         return []
+    if len(contacts) > MOST_CONTACTS:  # each is compared with each: thousands would keep us from our calls
+        raise Unregistrable("more contacts than a phone may have", 400)
     for wanted in _wanted(contacts, request, flow, now):
         for binding in bindings:
             if wanted.replaces(binding):

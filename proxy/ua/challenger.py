@@ -10,7 +10,7 @@ import structlog
 from proxy.sip.digest_server import ALGORITHMS, DigestServer
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
-from proxy.transport.flow import Flow, TransportFailed
+from proxy.transport.flow import Flow, TransportFailed, source_of
 from proxy.ua.doors import Meeting
 from proxy.ua.gate import Gate
 from proxy.ua.transactions import ServerTransaction
@@ -31,6 +31,9 @@ FORGIVEN_S = 600.0
 MOST_WAITING = 100
 """So many late answers are owed at a time; a stranger who fails beyond them hears nothing."""
 
+LINES_PER_MINUTE = 30
+"""So many wrong passwords are logged in a minute."""
+
 _SHORT = {"Via": "v", "From": "f", "To": "t", "Call-ID": "i"}
 
 
@@ -50,7 +53,8 @@ class Challenger:
     def __init__(self, core: UserAgentCore, gate: Gate, digest: DigestServer) -> None:
         self.digest = digest
         self._core, self._gate = core, gate
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[tuple[str, bool], _Source] = {}
+        self._lines = (0.0, 0)
         self._waiting = 0
 
     def allows(self, flow: Flow) -> bool:
@@ -69,16 +73,14 @@ class Challenger:
         Over UDP the source may be forged: the answer is never larger than the request, or there is none. It
         is made smaller by compact header names, then by leaving out what not every client understands.
         """
-        shapes = ((ALGORITHMS, False), (ALGORITHMS, True), (ALGORITHMS[-1:], True))
-        for algorithms, compact in shapes:
-            response = self._response(request, algorithms, compact, stale)
-            if flow.reliable or len(response.encode()) <= size_bytes:
-                try:
-                    self._core.emit(flow, response)
-                except TransportFailed:
-                    log.debug("challenge not sent", to=flow.remote)
-                return Meeting.SEEN_TO
-        return Meeting.IGNORED
+        response = self._fitting(request, None if flow.reliable else size_bytes, stale)
+        if response is None:
+            return Meeting.IGNORED
+        try:
+            self._core.emit(flow, response)
+        except TransportFailed:
+            log.debug("challenge not sent", to=flow.remote)
+        return Meeting.SEEN_TO
 
     def tag(self, request: Request) -> str:
         """The To tag of our challenge to this INVITE, or to the one that this ACK is for.
@@ -95,14 +97,17 @@ class Challenger:
             [("WWW-Authenticate", self.digest.challenge(now, each, stale=stale)) for each in ALGORITHMS],
         )
 
-    def deny(self, transaction: ServerTransaction, who: str) -> None:
-        """The credentials are wrong: it counts, and the answer takes its time."""
+    def deny(self, transaction: ServerTransaction, who: str, most_bytes: int | None = None) -> None:
+        """The credentials are wrong: it counts, and the answer takes its time.
+
+        `most_bytes`: how long the answer may be, where it goes to a stranger whose address may be forged.
+        """
         failures = self.failed(transaction.flow, who)
         if self.exhausted:
             return self.ask(transaction)
         self._waiting += 1
         delay_s = min(FIRST_DELAY_S * 2 ** min(failures - 1, 10), LONGEST_DELAY_S)
-        self._core.spawn(self._late(transaction, delay_s))
+        self._core.spawn(self._late(transaction, delay_s, most_bytes))
 
     @property
     def exhausted(self) -> bool:
@@ -117,7 +122,7 @@ class Challenger:
         if now - source.at > FORGIVEN_S:
             source.failures = 0
         source.failures, source.at = source.failures + 1, now
-        if source.failures == 1:
+        if source.failures == 1 and self._may_say(now):
             log.warning("wrong password", user=who, source=flow.remote[0], transport=flow.transport)
         return source.failures
 
@@ -126,29 +131,50 @@ class Challenger:
         self._source(flow).failures = 0
         self._gate.proved(flow)
 
-    async def _late(self, transaction: ServerTransaction, delay_s: float) -> None:
+    async def _late(self, transaction: ServerTransaction, delay_s: float, most_bytes: int | None) -> None:
         try:
             await asyncio.sleep(delay_s)
-            self.ask(transaction)
+            response = self._fitting(transaction.request, most_bytes, False)
+            transaction.respond(response or self._compact(transaction.request.reply(403)))
         finally:
             self._waiting -= 1
+
+    def _may_say(self, now: float) -> bool:
+        """Whether one more wrong password may be told: forged ones come from any number of sources."""
+        since, lines = self._lines
+        self._lines = (since, lines + 1) if now - since < 60.0 else (now, 1)
+        return self._lines[1] <= LINES_PER_MINUTE
+
+    def _fitting(self, request: Request, most_bytes: int | None, stale: bool) -> Response | None:
+        """The most telling challenge of no more than so many bytes."""
+        for algorithms, compact in ((ALGORITHMS, False), (ALGORITHMS, True), (ALGORITHMS[-1:], True)):
+            response = self._response(request, algorithms, compact, stale)
+            if most_bytes is None or len(response.encode()) <= most_bytes:
+                return response
+        return None
 
     def _response(
         self, request: Request, algorithms: tuple[str, ...], compact: bool, stale: bool
     ) -> Response:
         response = request.reply(401, to_tag=self.tag(request))
         if compact:
-            response.headers = Headers((_SHORT.get(name, name), value) for name, value in response.headers)
-            response.headers.add("l", "0")
+            response = self._compact(response)
         for algorithm in algorithms:
             challenge = self.digest.challenge(self._now(), algorithm, stale=stale)
             response.headers.add("WWW-Authenticate", challenge.replace(", ", ",") if compact else challenge)
         return response
 
+    @staticmethod
+    def _compact(response: Response) -> Response:
+        response.headers = Headers((_SHORT.get(name, name), value) for name, value in response.headers)
+        response.headers.add("l", "0")
+        return response
+
     def _source(self, flow: Flow) -> _Source:
-        host = flow.remote[0]
-        source = self._sources.pop(host, None) or _Source(self._now())
-        self._sources[host] = source  # the latest stands last
+        """A datagram's sender can be forged: what is done in its name costs those nothing who connect."""
+        whence = source_of(flow), flow.reliable
+        source = self._sources.pop(whence, None) or _Source(self._now())
+        self._sources[whence] = source  # the latest stands last
         if len(self._sources) > MOST_SOURCES:
             del self._sources[next(iter(self._sources))]
         return source

@@ -61,8 +61,10 @@ class Registrar:
         self._bindings: dict[str, list[Binding]] = {name: [] for name in self._phones}
         self._flows: set[Flow] = set()
         self._ticking: asyncio.TimerHandle | None = None
-        self._judged: tuple[Request, Verdict] | None = None
-        """The request just let in, and what its credentials are worth: they serve once."""
+        self._judged: tuple[Request, Verdict, int | None] | None = None
+        """The request just let in, what its credentials are worth (they serve once), and in how many bytes it
+        is to be refused.
+        """
 
     def reachable(self, name: str) -> Sequence[Binding]:
         """Where a phone can be called now, the preferred contact first."""
@@ -87,6 +89,9 @@ class Registrar:
     def knows(self, flow: Flow) -> bool:
         return flow in self._flows
 
+    def trunk(self, flow: Flow) -> str | None:
+        return None  # phones are none
+
     def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
         phone = self._meant(request) if request.method == "REGISTER" else None
         if phone is None or not phone.may_be_at(flow.remote[0]) or not self._challenger.allows(flow):
@@ -97,7 +102,7 @@ class Registrar:
         if verdict is Verdict.REFUSED and self._challenger.exhausted:
             self._challenger.failed(flow, phone.name)
             return Meeting.SEEN_TO
-        self._judged = request, verdict
+        self._judged = request, verdict, None if flow.reliable else size_bytes
         return Meeting.LET_IN
 
     def takes(self, transaction: ServerTransaction) -> bool:
@@ -134,14 +139,14 @@ class Registrar:
             return transaction.reply(404)  # to a trunk; nobody else gets as far as here
         judged, self._judged = self._judged, None
         if judged is None or judged[0] is not request:  # of a peer that was known already
-            judged = request, self._judge(request, phone)
+            judged = request, self._judge(request, phone), None
         match judged[1]:
             case Verdict.MISSING:
                 self._challenger.ask(transaction)
             case Verdict.STALE:
                 self._challenger.ask(transaction, stale=True)
             case Verdict.REFUSED:
-                self._challenger.deny(transaction, phone.name)
+                self._challenger.deny(transaction, phone.name, judged[2])
             case Verdict.ACCEPTED:
                 self._challenger.accept(transaction.flow)
                 self._bind(phone, transaction)

@@ -96,3 +96,13 @@ def test_a_flood_from_everywhere_takes_bounded_memory() -> None:
     assert len(bans._datagrams) == len(bans._streams) == MOST_SOURCES
     assert len(bans._tally._now) + len(bans._tally._before) <= 2 * MOST_SOURCES
     assert len(bans._spared) == MOST_SOURCES
+
+
+def test_a_host_with_a_whole_64_of_ipv6_is_barred_as_one() -> None:
+    bans, _ = new_bans()
+    for number in range(3):
+        bans.strike(a_flow(f"2001:db8::{number}"))
+    assert bans.bars(a_flow("2001:db8::dead"))
+    assert not bans.bars(a_flow("2001:db8:0:1::1"))
+    bans.spare(a_flow("2001:db8::1"))
+    assert not bans.bars(a_flow("2001:db8::dead"))

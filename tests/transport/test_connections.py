@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.transport.connections import ConnectionLimits, Connections, source
-from proxy.transport.flow import Flow
+from proxy.transport.connections import ConnectionLimits, Connections
+from proxy.transport.flow import Flow, source_of
 from proxy.transport.stream import StreamFlow, StreamLimits
 from proxy.transport.tls import ServerContext
 from tests.transport.recorder import Recorder, options, server_tls
@@ -166,4 +166,4 @@ async def test_a_flood_of_sources_does_not_flood_the_log(house):
     ],
 )
 async def test_a_source_is_an_address_or_the_64_that_one_ipv6_host_has(house, host, expected):
-    assert source(house.connects(host)) == expected
+    assert source_of(house.connects(host)) == expected

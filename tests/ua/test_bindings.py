@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.transport.flow import Flow, Target
-from proxy.ua.bindings import Binding, Unregistrable, updated
+from proxy.ua.bindings import MOST_CONTACTS, Binding, Unregistrable, updated
 from tests.kit import messages
 from tests.ua.house import FAR, House
 
@@ -78,3 +78,12 @@ async def test_an_order_of_another_call_is_no_order_at_all_rfc3261_10_3_step_7(f
     assert refusal.value.status == 500
     other = messages.request("REGISTER", contact="<sip:a@b>", cseq=1, call_id="d")
     assert updated(bindings, other, flow, 1.0)[0].call_id == "d"
+
+
+async def test_a_register_with_thousands_of_contacts_is_refused_unread(flow: Flow) -> None:
+    ten = ", ".join(f"<sip:{n}@b>" for n in range(MOST_CONTACTS))
+    assert len(after(flow, (ten, 1))) == MOST_CONTACTS
+    with pytest.raises(Unregistrable) as refusal:
+        after(flow, (ten, 1), (f"{ten}, <nonsense", 2))
+    assert refusal.value.status == 400
+    assert str(refusal.value) == "more contacts than a phone may have"

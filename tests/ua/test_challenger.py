@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
 
 from proxy.sip.digest import DigestClient
+from proxy.sip.message import Response
+from proxy.ua.challenger import LINES_PER_MINUTE
 from proxy.ua.registrar import Registrar
-from tests.ua.house import STRANGER, House
+from tests.ua.house import HOST, STRANGER, House
 from tests.ua.phones import ALICE, a_desk, a_registrar
 
 
@@ -179,4 +182,66 @@ async def test_sources_are_remembered_to_a_bound_the_latest_first(
         house.shut_out.add(desk.address)
         await desk.says(desk.register(ALICE))
         await desk.hears(401)
-    assert list(registrar._challenger._sources) == ["192.0.2.102", "192.0.2.103", "192.0.2.104"]
+    assert list(registrar._challenger._sources) == [
+        (f"192.0.2.{number}", False) for number in (102, 103, 104)
+    ]
+
+
+async def test_a_wrong_password_is_answered_in_no_more_bytes_than_it_was_shown_in(
+    house: House, registrar: Registrar
+) -> None:
+    """Over UDP, where its sender may be forged, and has the answer repeated as often as it likes."""
+    desk = await a_desk(house)
+    statuses = set()
+    for padding in range(0, 400, 7):
+        number = padding + 1
+        data = (
+            f"REGISTER sip:x SIP/2.0\r\nv:SIP/2.0/UDP a;branch=z9hG4bK{number}\r\nf:<sip:alice@x>;tag=1\r\n"
+            f"t:<sip:alice@x>\r\ni:{number}\r\nCSeq:1 REGISTER\r\ns:{'x' * padding}\r\n"
+            f'Authorization:Digest username="",realm="{HOST}",nonce="",uri="",response=""\r\n\r\n'
+        ).encode()
+        await desk.says(data)
+        await asyncio.sleep(20)
+        answer = desk.heard[-1].message
+        assert isinstance(answer, Response)
+        assert len(answer.encode()) <= len(data), answer
+        statuses.add((answer.status, len(answer.headers.get_all("WWW-Authenticate"))))
+    assert statuses == {(403, 0), (401, 1), (401, 2)}
+    registrar.close()
+    await house.assert_clean()
+
+
+async def test_what_is_forged_over_udp_costs_a_phone_nothing_that_connects_from_there(
+    house: House, registrar: Registrar
+) -> None:
+    forger = SimpleNamespace(remote=(STRANGER, 5060), reliable=False, transport="udp")
+    for _ in range(200):
+        registrar._challenger.allows(forger)  # type: ignore[arg-type]
+        registrar._challenger.failed(forger, "alice")  # type: ignore[arg-type]
+    phone = await a_desk(house, transport="tcp", password="mistyped")
+    began = house.now
+    assert (await phone.registers()).status == 401
+    assert house.now - began == pytest.approx(1.0, abs=0.1)
+    registrar.close()
+
+
+async def test_wrong_passwords_from_everywhere_do_not_flood_the_log(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+    flow = await desk.flow()
+    with capture_logs() as logs:
+        for number in range(500):
+            sender = SimpleNamespace(remote=(f"10.0.{number // 250}.{number % 250}", 5060), reliable=False)
+            sender.transport = "udp"
+            registrar._challenger.failed(sender, "alice")  # type: ignore[arg-type]
+        assert len(logs) == LINES_PER_MINUTE
+        await asyncio.sleep(61)
+        registrar._challenger.failed(flow, "alice")
+    assert len(logs) == LINES_PER_MINUTE + 1
+
+
+async def test_a_64_of_ipv6_is_one_source(house: House, registrar: Registrar) -> None:
+    for number in range(45):
+        sender = SimpleNamespace(remote=(f"2001:db8::{number:x}", 5060), reliable=False)
+        assert registrar._challenger.allows(sender) == (number < 40)  # type: ignore[arg-type]
