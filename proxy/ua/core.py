@@ -48,6 +48,8 @@ MOST_TRANSACTIONS = 20_000
 """Requests under way, at some 6 kB each."""
 MOST_LATE = 200_000
 """Those and the ones answered lately, at some 1 kB each: over UDP each is kept for 32 s."""
+IDLE = ("OPTIONS", "INFO", "MESSAGE", "UPDATE", "NOTIFY")
+"""What a call that stands can do without for a while."""
 OVERLOADED_S = (15.0, 45.0)
 """How long whoever comes beyond these is told to wait, drawn at random."""
 
@@ -121,6 +123,8 @@ class UserAgentCore:
         """Read one message at the door; what cannot be read goes no further (§16.3, §18.3)."""
         ours = self._gate.admits(flow) or self.doors.know(flow)
         if not ours and self._gate.ignores(flow, data):
+            if flow.reliable and self._gate.bars(flow):
+                flow.close()  # what it sends on would be read all the same
             return
         try:
             message = parse_message(data)
@@ -276,7 +280,7 @@ class UserAgentCore:
                 return
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None
-        if leg is None and (wait_s := self._overloaded(request, flow)) is not None:
+        if (wait_s := self._overloaded(request, flow, leg)) is not None:
             return self._turn_away(request, flow, wait_s)
         if flow.mutual and request.via.params.has("alias"):
             self.network.alias(flow, request.via.port or DEFAULT_PORTS["tls"])
@@ -291,11 +295,18 @@ class UserAgentCore:
             if not transaction.answered:
                 transaction.reply(500)
 
-    def _overloaded(self, request: Request, flow: Flow) -> int | None:
-        """Seconds that a request which is none of our business yet should wait; None if it need not."""
+    def _overloaded(self, request: Request, flow: Flow, leg: InDialog | None) -> int | None:
+        """Seconds that a request should wait which is none of our business yet; None if it need not.
+
+        Inside a dialog only what it can do without waits.
+        """
+        if leg is not None and request.method not in IDLE:
+            return None
         if request.method == "CANCEL" and self.servers.get(invite_key_of(request)) is not None:
             return None
-        if self.servers.under_way >= MOST_TRANSACTIONS or len(self.servers) >= MOST_LATE:
+        # Whoever asks without end leaves the half of the room to the calls.
+        most = MOST_LATE if request.method in ("INVITE", "BYE") else MOST_LATE // 2
+        if self.servers.under_way >= MOST_TRANSACTIONS or len(self.servers) >= most:
             return round(self.ids.uniform(*OVERLOADED_S))
         return self._sheds(flow) if request.method == "INVITE" else None
 

@@ -631,3 +631,45 @@ async def test_a_dialog_lately_over_answers_481_to_whoever_knows_it_rfc5407_3_2_
     await house.far.hears_nothing(5)
     assert house.turned_away == [FAR]
     assert not house.core._proven
+
+
+async def test_what_is_answered_and_only_kept_for_repeats_is_no_reason_to_turn_calls_away(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """UDP has us keep each for 32 s: at 400 calls a second these are 25,000 (RFC 3261 §17.2.2)."""
+    monkeypatch.setattr("proxy.ua.core.MOST_TRANSACTIONS", 5)
+    for number in range(20):
+        await house.far.says(messages.request("OPTIONS", branch=f"z9hG4bK{number}", call_id=f"c{number}"))
+        await house.far.hears(200)
+    await house.far.says(INVITE)
+    await house.invited()
+
+
+async def test_who_asks_without_end_leaves_room_for_calls(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.ua.core.MOST_LATE", 20)
+    _, ours = await house.called()
+    for number in range(30):
+        await house.far.says(messages.request("OPTIONS", branch=f"z9hG4bK{number}", call_id=f"c{number}"))
+    await house.far.hears(503)
+    await house.far.says(within(INVITE, "UPDATE", ours, 2))
+    await house.far.hears(503)
+    assert house.core.left_over()["server transactions"] == 10
+    await house.far.says(messages.invite(branch="z9hG4bKother", call_id="other"))
+    (await house.invited()).reply(486)
+    await house.far.says(within(INVITE, "BYE", ours, 3))
+    await house.far.hears(200)
+
+
+async def test_a_stranger_that_is_barred_loses_the_connection_that_it_has(house: House) -> None:
+    stranger = Far(house.wire, STRANGER, "tcp")
+    await stranger.start()
+    await stranger.says(messages.request("OPTIONS", transport="TCP"))
+    await asyncio.sleep(1)
+    [flow] = [flow for flow in house.network.streams if flow.remote[0] == STRANGER]
+    assert not flow.closed
+    house.barred.add(STRANGER)
+    await stranger.says(messages.request("OPTIONS", transport="TCP"))
+    await asyncio.sleep(1)
+    assert flow.closed
