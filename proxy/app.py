@@ -101,7 +101,7 @@ class App:
         self.metrics.follow_connections(self.network.connections.refused)
         self.advertised = assembly.advertised(settings)
         self.strain = Strain(settings.limits.lag_s, settings.limits.memory_mb * 1_000_000)
-        self.capacity = assembly.capacity(settings, self.admission, self.strain, self.ids)
+        self.capacity = assembly.capacity(settings, self._trunk_of, self.strain, self.ids)
         self.metrics.follow_capacity(self.capacity.counts, lambda: self.strain.lag_s)
         self.core = UserAgentCore(
             self.network,
@@ -165,7 +165,7 @@ class App:
         self._stack.callback(self._sockets.close)
         self._stack.push_async_callback(self.network.close)
         self._stack.push_async_callback(self.core.close)
-        self.core.terms = assembly.terms_of(self._settings, self.admission)
+        self.core.terms = assembly.terms_of(self._settings, self._trunk_of)
         self._stack.callback(self.registrar.close)
         self.network.start(self.core)
         await self.admission.refresh()
@@ -233,6 +233,11 @@ class App:
         if phones := self.registrar.told():
             told["phones"] = phones
         return told
+
+    def _trunk_of(self, flow: Flow) -> str | None:
+        """The trunk at the other end, by its address, its certificate, or what it has proved."""
+        source = self.admission.source(flow)
+        return source.trunk if source is not None else self.core.doors.trunk(flow)
 
     def _media(self) -> RelaySession:
         clock = asyncio.get_running_loop().time

@@ -85,15 +85,10 @@ def profiles(settings: Settings) -> dict[str, str]:
     return {trunk.name: _profile(trunk) for trunk in settings.trunks}
 
 
-def terms_of(settings: Settings, admission: Admission) -> Callable[[Flow], str]:
+def terms_of(settings: Settings, trunk_of: Callable[[Flow], str | None]) -> Callable[[Flow], str]:
     """Tells the name of the terms of the trunk at the other end of a connection."""
     named = profiles(settings)
-
-    def told_of(flow: Flow) -> str:
-        source = admission.source(flow)
-        return named.get(source.trunk, "") if source is not None else ""
-
-    return told_of
+    return lambda flow: named.get(trunk_of(flow) or "", "")
 
 
 def network(settings: Settings, resolver: Resolver) -> SocketNetwork:
@@ -155,14 +150,14 @@ def registrar(settings: Settings, core: UserAgentCore, gate: Admission) -> Regis
     registrar = Registrar(gate, challenger, phones)
     if phones:
         core.doors.open(registrar)
-    passwords = {
-        trunk.inbound_username: trunk.inbound_password.get_secret_value()
+    accounts = {
+        trunk.inbound_username: (trunk.name, trunk.inbound_password.get_secret_value())
         for trunk in settings.trunks
         if trunk.inbound_username is not None and trunk.inbound_password is not None
     }
-    if passwords:
-        core.doors.open(DigestTrunks(gate, challenger, passwords))
-    gate.challenges = bool(phones or passwords)
+    if accounts:
+        core.doors.open(DigestTrunks(gate, challenger, accounts))
+    gate.challenges = bool(phones or accounts)
     return registrar
 
 
@@ -332,15 +327,13 @@ def strictness(settings: Settings) -> Strictness:
 
 
 def capacity(
-    settings: Settings, admission: Admission, strain: Callable[[], str | None], ids: Ids
+    settings: Settings,
+    trunk_of: Callable[[Flow], str | None],
+    strain: Callable[[], str | None],
+    ids: Ids,
 ) -> Capacity:
     """How many calls come in at once and a second."""
     limits = settings.limits
-
-    def trunk_of(flow: Flow) -> str | None:
-        source = admission.source(flow)
-        return source.trunk if source is not None else None
-
     return Capacity(
         lambda: asyncio.get_running_loop().time(),
         ids.uniform,

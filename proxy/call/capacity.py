@@ -92,7 +92,9 @@ class Capacity:
         """Whether a new call of this trunk is turned away unread: seconds until it may come back, or None."""
         if why := self._strain():
             return self._away("strain", why, LATER_S)
-        return self._full("trunk", (self._overall, self._trunks.get(self._trunk_of(flow) or "")))
+        if (trunk := self._trunk_of(flow)) is None:  # a phone's, which is no call: it takes no trunk's turn
+            return None
+        return self._full("trunk", (self._trunks.get(trunk), self._overall))
 
     def refuses(self, number: str) -> int | None:
         """The same for a call to this number."""
@@ -116,11 +118,12 @@ class Capacity:
         return round(self._draw(*LATER_S))
 
     def _full(self, kind: str, accounts: Iterable[Account | None]) -> int | None:
-        for account in accounts:
-            if account is None:
-                continue
+        """The narrowest account first: who has used up its own takes nothing of what is everybody's."""
+        limited = [account for account in accounts if account is not None]
+        for account in limited:
             if account.crowded():
                 return self._away(kind, f"too many calls at once: {account.name}", LATER_S)
+        for account in limited:
             if account.hurried(self._clock()):
                 return self._away(kind, f"too many calls a second: {account.name}", SOON_S)
         return None

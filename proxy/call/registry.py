@@ -62,8 +62,8 @@ class Registry:
         elif (wait_s := self._capacity.refuses(number.dialed)) is not None:
             invite.reply(503, [("Retry-After", str(wait_s))])
         else:
-            leave = self._capacity.enter(invite.flow, number.dialed)
             call = Call(self._around, self._ids.token(), number, self._media(), invite)
+            leave = self._capacity.enter(invite.flow, number.dialed)  # last: nothing is counted that fails
             task = asyncio.get_running_loop().create_task(self._run(call))
             self._calls[task] = call
             self._began()

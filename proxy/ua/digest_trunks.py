@@ -26,16 +26,23 @@ class DigestTrunks:
     credentials that it brings. A wrong password is met with silence, so that a caller waits 32 s for nothing.
     """
 
-    def __init__(self, gate: Gate, challenger: Challenger, passwords: Mapping[str, str]) -> None:
-        """`passwords`: of each trunk, by its user name."""
-        self._gate, self._challenger, self._passwords = gate, challenger, dict(passwords)
-        self._known: dict[Flow, float] = {}
+    def __init__(self, gate: Gate, challenger: Challenger, accounts: Mapping[str, tuple[str, str]]) -> None:
+        """`accounts`: the trunk and its password, by its user name."""
+        self._gate, self._challenger = gate, challenger
+        self._passwords = {username: password for username, (_, password) in accounts.items()}
+        self._trunks = {username: trunk for username, (trunk, _) in accounts.items()}
+        self._known: dict[Flow, tuple[float, str]] = {}
+        """When each flow has proved itself last, and as which trunk."""
         self._denied: dict[str, None] = {}
         self._passed: Request | None = None
         """The request that has just proved itself."""
 
     def knows(self, flow: Flow) -> bool:
-        return _now() - self._known.get(flow, -KNOWN_S) < KNOWN_S
+        return self.trunk(flow) is not None
+
+    def trunk(self, flow: Flow) -> str | None:
+        at, trunk = self._known.get(flow, (-KNOWN_S, None))
+        return trunk if _now() - at < KNOWN_S else None
 
     def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
         if request.method == "ACK" and request.to_tag == self._challenger.tag(request):
@@ -45,7 +52,7 @@ class DigestTrunks:
             return Meeting.IGNORED
         match self._judge(request, username):
             case Verdict.ACCEPTED:
-                self._accept(flow)
+                self._accept(flow, username)
                 self._passed = request
                 return Meeting.LET_IN
             case Verdict.REFUSED:
@@ -61,9 +68,10 @@ class DigestTrunks:
         passed, self._passed = self._passed is request, None
         if request.method != "INVITE" or passed or flow not in self._known or self._gate.admits(flow):
             return False
-        match self._judge(request, self._named(request) or ""):
+        username = self._named(request) or ""
+        match self._judge(request, username):
             case Verdict.ACCEPTED:
-                self._accept(flow)
+                self._accept(flow, username)
                 return False
             case Verdict.REFUSED:
                 self._challenger.deny(transaction, "trunk")
@@ -90,10 +98,11 @@ class DigestTrunks:
             return Verdict.MISSING
         return self._challenger.digest.judge(request, username, self._passwords[username], _now())
 
-    def _accept(self, flow: Flow) -> None:
-        now = _now()
-        self._known = {each: at for each, at in self._known.items() if now - at < KNOWN_S and each != flow}
-        self._known[flow] = now
+    def _accept(self, flow: Flow, username: str) -> None:
+        self._known = {
+            each: known for each, known in self._known.items() if self.knows(each) and each != flow
+        }
+        self._known[flow] = _now(), self._trunks[username]
         if len(self._known) > MOST_KNOWN:
             del self._known[next(iter(self._known))]
         self._challenger.accept(flow)

@@ -31,6 +31,10 @@ class Door(Protocol):
         """Whether the peer at the other end has proved it, and may send requests of its own."""
         ...
 
+    def trunk(self, flow: Flow) -> str | None:
+        """The trunk at the other end, if that is what the peer has proved to be."""
+        ...
+
     def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
         """A stranger's request outside any dialog; `size_bytes` is what it took on the wire."""
         ...
@@ -55,6 +59,10 @@ class Doors:
 
     def know(self, flow: Flow) -> bool:
         return any(door.knows(flow) for door in self._doors)
+
+    def trunk(self, flow: Flow) -> str | None:
+        """The trunk that calls from where no trunk's address is; None for everybody else."""
+        return next((trunk for door in self._doors if (trunk := door.trunk(flow)) is not None), None)
 
     def admit(self, request: Request, flow: Flow, size_bytes: int, gate: Gate) -> bool:
         """Whether a stranger's request gets a transaction; if no door sees to it, the gate hears of it."""

@@ -113,6 +113,9 @@ class Registration:
     def knows(self, flow: Flow) -> bool:
         return flow is self._flow or flow.remote[0] in self._addresses
 
+    def trunk(self, flow: Flow) -> str | None:
+        return self.account.trunk if self.knows(flow) else None
+
     def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
         return Meeting.IGNORED
 

@@ -124,3 +124,19 @@ async def test_a_number_beyond_its_limit_hears_503_rfc3261_21_5_4(new_edge: NewE
         await first.hangs_up()
         await edge.over()
         await edge.assert_clean()
+
+
+def test_a_trunk_beyond_its_own_limit_takes_nothing_of_what_is_everybodys() -> None:
+    capacity = new_capacity(overall=Limit(calls_per_s=3), trunks={"one": Limit(calls_per_s=1)})
+    assert [capacity.sheds(TRUNK) is None for _ in range(50)] == [True] + [False] * 49
+    assert [capacity.sheds(OTHER) for _ in range(2)] == [None, None]
+    full = new_capacity(overall=Limit(calls_per_s=1), trunks={"two": Limit(calls=0)})
+    assert full.sheds(OTHER) is not None
+    assert full.sheds(TRUNK) is None
+
+
+def test_an_invite_of_a_phone_which_is_no_call_takes_no_trunks_turn() -> None:
+    capacity = new_capacity(overall=Limit(calls_per_s=1))
+    assert [capacity.sheds(STRANGER) for _ in range(5)] == [None] * 5
+    assert capacity.sheds(TRUNK) is None
+    assert capacity.sheds(TRUNK) is not None

@@ -155,7 +155,7 @@ def test_authorities_of_clients_are_a_file_that_loads(faults: Faults, house: Pat
 async def test_the_terms_of_a_trunk_that_calls_are_those_of_the_trunk_that_it_is(settled: Settled) -> None:
     settings = settled(WITH_TERMS)
     gate = Admission({trunk.name: assembly.sources(trunk) for trunk in settings.trunks}, nowhere)
-    terms_of = assembly.terms_of(settings, gate)
+    terms_of = assembly.terms_of(settings, lambda flow: found.trunk if (found := gate.source(flow)) else None)
     told = [terms_of(SimpleNamespace(remote=(host, 5061))) for host in ("192.0.2.7", "192.0.2.8")]  # type: ignore[arg-type]
     assert told == ["trunk signalwire", ""]
 

@@ -22,7 +22,7 @@ CONTACT = "<sip:pbx@192.0.2.66:5060>"
 @pytest.fixture
 async def pbx(house: House) -> Far:
     challenger = Challenger(house.core, house, DigestServer(HOST, b"secret"))
-    house.core.doors.open(DigestTrunks(house, challenger, {"pbx": "pw"}))
+    house.core.doors.open(DigestTrunks(house, challenger, {"pbx": ("carrier", "pw")}))
     far = Far(house.wire, STRANGER)
     await far.start()
     return far
@@ -215,3 +215,16 @@ async def test_what_is_remembered_is_bounded(house: House, pbx: Far, monkeypatch
             await far.says(wrong)
     assert len(door._known) == 3
     assert len(door._denied) <= 3
+
+
+async def test_who_came_by_password_is_the_trunk_whose_password_it_is_for_a_while(
+    house: House, pbx: Far
+) -> None:
+    request = invite()
+    await pbx.says(request)
+    await pbx.says(authorized(request, await pbx.hears(401)))
+    invitation = await house.invited()
+    assert house.core.doors.trunk(invitation.flow) == "carrier"
+    invitation.reply(486)
+    await asyncio.sleep(301)
+    assert house.core.doors.trunk(invitation.flow) is None

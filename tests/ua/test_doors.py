@@ -22,6 +22,9 @@ class OneDoor:
     def knows(self, flow: Flow) -> bool:
         return self.known
 
+    def trunk(self, flow: Flow) -> str | None:
+        return "carrier" if self.known else None
+
     def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
         self.heard.append(f"meets {size_bytes}")
         return self.meeting
