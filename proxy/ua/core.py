@@ -308,7 +308,8 @@ class UserAgentCore:
         most = MOST_LATE if request.method in ("INVITE", "BYE") else MOST_LATE // 2
         if self.servers.under_way >= MOST_TRANSACTIONS or len(self.servers) >= most:
             return round(self.ids.uniform(*OVERLOADED_S))
-        return self._sheds(flow) if request.method == "INVITE" else None
+        calls = request.method == "INVITE" and not self.doors.unproven(request, flow)
+        return self._sheds(flow) if calls else None
 
     def _turn_away(self, request: Request, flow: Flow, wait_s: int) -> None:
         """§21.5.4, without a transaction: one that comes again is told again, and nothing is kept."""

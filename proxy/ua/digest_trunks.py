@@ -62,6 +62,10 @@ class DigestTrunks:
                 stale = verdict is Verdict.STALE
                 return self._challenger.meet(request, flow, size_bytes, stale=stale)
 
+    def unproven(self, request: Request, flow: Flow) -> bool:
+        known = flow in self._known and not self._gate.admits(flow)
+        return known and self._challenger.digest.claimed(request) is None
+
     def takes(self, transaction: ServerTransaction) -> bool:
         """Every INVITE of a flow that is known only by an earlier one proves itself again."""
         request, flow = transaction.request, transaction.flow

@@ -39,6 +39,10 @@ class Door(Protocol):
         """A stranger's request outside any dialog; `size_bytes` is what it took on the wire."""
         ...
 
+    def unproven(self, request: Request, flow: Flow) -> bool:
+        """Whether this INVITE of a peer that is known brings no proof yet, so that it is no call yet."""
+        ...
+
     def takes(self, transaction: ServerTransaction) -> bool:
         """Whether the door sees to this request outside any dialog, the sender of which was let in."""
         ...
@@ -71,6 +75,9 @@ class Doors:
                 return meeting is Meeting.LET_IN
         gate.refused(flow)
         return False
+
+    def unproven(self, request: Request, flow: Flow) -> bool:
+        return any(door.unproven(request, flow) for door in self._doors)
 
     def take(self, transaction: ServerTransaction) -> bool:
         return any(door.takes(transaction) for door in self._doors)

@@ -105,6 +105,9 @@ class Registrar:
         self._judged = request, verdict, None if flow.reliable else size_bytes
         return Meeting.LET_IN
 
+    def unproven(self, request: Request, flow: Flow) -> bool:
+        return False
+
     def takes(self, transaction: ServerTransaction) -> bool:
         request, flow = transaction.request, transaction.flow
         if request.method == "REGISTER":

@@ -119,6 +119,9 @@ class Registration:
     def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
         return Meeting.IGNORED
 
+    def unproven(self, request: Request, flow: Flow) -> bool:
+        return False
+
     def takes(self, transaction: ServerTransaction) -> bool:
         return False
 

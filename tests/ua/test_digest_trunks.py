@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from proxy.sip.digest import DigestClient
 from proxy.sip.digest_server import DigestServer
 from proxy.sip.message import Request, Response
+from proxy.transport.flow import Flow
 from proxy.ua.challenger import Challenger
 from proxy.ua.digest_trunks import DigestTrunks
 from tests.kit import messages
@@ -228,3 +229,19 @@ async def test_who_came_by_password_is_the_trunk_whose_password_it_is_for_a_whil
     invitation.reply(486)
     await asyncio.sleep(301)
     assert house.core.doors.trunk(invitation.flow) is None
+
+
+async def test_an_invite_that_is_yet_to_be_proved_takes_no_turn_of_its_trunk(house: House, pbx: Far) -> None:
+    counted: list[Flow] = []
+    house.core._sheds = lambda flow: counted.append(flow)  # type: ignore[func-returns-value]
+    for number in (1, 11, 21):
+        request = invite(number)
+        await pbx.says(request)
+        challenge = await pbx.hears(401)
+        await pbx.says(
+            messages.within(request, "ACK", to_tag=challenge.to_tag, branch=f"z9hG4bKpbx{number}", cseq=1)
+        )
+        await pbx.says(authorized(request, challenge, number + 1))
+        (await house.invited()).reply(486)
+        await pbx.hears(486)
+    assert len(counted) == 3

@@ -29,6 +29,9 @@ class OneDoor:
         self.heard.append(f"meets {size_bytes}")
         return self.meeting
 
+    def unproven(self, request: Request, flow: Flow) -> bool:
+        return self.known and not self.taken
+
     def takes(self, transaction: ServerTransaction) -> bool:
         return self.taken
 
