@@ -147,7 +147,7 @@ def registrar(settings: Settings, core: UserAgentCore, gate: Admission) -> Regis
     """Who keeps where the phones are; its door is open, and so is that of trunks known by a password."""
     challenger = Challenger(core, gate, DigestServer(settings.public.host, secrets.token_bytes(32)))
     phones = [Phone(each.name, each.password.get_secret_value(), each.sources) for each in settings.phones]
-    registrar = Registrar(gate, challenger, phones)
+    registrar = Registrar(gate, challenger, phones, core.needs)
     if phones:
         core.doors.open(registrar)
     accounts = {

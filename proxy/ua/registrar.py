@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -25,7 +25,8 @@ log = structlog.get_logger("screendoor")
 FLOW_TIMER_S = 120
 """How often a phone is to send a keep-alive at least (RFC 5626 §5.4), for the NATs on its way."""
 TICK_S = 25.0
-"""How often phones behind UDP hear a keep-alive: NATs forget a way in 30 s. What expired goes then, too."""
+"""How often phones behind UDP hear a keep-alive: NATs forget a way in 30 s. What expired goes then, too, and
+connections that have no phone any more."""
 PING = b"\r\n\r\n"
 
 
@@ -55,7 +56,17 @@ class Registrar:
     met with the same silence as everything else.
     """
 
-    def __init__(self, gate: Gate, challenger: Challenger, phones: Iterable[Phone]) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        challenger: Challenger,
+        phones: Iterable[Phone],
+        needs: Callable[[Flow], bool] = lambda flow: True,
+    ) -> None:
+        """`needs`: whether a connection is of use, though no phone is registered over it any more."""
+        self._needs = needs
+        self._left: set[Flow] = set()
+        """Connections that phones are registered over no more; nobody else counts them."""
         self._gate, self._challenger = gate, challenger
         self._phones = {phone.name: phone for phone in phones}
         self._bindings: dict[str, list[Binding]] = {name: [] for name in self._phones}
@@ -82,6 +93,7 @@ class Registrar:
         """Forget every phone."""
         for name in self._bindings:
             self._bindings[name] = []
+        self._flows, self._left = set(), set()
         self._changed()
 
     # The door.
@@ -185,11 +197,15 @@ class Registrar:
         self._changed()
 
     def _changed(self) -> None:
+        before = self._flows
         self._flows = {each.flow for bound in self._bindings.values() for each in bound}
-        if not self._flows and self._ticking is not None:
+        self._left |= {flow for flow in before if flow.reliable}
+        self._left = {flow for flow in self._left if not flow.closed and flow not in self._flows}
+        waiting = bool(self._flows or self._left)
+        if not waiting and self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
-        elif self._flows and self._ticking is None:
+        elif waiting and self._ticking is None:
             self._ticking = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
@@ -204,6 +220,9 @@ class Registrar:
             if not flow.reliable:
                 with suppress(TransportFailed):
                     flow.send(PING)
+        for flow in self._left:
+            if not self._gate.admits(flow) and not self._needs(flow):
+                flow.close()
         self._changed()
 
 

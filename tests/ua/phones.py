@@ -18,7 +18,7 @@ ALICE = "<sip:alice@192.168.1.7:5060>"
 def a_registrar(house: House, *phones: Phone) -> Registrar:
     """A registrar that is a door of the house; for alice alone unless others are named."""
     challenger = Challenger(house.core, house, DigestServer(HOST, b"secret"))
-    registrar = Registrar(house, challenger, phones or [Phone("alice", "pw")])
+    registrar = Registrar(house, challenger, phones or [Phone("alice", "pw")], house.core.needs)
     house.core.doors.open(registrar)
     return registrar
 

@@ -428,3 +428,30 @@ async def test_each_change_is_one_line_in_the_log(house: House, registrar: Regis
         "phone unregistered",
     ]
     assert registrar.told() == {"alice": 0}
+
+
+async def test_a_connection_that_a_phone_has_left_for_another_is_closed_rfc5626_5_3(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house, transport="tcp")
+    assert (await desk.registers()).status == 200
+    first = await desk.flow()
+    second = await desk.network.connect(Target("tcp", (EDGE, 5060), "another.example"))
+    assert second is not first
+    request = desk.register(ALICE)
+    await desk.says(request, flow=second)
+    await desk.says(desk.authorized(request, await desk.hears(401)), flow=second)
+    await desk.hears(200)
+    await asyncio.sleep(60)
+    assert first.closed
+    assert not second.closed
+    assert uris(registrar) == ["sip:alice@192.168.1.7:5060"]
+    registrar.close()
+
+
+async def test_an_office_behind_one_nat_registers_in_one_go(house: House, registrar: Registrar) -> None:
+    desk = await a_desk(house)
+    for _ in range(60):
+        assert (await desk.registers()).status == 200
+        registrar.close()  # as if each were a phone that nobody knows yet
+    assert house.turned_away == []
