@@ -157,7 +157,7 @@ def registrar(settings: Settings, core: UserAgentCore, gate: Admission) -> Regis
     }
     if accounts:
         core.doors.open(DigestTrunks(gate, challenger, accounts))
-    gate.challenges = bool(phones or accounts)
+    gate.named = tuple(name.encode() for name in [*(phone.name for phone in phones), *accounts])
     return registrar
 
 

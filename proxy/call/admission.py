@@ -74,8 +74,8 @@ class Admission:
         self._bans = Bans(self._strictness.ban_after, self._strictness.ban_s, _now)
         self._scanners = [name.encode() for name in self._strictness.scanners]
         self._lines = (0.0, 0)
-        self.challenges = False
-        """Whether strangers may prove themselves by a password: then what they begin is read."""
+        self.named: tuple[bytes, ...] = ()
+        """As whom strangers may prove themselves by a password: what they begin is read if one is in it."""
         self.counts = {"unknown": 0, "banned": 0, "scanner": 0, "unauthenticated": 0}
         """What was dropped without an answer, by why."""
         self.refresh, self.keep_fresh = self._sources.refresh, self._sources.keep_fresh
@@ -97,7 +97,7 @@ class Admission:
     def ignores(self, flow: Flow, data: bytes) -> bool:
         if self.bars(flow):
             return True
-        if self.challenges or begins_nothing_new(data):
+        if any(name in data for name in self.named) or begins_nothing_new(data):
             return False
         text = data.lower()
         if any(name in text for name in self._scanners):

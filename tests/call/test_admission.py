@@ -184,9 +184,10 @@ async def test_what_a_stranger_begins_is_counted_unread_unless_it_may_prove_itse
     assert gate.ignores(flow, b"nonsense")
     assert gate.counts["unknown"] == 2
     assert not gate.ignores(flow, messages.request("BYE", to_tag="x").encode())
-    gate.challenges = True
-    assert not gate.ignores(flow, options.encode())
-    gate.challenges = False
+    gate.named = (b"desk", b"pbx")
+    assert not gate.ignores(flow, messages.request("REGISTER", uri="sip:desk@sbc.example.com").encode())
+    assert gate.ignores(flow, messages.request("REGISTER").encode())
+    assert gate.counts["unknown"] == 3
     options.headers.add("User-Agent", "SipVicious")
     assert gate.ignores(flow, options.encode())
     assert gate.bars(flow)

@@ -38,7 +38,7 @@ class Office:
         challenger = Challenger(edge.core, edge.gate, DigestServer(HOST, b"secret"))
         self.registrar = Registrar(edge.gate, challenger, [Phone("alice", "pw"), Phone("bob", "pw")])
         edge.core.doors.open(self.registrar)
-        edge.gate.challenges = True
+        edge.gate.named = (b"alice", b"bob")
         object.__setattr__(edge.registry._around, "phones", self.registrar.reachable)
 
     async def desk(
