@@ -7,12 +7,15 @@ Everywhere else: ``structlog.get_logger("screendoor")`` with call and leg bound;
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import json
 import logging
 import re
 import sys
 import time
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 import structlog
@@ -23,6 +26,8 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NUMBER = re.compile(r"\+?\d{7,15}")
 _PLAIN = re.compile(r"[!-~]+").fullmatch
 _FIRST = ("call", "leg")
+_CALM = ("info", "debug")
+"""Entries that may wait a moment."""
 
 
 def configure(level: str = "info", form: str = "console", stream: TextIO | None = None) -> None:
@@ -48,15 +53,33 @@ def mask(number: str | None) -> str:
     return f"{number[: len(number) - 7]}•••{number[-4:]}" if len(number) > 10 else f"•••{number[-2:]}"
 
 
+GATHER_S = 0.1
+"""Lines wait so long for others, to be written in one go: writing each cost a twentieth of a busy call."""
+
+
 class _Written:
-    """Puts each line out at once, whole: a log is read while things happen."""
+    """Puts the lines out, whole and in order: at once where no event loop runs, and from a warning on."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        self._lines: list[str] = []
+        atexit.register(self.flush)
 
-    def msg(self, line: str) -> None:
-        self._out.write(f"{line}\n")
-        self._out.flush()
+    def msg(self, line: str, urgent: bool = True) -> None:
+        self._lines.append(f"{line}\n")
+        if urgent:
+            self.flush()
+        elif len(self._lines) == 1:
+            try:
+                asyncio.get_running_loop().call_later(GATHER_S, self.flush)
+            except RuntimeError:
+                self.flush()
+
+    def flush(self) -> None:
+        lines, self._lines = self._lines, []
+        with suppress(ValueError):  # the stream is closed: there is nobody to read
+            self._out.write("".join(lines))
+            self._out.flush()
 
 
 def _straight(level: int) -> type[structlog.typing.FilteringBoundLogger]:
@@ -65,7 +88,7 @@ def _straight(level: int) -> type[structlog.typing.FilteringBoundLogger]:
     class Straight(structlog.make_filtering_bound_logger(level)):  # type: ignore[misc]
         def _proxy_to_logger(self, method_name: str, event: str | None = None, **values: Any) -> Any:
             entry = {**self._context, **values, "event": event}
-            self._logger.msg(self._processors[0](None, method_name, entry))
+            self._logger.msg(self._processors[0](None, method_name, entry), method_name not in _CALM)
 
     return Straight
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -112,3 +113,23 @@ def test_logging_goes_to_standard_error_unless_told_otherwise(capsys: pytest.Cap
 )
 def test_numbers_are_masked(number: str | None, masked: str) -> None:
     assert log.mask(number) == masked
+
+
+async def test_lines_of_the_story_are_written_together_and_a_warning_at_once() -> None:
+    out = written()
+    logger().info("first")
+    logger().info("second")
+    assert out.getvalue() == ""
+    await asyncio.sleep(log.GATHER_S + 0.01)
+    assert [line.split()[2] for line in out.getvalue().splitlines()] == ["first", "second"]
+    logger().info("third")
+    logger().warning("fourth")
+    assert [line.split()[2] for line in out.getvalue().splitlines()][2:] == ["third", "fourth"]
+
+
+async def test_a_stream_that_is_closed_costs_nobody_anything() -> None:
+    out = written()
+    logger().info("first")
+    out.close()
+    await asyncio.sleep(log.GATHER_S + 0.01)
+    logger().error("second")

@@ -128,7 +128,9 @@ class Call:
                 await self._screened(plan)
             case Ring(reason):
                 caller.progress(180)
-                await self._unscreened(reason, OnFailure.RING, trigger="plan")
+                self._scribe.step("unscreened", reason)
+                await self._ring(self._number.destinations, "plan")
+                await self._unanswered(reason, self._number.on_failure)
             case Refuse(why):
                 self._scribe.settle(Result.REFUSED, why.value)
                 caller.end(EndReason.DECLINED)
@@ -315,14 +317,19 @@ class Call:
 
     # Without a verdict, and without a phone.
 
-    async def _unscreened(self, why: str, then: OnFailure, *, trigger: str = "failure") -> None:
+    async def _unscreened(self, why: str, then: OnFailure) -> None:
         """Fail open, as configured: the caller never sits in silence because a vendor is down."""
         self._scribe.step("unscreened", why)
         if then is OnFailure.RING and not self._phone_tried:
-            await self._ring(self._number.destinations, trigger)
+            await self._ring(self._number.destinations, "failure")
+        await self._unanswered(why, then)
+
+    async def _unanswered(self, why: str, then: OnFailure) -> None:
+        """Nobody takes the call: a message, unless callers are rejected then."""
         if then is not OnFailure.REJECT:
             return await self._voicemail(why)
-        self._scribe.settle(Result.UNANSWERED if self._caller_answered else Result.REFUSED, why)
+        rung = self._caller_answered or self._phone_tried
+        self._scribe.settle(Result.UNANSWERED if rung else Result.REFUSED, why)
 
     async def _voicemail(self, why: str) -> None:
         """Beep, and record what the caller says until hang-up or the limit."""

@@ -137,6 +137,16 @@ async def test_a_known_caller_whom_nobody_answers_may_leave_a_message(edge: Edge
     await edge.assert_clean()
 
 
+async def test_a_known_caller_whom_nobody_answers_is_rejected_where_that_is_asked_for(new_edge) -> None:
+    async with new_edge(number=a_number(on_failure=OnFailure.REJECT)) as edge:
+        edge.screener.planned = Ring("on the list")
+        await edge.carrier.invites()
+        await edge.phone.rejects(486)
+        await edge.carrier.receives(480)
+        assert story(await edge.over()) == (Result.UNANSWERED, None, "plan", None)
+        await edge.assert_clean()
+
+
 async def test_a_blocked_caller_is_declined_before_an_answer(edge: Edge) -> None:
     edge.screener.planned = Refuse(Refusal.BLOCKED)
     await edge.carrier.invites()
