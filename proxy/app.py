@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import re
 import resource
@@ -29,6 +28,7 @@ from proxy.call.registry import Registry
 from proxy.call.strain import Strain
 from proxy.config import Settings
 from proxy.config import model as told
+from proxy.garbage import collect_in_quiet, spare_the_calls
 from proxy.media.ports import PortPool
 from proxy.media.session import RelaySession
 from proxy.media.udp import SocketMedia
@@ -63,9 +63,11 @@ async def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     async with App(settings) as app:
-        _spare_the_collector()
+        spare_the_calls()
+        collecting = asyncio.ensure_future(collect_in_quiet(lambda: len(app.registry)))
         log.info("ready", listening=app.listening, numbers=len(settings.numbers))
         await asked_to_stop.wait()
+        collecting.cancel()
         draining = asyncio.ensure_future(app.drain(settings.drain.limit_s))
         hurry = asyncio.ensure_future(in_a_hurry.wait())
         await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
@@ -256,20 +258,6 @@ class App:
 
 def _sockets_allowed() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
-YOUNG_OBJECTS = 50_000
-"""New objects before the youngest generation is looked through, which takes some 5 ms then.
-
-With Python's 700 a fifth of each call's CPU went into that.
-"""
-
-
-def _spare_the_collector() -> None:
-    """What stands now stands until we stop: the garbage collector need not look at it again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
 
 
 def _allow_sockets() -> None:

@@ -66,6 +66,10 @@ class Fork:
         self._forks.close()
 
 
+def _nobody() -> None:
+    """Nobody need hear of it."""
+
+
 class Forks:
     """All of them, by the To tag of the peer."""
 
@@ -107,6 +111,10 @@ class Forks:
         """The leg has this dialog now; returns the requests that waited for that."""
         fork = self._forks.pop(dialog.id.remote_tag, None)
         return fork.held if fork else []
+
+    def decided(self) -> None:
+        """The INVITE is answered, or has come to nothing: nobody can decline it any more."""
+        self._declined = _nobody
 
     def ending(self, dialog: Dialog) -> None:
         """This dialog is being hung up by us: the peer's requests are answered until that is done."""

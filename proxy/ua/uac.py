@@ -178,6 +178,7 @@ class Inviting:
         if not self._answered.done():
             self._answered.set_exception(error)
             self._answered.exception()  # nobody may be waiting any more, and that is no fault
+            self._forks.decided()
 
     def _accepted(self, response: Response) -> None:
         """One 2xx: the first of its To tag makes a dialog, each is acknowledged (§13.2.2.4)."""
@@ -222,6 +223,7 @@ class Inviting:
         else:
             self._answered.set_result(None)
             self._request.body, self._transaction = b"", None  # a late 2xx of a fork needs the rest alone
+            self._forks.decided()
         for transaction in waiting:
             try:
                 self._leg.serve(transaction)

@@ -1,0 +1,57 @@
+"""The collector looks at everything when no call is going on, or after a quarter of an hour."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from proxy.garbage import LATEST_S, QUIET_S, YOUNG_OBJECTS, collect_in_quiet, spare_the_calls
+
+
+@pytest.fixture
+def _collector_as_before() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+
+
+@pytest.fixture
+def looks() -> Iterator[list[float]]:
+    """When all generations were looked through, by the loop's time."""
+    seen: list[float] = []
+
+    def look(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            seen.append(asyncio.get_running_loop().time())
+
+    gc.callbacks.append(look)
+    yield seen
+    gc.callbacks.remove(look)
+
+
+@pytest.mark.usefixtures("_collector_as_before")
+def test_what_stands_at_the_start_is_not_looked_at_again() -> None:
+    spare_the_calls()
+    assert gc.get_freeze_count() > 10_000
+    assert gc.get_threshold()[0] == YOUNG_OBJECTS
+
+
+@pytest.mark.virtual
+@pytest.mark.usefixtures("_collector_as_before")
+async def test_everything_is_looked_at_in_quiet_or_in_the_end(looks: list[float]) -> None:
+    spare_the_calls()
+    looks.clear()
+    calls, start = [1], asyncio.get_running_loop().time()
+    looking = asyncio.ensure_future(collect_in_quiet(lambda: calls[0]))
+    await asyncio.sleep(LATEST_S - 1)
+    assert looks == []
+    await asyncio.sleep(2)
+    assert [at - start for at in looks] == [LATEST_S]
+    calls[0] = 0
+    await asyncio.sleep(2 * QUIET_S)
+    assert [at - start for at in looks[1:]] == [LATEST_S + QUIET_S, LATEST_S + 2 * QUIET_S]
+    looking.cancel()
