@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from proxy.call.routing import Destination, Number
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Response
-from proxy.sip.values import NameAddr
-from proxy.ua.course import retry_after
+from proxy.sip.values import NameAddr, retry_after
 from proxy.ua.errors import Rejected
 
 MOST_REDIRECTS = 5
@@ -34,7 +33,7 @@ class Patience:
         """Take note of the Retry-After of a refusal, an hour at most."""
         if not isinstance(failure, Rejected) or failure.status not in LATER:
             return
-        if seconds := retry_after(failure.response):
+        if seconds := retry_after(failure.response.headers.get("Retry-After")):
             if len(self._until) >= MOST_REMEMBERED:
                 self._until.clear()
             self._until[place.uri] = now + min(seconds, MOST_LATER_S)

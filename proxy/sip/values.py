@@ -228,6 +228,12 @@ def _hop(text: str) -> tuple[str, str, int | None] | None:
     return None if parts is None else (parts[1].upper(), parts[2], parse_port(parts[3]))
 
 
+def retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After (§20.33), less its comment; None where there is none, or it cannot be read."""
+    digits = (value or "").partition(";")[0].partition("(")[0].strip(WHITESPACE)
+    return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
+
+
 name_addr = lru_cache(maxsize=2048)(NameAddr._read)
 """`NameAddr.parse` for what stands in a message, whose lines are short already."""
 cseq = lru_cache(maxsize=256)(CSeq._read)

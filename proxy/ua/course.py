@@ -10,6 +10,7 @@ from proxy.sip.dialog import Dialog
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
+from proxy.sip.values import retry_after
 from proxy.transport.flow import Flow, Target, TransportFailed
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
@@ -86,7 +87,7 @@ class Course:
         """The target answered 503: to be left alone for its Retry-After, else to be tried last (§21.5.4)."""
         if self._target is None:
             return
-        seconds = retry_after(response)
+        seconds = retry_after(response.headers.get("Retry-After"))
         if seconds:
             self._core.reachability.hold(self._target, seconds, self._loop.time())
         else:
@@ -141,12 +142,3 @@ def dialog_of(request: Request, response: Response) -> Dialog:
         for name in ("Contact", "Record-Route"):
             response.headers.remove(name)
         return Dialog.as_uac(request, response)
-
-
-def retry_after(response: Response) -> float | None:
-    """Seconds of a Retry-After (RFC 3261 §20.33); None where there is none, or none that can be read."""
-    value = response.headers.get("Retry-After")
-    if value is None:
-        return None
-    digits = value.partition(";")[0].partition("(")[0].strip()
-    return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None

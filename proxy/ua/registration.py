@@ -16,7 +16,7 @@ from proxy.sip.grammar import number
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
-from proxy.sip.values import NameAddr
+from proxy.sip.values import NameAddr, retry_after
 from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.doors import Meeting
 from proxy.ua.driver import Message
@@ -222,8 +222,8 @@ class Registration:
             upper_s = MOST_S  # nothing will change by itself, and a registrar bans who insists
         wait_s = upper_s * self._core.ids.uniform(0.5, 1.0)
         if isinstance(error, Rejected):
-            after = (error.response.headers.get("Retry-After") or "").partition("(")[0].partition(";")[0]
-            wait_s = max(wait_s, min(_seconds(after), MOST_S))
+            told = retry_after(error.response.headers.get("Retry-After"))
+            wait_s = max(wait_s, min(told or 0.0, MOST_S))
         return wait_s
 
     def _up(self, granted_s: int) -> None:

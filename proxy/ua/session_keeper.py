@@ -9,6 +9,7 @@ from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
 from proxy.sip.session import INTERVAL, Expired, Refresh, SessionTimer
 from proxy.sip.session.timer import SHORTEST_WAIT
+from proxy.sip.values import retry_after
 from proxy.ua.errors import Rejected, TransactionTimeout
 from proxy.ua.in_dialog import Final, InDialogRequest, accepted
 from proxy.ua.reason import EndReason
@@ -153,7 +154,6 @@ class SessionKeeper:
 
 
 def _retry_after_s(refusal: Response) -> float | None:
-    """Seconds that a refusal asks us to wait (RFC 3261 §20.33); None where it does not say, or unreadably."""
-    value = (refusal.headers.get("Retry-After") or "").partition(";")[0].partition("(")[0].strip()
-    told = value.isascii() and value.isdecimal() and len(value) <= 10
-    return max(float(value), SHORTEST_WAIT) if told else None  # a zero would have us ask without end
+    """Seconds that a refusal asks us to wait, but for some: a zero would have us ask without end."""
+    told = retry_after(refusal.headers.get("Retry-After"))
+    return None if told is None else max(told, SHORTEST_WAIT)

@@ -4,7 +4,7 @@ import pytest
 
 from proxy.sip.errors import ParseError
 from proxy.sip.uri import Params, Uri
-from proxy.sip.values import CSeq, NameAddr, SessionExpires, Via
+from proxy.sip.values import CSeq, NameAddr, SessionExpires, Via, retry_after
 
 
 @pytest.mark.parametrize(
@@ -234,3 +234,14 @@ def test_a_sender_at_its_own_address_needs_no_note_rfc3261_18_2_1() -> None:
     for host in ("192.0.2.1", "[2001:db8::1]"):
         via = Via.parse(f"SIP/2.0/UDP {host};branch=z9hG4bK1")
         assert via.seen_from(host.strip("[]"), 5060) is via
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120), ("18000;duration=3600", 18000), ("5 (I'm in a meeting)", 5), ("0", 0),
+        ("soon", None), ("", None), ("1" * 10, None), ("\u0665", None), (None, None),
+    ],
+)  # fmt: skip
+def test_retry_after_is_read_rfc3261_20_33(value: str | None, seconds: float | None) -> None:
+    assert retry_after(value) == seconds

@@ -7,14 +7,11 @@ import asyncio
 import pytest
 
 from proxy.sip.digest import DigestClient
-from proxy.sip.message import Response
 from proxy.transport.flow import TransportFailed
-from proxy.ua.course import retry_after
 from proxy.ua.errors import LegEnded, Rejected, TransactionTimeout
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.uac import Outgoing
-from tests.kit import messages
 from tests.ua.house import HOST, Far, House
 
 NAME = "pbx.example.com"
@@ -338,14 +335,3 @@ async def test_closing_the_house_ends_the_search(house: House) -> None:
     await house.core.close()
     with pytest.raises(TransportFailed):
         await task
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [("120", 120), ("18000;duration=3600", 18000), ("5 (I'm in a meeting)", 5), ("soon", None), (None, None)],
-)
-def test_retry_after_is_read_rfc3261_20_33(value: str | None, seconds: float | None) -> None:
-    headers = [("Retry-After", value)] if value else []
-    response = messages.response(messages.invite(), 503, headers=headers)
-    assert isinstance(response, Response)
-    assert retry_after(response) == seconds
