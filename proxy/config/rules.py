@@ -5,25 +5,17 @@ They read the file as TOML gave it, so that they are made, and listed, whatever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic_core import PydanticCustomError
+from collections.abc import Iterator
+from typing import Any
 
 from proxy.config import certificate, values
 from proxy.config.problem import fault, shown
+from proxy.config.tables import Found, Raw, certified, loads, read, tables
 from proxy.config.values import Destination
 from proxy.config.where import Where
 
-T = TypeVar("T")
-Raw = Mapping[str, Any]
-Found = tuple[str, PydanticCustomError]
-"""A key and what is wrong with it."""
 _NEEDED_BY = {"ppi_account": ("username", "caller_id"), "pai_original": ("caller_id",)}
 """What a trunk needs for its identity."""
-
-
 _PAIRS = (
     ("username", "password"),
     ("password", "username"),
@@ -46,38 +38,22 @@ def check(raw: Raw, where: Where) -> Iterator[Found]:
     yield from _families(raw)
     yield from _places_free(raw)
     yield from _media_ports_free(raw)
-    for at, listen in _tables(raw, "listen"):
-        yield from _certified(at, listen, where, needed=listen.get("transport") == "tls")
+    for at, listen in tables(raw, "listen"):
+        yield from certified(at, listen, where, needed=listen.get("transport") == "tls")
     if isinstance(raw.get("http"), dict):
-        yield from _certified("http", raw["http"], where, needed=False)
-    for at, trunk in _tables(raw, "trunk"):
+        yield from certified("http", raw["http"], where, needed=False)
+    for at, trunk in tables(raw, "trunk"):
         yield from _trunk_of_use(at, trunk)
-    for at, agent in _tables(raw, "agent"):
-        if file := _read(where.file, agent.get("ca")):
-            yield from _loads(f"{at}.ca", certificate.certificate, file)
+    for at, agent in tables(raw, "agent"):
+        if file := read(where.file, agent.get("ca")):
+            yield from loads(f"{at}.ca", certificate.certificate, file)
     yield from _agents_reachable(raw)
-    for at, number in _tables(raw, "number"):
+    for at, number in tables(raw, "number"):
         yield from _number_leads_somewhere(at, number, raw)
 
 
-def _tables(raw: Raw, name: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the ``[[name]]`` tables, each with its place."""
-    found = raw.get(name)
-    if not isinstance(found, list):
-        return []
-    return [(f"{name}[{i}]", one) for i, one in enumerate(found) if isinstance(one, dict)]
-
-
-def _read(parse: Callable[[object], T], value: object) -> T | None:
-    """Return the value, or None where it is wrong by itself, which is listed already."""
-    try:
-        return parse(value)
-    except PydanticCustomError:
-        return None
-
-
 def _something_of_each(raw: Raw) -> Iterator[Found]:
-    screened = any(number.get("screen") != "off" for _, number in _tables(raw, "number"))
+    screened = any(number.get("screen") != "off" for _, number in tables(raw, "number"))
     for name in ("listen", "trunk", "agent", "number"):
         if raw.get(name, []) == [] and (name != "agent" or screened or not raw.get("number")):
             yield name, fault(f"at least one [[{name}]] table", "none")
@@ -85,7 +61,7 @@ def _something_of_each(raw: Raw) -> Iterator[Found]:
 
 def _once(raw: Raw, table: str, key: str) -> Iterator[Found]:
     seen: dict[str, str] = {}
-    for at, one in _tables(raw, table):
+    for at, one in tables(raw, table):
         value = one.get(key)
         if not isinstance(value, str):
             continue
@@ -105,8 +81,8 @@ def _places_free(raw: Raw) -> Iterator[Found]:
     """No two of us listen in the same place; TCP, TLS and HTTP share the TCP ports."""
     seen: dict[tuple[bool, str, int], str] = {}
     http = raw["http"] if isinstance(raw.get("http"), dict) else {}
-    for at, one in [*_tables(raw, "listen"), ("http", {"bind": "0.0.0.0:8080", "transport": "tcp"} | http)]:
-        bound, transport = _read(values.bind, one.get("bind")), one.get("transport")
+    for at, one in [*tables(raw, "listen"), ("http", {"bind": "0.0.0.0:8080", "transport": "tcp"} | http)]:
+        bound, transport = read(values.bind, one.get("bind")), one.get("transport")
         if bound is None or bound[1] == 0 or transport not in ("udp", "tcp", "tls"):
             continue
         place = (transport == "udp", *bound)
@@ -117,33 +93,11 @@ def _places_free(raw: Raw) -> Iterator[Found]:
 
 def _media_ports_free(raw: Raw) -> Iterator[Found]:
     media = raw["media"] if isinstance(raw.get("media"), dict) else {}
-    ports = _read(values.ports, media.get("ports", "20000-29999"))
-    for at, listen in _tables(raw, "listen"):
-        bound = _read(values.bind, listen.get("bind"))
+    ports = read(values.ports, media.get("ports", "20000-29999"))
+    for at, listen in tables(raw, "listen"):
+        bound = read(values.bind, listen.get("bind"))
         if ports and bound and listen.get("transport") == "udp" and ports.low <= bound[1] <= ports.high:
             yield f"{at}.bind", fault(f"a port outside the media ports {ports}", str(bound[1]))
-
-
-def _certified(at: str, one: Raw, where: Where, *, needed: bool) -> Iterator[Found]:
-    """A certificate and its key stand together, load, and belong together."""
-    needed = needed or "certificate" in one or "key" in one
-    for name in ("certificate", "key"):
-        if needed and name not in one:
-            yield f"{at}.{name}", fault("the path of a PEM file (TLS needs certificate and key)", "nothing")
-    chain, key = (_read(where.file, one.get(name)) for name in ("certificate", "key"))
-    if chain:
-        yield from _loads(f"{at}.certificate", certificate.certificate, chain)
-    if key:
-        yield from _loads(f"{at}.key", certificate.public_part, key)
-    if chain and key and certificate.belong(chain, key) is False:
-        yield f"{at}.key", fault("the key of the certificate", "the key of another one")
-
-
-def _loads(at: str, load: Callable[[Path], object], file: Path) -> Iterator[Found]:
-    try:
-        load(file)
-    except PydanticCustomError as error:
-        yield at, error
 
 
 def _trunk_of_use(at: str, trunk: Raw) -> Iterator[Found]:
@@ -164,8 +118,8 @@ def _trunk_of_use(at: str, trunk: Raw) -> Iterator[Found]:
 
 def _agents_reachable(raw: Raw) -> Iterator[Found]:
     """OpenAI calls back, over TLS (its REFER) and over HTTP (its webhook)."""
-    tls = any(listen.get("transport") == "tls" for _, listen in _tables(raw, "listen"))
-    for at, agent in _tables(raw, "agent"):
+    tls = any(listen.get("transport") == "tls" for _, listen in tables(raw, "listen"))
+    for at, agent in tables(raw, "agent"):
         if agent.get("provider", "openai-realtime") != "openai-realtime":
             continue
         for key in ("api_key", "webhook_secret"):
@@ -177,26 +131,26 @@ def _agents_reachable(raw: Raw) -> Iterator[Found]:
 
 
 def _number_leads_somewhere(at: str, number: Raw, raw: Raw) -> Iterator[Found]:
-    agents = [agent.get("name") for _, agent in _tables(raw, "agent")]
+    agents = [agent.get("name") for _, agent in tables(raw, "agent")]
     if isinstance(named := number.get("agent"), str) and named not in agents:
         yield f"{at}.agent", fault(f"the name of an [[agent]] ({_list(agents)})", shown(named))
     written = number.get("destinations")
-    read = [_read(values.destination, one) for one in written] if isinstance(written, list) else []
-    for i, destination in enumerate(read):
+    places = [read(values.destination, one) for one in written] if isinstance(written, list) else []
+    for i, destination in enumerate(places):
         if destination is not None and destination.uri is None:
             yield from _dialed_through(f"{at}.destinations[{i}]", destination, raw)
         elif destination is not None and destination.phone is not None:
-            phones = [phone.get("name") for _, phone in _tables(raw, "phone")]
+            phones = [phone.get("name") for _, phone in tables(raw, "phone")]
             if destination.phone not in phones:
                 expected = f"the name of a [[phone]] before @registered ({_list(phones)})"
                 yield f"{at}.destinations[{i}]", fault(expected, shown(destination.phone))
     target = number.get("refer_target")
-    if isinstance(target, str) and all(read) and not any(_selects(target, one) for one in read if one):
+    if isinstance(target, str) and all(places) and not any(_selects(target, one) for one in places if one):
         yield f"{at}.refer_target", fault("the URI or the number of a destination", shown(target))
 
 
 def _dialed_through(at: str, destination: Destination, raw: Raw) -> Iterator[Found]:
-    trunks = {str(trunk.get("name")): trunk for _, trunk in _tables(raw, "trunk")}
+    trunks = {str(trunk.get("name")): trunk for _, trunk in tables(raw, "trunk")}
     if destination.trunk is None:
         if not any("outbound" in trunk for trunk in trunks.values()):
             yield at, fault("a [[trunk]] with outbound to dial it through", "none")
@@ -209,7 +163,7 @@ def _dialed_through(at: str, destination: Destination, raw: Raw) -> Iterator[Fou
 def _selects(target: str, destination: Destination) -> bool:
     if target == destination.text:
         return True
-    named = _read(values.destination, target)
+    named = read(values.destination, target)
     return named is not None and named.number is not None and named.number == destination.number
 
 

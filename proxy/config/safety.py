@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from proxy.config import values
 from proxy.config.numbers import is_emergency, regions_of
 from proxy.config.problem import fault, shown
-from proxy.config.rules import Found, Raw, _read, _tables
+from proxy.config.tables import Found, Raw, read, tables
 from proxy.sip.uri import Uri
 
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
@@ -33,9 +33,9 @@ def _emergency(raw: Raw) -> Iterator[Found]:
 
 def _numbers(raw: Raw) -> Iterator[tuple[str, str]]:
     """Every number of the file, with where it stands."""
-    for at, trunk in _tables(raw, "trunk"):
+    for at, trunk in tables(raw, "trunk"):
         yield from _text(f"{at}.caller_id", trunk.get("caller_id"))
-    for at, number in _tables(raw, "number"):
+    for at, number in tables(raw, "number"):
         yield from _text(f"{at}.dialed", number.get("dialed"))
         yield from _text(f"{at}.refer_target", _user(number.get("refer_target")))
         places = number.get("destinations")
@@ -65,15 +65,15 @@ def _ourselves(raw: Raw) -> Iterator[Found]:
 
 def _called(raw: Raw) -> Iterator[tuple[str, Uri]]:
     for kind, key in (("trunk", "outbound"), ("agent", "sip")):
-        for at, table in _tables(raw, kind):
-            if uri := _read(values.sip_uri, table.get(key)):
+        for at, table in tables(raw, kind):
+            if uri := read(values.sip_uri, table.get(key)):
                 yield f"{at}.{key}", uri
-    for at, number in _tables(raw, "number"):
+    for at, number in tables(raw, "number"):
         places = number.get("destinations")
         for i, place in enumerate(places if isinstance(places, list) else []):
-            read = _read(values.destination, place)
-            if read is not None and read.uri is not None:
-                yield f"{at}.destinations[{i}]", read.uri
+            meant = read(values.destination, place)
+            if meant is not None and meant.uri is not None:
+                yield f"{at}.destinations[{i}]", meant.uri
 
 
 def _is_us(uri: Uri, raw: Raw) -> bool:
@@ -85,8 +85,8 @@ def _is_us(uri: Uri, raw: Raw) -> bool:
     )
     listens = [
         (listen.get("transport"), bound)
-        for _, listen in _tables(raw, "listen")
-        if (bound := _read(values.bind, listen.get("bind")))
+        for _, listen in tables(raw, "listen")
+        if (bound := read(values.bind, listen.get("bind")))
     ]
     host = uri.host.lower().strip("[]").rstrip(".")
     transport = uri.transport or ("tls" if uri.secure else None)
@@ -101,11 +101,11 @@ def _in_circles(raw: Raw) -> Iterator[Found]:
     """No number leads back to itself, by way of the trunk that would bring the call to us again."""
     leads: dict[str, list[str]] = {}
     where: dict[str, str] = {}
-    for at, number in _tables(raw, "number"):
+    for at, number in tables(raw, "number"):
         dialed, places = number.get("dialed"), number.get("destinations")
         if isinstance(dialed, str) and isinstance(places, list):
-            read = [_read(values.destination, place) for place in places]
-            leads[dialed] = [one.number for one in read if one and one.number and one.uri is None]
+            meant = [read(values.destination, place) for place in places]
+            leads[dialed] = [one.number for one in meant if one and one.number and one.uri is None]
             where[dialed] = f"{at}.destinations"
     for dialed in leads:
         if _reaches(dialed, dialed, leads):

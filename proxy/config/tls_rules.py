@@ -7,14 +7,14 @@ from typing import Any
 
 from proxy.config import certificate, values
 from proxy.config.problem import fault, shown
-from proxy.config.rules import Found, Raw, _certified, _loads, _read, _tables
+from proxy.config.tables import Found, Raw, certified, loads, read, tables
 from proxy.config.values import CERTIFIED
 from proxy.config.where import Where
 
 
 def check(raw: Raw, where: Where) -> Iterator[Found]:
     """Yield everything that is wrong between the keys about TLS."""
-    for at, listen in _tables(raw, "listen"):
+    for at, listen in tables(raw, "listen"):
         yield from _versions(at, listen)
         yield from _authorities(f"{at}.client_ca", listen.get("client_ca"), where)
         asked = listen.get("client_certificates", "off") != "off"
@@ -23,7 +23,7 @@ def check(raw: Raw, where: Where) -> Iterator[Found]:
         if "client_ca" in listen and not asked:
             yield f"{at}.client_ca", fault('client_certificates = "request" or "require" beside it', "off")
     for table, out in (("trunk", "outbound"), ("agent", "sip")):
-        for at, one in _tables(raw, table):
+        for at, one in tables(raw, table):
             if isinstance(one.get("tls"), dict):
                 yield from _terms(f"{at}.tls", one["tls"], where)
                 yield from _spoken(at, one.get(out))
@@ -34,7 +34,7 @@ def check(raw: Raw, where: Where) -> Iterator[Found]:
 
 def _terms(at: str, tls: Raw, where: Where) -> Iterator[Found]:
     yield from _versions(at, tls)
-    yield from _certified(at, tls, where, needed=False)
+    yield from certified(at, tls, where, needed=False)
     yield from _authorities(f"{at}.ca", tls.get("ca"), where)
 
 
@@ -45,21 +45,21 @@ def _versions(at: str, one: Raw) -> Iterator[Found]:
 
 
 def _authorities(at: str, path: Any, where: Where) -> Iterator[Found]:
-    if file := _read(where.file, path):
-        yield from _loads(at, certificate.certificate, file)
+    if file := read(where.file, path):
+        yield from loads(at, certificate.certificate, file)
 
 
 def _spoken(at: str, written: Any) -> Iterator[Found]:
     """Terms for a peer that is called in the clear would do nothing, while their owner trusts in them."""
-    uri = _read(values.sip_uri, written)
+    uri = read(values.sip_uri, written)
     if uri is not None and uri.scheme == "sip" and uri.transport in ("udp", "tcp"):
         yield f"{at}.tls", fault("a URI that is called over TLS beside it", f"transport={uri.transport}")
 
 
 def _shown(raw: Raw) -> Iterator[Found]:
     """A trunk known by its certificate has to be asked for it."""
-    asked = any(listen.get("client_certificates", "off") != "off" for _, listen in _tables(raw, "listen"))
-    for at, trunk in _tables(raw, "trunk"):
+    asked = any(listen.get("client_certificates", "off") != "off" for _, listen in tables(raw, "listen"))
+    for at, trunk in tables(raw, "trunk"):
         sources = trunk.get("from")
         for i, source in enumerate(sources if isinstance(sources, list) else []):
             if isinstance(source, str) and source.lower().startswith(CERTIFIED) and not asked:
