@@ -32,11 +32,6 @@ class Timers:
         return 64 * self.t1
 
     @property
-    def c(self) -> float:
-        """Patience with a ringing INVITE: "MUST be larger than 3 minutes" (§16.6). A proxy's timer."""
-        return 181.0
-
-    @property
     def d(self) -> float:
         """INVITE client answers repeated 300-699 with ACK: at least 32 s (§17.1.1.2)."""
         return max(32.0, 64 * self.t1)
