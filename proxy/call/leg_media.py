@@ -36,6 +36,9 @@ class LegMedia:
     def accept(self, sdp: bytes) -> bytes:
         return _translated(self._session.accept, self._leg, sdp)
 
+    def pressed(self, digit: str, seconds: float) -> None:
+        self._session.pressed(self._leg, digit, seconds)
+
 
 def _translated(ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:

@@ -94,6 +94,16 @@ class MediaSession(Protocol):
         """Play 0.4 s of 1000 Hz to the leg; returns when it has been played."""
         ...
 
+    async def digit(self, leg: str) -> str:
+        """The next key that the leg has pressed (`0`-`9`, `*`, `#`, `A`-`D`), in RTP (RFC 4733) or as told by
+        `pressed`; each is given once. It waits for as long as it is let, even if the leg is gone.
+        """
+        ...
+
+    def pressed(self, leg: str, digit: str, seconds: float = 0.1) -> None:
+        """The leg says by its signalling (INFO) that it pressed a key; who hears the leg is told in RTP."""
+        ...
+
     def record(self, leg: str, path: Path) -> Recording:
         """Write what the leg says to a WAV (8 kHz, mono, 16 bit) until closed or the leg is released."""
         ...

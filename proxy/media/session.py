@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+from proxy.media.dtmf import USUAL_S, Presses
 from proxy.media.formats import AudioFormat
 from proxy.media.mode import Counts, MediaRefused, Recording
 from proxy.media.negotiation import Layout, describe, formats_to_offer, read_answer, read_offer
@@ -210,6 +211,19 @@ class RelaySession:
         ours = self._legs.get(leg)
         if ours is not None:
             await ours.player.beep()
+
+    async def digit(self, leg: str) -> str:
+        """The next key that the leg has pressed; see `MediaSession`."""
+        stream = self._stream(leg)
+        return await (Presses() if stream is None else stream.presses).next()
+
+    def pressed(self, leg: str, digit: str, seconds: float = USUAL_S) -> None:
+        """A key told by signalling; see `MediaSession`."""
+        stream = self._stream(leg)
+        if stream is not None:
+            stream.presses.put(digit)
+            if stream.joined is not None:
+                stream.joined.press(digit, seconds)
 
     def record(self, leg: str, path: Path) -> Recording:
         """Record what the leg says; of a leg that is gone, silence of no length. Raises OSError if the file

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from proxy.media.dtmf import EventReader, Keypad, Presses
 from proxy.media.formats import EVENT_KEY, PCMU, carries, clock_rate
 from proxy.media.g711 import TRANSLATIONS, audible
 from proxy.media.mode import Counts
@@ -61,13 +62,16 @@ class Stream:
         "_clock",
         "_closed",
         "_dropped",
+        "_events",
         "_heard_at",
         "_ids",
         "_in",
+        "_keypad",
         "_latched",
         "_line",
         "_out",
         "_ports",
+        "_presses",
         "_reception",
         "_rtcp",
         "_rtcp_in",
@@ -112,6 +116,9 @@ class Stream:
         self._target: Address | None = None
         self._source: object = None  # who speaks: our peer under its present SSRC; compared by identity
         self._reception: Reception | None = None
+        self._presses: Presses | None = None
+        self._events: EventReader | None = None
+        self._keypad: Keypad | None = None
         self._in = self._out = self._dropped = self._rtcp_in = 0
         self._heard_at: float | None = None
 
@@ -132,12 +139,28 @@ class Stream:
     def say(self, frame: bytes, source: object, sequence: int, timestamp: int) -> None:
         """Send 20 ms of PCMU of our own (a tone), in the law the peer takes; nothing to Opus or G.722."""
         route = self._route(PCMU.key)
-        if route is None or self._destination() is None:
+        if route is None or self._destination() is None or self._dials:
             return
         place = self._speaking().place(source, sequence, timestamp, self._clock(), rate=route.rate)
         if place is not None:
             payload = frame if route.table is None else frame.translate(route.table)
             self._emit(PLAIN, route.pt, 0, place, payload)
+
+    @property
+    def presses(self) -> Presses:
+        """The keys that the peer has pressed."""
+        if self._presses is None:
+            self._presses = Presses()
+        return self._presses
+
+    def press(self, key: str, seconds: float) -> None:
+        """Press a key towards the peer, as telephone-events; nothing, if it takes none or holds us."""
+        agreement = self.agreement
+        if self._closed or agreement is None or EVENT_KEY not in agreement.send or not agreement.hears:
+            return
+        if self._keypad is None:
+            self._keypad = Keypad(self._say_event)
+        self._keypad.press(key, seconds)
 
     def counts(self) -> Counts:
         """The counters so far."""
@@ -163,6 +186,9 @@ class Stream:
         self._closed = True
         for recording in self.recordings:
             recording.close()
+        for timed in (self._events, self._keypad):
+            if timed is not None:
+                timed.stop()
         self._rtp.close()
         self._rtcp.close()
         self._ports.give_back(self.port)
@@ -191,6 +217,8 @@ class Stream:
         now = self._clock()
         self._in += 1
         self._heard_at = now
+        if key == EVENT_KEY:
+            self._event_heard(timestamp, packet[span[0] : span[1]])
         for recording in self.recordings:
             recording.heard(key, packet[span[0] : span[1]], timestamp, self._source, now)
         if self.joined is not None:
@@ -221,7 +249,7 @@ class Stream:
 
     def _relay(self, heard: Heard) -> None:
         """Send our peer what the joined one said; only header fields change, and the law of G.711."""
-        if self.reserved or self._destination() is None:
+        if self.reserved or self._destination() is None or self._dials:
             return
         packet, (start, end), key, source, sequence, timestamp, now = heard
         route, line = self._route(key), self._speaking()
@@ -255,6 +283,27 @@ class Stream:
         # SRTP: packet = protect(packet)
         self._rtp.send(packet, to)
         self._out += 1
+
+    def _event_heard(self, timestamp: int, payload: bytes) -> None:
+        if self._events is None:
+            self._events = EventReader(self._pressed, self._clock)
+        self._events.heard(self._source, timestamp, payload)
+
+    def _pressed(self, key: str, seconds: float) -> None:
+        self.presses.put(key)
+
+    @property
+    def _dials(self) -> bool:
+        """A key of ours is down: no speech meanwhile."""
+        return self._keypad is not None and self._keypad.busy
+
+    def _say_event(self, payload: bytes, source: object, sequence: int, timestamp: int, begins: bool) -> None:
+        route = self._route(EVENT_KEY)
+        if route is not None and self._destination() is not None:
+            line, now = self._speaking(), self._clock()
+            place = line.place(source, sequence, timestamp, now, rate=route.rate, event=True)
+            if place is not None:
+                self._emit(PLAIN, route.pt, 0x80 if begins else 0, place, payload)
 
     def _destination(self) -> Address | None:
         """Where the peer is, if it wants to hear us (RFC 3264 §8.4)."""

@@ -37,7 +37,7 @@ from proxy.ua.way_back import stamp
 
 log = structlog.get_logger("screendoor")
 
-ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, REFER, NOTIFY"
+ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, REFER, NOTIFY, INFO"
 SUPPORTED = ("timer", "norefersub")
 """What our INVITE and its answer say: nobody is asked for reliable provisional responses."""
 UNDERSTOOD = (*SUPPORTED, "100rel")
@@ -328,7 +328,7 @@ class UserAgentCore:
             transaction.reply(*refused)
         elif leg is not None:
             leg.receive(transaction)
-        elif request.to_tag or request.method in ("BYE", "UPDATE", "NOTIFY", "PRACK"):
+        elif request.to_tag or request.method in ("BYE", "UPDATE", "NOTIFY", "PRACK", "INFO"):
             transaction.reply(481)
         else:
             self._begin(transaction)

@@ -16,6 +16,7 @@ from proxy.transport.flow import Flow, ip_version
 from proxy.ua.core import ALLOW, SUPPORTED, UNDERSTOOD, UserAgentCore
 from proxy.ua.errors import LegEnded, OfferRefused
 from proxy.ua.in_dialog import Final, InDialogRequest
+from proxy.ua.info import take_info
 from proxy.ua.opening import Opening
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer
@@ -27,8 +28,6 @@ from proxy.ua.uas import Answer, Invitation
 from proxy.ua.up import Up
 
 LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
-
-
 _ABLE_TO_REFER = [("Allow", ALLOW), ("Supported", ", ".join(SUPPORTED))]
 _ABLE = [("Allow", ALLOW.replace("REFER, ", "")), _ABLE_TO_REFER[1]]
 
@@ -41,6 +40,7 @@ class LegMedia(Protocol):
     def again(self) -> bytes: ...
     def answered(self, sdp: bytes) -> None: ...
     def accept(self, sdp: bytes) -> bytes: ...
+    def pressed(self, digit: str, seconds: float) -> None: ...
 
 
 class Leg:
@@ -332,6 +332,8 @@ class Leg:
             case "OPTIONS":
                 able = [*self.capabilities()[:1], ("Supported", ", ".join(UNDERSTOOD))]
                 transaction.reply(200, [*able, ("Accept", "application/sdp")])
+            case "INFO":
+                take_info(self, transaction)
             case "NOTIFY":
                 transaction.reply(481)  # RFC 6665 §4.1.3: we subscribed to nothing
             case _:

@@ -131,6 +131,7 @@ class Media:
     refuses: int | None = None
     """Status with which every description of the peer is refused."""
     told: list[tuple[str, bytes]] = field(default_factory=list)
+    keys: list[tuple[str, float]] = field(default_factory=list)
     ip_version: int | None = None
 
     def over(self, ip_version: int) -> None:
@@ -150,6 +151,9 @@ class Media:
     def accept(self, sdp: bytes) -> bytes:
         self._take("accept", sdp)
         return SDP
+
+    def pressed(self, digit: str, seconds: float) -> None:
+        self.keys.append((digit, seconds))
 
     def _take(self, what: str, sdp: bytes) -> None:
         self.told.append((what, sdp))

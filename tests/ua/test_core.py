@@ -299,7 +299,7 @@ async def test_a_request_of_no_dialog_is_refused(
     await house.far.hears(status)
 
 
-@pytest.mark.parametrize("method", ["SUBSCRIBE", "MESSAGE", "INFO"])
+@pytest.mark.parametrize("method", ["SUBSCRIBE", "MESSAGE", "PUBLISH"])
 async def test_a_method_we_do_not_serve_is_405_with_allow_rfc3261_8_2_1(house: House, method: str) -> None:
     await house.far.says(messages.request(method))
     assert "INVITE" in (await house.far.hears(405)).headers.get("Allow")

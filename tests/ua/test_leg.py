@@ -75,7 +75,7 @@ async def test_a_request_out_of_order_is_500_rfc3261_12_2_2(house: House) -> Non
 @pytest.mark.parametrize(
     ("method", "status", "allow"),
     [
-        ("OPTIONS", 200, True), ("INFO", 405, True), ("PRACK", 481, False),
+        ("OPTIONS", 200, True), ("MESSAGE", 405, True), ("PRACK", 481, False),
         ("NOTIFY", 481, False), ("REFER", 603, False),
     ],
 )  # fmt: skip

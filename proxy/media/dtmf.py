@@ -1,0 +1,204 @@
+"""Key presses in RTP: telephone-events read, told once each, and made (RFC 4733)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from struct import Struct
+
+from proxy.media.rtp import signed32
+
+KEYS = "0123456789*#ABCD"
+"""What the events 0 to 15 stand for (§3.2)."""
+RATE = 8000
+"""Clock of the durations, as `telephone-event/8000` says."""
+USUAL_S = 0.1
+"""How long a key of ours is held; §2.5.1.1 asks for 50 ms at least where nobody says."""
+LONGEST_S = 3.0
+
+_EVENT = Struct("!BBH")  # event, E|R|volume, duration (§2.3)
+_END = 0x80
+_VOLUME = 10
+_STEP_S = 0.02
+_ENDS = 3  # the last packet is sent three times (§2.5.1.4)
+_PAUSE_S = 0.1
+_LAPSE_S = 0.2
+"""A key of which nothing is heard for so long is up: every packet that had its end is lost (§2.5.2.2)."""
+_WHOLE_SEGMENT = 0xFFFF
+_BELATED = 60 * RATE
+"""A timestamp further back than this is no late packet, but a sender that started anew."""
+_KEPT = 32
+_WAITING = 32
+
+
+class Presses:
+    """The keys that one peer has pressed and nobody has asked for yet."""
+
+    __slots__ = ("_kept", "_waiting", "count")
+
+    def __init__(self) -> None:
+        self._kept: deque[str] = deque(maxlen=_KEPT)
+        self._waiting: asyncio.Future[None] | None = None
+        self.count = 0
+        """All there were."""
+
+    def put(self, key: str) -> None:
+        """One more; beyond 32 that nobody asks for, the oldest is forgotten."""
+        self.count += 1
+        self._kept.append(key)
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def next(self) -> str:
+        """The oldest that is left, once there is one; whoever stops waiting takes none."""
+        while not self._kept:
+            if self._waiting is None or self._waiting.done():
+                self._waiting = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._waiting)
+        return self._kept.popleft()
+
+
+class EventReader:
+    """Reads one peer's telephone-events, each of which comes in many packets (§2.5.2).
+
+    A key is told when it is up: by the first packet with the end bit, or where all of those are lost, by the
+    next key or by time.
+    """
+
+    __slots__ = (
+        "_before",
+        "_clock",
+        "_down",
+        "_duration",
+        "_heard_at",
+        "_over",
+        "_press",
+        "_source",
+        "_start",
+        "_timer",
+    )
+
+    def __init__(self, press: Callable[[str, float], None], clock: Callable[[], float]) -> None:
+        """`press` is called with the key and the seconds for which it was held."""
+        self._press, self._clock = press, clock
+        self._source: object = None
+        self._start = 0  # timestamp of the latest event, or of its latest segment
+        self._before = 0  # ticks in the segments before
+        self._over = True
+        self._down = 0
+        self._duration = 0
+        self._heard_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def heard(self, source: object, timestamp: int, payload: bytes) -> None:
+        """Take one packet; what is no event of §2.3, or no key, is nothing."""
+        if len(payload) < _EVENT.size:
+            return
+        event, flags, duration = _EVENT.unpack_from(payload)
+        behind = signed32(timestamp - self._start) if source is self._source else 1
+        if -_BELATED < behind < 0 or (behind == 0 and self._over):
+            return  # of an event before, or the end once more
+        if behind == _WHOLE_SEGMENT and event == self._down and not self._over and source is self._source:
+            self._before += _WHOLE_SEGMENT  # held for longer than a duration can say (§2.5.1.3)
+        elif behind:
+            self._up()
+            self._source, self._over, self._down = source, False, event
+            self._before = self._duration = 0
+        self._start = timestamp
+        self._duration = max(self._duration, self._before + duration)
+        self._heard_at = self._clock()
+        if flags & _END:
+            self._up()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_LAPSE_S, self._lapsed)
+
+    def stop(self) -> None:
+        """The stream is going: no timer stays."""
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _up(self) -> None:
+        if self._over:
+            return
+        self.stop()
+        if self._down < len(KEYS):
+            self._press(KEYS[self._down], self._duration / RATE)
+
+    def _lapsed(self) -> None:
+        self._timer = None
+        left = self._heard_at + _LAPSE_S - self._clock()
+        if left <= 0.001:
+            self._up()
+        else:
+            self._timer = asyncio.get_running_loop().call_later(left, self._lapsed)
+
+
+Say = Callable[[bytes, object, int, int, bool], None]
+"""Payload, source, its sequence number and timestamp, and the marker."""
+
+
+class Keypad:
+    """Presses keys towards one peer, one after another, as events on its line (§2.5.1).
+
+    Speech would break the timestamp that the packets of one key share, so it is left out meanwhile.
+    """
+
+    __slots__ = ("_due", "_keys", "_said", "_say", "_source", "_timer", "busy")
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._keys: deque[tuple[int, int]] = deque(maxlen=_WAITING)  # event, duration in ticks
+        self._source = object()
+        self._said = 0
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self.busy = False
+        """A key is down now."""
+
+    def press(self, key: str, seconds: float) -> None:
+        """Press it for so long, or for what is usual where that is no time a finger takes."""
+        held = seconds if 0.04 <= seconds <= LONGEST_S else USUAL_S
+        self._keys.append((KEYS.index(key), max(1, round(held / _STEP_S)) * round(_STEP_S * RATE)))
+        if self._timer is None:
+            self._due = asyncio.get_running_loop().time()
+            self._next()
+
+    def stop(self) -> None:
+        """Nothing more is pressed."""
+        self._keys.clear()
+        self.busy = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _next(self) -> None:
+        self._timer = None
+        if self._keys:
+            event, duration = self._keys.popleft()
+            self.busy = True
+            self._source = object()
+            self._said = 0
+            self._step(event, duration)
+
+    def _step(self, event: int, duration: int) -> None:
+        """One packet each 20 ms; the one with the end is sent three times at once, as a burst of loss is rare
+        that takes all three, and a pause lets the peer tell two keys apart.
+        """
+        so_far = min(duration, (self._said + 1) * round(_STEP_S * RATE))
+        ends = so_far == duration
+        payload = _EVENT.pack(event, _VOLUME | (_END if ends else 0), so_far)
+        for _ in range(_ENDS if ends else 1):
+            self._say(payload, self._source, self._said & 0xFFFF, 0, self._said == 0)
+            self._said += 1
+        self._due += _STEP_S
+        again = (self._lift,) if ends else (self._step, event, duration)
+        self._timer = asyncio.get_running_loop().call_at(self._due, *again)
+
+    def _lift(self) -> None:
+        """The key is up, and speech goes on."""
+        self.busy = False
+        self._due += _PAUSE_S
+        self._timer = asyncio.get_running_loop().call_at(self._due, self._next)

@@ -1,0 +1,54 @@
+"""INFO within a dialog: key presses that a peer tells by signalling (RFC 6086 §8.4's legacy use)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.ua.transactions import ServerTransaction
+
+if TYPE_CHECKING:
+    from proxy.ua.leg import Leg
+
+RELAY, BARE = "application/dtmf-relay", "application/dtmf"
+_KEYS = frozenset("0123456789*#ABCD")
+_NAMED = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D"}
+"""Some gear tells the number of the event (RFC 4733 §3.2) where the key is due."""
+USUAL_MS = 100
+LONGEST_MS = 10_000
+
+
+def take_info(leg: Leg, transaction: ServerTransaction) -> None:
+    """Answer an INFO, and tell the leg's media of the key in it."""
+    request = transaction.request
+    if request.headers.get("Info-Package") is not None:
+        return transaction.reply(469, [("Recv-Info", "")])  # RFC 6086 §4.2.2: we asked for no package
+    if not request.body:
+        return transaction.reply(200)  # RFC 2976 §2.2: with nothing in it, it asks whether we are there
+    if request.content_type not in (RELAY, BARE):
+        return transaction.reply(415, [("Accept", f"{RELAY}, {BARE}")])
+    pressed = key_in(request.body, relay=request.content_type == RELAY)
+    if pressed is None:
+        return transaction.reply(400)
+    transaction.reply(200)
+    leg.media.pressed(*pressed)
+
+
+def key_in(body: bytes, *, relay: bool) -> tuple[str, float] | None:
+    """The key, and for how many seconds it was held; None if there is none that we know.
+
+    `application/dtmf-relay` has ``Signal=5`` and ``Duration=160`` (ms), `application/dtmf` the key alone.
+    """
+    text = body[:256].decode("ascii", "replace")
+    fields = dict(_field(line) for line in text.splitlines()) if relay else {}
+    signal = fields.get("signal", "" if relay else text.strip()).upper()
+    key = _NAMED.get(signal, signal)
+    if key not in _KEYS:
+        return None
+    told = fields.get("duration", "")
+    held = int(told) if told.isascii() and told.isdigit() and len(told) < 6 else USUAL_MS
+    return key, min(held, LONGEST_MS) / 1000
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, _, value = line.partition("=")
+    return name.strip().lower(), value.strip()

@@ -1,0 +1,236 @@
+"""Key presses: read from a peer's RTP, told once, passed on, and made where they came by signalling."""
+
+import asyncio
+from itertools import pairwise
+from struct import pack
+
+import pytest
+
+from proxy.media.dtmf import EventReader, Presses
+from tests.media.peer import SPEECH
+
+ENDS = 0x80
+
+
+def event(number: int, duration: int, *, ends: bool = False) -> bytes:
+    return pack("!BBH", number, 10 | (ENDS if ends else 0), duration)
+
+
+def presses(peer, number: int = 5, *, pt: int = 101, packets: int = 4, ends: int = 3) -> None:
+    """One key, as a peer says it: all its packets under one timestamp."""
+    start = peer.timestamp
+    for n in range(packets):
+        payload = event(number, 160 * (n + 1))
+        peer.send(peer.sequence, start, pt=pt, payload=payload, marker=n == 0)
+        peer.sequence += 1
+    for _ in range(ends):
+        payload = event(number, 160 * (packets + 1), ends=True)
+        peer.send(peer.sequence, start, pt=pt, payload=payload)
+        peer.sequence += 1
+    peer.timestamp += 160 * (packets + 1)
+
+
+async def digits(session, leg: str) -> str:
+    """What the leg has pressed and nobody has asked for yet."""
+    found = ""
+    while True:
+        try:
+            async with asyncio.timeout(1.0):
+                found += await session.digit(leg)
+        except TimeoutError:
+            return found
+
+
+async def test_a_key_is_told_once_whatever_its_packets_rfc4733_2_5_1_4(rig):
+    caller = rig.incoming("caller")
+    for number in (1, 1, 10, 11, 15):
+        presses(caller, number)
+    assert await digits(rig.session, "caller") == "11*#D"
+
+
+async def test_who_waits_for_a_key_gets_it_when_it_is_up(rig):
+    phone = rig.outgoing("phone")
+    waiting = asyncio.ensure_future(rig.session.digit("phone"))
+    await phone.says(3)
+    assert not waiting.done()
+    presses(phone, 1)
+    assert await asyncio.wait_for(waiting, 0.001) == "1"
+
+
+async def test_a_key_whose_end_packets_are_all_lost_is_told_all_the_same_rfc4733_2_5_2_2(rig):
+    caller = rig.incoming("caller")
+    presses(caller, 4, ends=0)
+    async with asyncio.timeout(0.25):
+        assert await rig.session.digit("caller") == "4"
+    presses(caller, 6, ends=0)
+    presses(caller, 7, ends=1)
+    assert await digits(rig.session, "caller") == "67"
+
+
+async def test_a_key_of_which_only_the_end_arrives_is_told(rig):
+    caller = rig.incoming("caller")
+    presses(caller, 9, packets=0, ends=1)
+    assert await digits(rig.session, "caller") == "9"
+
+
+async def test_keys_keep_the_number_that_each_leg_gave_them(rig):
+    caller = rig.incoming("caller", "0 96")
+    phone = rig.outgoing("phone", "0 101")
+    rig.session.join("caller", "phone")
+    await caller.says(2)
+    presses(caller, 3, pt=96)
+    await caller.says(2)
+    assert [packet.pt for packet in phone.heard] == [0, 0, *[101] * 7, 0, 0]
+    keys = [packet for packet in phone.heard if packet.pt == 101]
+    assert len({packet.timestamp for packet in keys}) == 1
+    assert [packet.marker for packet in keys] == [True, *[False] * 6]
+    assert await digits(rig.session, "caller") == "3"
+    assert all(later.sequence - packet.sequence == 1 for packet, later in pairwise(phone.heard))
+
+
+async def test_who_takes_no_events_hears_no_noise_of_them_and_the_key_is_told_rfc4733_2_5_1(rig):
+    caller = rig.incoming("caller")
+    agent = rig.outgoing("agent", "0")
+    rig.session.join("caller", "agent")
+    await caller.says(1)
+    presses(caller, 2)
+    await caller.says(1)
+    assert [packet.payload for packet in agent.heard] == [SPEECH, SPEECH]
+    assert agent.heard[1].sequence - agent.heard[0].sequence == 1
+    assert await digits(rig.session, "caller") == "2"
+
+
+async def test_a_key_told_by_signalling_is_pressed_in_rtp_rfc4733_2_5_1(rig):
+    caller, phone = rig.incoming("caller"), rig.outgoing("phone", "0 96")
+    rig.session.join("caller", "phone")
+    talk = asyncio.ensure_future(caller.says(40))
+    await asyncio.sleep(0.1)
+    rig.session.pressed("caller", "8", 0.16)
+    await talk
+    assert await digits(rig.session, "caller") == "8"
+    keys = [packet for packet in phone.heard if packet.pt == 96]
+    assert [packet.payload for packet in keys] == [
+        *(event(8, 160 * n) for n in range(1, 8)), *[event(8, 1280, ends=True)] * 3
+    ]  # fmt: skip
+    assert [round(1000 * (later.at - packet.at)) for packet, later in pairwise(keys)] == [20] * 7 + [0, 0]
+    assert [packet.marker for packet in keys] == [True] + [False] * 9
+    assert len({packet.timestamp for packet in keys}) == 1
+    assert [later.sequence - packet.sequence for packet, later in pairwise(phone.heard)] == [1] * (
+        len(phone.heard) - 1
+    )
+    voices = [packet for packet in phone.heard if packet.pt == 0]
+    assert all(later.timestamp >= packet.timestamp + 160 for packet, later in pairwise(voices))
+    after = next(packet for packet in voices if packet.at > keys[-1].at)
+    assert after.timestamp >= keys[0].timestamp + 1280
+
+
+async def test_keys_pressed_fast_are_told_apart(rig):
+    rig.incoming("caller")
+    phone = rig.outgoing("phone")
+    rig.session.join("caller", "phone")
+    for key in "42#":
+        rig.session.pressed("caller", key)
+    await asyncio.sleep(2)
+    starts = {packet.timestamp: packet.payload[0] for packet in phone.heard}
+    assert list(starts.values()) == [4, 2, 11]
+    marked = [packet.at for packet in phone.heard if packet.marker]
+    assert [round(later - at, 2) for at, later in pairwise(marked)] == [0.2, 0.2]
+
+
+@pytest.mark.parametrize("formats", ["0", "0 101"])
+async def test_a_key_told_by_signalling_is_not_sent_to_who_cannot_take_it(rig, formats):
+    rig.incoming("caller")
+    phone = rig.outgoing("phone", formats, "a=inactive" if formats != "0" else "a=sendrecv")
+    rig.session.join("caller", "phone")
+    rig.session.pressed("caller", "1")
+    rig.session.pressed("nobody", "1")
+    await asyncio.sleep(1)
+    assert phone.heard == []
+
+
+async def test_a_leg_that_goes_while_a_key_is_down_leaves_no_timer(rig):
+    caller, phone = rig.incoming("caller"), rig.outgoing("phone")
+    rig.session.join("caller", "phone")
+    rig.session.pressed("caller", "1")
+    presses(caller, 5, ends=0)
+    await asyncio.sleep(0.01)
+    rig.session.release("phone")
+    rig.session.release("caller")
+    heard = len(phone.heard)
+    await asyncio.sleep(1)
+    assert len(phone.heard) == heard
+
+
+async def test_a_strangers_keys_are_nobodys(rig):
+    caller = rig.incoming("caller")
+    await caller.says(1)
+    thief = rig.peer("thief")
+    thief.remote = rig.session.address("caller")
+    presses(thief, 1)
+    assert await digits(rig.session, "caller") == ""
+
+
+async def test_of_keys_that_nobody_asks_for_the_latest_are_kept():
+    keys = Presses()
+    for n in range(100):
+        keys.put(str(n % 10))
+    assert keys.count == 100
+    assert [await keys.next() for _ in range(32)] == [str(n % 10) for n in range(68, 100)]
+
+
+class Reading:
+    def __init__(self) -> None:
+        self.keys: list[tuple[str, float]] = []
+        loop = asyncio.get_running_loop()
+        self.reader = EventReader(lambda key, seconds: self.keys.append((key, round(seconds, 3))), loop.time)
+        self.source = object()
+
+    def takes(self, timestamp: int, payload: bytes) -> None:
+        self.reader.heard(self.source, timestamp & 0xFFFFFFFF, payload)
+
+
+async def test_a_key_held_long_is_one_key_of_several_segments_rfc4733_2_5_1_3():
+    reading = Reading()
+    start = 2**32 - 70000
+    for timestamp in (start, start + 0xFFFF, start + 2 * 0xFFFF):
+        for duration in range(160, 0xFFFF, 160):
+            reading.takes(timestamp, event(1, duration))
+    for _ in range(3):
+        reading.takes(start + 2 * 0xFFFF, event(1, 65440, ends=True))
+    assert reading.keys == [("1", round((2 * 0xFFFF + 65440) / 8000, 3))]
+
+
+async def test_late_packets_of_a_key_before_are_no_key(rig):
+    reading = Reading()
+    reading.takes(1000, event(1, 160, ends=True))
+    reading.takes(3000, event(2, 160, ends=True))
+    reading.takes(1000, event(1, 160, ends=True))
+    reading.takes(3000, event(2, 160))
+    assert [key for key, _ in reading.keys] == ["1", "2"]
+
+
+async def test_a_sender_that_starts_anew_is_heard():
+    reading = Reading()
+    reading.takes(2_000_000_000, event(1, 160, ends=True))
+    reading.takes(1000, event(2, 160, ends=True))
+    reading.source = object()
+    reading.takes(1000, event(3, 160, ends=True))
+    assert [key for key, _ in reading.keys] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\x01", b"\x01\x80\x00", event(16, 160, ends=True), event(255, 1, ends=True)]
+)
+async def test_what_is_no_key_is_nothing_rfc4733_2_3(payload):
+    reading = Reading()
+    reading.takes(1000, payload)
+    assert reading.keys == []
+
+
+async def test_the_end_may_come_before_what_it_overtook():
+    reading = Reading()
+    reading.takes(1000, event(1, 480, ends=True))
+    reading.takes(1000, event(1, 160))
+    reading.takes(1000, event(1, 320))
+    await asyncio.sleep(1)
+    assert reading.keys == [("1", 0.06)]

@@ -1,0 +1,73 @@
+"""Key presses by INFO: taken and answered, and what else an INFO may bring (RFC 6086, RFC 2976)."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.ua.info import key_in
+from tests.kit import messages
+from tests.ua.house import House, within
+
+INVITE = messages.invite()
+RELAY, BARE = "application/dtmf-relay", "application/dtmf"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "keys"),
+    [
+        (RELAY, b"Signal=1\r\nDuration=160\r\n", [("1", 0.16)]),
+        (RELAY, b"Signal= *\nDuration= 250", [("*", 0.25)]),
+        (RELAY, b"signal=11", [("#", 0.1)]),
+        (RELAY, b"Signal=d\r\nDuration=-5\r\n", [("D", 0.1)]),
+        (RELAY, b"Signal=7\r\nDuration=99999\r\n", [("7", 10.0)]),
+        (BARE, b"5", [("5", 0.1)]),
+        (BARE, b" #\r\n", [("#", 0.1)]),
+    ],
+)
+async def test_a_key_told_by_info_is_answered_200_and_told_to_the_media(
+    house: House, kind, body, keys
+) -> None:
+    leg, ours = await house.called()
+    await house.far.says(within(INVITE, "INFO", ours, 2, content_type=kind, body=body))
+    await house.far.hears(200)
+    assert leg.media.keys == keys
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [
+        (RELAY, b"Signal=99\r\n", 400), (RELAY, b"\xff\x00", 400), (RELAY, b"Signal=hookflash", 400),
+        (BARE, b"99", 400),
+        (BARE, b"5" * 5000, 400), ("application/media_control+xml", b"<media_control/>", 415),
+        ("text/plain", b"5", 415),
+    ],
+)  # fmt: skip
+async def test_an_info_that_brings_no_key_says_so(house: House, kind: str, body: bytes, status: int) -> None:
+    leg, ours = await house.called()
+    await house.far.says(within(INVITE, "INFO", ours, 2, content_type=kind, body=body))
+    answer = await house.far.hears(status)
+    assert leg.media.keys == []
+    assert not leg.ended.done()
+    assert (answer.headers.get("Accept") == f"{RELAY}, {BARE}") is (status == 415)
+
+
+async def test_an_empty_info_is_200_rfc2976_2_2(house: House) -> None:
+    leg, ours = await house.called()
+    await house.far.says(within(INVITE, "INFO", ours, 2))
+    await house.far.hears(200)
+    assert leg.media.keys == []
+
+
+async def test_an_info_of_a_package_is_469_rfc6086_4_2_2(house: House) -> None:
+    _, ours = await house.called()
+    await house.far.says(within(INVITE, "INFO", ours, 2, headers=[("Info-Package", "foo")]))
+    assert "Recv-Info" in (await house.far.hears(469)).headers
+
+
+async def test_an_info_of_no_dialog_is_481_rfc6086_4_2_1(house: House) -> None:
+    await house.far.says(messages.request("INFO"))
+    await house.far.hears(481)
+
+
+def test_a_body_of_another_alphabet_is_no_key() -> None:
+    assert key_in("Signal=٣".encode(), relay=True) is None
