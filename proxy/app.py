@@ -64,7 +64,10 @@ async def run(settings: Settings) -> int:
         loop.add_signal_handler(number, stop)
     async with App(settings) as app:
         spare_the_calls()
-        collecting = asyncio.ensure_future(collect_in_quiet(lambda: len(app.registry)))
+        core, registry = app.core, app.registry
+        collecting = asyncio.ensure_future(
+            collect_in_quiet(lambda: len(registry), lambda: len(core.clients) + len(core.servers))
+        )
         log.info("ready", listening=app.listening, numbers=len(settings.numbers))
         await asked_to_stop.wait()
         collecting.cancel()

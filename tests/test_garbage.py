@@ -8,14 +8,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.garbage import LATEST_S, QUIET_S, YOUNG_OBJECTS, collect_in_quiet, spare_the_calls
+from proxy.garbage import (
+    LATEST_S,
+    LOOK_S,
+    OF_A_CALL,
+    PILE_OBJECTS,
+    QUIET_S,
+    collect_in_quiet,
+    grown_objects,
+    spare_the_calls,
+)
 
 
 @pytest.fixture
 def _collector_as_before() -> Iterator[None]:
-    thresholds = gc.get_threshold()
     yield
-    gc.set_threshold(*thresholds)
+    gc.enable()
     gc.unfreeze()
 
 
@@ -37,7 +45,7 @@ def looks() -> Iterator[list[float]]:
 def test_what_stands_at_the_start_is_not_looked_at_again() -> None:
     spare_the_calls()
     assert gc.get_freeze_count() > 10_000
-    assert gc.get_threshold()[0] == YOUNG_OBJECTS
+    assert not gc.isenabled()
 
 
 @pytest.mark.virtual
@@ -46,7 +54,7 @@ async def test_everything_is_looked_at_in_quiet_or_in_the_end(looks: list[float]
     spare_the_calls()
     looks.clear()
     calls, start = [1], asyncio.get_running_loop().time()
-    looking = asyncio.ensure_future(collect_in_quiet(lambda: calls[0]))
+    looking = asyncio.ensure_future(collect_in_quiet(lambda: calls[0], lambda: 0))
     await asyncio.sleep(LATEST_S - 1)
     assert looks == []
     await asyncio.sleep(2)
@@ -54,4 +62,20 @@ async def test_everything_is_looked_at_in_quiet_or_in_the_end(looks: list[float]
     calls[0] = 0
     await asyncio.sleep(2 * QUIET_S)
     assert [at - start for at in looks[1:]] == [LATEST_S + QUIET_S, LATEST_S + 2 * QUIET_S]
+    looking.cancel()
+
+
+@pytest.mark.virtual
+@pytest.mark.usefixtures("_collector_as_before")
+async def test_what_piles_up_is_looked_at_though_calls_go_on(looks: list[float]) -> None:
+    spare_the_calls()
+    looks.clear()
+    looking = asyncio.ensure_future(collect_in_quiet(lambda: 10, lambda: 0))
+    kept: list[list[int]] = [[] for _ in range(PILE_OBJECTS)]
+    await asyncio.sleep(LOOK_S + 0.1)
+    assert looks == [], "so much may belong to the calls"
+    kept += [[] for _ in range(10 * OF_A_CALL + 1_000)]
+    await asyncio.sleep(LOOK_S)
+    assert len(looks) == 1
+    assert grown_objects() < 1_000
     looking.cancel()
