@@ -29,6 +29,7 @@ from proxy.call.strain import Strain
 from proxy.config import Settings
 from proxy.config import model as told
 from proxy.garbage import collect_in_quiet, spare_the_calls
+from proxy.gathered import Gathered
 from proxy.media.ports import PortPool
 from proxy.media.session import RelaySession
 from proxy.media.udp import SocketMedia
@@ -127,7 +128,7 @@ class App:
         self.listening = ""
         """Where SIP is received, once entered."""
         self.http_port = 0
-        self._records: TextIO | None = None
+        self._records: Gathered | None = None
         self._stack = AsyncExitStack()
 
     def _make_registry(self) -> Registry:
@@ -164,7 +165,8 @@ class App:
     async def _start(self) -> None:
         enter = self._stack.enter_async_context
         if self._settings.records is not None:
-            self._records = self._stack.enter_context(_appending(self._settings.records))
+            self._records = Gathered(self._stack.enter_context(_appending(self._settings.records)))
+            self._stack.callback(self._records.flush)
         await self._serve_http()
         await enter(self.screener)
         self._stack.callback(self._sockets.close)
@@ -253,8 +255,7 @@ class App:
         assert record.outcome is not None
         self.metrics.call_ended(record.outcome.result.value)
         if self._records is not None:
-            self._records.write(_json(record.as_dict()) + "\n")
-            self._records.flush()
+            self._records.write(_json(record.as_dict()))
         if self._heard is not None:
             self._heard(record)
 

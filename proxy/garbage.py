@@ -2,7 +2,7 @@
 
 A call leaves nothing that it would have to find (`Leg._let_go`), yet every call and every packet waits while
 it looks: some 40 ms for 100,000 objects, and so many stand of a thousand calls for the 32 s of their last
-timers. Even looks at the youngest alone were a twelfth of a call's time, and made others wait for up to 17 ms.
+timers. Even looks at the youngest alone were a twelfth of a call's time, and others waited for up to 17 ms.
 """
 
 from __future__ import annotations

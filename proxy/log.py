@@ -7,7 +7,6 @@ Everywhere else: ``structlog.get_logger("screendoor")`` with call and leg bound;
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import json
 import logging
@@ -15,11 +14,12 @@ import re
 import sys
 import time
 from collections.abc import Callable, MutableMapping
-from contextlib import suppress
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import Processor
+
+from proxy.gathered import Gathered
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -53,33 +53,17 @@ def mask(number: str | None) -> str:
     return f"{number[: len(number) - 7]}•••{number[-4:]}" if len(number) > 10 else f"•••{number[-2:]}"
 
 
-GATHER_S = 0.1
-"""Lines wait so long for others, to be written in one go: writing each cost a twentieth of a busy call."""
-
-
-class _Written:
-    """Puts the lines out, whole and in order: at once where no event loop runs, and from a warning on."""
+class _Written(Gathered):
+    """Puts the lines out: soon, at once from a warning on, and those of the end at the end."""
 
     def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._lines: list[str] = []
+        super().__init__(out)
         atexit.register(self.flush)
 
     def msg(self, line: str, urgent: bool = True) -> None:
-        self._lines.append(f"{line}\n")
+        self.write(line)
         if urgent:
             self.flush()
-        elif len(self._lines) == 1:
-            try:
-                asyncio.get_running_loop().call_later(GATHER_S, self.flush)
-            except RuntimeError:
-                self.flush()
-
-    def flush(self) -> None:
-        lines, self._lines = self._lines, []
-        with suppress(ValueError):  # the stream is closed: there is nobody to read
-            self._out.write("".join(lines))
-            self._out.flush()
 
 
 def _straight(level: int) -> type[structlog.typing.FilteringBoundLogger]:

@@ -16,9 +16,11 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._ended = Counter(
-            "screendoor_calls", "Calls that have ended, by outcome", ["outcome"], registry=registry
-        )
+        self._live, self._ended = 0, dict[str, int]()  # a counter of the library's takes twenty times as long
+        about = "Calls that have ended, by outcome"
+        registry.register(_Followed("screendoor_calls", about, "outcome", self._ended))
+        live = Gauge("screendoor_live_calls", "Calls going on", registry=registry)
+        live.set_function(lambda: self._live)
         self._malformed = Counter(
             "screendoor_malformed_messages",
             "Messages that could not be read",
@@ -33,7 +35,6 @@ class Metrics:
             ["trunk"],
             registry=registry,
         )
-        self._live = Gauge("screendoor_live_calls", "Calls going on", registry=registry)
         build = Gauge("screendoor_build", "The version that runs, as a label", ["version"], registry=registry)
         build.labels(VERSION).set(1)
 
@@ -68,12 +69,12 @@ class Metrics:
 
     def call_began(self) -> None:
         """Count a call in."""
-        self._live.inc()
+        self._live += 1
 
     def call_ended(self, outcome: str) -> None:
         """Count a call out; `outcome` is one of the few words of the call record."""
-        self._live.dec()
-        self._ended.labels(outcome).inc()
+        self._live -= 1
+        self._ended[outcome] = self._ended.get(outcome, 0) + 1
 
     def message_malformed(self) -> None:
         """Count a message that could not be read."""

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from proxy import log
+from proxy.gathered import GATHER_S
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +121,7 @@ async def test_lines_of_the_story_are_written_together_and_a_warning_at_once() -
     logger().info("first")
     logger().info("second")
     assert out.getvalue() == ""
-    await asyncio.sleep(log.GATHER_S + 0.01)
+    await asyncio.sleep(GATHER_S + 0.01)
     assert [line.split()[2] for line in out.getvalue().splitlines()] == ["first", "second"]
     logger().info("third")
     logger().warning("fourth")
@@ -131,5 +132,5 @@ async def test_a_stream_that_is_closed_costs_nobody_anything() -> None:
     out = written()
     logger().info("first")
     out.close()
-    await asyncio.sleep(log.GATHER_S + 0.01)
+    await asyncio.sleep(GATHER_S + 0.01)
     logger().error("second")

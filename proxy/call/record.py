@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 
 from proxy.call.outcome import Outcome
 from screening.contract import Said
@@ -66,10 +67,18 @@ class CallRecord:
         return record
 
 
+_TIMES = frozenset(("began", "answered", "ended"))
+_FIELDS = {
+    kind: (kind.__slots__, attrgetter(*kind.__slots__))  # every value in one go
+    for kind in (CallRecord, LegRecord, Said)
+}
+
+
 def _plain(entry: CallRecord | LegRecord | Said) -> dict[str, object]:
     """One level of fields; `dataclasses.asdict` would copy every value, deeply, for each call."""
-    told: dict[str, object] = {}
-    for name in entry.__slots__:
-        value = getattr(entry, name)
-        told[name] = value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
+    names, values = _FIELDS[type(entry)]
+    told = dict(zip(names, values(entry), strict=True))
+    for name in _TIMES:
+        if (time := told.get(name)) is not None:
+            told[name] = time.isoformat(timespec="milliseconds")
     return told
