@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from proxy.media.sdes import SrtpPolicy
+
 
 class MediaRefused(Exception):
     """The peer's SDP cannot be used; the story answers 488 (RFC 3261 §13.3.1.3) or ends the leg."""
@@ -26,11 +28,15 @@ class Counts:
     lost: int = 0
     """Gaps in the peer's sequence numbers (RFC 3550 §6.4.1: expected less received, never below zero)."""
     dropped: int = 0
-    """Packets refused: malformed, of an unknown payload type, or from a source we are not latched to."""
+    """Packets refused: malformed, of an unknown payload type, from a source we are not latched to, or not to
+    be opened with its key.
+    """
     rtcp_in: int = 0
     """RTCP packets received; they are counted, never forwarded."""
     last_heard: float | None = None
     """Clock time of the last accepted packet; None while nothing was heard."""
+    unauthentic: int = 0
+    """Of those dropped, the ones its SRTP key does not fit; if all are, the keys do not match."""
 
 
 class Recording(Protocol):
@@ -50,6 +56,21 @@ class MediaSession(Protocol):
         """Its signalling goes over IPv4 or IPv6: offer it audio over the same, if we have an address of it.
 
         What a leg offers us is answered in its own IP version.
+        """
+        ...
+
+    def secure(self, leg: str, policy: SrtpPolicy) -> None:
+        """How its audio is to be protected, told before its first offer or answer; untold, by `ACCEPT`."""
+        ...
+
+    def secured(self, leg: str) -> str | None:
+        """The crypto suite under which its audio goes; None: it is plain RTP."""
+        ...
+
+    def concede(self, leg: str) -> bool:
+        """The peer has refused our offer: whether the next one is another, of plain RTP.
+
+        False where we offered none of SRTP, or require it, or something is agreed.
         """
         ...
 

@@ -5,13 +5,23 @@ We answer with one voice format (and telephone-event if offered), so a peer neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import ip_address
 
 from proxy.media.formats import EVENT_KEY, G711, PCMA, PCMU, TELEPHONE_EVENT, VOICES, AudioFormat, carries
 from proxy.media.mode import MediaRefused
+from proxy.media.protection import (
+    NO_PROTECTION,
+    PLAIN,
+    Protection,
+    best,
+    taken,
+    unfit_answer,
+    unfit_offer,
+)
+from proxy.media.sdes import Crypto, SrtpPolicy
 from proxy.media.sdp import Description, Direction, MediaSection, SdpError, parse_sdp
 from proxy.media.udp import Address
 from proxy.media.usual import usual_text
@@ -39,6 +49,12 @@ class Agreement:
     layout: Layout
     ip_version: int = 4
     """Of the address that its SDP names, be it none to send to."""
+    protocol: str = PLAIN
+    """What our m= line says, and its own: SRTP may be agreed under either (RFC 8643 §3.1)."""
+    crypto: Crypto | None = None
+    """The key of what it sends; None: plain RTP."""
+    ours: Crypto | None = None
+    """The line of our offer that it took; None after an offer of its own: then we make the key."""
 
     def at(self, port: int) -> Agreement:
         """The same with a peer that wants our packets at another port."""
@@ -52,6 +68,9 @@ class Agreement:
             self.speaks,
             self.layout,
             self.ip_version,
+            self.protocol,
+            self.crypto,
+            self.ours,
         )
 
 
@@ -64,7 +83,14 @@ class Answer:
     direction: Direction
 
 
-def read_offer(body: bytes, *, ip_version: int | None, spoken: str | None, anchor: str | None) -> Answer:
+def read_offer(
+    body: bytes,
+    *,
+    ip_version: int | None,
+    spoken: str | None,
+    anchor: str | None,
+    srtp: SrtpPolicy = SrtpPolicy.ACCEPT,
+) -> Answer:
     """Judge a peer's offer (§6). Raises MediaRefused.
 
     `spoken`: key of the voice in use with this peer, kept if still offered. `anchor`: key of the voice of the
@@ -73,20 +99,24 @@ def read_offer(body: bytes, *, ip_version: int | None, spoken: str | None, ancho
     """
     usual = usual_text(body)
     if usual is None:
-        return _read_offer(body, ip_version, spoken, anchor)
-    answer = _usual_offer(usual[0], ip_version, spoken, anchor)
+        return _read_offer(body, ip_version, spoken, anchor, srtp)
+    answer = _usual_offer(usual[0], ip_version, spoken, anchor, srtp)
     return Answer(answer.agreement.at(usual[1]), answer.formats, answer.direction)
 
 
-def _read_offer(body: bytes, ip_version: int | None, spoken: str | None, anchor: str | None) -> Answer:
-    description, section, voices = _audio(body, anchor)
+def _read_offer(
+    body: bytes, ip_version: int | None, spoken: str | None, anchor: str | None, srtp: SrtpPolicy
+) -> Answer:
+    description, section, voices = _audio(body, anchor, lambda section: unfit_offer(section, srtp))
     by_key = {voice.key: voice for voice in reversed(voices)}
     wanted = [key for key in (spoken, anchor) if key is not None]
     wanted += [voice.key for voice in voices if voice.key in G711]
     voice = next((by_key[key] for key in wanted if key in by_key), voices[0])
     ours = (voice.at(voice.pt), *(event.at(event.pt) for event in _events(section)))
-    layout = tuple(None if each is section else each for each in description.media)
+    layout = tuple(None if each is section else each.bare for each in description.media)
     agreement = _agree(description, section, ours, voice, ip_version, layout)
+    if (crypto := best(section, srtp)) is not None:
+        agreement = replace(agreement, protocol=section.protocol, crypto=crypto)
     direction = Direction.of(sends=agreement.hears, receives=agreement.speaks)
     return Answer(agreement, ours, direction)
 
@@ -98,12 +128,14 @@ def read_answer(
     *,
     ip_version: int | None,
     anchor: str | None,
+    told: Protection = NO_PROTECTION,
+    srtp: SrtpPolicy = SrtpPolicy.ACCEPT,
 ) -> Agreement:
-    """Judge a peer's answer to our offer (§7). Raises MediaRefused."""
-    usual = usual_text(body) if layout == (None,) else None
+    """Judge a peer's answer to our offer (§7), which told it of this protection. Raises MediaRefused."""
+    usual = usual_text(body) if layout == (None,) and not told.cryptos else None
     if usual is None:
-        return _read_answer(body, offered, layout, ip_version, anchor)
-    return _usual_answer(usual[0], offered, layout, ip_version, anchor).at(usual[1])
+        return _read_answer(body, offered, layout, ip_version, anchor, told, srtp)
+    return _usual_answer(usual[0], offered, layout, ip_version, anchor, told, srtp).at(usual[1])
 
 
 def _read_answer(
@@ -112,13 +144,18 @@ def _read_answer(
     layout: Layout,
     ip_version: int | None,
     anchor: str | None,
+    told: Protection,
+    srtp: SrtpPolicy,
 ) -> Agreement:
-    description, section, voices = _audio(body, anchor)
+    description, section, voices = _audio(body, anchor, lambda each: unfit_answer(each, told, srtp))
     keys = {format.key for format in offered}
     shared = [voice for voice in voices if voice.key in keys]
     if not shared:
         raise MediaRefused("the answer names no audio format that was offered")
-    return _agree(description, section, offered, shared[0], ip_version, layout)
+    agreement = _agree(description, section, offered, shared[0], ip_version, layout)
+    if (pair := taken(section, told)) is not None:
+        agreement = replace(agreement, protocol=told.protocol, ours=pair[0], crypto=pair[1])
+    return agreement
 
 
 _usual_offer = lru_cache(maxsize=256)(_read_offer)
@@ -147,13 +184,15 @@ def describe(
     formats: Iterable[AudioFormat],
     direction: Direction,
     layout: Layout = (None,),
+    protection: Protection = NO_PROTECTION,
 ) -> bytes:
     """Our SDP: origin is (id, version), address where we want to be sent packets. Nothing in it comes from
     another leg.
     """
     host, port = address
     network = f"IN IP{6 if ':' in host else 4} {host}"
-    audio = f"m=audio {port} RTP/AVP {_our_lines(tuple(formats), direction)}\r\n"
+    audio = f"m=audio {port} {protection.protocol} {_our_lines(tuple(formats), direction)}\r\n"
+    audio += "".join(f"{each.line}\r\n" for each in protection.cryptos)
     media = "".join(audio if each is None else _refused(each) for each in layout)
     session = f"v=0\r\no=- {origin[0]} {origin[1]} {network}\r\ns=-\r\nc={network}\r\nt=0 0\r\n"
     return (session + media).encode("utf-8", "surrogateescape")
@@ -174,8 +213,12 @@ def _refused(section: MediaSection) -> str:
     return f"{MediaSection(section.kind, 0, section.protocol, section.formats)}\r\n"
 
 
-def _audio(body: bytes, anchor: str | None) -> tuple[Description, MediaSection, list[AudioFormat]]:
-    """The first audio line we can use, and the voices in it that `anchor` can hear."""
+def _audio(
+    body: bytes, anchor: str | None, unfit: Callable[[MediaSection], str | None]
+) -> tuple[Description, MediaSection, list[AudioFormat]]:
+    """The first audio line we can use, and the voices in it that `anchor` can hear; `unfit` says why a line
+    is not for us by its protection.
+    """
     try:
         description = parse_sdp(body)
     except SdpError as error:
@@ -188,9 +231,8 @@ def _audio(body: bytes, anchor: str | None) -> tuple[Description, MediaSection, 
         heard = [each for each in voices if anchor is None or carries(each.key, anchor)]
         if section.port == 0:
             reason = "audio refused (port 0)"
-        elif section.protocol != "RTP/AVP":
-            # SRTP (RTP/SAVP with a=crypto) will be understood here; see stream.py for where it is applied
-            reason = f"{section.protocol[:20]} is not supported, only RTP/AVP"
+        elif (why := unfit(section)) is not None:
+            reason = why
         elif not voices:
             reason = "no audio format in common"
         elif not heard:

@@ -81,6 +81,11 @@ class MediaSection:
         """The m= line alone."""
         return f"m={self.kind} {self.port} {self.protocol} {' '.join(self.formats)}"
 
+    @property
+    def bare(self) -> MediaSection:
+        """The m= line without what stands under it: there may be keys among it."""
+        return MediaSection(self.kind, self.port, self.protocol, self.formats)
+
     def attribute(self, name: str) -> str | None:
         """Value of the first a=name:value under this line."""
         return next(iter(self.attributes(name)), None)

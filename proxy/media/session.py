@@ -12,7 +12,9 @@ from proxy.media.mode import Counts, MediaRefused, Recording
 from proxy.media.negotiation import Layout, describe, formats_to_offer, read_answer, read_offer
 from proxy.media.player import Player
 from proxy.media.ports import PortPool
+from proxy.media.protection import NO_PROTECTION, Protection, answering, offered
 from proxy.media.recorder import WavRecording
+from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Direction
 from proxy.media.stream import Stream
 from proxy.media.udp import Address, MediaNetwork
@@ -42,6 +44,7 @@ class _Leg:
         "layout",
         "listed",
         "origin_id",
+        "protection",
         "stream",
     )
 
@@ -58,6 +61,8 @@ class _Leg:
         self.layout: Layout = (None,)
         self.direction = Direction.SENDRECV
         """What our last SDP said; as do `listed` and `layout`."""
+        self.protection = NO_PROTECTION
+        """What our last SDP says of SRTP."""
 
     @property
     def spoken(self) -> str | None:
@@ -89,19 +94,25 @@ class _Leg:
         self.stream.close()
 
     def describe(
-        self, formats: tuple[AudioFormat, ...], direction: Direction, layout: Layout, *, anew: bool
+        self,
+        formats: tuple[AudioFormat, ...],
+        direction: Direction,
+        layout: Layout,
+        protection: Protection,
+        *,
+        anew: bool,
     ) -> bytes:
         """Our SDP; the version grows by one if it says something new, or `anew` (RFC 3264 §8)."""
-        said = (self.listed, self.direction, self.layout)
-        if anew or not self.described or (formats, direction, layout) != said:
+        said = (self.listed, self.direction, self.layout, self.protection)
+        if anew or not self.described or (formats, direction, layout, protection) != said:
             self._version += 1
-            self.listed, self.direction, self.layout = formats, direction, layout
+            self.listed, self.direction, self.layout, self.protection = formats, direction, layout, protection
         return self.again()
 
     def again(self) -> bytes:
         """What was described last, to the byte."""
         origin, address = (self.origin_id, self._version), (self.address, self.stream.port)
-        return describe(origin, address, self.listed, self.direction, self.layout)
+        return describe(origin, address, self.listed, self.direction, self.layout, self.protection)
 
 
 class RelaySession:
@@ -115,6 +126,7 @@ class RelaySession:
         "_legs",
         "_network",
         "_offers",
+        "_policies",
         "_ports",
         "_usual",
     )
@@ -142,6 +154,8 @@ class RelaySession:
         self._ids = ids
         self._clock = clock
         self._legs: dict[str, _Leg] = {}
+        self._policies: dict[str, SrtpPolicy] | None = None
+        """Of the legs that are secured otherwise than usual; None: none is."""
         self._last_counts: dict[str, Counts] | None = None
         """Of legs that are gone; None while none is."""
 
@@ -150,12 +164,32 @@ class RelaySession:
         if ip_version in self._homes and (ip_version != self._usual or self._offers):
             self._offers = {**(self._offers or {}), leg: ip_version}
 
+    def secure(self, leg: str, policy: SrtpPolicy) -> None:
+        """How that leg's audio is protected; see `MediaSession`."""
+        if policy is not self._policy(leg):
+            self._policies = {**(self._policies or {}), leg: policy}
+
+    def concede(self, leg: str) -> bool:
+        """Offer plain RTP from now on, where policy allows it; see `MediaSession`."""
+        ours = self._legs.get(leg)
+        if self._policy(leg) is not SrtpPolicy.OFFER or ours is None or ours.spoken is not None:
+            return False
+        self.secure(leg, SrtpPolicy.ACCEPT)
+        return True
+
+    def secured(self, leg: str) -> str | None:
+        """The crypto suite in force; see `MediaSession`."""
+        stream = self._stream(leg)
+        agreement = None if stream is None else stream.agreement
+        return None if agreement is None or agreement.crypto is None else agreement.crypto.suite.name
+
     def offer(self, leg: str) -> bytes:
         """Our offer, first or again; see `MediaSession`."""
         wanted = self._offers.get(leg, self._usual) if self._offers else self._usual
         ours = self._open(leg, wanted)
         formats = formats_to_offer(ours.listed, self._anchor(leg))
-        return ours.describe(formats, Direction.SENDRECV, ours.layout, anew=True)
+        protection = offered(ours.stream.agreement, ours.protection, self._policy(leg), self._ids)
+        return ours.describe(formats, Direction.SENDRECV, ours.layout, protection, anew=True)
 
     def again(self, leg: str) -> bytes:
         """Our last SDP once more; see `MediaSession`."""
@@ -167,8 +201,15 @@ class RelaySession:
         ours = self._legs.get(leg)
         if ours is None:
             raise MediaRefused("an answer without an offer")
-        anchor = self._anchor(leg)
-        agreement = read_answer(sdp, ours.listed, ours.layout, ip_version=ours.ip_version, anchor=anchor)
+        agreement = read_answer(
+            sdp,
+            ours.listed,
+            ours.layout,
+            ip_version=ours.ip_version,
+            anchor=self._anchor(leg),
+            told=ours.protection,
+            srtp=self._policy(leg),
+        )
         ours.stream.agreed(agreement)
 
     def accept(self, leg: str, sdp: bytes) -> bytes:
@@ -177,10 +218,13 @@ class RelaySession:
         spoken = None if known is None else known.spoken
         fixed = known.ip_version if spoken is not None and known is not None else None
         possible = fixed or (None if len(self._homes) > 1 else self._usual)
-        answer = read_offer(sdp, ip_version=possible, spoken=spoken, anchor=self._anchor(leg))
+        policy, anchor = self._policy(leg), self._anchor(leg)
+        answer = read_offer(sdp, ip_version=possible, spoken=spoken, anchor=anchor, srtp=policy)
         ours = self._open(leg, answer.agreement.ip_version)
-        ours.stream.agreed(answer.agreement)
-        return ours.describe(answer.formats, answer.direction, answer.agreement.layout, anew=False)
+        agreement = answering(answer.agreement, ours.stream.agreement, self._ids)
+        ours.stream.agreed(agreement)
+        protection = Protection.of(agreement)
+        return ours.describe(answer.formats, answer.direction, agreement.layout, protection, anew=False)
 
     def join(self, a: str, b: str) -> None:
         """a and b hear each other, and nobody else. If one is gone already, the other hears nobody."""
@@ -262,6 +306,9 @@ class RelaySession:
     def _stream(self, leg: str) -> Stream | None:
         ours = self._legs.get(leg)
         return None if ours is None else ours.stream
+
+    def _policy(self, leg: str) -> SrtpPolicy:
+        return (self._policies or {}).get(leg, SrtpPolicy.ACCEPT)
 
     def _open(self, leg: str, ip_version: int) -> _Leg:
         """The leg's stream; one of the other IP version gives way to a new one, unless it is in use."""

@@ -1,6 +1,6 @@
 """One peer's RTP: a pair of ports, the source it is latched to, and the line it hears from us.
 
-SRTP's place is marked in `_received` (unprotect) and `_emit` (protect): it belongs to a stream, not a mode.
+SRTP belongs to a stream, not a mode: `_received` and `_control` open, `_emit` protects.
 RTCP is received and counted, not forwarded: the peers' SSRCs are rewritten, so its reports would name streams
 the other side never saw.
 """
@@ -21,6 +21,7 @@ from proxy.media.outline import OutLine
 from proxy.media.ports import NoPortFree, PortPool
 from proxy.media.recorder import WavRecording
 from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN, Reception, is_rtcp, payload_span
+from proxy.media.srtp import Receiver, Sender, receiver, sender
 from proxy.media.udp import Address, Endpoint, MediaNetwork, OnPacket
 
 QUIET_S = 0.6
@@ -72,12 +73,15 @@ class Stream:
         "_out",
         "_ports",
         "_presses",
+        "_receiver",
         "_reception",
         "_rtcp",
         "_rtcp_in",
         "_rtp",
+        "_sender",
         "_source",
         "_target",
+        "_unauthentic",
         "agreement",
         "fed_at",
         "joined",
@@ -119,16 +123,32 @@ class Stream:
         self._presses: Presses | None = None
         self._events: EventReader | None = None
         self._keypad: Keypad | None = None
+        self._sender: Sender | None = None  # of SRTP; None: what is sent is plain
+        self._receiver: Receiver | None = None
+        self._unauthentic = 0  # under the keys before the present one
         self._in = self._out = self._dropped = self._rtcp_in = 0
         self._heard_at: float | None = None
 
     def agreed(self, agreement: Agreement) -> None:
         """Offer and answer are done, or done again: the next valid packet decides where the peer is."""
         before, self.agreement = self.agreement, agreement
+        if agreement.crypto is not None or self._receiver is not None:
+            self._key(agreement, before)
         if before is None or before.remote != agreement.remote:
             self._target = agreement.remote
         self._latched = None
         self._cut()
+
+    def _key(self, agreement: Agreement, before: Agreement | None) -> None:
+        """Protect as agreed. Under a key that stays, replays and roll-overs go on being counted (RFC 3711
+        §3.3.1); under a new one they are counted anew.
+        """
+        theirs, ours = agreement.crypto, agreement.ours
+        if before is None or theirs is None or not theirs.same_key(before.crypto):
+            self._unauthentic += 0 if self._receiver is None else self._receiver.unauthentic
+            self._receiver = None if theirs is None else receiver(theirs)
+        if before is None or ours is None or not ours.same_key(before.ours):
+            self._sender = None if ours is None else sender(ours)
 
     def hear(self, other: Stream | None) -> None:
         """From now on hear this stream, or nobody."""
@@ -169,6 +189,7 @@ class Stream:
             packets_out=self._out,
             lost=0 if self._reception is None else self._reception.lost,
             dropped=self._dropped,
+            unauthentic=self._unauthentic + (self._receiver.unauthentic if self._receiver else 0),
             rtcp_in=self._rtcp_in,
             last_heard=self._heard_at,
         )
@@ -194,7 +215,12 @@ class Stream:
         self._ports.give_back(self.port)
 
     def _received(self, packet: bytes, source: Address) -> None:
-        # SRTP: packet = unprotect(packet), None drops it
+        if self._receiver is not None:
+            clear = self._receiver.unprotect(packet)
+            if clear is None:
+                self._dropped += 1
+                return
+            packet = clear
         agreement = self.agreement
         if agreement is None or len(packet) < HEADER_BYTES or packet[0] >> 6 != 2:
             self._dropped += 1
@@ -280,7 +306,11 @@ class Stream:
             return
         sequence, timestamp, forced = place
         packet = self._speaking().header(first, pt | (0x80 if forced else marker), sequence, timestamp) + body
-        # SRTP: packet = protect(packet)
+        if self._sender is not None:
+            sealed = self._sender.protect(packet)
+            if sealed is None:  # its sequence number was sent before: never two packets under one key stream
+                return
+            packet = sealed
         self._rtp.send(packet, to)
         self._out += 1
 
@@ -320,8 +350,8 @@ class Stream:
         """The line our peer hears."""
         line = self._line
         if line is None:
-            ids = self._ids
-            line = self._line = OutLine(ssrc=ids(32), sequence=ids(16), timestamp=ids(32))
+            ids = self._ids  # RFC 3711 §3.3.1: below 2^15, lest a first packet lost hide a roll-over
+            line = self._line = OutLine(ssrc=ids(32), sequence=ids(15), timestamp=ids(32))
         return line
 
     def _cut(self) -> None:
@@ -332,6 +362,9 @@ class Stream:
         self.recordings = tuple(each for each in self.recordings if each is not closed)
 
     def _control(self, packet: bytes, source: Address) -> None:
+        if self._receiver is not None and self._receiver.unprotect_rtcp(packet) is None:
+            self._dropped += 1
+            return
         self._rtcp_in += 1
 
 

@@ -1,0 +1,246 @@
+"""Legs whose audio is SRTP, through the relay: one side, both sides, re-keyed, and with hostile packets."""
+
+from itertools import product
+
+import pytest
+
+from proxy.media.rtp import HEADER
+from proxy.media.sdes import SUITES, SrtpPolicy, fresh, parse, usable
+from proxy.media.sdp import parse_sdp
+from proxy.media.srtp import receiver, sender
+from tests.media.peer import SPEECH, Peer, counting
+
+
+class SecurePeer(Peer):
+    """A peer whose packets go through SRTP."""
+
+    def __init__(self, network, host, suite, key=77):
+        super().__init__(network, host, ssrc=0xC0DE)
+        self._endpoint.on_packet = self._opened
+        self.suite, self.strange = suite, 0
+        self.keyed(key)
+
+    def keyed(self, key):
+        """From now on send under this key."""
+        self.ours = fresh(self.suite, lambda bits: key, 1)
+        self._sender = sender(self.ours)
+        self.receiver = None
+        self._last = None
+
+    def secure_sdp(self, protocol="RTP/SAVP", formats="0 8 101", tag=None):
+        line = self.ours.line if tag is None else fresh(self.suite, lambda bits: 77, tag).line
+        return self.sdp(formats, line).replace(b"RTP/AVP", protocol.encode())
+
+    def told(self, sdp):
+        """The other side's key is in here."""
+        (value,) = parse_sdp(sdp).media[0].attributes("crypto")
+        theirs = parse(value)
+        if not theirs.same_key(self._last):
+            self.receiver, self._last = receiver(theirs), theirs
+
+    def send_raw(self, packet, *, rtcp=False):
+        sealed = self._sender.protect_rtcp(packet) if rtcp else self._sender.protect(packet)
+        super().send_raw(sealed, rtcp=rtcp)
+
+    def send(self, sequence, timestamp, *, pt=0, payload=SPEECH, marker=False):
+        self.send_raw(HEADER.pack(0x80, pt, sequence & 0xFFFF, timestamp, self.ssrc) + payload)
+
+    def _opened(self, packet, source):
+        clear = self.receiver.unprotect(packet)
+        if clear is None:
+            self.strange += 1
+        else:
+            self._received(clear, source)
+
+
+def _caller(rig, suite, **kwargs):
+    """A caller whose SAVP offer we answered."""
+    peer = rig.peers["caller"] = SecurePeer(rig.network, "198.51.100.1", suite)
+    peer.told(rig.session.accept("caller", peer.secure_sdp(**kwargs)))
+    peer.remote = rig.session.address("caller")
+    return peer
+
+
+def _agent(rig, policy=SrtpPolicy.REQUIRE):
+    """An agent who took the first key of our offer."""
+    rig.session.secure("agent", policy)
+    values = parse_sdp(rig.session.offer("agent")).media[0].attributes("crypto")
+    theirs = usable(values)[0][0]
+    peer = rig.peers["agent"] = SecurePeer(rig.network, "198.51.100.2", theirs.suite, key=88)
+    peer.receiver = receiver(theirs)
+    rig.session.answered("agent", peer.secure_sdp(formats="0 101"))
+    peer.remote = rig.session.address("agent")
+    return peer
+
+
+@pytest.mark.parametrize(("suite", "protocol"), [*product(SUITES.values(), ["RTP/SAVP", "RTP/AVP"])])
+async def test_srtp_and_rtp_hear_each_other_in_each_suite(rig, suite, protocol):
+    caller, agent = _caller(rig, suite, protocol=protocol), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await caller.says(3)
+    await agent.says(3)
+    assert [packet.payload for packet in agent.heard] == [SPEECH] * 3
+    assert [packet.payload for packet in caller.heard] == [SPEECH] * 3
+    assert caller.strange == 0
+    assert rig.session.secured("caller") == suite.name
+    assert rig.session.secured("agent") is None
+
+
+async def test_srtp_and_srtp_hear_each_other_under_keys_of_their_own(rig):
+    caller, agent = _caller(rig, SUITES["AES_256_CM_HMAC_SHA1_80"]), _agent(rig)
+    rig.session.join("caller", "agent")
+    await caller.says(3)
+    await agent.says(3)
+    assert (len(caller.heard), len(agent.heard)) == (3, 3)
+    assert rig.session.secured("agent") == "AES_CM_128_HMAC_SHA1_80"
+    assert rig.session.counts("caller").unauthentic == rig.session.counts("agent").unauthentic == 0
+
+
+async def test_tones_are_protected_too(rig):
+    caller = _caller(rig, SUITES["AEAD_AES_128_GCM"])
+    await rig.session.beep("caller")
+    assert len(caller.heard) >= 20
+    assert caller.strange == 0
+
+
+async def test_the_wrong_key_is_heard_by_nobody_and_counted(rig):
+    caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    caller.keyed(78)
+    await caller.says(5)
+    counts = rig.session.counts("caller")
+    assert agent.heard == []
+    assert (counts.packets_in, counts.dropped, counts.unauthentic) == (0, 5, 5)
+
+
+async def test_replayed_packets_are_heard_once_rfc3711_3_3_2(rig):
+    caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    sealed = caller._sender.protect(HEADER.pack(0x80, 0, 5, 800, caller.ssrc) + SPEECH)
+    for _ in range(4):
+        Peer.send_raw(caller, sealed)
+    await caller.says(1)
+    counts = rig.session.counts("caller")
+    assert len(agent.heard) == 2
+    assert (counts.packets_in, counts.dropped, counts.unauthentic) == (2, 3, 0)
+
+
+async def test_a_stranger_without_the_key_cannot_take_the_leg(rig):
+    caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    stranger = rig.peer("stranger")
+    stranger.remote = caller.remote
+    await stranger.says(3)
+    await agent.says(1)
+    assert stranger.heard == []
+    await caller.says(2)
+    await agent.says(1)
+    assert len(agent.heard) == 2
+    assert stranger.heard == []
+    assert rig.session.counts("caller").unauthentic == 3
+
+
+async def test_reports_are_opened_and_forged_ones_dropped_rfc3711_3_4(rig):
+    caller = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"])
+    report = bytes.fromhex("80c800060000c0de") + bytes(20)
+    caller.send_raw(report, rtcp=True)
+    caller.send_raw(report, rtcp=True)
+    Peer.send_raw(caller, report, rtcp=True)
+    await caller.says(1)
+    counts = rig.session.counts("caller")
+    assert (counts.rtcp_in, counts.dropped, counts.unauthentic) == (2, 1, 1)
+
+
+async def test_a_re_invite_under_the_same_key_goes_on_where_it_was_rfc3711_3_3_1(rig):
+    caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    caller.sequence = 65530
+    await caller.says(10)  # over the end of the sequence
+    caller.told(rig.session.accept("caller", caller.secure_sdp()))
+    await caller.says(5)
+    await agent.says(5)
+    assert len(agent.heard) == 15
+    assert len(caller.heard) == 5
+    assert (caller.strange, rig.session.counts("caller").unauthentic) == (0, 0)
+
+
+async def test_a_re_invite_with_a_new_key_starts_anew_in_both_directions_rfc4568_7_1_4(rig):
+    caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await caller.says(2)
+    await agent.says(2)
+    before = caller._last
+    caller.keyed(79)
+    caller.told(rig.session.accept("caller", caller.secure_sdp()))
+    assert not caller._last.same_key(before)
+    await caller.says(2)
+    await agent.says(2)
+    assert (len(agent.heard), len(caller.heard), caller.strange) == (4, 4, 0)
+    assert {packet.ssrc for packet in caller.heard} == {caller.heard[0].ssrc}
+    assert [packet.sequence - caller.heard[0].sequence for packet in caller.heard] == [0, 1, 2, 3]
+
+
+async def test_forgeries_under_an_older_key_stay_counted(rig):
+    caller = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"])
+    Peer.send_raw(caller, HEADER.pack(0x80, 0, 1, 1, 1) + SPEECH)
+    await caller.says(1)
+    caller.keyed(79)
+    caller.told(rig.session.accept("caller", caller.secure_sdp()))
+    assert rig.session.counts("caller").unauthentic == 1
+    rig.session.release("caller")
+    assert rig.session.counts("caller").unauthentic == 1
+
+
+async def test_a_re_invite_that_drops_the_keys_is_followed_unless_srtp_is_required(rig):
+    caller = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"])
+    agent = rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    assert b"RTP/AVP 0" in rig.session.accept("caller", caller.sdp())
+    assert rig.session.secured("caller") is None
+    Peer.send_raw(caller, HEADER.pack(0x80, 0, 1, 1, 1) + SPEECH)
+    await agent.says(1)
+    assert len(agent.heard) == 1
+
+
+async def test_our_re_offer_repeats_the_key_in_force_and_its_answer_keeps_the_count_rfc4568_7_1_4(rig):
+    agent, caller = _agent(rig), rig.incoming("caller")
+    rig.session.join("caller", "agent")
+    first = rig.session.again("agent")
+    await agent.says(2)
+    await caller.says(2)
+    second = rig.session.offer("agent")
+    (line,) = parse_sdp(second).media[0].attributes("crypto")
+    assert f"a=crypto:{line}\r\n".encode() in first
+    rig.session.answered("agent", agent.secure_sdp(formats="0 101"))
+    await agent.says(2)
+    await caller.says(2)
+    assert (len(agent.heard), len(caller.heard), agent.strange) == (4, 4, 0)
+
+
+async def test_again_says_the_same_key_to_the_byte_rfc4028_7_4(rig):
+    rig.session.secure("agent", SrtpPolicy.OFFER)
+    offer = rig.session.offer("agent")
+    assert rig.session.again("agent") == offer
+    assert b"RTP/SAVP 0" in offer
+
+
+async def test_a_refused_offer_of_srtp_is_followed_by_a_plain_one_only_where_policy_says_so(rig):
+    for policy, conceded in zip(SrtpPolicy, (False, False, True, False), strict=True):
+        leg = f"agent {policy.value}"
+        rig.session.secure(leg, policy)
+        first = rig.session.offer(leg)
+        assert rig.session.concede(leg) is conceded
+        assert rig.session.concede(leg) is False
+        second = rig.session.offer(leg)
+        assert (b"RTP/SAVP" in second) is (b"RTP/SAVP" in first and not conceded)
+        assert (b"a=crypto" in second) is (b"RTP/SAVP" in second)
+
+
+async def test_nothing_is_conceded_once_a_leg_has_agreed(rig):
+    _agent(rig, SrtpPolicy.OFFER)
+    assert rig.session.concede("agent") is False
+    assert rig.session.concede("nobody") is False
+
+
+def test_keys_come_from_the_ids_that_we_are_given():
+    assert fresh(SUITES["AEAD_AES_128_GCM"], counting()).master == bytes(27) + b"\1"
