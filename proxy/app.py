@@ -128,7 +128,7 @@ class App:
         self.listening = ""
         """Where SIP is received, once entered."""
         self.http_port = 0
-        self._records: Gathered | None = None
+        self._records: Gathered[CallRecord] | None = None
         self._stack = AsyncExitStack()
 
     def _make_registry(self) -> Registry:
@@ -165,7 +165,8 @@ class App:
     async def _start(self) -> None:
         enter = self._stack.enter_async_context
         if self._settings.records is not None:
-            self._records = Gathered(self._stack.enter_context(_appending(self._settings.records)))
+            kept = self._stack.enter_context(_appending(self._settings.records))
+            self._records = Gathered(kept, lambda record: _json(record.as_dict()))
             self._stack.callback(self._records.flush)
         await self._serve_http()
         await enter(self.screener)
@@ -255,7 +256,7 @@ class App:
         assert record.outcome is not None
         self.metrics.call_ended(record.outcome.result.value)
         if self._records is not None:
-            self._records.write(_json(record.as_dict()))
+            self._records.write(record)
         if self._heard is not None:
             self._heard(record)
 

@@ -24,8 +24,11 @@ from proxy.gathered import Gathered
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 _NUMBER = re.compile(r"\+?\d{7,15}")
-_PLAIN = re.compile(r"[!-~]+").fullmatch
+_PLAIN = re.compile(r"[!#-~]+").fullmatch
+_QUOTED = json.encoder.encode_basestring
 _FIRST = ("call", "leg")
+_AT = "_at"
+"""Where an entry tells when it was made, in seconds since 1970."""
 _CALM = ("info", "debug")
 """Entries that may wait a moment."""
 
@@ -34,7 +37,7 @@ def configure(level: str = "info", form: str = "console", stream: TextIO | None 
     """Set up logging for the whole process; `form` is ``console`` or ``json``. May be called again."""
     out = stream if stream is not None else sys.stderr
     render: Processor = Line() if form == "console" else Json()
-    write = _Written(out)
+    write = _Written(out, render)
     structlog.configure(
         processors=[render],
         wrapper_class=_straight(LEVELS[level]),
@@ -53,16 +56,23 @@ def mask(number: str | None) -> str:
     return f"{number[: len(number) - 7]}•••{number[-4:]}" if len(number) > 10 else f"•••{number[-2:]}"
 
 
-class _Written(Gathered):
+_Entry = tuple[str, MutableMapping[str, Any]]
+"""The method that was called, and what was said."""
+
+
+class _Written(Gathered[_Entry]):
     """Puts the lines out: soon, at once from a warning on, and those of the end at the end."""
 
-    def __init__(self, out: TextIO) -> None:
-        super().__init__(out)
+    def __init__(self, out: TextIO, render: Processor) -> None:
+        super().__init__(out, lambda entry: str(render(None, *entry)))
         atexit.register(self.flush)
 
-    def msg(self, line: str, urgent: bool = True) -> None:
-        self.write(line)
-        if urgent:
+    def msg(self, method: str, entry: MutableMapping[str, Any]) -> None:
+        entry[_AT] = time.time()
+        if "exc_info" in entry:  # true for the exception that is being handled: now, and not later
+            structlog.processors.format_exc_info(None, "", entry)
+        self.write((method, entry))
+        if method not in _CALM:
             self.flush()
 
 
@@ -71,8 +81,12 @@ def _straight(level: int) -> type[structlog.typing.FilteringBoundLogger]:
 
     class Straight(structlog.make_filtering_bound_logger(level)):  # type: ignore[misc]
         def _proxy_to_logger(self, method_name: str, event: str | None = None, **values: Any) -> Any:
-            entry = {**self._context, **values, "event": event}
-            self._logger.msg(self._processors[0](None, method_name, entry), method_name not in _CALM)
+            self._logger.msg(method_name, {**self._context, **values, "event": event})
+
+        if level <= LEVELS["info"]:  # nearly all lines: without the two calls that lead here otherwise
+
+            def info(self, event: str, **values: Any) -> None:
+                self._logger.msg("info", {**self._context, **values, "event": event})
 
     return Straight
 
@@ -84,8 +98,7 @@ class _Clock:
         self._form, self._parts = form, parts
         self._second, self._written = -1, ""
 
-    def __call__(self) -> str:
-        now = time.time()
+    def __call__(self, now: float) -> str:
         second = int(now)
         if second != self._second:
             self._second, self._written = second, time.strftime(self._form, self._parts(now))
@@ -101,12 +114,15 @@ class Line:
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
         """Return the line; values that hold spaces, quotes or control characters are quoted."""
         trace = _trace(entry)
-        parts = [f"{self._clock()} {entry.pop('level', method):<7}"]
-        parts += [f"{key}={_shown(entry.pop(key))}" for key in _FIRST if key in entry]
-        event = _one_line(str(entry.pop("event", "")))
-        parts.append(event if len(parts) == 1 else " " + event)
-        parts += [f"{key}={_shown(value)}" for key, value in entry.items()]
-        line = " ".join(parts)
+        at = entry.pop(_AT, None) or time.time()
+        line = f"{self._clock(at)} {entry.pop('level', method):<7}"
+        event, between = _one_line(str(entry.pop("event", ""))), " "
+        for key in _FIRST:
+            if key in entry:
+                line, between = f"{line} {key}={_shown(entry.pop(key))}", "  "
+        line = f"{line}{between}{event}"
+        for key, value in entry.items():
+            line = f"{line} {key}={_shown(value)}"
         return f"{line}\n{trace}" if trace else line
 
 
@@ -121,7 +137,7 @@ class Json:
         """Return the object as text; what JSON does not know is written as `str` writes it."""
         trace = _trace(entry)
         entry.setdefault("level", method)
-        entry["timestamp"] = f"{self._clock()}Z"
+        entry["timestamp"] = f"{self._clock(entry.pop(_AT, None) or time.time())}Z"
         if trace:
             entry["exception"] = trace
         return self._encode(dict(entry))
@@ -135,14 +151,15 @@ def _trace(entry: MutableMapping[str, Any]) -> str | None:
 
 
 def _shown(value: object) -> str:
-    if type(value) is str and _PLAIN(value):
-        return value if '"' not in value else json.dumps(value)
-    if isinstance(value, float):
+    if type(value) is str:
+        text = value
+    elif isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    if _PLAIN(text) and '"' not in text:
+    else:
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    if _PLAIN(text):
         return text
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    return _QUOTED(text) if text.isprintable() else json.dumps(text)
 
 
 def _one_line(text: str) -> str:

@@ -22,7 +22,7 @@ class Counted(io.StringIO):
 
 @pytest.mark.virtual
 async def test_lines_of_one_moment_are_written_in_one_go() -> None:
-    lines = Gathered(out := Counted())
+    lines = Gathered(out := Counted(), str)
     lines.write("one")
     lines.write("two")
     assert out.getvalue() == ""
@@ -34,14 +34,14 @@ async def test_lines_of_one_moment_are_written_in_one_go() -> None:
 
 
 def test_without_an_event_loop_nothing_waits() -> None:
-    lines = Gathered(out := io.StringIO())
+    lines = Gathered(out := io.StringIO(), str)
     lines.write("one")
     assert out.getvalue() == "one\n"
 
 
 @pytest.mark.virtual
 async def test_a_closed_file_harms_nobody() -> None:
-    lines = Gathered(out := io.StringIO())
+    lines = Gathered(out := io.StringIO(), str)
     lines.write("one")
     out.close()
     lines.flush()

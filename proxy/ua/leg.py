@@ -149,6 +149,7 @@ class Leg:
         self.keeps_flow = outgoing.flow is not None
         self._inviting = Inviting(self, outgoing)
         await self._inviting.run()
+        self._inviting = None  # it is needed for as long as a 2xx may come again, and no longer
 
     async def offer(self) -> None:
         """Re-INVITE the peer with what the media now offers (§14.1); raises Rejected and the rest."""
