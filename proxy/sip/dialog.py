@@ -163,16 +163,18 @@ class Dialog:
 
     def _compose(self, method: str, number: int) -> Request:
         uri, routes = self._path()
-        headers = Headers([("Max-Forwards", "70")])
-        for route in routes:
-            headers.add("Route", route)
         if self._ends is None:  # many a dialog sends nothing, none changes who its ends are
             self._ends = str(self.local), str(self.remote)
-        headers.add("From", self._ends[0])
-        headers.add("To", self._ends[1])
-        headers.add("Call-ID", self.id.call_id)
-        headers.add("CSeq", f"{number} {method}")
-        return Request(method, uri, headers)
+        from_, to = self._ends
+        lines = [
+            ("Max-Forwards", "70"),
+            *[("Route", route) for route in routes],
+            ("From", from_),
+            ("To", to),
+            ("Call-ID", self.id.call_id),
+            ("CSeq", f"{number} {method}"),
+        ]
+        return Request(method, uri, Headers(lines))
 
     def _path(self) -> tuple[str, tuple[str, ...]]:
         """Request-URI and Route values (§12.2.1.1)."""

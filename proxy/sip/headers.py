@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import WHITESPACE, is_token, shown, split_commas
@@ -61,8 +61,7 @@ class Headers:
         self._items: list[Item] = []
         self.first: dict[str, str] = {}
         """The first line of each name, by its key (`header_key`): to be read, never written to."""
-        for name, value in items:
-            self.add(name, value)
+        self.extend(items)
 
     def get(self, name: str) -> str | None:
         """The first line of that name, whole; None where there is none."""
@@ -95,6 +94,17 @@ class Headers:
         self._items.append((key, name, value))
         self.first.setdefault(key, value)
 
+    def extend(self, items: Iterable[tuple[str, str]]) -> None:
+        """Append these lines."""
+        append, first = self._items.append, self.first
+        for name, value in items:
+            key = _KEYS.get(name)
+            if key is None or not value.isprintable():
+                key = _checked(name, value)[0]
+            append((key, name, value))
+            if key not in first:
+                first[key] = value
+
     def prepend(self, name: str, value: str) -> None:
         """Put a line before the first of that name, or at the front (Via and Route are stacks)."""
         item = _checked(name, value)
@@ -126,6 +136,17 @@ class Headers:
         else:
             self._items += [(wanted, name, value) for key, _, value in other._items if key == wanted]
         self.first.setdefault(wanted, line)
+
+    def echo(self, first: Mapping[str, str], names: Iterable[tuple[str, str]]) -> None:
+        """Append one line for each of these names, with their keys, that is in `first`: of another's headers,
+        so that it needs no second look.
+        """
+        append, mine = self._items.append, self.first
+        for name, key in names:
+            value = first.get(key)
+            if value is not None:
+                append((key, name, value))
+                mine[key] = value
 
     def remove(self, name: str) -> None:
         """Take every line of that name away; nothing happens where there is none."""

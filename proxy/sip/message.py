@@ -213,12 +213,12 @@ class Request(Message):
         in a 100 (§8.2.6.1).
         """
         headers, first = Headers(), self.headers.first
+        if to_tag and (to := first.get("to")) is not None:
+            first = {**first, "to": _tagged(to, to_tag)}
         headers.take(self.headers, "Via")
         if 100 < status < 300 and self.method in _DIALOG_CREATING:
             headers.take(self.headers, "Record-Route")
-        for name, key in _ECHOED if status != 100 else _ECHOED_BY_100:
-            if (value := first.get(key)) is not None:
-                headers.add(name, _tagged(value, to_tag) if to_tag and key == "to" else value)
+        headers.echo(first, _ECHOED if status != 100 else _ECHOED_BY_100)
         if content_type is not None:
             headers.add("Content-Type", content_type)
         return Response(status, reason_phrase(status) if reason is None else reason, headers, body)

@@ -171,8 +171,7 @@ class ServerTransaction(Driver):
         tag = None if status == 100 or self.request.to_tag else self.tag
         kind = "application/sdp" if body else None
         response = self.request.reply(status, to_tag=tag, body=body, content_type=kind)
-        for name, value in headers:
-            response.headers.add(name, value)
+        response.headers.extend(headers)
         return response
 
     def reply(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:

@@ -278,22 +278,20 @@ class Inviting:
         self._transaction = self._core.launch(request, self._flow, self)
 
     def _invite(self, sdp: bytes) -> Request:
-        request = Request("INVITE", self._outgoing.uri, Headers(), sdp)
-        add = request.headers.add
-        add("Max-Forwards", str(self._outgoing.max_forwards))
-        add("From", self._identity)
-        add("To", _to(self._outgoing.uri))
-        add("Call-ID", self._call_id)
-        add("CSeq", f"{self._cseq} INVITE")
-        add("Contact", self._leg.contact(self._flow))
-        for name, value in self._leg.capabilities():
-            add(name, value)
-        for name, value in self._leg.keeper.offering():
-            add(name, value)
-        for name, value in self._outgoing.headers:
-            add(name, value)
-        add("Content-Type", "application/sdp")
-        return request
+        outgoing, leg = self._outgoing, self._leg
+        lines = [
+            ("Max-Forwards", str(outgoing.max_forwards)),
+            ("From", self._identity),
+            ("To", _to(outgoing.uri)),
+            ("Call-ID", self._call_id),
+            ("CSeq", f"{self._cseq} INVITE"),
+            ("Contact", leg.contact(self._flow)),
+            *leg.capabilities(),
+            *leg.keeper.offering(),
+            *outgoing.headers,
+            ("Content-Type", "application/sdp"),
+        ]
+        return Request("INVITE", outgoing.uri, Headers(lines), sdp)
 
 
 @lru_cache(maxsize=256)

@@ -166,3 +166,20 @@ def test_a_line_at_fault_is_left_out_and_the_first_fault_told(line: str, message
     assert fault is not None
     assert message in str(fault)
     assert fault.status == 400
+
+
+def test_lines_are_appended_together_as_one_by_one() -> None:
+    lines = [("Via", "a"), ("v", "b"), ("X-Own", "c"), ("From", '"\xe9" <sip:a@b>')]
+    together, single = Headers(lines), Headers()
+    for line in lines:
+        single.add(*line)
+    assert (together, together.first) == (single, single.first)
+    with pytest.raises(ValueError, match="break the message"):
+        together.extend([("To", "x\r\nY: z")])
+
+
+def test_an_echo_has_the_first_line_of_each_name_that_is_there() -> None:
+    headers = Headers()
+    headers.echo(Headers([("f", "me"), ("f", "again"), ("i", "7")]).first, (("From", "from"), ("To", "to")))
+    assert list(headers) == [("From", "me")]
+    assert headers.get("From") == "me"
