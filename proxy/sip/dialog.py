@@ -186,6 +186,14 @@ class Dialog:
         return _as_request_uri(first), (*self.route_set[1:], f"<{self.target}>")
 
 
+def essence(invite: Request) -> Request:
+    """An INVITE of ours reduced to what its dialogs and their ACKs are made of."""
+    headers = Headers()
+    for name in ("From", "CSeq", *_CREDENTIALS):
+        headers.take(invite.headers, name)
+    return Request(invite.method, invite.uri, headers)
+
+
 def _presentable(address: NameAddr) -> NameAddr:
     """Less a display name that is no text in UTF-8: we take such a one, and write none ourselves (§25.1)."""
     if address.display is None or address.display.isprintable():

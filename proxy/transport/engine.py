@@ -118,12 +118,15 @@ class TlsEngine:
         self.established = True
 
     def _outgoing(self) -> bytes:
-        out = bytearray()
+        out = b""
         try:
             while True:
-                out += self._connection.bio_read(CHUNK)
+                chunk = self._connection.bio_read(CHUNK)
+                out = out + chunk if out else chunk
+                if len(chunk) < CHUNK:  # that was all; to be told so by the library is a third of the work
+                    return out
         except SSL.Error:  # WantReadError: nothing more to send
-            return bytes(out)
+            return out
 
     @property
     def _refused(self) -> bool:

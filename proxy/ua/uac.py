@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from proxy.sip.dialog import Dialog
+from proxy.sip.dialog import Dialog, essence
 from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.headers import Headers
@@ -222,7 +222,8 @@ class Inviting:
             self._leg.end(EndReason.MEDIA_REFUSED)
         else:
             self._answered.set_result(None)
-            self._request.body, self._transaction = b"", None  # a late 2xx of a fork needs the rest alone
+            # A late 2xx of a fork needs no more of it.
+            self._request, self._transaction = essence(self._request), None
             self._forks.decided()
         for transaction in waiting:
             try:
