@@ -52,8 +52,8 @@ class Dialog:
     def __init__(
         self,
         id: DialogId,
-        local: NameAddr,
-        remote: NameAddr,
+        local: str,
+        remote: str,
         target: str,
         route_set: tuple[str, ...],
         local_cseq: int,
@@ -61,12 +61,9 @@ class Dialog:
         confirmed: bool,
     ) -> None:
         self.id = id
-        self.local = _presentable(local)
-        """Our From in requests, with our tag."""
-        self.remote = _presentable(remote)
-        """Our To in requests, with the peer's tag."""
-        self._ends: tuple[str, str] | None = None
-        """Both as they are written, from the first request on."""
+        self._ends = local, remote
+        """From and To of our requests: as they came at first, as we write them from the first request on."""
+        self._written = False
         self.target = target
         """The URI of the peer's Contact, as sent (§12: remote target)."""
         self.route_set = route_set
@@ -84,8 +81,8 @@ class Dialog:
         """The dialog that a 101-299 to our request makes (§12.1.2); raises ParseError."""
         return cls(
             DialogId.of_response(response),
-            local=request.from_,
-            remote=response.to,
+            local=request.headers.first["from"],
+            remote=response.headers.first["to"],
             target=_contact(response) or request.uri,  # a 1xx without Contact must not cost the call
             route_set=_route_set(response, reverse=True),
             local_cseq=request.cseq.number,
@@ -104,14 +101,24 @@ class Dialog:
             raise ParseError(f"{request.method} has no Contact")
         return cls(
             DialogId(request.call_id, response.to_tag or "", request.from_tag or ""),
-            local=response.to,
-            remote=request.from_,
+            local=response.headers.first["to"],
+            remote=request.headers.first["from"],
             target=target,
             route_set=_route_set(request, reverse=False),
             local_cseq=0,
             remote_cseq=request.cseq.number,
             confirmed=response.status >= 200,
         )
+
+    @property
+    def local(self) -> NameAddr:
+        """Our From in requests, with our tag."""
+        return _presentable(NameAddr.parse(self._ends[0]))
+
+    @property
+    def remote(self) -> NameAddr:
+        """Our To in requests, with the peer's tag."""
+        return _presentable(NameAddr.parse(self._ends[1]))
 
     @property
     def next_hop(self) -> str:
@@ -163,8 +170,8 @@ class Dialog:
 
     def _compose(self, method: str, number: int) -> Request:
         uri, routes = self._path()
-        if self._ends is None:  # many a dialog sends nothing, none changes who its ends are
-            self._ends = str(self.local), str(self.remote)
+        if not self._written:  # many a dialog sends nothing, none changes who its ends are
+            self._ends, self._written = (str(self.local), str(self.remote)), True
         from_, to = self._ends
         lines = [
             ("Max-Forwards", "70"),

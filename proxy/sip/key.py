@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, Response
+from proxy.sip.values import branch_of
 
 MAGIC_COOKIE = "z9hG4bK"
 """How every branch made by RFC 3261 begins (§8.1.1.7)."""
@@ -33,7 +34,8 @@ def client_key(message: Request | Response) -> TransactionKey:
 
     Raises ParseError if the top Via has no branch: no request of ours lacks one.
     """
-    branch = message.via.branch
+    line = message.headers.first.get("via")
+    branch = branch_of(line) if line and "," not in line else message.via.branch
     if not branch:
         raise ParseError("top Via has no branch")
     return TransactionKey(branch.lower(), message.cseq.method)

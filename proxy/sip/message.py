@@ -17,7 +17,7 @@ from proxy.sip.headers import Headers, read_headers
 from proxy.sip.methods import KNOWN_METHODS
 from proxy.sip.status import reason_phrase
 from proxy.sip.uri import Uri
-from proxy.sip.values import CSeq, NameAddr, Via, cseq, name_addr, one_via
+from proxy.sip.values import CSeq, NameAddr, Via, cseq, name_addr, one_via, tag_of
 
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 """The empty line after the headers; its first line feed ends the last of them. LF alone ends a line too."""
@@ -96,12 +96,12 @@ class Message:
     @property
     def from_tag(self) -> str | None:
         """The tag of From; None from an RFC 2543 element."""
-        return name_addr(self.headers.first.get("from") or self._needed("from")).tag
+        return tag_of(self.headers.first.get("from") or self._needed("from"))
 
     @property
     def to_tag(self) -> str | None:
         """The tag of To; None outside a dialog."""
-        return name_addr(self.headers.first.get("to") or self._needed("to")).tag
+        return tag_of(self.headers.first.get("to") or self._needed("to"))
 
     @property
     def call_id(self) -> str:
@@ -389,7 +389,7 @@ def _make_safe(request: Request) -> None:
 
 def _tagged(to: str, tag: str) -> str:
     try:
-        has_tag = name_addr(to).tag is not None
+        has_tag = tag_of(to) is not None
     except ParseError:
         return to  # what cannot be understood is given back as it came
     return to if has_tag else f"{to.rstrip(WHITESPACE + ';')};tag={tag}"

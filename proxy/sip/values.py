@@ -11,6 +11,13 @@ from proxy.sip.errors import ParseError
 from proxy.sip.grammar import HOST, TOKEN, WHITESPACE, number, quote, shown, unquote
 from proxy.sip.uri import LONGEST_KEPT, NO_PARAMS, Params, Uri, parse_port
 
+_MORE = re.compile(r'[;<>" \t]').search
+"""What stands in no plain tag that ends its line."""
+_BRANCH = re.compile(
+    r"[^;\"= \t]+(?:;rport(?:=[0-9]+)?|;received=[0-9a-fA-F:.]+|;alias)*", re.IGNORECASE
+).fullmatch
+"""A branch that comes first, and after it only what we and those who answer us put there."""
+
 MAX_CSEQ = 2**31 - 1
 """§8.1.1.5: the sequence number stays below 2**31."""
 
@@ -241,3 +248,23 @@ cseq = lru_cache(maxsize=256)(CSeq._read)
 _hop_kept = lru_cache(maxsize=1024)(_hop)
 one_via = lru_cache(maxsize=1024)(Via._read)
 """`Via.parse`, likewise."""
+
+
+@lru_cache(maxsize=512)
+def tag_of(text: str) -> str | None:
+    """The tag of a From or To, whose other parts are read too: raises ParseError where `NameAddr` does."""
+    address, mark, tag = text.rpartition(">;tag=")
+    if mark and not _MORE(tag):
+        known = name_addr(address + ">")  # people are met again; what their tags are is all that is new
+        if not known.params:
+            return tag or None
+    return name_addr(text).tag
+
+
+@lru_cache(maxsize=512)
+def branch_of(text: str) -> str | None:
+    """The branch of a Via, whose other parts are read too: raises ParseError where `Via` does."""
+    hop, _, params = text.partition(";")
+    before, mark, after = params.partition("branch=")
+    odd = before or not mark or _BRANCH(after) is None or _hop_kept(hop) is None
+    return one_via(text).branch if odd else after.partition(";")[0]

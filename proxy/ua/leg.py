@@ -261,9 +261,8 @@ class Leg:
             self._answer.stop()
         self._let_go()
 
-    def lost(self, reason: EndReason) -> None:
-        """The peer is not heard of any more: end it from our side, and say so to whoever waits."""
-        self.end(reason)
+    lost = end
+    """The peer is not heard of any more: end it from our side, and say so to whoever waits."""
 
     def close(self) -> None:
         """The house closes: stop without another word."""

@@ -1,10 +1,24 @@
 """NameAddr, Via, CSeq, SessionExpires."""
 
+from collections.abc import Callable
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from proxy.sip.errors import ParseError
 from proxy.sip.uri import Params, Uri
-from proxy.sip.values import CSeq, NameAddr, SessionExpires, Via, retry_after
+from proxy.sip.values import (
+    CSeq,
+    NameAddr,
+    SessionExpires,
+    Via,
+    branch_of,
+    name_addr,
+    one_via,
+    retry_after,
+    tag_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -245,3 +259,47 @@ def test_a_sender_at_its_own_address_needs_no_note_rfc3261_18_2_1() -> None:
 )  # fmt: skip
 def test_retry_after_is_read_rfc3261_20_33(value: str | None, seconds: float | None) -> None:
     assert retry_after(value) == seconds
+
+
+PIECES = st.sampled_from(
+    ["<", ">", ";", "=", '"', " ", ",", "tag", "TAG", "branch", "Branch", "rport", "received", "alias", "x",
+     "z9hG4bK", "sip:a@b", "SIP/2.0/UDP", "192.0.2.1", ":5060", ";tag=", ">;tag=", ";branch=", "\xe9", "?"]
+)  # fmt: skip
+
+
+def _read(reader: Callable[[str], str | None], text: str) -> str | type[ParseError] | None:
+    try:
+        return reader(text)
+    except ParseError:
+        return ParseError
+
+
+@settings(max_examples=200)
+@given(st.lists(PIECES, max_size=12).map("".join), st.sampled_from(["", "<sip:a@b>;tag=", '"A" <sip:a@b']))
+def test_a_tag_is_the_one_of_the_whole_address(text: str, before: str) -> None:
+    text = (before + text).strip()
+    assert _read(tag_of, text) == _read(lambda whole: name_addr(whole).tag, text)
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(PIECES, max_size=12).map("".join),
+    st.sampled_from(["", "SIP/2.0/UDP a;", "SIP/2.0/UDP a;branch=", "SIP/2.0/UDP a:1;branch=z9hG4bK1;rport"]),
+)
+def test_a_branch_is_the_one_of_the_whole_via(text: str, before: str) -> None:
+    text = (before + text).strip()
+    assert _read(branch_of, text) == _read(lambda whole: one_via(whole).branch, text)
+
+
+@pytest.mark.parametrize(
+    ("via", "branch"),
+    [
+        ("SIP/2.0/UDP a:5060;branch=z9hG4bK1;rport=5;received=192.0.2.1", "z9hG4bK1"),
+        ("SIP/2.0/TLS [2001:db8::1]:5061;branch=z9hG4bK2;rport;alias", "z9hG4bK2"),
+        ("SIP/2.0/UDP a;rport;branch=z9hG4bK3", "z9hG4bK3"),
+        ("SIP/2.0/UDP a;branch=z9hG4bK=4", "z9hG4bK=4"),
+        ("SIP/2.0/UDP a", None),
+    ],
+)
+def test_the_branch_of_a_via(via: str, branch: str | None) -> None:
+    assert branch_of(via) == branch
