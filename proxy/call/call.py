@@ -20,6 +20,7 @@ from proxy.call.routing import Agent, Destination, Number
 from proxy.call.scribe import Scribe
 from proxy.call.tolls import Tolls
 from proxy.media.mode import MediaSession
+from proxy.media.tone import beep
 from proxy.sip.errors import SipError
 from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.core import UserAgentCore
@@ -337,7 +338,7 @@ class Call:
             self._agent.end(EndReason.COMPLETED)
         self._media.part("caller")
         await self._answer_caller(None)
-        await self._media.beep("caller")
+        await self._media.play("caller", beep())
         try:
             recording = self._media.record("caller", self._around.voicemail_dir / f"{self.record.call}.wav")
         except OSError as error:

@@ -10,12 +10,13 @@ from itertools import pairwise
 from math import cos, pi, sin
 from operator import mul
 
+from proxy.media.clip import FRAME_S, FRAME_SAMPLES, RATE
 from proxy.media.formats import PCMA, PCMU, TELEPHONE_EVENT, AudioFormat
 from proxy.media.g711 import PCMA_SAMPLES, PCMU_SAMPLES, PCMU_TO_PCMA
 from proxy.media.negotiation import describe
 from proxy.media.rtp import HEADER, PLAIN, payload_span, signed16, signed32
 from proxy.media.sdp import Direction, parse_sdp
-from proxy.media.tone import FRAME_S, FRAME_SAMPLES, RATE, frames
+from proxy.media.tone import frames
 from proxy.media.udp import Address, MediaNetwork
 
 RINGBACK_HZ = 440

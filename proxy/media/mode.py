@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from proxy.media.clip import Clip
 from proxy.media.sdes import SrtpPolicy
+from proxy.media.tone import Tones, quiet, tones_of
 
 
 class MediaRefused(Exception):
@@ -37,6 +39,21 @@ class Counts:
     """Clock time of the last accepted packet; None while nothing was heard."""
     unauthentic: int = 0
     """Of those dropped, the ones its SRTP key does not fit; if all are, the keys do not match."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sounds:
+    """What the legs of one call are played by the media itself."""
+
+    tones: Tones = field(default_factory=lambda: tones_of("us"))
+    hold: Clip | None = None
+    """Music for whoever is on hold; None: the hold tone."""
+    machines: frozenset[str] = frozenset(("agent",))
+    """Legs that are no people: on hold they get silence, since they would take a tone for something said."""
+
+    def held(self, leg: str) -> Clip:
+        """What a leg hears while the other holds."""
+        return quiet() if leg in self.machines else self.hold or self.tones.hold
 
 
 class Recording(Protocol):
@@ -107,12 +124,27 @@ class MediaSession(Protocol):
         """The leg neither hears nor feeds anybody; it keeps its ports."""
         ...
 
-    def ringback(self, leg: str, on: bool) -> None:
-        """Play the ringback tone to the leg while nothing else is heard; packets of silence are nothing."""
+    def sounds(self, sounds: Sounds) -> None:
+        """Of which tones the legs hear from now on; before that, those of North America."""
         ...
 
-    async def beep(self, leg: str) -> None:
-        """Play 0.4 s of 1000 Hz to the leg; returns when it has been played."""
+    def ringback(self, leg: str, on: bool, *, after_s: float = 0.0, until_heard: bool = False) -> None:
+        """Play the ringback tone to the leg while nothing else is heard; packets of silence are nothing.
+
+        `after_s`: how long nothing must have been heard first. `until_heard`: it ends by itself as soon as
+        the joined leg is audible.
+        """
+        ...
+
+    def fill(self, leg: str, clip: Clip | None) -> None:
+        """Play the clip over and over to the leg while it would get no packet at all; None: no longer."""
+        ...
+
+    async def play(self, leg: str, clip: Clip) -> None:
+        """Play the clip to the leg, which hears nobody else meanwhile; one after the other.
+
+        Returns when it has been played, or the leg is gone; cancelled, it stops.
+        """
         ...
 
     async def digit(self, leg: str) -> str:

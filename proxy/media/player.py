@@ -1,102 +1,167 @@
-"""Plays tones to one stream: 20 ms frames on absolute loop times, so that it never drifts."""
+"""Plays sound of our own to one stream: 20 ms frames on absolute loop times, so that it never drifts."""
 
 from __future__ import annotations
 
 import asyncio
 
+from proxy.media.clip import FRAME_S, Clip
+from proxy.media.formats import clock_rate
 from proxy.media.stream import QUIET_S, Stream
-from proxy.media.tone import FRAME_S, FRAME_SAMPLES, beep, ringback
 
 _CATCH_UP = 5
 """Frames a late loop may send at once; more lateness than that is left out."""
 
 
 class Player:
-    """Ringback and beep for one stream. A beep interrupts everything; ringback yields to any other sound."""
+    """One stream's sound. A clip that is played once interrupts everything; what is played over and over
+    yields to any other sound: ringback, where there is none the hold tone, and else what fills.
+    """
 
     __slots__ = (
-        "_beeping",
-        "_frames",
+        "_clip",
+        "_filling",
+        "_holding",
         "_index",
+        "_playing",
         "_ringing",
         "_sent",
         "_source",
         "_started",
         "_stream",
         "_timer",
+        "_until_heard_from",
     )
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._ringing = False
-        self._beeping: asyncio.Future[None] | None = None
-        self._frames: tuple[bytes, ...] = ()
+        self._ringing: Clip | None = None
+        self._holding: Clip | None = None
+        self._filling: Clip | None = None
+        self._until_heard_from: float | None = None
+        self._playing: list[tuple[Clip, asyncio.Future[None]]] = []
+        """The first is heard, the others wait for their turn."""
+        self._clip: Clip | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._started = 0.0
         self._index = 0  # frame due next, counted from _started
         self._sent = 0
         self._source = object()
 
-    def ring(self, on: bool) -> None:
-        """Ringback on or off; saying so twice changes nothing."""
-        if on == self._ringing:
-            return
-        self._ringing = self._stream.ringing = on
-        if self._beeping is None:
-            self._begin(ringback()) if on else self._halt()
+    def ring(self, clip: Clip | None, *, after_s: float = 0.0, until_heard: bool = False) -> None:
+        """Ringback, or none; saying so twice changes nothing but when it ends.
 
-    async def beep(self) -> None:
-        """Play the beep; a second caller waits for the same one. Returns early if the stream goes away."""
-        if self._beeping is None:
-            self._beeping = asyncio.get_running_loop().create_future()
-            self._stream.reserved = True
-            self._begin(beep())
-        await asyncio.shield(self._beeping)
+        `until_heard`: it ends by itself when the joined one is audible.
+        """
+        now = asyncio.get_running_loop().time()
+        self._until_heard_from = now if until_heard and clip is not None else None
+        if clip is self._ringing:
+            return
+        self._ringing, self._stream.ringing = clip, clip is not None
+        if not self._playing:
+            self._next(after_s or None)
+
+    def hold(self, clip: Clip | None) -> None:
+        """What is heard because the other holds, or none; he may have music of his own, which comes first."""
+        if clip is self._holding:
+            return
+        self._holding = clip
+        if not self._playing and self._ringing is None:
+            self._next(QUIET_S)
+
+    def fill(self, clip: Clip | None) -> None:
+        """What is heard where there would be nothing at all, or none; saying so twice changes nothing."""
+        if clip is self._filling:
+            return
+        self._filling = clip
+        if not self._playing and self._ringing is self._holding is None:
+            self._next()
+
+    async def play(self, clip: Clip) -> None:
+        """Play it once, after those that were asked for before; cancelled, it stops.
+
+        Returns early if the stream goes away.
+        """
+        done = asyncio.get_running_loop().create_future()
+        turn = (clip, done)
+        self._playing.append(turn)
+        if self._playing[0] is turn:
+            self._next()
+        try:
+            await done
+        finally:
+            if turn in self._playing:
+                heard = self._playing[0] is turn
+                self._playing.remove(turn)
+                if heard:
+                    self._next()
 
     def stop(self) -> None:
         """The stream is going: no timer stays, nobody waits on."""
-        self._ringing = False
-        self._halt()
-        self._end_beep()
+        self._ringing = self._holding = self._filling = None
+        playing, self._playing = self._playing, []
+        self._next()
+        for _, done in playing:
+            if not done.done():
+                done.set_result(None)
 
-    def _begin(self, frames: tuple[bytes, ...]) -> None:
-        self._halt()
-        self._frames = frames
-        self._started = asyncio.get_running_loop().time()
-        self._index = self._sent = 0
-        self._source = object()
-        self._tick()
-
-    def _halt(self) -> None:
+    def _next(self, after_s: float | None = None) -> None:
+        """Begin what is to be heard now, or so much later."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._stream.reserved = bool(self._playing)
+        over_and_over = self._ringing or self._holding or self._filling
+        self._clip = self._playing[0][0] if self._playing else over_and_over
+        if self._clip is None:
+            return
+        loop = asyncio.get_running_loop()
+        self._started = loop.time() + (after_s or 0.0)
+        self._index = self._sent = 0
+        self._source = object()
+        if after_s is None:
+            self._tick()
+        else:
+            self._timer = loop.call_at(self._started, self._tick)
 
     def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        due = int((loop.time() - self._started) / FRAME_S + 0.001)
+        clip, loop = self._clip, asyncio.get_running_loop()
+        assert clip is not None
+        now = loop.time()
+        due = int((now - self._started) / FRAME_S + 0.001)
         if due - self._index > _CATCH_UP:
             self._index = due
-        if self._beeping is not None and self._index >= len(self._frames):
-            self._end_beep()
-            return
-        if self._beeping is not None or not self._something_else_heard(loop.time()):
-            frame = self._frames[self._index % len(self._frames)]
-            self._stream.say(frame, self._source, self._sent & 0xFFFF, self._index * FRAME_SAMPLES)
-            self._sent += 1
+        if self._playing:
+            if self._index >= len(clip):
+                return self._played()
+            self._say(clip)
+        elif self._heard_meanwhile():
+            return self.ring(None)
+        elif not self._something_else_heard(now):
+            self._say(clip)
         self._index += 1
         self._timer = loop.call_at(self._started + self._index * FRAME_S, self._tick)
+
+    def _say(self, clip: Clip) -> None:
+        agreement = self._stream.agreement
+        if agreement is None:
+            return
+        key = agreement.voice.key
+        frames = clip.frames(key)
+        if frames:
+            frame, ticks = frames[self._index % len(frames)], self._index * clock_rate(key) // 50
+            self._stream.say(frame, key, self._source, self._sent & 0xFFFF, ticks & 0xFFFFFFFF)
+            self._sent += 1
+
+    def _played(self) -> None:
+        _, done = self._playing.pop(0)
+        if not done.done():
+            done.set_result(None)
+        self._next(0.0)  # who waited for its end may have more to play, and comes first
+
+    def _heard_meanwhile(self) -> bool:
+        since, fed_at = self._until_heard_from, self._stream.fed_at
+        return since is not None and fed_at is not None and fed_at >= since
 
     def _something_else_heard(self, now: float) -> bool:
         fed_at = self._stream.fed_at
         return self._stream.joined is not None and fed_at is not None and now - fed_at < QUIET_S
-
-    def _end_beep(self) -> None:
-        if self._beeping is None:
-            return
-        self._stream.reserved = False
-        self._beeping.set_result(None)
-        self._beeping = None
-        self._halt()
-        if self._ringing:
-            self._begin(ringback())

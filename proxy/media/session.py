@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+from proxy.media.clip import Clip
 from proxy.media.dtmf import USUAL_S, Presses
 from proxy.media.formats import AudioFormat
-from proxy.media.mode import Counts, MediaRefused, Recording
+from proxy.media.mode import Counts, MediaRefused, Recording, Sounds
 from proxy.media.negotiation import Layout, describe, formats_to_offer, read_answer, read_offer
 from proxy.media.player import Player
 from proxy.media.ports import PortPool
@@ -21,6 +22,9 @@ from proxy.media.udp import Address, MediaNetwork
 
 Home = tuple[str, str]
 """A local address to bind to, and the public one that leads there."""
+
+
+_USUAL = Sounds()
 
 
 def _version(address: str) -> int:
@@ -82,10 +86,20 @@ class _Leg:
             self._player = Player(self.stream)
         return self._player
 
-    def ring(self, on: bool) -> None:
-        """Ringback on or off."""
-        if on or self._player is not None:
-            self.player.ring(on)
+    def ring(self, clip: Clip | None, after_s: float, until_heard: bool) -> None:
+        """Ringback, or none."""
+        if clip is not None or self._player is not None:
+            self.player.ring(clip, after_s=after_s, until_heard=until_heard)
+
+    def hold(self, clip: Clip | None) -> None:
+        """What is heard because the other holds, or none."""
+        if clip is not None or self._player is not None:
+            self.player.hold(clip)
+
+    def fill(self, clip: Clip | None) -> None:
+        """What is heard where there would be nothing, or none."""
+        if clip is not None or self._player is not None:
+            self.player.fill(clip)
 
     def close(self) -> None:
         """No tone, no socket."""
@@ -128,6 +142,7 @@ class RelaySession:
         "_offers",
         "_policies",
         "_ports",
+        "_sounds",
         "_usual",
     )
 
@@ -153,6 +168,7 @@ class RelaySession:
         """IP version of our offers to a leg, where it is not the usual one; None: nowhere."""
         self._ids = ids
         self._clock = clock
+        self._sounds = _USUAL
         self._legs: dict[str, _Leg] = {}
         self._policies: dict[str, SrtpPolicy] | None = None
         """Of the legs that are secured otherwise than usual; None: none is."""
@@ -211,6 +227,7 @@ class RelaySession:
             srtp=self._policy(leg),
         )
         ours.stream.agreed(agreement)
+        self._heed_hold()
 
     def accept(self, leg: str, sdp: bytes) -> bytes:
         """The peer's offer, first or again; see `MediaSession`."""
@@ -223,6 +240,7 @@ class RelaySession:
         ours = self._open(leg, answer.agreement.ip_version)
         agreement = answering(answer.agreement, ours.stream.agreement, self._ids)
         ours.stream.agreed(agreement)
+        self._heed_hold()
         protection = Protection.of(agreement)
         return ours.describe(answer.formats, answer.direction, agreement.layout, protection, anew=False)
 
@@ -236,6 +254,7 @@ class RelaySession:
         if one is not None and other is not None:
             one.hear(other)
             other.hear(one)
+            self._heed_hold()
 
     def part(self, leg: str) -> None:
         """The leg and whoever it was joined to hear nobody."""
@@ -243,18 +262,29 @@ class RelaySession:
         if stream is not None and stream.joined is not None:
             stream.joined.hear(None)
             stream.hear(None)
+            self._heed_hold()
 
-    def ringback(self, leg: str, on: bool) -> None:
-        """Ringback tone while nothing else is heard."""
+    def sounds(self, sounds: Sounds) -> None:
+        """The tones of this call."""
+        self._sounds = sounds
+
+    def ringback(self, leg: str, on: bool, *, after_s: float = 0.0, until_heard: bool = False) -> None:
+        """Ringback tone while nothing else is heard; see `MediaSession`."""
         ours = self._legs.get(leg)
         if ours is not None:
-            ours.ring(on)
+            ours.ring(self._sounds.tones.ringback if on else None, after_s, until_heard)
 
-    async def beep(self, leg: str) -> None:
-        """Play the beep; returns when it has been played, or the leg is gone."""
+    def fill(self, leg: str, clip: Clip | None) -> None:
+        """Something where there would be nothing."""
         ours = self._legs.get(leg)
         if ours is not None:
-            await ours.player.beep()
+            ours.fill(clip)
+
+    async def play(self, leg: str, clip: Clip) -> None:
+        """Play a clip; returns when it has been played, or the leg is gone."""
+        ours = self._legs.get(leg)
+        if ours is not None:
+            await ours.player.play(clip)
 
     async def digit(self, leg: str) -> str:
         """The next key that the leg has pressed; see `MediaSession`."""
@@ -302,6 +332,13 @@ class RelaySession:
         """Release every leg."""
         for leg in tuple(self._legs):
             self.release(leg)
+
+    def _heed_hold(self) -> None:
+        """Who is joined to somebody that holds is told so; the one who holds hears nothing (§8.4)."""
+        for name, ours in self._legs.items():
+            other = ours.stream.joined
+            held = other is not None and not other.hears and ours.stream.hears
+            ours.hold(self._sounds.held(name) if held else None)
 
     def _stream(self, leg: str) -> Stream | None:
         ours = self._legs.get(leg)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from proxy.media.dtmf import EventReader, Keypad, Presses
-from proxy.media.formats import EVENT_KEY, PCMU, carries, clock_rate
+from proxy.media.formats import EVENT_KEY, carries, clock_rate
 from proxy.media.g711 import TRANSLATIONS, audible
 from proxy.media.mode import Counts
 from proxy.media.negotiation import Agreement
@@ -111,7 +111,7 @@ class Stream:
         """Who hears us and whom we hear."""
         self.recordings: tuple[WavRecording, ...] = ()
         self.reserved = False
-        """While a beep plays, nobody else is heard."""
+        """While a clip plays, nobody else is heard."""
         self.ringing = False
         """While ringback is on, packets of mere silence are not passed on: the tone is better company."""
         self.fed_at: float | None = None
@@ -150,21 +150,25 @@ class Stream:
         if before is None or ours is None or not ours.same_key(before.ours):
             self._sender = None if ours is None else sender(ours)
 
+    @property
+    def hears(self) -> bool:
+        """The peer wants our packets: it does not hold us; true before anything is agreed."""
+        return self.agreement is None or self.agreement.hears
+
     def hear(self, other: Stream | None) -> None:
         """From now on hear this stream, or nobody."""
         self.joined = other
         self.fed_at = None
         self._cut()
 
-    def say(self, frame: bytes, source: object, sequence: int, timestamp: int) -> None:
-        """Send 20 ms of PCMU of our own (a tone), in the law the peer takes; nothing to Opus or G.722."""
-        route = self._route(PCMU.key)
+    def say(self, frame: bytes, key: str, source: object, sequence: int, timestamp: int) -> None:
+        """Send 20 ms of our own sound, in a format that the peer takes as it is."""
+        route = self._route(key)
         if route is None or self._destination() is None or self._dials:
             return
         place = self._speaking().place(source, sequence, timestamp, self._clock(), rate=route.rate)
         if place is not None:
-            payload = frame if route.table is None else frame.translate(route.table)
-            self._emit(PLAIN, route.pt, 0, place, payload)
+            self._emit(PLAIN, route.pt, 0, place, frame)
 
     @property
     def presses(self) -> Presses:

@@ -1,39 +1,146 @@
-"""Tones as PCMU frames of 20 ms: ringback and beep, computed once and kept."""
+"""The tones of telephone networks by country (ITU-T E.180 and its Supplement 2), each made once and kept."""
 
 from __future__ import annotations
 
+from array import array
+from dataclasses import dataclass
 from functools import cache
 from math import pi, sin
 
+from proxy.media.clip import FRAME_S, FRAME_SAMPLES, RATE, Clip
 from proxy.media.g711 import PCMU_SILENCE, to_pcmu
-
-RATE = 8000
-FRAME_S = 0.02
-FRAME_SAMPLES = 160
 
 SILENCE = bytes([PCMU_SILENCE]) * FRAME_SAMPLES
 
 _PEAK = 6000
 """About -15 dBm0: heard well, hurts nobody."""
+_SOFT = 1500
+
+Hertz = tuple[int, ...]
+Cadence = tuple[float, ...]
+"""Seconds on, off, on, off …"""
 
 
-def frames(frequencies: tuple[int, ...], seconds: float) -> tuple[bytes, ...]:
+def frames(frequencies: Hertz, seconds: float) -> tuple[bytes, ...]:
     """PCMU frames of equally loud sines, added up."""
-    steps = [2 * pi * frequency / RATE for frequency in frequencies]
-    peak = _PEAK / len(steps)
-    count = round(seconds / FRAME_S)
-    samples = [round(peak * sum(sin(step * n) for step in steps)) for n in range(count * FRAME_SAMPLES)]
-    encoded = to_pcmu(samples)
+    encoded = to_pcmu(_sines(frequencies, round(seconds / FRAME_S) * FRAME_SAMPLES, _PEAK))
     return tuple(encoded[n : n + FRAME_SAMPLES] for n in range(0, len(encoded), FRAME_SAMPLES))
 
 
-@cache
-def ringback() -> tuple[bytes, ...]:
-    """One period of the North American audible ringing tone: 440 + 480 Hz, 2 s on, 4 s off."""
-    return frames((440, 480), 2.0) + (SILENCE,) * round(4.0 / FRAME_S)
+def tone(frequencies: Hertz, cadence: Cadence, peak: int = _PEAK) -> Clip:
+    """One period of a tone, or so many that they fill whole frames: it can be played over and over."""
+    once = array("h")
+    for n, seconds in enumerate(cadence):
+        count = round(seconds * RATE)
+        once.extend(_sines(frequencies, count, peak) if n % 2 == 0 else array("h", bytes(2 * count)))
+    whole = array("h", once)
+    while len(whole) % FRAME_SAMPLES:
+        whole.extend(once)
+    return Clip(whole)
+
+
+def _sines(frequencies: Hertz, count: int, peak: int) -> array[int]:
+    steps = [2 * pi * frequency / RATE for frequency in frequencies]
+    share = peak / len(steps)
+    second = [round(share * sum(sin(step * n) for step in steps)) for n in range(min(count, RATE))]
+    # after a second whole hertz begin anew
+    return array("h", (second * (count // RATE + 1))[:count])
+
+
+@dataclass(frozen=True, slots=True)
+class Country:
+    """What its network plays."""
+
+    ringback: tuple[Hertz, Cadence]
+    busy: tuple[Hertz, Cadence]
+    congestion: tuple[Hertz, Cadence]
+    """No way through; also called reorder."""
+
+
+def _one(hertz: int, ringback: Cadence, busy: Cadence, congestion: Cadence) -> Country:
+    """A network with one frequency for all."""
+    return Country(((hertz,), ringback), ((hertz,), busy), ((hertz,), congestion))
+
+
+_BRITISH = (0.4, 0.2, 0.4, 2.0)
+
+COUNTRIES = {
+    "us": Country(((440, 480), (2.0, 4.0)), ((480, 620), (0.5, 0.5)), ((480, 620), (0.25, 0.25))),
+    "eu": _one(425, (1.0, 4.0), (0.5, 0.5), (0.25, 0.25)),
+    "au": Country(((400, 425, 450), _BRITISH), ((425,), (0.375, 0.375)), ((425,), (0.375, 0.375))),
+    "br": _one(425, (1.0, 4.0), (0.25, 0.25), (0.25, 0.25, 0.75, 0.25)),
+    "cn": _one(450, (1.0, 4.0), (0.35, 0.35), (0.7, 0.7)),
+    "de": _one(425, (1.0, 4.0), (0.48, 0.48), (0.24, 0.24)),
+    "es": _one(425, (1.5, 3.0), (0.2, 0.2), (0.2, 0.2, 0.2, 0.2, 0.2, 0.6)),
+    "fr": _one(440, (1.5, 3.5), (0.5, 0.5), (0.25, 0.25)),
+    "gb": Country(
+        ((400, 450), _BRITISH), ((400,), (0.375, 0.375)), ((400,), (0.4, 0.35, 0.225, 0.525))
+    ),
+    "in": Country(((375, 400, 425), _BRITISH), ((400,), (0.75, 0.75)), ((400,), (0.25, 0.25))),
+    "it": _one(425, (1.0, 4.0), (0.5, 0.5), (0.2, 0.2)),
+    "jp": Country(((384, 400, 416), (1.0, 2.0)), ((400,), (0.5, 0.5)), ((400,), (0.5, 0.5))),
+    "mx": _one(425, (1.0, 4.0), (0.25, 0.25), (0.25, 0.25)),
+    "nl": _one(425, (1.0, 4.0), (0.5, 0.5), (0.25, 0.25)),
+    "nz": Country(((400, 450), _BRITISH), ((400,), (0.5, 0.5)), ((400,), (0.25, 0.25))),
+}  # fmt: skip
+"""By ISO 3166 code; ``eu`` is what E.180 recommends and most of Europe has."""
+
+ALIKE = {"ca": "us", "ie": "gb"} | dict.fromkeys(
+    ("at", "be", "bg", "ch", "cy", "cz", "dk", "ee", "fi", "gr", "hr", "hu", "is", "li", "lt", "lu", "lv",
+     "mt", "no", "pl", "pt", "ro", "se", "si", "sk", "tr", "ua"), "eu"
+)  # fmt: skip
+"""Countries that have the tones of another."""
+
+
+class Tones:
+    """The tones of one country, each made when it is first asked for."""
+
+    __slots__ = ("_country", "name")
+
+    def __init__(self, name: str) -> None:
+        """`name`: a country of COUNTRIES or ALIKE. Raises KeyError."""
+        self.name = name
+        self._country = COUNTRIES[ALIKE.get(name, name)]
+
+    @property
+    def ringback(self) -> Clip:
+        """The phone rings."""
+        return _made(*self._country.ringback)
+
+    @property
+    def busy(self) -> Clip:
+        """Somebody is on the phone already."""
+        return _made(*self._country.busy)
+
+    @property
+    def congestion(self) -> Clip:
+        """The call cannot be connected."""
+        return _made(*self._country.congestion)
+
+    @property
+    def hold(self) -> Clip:
+        """Two soft pips every two seconds: somebody has put you on hold."""
+        return _made(self._country.busy[0][:1], (0.1, 0.1, 0.1, 1.7), _SOFT)
 
 
 @cache
-def beep() -> tuple[bytes, ...]:
+def _made(frequencies: Hertz, cadence: Cadence, peak: int = _PEAK) -> Clip:
+    return tone(frequencies, cadence, peak)
+
+
+@cache
+def tones_of(name: str) -> Tones:
+    """The tones of a country by its code, in lower case; those of ``us`` for one that is not known."""
+    return Tones(name if name in COUNTRIES or name in ALIKE else "us")
+
+
+@cache
+def beep() -> Clip:
     """The recorder's beep: 1000 Hz for 0.4 s."""
-    return frames((1000,), 0.4)
+    return tone((1000,), (0.4,))
+
+
+@cache
+def quiet() -> Clip:
+    """A frame of silence, to be played over and over: who hears nobody still sees that we are there."""
+    return Clip([0] * FRAME_SAMPLES)

@@ -4,7 +4,10 @@ from itertools import pairwise
 import pytest
 
 from proxy.lab.audio import frequencies_in
+from proxy.media.clip import Clip
 from proxy.media.g711 import PCMA_SAMPLES, PCMU_SAMPLES
+from proxy.media.mode import Sounds
+from proxy.media.tone import beep, quiet, tone, tones_of
 
 
 def _frequencies(packet):
@@ -50,14 +53,25 @@ async def test_ringback_in_the_peers_law(rig):
     assert {(packet.pt, _frequencies(packet)) for packet in caller.heard} == {(8, (440,))}
 
 
-async def test_no_tone_to_who_speaks_no_g711_or_holds_or_has_not_agreed(rig):
-    opus = rig.incoming("caller", "107 101")
+async def test_no_tone_to_who_has_not_agreed(rig):
     rig.session.offer("phone")
-    for leg in ("caller", "phone"):
-        rig.session.ringback(leg, True)
-    await rig.session.beep("caller")
-    assert opus.heard == []
-    assert rig.session.counts("caller").packets_out == 0
+    rig.session.ringback("phone", True)
+    await rig.session.play("phone", beep())
+    assert rig.session.counts("phone").packets_out == 0
+
+
+async def test_a_peer_of_g722_alone_hears_us_in_g722_rfc3551_4_5_2(rig):
+    caller = rig.incoming("caller", "9")
+    await rig.session.play("caller", beep())
+    assert [(packet.pt, len(packet.payload)) for packet in caller.heard] == [(9, 160)] * 20
+    assert {after.timestamp - before.timestamp for before, after in pairwise(caller.heard)} == {160}
+
+
+async def test_a_peer_of_opus_alone_hears_us_in_opus_rfc7587_4_1(rig):
+    caller = rig.incoming("caller", "107 101")
+    await rig.session.play("caller", beep())
+    assert [packet.pt for packet in caller.heard] == [107] * 20
+    assert {after.timestamp - before.timestamp for before, after in pairwise(caller.heard)} == {960}
 
 
 async def test_a_held_peer_gets_no_tone(rig):
@@ -86,7 +100,7 @@ async def test_ringback_yields_to_the_joined_leg_and_comes_back(rig):
 async def test_a_beep_is_0_4_s_of_1000_hz_and_returns_when_played(rig):
     caller = rig.incoming("caller")
     began = asyncio.get_running_loop().time()
-    await rig.session.beep("caller")
+    await rig.session.play("caller", beep())
     assert asyncio.get_running_loop().time() - began == pytest.approx(0.4)
     await asyncio.sleep(1)
     assert [_frequencies(packet) for packet in caller.heard] == [(1000,)] * 20
@@ -95,12 +109,12 @@ async def test_a_beep_is_0_4_s_of_1000_hz_and_returns_when_played(rig):
 async def test_a_beep_interrupts_everything_and_ringback_goes_on_after(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    beep = asyncio.create_task(rig.session.beep("caller"))
-    again = asyncio.create_task(rig.session.beep("caller"))
+    beeping = asyncio.create_task(rig.session.play("caller", beep()))
+    again = asyncio.create_task(rig.session.play("caller", beep()))
     await agent.says(10)
     rig.session.ringback("caller", True)
-    await asyncio.gather(beep, again)
-    assert [_frequencies(packet) for packet in caller.heard[:20]] == [(1000,)] * 20
+    await asyncio.gather(beeping, again)
+    assert [_frequencies(packet) for packet in caller.heard[:40]] == [(1000,)] * 40
     caller.heard.clear()
     await asyncio.sleep(0.5)
     assert {_frequencies(packet) for packet in caller.heard} == {(440,)}
@@ -110,10 +124,10 @@ async def test_ringback_before_and_off_during_a_beep_stays_off(rig):
     caller = rig.incoming("caller")
     rig.session.ringback("caller", True)
     await asyncio.sleep(0.1)
-    beep = asyncio.create_task(rig.session.beep("caller"))
+    beeping = asyncio.create_task(rig.session.play("caller", beep()))
     await asyncio.sleep(0.1)
     rig.session.ringback("caller", False)
-    await beep
+    await beeping
     caller.heard.clear()
     await asyncio.sleep(0.5)
     assert caller.heard == []
@@ -121,11 +135,11 @@ async def test_ringback_before_and_off_during_a_beep_stays_off(rig):
 
 async def test_a_beep_ends_early_when_the_leg_is_released(rig):
     rig.incoming("caller")
-    beep = asyncio.create_task(rig.session.beep("caller"))
+    beeping = asyncio.create_task(rig.session.play("caller", beep()))
     await asyncio.sleep(0.1)
     rig.session.release("caller")
     async with asyncio.timeout(0.01):
-        await beep
+        await beeping
 
 
 async def test_a_late_loop_leaves_out_what_is_too_late_and_does_not_burst(rig):
@@ -140,3 +154,136 @@ async def test_a_late_loop_leaves_out_what_is_too_late_and_does_not_burst(rig):
     assert len(late) == 1
     assert late[0].sequence - caller.heard[before - 1].sequence == 1
     assert late[0].timestamp - caller.heard[before - 1].timestamp == pytest.approx(8160, abs=160)
+
+
+async def test_clips_are_played_one_after_the_other_without_a_gap_though_it_rings(rig):
+    caller = rig.incoming("caller")
+    rig.session.ringback("caller", True)
+    greeting = tone((600,), (0.2,))
+    await rig.session.play("caller", greeting)
+    await rig.session.play("caller", beep())
+    times = [packet.at for packet in caller.heard[1:]]
+    assert [after - before for before, after in pairwise(times)] == pytest.approx([0.02] * 29)
+    assert [_frequencies(packet) for packet in caller.heard[11:]] == [(1000,)] * 20
+
+
+async def test_a_clip_whose_player_is_cancelled_stops_and_the_next_has_its_turn(rig):
+    caller = rig.incoming("caller")
+    first = asyncio.create_task(rig.session.play("caller", tone((440,), (10.0,))))
+    second = asyncio.create_task(rig.session.play("caller", beep()))
+    never = asyncio.create_task(rig.session.play("caller", tone((440,), (10.0,))))
+    await asyncio.sleep(0.099)
+    never.cancel()
+    first.cancel()
+    caller.heard.clear()
+    await second
+    assert {_frequencies(packet) for packet in caller.heard} == {(1000,)}
+    await asyncio.sleep(1)
+    assert len(caller.heard) == 20
+
+
+async def test_ringback_until_heard_ends_at_the_first_word_and_not_at_packets_of_silence(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    rig.session.ringback("caller", True, after_s=1.0, until_heard=True)
+    await agent.says(40, payload=b"\xff" * 160)
+    assert caller.heard == []
+    await agent.says(40, payload=b"\xff" * 160)
+    assert {_frequencies(packet) for packet in caller.heard} == {(440,)}
+    await agent.says(10)
+    caller.heard.clear()
+    await agent.says(10, payload=b"\xff" * 160)
+    await asyncio.sleep(5)
+    assert {packet.payload for packet in caller.heard} == {b"\xff" * 160}
+
+
+async def test_ringback_until_heard_is_not_heard_where_the_other_speaks_in_time(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    rig.session.ringback("caller", True, after_s=1.0, until_heard=True)
+    await agent.says(10)
+    await asyncio.sleep(5)
+    assert {packet.payload for packet in caller.heard} == {bytes(range(160))}
+
+
+async def test_what_fills_is_sent_while_nobody_is_heard(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.fill("caller", quiet())
+    rig.session.fill("caller", quiet())
+    await asyncio.sleep(0.099)
+    assert [packet.payload for packet in caller.heard] == [b"\xff" * 160] * 5
+    rig.session.join("caller", "agent")
+    await agent.says(2)
+    caller.heard.clear()
+    await agent.says(20)
+    assert {packet.payload for packet in caller.heard} == {bytes(range(160))}
+    rig.session.fill("caller", None)
+    caller.heard.clear()
+    await asyncio.sleep(2)
+    assert caller.heard == []
+
+
+def _holds(rig, leg, direction):
+    peer = rig.peers[leg]
+    rig.session.accept(leg, peer.sdp("0 101", f"a={direction}"))
+
+
+async def test_who_is_on_hold_hears_the_hold_tone_until_the_other_is_back_rfc3264_8_4(rig):
+    caller, phone = rig.incoming("caller"), rig.outgoing("phone")
+    rig.session.sounds(Sounds(tones_of("de")))
+    rig.session.join("caller", "phone")
+    await phone.says(2)
+    _holds(rig, "phone", "inactive")
+    caller.heard.clear()
+    await asyncio.sleep(4.001)
+    assert max(after.at - before.at for before, after in pairwise(caller.heard)) < 0.021
+    assert len({packet.payload for packet in caller.heard}) > 2
+    _holds(rig, "phone", "sendrecv")
+    caller.heard.clear()
+    await phone.says(5)
+    await asyncio.sleep(2)
+    assert {packet.payload for packet in caller.heard} == {bytes(range(160))}
+
+
+async def test_who_holds_with_music_of_its_own_is_heard_and_no_tone(rig):
+    caller, phone = rig.incoming("caller"), rig.outgoing("phone")
+    rig.session.join("caller", "phone")
+    _holds(rig, "phone", "sendonly")
+    await phone.says(100)
+    assert {packet.payload for packet in caller.heard} == {bytes(range(160))}
+
+
+async def test_music_is_played_to_people_and_silence_to_machines_on_hold(rig):
+    music = tone((600,), (1.0,))
+    rig.session.sounds(Sounds(hold=music))
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    _holds(rig, "agent", "inactive")
+    await asyncio.sleep(2)
+    assert {packet.payload for packet in caller.heard} == set(music.frames("pcmu/8000"))
+    _holds(rig, "agent", "sendrecv")
+    _holds(rig, "caller", "sendonly")
+    await asyncio.sleep(2.001)
+    assert {packet.payload for packet in agent.heard} == {b"\xff" * 160}
+    rig.session.release("caller")
+    agent.heard.clear()
+    await asyncio.sleep(2)
+    assert agent.heard == []
+
+
+async def test_who_holds_hears_nothing_and_neither_does_the_other_who_holds_too(rig):
+    caller, phone = rig.incoming("caller"), rig.outgoing("phone")
+    rig.session.join("caller", "phone")
+    _holds(rig, "phone", "inactive")
+    _holds(rig, "caller", "inactive")
+    await asyncio.sleep(2)
+    assert caller.heard == phone.heard == []
+
+
+async def test_a_clip_changes_its_law_with_the_agreement(rig):
+    caller = rig.incoming("caller", "0")
+    playing = asyncio.create_task(rig.session.play("caller", Clip([8000, -8000] * 4000)))
+    await asyncio.sleep(0.099)
+    rig.session.accept("caller", caller.sdp("8"))
+    await playing
+    assert [packet.pt for packet in caller.heard] == [0] * 5 + [8] * 45

@@ -7,6 +7,7 @@ import pytest
 from proxy.media.mode import Counts, MediaRefused, MediaSession
 from proxy.media.ports import NoPortFree
 from proxy.media.session import RelaySession
+from proxy.media.tone import beep
 from tests.media.peer import PUBLIC, SPEECH, Peer, Rig, counting
 
 
@@ -215,7 +216,7 @@ async def test_hold_sends_nothing_and_resume_goes_on_with_the_line_rfc3264_8_4(r
     await agent.says(50)
     await caller.says(2)
     assert len(caller.heard) == 3
-    assert len(agent.heard) == 2
+    assert sum(packet.payload == SPEECH for packet in agent.heard) == 2
     rig.session.accept("caller", caller.sdp())
     await agent.says(3)
     assert len(caller.heard) == 6
@@ -313,7 +314,7 @@ async def test_asking_for_what_never_was_does_nothing(rig):
     rig.session.part("phone")
     rig.session.release("phone")
     rig.session.ringback("phone", True)
-    await rig.session.beep("phone")
+    await rig.session.play("phone", beep())
     assert rig.session.address("phone") is None
 
 

@@ -1,0 +1,69 @@
+"""Our own sound in G.722 and Opus, for the few peers that speak no G.711. Nothing a peer says is decoded."""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from ctypes.util import find_library
+from functools import cache
+
+_G722_BITS_S = 64000
+_G722_FRAME_BYTES = 160
+_OPUS_VOIP = 2048
+"""``OPUS_APPLICATION_VOIP`` of opus_defines.h."""
+_OPUS_MOST_BYTES = 1275
+"""No Opus frame is longer (RFC 6716 §3.2.1)."""
+
+
+def to_g722(samples: array[int], rate: int) -> tuple[bytes, ...]:
+    """Frames of 20 ms at 64 kbit/s (ITU-T G.722) of 16-bit samples at 8 or 16 kHz."""
+    from G722 import G722  # only here: most of us never meet a peer that needs it
+
+    encoded: bytes = G722(rate, _G722_BITS_S).encode(samples)
+    starts = range(0, len(encoded), _G722_FRAME_BYTES)
+    return tuple(encoded[start : start + _G722_FRAME_BYTES] for start in starts)
+
+
+def to_opus(samples: array[int], rate: int) -> tuple[bytes, ...]:
+    """Frames of 20 ms (RFC 6716, mono) of 16-bit samples at 8 or 16 kHz; none where libopus is missing."""
+    library = libopus()
+    if library is None:
+        return ()
+    failed = ctypes.c_int()
+    encoder = library.opus_encoder_create(rate, 1, _OPUS_VOIP, ctypes.byref(failed))
+    if failed.value != 0:
+        return ()
+    try:
+        return tuple(_opus_frames(library, encoder, samples, rate // 50))
+    finally:
+        library.opus_encoder_destroy(encoder)
+
+
+def _opus_frames(library: ctypes.CDLL, encoder: int, samples: array[int], frame: int) -> list[bytes]:
+    room = ctypes.create_string_buffer(_OPUS_MOST_BYTES)
+    frames = []
+    for start in range(0, len(samples), frame):
+        pcm = (ctypes.c_int16 * frame).from_buffer_copy(samples[start : start + frame].tobytes())
+        size = library.opus_encode(encoder, pcm, frame, room, _OPUS_MOST_BYTES)
+        if size < 0:
+            return []
+        frames.append(room.raw[:size])
+    return frames
+
+
+@cache
+def libopus() -> ctypes.CDLL | None:
+    """The system's libopus (Debian: libopus0); None where it is not installed."""
+    name = find_library("opus")
+    if name is None:
+        return None
+    try:
+        library = ctypes.CDLL(name)
+    except OSError:
+        return None
+    library.opus_encoder_create.restype = ctypes.c_void_p
+    library.opus_encode.argtypes = [
+        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int32,
+    ]  # fmt: skip
+    library.opus_encoder_destroy.argtypes = [ctypes.c_void_p]
+    return library
