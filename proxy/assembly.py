@@ -16,10 +16,13 @@ from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
 from proxy.call.probe import Probed
 from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
+from proxy.call.sound import EarlyMedia, Sound
 from proxy.config import Problem, Settings
 from proxy.config import model as told
-from proxy.config.numbers import is_emergency, regions_of
+from proxy.config.numbers import country_of, is_emergency, regions_of
 from proxy.config.values import Destination as Place
+from proxy.media.mode import Sounds
+from proxy.media.tone import tones_of
 from proxy.sip.digest_server import DigestServer
 from proxy.sip.uri import Uri
 from proxy.transport.connections import ConnectionLimits
@@ -230,7 +233,26 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
         if number.calls_per_destination_per_hour is None
         else number.calls_per_destination_per_hour,
         at_once=number.ring == "at once",
+        sound=sound(settings, number),
     )
+
+
+def sound(settings: Settings, number: told.Number) -> Sound:
+    """What the callers of a number hear from us."""
+    prompts, asked = settings.prompts_of(number), number.tones or settings.media.tones
+    tones = tones_of(_country(settings, number) if asked == "auto" else asked)
+    tones.make()
+    early = number.early_media or settings.media.early_media
+    return Sound(
+        Sounds(tones, prompts.hold_music), prompts.voicemail_greeting, prompts.unavailable, EarlyMedia(early)
+    )
+
+
+def _country(settings: Settings, number: told.Number) -> str:
+    """Where the number is that was called; for any, where the first of its destinations is."""
+    trunks = [trunk.caller_id for trunk in settings.trunks]
+    numbers = [number.dialed, *(place.number for place in number.destinations), *trunks]
+    return next((country for each in numbers if (country := country_of(each))), "us")
 
 
 def _destination(

@@ -9,7 +9,10 @@ import pytest
 from proxy import assembly
 from proxy.call.admission import Admission
 from proxy.call.probe import Probed
-from proxy.config import Settings, parse
+from proxy.call.sound import EarlyMedia, Sound
+from proxy.config import Settings, SettingsError, parse
+from proxy.media.recorder import wav_header
+from proxy.media.tone import tones_of
 from tests.call.flows import a_flow
 from tests.call.test_admission import resolved
 from tests.kit.messages import invite
@@ -120,3 +123,61 @@ async def test_trunks_are_trusted_by_their_address_unless_they_are_not_to_be(
     told = parse(f'{TRUNKS}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
     admission = Admission({trunk.name: assembly.sources(trunk) for trunk in told.trunks}, resolved)
     assert assembly.trusts(told, admission, [])(a_flow(source)) is trusted
+
+
+def sound(tmp_path: Path, number: str, more: str = "") -> Sound:
+    """What the callers of one number hear, with WAV files of one, two and three seconds at hand."""
+    for seconds in (1, 2, 3):
+        samples = 8000 * seconds
+        (tmp_path / f"{seconds}.wav").write_bytes(wav_header(samples) + bytes(2 * samples))
+    text = TEXT % ('host = "sbc.example.com", address = "203.0.113.10"', "", "silence_limit_s = 20")
+    places = 'destinations = ["tel:+4930123456"]'
+    text = text[: text.index("number =")] + f"number = [ {{ {number}, {places} }} ]\n{more}"
+    told = parse(text, {}, file="t.toml", folder=tmp_path)
+    return assembly.sound(told, told.numbers[0])
+
+
+@pytest.mark.parametrize(
+    ("number", "media", "country"),
+    [
+        ('dialed = "+442079460123"', "", "gb"),
+        ('dialed = "*"', "", "de"),
+        ('dialed = "+442079460123"', 'tones = "FR"', "fr"),
+        ('dialed = "+442079460123", tones = "auto"', 'tones = "fr"', "gb"),
+        ('dialed = "+442079460123", tones = "it"', 'tones = "fr"', "it"),
+    ],
+)
+def test_tones_are_those_of_the_country_called_unless_the_settings_say_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str, media: str, country: str
+) -> None:
+    monkeypatch.setattr(f"{__name__}.TEXT", TEXT.replace("media = { %s }", f"media = {{ {media} %s }}"))
+    assert sound(tmp_path, number).media.tones.ringback is tones_of(country).ringback
+
+
+def test_a_numbers_own_prompts_come_before_those_of_all(tmp_path: Path) -> None:
+    of_all = '[prompts]\nvoicemail_greeting = "1.wav"\nhold_music = "file:2.wav"\n'
+    found = sound(tmp_path, 'dialed = "*", prompts = { voicemail_greeting = "3.wav" }', of_all)
+    assert found.greeting is not None
+    assert found.greeting.seconds == 3
+    assert found.media.hold is not None
+    assert found.media.hold.seconds == 2
+    assert found.unavailable is None
+    assert found.early_media is EarlyMedia.RINGBACK
+
+
+def test_a_number_may_have_early_media_of_its_own(tmp_path: Path) -> None:
+    assert sound(tmp_path, 'dialed = "*", early_media = "pass"').early_media is EarlyMedia.PASS
+
+
+def test_a_prompt_that_cannot_be_played_is_one_line_of_the_check(tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"ID3")
+    with pytest.raises(SettingsError) as raised:
+        sound(tmp_path, 'dialed = "*"', '[prompts]\nunavailable = "bad.wav"\nhold_music = "gone.wav"\n')
+    told = [
+        str(problem).partition(": ")[2].replace(str(tmp_path), "DIR") for problem in raised.value.problems
+    ]
+    wav = "a WAV file of 16 bits, mono, at 8000 or 16000 Hz"
+    assert sorted(told) == [
+        "prompts.hold_music: expected a file that exists, got DIR/gone.wav, which is not there",
+        f"prompts.unavailable: expected {wav}, got DIR/bad.wav: it is no WAV file",
+    ]

@@ -18,6 +18,7 @@ from proxy.call.record import CallRecord, WallClock
 from proxy.call.ringing import GLOBAL_FAILURE, Phones, Ringing, nobody
 from proxy.call.routing import Agent, Destination, Number
 from proxy.call.scribe import Scribe
+from proxy.call.sound import Company
 from proxy.call.tolls import Tolls
 from proxy.media.mode import MediaSession
 from proxy.media.tone import beep
@@ -81,10 +82,13 @@ class Call:
             self._identity, number.dialed, around.host, around.refusals, self._scribe.step
         )
         self._legs = Legs(around.core, media, self._scribe)
+        self._company = Company(media, number.sound)
         self._screening: Screening | None = None
         self._agent: Leg | None = None
         self._refers: list[Refer] = []
         self._caller_answered = self._phone_tried = False
+        self._failed = 0
+        """The status for which no phone took the call."""
         self._invite: ServerTransaction | None = invite
 
     async def run(self) -> CallRecord:
@@ -192,7 +196,7 @@ class Call:
 
     async def _conversation(self, agent: Leg, screening: Screening) -> str | None:
         """Act on one verdict after another; returns why the call must do without one, or None."""
-        await self._answer_caller("agent")
+        await self._answer_caller("agent", speaks=False)
         while True:
             match step := await self._verdict(agent, screening):
                 case Refer():
@@ -272,8 +276,12 @@ class Call:
                     await self._bridge(phone)
             if status_of(failure) >= GLOBAL_FAILURE:
                 break
-        self._media.ringback("caller", False)
-        self._tell(status_of(failure), news_of(failure))
+        self._failed = status_of(failure)
+        if self._agent is None or not self._caller_answered:
+            self._media.ringback("caller", False)
+        else:
+            self._company.until_heard()  # the agent is told, and has to think of something to say
+        self._tell(self._failed, news_of(failure))
 
     async def _rung(self, ringing: Ringing, group: Sequence[Destination], legs: Stretches) -> Leg:
         """The phone that has answered; the agent's wishes are heard meanwhile."""
@@ -306,11 +314,14 @@ class Call:
         if self._screening is not None:
             self._screening.tell(news)
 
-    async def _answer_caller(self, other: str | None) -> None:
+    async def _answer_caller(self, other: str | None, *, speaks: bool = True) -> None:
         """Caller and the other leg hear each other; the caller is answered if that is still owed."""
         if other is not None:
             self._media.join("caller", other)
-        self._media.ringback("caller", False)
+        if speaks:
+            self._media.ringback("caller", False)
+        else:
+            self._company.until_heard()
         if not self._caller_answered:
             self._caller_answered = True
             await self._caller.answer()
@@ -331,19 +342,30 @@ class Call:
             return await self._voicemail(why)
         rung = self._caller_answered or self._phone_tried
         self._scribe.settle(Result.UNANSWERED if rung else Result.REFUSED, why)
+        await self._sorry()
+
+    async def _sorry(self) -> None:
+        """A caller who was answered is not just hung up on."""
+        if self._agent is not None:
+            self._agent.end(EndReason.COMPLETED)
+        if self._caller_answered:
+            await self._company.sorry(busy=self._failed in (486, GLOBAL_FAILURE))
 
     async def _voicemail(self, why: str) -> None:
         """Beep, and record what the caller says until hang-up or the limit."""
         if self._agent is not None:
             self._agent.end(EndReason.COMPLETED)
-        self._media.part("caller")
+        self._company.alone()
         await self._answer_caller(None)
+        if (greeting := self._number.sound.greeting) is not None:
+            await self._media.play("caller", greeting)
         await self._media.play("caller", beep())
         try:
             recording = self._media.record("caller", self._around.voicemail_dir / f"{self.record.call}.wav")
         except OSError as error:
             self._scribe.broken("voicemail not possible", error)
-            return self._scribe.settle(Result.UNANSWERED, why)
+            self._scribe.settle(Result.UNANSWERED, why)
+            return await self._sorry()
         self._scribe.settle(Result.VOICEMAIL, why)
         try:
             async with limit(self._number.voicemail_limit_s, EndReason.COMPLETED):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote as unescape
 
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
+from proxy.call.sound import Sound
 from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.identity import Diversion, HistoryEntry
@@ -83,6 +84,8 @@ class Number:
     """How often each destination may be dialled; 0: as often as there are calls."""
     at_once: bool = False
     """Whether all destinations ring together."""
+    sound: Sound = field(default_factory=Sound)
+    """What its callers hear from us."""
 
     def rung_for(self, place: Destination) -> Sequence[Destination]:
         """What rings when one destination is selected: where all ring together, all."""

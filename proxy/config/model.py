@@ -11,11 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, Va
 from proxy.config import values
 from proxy.config.values import Destination, PortRange, Source
 from proxy.config.where import Where
+from proxy.media.clip import Clip
 from proxy.sip.uri import Uri
 
 
 def _file(value: object, info: ValidationInfo) -> Path:
     return _where(info).file(value)
+
+
+def _wav(value: object, info: ValidationInfo) -> Clip:
+    return _where(info).wav(value)
 
 
 def _text(value: object, info: ValidationInfo) -> str:
@@ -37,6 +42,7 @@ Bind = Annotated[tuple[str, int], PlainValidator(values.bind)]
 SipUri = Annotated[Uri, PlainValidator(values.sip_uri)]
 Dialable = Annotated[str, PlainValidator(values.dialable)]
 File = Annotated[Path, PlainValidator(_file)]
+Wav = Annotated[Clip, PlainValidator(_wav)]
 Text = Annotated[str, PlainValidator(_text)]
 Secret = Annotated[SecretStr, PlainValidator(_secret)]
 Limit = Annotated[float, PlainValidator(values.seconds(1, 3600))]
@@ -45,6 +51,8 @@ Rate = Annotated[float, PlainValidator(values.rate(0.01, 100_000))]
 Probe = Annotated[float, PlainValidator(values.probe)]
 
 OnFailure = Literal["ring", "voicemail", "reject"]
+EarlyMedia = Literal["ringback", "tone", "pass"]
+Tones = Annotated[str, PlainValidator(values.tones)]
 Identity = Literal["trunk_did", "original_with_diversion", "pai_original", "ppi_account", "internal"]
 
 
@@ -115,6 +123,21 @@ class Media(Table):
     """Local address of the media sockets."""
     bind6: Annotated[str, PlainValidator(values.address6)] = "::"
     """The same for audio over IPv6."""
+    tones: Tones = "auto"
+    """The country whose tones are played; "auto": that of the number that was called."""
+    early_media: EarlyMedia = "ringback"
+    """What callers hear before they are answered; the words are those of `proxy.call.sound`."""
+
+
+class Prompts(Table):
+    """WAV files that are played; read and checked at the start."""
+
+    voicemail_greeting: Wav | None = None
+    """Before the beep."""
+    unavailable: Wav | None = None
+    """For a caller whom nobody takes and who leaves no message; None: busy or congestion tone."""
+    hold_music: Wav | None = None
+    """Over and over for whoever is on hold; None: the hold tone."""
 
 
 class Trunk(Table):
@@ -245,6 +268,11 @@ class Number(Table):
     talk_limit_s: Limit | None = None
     """None means what ``[screening]`` says; `Settings.screening_of` knows. So with the next."""
     on_failure: OnFailure | None = None
+    tones: Tones | None = None
+    """None means what ``[media]`` says. So with the next."""
+    early_media: EarlyMedia | None = None
+    prompts: Prompts | None = None
+    """What is not None in it comes before ``[prompts]``; `Settings.prompts_of` knows."""
     calls: Calls | None = None
     """None means what ``[limits]`` says. So with the next two."""
     calls_per_s: Rate | None = None
@@ -312,6 +340,7 @@ class Settings(Table):
     public: Public
     listeners: tuple[Listen, ...] = Field(default=(), alias="listen")
     media: Media = Media()
+    prompts: Prompts = Prompts()
     trunks: tuple[Trunk, ...] = Field(default=(), alias="trunk")
     phones: tuple[Phone, ...] = Field(default=(), alias="phone")
     agents: tuple[Agent, ...] = Field(default=(), alias="agent")
@@ -337,6 +366,11 @@ class Settings(Table):
         return self.screening.model_copy(
             update={key: given for key, given in own.items() if given is not None}
         )
+
+    def prompts_of(self, number: Number) -> Prompts:
+        """Return ``[prompts]`` with what this number overrides."""
+        own = number.prompts or Prompts()
+        return self.prompts.model_copy(update={name: clip for name, clip in own if clip is not None})
 
     def trunk_of(self, destination: Destination) -> Trunk | None:
         """Return the trunk a destination is dialled through; None when its URI is dialled directly."""

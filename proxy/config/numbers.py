@@ -65,6 +65,16 @@ def regions_of(numbers: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def country_of(number: str | None) -> str | None:
+    """The country of a number in E.164, as two letters in lower case; None for what is no such number."""
+    if number is None or E164.fullmatch(number) is None:
+        return None
+    parsed = phonenumbers.parse(number)
+    region = phonenumbers.region_code_for_number(parsed)
+    found = region or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
+    return found.lower() if found.isalpha() and found != "ZZ" else None
+
+
 def _local(number: str, regions: Iterable[str]) -> bool:
     return number in EMERGENCY or any(is_emergency_number(number, region) for region in regions)
 

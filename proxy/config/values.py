@@ -10,6 +10,7 @@ from pathlib import Path
 
 from proxy.config.numbers import DIALABLE, E164, is_emergency
 from proxy.config.problem import fault, shown
+from proxy.media.tone import ALIKE, COUNTRIES
 from proxy.sip.errors import ParseError
 from proxy.sip.uri import Uri
 from proxy.transport import terms
@@ -332,3 +333,12 @@ def _is_address(text: str) -> bool:
 
 def _is_local(text: str) -> bool:
     return text == "localhost" or (_is_address(text) and ip_address(text).is_loopback)
+
+
+def tones(value: object) -> str:
+    """A country whose tones are known, by its ISO 3166 code; ``eu``; or ``auto``."""
+    code = value.lower() if isinstance(value, str) else ""
+    if code != "auto" and code not in COUNTRIES and code not in ALIKE:
+        known = ", ".join(sorted({*COUNTRIES, *ALIKE}))
+        raise fault(f"auto, or the code of a country ({known})", shown(value))
+    return code

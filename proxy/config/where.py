@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from proxy.config.problem import fault, shown
+from proxy.media.clip import Clip, ClipError, clip_from_wav
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -36,6 +37,14 @@ class Where:
         if not path.is_file():
             raise fault("a file that exists", f"{path}, which is not there")
         return path
+
+    def wav(self, value: object) -> Clip:
+        """Return the sound of an existing WAV file named as ``PATH`` or ``file:PATH``."""
+        path = self.file(value)
+        try:
+            return clip_from_wav(path)
+        except ClipError as error:
+            raise fault("a WAV file of 16 bits, mono, at 8000 or 16000 Hz", f"{path}: {error}") from error
 
     def text(self, value: object) -> str:
         """Return a text that stands in the settings, or in a file named as ``file:PATH``."""

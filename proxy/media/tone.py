@@ -8,6 +8,7 @@ from functools import cache
 from math import pi, sin
 
 from proxy.media.clip import FRAME_S, FRAME_SAMPLES, RATE, Clip
+from proxy.media.formats import PCMA, PCMU
 from proxy.media.g711 import PCMU_SILENCE, to_pcmu
 
 SILENCE = bytes([PCMU_SILENCE]) * FRAME_SAMPLES
@@ -102,6 +103,12 @@ class Tones:
         self.name = name
         self._country = COUNTRIES[ALIKE.get(name, name)]
 
+    def make(self) -> None:
+        """Make them now, in G.711, and not when a call needs them."""
+        for clip in (self.ringback, self.busy, self.congestion, self.hold, beep(), quiet()):
+            clip.frames(PCMU.key)
+            clip.frames(PCMA.key)
+
     @property
     def ringback(self) -> Clip:
         """The phone rings."""
@@ -130,8 +137,8 @@ def _made(frequencies: Hertz, cadence: Cadence, peak: int = _PEAK) -> Clip:
 
 @cache
 def tones_of(name: str) -> Tones:
-    """The tones of a country by its code, in lower case; those of ``us`` for one that is not known."""
-    return Tones(name if name in COUNTRIES or name in ALIKE else "us")
+    """The tones of a country by its code, in lower case; what E.180 recommends for one that is not known."""
+    return Tones(name if name in COUNTRIES or name in ALIKE else "eu")
 
 
 @cache

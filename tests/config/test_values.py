@@ -6,7 +6,7 @@ import pytest
 from pydantic_core import PydanticCustomError
 
 from proxy.config import values
-from proxy.config.numbers import is_emergency, regions_of
+from proxy.config.numbers import country_of, is_emergency, regions_of
 from proxy.config.problem import shown
 
 GOOD: list[tuple[Callable[[object], object], object, object]] = [
@@ -29,11 +29,15 @@ GOOD: list[tuple[Callable[[object], object], object, object]] = [
     (values.api_base, "http://127.0.0.1:8443/v1", "http://127.0.0.1:8443/v1"),
     (values.api_base, "http://localhost:1", "http://localhost:1"),
     (values.api_base, "http://[::1]:1/v1", "http://[::1]:1/v1"),
+    (values.tones, "GB", "gb"),
+    (values.tones, "auto", "auto"),
     (values.seconds(1, 10), 3, 3.0),
     (values.count(1, 10), 3, 3),
 ]  # fmt: skip
 
 BAD: list[tuple[Callable[[object], object], object]] = [
+    (values.tones, "britain"),
+    (values.tones, 44),
     (values.name, "-x"),
     (values.name, 5),
     (values.line, ""),
@@ -166,3 +170,22 @@ def test_a_probe_is_never_or_every_five_seconds_at_most() -> None:
 def test_an_ipv6_address_is_one(wrong: object) -> None:
     with pytest.raises(PydanticCustomError, match="an IPv6 address without brackets"):
         values.address6(wrong)
+
+
+@pytest.mark.parametrize(
+    ("number", "country"),
+    [
+        ("+14155551234", "us"),
+        ("+16135550123", "ca"),
+        ("+442079460123", "gb"),
+        ("+493012345678", "de"),
+        ("+819012345678", "jp"),
+        ("+4412", None),
+        ("+80012345678", None),
+        ("101", None),
+        ("*", None),
+        (None, None),
+    ],
+)
+def test_the_country_of_a_number(number: str | None, country: str | None) -> None:
+    assert country_of(number) == country

@@ -66,8 +66,8 @@ def test_nobody_hears_the_hold_tone_pause_for_two_seconds():
     assert max(_cadence(tones_of("us").hold)) < 2.0
 
 
-def test_a_country_that_is_not_known_has_the_tones_of_north_america():
-    assert tones_of("aq").ringback is tones_of("us").ringback
+def test_a_country_that_is_not_known_has_the_tones_that_e180_recommends():
+    assert tones_of("aq").ringback is tones_of("eu").ringback
     assert tones_of("ca").ringback is tones_of("us").ringback
 
 
