@@ -109,6 +109,11 @@ class TonePeer:
         return self._line.packets
 
     @property
+    def arrivals(self) -> Sequence[float]:
+        """When each of the latest packets came (loop times)."""
+        return self._arrivals
+
+    @property
     def line_breaks(self) -> LineBreaks:
         """SSRC changes, sequence jumps and timestamps going backwards, so far."""
         return self._line.breaks

@@ -74,6 +74,8 @@ def clip_from_wav(path: Path) -> Clip:
     except OSError as error:
         raise ClipError(f"it cannot be read: {error.strerror}") from error
     coding, rate, sound = _chunks(data)
+    if len(sound) > LONGEST_S * rate * (1 if coding in (_ULAW, _ALAW) else 2):
+        raise ClipError(f"it is longer than {LONGEST_S:g} s")
     if coding in (_ULAW, _ALAW):
         sound = to_linear(PCMU.key if coding == _ULAW else PCMA.key, sound)
     samples = array("h")
@@ -82,8 +84,6 @@ def clip_from_wav(path: Path) -> Clip:
         samples.byteswap()
     if not samples:
         raise ClipError("there is no sound in it")
-    if len(samples) > LONGEST_S * rate:
-        raise ClipError(f"it is longer than {LONGEST_S:g} s")
     return Clip(samples) if rate == RATE else Clip(_halved(samples), samples)
 
 

@@ -37,6 +37,11 @@ class OutLine:
         self._in_sequence = 0
         self._in_timestamp = 0
 
+    @property
+    def at(self) -> float | None:
+        """When the last packet that moved the timestamp on was sent; None if none was."""
+        return self._at
+
     def cut(self) -> None:
         """What comes next is a new source, even if it is the last one again."""
         self._source = None

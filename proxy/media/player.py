@@ -7,6 +7,7 @@ import asyncio
 from proxy.media.clip import FRAME_S, Clip
 from proxy.media.formats import clock_rate
 from proxy.media.stream import QUIET_S, Stream
+from proxy.media.tone import quiet
 
 _CATCH_UP = 5
 """Frames a late loop may send at once; more lateness than that is left out."""
@@ -19,6 +20,7 @@ class Player:
 
     __slots__ = (
         "_clip",
+        "_covering",
         "_filling",
         "_holding",
         "_index",
@@ -37,6 +39,7 @@ class Player:
         self._ringing: Clip | None = None
         self._holding: Clip | None = None
         self._filling: Clip | None = None
+        self._covering = False
         self._until_heard_from: float | None = None
         self._playing: list[tuple[Clip, asyncio.Future[None]]] = []
         """The first is heard, the others wait for their turn."""
@@ -76,6 +79,15 @@ class Player:
         if not self._playing and self._ringing is self._holding is None:
             self._next()
 
+    def cover(self) -> None:
+        """Somebody else is heard from now on: silence goes out from when his first packet is due to when it
+        comes, so that the line has no gap.
+        """
+        if self._stream.said_at is not None:
+            self._covering = True
+            if self._clip is None:
+                self._next()
+
     async def play(self, clip: Clip) -> None:
         """Play it once, after those that were asked for before; cancelled, it stops.
 
@@ -98,6 +110,7 @@ class Player:
     def stop(self) -> None:
         """The stream is going: no timer stays, nobody waits on."""
         self._ringing = self._holding = self._filling = None
+        self._covering = False
         playing, self._playing = self._playing, []
         self._next()
         for _, done in playing:
@@ -110,11 +123,12 @@ class Player:
             self._timer.cancel()
             self._timer = None
         self._stream.reserved = bool(self._playing)
-        over_and_over = self._ringing or self._holding or self._filling
-        self._clip = self._playing[0][0] if self._playing else over_and_over
+        loop = asyncio.get_running_loop()
+        self._clip = self._playing[0][0] if self._playing else self._ringing or self._holding or self._filling
+        if self._clip is None and self._covering and self._stream.said_at is not None:
+            self._clip, after_s = quiet(), max(0.0, self._stream.said_at + FRAME_S - loop.time())
         if self._clip is None:
             return
-        loop = asyncio.get_running_loop()
         self._started = loop.time() + (after_s or 0.0)
         self._index = self._sent = 0
         self._source = object()
@@ -136,6 +150,8 @@ class Player:
             self._say(clip)
         elif self._heard_meanwhile():
             return self.ring(None)
+        elif self._clip is quiet() and self._covered():
+            return self._next()
         elif not self._something_else_heard(now):
             self._say(clip)
         self._index += 1
@@ -161,6 +177,13 @@ class Player:
     def _heard_meanwhile(self) -> bool:
         since, fed_at = self._until_heard_from, self._stream.fed_at
         return since is not None and fed_at is not None and fed_at >= since
+
+    def _covered(self) -> bool:
+        """The one who was waited for is heard, or gone."""
+        if self._covering and (self._stream.fed_at is not None or self._stream.joined is None):
+            self._covering = False
+            return True
+        return False
 
     def _something_else_heard(self, now: float) -> bool:
         fed_at = self._stream.fed_at

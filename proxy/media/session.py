@@ -96,6 +96,11 @@ class _Leg:
         if clip is not None or self._player is not None:
             self.player.hold(clip)
 
+    def cover(self) -> None:
+        """Somebody else is heard from now on."""
+        if self.stream.said_at is not None:
+            self.player.cover()
+
     def fill(self, clip: Clip | None) -> None:
         """What is heard where there would be nothing, or none."""
         if clip is not None or self._player is not None:
@@ -255,6 +260,8 @@ class RelaySession:
             one.hear(other)
             other.hear(one)
             self._heed_hold()
+            for leg in (a, b):
+                self._legs[leg].cover()
 
     def part(self, leg: str) -> None:
         """The leg and whoever it was joined to hear nobody."""

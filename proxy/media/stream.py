@@ -155,6 +155,11 @@ class Stream:
         """The peer wants our packets: it does not hold us; true before anything is agreed."""
         return self.agreement is None or self.agreement.hears
 
+    @property
+    def said_at(self) -> float | None:
+        """When the peer was last sent something; None if it never was."""
+        return None if self._line is None else self._line.at
+
     def hear(self, other: Stream | None) -> None:
         """From now on hear this stream, or nobody."""
         self.joined = other

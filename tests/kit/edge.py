@@ -38,6 +38,7 @@ from proxy.transport.flow import Flow, ListenOn
 from proxy.ua.core import Advertised, UserAgentCore
 from screening.contract import Ask, Caller, News, Plan, Said, Undecided, Verdict
 from tests.kit.conduct import Conduct
+from tests.kit.ears import Silence, silences
 from tests.kit.ids import CountingIds
 from tests.kit.media import MemoryMedia
 from tests.kit.network import Wire
@@ -122,6 +123,8 @@ class Edge:
         self.trusted = {"signalwire"}
         """The trunks whose word on a caller's identity is believed."""
         self._finished = asyncio.Event()
+        self.excused: Callable[[Silence], bool] | None = None
+        """Which silences are no fault of ours; a test that says so says why."""
         self.conduct: Conduct | None = None
         """Watches the core, where a test asks for that."""
         self.gate = Admission(
@@ -258,6 +261,7 @@ class Edge:
     async def assert_clean(self, *, calls: int = 1, faults: bool = True) -> None:
         """Nothing is left: no call, leg, transaction, dialog, task or port; and no peer has a complaint."""
         await self.over(calls)
+        self.assert_nobody_sat_in_silence()
         await asyncio.sleep(64 * self.core.timers.t1 + 6)
         assert len(self.registry) == 0
         assert not any(self.core.left_over().values()), self.core.left_over()
@@ -271,6 +275,18 @@ class Edge:
         if faults:
             assert [peer.faults for peer in self.peers] == [[], [], []]
             assert not any(call.resending for peer in self.peers for call in peer.calls.values())
+
+    def assert_nobody_sat_in_silence(self) -> None:
+        """Whoever was in a call and listened had a packet of ours at least every two seconds."""
+        ears = zip(self.peers, (self.caller_audio, self.agent_audio, self.phone_audio), strict=True)
+        found = [
+            silence
+            for peer, audio in ears
+            if audio is not None
+            for silence in silences(peer, audio, self.now, longer_than_s=MOST_SILENCE_MS / 1000)
+            if not (self.excused and self.excused(silence))
+        ]
+        assert not found, found
 
     def assert_never_silent(self, until: float | None = None) -> None:
         """From its answer to its end (or `until`) the caller always heard something, on one unbroken line."""

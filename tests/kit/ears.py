@@ -1,0 +1,95 @@
+"""What the far ends of a call do not hear: the longest silence of each, for as long as it listens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+from proxy.lab.audio import TonePeer
+from proxy.lab.expect import Traced
+from proxy.lab.peer import Peer
+from proxy.sip.message import Request, Response
+
+DEAF = re.compile(rb"^a=(sendonly|inactive)\r?$|^c=IN IP4 0\.0\.0\.0\r?$", re.MULTILINE)
+"""Who says so hears nothing, and wants to (RFC 3264 §8.4)."""
+FOR_EVER = float("inf")
+
+
+class Silence(NamedTuple):
+    """A time without a packet, for one who listened."""
+
+    peer: str
+    began: float
+    seconds: float
+
+
+def silences(peer: Peer, audio: TonePeer, now: float, *, longer_than_s: float) -> list[Silence]:
+    """Every silence of that length at the peer's ear, while a call of it was up and not on hold by itself."""
+    found = []
+    arrivals = audio.arrivals
+    known_from = arrivals[0] if audio.packets_heard > len(arrivals) else 0.0
+    for began, ended in _together(sorted(_listens(peer))):
+        start, end = max(began, known_from), min(ended, now)
+        times = [start, *(at for at in arrivals if start < at < end), end]
+        found += [
+            Silence(peer.name, a, b - a) for a, b in pairwise(times) if b - a > longer_than_s and start < end
+        ]
+    return found
+
+
+def _listens(peer: Peer) -> Iterator[tuple[float, float]]:
+    """When each of its calls was up and wanted to hear us."""
+    for call in peer.calls.values():
+        accepted, up, deaf, since = False, False, False, 0.0
+        for traced in call.trace:
+            was = up and not deaf
+            if traced.direction == ">" and traced.message.body:
+                deaf = DEAF.search(traced.message.body) is not None
+            accepted = accepted or _accepts(traced)
+            up = (up or _accepted(traced) or (accepted and _acknowledged(traced))) and not _ends(traced)
+            now = up and not deaf
+            if now and not was:
+                since = traced.at
+            elif was and not now:
+                yield since, traced.at
+        if up and not deaf:
+            yield since, FOR_EVER
+
+
+def _accepted(traced: Traced) -> bool:
+    """Who calls is in the call from the 200 on."""
+    return traced.direction == "<" and _is_2xx(traced.message)
+
+
+def _accepts(traced: Traced) -> bool:
+    return traced.direction == ">" and _is_2xx(traced.message)
+
+
+def _acknowledged(traced: Traced) -> bool:
+    """Who is called is in the call from the ACK to the 200 on."""
+    message = traced.message
+    return traced.direction == "<" and isinstance(message, Request) and message.method == "ACK"
+
+
+def _is_2xx(message: Request | Response) -> bool:
+    return isinstance(message, Response) and message.status == 200 and message.cseq.method == "INVITE"
+
+
+def _ends(traced: Traced) -> bool:
+    return isinstance(traced.message, Request) and traced.message.method == "BYE"
+
+
+def _together(spans: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Spans that overlap as one: a peer has one ear for all its calls."""
+    began, ended = 0.0, -1.0
+    for start, end in spans:
+        if start > ended:
+            if ended >= began:
+                yield began, ended
+            began, ended = start, end
+        else:
+            ended = max(ended, end)
+    if ended >= began:
+        yield began, ended

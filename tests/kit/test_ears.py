@@ -1,0 +1,77 @@
+"""Silence that lasts is found, and only where somebody listens."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.lab.audio import AGENT_HZ
+from tests.kit.ears import Silence, silences
+from tests.kit.edge import OPENAI, Edge, an_edge
+
+pytestmark = pytest.mark.virtual
+
+
+@pytest.fixture
+async def edge(tmp_path):
+    async with an_edge(tmp_path) as edge:
+        yield edge
+
+
+def heard_by_the_caller(edge: Edge) -> list[Silence]:
+    return silences(edge.carrier, edge.caller_audio, edge.now, longer_than_s=2.0)
+
+
+def mute(edge: Edge) -> None:
+    edge.media.lose = lambda source, to, packet: to == edge.caller_audio.address
+
+
+async def test_a_call_in_which_all_are_heard_has_no_silence(edge: Edge) -> None:
+    await edge.connects()
+    await edge.passes(5)
+    assert edge.caller_audio.hears(AGENT_HZ)
+    assert heard_by_the_caller(edge) == []
+    await edge.carrier.hangs_up()
+    await edge.passes(5)
+    assert heard_by_the_caller(edge) == []
+
+
+async def test_silence_is_found_while_it_lasts_and_afterwards(edge: Edge) -> None:
+    await edge.connects()
+    mute(edge)
+    began = edge.now
+    await edge.passes(3)
+    assert [(each.peer, round(each.seconds)) for each in heard_by_the_caller(edge)] == [("carrier", 3)]
+    edge.media.lose = lambda source, to, packet: False
+    await edge.passes(3)
+    (found,) = heard_by_the_caller(edge)
+    assert (found.began, found.seconds) == (pytest.approx(began, abs=0.05), pytest.approx(3.0, abs=0.05))
+    with pytest.raises(AssertionError):
+        edge.assert_nobody_sat_in_silence()
+    edge.excused = lambda silence: silence.peer == "carrier"
+    edge.assert_nobody_sat_in_silence()
+    await edge.carrier.hangs_up()
+
+
+async def test_who_holds_does_not_listen_and_listens_again_when_it_is_back(edge: Edge) -> None:
+    await edge.connects()
+    await edge.carrier.reinvites(hold=True)
+    await edge.passes(5)
+    assert heard_by_the_caller(edge) == []
+    await edge.carrier.reinvites(hold=False)
+    mute(edge)
+    await edge.passes(5)
+    assert len(heard_by_the_caller(edge)) == 1
+    await edge.carrier.hangs_up()
+
+
+async def test_who_was_refused_or_never_answered_does_not_listen(edge: Edge) -> None:
+    await edge.carrier.invites()
+    await edge.passes(5)
+    assert heard_by_the_caller(edge) == []
+    await edge.agent.rejects(503)
+    await edge.phone.rejects(486)
+    await edge.passes(5)
+    for peer, audio in ((edge.agent, edge.agent_audio), (edge.phone, edge.phone_audio)):
+        assert silences(peer, audio, edge.now, longer_than_s=2.0) == []
+    assert edge.agent_audio.address[0] == OPENAI
+    await edge.carrier.hangs_up()
