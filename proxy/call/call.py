@@ -129,10 +129,10 @@ class Call:
         plan = await self._around.screener.plan(self._who())
         match plan:
             case Ask():
-                caller.progress(180)
+                self._company.ringing(caller)
                 await self._screened(plan)
             case Ring(reason):
-                caller.progress(180)
+                self._company.ringing(caller)
                 self._scribe.step("unscreened", reason)
                 await self._ring(self._number.destinations, "plan")
                 await self._unanswered(reason, self._number.on_failure)
@@ -259,7 +259,6 @@ class Call:
         self._phone_tried = True
         self._scribe.rung_by(trigger)
         failure: SipError = TransportFailed("no destination is configured")
-        self._media.ringback("caller", self._caller_answered)
         around, clock = self._around, asyncio.get_running_loop().time
         queue = Places(self._number, places, down=around.down, patience=around.patience, clock=clock)
         ringing = Ringing(
@@ -267,6 +266,7 @@ class Call:
             phones=around.phones, tolls=around.tolls,
         )  # fmt: skip
         for group in queue.groups():
+            self._company.rings(answered=self._caller_answered, alone=self._agent is None and len(group) == 1)
             with self._legs.several() as legs:
                 try:
                     phone = await self._rung(ringing, group, legs)

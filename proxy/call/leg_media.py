@@ -33,6 +33,9 @@ class LegMedia:
     def answered(self, sdp: bytes) -> None:
         _translated(self._session.answered, self._leg, sdp)
 
+    def early(self, sdp: bytes) -> None:
+        self._session.early(self._leg, sdp)
+
     def accept(self, sdp: bytes) -> bytes:
         return _translated(self._session.accept, self._leg, sdp)
 

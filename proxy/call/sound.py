@@ -9,6 +9,7 @@ from math import ceil
 from proxy.media.clip import Clip
 from proxy.media.mode import MediaSession, Sounds
 from proxy.media.tone import quiet
+from proxy.ua.leg import Leg
 
 SORRY_S = 3.0
 """How long a tone says that a call goes no further, before we hang up."""
@@ -47,6 +48,20 @@ class Company:
     def __init__(self, media: MediaSession, sound: Sound) -> None:
         self._media, self._sound = media, sound
         media.sounds(sound.media)
+
+    def ringing(self, caller: Leg) -> None:
+        """The caller learns that it rings: from his own network, or from us. Raises OfferRefused."""
+        if self._sound.early_media is EarlyMedia.RINGBACK:
+            return caller.progress(180)
+        caller.progress(183, early=True)
+        self._media.ringback("caller", True)
+
+    def rings(self, *, answered: bool, alone: bool) -> None:
+        """A phone is rung. `alone`: it is one phone, and nobody else talks to the caller meanwhile."""
+        early = self._sound.early_media
+        self._media.ringback("caller", answered or early is not EarlyMedia.RINGBACK)
+        if alone and early is EarlyMedia.PASS:
+            self._media.pass_early("phone", "caller")
 
     def until_heard(self) -> None:
         """Somebody is about to speak: until he does, it rings."""

@@ -107,6 +107,14 @@ class MediaSession(Protocol):
         """Take the peer's answer to our offer (RFC 3264 §7). Raises MediaRefused."""
         ...
 
+    def pass_early(self, leg: str, to: str) -> None:
+        """What that leg plays before it answers is for `to`, over our ringback; otherwise nobody hears it."""
+        ...
+
+    def early(self, leg: str, sdp: bytes) -> None:
+        """The peer describes what it plays before it answers; what cannot be used is ignored."""
+        ...
+
     def accept(self, leg: str, sdp: bytes) -> bytes:
         """Take the peer's offer, the first or a re-INVITE's, and return our answer (RFC 3264 §6, §8).
 

@@ -13,6 +13,10 @@ _CATCH_UP = 5
 """Frames a late loop may send at once; more lateness than that is left out."""
 
 
+_LONG_S = 1.5 * FRAME_S
+"""After this a packet is missing: before a tone sets in, silence is sent."""
+
+
 class Player:
     """One stream's sound. A clip that is played once interrupts everything; what is played over and over
     yields to any other sound: ringback, where there is none the hold tone, and else what fills.
@@ -154,6 +158,8 @@ class Player:
             return self._next()
         elif not self._something_else_heard(now):
             self._say(clip)
+        elif self._stream.said_at is not None and now - self._stream.said_at > _LONG_S:
+            self._say(quiet())
         self._index += 1
         self._timer = loop.call_at(self._started + self._index * FRAME_S, self._tick)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,6 +35,10 @@ def _version(address: str) -> int:
 @lru_cache(maxsize=64)  # the house has its homes for as long as it stands
 def _homes(usual: Home, other: Home | None) -> dict[int, Home]:
     return {_version(public): (bind, public) for bind, public in (usual, *([other] if other else []))}
+
+
+def _holds(stream: Stream) -> bool:
+    return stream.agreement is not None and not stream.agreement.hears
 
 
 class _Leg:
@@ -139,6 +144,7 @@ class RelaySession:
 
     __slots__ = (
         "_clock",
+        "_early",
         "_homes",
         "_ids",
         "_last_counts",
@@ -174,6 +180,8 @@ class RelaySession:
         self._ids = ids
         self._clock = clock
         self._sounds = _USUAL
+        self._early: tuple[str, str] | None = None
+        """Who may be heard before he answers, and by whom."""
         self._legs: dict[str, _Leg] = {}
         self._policies: dict[str, SrtpPolicy] | None = None
         """Of the legs that are secured otherwise than usual; None: none is."""
@@ -233,6 +241,20 @@ class RelaySession:
         )
         ours.stream.agreed(agreement)
         self._heed_hold()
+
+    def pass_early(self, leg: str, to: str) -> None:
+        """What it plays before it answers is for that one."""
+        self._early = leg, to
+
+    def early(self, leg: str, sdp: bytes) -> None:
+        """What a leg plays before it answers; see `MediaSession`."""
+        if self._early is None or self._early[0] != leg:
+            return
+        to, self._early = self._early[1], None  # of several places where it rings, the first is heard
+        with suppress(MediaRefused):
+            self.answered(leg, sdp)
+            self.join(to, leg)
+            self.ringback(to, True, until_heard=True)
 
     def accept(self, leg: str, sdp: bytes) -> bytes:
         """The peer's offer, first or again; see `MediaSession`."""
@@ -344,7 +366,7 @@ class RelaySession:
         """Who is joined to somebody that holds is told so; the one who holds hears nothing (§8.4)."""
         for name, ours in self._legs.items():
             other = ours.stream.joined
-            held = other is not None and not other.hears and ours.stream.hears
+            held = other is not None and _holds(other) and not _holds(ours.stream)
             ours.hold(self._sounds.held(name) if held else None)
 
     def _stream(self, leg: str) -> Stream | None:

@@ -151,11 +151,6 @@ class Stream:
             self._sender = None if ours is None else sender(ours)
 
     @property
-    def hears(self) -> bool:
-        """The peer wants our packets: it does not hold us; true before anything is agreed."""
-        return self.agreement is None or self.agreement.hears
-
-    @property
     def said_at(self) -> float | None:
         """When the peer was last sent something; None if it never was."""
         return None if self._line is None else self._line.at

@@ -39,6 +39,7 @@ class LegMedia(Protocol):
     def offer(self) -> bytes: ...
     def again(self) -> bytes: ...
     def answered(self, sdp: bytes) -> None: ...
+    def early(self, sdp: bytes) -> None: ...
     def accept(self, sdp: bytes) -> bytes: ...
     def pressed(self, digit: str, seconds: float) -> None: ...
 
@@ -71,7 +72,7 @@ class Leg:
         self.keeps_flow = False
         """Whether the peer is reached over its flow alone, as a registered phone is (RFC 5626 §5.3)."""
         self._contact_user = core.ids.token()
-        self.takes_refer = takes_refer
+        self.takes_refer, self._left = takes_refer, False
         self._inviting: Inviting | None = None
         self._invitation: Invitation | None = None
         self._answer: Answer | None = None
@@ -80,7 +81,6 @@ class Leg:
         self._referred: asyncio.Event | None = None
         self._keeper: SessionKeeper | None = None
         self._reoffers: Reoffers | None = None
-        self._left = False
 
     @property
     def log(self) -> structlog.typing.FilteringBoundLogger:
@@ -117,10 +117,10 @@ class Leg:
     def trying(self) -> None:
         self.invitation.trying()
 
-    def progress(self, status: int) -> None:
-        """A provisional response above 100; raises OfferRefused if it has to make an offer and cannot."""
+    def progress(self, status: int, *, early: bool = False) -> None:
+        """A provisional response above 100, `early` with our SDP; raises OfferRefused if it cannot offer."""
         if self.invitation.open:
-            self.invitation.progress(status)
+            self.invitation.progress(status, early=early)
 
     def consider(self) -> None:
         """Take the caller's offer, or make our own if the INVITE has none; raises OfferRefused."""

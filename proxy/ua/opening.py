@@ -42,14 +42,23 @@ class Opening:
         if self._ours is None:
             self._ours = self._media.accept(self._offer) if self._offer else self._media.offer()
 
-    def in_provisional(self) -> bytes:
+    def in_provisional(self, *, early: bool = False) -> bytes:
         """What a reliable provisional carries: the first one our offer, where the INVITE has none (§5).
 
-        Our answer waits for the 2xx: nothing is to be heard before it. Raises OfferRefused.
+        Our answer waits for the 2xx, unless something is to be heard before it. Raises OfferRefused.
         """
-        if self._offer or self._awaits_answer or self._complete:
+        if self._awaits_answer or self._complete or (self._offer and not early):
             return b""
         return self._put()
+
+    def in_ordinary(self) -> bytes:
+        """What an ordinary provisional carries where something is to be heard early: our answer, which the
+        2xx says once more (RFC 3261 §13.2.1); nothing where the offer is ours. Raises OfferRefused.
+        """
+        if not self._offer:
+            return b""
+        self.consider()
+        return self._ours or b""
 
     def in_2xx(self) -> bytes:
         """What our 2xx carries: nothing where all is said already. Raises OfferRefused."""

@@ -22,7 +22,8 @@ MOST_KEPT = 32
 class Receipts:
     """Acknowledges those of a peer that sends them reliably, though we ask nobody to (RFC 3262 §4).
 
-    A description in a provisional response is kept until the peer has answered: nothing is heard before.
+    A description in a provisional response is kept until the peer has answered; whether it is heard before is
+    for the media to say.
     """
 
     def __init__(self, leg: Leg) -> None:
@@ -38,6 +39,7 @@ class Receipts:
         if not reliable(response):
             if response.body and len(self._unsure) < MOST_KEPT:
                 self._unsure.setdefault(response.to_tag, response.body)
+                self._leg.media.early(response.body)
             return
         try:
             rack = self._machine.take(response) if dialog is not None else None
@@ -48,6 +50,7 @@ class Receipts:
             return
         if response.body:
             self._sure.setdefault(response.to_tag, response.body)
+            self._leg.media.early(response.body)
         prack = dialog.request("PRACK")
         prack.headers.add("RAck", str(rack))
         InDialogRequest(self._leg, dialog, prack, self._acknowledged).start()

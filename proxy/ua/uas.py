@@ -95,15 +95,19 @@ class Invitation:
     def trying(self) -> None:
         self._transaction.reply(100)
 
-    def progress(self, status: int) -> None:
-        """A provisional response that makes the dialog (§12.1.1); raises OfferRefused if it has to offer."""
-        self._extend(status)
+    def progress(self, status: int, *, early: bool = False) -> None:
+        """A provisional response that makes the dialog (§12.1.1); raises OfferRefused if it has to offer.
+
+        `early`: with our description, so that we can be heard; where it has no place there, a 180.
+        """
+        self._extend(status, early)
         if self.provisionals is None:
-            response = self._transaction.make(status, self._contact())
+            body = self._leg.opening.in_ordinary() if early else b""
+            response = self._transaction.make(status if body or not early else 180, self._contact(), body)
             self._stands(response)
             return self._transaction.respond(response)
         headers = [*self._contact(), *self._leg.capabilities()]  # RFC 3311 §5.1: Allow tells of UPDATE
-        response = self._transaction.make(status, headers, self._leg.opening.in_provisional())
+        response = self._transaction.make(status, headers, self._leg.opening.in_provisional(early=early))
         self._stands(response)
         self.provisionals.respond(response)
 
@@ -154,14 +158,16 @@ class Invitation:
             self.stop()
             self._leg.gone(EndReason.UNREACHABLE)
 
-    def _extend(self, status: int | None) -> None:
+    def _extend(self, status: int | None, early: bool = False) -> None:
         """Say this again after a while; None for no more."""
         if self._extension is not None:
             self._extension.cancel()
             self._extension = None
         if status is not None:
             after_s = EXTEND_S if self.provisionals is None else EXTEND_RELIABLY_S
-            self._extension = asyncio.get_running_loop().call_later(after_s, self.progress, status)
+            self._extension = asyncio.get_running_loop().call_later(
+                after_s, lambda: self.progress(status, early=early)
+            )
 
     def _final(self) -> None:
         self._extend(None)

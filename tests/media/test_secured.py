@@ -8,6 +8,7 @@ from proxy.media.rtp import HEADER
 from proxy.media.sdes import SUITES, SrtpPolicy, fresh, parse, usable
 from proxy.media.sdp import parse_sdp
 from proxy.media.srtp import receiver, sender
+from proxy.media.tone import beep
 from tests.media.peer import SPEECH, Peer, counting
 
 
@@ -98,7 +99,7 @@ async def test_srtp_and_srtp_hear_each_other_under_keys_of_their_own(rig):
 
 async def test_tones_are_protected_too(rig):
     caller = _caller(rig, SUITES["AEAD_AES_128_GCM"])
-    await rig.session.beep("caller")
+    await rig.session.play("caller", beep())
     assert len(caller.heard) >= 20
     assert caller.strange == 0
 

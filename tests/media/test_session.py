@@ -432,3 +432,49 @@ async def test_hold_by_an_unspecified_ipv6_address_is_understood() -> None:
     rig.session.accept("caller", six(rig))
     held = rig.session.accept("caller", six(rig).replace(b"c=IN IP6 2001:db8::77", b"c=IN IP6 ::"))
     assert b"a=recvonly" in held or b"a=inactive" in held
+
+
+def _rings_early(rig, leg: str = "phone") -> Peer:
+    """A peer that we called, and that plays something before it answers."""
+    peer = rig.peer(leg)
+    rig.session.offer(leg)
+    peer.remote = rig.session.address(leg)
+    rig.session.early(leg, peer.sdp("0 101"))
+    return peer
+
+
+async def test_what_a_leg_plays_before_it_answers_is_heard_by_nobody(rig):
+    caller = rig.incoming("caller")
+    phone = _rings_early(rig)
+    await phone.says(10)
+    assert caller.heard == []
+    assert rig.session.counts("phone").packets_in == 0
+
+
+async def test_what_a_leg_plays_early_is_for_whom_it_is_passed_to_over_our_ringback(rig):
+    caller = rig.incoming("caller")
+    rig.session.ringback("caller", True)
+    rig.session.pass_early("phone", "caller")
+    phone = _rings_early(rig)
+    await phone.says(10, payload=SILENCE)
+    assert SPEECH not in {packet.payload for packet in caller.heard}
+    await phone.says(2)
+    caller.heard.clear()
+    await phone.says(10)
+    assert {packet.payload for packet in caller.heard} == {SPEECH}
+    other = _rings_early(rig, "phone 2")
+    await other.says(2)
+    assert rig.session.counts("phone 2").packets_in == 0
+    rig.session.answered("phone", phone.sdp("0 101"))
+    await phone.says(2)
+    assert {packet.ssrc for packet in caller.heard} == {caller.heard[0].ssrc}
+
+
+async def test_an_early_description_that_cannot_be_used_changes_nothing(rig):
+    caller = rig.incoming("caller")
+    rig.session.ringback("caller", True)
+    rig.session.pass_early("phone", "caller")
+    rig.session.offer("phone")
+    rig.session.early("phone", b"nonsense")
+    await asyncio.sleep(0.1)
+    assert len(caller.heard) == 5

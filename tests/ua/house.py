@@ -145,6 +145,9 @@ class Media:
         self._take("again", b"")
         return SDP
 
+    def early(self, sdp: bytes) -> None:
+        self.told.append(("early", sdp))
+
     def answered(self, sdp: bytes) -> None:
         self._take("answered", sdp)
 

@@ -35,3 +35,22 @@ def test_an_offer_in_a_reliable_provisional_stands_in_the_first_alone() -> None:
     assert [opening.in_provisional(), opening.in_provisional()] == [SDP, b""]
     opening.answered(b"theirs")
     assert [opening.in_provisional(), opening.in_2xx()] == [b"", b""]
+
+
+def test_an_answer_that_is_to_be_heard_early_is_said_again_in_the_2xx_rfc3261_13_2_1() -> None:
+    media = Media()
+    opening = Opening(media, invite())
+    assert [opening.in_ordinary(), opening.in_ordinary(), opening.in_2xx()] == [SDP, SDP, SDP]
+    assert media.told == [("accept", SDP)]
+
+
+def test_an_answer_in_a_reliable_provisional_is_said_once_rfc3262_5() -> None:
+    opening = Opening(Media(), invite())
+    assert [opening.in_provisional(early=True), opening.in_provisional(early=True)] == [SDP, b""]
+    assert (opening.in_2xx(), opening.owed) == (b"", None)
+
+
+def test_an_offer_of_ours_is_in_no_ordinary_provisional_rfc3261_13_2_1() -> None:
+    media = Media()
+    assert Opening(media, invite(body=b"")).in_ordinary() == b""
+    assert media.told == []

@@ -100,6 +100,24 @@ async def test_a_second_one_waits_for_the_prack_of_the_first_rfc3262_3(house: Ho
     await house.far.hears(200)
 
 
+async def test_an_early_answer_is_acknowledged_before_the_200_which_says_it_no_more_rfc3262_5(
+    house: House,
+) -> None:
+    leg = await house.rung(INVITE)
+    leg.progress(183, early=True)
+    early = await house.far.hears(183)
+    assert (early.headers.get("RSeq"), early.body) == ("1", SDP)
+    answering = asyncio.ensure_future(leg.answer())
+    await asyncio.sleep(0.2)
+    assert house.far.count(200) == 0
+    await house.far.says(prack(INVITE, early))
+    await house.far.hears(200, within_s=1)  # to the PRACK
+    answer = await house.far.hears(200, within_s=1)
+    assert (answer.cseq.method, answer.body) == ("INVITE", b"")
+    await house.far.says(messages.ack(INVITE, to_tag=early.to_tag))
+    await answering
+
+
 async def test_a_long_ringing_is_told_anew_every_two_and_a_half_minutes_rfc3262_3(house: House) -> None:
     leg, ringing = await rung(house)
     began = house.now

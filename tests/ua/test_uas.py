@@ -50,6 +50,21 @@ async def test_a_long_ringing_is_told_anew_every_minute_rfc3261_13_3_1_1(house: 
     assert house.far.count(183) == 3
 
 
+async def test_an_early_183_has_our_answer_and_so_have_its_repetition_and_the_200_rfc3261_13_2_1(
+    house: House,
+) -> None:
+    leg = await house.rung(INVITE)
+    leg.progress(183, early=True)
+    early = await house.far.hears(183)
+    assert (early.content_type, early.body) == ("application/sdp", SDP)
+    assert (await house.far.hears(183, within_s=61)).body == SDP
+    answering = asyncio.ensure_future(leg.answer())
+    assert (await house.far.hears(200)).body == SDP
+    await house.far.says(messages.ack(INVITE, to_tag="tag1"))
+    await answering
+    assert leg.media.told == [("accept", SDP)]
+
+
 async def test_the_200_is_resent_until_the_ack_rfc3261_13_3_1_4(house: House) -> None:
     leg = await house.rung(INVITE)
     answering = asyncio.ensure_future(leg.answer())

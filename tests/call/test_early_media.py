@@ -1,0 +1,135 @@
+"""What a caller hears before the call is answered, and what must not be heard."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.call.outcome import Result
+from proxy.call.sound import EarlyMedia, Sound
+from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ
+from proxy.lab.offers import at_home
+from proxy.lab.shapes import OPENAI_SDP, PHONE_SDP, sdp
+from screening.contract import Ring
+from tests.kit.edge import Edge, NewEdge, a_number, story
+
+OURS = [EarlyMedia.TONE, EarlyMedia.PASS]
+
+
+async def rings_early(edge: Edge) -> None:
+    """A known caller rings the phone, whose side plays something before it answers."""
+    edge.screener.planned = Ring("a known caller")
+    await edge.carrier.invites()
+    call = await edge.phone.invited()
+    call.sdp = at_home(sdp(PHONE_SDP), edge.phone_audio)
+    edge.phone._says(call, 183, call.sdp)
+    edge.phone_audio.start_towards(call.invite.body)
+    await edge.passes(5)
+
+
+@pytest.mark.parametrize("early", list(EarlyMedia))
+async def test_a_caller_hears_it_ring_as_configured(new_edge: NewEdge, early: EarlyMedia) -> None:
+    async with new_edge(number=a_number(sound=Sound(early_media=early))) as edge:
+        edge.screener.planned = Ring("a known caller")
+        await edge.carrier.invites()
+        ringing = await edge.carrier.receives(180 if early is EarlyMedia.RINGBACK else 183)
+        assert bool(ringing.body) == (early in OURS)
+        await edge.phone.rings()
+        await edge.passes(5)
+        assert edge.caller_audio.hears(RINGBACK_HZ) == (early in OURS)
+        await edge.phone.answers()
+        assert (await edge.carrier.receives(200)).body
+        answered = edge.now
+        await edge.passes(7)
+        assert set(edge.caller_audio.heard()) - {RINGBACK_HZ} == {PHONE_HZ}
+        assert not edge.caller_audio.hears(RINGBACK_HZ, since=answered + 0.05)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over())[0] is Result.BRIDGED
+        assert not edge.caller_audio.line_breaks
+        await edge.assert_clean()
+
+
+@pytest.mark.parametrize("early", [EarlyMedia.RINGBACK, EarlyMedia.TONE])
+async def test_a_voicemail_behind_the_phone_greets_nobody_unless_it_is_to_be_heard(
+    new_edge: NewEdge, early: EarlyMedia
+) -> None:
+    async with new_edge(number=a_number(sound=Sound(early_media=early))) as edge:
+        await rings_early(edge)
+        assert not edge.caller_audio.hears(PHONE_HZ)
+        await edge.phone.answers()
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        assert edge.caller_audio.hears(PHONE_HZ)
+        await edge.carrier.hangs_up()
+        await edge.assert_clean()
+
+
+async def test_what_the_phone_plays_before_it_answers_is_passed_where_that_is_configured(
+    new_edge: NewEdge,
+) -> None:
+    async with new_edge(number=a_number(sound=Sound(early_media=EarlyMedia.PASS))) as edge:
+        await rings_early(edge)
+        since = edge.now
+        await edge.passes(2)
+        assert edge.caller_audio.hears(PHONE_HZ, since=since)
+        assert not edge.caller_audio.hears(RINGBACK_HZ, since=since)
+        await edge.phone.answers()
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        assert edge.phone_audio.hears(CALLER_HZ)
+        assert edge.caller_audio.longest_gap_ms(since, edge.now) < 40
+        await edge.carrier.hangs_up()
+        assert story(await edge.over())[0] is Result.BRIDGED
+        assert not edge.caller_audio.line_breaks
+        await edge.assert_clean()
+
+
+async def test_it_rings_again_when_the_phone_that_played_early_does_not_take_the_call(
+    new_edge: NewEdge,
+) -> None:
+    first = a_number().destinations[0]
+    number = a_number(sound=Sound(early_media=EarlyMedia.PASS), destinations=(first, first))
+    async with new_edge(number=number) as edge:
+        await rings_early(edge)
+        assert edge.caller_audio.hears(PHONE_HZ)
+        await edge.phone.rejects(486)
+        await edge.phone.invited()
+        again = edge.now
+        await edge.passes(3)
+        assert edge.caller_audio.hears(RINGBACK_HZ, since=again)
+        assert not edge.caller_audio.hears(PHONE_HZ, since=again)
+        await edge.phone.answers()
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        await edge.assert_clean()
+
+
+@pytest.mark.parametrize("early", list(EarlyMedia))
+async def test_what_the_agent_plays_before_it_answers_is_never_heard(
+    new_edge: NewEdge, early: EarlyMedia
+) -> None:
+    async with new_edge(number=a_number(sound=Sound(early_media=early))) as edge:
+        await edge.carrier.invites()
+        call = await edge.agent.invited()
+        call.responds(call.invite, 183, sdp=at_home(sdp(OPENAI_SDP), edge.agent_audio))
+        edge.agent_audio.start_towards(call.invite.body)
+        await edge.passes(3)
+        assert not edge.caller_audio.hears(AGENT_HZ)
+        await edge.agent.answers()
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        assert edge.caller_audio.hears(AGENT_HZ)
+        await edge.carrier.hangs_up()
+        await edge.assert_clean()
+
+
+async def test_a_caller_without_an_offer_is_rung_and_hears_nothing_early(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(sound=Sound(early_media=EarlyMedia.TONE))) as edge:
+        edge.screener.planned = Ring("a known caller")
+        await edge.carrier.invites(body=b"")
+        assert (await edge.carrier.receives(180)).body == b""
+        await edge.phone.rings()
+        await edge.passes(3)
+        assert edge.caller_audio.packets_heard == 0
+        await edge.carrier.cancels()
+        await edge.carrier.receives(487)
+        await edge.assert_clean()
