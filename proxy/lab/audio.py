@@ -12,7 +12,7 @@ from operator import mul
 
 from proxy.media.clip import FRAME_S, FRAME_SAMPLES, RATE
 from proxy.media.formats import PCMA, PCMU, TELEPHONE_EVENT, AudioFormat
-from proxy.media.g711 import PCMA_SAMPLES, PCMU_SAMPLES, PCMU_TO_PCMA
+from proxy.media.g711 import PCMA_SAMPLES, PCMU_SAMPLES, PCMU_TO_PCMA, audible
 from proxy.media.negotiation import describe
 from proxy.media.rtp import HEADER, PLAIN, payload_span, signed16, signed32
 from proxy.media.sdp import Direction, parse_sdp
@@ -67,6 +67,7 @@ class TonePeer:
         self._ear = _Ear(self._known)
         self._line = _LineCheck()
         self._arrivals: list[float] = []
+        self._audible: list[float] = []
         self.packets_sent = 0
         self._remote: Address | None = None
         self._payload_type = PCMU.pt
@@ -112,6 +113,11 @@ class TonePeer:
     def arrivals(self) -> Sequence[float]:
         """When each of the latest packets came (loop times)."""
         return self._arrivals
+
+    @property
+    def audible(self) -> Sequence[float]:
+        """When those came in which something is to be heard, of the packets that are looked at."""
+        return self._audible
 
     @property
     def line_breaks(self) -> LineBreaks:
@@ -173,7 +179,10 @@ class TonePeer:
             del self._arrivals[: _KEPT // 2]
         self._line.saw(packet)
         if self._line.packets % _EVERY == 0:
-            self._ear.hear(now, packet[1] & 0x7F, packet[span[0] : span[1]])
+            payload_type, payload = packet[1] & 0x7F, bytes(packet[span[0] : span[1]])
+            self._ear.hear(now, payload_type, payload)
+            if audible(PCMU.key if payload_type == PCMU.pt else PCMA.key, payload):
+                self._audible.append(now)
 
 
 class _Ear:

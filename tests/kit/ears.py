@@ -25,11 +25,16 @@ class Silence(NamedTuple):
     seconds: float
 
 
-def silences(peer: Peer, audio: TonePeer, now: float, *, longer_than_s: float) -> list[Silence]:
-    """Every silence of that length at the peer's ear, while a call of it was up and not on hold by itself."""
+def silences(
+    peer: Peer, audio: TonePeer, now: float, *, longer_than_s: float, audibly: bool = False
+) -> list[Silence]:
+    """Every silence of that length at the peer's ear, while a call of it was up and not on hold by itself.
+
+    `audibly`: packets in which nothing is to be heard are silence, too.
+    """
     found = []
-    arrivals = audio.arrivals
-    known_from = arrivals[0] if audio.packets_heard > len(arrivals) else 0.0
+    arrivals = audio.audible if audibly else audio.arrivals
+    known_from = 0.0 if audibly or audio.packets_heard == len(arrivals) else arrivals[0]
     for began, ended in _together(sorted(_listens(peer))):
         start, end = max(began, known_from), min(ended, now)
         times = [start, *(at for at in arrivals if start < at < end), end]

@@ -49,6 +49,8 @@ HOST = "sbc.example.com"
 START_S = 5000.0
 """Where the virtual loop's time begins."""
 MOST_SILENCE_MS = 2000.0
+RINGBACK_PAUSE_S = 4.2
+"""Between two rings, in North America."""
 PHONE_NUMBER = "+14155559876"
 BEGAN = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
@@ -277,16 +279,30 @@ class Edge:
             assert not any(call.resending for peer in self.peers for call in peer.calls.values())
 
     def assert_nobody_sat_in_silence(self) -> None:
-        """Whoever was in a call and listened had a packet of ours at least every two seconds."""
-        ears = zip(self.peers, (self.caller_audio, self.agent_audio, self.phone_audio), strict=True)
-        found = [
-            silence
-            for peer, audio in ears
-            if audio is not None
-            for silence in silences(peer, audio, self.now, longer_than_s=MOST_SILENCE_MS / 1000)
-            if not (self.excused and self.excused(silence))
-        ]
+        """Whoever was in a call and listened had a packet of ours at least every two seconds; and a caller,
+        until he leaves a message, something to hear, but for the pauses of a ringback tone.
+        """
+        found: list[Silence] = []
+        for peer, audio in zip(
+            self.peers, (self.caller_audio, self.agent_audio, self.phone_audio), strict=True
+        ):
+            if audio is not None:
+                found += silences(peer, audio, self.now, longer_than_s=MOST_SILENCE_MS / 1000)
+        if self.caller_audio is not None:
+            lulls = silences(
+                self.carrier, self.caller_audio, self.now, longer_than_s=RINGBACK_PAUSE_S, audibly=True
+            )
+            found += [each for each in lulls if not any(each.began > at - 0.5 for at in self._messages())]
+        found = [each for each in found if self.excused is None or not self.excused(each)]
         assert not found, found
+
+    def _messages(self) -> list[float]:
+        """When each message that was left began."""
+        return [
+            self.time_of(record.ended) - record.voicemail_s
+            for record in self.records
+            if record.ended is not None and record.voicemail_s is not None
+        ]
 
     def assert_never_silent(self, until: float | None = None) -> None:
         """From its answer to its end (or `until`) the caller always heard something, on one unbroken line."""

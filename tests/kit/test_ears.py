@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.lab.audio import AGENT_HZ
+from screening.contract import TakeMessage
 from tests.kit.ears import Silence, silences
 from tests.kit.edge import OPENAI, Edge, an_edge
 
@@ -49,6 +50,16 @@ async def test_silence_is_found_while_it_lasts_and_afterwards(edge: Edge) -> Non
         edge.assert_nobody_sat_in_silence()
     edge.excused = lambda silence: silence.peer == "carrier"
     edge.assert_nobody_sat_in_silence()
+    await edge.carrier.hangs_up()
+
+
+async def test_packets_of_silence_are_silence_to_who_listens_for_a_voice(edge: Edge) -> None:
+    await edge.connects()
+    edge.screening.decides(TakeMessage("asks to be called back"))
+    await edge.passes(6)  # of a message, to which nobody says anything
+    assert heard_by_the_caller(edge) == []
+    (lull,) = silences(edge.carrier, edge.caller_audio, edge.now, longer_than_s=2.0, audibly=True)
+    assert lull.seconds == pytest.approx(5.6, abs=0.1)
     await edge.carrier.hangs_up()
 
 

@@ -132,6 +132,7 @@ class Media:
     """Status with which every description of the peer is refused."""
     told: list[tuple[str, bytes]] = field(default_factory=list)
     keys: list[tuple[str, float]] = field(default_factory=list)
+    heard_early: list[bytes] = field(default_factory=list)
     ip_version: int | None = None
 
     def over(self, ip_version: int) -> None:
@@ -146,7 +147,7 @@ class Media:
         return SDP
 
     def early(self, sdp: bytes) -> None:
-        self.told.append(("early", sdp))
+        self.heard_early.append(sdp)
 
     def answered(self, sdp: bytes) -> None:
         self._take("answered", sdp)

@@ -141,6 +141,7 @@ async def test_an_answer_in_an_ordinary_183_that_the_200_repeats_is_taken_once_r
     house.far.answers(invite, 200, body=SDP)
     await task
     assert leg.media.told == [("offer", b""), ("answered", SDP)]
+    assert leg.media.heard_early[0] == SDP
     await ended(house, leg)
 
 
