@@ -5,7 +5,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
 TOOLS := sipp stunnel4 svmap kamailio
-PACKAGES := sip-tester stunnel4 sipvicious kamailio kamailio-tls-modules
+PACKAGES := sip-tester stunnel4 sipvicious kamailio kamailio-tls-modules libopus0
 BENCH_PACKAGES := sip-tester stunnel4 kamailio kamailio-tls-modules
 PYTEST_ARGS ?=
 ARGS ?=
@@ -34,6 +34,7 @@ $(TEST_STAMP): $(STAMP) requirements-test.lock
 
 tools:
 	@missing=; for tool in $(TOOLS); do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null 2>&1 || missing=yes; done; \
+	case "$(PACKAGES)" in *libopus0*) PATH="$$PATH:/usr/sbin" ldconfig -p | grep -q libopus.so || missing=yes;; esac; \
 	test -z "$$missing" && exit 0; \
 	if ! command -v apt-get >/dev/null 2>&1; then \
 	  echo "The tests need SIPp, stunnel, sipvicious and Kamailio, and there is no apt-get here: install them by hand ($(TOOLS) on PATH)." >&2; exit 1; fi; \
