@@ -349,7 +349,9 @@ class Call:
         if self._agent is not None:
             self._agent.end(EndReason.COMPLETED)
         if self._caller_answered:
-            await self._company.sorry(busy=self._failed in (486, GLOBAL_FAILURE))
+            busy = self._failed in (486, GLOBAL_FAILURE)
+            self._scribe.step("caller told", self._company.told(busy=busy))
+            await self._company.sorry(busy=busy)
 
     async def _voicemail(self, why: str) -> None:
         """Beep, and record what the caller says until hang-up or the limit."""

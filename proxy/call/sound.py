@@ -72,6 +72,12 @@ class Company:
         self._media.part("caller")
         self._media.fill("caller", quiet())
 
+    def told(self, *, busy: bool) -> str:
+        """What `sorry` plays, in words."""
+        if self._sound.unavailable:
+            return "the prompt for those whom nobody takes"
+        return "busy tone" if busy else "congestion tone"
+
     async def sorry(self, *, busy: bool) -> None:
         """Nobody takes the call of one who was answered; returns when that is said."""
         self.alone()

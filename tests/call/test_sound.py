@@ -76,9 +76,9 @@ async def test_it_rings_on_until_the_agent_has_found_words_for_a_busy_phone(edge
     await edge.assert_clean()
 
 
-@pytest.mark.parametrize(("status", "cadence_s"), [(486, 0.5), (404, 0.25)], ids=["busy", "no way through"])
+@pytest.mark.parametrize(("status", "named"), [(486, "busy"), (404, "congestion")])
 async def test_a_caller_whom_nobody_takes_hears_why_before_the_bye(
-    new_edge: NewEdge, status: int, cadence_s: float
+    new_edge: NewEdge, status: int, named: str
 ) -> None:
     async with new_edge(number=a_number(on_failure=OnFailure.REJECT)) as edge:
         await edge.connects()
@@ -90,10 +90,12 @@ async def test_a_caller_whom_nobody_takes_hears_why_before_the_bye(
         began = edge.now
         await edge.carrier.receives("BYE")
         assert edge.now - began == pytest.approx(SORRY_S, abs=0.05)
-        loud = edge.caller_audio.hears
-        assert loud(480, since=began) or loud(620, since=began) or edge.caller_audio.packets_heard
+        heard = [at for at in edge.caller_audio.audible if at > began]
+        assert len(heard) == pytest.approx(SORRY_S / 2 / 0.06, abs=6), "on for half of the time, one in three"
         assert edge.caller_audio.longest_gap_ms(began, edge.now) < 50
-        assert story(await edge.over()) == (Result.UNANSWERED, "ALLOW", "verdict", None)
+        record = await edge.over()
+        assert story(record) == (Result.UNANSWERED, "ALLOW", "verdict", None)
+        assert record.steps[-1] == f"caller told: {named} tone"
         await edge.assert_clean()
 
 
