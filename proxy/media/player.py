@@ -45,7 +45,7 @@ class Player:
         self._filling: Clip | None = None
         self._covering = False
         self._until_heard_from: float | None = None
-        self._playing: list[tuple[Clip, asyncio.Future[None]]] = []
+        self._playing: tuple[tuple[Clip, asyncio.Future[None]], ...] = ()
         """The first is heard, the others wait for their turn."""
         self._clip: Clip | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -99,7 +99,7 @@ class Player:
         """
         done = asyncio.get_running_loop().create_future()
         turn = (clip, done)
-        self._playing.append(turn)
+        self._playing += (turn,)
         if self._playing[0] is turn:
             self._next()
         try:
@@ -107,7 +107,7 @@ class Player:
         finally:
             if turn in self._playing:
                 heard = self._playing[0] is turn
-                self._playing.remove(turn)
+                self._playing = tuple(each for each in self._playing if each is not turn)
                 if heard:
                     self._next()
 
@@ -115,7 +115,7 @@ class Player:
         """The stream is going: no timer stays, nobody waits on."""
         self._ringing = self._holding = self._filling = None
         self._covering = False
-        playing, self._playing = self._playing, []
+        playing, self._playing = self._playing, ()
         self._next()
         for _, done in playing:
             if not done.done():
@@ -175,7 +175,8 @@ class Player:
             self._sent += 1
 
     def _played(self) -> None:
-        _, done = self._playing.pop(0)
+        (_, done), *more = self._playing
+        self._playing = tuple(more)
         if not done.done():
             done.set_result(None)
         self._next(0.0)  # who waited for its end may have more to play, and comes first

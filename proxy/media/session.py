@@ -7,25 +7,21 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from proxy.media.clip import Clip
 from proxy.media.dtmf import USUAL_S, Presses
 from proxy.media.formats import AudioFormat
-from proxy.media.mode import Counts, MediaRefused, Recording, Sounds
+from proxy.media.mode import Counts, MediaRefused, Recording
 from proxy.media.negotiation import Layout, describe, formats_to_offer, read_answer, read_offer
-from proxy.media.player import Player
 from proxy.media.ports import PortPool
 from proxy.media.protection import NO_PROTECTION, Protection, answering, offered
 from proxy.media.recorder import WavRecording
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Direction
+from proxy.media.sounded import SoundedLeg, SoundedSession
 from proxy.media.stream import Stream
 from proxy.media.udp import Address, MediaNetwork
 
 Home = tuple[str, str]
 """A local address to bind to, and the public one that leads there."""
-
-
-_USUAL = Sounds()
 
 
 def _version(address: str) -> int:
@@ -37,15 +33,10 @@ def _homes(usual: Home, other: Home | None) -> dict[int, Home]:
     return {_version(public): (bind, public) for bind, public in (usual, *([other] if other else []))}
 
 
-def _holds(stream: Stream) -> bool:
-    return stream.agreement is not None and not stream.agreement.hears
-
-
-class _Leg:
+class _Leg(SoundedLeg):
     """One leg's stream and what we last told its peer about it."""
 
     __slots__ = (
-        "_player",
         "_version",
         "address",
         "direction",
@@ -54,15 +45,13 @@ class _Leg:
         "listed",
         "origin_id",
         "protection",
-        "stream",
     )
 
     def __init__(self, stream: Stream, address: str, origin_id: int) -> None:
-        self.stream = stream
+        super().__init__(stream)
         self.address = address
         """Where the peer is told to send: ours, public."""
         self.ip_version = _version(address)
-        self._player: Player | None = None
         self.origin_id = origin_id
         self._version = 0  # of our last SDP; 0: there was none
         self.listed: tuple[AudioFormat, ...] = ()
@@ -83,39 +72,6 @@ class _Leg:
     def described(self) -> bool:
         """The peer has been told something."""
         return self._version > 0
-
-    @property
-    def player(self) -> Player:
-        """Who plays tones to it."""
-        if self._player is None:
-            self._player = Player(self.stream)
-        return self._player
-
-    def ring(self, clip: Clip | None, after_s: float, until_heard: bool) -> None:
-        """Ringback, or none."""
-        if clip is not None or self._player is not None:
-            self.player.ring(clip, after_s=after_s, until_heard=until_heard)
-
-    def hold(self, clip: Clip | None) -> None:
-        """What is heard because the other holds, or none."""
-        if clip is not None or self._player is not None:
-            self.player.hold(clip)
-
-    def cover(self) -> None:
-        """Somebody else is heard from now on."""
-        if self.stream.said_at is not None:
-            self.player.cover()
-
-    def fill(self, clip: Clip | None) -> None:
-        """What is heard where there would be nothing, or none."""
-        if clip is not None or self._player is not None:
-            self.player.fill(clip)
-
-    def close(self) -> None:
-        """No tone, no socket."""
-        if self._player is not None:
-            self._player.stop()
-        self.stream.close()
 
     def describe(
         self,
@@ -139,7 +95,7 @@ class _Leg:
         return describe(origin, address, self.listed, self.direction, self.layout, self.protection)
 
 
-class RelaySession:
+class RelaySession(SoundedSession[_Leg]):
     """A `MediaSession` that relays. It starts no task; timers run only while a tone plays."""
 
     __slots__ = (
@@ -148,12 +104,10 @@ class RelaySession:
         "_homes",
         "_ids",
         "_last_counts",
-        "_legs",
         "_network",
         "_offers",
         "_policies",
         "_ports",
-        "_sounds",
         "_usual",
     )
 
@@ -171,6 +125,7 @@ class RelaySession:
 
         `other_home`: local and public address of the other IP version, if we have one.
         """
+        super().__init__()
         self._network = network
         self._ports = ports
         self._homes = _homes((bind_host, public_address), other_home)
@@ -179,10 +134,8 @@ class RelaySession:
         """IP version of our offers to a leg, where it is not the usual one; None: nowhere."""
         self._ids = ids
         self._clock = clock
-        self._sounds = _USUAL
         self._early: tuple[str, str] | None = None
         """Who may be heard before he answers, and by whom."""
-        self._legs: dict[str, _Leg] = {}
         self._policies: dict[str, SrtpPolicy] | None = None
         """Of the legs that are secured otherwise than usual; None: none is."""
         self._last_counts: dict[str, Counts] | None = None
@@ -240,7 +193,7 @@ class RelaySession:
             srtp=self._policy(leg),
         )
         ours.stream.agreed(agreement)
-        self._heed_hold()
+        self._heed_hold(agreement)
 
     def pass_early(self, leg: str, to: str) -> None:
         """What it plays before it answers is for that one."""
@@ -267,7 +220,7 @@ class RelaySession:
         ours = self._open(leg, answer.agreement.ip_version)
         agreement = answering(answer.agreement, ours.stream.agreement, self._ids)
         ours.stream.agreed(agreement)
-        self._heed_hold()
+        self._heed_hold(agreement)
         protection = Protection.of(agreement)
         return ours.describe(answer.formats, answer.direction, agreement.layout, protection, anew=False)
 
@@ -292,28 +245,6 @@ class RelaySession:
             stream.joined.hear(None)
             stream.hear(None)
             self._heed_hold()
-
-    def sounds(self, sounds: Sounds) -> None:
-        """The tones of this call."""
-        self._sounds = sounds
-
-    def ringback(self, leg: str, on: bool, *, after_s: float = 0.0, until_heard: bool = False) -> None:
-        """Ringback tone while nothing else is heard; see `MediaSession`."""
-        ours = self._legs.get(leg)
-        if ours is not None:
-            ours.ring(self._sounds.tones.ringback if on else None, after_s, until_heard)
-
-    def fill(self, leg: str, clip: Clip | None) -> None:
-        """Something where there would be nothing."""
-        ours = self._legs.get(leg)
-        if ours is not None:
-            ours.fill(clip)
-
-    async def play(self, leg: str, clip: Clip) -> None:
-        """Play a clip; returns when it has been played, or the leg is gone."""
-        ours = self._legs.get(leg)
-        if ours is not None:
-            await ours.player.play(clip)
 
     async def digit(self, leg: str) -> str:
         """The next key that the leg has pressed; see `MediaSession`."""
@@ -361,13 +292,6 @@ class RelaySession:
         """Release every leg."""
         for leg in tuple(self._legs):
             self.release(leg)
-
-    def _heed_hold(self) -> None:
-        """Who is joined to somebody that holds is told so; the one who holds hears nothing (§8.4)."""
-        for name, ours in self._legs.items():
-            other = ours.stream.joined
-            held = other is not None and _holds(other) and not _holds(ours.stream)
-            ours.hold(self._sounds.held(name) if held else None)
 
     def _stream(self, leg: str) -> Stream | None:
         ours = self._legs.get(leg)

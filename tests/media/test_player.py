@@ -6,8 +6,7 @@ import pytest
 from proxy.lab.audio import frequencies_in
 from proxy.media.clip import Clip
 from proxy.media.g711 import PCMA_SAMPLES, PCMU_SAMPLES
-from proxy.media.mode import Sounds
-from proxy.media.tone import beep, quiet, tone, tones_of
+from proxy.media.tone import beep, quiet, tone
 
 
 def _frequencies(packet):
@@ -221,63 +220,6 @@ async def test_what_fills_is_sent_while_nobody_is_heard(rig):
     caller.heard.clear()
     await asyncio.sleep(2)
     assert caller.heard == []
-
-
-def _holds(rig, leg, direction):
-    peer = rig.peers[leg]
-    rig.session.accept(leg, peer.sdp("0 101", f"a={direction}"))
-
-
-async def test_who_is_on_hold_hears_the_hold_tone_until_the_other_is_back_rfc3264_8_4(rig):
-    caller, phone = rig.incoming("caller"), rig.outgoing("phone")
-    rig.session.sounds(Sounds(tones_of("de")))
-    rig.session.join("caller", "phone")
-    await phone.says(2)
-    _holds(rig, "phone", "inactive")
-    caller.heard.clear()
-    await asyncio.sleep(4.001)
-    assert max(after.at - before.at for before, after in pairwise(caller.heard)) < 0.021
-    assert len({packet.payload for packet in caller.heard}) > 2
-    _holds(rig, "phone", "sendrecv")
-    caller.heard.clear()
-    await phone.says(5)
-    await asyncio.sleep(2)
-    assert {packet.payload for packet in caller.heard} == {bytes(range(160))}
-
-
-async def test_who_holds_with_music_of_its_own_is_heard_and_no_tone(rig):
-    caller, phone = rig.incoming("caller"), rig.outgoing("phone")
-    rig.session.join("caller", "phone")
-    _holds(rig, "phone", "sendonly")
-    await phone.says(100)
-    assert {packet.payload for packet in caller.heard} == {bytes(range(160))}
-
-
-async def test_music_is_played_to_people_and_silence_to_machines_on_hold(rig):
-    music = tone((600,), (1.0,))
-    rig.session.sounds(Sounds(hold=music))
-    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
-    rig.session.join("caller", "agent")
-    _holds(rig, "agent", "inactive")
-    await asyncio.sleep(2)
-    assert {packet.payload for packet in caller.heard} == set(music.frames("pcmu/8000"))
-    _holds(rig, "agent", "sendrecv")
-    _holds(rig, "caller", "sendonly")
-    await asyncio.sleep(2.001)
-    assert {packet.payload for packet in agent.heard} == {b"\xff" * 160}
-    rig.session.release("caller")
-    agent.heard.clear()
-    await asyncio.sleep(2)
-    assert agent.heard == []
-
-
-async def test_who_holds_hears_nothing_and_neither_does_the_other_who_holds_too(rig):
-    caller, phone = rig.incoming("caller"), rig.outgoing("phone")
-    rig.session.join("caller", "phone")
-    _holds(rig, "phone", "inactive")
-    _holds(rig, "caller", "inactive")
-    await asyncio.sleep(2)
-    assert caller.heard == phone.heard == []
 
 
 async def test_a_clip_changes_its_law_with_the_agreement(rig):

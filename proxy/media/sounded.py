@@ -1,0 +1,108 @@
+"""The part of a session that plays sound of our own to its legs."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from proxy.media.clip import Clip
+from proxy.media.mode import Sounds
+from proxy.media.negotiation import Agreement
+from proxy.media.player import Player
+from proxy.media.stream import Stream
+
+_USUAL = Sounds()
+
+
+class SoundedLeg:
+    """One leg's stream, and its player once there is something to play."""
+
+    __slots__ = ("_player", "stream")
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self._player: Player | None = None
+
+    @property
+    def player(self) -> Player:
+        """Who plays to it."""
+        if self._player is None:
+            self._player = Player(self.stream)
+        return self._player
+
+    def ring(self, clip: Clip | None, after_s: float, until_heard: bool) -> None:
+        """Ringback, or none."""
+        if clip is not None or self._player is not None:
+            self.player.ring(clip, after_s=after_s, until_heard=until_heard)
+
+    def hold(self, clip: Clip | None) -> None:
+        """What is heard because the other holds, or none."""
+        if clip is not None or self._player is not None:
+            self.player.hold(clip)
+
+    def cover(self) -> None:
+        """Somebody else is heard from now on."""
+        if self.stream.said_at is not None:
+            self.player.cover()
+
+    def fill(self, clip: Clip | None) -> None:
+        """What is heard where there would be nothing, or none."""
+        if clip is not None or self._player is not None:
+            self.player.fill(clip)
+
+    def close(self) -> None:
+        """No sound, no socket."""
+        if self._player is not None:
+            self._player.stop()
+        self.stream.close()
+
+
+LegT = TypeVar("LegT", bound=SoundedLeg)
+
+
+class SoundedSession(Generic[LegT]):
+    """What a session whose legs have streams says of `MediaSession` about sound."""
+
+    __slots__ = ("_held", "_legs", "_sounds")
+
+    def __init__(self) -> None:
+        self._legs: dict[str, LegT] = {}
+        self._sounds = _USUAL
+        self._held = False
+        """Somebody has held somebody."""
+
+    def sounds(self, sounds: Sounds) -> None:
+        """The tones of this call."""
+        self._sounds = sounds
+
+    def ringback(self, leg: str, on: bool, *, after_s: float = 0.0, until_heard: bool = False) -> None:
+        """Ringback tone while nothing else is heard; see `MediaSession`."""
+        ours = self._legs.get(leg)
+        if ours is not None:
+            ours.ring(self._sounds.tones.ringback if on else None, after_s, until_heard)
+
+    def fill(self, leg: str, clip: Clip | None) -> None:
+        """Something where there would be nothing."""
+        ours = self._legs.get(leg)
+        if ours is not None:
+            ours.fill(clip)
+
+    async def play(self, leg: str, clip: Clip) -> None:
+        """Play a clip; returns when it has been played, or the leg is gone."""
+        ours = self._legs.get(leg)
+        if ours is not None:
+            await ours.player.play(clip)
+
+    def _heed_hold(self, agreement: Agreement | None = None) -> None:
+        """Who is joined to somebody that holds is told so; the one who holds hears nothing (§8.4)."""
+        if agreement is not None and not agreement.hears:
+            self._held = True
+        if not self._held:
+            return  # as nearly always
+        for name, ours in self._legs.items():
+            other = ours.stream.joined
+            held = other is not None and _holds(other) and not _holds(ours.stream)
+            ours.hold(self._sounds.held(name) if held else None)
+
+
+def _holds(stream: Stream) -> bool:
+    return stream.agreement is not None and not stream.agreement.hears
