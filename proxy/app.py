@@ -224,6 +224,7 @@ class App:
             phones=self.registrar.reachable,
             down=self.probes.down,
             trusts=assembly.trusts(settings, self.admission, self.registrations),
+            srtp=assembly.secured_by(settings, self._trunk_of),
         )
 
     def _health(self) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ from proxy.config import model as told
 from proxy.config.numbers import country_of, is_emergency, regions_of
 from proxy.config.values import Destination as Place
 from proxy.media.mode import Sounds
+from proxy.media.sdes import SrtpPolicy
 from proxy.media.tone import tones_of
 from proxy.sip.digest_server import DigestServer
 from proxy.sip.uri import Uri
@@ -199,8 +200,14 @@ def _trunk(trunk: told.Trunk) -> Trunk:
     password = trunk.password.get_secret_value() if trunk.password else None
     outbound = str(trunk.outbound) if trunk.outbound is not None else None
     identity = IdentityProfile(trunk.identity)
-    terms = _profile(trunk)
-    return Trunk(trunk.name, outbound, trunk.username, password, trunk.caller_id, terms, identity)
+    terms, srtp = _profile(trunk), SrtpPolicy(trunk.srtp)
+    return Trunk(trunk.name, outbound, trunk.username, password, trunk.caller_id, terms, identity, srtp)
+
+
+def secured_by(settings: Settings, trunk_of: Callable[[Flow], str | None]) -> Callable[[Flow], SrtpPolicy]:
+    """Tells how the audio of the caller at the other end of a flow is protected."""
+    policies = {trunk.name: SrtpPolicy(trunk.srtp) for trunk in settings.trunks}
+    return lambda flow: policies.get(trunk_of(flow) or "", SrtpPolicy.ACCEPT)
 
 
 def trusts(
@@ -225,7 +232,7 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
     return Number(
         number.dialed,
         tuple(_destination(settings, place, trunks, number.identity) for place in number.destinations),
-        Agent(agent.name, str(agent.sip), _profile(agent)) if agent else None,
+        Agent(agent.name, str(agent.sip), _profile(agent), SrtpPolicy(agent.srtp)) if agent else None,
         number.ring_limit_s,
         OnFailure(screening.on_failure),
         screening.voicemail_limit_s,
@@ -261,7 +268,8 @@ def _destination(
     by = settings.trunk_of(place)
     if by is None:
         assert place.uri is not None
-        return Destination(str(place.uri), place.number, phone=place.phone)
+        srtp = next((SrtpPolicy(each.srtp) for each in settings.phones if each.name == place.phone), None)
+        return Destination(str(place.uri), place.number, phone=place.phone, srtp=srtp or SrtpPolicy.ACCEPT)
     trunk = trunks[by.name]
     assert trunk.outbound is not None
     assert place.number is not None

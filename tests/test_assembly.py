@@ -12,6 +12,7 @@ from proxy.call.probe import Probed
 from proxy.call.sound import EarlyMedia, Sound
 from proxy.config import Settings, SettingsError, parse
 from proxy.media.recorder import wav_header
+from proxy.media.sdes import SrtpPolicy
 from proxy.media.tone import tones_of
 from tests.call.flows import a_flow
 from tests.call.test_admission import resolved
@@ -181,3 +182,31 @@ def test_a_prompt_that_cannot_be_played_is_one_line_of_the_check(tmp_path: Path)
         "prompts.hold_music: expected a file that exists, got DIR/gone.wav, which is not there",
         f"prompts.unavailable: expected {wav}, got DIR/bad.wav: it is no WAV file",
     ]
+
+
+# How audio is protected.
+
+
+def test_each_leg_is_protected_as_its_trunk_its_agent_or_its_phone_says() -> None:
+    text = TRUNKS.replace('srtp = "off"', 'srtp = "require"').replace(
+        'name = "two",', 'name = "two", srtp = "offer",'
+    )
+    text += 'phone = [ { name = "desk", password = "env:P", srtp = "off" } ]\n'
+    text += f'number = [ {{ dialed = "*", {PLACES.replace("]", ",")} "sip:desk@registered" ] }} ]'
+    told = parse(text, {"P": "a-long-password-of-the-desk"}, file="t.toml", folder=Path())
+    number = assembly.routing(told).find(invite())
+    assert number is not None
+    assert number.agent is not None
+    assert number.agent.srtp is SrtpPolicy.REQUIRE
+    policies = [place.secured_by.value for place in number.destinations]
+    assert policies == ["accept", "offer", "accept", "off"]
+
+
+def test_a_caller_is_protected_as_his_trunk_says_and_one_of_no_trunk_as_he_offers() -> None:
+    text = TRUNKS.replace('name = "two",', 'name = "two", srtp = "require",')
+    text += f'number = [ {{ dialed = "*", {PLACES} }} ]'
+    told = parse(text, {}, file="t.toml", folder=Path())
+    trunks = iter(("one", "two", "pbx", None))
+    by = assembly.secured_by(told, lambda flow: next(trunks))
+    flow = a_flow("192.0.2.1")
+    assert [by(flow).value for _ in range(4)] == ["accept", "require", "accept", "accept"]

@@ -21,6 +21,7 @@ from proxy.call.scribe import Scribe
 from proxy.call.sound import Company
 from proxy.call.tolls import Tolls
 from proxy.media.mode import MediaSession
+from proxy.media.sdes import SrtpPolicy
 from proxy.media.tone import beep
 from proxy.sip.errors import SipError
 from proxy.transport.flow import Flow, TransportFailed
@@ -65,6 +66,8 @@ class Surroundings:
     patience: Patience = field(default_factory=Patience)
     trusts: Callable[[Flow], bool] = lambda flow: False
     """Whether what the peer there says of a caller's identity is believed (RFC 3325 §2.3)."""
+    srtp: Callable[[Flow], SrtpPolicy] = lambda flow: SrtpPolicy.ACCEPT
+    """How the audio of a caller from there is protected."""
     refusals: Refusals = field(default_factory=lambda: Refusals(lambda: asyncio.get_running_loop().time()))
 
 
@@ -83,6 +86,7 @@ class Call:
         )
         self._legs = Legs(around.core, media, self._scribe)
         self._company = Company(media, number.sound)
+        self._srtp = around.srtp(invite.flow)
         self._screening: Screening | None = None
         self._agent: Leg | None = None
         self._refers: list[Refer] = []
@@ -94,7 +98,7 @@ class Call:
     async def run(self) -> CallRecord:
         """Screen the caller with the agent; ring the phone when the agent says so; bridge; end."""
         try:
-            with self._legs.leg("caller", peer=self._identity.uri) as self._caller:
+            with self._legs.leg("caller", peer=self._identity.uri, srtp=self._srtp) as self._caller:
                 self._caller.invited(self._opened())
                 async with self._caller.up():
                     await self._admit(self._caller)
@@ -160,10 +164,11 @@ class Call:
     async def _screened(self, ask: Ask) -> None:
         """The agent talks to the caller until there is a verdict, or none can be had."""
         self._screening = ask.screening
-        assert self._number.agent is not None
-        with self._legs.leg("agent", peer=self._number.agent.uri, takes_refer=True) as agent:
+        called = self._number.agent
+        assert called is not None
+        with self._legs.leg("agent", peer=called.uri, takes_refer=True, srtp=called.srtp) as agent:
             self._agent = agent
-            without = await self._call_agent(agent, self._number.agent, ask)
+            without = await self._call_agent(agent, called, ask)
             if without is None:
                 without = await self._conversation(agent, ask.screening)
             if without is not None:

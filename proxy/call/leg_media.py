@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from proxy.call.scribe import Scribe
 from proxy.media.mode import MediaRefused, MediaSession
 from proxy.media.ports import NoPortFree
+from proxy.media.sdes import SrtpPolicy
 from proxy.ua.errors import OfferRefused
 
 P = ParamSpec("P")
@@ -16,10 +18,15 @@ T = TypeVar("T")
 class LegMedia:
     """One leg's view of the call's media session; what media cannot do is said with the status we owe."""
 
-    __slots__ = ("_leg", "_session")
+    __slots__ = ("_leg", "_policy", "_scribe", "_session", "_suite")
 
-    def __init__(self, session: MediaSession, leg: str) -> None:
+    def __init__(self, session: MediaSession, leg: str, policy: SrtpPolicy, scribe: Scribe) -> None:
         self._session, self._leg = session, leg
+        self._policy, self._scribe = policy, scribe
+        self._suite: str | None = None
+        """Of SRTP, as was told last."""
+        if policy is not SrtpPolicy.ACCEPT:
+            session.secure(leg, policy)
 
     def over(self, ip_version: int) -> None:
         self._session.over(self._leg, ip_version)
@@ -32,12 +39,32 @@ class LegMedia:
 
     def answered(self, sdp: bytes) -> None:
         _translated(self._session.answered, self._leg, sdp)
+        self._tell()
 
     def early(self, sdp: bytes) -> None:
         self._session.early(self._leg, sdp)
 
     def accept(self, sdp: bytes) -> bytes:
-        return _translated(self._session.accept, self._leg, sdp)
+        answer = _translated(self._session.accept, self._leg, sdp)
+        self._tell()
+        return answer
+
+    def concede(self) -> bool:
+        if not self._session.concede(self._leg):
+            return False
+        self._policy = SrtpPolicy.ACCEPT
+        self._scribe.step("audio not protected", f"{self._leg} refuses SRTP: called again without")
+        return True
+
+    def _tell(self) -> None:
+        """Say how the leg's audio is protected when that has changed, or is not as we would have it."""
+        before, self._suite = self._suite, self._session.secured(self._leg)
+        if self._suite is None:
+            if before is not None or self._policy is SrtpPolicy.OFFER:
+                self._policy = SrtpPolicy.ACCEPT  # said once
+                self._scribe.step("audio not protected", f"{self._leg} takes no SRTP")
+        elif self._suite != before:
+            self._scribe.log.info("audio protected", leg=self._leg, suite=self._suite)
 
     def pressed(self, digit: str, seconds: float) -> None:
         self._session.pressed(self._leg, digit, seconds)

@@ -9,6 +9,7 @@ from proxy.call.leg_media import LegMedia
 from proxy.call.record import LegRecord
 from proxy.call.scribe import Scribe
 from proxy.media.mode import MediaSession
+from proxy.media.sdes import SrtpPolicy
 from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import LegEnded
 from proxy.ua.leg import Leg
@@ -28,9 +29,11 @@ class Legs:
         self._latest: tuple[Leg, ...] = ()
         """The latest leg of each name, the caller's first."""
 
-    def leg(self, name: str, *, peer: str, takes_refer: bool = False) -> Stretch:
+    def leg(
+        self, name: str, *, peer: str, takes_refer: bool = False, srtp: SrtpPolicy = SrtpPolicy.ACCEPT
+    ) -> Stretch:
         """A leg that is ended, and its media released, when the block is left or its peer goes."""
-        return Stretch(self, name, peer, takes_refer)
+        return Stretch(self, name, peer, takes_refer, srtp)
 
     def several(self) -> Stretches:
         """Room for legs of one ``with``, begun one by one."""
@@ -62,8 +65,9 @@ class Stretch:
 
     __slots__ = ("_entry", "_leg", "_legs", "_noted")
 
-    def __init__(self, legs: Legs, name: str, peer: str, takes_refer: bool) -> None:
-        media, scribe = LegMedia(legs.media, name), legs.scribe
+    def __init__(self, legs: Legs, name: str, peer: str, takes_refer: bool, srtp: SrtpPolicy) -> None:
+        scribe = legs.scribe
+        media = LegMedia(legs.media, name, srtp, scribe)
         self._legs = legs
         self._leg = Leg(name, legs.core, media, takes_refer=takes_refer, log=scribe.log)
         self._entry: LegRecord = scribe.began(name, peer)
@@ -101,9 +105,9 @@ class Stretches:
         self._legs = legs
         self._begun: list[Stretch] = []
 
-    def leg(self, name: str, *, peer: str) -> Leg:
+    def leg(self, name: str, *, peer: str, srtp: SrtpPolicy) -> Leg:
         """One leg more; see `Legs.leg`."""
-        stretch = self._legs.leg(name, peer=peer)
+        stretch = self._legs.leg(name, peer=peer, srtp=srtp)
         leg = stretch.__enter__()
         self._begun.append(stretch)
         return leg

@@ -69,7 +69,7 @@ class Ringing:
         invites: dict[Leg, Outgoing] = {}
         for i, (place, outgoing) in enumerate(self._all_invites(places), 1):
             name = "phone" if i == 1 else f"phone {i}"
-            leg = legs.leg(name, peer=outgoing.uri)
+            leg = legs.leg(name, peer=outgoing.uri, srtp=place.secured_by)
             self._place[leg], invites[leg] = place, outgoing
         try:
             async with limit(self._number.ring_limit_s, EndReason.NO_ANSWER):

@@ -9,6 +9,7 @@ from urllib.parse import unquote as unescape
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
 from proxy.call.sound import Sound
+from proxy.media.sdes import SrtpPolicy
 from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.identity import Diversion, HistoryEntry
@@ -32,6 +33,7 @@ class Trunk:
     """Name of the terms on which TLS is spoken with it; empty: those of everybody else."""
     identity: IdentityProfile = IdentityProfile.TRUNK_DID
     """As whom we call its destinations."""
+    srtp: SrtpPolicy = SrtpPolicy.ACCEPT
 
     def credentials(self) -> DigestClient | None:
         if self.username is None or self.password is None:
@@ -53,11 +55,18 @@ class Destination:
     """The registered phone that is meant; its contacts are dialled, not `uri`."""
     identity: IdentityProfile | None = None
     """As whom it is called; None: as its trunk says, or as `internal` where it has none."""
+    srtp: SrtpPolicy = SrtpPolicy.ACCEPT
+    """Where it has no trunk, whose word it is otherwise."""
 
     @property
     def introduced_as(self) -> IdentityProfile:
         """As whom it is called."""
         return self.identity or (self.trunk.identity if self.trunk else IdentityProfile.INTERNAL)
+
+    @property
+    def secured_by(self) -> SrtpPolicy:
+        """How its audio is protected."""
+        return self.trunk.srtp if self.trunk else self.srtp
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,7 @@ class Agent:
     uri: str
     profile: str = ""
     """Name of the terms on which TLS is spoken with it; empty: those of everybody else."""
+    srtp: SrtpPolicy = SrtpPolicy.ACCEPT
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ class Public(Table):
 
 
 Version = Literal["1.2", "1.3"]
+Srtp = Literal["off", "accept", "offer", "require"]
 
 
 class Tls(Table):
@@ -163,6 +164,8 @@ class Trunk(Table):
     """How often `outbound` is asked by OPTIONS whether it is there; 0 never."""
     tls: Tls | None = None
     """None: the terms of everybody else."""
+    srtp: Srtp = "accept"
+    """How the audio of its calls is protected, theirs and ours."""
     keep_connected: bool = False
     """Have a connection to `outbound` at all times."""
     register_: bool = Field(default=False, alias="register")
@@ -186,6 +189,7 @@ class Phone(Table):
         default=(), alias="from"
     )
     """Where it may register from; empty for anywhere."""
+    srtp: Srtp = "accept"
 
 
 class Agent(Table):
@@ -195,7 +199,8 @@ class Agent(Table):
     provider: Literal["openai-realtime", "sip"] = "openai-realtime"
     sip: SipUri
     """Where it is called; for OpenAI made from `project` if it is not given."""
-    srtp: Annotated[Literal["off", "offer"], PlainValidator(values.srtp)] = "offer"
+    srtp: Literal["off", "offer", "require"] = "offer"
+    """How its audio is protected; the words are those of `proxy.media.sdes`."""
     ca: File | None = None
     """PEM file of more authorities to trust on TLS, for an agent whose certificate is not public."""
     tls: Tls | None = None

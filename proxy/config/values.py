@@ -287,17 +287,6 @@ def api_base(value: object) -> str:
     return value.rstrip("/")
 
 
-def srtp(value: object) -> str:
-    """Return how a leg's audio is protected; SRTP itself is not in this version."""
-    if value == "require":
-        raise fault(
-            '"off" or "offer" (SRTP comes in a later version: "offer" is plain RTP now)', shown(value)
-        )
-    if value not in ("off", "offer"):
-        raise fault('"off" or "offer"', shown(value))
-    return str(value)
-
-
 def media_mode(value: object) -> str:
     """Return the media mode; only ``relay`` is in this version."""
     if value != "relay":

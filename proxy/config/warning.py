@@ -8,16 +8,18 @@ from ipaddress import ip_address
 
 from proxy.config import certificate
 from proxy.config.model import Settings
+from proxy.sip.uri import Uri
 
 
 def warnings(settings: Settings, now: datetime) -> Iterator[str]:
     """Yield one line for each thing that will work less well than its owner may think."""
-    for agent in settings.agents:
-        if agent.srtp == "offer":
-            yield (
-                f'agent {agent.name}: srtp = "offer" sends plain RTP in this version;'
-                ' set srtp = "off" to silence this line'
-            )
+    offering: list[tuple[str, str, Uri]]
+    offering = [(f"agent {one.name}", one.srtp, one.sip) for one in settings.agents]
+    offering += [(f"trunk {one.name}", one.srtp, one.outbound) for one in settings.trunks if one.outbound]
+    for name, srtp, uri in offering:
+        if srtp in ("offer", "require") and uri.transport != "tls" and uri.scheme != "sips":
+            over = uri.transport or "udp"
+            yield f'{name}: srtp = "{srtp}" sends its keys over {over}, for all to read: use transport=tls'
     for listen in settings.listeners:
         if listen.transport != "tls" or listen.certificate is None:
             continue

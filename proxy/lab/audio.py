@@ -10,6 +10,7 @@ from itertools import pairwise
 from math import cos, pi, sin
 from operator import mul
 
+from proxy.lab.keys import Lock, lock
 from proxy.media.clip import FRAME_S, FRAME_SAMPLES, RATE
 from proxy.media.formats import PCMA, PCMU, TELEPHONE_EVENT, AudioFormat
 from proxy.media.g711 import PCMA_SAMPLES, PCMU_SAMPLES, PCMU_TO_PCMA, audible
@@ -69,6 +70,9 @@ class TonePeer:
         self._arrivals: list[float] = []
         self._audible: list[float] = []
         self.packets_sent = 0
+        self.packets_unopened = 0
+        """Heard under another key, or none."""
+        self._lock: Lock | None = None
         self._remote: Address | None = None
         self._payload_type = PCMU.pt
         self._tone: tuple[bytes, ...] = ()
@@ -76,6 +80,17 @@ class TonePeer:
         self._started = 0.0
         self._index = 0
         self._base = frequency_hz * 1000  # sequence and timestamp begin anywhere but at zero
+
+    def secure(self, ours: bytes, theirs: bytes) -> None:
+        """Speak and listen by SRTP, if the two SDPs have keys; under the same keys it goes on as it was."""
+        agreed = lock(ours, theirs)
+        if agreed is None or self._lock is None or agreed.keys != self._lock.keys:
+            self._lock = agreed
+
+    @property
+    def suite(self) -> str | None:
+        """The crypto suite of what is said; None: plain RTP."""
+        return None if self._lock is None else self._lock.keys[0]
 
     def start(self, remote: Address, payload_type: int = PCMU.pt) -> None:
         """Say the tone to `remote` from now on; while it is being said, only the address changes."""
@@ -164,12 +179,19 @@ class TonePeer:
             timestamp = (self._base + self._index * FRAME_SAMPLES) & 0xFFFFFFFF
             second = self._payload_type | (0x80 if self._index == 0 else 0)
             header = HEADER.pack(PLAIN, second, sequence, timestamp, 0x10000 + self.address[1])
-            self._endpoint.send(header + self._tone[self._index % len(self._tone)], self._remote)
+            packet = header + self._tone[self._index % len(self._tone)]
+            self._endpoint.send(self._lock.protect(packet) if self._lock else packet, self._remote)
             self.packets_sent += 1
         self._index += 1
         self._timer = loop.call_at(self._started + self._index * FRAME_S, self._tick)
 
     def _received(self, packet: bytes, source: Address) -> None:
+        if self._lock is not None:
+            opened = self._lock.unprotect(packet)
+            if opened is None:
+                self.packets_unopened += 1
+                return
+            packet = opened
         span = payload_span(packet)
         if span is None:
             return

@@ -23,6 +23,9 @@ class Audio(Protocol):
     def start(self, remote: Address, payload_type: int) -> None:
         """Talk to this address from now on; may be called again with another."""
 
+    def secure(self, ours: bytes, theirs: bytes) -> None:
+        """Protect what is said and heard as these two SDPs agree."""
+
     def stop(self) -> None:
         """Fall silent."""
 

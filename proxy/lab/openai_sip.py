@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
+from proxy.lab.keys import answering, protected
 from proxy.lab.offers import Audio, at_home
 from proxy.lab.peer import AUTO, Peer, PeerIds, Watch
 from proxy.lab.peer_call import WITHIN_S, PeerCall
@@ -29,6 +30,12 @@ class AgentCall:
         """The INVITE's headers, repeats and order kept, as the webhook tells them."""
         assert self.call.invite is not None
         return list(self.call.invite.headers)
+
+    @property
+    def security(self) -> str:
+        """`srtp` if the offer has keys, as the webhook tells, else `rtp`."""
+        assert self.call.invite is not None
+        return "srtp" if protected(self.call.invite.body) else "rtp"
 
     def on_over(self, told: Callable[[], None]) -> None:
         """Have this called once, when the call ends, whoever ends it."""
@@ -119,7 +126,7 @@ class OpenAiSip(Peer):
         """Send the 200, with no header more than the real one has."""
         invite = call.invite
         assert invite is not None
-        call.sdp = at_home(sdp(OPENAI_SDP), self.audio)
+        call.sdp = answering(at_home(sdp(OPENAI_SDP), self.audio), invite.body)
         data = filled(
             OPENAI_OK,
             call.sdp,

@@ -393,4 +393,5 @@ class PeerCall:
     def _talk(self, theirs: bytes) -> None:
         heard = place(theirs, self.sdp)
         if self.peer.audio is not None and heard is not None and not self.over:
+            self.peer.audio.secure(self.sdp, theirs)
             self.peer.audio.start(*heard)

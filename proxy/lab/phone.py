@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
+from proxy.lab.keys import answering
 from proxy.lab.offers import Audio, at_home
 from proxy.lab.peer import Peer, PeerIds, Watch
 from proxy.lab.peer_call import WITHIN_S, PeerCall
@@ -62,7 +63,8 @@ class Phone(Peer):
     ) -> PeerCall:
         """Wait for the call unless it rings already, and answer it."""
         call = await self._ringing(within_s)
-        call.sdp = at_home(sdp(PHONE_SDP), self.audio)
+        assert call.invite is not None
+        call.sdp = answering(at_home(sdp(PHONE_SDP), self.audio), call.invite.body)
         self._says(call, 200, call.sdp, headers)
         return call
 

@@ -51,6 +51,7 @@ async def judge(scene: Scene, stage: Stage, seconds: float, failure: Exception |
     problems += [f"{peer.name}: {fault}" for peer in stage.peers for fault in peer.faults]
     if stage.caller_audio.line_breaks:
         problems.append(f"the caller's stream is broken: {stage.caller_audio.line_breaks}")
+    problems += _of_agent(stage, record)
     answered = _phone_answered_at(stage)
     bridged = record is not None and record.outcome is not None and record.outcome.result is Result.BRIDGED
     if not bridged or answered is None:
@@ -79,6 +80,13 @@ def _of_voicemail(scene: Scene, record: CallRecord | None) -> list[str]:
     if scene.result is not Result.VOICEMAIL or record is None:
         return []
     return [] if (record.voicemail_s or 0.0) > 1.0 else [f"the message is {record.voicemail_s} s long"]
+
+
+def _of_agent(stage: Stage, record: CallRecord | None) -> list[str]:
+    """SRTP is offered by default, and OpenAI takes it."""
+    if not _was_answered(record) or stage.agent_audio.suite is not None:
+        return []
+    return ["the agent's audio is plain RTP"]
 
 
 async def _settled(stage: Stage) -> list[str]:

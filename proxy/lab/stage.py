@@ -61,7 +61,6 @@ caller_id = "+14155550100"
 name = "openai"
 sip = "sip:proj_LAB@{here}:{openai_port};transport=tls"
 ca = "{folder}/ca.pem"
-srtp = "off"
 api_base = "{api_base}"
 api_key = "env:OPENAI_API_KEY"
 webhook_secret = "env:OPENAI_WEBHOOK_SECRET"
@@ -214,7 +213,7 @@ class Stage:
 
     def announces(self, call: AgentCall, sip: SipSide | None = None) -> None:
         """OpenAI sends its webhook, and does with the call what the screening asks for."""
-        session = self.openai_api.incoming(call.headers, sip or call)
+        session = self.openai_api.incoming(call.headers, sip or call, call.security)
         call.on_over(lambda: session.ended() if call.call.answered else session.cancelled())
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -29,6 +29,9 @@ from proxy.ua.transactions import ClientTransaction
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg
 
+NO_SUCH_MEDIA = (415, 488, 606)
+"""Refusals of what was offered (§21.4.13, §21.4.26, §21.6.4)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -243,12 +246,22 @@ class Inviting:
         InDialogRequest(self._leg, dialog, bye, lambda final: self._forks.ended(dialog)).start()
 
     def _again(self, response: Response) -> bool:
-        """Whether the peer gets what it asks for: credentials, or a longer session interval."""
+        """Whether the peer gets what it asks for: credentials, a longer session interval, another offer."""
         if self._answered.done():
             return False
         if response.status in (401, 407):
             return self._authorized(response)
+        if response.status in NO_SUCH_MEDIA:
+            return self._conceded()
         return response.status == 422 and self._raised(response)
+
+    def _conceded(self) -> bool:
+        """Make another offer in the same INVITE, its CSeq one higher (§8.1.3.5); not once the phone rang."""
+        if self._leg.ringing.done() or not self._leg.media.concede():
+            return False
+        self._cseq += 1
+        self._send(self._invite(self._leg.media.offer()))
+        return True
 
     def _raised(self, response: Response) -> bool:
         """Ask for a longer session interval in the same INVITE, its CSeq one higher (RFC 4028 §7.3)."""

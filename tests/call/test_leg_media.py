@@ -5,14 +5,28 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from proxy.call.leg_media import LegMedia
+from proxy.call.record import CallRecord
+from proxy.call.scribe import Scribe
 from proxy.media.ports import PortPool
+from proxy.media.sdes import SrtpPolicy
 from proxy.media.session import RelaySession
 from proxy.ua.errors import OfferRefused
-from tests.kit.edge import EDGE
+from tests.kit.edge import BEGAN, EDGE
 from tests.kit.ids import CountingIds
 from tests.kit.media import MemoryMedia
+
+
+def a_leg(
+    session: RelaySession,
+    name: str,
+    policy: SrtpPolicy = SrtpPolicy.ACCEPT,
+    steps: CallRecord | None = None,
+) -> LegMedia:
+    record = steps or CallRecord("7f3a", None, "+14155551234", BEGAN)
+    return LegMedia(session, name, policy, Scribe(record, lambda: BEGAN))
 
 
 def a_session(ports: PortPool) -> RelaySession:
@@ -21,7 +35,7 @@ def a_session(ports: PortPool) -> RelaySession:
 
 async def test_a_leg_offers_and_takes_the_answer() -> None:
     session = a_session(PortPool(20000, 20009))
-    caller, agent = LegMedia(session, "caller"), LegMedia(session, "agent")
+    caller, agent = a_leg(session, "caller"), a_leg(session, "agent")
     offer = caller.offer()
     answer = agent.accept(offer)
     caller.answered(answer)
@@ -32,7 +46,7 @@ async def test_a_leg_offers_and_takes_the_answer() -> None:
 
 
 async def test_a_description_that_cannot_be_used_is_488() -> None:
-    caller = LegMedia(a_session(PortPool(20000, 20009)), "caller")
+    caller = a_leg(a_session(PortPool(20000, 20009)), "caller")
     with pytest.raises(OfferRefused) as refusal:
         caller.accept(b"nonsense")
     assert refusal.value.status == 488
@@ -42,5 +56,37 @@ async def test_no_free_port_is_503() -> None:
     ports = PortPool(20000, 20001)
     ports.take()
     with pytest.raises(OfferRefused) as refusal:
-        LegMedia(a_session(ports), "caller").offer()
+        a_leg(a_session(ports), "caller").offer()
     assert refusal.value.status == 503
+
+
+async def test_how_a_leg_is_protected_is_told_once_and_without_its_key() -> None:
+    session, record = a_session(PortPool(20000, 20009)), CallRecord("7f3a", None, "+14155551234", BEGAN)
+    caller = a_leg(session, "caller", SrtpPolicy.REQUIRE, record)
+    agent = a_leg(session, "agent", SrtpPolicy.ACCEPT, record)
+    with capture_logs() as logs:
+        offer = caller.offer()
+        caller.answered(agent.accept(offer))
+        agent.accept(offer)
+    suite = "AES_CM_128_HMAC_SHA1_80"
+    assert [(each["event"], each["leg"], each["suite"]) for each in logs] == [
+        ("audio protected", "agent", suite),
+        ("audio protected", "caller", suite),
+    ]
+    assert record.steps == []
+    session.close()
+
+
+async def test_a_peer_that_takes_no_srtp_or_no_longer_is_a_step_of_the_story() -> None:
+    session, record = a_session(PortPool(20000, 20009)), CallRecord("7f3a", None, "+14155551234", BEGAN)
+    offering = a_leg(session, "agent", SrtpPolicy.OFFER, record)
+    keyed, plain = a_leg(session, "other", SrtpPolicy.REQUIRE), a_leg(session, "plain", SrtpPolicy.OFF)
+    offer, without = keyed.offer(), plain.offer()
+    offering.accept(without)
+    assert record.steps == ["audio not protected: agent takes no SRTP"]
+    offering.accept(without)
+    offering.accept(offer)
+    assert len(record.steps) == 1
+    offering.accept(without)
+    assert record.steps[1:] == ["audio not protected: agent takes no SRTP"]
+    session.close()

@@ -148,7 +148,7 @@ username = "screendoor"
 [[agent]]
 name = "openai"
 sip = "sip:proj_XXXX@sip.api.openai.com:5061;transport=tls"
-srtp = "require"
+srtp = "must"
 api_key = "sk-proj-1234567890"
 webhook_secret = "env:NOT_SET"
 transfer = "referral"
@@ -186,8 +186,7 @@ ring_limit_s = true
         "trunk[0].password: expected a password, since there is a username, got nothing",
         "agent[0].api_key: expected env:NAME or file:PATH (secrets never stand in the settings),"
         " got a literal value",
-        'agent[0].srtp: expected "off" or "offer" (SRTP comes in a later version: "offer" is plain RTP now),'
-        ' got "require"',
+        'agent[0].srtp: expected one of "off", "offer" or "require", got "must"',
         'agent[0].transfer: expected one of "refer" or "local", got "referral"',
         "agent[0].webhook_secret: expected the environment variable NOT_SET, got none of that name",
         'screening.on_failure: expected one of "ring", "voicemail" or "reject", got "hangup"',

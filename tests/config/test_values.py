@@ -73,8 +73,6 @@ BAD: list[tuple[Callable[[object], object], object]] = [
     (values.destination, "tel:alice"),
     (values.destination, "tel:+44-999"),
     (values.destination, "mailto:a@b"),
-    (values.srtp, "maybe"),
-    (values.srtp, 1),
     (values.media_mode, 1),
     (values.path, ""),
     (values.seconds(1, 10), 11),

@@ -20,9 +20,16 @@ def test_good_settings_give_no_warning(settled: Settled) -> None:
     assert list(warnings(settled(GOOD.replace("203.0.113.10", "8.8.8.8")), NOW)) == []
 
 
-def test_srtp_that_falls_back_to_plain_is_said_once(settled: Settled) -> None:
-    (line,) = warnings(settled(GOOD.replace("203.0.113.10", "8.8.8.8").replace('srtp = "off"', "")), NOW)
-    assert line.startswith('agent openai: srtp = "offer" sends plain RTP in this version')
+@pytest.mark.parametrize(("transport", "said"), [("tls", []), ("udp", ["udp"]), ("tcp", ["tcp"])])
+def test_keys_that_anybody_can_read_are_said_rfc4568_8(
+    settled: Settled, transport: str, said: list[str]
+) -> None:
+    text = GOOD.replace("203.0.113.10", "8.8.8.8").replace('srtp = "off"', 'srtp = "require"')
+    lines = list(warnings(settled(text.replace(":5061;transport=tls", f":5061;transport={transport}")), NOW))
+    assert lines == [
+        f'agent openai: srtp = "require" sends its keys over {each}, for all to read: use transport=tls'
+        for each in said
+    ]
 
 
 def test_an_address_that_openai_cannot_reach_is_said(settled: Settled) -> None:

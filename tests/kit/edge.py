@@ -31,6 +31,7 @@ from proxy.lab.expect import fragment
 from proxy.lab.openai_sip import OpenAiSip
 from proxy.lab.phone import Phone
 from proxy.media.ports import PortPool
+from proxy.media.sdes import SrtpPolicy
 from proxy.media.session import RelaySession
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
@@ -122,6 +123,8 @@ class Edge:
         self.ids = CountingIds()
         self.voicemail = tmp / "voicemail"
         self.most = most
+        self.caller_srtp = SrtpPolicy.ACCEPT
+        """How the audio of the carrier's calls is protected."""
         self.trusted = {"signalwire"}
         """The trunks whose word on a caller's identity is believed."""
         self._finished = asyncio.Event()
@@ -160,6 +163,7 @@ class Edge:
                 self._wall_clock,
                 down=lambda name: name in self.down,
                 trusts=self._trusts,
+                srtp=lambda flow: self.caller_srtp,
             ),
             Routing([self.number], is_emergency),
             self.ids,

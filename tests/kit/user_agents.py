@@ -30,6 +30,9 @@ class Voice:
     def start(self, remote, payload_type):
         self.told.append((remote, payload_type))
 
+    def secure(self, ours: bytes, theirs: bytes) -> None:
+        self.agreed = ours, theirs
+
     def stop(self):
         self.told.append("silent")
 

@@ -130,6 +130,8 @@ class Media:
 
     refuses: int | None = None
     """Status with which every description of the peer is refused."""
+    concedes: bool = False
+    """Whether it has another offer for a peer that refuses its first."""
     told: list[tuple[str, bytes]] = field(default_factory=list)
     keys: list[tuple[str, float]] = field(default_factory=list)
     heard_early: list[bytes] = field(default_factory=list)
@@ -158,6 +160,10 @@ class Media:
 
     def pressed(self, digit: str, seconds: float) -> None:
         self.keys.append((digit, seconds))
+
+    def concede(self) -> bool:
+        conceded, self.concedes = self.concedes, False  # once
+        return conceded
 
     def _take(self, what: str, sdp: bytes) -> None:
         self.told.append((what, sdp))

@@ -468,3 +468,30 @@ async def test_an_invite_that_is_over_is_not_made_again_as_somebody_else(house: 
     house.far.answers(invite, 403)
     await house.assert_clean()
     assert house.far.count("INVITE") == 1
+
+
+@pytest.mark.parametrize("status", [415, 488, 606])
+async def test_a_refused_offer_is_followed_by_another_where_there_is_one_rfc3261_8_1_3_5(
+    house: House, status: int
+) -> None:
+    leg, task, invite = await house.calling()
+    leg.media.concedes = True
+    house.far.answers(invite, status)
+    assert (await house.far.hears("ACK")).via.branch == invite.via.branch
+    again = await house.far.hears("INVITE")
+    assert (again.call_id, again.cseq.number) == (invite.call_id, invite.cseq.number + 1)
+    assert [what for what, _ in leg.media.told] == ["offer", "offer"]
+    house.far.answers(again, status)
+    with pytest.raises(Rejected, match=str(status)):
+        await task
+    await house.assert_clean()
+
+
+async def test_no_other_offer_is_made_once_the_phone_has_rung(house: House) -> None:
+    leg, task, invite = await house.calling()
+    leg.media.concedes = True
+    house.far.answers(invite, 180, to_tag="far")
+    house.far.answers(invite, 488, to_tag="far")
+    with pytest.raises(Rejected, match="488"):
+        await task
+    await house.assert_clean()

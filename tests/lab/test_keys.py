@@ -1,0 +1,37 @@
+import pytest
+
+from proxy.lab.keys import answering, lock, offering, protected
+from proxy.lab.shapes import OPENAI_SDP, PHONE_SDP, SIGNALWIRE_SDP, sdp
+from proxy.media.rtp import HEADER
+from proxy.media.sdes import SUITES
+
+PACKET = HEADER.pack(0x80, 0, 1, 160, 7) + bytes(160)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_two_peers_open_what_the_other_protects_in_each_suite(suite):
+    offer = offering(sdp(SIGNALWIRE_SDP), (suite,))
+    answer = answering(sdp(OPENAI_SDP), offer)
+    one, other = lock(offer, answer), lock(answer, offer)
+    assert one is not None
+    assert other is not None
+    assert one.keys[1] != one.keys[2]
+    assert other.unprotect(one.protect(PACKET)) == PACKET
+    assert one.unprotect(other.protect(PACKET)) == PACKET
+    assert one.unprotect(PACKET) is None
+
+
+def test_an_answer_takes_the_first_suite_it_knows_and_the_protocol_of_the_offer():
+    offer = offering(sdp(SIGNALWIRE_SDP), ("F8_128_HMAC_SHA1_80", "AEAD_AES_128_GCM"), protocol="RTP/AVP")
+    answer = answering(sdp(PHONE_SDP), offer)
+    assert b"a=crypto:2 AEAD_AES_128_GCM inline:" in answer
+    assert b"m=audio 31000 RTP/AVP 0 8 101" in answer
+    assert b"m=audio 24586 RTP/SAVP 0 8 101" in offering(sdp(SIGNALWIRE_SDP))
+
+
+def test_where_no_key_is_offered_none_is_answered():
+    answer = answering(sdp(PHONE_SDP), sdp(SIGNALWIRE_SDP))
+    assert answer == sdp(PHONE_SDP)
+    assert lock(answer, sdp(SIGNALWIRE_SDP)) is None
+    assert not protected(answer)
+    assert protected(offering(answer))
