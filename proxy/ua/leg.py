@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
 
 import structlog
 
@@ -17,6 +16,7 @@ from proxy.ua.core import ALLOW, SUPPORTED, UNDERSTOOD, UserAgentCore
 from proxy.ua.errors import LegEnded, OfferRefused
 from proxy.ua.in_dialog import Final, InDialogRequest
 from proxy.ua.info import take_info
+from proxy.ua.media import LegMedia
 from proxy.ua.opening import Opening
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer
@@ -30,19 +30,6 @@ from proxy.ua.up import Up
 LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
 _ABLE_TO_REFER = [("Allow", ALLOW), ("Supported", ", ".join(SUPPORTED))]
 _ABLE = [("Allow", ALLOW.replace("REFER, ", "")), _ABLE_TO_REFER[1]]
-
-
-class LegMedia(Protocol):
-    """Whoever describes the media of one leg; raises OfferRefused."""
-
-    def over(self, ip_version: int) -> None: ...
-    def offer(self) -> bytes: ...
-    def again(self) -> bytes: ...
-    def answered(self, sdp: bytes) -> None: ...
-    def early(self, sdp: bytes) -> None: ...
-    def accept(self, sdp: bytes) -> bytes: ...
-    def pressed(self, digit: str, seconds: float) -> None: ...
-    def concede(self) -> bool: ...
 
 
 class Leg:

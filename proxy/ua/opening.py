@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from proxy.sip.message import Request
 
 if TYPE_CHECKING:
-    from proxy.ua.leg import LegMedia
+    from proxy.ua.media import LegMedia
 
 
 class Opening:

@@ -31,16 +31,16 @@ class Baresip(Process):
 
     def __init__(
         self, folder: Path, *, name: str, user: str, port: int, tone: int, transport: str = "udp",
-        certificate: Path | None = None, account: dict[str, str] | None = None,
+        certificate: Path | None = None, account: dict[str, str] | None = None, srtp: str = "",
     ) -> None:  # fmt: skip
-        """`account`: `registrar` and `password`, for one that registers."""
+        """`account`: `registrar` and `password`, for one that registers. `srtp`: baresip's `mediaenc`."""
         audio = free_block(AUDIO_PORTS)
         config = [f"sip_listen 127.0.0.1:{port}", f"rtp_ports {audio}-{audio + AUDIO_PORTS - 1}"]
         if certificate is not None:
             config.append(f"sip_certificate {certificate}")
         settings = {
             "user": user, "port": port, "tone": tone, "transport": transport, "config": config,
-            **(account or {}), **self.settings(),
+            "extra": [f"mediaenc={srtp}"] if srtp else [], **(account or {}), **self.settings(),
         }  # fmt: skip
         command = [sys.executable, "-m", self.child, json.dumps(settings)]
         output = folder / f"{name}.log"

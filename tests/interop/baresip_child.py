@@ -118,6 +118,7 @@ async def main(settings: dict[str, Any]) -> None:
         settings["password"] if registers else "",
         reg_interval=60 if registers else 0,
         transport=settings["transport"],
+        extra_params=tuple(settings["extra"]),
     )
     phone = Softphone(
         runtime, await UserAgent.create(runtime, account), answers=settings.get("answers", False)

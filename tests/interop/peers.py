@@ -48,40 +48,42 @@ class Peers(Aftermath):
     ) -> None:
         self._stack.close()
 
-    def caller(self, *, transport: str = "udp") -> Baresip:
+    def caller(self, *, transport: str = "udp", srtp: str = "") -> Baresip:
         """Somebody who calls, already dialling."""
-        caller = self._starts("caller", CALLERS_NUMBER, free_port(), CALLERS_TONE, transport)
+        caller = self._starts("caller", CALLERS_NUMBER, free_port(), CALLERS_TONE, transport, srtp=srtp)
         caller.does("dial", f"sip:{DIALED}@{HOST}:{self.edge.port};transport={transport}")
         return caller
 
-    def agent(self) -> Baresip:
+    def agent(self, *, srtp: str = "") -> Baresip:
         """The voice agent, over TLS."""
         return self._starts(
-            "agent", "agent", self._door.plain_port, AGENTS_TONE, "tls", self._door.certificate
+            "agent", "agent", self._door.plain_port, AGENTS_TONE, "tls", self._door.certificate, srtp=srtp
         )
 
-    def phone(self, *, by_itself: bool = False) -> Baresip:
+    def phone(self, *, by_itself: bool = False, srtp: str = "") -> Baresip:
         """The user's phone, which may answer by itself."""
         kind = AutoAnswer if by_itself else Baresip
         return self._stack.enter_context(
-            kind(self._folder, name="phone", user=PHONE, port=self.edge.phone_port, tone=PHONES_TONE)
+            kind(
+                self._folder, name="phone", user=PHONE, port=self.edge.phone_port, tone=PHONES_TONE, srtp=srtp
+            )
         )
 
-    def pjsua_agent(self, *, srtp: str = "off") -> Pjsua:
+    def pjsua_agent(self, *, srtp: str = "off", suite: str = "") -> Pjsua:
         """The voice agent, over TLS, with another stack."""
         return self._stack.enter_context(
             Pjsua(
                 self._folder, name="agent", user="agent", port=self._door.plain_port, tone=AGENTS_TONE,
-                certificates=self._door.folder, srtp=srtp,
+                certificates=self._door.folder, srtp=srtp, suite=suite,
             )
         )  # fmt: skip
 
-    def pjsua_caller(self, *, srtp: str = "off") -> Pjsua:
+    def pjsua_caller(self, *, srtp: str = "off", suite: str = "") -> Pjsua:
         """Somebody who calls with another stack, already dialling."""
         caller = self._stack.enter_context(
             Pjsua(
                 self._folder, name="caller", user=CALLERS_NUMBER, port=free_port(), tone=CALLERS_TONE,
-                srtp=srtp,
+                srtp=srtp, suite=suite,
             )
         )  # fmt: skip
         caller.does("dial", f"sip:{DIALED}@{HOST}:{self.edge.port}")
@@ -106,11 +108,11 @@ class Peers(Aftermath):
 
     def _starts(
         self, name: str, user: str, port: int, tone: int, transport: str = "udp",
-        certificate: Path | None = None,
+        certificate: Path | None = None, *, srtp: str = "",
     ) -> Baresip:  # fmt: skip
         return self._stack.enter_context(
             Baresip(
                 self._folder, name=name, user=user, port=port, tone=tone, transport=transport,
-                certificate=certificate,
+                certificate=certificate, srtp=srtp,
             )
         )  # fmt: skip

@@ -20,11 +20,13 @@ class Pjsua(Baresip):
 
     def __init__(
         self, folder: Path, *, name: str, user: str, port: int, tone: int,
-        certificates: Path | None = None, srtp: str = "off",
+        certificates: Path | None = None, srtp: str = "off", suite: str = "",
     ) -> None:  # fmt: skip
+        """`suite`: the only one of SRTP that it speaks; empty: all of its own."""
         self._own = {
             "certificates": str(certificates) if certificates else None,
             "srtp": srtp,
+            "suite": suite,
             "rtp_port": free_block(8),
         }
         super().__init__(folder, name=name, user=user, port=port, tone=tone)

@@ -18,7 +18,11 @@ from tests.interop.baresip_child import LOUD, TONES, strength, tell
 RATE: Final = 8000
 SAMPLES: Final = 160
 POLL_MS: Final = 10
-SRTP: Final = {"off": pj.PJMEDIA_SRTP_DISABLED, "optional": pj.PJMEDIA_SRTP_OPTIONAL}
+SRTP: Final = {
+    "off": pj.PJMEDIA_SRTP_DISABLED,
+    "optional": pj.PJMEDIA_SRTP_OPTIONAL,
+    "mandatory": pj.PJMEDIA_SRTP_MANDATORY,
+}
 
 
 class Ear(pj.AudioMediaPort):  # type: ignore[misc]
@@ -83,6 +87,13 @@ class Softphone(pj.Account):  # type: ignore[misc]
         account.idUri = f"<sip:{settings['user']}@127.0.0.1:{settings['port']}>"
         account.mediaConfig.srtpUse = SRTP[settings["srtp"]]
         account.mediaConfig.srtpSecureSignaling = 0
+        if settings["suite"]:
+            crypto = pj.SrtpCrypto()
+            crypto.name = settings["suite"]
+            account.mediaConfig.srtpOpt.cryptos = pj.SrtpCryptoVector([crypto])
+        keyings = pj.IntVector()
+        keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
+        account.mediaConfig.srtpOpt.keyings = keyings
         account.mediaConfig.transportConfig.boundAddress = "127.0.0.1"
         account.mediaConfig.transportConfig.publicAddress = "127.0.0.1"
         account.mediaConfig.transportConfig.port = settings["rtp_port"]

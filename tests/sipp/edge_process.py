@@ -57,12 +57,13 @@ probe_s = 0
 username = "screendoor"
 password = "env:SIPP_TRUNK_PASSWORD"
 caller_id = "+14155550100"
+srtp = "{trunk_srtp}"
 
 [[agent]]
 name = "sipp"
 provider = "sip"
 sip = "sip:agent@localhost:{gate};transport=tls"
-srtp = "off"
+srtp = "{srtp}"
 ca = "{certificates}/ca.pem"
 
 [screening]
@@ -124,9 +125,11 @@ class EdgeProcess(Process):
 
     def __init__(
         self, folder: Path, gate: Door, *, password: str = PASSWORD, host: str = "localhost",
-        trunk: str = HOST, limits: str = "", more: str = "",
+        trunk: str = HOST, limits: str = "", more: str = "", srtp: tuple[str, str] = ("off", "accept"),
     ) -> None:  # fmt: skip
-        """`trunk`: the address of the only one; `limits`, `more`: further lines of its settings."""
+        """`trunk`: the address of the only one; `limits`, `more`: further lines of its settings; `srtp`: of
+        the agent and of the trunk.
+        """
         self.folder, self.port, self.phone_port = folder, free_port(), free_port()
         self.tls_port, self._http = free_port(), free_port()
         media = free_block(MEDIA_PORTS)
@@ -136,6 +139,7 @@ class EdgeProcess(Process):
                 host=host, folder=folder, certificates=gate.folder, sip=self.port, tls=self.tls_port,
                 http=self._http, phone=self.phone_port, gate=gate.port, dialed=DIALED, to=PHONE,
                 media=media, media_end=media + MEDIA_PORTS - 1, trunk=trunk, limits=limits,
+                srtp=srtp[0], trunk_srtp=srtp[1],
             )
             + more
         )  # fmt: skip

@@ -1,0 +1,33 @@
+"""What a leg asks of whoever describes its media."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class LegMedia(Protocol):
+    """Whoever describes the media of one leg; raises OfferRefused."""
+
+    def over(self, ip_version: int) -> None:
+        """Its signalling goes over IPv4 or IPv6."""
+
+    def offer(self) -> bytes:
+        """Our offer, first or again."""
+
+    def again(self) -> bytes:
+        """What the peer was told last, to the byte."""
+
+    def answered(self, sdp: bytes) -> None:
+        """Take the peer's answer."""
+
+    def early(self, sdp: bytes) -> None:
+        """Take the SDP of a provisional response, which is not the answer yet."""
+
+    def accept(self, sdp: bytes) -> bytes:
+        """Take the peer's offer; returns our answer."""
+
+    def pressed(self, digit: str, seconds: float) -> None:
+        """The peer says by INFO that a key was pressed."""
+
+    def concede(self) -> bool:
+        """Our first offer was refused: whether the next is another, which may please."""
