@@ -44,8 +44,10 @@ class Sender(Protocol):
 class Receiver(Protocol):
     """Opens what one peer sends."""
 
-    unauthentic: int
-    """Packets that its key does not fit: forged, changed on the way, or of another key."""
+    @property
+    def unauthentic(self) -> int:
+        """Packets that its key does not fit: forged, changed on the way, or of another key."""
+        ...
 
     def unprotect(self, packet: bytes) -> bytes | None:
         """The RTP packet, or RTCP by its second octet (RFC 5761 §4); None drops it."""
@@ -61,9 +63,12 @@ def sender(ours: Crypto) -> Sender:
     return _LibSender(ours) if ours.suite in _PROFILES else CmSender(ours)
 
 
-def receiver(theirs: Crypto) -> Receiver:
-    """Who opens what comes under this key."""
-    return _LibReceiver(theirs) if theirs.suite in _PROFILES else CmReceiver(theirs)
+def receiver(theirs: Crypto, before: Receiver | None = None) -> Receiver:
+    """Who opens what comes under this key, and what is still on its way under the one `before`."""
+    made = _LibReceiver(theirs) if theirs.suite in _PROFILES else CmReceiver(theirs)
+    if before is None:
+        return made
+    return _Successor(made, before.made if isinstance(before, _Successor) else before)
 
 
 class _LibSender:
@@ -128,6 +133,42 @@ class _LibReceiver:
             return None
         self._known.add(name)
         return _content[: _length[0]]  # type: ignore[no-any-return]
+
+
+class _Successor:
+    """The receiver of a new key, and that of the old one until the first packet under the new."""
+
+    __slots__ = ("_before", "made")
+
+    def __init__(self, made: _LibReceiver | CmReceiver, before: Receiver) -> None:
+        self.made = made
+        self._before: Receiver | None = before
+
+    @property
+    def unauthentic(self) -> int:
+        return self.made.unauthentic
+
+    def unprotect(self, packet: bytes) -> bytes | None:
+        count, before = self.made.unauthentic, self._before
+        clear = self.made.unprotect(packet)
+        if clear is None and before is not None:
+            return self._late(before.unprotect(packet), count)
+        self._before = None
+        return clear
+
+    def unprotect_rtcp(self, packet: bytes) -> bytes | None:
+        count, before = self.made.unauthentic, self._before
+        clear = self.made.unprotect_rtcp(packet)
+        if clear is None and before is not None:
+            return self._late(before.unprotect_rtcp(packet), count)
+        self._before = None
+        return clear
+
+    def _late(self, clear: bytes | None, count: int) -> bytes | None:
+        """One under the old key is no forgery."""
+        if clear is not None:
+            self.made.unauthentic = count
+        return clear
 
 
 def _session(crypto: Crypto, direction: int) -> tuple[Any, Any]:

@@ -146,7 +146,7 @@ class Stream:
         theirs, ours = agreement.crypto, agreement.ours
         if before is None or theirs is None or not theirs.same_key(before.crypto):
             self._unauthentic += 0 if self._receiver is None else self._receiver.unauthentic
-            self._receiver = None if theirs is None else receiver(theirs)
+            self._receiver = None if theirs is None else receiver(theirs, self._receiver)
         if before is None or ours is None or not ours.same_key(before.ours):
             self._sender = None if ours is None else sender(ours)
 

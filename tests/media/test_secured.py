@@ -245,3 +245,18 @@ async def test_nothing_is_conceded_once_a_leg_has_agreed(rig):
 
 def test_keys_come_from_the_ids_that_we_are_given():
     assert fresh(SUITES["AEAD_AES_128_GCM"], counting()).master == bytes(27) + b"\1"
+
+
+async def test_packets_under_the_old_key_are_heard_until_the_peer_has_turned_to_the_new(rig):
+    caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await caller.says(2)
+    old = caller._sender
+    caller.keyed(79)
+    new, caller._sender = caller._sender, old
+    caller.told(rig.session.accept("caller", caller.secure_sdp()))
+    await caller.says(3)  # our answer is on its way
+    caller._sender = new
+    await caller.says(3)
+    assert len(agent.heard) == 8
+    assert rig.session.counts("caller").unauthentic == 0

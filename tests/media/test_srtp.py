@@ -244,3 +244,26 @@ def test_one_suite_does_not_open_what_another_seals(suites):
 
 def test_a_longer_key_is_longer_than_its_name_says_nothing_else():
     assert {suite.key_bytes for suite in (AES_256_CM_80, AES_256_CM_32, AEAD_256_GCM)} == {32}
+
+
+def test_what_is_on_its_way_under_the_old_key_is_opened_until_the_new_one_is_used(crypto):
+    old, new = sender(crypto), sender(_crypto(crypto.suite, salt=1))
+    opens = receiver(_crypto(crypto.suite, salt=1), receiver(crypto))
+    forger = sender(_crypto(crypto.suite, salt=2))
+    assert opens.unprotect(old.protect(_packet(1))) == _packet(1)
+    assert opens.unprotect_rtcp(old.protect_rtcp(REPORT)) == REPORT
+    assert opens.unprotect(forger.protect(_packet(2))) is None
+    assert opens.unauthentic == 1
+    assert opens.unprotect(new.protect(_packet(2))) == _packet(2)
+    assert opens.unprotect(old.protect(_packet(3))) is None
+    assert opens.unprotect_rtcp(old.protect_rtcp(REPORT)) is None
+    assert opens.unauthentic == 3
+
+
+def test_of_three_keys_only_the_last_two_are_known(crypto):
+    keys = [_crypto(crypto.suite, salt=n) for n in range(3)]
+    opens = receiver(keys[2], receiver(keys[1], receiver(keys[0])))
+    assert opens.unprotect(sender(keys[0]).protect(_packet(1))) is None
+    assert opens.unprotect(sender(keys[1]).protect(_packet(1))) == _packet(1)
+    assert opens.unprotect_rtcp(sender(keys[2]).protect_rtcp(REPORT)) == REPORT
+    assert opens.unprotect(sender(keys[1]).protect(_packet(2))) is None
