@@ -31,6 +31,7 @@ from proxy.config import model as told
 from proxy.garbage import collect_in_quiet, spare_the_calls
 from proxy.gathered import Gathered
 from proxy.media.ports import PortPool
+from proxy.media.rounds import Rounds
 from proxy.media.session import RelaySession
 from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
@@ -91,6 +92,7 @@ class App:
         self._settings, self._heard = settings, finished
         self.ids = RandomIds()
         self.metrics = Metrics(CollectorRegistry())
+        self._rounds = Rounds()
         self.ports = PortPool(settings.media.ports.low, settings.media.ports.high)
         self._sockets = SocketMedia(keep=min(2 * self.ports.free, _sockets_allowed() // 4))
         self._lookup = SystemLookup()
@@ -251,7 +253,8 @@ class App:
     def _media(self) -> RelaySession:
         clock = asyncio.get_running_loop().time
         home, *others = assembly.homes(self._settings)
-        return RelaySession(self._sockets, self.ports, *home, self.ids.bits, clock, *others)
+        other = others[0] if others else None
+        return RelaySession(self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds)
 
     def _finished(self, record: CallRecord) -> None:
         assert record.outcome is not None

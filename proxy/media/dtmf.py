@@ -202,3 +202,32 @@ class Keypad:
         self.busy = False
         self._due += _PAUSE_S
         self._timer = asyncio.get_running_loop().call_at(self._due, self._next)
+
+
+class Keys:
+    """All about the keys of one stream: those its peer presses, and those pressed towards it."""
+
+    __slots__ = ("_pad", "_reader", "presses")
+
+    def __init__(self, say: Say, clock: Callable[[], float]) -> None:
+        self.presses = Presses()
+        self._reader = EventReader(lambda key, seconds: self.presses.put(key), clock)
+        self._pad = Keypad(say)
+
+    @property
+    def down(self) -> bool:
+        """One of ours is down now."""
+        return self._pad.busy
+
+    def heard(self, source: object, timestamp: int, payload: bytes) -> None:
+        """A packet of the peer's events."""
+        self._reader.heard(source, timestamp, payload)
+
+    def press(self, key: str, seconds: float) -> None:
+        """One of ours, after those that are pressed already."""
+        self._pad.press(key, seconds)
+
+    def stop(self) -> None:
+        """The stream is going: no timer stays."""
+        self._reader.stop()
+        self._pad.stop()

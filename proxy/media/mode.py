@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from proxy.media.clip import Clip
+from proxy.media.quality import Quality
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.tone import Tones, quiet, tones_of
 
@@ -34,7 +35,7 @@ class Counts:
     be opened with its key.
     """
     rtcp_in: int = 0
-    """RTCP packets received; they are counted, never forwarded."""
+    """RTCP packets received; they are read, never forwarded."""
     last_heard: float | None = None
     """Clock time of the last accepted packet; None while nothing was heard."""
     unauthentic: int = 0
@@ -175,6 +176,16 @@ class MediaSession(Protocol):
 
     def counts(self, leg: str) -> Counts:
         """The leg's packet counters; they outlive its release."""
+        ...
+
+    def quality(self, leg: str) -> Quality:
+        """How well the leg was heard, and heard us; outlives its release. Zeros for a leg that never was."""
+        ...
+
+    def quiet_s(self, leg: str) -> float | None:
+        """Seconds since the leg was last heard, by RTP or RTCP, or agreed with; None where nothing is due: it
+        is not open, has not agreed, or says that it will not send.
+        """
         ...
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from proxy.media.formats import EVENT_KEY, G711, PCMA, PCMU, TELEPHONE_EVENT, VOICES, AudioFormat, carries
 from proxy.media.mode import MediaRefused
@@ -22,7 +23,7 @@ from proxy.media.protection import (
     unfit_offer,
 )
 from proxy.media.sdes import Crypto, SrtpPolicy
-from proxy.media.sdp import Description, Direction, MediaSection, SdpError, parse_sdp
+from proxy.media.sdp import Description, Direction, MediaSection, SdpError, number, parse_sdp
 from proxy.media.udp import Address
 from proxy.media.usual import usual_text
 
@@ -55,6 +56,16 @@ class Agreement:
     """The key of what it sends; None: plain RTP."""
     ours: Crypto | None = None
     """The line of our offer that it took; None after an offer of its own: then we make the key."""
+    rtcp: Address | None = None
+    """Where its a=rtcp wants reports (RFC 3605); None if it has none."""
+    mux: bool = False
+    """RTCP goes over the port of RTP both ways (RFC 5761)."""
+    reports: bool = True
+    """It takes RTCP: false where it grants it no bandwidth (RFC 3556 §2)."""
+    ptime: int | None = None
+    """Milliseconds of audio it would like in a packet; None if unsaid."""
+    maxptime: int | None = None
+    """Milliseconds it can take at most in a packet (RFC 8866 §6.4)."""
 
     def at(self, port: int) -> Agreement:
         """The same with a peer that wants our packets at another port."""
@@ -71,7 +82,21 @@ class Agreement:
             self.protocol,
             self.crypto,
             self.ours,
+            self.rtcp,
+            self.mux,
+            self.reports,
+            self.ptime,
+            self.maxptime,
         )
+
+    @property
+    def control(self) -> Address | None:
+        """Where its SDP wants reports; None: nowhere."""
+        if not self.reports or self.remote is None:
+            return None
+        if self.mux:
+            return self.remote
+        return self.rtcp or (self.remote[0], self.remote[1] + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +203,27 @@ def formats_to_offer(listed: tuple[AudioFormat, ...], anchor: str | None) -> tup
     return tuple(chosen)
 
 
+class Terms(NamedTuple):
+    """What our audio section says beside formats and direction."""
+
+    ptime: int = 20
+    """Milliseconds of audio that we would like in a packet."""
+    maxptime: int | None = None
+    mux: bool = False
+    """RTCP may come to the port of RTP (RFC 5761 §5.1.1)."""
+
+    @classmethod
+    def between(cls, peer: Agreement | None, other: Agreement | None, *, mux: bool) -> Terms:
+        """Packets pass as they are: so a peer is asked for what the other leg would like, if it said, or else
+        for its own liking.
+        """
+        wishes = [each.ptime for each in (other, peer) if each is not None and each.ptime is not None]
+        return cls(wishes[0] if wishes else 20, None if other is None else other.maxptime, mux)
+
+
+_USUAL_TERMS = Terms()
+
+
 def describe(
     origin: tuple[int, int],
     address: Address,
@@ -185,13 +231,14 @@ def describe(
     direction: Direction,
     layout: Layout = (None,),
     protection: Protection = NO_PROTECTION,
+    terms: Terms = _USUAL_TERMS,
 ) -> bytes:
     """Our SDP: origin is (id, version), address where we want to be sent packets. Nothing in it comes from
-    another leg.
+    another leg, but for how long its packets are.
     """
     host, port = address
     network = f"IN IP{6 if ':' in host else 4} {host}"
-    audio = f"m=audio {port} {protection.protocol} {_our_lines(tuple(formats), direction)}\r\n"
+    audio = f"m=audio {port} {protection.protocol} {_our_lines(tuple(formats), direction, terms)}\r\n"
     audio += "".join(f"{each.line}\r\n" for each in protection.cryptos)
     media = "".join(audio if each is None else _refused(each) for each in layout)
     session = f"v=0\r\no=- {origin[0]} {origin[1]} {network}\r\ns=-\r\nc={network}\r\nt=0 0\r\n"
@@ -199,14 +246,19 @@ def describe(
 
 
 @lru_cache(maxsize=256)  # but for the port, calls of one carrier are told the same
-def _our_lines(formats: tuple[AudioFormat, ...], direction: Direction) -> str:
+def _our_lines(formats: tuple[AudioFormat, ...], direction: Direction, terms: Terms) -> str:
     """What stands in our audio section, from the payload types on."""
     lines = [" ".join(str(each.pt) for each in formats)]
     for each in formats:
         lines.append(f"a=rtpmap:{each.pt} {each.encoding}")
         if each.key == EVENT_KEY:
             lines.append(f"a=fmtp:{each.pt} {TELEPHONE_EVENT.fmtp}")
-    return "\r\n".join((*lines, "a=ptime:20", f"a={direction.value}"))
+    lines.append(f"a=ptime:{terms.ptime}")
+    if terms.maxptime is not None:
+        lines.append(f"a=maxptime:{terms.maxptime}")
+    if terms.mux:
+        lines.append("a=rtcp-mux")
+    return "\r\n".join((*lines, f"a={direction.value}"))
 
 
 def _refused(section: MediaSection) -> str:
@@ -273,7 +325,18 @@ def _agree(
         speaks=direction.sends,
         layout=layout,
         ip_version=address.version,
+        rtcp=section.rtcp(host),
+        mux=section.says("rtcp-mux"),
+        reports=not {"RS:0", "RR:0"} <= section.bandwidths,
+        ptime=_packet_ms(section.attribute("ptime")),
+        maxptime=_packet_ms(section.attribute("maxptime")),
     )
+
+
+def _packet_ms(value: str | None) -> int | None:
+    """10 to 200 ms; what lies beyond is no length of a packet of speech."""
+    told = None if value is None else number(value.strip(), 200)
+    return told if told is not None and told >= 10 else None
 
 
 _address = lru_cache(maxsize=1024)(ip_address)

@@ -21,9 +21,12 @@ class OutLine:
         "_floor",
         "_in_sequence",
         "_in_timestamp",
+        "_rate",
         "_sequence",
         "_source",
         "_timestamp",
+        "octets",
+        "packets",
         "ssrc",
     )
 
@@ -36,6 +39,10 @@ class OutLine:
         self._source: object = None
         self._in_sequence = 0
         self._in_timestamp = 0
+        self._rate = 8000
+        self.packets = 0
+        """Packets sent, and octets of payload in them, for sender reports."""
+        self.octets = 0
 
     @property
     def at(self) -> float | None:
@@ -56,6 +63,13 @@ class OutLine:
         """
         if source is not self._source:
             return self._switch(source, sequence, timestamp, now, rate)
+        if (sequence - self._in_sequence) & 0xFFFF == 1 and 0 < timestamp - self._in_timestamp <= rate:
+            self._in_sequence = sequence  # the next one, as nearly all are
+            self._sequence += 1
+            self._timestamp += timestamp - self._in_timestamp
+            self._in_timestamp = timestamp
+            self._at = now
+            return self._sequence & 0xFFFF, self._timestamp & 0xFFFFFFFF, False
         step = signed16(sequence - self._in_sequence)
         ticks = signed32(timestamp - self._in_timestamp)
         if step <= 0 and step >= -MAX_MISORDER:
@@ -75,6 +89,11 @@ class OutLine:
         """A packet of this source is left out on purpose: that must not look like loss."""
         if source is self._source and signed16(sequence - self._in_sequence) == 1:
             self._in_sequence = sequence
+
+    def timestamp_at(self, now: float) -> int:
+        """The timestamp that a packet of this moment would have (RFC 3550 §6.4.1)."""
+        passed = 0.0 if self._at is None else now - self._at
+        return self._timestamp + round(passed * self._rate) & 0xFFFFFFFF
 
     def header(self, first: int, second: int, sequence: int, timestamp: int) -> bytes:
         """The twelve octets of a packet of this line; first and second as RFC 3550 §5.1 draws them."""
@@ -97,6 +116,7 @@ class OutLine:
             # never less than one packet, so that two sources' speech does not overlap
             self._timestamp += max(round((now - self._at) * rate), rate // 50)
         self._at = now
+        self._rate = rate
         self._sequence += 1
         self._floor = self._sequence
         self._source = source

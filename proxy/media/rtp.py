@@ -50,35 +50,162 @@ def is_rtcp(packet: bytes) -> bool:
 
 
 class Reception:
-    """Counts one peer's packets and losses over all its SSRCs (RFC 3550 A.3)."""
+    """What one peer's packets tell of the way they came, over all its SSRCs (RFC 3550 A.3, A.8).
 
-    __slots__ = ("_base", "_highest", "_lost_before", "_received", "ssrc")
+    The packet that is next in line, as nearly all are, costs a few additions; the rest is looked at closer.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "_base",
+        "_before",
+        "_highest",
+        "_lost_before",
+        "_missing",
+        "_paused_at",
+        "_received",
+        "_timestamp",
+        "_unused",
+        "at",
+        "duplicates",
+        "jitter",
+        "longest_gap_s",
+        "rate",
+        "reordered",
+        "ssrc",
+    )
+
+    def __init__(self, rate: int = 8000) -> None:
+        self.rate = rate
+        """Clock rate of the voice, in Hz."""
         self.ssrc = -1
         """SSRC heard last; -1 while none was."""
+        self.at: float | None = None
+        """When the last packet came, in this chapter."""
+        self._paused_at: float | None = None
+        self.jitter = 0.0
+        """Interarrival jitter in ticks of `rate` (A.8)."""
+        self.longest_gap_s = 0.0
+        """Longest time from one packet to the next."""
+        self.duplicates = 0
+        self.reordered = 0
+        """Packets that came after one that was sent later."""
         self._base = 0
-        self._highest = 0
-        self._received = 0
+        self._highest = 0  # grows without wrapping
+        self._received = 0  # under this SSRC, each number once
+        self._before = 0  # under SSRCs before
         self._lost_before = 0
+        self._unused = 0
+        self._missing: set[int] = set()
+        self._timestamp = -1  # of the packet before; -1: none to compare with
 
-    def heard(self, ssrc: int, sequence: int) -> None:
-        """Count one packet. A new SSRC, or a jump no loss explains, starts a new count (A.1)."""
-        if ssrc == self.ssrc:
-            step = signed16(sequence - self._highest)
-            if -MAX_MISORDER <= step <= MAX_DROPOUT:
-                self._received += 1
-                if step > 0:
-                    self._highest += step
-                return
+    def heard(self, sequence: int, timestamp: int, now: float) -> None:
+        """Count one packet of speech under the present SSRC."""
+        if (sequence - self._highest) & 0xFFFF == 1:
+            self._highest += 1
+            self._received += 1
+        elif not self._placed(sequence):
+            return
+        at = self.at
+        if at is not None:
+            gap_s = now - at
+            if gap_s > self.longest_gap_s:
+                self.longest_gap_s = gap_s
+            off = gap_s * self.rate - ((timestamp - self._timestamp) & 0xFFFFFFFF)
+            if off < 0:
+                off = -off
+            if off < self.rate and self._timestamp >= 0:  # more is a clock set anew, not the network's doing
+                self.jitter += (off - self.jitter) * 0.0625
+        self._timestamp = timestamp
+        self.at = now
+
+    def counted(self, sequence: int, now: float) -> None:
+        """Count one whose timestamp says nothing of when it was sent: an event's, or a format's of no use."""
+        if self._placed(sequence):
+            if self.at is not None:
+                self.longest_gap_s = max(self.longest_gap_s, now - self.at)
+            self.at, self._timestamp = now, -1
+
+    def begin(self, ssrc: int, sequence: int) -> None:
+        """A new SSRC, whose first packet has this number and is counted next; or the same one, anew."""
         self._lost_before = self.lost
+        self._before += self._received
         self.ssrc = ssrc
-        self._base = self._highest = sequence
-        self._received = 1
+        self._base = sequence
+        self._highest = sequence - 1
+        self._received = 0
+        self._missing.clear()
+        self._timestamp = -1
+
+    def resumed(self) -> None:
+        """What came before is another chapter: the pause up to the next packet is no gap."""
+        self._paused_at, self.at, self._timestamp = self.last_at, None, -1
+
+    def left_out(self, sequence: int) -> None:
+        """One that came, and was of no use: neither loss nor speech."""
+        self._unused += 1
+        self._placed(sequence)
+
+    @property
+    def last_at(self) -> float | None:
+        """When the last packet came; None while none did."""
+        return self.at if self.at is not None else self._paused_at
+
+    @property
+    def total(self) -> int:
+        """Packets of speech that came, duplicates included."""
+        return self._before + self._received + self.duplicates - self._unused
+
+    @property
+    def expected(self) -> int:
+        """Packets sent under the present SSRC, as its numbers tell (A.3)."""
+        return self._highest - self._base + 1
+
+    @property
+    def received(self) -> int:
+        """Of those expected, how many came."""
+        return self._received
+
+    @property
+    def highest(self) -> int:
+        """Extended highest sequence number received (RFC 3550 §6.4.1)."""
+        return self._highest & 0xFFFFFFFF
 
     @property
     def lost(self) -> int:
-        """Packets that never came; duplicates count as found, as RFC 3550 says."""
-        if self.ssrc == -1:
-            return 0
-        return self._lost_before + max(0, self._highest - self._base + 1 - self._received)
+        """Packets that never came."""
+        return self._lost_before + max(0, self.expected - self._received) if self.ssrc != -1 else 0
+
+    def follows(self, sequence: int) -> bool:
+        """Whether a packet of this number may belong to the line heard so far (A.1)."""
+        return -MAX_MISORDER <= signed16(sequence - self._highest) <= MAX_DROPOUT
+
+    def _placed(self, sequence: int) -> bool:
+        """Count a number wherever it belongs; False for one that comes late or twice."""
+        step = signed16(sequence - self._highest)
+        if step <= 0:
+            if step >= -MAX_MISORDER:
+                return self._late(self._highest + step)
+            self.begin(self.ssrc, sequence)
+        elif step > MAX_DROPOUT:
+            self.begin(self.ssrc, sequence)
+        elif step > 1:
+            between = range(self._highest + max(1, step - MAX_MISORDER), self._highest + step)
+            self._missing = {each for each in self._missing if each > self._highest - MAX_MISORDER}
+            self._missing.update(between)
+            self._timestamp = -1 if step > MAX_MISORDER else self._timestamp
+        self._highest += signed16(sequence - self._highest)
+        self._received += 1
+        return True
+
+    def _late(self, number: int) -> bool:
+        if number in self._missing:
+            self._missing.remove(number)
+            self._received += 1
+            self.reordered += 1
+        elif number < self._base:  # from before the first that we heard
+            self._base = number
+            self._received += 1
+            self.reordered += 1
+        else:
+            self.duplicates += 1
+        return False

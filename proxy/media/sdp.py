@@ -104,6 +104,26 @@ class MediaSection:
         value = self.attribute("ptime")
         return None if value is None else number(value.strip(), 1000)
 
+    def says(self, name: str) -> bool:
+        """Whether there is a line a=name under this one."""
+        return any(line.kind == "a" and line.value == name for line in self.lines)
+
+    @property
+    def bandwidths(self) -> set[str]:
+        """Values of its b= lines."""
+        return {line.value for line in self.lines if line.kind == "b"}
+
+    def rtcp(self, host: str) -> tuple[str, int] | None:
+        """Where its a=rtcp wants reports (RFC 3605), at `host` if it names no other; None: nowhere."""
+        told, _, address = (self.attribute("rtcp") or "").strip().partition(" ")
+        port = number(told, 65535)
+        if not port:
+            return None
+        try:
+            return (_connection_address(address) if address else host), port
+        except SdpError:
+            return None
+
 
 @dataclass(frozen=True, slots=True)
 class Description:

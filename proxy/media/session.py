@@ -10,10 +10,20 @@ from pathlib import Path
 from proxy.media.dtmf import USUAL_S, Presses
 from proxy.media.formats import AudioFormat
 from proxy.media.mode import Counts, MediaRefused, Recording
-from proxy.media.negotiation import Layout, describe, formats_to_offer, read_answer, read_offer
+from proxy.media.negotiation import (
+    Agreement,
+    Layout,
+    Terms,
+    describe,
+    formats_to_offer,
+    read_answer,
+    read_offer,
+)
 from proxy.media.ports import PortPool
 from proxy.media.protection import NO_PROTECTION, Protection, answering, offered
+from proxy.media.quality import Quality
 from proxy.media.recorder import WavRecording
+from proxy.media.rounds import Rounds
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Direction
 from proxy.media.sounded import SoundedLeg, SoundedSession
@@ -45,6 +55,7 @@ class _Leg(SoundedLeg):
         "listed",
         "origin_id",
         "protection",
+        "terms",
     )
 
     def __init__(self, stream: Stream, address: str, origin_id: int) -> None:
@@ -61,6 +72,8 @@ class _Leg(SoundedLeg):
         """What our last SDP said; as do `listed` and `layout`."""
         self.protection = NO_PROTECTION
         """What our last SDP says of SRTP."""
+        self.terms = Terms()
+        """What our last SDP says of packets."""
 
     @property
     def spoken(self) -> str | None:
@@ -79,20 +92,23 @@ class _Leg(SoundedLeg):
         direction: Direction,
         layout: Layout,
         protection: Protection,
+        terms: Terms,
         *,
         anew: bool,
     ) -> bytes:
         """Our SDP; the version grows by one if it says something new, or `anew` (RFC 3264 §8)."""
-        said = (self.listed, self.direction, self.layout, self.protection)
-        if anew or not self.described or (formats, direction, layout, protection) != said:
+        said = (self.listed, self.direction, self.layout, self.protection, self.terms)
+        if anew or not self.described or (formats, direction, layout, protection, terms) != said:
             self._version += 1
-            self.listed, self.direction, self.layout, self.protection = formats, direction, layout, protection
+            self.listed, self.direction, self.layout = formats, direction, layout
+            self.protection, self.terms = protection, terms
         return self.again()
 
     def again(self) -> bytes:
         """What was described last, to the byte."""
         origin, address = (self.origin_id, self._version), (self.address, self.stream.port)
-        return describe(origin, address, self.listed, self.direction, self.layout, self.protection)
+        said = (self.listed, self.direction, self.layout, self.protection, self.terms)
+        return describe(origin, address, *said)
 
 
 class RelaySession(SoundedSession[_Leg]):
@@ -103,11 +119,12 @@ class RelaySession(SoundedSession[_Leg]):
         "_early",
         "_homes",
         "_ids",
-        "_last_counts",
+        "_last",
         "_network",
         "_offers",
         "_policies",
         "_ports",
+        "_rounds",
         "_usual",
     )
 
@@ -120,10 +137,12 @@ class RelaySession(SoundedSession[_Leg]):
         ids: Callable[[int], int],
         clock: Callable[[], float],
         other_home: Home | None = None,
+        rounds: Rounds | None = None,
     ) -> None:
         """`public_address` stands in our SDP; `ids(n)` gives n random bits; `clock` is the loop's time.
 
-        `other_home`: local and public address of the other IP version, if we have one.
+        `other_home`: local and public address of the other IP version, if we have one. `rounds`: the timer of
+        everybody's reports, which sessions share.
         """
         super().__init__()
         self._network = network
@@ -138,7 +157,8 @@ class RelaySession(SoundedSession[_Leg]):
         """Who may be heard before he answers, and by whom."""
         self._policies: dict[str, SrtpPolicy] | None = None
         """Of the legs that are secured otherwise than usual; None: none is."""
-        self._last_counts: dict[str, Counts] | None = None
+        self._rounds = rounds or Rounds()
+        self._last: dict[str, tuple[Counts, Quality]] | None = None
         """Of legs that are gone; None while none is."""
 
     def over(self, leg: str, ip_version: int) -> None:
@@ -169,9 +189,11 @@ class RelaySession(SoundedSession[_Leg]):
         """Our offer, first or again; see `MediaSession`."""
         wanted = self._offers.get(leg, self._usual) if self._offers else self._usual
         ours = self._open(leg, wanted)
-        formats = formats_to_offer(ours.listed, self._anchor(leg))
+        other = self._other(leg)
+        formats = formats_to_offer(ours.listed, None if other is None else other.voice.key)
         protection = offered(ours.stream.agreement, ours.protection, self._policy(leg), self._ids)
-        return ours.describe(formats, Direction.SENDRECV, ours.layout, protection, anew=True)
+        terms = Terms.between(ours.stream.agreement, other, mux=True)
+        return ours.describe(formats, Direction.SENDRECV, ours.layout, protection, terms, anew=True)
 
     def again(self, leg: str) -> bytes:
         """Our last SDP once more; see `MediaSession`."""
@@ -221,8 +243,8 @@ class RelaySession(SoundedSession[_Leg]):
         agreement = answering(answer.agreement, ours.stream.agreement, self._ids)
         ours.stream.agreed(agreement)
         self._heed_hold(agreement)
-        protection = Protection.of(agreement)
-        return ours.describe(answer.formats, answer.direction, agreement.layout, protection, anew=False)
+        told = Protection.of(agreement), Terms.between(agreement, self._other(leg), mux=agreement.mux)
+        return ours.describe(answer.formats, answer.direction, agreement.layout, *told, anew=False)
 
     def join(self, a: str, b: str) -> None:
         """a and b hear each other, and nobody else. If one is gone already, the other hears nobody."""
@@ -274,14 +296,26 @@ class RelaySession(SoundedSession[_Leg]):
         ours = self._legs.pop(leg, None)
         if ours is not None:
             ours.close()
-            self._last_counts = {**(self._last_counts or {}), leg: ours.stream.counts()}
+            self._last = {**(self._last or {}), leg: (ours.stream.counts(), ours.stream.quality())}
 
     def counts(self, leg: str) -> Counts:
         """The leg's counters; zeros if it never was."""
         stream = self._stream(leg)
         if stream is not None:
             return stream.counts()
-        return (self._last_counts or {}).get(leg, Counts())
+        return self._last[leg][0] if self._last and leg in self._last else Counts()
+
+    def quality(self, leg: str) -> Quality:
+        """How well the leg was heard; see `MediaSession`."""
+        stream = self._stream(leg)
+        if stream is not None:
+            return stream.quality()
+        return self._last[leg][1] if self._last and leg in self._last else Quality()
+
+    def quiet_s(self, leg: str) -> float | None:
+        """How long the leg has been silent; see `MediaSession`."""
+        stream = self._stream(leg)
+        return None if stream is None else stream.quiet_s()
 
     def address(self, leg: str) -> Address | None:
         """Our public RTP address towards a leg; None while it has no port."""
@@ -308,13 +342,18 @@ class RelaySession(SoundedSession[_Leg]):
             ours = None
         if ours is None:
             bind, public = self._homes[ip_version]
-            stream = Stream(self._network, self._ports, bind, self._ids, self._clock)
+            stream = Stream(self._network, self._ports, bind, self._ids, self._clock, self._rounds)
             ours = self._legs[leg] = _Leg(stream, public, origin_id=self._ids(31))
         return ours
 
     def _anchor(self, leg: str) -> str | None:
-        """The voice of the leg this one will be joined with: the first other that has agreed on one."""
+        """The voice of the leg this one will be joined with."""
+        other = self._other(leg)
+        return None if other is None else other.voice.key
+
+    def _other(self, leg: str) -> Agreement | None:
+        """What is agreed with the leg this one will be joined with: the first other that has agreed."""
         for name, other in self._legs.items():
-            if name != leg and other.spoken is not None:
-                return other.spoken
+            if name != leg and other.stream.agreement is not None:
+                return other.stream.agreement
         return None

@@ -26,6 +26,7 @@ class MemoryMedia:
         self.strayed = 0
         """Packets sent to an address where nobody listens."""
         self._next_any = _FIRST_ANY
+        self._ways: set[tuple[str, Address]] = set()
 
     def bind(self, host: str, port: int, on_packet: OnPacket) -> MemoryEndpoint:
         host = self.address if host in _WILDCARDS else host
@@ -37,7 +38,12 @@ class MemoryMedia:
         self.open[endpoint.address] = endpoint
         return endpoint
 
+    def sent_to(self, host: str) -> set[Address]:
+        """Every address that packets were sent to from a host."""
+        return {to for source, to in self._ways if source == host}
+
     def carry(self, source: Address, to: Address, packet: bytes) -> None:
+        self._ways.add((source[0], to))
         if self.lose(source, to, packet):
             return
         loop = asyncio.get_running_loop()

@@ -8,7 +8,7 @@ from itertools import count
 from typing import NamedTuple
 
 from proxy.media.ports import PortPool
-from proxy.media.rtp import HEADER
+from proxy.media.rtp import HEADER, is_rtcp
 from proxy.media.session import RelaySession
 from tests.kit.media import MemoryMedia
 
@@ -31,6 +31,7 @@ class Peer:
     def __init__(
         self, network: MemoryMedia, host: str = "198.51.100.7", port: int = 0, ssrc: int = 0xABCD
     ) -> None:
+        self._network = network
         self._endpoint = network.bind(host, port, self._received)
         self.address = self._endpoint.address
         self.ssrc = ssrc
@@ -38,6 +39,14 @@ class Peer:
         self.timestamp = 50000
         self.heard: list[Packet] = []
         self.remote: tuple[str, int] | None = None
+        self.rtcp: Callable[[bytes, tuple[str, int]], None] = lambda packet, source: None
+        """Called with each RTCP packet that comes to its RTP port."""
+
+    def rebind(self, host: str) -> None:
+        """Speak from any port of that host from now on."""
+        self._endpoint.close()
+        self._endpoint = self._network.bind(host, 0, self._received)
+        self.address = self._endpoint.address
 
     def sdp(
         self, formats: str = "0 8 101", *lines: str, host: str | None = None, port: int | None = None
@@ -77,6 +86,8 @@ class Peer:
             await asyncio.sleep(0.02)
 
     def _received(self, packet: bytes, source: tuple[str, int]) -> None:
+        if is_rtcp(packet):
+            return self.rtcp(packet, source)
         _, second, sequence, timestamp, ssrc = HEADER.unpack_from(packet)
         at = asyncio.get_running_loop().time()
         self.heard.append(

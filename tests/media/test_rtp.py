@@ -55,27 +55,76 @@ def test_differences_wrap():
     assert signed32(-160) == -160
 
 
+def hears(reception: Reception, ssrc: int, *sequences: int, timestamp: int = 0, step_s: float = 0.02) -> None:
+    """Packets of one SSRC, 20 ms apart, each with the timestamp of its number."""
+    for sequence in sequences:
+        if ssrc != reception.ssrc:
+            reception.begin(ssrc, sequence)
+        now = 0.0 if reception.at is None else reception.at + step_s
+        reception.heard(sequence & 0xFFFF, timestamp + 160 * sequence & 0xFFFFFFFF, now)
+
+
 def test_losses_are_expected_less_received_rfc3550_a_3():
     reception = Reception()
     assert reception.lost == 0
-    for sequence in (65534, 65535, 1, 3, 2):
-        reception.heard(7, sequence)
-    assert reception.lost == 1
+    hears(reception, 7, 65534, 65535, 1, 3, 2)
+    assert (reception.lost, reception.reordered, reception.duplicates, reception.total) == (1, 1, 0, 5)
 
 
 def test_losses_are_kept_across_a_new_ssrc_and_a_restart():
     reception = Reception()
-    for sequence in (10, 12):
-        reception.heard(7, sequence)
-    for sequence in (500, 502):
-        reception.heard(8, sequence)
-    for sequence in (30000, 30001):
-        reception.heard(8, sequence)
-    assert reception.lost == 2
+    hears(reception, 7, 10, 12)
+    hears(reception, 8, 500, 502)
+    hears(reception, 8, 30000, 30001)
+    assert (reception.lost, reception.total) == (2, 6)
 
 
-def test_duplicates_never_make_the_loss_negative():
+def test_duplicates_are_counted_apart_and_hide_no_loss():
     reception = Reception()
-    for sequence in (10, 10, 10):
-        reception.heard(7, sequence)
-    assert reception.lost == 0
+    hears(reception, 7, 10, 10, 10, 12, 12)
+    assert (reception.lost, reception.duplicates, reception.total) == (1, 3, 5)
+
+
+def test_what_comes_before_the_first_is_no_duplicate_the_first_time():
+    reception = Reception()
+    hears(reception, 7, 10, 9, 9)
+    assert (reception.lost, reception.reordered, reception.duplicates) == (0, 1, 1)
+
+
+def test_a_steady_line_has_no_jitter_and_a_shaky_one_has_what_rfc3550_a_8_says():
+    steady, shaky = Reception(), Reception()
+    hears(steady, 7, *range(100))
+    assert steady.jitter < 1e-6
+    expected = now = 0.0
+    shaky.begin(7, 0)
+    for sequence in range(100):
+        late = 0.005 * (sequence % 2)
+        shaky.heard(sequence, 160 * sequence, now + late)
+        if sequence:
+            expected += (0.005 * 8000 - expected) / 16
+        now += 0.02
+    assert abs(shaky.jitter - expected) < 1e-6
+
+
+def test_a_clock_set_anew_is_no_jitter():
+    reception = Reception()
+    hears(reception, 7, *range(10))
+    hears(reception, 7, *range(10, 20), timestamp=3_000_000_000)
+    assert reception.jitter < 1e-6
+
+
+def test_the_longest_gap_is_of_speech_and_not_of_a_hold():
+    reception = Reception()
+    hears(reception, 7, 1, 2)
+    hears(reception, 7, 3, step_s=0.3)
+    reception.resumed()
+    reception.heard(4, 640, 100.0)
+    assert (round(reception.longest_gap_s, 3), reception.last_at) == (0.3, 100.0)
+
+
+@pytest.mark.parametrize("sequence", [0, 3001, 40000, 65000])
+def test_whatever_number_comes_next_the_loss_is_bounded(sequence):
+    reception = Reception()
+    hears(reception, 7, 65535, sequence)
+    assert 0 <= reception.lost <= 3000
+    assert reception.total == 2

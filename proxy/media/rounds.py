@@ -1,0 +1,61 @@
+"""One timer for the reports of every stream: a wheel of ten notches that turns once in five seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+INTERVAL_S = 5.0
+"""Time between two reports of one stream (RFC 3550 §6.2: the least that is recommended)."""
+_NOTCHES = 10
+_NOTCH_S = INTERVAL_S / _NOTCHES
+
+
+class Reporting(Protocol):
+    """Whoever has something to say in each round."""
+
+    def report(self) -> None: ...
+
+
+class Rounds:
+    """Calls each member every 5 s, first after half of that (§6.2). Without members no timer runs."""
+
+    __slots__ = ("_at", "_members", "_notch_of", "_timer", "_turned")
+
+    def __init__(self) -> None:
+        self._members: list[dict[Reporting, None]] = [{} for _ in range(_NOTCHES)]
+        self._notch_of: dict[Reporting, int] = {}
+        self._at = 0
+        self._turned = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._notch_of)
+
+    def join(self, member: Reporting) -> None:
+        """From now on it is called; again does nothing."""
+        if member in self._notch_of:
+            return
+        notch = self._notch_of[member] = (self._at + _NOTCHES // 2) % _NOTCHES
+        self._members[notch][member] = None
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._turned = loop.time()
+            self._timer = loop.call_at(self._turned + _NOTCH_S, self._turn)
+
+    def leave(self, member: Reporting) -> None:
+        """It is called no more; one that never joined is ignored."""
+        notch = self._notch_of.pop(member, None)
+        if notch is not None:
+            del self._members[notch][member]
+        if not self._notch_of and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _turn(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._turned = max(self._turned + _NOTCH_S, loop.time() - _NOTCH_S)  # what is missed is left out
+        self._timer = loop.call_at(self._turned + _NOTCH_S, self._turn)
+        self._at = (self._at + 1) % _NOTCHES
+        for member in tuple(self._members[self._at]):
+            member.report()

@@ -1,0 +1,33 @@
+"""How a format that is heard on one leg goes out on another."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from proxy.media.formats import EVENT_KEY, carries, clock_rate
+from proxy.media.g711 import TRANSLATIONS
+from proxy.media.negotiation import Agreement
+
+
+class Route(NamedTuple):
+    """The way of one format to one peer."""
+
+    pt: int
+    table: bytes | None
+    """Translation of the payload; None: untouched."""
+    rate: int
+    event: bool
+
+
+def route_for(key: str, agreement: Agreement) -> Route | None:
+    """The way of a format to a peer with which this is agreed; None if it cannot take it."""
+    return _route(key, agreement.voice.key, agreement.voice.pt, agreement.send.get(key))
+
+
+@lru_cache(maxsize=256)
+def _route(key: str, voice: str, voice_pt: int, pt: int | None) -> Route | None:
+    """As the peer's voice, in the other law if need be; or as itself under `pt`, if at all."""
+    if key != EVENT_KEY and carries(key, voice):
+        return Route(voice_pt, TRANSLATIONS.get((key, voice)), clock_rate(key), False)
+    return None if pt is None else Route(pt, None, clock_rate(key), key == EVENT_KEY)

@@ -1,0 +1,181 @@
+"""The half of a stream that its peer hears: one line for the whole call, whoever feeds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.media.dtmf import Keys, Presses
+from proxy.media.formats import EVENT_KEY
+from proxy.media.g711 import audible
+from proxy.media.negotiation import Agreement
+from proxy.media.outline import OutLine
+from proxy.media.pair import Pair
+from proxy.media.rounds import Rounds
+from proxy.media.route import Route, route_for
+from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN
+from proxy.media.seal import Seal
+from proxy.media.udp import Address
+
+QUIET_S = 0.6
+"""How long a joined leg must be silent before the ringback tone is heard."""
+
+
+class Speaker:
+    """Says to one peer what others say, tones and keys; `Stream` is the rest of it.
+
+    What only packets need is made by the first of them: many calls never have one, or are over before it.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_ids",
+        "_keys",
+        "_line",
+        "_pair",
+        "_rounds",
+        "_routes",
+        "_seal",
+        "_to",
+        "agreement",
+        "fed_at",
+        "reserved",
+        "ringing",
+    )
+
+    def __init__(
+        self, pair: Pair, ids: Callable[[int], int], clock: Callable[[], float], rounds: Rounds
+    ) -> None:
+        self._pair = pair
+        self._ids = ids
+        self._clock = clock
+        self._rounds = rounds
+        self.agreement: Agreement | None = None
+        self.reserved = False
+        """While a clip plays, nobody else is heard."""
+        self.ringing = False
+        """While ringback is on, packets of mere silence are not passed on: the tone is better company."""
+        self.fed_at: float | None = None
+        """When the joined stream was last heard here; while ringing, when it was last audible."""
+        self._to: Address | None = None  # where the peer is, if it wants to hear us
+        self._line: OutLine | None = None
+        self._routes: dict[str, Route | None] = {}
+        self._keys: Keys | None = None
+        self._seal: Seal | None = None  # of SRTP; None: there is none
+
+    def report(self) -> None:
+        """Tell the peer how it is heard (RFC 3550 §6.4); `Rounds` asks for it."""
+        raise NotImplementedError
+
+    @property
+    def said_at(self) -> float | None:
+        """When the peer was last sent something; None if it never was."""
+        return None if self._line is None else self._line.at
+
+    def say(self, frame: bytes, key: str, source: object, sequence: int, timestamp: int) -> None:
+        """Send 20 ms of our own sound, in a format that the peer takes as it is."""
+        route = self._route(key)
+        if route is None or self._to is None or self._dials:
+            return
+        place = self._speaking().place(source, sequence, timestamp, self._clock(), rate=route.rate)
+        if place is not None:
+            self._emit(PLAIN, route.pt, 0, place, frame)
+
+    @property
+    def presses(self) -> Presses:
+        """The keys that the peer has pressed."""
+        return self._touched().presses
+
+    def press(self, key: str, seconds: float) -> None:
+        """Press a key towards the peer, as telephone-events; nothing, if it takes none or holds us."""
+        if self._to is not None and self._route(EVENT_KEY) is not None:
+            self._touched().press(key, seconds)
+
+    def _relay(
+        self,
+        packet: bytes,
+        start: int,
+        end: int,
+        key: str,
+        source: object,
+        sequence: int,
+        timestamp: int,
+        now: float,
+    ) -> None:
+        """Send our peer what the joined one said; only header fields change, and the law of G.711."""
+        if self.reserved or self._to is None or self._dials:
+            return
+        route, line = self._route(key), self._speaking()
+        if route is None or (self.ringing and not self._worth_hearing(key, packet[start:end], now)):
+            line.skip(source, sequence)
+            return
+        place = line.place(source, sequence, timestamp, now, rate=route.rate, event=route.event)
+        if place is None:
+            return
+        if not self.ringing:
+            self.fed_at = now
+        if route.table is None:
+            body = packet[HEADER_BYTES:]
+        else:
+            body = packet[HEADER_BYTES:start] + packet[start:end].translate(route.table) + packet[end:]
+        self._emit(packet[0], route.pt, packet[1] & 0x80, place, body)
+
+    def _worth_hearing(self, key: str, payload: bytes, now: float) -> bool:
+        """Somebody speaks, or has just paused."""
+        if audible(key, payload):
+            self.fed_at = now
+        return self.fed_at is not None and now - self.fed_at < QUIET_S
+
+    def _emit(self, first: int, pt: int, marker: int, place: tuple[int, int, bool], body: bytes) -> None:
+        to, line = self._to, self._line
+        if to is None or line is None:
+            return
+        sequence, timestamp, forced = place
+        packet = HEADER.pack(first, pt | (0x80 if forced else marker), sequence, timestamp, line.ssrc) + body
+        if self._seal is not None:
+            sealed = self._seal.sealed(packet)
+            if sealed is None:  # its sequence number was sent before: never two packets under one key stream
+                return
+            packet = sealed
+        self._pair.rtp.send(packet, to)
+        line.packets += 1
+        line.octets += len(body)
+
+    def _route(self, key: str) -> Route | None:
+        """How a format goes out to the peer; None if it does not."""
+        try:
+            return self._routes[key]
+        except KeyError:
+            route = self._routes[key] = None if self.agreement is None else route_for(key, self.agreement)
+            return route
+
+    def _speaking(self) -> OutLine:
+        """The line our peer hears."""
+        line = self._line
+        if line is None:
+            ids = self._ids  # RFC 3711 §3.3.1: below 2^15, lest a first packet lost hide a roll-over
+            line = self._line = OutLine(ssrc=ids(32), sequence=ids(15), timestamp=ids(32))
+            self._rounds.join(self)
+        return line
+
+    def _cut(self) -> None:
+        if self._line is not None:
+            self._line.cut()
+
+    def _touched(self) -> Keys:
+        keys = self._keys
+        if keys is None:
+            keys = self._keys = Keys(self._say_event, self._clock)
+        return keys
+
+    @property
+    def _dials(self) -> bool:
+        """A key of ours is down: no speech meanwhile."""
+        return self._keys is not None and self._keys.down
+
+    def _say_event(self, payload: bytes, source: object, sequence: int, timestamp: int, begins: bool) -> None:
+        route = self._route(EVENT_KEY)
+        if route is not None and self._to is not None:
+            line, now = self._speaking(), self._clock()
+            place = line.place(source, sequence, timestamp, now, rate=route.rate, event=True)
+            if place is not None:
+                self._emit(PLAIN, route.pt, 0x80 if begins else 0, place, payload)

@@ -1,0 +1,136 @@
+"""Who is taken for a leg's peer: one test for each rule, and one for what no rule allows."""
+
+import asyncio
+
+import pytest
+
+from proxy.media.latch import may_take
+
+PEER, NAMED, ELSEWHERE = ("198.51.100.1", 4000), ("198.51.100.1", 4002), ("192.0.2.66", 4000)
+
+
+@pytest.mark.parametrize(
+    ("source", "holder", "silent_s", "same_line", "taken"),
+    [
+        (ELSEWHERE, None, 0.0, False, True),
+        (NAMED, ELSEWHERE, 0.0, False, True),
+        (ELSEWHERE, PEER, 3600.0, False, False),
+        (ELSEWHERE, PEER, 0.1, True, False),
+        (ELSEWHERE, PEER, 0.2, True, True),
+        ((PEER[0], 5000), PEER, 2.9, False, False),
+        ((PEER[0], 5000), PEER, 3.0, False, True),
+    ],
+)
+def test_the_rules(source, holder, silent_s, same_line, taken):
+    assert may_take(source, holder=holder, named=NAMED, silent_s=silent_s, same_line=same_line) is taken
+
+
+@pytest.fixture
+async def joined(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await caller.says(2)
+    return caller, agent
+
+
+def moved(rig, caller, *, host: str | None = None):
+    """Another source on the same port of ours."""
+    other = rig.peer("moved")
+    if host is not None:
+        other.rebind(host)
+    other.remote = caller.remote
+    return other
+
+
+async def test_a_nat_that_rebinds_in_mid_talk_is_followed_after_ten_packets(rig, joined):
+    caller, agent = joined
+    other = moved(rig, caller)
+    other.ssrc, other.sequence, other.timestamp = caller.ssrc, caller.sequence, caller.timestamp
+    await other.says(20)
+    await agent.says(1)
+    assert (len(other.heard), len(caller.heard)) == (1, 0)
+    dropped = rig.session.counts("caller").dropped
+    assert 8 <= dropped <= 10
+    assert len(agent.heard) == 22 - dropped
+
+
+async def test_who_knows_the_ssrc_takes_nothing_while_the_peer_speaks(rig, joined):
+    caller, agent = joined
+    thief = moved(rig, caller)
+    thief.ssrc, thief.sequence, thief.timestamp = caller.ssrc, caller.sequence, caller.timestamp
+    await asyncio.gather(caller.says(50), thief.says(50))
+    await agent.says(1)
+    assert (len(thief.heard), len(caller.heard)) == (0, 1)
+    assert rig.session.counts("caller").dropped == 50
+
+
+async def test_a_peer_that_restarts_on_another_port_is_heard_after_three_seconds(rig, joined):
+    caller, agent = joined
+    other = moved(rig, caller, host=caller.address[0])
+    await other.says(200)
+    await agent.says(1)
+    assert (len(other.heard), len(caller.heard)) == (1, 0)
+    assert 148 <= rig.session.counts("caller").dropped <= 150
+
+
+async def test_a_stranger_never_steals_a_leg_however_long_it_is_silent(rig, joined):
+    caller, agent = joined
+    await asyncio.sleep(300)
+    thief = moved(rig, caller)
+    await thief.says(10)
+    await agent.says(1)
+    assert (len(thief.heard), len(caller.heard)) == (0, 1)
+    assert len(agent.heard) == 2
+
+
+async def test_a_refresh_of_the_session_opens_the_lock_to_nobody_rfc4028_7_4(rig, joined):
+    caller, agent = joined
+    rig.session.accept("caller", caller.sdp())
+    thief = moved(rig, caller)
+    await thief.says(5)
+    await agent.says(1)
+    assert (len(thief.heard), len(caller.heard)) == (0, 1)
+    assert len(agent.heard) == 2
+
+
+async def test_a_peer_back_from_hold_may_come_from_another_port_of_its_nat_rfc3264_8_4(rig, joined):
+    caller, agent = joined
+    rig.session.accept("caller", caller.sdp("0 8 101", "a=inactive"))
+    await asyncio.sleep(30)
+    rig.session.accept("caller", caller.sdp())
+    other = moved(rig, caller, host=caller.address[0])
+    await other.says(155)
+    await agent.says(1)
+    assert (len(other.heard), len(caller.heard)) == (1, 0)
+
+
+async def test_packets_of_a_held_leg_latch_nobody(rig, joined):
+    caller, agent = joined
+    rig.session.accept("caller", caller.sdp("0 8 101", "a=recvonly"))
+    await caller.says(3)
+    assert len(agent.heard) == 2
+    await agent.says(1)
+    assert len(caller.heard) == 1
+    assert rig.session.counts("caller").dropped == 3
+
+
+@pytest.mark.parametrize("ssrc", ["the other leg's", "ours"])
+async def test_a_collision_of_ssrcs_mixes_nothing_up_rfc3550_8_2(rig, joined, ssrc):
+    caller, agent = joined
+    await agent.says(1)
+    agent.ssrc = agent.heard[0].ssrc if ssrc == "ours" else caller.ssrc
+    await asyncio.gather(caller.says(10), agent.says(10))
+    for peer in (caller, agent):
+        assert len({packet.ssrc for packet in peer.heard}) == 1
+        steps = [packet.sequence - peer.heard[0].sequence for packet in peer.heard]
+        assert steps == list(range(len(peer.heard)))
+    assert (len(caller.heard), len(agent.heard)) == (11, 12)
+
+
+async def test_nothing_is_sent_where_nobody_was_named_or_heard(rig, joined):
+    caller, agent = joined
+    thief = moved(rig, caller)
+    await asyncio.gather(caller.says(300), agent.says(300), thief.says(300))
+    known = {caller.address, agent.address}
+    known |= {(host, port + 1) for host, port in known}
+    assert rig.network.sent_to("203.0.113.10") <= known

@@ -1,0 +1,56 @@
+"""The wheel: everybody in turn, one timer for all, and none for nobody."""
+
+import asyncio
+
+from proxy.media.rounds import Rounds
+
+
+class Member:
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def report(self) -> None:
+        self.times.append(round(asyncio.get_running_loop().time() - 5000, 3))
+
+
+async def test_each_is_called_after_half_an_interval_and_every_interval_then_rfc3550_6_2():
+    rounds, first, second = Rounds(), Member(), Member()
+    rounds.join(first)
+    rounds.join(first)
+    await asyncio.sleep(1.1)
+    rounds.join(second)
+    await asyncio.sleep(12)
+    assert first.times == [2.5, 7.5, 12.5]
+    assert second.times == [3.5, 8.5]
+    assert len(rounds) == 2
+
+
+async def test_who_left_is_called_no_more_and_the_last_stops_the_timer():
+    rounds, member = Rounds(), Member()
+    rounds.join(member)
+    await asyncio.sleep(3)
+    rounds.leave(member)
+    rounds.leave(member)
+    await asyncio.sleep(20)
+    assert member.times == [2.5]
+    assert len(rounds) == 0
+    rounds.join(member)
+    await asyncio.sleep(2.6)
+    assert len(member.times) == 2
+    rounds.leave(member)
+
+
+async def test_one_may_leave_while_another_is_called():
+    rounds, staying = Rounds(), Member()
+
+    class Leaving(Member):
+        def report(self) -> None:
+            super().report()
+            rounds.leave(self)
+
+    leaving = Leaving()
+    rounds.join(leaving)
+    rounds.join(staying)
+    await asyncio.sleep(8)
+    assert (leaving.times, staying.times) == ([2.5], [2.5, 7.5])
+    rounds.leave(staying)
