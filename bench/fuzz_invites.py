@@ -50,6 +50,7 @@ bind = "{host}:{sip}"
 transport = "tcp"
 bind = "{host}:{sip}"
 [media]
+inactivity_s = 0
 ports = "{media}-{media_end}"
 bind = "{host}"
 [[trunk]]

@@ -22,6 +22,7 @@ from proxy import assembly
 from proxy import log as logging
 from proxy.call.admission import Admission
 from proxy.call.call import Surroundings
+from proxy.call.listening import Hearing
 from proxy.call.probe import Probes
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
@@ -225,6 +226,7 @@ class App:
             _utc_now,
             phones=self.registrar.reachable,
             down=self.probes.down,
+            hearing=Hearing(settings.media.inactivity_s, self._rounds),
             trusts=assembly.trusts(settings, self.admission, self.registrations),
             srtp=assembly.secured_by(settings, self._trunk_of),
         )
@@ -259,6 +261,9 @@ class App:
     def _finished(self, record: CallRecord) -> None:
         assert record.outcome is not None
         self.metrics.call_ended(record.outcome.result.value)
+        for leg in record.legs:
+            if leg.quality is not None:
+                self.metrics.audio.leg_over(leg.name, leg.quality, silent=leg.silent is not None)
         if self._records is not None:
             self._records.write(record)
         if self._heard is not None:

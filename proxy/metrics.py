@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from proxy.audio_metrics import AudioMetrics
 from proxy.version import VERSION
 
 
@@ -35,6 +36,8 @@ class Metrics:
             ["trunk"],
             registry=registry,
         )
+        self.audio = AudioMetrics()
+        registry.register(self.audio)
         build = Gauge("screendoor_build", "The version that runs, as a label", ["version"], registry=registry)
         build.labels(VERSION).set(1)
 

@@ -34,6 +34,7 @@ bind = "127.0.0.1:{near}"
 
 [media]
 ports = "{media}"
+inactivity_s = 0
 bind = "127.0.0.1"
 
 [[trunk]]

@@ -12,6 +12,7 @@ from proxy.call.border import Identity
 from proxy.call.first import first, forever, meanwhile
 from proxy.call.introduction import Introduction, Refusals
 from proxy.call.legs import Legs, Stretches
+from proxy.call.listening import Hearing, Listening
 from proxy.call.outcome import NOT_TAKEN, OnFailure, Result, news_of, status_of
 from proxy.call.places import Patience, Places
 from proxy.call.record import CallRecord, WallClock
@@ -69,6 +70,7 @@ class Surroundings:
     srtp: Callable[[Flow], SrtpPolicy] = lambda flow: SrtpPolicy.ACCEPT
     """How the audio of a caller from there is protected."""
     refusals: Refusals = field(default_factory=lambda: Refusals(lambda: asyncio.get_running_loop().time()))
+    hearing: Hearing = field(default_factory=Hearing)
 
 
 class Call:
@@ -90,6 +92,7 @@ class Call:
         self._screening: Screening | None = None
         self._agent: Leg | None = None
         self._refers: list[Refer] = []
+        self._listening: Listening | None = None
         self._caller_answered = self._phone_tried = False
         self._failed = 0
         """The status for which no phone took the call."""
@@ -107,6 +110,8 @@ class Call:
             if self._screening is not None and end.leg.name == "caller":
                 self._screening.tell(News.CALLER_LEFT)
         finally:
+            if self._listening is not None:
+                self._listening.stop()
             self._media.close()
             self._scribe.close(self._screening)
         return self.record
@@ -329,6 +334,7 @@ class Call:
             self._company.until_heard()
         if not self._caller_answered:
             self._caller_answered = True
+            self._listening = Listening(self._legs, self._around.hearing)
             await self._caller.answer()
             self._scribe.answered("caller")
 

@@ -52,6 +52,12 @@ class Legs:
         if self._latest:
             self._latest[0].end(reason)
 
+    def end(self, name: str, reason: EndReason) -> None:
+        """End the latest leg of that name."""
+        for leg in self._latest:
+            if leg.name == name:
+                leg.end(reason)
+
     def why(self) -> EndReason:
         """Why a leg that still stands is ended now: for what befell the caller, or because all is said."""
         caller = self._latest[0].ended
@@ -93,6 +99,7 @@ class Stretch:
         self._noted = True
         self._legs.scribe.leg_ended(self._entry, ended.result(), self._leg.peer_reason)
         if self._legs.stands(self._leg):
+            self._legs.scribe.heard(self._entry, self._legs.media.quality(self._leg.name))
             self._legs.media.release(self._leg.name)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from operator import attrgetter
 
 from proxy.call.outcome import Outcome
+from proxy.media.quality import Quality
 from screening.contract import Said
 
 WallClock = Callable[[], datetime]
@@ -27,6 +28,10 @@ class LegRecord:
     """Why it ended: the text of its EndReason, or the status of a refusal."""
     peer_reason: str | None = None
     """What the Reason header of the peer's BYE, CANCEL or refusal says (RFC 3326), as ``Q.850;cause=16``."""
+    silent: str | None = None
+    """The likely cause, where it should have spoken and was not heard."""
+    quality: Quality | None = None
+    """How well it was heard, and heard us; None where no audio went either way."""
 
 
 @dataclass(slots=True)
@@ -62,7 +67,9 @@ class CallRecord:
             "result": self.outcome.result.value,
             "reason": self.outcome.reason,
         }
-        record["legs"] = [_plain(leg) for leg in self.legs]
+        record["legs"] = legs = [_plain(leg) for leg in self.legs]
+        for leg, told in zip(self.legs, legs, strict=True):
+            told["quality"] = leg.quality and leg.quality.as_dict()
         record["transcript"] = [_plain(line) for line in self.transcript]
         return record
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord, LegRecord, WallClock
+from proxy.media.quality import Quality
 from proxy.sip.errors import SipError
 from proxy.sip.reason import reasons
 from proxy.ua.errors import LegEnded, Rejected
@@ -18,8 +20,9 @@ LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
 
 REFUSED = {EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJECTED}
 """Why the caller's leg is ended for what its peer asks of us."""
-BY_US = {EndReason.DRAINING, *REFUSED}
+BY_US = {EndReason.DRAINING, EndReason.MEDIA_INACTIVE, *REFUSED}
 """The ways in which a leg is ended by us in the midst of its call."""
+UNHEARD = Quality()
 
 
 class Scribe:
@@ -62,6 +65,42 @@ class Scribe:
             entry.ended, entry.end, entry.peer_reason = self._wall_clock(), reason.text, peer_reason
             told = {"peer_reason": peer_reason} if peer_reason else {}
             self.log.info("ended", leg=entry.name, why=reason.text, **told)
+
+    def heard(self, entry: LegRecord, quality: Quality) -> None:
+        """How well a leg was heard that is over; nothing, if no audio went either way."""
+        if quality == UNHEARD:
+            return
+        entry.quality = quality
+        heard, sent = quality.heard, quality.sent
+        told = {"mos": heard.mos, "mos_sent": sent.mos, "round_trip_ms": quality.round_trip_ms}
+        self.log.info(
+            "heard",
+            leg=entry.name,
+            packets=heard.packets,
+            lost=heard.lost,
+            jitter_ms=heard.jitter_ms,
+            longest_gap_ms=heard.longest_gap_ms,
+            sent=sent.packets,
+            dropped=quality.dropped,
+            **{name: value for name, value in told.items() if value is not None},
+        )
+        if entry.answered is not None and quality.silent is not None:
+            self.silent(entry, quality.silent)
+
+    def silent(self, entry: LegRecord, why: str) -> None:
+        """A leg should speak, and is not heard; said once."""
+        if entry.silent is None:
+            entry.silent = why
+            self._record.steps.append(f"{entry.name} is silent")
+            self.log.warning("silent", leg=entry.name, likely=why)
+
+    def now(self) -> datetime:
+        """The time of the record."""
+        return self._wall_clock()
+
+    def standing(self) -> list[LegRecord]:
+        """The legs that are answered and not over."""
+        return [each for each in self._record.legs if each.answered is not None and each.ended is None]
 
     def broken(self, event: str, error: Exception) -> None:
         """We erred, and the call goes on as well as it can."""

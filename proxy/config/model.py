@@ -124,6 +124,8 @@ class Media(Table):
     """Local address of the media sockets."""
     bind6: Annotated[str, PlainValidator(values.address6)] = "::"
     """The same for audio over IPv6."""
+    inactivity_s: Annotated[float, PlainValidator(values.inactivity)] = 60.0
+    """A leg of which no audio has come for so long is ended; 0: none is."""
     tones: Tones = "auto"
     """The country whose tones are played; "auto": that of the number that was called."""
     early_media: EarlyMedia = "ringback"

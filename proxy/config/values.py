@@ -261,6 +261,13 @@ def probe(value: object) -> float:
     return 0.0
 
 
+def inactivity(value: object) -> float:
+    """Return how long a leg may be silent, in seconds; 0 is for ever."""
+    if isinstance(value, bool) or value != 0:
+        return seconds(10, 3600)(value)
+    return 0.0
+
+
 def count(low: int, high: int) -> Callable[[object], int]:
     """Return a check for a whole number within these bounds."""
 

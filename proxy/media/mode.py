@@ -184,7 +184,7 @@ class MediaSession(Protocol):
 
     def quiet_s(self, leg: str) -> float | None:
         """Seconds since the leg was last heard, by RTP or RTCP, or agreed with; None where nothing is due: it
-        is not open, has not agreed, or says that it will not send.
+        is not open, has not agreed, says that it will not send, or holds us.
         """
         ...
 

@@ -46,9 +46,14 @@ class Quality:
     rtcp_in: int = 0
 
     @property
+    def spoken_to(self) -> bool:
+        """We have sent it enough for its silence to be worth a word."""
+        return self.sent.packets >= _SPOKEN_PACKETS
+
+    @property
     def silent(self) -> str | None:
         """The likely cause, where we spoke to the peer and have heard nothing usable of it; else None."""
-        if self.sent.packets < _SPOKEN_PACKETS or self.heard.packets:
+        if not self.spoken_to or self.heard.packets:
             return None
         if self.unauthentic:
             return "its packets are not authentic: the two sides use different SRTP keys"

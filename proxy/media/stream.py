@@ -131,7 +131,7 @@ class Stream(Speaker):
     def quiet_s(self) -> float | None:
         """Seconds since the peer was heard; None if it need not be."""
         agreement = self.agreement
-        if agreement is None or not agreement.speaks or self._closed:
+        if agreement is None or not (agreement.speaks and agreement.hears) or self._closed:
             return None
         heard = 0.0 if self._reception is None else self._reception.last_at or 0.0
         told = 0.0 if self._reports is None else self._reports.heard_at

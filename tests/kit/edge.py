@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from pathlib import Path
 from proxy.call.admission import Admission
 from proxy.call.call import Surroundings
 from proxy.call.capacity import Capacity, Limit
+from proxy.call.listening import Hearing
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
@@ -31,8 +32,11 @@ from proxy.lab.expect import fragment
 from proxy.lab.openai_sip import OpenAiSip
 from proxy.lab.phone import Phone
 from proxy.media.ports import PortPool
+from proxy.media.rounds import Rounds
 from proxy.media.sdes import SrtpPolicy
+from proxy.media.sdp import SdpError, parse_sdp
 from proxy.media.session import RelaySession
+from proxy.media.udp import Address
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, ListenOn
@@ -125,6 +129,11 @@ class Edge:
         self.most = most
         self.caller_srtp = SrtpPolicy.ACCEPT
         """How the audio of the carrier's calls is protected."""
+        self.inactivity_s = 60.0
+        self.named: set[Address] = set()
+        """Where the peers' SDP wanted audio."""
+        self.rounds = Rounds()
+        """The timer that the audio of all calls shares."""
         self.trusted = {"signalwire"}
         """The trunks whose word on a caller's identity is believed."""
         self._finished = asyncio.Event()
@@ -164,6 +173,7 @@ class Edge:
                 down=lambda name: name in self.down,
                 trusts=self._trusts,
                 srtp=lambda flow: self.caller_srtp,
+                hearing=Hearing(self.inactivity_s if audio else 0.0, self.rounds),
             ),
             Routing([self.number], is_emergency),
             self.ids,
@@ -272,6 +282,9 @@ class Edge:
         assert len(self.registry) == 0
         assert not any(self.core.left_over().values()), self.core.left_over()
         assert self.ports.lent == 0
+        assert len(self.rounds) == 0
+        asked = self.media.heard_from | self.named  # RTCP goes to the port next to that of RTP
+        assert self.media.sent_to(EDGE) <= asked | {(host, port + 1) for host, port in self.named}
         assert asyncio.all_tasks() == {asyncio.current_task()}
         if self.screener.planned is None:
             screened = [record for record in self.records if any(leg.name == "agent" for leg in record.legs)]
@@ -334,7 +347,9 @@ class Edge:
 
     def _media(self) -> RelaySession:
         clock = asyncio.get_running_loop().time
-        return RelaySession(self.media, self.ports, EDGE, EDGE, self.ids.bits, clock)
+        session = Noting(self.media, self.ports, EDGE, EDGE, self.ids.bits, clock, None, self.rounds)
+        session.named = self.named
+        return session
 
     def _wall_clock(self) -> datetime:
         return BEGAN + timedelta(seconds=asyncio.get_running_loop().time() - START_S)
@@ -348,6 +363,25 @@ class Edge:
 
     async def _addresses(self, name: str) -> tuple[list[str], float]:
         return self.wire.addresses(name), 60.0
+
+
+class Noting(RelaySession):
+    """Notes where the SDP of the peers wants their audio."""
+
+    named: set[Address]
+
+    def accept(self, leg: str, sdp: bytes) -> bytes:
+        self._note(sdp)
+        return super().accept(leg, sdp)
+
+    def answered(self, leg: str, sdp: bytes) -> None:
+        self._note(sdp)
+        super().answered(leg, sdp)
+
+    def _note(self, sdp: bytes) -> None:
+        with suppress(SdpError):
+            description = parse_sdp(sdp)
+            self.named.update((description.connection(each), each.port) for each in description.media)
 
 
 NewEdge = Callable[..., AbstractAsyncContextManager[Edge]]

@@ -27,6 +27,7 @@ class MemoryMedia:
         """Packets sent to an address where nobody listens."""
         self._next_any = _FIRST_ANY
         self._ways: set[tuple[str, Address]] = set()
+        self._sources: set[Address] = set()
 
     def bind(self, host: str, port: int, on_packet: OnPacket) -> MemoryEndpoint:
         host = self.address if host in _WILDCARDS else host
@@ -42,8 +43,15 @@ class MemoryMedia:
         """Every address that packets were sent to from a host."""
         return {to for source, to in self._ways if source == host}
 
+    @property
+    def heard_from(self) -> set[Address]:
+        """Every address that sent a packet to the machine."""
+        return self._sources
+
     def carry(self, source: Address, to: Address, packet: bytes) -> None:
         self._ways.add((source[0], to))
+        if to[0] == self.address:
+            self._sources.add(source)
         if self.lose(source, to, packet):
             return
         loop = asyncio.get_running_loop()

@@ -1,0 +1,147 @@
+"""Legs that are not heard: the likely cause is told, the leg is ended after a while, and why is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxy.call.outcome import Result
+from proxy.call.record import LegRecord
+from proxy.media.udp import Address
+from tests.kit.edge import EDGE, TRUNK, Edge, ends, story
+
+
+def leg(edge: Edge, name: str) -> LegRecord:
+    return next(each for each in edge.record.legs if each.name == name)
+
+
+async def test_a_phone_that_falls_silent_ends_the_call_and_why_is_said(
+    edge: Edge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await edge.bridges()
+    assert edge.phone_audio is not None
+    edge.phone_audio.stop()
+    since = edge.now
+    bye = await edge.phone.receives("BYE", within_s=80)
+    assert 60 <= edge.now - since <= 66
+    assert bye.headers.get("Reason") == 'Q.850;cause=102;text="no audio came any more"'
+    await edge.carrier.receives("BYE")
+    await edge.over()
+    assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", None)
+    assert ("phone", "no audio came any more") in ends(edge.record)
+    assert "stopped" in str(leg(edge, "phone").silent)
+    told = "".join(capsys.readouterr())
+    assert told.count("likely=") == 1
+    await edge.assert_clean()
+
+
+async def test_a_caller_that_falls_silent_is_hung_up(edge: Edge) -> None:
+    await edge.bridges()
+    assert edge.caller_audio is not None
+    edge.caller_audio.stop()
+    bye = await edge.carrier.receives("BYE", within_s=80)
+    assert "no audio" in (bye.headers.get("Reason") or "")
+    await edge.phone.receives("BYE")
+    await edge.assert_clean()
+
+
+async def test_an_agent_that_falls_silent_is_let_go_and_the_caller_is_not(edge: Edge) -> None:
+    await edge.connects()
+    assert edge.agent_audio is not None
+    edge.agent_audio.stop()
+    await edge.agent.receives("BYE", within_s=80)
+    await edge.phone.answers()
+    await edge.passes(1)
+    await edge.carrier.hangs_up()
+    await edge.over()
+    assert story(edge.record)[:3] == (Result.BRIDGED, None, "failure")
+    await edge.assert_clean()
+
+
+async def test_a_leg_on_hold_need_not_speak_rfc3264_8_4(edge: Edge) -> None:
+    await edge.bridges()
+    assert edge.caller_audio is not None
+    await edge.carrier.reinvites(hold=True)
+    edge.caller_audio.stop()
+    await edge.passes(300)
+    assert not edge.records
+    await edge.carrier.hangs_up()
+    await edge.assert_clean()
+
+
+async def test_where_it_is_switched_off_silence_ends_nothing_and_is_told_all_the_same(
+    tmp_path: Path,
+) -> None:
+    edge = Edge(tmp_path)
+    edge.inactivity_s = 0.0
+    await edge.start()
+    await edge.bridges()
+    assert edge.phone_audio is not None
+    edge.phone_audio.stop()
+    await edge.passes(300)
+    assert not edge.records
+    assert (await hung_up(edge)).silent is not None
+    await edge.assert_clean()
+    await edge.close()
+
+
+async def test_a_phone_that_was_never_heard_is_named_with_the_likely_cause(edge: Edge) -> None:
+    assert edge.phone_audio is not None
+    edge.media.lose = lambda source, to, packet: source[0] == TRUNK
+    await edge.bridges()
+    await edge.passes(5)
+    assert "firewall" in str((await hung_up(edge)).silent)
+    await edge.assert_clean()
+
+
+async def hung_up(edge: Edge) -> LegRecord:
+    await edge.carrier.hangs_up()
+    await edge.over()
+    return leg(edge, "phone")
+
+
+async def test_the_record_has_the_quality_of_each_leg(edge: Edge) -> None:
+    await edge.bridges()
+    await edge.passes(10)
+    await hung_up(edge)
+    record = edge.record.as_dict()
+    legs = record["legs"]
+    assert isinstance(legs, list)
+    for each in legs:
+        heard, sent = each["quality"]["heard"], each["quality"]["sent"]
+        assert heard["packets"] > 30
+        assert sent["packets"] > 30
+        assert (heard["lost"], heard["duplicates"], each["silent"]) == (0, 0, None)
+    assert legs[0]["quality"]["heard"]["mos"] > 4.3
+    await edge.assert_clean()
+
+
+async def test_a_call_that_nobody_answers_has_no_quality(edge: Edge) -> None:
+    await edge.carrier.invites()
+    await edge.carrier.cancels()
+    await edge.over()
+    assert [each.quality for each in edge.record.legs] == [None] * len(edge.record.legs)
+    await edge.assert_clean()
+
+
+async def test_keys_by_info_reach_the_other_leg_in_rtp(edge: Edge) -> None:
+    await edge.bridges()
+    assert edge.phone_audio is not None
+    keys: list[bytes] = []
+
+    def taps(source: Address, to: Address, packet: bytes) -> bool:
+        if source[0] == EDGE and to[0] == TRUNK and packet[1] & 0x7F == 101:
+            keys.append(packet[12:])
+        return False
+
+    edge.media.lose = taps
+    body, kind = b"Signal=5\r\nDuration=160\r\n", [("Content-Type", "application/dtmf-relay")]
+    answer = await edge.carrier.current.requests("INFO", body=body, headers=kind)
+    assert answer.status == 200
+    await edge.passes(0.5)
+    assert [key[0] for key in keys] == [5] * 10
+    assert keys[-3:] == [bytes((5, 0x8A, 5, 0))] * 3
+    assert not edge.phone_audio.line_breaks
+    await edge.carrier.hangs_up()
+    await edge.assert_clean()

@@ -1,0 +1,84 @@
+"""The mark that the E-model gives, and what a leg's silence is put down to."""
+
+import asyncio
+
+import pytest
+
+from proxy.media.quality import Quality, Way, mos
+
+
+def test_marks_fall_with_loss_and_delay_and_stay_within_the_scale_g107():
+    assert mos(0.0, 0.0) == 4.41  # R 93.2, the default of G.107
+    assert mos(0.0, 150.0) == pytest.approx(4.34, abs=0.03)
+    assert mos(0.02, 50.0) == pytest.approx(4.2, abs=0.1)
+    by_loss = [mos(percent / 100, 50.0) for percent in (0, 1, 2, 5, 10, 20, 50, 100)]
+    by_delay = [mos(0.0, delay) for delay in (0, 100, 177, 250, 400, 1000, 5000)]
+    for marks in (by_loss, by_delay):
+        assert marks == sorted(marks, reverse=True)
+        assert all(1.0 <= mark <= 4.5 for mark in marks)
+
+
+@pytest.mark.parametrize(
+    ("quality", "likely"),
+    [
+        (Quality(Way(), Way(99)), None),
+        (Quality(Way(1), Way(500)), None),
+        (Quality(Way(), Way(500)), "firewall"),
+        (Quality(Way(), Way(500), dropped=400, unauthentic=400), "SRTP"),
+        (Quality(Way(), Way(500), dropped=400), "not usable"),
+    ],
+)
+def test_silence_has_a_likely_cause(quality, likely):
+    assert (quality.silent is None) if likely is None else (likely in str(quality.silent))
+
+
+async def test_what_a_bad_network_did_to_a_leg_is_told(rig):
+    caller = rig.incoming("caller")
+    rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await caller.says(100)
+    caller.sequence, caller.timestamp = caller.sequence + 5, caller.timestamp + 800
+    await asyncio.sleep(0.1)
+    await caller.says(50)
+    caller.send(caller.sequence - 52, caller.timestamp - 52 * 160)
+    caller.send(caller.sequence - 1, caller.timestamp - 160)
+    await asyncio.sleep(0.001)
+    heard = rig.session.quality("caller").heard
+    assert (heard.packets, heard.lost, heard.reordered, heard.duplicates) == (152, 4, 1, 1)
+    assert heard.longest_gap_ms == pytest.approx(120, abs=1)
+    assert heard.jitter_ms == pytest.approx(0, abs=0.1)
+    assert heard.mos is not None
+    assert 3.5 < heard.mos < 4.39
+    assert rig.session.quality("agent").sent.packets == 152
+    rig.session.release("caller")
+    assert rig.session.quality("caller").heard == heard
+    assert rig.session.quality("nobody") == Quality()
+
+
+async def test_a_voice_that_the_model_does_not_know_has_no_mark(rig):
+    caller = rig.incoming("caller", "9 101")
+    await caller.says(100, pt=9)
+    heard = rig.session.quality("caller").heard
+    assert (heard.packets, heard.mos) == (100, None)
+
+
+async def test_a_leg_is_quiet_from_its_last_packet_or_report_and_only_where_it_should_speak(rig):
+    assert rig.session.quiet_s("caller") is None
+    caller = rig.incoming("caller")
+    await asyncio.sleep(5)
+    assert rig.session.quiet_s("caller") == pytest.approx(5)
+    await caller.says(1)
+    assert rig.session.quiet_s("caller") == pytest.approx(0.02)
+    await asyncio.sleep(10)
+    caller.send(caller.sequence, caller.timestamp, pt=13)  # comfort noise that nobody agreed on
+    await asyncio.sleep(1)
+    assert rig.session.quiet_s("caller") == pytest.approx(1)
+    caller.send_raw(bytes.fromhex("80c90001") + caller.ssrc.to_bytes(4), rtcp=True)
+    await asyncio.sleep(0.5)
+    assert rig.session.quiet_s("caller") == pytest.approx(0.5)
+    for held in ("a=inactive", "a=recvonly", "a=sendonly"):  # many a phone sends nothing while it holds
+        rig.session.accept("caller", caller.sdp("0 8 101", held))
+        assert rig.session.quiet_s("caller") is None
+    rig.session.accept("caller", caller.sdp())
+    await asyncio.sleep(2)
+    assert rig.session.quiet_s("caller") == pytest.approx(2)
