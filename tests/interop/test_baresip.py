@@ -183,3 +183,29 @@ def test_a_phone_that_hangs_up_at_once_ends_the_call_rfc3261_15_1(peers: Peers) 
     caller.awaits("call_closed")
     agent.awaits("call_closed")
     assert peers.record()["ended_by"] == "phone"
+
+
+def test_keys_go_both_ways_and_the_record_tells_how_well_all_was_heard_rfc3550_6_4_1(peers: Peers) -> None:
+    agent, phone = peers.agent(), peers.phone()
+    caller = peers.caller()
+    bridge(caller, agent, phone)
+    talk(caller, phone)
+    for speaker, listener, key in ((caller, phone, "4"), (phone, caller, "9"), (caller, phone, "#")):
+        before = len(listener.events("dtmf"))
+        speaker.does("send_dtmf", key)
+        while listener.awaits("dtmf", before + 1)["text"] != key:  # a key is told when it is up, too
+            before += 1
+    for _ in range(24):  # each lasts half a second and more: reports go round
+        talk(caller, phone)
+    caller.does("hangup")
+    phone.awaits("call_closed")
+    legs = {leg["name"]: leg for leg in peers.record()["legs"]}
+    for name in ("caller", "phone"):
+        quality = legs[name]["quality"]
+        assert quality["heard"]["packets"] > 300
+        assert quality["heard"]["lost"] == 0
+        assert quality["heard"]["mos"] > 4
+        assert quality["sent"]["mos"] > 4
+        assert 0 <= quality["round_trip_ms"] < 500
+        assert quality["rtcp_in"] > 0
+        assert legs[name]["silent"] is None

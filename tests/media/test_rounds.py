@@ -17,7 +17,7 @@ async def test_each_is_called_after_half_an_interval_and_every_interval_then_rfc
     rounds, first, second = Rounds(), Member(), Member()
     rounds.join(first)
     rounds.join(first)
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(1.05)
     rounds.join(second)
     await asyncio.sleep(12)
     assert first.times == [2.5, 7.5, 12.5]

@@ -1,0 +1,127 @@
+"""What SDP settles beside formats: where RTCP goes, how long packets are, and a voice for two legs."""
+
+import asyncio
+from itertools import product
+
+import pytest
+
+from proxy.media.mode import MediaRefused
+from proxy.media.negotiation import read_offer
+from tests.media.peer import SPEECH
+
+
+def lines(sdp: bytes) -> list[str]:
+    return sdp.decode().split("\r\n")
+
+
+async def test_we_offer_to_mux_and_answer_it_only_where_it_is_offered_rfc5761_5_1_1(rig):
+    assert "a=rtcp-mux" in lines(rig.session.offer("agent"))
+    caller = rig.peer("caller")
+    assert "a=rtcp-mux" not in lines(rig.session.accept("caller", caller.sdp()))
+    other = rig.peer("phone")
+    assert "a=rtcp-mux" in lines(rig.session.accept("phone", other.sdp("0 8 101", "a=rtcp-mux")))
+
+
+async def test_a_refresh_says_of_mux_what_was_said_before_rfc4028_7_4(rig):
+    caller = rig.peer("caller")
+    answer = rig.session.accept("caller", caller.sdp("0 8 101", "a=rtcp-mux"))
+    assert rig.session.again("caller") == answer
+    assert rig.session.accept("caller", caller.sdp("0 8 101", "a=rtcp-mux")) == answer
+
+
+@pytest.mark.parametrize(
+    ("told", "ptime", "maxptime"),
+    [
+        ((), 20, None), (("a=ptime:30",), 30, None), (("a=ptime:60", "a=maxptime:120"), 60, None),
+        (("a=ptime:0",), 20, None), (("a=ptime:9000",), 20, None), (("a=ptime:x",), 20, None),
+    ],
+)  # fmt: skip
+async def test_a_peer_is_answered_its_own_packet_time(rig, told, ptime, maxptime):
+    caller = rig.peer("caller")
+    answer = lines(rig.session.accept("caller", caller.sdp("0 8 101", *told)))
+    assert f"a=ptime:{ptime}" in answer
+    assert not [line for line in answer if line.startswith("a=maxptime")]
+
+
+async def test_the_other_leg_is_asked_for_packets_as_this_one_likes_them_rfc8866_6_4(rig):
+    rig.incoming("caller", "0 8 101", "a=ptime:30", "a=maxptime:40")
+    offer = lines(rig.session.offer("agent"))
+    assert "a=ptime:30" in offer
+    assert "a=maxptime:40" in offer
+
+
+async def test_packets_of_any_length_pass_as_they_are(rig):
+    caller, agent = rig.incoming("caller", "0 8 101", "a=ptime:30"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    for n in range(5):
+        caller.send(n, n * 240, payload=SPEECH + SPEECH[:80])
+        await asyncio.sleep(0.03)
+    assert [len(packet.payload) for packet in agent.heard] == [240] * 5
+    assert [packet.timestamp - agent.heard[0].timestamp for packet in agent.heard] == [0, 240, 480, 720, 960]
+
+
+@pytest.mark.parametrize(
+    "line", ["a=rtcp:", "a=rtcp:0", "a=rtcp:70000", "a=rtcp:5 IN IP4 host.example", "a=rtcp:x y"]
+)
+async def test_an_rtcp_line_of_no_use_is_as_none_rfc3605(rig, line):
+    caller = rig.peer("caller")
+    agreement = read_offer(caller.sdp("0", line), ip_version=4, spoken=None, anchor=None).agreement
+    assert agreement.control == (caller.address[0], caller.address[1] + 1)
+
+
+VOICES = {"0": "pcmu", "8": "pcma", "9": "g722", "107": "opus"}
+
+
+@pytest.mark.parametrize(("first", "second"), list(product(VOICES, VOICES)))
+async def test_two_legs_share_a_voice_or_are_g711_or_one_is_refused_with_the_reason(rig, first, second):
+    """Caller and agent, and caller and phone at the switch: any voice against any other."""
+    caller = rig.incoming("caller", f"{first} 101")
+    g711 = {first, second} <= {"0", "8"}
+    for leg in ("agent", "phone"):
+        peer = rig.peer(leg)
+        offer = rig.session.offer(leg)
+        assert next(line for line in lines(offer) if line.startswith("m=")).split()[3] == first
+        if first != second and not g711:
+            with pytest.raises(MediaRefused, match="in common with the other leg"):
+                rig.session.answered(leg, peer.sdp(f"{second} 101"))
+            rig.session.release(leg)
+            continue
+        rig.session.answered(leg, peer.sdp(f"{second} 101"))
+        peer.remote = rig.session.address(leg)
+        rig.session.join("caller", leg)
+        heard = len(caller.heard)
+        await asyncio.gather(caller.says(3, pt=int(first)), peer.says(3, pt=int(second)))
+        assert [packet.pt for packet in peer.heard] == [int(second)] * 3
+        assert [packet.pt for packet in caller.heard[heard:]] == [int(first)] * 3
+        rig.session.release(leg)
+
+
+async def test_a_change_to_what_the_other_leg_cannot_hear_is_refused_and_nothing_changes_rfc3264_8(
+    rig,
+):
+    caller, phone = rig.incoming("caller", "0 9 101"), rig.outgoing("phone", "0 101")
+    rig.session.join("caller", "phone")
+    with pytest.raises(MediaRefused, match="other leg"):
+        rig.session.accept("caller", caller.sdp("9 101"))
+    await caller.says(2)
+    assert len(phone.heard) == 2
+    answer = rig.session.accept("caller", caller.sdp("8 9 101"))
+    assert b"m=audio 20000 RTP/AVP 8 101\r\n" in answer
+    await caller.says(2, pt=8)
+    assert len(phone.heard) == 4
+    assert len({packet.pt for packet in phone.heard}) == 1
+
+
+async def test_a_flood_is_dropped_and_counted_and_the_talk_goes_on(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await caller.says(1)
+    flood = rig.peer("flood")
+    flood.remote = caller.remote
+    for n in range(20_000):
+        flood.send(n, n * 160)
+    await caller.says(10)
+    assert len(agent.heard) == 11
+    counts = rig.session.counts("caller")
+    assert (counts.packets_in, counts.dropped, counts.lost) == (11, 20_000, 0)
+    assert flood.heard == []
