@@ -18,6 +18,7 @@ from proxy.media.udp import Address
 
 QUIET_S = 0.6
 """How long a joined leg must be silent before the ringback tone is heard."""
+_pack = HEADER.pack
 
 
 class Speaker:
@@ -102,9 +103,10 @@ class Speaker:
         now: float,
     ) -> None:
         """Send our peer what the joined one said; only header fields change, and the law of G.711."""
-        if self.reserved or self._to is None or self._dials:
+        if self.reserved or self._to is None or (self._keys is not None and self._keys.down):
             return
-        route, line = self._route(key), self._speaking()
+        route = self._routes[key] if key in self._routes else self._route(key)
+        line = self._line or self._speaking()
         if route is None or (self.ringing and not self._worth_hearing(key, packet[start:end], now)):
             line.skip(source, sequence)
             return
@@ -130,7 +132,7 @@ class Speaker:
         if to is None or line is None:
             return
         sequence, timestamp, forced = place
-        packet = HEADER.pack(first, pt | (0x80 if forced else marker), sequence, timestamp, line.ssrc) + body
+        packet = _pack(first, pt | (0x80 if forced else marker), sequence, timestamp, line.ssrc) + body
         if self._seal is not None:
             sealed = self._seal.sealed(packet)
             if sealed is None:  # its sequence number was sent before: never two packets under one key stream

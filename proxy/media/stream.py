@@ -27,6 +27,8 @@ from proxy.media.speaker import QUIET_S as QUIET_S
 from proxy.media.speaker import Speaker
 from proxy.media.udp import Address, MediaNetwork
 
+_unpack = HEADER.unpack_from
+
 
 class Stream(Speaker):
     """RTP with one peer. Hostile packets are dropped and counted; nothing raises out of a packet.
@@ -173,7 +175,7 @@ class Stream(Speaker):
         agreement, reception = self.agreement, self._reception
         assert agreement is not None
         assert reception is not None
-        _, second, sequence, timestamp, ssrc = HEADER.unpack_from(packet)
+        _, second, sequence, timestamp, ssrc = _unpack(packet)
         key = agreement.receive.get(second & 0x7F)
         if key is None:
             return self._refuse(packet, source)
@@ -188,8 +190,9 @@ class Stream(Speaker):
             self._touched().heard(self._source, timestamp, packet[start:end])
         for recording in self.recordings:
             recording.heard(key, packet[start:end], timestamp, self._source, now)
-        if self.joined is not None:
-            self.joined._relay(packet, start, end, key, self._source, sequence, timestamp, now)
+        joined = self.joined
+        if joined is not None:
+            joined._relay(packet, start, end, key, self._source, sequence, timestamp, now)
 
     def _admitted(self, packet: bytes, source: Address) -> tuple[int, int] | None:
         """Where the payload of a packet lies that is not as nearly all are; None if it is not to be heard."""
