@@ -1,0 +1,84 @@
+"""SRTP's reports and its say in who may be the peer (RFC 3711 §3.4)."""
+
+import asyncio
+
+import pytest
+
+from proxy.media.rtcp import compound, read
+from proxy.media.sdes import SUITES, SrtpPolicy, usable
+from proxy.media.sdp import parse_sdp
+from proxy.media.srtp import receiver
+from tests.media.test_secured import SecurePeer
+
+SUITE = SUITES["AES_CM_128_HMAC_SHA1_80"]
+
+
+def secured(rig, *lines: str) -> SecurePeer:
+    """A caller whose SAVP offer we answered."""
+    peer = rig.peers["caller"] = SecurePeer(rig.network, "198.51.100.1", SUITE)
+    offer = peer.secure_sdp() + "".join(f"{line}\r\n" for line in lines).encode()
+    peer.told(rig.session.accept("caller", offer))
+    peer.remote = rig.session.address("caller")
+    return peer
+
+
+async def test_our_reports_and_our_goodbye_are_srtcp(rig):
+    caller, agent = secured(rig), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    reports: list[bytes] = []
+    host, port = caller.address
+    beside = rig.network.bind(host, port + 1, lambda packet, source: reports.append(packet))
+    await asyncio.gather(caller.says(300), agent.says(300))
+    rig.session.release("caller")
+    await asyncio.sleep(0.01)
+    opened = [caller.receiver.unprotect_rtcp(packet) for packet in reports]
+    assert [report and read(report) is not None for report in opened] == [True, True]
+    last = read(opened[-1])
+    assert last is not None
+    assert last.leaves
+    assert last.blocks[0].ssrc == caller.ssrc
+    beside.close()
+
+
+@pytest.mark.parametrize("muxed", [False, True])
+async def test_its_reports_are_read_and_those_of_no_key_are_not(rig, muxed):
+    caller, agent = secured(rig, *(["a=rtcp-mux"] if muxed else [])), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await asyncio.gather(caller.says(5), agent.says(5))
+    plain = compound(caller.ssrc, None, (), "them", leaves=False)
+    caller._endpoint.send(plain, (caller.remote[0], caller.remote[1] + (not muxed)))
+    sealed = caller._sender.protect_rtcp(plain)
+    caller._endpoint.send(sealed, (caller.remote[0], caller.remote[1] + (not muxed)))
+    await asyncio.sleep(0.01)
+    counts = rig.session.counts("caller")
+    assert (counts.rtcp_in, counts.dropped, counts.packets_in) == (1, 1, 5)
+
+
+async def test_whoever_has_the_key_is_followed_once_the_old_place_is_silent(rig):
+    caller, agent = secured(rig), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await caller.says(5)
+    await asyncio.sleep(0.3)
+    caller.rebind("192.0.2.66")
+    caller._endpoint.on_packet = caller._opened
+    caller.ssrc, caller.sequence, caller.timestamp = 0xD00D, 7, 7
+    await caller.says(5)
+    await agent.says(2)
+    assert (len(agent.heard), len(caller.heard)) == (10, 2)
+
+
+async def test_a_leg_whose_keys_do_not_match_is_silent_for_that_reason(rig):
+    rig.session.secure("agent", SrtpPolicy.REQUIRE)
+    caller = rig.incoming("caller")
+    values = parse_sdp(rig.session.offer("agent")).media[0].attributes("crypto")
+    theirs = usable(values)[0][0]
+    agent = rig.peers["agent"] = SecurePeer(rig.network, "198.51.100.9", theirs.suite, key=88)
+    agent.receiver = receiver(theirs)
+    rig.session.answered("agent", agent.secure_sdp(formats="0 101"))
+    agent.remote = rig.session.address("agent")
+    rig.session.join("caller", "agent")
+    agent.keyed(99)
+    await asyncio.gather(caller.says(120), agent.says(120))
+    quality = rig.session.quality("agent")
+    assert (quality.heard.packets, quality.unauthentic, quality.dropped) == (0, 120, 120)
+    assert "SRTP" in str(quality.silent)
