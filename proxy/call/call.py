@@ -134,7 +134,8 @@ class Call:
             caller.consider()
         except OfferRefused as refusal:
             self._scribe.settle(Result.REFUSED, str(refusal))
-            return caller.end(EndReason.OVERLOADED if refusal.status == 503 else EndReason.MEDIA_REFUSED)
+            ends = EndReason.OVERLOADED if refusal.status == 503 else EndReason.MEDIA_REFUSED
+            return caller.end(ends, refusal.told(self._around.host))
         plan = await self._around.screener.plan(self._who())
         match plan:
             case Ask():

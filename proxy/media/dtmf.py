@@ -43,8 +43,8 @@ class Presses:
         self.count = 0
         """All there were."""
 
-    def put(self, key: str) -> None:
-        """One more; beyond 32 that nobody asks for, the oldest is forgotten."""
+    def put(self, key: str, seconds: float = USUAL_S) -> None:
+        """One more, held for so long; beyond 32 that nobody asks for, the oldest is forgotten."""
         self.count += 1
         self._kept.append(key)
         if self._waiting is not None and not self._waiting.done():
@@ -140,6 +140,10 @@ Say = Callable[[bytes, object, int, int, bool], None]
 """Payload, source, its sequence number and timestamp, and the marker."""
 
 
+def _nothing(payload: bytes, source: object, sequence: int, timestamp: int, begins: bool) -> None:
+    """To a stream that is gone."""
+
+
 class Keypad:
     """Presses keys towards one peer, one after another, as events on its line (§2.5.1).
 
@@ -167,8 +171,9 @@ class Keypad:
             self._next()
 
     def stop(self) -> None:
-        """Nothing more is pressed."""
+        """Nothing more is pressed, and nothing asked of the stream, which knows us."""
         self._keys.clear()
+        self._say = _nothing
         self.busy = False
         if self._timer is not None:
             self._timer.cancel()
@@ -211,7 +216,7 @@ class Keys:
 
     def __init__(self, say: Say, clock: Callable[[], float]) -> None:
         self.presses = Presses()
-        self._reader = EventReader(lambda key, seconds: self.presses.put(key), clock)
+        self._reader = EventReader(self.presses.put, clock)
         self._pad = Keypad(say)
 
     @property

@@ -29,12 +29,22 @@ class Rejected(SipError):
         self.response = response
 
 
+_LONGEST_WARNING = 120
+
+
 class OfferRefused(SipError):
     """The peer's session description cannot be used; `status` is what we owe or would have owed."""
 
     def __init__(self, message: str, status: int = 488) -> None:
         super().__init__(message)
         self.status = status
+
+    def told(self, host: str) -> tuple[tuple[str, str], ...]:
+        """What a 488 of ours says of the reason (RFC 3261 §13.3.1.3, §20.43); another status says enough."""
+        if self.status != 488:
+            return ()
+        plain = "".join(char if " " <= char <= "~" and char not in '"\\' else "'" for char in str(self))
+        return (("Warning", f'399 {host} "{plain[:_LONGEST_WARNING]}"'),)
 
 
 class LegEnded(SipError):

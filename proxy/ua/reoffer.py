@@ -129,7 +129,8 @@ class Reoffers:
             sdp = self._leg.media.accept(request.body) if request.body else self._leg.media.offer()
         except OfferRefused as refusal:
             self._negotiation.refused()
-            return transaction.reply(refusal.status)
+            host = self._leg.core.advertised.host
+            return transaction.reply(refusal.status, list(refusal.told(host)))
         if request.body:
             self._negotiation.answered()
         if request.method == "PRACK":

@@ -83,7 +83,9 @@ async def test_an_offer_that_cannot_be_used_leaves_the_call_as_it_was_rfc3261_14
     await edge.bridges()
     call = edge.carrier.current
     good = call.sdp
-    assert (await edge.carrier.reinvites(body=good.replace(b"RTP/AVP 0 8 101", b"RTP/AVP 18"))).status == 488
+    refused = await edge.carrier.reinvites(body=good.replace(b"RTP/AVP 0 8 101", b"RTP/AVP 18"))
+    assert refused.status == 488
+    assert refused.headers.get("Warning") == '399 sbc.example.com "no audio format in common"'
     before = edge.now
     await edge.passes(1)
     assert edge.caller_audio.hears(PHONE_HZ, since=before)

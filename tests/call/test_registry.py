@@ -64,7 +64,8 @@ async def test_no_free_media_port_for_the_agent_or_the_phone_ends_in_a_message(n
 @pytest.mark.parametrize("body", [b"not a description", NO_AUDIO], ids=["broken", "video only"])
 async def test_an_offer_that_cannot_be_used_is_488(edge: Edge, body: bytes) -> None:
     await edge.carrier.invites(body=body)
-    await edge.carrier.receives(488)
+    refused = await edge.carrier.receives(488)
+    assert (refused.headers.get("Warning") or "").startswith('399 sbc.example.com "')  # RFC 3261 §20.43
     assert story(await edge.over()) == (Result.REFUSED, None, None, None)
     assert len(edge.agent.calls) == 0
     await edge.assert_clean()

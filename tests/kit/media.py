@@ -83,3 +83,4 @@ class MemoryEndpoint:
     def close(self) -> None:
         if self._network.open.get(self.address) is self:
             del self._network.open[self.address]
+        self.on_packet = lambda packet, source: None  # as real ones do, it lets its user go

@@ -1,12 +1,14 @@
 """Key presses: read from a peer's RTP, told once, passed on, and made where they came by signalling."""
 
 import asyncio
+import gc
 from itertools import pairwise
 from struct import pack
 
 import pytest
 
 from proxy.media.dtmf import EventReader, Presses
+from proxy.media.stream import Stream
 from tests.media.peer import SPEECH
 
 ENDS = 0x80
@@ -234,3 +236,21 @@ async def test_the_end_may_come_before_what_it_overtook():
     reading.takes(1000, event(1, 320))
     await asyncio.sleep(1)
     assert reading.keys == [("1", 0.06)]
+
+
+async def test_a_stream_that_is_gone_is_known_to_none_of_its_parts(rig):
+    """So that nothing of a call is left to the garbage collector."""
+    gc.collect()
+    gc.disable()
+    try:
+        session = rig.new_session()
+        for leg in ("caller", "phone"):
+            session.accept(leg, rig.peer(leg).sdp())
+        session.join("caller", "phone")
+        session.pressed("caller", "1")
+        await asyncio.sleep(1)
+        session.close()
+        del session
+        assert [each for each in gc.get_objects() if isinstance(each, Stream)] == []
+    finally:
+        gc.enable()

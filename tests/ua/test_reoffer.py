@@ -45,7 +45,7 @@ async def test_a_reinvite_that_media_refuses_is_488_and_the_session_stays_rfc326
     leg, ours = await house.called()
     leg.media.refuses = 488
     await house.far.says(within(INVITE, "INVITE", ours, 2, body=OTHER))
-    await house.far.hears(488)
+    assert (await house.far.hears(488)).headers.get("Warning") == '399 sbc.example.com "not that"'
     await house.far.says(within(INVITE, "ACK", ours, 2, branch="z9hG4bKinvite2"))
     leg.media.refuses = None
     await house.far.says(within(INVITE, "INVITE", ours, 3, body=OTHER))
