@@ -9,7 +9,7 @@ import structlog
 
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord, LegRecord, WallClock
-from proxy.media.quality import Quality
+from proxy.media.quality import UNHEARD, Quality
 from proxy.sip.errors import SipError
 from proxy.sip.reason import reasons
 from proxy.ua.errors import LegEnded, Rejected
@@ -22,7 +22,6 @@ REFUSED = {EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJE
 """Why the caller's leg is ended for what its peer asks of us."""
 BY_US = {EndReason.DRAINING, EndReason.MEDIA_INACTIVE, *REFUSED}
 """The ways in which a leg is ended by us in the midst of its call."""
-UNHEARD = Quality()
 
 
 class Scribe:
@@ -68,7 +67,7 @@ class Scribe:
 
     def heard(self, entry: LegRecord, quality: Quality) -> None:
         """How well a leg was heard that is over; nothing, if no audio went either way."""
-        if quality == UNHEARD:
+        if quality is UNHEARD or quality == UNHEARD:
             return
         entry.quality = quality
         heard, sent = quality.heard, quality.sent

@@ -70,6 +70,8 @@ class Quality:
         return told
 
 
+UNHEARD = Quality()
+"""Of a leg without audio either way, as most legs of a call that comes to nothing."""
 _SPOKEN_PACKETS = 100
 """Two seconds of speech to a peer before its silence is worth a word."""
 _JUDGED = 50

@@ -21,7 +21,7 @@ from proxy.media.negotiation import (
 )
 from proxy.media.ports import PortPool
 from proxy.media.protection import NO_PROTECTION, Protection, answering, offered
-from proxy.media.quality import Quality
+from proxy.media.quality import UNHEARD, Quality
 from proxy.media.recorder import WavRecording
 from proxy.media.rounds import Rounds
 from proxy.media.sdes import SrtpPolicy
@@ -310,7 +310,7 @@ class RelaySession(SoundedSession[_Leg]):
         stream = self._stream(leg)
         if stream is not None:
             return stream.quality()
-        return self._last[leg][1] if self._last and leg in self._last else Quality()
+        return self._last[leg][1] if self._last and leg in self._last else UNHEARD
 
     def quiet_s(self, leg: str) -> float | None:
         """How long the leg has been silent; see `MediaSession`."""

@@ -18,7 +18,7 @@ from proxy.media.mode import Counts
 from proxy.media.negotiation import Agreement
 from proxy.media.pair import Pair
 from proxy.media.ports import PortPool
-from proxy.media.quality import Quality, measured
+from proxy.media.quality import UNHEARD, Quality, measured
 from proxy.media.recorder import WavRecording
 from proxy.media.rounds import Rounds
 from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN, Reception, is_rtcp, payload_span
@@ -125,7 +125,7 @@ class Stream(Speaker):
     def quality(self) -> Quality:
         """How well the peer was heard so far, and heard us."""
         if self._line is None and self._reception is None and not self._dropped:
-            return Quality()
+            return UNHEARD
         voice = None if self.agreement is None else self.agreement.voice.key
         g711, rate = voice in G711, 8000 if voice is None else clock_rate(voice)
         return measured(self.counts(), self._reception, self._reports, g711=g711, rate=rate)
