@@ -112,7 +112,7 @@ class _Leg(SoundedLeg):
 
 
 class RelaySession(SoundedSession[_Leg]):
-    """A `MediaSession` that relays. It starts no task; timers run only while a tone plays."""
+    """A `MediaSession` that relays. It starts no task; timers run only while packets flow."""
 
     __slots__ = (
         "_clock",
@@ -157,7 +157,7 @@ class RelaySession(SoundedSession[_Leg]):
         """Who may be heard before he answers, and by whom."""
         self._policies: dict[str, SrtpPolicy] | None = None
         """Of the legs that are secured otherwise than usual; None: none is."""
-        self._rounds = rounds or Rounds()
+        self._rounds = Rounds() if rounds is None else rounds
         self._last: dict[str, tuple[Counts, Quality]] | None = None
         """Of legs that are gone; None while none is."""
 

@@ -4,8 +4,11 @@ import asyncio
 
 import pytest
 
+from proxy.media.rounds import Rounds
 from proxy.media.rtcp import Block, Report, Sent, compound, read
 from proxy.media.rtp import is_rtcp
+from proxy.media.session import RelaySession
+from tests.media.peer import PUBLIC, counting
 
 
 class Ear:
@@ -188,3 +191,21 @@ async def test_a_peer_that_grants_no_bandwidth_gets_no_reports_rfc3556_2(rig):
     await both(caller, agent, 300)
     assert ear.heard == []
     ear.close()
+
+
+async def test_all_sessions_share_one_timer_and_leave_it_at_their_end(rig):
+    rounds, clock = Rounds(), asyncio.get_running_loop().time
+    sessions = [
+        RelaySession(rig.network, rig.ports, "0.0.0.0", PUBLIC, counting(), clock, rounds=rounds)
+        for _ in "12"
+    ]
+    for n, session in enumerate(sessions):
+        peer = rig.peer(f"peer {n}")
+        session.accept("caller", peer.sdp())
+        peer.remote = session.address("caller")
+        assert len(rounds) == n
+        await peer.says(1)
+        assert len(rounds) == n + 1
+    for session in sessions:
+        session.close()
+    assert len(rounds) == 0
