@@ -157,6 +157,13 @@ def test_regions_make_more_numbers_known() -> None:
     assert regions_of(["alice", "+", "911"]) == ()
 
 
+def test_a_leg_may_be_silent_for_ever_or_ten_seconds_at_least() -> None:
+    assert (values.inactivity(0), values.inactivity(10), values.inactivity(60.5)) == (0.0, 10.0, 60.5)
+    for wrong in (True, False, 9, -1, 3601, "60", None):
+        with pytest.raises(Exception, match="seconds between 10 and 3600"):
+            values.inactivity(wrong)
+
+
 def test_a_probe_is_never_or_every_five_seconds_at_most() -> None:
     assert (values.probe(0), values.probe(5), values.probe(30.0)) == (0.0, 5.0, 30.0)
     for wrong in (False, True, 1, -5, 3601, "30"):
