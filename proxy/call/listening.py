@@ -46,14 +46,15 @@ class Listening:
         """Look at each leg that stands; `Rounds` asks for it."""
         scribe, media, limit_s = self._legs.scribe, self._legs.media, self._hearing.inactivity_s
         now = scribe.now()
-        for entry in scribe.standing():
-            quiet_s = media.quiet_s(entry.name)
+        standing = [(entry, media.quiet_s(entry.name)) for entry in scribe.standing()]
+        somebody_speaks = any(quiet_s is not None and quiet_s < WARNED_S for _, quiet_s in standing)
+        for entry, quiet_s in standing:
             if quiet_s is None:
                 continue
-            quiet_s = min(quiet_s, _since(entry.answered, now))
-            if limit_s and quiet_s >= limit_s:
+            waited_s = min(quiet_s, _since(entry.answered, now))
+            if limit_s and waited_s >= limit_s:
                 self._legs.end(entry.name, EndReason.MEDIA_INACTIVE)
-            elif quiet_s >= WARNED_S:
+            elif waited_s >= WARNED_S and somebody_speaks:
                 quality = media.quality(entry.name)
                 if quality.spoken_to:
                     scribe.silent(entry, quality.silent or STOPPED)

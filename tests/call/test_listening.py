@@ -117,6 +117,17 @@ async def test_the_record_has_the_quality_of_each_leg(edge: Edge) -> None:
     await edge.assert_clean()
 
 
+async def test_where_all_are_silent_at_once_none_is_to_blame(edge: Edge) -> None:
+    await edge.bridges()
+    for audio in (edge.caller_audio, edge.phone_audio):
+        assert audio is not None
+        audio.stop()
+    await edge.carrier.receives("BYE", within_s=80)
+    await edge.over()
+    assert [each.silent for each in edge.record.legs] == [None] * 3
+    await edge.assert_clean()
+
+
 async def test_a_call_that_nobody_answers_has_no_quality(edge: Edge) -> None:
     await edge.carrier.invites()
     await edge.carrier.cancels()
