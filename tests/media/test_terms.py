@@ -91,8 +91,10 @@ async def test_two_legs_share_a_voice_or_are_g711_or_one_is_refused_with_the_rea
         rig.session.join("caller", leg)
         heard = len(caller.heard)
         await asyncio.gather(caller.says(3, pt=int(first)), peer.says(3, pt=int(second)))
-        assert [packet.pt for packet in peer.heard] == [int(second)] * 3
-        assert [packet.pt for packet in caller.heard[heard:]] == [int(first)] * 3
+        assert len(peer.heard) >= 3
+        assert len(caller.heard) >= heard + 3
+        assert {packet.pt for packet in peer.heard} == {int(second)}
+        assert {packet.pt for packet in caller.heard[heard:]} == {int(first)}
         rig.session.release(leg)
 
 
