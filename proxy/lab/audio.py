@@ -185,7 +185,8 @@ class TonePeer:
         self._index += 1
         self._timer = loop.call_at(self._started + self._index * FRAME_S, self._tick)
 
-    def _received(self, packet: bytes, source: Address) -> None:
+    def _received(self, borrowed: memoryview, source: Address) -> None:
+        packet = bytes(borrowed)
         if self._lock is not None:
             opened = self._lock.unprotect(packet)
             if opened is None:

@@ -159,7 +159,8 @@ class Stream(Speaker):
             self._keys.stop()
         self._pair.close()
 
-    def _received(self, packet: bytes, source: Address) -> None:
+    def _received(self, borrowed: memoryview, source: Address) -> None:
+        packet = bytes(borrowed)
         if self._seal is not None:
             clear = self._seal.opened(packet)
             if clear is None:
@@ -249,7 +250,8 @@ class Stream(Speaker):
         """Tell the peer how it is heard (RFC 3550 §6.4); `Rounds` asks for it."""
         self._say_control(leaves=False)
 
-    def _control(self, packet: bytes, source: Address) -> None:
+    def _control(self, borrowed: memoryview, source: Address) -> None:
+        packet = bytes(borrowed)
         clear = packet if self._seal is None else self._seal.opened_rtcp(packet)
         if clear is None:
             self._dropped += 1

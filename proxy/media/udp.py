@@ -1,4 +1,9 @@
-"""Where RTP meets the network: UDP endpoints, drained in one go per wake-up."""
+"""Where RTP meets the network: UDP endpoints, all read into one buffer, many per wake-up.
+
+One packet costs one read and one write: a socket is read once each time the kernel says that it has something
+(asking whether there is more costs half as much as a packet), into a buffer that is never given away, and
+leaves from there. See "Media" in docs/benchmarks.md.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +11,27 @@ import asyncio
 import select
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 Address = tuple[str, int]
-OnPacket = Callable[[bytes, Address], None]
+OnPacket = Callable[[memoryview, Address], None]
+"""Takes a packet and its source. The packet may be changed in place and sent on from there, and is another's
+as soon as this returns: who keeps any of it copies it.
+"""
 
 _LARGEST = 2048
 """No RTP packet of a telephone call is longer; what fills the buffer was cut and is dropped."""
-_BURST = 64
-"""Packets read per wake-up of one socket, so that one flood cannot starve the other calls."""
+_TURN = 64
+"""Packets read before the event loop has its turn, one of each socket, so that no flood can starve the other
+calls, nor all of them the signalling.
+"""
+_CROWD, _CROWD_S = 200, 0.01
+"""So many packets in so short a time, and from then on they are waited for: a wake-up costs one more."""
+_TICK_S = 0.001
+"""How long the packets of a crowd are waited for; a packet of speech lasts twenty times as long."""
+_LULL = 20
+"""So few packets in a tick, and each may wake us again: below some 300 streams nobody waits for another."""
 
 
 class Endpoint(Protocol):
@@ -25,7 +42,7 @@ class Endpoint(Protocol):
         """Where it is bound."""
         ...
 
-    def send(self, packet: bytes, to: Address) -> None:
+    def send(self, packet: bytes | memoryview, to: Address) -> None:
         """Send, or lose the packet: UDP promises nothing. Never raises because of the network."""
         ...
 
@@ -62,7 +79,7 @@ class SocketMedia:
         if last is None:
             bound = _bound(host, port)
         else:
-            last.drain()  # what came for that one
+            last.empty()  # of what came for that one
             bound = last.bound
         endpoint = SocketEndpoint(bound, host, port or bound.getsockname()[1], on_packet, self)
         self._watch.add(endpoint)
@@ -84,7 +101,7 @@ class SocketMedia:
 class SocketEndpoint:
     """A UDP socket, for the time it has a user."""
 
-    __slots__ = ("_host", "_media", "_port", "_user", "bound", "unsent")
+    __slots__ = ("_host", "_media", "_port", "bound", "unsent", "user")
 
     def __init__(
         self, bound: socket.socket, host: str, port: int, on_packet: OnPacket, media: SocketMedia
@@ -92,7 +109,8 @@ class SocketEndpoint:
         self.bound = bound
         """The socket; another's too, once this one is closed."""
         self._host, self._port, self._media = host, port, media
-        self._user: OnPacket | None = on_packet
+        self.user: OnPacket | None = on_packet
+        """Who is told; None once it is closed."""
         self.unsent = 0
         """Packets the kernel did not take: buffer full, no route, refused."""
 
@@ -101,9 +119,9 @@ class SocketEndpoint:
         """Where it is bound."""
         return self._host, self._port
 
-    def send(self, packet: bytes, to: Address) -> None:
+    def send(self, packet: bytes | memoryview, to: Address) -> None:
         """Send without waiting; what the kernel refuses is counted and lost."""
-        if self._user is None:  # the socket may be another's by now
+        if self.user is None:  # the socket may be another's by now
             self.unsent += 1
             return
         try:
@@ -111,21 +129,16 @@ class SocketEndpoint:
         except (OSError, OverflowError):
             self.unsent += 1
 
-    def drain(self) -> None:
-        """Deliver what has come, a burst at a time; without a user, drop it."""
-        receive = self.bound.recvfrom
-        for _ in range(_BURST):
-            try:
-                packet, source = receive(_LARGEST)
-            except OSError:  # nothing left, or closed by the packet before
-                return
-            if self._user is not None and len(packet) < _LARGEST:
-                self._user(packet, source[:2])
+    def empty(self) -> None:
+        """Drop what has come so far."""
+        with suppress(OSError):
+            while True:
+                self.bound.recv(1)
 
     def close(self) -> None:
         """Hear no more and free the port; again does nothing."""
-        if self._user is not None:
-            self._user = None
+        if self.user is not None:
+            self.user = None
             self._media.let_go(self)
 
 
@@ -134,12 +147,24 @@ class _Watch:
 
     The event loop is shown one `epoll` for them all: of a descriptor of its own it keeps half a kilobyte, and
     a call has four. Where there is no `epoll`, it is shown each.
+
+        wakened ── a crowd at once ──▶ ticking: what has come is read every millisecond, and nothing wakes us
+           ▲                              │
+           └───────────── a lull ─────────┘
     """
 
     def __init__(self) -> None:
         self._endpoints: dict[int, SocketEndpoint] = {}
         """Whose each descriptor is, or was last."""
         self._poll: select.epoll | None = None
+        self._buffer = bytearray(_LARGEST)
+        whole = memoryview(self._buffer)
+        self._views = [whole[:size] for size in range(_LARGEST + 1)]
+        """Made once: a view of every length there may be."""
+        self._read, self._since = 0, 0.0
+        """Packets since a moment (loop time), while every packet wakes us."""
+        self._tick: asyncio.Handle | None = None
+        """The next one; None while every packet wakes us."""
 
     def add(self, endpoint: SocketEndpoint) -> None:
         """Read its socket for this one from now on."""
@@ -149,11 +174,11 @@ class _Watch:
         if known:
             return
         if not hasattr(select, "epoll"):
-            asyncio.get_running_loop().add_reader(descriptor, self._drain, descriptor)
+            asyncio.get_running_loop().add_reader(descriptor, self._alone, descriptor)
             return
         if self._poll is None:
             self._poll = select.epoll()
-            asyncio.get_running_loop().add_reader(self._poll.fileno(), self._ready)
+            asyncio.get_running_loop().add_reader(self._poll.fileno(), self._wakened, self._poll)
         self._poll.register(descriptor, select.EPOLLIN)
 
     def close(self, endpoint: SocketEndpoint) -> None:
@@ -166,20 +191,60 @@ class _Watch:
         elif self._endpoints:
             self._poll.unregister(descriptor)
         else:
-            loop.remove_reader(self._poll.fileno())
+            if self._tick is None:
+                loop.remove_reader(self._poll.fileno())
+            else:
+                self._tick.cancel()
+                self._tick = None
             self._poll.close()
             self._poll = None
         endpoint.bound.close()
 
-    def _ready(self) -> None:
-        if self._poll is not None:
-            for descriptor, _ in self._poll.poll(0):
-                self._drain(descriptor)
+    def _wakened(self, poll: select.epoll) -> None:
+        self._read += self._turn(poll)
+        if self._read < _CROWD:
+            return
+        loop = asyncio.get_running_loop()
+        before, self._since, self._read = self._since, loop.time(), 0
+        if self._since - before < _CROWD_S and self._poll is poll:
+            loop.remove_reader(poll.fileno())
+            self._tick = loop.call_later(_TICK_S, self._ticked, poll, False)
 
-    def _drain(self, descriptor: int) -> None:
-        endpoint = self._endpoints.get(descriptor)
-        if endpoint is not None:  # closed by a packet that came in the same turn
-            endpoint.drain()
+    def _ticked(self, poll: select.epoll, again: bool) -> None:
+        """`again`: in the same tick, for there was more than a turn may read."""
+        loop, read = asyncio.get_running_loop(), self._turn(poll)
+        if self._poll is not poll:  # closed by one of the packets
+            return
+        if read == _TURN:
+            self._tick = loop.call_soon(self._ticked, poll, True)
+        elif again or read > _LULL:
+            self._tick = loop.call_later(_TICK_S, self._ticked, poll, False)
+        else:
+            self._tick = None
+            loop.add_reader(poll.fileno(), self._wakened, poll)
+
+    def _turn(self, poll: select.epoll) -> int:
+        """Read one packet of each socket that has some; returns how many had."""
+        ready = poll.poll(0, _TURN)
+        self._deliver(ready)
+        return len(ready)
+
+    def _alone(self, descriptor: int) -> None:
+        self._deliver([(descriptor, select.POLLIN)])
+
+    def _deliver(self, ready: list[tuple[int, int]]) -> None:
+        endpoints, buffer, views = self._endpoints, self._buffer, self._views
+        for descriptor, _ in ready:
+            endpoint = endpoints.get(descriptor)
+            if endpoint is None:  # closed by a packet that came in the same turn
+                continue
+            try:
+                size, source = endpoint.bound.recvfrom_into(buffer)
+            except OSError:  # another's by now, who has nothing yet
+                continue
+            user = endpoint.user
+            if user is not None and size < _LARGEST:
+                user(views[size], source if len(source) == 2 else source[:2])
 
 
 def _bound(host: str, port: int) -> socket.socket:

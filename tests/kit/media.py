@@ -65,7 +65,7 @@ class MemoryMedia:
         if endpoint is None:
             self.strayed += 1
         else:
-            endpoint.on_packet(packet, source)
+            endpoint.on_packet(memoryview(bytearray(packet)), source)
 
 
 class MemoryEndpoint:
@@ -76,9 +76,9 @@ class MemoryEndpoint:
         self.address = address
         self.on_packet = on_packet
 
-    def send(self, packet: bytes, to: Address) -> None:
+    def send(self, packet: bytes | memoryview, to: Address) -> None:
         if self._network.open.get(self.address) is self:
-            self._network.carry(self.address, to, packet)
+            self._network.carry(self.address, to, bytes(packet))
 
     def close(self) -> None:
         if self._network.open.get(self.address) is self:

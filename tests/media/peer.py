@@ -85,13 +85,14 @@ class Peer:
             self.timestamp += 160
             await asyncio.sleep(0.02)
 
-    def _received(self, packet: bytes, source: tuple[str, int]) -> None:
+    def _received(self, borrowed: memoryview, source: tuple[str, int]) -> None:
+        packet = bytes(borrowed)
         if is_rtcp(packet):
             return self.rtcp(packet, source)
         _, second, sequence, timestamp, ssrc = HEADER.unpack_from(packet)
         at = asyncio.get_running_loop().time()
         self.heard.append(
-            Packet(at, source, second >> 7 == 1, second & 0x7F, sequence, timestamp, ssrc, packet[12:])
+            Packet(at, source, second >> 7 == 1, second & 0x7F, sequence, timestamp, ssrc, bytes(packet[12:]))
         )
 
 

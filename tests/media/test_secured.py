@@ -47,7 +47,7 @@ class SecurePeer(Peer):
         self.send_raw(HEADER.pack(0x80, pt, sequence & 0xFFFF, timestamp, self.ssrc) + payload)
 
     def _opened(self, packet, source):
-        clear = self.receiver.unprotect(packet)
+        clear = self.receiver.unprotect(bytes(packet))
         if clear is None:
             self.strange += 1
         else:

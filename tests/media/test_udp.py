@@ -11,8 +11,8 @@ class _Ear:
     def __init__(self) -> None:
         self.heard: asyncio.Queue[tuple[bytes, tuple[str, int]]] = asyncio.Queue()
 
-    def __call__(self, packet: bytes, source: tuple[str, int]) -> None:
-        self.heard.put_nowait((packet, source))
+    def __call__(self, packet: memoryview, source: tuple[str, int]) -> None:
+        self.heard.put_nowait((bytes(packet), source))
 
     async def next(self) -> tuple[bytes, tuple[str, int]]:
         async with asyncio.timeout(5):
@@ -22,7 +22,7 @@ class _Ear:
 async def test_packets_travel_with_their_source_address():
     media, ear = SocketMedia(), _Ear()
     one, two = media.bind("127.0.0.1", 0, ear), media.bind("127.0.0.1", 0, ear)
-    for n in range(100):  # more than one burst
+    for n in range(100):  # more than one turn
         one.send(bytes([n]), two.address)
     heard = [await ear.next() for _ in range(100)]
     assert heard == [(bytes([n]), one.address) for n in range(100)]
@@ -60,10 +60,126 @@ async def test_a_packet_too_long_for_telephony_is_dropped():
     one.close()
 
 
+async def test_a_packet_is_changed_and_sent_on_where_it_lies():
+    media, ear = SocketMedia(), _Ear()
+    end = media.bind("127.0.0.1", 0, ear)
+
+    def relay(packet: memoryview, source: tuple[str, int]) -> None:
+        packet[0] += 1
+        middle.send(packet, end.address)
+
+    middle = media.bind("127.0.0.1", 0, relay)
+    for n in range(3):
+        end.send(bytes([n]) * (n + 1), middle.address)
+    heard = [await ear.next() for _ in range(3)]
+    assert heard == [(b, middle.address) for b in (b"\x01", b"\x02\x01", b"\x03\x02\x02")]
+    middle.close()
+    end.close()
+
+
+async def test_a_flood_at_one_port_delays_no_other():
+    media, order = SocketMedia(), []
+    flooded = media.bind("127.0.0.1", 0, lambda packet, source: order.append("flood"))
+    ear = _Ear()
+    calm = media.bind("127.0.0.1", 0, lambda packet, source: (order.append("calm"), ear(packet, source)))
+    peer = media.bind("127.0.0.1", 0, _Ear())
+    for _ in range(100):
+        peer.send(b"x", flooded.address)
+    peer.send(b"y", calm.address)
+    await ear.next()
+    assert order.index("calm") <= 1
+    for endpoint in (flooded, calm, peer):
+        endpoint.close()
+
+
+async def test_the_loop_has_its_turn_before_all_of_many_sockets_are_read():
+    media, order, ear = SocketMedia(), [], _Ear()
+    peer = media.bind("127.0.0.1", 0, ear)
+
+    def heard(packet: memoryview, source: tuple[str, int]) -> None:
+        if not order:
+            asyncio.get_running_loop().call_soon(order.append, "signalling")
+        order.append("packet")
+        peer.send(packet, peer.address)
+
+    many = [media.bind("127.0.0.1", 0, heard) for _ in range(100)]
+    for endpoint in many:
+        peer.send(b"x", endpoint.address)
+    for _ in many:
+        await ear.next()
+    assert 0 < order.index("signalling") < 100
+    for endpoint in (*many, peer):
+        endpoint.close()
+
+
+class _Crowd:
+    """Sockets enough for a crowd; `say` has each of them told the same."""
+
+    def __init__(self, media: SocketMedia, count: int = 210) -> None:
+        self.ear = _Ear()
+        self.peer = media.bind("127.0.0.1", 0, _Ear())
+        self.members = [media.bind("127.0.0.1", 0, self.ear) for _ in range(count)]
+
+    async def say(self, text: bytes) -> list[bytes]:
+        for member in self.members:
+            self.peer.send(text, member.address)
+        return [(await self.ear.next())[0] for _ in self.members]
+
+    def close(self) -> None:
+        for member in (*self.members, self.peer):
+            member.close()
+
+
+@pytest.mark.parametrize("count", [10, 210])  # few, and a crowd
+async def test_a_crowd_is_heard_whole_again_and_again_and_so_is_who_speaks_after_it(count):
+    crowd = _Crowd(SocketMedia(), count)
+    for word in (b"one", b"two", b"three"):
+        assert await crowd.say(word) == [word] * count
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)  # the lull
+    crowd.peer.send(b"alone", crowd.members[0].address)
+    assert (await crowd.ear.next())[0] == b"alone"
+    crowd.close()
+    assert crowd.ear.heard.empty()
+
+
+async def test_all_may_close_while_a_crowd_is_waited_for_and_others_come():
+    media = SocketMedia()
+    crowd = _Crowd(media)
+    for word in (b"x", b"y"):
+        assert await crowd.say(word) == [word] * 210
+    crowd.close()
+    after = _Crowd(media)
+    assert await after.say(b"z") == [b"z"] * 210
+    assert crowd.ear.heard.empty()
+    after.close()
+
+
+async def test_the_last_of_a_crowd_may_close_from_within_a_packet_and_another_open():
+    media, crowds = SocketMedia(), []
+
+    def over(packet: memoryview, source: tuple[str, int]) -> None:
+        crowd.close()
+        last.close()
+        crowds.append(_Crowd(media))
+
+    crowd = _Crowd(media)
+    for word in (b"x", b"y"):
+        await crowd.say(word)
+    last = media.bind("127.0.0.1", 0, over)
+    crowd.peer.send(b"over", last.address)
+    async with asyncio.timeout(5):
+        while not crowds:
+            await asyncio.sleep(0.001)
+    for word in (b"y", b"z"):
+        assert await crowds[0].say(word) == [word] * 210
+    crowds[0].close()
+
+
 async def test_closing_from_within_a_packet_stops_the_drain():
     ear = _Ear()
 
-    def close(packet, source):
+    def close(packet: memoryview, source: tuple[str, int]) -> None:
         ear(packet, source)
         one.close()
 
@@ -93,6 +209,27 @@ async def test_a_socket_that_is_kept_serves_the_next_user_and_never_two():
     media.close()
 
 
+async def test_what_came_for_the_last_user_is_gone_even_if_the_next_comes_in_the_same_turn():
+    media, after, taken = SocketMedia(keep=1), _Ear(), []
+
+    def take_over(packet: memoryview, source: tuple[str, int]) -> None:
+        second.close()
+        taken.append(media.bind("127.0.0.1", second.address[1], after))
+
+    peer = media.bind("127.0.0.1", 0, _Ear())
+    first, second = media.bind("127.0.0.1", 0, take_over), media.bind("127.0.0.1", 0, after)
+    peer.send(b"take over", first.address)
+    peer.send(b"stray", second.address)
+    async with asyncio.timeout(5):
+        while not taken:
+            await asyncio.sleep(0.001)
+    peer.send(b"meant", taken[0].address)
+    assert (await after.next())[0] == b"meant"
+    for endpoint in (peer, first, taken[0]):
+        endpoint.close()
+    media.close()
+
+
 async def test_what_is_kept_is_closed_in_the_end():
     media = SocketMedia(keep=1)
     one = media.bind("127.0.0.1", 0, _Ear())
@@ -118,7 +255,7 @@ async def test_every_socket_of_many_is_heard_and_one_closed_in_the_same_turn_is_
     peer = media.bind("127.0.0.1", 0, _Ear())
     open_ones = [media.bind("127.0.0.1", 0, ear) for ear in ears]
 
-    def silence(packet: bytes, source: tuple[str, int]) -> None:
+    def silence(packet: memoryview, source: tuple[str, int]) -> None:
         for endpoint in open_ones[:4]:
             endpoint.close()
 
