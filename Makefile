@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
 TOOLS := sipp stunnel4 svmap kamailio rtpengine
 PACKAGES := sip-tester stunnel4 sipvicious kamailio kamailio-tls-modules rtpengine-daemon libopus0
-BENCH_PACKAGES := sip-tester stunnel4 kamailio kamailio-tls-modules
+BENCH_PACKAGES := sip-tester stunnel4 kamailio kamailio-tls-modules rtpengine-daemon
 PYTEST_ARGS ?=
 ARGS ?=
 LOCK_ARGS ?=
@@ -60,8 +60,8 @@ $(BENCH_STAMP): bench/requirements.txt
 	  || echo "The Python peers could not be installed: their rows will be missing." >&2
 
 bench-tools:            # a peer that cannot be had costs its own rows alone
-	@missing=; for tool in sipp stunnel4 kamailio; do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing=yes; done; \
-	test -z "$$missing" || $(MAKE) --no-print-directory tools TOOLS="sipp stunnel4 kamailio" PACKAGES="$(BENCH_PACKAGES)" \
+	@missing=; for tool in sipp stunnel4 kamailio rtpengine; do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing=yes; done; \
+	test -z "$$missing" || $(MAKE) --no-print-directory tools TOOLS="sipp stunnel4 kamailio rtpengine" PACKAGES="$(BENCH_PACKAGES)" \
 	  || echo "Not all of $(BENCH_PACKAGES) could be installed: some rows will be missing." >&2
 
 lint: $(TEST_STAMP)

@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 from bench.book import Book
-from bench.measures import MEASURES, QUICK, WHOLE, Bench
+from bench.measures import MEASURES, Bench
 from bench.page import write
 from bench.profile import add_arguments, profile
 from bench.table import table
+from bench.trials import QUICK, WHOLE
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def _arguments() -> argparse.Namespace:
         "--only", type=_names, default=list(MEASURES), metavar="A,B", help=f"some of: {', '.join(MEASURES)}"
     )
     parser.add_argument("--repeat", type=int, metavar="N", help="medians of so many (3; 1 if --quick)")
-    parser.add_argument("--quick", action="store_true", help="shorter runs, fewer of them: within 5 minutes")
+    parser.add_argument("--quick", action="store_true", help="shorter runs, fewer of them: within 10 minutes")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     add_arguments(parser)
     return parser.parse_args()

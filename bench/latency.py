@@ -53,7 +53,7 @@ def through(make: MakeBox, seconds: float) -> Latency:
     with rig(make, probe=port) as stand:
         stand.warm(BESIDE)
         with stand.calls(BESIDE, seconds + 3):
-            return _probe(stand.place.near, port, seconds)
+            return probed(stand.place.near, port, seconds)
 
 
 def direct(make: MakeBox, seconds: float) -> Latency:
@@ -62,10 +62,11 @@ def direct(make: MakeBox, seconds: float) -> Latency:
     with rig(make) as stand, ExitStack() as stack:
         place, calls = stand.place, round(BESIDE * (seconds + 3))
         stack.enter_context(Caller(place.folder, place.far, rate=BESIDE, calls=calls, core=PEERS_CORE))
-        return _probe(port, port, seconds)
+        return probed(port, port, seconds)
 
 
-def _probe(near: int, port: int, seconds: float) -> Latency:
+def probed(near: int, port: int, seconds: float) -> Latency:
+    """Calls to the user `probe` at `near`, expected at `port`; AssertionError if none is answered."""
     command = [sys.executable, "-m", "bench.probe", str(near), str(port), str(PROBED), str(seconds)]
     ran = subprocess.run(
         ["taskset", "-c", str(PEERS_CORE), *command],

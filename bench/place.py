@@ -23,6 +23,8 @@ class Place:
     """The CPU it has to itself; None leaves that to the system."""
     calls: int = 2000
     """It must be able to hold so many at once."""
+    srtp: bool = False
+    """Whether callees speak SRTP."""
 
     @property
     def param(self) -> str:

@@ -12,6 +12,7 @@ import selectors
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,12 +23,24 @@ USER: Final = "+134755"
 LAST_NS: Final = 1_000_000_000
 """So long after the last call answers are still waited for."""
 
-SDP: Final = "\r\n".join(
-    [
-        "v=0", "o=probe 1 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0",
-        "m=audio 6004 RTP/AVP 0", "a=rtpmap:0 PCMU/8000", "a=ptime:20", "",
-    ]
-)  # fmt: skip
+NOWHERE: Final = 6004
+"""RTP is promised from here; none is sent."""
+
+
+def sdp(port: int, profile: str = "RTP/AVP", *lines: str) -> str:
+    """An offer or an answer: PCMU at that port of HOST."""
+    return "\r\n".join(
+        [
+            "v=0", f"o=probe 1 1 IN IP4 {HOST}", "s=-", f"c=IN IP4 {HOST}", "t=0 0",
+            f"m=audio {port} {profile} 0", "a=rtpmap:0 PCMU/8000", "a=ptime:20", *lines, "",
+        ]
+    )  # fmt: skip
+
+
+def audio_port(text: str) -> int | None:
+    """Where an SDP wants audio; None if there is none in it."""
+    found = re.search(r"^m=audio (\d+)", text, re.MULTILINE)
+    return int(found[1]) if found else None
 
 
 @dataclass(slots=True)
@@ -39,12 +52,23 @@ class Timed:
     rang: int | None = None
     """A B2BUA may ring by itself, before the callee does."""
     answered: int | None = None
+    caller_sends_to: int | None = None
+    """The port where the middle box wants the caller's audio; and the callee's."""
+    callee_sends_to: int | None = None
 
 
 class Probe:
     """Both ends of its own calls."""
 
-    def __init__(self, near: int, port: int) -> None:
+    def __init__(
+        self, near: int, port: int, *, audio: tuple[int, int] = (NOWHERE, NOWHERE),
+        answer: Callable[[str], str] | None = None, hold_ns: int | None = HOLD_NS,
+    ) -> None:  # fmt: skip
+        """`audio`: ports of the caller's and of the callee's RTP. `answer`: the callee's SDP to an
+        INVITE, if not the plain one. `hold_ns`: None never hangs up.
+        """
+        self._audio, self._hold_ns = audio, hold_ns
+        self._answer = answer or (lambda invite: sdp(audio[1]))
         self._near = (HOST, near)
         self._caller, self._callee = _bound(0), _bound(port)
         self._selector = selectors.DefaultSelector()
@@ -69,9 +93,16 @@ class Probe:
             for key, _ in self._selector.select(wait_s):
                 key.data()
 
+    def close(self) -> None:
+        """Let go of both ports; the calls stand where they do."""
+        self._selector.close()
+        self._caller.close()
+        self._callee.close()
+
     def _call(self) -> None:
         call = _call_id(self._port, len(self.calls))
-        invite = self._request(f"sip:probe@{HOST}:{self._near[1]}", "INVITE", 1, call, "", [], SDP)
+        uri, offer = f"sip:probe@{HOST}:{self._near[1]}", sdp(self._audio[0])
+        invite = self._request(uri, "INVITE", 1, call, "", [], offer)
         self.calls[call] = Timed(time.perf_counter_ns())
         self._caller.sendto(invite, self._near)
 
@@ -83,10 +114,12 @@ class Probe:
             timed.rang = timed.rang or now
         if text.startswith("SIP/2.0 200") and cseq.endswith("INVITE"):
             timed.answered = timed.answered or now
+            timed.caller_sends_to = audio_port(text)
             uri = _address(_one(text, "Contact"))
             tag, routes = _one(text, "To").partition(";")[2], _all(text, "Record-Route")[::-1]
             self._caller.sendto(self._request(uri, "ACK", 1, call, tag, routes), self._near)
-            self._byes.append((now + HOLD_NS, self._request(uri, "BYE", 2, call, tag, routes)))
+            if self._hold_ns is not None:
+                self._byes.append((now + self._hold_ns, self._request(uri, "BYE", 2, call, tag, routes)))
 
     def _to_callee(self) -> None:
         (data, source), now = self._callee.recvfrom(65535), time.perf_counter_ns()
@@ -94,8 +127,8 @@ class Probe:
         if text.startswith("INVITE "):
             timed = self.calls.get(_call_id(self._port, _number(text))) or self._oldest()
             if timed is not None and timed.arrived is None:
-                timed.arrived = now
-            for status, body in (("100 Trying", ""), ("180 Ringing", ""), ("200 OK", SDP)):
+                timed.arrived, timed.callee_sends_to = now, audio_port(text)
+            for status, body in (("100 Trying", ""), ("180 Ringing", ""), ("200 OK", self._answer(text))):
                 self._callee.sendto(self._response(text, status, body), source)
         elif text.startswith("BYE "):
             self._callee.sendto(self._response(text, "200 OK", ""), source)

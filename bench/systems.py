@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from bench.peers import kamailio, venv
+from bench.peers import kamailio, rtpengine, venv
 from bench.peers.aiosipua import Aiosipua
 from bench.peers.kamailio import Kamailio
+from bench.peers.rtpengine import Rtpengine
 from bench.peers.screendoor import Screendoor
 from bench.peers.sippy import Sippy
 from bench.rig import MakeBox
@@ -33,6 +34,7 @@ US: Final = "screendoor"
 STOCK, TUNED = "kamailio", "kamailio-fm"
 HIDING, TUNED_HIDING = "topoh", "topoh-fm"
 SIPPY, AIOSIPUA = "sippy", "aiosipua"
+RTPENGINE: Final = "rtpengine"
 
 SYSTEMS: Final = {
     system.name: system
@@ -54,6 +56,7 @@ SYSTEMS: Final = {
         ),
         System(SIPPY, "Sippy B2BUA", Sippy, lambda: venv.version("sippy")),
         System(AIOSIPUA, "aiosipua as a B2BUA", Aiosipua, lambda: venv.version("aiosipua")),
+        System(RTPENGINE, "rtpengine in userspace", Rtpengine, rtpengine.version),
     )
 }
 

@@ -7,10 +7,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.book import Book
-from bench.systems import AIOSIPUA, HIDING, SIPPY, STOCK, SYSTEMS, TUNED, TUNED_HIDING, US
+from bench.systems import (
+    AIOSIPUA,
+    HIDING,
+    RTPENGINE,
+    SIPPY,
+    STOCK,
+    SYSTEMS,
+    TUNED,
+    TUNED_HIDING,
+    US,
+)
 
 SIPMESSAGE: Final = "sipmessage"
-LABELS: Final = {name: system.label for name, system in SYSTEMS.items()} | {SIPMESSAGE: "sipmessage"}
+QUIET: Final = "quiet"
+OTHERS: Final = {SIPMESSAGE: "sipmessage", QUIET: "the same without audio"}
+LABELS: Final = {name: system.label for name, system in SYSTEMS.items()} | OTHERS
 HEAD: Final = ("measure", "unit", "Screendoor", "beside", "its value", "ratio", "must", "aim", "verdict")
 
 
@@ -83,6 +95,16 @@ LINES: Final = (
     Line("memory per open call (both legs)", "memory", "KiB", 12, 6),
     Line("", "memory", "KiB", beside=STOCK),
     Line("", "memory", "KiB", beside=TUNED),
+    Line("audio: CPU per relayed packet, 1,000 streams", "media", "µs", 1.25, 0.85, RTPENGINE),
+    Line("the same with SRTP on one leg", "media-srtp", "µs", 1.5, 1, RTPENGINE),
+    Line("the same in kernel mode", "media-kernel", "µs", 1 / 4, 1 / 6, RTPENGINE),
+    Line("audio: added one-way latency at 200 streams, p99", "late-99", "µs", 1, 0.99, RTPENGINE),
+    Line("audio: added one-way latency at 200 streams, p50", "late-50", "µs", beside=RTPENGINE),
+    Line("audio: added one-way latency at 1,000 streams, p99", "crowd-99", "µs", beside=RTPENGINE),
+    Line("audio: added one-way latency at 1,000 streams, p50", "crowd-50", "µs", beside=RTPENGINE),
+    Line("longest gap at the caller, agent → phone", "switch", "ms", 60, 20),
+    Line("INVITE→200 beside 500 relayed calls, p99", "beside-99", "ms", beside=QUIET),
+    Line("INVITE→200 beside 500 relayed calls, p50", "beside-50", "ms", beside=QUIET),
     Line("INVITE: parse + serialise", "parse", "µs", 1, 0.5, SIPMESSAGE),
 )
 

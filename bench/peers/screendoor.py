@@ -33,6 +33,7 @@ transport = "udp"
 bind = "127.0.0.1:{near}"
 
 [media]
+mode = "{mode}"
 ports = "{media}"
 inactivity_s = 0
 bind = "127.0.0.1"
@@ -67,6 +68,20 @@ screen = "off"
 destinations = ["sip:probe@127.0.0.1:{probe}"]
 """
 
+SECURE_AUDIO = """
+[[trunk]]
+name = "secure"
+from = ["192.0.2.1"]
+outbound = "sip:127.0.0.1:{probe}"
+caller_id = "+14155550100"
+srtp = "require"
+
+[[number]]
+dialed = "probe"
+screen = "off"
+destinations = ["sip:+14155559876@trunk:secure"]
+"""
+
 TRUSTING = """
 [[listen]]
 transport = "tls"
@@ -86,15 +101,16 @@ ca = "{folder}/ca.pem"
 class Screendoor(Program):
     """``screendoor run`` with one number whose plan is `Ring`; ready when made."""
 
-    def __init__(self, place: Place, *, run: Sequence[str] = RUN) -> None:
-        """`run` starts it otherwise, as under a profiler."""
+    def __init__(self, place: Place, *, run: Sequence[str] = RUN, mode: str = "relay") -> None:
+        """`run` starts it otherwise, as under a profiler; `mode` of its media."""
         self._http = free_port()
-        text = SETTINGS + (PROBED if place.probe else "") + (TRUSTING if place.secure else "")
+        probed = SECURE_AUDIO if place.srtp else PROBED if place.probe else ""
+        text = SETTINGS + probed + (TRUSTING if place.secure else "")
         settings = place.folder / "screendoor.toml"
         settings.write_text(
             text.format(
                 folder=place.folder, near=place.near, far=place.far, param=place.param, probe=place.probe,
-                calls=place.calls, http=self._http, tls=free_port(), media=_media(place.calls),
+                calls=place.calls, http=self._http, tls=free_port(), media=_media(place.calls), mode=mode,
             ),
             encoding="utf-8",
         )  # fmt: skip

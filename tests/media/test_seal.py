@@ -27,7 +27,7 @@ async def test_our_reports_and_our_goodbye_are_srtcp(rig):
     rig.session.join("caller", "agent")
     reports: list[bytes] = []
     host, port = caller.address
-    beside = rig.network.bind(host, port + 1, lambda packet, source: reports.append(packet))
+    beside = rig.network.bind(host, port + 1, lambda packet, source: reports.append(bytes(packet)))
     await asyncio.gather(caller.says(300), agent.says(300))
     rig.session.release("caller")
     await asyncio.sleep(0.01)

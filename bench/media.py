@@ -1,0 +1,181 @@
+"""Calls whose audio is relayed, by us or by rtpengine, and what a packet costs and how late it comes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from bench import sealed
+from bench.accounting import percentile
+from bench.mmsg import roomy
+from bench.peers.rtpengine import Rtpengine
+from bench.place import Place
+from bench.probe import HOST, Probe, audio_port, sdp
+from bench.process import Program
+from bench.rig import BOX_CORE, PEERS_CORE, MakeBox
+from bench.rtp import Heard, Work
+from tests.sipp.ports import free_port
+
+ROOT: Final = Path(__file__).parents[1]
+SET_UP: Final = 100
+"""Calls a second while they are set up."""
+TRIES: Final = 3
+WARM_S: Final = 3.5
+"""rtpengine makes up its mind about where a peer is for three seconds."""
+PACKETS_A_SECOND: Final = 50
+
+Sockets = tuple[socket.socket, socket.socket]
+"""Where the callers' audio comes from and goes to, and the callees'."""
+Ports = tuple[list[int], list[int]]
+"""Where the packets of each caller go to, and of each callee."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Calls that stand, silent so far, through a middle box of their own."""
+
+    box: Program
+    place: Place
+    sockets: Sockets
+    ports: Ports
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """What it was like."""
+
+    cpu_us: float
+    """User and system time of all threads of the relay, per packet that came back from it."""
+    sender_us: float
+    """The same of the sender, who is also the receiver."""
+    lost: float
+    """Share of the packets."""
+    silent: int
+    """Streams of which nothing came back."""
+    p50_us: float
+    p99_us: float
+    """From sending to receiving; 0 where it is not known."""
+
+
+@contextmanager
+def calls(make: MakeBox, count: int, *, secure: bool = False) -> Iterator[Calls]:
+    """That many calls. `secure`: the callees speak SRTP."""
+    with tempfile.TemporaryDirectory(prefix="screendoor-bench-") as name, ExitStack() as stack:
+        near, far = stack.enter_context(roomy(HOST)), stack.enter_context(roomy(HOST))
+        port = free_port()
+        place = Place(Path(name), free_port(), port, probe=port, core=BOX_CORE, srtp=secure)
+        box = stack.enter_context(make(place))
+        audio = near.getsockname()[1], far.getsockname()[1]
+        ports = (
+            _by_ng(box, place, audio, count) if isinstance(box, Rtpengine) else _by_sip(place, audio, count)
+        )
+        yield Calls(box, place, (near, far), ports)
+
+
+def relayed(make: MakeBox, streams: int, seconds: float, *, secure: bool = False) -> Relayed:
+    """Half as many calls as streams, both sides of each speaking."""
+    with calls(make, streams // 2, secure=secure) as stand:
+        return _spoken(stand.sockets, stand.ports, seconds, lambda: stand.box.cpu_s, secure=secure)
+
+
+def unrelayed(streams: int, seconds: float) -> Relayed:
+    """The same packets straight from one side to the other: what the generator adds by itself."""
+    with roomy(HOST) as near, roomy(HOST) as far:
+        return _spoken((near, far), straight((near, far), streams), seconds, lambda: 0.0)
+
+
+def straight(sockets: Sockets, streams: int) -> Ports:
+    """Each side sends to the other, and no relay is between them."""
+    near, far = (sock.getsockname()[1] for sock in sockets)
+    return [far] * (streams // 2), [near] * (streams // 2)
+
+
+@contextmanager
+def speaking(
+    sockets: Sockets, ports: Ports, seconds: float, *, secure: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """A generator at work on the peers' CPU."""
+    fds = sockets[0].fileno(), sockets[1].fileno()
+    encrypted = sealed.packets(round((WARM_S + seconds + 1) * PACKETS_A_SECOND)) if secure else None
+    work = Work(fds, ports, WARM_S, seconds, encrypted, HOST)
+    command = ["taskset", "-c", str(PEERS_CORE), sys.executable, "-m", "bench.rtp"]
+    with subprocess.Popen(
+        command, cwd=ROOT, pass_fds=fds, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as generator:
+        try:
+            assert generator.stdin is not None
+            generator.stdin.write(json.dumps(asdict(work)))
+            generator.stdin.close()
+            yield generator
+        finally:
+            generator.kill()
+
+
+def warmed(generator: subprocess.Popen[str]) -> None:
+    """Wait until the relay has found its pace."""
+    _line(generator)
+
+
+def _line(generator: subprocess.Popen[str]) -> str:
+    assert generator.stdout is not None
+    line = generator.stdout.readline()
+    assert line, "the generator of audio died"
+    return line
+
+
+def _spoken(
+    sockets: Sockets, ports: Ports, seconds: float, cpu_s: Callable[[], float], *, secure: bool = False
+) -> Relayed:
+    with speaking(sockets, ports, seconds, secure=secure) as generator:
+        warmed(generator)
+        before = cpu_s()
+        _line(generator)
+        spent = cpu_s() - before
+        heard = Heard(**json.loads(_line(generator)))
+    assert heard.received, "no packet came back from the relay"
+    times = heard.latencies_us or [0.0]
+    return Relayed(
+        1e6 * spent / heard.received,
+        1e6 * heard.cpu_s / heard.received,
+        heard.lost / max(heard.sent, 1),
+        heard.silent,
+        percentile(times, 0.5),
+        percentile(times, 0.99),
+    )
+
+
+def _by_sip(place: Place, audio: tuple[int, int], count: int) -> Ports:
+    answer = partial(sealed.answer, audio[1]) if place.srtp else None
+    probe = Probe(place.near, place.far, audio=audio, answer=answer, hold_ns=None)
+    ports: list[tuple[int, int]] = []
+    for _ in range(TRIES):  # the probe sends nothing twice, and UDP may lose it
+        probe.run(SET_UP, (count - len(ports)) / SET_UP)
+        both = [(call.caller_sends_to, call.callee_sends_to) for call in probe.calls.values()]
+        ports = [(here, there) for here, there in both if here is not None and there is not None]
+        if len(ports) == count:
+            break
+    probe.close()
+    assert len(ports) == count, f"{count - len(ports)} of {count} calls were not answered"
+    return [here for here, _ in ports], [there for _, there in ports]
+
+
+def _by_ng(box: Rtpengine, place: Place, audio: tuple[int, int], count: int) -> Ports:
+    near, far = audio
+    inner = "RTP/SAVP" if place.srtp else "RTP/AVP"
+    ports: Ports = [], []
+    for call in range(count):
+        offered = box.offer(call, sdp(near), **{"transport-protocol": inner})
+        answer = sealed.answer(far, offered) if place.srtp else sdp(far)
+        answered = box.answer(call, answer, **{"transport-protocol": "RTP/AVP"})
+        for side, text in zip(ports, (answered, offered), strict=True):
+            side.append(audio_port(text) or 0)
+    return ports

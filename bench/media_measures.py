@@ -1,0 +1,104 @@
+"""What is measured of audio: us beside rtpengine, and what 500 relayed calls do to the signalling."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import partial
+from typing import Final
+
+from bench import media
+from bench.latency import probed
+from bench.media import Relayed
+from bench.peers.screendoor import Screendoor
+from bench.rig import MakeBox
+from bench.systems import RTPENGINE, SYSTEMS, US
+from bench.table import QUIET
+from bench.trials import Trials, label
+
+STREAMS: Final = 1000
+"""500 calls, both ways: 50,000 packets a second."""
+FEW: Final = 200
+MOST_LOST: Final = 0.001
+IN_KERNEL_US: Final = 2.0
+"""A process that spends more on a packet has relayed it itself."""
+
+
+def media_cpu(trials: Trials) -> None:
+    """CPU per relayed packet."""
+    _cpu(trials, "media")
+
+
+def srtp(trials: Trials) -> None:
+    """The same where the callees speak SRTP."""
+    _cpu(trials, "media-srtp", secure=True)
+
+
+def latency(trials: Trials) -> None:
+    """How much later a packet arrives because of the relay: of few streams, and of many."""
+    for measure, streams in (("late", FEW), ("crowd", STREAMS)):
+        with trials.trying(measure, US):
+            direct = media.unrelayed(streams, trials.extent.media_s)
+            for name in trials.present((US, RTPENGINE)):
+                with trials.trying(measure, name):
+                    run = _run(trials, measure, name, SYSTEMS[name].make, streams)
+                    trials.note(f"{measure}-50", name, run.p50_us - direct.p50_us)
+                    trials.note(f"{measure}-99", name, run.p99_us - direct.p99_us)
+
+
+def kernel(trials: Trials) -> None:
+    """What a packet costs that the kernel forwards for us: the sender pays for that, and is looked at."""
+    with trials.trying("media-kernel", US):
+        direct = media.unrelayed(STREAMS, trials.extent.media_s)
+        run = _run(trials, "media-kernel", US, partial(Screendoor, mode="kernel"), STREAMS)
+        assert run.cpu_us < IN_KERNEL_US, f"not in the kernel: the process took {run.cpu_us:.1f} µs a packet"
+        trials.note("media-kernel", US, run.cpu_us + run.sender_us - direct.sender_us)
+        beside = trials.book.read("media", RTPENGINE)
+        if beside is None:
+            media_cpu(trials)
+            beside = trials.book.read("media", RTPENGINE)
+        if beside is not None:
+            trials.note("media-kernel", RTPENGINE, beside)
+
+
+def switch(trials: Trials) -> None:
+    """The longest silence of several calls that are put through."""
+    with trials.trying("switch", US):
+        command = [sys.executable, "-m", "bench.switch", str(trials.extent.switches)]
+        ran = subprocess.run(
+            command, cwd=media.ROOT, capture_output=True, text=True, timeout=30 * trials.extent.switches,
+            check=True,
+        )  # fmt: skip
+        trials.note("switch", US, max(json.loads(ran.stdout)))
+
+
+def beside(trials: Trials) -> None:
+    """How long a caller waits for an answer while 500 other calls talk, and while they are silent."""
+    seconds = trials.extent.latency_s
+    for name, talking in ((QUIET, False), (US, True)):
+        with trials.trying("beside", US), media.calls(SYSTEMS[US].make, STREAMS // 2) as calls:
+            ports = calls.ports if talking else media.straight(calls.sockets, STREAMS)
+            with media.speaking(calls.sockets, ports, seconds + 4) as speakers:
+                media.warmed(speakers)
+                waited = probed(calls.place.near, calls.place.far, seconds)
+            trials.note("beside-50", name, waited.answered[0])
+            trials.note("beside-99", name, waited.answered[1])
+
+
+def _cpu(trials: Trials, measure: str, *, secure: bool = False) -> None:
+    for name in trials.present((US, RTPENGINE)):
+        with trials.trying(measure, name):
+            run = _run(trials, measure, name, SYSTEMS[name].make, STREAMS, secure=secure)
+            trials.note(measure, name, run.cpu_us)
+
+
+def _run(
+    trials: Trials, measure: str, name: str, make: MakeBox, streams: int, *, secure: bool = False
+) -> Relayed:
+    run = media.relayed(make, streams, trials.extent.media_s, secure=secure)
+    if run.lost > MOST_LOST:
+        trials.book.remark(f"{measure}: {label(name)} lost {run.lost:.1%} of the packets")
+    if run.silent:
+        trials.book.remark(f"{measure}: of {run.silent} streams through {label(name)} nothing came back")
+    return run

@@ -1,0 +1,35 @@
+"""How long a caller hears nothing when the phone takes over: whole calls of the lab, in real time.
+
+Run as ``python -m bench.switch CALLS``: prints the longest gap of each call in milliseconds, as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from proxy import log
+from proxy.lab.report import judge
+from proxy.lab.scenes import PLAIN
+from proxy.lab.stage import Stage
+
+
+async def gap_ms() -> float:
+    """One screened call that is put through; AssertionError if it went wrong."""
+    scene = PLAIN["allow"]
+    async with Stage(scene.scenery) as stage:
+        await scene.play(stage)
+        report = await judge(scene, stage, 0.0, None)
+    assert report.good, "; ".join(report.problems)
+    assert report.gap_ms is not None
+    return report.gap_ms
+
+
+def main() -> None:
+    log.configure("error")
+    print(json.dumps([asyncio.run(gap_ms()) for _ in range(int(sys.argv[1]))]))
+
+
+if __name__ == "__main__":
+    main()

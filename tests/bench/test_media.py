@@ -1,0 +1,72 @@
+"""The generator of audio counts right, the kernel tells the time, and rtpengine's language is spoken."""
+
+from __future__ import annotations
+
+import pytest
+from pylibsrtp import Policy, Session
+
+from bench import sealed
+from bench.media import straight
+from bench.mmsg import roomy
+from bench.peers.rtpengine import bdecode, bencode
+from bench.probe import audio_port, sdp
+from bench.rtp import Generator, Heard, Work
+
+
+def _heard(*, deaf: bool = False, encrypted: list[str] | None = None) -> Heard:
+    with roomy("127.0.0.1") as near, roomy("127.0.0.1") as far, roomy("127.0.0.1") as unread:
+        ports = straight((near, far), 20)
+        if deaf:
+            ports[0][:5] = [unread.getsockname()[1]] * 5
+        fds = near.detach(), far.detach()  # the generator closes them
+        generator = Generator(Work(fds, ports, 0.1, 0.4, encrypted))
+        generator.warm()
+        generator.measure()
+        return generator.finish()
+
+
+@pytest.mark.network
+def test_what_is_sent_straight_comes_back_whole_and_at_once() -> None:
+    heard = _heard()
+    assert (heard.lost, heard.silent) == (0, 0)
+    assert 300 < heard.sent <= 420
+    assert len(heard.latencies_us) == heard.received > 300
+    assert all(0 < latency < 1e6 for latency in heard.latencies_us)
+
+
+@pytest.mark.network
+def test_what_does_not_come_back_is_counted() -> None:
+    heard = _heard(deaf=True)
+    assert heard.silent == 5
+    assert heard.lost > 50
+
+
+@pytest.mark.network
+def test_packets_made_beforehand_are_sent_as_they_are() -> None:
+    heard = _heard(encrypted=sealed.packets(100))
+    assert heard.lost == 0
+    assert heard.received > 300
+
+
+def test_what_the_callees_say_opens_under_the_key_that_they_name_rfc3711_3_3() -> None:
+    opened = Session(Policy(key=sealed.KEY, ssrc_type=Policy.SSRC_ANY_INBOUND))
+    packets = [opened.unprotect(bytes.fromhex(packet)) for packet in sealed.packets(3)]
+    assert [(packet[2:4], len(packet)) for packet in packets] == [
+        (number.to_bytes(2, "big"), 172) for number in (1000, 1001, 1002)
+    ]
+
+
+def test_an_answer_takes_the_suite_under_the_tag_it_was_offered_with_rfc4568_5_1_2() -> None:
+    offer = sdp(4000, "RTP/SAVP", "a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:xyz")
+    answer = sealed.answer(6000, offer)
+    assert audio_port(answer) == 6000
+    assert "m=audio 6000 RTP/SAVP 0" in answer
+    assert "a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:AAEC" in answer
+
+
+def test_bencode_is_read_as_it_is_written() -> None:
+    told = {"command": "offer", "flags": ["a", "b"], "n": -3, "sdp": "v=0\r\n", "more": {"x": []}}
+    assert bencode(told) == b"d7:command5:offer5:flagsl1:a1:be4:mored1:xlee1:ni-3e3:sdp5:v=0\r\ne"
+    read, end = bdecode(bencode(told))
+    assert end == len(bencode(told))
+    assert read == {"command": b"offer", "flags": [b"a", b"b"], "n": -3, "sdp": b"v=0\r\n", "more": {"x": []}}
