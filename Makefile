@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
-TOOLS := sipp stunnel4 svmap kamailio rtpengine
-PACKAGES := sip-tester stunnel4 sipvicious kamailio kamailio-tls-modules rtpengine-daemon libopus0
+TOOLS := sipp stunnel4 svmap kamailio rtpengine espeak-ng ip
+PACKAGES := sip-tester stunnel4 sipvicious kamailio kamailio-tls-modules rtpengine-daemon espeak-ng iproute2 libopus0
 BENCH_PACKAGES := sip-tester stunnel4 kamailio kamailio-tls-modules rtpengine-daemon
 PYTEST_ARGS ?=
 ARGS ?=
@@ -17,7 +17,7 @@ COMPILE = $(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --s
 
 .PHONY: setup tools demo test bench bench-tools bench-lock lint lock clean
 
-setup: $(TEST_STAMP) tools   ## everything the tests need: packages, SIPp, stunnel, sipvicious, Kamailio
+setup: $(TEST_STAMP) tools   ## everything the tests need: Python packages, and the programs of TOOLS
 
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -37,9 +37,9 @@ tools:
 	case "$(PACKAGES)" in *libopus0*) PATH="$$PATH:/usr/sbin" ldconfig -p | grep -q libopus.so || missing=yes;; esac; \
 	test -z "$$missing" && exit 0; \
 	if ! command -v apt-get >/dev/null 2>&1; then \
-	  echo "The tests need SIPp, stunnel, sipvicious, Kamailio and rtpengine, and there is no apt-get here: install them by hand ($(TOOLS) on PATH)." >&2; exit 1; fi; \
+	  echo "The tests need $(TOOLS) and libopus, and there is no apt-get here: install them by hand, on PATH." >&2; exit 1; fi; \
 	if [ "$$(id -u)" = 0 ]; then root=; elif command -v sudo >/dev/null 2>&1; then root=sudo; \
-	else echo "The tests need SIPp, stunnel, sipvicious, Kamailio and rtpengine; as root: apt-get install $(PACKAGES)" >&2; exit 1; fi; \
+	else echo "The tests need what one command installs; as root: apt-get install $(PACKAGES)" >&2; exit 1; fi; \
 	$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null \
 	  || { echo "apt-get could not install $(PACKAGES); the tests need them." >&2; exit 1; }
 

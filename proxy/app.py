@@ -18,19 +18,20 @@ import dns.entropy
 import structlog
 from prometheus_client import CollectorRegistry
 
-from proxy import assembly
+from proxy import assembly, folders
 from proxy import log as logging
 from proxy.call.admission import Admission
-from proxy.call.call import Surroundings
 from proxy.call.listening import Hearing
 from proxy.call.probe import Probes
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
 from proxy.call.strain import Strain
+from proxy.call.surroundings import Surroundings
 from proxy.config import Settings
 from proxy.config import model as told
 from proxy.garbage import collect_in_quiet, spare_the_calls
 from proxy.gathered import Gathered
+from proxy.media.disk import DiskThread
 from proxy.media.ports import PortPool
 from proxy.media.rounds import Rounds
 from proxy.media.session import RelaySession
@@ -44,6 +45,7 @@ from proxy.transport.standing import Standing
 from proxy.ua.core import UserAgentCore
 from proxy.ua.driver import Message
 from proxy.ua.ids import RandomIds
+from proxy.voices import Voices
 from proxy.web import HttpServer, build_app
 from screening.settings import SIP_AGENT
 
@@ -105,6 +107,8 @@ class App:
             unreadable=self.metrics.message_malformed,
         )
         self.screener = assembly.screener(settings, _utc_now)
+        self._disk = DiskThread()
+        self.voices = Voices(settings, self._disk)
         self.metrics.follow_sessions(self.screener.counts)
         self.metrics.follow_strangers(self.admission.counts, self.admission.banned)
         self.metrics.follow_connections(self.network.connections.refused)
@@ -171,8 +175,11 @@ class App:
             kept = self._stack.enter_context(_appending(self._settings.records))
             self._records = Gathered(kept, lambda record: _json(record.as_dict()))
             self._stack.callback(self._records.flush)
+        folders.check(self._settings)
+        self._stack.push_async_callback(asyncio.to_thread, self._disk.close)
         await self._serve_http()
         await enter(self.screener)
+        self._stack.push_async_callback(self.voices.close)
         self._stack.callback(self._sockets.close)
         self._stack.push_async_callback(self.network.close)
         self._stack.push_async_callback(self.core.close)
@@ -180,7 +187,7 @@ class App:
         self._stack.callback(self.registrar.close)
         self.network.start(self.core)
         await self.admission.refresh()
-        for upkeep in (self.admission.keep_fresh(), self.strain.watch()):
+        for upkeep in (self.admission.keep_fresh(), self.strain.watch(), self.voices.prepare()):
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(upkeep))
         places = [await self._listen(listen) for listen in self._settings.listeners]
         self.listening = " ".join(places)
@@ -224,6 +231,8 @@ class App:
             self.advertised.host,
             settings.screening.voicemail_dir,
             _utc_now,
+            recording_dir=settings.screening.recording_dir,
+            speech=self.voices,
             phones=self.registrar.reachable,
             down=self.probes.down,
             hearing=Hearing(settings.media.inactivity_s, self._rounds),
@@ -256,7 +265,9 @@ class App:
         clock = asyncio.get_running_loop().time
         home, *others = assembly.homes(self._settings)
         other = others[0] if others else None
-        return RelaySession(self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds)
+        return RelaySession(
+            self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds, disk=self._disk
+        )
 
     def _finished(self, record: CallRecord) -> None:
         assert record.outcome is not None

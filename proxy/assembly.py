@@ -15,8 +15,9 @@ from proxy.call.capacity import Capacity, Limit
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
 from proxy.call.probe import Probed
-from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
+from proxy.call.routing import Agent, Confirmation, Destination, Number, Routing, Trunk
 from proxy.call.sound import EarlyMedia, Sound
+from proxy.call.voicemail import Voicemail
 from proxy.config import Problem, Settings
 from proxy.config import model as told
 from proxy.config.numbers import country_of, is_emergency, regions_of
@@ -231,15 +232,24 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
     agent, screening = settings.agent_of(number), settings.screening_of(number)
     return Number(
         number.dialed,
-        tuple(_destination(settings, place, trunks, number.identity) for place in number.destinations),
+        tuple(_destination(settings, place, trunks, number) for place in number.destinations),
         Agent(agent.name, str(agent.sip), _profile(agent), SrtpPolicy(agent.srtp)) if agent else None,
         number.ring_limit_s,
         OnFailure(screening.on_failure),
-        screening.voicemail_limit_s,
+        Voicemail(
+            screening.voicemail_limit_s,
+            screening.voicemail_silence_s,
+            screening.voicemail_least_s,
+            screening.voicemail_greeting,
+        ),
         settings.limits.calls_per_destination_per_hour
         if number.calls_per_destination_per_hour is None
         else number.calls_per_destination_per_hour,
         at_once=number.ring == "at once",
+        record=screening.record == "on",
+        announcement=screening.announcement if screening.record_announced else None,
+        language=settings.speech.language,
+        confirm_limit_s=number.confirm_limit_s,
         sound=sound(settings, number),
     )
 
@@ -263,21 +273,25 @@ def _country(settings: Settings, number: told.Number) -> str:
 
 
 def _destination(
-    settings: Settings, place: Place, trunks: Mapping[str, Trunk], identity: str | None
+    settings: Settings, place: Place, trunks: Mapping[str, Trunk], number: told.Number
 ) -> Destination:
     by = settings.trunk_of(place)
     if by is None:
         assert place.uri is not None
+        asks = Confirmation(number.confirm or Confirmation.OFF)
         srtp = next((SrtpPolicy(each.srtp) for each in settings.phones if each.name == place.phone), None)
-        return Destination(str(place.uri), place.number, phone=place.phone, srtp=srtp or SrtpPolicy.ACCEPT)
+        return Destination(
+            str(place.uri), place.number, phone=place.phone, srtp=srtp or SrtpPolicy.ACCEPT, confirm=asks
+        )
     trunk = trunks[by.name]
     assert trunk.outbound is not None
     assert place.number is not None
     base = Uri.parse(trunk.outbound)
     uri = Uri(base.scheme, place.number, None, base.host, base.port, base.params, "")
-    return Destination(
-        str(uri), place.number, trunk, identity=IdentityProfile(identity) if identity else None
-    )
+    profile = IdentityProfile(number.identity) if number.identity else None
+    # A carrier's voicemail picks up as a person does, and would have the caller.
+    asks = Confirmation(number.confirm or Confirmation.PRESS_1)
+    return Destination(str(uri), place.number, trunk, identity=profile, confirm=asks)
 
 
 def advertised(settings: Settings) -> Advertised:

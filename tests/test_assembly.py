@@ -10,9 +10,11 @@ from proxy import assembly
 from proxy.call.admission import Admission
 from proxy.call.probe import Probed
 from proxy.call.sound import EarlyMedia, Sound
+from proxy.call.voicemail import Voicemail
 from proxy.config import Settings, SettingsError, parse
 from proxy.media.recorder import wav_header
 from proxy.media.sdes import SrtpPolicy
+from proxy.media.speech import LEAVE_MESSAGE, RECORDED
 from proxy.media.tone import tones_of
 from tests.call.flows import a_flow
 from tests.call.test_admission import resolved
@@ -124,6 +126,53 @@ async def test_trunks_are_trusted_by_their_address_unless_they_are_not_to_be(
     told = parse(f'{TRUNKS}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
     admission = Admission({trunk.name: assembly.sources(trunk) for trunk in told.trunks}, resolved)
     assert assembly.trusts(told, admission, [])(a_flow(source)) is trusted
+
+
+@pytest.mark.parametrize(
+    ("of_number", "asked"),
+    [
+        ("", ["press-1", "press-1", "off", "off"]),
+        (', confirm = "off"', ["off", "off", "off", "off"]),
+        (', confirm = "whisper"', ["whisper", "whisper", "whisper", "whisper"]),
+        (', confirm = "press-1"', ["press-1", "press-1", "press-1", "press-1"]),
+    ],
+)
+def test_what_a_carrier_dials_is_asked_to_press_1_unless_the_number_says_otherwise(
+    of_number: str, asked: list[str]
+) -> None:
+    places = (
+        '["sip:+14155559876@trunk:one", "tel:+14155559875", "sip:desk@192.0.2.4", "sip:alice@registered"]'
+    )
+    text = TEXT.replace('["tel:+14155559876"]', places + of_number) % (
+        'host = "sbc.example.com"',
+        "",
+        'srtp="off"',
+    )
+    text = text.replace('srtp = "off", srtp="off"', 'srtp = "off"').replace(
+        "public = {", 'public = { address = "192.0.2.1",'
+    )
+    text += 'phone = [ { name = "alice", password = "env:ALICE" } ]'
+    told = parse(text, {"ALICE": "secret"}, file="t.toml", folder=Path())
+    number = assembly.routing(told).find(invite())
+    assert [place.confirm.value for place in number.destinations] == asked
+    assert number.confirm_limit_s == 20.0
+
+
+def test_recordings_are_of_numbers_that_ask_for_them_and_announced_unless_callers_know() -> None:
+    def number(screening: str, of_number: str = ""):
+        text = TEXT.replace('["tel:+14155559876"]', '["tel:+14155559876"]' + of_number)
+        text = text % ('host = "h.example", address = "192.0.2.1"', "", "silence_limit_s = 20")
+        told = parse(f"{text}[screening]\n{screening}", {}, file="t.toml", folder=Path())
+        return assembly.routing(told).find(invite())
+
+    assert not number("").record
+    assert (number('record = "on"').record, number('record = "on"').announcement) == (True, RECORDED)
+    assert number("", ', record = "on"').record
+    assert not number('record = "on"', ', record = "off"').record
+    assert number('record = "on"\nrecord_announced = false').announcement is None
+    told = number("voicemail_silence_s = 5\nvoicemail_least_s = 2\nvoicemail_greeting = ''").voicemail
+    assert told == Voicemail(120.0, 5.0, 2.0, "")
+    assert number("").voicemail.greeting == LEAVE_MESSAGE
 
 
 def sound(tmp_path: Path, number: str, more: str = "") -> Sound:

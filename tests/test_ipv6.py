@@ -52,6 +52,7 @@ probe_s = 0
 [[number]]
 dialed = "+14155551234"
 destinations = ["sip:+14155559876@trunk:carrier"]
+confirm = "off"
 screen = "off"
 """
 

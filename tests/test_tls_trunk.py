@@ -62,6 +62,7 @@ verify = "sip-domain"
 dialed = "+14155551234"
 screen = "off"
 destinations = ["sip:+14155559876@trunk:carrier"]
+confirm = "off"
 """
 
 

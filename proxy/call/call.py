@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Coroutine, Sequence
 from typing import Any, assert_never
 
 from proxy.call.border import Identity
 from proxy.call.first import first, forever, meanwhile
-from proxy.call.introduction import Introduction, Refusals
+from proxy.call.introduction import Introduction
 from proxy.call.legs import Legs, Stretches
-from proxy.call.listening import Hearing, Listening
-from proxy.call.outcome import NOT_TAKEN, OnFailure, Result, news_of, status_of
-from proxy.call.places import Patience, Places
-from proxy.call.record import CallRecord, WallClock
-from proxy.call.ringing import GLOBAL_FAILURE, Phones, Ringing, nobody
+from proxy.call.listening import Listening
+from proxy.call.outcome import NOT_TAKEN, MessageWanted, OnFailure, Result, news_of, status_of
+from proxy.call.places import Places
+from proxy.call.record import CallRecord
+from proxy.call.ringing import GLOBAL_FAILURE, Ringing
 from proxy.call.routing import Agent, Destination, Number
 from proxy.call.scribe import Scribe
 from proxy.call.sound import Company
-from proxy.call.tolls import Tolls
+from proxy.call.surroundings import Surroundings
+from proxy.call.tape import Tape
+from proxy.call.voicemail import Message
+from proxy.call.whisper import Whisper
+from proxy.call.wording import Announced
 from proxy.media.mode import MediaSession
-from proxy.media.sdes import SrtpPolicy
-from proxy.media.tone import beep
 from proxy.sip.errors import SipError
-from proxy.transport.flow import Flow, TransportFailed
-from proxy.ua.core import UserAgentCore
-from proxy.ua.errors import LegEnded, LimitReached, OfferRefused
+from proxy.transport.flow import TransportFailed
+from proxy.ua.errors import LegEnded, OfferRefused
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer
@@ -41,36 +40,11 @@ from screening.contract import (
     News,
     Refuse,
     Ring,
-    Screener,
     Screening,
     TakeMessage,
     Undecided,
     Verdict,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every call needs of the house it happens in."""
-
-    core: UserAgentCore
-    screener: Screener
-    host: str
-    """Our public name, in the From of the agent leg."""
-    voicemail_dir: Path
-    wall_clock: WallClock
-    tolls: Tolls = field(default_factory=lambda: Tolls(lambda: asyncio.get_running_loop().time()))
-    phones: Phones = nobody
-    """Where the registered phones are."""
-    down: Callable[[str], bool] = lambda name: False
-    """Whether the peer of that name (`agent:NAME`, `trunk:NAME`) failed its probes."""
-    patience: Patience = field(default_factory=Patience)
-    trusts: Callable[[Flow], bool] = lambda flow: False
-    """Whether what the peer there says of a caller's identity is believed (RFC 3325 §2.3)."""
-    srtp: Callable[[Flow], SrtpPolicy] = lambda flow: SrtpPolicy.ACCEPT
-    """How the audio of a caller from there is protected."""
-    refusals: Refusals = field(default_factory=lambda: Refusals(lambda: asyncio.get_running_loop().time()))
-    hearing: Hearing = field(default_factory=Hearing)
 
 
 class Call:
@@ -97,6 +71,7 @@ class Call:
         self._failed = 0
         """The status for which no phone took the call."""
         self._invite: ServerTransaction | None = invite
+        self._tape = self._new_tape() if number.record else None
 
     async def run(self) -> CallRecord:
         """Screen the caller with the agent; ring the phone when the agent says so; bridge; end."""
@@ -113,8 +88,14 @@ class Call:
             if self._listening is not None:
                 self._listening.stop()
             self._media.close()
+            if self._tape is not None:
+                self._tape.close()
             self._scribe.close(self._screening)
         return self.record
+
+    def _new_tape(self) -> Tape:
+        path = self._around.recording_dir / f"{self.record.call}.wav"
+        return Tape(self._media, self._scribe, self._around.wall_clock, path)
 
     def _opened(self) -> ServerTransaction:
         """The INVITE, which is of no use to the call once its leg has it, and is not kept."""
@@ -140,12 +121,14 @@ class Call:
         match plan:
             case Ask():
                 self._company.ringing(caller)
+                await self._announce()
                 await self._screened(plan)
             case Ring(reason):
                 self._company.ringing(caller)
+                await self._announce()
                 self._scribe.step("unscreened", reason)
-                await self._ring(self._number.destinations, "plan")
-                await self._unanswered(reason, self._number.on_failure)
+                if not await self._ring(self._number.destinations, "plan"):
+                    await self._unanswered(reason, self._number.on_failure)
             case Refuse(why):
                 self._scribe.settle(Result.REFUSED, why.value)
                 caller.end(EndReason.DECLINED)
@@ -211,10 +194,12 @@ class Call:
         while True:
             match step := await self._verdict(agent, screening):
                 case Refer():
-                    await self._referred(step)
+                    if await self._referred(step):
+                        return None
                 case Connect():
                     self._scribe.decided("ALLOW", "verdict", step)
-                    await self._ring(self._number.destinations, "verdict")
+                    if await self._ring(self._number.destinations, "verdict"):
+                        return None
                 case Decline():
                     self._scribe.decided("REJECT", "verdict", step)
                     self._scribe.settle(Result.DECLINED, step.reason)
@@ -238,12 +223,13 @@ class Call:
         await asyncio.shield(agent.ended)
         return agent.refer_waiting() or screening.agent_left()
 
-    async def _referred(self, refer: Refer) -> None:
-        """Ring the destination that a REFER selects, if it selects one."""
+    async def _referred(self, refer: Refer) -> bool:
+        """Ring the destination that a REFER selects, if it selects one; true if the call is over then."""
         place = self._selected(refer)
-        if place is not None:
-            self._scribe.decided("ALLOW", "refer", self._screening.decided if self._screening else None)
-            await self._ring(self._number.rung_for(place), "refer")
+        if place is None:
+            return False
+        self._scribe.decided("ALLOW", "refer", self._screening.decided if self._screening else None)
+        return await self._ring(self._number.rung_for(place), "refer")
 
     def _selected(self, refer: Refer) -> Destination | None:
         """Accept a REFER, which is told from now on how the phone fares.
@@ -263,36 +249,59 @@ class Call:
 
     # The phone.
 
-    async def _ring(self, places: Sequence[Destination], trigger: str) -> None:
-        """Ring one destination after another, or all at once, and bridge with the first that answers; the
-        agent, if there is one, keeps the caller company. Returns when none has answered.
+    async def _ring(self, places: Sequence[Destination], trigger: str) -> bool:
+        """Ring one destination after another, or all at once, and bridge with the first that takes the call;
+        the agent, if there is one, keeps the caller company. If none takes it: whether the caller
+        was sent to voicemail there, and the call is over.
         """
         self._phone_tried = True
         self._scribe.rung_by(trigger)
         failure: SipError = TransportFailed("no destination is configured")
         around, clock = self._around, asyncio.get_running_loop().time
         queue = Places(self._number, places, down=around.down, patience=around.patience, clock=clock)
-        ringing = Ringing(
-            self._scribe, self._number, self._introduction, queue,
-            phones=around.phones, tolls=around.tolls,
-        )  # fmt: skip
-        for group in queue.groups():
-            self._company.rings(answered=self._caller_answered, alone=self._agent is None and len(group) == 1)
-            with self._legs.several() as legs:
-                try:
-                    phone = await self._rung(ringing, group, legs)
-                except NOT_TAKEN as problem:
-                    failure = problem
-                else:
-                    await self._bridge(phone)
-            if status_of(failure) >= GLOBAL_FAILURE:
-                break
+        async with self._whisper(trigger) as whisper:
+            ringing = Ringing(
+                self._scribe, self._number, self._introduction, queue,
+                phones=around.phones, tolls=around.tolls, whisper=whisper,
+            )  # fmt: skip
+            for group in queue.groups():
+                alone = self._agent is None and len(group) == 1
+                self._company.rings(answered=self._caller_answered, alone=alone)
+                with self._legs.several() as legs:
+                    try:
+                        phone = await self._rung(ringing, group, legs)
+                    except NOT_TAKEN as problem:
+                        failure = problem
+                    else:
+                        await self._bridge(phone)
+                if status_of(failure) >= GLOBAL_FAILURE:
+                    break
         self._failed = status_of(failure)
-        if self._agent is None or not self._caller_answered:
+        wants_message = isinstance(failure, MessageWanted)
+        if self._agent is None or not self._caller_answered or wants_message:
             self._media.ringback("caller", False)
         else:
             self._company.until_heard()  # the agent is told, and has to think of something to say
         self._tell(self._failed, news_of(failure))
+        if wants_message:
+            await self._voicemail(str(failure))
+        return wants_message
+
+    def _whisper(self, trigger: str) -> Whisper:
+        """What phones are told of this caller before they are connected."""
+        announced = Announced.of(
+            self._identity,
+            self._screening.decided if self._screening else None,
+            unscreened=trigger == "failure",
+            recorded=self._tape is not None and self._tape.announced,
+        )
+        return Whisper(self._media, self._around.speech, self._number, announced, self._asked)
+
+    def _asked(self, phone: Leg) -> None:
+        """A phone was picked up, and whoever did is asked whether he takes the call (RFC 3515 §2.4.5)."""
+        self._scribe.step("picked up", f"{phone.name} is told who calls")
+        for refer in self._refers:
+            refer.progress(183)
 
     async def _rung(self, ringing: Ringing, group: Sequence[Destination], legs: Stretches) -> Leg:
         """The phone that has answered; the agent's wishes are heard meanwhile."""
@@ -338,15 +347,25 @@ class Call:
             self._listening = Listening(self._legs, self._around.hearing)
             await self._caller.answer()
             self._scribe.answered("caller")
+            if self._tape is not None:
+                self._tape.begin()
+
+    async def _announce(self) -> None:
+        """A call that is recorded is answered at once: the caller is told, before anybody hears him."""
+        number = self._number
+        if self._tape is not None and number.announcement is not None:
+            await self._answer_caller(None)
+            await self._tape.announce(self._around.speech, number.announcement, number.language)
+            self._media.ringback("caller", True)
 
     # Without a verdict, and without a phone.
 
     async def _unscreened(self, why: str, then: OnFailure) -> None:
         """Fail open, as configured: the caller never sits in silence because a vendor is down."""
         self._scribe.step("unscreened", why)
-        if then is OnFailure.RING and not self._phone_tried:
-            await self._ring(self._number.destinations, "failure")
-        await self._unanswered(why, then)
+        rings = then is OnFailure.RING and not self._phone_tried
+        if not (rings and await self._ring(self._number.destinations, "failure")):
+            await self._unanswered(why, then)
 
     async def _unanswered(self, why: str, then: OnFailure) -> None:
         """Nobody takes the call: a message, unless callers are rejected then."""
@@ -366,25 +385,13 @@ class Call:
             await self._company.sorry(busy=busy)
 
     async def _voicemail(self, why: str) -> None:
-        """Beep, and record what the caller says until hang-up or the limit."""
+        """Record what the caller says until hang-up, silence or the limit."""
         if self._agent is not None:
             self._agent.end(EndReason.COMPLETED)
         self._company.alone()
         await self._answer_caller(None)
-        if (greeting := self._number.sound.greeting) is not None:
-            await self._media.play("caller", greeting)
-        await self._media.play("caller", beep())
-        try:
-            recording = self._media.record("caller", self._around.voicemail_dir / f"{self.record.call}.wav")
-        except OSError as error:
-            self._scribe.broken("voicemail not possible", error)
-            self._scribe.settle(Result.UNANSWERED, why)
-            return await self._sorry()
-        self._scribe.settle(Result.VOICEMAIL, why)
-        try:
-            async with limit(self._number.voicemail_limit_s, EndReason.COMPLETED):
-                await forever()
-        except LimitReached:
-            self._scribe.step("voicemail full", f"after {self._number.voicemail_limit_s:g} s")
-        finally:
-            self._scribe.recorded(recording.path, recording.close())
+        number, around = self._number, self._around
+        greeting, language = number.sound.greeting, number.language
+        message = Message(number.voicemail, self._media, around.speech, language, self._scribe, greeting)
+        if not await message.taken(around.voicemail_dir / f"{self.record.call}.wav", why):
+            await self._sorry()

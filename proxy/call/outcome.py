@@ -17,8 +17,21 @@ class NotRegistered(SipError):
     status = 480
 
 
+class NotConfirmed(SipError):
+    """A phone was picked up, and nobody there took the call: as if nobody had answered."""
+
+    status = 480
+
+
+class MessageWanted(SipError):
+    """Whoever picked up a phone would rather have a message; he speaks for all phones, as a 6xx does."""
+
+    status = 603
+
+
 NOT_TAKEN = (
-    Rejected, TransportFailed, TransactionTimeout, OfferRefused, LimitReached, LegEnded, NotRegistered
+    Rejected, TransportFailed, TransactionTimeout, OfferRefused, LimitReached, LegEnded, NotRegistered,
+    NotConfirmed, MessageWanted,
 )  # fmt: skip
 """How an attempt to reach the agent or the phone fails without hurting the caller."""
 

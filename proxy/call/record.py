@@ -55,6 +55,11 @@ class CallRecord:
     """The leg whose peer ended the call; None if we did."""
     voicemail: str | None = None
     voicemail_s: float | None = None
+    recording: str | None = None
+    """The file that holds both sides of the call; None where it was not recorded."""
+    recording_s: float | None = None
+    announced: datetime | None = None
+    """When the caller had been told that he is recorded."""
     legs: list[LegRecord] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     """The story in order, one line a step, without numbers or words said."""

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import structlog
 
-from proxy.call.call import Call, Surroundings
+from proxy.call.call import Call
 from proxy.call.capacity import Capacity
 from proxy.call.record import CallRecord
 from proxy.call.routing import EmergencyCalled, Routing
+from proxy.call.surroundings import Surroundings
 from proxy.media.mode import MediaSession
 from proxy.ua.ids import Ids
 from proxy.ua.reason import EndReason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from proxy.call.introduction import Introduction
@@ -13,6 +13,7 @@ from proxy.call.places import Places
 from proxy.call.routing import Destination, Number
 from proxy.call.scribe import Scribe
 from proxy.call.tolls import Tolls
+from proxy.call.whisper import Whisper
 from proxy.sip.errors import SipError
 from proxy.ua.bindings import Binding
 from proxy.ua.leg import Leg
@@ -27,17 +28,10 @@ GLOBAL_FAILURE = 600
 Phones = Callable[[str], Sequence[Binding]]
 """Where a phone is registered now, by its name; empty if nowhere."""
 
-Confirm = Callable[[Leg], Awaitable[None]]
-"""Returns when whoever answered a phone has taken the call; raises one of NOT_TAKEN if nobody does."""
-
 
 def nobody(name: str) -> Sequence[Binding]:
     """Where no phone is configured."""
     return ()
-
-
-async def _answering_is_enough(phone: Leg) -> None:
-    """Whoever picks up wants the call."""
 
 
 class Ringing:
@@ -52,12 +46,12 @@ class Ringing:
         *,
         phones: Phones,
         tolls: Tolls,
-        confirm: Confirm = _answering_is_enough,
+        whisper: Whisper,
     ) -> None:
-        """`queue` hears who refused."""
+        """`queue` hears who refused; `whisper` asks whoever picks up."""
         self._scribe, self._number, self._queue = scribe, number, queue
         self._introduction, self._phones, self._tolls = introduction, phones, tolls
-        self._confirm = confirm
+        self._whisper = whisper
         self._place: dict[Leg, Destination] = {}
         """What each leg calls, until it is noted that it did not take the call."""
 
@@ -72,8 +66,7 @@ class Ringing:
             leg = legs.leg(name, peer=outgoing.uri, srtp=place.secured_by)
             self._place[leg], invites[leg] = place, outgoing
         try:
-            async with limit(self._number.ring_limit_s, EndReason.NO_ANSWER):
-                winner = await self._first(invites)
+            winner = await self._first(invites)
         except NOT_TAKEN as failure:
             for leg in invites:
                 self._note(leg, failure)
@@ -140,8 +133,11 @@ class Ringing:
         raise best(failures)
 
     async def _attempt(self, leg: Leg, outgoing: Outgoing) -> None:
-        await leg.invite(outgoing)
-        await self._confirm(leg)
+        wanted = self._place[leg].confirm
+        self._whisper.prepare(wanted)
+        async with limit(self._number.ring_limit_s, EndReason.NO_ANSWER):
+            await leg.invite(outgoing)
+        await self._whisper.confirmed(leg, wanted)
 
     def _note(self, leg: Leg, failure: SipError) -> None:
         """This leg did not take the call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote as unescape
@@ -9,6 +10,7 @@ from urllib.parse import unquote as unescape
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
 from proxy.call.sound import Sound
+from proxy.call.voicemail import Voicemail
 from proxy.media.sdes import SrtpPolicy
 from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError, SipError
@@ -41,6 +43,14 @@ class Trunk:
         return DigestClient(self.username, self.password)
 
 
+class Confirmation(enum.Enum):
+    """What whoever picks up a phone hears, and must do, before he is connected."""
+
+    OFF = "off"
+    WHISPER = "whisper"
+    PRESS_1 = "press-1"
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """One place that a number's calls may be connected to."""
@@ -57,6 +67,8 @@ class Destination:
     """As whom it is called; None: as its trunk says, or as `internal` where it has none."""
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT
     """Where it has no trunk, whose word it is otherwise."""
+    confirm: Confirmation = Confirmation.OFF
+    """What whoever picks up there hears, and must do, before he is connected."""
 
     @property
     def introduced_as(self) -> IdentityProfile:
@@ -89,11 +101,19 @@ class Number:
     agent: Agent | None
     ring_limit_s: float = 25.0
     on_failure: OnFailure = OnFailure.RING
-    voicemail_limit_s: float = 120.0
+    voicemail: Voicemail = field(default_factory=Voicemail)
     calls_per_destination_per_hour: int = 0
     """How often each destination may be dialled; 0: as often as there are calls."""
     at_once: bool = False
     """Whether all destinations ring together."""
+    record: bool = False
+    """Whether its calls are recorded."""
+    announcement: str | None = None
+    """What callers are told before they are recorded; None: nothing, by the word of who configured that."""
+    confirm_limit_s: float = 20.0
+    """How long whoever picked up has to take the call."""
+    language: str = "en"
+    """Of everything that is spoken by us."""
     sound: Sound = field(default_factory=Sound)
     """What its callers hear from us."""
 

@@ -130,6 +130,14 @@ class Scribe:
         self._record.voicemail, self._record.voicemail_s = str(path), round(seconds, 2)
         self.log.info("recorded", seconds=round(seconds, 2))
 
+    def taped(self, path: Path, seconds: float) -> None:
+        self._record.recording, self._record.recording_s = str(path), round(seconds, 2)
+        self.log.info("call recorded", seconds=round(seconds, 2))
+
+    def announced(self, at: datetime) -> None:
+        self._record.announced = at
+        self.log.info("recording announced")
+
     def ended_by(self, end: LegEnded) -> None:
         """A leg ended the call: its peer left, or is not heard of any more; or we gave it up."""
         if end.reason not in BY_US:

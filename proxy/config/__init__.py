@@ -1,5 +1,6 @@
 """Settings: TOML in, checked values out, and every problem in one list."""
 
+from proxy.config.keys import OnFailure
 from proxy.config.load import load, local_address, parse
 from proxy.config.model import (
     Agent,
@@ -10,7 +11,6 @@ from proxy.config.model import (
     Log,
     Media,
     Number,
-    OnFailure,
     Public,
     Screening,
     Settings,

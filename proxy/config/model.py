@@ -6,60 +6,35 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, ValidationInfo, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from proxy.config import values
+from proxy.config.keys import (
+    Bind,
+    Calls,
+    Dialable,
+    EarlyMedia,
+    File,
+    Identity,
+    Limit,
+    Line,
+    Name,
+    OnFailure,
+    OnOff,
+    Probe,
+    Rate,
+    Secret,
+    SipUri,
+    Spoken,
+    Table,
+    Text,
+    Tones,
+    Wav,
+)
 from proxy.config.values import Destination, PortRange, Source
-from proxy.config.where import Where
-from proxy.media.clip import Clip
-from proxy.sip.uri import Uri
+from proxy.media.speech import LEAVE_MESSAGE, RECORDED
 
-
-def _file(value: object, info: ValidationInfo) -> Path:
-    return _where(info).file(value)
-
-
-def _wav(value: object, info: ValidationInfo) -> Clip:
-    return _where(info).wav(value)
-
-
-def _text(value: object, info: ValidationInfo) -> str:
-    return _where(info).text(value)
-
-
-def _secret(value: object, info: ValidationInfo) -> SecretStr:
-    return _where(info).secret(value)
-
-
-def _where(info: ValidationInfo) -> Where:
-    assert isinstance(info.context, Where), "settings are made by proxy.config.load"
-    return info.context
-
-
-Name = Annotated[str, PlainValidator(values.name)]
-Line = Annotated[str, PlainValidator(values.line)]
-Bind = Annotated[tuple[str, int], PlainValidator(values.bind)]
-SipUri = Annotated[Uri, PlainValidator(values.sip_uri)]
-Dialable = Annotated[str, PlainValidator(values.dialable)]
-File = Annotated[Path, PlainValidator(_file)]
-Wav = Annotated[Clip, PlainValidator(_wav)]
-Text = Annotated[str, PlainValidator(_text)]
-Secret = Annotated[SecretStr, PlainValidator(_secret)]
-Limit = Annotated[float, PlainValidator(values.seconds(1, 3600))]
-Calls = Annotated[int, PlainValidator(values.count(1, 100_000))]
-Rate = Annotated[float, PlainValidator(values.rate(0.01, 100_000))]
-Probe = Annotated[float, PlainValidator(values.probe)]
-
-OnFailure = Literal["ring", "voicemail", "reject"]
-EarlyMedia = Literal["ringback", "tone", "pass"]
-Tones = Annotated[str, PlainValidator(values.tones)]
-Identity = Literal["trunk_did", "original_with_diversion", "pai_original", "ppi_account", "internal"]
-
-
-class Table(BaseModel):
-    """A table of the settings file: frozen, and every key it does not know is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+OPENAI_BASE = "https://api.openai.com/v1"
 
 
 class Public(Table):
@@ -226,7 +201,7 @@ class Agent(Table):
     """How long neither side may say anything."""
     probe_s: Probe = 0.0
     """How often it is asked by OPTIONS whether it is there; 0 never: nobody knows whether OpenAI answers."""
-    api_base: Annotated[str, PlainValidator(values.api_base)] = "https://api.openai.com/v1"
+    api_base: Annotated[str, PlainValidator(values.api_base)] = OPENAI_BASE
 
     @model_validator(mode="before")
     @classmethod
@@ -245,6 +220,38 @@ class Screening(Table):
     on_failure: OnFailure = "ring"
     voicemail_dir: Annotated[Path, PlainValidator(values.path)] = Path("voicemail")
     voicemail_limit_s: Limit = 120.0
+    voicemail_silence_s: Limit = 10.0
+    """After so much silence a message is over."""
+    voicemail_least_s: Annotated[float, PlainValidator(values.seconds(0, 60))] = 1.0
+    """How long somebody must be heard in a message, or it is not kept."""
+    voicemail_greeting: Spoken = LEAVE_MESSAGE
+    """What is said before the beep."""
+    record: OnOff = "off"
+    """Whether calls are recorded, both sides of them."""
+    recording_dir: Annotated[Path, PlainValidator(values.path)] = Path("recordings")
+    record_announced: bool = True
+    """False: callers are not told by us; whoever switches it off says that they know."""
+    announcement: Spoken = RECORDED
+    """What callers are told."""
+
+
+class Speech(Table):
+    """Who speaks for us: the announcement, the greeting, and to the phone before it is connected."""
+
+    voice: Line = "alloy"
+    """Of OpenAI."""
+    model: Line = "gpt-4o-mini-tts"
+    language: Annotated[str, PlainValidator(values.language)] = "en"
+    provider: Literal["openai", "espeak", "prompts"] | None = None
+    """Who is asked first, and after him those that stand behind; None: the first of them that can be had."""
+    api_key: Secret | None = None
+    """None: that of the first agent that has one."""
+    api_base: Annotated[str, PlainValidator(values.api_base)] | None = None
+    """None: that of the first agent with a key."""
+    cache: Annotated[Path | None, PlainValidator(values.records)] = Path("speech")
+    """Folder that keeps what OpenAI has spoken; None keeps nothing."""
+    patience_s: Annotated[float, PlainValidator(values.seconds(0.1, 60))] = 8.0
+    """How long OpenAI may take for one text."""
 
 
 class Http(Table):
@@ -275,6 +282,11 @@ class Number(Table):
     talk_limit_s: Limit | None = None
     """None means what ``[screening]`` says; `Settings.screening_of` knows. So with the next."""
     on_failure: OnFailure | None = None
+    record: OnOff | None = None
+    confirm: Literal["press-1", "whisper", "off"] | None = None
+    """None means press-1 for what is dialled through a trunk, and off for the others."""
+    confirm_limit_s: Annotated[float, PlainValidator(values.seconds(5, 120))] = 20.0
+    """How long whoever picks up has to take the call."""
     tones: Tones | None = None
     """None means what ``[media]`` says. So with the next."""
     early_media: EarlyMedia | None = None
@@ -352,6 +364,7 @@ class Settings(Table):
     phones: tuple[Phone, ...] = Field(default=(), alias="phone")
     agents: tuple[Agent, ...] = Field(default=(), alias="agent")
     screening: Screening = Screening()
+    speech: Speech = Speech()
     http: Http = Http()
     numbers: tuple[Number, ...] = Field(default=(), alias="number")
     drain: Drain = Drain()
@@ -369,7 +382,7 @@ class Settings(Table):
 
     def screening_of(self, number: Number) -> Screening:
         """Return ``[screening]`` with what this number overrides."""
-        own = {"talk_limit_s": number.talk_limit_s, "on_failure": number.on_failure}
+        own = {"talk_limit_s": number.talk_limit_s, "on_failure": number.on_failure, "record": number.record}
         return self.screening.model_copy(
             update={key: given for key, given in own.items() if given is not None}
         )

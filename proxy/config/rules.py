@@ -48,6 +48,7 @@ def check(raw: Raw, where: Where) -> Iterator[Found]:
         if file := read(where.file, agent.get("ca")):
             yield from loads(f"{at}.ca", certificate.certificate, file)
     yield from _agents_reachable(raw)
+    yield from _voice_paid_for(raw)
     for at, number in tables(raw, "number"):
         yield from _number_leads_somewhere(at, number, raw)
 
@@ -128,6 +129,13 @@ def _agents_reachable(raw: Raw) -> Iterator[Found]:
         if not tls:
             expected = 'a [[listen]] with transport = "tls" (openai-realtime calls back)'
             yield f"{at}.provider", fault(expected, "none")
+
+
+def _voice_paid_for(raw: Raw) -> Iterator[Found]:
+    speech = raw["speech"] if isinstance(raw.get("speech"), dict) else {}
+    paid = "api_key" in speech or any("api_key" in agent for _, agent in tables(raw, "agent"))
+    if speech.get("provider") == "openai" and not paid:
+        yield "speech.api_key", fault("env:NAME or file:PATH (provider openai needs it)", "nothing")
 
 
 def _number_leads_somewhere(at: str, number: Raw, raw: Raw) -> Iterator[Found]:

@@ -24,6 +24,9 @@ _TRUNKED = re.compile(r"sips?:(?P<user>[^@]*)@trunk:(?P<trunk>.*)", re.IGNORECAS
 PORTS_OF_A_CALL = 6
 """Three legs, an RTP and an RTCP port each."""
 
+MOST_SPOKEN = 500
+"""Characters of a text that is spoken."""
+
 EMERGENCY_EXPECTED = "no emergency number (they are never screened, and never a transfer target)"
 
 
@@ -306,6 +309,20 @@ def path(value: object) -> Path:
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise fault("a path", shown(value))
     return Path(value)
+
+
+def spoken(value: object) -> str:
+    """Return a text that is spoken by us; an empty one is not spoken."""
+    if not isinstance(value, str) or not value.replace("\n", " ").isprintable() or len(value) > MOST_SPOKEN:
+        raise fault(f"a text to speak, of {MOST_SPOKEN} characters at most", shown(value))
+    return " ".join(value.split())
+
+
+def language(value: object) -> str:
+    """Return a language, such as ``en`` or ``pt-BR`` (RFC 5646, language and region)."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", value):
+        raise fault("a language, such as en or pt-BR", shown(value))
+    return value
 
 
 def records(value: object) -> Path | None:

@@ -26,7 +26,9 @@ BEEP_HZ = 1000
 CALLER_HZ = 600
 AGENT_HZ = 800
 PHONE_HZ = 1200
-KNOWN_HZ = (RINGBACK_HZ, CALLER_HZ, AGENT_HZ, BEEP_HZ, PHONE_HZ)
+SPEECH_HZ = 1500
+"""Of the simulated OpenAI's ``/audio/speech``."""
+KNOWN_HZ = (RINGBACK_HZ, CALLER_HZ, AGENT_HZ, BEEP_HZ, PHONE_HZ, SPEECH_HZ)
 """Far enough apart to be told from one another in 20 ms (bins of 50 Hz)."""
 
 _EVERY = 3
@@ -36,6 +38,7 @@ _SHARE = 0.25
 _FAINT = 100.0**2
 """Mean square below which a packet is silence."""
 _TONE_S = 1.0
+_KEY_FRAMES = 5
 _KEPT = 9000
 """Arrivals remembered: three minutes."""
 
@@ -79,6 +82,8 @@ class TonePeer:
         self._timer: asyncio.TimerHandle | None = None
         self._started = 0.0
         self._index = 0
+        self._pressed: tuple[int, int] | None = None
+        """The key that is down, and since which packet."""
         self._base = frequency_hz * 1000  # sequence and timestamp begin anywhere but at zero
 
     def secure(self, ours: bytes, theirs: bytes) -> None:
@@ -101,6 +106,10 @@ class TonePeer:
         if self._timer is None:
             self._started = asyncio.get_running_loop().time() - self._index * FRAME_S
             self._tick()
+
+    def press(self, key: str) -> None:
+        """Press a key for 0.1 s, in place of the tone (RFC 4733 §2.5.1)."""
+        self._pressed = ("0123456789*#ABCD".index(key), self._index)
 
     def start_towards(self, sdp: bytes) -> None:
         """Say the tone to whoever wrote this SDP, in its first format."""
@@ -178,12 +187,26 @@ class TonePeer:
             sequence = (self._base + self._index) & 0xFFFF
             timestamp = (self._base + self._index * FRAME_SAMPLES) & 0xFFFFFFFF
             second = self._payload_type | (0x80 if self._index == 0 else 0)
+            said = self._tone[self._index % len(self._tone)]
+            if self._pressed is not None:
+                second, timestamp, said = self._key(*self._pressed)
             header = HEADER.pack(PLAIN, second, sequence, timestamp, 0x10000 + self.address[1])
-            packet = header + self._tone[self._index % len(self._tone)]
+            packet = header + said
             self._endpoint.send(self._lock.protect(packet) if self._lock else packet, self._remote)
             self.packets_sent += 1
         self._index += 1
         self._timer = loop.call_at(self._started + self._index * FRAME_S, self._tick)
+
+    def _key(self, event: int, since: int) -> tuple[int, int, bytes]:
+        """One packet of a key: five while it is down, and its end three times."""
+        said = self._index - since
+        ends = said >= _KEY_FRAMES
+        if said == _KEY_FRAMES + 2:
+            self._pressed = None
+        payload = bytes((event, 0x8A if ends else 0x0A))
+        payload += (FRAME_SAMPLES * min(said + 1, _KEY_FRAMES)).to_bytes(2, "big")
+        second = TELEPHONE_EVENT.pt | (0x80 if said == 0 else 0)
+        return second, (self._base + since * FRAME_SAMPLES) & 0xFFFFFFFF, payload
 
     def _received(self, borrowed: memoryview, source: Address) -> None:
         packet = bytes(borrowed)

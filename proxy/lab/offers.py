@@ -25,6 +25,10 @@ class Audio(Protocol):
 
     def secure(self, ours: bytes, theirs: bytes) -> None:
         """Protect what is said and heard as these two SDPs agree."""
+        ...
+
+    def press(self, key: str) -> None:
+        """Press a key (RFC 4733)."""
 
     def stop(self) -> None:
         """Fall silent."""

@@ -26,6 +26,7 @@ from proxy.lab.openai_conversation import Conversation
 from proxy.lab.openai_events import Json
 from proxy.lab.openai_faults import Faults
 from proxy.lab.openai_server import loopback_server
+from proxy.lab.openai_speech import speech
 from proxy.lab.openai_tasks import Tasks
 from proxy.lab.openai_webhook import Delivery, Incoming, Postman
 
@@ -63,6 +64,8 @@ class OpenAiLab:
         """The script of calls that come in from now on."""
         self.calls: dict[str, Call] = {}
         """Every call there ever was, by its id."""
+        self.spoken: list[str] = []
+        """What was spoken by ``/audio/speech``."""
         self.accept_patience_s = accept_patience_s
         """How long an INVITE is held for ``/accept``; then it is answered 400."""
         self._api_key = api_key
@@ -147,11 +150,22 @@ class OpenAiLab:
             Route(f"{calls}/reject", self._guarded(self._reject), methods=["POST"]),
             Route(f"{calls}/refer", self._guarded(self._refer), methods=["POST"]),
             Route(f"{calls}/hangup", self._guarded(self._hangup), methods=["POST"]),
+            Route("/v1/audio/speech", self._speech, methods=["POST"]),
         ]
         return Starlette(
             routes=[*routes, WebSocketRoute("/v1/realtime", self._realtime)],
             exception_handlers={HTTPException: _no_such_url},
         )
+
+    async def _speech(self, request: Request) -> Response:
+        try:
+            self._authorize(request)
+            fields = _fields(await request.body())
+            answer = speech(fields)
+        except ApiError as refusal:
+            return _refused(refusal)
+        self.spoken.append(str(fields["input"]))
+        return answer
 
     def _guarded(
         self, verb: Callable[[Call, Mapping[str, object]], Awaitable[None]]

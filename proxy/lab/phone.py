@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 
@@ -14,6 +15,8 @@ from proxy.sip.message import Request
 from proxy.transport.flow import Address, Flow, Network
 from proxy.transport.tls import ServerTls
 
+LISTENS_S = 1.5
+"""How long it listens before it takes the call."""
 CONTACT = "<sip:phone@192.0.2.77:5062;line=1>"
 INNER_ROUTE = "<sip:192.0.2.70:5060;r2=on;lr>"
 
@@ -42,14 +45,15 @@ class Phone(Peer):
         ids: PeerIds | None = None,
         watch: Watch | None = None,
         foreign: tuple[str, ...] = CARRIER_MARKS,
+        takes_calls: bool = False,
     ) -> None:
-        """`foreign`: words that no INVITE may bring here."""
+        """`foreign`: words that no INVITE may bring here. `takes_calls`: it presses 1 after its answer."""
         super().__init__(
             name, network, bind=bind, transport=transport, tls=tls, public_host=public_host,
             audio=audio, ids=ids, watch=watch,
         )  # fmt: skip
         self.username, self.password, self.realm, self.challenges = username, password, realm, challenges
-        self.foreign = foreign
+        self.foreign, self.takes_calls = foreign, takes_calls
         self._nonces: dict[str, int] = {}
 
     async def rings(self, *, within_s: float = WITHIN_S) -> PeerCall:
@@ -66,7 +70,14 @@ class Phone(Peer):
         assert call.invite is not None
         call.sdp = answering(at_home(sdp(PHONE_SDP), self.audio), call.invite.body)
         self._says(call, 200, call.sdp, headers)
+        if self.takes_calls:
+            asyncio.get_running_loop().call_later(LISTENS_S, self.presses, "1")
         return call
+
+    def presses(self, key: str) -> None:
+        """Press a key, if it is in a call."""
+        if self.audio is not None and self.call is not None and not self.call.over:
+            self.audio.press(key)
 
     async def rejects(
         self, status: int, *, headers: tuple[tuple[str, str], ...] = (), within_s: float = WITHIN_S

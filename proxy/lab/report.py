@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from proxy.call.outcome import Result
 from proxy.call.record import CallRecord
 from proxy.lab.audio import CALLER_HZ, PHONE_HZ
+from proxy.lab.phone import LISTENS_S
 from proxy.lab.scenes import Scene
 from proxy.lab.stage import Stage
 from proxy.sip.message import Response
@@ -15,7 +16,7 @@ from proxy.sip.message import Response
 SETTLE_S = 5.0
 """How long the last answers may take to come in."""
 SWITCH_S = 1.0
-"""So long before and after the switch the caller's audio is looked at."""
+"""So long after the switch, and half of it before, the caller's audio is looked at."""
 GAP_LIMIT_MS = 500.0
 """A gap that a caller would take for a lost call; a good one is far below."""
 
@@ -58,7 +59,10 @@ async def judge(scene: Scene, stage: Stage, seconds: float, failure: Exception |
         return Report(scene, record, seconds, tuple(problems + _of_voicemail(scene, record)))
     to_phone = stage.phone_audio.hears(CALLER_HZ, since=answered)
     to_caller = stage.caller_audio.hears(PHONE_HZ, since=answered)
-    gap_ms = stage.caller_audio.longest_gap_ms(answered - SWITCH_S, answered + SWITCH_S)
+    switched = answered + LISTENS_S  # when it presses 1
+    gap_ms = stage.caller_audio.longest_gap_ms(switched - SWITCH_S / 2, switched + SWITCH_S)
+    untold_ms = stage.phone_audio.longest_gap_ms(answered, answered + LISTENS_S)
+    problems += ["the phone is not told who calls"] if untold_ms > 1000 else []
     problems += [] if to_phone else ["the phone does not hear the caller"]
     problems += [] if to_caller else ["the caller does not hear the phone"]
     if stage.carrier.call is not None and _was_answered(record) and gap_ms > GAP_LIMIT_MS:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from proxy.call.outcome import Result
-from proxy.lab.audio import BEEP_HZ
+from proxy.lab.audio import BEEP_HZ, CALLER_HZ
 from proxy.lab.openai_conversation import Conversation
 from proxy.lab.openai_faults import Faults
 from proxy.lab.openai_sip import AgentCall
@@ -53,7 +53,7 @@ async def talks(stage: Stage) -> None:
     call = await stage.carrier.invites()
     await stage.carrier.receives(200)
     while not call.over:
-        if stage.phone.call is not None and stage.phone.call.answered and not stage.phone.call.over:
+        if stage.phone_audio.hears(CALLER_HZ):
             await asyncio.sleep(TALK_S)
             break
         if stage.caller_audio.hears(BEEP_HZ):
@@ -97,7 +97,7 @@ async def holds(stage: Stage) -> None:
     """Talk, put the other end on hold, come back, and hang up."""
     await stage.carrier.invites()
     await stage.carrier.receives(200)
-    await _until(lambda: stage.phone.call is not None and stage.phone.call.answered)
+    await _until(lambda: stage.phone_audio.hears(CALLER_HZ))
     await asyncio.sleep(1.0)
     await stage.carrier.reinvites(hold=True)
     await asyncio.sleep(1.0)

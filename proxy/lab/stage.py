@@ -47,6 +47,7 @@ listen = [
 ]
 media = {{ bind = "{here}", ports = "{low}-{high}" }}
 http = {{ bind = "{here}:0" }}
+speech = {{ cache = "{folder}/speech" }}
 
 [[trunk]]
 name = "carrier"
@@ -71,12 +72,14 @@ ready_limit_s = {ready_limit_s}
 talk_limit_s = {talk_limit_s}
 on_failure = "ring"
 voicemail_dir = "{folder}/voicemail"
+recording_dir = "{folder}/recordings"
 voicemail_limit_s = 20
 
 [[number]]
 dialed = "+14155551234"
 destinations = ["sip:{number}@trunk:carrier"]
 ring_limit_s = {ring_limit_s}
+{of_number}
 """
 
 
@@ -95,6 +98,8 @@ class Scenery:
     talk_limit_s: float = 30.0
     ring_limit_s: float = 20.0
     ready_limit_s: float = 5.0
+    of_number: str = ""
+    """More that the settings say of the number that is called."""
 
 
 class Stage:
@@ -179,7 +184,7 @@ class Stage:
             refers_on_new_connection=self.scenery.refers_on_new_connection,
             on_invite=self._agent_called,
         )
-        self.phone = Phone(SocketNetwork(), audio=self.phone_audio)
+        self.phone = Phone(SocketNetwork(), audio=self.phone_audio, takes_calls=True)
         for audio in (self.caller_audio, self.agent_audio, self.phone_audio):
             self._stack.callback(audio.close)
         for peer in self.peers:
@@ -201,6 +206,7 @@ class Stage:
             talk_limit_s=self.scenery.talk_limit_s,
             ring_limit_s=self.scenery.ring_limit_s,
             ready_limit_s=self.scenery.ready_limit_s,
+            of_number=self.scenery.of_number,
         )
         return parse(text, environ, file="the lab's settings", folder=folder)
 

@@ -62,8 +62,20 @@ class Recording(Protocol):
 
     path: Path
 
-    def close(self) -> float:
-        """Finish the file and return its length in seconds. Again: the same number, nothing else."""
+    @property
+    def on(self) -> bool:
+        """It goes on; false once it was closed, or the disk has failed."""
+        ...
+
+    @property
+    def voiced_at(self) -> float | None:
+        """Clock time at which somebody was last heard in it; None before that."""
+        ...
+
+    def close(self, *, keep: bool = True) -> float:
+        """Finish the file, or have it removed, and return its length in seconds. Again: the same number; a
+        file that was kept can still be removed.
+        """
         ...
 
 
@@ -167,7 +179,20 @@ class MediaSession(Protocol):
         ...
 
     def record(self, leg: str, path: Path) -> Recording:
-        """Write what the leg says to a WAV (8 kHz, mono, 16 bit) until closed or the leg is released."""
+        """Write what the leg says to a WAV (8 kHz, mono, 16 bit) until closed or the leg is released. Raises
+        OSError if the file cannot be made.
+        """
+        ...
+
+    def record_both(self, caller: str, path: Path) -> Recording:
+        """Write a WAV in stereo, left what the leg says, right what it hears from us, tones included, until
+        closed or the leg is released. Raises OSError if the file cannot be made, MediaRefused for a leg whose
+        audio is not G.711.
+        """
+        ...
+
+    def plain(self) -> None:
+        """Agree on G.711 from now on wherever the peer speaks it, so that nothing is lost to a recording."""
         ...
 
     def release(self, leg: str) -> None:

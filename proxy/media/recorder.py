@@ -1,34 +1,42 @@
-"""A WAV file of what one leg says: 8 kHz, mono, 16 bit, valid at every moment while it grows."""
+"""A WAV file of what is said: 8 kHz, 16 bit, mono or stereo, valid at every moment while it grows."""
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
-from os import SEEK_END
 from pathlib import Path
 
 import structlog
 
+from proxy.media.disk import Disk, at_once, write_whole
 from proxy.media.formats import G711
-from proxy.media.g711 import to_linear
-from proxy.media.rtp import signed32
+from proxy.media.g711 import audible, planes
+from proxy.media.rtp import payload_span, signed32
 
 log = structlog.get_logger("screendoor")
 
 RATE = 8000
-_PATCH_EVERY = RATE
-"""Samples between two corrections of the sizes in the header: one second."""
-_AHEAD = 2 * RATE
-"""How far a sender's timestamps may run ahead of the wall clock, in samples."""
+HEADER_BYTES = 44
+_EVERY = RATE // 2
+"""Samples between two writes. With `_BEHIND`, what a killed process loses: less than a second."""
+_BEHIND = RATE // 5
+"""How long packets may come out of order, in samples; what is older is written."""
+_ASTRAY = 2 * RATE
+"""How far a sender's timestamps may be from the wall clock, in samples."""
 _MOST = 4 * 3600 * RATE
 """Four hours: sizes stay inside the 32 bits of a WAV header."""
+_MOST_WAITING = 20
+"""Writes that may wait for the disk: ten seconds of it."""
+_SAME_NAME = 100
 
 
-def wav_header(samples: int) -> bytes:
-    """The 44 octets before the samples."""
-    size = 2 * samples
+def wav_header(samples: int, channels: int = 1) -> bytes:
+    """The 44 octets before so many samples of each channel."""
+    block = 2 * channels
+    size = block * samples
     riff = struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE")
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, RATE, block * RATE, block, 16)
     return riff + form + struct.pack("<4sI", b"data", size)
 
 
@@ -36,64 +44,216 @@ class WavRecording:
     """Writes G.711 speech where its timestamps put it; what never came is silence.
 
     Other formats are not decoded: they leave silence. The disk failing ends the recording, never the call.
+    The file is made at once, for its owner alone; it grows by way of `disk`.
     """
 
-    def __init__(self, path: Path, on_close: Callable[[WavRecording], None]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        path.write_bytes(wav_header(0))
-        self._file = path.open("r+b")
-        self._file.seek(0, SEEK_END)
-        self._on_close = on_close
-        self._closed = False
-        self._samples = 0
-        self._patched = 0
+    def __init__(
+        self,
+        path: Path,
+        on_close: Callable[[WavRecording], None],
+        *,
+        channels: int = 1,
+        disk: Disk = at_once,
+    ) -> None:
+        """Raises OSError if the file cannot be made. One of that name stays: ours is then NAME-2."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path, self._file = _made(path, wav_header(0, channels))
+        self._on_close, self._disk = on_close, disk
+        self._tracks = tuple(_Track() for _ in range(channels))
+        self._closed = self._gave_up = False
         self._began: float | None = None
-        self._source: object = None
-        self._base_timestamp = 0  # of the present source
-        self._base_sample = 0  # where that lies in the file
+        self._samples = 0  # handed to the disk
+        self._asked = 0  # of the disk, in writes
+        self._done = 0  # by the disk
+        self._stored = 0  # samples that the file holds; so with the next, the disk's to set
+        self._error: OSError | None = None
+        self.voiced_at: float | None = None
+        """When somebody was last heard in it; None before that."""
 
-    def heard(self, key: str, payload: bytes, timestamp: int, source: object, now: float) -> None:
+    @property
+    def on(self) -> bool:
+        """It goes on; false once it was closed, or the disk has failed."""
+        return not self._closed and self._error is None
+
+    def heard(
+        self, key: str, payload: bytes, timestamp: int, source: object, now: float, channel: int = 0
+    ) -> None:
         """Take one packet's payload. `source` is compared by identity: a new one starts new timestamps."""
         if self._closed or key not in G711 or not payload:
             return
+        if self._error is not None:
+            return self._stopped(str(self._error))
         if self._began is None:
             self._began = now
+        if audible(key, payload):
+            self.voiced_at = now
         wall = round((now - self._began) * RATE)
-        place = self._base_sample + signed32(timestamp - self._base_timestamp)
-        if source is not self._source or place > wall + _AHEAD:
-            place = max(self._samples, wall)
-            self._source, self._base_timestamp, self._base_sample = source, timestamp, place
-        end = place + len(payload)
-        if place < self._samples or end > min(wall + 2 * _AHEAD, _MOST):
-            return  # late or twice; or more than real time can hold
-        self._write(bytes(2 * (place - self._samples)) + to_linear(key, payload), end)
+        if wall - self._samples >= _EVERY + _BEHIND and self._samples < _MOST:
+            self._store(min(wall - _BEHIND, _MOST))
+        track = self._tracks[channel]
+        place = track.place(timestamp, source, wall)
+        if place + len(payload) <= min(wall + 2 * _ASTRAY, _MOST):  # more is more than real time can hold
+            track.put(place, self._samples, key, payload)
 
-    def close(self) -> float:
-        """Finish the file; its length in seconds."""
+    def close(self, *, keep: bool = True) -> float:
+        """Finish the file, or have it removed, also when it was closed before; its length in seconds."""
         if not self._closed:
             self._closed = True
-            try:
-                with self._file:
-                    self._patch()
-            except OSError as error:
-                log.warning("recording not finished", path=self.path.name, error=str(error))
+            if self._error is None and not self._gave_up:
+                self._store(self._samples + max(track.length for track in self._tracks))
+            self._disk(self._finish)
             self._on_close(self)
-        return self._samples / RATE
+        if not keep:
+            self._disk(self._remove)
+        return (self._samples if self._error is None else self._stored) / RATE
 
-    def _write(self, samples: bytes, end: int) -> None:
+    def _store(self, until: int) -> None:
+        """Hand the disk everything before this sample."""
+        count, width = until - self._samples, 2 * len(self._tracks)
+        held = min(count, max(track.length for track in self._tracks))
+        octets = bytearray(width * held)
+        for i, track in enumerate(self._tracks):
+            octets[2 * i :: width], octets[2 * i + 1 :: width] = track.cut(held)
+        if self._asked - self._done >= _MOST_WAITING:
+            return self._stopped("the disk is too slow")
+        place, self._samples = HEADER_BYTES + width * self._samples, until
+        self._write(bytes(octets), place)
+
+    def _write(self, octets: bytes, place: int) -> None:
+        self._asked += 1
+        samples, channels = self._samples, len(self._tracks)
+
+        def write() -> None:
+            try:
+                if self._error is None:
+                    write_whole(self._file, octets, place)
+                    # What is left of it is silence: a hole. The header comes last, and never says too much.
+                    os.ftruncate(self._file, HEADER_BYTES + 2 * channels * samples)
+                    write_whole(self._file, wav_header(samples, channels), 0)
+                    self._stored = samples
+            except OSError as error:
+                self._error = error
+            self._done += 1
+
+        self._disk(write)
+
+    def _stopped(self, why: str) -> None:
+        log.warning("recording stopped", path=self.path.name, error=why)
+        self._gave_up = True
+        self.close()
+
+    def _finish(self) -> None:
+        if self._error is not None and not self._gave_up:
+            log.warning("recording stopped", path=self.path.name, error=str(self._error))
         try:
-            self._file.write(samples)
-            self._samples = end
-            if end - self._patched >= _PATCH_EVERY:
-                self._patch()
+            os.close(self._file)
         except OSError as error:
-            log.warning("recording stopped", path=self.path.name, error=str(error))
-            self.close()
+            log.warning("recording not finished", path=self.path.name, error=str(error))
 
-    def _patch(self) -> None:
-        self._patched = self._samples
-        self._file.seek(0)
-        self._file.write(wav_header(self._samples))
-        self._file.seek(0, SEEK_END)
-        self._file.flush()
+    def _remove(self) -> None:
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("recording not removed", path=self.path.name, error=str(error))
+
+
+class Recordings:
+    """Those of one stream, as long as they go on."""
+
+    __slots__ = ("_both", "_heard")
+
+    def __init__(self) -> None:
+        self._heard: tuple[WavRecording, ...] = ()
+        self._both: tuple[WavRecording, ...] = ()
+        """Of these, the ones whose second channel is what the peer hears."""
+
+    def begin(self, path: Path, both: bool, disk: Disk) -> WavRecording:
+        """One more. Raises OSError if the file cannot be made."""
+        recording = WavRecording(path, self._closed, channels=1 + both, disk=disk)
+        self._heard += (recording,)
+        self._both += (recording,) * both
+        return recording
+
+    def heard(self, key: str, payload: bytes, timestamp: int, source: object, now: float) -> None:
+        """What the peer says."""
+        for recording in self._heard:
+            recording.heard(key, payload, timestamp, source, now)
+
+    def told(self, key: str, packet: bytes, timestamp: int, line: object, now: float) -> None:
+        """A packet of what the peer hears, tones included."""
+        span = payload_span(packet) if self._both else None
+        if span is not None:
+            for recording in self._both:
+                recording.heard(key, packet[span[0] : span[1]], timestamp, line, now, channel=1)
+
+    def close(self) -> None:
+        """Finish all of them."""
+        for recording in self._heard:
+            recording.close()
+
+    def _closed(self, closed: WavRecording) -> None:
+        self._heard = tuple(each for each in self._heard if each is not closed)
+        self._both = tuple(each for each in self._both if each is not closed)
+
+
+class _Track:
+    """One channel from the first sample that is not written yet; low and high octets apart."""
+
+    __slots__ = ("_base_sample", "_base_timestamp", "_end", "_high", "_low", "_source")
+
+    def __init__(self) -> None:
+        self._low, self._high = bytearray(), bytearray()
+        self._source: object = None
+        self._base_timestamp = 0  # of the present source
+        self._base_sample = 0  # where that lies in the file
+        self._end = 0  # of what was heard
+
+    @property
+    def length(self) -> int:
+        """Samples that wait to be written."""
+        return len(self._low)
+
+    def place(self, timestamp: int, source: object, wall: int) -> int:
+        """The sample that a timestamp means; the wall clock decides for a source that is new or astray."""
+        place = self._base_sample + signed32(timestamp - self._base_timestamp)
+        if source is not self._source or abs(place - wall) > _ASTRAY:
+            place = max(self._end, wall)
+            self._source, self._base_timestamp, self._base_sample = source, timestamp, place
+        return place
+
+    def put(self, place: int, written: int, key: str, payload: bytes) -> None:
+        """Put it there; what is before the samples that are `written` comes too late."""
+        self._end = max(self._end, place + len(payload))
+        at = place - written
+        if at < 0:
+            payload, at = payload[-at:], 0
+        low, high = planes(key, payload)
+        if (missing := at - len(self._low)) > 0:
+            self._low += bytes(missing)
+            self._high += bytes(missing)
+        end = at + len(payload)
+        self._low[at:end], self._high[at:end] = low, high
+
+    def cut(self, count: int) -> tuple[bytes, bytes]:
+        """Take so many samples off its beginning, silence for those that never came."""
+        low, high = bytes(self._low[:count]), bytes(self._high[:count])
+        del self._low[:count], self._high[:count]
+        return low.ljust(count, b"\0"), high.ljust(count, b"\0")
+
+
+def _made(path: Path, header: bytes) -> tuple[Path, int]:
+    """A new file of that name, or one like it, with this in it."""
+    for n in range(1, _SAME_NAME):
+        name = path if n == 1 else path.with_stem(f"{path.stem}-{n}")
+        try:
+            file = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            continue
+        try:
+            write_whole(file, header, 0)
+        except OSError:
+            os.close(file)
+            name.unlink(missing_ok=True)
+            raise
+        return name, file
+    raise FileExistsError(f"{path} and many like it are there already")

@@ -7,11 +7,13 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from proxy.media.disk import Disk, at_once
 from proxy.media.dtmf import USUAL_S, Presses
-from proxy.media.formats import AudioFormat
+from proxy.media.formats import G711, PCMU, AudioFormat
 from proxy.media.mode import Counts, MediaRefused, Recording
 from proxy.media.negotiation import (
     Agreement,
+    Answer,
     Layout,
     Terms,
     describe,
@@ -116,12 +118,14 @@ class RelaySession(SoundedSession[_Leg]):
 
     __slots__ = (
         "_clock",
+        "_disk",
         "_early",
         "_homes",
         "_ids",
         "_last",
         "_network",
         "_offers",
+        "_plain",
         "_policies",
         "_ports",
         "_rounds",
@@ -138,11 +142,13 @@ class RelaySession(SoundedSession[_Leg]):
         clock: Callable[[], float],
         other_home: Home | None = None,
         rounds: Rounds | None = None,
+        *,
+        disk: Disk = at_once,
     ) -> None:
         """`public_address` stands in our SDP; `ids(n)` gives n random bits; `clock` is the loop's time.
 
         `other_home`: local and public address of the other IP version, if we have one. `rounds`: the timer of
-        everybody's reports, which sessions share.
+        everybody's reports, which sessions share. `disk` writes the recordings.
         """
         super().__init__()
         self._network = network
@@ -153,6 +159,9 @@ class RelaySession(SoundedSession[_Leg]):
         """IP version of our offers to a leg, where it is not the usual one; None: nowhere."""
         self._ids = ids
         self._clock = clock
+        self._disk = disk
+        self._plain = False
+        """Whether only G.711 is agreed on, where the peer speaks it: all else cannot be recorded."""
         self._early: tuple[str, str] | None = None
         """Who may be heard before he answers, and by whom."""
         self._policies: dict[str, SrtpPolicy] | None = None
@@ -237,8 +246,7 @@ class RelaySession(SoundedSession[_Leg]):
         spoken = None if known is None else known.spoken
         fixed = known.ip_version if spoken is not None and known is not None else None
         possible = fixed or (None if len(self._homes) > 1 else self._usual)
-        policy, anchor = self._policy(leg), self._anchor(leg)
-        answer = read_offer(sdp, ip_version=possible, spoken=spoken, anchor=anchor, srtp=policy)
+        answer = self._read_offer(leg, sdp, possible, spoken)
         ours = self._open(leg, answer.agreement.ip_version)
         agreement = answering(answer.agreement, ours.stream.agreement, self._ids)
         ours.stream.agreed(agreement)
@@ -287,8 +295,20 @@ class RelaySession(SoundedSession[_Leg]):
         """
         stream = self._stream(leg)
         if stream is None:
-            return WavRecording(path, on_close=lambda recording: None)
-        return stream.record(path)
+            return WavRecording(path, lambda recording: None, disk=self._disk)
+        return stream.record(path, disk=self._disk)
+
+    def record_both(self, caller: str, path: Path) -> Recording:
+        """Record in stereo what the leg says and what it hears; see `MediaSession`."""
+        stream = self._stream(caller)
+        spoken = stream and stream.agreement and stream.agreement.voice.key
+        if stream is None or spoken not in G711:
+            raise MediaRefused(f"{spoken or 'no audio'} cannot be recorded, only G.711")
+        return stream.record(path, both=True, disk=self._disk)
+
+    def plain(self) -> None:
+        """Agree on G.711 wherever the peer speaks it; see `MediaSession`."""
+        self._plain = True
 
     def release(self, leg: str) -> None:
         """The leg is gone: nobody hears it, its ports go back."""
@@ -345,6 +365,13 @@ class RelaySession(SoundedSession[_Leg]):
             stream = Stream(self._network, self._ports, bind, self._ids, self._clock, self._rounds)
             ours = self._legs[leg] = _Leg(stream, public, origin_id=self._ids(31))
         return ours
+
+    def _read_offer(self, leg: str, sdp: bytes, ip_version: int | None, spoken: str | None) -> Answer:
+        anchor, policy = self._anchor(leg), self._policy(leg)
+        if self._plain and anchor is None:
+            with suppress(MediaRefused):
+                return read_offer(sdp, ip_version=ip_version, spoken=spoken, anchor=PCMU.key, srtp=policy)
+        return read_offer(sdp, ip_version=ip_version, spoken=spoken, anchor=anchor, srtp=policy)
 
     def _anchor(self, leg: str) -> str | None:
         """The voice of the leg this one will be joined with."""

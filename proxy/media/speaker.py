@@ -10,6 +10,7 @@ from proxy.media.g711 import audible
 from proxy.media.negotiation import Agreement
 from proxy.media.outline import OutLine
 from proxy.media.pair import Pair
+from proxy.media.recorder import Recordings
 from proxy.media.rounds import Rounds
 from proxy.media.route import Route, route_for
 from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN
@@ -39,6 +40,7 @@ class Speaker:
         "_to",
         "agreement",
         "fed_at",
+        "recordings",
         "reserved",
         "ringing",
     )
@@ -51,6 +53,8 @@ class Speaker:
         self._clock = clock
         self._rounds = rounds
         self.agreement: Agreement | None = None
+        self.recordings: Recordings | None = None
+        """Of what our peer says and hears; None while there is none."""
         self.reserved = False
         """While a clip plays, nobody else is heard."""
         self.ringing = False
@@ -133,6 +137,8 @@ class Speaker:
             return
         sequence, timestamp, forced = place
         packet = _pack(first, pt | (0x80 if forced else marker), sequence, timestamp, line.ssrc) + body
+        if self.recordings is not None and self.agreement is not None and pt == self.agreement.voice.pt:
+            self.recordings.told(self.agreement.voice.key, packet, timestamp, line, self._clock())
         if self._seal is not None:
             sealed = self._seal.sealed(packet)
             if sealed is None:  # its sequence number was sent before: never two packets under one key stream

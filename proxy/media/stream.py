@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from proxy.media.control import Control
+from proxy.media.disk import Disk, at_once
 from proxy.media.formats import EVENT_KEY, G711, clock_rate
 from proxy.media.latch import may_take
 from proxy.media.mode import Counts
@@ -19,7 +20,7 @@ from proxy.media.negotiation import Agreement
 from proxy.media.pair import Pair
 from proxy.media.ports import PortPool
 from proxy.media.quality import UNHEARD, Quality, measured
-from proxy.media.recorder import WavRecording
+from proxy.media.recorder import Recordings, WavRecording
 from proxy.media.rounds import Rounds
 from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN, Reception, is_rtcp, payload_span
 from proxy.media.seal import Seal
@@ -48,7 +49,6 @@ class Stream(Speaker):
         "_source",
         "_target",
         "joined",
-        "recordings",
     )
 
     def __init__(
@@ -65,7 +65,6 @@ class Stream(Speaker):
         self._closed = False
         self.joined: Stream | None = None
         """Who hears us and whom we hear."""
-        self.recordings: tuple[WavRecording, ...] = ()
         self._holder: Address | None = None  # who is taken for the peer
         self._latched: Address | None = None  # the same, while it may speak
         self._target: Address | None = None  # where the peer is
@@ -139,11 +138,11 @@ class Stream(Speaker):
         told = 0.0 if self._reports is None else self._reports.heard_at
         return self._clock() - max(self._since, self._alive_at, heard, told)
 
-    def record(self, path: Path) -> WavRecording:
-        """Record what the peer says. Raises OSError if the file cannot be made."""
-        recording = WavRecording(path, on_close=self._recorded)
-        self.recordings += (recording,)
-        return recording
+    def record(self, path: Path, *, both: bool = False, disk: Disk = at_once) -> WavRecording:
+        """Record what the peer says, and what it hears. Raises OSError if the file cannot be made."""
+        if self.recordings is None:
+            self.recordings = Recordings()
+        return self.recordings.begin(path, both, disk)
 
     def close(self) -> None:
         """Say goodbye in RTCP, close recordings and sockets, give the ports back; again does nothing."""
@@ -153,8 +152,8 @@ class Stream(Speaker):
             self._say_control(leaves=True)
         self._closed, self._to = True, None
         self._rounds.leave(self)
-        for recording in self.recordings:
-            recording.close()
+        if self.recordings is not None:
+            self.recordings.close()
         if self._keys is not None:
             self._keys.stop()
         self._pair.close()
@@ -189,8 +188,8 @@ class Stream(Speaker):
         else:
             reception.counted(sequence, now)
             self._touched().heard(self._source, timestamp, packet[start:end])
-        for recording in self.recordings:
-            recording.heard(key, packet[start:end], timestamp, self._source, now)
+        if self.recordings is not None:
+            self.recordings.heard(key, packet[start:end], timestamp, self._source, now)
         joined = self.joined
         if joined is not None:
             joined._relay(packet, start, end, key, self._source, sequence, timestamp, now)
@@ -242,9 +241,6 @@ class Stream(Speaker):
             reception.left_out(sequence)
             if self.joined is not None:
                 self.joined._speaking().skip(self._source, sequence)
-
-    def _recorded(self, closed: WavRecording) -> None:
-        self.recordings = tuple(each for each in self.recordings if each is not closed)
 
     def report(self) -> None:
         """Tell the peer how it is heard (RFC 3550 §6.4); `Rounds` asks for it."""

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import array
+import errno
+import os
 import wave
 from pathlib import Path
 
 import pytest
 
+from proxy.call.first import forever
 from proxy.call.outcome import Result
+from proxy.call.voicemail import Voicemail
 from proxy.lab.audio import BEEP_HZ, CALLER_HZ, KNOWN_HZ, frequencies_in
+from proxy.media.clip import Clip
+from proxy.media.speech import LEAVE_MESSAGE
 from screening.contract import TakeMessage
 from tests.kit.edge import Edge, NewEdge, a_number, ends, story
 
@@ -43,7 +49,7 @@ async def test_a_message_is_recorded_until_the_caller_hangs_up(edge: Edge) -> No
 
 
 async def test_a_message_ends_at_the_limit(new_edge: NewEdge) -> None:
-    async with new_edge(number=a_number(voicemail_limit_s=10.0)) as edge:
+    async with new_edge(number=a_number(voicemail=Voicemail(limit_s=10.0))) as edge:
         await edge.connects()
         edge.screening.decides(TakeMessage("asks to be called back"))
         await edge.agent.receives("BYE")
@@ -80,4 +86,100 @@ async def test_a_disk_that_takes_no_message_ends_the_call_and_no_more(edge: Edge
     record = await edge.over()
     assert story(record) == (Result.UNANSWERED, "VOICEMAIL", None, None)
     assert any(step.startswith("voicemail not possible: ") for step in record.steps)
+    await edge.assert_clean()
+
+
+async def test_a_message_ends_when_the_caller_has_said_nothing_for_a_while(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(voicemail=Voicemail(silence_s=8.0))) as edge:
+        edge.excused = lambda silence: silence.peer == "carrier"  # longer than what is left of it on the disk
+        await edge.connects()
+        edge.screening.decides(TakeMessage("asks to be called back"))
+        await edge.agent.receives("BYE")
+        await edge.passes(5.4)
+        edge.caller_audio.stop()
+        await edge.carrier.receives("BYE")
+        record = await edge.over()
+        assert story(record) == (Result.VOICEMAIL, "VOICEMAIL", None, None)
+        assert record.steps[-1] == "voicemail over: after 8 s of silence"
+        seconds, heard = tones_in(record.voicemail)
+        assert (seconds, heard) == (pytest.approx(5, abs=0.1), {CALLER_HZ})
+        assert (record.ended - record.answered).total_seconds() == pytest.approx(1 + 0.4 + 5 + 8, abs=0.1)
+        await edge.assert_clean()
+
+
+@pytest.mark.parametrize("said_s", [0.0, 0.6])
+async def test_a_message_in_which_next_to_nothing_is_said_is_not_kept(edge: Edge, said_s: float) -> None:
+    await edge.connects()
+    edge.screening.decides(TakeMessage("asks to be called back"))
+    await edge.agent.receives("BYE")
+    await edge.passes(0.4 + said_s)
+    edge.caller_audio.stop()
+    await edge.passes(3)
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert story(record) == (Result.VOICEMAIL, "VOICEMAIL", None, "caller")
+    assert record.steps[-1] == "no message: nothing was said, or next to nothing"
+    assert (record.voicemail, list(edge.voicemail.iterdir())) == (None, [])
+    await edge.assert_clean()
+
+
+async def test_a_greeting_comes_before_the_beep(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(voicemail=Voicemail(greeting=LEAVE_MESSAGE))) as edge:
+        await edge.connects()
+        edge.screening.decides(TakeMessage("asks to be called back"))
+        await edge.agent.receives("BYE")
+        began = edge.now
+        await edge.passes(2.1)
+        assert not edge.caller_audio.hears(BEEP_HZ, since=began)
+        await edge.passes(5)
+        assert edge.caller_audio.hears(BEEP_HZ)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert record.voicemail_s == pytest.approx(7.1 - 0.4 - 2.28, abs=0.1)
+        edge.assert_never_silent(until=began + 2.6)
+        await edge.assert_clean()
+
+
+class Mute:
+    """A voice that never comes to speak."""
+
+    async def spoken(self, text: str, language: str) -> Clip:
+        await forever()
+        raise AssertionError
+
+
+async def test_a_greeting_that_is_not_spoken_in_time_gives_way_to_the_recorded_one(new_edge: NewEdge) -> None:
+    number = a_number(voicemail=Voicemail(greeting="Grace is out. Speak."))
+    async with new_edge(number=number, speech=Mute()) as edge:
+        await edge.connects()
+        edge.screening.decides(TakeMessage("asks to be called back"))
+        await edge.agent.receives("BYE")
+        await edge.passes(6)
+        assert edge.caller_audio.hears(BEEP_HZ)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert "greeting not spoken: nothing was spoken within 1 s" in record.steps
+        assert record.voicemail is not None
+        await edge.assert_clean()
+
+
+async def test_a_disk_that_fills_up_ends_the_message_and_keeps_what_it_took(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int, octets: bytes, at: int) -> int:
+        if at > 32_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return pwrite(file, octets, at)
+
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", full)
+    await edge.connects()
+    edge.screening.decides(TakeMessage("asks to be called back"))
+    await edge.agent.receives("BYE")
+    await edge.carrier.receives("BYE")
+    record = await edge.over()
+    assert story(record) == (Result.VOICEMAIL, "VOICEMAIL", None, None)
+    assert record.steps[-1] == "voicemail cut short: the disk failed"
+    seconds, heard = tones_in(record.voicemail)
+    assert (seconds, heard) == (pytest.approx(2, abs=0.6), {CALLER_HZ})
     await edge.assert_clean()

@@ -18,13 +18,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from proxy.call.admission import Admission
-from proxy.call.call import Surroundings
 from proxy.call.capacity import Capacity, Limit
 from proxy.call.listening import Hearing
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
 from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
+from proxy.call.surroundings import Surroundings
 from proxy.config.numbers import is_emergency
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, TonePeer
 from proxy.lab.carrier import Carrier
@@ -36,6 +36,7 @@ from proxy.media.rounds import Rounds
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import SdpError, parse_sdp
 from proxy.media.session import RelaySession
+from proxy.media.speech import Prompts, Speech
 from proxy.media.udp import Address
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
@@ -112,6 +113,7 @@ class Edge:
         seed: int = 1,
         trunks: Mapping[str, Limit] | None = None,
         numbers: Mapping[str, Limit] | None = None,
+        speech: Speech | None = None,
     ) -> None:
         self.wire = Wire(seed=seed)
         self.host = self.wire.host(EDGE, names=[HOST])
@@ -125,7 +127,8 @@ class Edge:
         self.unreadable: list[str] = []
         self.number = number or a_number()
         self.ids = CountingIds()
-        self.voicemail = tmp / "voicemail"
+        self.voicemail, self.recordings = tmp / "voicemail", tmp / "recordings"
+        self.speech = speech or Prompts()
         self.most = most
         self.caller_srtp = SrtpPolicy.ACCEPT
         """How the audio of the carrier's calls is protected."""
@@ -170,6 +173,8 @@ class Edge:
                 HOST,
                 self.voicemail,
                 self._wall_clock,
+                recording_dir=self.recordings,
+                speech=self.speech,
                 down=lambda name: name in self.down,
                 trusts=self._trusts,
                 srtp=lambda flow: self.caller_srtp,
@@ -424,9 +429,12 @@ async def an_edge(
     seed: int = 1,
     trunks: Mapping[str, Limit] | None = None,
     numbers: Mapping[str, Limit] | None = None,
+    speech: Speech | None = None,
 ) -> AsyncIterator[Edge]:
     """An edge with its peers, started, and taken down at the end."""
-    edge = Edge(tmp, number=number, ports=ports, most=most, seed=seed, trunks=trunks, numbers=numbers)
+    edge = Edge(
+        tmp, number=number, ports=ports, most=most, seed=seed, trunks=trunks, numbers=numbers, speech=speech
+    )
     await edge.start(carrier_transport=transport, phone_transport=phone_transport, audio=audio)
     try:
         yield edge

@@ -1,4 +1,5 @@
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -116,3 +117,25 @@ async def test_breaks_are_counted():
 async def test_its_sdp_can_say_hold():
     peer = TonePeer(MemoryMedia(), "192.0.2.1", CALLER_HZ)
     assert b"a=sendonly\r\n" in peer.sdp(direction=Direction.SENDONLY, version=2)
+
+
+async def test_a_key_is_pressed_in_place_of_the_tone_on_the_same_line_rfc4733_2_5_1():
+    network, packets = MemoryMedia(), []
+    peer = TonePeer(network, "192.0.2.1", CALLER_HZ)
+    ear = network.bind("192.0.2.2", 4000, lambda packet, source: packets.append(packet))
+    peer.start(ear.address)
+    await asyncio.sleep(0.1)
+    peer.press("#")
+    await asyncio.sleep(0.4)
+    peer.stop()
+    headers = [HEADER.unpack_from(packet) for packet in packets]
+    assert {b[2] - a[2] for a, b in pairwise(headers)} == {1}
+    keys = [
+        (head, packet[12:]) for head, packet in zip(headers, packets, strict=True) if head[1] & 0x7F == 101
+    ]
+    assert [body for _, body in keys] == [
+        *(bytes((11, 0x0A)) + (160 * n).to_bytes(2, "big") for n in range(1, 6)),
+        *[bytes((11, 0x8A)) + (800).to_bytes(2, "big")] * 3,
+    ]
+    assert len({head[3] for head, _ in keys}) == 1
+    assert [head[1] >> 7 for head, _ in keys] == [1] + [0] * 7

@@ -1,4 +1,5 @@
 import struct
+from array import array
 
 import pytest
 
@@ -58,3 +59,10 @@ def test_silence_and_speech_are_told_apart(key):
     assert not audible(key, bytes([silence]) * 160)
     assert audible(key, bytes(range(160)))
     assert audible("opus/48000/2", b"anything")
+
+
+@pytest.mark.parametrize("encode", [to_pcmu, to_pcma])
+def test_an_array_is_encoded_as_its_samples_are_one_by_one(encode):
+    samples = range(-32768, 32768)
+    assert encode(array("h", samples)) == encode(list(samples))
+    assert encode([70000, -70000]) == encode([32767, -32768])

@@ -1,21 +1,29 @@
+import os
 import resource
+import stat
 import struct
+import subprocess
+import sys
 import wave
 from pathlib import Path
 
 import pytest
 
+from proxy.media.disk import Work
 from proxy.media.recorder import WavRecording
 
 PCMU, PCMA = "pcmu/8000", "pcma/8000"
 LOUD = b"\x80" * 160
+QUIET = b"\xc0" * 160
 PEER = object()
 
 
-def _samples(path: Path) -> list[int]:
+def _samples(path: Path, channels: int = 1) -> list[int]:
     with wave.open(str(path)) as file:
-        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 8000)
-        return [sample for (sample,) in struct.iter_unpack("<h", file.readframes(file.getnframes()))]
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (channels, 2, 8000)
+        frames = file.getnframes()
+        assert path.stat().st_size >= 44 + 2 * channels * frames
+        return [sample for (sample,) in struct.iter_unpack("<h", file.readframes(frames))]
 
 
 @pytest.fixture
@@ -39,12 +47,36 @@ def test_what_never_came_is_silence(recording):
     assert _samples(recording.path) == [32124] * 160 + [0] * 320 + [32124] * 160
 
 
-def test_what_comes_late_or_twice_is_left_out(recording):
+def test_what_comes_out_of_order_or_twice_stands_once_and_in_its_place(recording):
     recording.heard(PCMU, LOUD, 5000, PEER, 1.0)
     recording.heard(PCMU, LOUD, 5320, PEER, 1.04)
-    recording.heard(PCMU, LOUD, 5160, PEER, 1.041)
+    recording.heard(PCMU, QUIET, 5160, PEER, 1.041)
     recording.heard(PCMU, LOUD, 5320, PEER, 1.042)
     assert recording.close() == 0.06
+    assert _samples(recording.path) == [32124] * 160 + [1884] * 160 + [32124] * 160
+
+
+def test_what_comes_when_its_time_is_written_is_left_out(recording):
+    for n in (*range(10), *range(11, 60), 10):
+        recording.heard(PCMU, LOUD, 160 * n, PEER, 1.0 + 0.02 * n if n != 10 else 2.2)
+    assert recording.close() == 1.2
+    assert _samples(recording.path)[1600:1760] == [0] * 160
+
+
+def test_a_sender_whose_timestamps_stand_still_is_placed_by_the_clock(recording):
+    for n in range(200):
+        recording.heard(PCMU, LOUD, 5000, PEER, 1.0 + 0.02 * n)
+    assert recording.close() > 2.0
+    assert 32124 in _samples(recording.path)[2 * 8000 :]
+
+
+def test_a_long_pause_takes_no_room_on_the_disk(recording):
+    recording.heard(PCMU, LOUD, 0, PEER, 1.0)
+    recording.heard(PCMU, LOUD, 160, object(), 3601.0)
+    assert recording.close() == 3600.02
+    file = recording.path.stat()
+    assert file.st_size == 44 + 2 * 160 + 2 * 3600 * 8000
+    assert 512 * file.st_blocks < 200_000
 
 
 def test_a_new_source_goes_on_where_time_stands(recording):
@@ -69,7 +101,7 @@ def test_a_sender_faster_than_time_is_cut_off(recording):
 def test_the_file_is_valid_while_it_grows(recording):
     for n in range(120):
         recording.heard(PCMU, LOUD, 160 * n, PEER, 1.0 + 0.02 * n)
-    assert len(_samples(recording.path)) == 2 * 8000
+        assert len(_samples(recording.path)) / 8000 > 0.02 * n - 1
 
 
 def test_other_formats_and_empty_packets_leave_nothing(recording):
@@ -108,3 +140,107 @@ def test_a_file_that_cannot_be_made_is_said_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         WavRecording(tmp_path / "file" / "a.wav", on_close=lambda recording: None)
+
+
+def test_in_stereo_either_channel_is_placed_by_its_own_timestamps(tmp_path):
+    recording = WavRecording(tmp_path / "a.wav", lambda recording: None, channels=2)
+    other = object()
+    for n in range(100):
+        now = 1.0 + 0.02 * n
+        recording.heard(PCMU, LOUD, 160 * n, PEER, now)
+        if n >= 50:
+            recording.heard(PCMU, QUIET, 777_777 + 160 * n, other, now, channel=1)
+    assert recording.close() == 2.0
+    samples = _samples(recording.path, channels=2)
+    assert samples[::2] == [32124] * 16000
+    assert samples[1::2] == [0] * 8000 + [1884] * 8000
+
+
+def test_it_knows_when_somebody_was_last_heard(recording):
+    assert recording.voiced_at is None
+    recording.heard(PCMU, LOUD, 0, PEER, 1.0)
+    recording.heard(PCMU, b"\xff" * 160, 160, PEER, 1.02)
+    assert recording.voiced_at == 1.0
+
+
+def test_nobody_else_may_read_it(recording):
+    assert stat.S_IMODE(recording.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(recording.path.parent.stat().st_mode) == 0o700
+
+
+def test_a_recording_of_the_same_name_stays(tmp_path):
+    first, second = (WavRecording(tmp_path / "a.wav", lambda recording: None) for _ in range(2))
+    first.heard(PCMU, LOUD, 0, PEER, 1.0)
+    assert (first.close(), second.close()) == (0.02, 0.0)
+    assert second.path.name == "a-2.wav"
+    assert len(_samples(first.path)) == 160
+
+
+def test_one_that_is_not_kept_leaves_no_file(recording):
+    recording.heard(PCMU, LOUD, 0, PEER, 1.0)
+    assert recording.close(keep=False) == 0.02
+    assert not recording.path.exists()
+    assert recording.close() == 0.02
+
+
+def test_a_disk_that_is_too_slow_ends_the_recording_and_nothing_waits_for_it(tmp_path):
+    waiting: list[Work] = []
+    recording = WavRecording(tmp_path / "a.wav", lambda recording: None, disk=waiting.append)
+    for n in range(1000):
+        recording.heard(PCMU, LOUD, 160 * n, PEER, 1.0 + 0.02 * n)
+    assert not recording.on
+    assert len(waiting) < 25
+    assert _samples(recording.path) == []
+    for work in waiting:
+        work()
+    assert len(_samples(recording.path)) / 8000 == recording.close() == pytest.approx(10, abs=0.5)
+
+
+def test_a_disk_that_fails_later_is_noticed_by_the_next_packet(tmp_path):
+    waiting: list[Work] = []
+    told = []
+    recording = WavRecording(tmp_path / "a.wav", told.append, disk=waiting.append)
+    for n in range(50):
+        recording.heard(PCMU, LOUD, 160 * n, PEER, 1.0 + 0.02 * n)
+    os.close(recording._file)
+    for work in waiting:
+        work()
+    assert (recording.on, told) == (False, [])
+    recording.heard(PCMU, LOUD, 50 * 160, PEER, 2.0)
+    assert told == [recording]
+    assert recording.close() == 0.0
+
+
+CALL = """
+import sys, time
+from pathlib import Path
+from proxy.media.disk import DiskThread
+from proxy.media.disk import Work
+from proxy.media.recorder import WavRecording
+
+recording = WavRecording(Path(sys.argv[1]), lambda recording: None, channels=2, disk=DiskThread())
+began = time.monotonic()
+for n in range(1000):
+    time.sleep(max(0.0, began + 0.02 * n - time.monotonic()))
+    now = time.monotonic()
+    recording.heard("pcmu/8000", bytes(160), 160 * n, "caller", now)
+    recording.heard("pcmu/8000", bytes(160), 160 * n, "other", now, channel=1)
+    print(round(now - began, 3), flush=True)
+"""
+
+
+@pytest.mark.parametrize("after_s", [1.1, 1.55])
+def test_a_process_that_is_killed_loses_at_most_a_second(tmp_path, after_s):
+    path = tmp_path / "a.wav"
+    with subprocess.Popen([sys.executable, "-c", CALL, str(path)], stdout=subprocess.PIPE, text=True) as call:
+        said_s = 0.0
+        for line in call.stdout:
+            said_s = float(line)
+            if said_s >= after_s:
+                call.kill()
+                break
+        said_s = max(said_s, *map(float, call.stdout.read().split() or [0]))
+    samples = _samples(path, channels=2)
+    assert said_s - len(samples) / 2 / 8000 <= 1.0
+    assert len(samples) / 2 / 8000 > 0.2
+    assert set(samples) == {-32124}

@@ -1,9 +1,12 @@
 """Legs whose audio is SRTP, through the relay: one side, both sides, re-keyed, and with hostile packets."""
 
+import asyncio
+import wave
 from itertools import product
 
 import pytest
 
+from proxy.media.g711 import planes
 from proxy.media.rtp import HEADER
 from proxy.media.sdes import SUITES, SrtpPolicy, fresh, parse, usable
 from proxy.media.sdp import parse_sdp
@@ -260,3 +263,15 @@ async def test_packets_under_the_old_key_are_heard_until_the_peer_has_turned_to_
     await caller.says(3)
     assert len(agent.heard) == 8
     assert rig.session.counts("caller").unauthentic == 0
+
+
+async def test_a_secured_leg_is_recorded_in_the_clear_both_ways(rig, tmp_path):
+    caller, agent = _caller(rig, next(iter(SUITES.values()))), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    recording = rig.session.record_both("caller", tmp_path / "1.wav")
+    await asyncio.gather(caller.says(20), agent.says(20))
+    assert recording.close() == pytest.approx(0.4, abs=0.03)
+    with wave.open(str(recording.path)) as file:
+        frames = file.readframes(file.getnframes())
+    low, _ = planes("pcmu/8000", SPEECH)
+    assert frames[: 4 * 160 : 4] == frames[2 : 4 * 160 : 4] == low

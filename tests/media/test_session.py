@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from proxy.media.g711 import planes
 from proxy.media.mode import Counts, MediaRefused, MediaSession
 from proxy.media.ports import NoPortFree
 from proxy.media.session import RelaySession
@@ -342,6 +343,56 @@ async def test_recording_a_leg_that_is_gone_makes_an_empty_file(rig, tmp_path):
     recording = rig.session.record("caller", tmp_path / "1.wav")
     assert recording.close() == 0.0
     assert recording.path.exists()
+
+
+def _channels(path):
+    with wave.open(str(path)) as file:
+        assert file.getnchannels() == 2
+        frames = file.readframes(file.getnframes())
+    return frames[::4] + frames[1::4], frames[2::4] + frames[3::4]
+
+
+async def test_both_sides_are_recorded_tones_included(rig, tmp_path):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent", "8 101")
+    rig.session.join("caller", "agent")
+    recording = rig.session.record_both("caller", tmp_path / "1.wav")
+    await asyncio.gather(caller.says(50), agent.says(50, pt=8))
+    await rig.session.play("caller", beep())
+    assert recording.close() == pytest.approx(1.4, abs=0.03)
+    heard = b"".join(packet.payload for packet in caller.heard)
+    left, right = _channels(recording.path)
+    length = len(left) // 2
+    assert left[:8000] == planes("pcmu/8000", SPEECH)[0] * 50
+    assert right[: len(heard)] == planes("pcmu/8000", heard)[0]
+    assert length == pytest.approx(11200, abs=320)
+
+
+async def test_digits_and_events_are_not_taken_for_speech_in_a_recording_rfc4733(rig, tmp_path):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    recording = rig.session.record_both("caller", tmp_path / "1.wav")
+    await agent.says(5, pt=101, payload=b"\x01\x0a\x00\xa0")
+    assert len(caller.heard) == 5
+    assert recording.close() == 0.0
+
+
+async def test_what_is_to_be_recorded_is_spoken_in_g711_wherever_the_peer_can(rig):
+    rig.session.plain()
+    answer = rig.session.accept("caller", rig.peer("caller").sdp("9 107 8 101")).decode()
+    assert "RTP/AVP 8 101" in answer
+    assert "RTP/AVP 0 8 101" in rig.session.offer("agent").decode() or "RTP/AVP 8 0 101" in (
+        rig.session.again("agent").decode()
+    )
+
+
+async def test_a_peer_without_g711_is_accepted_and_cannot_be_recorded(rig, tmp_path):
+    rig.session.plain()
+    rig.incoming("caller", "107 101")
+    with pytest.raises(MediaRefused, match=r"opus/48000/2 cannot be recorded, only G\.711"):
+        rig.session.record_both("caller", tmp_path / "1.wav")
+    with pytest.raises(MediaRefused, match="no audio"):
+        rig.session.record_both("phone", tmp_path / "1.wav")
+    assert list(tmp_path.iterdir()) == []
 
 
 SILENCE = b"\xff" * 160

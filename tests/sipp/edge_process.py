@@ -75,6 +75,7 @@ bind = "127.0.0.1:{http}"
 [[number]]
 dialed = "{dialed}"
 destinations = ["sip:{to}@trunk:sipp"]
+confirm = "off"
 ring_limit_s = 10
 
 [drain]

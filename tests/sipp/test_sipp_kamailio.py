@@ -29,12 +29,14 @@ probe_s = 5
 [[number]]
 dialed = "{beyond}"
 destinations = ["sip:{phone}@trunk:kamailio"]
+confirm = "off"
 ring_limit_s = 10
 
 [[number]]
 dialed = "{fails_over}"
 screen = "off"
 destinations = ["sip:{out_of_service}@trunk:kamailio", "sip:{phone}@trunk:sipp"]
+confirm = "off"
 ring_limit_s = 10
 """
 

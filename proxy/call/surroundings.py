@@ -1,0 +1,47 @@
+"""What every call needs of the house it happens in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from proxy.call.introduction import Refusals
+from proxy.call.listening import Hearing
+from proxy.call.places import Patience
+from proxy.call.record import WallClock
+from proxy.call.ringing import Phones, nobody
+from proxy.call.tolls import Tolls
+from proxy.media.sdes import SrtpPolicy
+from proxy.media.speech import Prompts, Speech
+from proxy.transport.flow import Flow
+from proxy.ua.core import UserAgentCore
+from screening.contract import Screener
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every call needs of the house it happens in."""
+
+    core: UserAgentCore
+    screener: Screener
+    host: str
+    """Our public name, in the From of the agent leg."""
+    voicemail_dir: Path
+    wall_clock: WallClock
+    recording_dir: Path = Path("recordings")
+    speech: Speech = field(default_factory=Prompts)
+    """Who speaks for us."""
+    tolls: Tolls = field(default_factory=lambda: Tolls(lambda: asyncio.get_running_loop().time()))
+    phones: Phones = nobody
+    """Where the registered phones are."""
+    down: Callable[[str], bool] = lambda name: False
+    """Whether the peer of that name (`agent:NAME`, `trunk:NAME`) failed its probes."""
+    patience: Patience = field(default_factory=Patience)
+    trusts: Callable[[Flow], bool] = lambda flow: False
+    """Whether what the peer there says of a caller's identity is believed (RFC 3325 §2.3)."""
+    srtp: Callable[[Flow], SrtpPolicy] = lambda flow: SrtpPolicy.ACCEPT
+    """How the audio of a caller from there is protected."""
+    refusals: Refusals = field(default_factory=lambda: Refusals(lambda: asyncio.get_running_loop().time()))
+    hearing: Hearing = field(default_factory=Hearing)

@@ -1,0 +1,111 @@
+"""Before a phone is connected: who calls, and whether whoever picked up takes the call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from proxy.call.first import first
+from proxy.call.outcome import MessageWanted, NotConfirmed
+from proxy.call.routing import Confirmation, Number
+from proxy.call.wording import Announced
+from proxy.media.clip import Clip
+from proxy.media.mode import MediaSession
+from proxy.media.speech import Prompts, Speech, SpeechFailed, within
+from proxy.ua.errors import LegEnded
+from proxy.ua.leg import Leg
+from proxy.ua.reason import EndReason
+from proxy.ua.up import limit
+
+SPEECH_LIMIT_S = 10.0
+"""How long the announcement may take to be spoken, while the phone rings."""
+LATE_S = 0.3
+"""How long whoever picks up waits for it; then the recorded prompts speak."""
+PAUSE_S = 1.5
+"""Between two announcements."""
+KEY_UP_S = 0.06
+"""How long the last packets of a key may take: its end is sent three times, and not meant for the caller."""
+ACCEPT, VOICEMAIL = "1", "2"
+
+
+class Whisper:
+    """Tells the phones of one attempt who calls; ``async with`` keeps the voice at work meanwhile."""
+
+    def __init__(
+        self,
+        media: MediaSession,
+        speech: Speech,
+        number: Number,
+        announced: Announced,
+        asked: Callable[[Leg], None],
+    ) -> None:
+        """`asked` is called when a phone was picked up and is asked."""
+        self._media, self._speech, self._number = media, speech, number
+        self._announced, self._asked = announced, asked
+        self._spoken: dict[Confirmation, asyncio.Task[Clip]] = {}
+
+    def prepare(self, wanted: Confirmation) -> None:
+        """Have it spoken while the phone rings."""
+        if wanted is Confirmation.OFF and not self._announced.recorded:
+            return
+        if wanted not in self._spoken:
+            language = self._number.language
+            text = self._announced.text(language, wanted)
+            work = within(SPEECH_LIMIT_S, self._speech, text, language)
+            self._spoken[wanted] = asyncio.ensure_future(work)
+
+    async def confirmed(self, phone: Leg, wanted: Confirmation) -> None:
+        """Return when whoever picked up has taken the call.
+
+        Raises NotConfirmed for one who hangs up, LimitReached for one who does nothing, MessageWanted for one
+        who would rather have a message.
+        """
+        if wanted not in self._spoken:
+            return
+        self._asked(phone)
+        try:
+            async with phone.up(), limit(self._number.confirm_limit_s, EndReason.NO_ANSWER):
+                clip = await self._clip(wanted)
+                if wanted is not Confirmation.PRESS_1:
+                    return await self._media.play(phone.name, clip)
+                key = await first(self._answer(phone.name), self._said_again(phone.name, clip))
+                await asyncio.sleep(KEY_UP_S)
+        except LegEnded as end:
+            raise NotConfirmed(f"it was hung up before the call was taken: {end.reason.text}") from None
+        if key == VOICEMAIL:
+            raise MessageWanted("the caller was sent to voicemail")
+
+    async def _answer(self, leg: str) -> str:
+        """The first key that means something."""
+        while (key := await self._media.digit(leg)) not in (ACCEPT, VOICEMAIL):
+            pass
+        return key
+
+    async def _said_again(self, leg: str, clip: Clip) -> str:
+        while True:
+            await self._media.play(leg, clip)
+            await asyncio.sleep(PAUSE_S)
+
+    async def _clip(self, wanted: Confirmation) -> Clip:
+        """What was spoken meanwhile; or else what the recorded prompts say of the caller."""
+        spoken = self._spoken[wanted]
+        await asyncio.wait([spoken], timeout=LATE_S)
+        if spoken.done() and not spoken.cancelled() and spoken.exception() is None:
+            return spoken.result()
+        try:
+            return await Prompts().spoken(self._announced.generic(wanted), self._number.language)
+        except SpeechFailed as failure:
+            raise NotConfirmed(f"nothing could be said to it: {failure}") from failure
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._spoken.values():
+            task.cancel()
+        if self._spoken:
+            await asyncio.gather(*self._spoken.values(), return_exceptions=True)

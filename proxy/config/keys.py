@@ -1,0 +1,62 @@
+"""What the keys of the settings may be, and what every table has in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr, ValidationInfo
+
+from proxy.config import values
+from proxy.config.where import Where
+from proxy.media.clip import Clip
+from proxy.sip.uri import Uri
+
+
+def _file(value: object, info: ValidationInfo) -> Path:
+    return _where(info).file(value)
+
+
+def _wav(value: object, info: ValidationInfo) -> Clip:
+    return _where(info).wav(value)
+
+
+def _text(value: object, info: ValidationInfo) -> str:
+    return _where(info).text(value)
+
+
+def _secret(value: object, info: ValidationInfo) -> SecretStr:
+    return _where(info).secret(value)
+
+
+def _where(info: ValidationInfo) -> Where:
+    assert isinstance(info.context, Where), "settings are made by proxy.config.load"
+    return info.context
+
+
+Name = Annotated[str, PlainValidator(values.name)]
+Line = Annotated[str, PlainValidator(values.line)]
+Bind = Annotated[tuple[str, int], PlainValidator(values.bind)]
+SipUri = Annotated[Uri, PlainValidator(values.sip_uri)]
+Dialable = Annotated[str, PlainValidator(values.dialable)]
+File = Annotated[Path, PlainValidator(_file)]
+Wav = Annotated[Clip, PlainValidator(_wav)]
+Text = Annotated[str, PlainValidator(_text)]
+Secret = Annotated[SecretStr, PlainValidator(_secret)]
+Limit = Annotated[float, PlainValidator(values.seconds(1, 3600))]
+Calls = Annotated[int, PlainValidator(values.count(1, 100_000))]
+Rate = Annotated[float, PlainValidator(values.rate(0.01, 100_000))]
+Probe = Annotated[float, PlainValidator(values.probe)]
+
+OnOff = Literal["off", "on"]
+Spoken = Annotated[str, PlainValidator(values.spoken)]
+OnFailure = Literal["ring", "voicemail", "reject"]
+EarlyMedia = Literal["ringback", "tone", "pass"]
+Tones = Annotated[str, PlainValidator(values.tones)]
+Identity = Literal["trunk_did", "original_with_diversion", "pai_original", "ppi_account", "internal"]
+
+
+class Table(BaseModel):
+    """A table of the settings file: frozen, and every key it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

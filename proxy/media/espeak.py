@@ -1,0 +1,60 @@
+"""The voice of espeak-ng, where that is installed: a program that is run for each text."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+
+from proxy.media.clip import Clip
+from proxy.media.speech import MOST_S, MOST_TEXT, SpeechFailed
+from proxy.media.wav import Sound, WavError, at_8_khz, read_wav
+
+PROGRAM = "espeak-ng"
+LIMIT_S = 5.0
+"""How long it may take for one text; it needs some hundredths of a second."""
+_MOST_AT_ONCE = 4
+
+
+class Espeak:
+    """Runs `espeak-ng`, a few at a time; the text goes in by its standard input, never as an argument."""
+
+    def __init__(self, program: str = PROGRAM, limit_s: float = LIMIT_S) -> None:
+        self._program, self._limit_s = program, limit_s
+        self._room = asyncio.Semaphore(_MOST_AT_ONCE)
+
+    @staticmethod
+    def installed(program: str = PROGRAM) -> bool:
+        """Whether there is such a program."""
+        return shutil.which(program) is not None
+
+    async def spoken(self, text: str, language: str) -> Clip:
+        """The text in that language; raises SpeechFailed, for a language that it does not have as well."""
+        try:
+            async with asyncio.timeout(self._limit_s), self._room:
+                sound = read_wav(await self._run(text[:MOST_TEXT], language))
+                short = Sound(sound.rate, sound.samples[: round(MOST_S * sound.rate)])
+                return Clip(await at_8_khz(short))
+        except TimeoutError:
+            raise SpeechFailed(f"{self._program} took longer than {self._limit_s:g} s") from None
+        except WavError as error:
+            raise SpeechFailed(f"{self._program} gave no speech: {error}") from None
+
+    async def _run(self, text: str, language: str) -> bytes:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                self._program, "-v", language, "--stdin", "--stdout",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+        except OSError as error:
+            raise SpeechFailed(f"{self._program} cannot be run: {error.strerror}") from None
+        try:
+            said, _ = await process.communicate(text.encode())
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            raise SpeechFailed(f"{self._program} failed with status {process.returncode}")
+        return said

@@ -1,0 +1,131 @@
+"""OpenAI's speech endpoint: one POST for a text, and a folder that remembers what was spoken."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from proxy.media.clip import Clip
+from proxy.media.disk import Disk, at_once
+from proxy.media.speech import MOST_S, MOST_TEXT, SpeechFailed
+from proxy.media.wav import RATE, Sound, WavError, at_8_khz, read_wav, write_wav
+
+MOST_BYTES = 8_000_000
+"""Of an answer: a minute at 48 kHz is less."""
+MOST_KEPT = 500
+"""Files in the cache; the oldest go first."""
+_ADVICE: Mapping[int, str] = {
+    401: "the API key is not valid",
+    403: "the API key may not do this",
+    404: "the model or the address is not known there",
+    429: "the account's rate limit or budget is reached",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIVoice:
+    """Which voice, and whose account."""
+
+    api_base: str
+    api_key: str
+    model: str = "gpt-4o-mini-tts"
+    voice: str = "alloy"
+    project: str | None = None
+    limit_s: float = 8.0
+    """How long one text may take."""
+
+
+class OpenAISpeech:
+    """``POST /audio/speech``; what was spoken once is read from the cache."""
+
+    def __init__(
+        self, voice: OpenAIVoice, http: httpx2.AsyncClient, cache: Path | None = None, disk: Disk = at_once
+    ) -> None:
+        """`disk` writes what is kept in `cache`; None keeps nothing."""
+        self._voice, self._http = voice, http
+        self._cache, self._disk = cache, disk
+        self._url = f"{voice.api_base.rstrip('/')}/audio/speech"
+
+    async def spoken(self, text: str, language: str) -> Clip:
+        """The text, from the cache or from OpenAI; the voice speaks the language that the text is in."""
+        text = text[:MOST_TEXT]
+        if not text.strip():
+            raise SpeechFailed("there is nothing to say")
+        kept = self._kept(text)
+        if kept is not None and (samples := _remembered(kept)):
+            return Clip(samples)
+        try:
+            async with asyncio.timeout(self._voice.limit_s):
+                samples = await _sound(await self._asked(text))
+        except TimeoutError:
+            raise SpeechFailed(f"no speech from OpenAI within {self._voice.limit_s:g} s") from None
+        if kept is not None:
+            self._disk(lambda: _keep(kept, write_wav(samples)))
+        return Clip(samples)
+
+    async def _asked(self, text: str) -> bytes:
+        voice = self._voice
+        headers = {"Authorization": f"Bearer {voice.api_key}"}
+        if voice.project:
+            headers["OpenAI-Project"] = voice.project
+        body = {"model": voice.model, "input": text, "voice": voice.voice, "response_format": "wav"}
+        said = bytearray()
+        try:
+            async with self._http.stream(
+                "POST", self._url, headers=headers, json=body, timeout=None
+            ) as answer:
+                if not answer.is_success:
+                    advice = _ADVICE.get(answer.status_code)
+                    why = f"OpenAI answered {answer.status_code}"
+                    raise SpeechFailed(f"{why}: {advice}" if advice else why)
+                async for chunk in answer.aiter_bytes():
+                    said += chunk
+                    if len(said) > MOST_BYTES:
+                        raise SpeechFailed("OpenAI's speech does not end")
+        except httpx2.HTTPError as error:
+            raise SpeechFailed(f"OpenAI not reached: {str(error) or type(error).__name__}") from error
+        return bytes(said)
+
+    def _kept(self, text: str) -> Path | None:
+        """The file of this text in this voice; its name tells nothing."""
+        if self._cache is None:
+            return None
+        said = "\0".join((self._voice.model, self._voice.voice, text))
+        return self._cache / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.wav"
+
+
+async def _sound(answer: bytes) -> array[int]:
+    try:
+        sound = read_wav(answer)
+    except WavError as error:
+        raise SpeechFailed(f"OpenAI's answer cannot be played: {error}") from None
+    return await at_8_khz(Sound(sound.rate, sound.samples[: round(MOST_S * sound.rate)]))
+
+
+def _remembered(kept: Path) -> array[int] | None:
+    try:
+        sound = read_wav(kept.read_bytes())
+    except (OSError, WavError):
+        return None
+    return sound.samples if sound.rate == RATE else None
+
+
+def _keep(kept: Path, wav: bytes) -> None:
+    """Write it whole or not at all; a cache that cannot be written is none."""
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        others = sorted(kept.parent.glob("*.wav"), key=lambda file: file.stat().st_mtime)
+        for old in others[: max(0, len(others) - MOST_KEPT + 1)]:
+            old.unlink()
+        begun = kept.with_suffix(".part")
+        begun.touch(mode=0o600)
+        begun.write_bytes(wav)
+        begun.replace(kept)
+    except OSError:
+        return

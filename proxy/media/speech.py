@@ -1,0 +1,140 @@
+"""Text to sound: the port, the order in which voices are asked, and the recorded prompts that we ship."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from array import array
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from proxy.media.clip import Clip
+from proxy.media.wav import WavError, read_wav
+
+log = structlog.get_logger("screendoor")
+
+MOST_TEXT = 600
+"""Characters of one text; a voice is asked for no more."""
+MOST_S = 60.0
+"""Seconds of speech that a voice may give us for one text."""
+MOST_REMEMBERED = 64
+PROMPTS = Path(__file__).parent / "prompts"
+
+RECORDED = "This call is recorded."
+LEAVE_MESSAGE = "Please leave a message after the tone."
+A_CALL = "You have a call."
+FROM = "Call from"
+WITHHELD = "a caller without a number"
+PRESS = "Press 1 to accept, 2 for voicemail."
+
+PHRASES = {
+    "recorded": RECORDED,
+    "leave-message": LEAVE_MESSAGE,
+    "a-call": A_CALL,
+    "call-from": FROM,
+    "withheld": WITHHELD,
+    "press": PRESS,
+    **{f"digit-{n}": str(n) for n in range(10)},
+}
+"""What is recorded in `prompts`, in English: file name and text. `prompts/README.md` says how it was made."""
+
+
+class SpeechFailed(Exception):
+    """The text could not be spoken, and why, in one line without a word of it."""
+
+
+class Speech(Protocol):
+    """Speaks."""
+
+    async def spoken(self, text: str, language: str) -> Clip:
+        """The text as sound; `language` as in ``en`` or ``de-AT``. Raises SpeechFailed."""
+        ...
+
+
+class FirstOf:
+    """Asks one voice after another until one speaks."""
+
+    def __init__(self, voices: Sequence[Speech]) -> None:
+        self._voices = voices
+
+    async def spoken(self, text: str, language: str) -> Clip:
+        """By the first voice that can; raises why the last one cannot."""
+        failure = SpeechFailed("there is no voice")
+        for voice in self._voices:
+            try:
+                return await voice.spoken(text[:MOST_TEXT], language)
+            except SpeechFailed as error:
+                if not isinstance(voice, Prompts):
+                    log.warning("voice failed", why=str(error))
+                failure = error
+        raise failure
+
+
+class Remembered:
+    """Keeps what was spoken last, so that what every caller hears is made once."""
+
+    def __init__(self, voice: Speech) -> None:
+        self._voice = voice
+        self._clips: dict[tuple[str, str], Clip] = {}
+
+    async def spoken(self, text: str, language: str) -> Clip:
+        """From memory, or by the voice."""
+        key = (text, language)
+        clip = self._clips.pop(key, None) or await self._voice.spoken(text, language)
+        self._clips[key] = clip  # the last to go
+        if len(self._clips) > MOST_REMEMBERED:
+            del self._clips[next(iter(self._clips))]
+        return clip
+
+
+class Prompts:
+    """The recorded prompts: they speak what they hold, in English, whatever language is asked for."""
+
+    async def spoken(self, text: str, language: str) -> Clip:
+        """The text, if it is made of recorded phrases and digits alone."""
+        samples = array("h")
+        for name in _phrases(text):
+            samples += _recorded(name)
+            samples += _PAUSE
+        return Clip(samples)
+
+
+_PAUSE = array("h", bytes(2 * 800))
+_KEYS = {tuple(re.findall(r"\w+", text.lower())): name for name, text in PHRASES.items()}
+
+
+def _phrases(text: str) -> list[str]:
+    """The names of the phrases that a text is made of, the longest first where several would do."""
+    words, found = re.findall(r"\w+", text.lower()), list[str]()
+    while words:
+        known = [key for key in _KEYS if key == tuple(words[: len(key)])]
+        if not known:
+            raise SpeechFailed("there is no recorded prompt for this text")
+        longest = max(known, key=len)
+        found.append(_KEYS[longest])
+        words = words[len(longest) :]
+    if not found:
+        raise SpeechFailed("there is nothing to say")
+    return found
+
+
+@cache
+def _recorded(name: str) -> array[int]:
+    try:
+        sound = read_wav((PROMPTS / f"{name}.wav").read_bytes())
+    except (OSError, WavError) as error:
+        raise SpeechFailed(f"prompt {name} cannot be read: {error}") from error
+    return sound.samples
+
+
+async def within(limit_s: float, voice: Speech, text: str, language: str) -> Clip:
+    """The text by this voice, or SpeechFailed when it takes longer."""
+    try:
+        async with asyncio.timeout(limit_s):
+            return await voice.spoken(text, language)
+    except TimeoutError:
+        raise SpeechFailed(f"nothing was spoken within {limit_s:g} s") from None

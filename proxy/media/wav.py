@@ -1,0 +1,120 @@
+"""Reading WAV files as voices make them, and bringing their sound to 8 kHz."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import sys
+from array import array
+from dataclasses import dataclass
+from functools import cache
+from math import cos, gcd, pi, sin
+from operator import mul
+
+from proxy.media.g711 import PCMU_SAMPLES, to_pcmu
+
+RATE = 8000
+_PCM, _ULAW, _EXTENSIBLE = 1, 7, 0xFFFE
+_LOBES = 12
+"""Zero crossings of the filter on either side; more are steeper, and slower."""
+_CUT_HZ = 3600.0
+_AT_A_TIME = 400
+"""Samples that are made before others have their turn: about a millisecond."""
+
+
+class WavError(Exception):
+    """What was read is no WAV that we know, and why, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Mono samples of 16 bits."""
+
+    rate: int
+    samples: array[int]
+
+
+def read_wav(data: bytes) -> Sound:
+    """The sound of a WAV: mono, 16-bit PCM of any rate from 8 kHz on, or u-law at 8 kHz. Raises WavError.
+
+    A length that goes beyond the end ends there: what is streamed begins before its length is known.
+    """
+    coding, rate, bits, octets = _chunks(data)
+    if coding == _ULAW and bits == 8 and rate == RATE:
+        return Sound(rate, array("h", map(PCMU_SAMPLES.__getitem__, octets)))
+    if coding != _PCM or bits != 16 or not RATE <= rate <= 192_000:
+        raise WavError(f"format {coding} of {bits} bits at {rate} Hz is not known")
+    samples = array("h")
+    samples.frombytes(octets[: len(octets) // 2 * 2])
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return Sound(rate, samples)
+
+
+def _chunks(data: bytes) -> tuple[int, int, int, bytes]:
+    """Coding, rate, bits and sound."""
+    if len(data) < 12 or data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        raise WavError("it is no WAV")
+    form: tuple[int, int, int] | None = None
+    at = 12
+    while at + 8 <= len(data):
+        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        body = data[at + 8 : at + 8 + size]
+        if name == b"fmt " and len(body) >= 16:
+            coding, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
+            if coding == _EXTENSIBLE and len(body) >= 26:
+                coding = int.from_bytes(body[24:26], "little")
+            if channels != 1:
+                raise WavError(f"it has {channels} channels")
+            form = coding, rate, bits
+        elif name == b"data" and form is not None:
+            if len(body) < 2:
+                raise WavError("there is no sound in it")
+            return *form, body
+        at += 8 + size + size % 2
+    raise WavError("there is no sound in it")
+
+
+def write_wav(samples: array[int]) -> bytes:
+    """A WAV of samples at 8 kHz, in u-law: an octet for each."""
+    octets = to_pcmu(samples)
+    form = struct.pack("<4sIHHIIHHH", b"fmt ", 18, _ULAW, 1, RATE, RATE, 1, 8, 0)
+    fact = struct.pack("<4sII", b"fact", 4, len(octets))
+    body = b"WAVE" + form + fact + struct.pack("<4sI", b"data", len(octets)) + octets
+    body += b"\0" * (len(octets) % 2)
+    return struct.pack("<4sI", b"RIFF", len(body)) + body
+
+
+async def at_8_khz(sound: Sound) -> array[int]:
+    """Its samples at 8 kHz, less what 8 kHz cannot carry. Others have their turn every millisecond."""
+    if sound.rate == RATE:
+        return sound.samples
+    up = RATE // gcd(RATE, sound.rate)
+    down = sound.rate // gcd(RATE, sound.rate)
+    filters, width = _filters(sound.rate, up)
+    padded = array("h", bytes(2 * width)) + sound.samples + array("h", bytes(2 * width))
+    count, made = len(sound.samples) * up // down, array("h")
+    for begin in range(0, count, _AT_A_TIME):
+        for n in range(begin, min(begin + _AT_A_TIME, count)):
+            whole, phase = divmod(n * down, up)
+            window = padded[whole + 1 : whole + 1 + 2 * width]
+            made.append(max(-32768, min(32767, round(sum(map(mul, filters[phase], window))))))
+        await asyncio.sleep(0)
+    return made
+
+
+@cache
+def _filters(rate: int, phases: int) -> tuple[tuple[tuple[float, ...], ...], int]:
+    """A windowed sinc for each place between two samples of the source, and half its length in them."""
+    width = round(_LOBES * rate / (2 * _CUT_HZ))
+    cut = 2 * _CUT_HZ / rate
+    filters = []
+    for phase in range(phases):
+        taps = []
+        for n in range(2 * width):
+            x = n - width + 1 - phase / phases
+            ideal = cut if x == 0 else sin(pi * cut * x) / (pi * x)
+            taps.append(ideal * (0.54 + 0.46 * cos(pi * x / width)))
+        whole = sum(taps)
+        filters.append(tuple(tap / whole for tap in taps))
+    return tuple(filters), width

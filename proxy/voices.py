@@ -1,0 +1,68 @@
+"""Who speaks for us, as the settings say: one voice, and behind it those that cannot fail the same way."""
+
+from __future__ import annotations
+
+import httpx2
+import structlog
+
+from proxy.config import Settings
+from proxy.config import model as told
+from proxy.media.clip import Clip
+from proxy.media.disk import Disk
+from proxy.media.espeak import Espeak
+from proxy.media.openai_speech import OpenAISpeech, OpenAIVoice
+from proxy.media.speech import FirstOf, Prompts, Remembered, Speech, SpeechFailed
+
+log = structlog.get_logger("screendoor")
+
+
+class Voices:
+    """The `Speech` of one house."""
+
+    def __init__(self, settings: Settings, disk: Disk) -> None:
+        self._settings = settings
+        self._http: httpx2.AsyncClient | None = None
+        voices: list[Speech] = []
+        wanted, account = settings.speech.provider, _account(settings)
+        if wanted in (None, "openai") and account is not None:
+            self._http = httpx2.AsyncClient()
+            voices.append(OpenAISpeech(account, self._http, settings.speech.cache, disk))
+        if wanted != "prompts" and Espeak.installed():
+            voices.append(Espeak())
+        self._voices = FirstOf([*map(Remembered, voices), Prompts()])
+
+    async def spoken(self, text: str, language: str) -> Clip:
+        """By the first voice that can."""
+        return await self._voices.spoken(text, language)
+
+    async def prepare(self) -> None:
+        """Speak what callers may be told, before there is one."""
+        for text in sorted(_texts(self._settings)):
+            try:
+                await self.spoken(text, self._settings.speech.language)
+            except SpeechFailed as failure:
+                log.warning("not spoken", why=str(failure))
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._http is not None:
+            await self._http.aclose()
+
+
+def _account(settings: Settings) -> OpenAIVoice | None:
+    """Whose key speaks: that of `[speech]`, or of the first agent that has one."""
+    speech = settings.speech
+    agent = next((one for one in settings.agents if one.api_key is not None), None)
+    key = speech.api_key or (agent.api_key if agent else None)
+    if key is None:
+        return None
+    base = speech.api_base or (agent.api_base if agent else told.OPENAI_BASE)
+    project = agent.project if agent and speech.api_key is None else None
+    return OpenAIVoice(base, key.get_secret_value(), speech.model, speech.voice, project, speech.patience_s)
+
+
+def _texts(settings: Settings) -> set[str]:
+    screenings = [settings.screening_of(number) for number in settings.numbers]
+    greetings = {screening.voicemail_greeting for screening in screenings}
+    told = {one.announcement for one in screenings if one.record == "on" and one.record_announced}
+    return (greetings | told) - {""}

@@ -1,0 +1,384 @@
+"""Before a phone is connected: who calls, and press 1 to take the call."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from proxy.call.outcome import OnFailure, Result
+from proxy.call.routing import Confirmation, Destination, Number
+from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ, SPEECH_HZ
+from proxy.media.clip import Clip
+from proxy.media.g711 import PCMU_SAMPLES
+from proxy.media.speech import RECORDED, SpeechFailed
+from proxy.media.tone import frames
+from screening.contract import Connect, News, Ring
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
+
+REFERRED = f"tel:{PHONE_NUMBER}"
+
+
+class Voice:
+    """Speaks a tone, two seconds of it, after a while; and keeps what it was asked for."""
+
+    def __init__(self, after_s: float = 0.0, failure: str | None = None) -> None:
+        self.after_s, self.failure = after_s, failure
+        self.texts: list[tuple[str, str]] = []
+
+    async def spoken(self, text: str, language: str) -> Clip:
+        self.texts.append((text, language))
+        await asyncio.sleep(self.after_s)
+        if self.failure:
+            raise SpeechFailed(self.failure)
+        return Clip([PCMU_SAMPLES[octet] for frame in frames((SPEECH_HZ,), 2.0) for octet in frame])
+
+
+def asking(confirm: Confirmation = Confirmation.PRESS_1, **changes: object) -> Number:
+    """The usual number, whose phone is asked."""
+    number = a_number(**changes)
+    return replace(number, destinations=tuple(replace(each, confirm=confirm) for each in number.destinations))
+
+
+async def picked_up(edge: Edge) -> None:
+    """The agent refers, and the phone is picked up."""
+    await edge.connects()
+    edge.screening.decided = Connect("She brings the cake.", "Grace")
+    await edge.agent.refers(REFERRED)
+    await edge.phone.answers()
+
+
+async def test_the_phone_presses_1_and_is_connected(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(), speech=(voice := Voice())) as edge:
+        await picked_up(edge)
+        await edge.passes(3)
+        assert edge.phone_audio.hears(SPEECH_HZ)
+        assert not edge.phone_audio.hears(CALLER_HZ)
+        assert not edge.caller_audio.hears(PHONE_HZ)
+        assert edge.caller_audio.hears(AGENT_HZ, since=edge.now - 1)
+        assert edge.notified() == [100, 183]
+        edge.phone.presses("1")
+        pressed = edge.now
+        await edge.agent.receives("BYE")
+        assert edge.now - pressed < 0.25
+        await edge.passes(2)
+        assert edge.notified() == [100, 183, 200]
+        assert edge.caller_audio.hears(PHONE_HZ)
+        assert edge.phone_audio.hears(CALLER_HZ)
+        assert not edge.phone_audio.hears(SPEECH_HZ, since=pressed + 0.3)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert record.steps[3:5] == ["picked up: phone is told who calls", "phone answered"]
+        text = "Call from Grace. She brings the cake. Press 1 to accept, 2 for voicemail."
+        assert voice.texts == [(text, "en")]
+        edge.assert_never_silent()
+        await edge.assert_clean()
+
+
+async def test_no_event_of_the_key_reaches_the_caller_rfc4733_2_5_1_4(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(), speech=Voice()) as edge:
+        await picked_up(edge)
+        events: list[bytes] = []
+        edge.media.lose = lambda source, to, packet: (
+            to == edge.caller_audio.address and packet[1] & 0x7F == 101 and events.append(packet)
+        )
+        await edge.passes(1)
+        edge.phone.presses("1")
+        await edge.agent.receives("BYE")
+        await edge.passes(1)
+        assert events == []
+        await edge.carrier.hangs_up()
+        await edge.assert_clean()
+
+
+async def test_the_key_may_come_by_info_as_well(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(), speech=Voice()) as edge:
+        await picked_up(edge)
+        await edge.passes(1)
+        headers = [("Content-Type", "application/dtmf-relay")]
+        await edge.phone.current.requests("INFO", headers=headers, body=b"Signal=1\r\nDuration=160\r\n")
+        await edge.agent.receives("BYE")
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over())[0] is Result.BRIDGED
+        await edge.assert_clean()
+
+
+async def test_who_presses_2_sends_the_caller_to_voicemail(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(), speech=Voice()) as edge:
+        await picked_up(edge)
+        await edge.passes(1)
+        edge.phone.presses("2")
+        await edge.phone.receives("BYE")
+        await edge.agent.receives("BYE")
+        await edge.passes(5)
+        assert edge.notified() == [100, 183, 603]
+        assert not edge.caller_audio.hears(PHONE_HZ)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record) == (Result.VOICEMAIL, "ALLOW", "refer", "caller")
+        assert record.voicemail_s > 3
+        assert record.outcome.reason == "the caller was sent to voicemail"
+        await edge.assert_clean()
+
+
+async def test_other_keys_mean_nothing(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(), speech=Voice()) as edge:
+        await picked_up(edge)
+        for key in "3#0*":
+            await edge.passes(1)
+            edge.phone.presses(key)
+        await edge.passes(1)
+        assert edge.notified() == [100, 183]
+        edge.phone.presses("1")
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        assert story(await edge.over())[0] is Result.BRIDGED
+        await edge.assert_clean()
+
+
+async def test_a_mailbox_that_presses_nothing_is_a_phone_that_nobody_answers(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(ring_limit_s=25.0), speech=Voice()) as edge:
+        await picked_up(edge)
+        began = edge.now
+        await edge.phone.receives("BYE")
+        assert edge.now - began == pytest.approx(20, abs=0.1)
+        assert edge.phone_audio.longest_gap_ms(began + 0.4, edge.now) < 2000
+        await edge.passes(1)
+        assert edge.notified() == [100, 183, 408]
+        assert edge.screening.news[-1] is News.PHONE_NO_ANSWER
+        assert edge.caller_audio.hears(AGENT_HZ, since=edge.now - 0.5)
+        assert not edge.caller_audio.hears(PHONE_HZ)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert ends(record)[2] == ("phone", "no answer in time")
+        edge.assert_never_silent()
+        await edge.assert_clean()
+
+
+async def test_who_answers_late_still_has_the_whole_time_to_take_the_call(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(ring_limit_s=10.0), speech=Voice()) as edge:
+        await edge.connects()
+        await edge.agent.refers(REFERRED)
+        await edge.phone.rings()
+        await edge.passes(9.5)
+        await edge.phone.answers()
+        await edge.passes(15)
+        edge.phone.presses("1")
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        assert story(await edge.over())[0] is Result.BRIDGED
+        await edge.assert_clean()
+
+
+async def test_who_hangs_up_while_he_is_asked_has_not_answered(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(), speech=Voice()) as edge:
+        await picked_up(edge)
+        await edge.passes(1)
+        await edge.phone.current.hangs_up()
+        await edge.passes(1)
+        assert edge.notified() == [100, 183, 480]
+        assert edge.screening.news[-1] is News.PHONE_NO_ANSWER
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record) == (Result.CALLER_LEFT, "ALLOW", "refer", "caller")
+        await edge.assert_clean()
+
+
+async def test_a_caller_who_leaves_meanwhile_takes_the_phone_along(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(), speech=Voice()) as edge:
+        await picked_up(edge)
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        bye = await edge.phone.receives("BYE")
+        assert "the caller hung up" in (bye.headers.get("Reason") or "")
+        await edge.assert_clean()
+
+
+async def test_an_agent_that_leaves_meanwhile_leaves_the_caller_with_ringback(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(), speech=Voice()) as edge:
+        await picked_up(edge)
+        await edge.agent.current.hangs_up()
+        left = edge.now
+        await edge.passes(3)
+        assert edge.caller_audio.hears(RINGBACK_HZ, since=left)
+        edge.phone.presses("1")
+        await edge.passes(2)
+        assert edge.caller_audio.hears(PHONE_HZ)
+        await edge.carrier.hangs_up()
+        await edge.over()
+        edge.assert_never_silent()
+        await edge.assert_clean()
+
+
+async def test_a_verdict_without_a_refer_asks_the_phone_too(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(), speech=(voice := Voice())) as edge:
+        await edge.connects()
+        edge.screening.decided = Connect("About the cake")
+        edge.screening.decides(edge.screening.decided)
+        await edge.phone.answers()
+        await edge.passes(1)
+        assert edge.notified() == []
+        edge.phone.presses("1")
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+        assert "About the cake. Press 1 to accept" in voice.texts[0][0]
+        await edge.assert_clean()
+
+
+async def test_who_is_not_screened_is_announced_as_that(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(on_failure=OnFailure.RING), speech=(voice := Voice())) as edge:
+        await edge.carrier.invites()
+        await edge.agent.rejects(503)
+        await edge.phone.answers()
+        await edge.passes(1)
+        edge.phone.presses("1")
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
+        assert "The caller was not screened." in voice.texts[0][0]
+        await edge.assert_clean()
+
+
+async def test_a_caller_who_is_not_yet_answered_hears_his_carriers_ringback_until_the_phone_takes_the_call(
+    new_edge: NewEdge,
+) -> None:
+    async with new_edge(number=asking(), speech=Voice()) as edge:
+        edge.screener.planned = Ring("a friend")
+        await edge.carrier.invites()
+        await edge.phone.answers()
+        await edge.passes(5)
+        assert not [each for each in edge.carrier.trace if getattr(each.message, "status", 0) == 200]
+        edge.phone.presses("1")
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        await edge.assert_clean()
+
+
+@pytest.mark.parametrize("voice", [Voice(after_s=60.0), Voice(failure="the account is empty")])
+async def test_a_voice_that_is_late_or_fails_gives_way_to_the_recorded_prompts(
+    new_edge: NewEdge, voice: Voice
+) -> None:
+    async with new_edge(number=asking(), speech=voice) as edge:
+        await picked_up(edge)
+        began = edge.now
+        await edge.passes(12)
+        assert not edge.phone_audio.hears(SPEECH_HZ)
+        assert edge.phone_audio.longest_gap_ms(began + 0.4, edge.now) < 2000
+        edge.phone.presses("1")
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        assert story(await edge.over())[0] is Result.BRIDGED
+        await edge.assert_clean()
+
+
+async def test_speech_that_was_ready_while_the_phone_rang_is_heard_at_once(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(), speech=Voice(after_s=4.0)) as edge:
+        await edge.connects()
+        await edge.agent.refers(REFERRED)
+        await edge.phone.rings()
+        await edge.passes(5)
+        await edge.phone.answers()
+        await edge.passes(0.2)
+        assert edge.phone_audio.hears(SPEECH_HZ)
+        edge.phone.presses("1")
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        await edge.assert_clean()
+
+
+async def test_a_whisper_asks_for_nothing(new_edge: NewEdge) -> None:
+    number = asking(Confirmation.WHISPER)
+    async with new_edge(number=number, speech=(voice := Voice())) as edge:
+        await picked_up(edge)
+        await edge.agent.receives("BYE")
+        await edge.passes(1)
+        assert edge.phone_audio.hears(SPEECH_HZ)
+        assert edge.caller_audio.hears(PHONE_HZ)
+        assert voice.texts == [("Call from Grace. She brings the cake.", "en")]
+        await edge.carrier.hangs_up()
+        await edge.over()
+        edge.assert_never_silent()
+        await edge.assert_clean()
+
+
+async def test_whoever_is_called_is_told_that_the_call_is_recorded(new_edge: NewEdge) -> None:
+    number = asking(Confirmation.OFF, record=True, announcement=RECORDED)
+    async with new_edge(number=number, speech=(voice := Voice())) as edge:
+        await edge.carrier.invites()
+        await edge.carrier.receives(200)
+        await edge.agent.answers()
+        await edge.passes(3)
+        await edge.agent.refers(REFERRED)
+        await edge.phone.answers()
+        await edge.agent.receives("BYE")
+        await edge.passes(1)
+        assert edge.phone_audio.hears(SPEECH_HZ)
+        assert [text for text, _ in voice.texts] == [RECORDED, RECORDED]
+        await edge.carrier.hangs_up()
+        await edge.assert_clean()
+
+
+async def test_nothing_is_spoken_where_nobody_is_asked(new_edge: NewEdge) -> None:
+    async with new_edge(speech=(voice := Voice())) as edge:
+        await edge.bridges()
+        await edge.carrier.hangs_up()
+        await edge.assert_clean()
+        assert voice.texts == []
+
+
+async def test_the_next_phone_is_asked_in_its_turn(new_edge: NewEdge) -> None:
+    number = asking(confirm_limit_s=8.0)
+    [first] = number.destinations
+    second = replace(first, uri="sip:+14155559877@trunk.example.com", number="+14155559877")
+    number = replace(number, destinations=(first, second))
+    async with new_edge(number=number, speech=(voice := Voice())) as edge:
+        await edge.connects()
+        edge.screening.decides(Connect("the cake"))
+        await edge.phone.answers()
+        await edge.phone.receives("BYE")
+        await edge.phone.answers()
+        await edge.passes(1)
+        edge.phone.presses("1")
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert [leg for leg, _ in ends(record)] == ["caller", "agent", "phone", "phone"]
+        assert story(record)[0] is Result.BRIDGED
+        assert len(voice.texts) == 1
+        await edge.assert_clean()
+
+
+async def test_of_phones_that_ring_together_the_first_that_presses_1_has_the_call(new_edge: NewEdge) -> None:
+    trunk = a_number().destinations[0].trunk
+    places = tuple(
+        Destination(
+            f"sip:+1415555987{n}@trunk.example.com", f"+1415555987{n}", trunk, confirm=Confirmation.PRESS_1
+        )
+        for n in (6, 7)
+    )
+    async with new_edge(number=a_number(destinations=places, at_once=True), speech=Voice()) as edge:
+        await edge.connects()
+        edge.screening.decides(Connect("the cake"))
+        mailbox = await edge.phone.answers()
+        person = await edge.phone.answers()
+        assert mailbox is not person
+        await edge.passes(3)
+        assert not mailbox.over
+        assert not person.over
+        edge.phone.presses("1")
+        await edge.agent.receives("BYE")
+        await edge.passes(1)
+        assert (mailbox.over, person.over).count(True) == 1
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record)[0] is Result.BRIDGED
+        assert sorted(end for _, end in ends(record)[2:]) == [
+            "Call completed elsewhere",
+            "the caller hung up",
+        ]
+        await edge.assert_clean()

@@ -1,0 +1,173 @@
+"""OpenAI's speech endpoint: the simulated one, the SDK as an oracle, and answers gone wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx2
+import pytest
+from openai import AsyncOpenAI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from proxy.lab.audio import SPEECH_HZ, frequencies_in
+from proxy.lab.openai_api import OpenAiLab
+from proxy.lab.openai_server import loopback_server
+from proxy.lab.openai_speech import speech
+from proxy.media import openai_speech
+from proxy.media.g711 import PCMU_SAMPLES
+from proxy.media.openai_speech import OpenAISpeech, OpenAIVoice
+from proxy.media.speech import MOST_S, SpeechFailed
+
+pytestmark = pytest.mark.network
+
+VOICE = OpenAIVoice("", "sk-lab", limit_s=30.0)
+WAV = speech({"model": "m", "input": "hello" * 5, "voice": "v", "response_format": "wav"}).body
+Serve = Callable[[Request], Awaitable[Response]]
+
+
+@asynccontextmanager
+async def voice_of(serve: Serve, cache: Path | None = None, **changes: object) -> AsyncIterator[OpenAISpeech]:
+    server = loopback_server(Starlette(routes=[Route("/v1/audio/speech", serve, methods=["POST"])]))
+    async with server, httpx2.AsyncClient(trust_env=False) as http:
+        base = f"http://127.0.0.1:{server.port}/v1"
+        yield OpenAISpeech(replace(VOICE, api_base=base, **changes), http, cache)  # type: ignore[arg-type]
+
+
+def answering(response: Callable[[], Response]) -> Serve:
+    async def serve(request: Request) -> Response:
+        return response()
+
+    return serve
+
+
+async def test_a_text_is_spoken_once_and_then_read_from_the_cache(tmp_path: Path) -> None:
+    async with OpenAiLab("sk-lab", "whsec_", "") as lab, httpx2.AsyncClient(trust_env=False) as http:
+        voice = replace(VOICE, api_base=lab.base_url + "/")
+        first = await OpenAISpeech(voice, http, tmp_path / "speech").spoken("Call from Grace.", "en")
+        again = await OpenAISpeech(voice, http, tmp_path / "speech").spoken("Call from Grace.", "en")
+        assert lab.spoken == ["Call from Grace."]
+        assert first.seconds == again.seconds == pytest.approx(0.06 * 16, abs=0.02)
+        other = replace(voice, voice="coral")
+        await OpenAISpeech(other, http, tmp_path / "speech").spoken("Call from Grace.", "en")
+        assert len(lab.spoken) == 2
+    for file in (tmp_path / "speech").iterdir():
+        assert "Grace" not in file.name
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+async def test_what_is_spoken_is_heard_at_8_khz() -> None:
+    async with voice_of(answering(lambda: Response(WAV, media_type="audio/wav"))) as voice:
+        clip = await voice.spoken("hello", "en")
+    [frame] = clip.frames("pcmu/8000")[10:11]
+    assert frequencies_in([PCMU_SAMPLES[octet] for octet in frame], (440, 1000, SPEECH_HZ)) == (SPEECH_HZ,)
+
+
+async def test_our_request_is_that_of_the_sdk() -> None:
+    asked = []
+
+    async def serve(request: Request) -> Response:
+        asked.append(
+            (request.headers["authorization"], request.headers["content-type"], await request.json())
+        )
+        return Response(WAV, media_type="audio/wav")
+
+    async with voice_of(serve) as voice:
+        await voice.spoken("Hello, Grace", "en")
+        async with AsyncOpenAI(api_key="sk-lab", base_url=voice._voice.api_base, max_retries=0) as sdk:
+            await sdk.audio.speech.create(
+                model="gpt-4o-mini-tts", voice="alloy", input="Hello, Grace", response_format="wav"
+            )
+    assert asked[0] == asked[1]
+
+
+@pytest.mark.parametrize(
+    ("response", "why"),
+    [
+        (
+            lambda: JSONResponse({"error": {"code": "x"}}, 401),
+            "OpenAI answered 401: the API key is not valid",
+        ),
+        (lambda: JSONResponse({}, 429), "OpenAI answered 429: the account's rate limit"),
+        (lambda: Response("upstream failed", 502), "OpenAI answered 502"),
+        (lambda: Response(status_code=302, headers={"Location": "http://192.0.2.1/"}), "OpenAI answered 302"),
+        (lambda: HTMLResponse("<html>sign in</html>"), "cannot be played: it is no WAV"),
+        (lambda: Response(b"", 204), "cannot be played"),
+        (lambda: Response(WAV[:44]), "cannot be played: there is no sound in it"),
+        (lambda: Response(WAV[:100], headers={"Content-Length": "5000"}), "OpenAI not reached"),
+        (lambda: Response(b"ID3\x04" + bytes(400), media_type="audio/mpeg"), "it is no WAV"),
+    ],
+)
+async def test_an_answer_that_is_no_speech_is_a_failure_in_a_line(
+    tmp_path: Path, response: Callable[[], Response], why: str
+) -> None:
+    async with voice_of(answering(response), tmp_path) as voice:
+        with pytest.raises(SpeechFailed, match=why):
+            await voice.spoken("hello", "en")
+    assert os.listdir(tmp_path) == []
+
+
+async def test_speech_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_speech, "MOST_BYTES", 100_000)
+
+    async def on_and_on() -> AsyncIterator[bytes]:
+        yield WAV
+        for _ in range(10):
+            yield bytes(50_000)
+
+    async with voice_of(answering(lambda: StreamingResponse(on_and_on()))) as voice:
+        with pytest.raises(SpeechFailed, match="does not end"):
+            await voice.spoken("hello", "en")
+
+
+async def test_who_is_too_slow_has_failed_wherever_it_stops() -> None:
+    async def stops() -> AsyncIterator[bytes]:
+        yield WAV[:200]
+        await asyncio.Event().wait()
+
+    async with voice_of(answering(lambda: StreamingResponse(stops())), limit_s=0.2) as voice:
+        with pytest.raises(SpeechFailed, match=r"no speech from OpenAI within 0\.2 s"):
+            await voice.spoken("hello", "en")
+
+
+async def test_nobody_there_is_a_failure() -> None:
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        voice = OpenAISpeech(replace(VOICE, api_base="http://127.0.0.1:9/v1"), http)
+        with pytest.raises(SpeechFailed, match="OpenAI not reached"):
+            await voice.spoken("hello", "en")
+        with pytest.raises(SpeechFailed, match="nothing to say"):
+            await voice.spoken(" ", "en")
+
+
+async def test_a_cache_that_cannot_be_used_or_read_does_no_harm(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    async with voice_of(answering(lambda: Response(WAV)), blocked / "speech") as voice:
+        assert (await voice.spoken("hello", "en")).seconds > 1
+    async with voice_of(answering(lambda: Response(WAV)), tmp_path) as voice:
+        voice._kept("hello").write_bytes(b"garbage")
+        assert (await voice.spoken("hello", "en")).seconds > 1
+        assert voice._kept("hello").read_bytes()[:4] == b"RIFF"
+
+
+async def test_the_oldest_of_the_cache_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_speech, "MOST_KEPT", 3)
+    async with voice_of(answering(lambda: Response(WAV)), tmp_path) as voice:
+        for n in range(5):
+            await voice.spoken(f"hello {n}", "en")
+            os.utime(voice._kept(f"hello {n}"), (n, n))
+        assert sorted(os.listdir(tmp_path)) == sorted(voice._kept(f"hello {n}").name for n in (2, 3, 4))
+
+
+async def test_speech_is_no_longer_than_a_minute() -> None:
+    long = WAV[:44] + bytes(2 * 24000 * 70)
+    async with voice_of(answering(lambda: Response(long)), limit_s=60.0) as voice:
+        assert (await voice.spoken("hello", "en")).seconds == MOST_S

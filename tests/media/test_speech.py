@@ -1,0 +1,129 @@
+"""The port, the order of the voices, and the recorded prompts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from proxy.media import speech
+from proxy.media.clip import Clip
+from proxy.media.speech import (
+    A_CALL,
+    FROM,
+    LEAVE_MESSAGE,
+    PHRASES,
+    PRESS,
+    PROMPTS,
+    RECORDED,
+    WITHHELD,
+    FirstOf,
+    Prompts,
+    Remembered,
+    SpeechFailed,
+    within,
+)
+from proxy.media.wav import read_wav
+
+
+class Voice:
+    """Speaks, or fails, as it is told; and counts."""
+
+    def __init__(self, failure: str | None = None) -> None:
+        self.failure = failure
+        self.asked: list[str] = []
+
+    async def spoken(self, text: str, language: str) -> Clip:
+        self.asked.append(f"{language}: {text}")
+        if self.failure:
+            raise SpeechFailed(self.failure)
+        return Clip([1] * 160)
+
+
+async def test_the_first_voice_that_can_speaks() -> None:
+    hoarse, clear, unused = Voice("gone"), Voice(), Voice()
+    clip = await FirstOf([hoarse, clear, unused]).spoken("Hello", "de")
+    assert clip.seconds == 0.02
+    assert (hoarse.asked, clear.asked, unused.asked) == (["de: Hello"], ["de: Hello"], [])
+
+
+async def test_where_no_voice_can_the_last_one_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SpeechFailed, match="no recorded prompt"):
+        await FirstOf([Voice("the account is empty"), Prompts()]).spoken("Grace has a parcel", "en")
+    printed = "".join(capsys.readouterr())
+    assert "the account is empty" in printed
+    assert "parcel" not in printed
+    with pytest.raises(SpeechFailed, match="there is no voice"):
+        await FirstOf([]).spoken("Hello", "en")
+
+
+async def test_a_text_without_end_is_cut() -> None:
+    voice = Voice()
+    await FirstOf([voice]).spoken("a" * 10_000, "en")
+    assert len(voice.asked[0]) == len("en: ") + speech.MOST_TEXT
+
+
+async def test_what_was_spoken_last_is_remembered() -> None:
+    voice = Voice()
+    remembered = Remembered(voice)
+    clips = [await remembered.spoken("Hello", "en") for _ in range(3)]
+    assert clips[0] is clips[1] is clips[2]
+    await remembered.spoken("Hello", "de")
+    for n in range(speech.MOST_REMEMBERED):
+        await remembered.spoken(str(n), "en")
+    assert await remembered.spoken("Hello", "en") is not clips[0]
+
+
+async def test_a_failure_is_not_remembered() -> None:
+    voice = Voice("gone")
+    remembered = Remembered(voice)
+    with pytest.raises(SpeechFailed):
+        await remembered.spoken("Hello", "en")
+    voice.failure = None
+    assert (await remembered.spoken("Hello", "en")).seconds == 0.02
+
+
+async def test_every_sentence_of_ours_is_recorded_and_short() -> None:
+    for text in (RECORDED, LEAVE_MESSAGE, A_CALL, PRESS, f"{A_CALL} {PRESS}", f"{FROM} {WITHHELD}. {PRESS}"):
+        assert 0.5 < (await Prompts().spoken(text, "en")).seconds < 8
+
+
+async def test_a_number_is_spoken_digit_by_digit() -> None:
+    one, ten = [
+        await Prompts().spoken(f"{FROM} {digits}. {PRESS}", "en") for digits in ("4", "4 1 5 5 5 5 0 1 0 0")
+    ]
+    assert 4 < ten.seconds - one.seconds < 8
+
+
+@pytest.mark.parametrize("text", ["", "...", "Call from Grace", "415"])
+async def test_what_is_not_recorded_is_not_spoken(text: str) -> None:
+    with pytest.raises(SpeechFailed):
+        await Prompts().spoken(text, "en")
+
+
+def test_there_is_one_small_file_at_8_khz_for_every_phrase() -> None:
+    files = {file.stem: file.read_bytes() for file in PROMPTS.glob("*.wav")}
+    assert files.keys() == PHRASES.keys()
+    assert sum(map(len, files.values())) < 300_000
+    assert {read_wav(file).rate for file in files.values()} == {8000}
+
+
+async def test_a_prompt_that_is_not_there_is_a_failure_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech, "PROMPTS", tmp_path)
+    speech._recorded.cache_clear()
+    with pytest.raises(SpeechFailed, match="prompt recorded cannot be read"):
+        await Prompts().spoken(RECORDED, "en")
+
+
+async def test_who_is_too_slow_has_failed() -> None:
+    class Slow:
+        async def spoken(self, text: str, language: str) -> Clip:
+            async with asyncio.timeout(60):
+                await asyncio.get_running_loop().create_future()
+            raise AssertionError
+
+    with pytest.raises(SpeechFailed, match=r"nothing was spoken within 0\.01 s"):
+        await within(0.01, Slow(), "Hello", "en")

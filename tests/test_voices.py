@@ -1,0 +1,70 @@
+"""Who speaks, as the settings say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxy.config import parse
+from proxy.lab.openai_api import OpenAiLab
+from proxy.media.disk import DiskThread
+from proxy.media.speech import LEAVE_MESSAGE, RECORDED, SpeechFailed
+from proxy.voices import Voices
+
+pytestmark = pytest.mark.network
+
+TEXT = """
+public = { host = "sbc.example.com", address = "192.0.2.1" }
+listen = [ { transport = "udp", bind = "127.0.0.1:5060" } ]
+trunk = [ { name = "one", outbound = "sip:one.example" } ]
+agent = [ { name = "a", provider = "sip", sip = "sip:a@192.0.2.9", srtp = "off", AGENT } ]
+number = [ { dialed = "*", destinations = ["tel:+14155559876"] } ]
+screening = { record = "on" }
+speech = { cache = "FOLDER/speech", SPEECH }
+"""
+
+
+def voices(folder: Path, disk: DiskThread, speech: str, agent: str = "silence_limit_s = 20") -> Voices:
+    text = TEXT.replace("FOLDER", str(folder)).replace("AGENT", agent).replace("SPEECH", speech)
+    return Voices(parse(text, {"KEY": "sk-lab"}, file="t.toml", folder=folder), disk)
+
+
+async def test_the_first_agent_with_a_key_pays_and_what_callers_hear_is_spoken_once(tmp_path: Path) -> None:
+    disk = DiskThread()
+    async with OpenAiLab("sk-lab", "whsec_", "") as lab:
+        agent = f'api_key = "env:KEY", api_base = "{lab.base_url}"'
+        for _ in range(2):
+            speaking = voices(tmp_path, disk, 'voice = "coral"', agent)
+            await speaking.prepare()
+            await speaking.spoken(RECORDED, "en")
+            await speaking.close()
+            assert disk.close()
+        assert lab.spoken == sorted([LEAVE_MESSAGE, RECORDED])
+
+
+async def test_an_account_of_its_own_may_pay(tmp_path: Path) -> None:
+    async with OpenAiLab("sk-lab", "whsec_", "") as lab:
+        speaking = voices(tmp_path, DiskThread(), f'api_key = "env:KEY", api_base = "{lab.base_url}"')
+        await speaking.spoken("Hello", "en")
+        await speaking.close()
+        assert lab.spoken == ["Hello"]
+
+
+async def test_without_a_key_this_machine_speaks_and_with_prompts_alone_only_what_is_recorded(
+    tmp_path: Path,
+) -> None:
+    espeak = voices(tmp_path, DiskThread(), 'language = "en"')
+    assert (await espeak.spoken("Hello, Grace", "en")).seconds > 0.3
+    await espeak.close()
+    prompts = voices(tmp_path, DiskThread(), 'provider = "prompts"')
+    assert (await prompts.spoken(RECORDED, "en")).seconds > 1
+    with pytest.raises(SpeechFailed):
+        await prompts.spoken("Hello, Grace", "en")
+
+
+async def test_where_openai_fails_the_next_voice_speaks(tmp_path: Path) -> None:
+    base = 'api_key = "env:KEY", api_base = "http://127.0.0.1:9/v1"'
+    speaking = voices(tmp_path, DiskThread(), base)
+    assert (await speaking.spoken("Hello, Grace", "en")).seconds > 0.3
+    await speaking.close()
