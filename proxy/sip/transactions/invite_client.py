@@ -28,7 +28,7 @@ class InviteClient(Machine):
     TimedOut (§9.1). The ACK for a 2xx is the dialog's business, not this machine's.
     """
 
-    lingering = frozenset({State.ACCEPTED, State.COMPLETED})
+    lingering = (State.ACCEPTED, State.COMPLETED)
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
         super().__init__(request, timers, reliable)

@@ -31,7 +31,7 @@ class InviteServer(Machine):
     until the ACK (§13.3.1.4). A transport error ends the transaction: Failed goes up.
     """
 
-    lingering = frozenset({State.ACCEPTED, State.CONFIRMED})
+    lingering = (State.ACCEPTED, State.CONFIRMED)
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
         super().__init__(request, timers, reliable)

@@ -13,7 +13,7 @@ class Machine:
     """A state and its timers; entering a state replaces all that were running. Figures: the subclasses."""
 
     state: State
-    lingering: frozenset[State] = frozenset()
+    lingering: tuple[State, ...] = ()
     """The states in which nothing is left to do but to absorb, repeat or pass on what comes late."""
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:

@@ -24,7 +24,7 @@ class NonInviteClient(Machine):
         +---K---> TERMINATED                  K is zero on reliable transports
     """
 
-    lingering = frozenset({State.COMPLETED})
+    lingering = (State.COMPLETED,)
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
         super().__init__(request, timers, reliable)

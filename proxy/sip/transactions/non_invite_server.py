@@ -28,7 +28,7 @@ class NonInviteServer(Machine):
         +---J---> TERMINATED                         J is zero on reliable transports
     """
 
-    lingering = frozenset({State.COMPLETED})
+    lingering = (State.COMPLETED,)
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
         super().__init__(request, timers, reliable)
