@@ -17,8 +17,9 @@ QUIET_S = 60.0
 """How often we see whether it is quiet enough to look through everything."""
 LATEST_S = 900.0
 """After so long it is done in the midst of calls."""
-PILE_OBJECTS, OF_A_CALL, OF_A_TRANSACTION = 200_000, 500, 25
-"""If more objects have come and not gone than these, for each call and each transaction: that is garbage."""
+PILE_OBJECTS, OF_A_CALL, OF_A_TRANSACTION = 20_000, 500, 25
+"""If more objects have come and not gone since the last look than these, for each call and each transaction
+more than there were then: that is garbage, and what came since is looked through."""
 
 
 def spare_the_calls() -> None:
@@ -32,17 +33,26 @@ async def collect_in_quiet(calls: Callable[[], int], transactions: Callable[[], 
     """Look through everything when there are no `calls`, or it is high time; never returns."""
     loop = asyncio.get_running_loop()
     looked = quiet = loop.time()
+    before = calls(), transactions()
     while True:
         await asyncio.sleep(LOOK_S)
-        now, going_on = loop.time(), calls()
-        usual = OF_A_CALL * going_on + OF_A_TRANSACTION * transactions()
-        due = now - looked >= LATEST_S or grown_objects() > PILE_OBJECTS + usual
+        now, present = loop.time(), (calls(), transactions())
+        due = now - looked >= LATEST_S
         if now - quiet >= QUIET_S:
             quiet = now
-            due = due or going_on == 0
+            due = due or present[0] == 0
         if due:
             gc.collect()
-            looked = now
+            looked, before = now, present
+        elif grown_objects() > PILE_OBJECTS + _usual(before, present):
+            gc.collect(0)
+            before = present
+
+
+def _usual(before: tuple[int, int], present: tuple[int, int]) -> int:
+    """How many objects so many more calls and transactions have."""
+    calls, transactions = (max(now - then, 0) for then, now in zip(before, present, strict=True))
+    return OF_A_CALL * calls + OF_A_TRANSACTION * transactions
 
 
 def grown_objects() -> int:

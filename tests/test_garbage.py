@@ -70,12 +70,18 @@ async def test_everything_is_looked_at_in_quiet_or_in_the_end(looks: list[float]
 async def test_what_piles_up_is_looked_at_though_calls_go_on(looks: list[float]) -> None:
     spare_the_calls()
     looks.clear()
-    looking = asyncio.ensure_future(collect_in_quiet(lambda: 10, lambda: 0))
-    kept: list[list[int]] = [[] for _ in range(PILE_OBJECTS)]
+    calls = [10]
+    looking = asyncio.ensure_future(collect_in_quiet(lambda: calls[0], lambda: 0))
+    await asyncio.sleep(0)
+    calls[0] = 20
+    kept: list[list[int]] = [[] for _ in range(PILE_OBJECTS + 9 * OF_A_CALL)]
     await asyncio.sleep(LOOK_S + 0.1)
-    assert looks == [], "so much may belong to the calls"
-    kept += [[] for _ in range(10 * OF_A_CALL + 1_000)]
+    assert grown_objects() > PILE_OBJECTS, "so much may belong to the new calls"
+    kept += [[] for _ in range(2 * OF_A_CALL)]
     await asyncio.sleep(LOOK_S)
-    assert len(looks) == 1
     assert grown_objects() < 1_000
+    kept += [[] for _ in range(PILE_OBJECTS + 1_000)]
+    await asyncio.sleep(LOOK_S)
+    assert grown_objects() < 1_000, "ten more calls were there already"
+    assert looks == [], "the old was let be"
     looking.cancel()
