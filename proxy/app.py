@@ -18,7 +18,7 @@ import dns.entropy
 import structlog
 from prometheus_client import CollectorRegistry
 
-from proxy import assembly, folders
+from proxy import assembly, folders, forwarding
 from proxy import log as logging
 from proxy.call.admission import Admission
 from proxy.call.listening import Hearing
@@ -32,6 +32,9 @@ from proxy.config import model as told
 from proxy.garbage import collect_in_quiet, spare_the_calls
 from proxy.gathered import Gathered
 from proxy.media.disk import DiskThread
+from proxy.media.kernel.bpf import KernelRefused
+from proxy.media.kernel.forwarder import Forwarder
+from proxy.media.kernel.session import KernelSession
 from proxy.media.ports import PortPool
 from proxy.media.rounds import Rounds
 from proxy.media.session import RelaySession
@@ -98,6 +101,7 @@ class App:
         self._rounds = Rounds()
         self.ports = PortPool(settings.media.ports.low, settings.media.ports.high)
         self._sockets = SocketMedia(keep=min(2 * self.ports.free, _sockets_allowed() // 4))
+        self._forwarder: Forwarder | None = None
         self._lookup = SystemLookup()
         self.network = assembly.network(settings, Resolver(self._lookup))
         self.admission = Admission(
@@ -177,6 +181,8 @@ class App:
             self._stack.callback(self._records.flush)
         folders.check(self._settings)
         self._stack.push_async_callback(asyncio.to_thread, self._disk.close)
+        if self._settings.media.mode == "kernel":
+            self._forward_in_kernel()
         await self._serve_http()
         await enter(self.screener)
         self._stack.push_async_callback(self.voices.close)
@@ -199,6 +205,17 @@ class App:
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(standing.keep()))
         self._stack.push_async_callback(self._unregister)
         self._registering = [asyncio.ensure_future(each.run()) for each in self.registrations]
+
+    def _forward_in_kernel(self) -> None:
+        try:
+            self._forwarder = forwarder = forwarding.forwarder(self._settings)
+        except KernelRefused as refused:
+            log.warning(str(refused))
+            return
+        self._stack.callback(forwarder.close)
+        forwarder.watch()
+        self.metrics.follow_kernel(lambda: forwarder.forwarding)
+        log.info("forwarding audio in the kernel", interfaces=len(forwarder.interfaces))
 
     async def _unregister(self) -> None:
         for task in self._registering:
@@ -265,9 +282,10 @@ class App:
         clock = asyncio.get_running_loop().time
         home, *others = assembly.homes(self._settings)
         other = others[0] if others else None
-        return RelaySession(
-            self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds, disk=self._disk
-        )
+        told = (self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds)
+        if self._forwarder is not None:
+            return KernelSession(self._forwarder, *told, disk=self._disk)
+        return RelaySession(*told, disk=self._disk)
 
     def _finished(self, record: CallRecord) -> None:
         assert record.outcome is not None

@@ -61,8 +61,10 @@ def demo(serve: bool, decision: str, fault: str | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def check_config(file: Path) -> None:
     """Read a settings file and list everything that is wrong with it."""
+    from proxy.forwarding import missing
+
     settings = _settings(file)
-    for text in warnings(settings, datetime.now(UTC)):
+    for text in (*warnings(settings, datetime.now(UTC)), *missing(settings)):
         click.echo(f"warning: {text}", err=True)
     click.echo(f"{file}: in order")
     for listen in settings.listeners:

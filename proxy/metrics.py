@@ -61,6 +61,11 @@ class Metrics:
         gauge = Gauge("screendoor_loop_lag_seconds", "How late the event loop is", registry=self.registry)
         gauge.set_function(lag_s)
 
+    def follow_kernel(self, forwarding: Callable[[], int]) -> None:
+        """Show how many streams the kernel forwards, at every scrape."""
+        about = "Audio streams that the kernel forwards; a call has two"
+        Gauge("screendoor_kernel_streams", about, registry=self.registry).set_function(forwarding)
+
     def follow_targets(self, targets: Callable[[], Iterable[tuple[str, str, bool]]]) -> None:
         """Show which targets of which peers are up, as their probes say; asked at every scrape."""
         self.registry.register(_Targets(targets))

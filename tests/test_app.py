@@ -9,7 +9,11 @@ import os
 import resource
 import signal
 import socket
+import struct
+import subprocess
+import sys
 import wave
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,9 +27,11 @@ from proxy.assembly import check
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord, LegRecord
 from proxy.config import Settings, parse
+from proxy.lab.audio import PHONE_HZ
 from proxy.lab.scenes import PLAIN, Scene, talks
 from proxy.lab.stage import Scenery, Stage
 from proxy.log import configure
+from proxy.media.kernel import flow
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
 from proxy.sip.message import Request, parse_message
 from proxy.transport.devcert import write_certificates
@@ -35,6 +41,7 @@ from screening.contract import Caller, Ring
 
 pytestmark = pytest.mark.network
 
+ROOT = Path(__file__).parents[1]
 SETTINGS = """
 records = "FOLDER/records/calls.jsonl"
 public = { host = "127.0.0.1", address = "127.0.0.1" }
@@ -88,6 +95,80 @@ async def test_a_call_over_each_transport_goes_through(transport: str) -> None:
         assert 'screendoor_calls_total{outcome="bridged"} 1.0' in metrics
         assert 'screendoor_sessions_total{result="matched"} 1.0' in metrics
         assert [peer.faults for peer in stage.peers] == [[], [], []]
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_call_whose_audio_the_kernel_forwards_goes_through(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def play() -> None:
+        scene = Scene("plain", "a wanted caller", scenery=Scenery(media_mode="kernel"), caller=talks)
+        async with Stage(scene.scenery) as stage:
+            forwarder = stage.app._forwarder
+            assert forwarder is not None
+            sent_on = []
+
+            def count(record: CallRecord) -> None:
+                records = range(0, len(forwarder.memory) - flow.RECORD_BYTES, flow.RECORD_BYTES)
+                sent_on.extend(
+                    struct.unpack_from("=Q", forwarder.memory, at + flow.PACKETS)[0] for at in records
+                )
+
+            stage.records.append(count)
+            assert "screendoor_kernel_streams 0.0" in (await get(stage.app, "/metrics")).text
+            await scene.play(stage)
+            record = await stage.record
+            assert record.outcome is not None
+            assert record.outcome.result is Result.BRIDGED
+            assert sum(sent_on) > 100
+            assert [peer.faults for peer in stage.peers] == [[], [], []]
+            assert stage.caller_audio.hears(PHONE_HZ)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(play())
+
+
+def test_without_the_capability_one_line_says_that_the_house_relays_and_it_does(tmp_path: Path) -> None:
+    """Root gives up what it may do, in a process of its own."""
+    text = SETTINGS.replace("PORT", "0").replace("media = {", 'media = { mode = "kernel",')
+    text = text.replace("error", "info").replace("FOLDER/records/calls.jsonl", "")
+    (tmp_path / "house.toml").write_text(text)
+    told = subprocess.run(
+        [sys.executable, "-c", A_NOBODYS_HOUSE, str(tmp_path / "house.toml")],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    lines = [line for line in told.stderr.splitlines() if "media.mode" in line]
+    assert len(lines) == 1, told.stderr
+    assert FALLS_BACK in lines[0]
+    assert told.stdout == "RelaySession\n"
+
+
+FALLS_BACK = (
+    'media.mode = "kernel" falls back to "relay": a table in the kernel is refused (Operation not permitted):'
+    " it takes Linux 6.6 or later and the capabilities CAP_BPF and CAP_NET_ADMIN"
+)
+A_NOBODYS_HOUSE = """
+import asyncio, sys
+from pathlib import Path
+from proxy import log
+from proxy.app import App
+from proxy.config import load
+from tests.media.kernel.privilege import give_up
+
+async def stand():
+    async with App(settings) as app:
+        print(type(app._media()).__name__)
+
+settings = load(Path(sys.argv[1]), {})
+log.configure(settings.log.level, settings.log.format)
+give_up({2})  # CAP_DAC_READ_SEARCH: what is imported late may lie where nobody else may look
+asyncio.run(stand())
+"""
 
 
 def test_a_call_goes_through_on_uvloop_too() -> None:

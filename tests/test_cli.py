@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -80,6 +81,16 @@ def test_what_is_allowed_but_doubtful_is_a_warning(tmp_path: Path) -> None:
     result = call("check-config", str(file))
     assert result.exit_code == 0
     assert result.stderr.startswith("warning: agent local: srtp")
+
+
+def test_what_this_system_does_not_give_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "sd.toml"
+    file.write_text(Path(LAB).read_text().replace("[media]", '[media]\nmode = "kernel"'))
+    assert call("check-config", str(file)).stderr == ""
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    result = call("check-config", str(file))
+    assert result.exit_code == 0
+    assert result.stderr == 'warning: media.mode = "kernel" falls back to "relay": no eBPF on Darwin x86_64\n'
 
 
 @pytest.mark.parametrize("command", [["check-config"], ["run", "--config"]])

@@ -179,6 +179,7 @@ def test_every_metric_is_documented_and_no_other() -> None:
     metrics.follow_sessions({})
     metrics.follow_strangers({}, lambda: 0)
     metrics.follow_capacity({}, lambda: 0.0)
+    metrics.follow_kernel(lambda: 0)
     metrics.follow_targets(list)
     metrics.follow_connections({})
     exposed = {family.name + ("_total" if family.type == "counter" else "") for family in registry.collect()}

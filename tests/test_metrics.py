@@ -46,6 +46,12 @@ def test_calls_turned_away_are_counted_and_the_lag_is_as_it_is_now() -> None:
     assert registry.get_sample_value("screendoor_loop_lag_seconds") == 0.25
 
 
+def test_streams_in_the_kernel_are_shown_as_they_are_now() -> None:
+    metrics = Metrics(registry := CollectorRegistry())
+    metrics.follow_kernel(lambda: 6)
+    assert registry.get_sample_value("screendoor_kernel_streams") == 6
+
+
 def test_targets_are_shown_as_their_probes_say() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     known = [("trunk:t", "udp:192.0.2.1:5060", True), ("trunk:t", "udp:192.0.2.2:5060", False)]

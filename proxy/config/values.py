@@ -298,10 +298,10 @@ def api_base(value: object) -> str:
 
 
 def media_mode(value: object) -> str:
-    """Return the media mode; only ``relay`` is in this version."""
-    if value != "relay":
-        raise fault('"relay" ("direct" comes in a later version)', shown(value))
-    return "relay"
+    """Return the media mode; ``direct`` is not in this version."""
+    if value not in ("relay", "kernel"):
+        raise fault('"relay" or "kernel" ("direct" comes in a later version)', shown(value))
+    return str(value)
 
 
 def path(value: object) -> Path:

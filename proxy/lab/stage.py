@@ -45,7 +45,7 @@ listen = [
     {{ transport = "tcp", bind = "{here}:0" }},
     {{ transport = "tls", bind = "{here}:0", certificate = "edge.pem", key = "file:edge-key.pem" }},
 ]
-media = {{ bind = "{here}", ports = "{low}-{high}" }}
+media = {{ mode = "{media_mode}", bind = "{here}", ports = "{low}-{high}" }}
 http = {{ bind = "{here}:0" }}
 speech = {{ cache = "{folder}/speech" }}
 
@@ -95,6 +95,7 @@ class Scenery:
     agent: Callable[[Stage, AgentCall], None] | None = None
     """Takes the agent's calls in place of the API."""
     carrier_transport: str = "udp"
+    media_mode: str = "relay"
     talk_limit_s: float = 30.0
     ring_limit_s: float = 20.0
     ready_limit_s: float = 5.0
@@ -196,6 +197,7 @@ class Stage:
         low, high = self._media_ports
         text = SETTINGS.format(
             here=HERE,
+            media_mode=self.scenery.media_mode,
             folder=folder,
             low=low,
             high=high,

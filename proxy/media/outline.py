@@ -95,6 +95,33 @@ class OutLine:
         passed = 0.0 if self._at is None else now - self._at
         return self._timestamp + round(passed * self._rate) & 0xFFFFFFFF
 
+    def follows(self, source: object) -> bool:
+        """Whether this source is the one that was placed last: its numbers lead to ours by fixed steps."""
+        return source is self._source
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """What is added to the present source's sequence numbers and timestamps, modulo 2**16 and 2**32."""
+        steps = (self._sequence - self._in_sequence) & 0xFFFF
+        return steps, (self._timestamp - self._in_timestamp) & 0xFFFFFFFF
+
+    @property
+    def last_taken(self) -> tuple[int, int]:
+        """The highest sequence number and timestamp of the present source that were placed."""
+        return self._in_sequence, self._in_timestamp
+
+    def went_on(self, packets: int, octets: int, timestamp: int, at: float) -> None:
+        """Packets of the present source went out by another way and by the same steps, numbered one after
+        another; the last, of that timestamp, at `at`.
+        """
+        self._sequence += packets
+        self._in_sequence = (self._in_sequence + packets) & 0xFFFF
+        self._timestamp += (timestamp - self._in_timestamp) & 0xFFFFFFFF
+        self._in_timestamp = timestamp
+        self._at = at
+        self.packets += packets
+        self.octets += octets
+
     def header(self, first: int, second: int, sequence: int, timestamp: int) -> bytes:
         """The twelve octets of a packet of this line; first and second as RFC 3550 §5.1 draws them."""
         return HEADER.pack(first, second, sequence, timestamp, self.ssrc)

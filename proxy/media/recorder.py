@@ -167,6 +167,16 @@ class Recordings:
         self._both: tuple[WavRecording, ...] = ()
         """Of these, the ones whose second channel is what the peer hears."""
 
+    @property
+    def on(self) -> bool:
+        """There is one."""
+        return bool(self._heard)
+
+    @property
+    def on_both(self) -> bool:
+        """There is one of what the peer hears, too."""
+        return bool(self._both)
+
     def begin(self, path: Path, both: bool, disk: Disk) -> WavRecording:
         """One more. Raises OSError if the file cannot be made."""
         recording = WavRecording(path, self._closed, channels=1 + both, disk=disk)

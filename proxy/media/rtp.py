@@ -170,6 +170,18 @@ class Reception:
         """Extended highest sequence number received (RFC 3550 §6.4.1)."""
         return self._highest & 0xFFFFFFFF
 
+    def went_on(self, packets: int, timestamp: int, at: float, jitter: float, longest_gap_s: float) -> None:
+        """Packets of the present SSRC, numbered one after another, came another way and were judged there."""
+        self._highest += packets
+        self._received += packets
+        self._timestamp = timestamp
+        self.at, self.jitter, self.longest_gap_s = at, jitter, longest_gap_s
+
+    @property
+    def last_timestamp(self) -> int | None:
+        """Of the packet before; None if it says nothing of when the next one is due."""
+        return None if self._timestamp < 0 else self._timestamp
+
     @property
     def lost(self) -> int:
         """Packets that never came."""

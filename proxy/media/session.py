@@ -354,6 +354,9 @@ class RelaySession(SoundedSession[_Leg]):
     def _policy(self, leg: str) -> SrtpPolicy:
         return (self._policies or {}).get(leg, SrtpPolicy.ACCEPT)
 
+    def _new_stream(self, bind: str) -> Stream:
+        return Stream(self._network, self._ports, bind, self._ids, self._clock, self._rounds)
+
     def _open(self, leg: str, ip_version: int) -> _Leg:
         """The leg's stream; one of the other IP version gives way to a new one, unless it is in use."""
         ours = self._legs.get(leg)
@@ -362,7 +365,7 @@ class RelaySession(SoundedSession[_Leg]):
             ours = None
         if ours is None:
             bind, public = self._homes[ip_version]
-            stream = Stream(self._network, self._ports, bind, self._ids, self._clock, self._rounds)
+            stream = self._new_stream(bind)
             ours = self._legs[leg] = _Leg(stream, public, origin_id=self._ids(31))
         return ours
 

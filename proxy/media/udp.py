@@ -20,7 +20,7 @@ OnPacket = Callable[[memoryview, Address], None]
 as soon as this returns: who keeps any of it copies it.
 """
 
-_LARGEST = 2048
+LARGEST = 2048
 """No RTP packet of a telephone call is longer; what fills the buffer was cut and is dropped."""
 _TURN = 64
 """Packets read before the event loop has its turn, one of each socket, so that no flood can starve the other
@@ -157,9 +157,9 @@ class _Watch:
         self._endpoints: dict[int, SocketEndpoint] = {}
         """Whose each descriptor is, or was last."""
         self._poll: select.epoll | None = None
-        self._buffer = bytearray(_LARGEST)
+        self._buffer = bytearray(LARGEST)
         whole = memoryview(self._buffer)
-        self._views = [whole[:size] for size in range(_LARGEST + 1)]
+        self._views = [whole[:size] for size in range(LARGEST + 1)]
         """Made once: a view of every length there may be."""
         self._read, self._since = 0, 0.0
         """Packets since a moment (loop time), while every packet wakes us."""
@@ -243,7 +243,7 @@ class _Watch:
             except OSError:  # another's by now, who has nothing yet
                 continue
             user = endpoint.user
-            if user is not None and size < _LARGEST:
+            if user is not None and size < LARGEST:
                 user(views[size], source if len(source) == 2 else source[:2])
 
 

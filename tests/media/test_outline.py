@@ -130,3 +130,33 @@ def test_whatever_comes_every_switch_is_the_next_number_and_never_earlier(packet
         if place[2]:
             assert step == 1
         highest = max(highest, highest + step)
+
+
+@settings(max_examples=200)
+@given(
+    start=st.integers(0, 65535),
+    clock=st.integers(0, 2**32 - 1),
+    seen=st.integers(1, 5),
+    unseen=st.integers(1, 200_000),
+)
+def test_packets_that_went_another_way_leave_the_line_as_if_it_had_placed_them(start, clock, seen, unseen):
+    one, other = _line(), _line()
+    for n in range(seen):
+        for line in (one, other):
+            _place(line, AGENT, start + n & 0xFFFF, clock + 160 * n & 0xFFFFFFFF, n * 0.02)
+    steps = one.steps
+    last = seen + unseen - 1
+    ticks, at = clock + 160 * last & 0xFFFFFFFF, last * 0.02
+    one.went_on(unseen, 160 * unseen, ticks, at)
+    assert one.follows(AGENT)
+    assert one.steps == steps
+    assert one.last_taken == ((start + last) & 0xFFFF, ticks)
+    assert (one.packets, one.octets) == (unseen, 160 * unseen)
+    number = 101 + last + 1
+    here = _place(one, AGENT, start + last + 1 & 0xFFFF, ticks + 160 & 0xFFFFFFFF, at + 0.02)
+    assert here == (number & 0xFFFF, (1000 + 160 * (last + 1)) & 0xFFFFFFFF, False)
+    assert _place(one, PHONE, 9, 9, at + 0.04) == (
+        (number + 1) & 0xFFFF,
+        (1000 + 160 * (last + 2)) & 0xFFFFFFFF,
+        True,
+    )

@@ -128,3 +128,19 @@ def test_whatever_number_comes_next_the_loss_is_bounded(sequence):
     hears(reception, 7, 65535, sequence)
     assert 0 <= reception.lost <= 3000
     assert reception.total == 2
+
+
+def test_packets_judged_elsewhere_count_as_if_they_had_been_heard_here():
+    here, there = Reception(), Reception()
+    for reception in (here, there):
+        reception.begin(7, 65530)
+        reception.heard(65530, 100, 1.0)
+    for n in range(1, 101):
+        here.heard(65530 + n & 0xFFFF, 100 + 160 * n, 1.0 + 0.02 * n)
+    there.went_on(100, 100 + 16000, 3.0, here.jitter, here.longest_gap_s)
+    for reception in (here, there):
+        reception.heard(65530 + 101 & 0xFFFF, 100 + 160 * 101, 3.02)
+        reception.heard(65530 + 103 & 0xFFFF, 100 + 160 * 103, 3.06)
+    for told in ("total", "lost", "highest", "expected", "received", "last_at", "last_timestamp"):
+        assert getattr(there, told) == getattr(here, told)
+    assert there.jitter == pytest.approx(here.jitter)

@@ -1,0 +1,118 @@
+"""The bpf() system call, by ctypes: array maps, a program, its link to an interface. Linux alone has it.
+
+Numbers are those of <linux/bpf.h>; `man 2 bpf` tells what each command does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import platform
+import struct
+
+_SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
+"""Number of bpf() by architecture: <asm/unistd.h>."""
+
+# enum bpf_cmd
+_MAP_CREATE = 0
+_PROG_LOAD = 5
+_PROG_TEST_RUN = 10
+_LINK_CREATE = 28
+
+_MAP_TYPE_ARRAY = 2  # enum bpf_map_type
+_F_MMAPABLE = 1 << 10  # flags of BPF_MAP_CREATE
+_PROG_TYPE_SCHED_CLS = 3  # enum bpf_prog_type
+_TCX_INGRESS = 46  # enum bpf_attach_type, since Linux 6.6
+
+_LOG_BYTES = 256 * 1024
+"""What the verifier may say of a program that it refuses."""
+
+_ONLY_WITH = "it takes Linux 6.6 or later and the capabilities CAP_BPF and CAP_NET_ADMIN"
+
+
+class KernelRefused(Exception):
+    """This system, or this user, cannot have the kernel forward; the message says why, for people."""
+
+
+def create_array(name: str, value_bytes: int, entries: int) -> int:
+    """A map of `entries` values, all zero, that `map_memory` can map. Returns its descriptor."""
+    attr = struct.pack(
+        "=IIIIIII16s", _MAP_TYPE_ARRAY, 4, value_bytes, entries, _F_MMAPABLE, 0, 0, name.encode()
+    )
+    return _bpf(_MAP_CREATE, attr, "a table in the kernel")
+
+
+def map_memory(descriptor: int, value_bytes: int, entries: int) -> mmap.mmap:
+    """The values of an array map as memory shared with the kernel; `value_bytes` is a multiple of 8."""
+    size = -(-value_bytes * entries // mmap.PAGESIZE) * mmap.PAGESIZE
+    return mmap.mmap(descriptor, size, mmap.MAP_SHARED)
+
+
+def load(name: str, instructions: bytes) -> int:
+    """A program for packets that come in through an interface. Returns its descriptor."""
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    said = ctypes.create_string_buffer(_LOG_BYTES)
+    licence = ctypes.create_string_buffer(b"MIT")
+
+    def attributes(log: int) -> bytes:
+        where = (ctypes.addressof(code), ctypes.addressof(licence))
+        wanted = (log, _LOG_BYTES if log else 0, ctypes.addressof(said) if log else 0)
+        counted = (_PROG_TYPE_SCHED_CLS, len(instructions) // 8)
+        return struct.pack("=IIQQIIQII16sII", *counted, *where, *wanted, 0, 0, name.encode(), 0, _TCX_INGRESS)
+
+    try:
+        return _bpf(_PROG_LOAD, attributes(0), "a program in the kernel")
+    except KernelRefused as refused:
+        if not isinstance(refused.__cause__, OSError) or refused.__cause__.errno == errno.EPERM:
+            raise
+        try:  # again, to be told why
+            return _bpf(_PROG_LOAD, attributes(1), "a program in the kernel")
+        except KernelRefused as again:
+            again.add_note(said.value.decode("utf-8", "replace"))
+            raise
+
+
+def attach(program: int, interface: int) -> int:
+    """Have the program see what comes in through an interface, until the descriptor returned is closed: by
+    us, or by the kernel when the process ends, however it ends.
+    """
+    attr = struct.pack("=IIIIIIQ", program, interface, _TCX_INGRESS, 0, 0, 0, 0)
+    return _bpf(_LINK_CREATE, attr, f"a program on interface {interface}")
+
+
+def run_once(program: int, frame: bytes, interface: int = 1, repeat: int = 1) -> tuple[int, bytes, int]:
+    """Have the program judge a frame that never was on a wire, as coming in through `interface`.
+
+    Returns its verdict, the frame as it left it, and nanoseconds a run.
+    """
+    into = ctypes.create_string_buffer(frame, len(frame))
+    out = ctypes.create_string_buffer(len(frame) + 256)
+    context = ctypes.create_string_buffer(struct.pack("=40xI148x", interface), 192)  # struct __sk_buff
+    attr = struct.pack(
+        "=IIIIQQIIIIQQ",
+        *(program, 0, len(frame), len(out)),
+        *(ctypes.addressof(into), ctypes.addressof(out)),
+        *(repeat, 0, len(context), 0),
+        *(ctypes.addressof(context), 0),
+    )
+    buffer = ctypes.create_string_buffer(attr, len(attr))
+    _bpf(_PROG_TEST_RUN, buffer, "a trial of a program")
+    _, verdict, _, size, _, _, _, took = struct.unpack_from("=IIIIQQII", buffer)
+    return verdict, out.raw[:size], took
+
+
+def _bpf(command: int, attr: bytes | ctypes.Array[ctypes.c_char], what: str) -> int:
+    number = _SYSCALL.get(platform.machine()) if platform.system() == "Linux" else None
+    if number is None:
+        raise KernelRefused(f"no eBPF on {platform.system()} {platform.machine()}")
+    buffer = attr if isinstance(attr, ctypes.Array) else ctypes.create_string_buffer(attr, len(attr))
+    libc = ctypes.CDLL(None, use_errno=True)
+    result: int = libc.syscall(
+        ctypes.c_long(number), ctypes.c_long(command), buffer, ctypes.c_ulong(len(buffer))
+    )
+    if result < 0:
+        error = OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        raise KernelRefused(f"{what} is refused ({error.strerror}): {_ONLY_WITH}") from error
+    return result

@@ -1,0 +1,196 @@
+"""The table of flows that the kernel reads, and the program standing at the interfaces. One for the house."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from proxy.media.kernel import bpf, flow, netlink
+from proxy.media.kernel.flow import Flow
+from proxy.media.kernel.netlink import Way
+from proxy.media.kernel.program import forwarder
+
+_COUNTERS = struct.Struct("=QQQQQ")
+_HEARING = struct.Struct("=QQQ")
+_LAST = struct.Struct("=Q")
+_LIVE = tuple(struct.pack("=I", live) for live in range(3))
+_WAYS_KEPT = 4096
+
+
+class Hearing(NamedTuple):
+    """How a peer's packets come: what is counted goes on in the kernel, and comes back from there."""
+
+    at: float | None
+    """When the last one came, in seconds of the monotonic clock; None: no matter."""
+    jitter: float
+    """In ticks (RFC 3550 A.8)."""
+    longest_gap_s: float
+
+
+class Carried(NamedTuple):
+    """What the kernel has sent on for one stream since it was asked last, numbered one after another."""
+
+    packets: int
+    octets: int
+    """Of payload."""
+    timestamp: int
+    """Of the peer's last packet."""
+    hearing: Hearing
+
+
+class Forwarder:
+    """Has the kernel forward what comes in to a range of ports.
+
+    Nothing of it outlives the process: program, map and links are gone with the last descriptor.
+    """
+
+    def __init__(self, low: int, high: int, binds: Iterable[str]) -> None:
+        """`binds`: the local addresses that media is received at; a wildcard stands for every interface.
+
+        Raises KernelRefused.
+        """
+        self._low = low + low % 2
+        records = max(1, (high - self._low + 1) // 2)
+        self._binds = tuple(binds)
+        self._open: list[int] = []
+        self._links: dict[int, int] = {}
+        self._live: set[Lane] = set()
+        self._changes: socket.socket | None = None
+        try:
+            self._netlink = netlink.Netlink()
+        except OSError as error:
+            raise bpf.KernelRefused(f"no netlink: {error.strerror}") from error
+        try:
+            table = self._kept(bpf.create_array("screendoor", flow.RECORD_BYTES, records))
+            self.memory = bpf.map_memory(table, flow.RECORD_BYTES, records)
+            self.program = self._kept(bpf.load("screendoor", forwarder(table, self._low)))
+            self._attach()
+        except (OSError, bpf.KernelRefused) as error:
+            self.close()
+            if isinstance(error, OSError):
+                raise bpf.KernelRefused(f"the kernel refuses: {error.strerror}") from error
+            raise
+        self.way = lru_cache(_WAYS_KEPT)(self._way)
+
+    def watch(self) -> None:
+        """From now on, when a route or an interface changes, every stream finds its way anew: it comes back
+        to userspace, and is handed over again from there; and the program goes to interfaces that are new.
+        Needs a running event loop.
+        """
+        self._changes = netlink.changes()
+        asyncio.get_running_loop().add_reader(self._changes, self._changed)
+
+    @property
+    def interfaces(self) -> frozenset[int]:
+        """Indices of those that the program stands at."""
+        return frozenset(self._links)
+
+    @property
+    def forwarding(self) -> int:
+        """How many streams the kernel forwards now; a call has two."""
+        return len(self._live)
+
+    def lane(self, port: int) -> Lane:
+        """What is done with the packets that come to this RTP port of ours; at first, nothing."""
+        return Lane(self, (port - self._low) // 2 * flow.RECORD_BYTES)
+
+    def close(self) -> None:
+        """The kernel forwards nothing any more; again does nothing."""
+        if self._changes is not None:
+            asyncio.get_running_loop().remove_reader(self._changes)
+            self._changes.close()
+            self._changes = None
+        for descriptor in (*self._links.values(), *self._open):
+            os.close(descriptor)
+        self._links.clear()
+        self._open.clear()
+        self._netlink.close()
+
+    def went(self, lane: Lane, live: bool) -> None:
+        """A lane has begun, or ended, to be the kernel's."""
+        (self._live.add if live else self._live.discard)(lane)
+
+    def _way(self, to: str, source: str | None) -> Way | None:
+        try:
+            return self._netlink.way(to, source)
+        except OSError:
+            return None
+
+    def _changed(self) -> None:
+        assert self._changes is not None
+        with suppress(OSError):
+            while self._changes.recv(65536):
+                pass
+        self.way.cache_clear()
+        for lane in tuple(self._live):
+            lane.stop()
+        with suppress(OSError, bpf.KernelRefused):  # then its packets come to userspace
+            self._attach()
+
+    def _kept(self, descriptor: int) -> int:
+        self._open.append(descriptor)
+        return descriptor
+
+    def _attach(self) -> None:
+        there, wanted = self._netlink.interfaces(), set[int]()
+        for bind in self._binds:
+            any_address = ip_address(bind).is_unspecified
+            wanted |= set(there) if any_address else there.keys() & self._netlink.interfaces_of(bind)
+        if not wanted:
+            raise bpf.KernelRefused("no interface with Ethernet frames has the address of the media sockets")
+        for gone in self._links.keys() - wanted:
+            os.close(self._links.pop(gone))
+        for interface in sorted(wanted - self._links.keys()):
+            self._links[interface] = bpf.attach(self.program, interface)
+
+
+class Lane:
+    """One RTP port of ours, as the kernel sees it."""
+
+    __slots__ = ("_asked", "_at", "_forwarder", "_live")
+
+    def __init__(self, forwarder: Forwarder, at: int) -> None:
+        self._forwarder = forwarder
+        self._at = at
+        self._live = 0
+        self._asked = (0, 0)
+        forwarder.memory[at : at + flow.RECORD_BYTES] = bytes(flow.RECORD_BYTES)
+
+    def forward(self, wanted: Flow, sequence: int, timestamp: int, hearing: Hearing) -> None:
+        """From the next packet on the kernel forwards what the flow fits; the numbers are those of the peer's
+        last packet. Ask `carried` before doing so again.
+        """
+        self._live = 1 if self._live != 1 else 2  # the other one: the kernel may be reading this one
+        heard_ns = 0 if hearing.at is None else round(hearing.at * 1e9)
+        counted = round(hearing.jitter * 16), round(hearing.longest_gap_s * 1e9)
+        _HEARING.pack_into(self._forwarder.memory, self._at + flow.LAST_NS, heard_ns, *counted)
+        memory, at = self._forwarder.memory, self._at + flow.FLOWS + (self._live - 1) * flow.FLOW_BYTES
+        memory[at : at + flow.FLOW_BYTES] = wanted.packed(sequence, timestamp)
+        self._say(self._live)
+        self._forwarder.went(self, True)
+
+    def stop(self) -> None:
+        """From the next packet on everything comes to userspace."""
+        self._say(0)
+        self._forwarder.went(self, False)
+
+    def carried(self) -> Carried:
+        """What was sent on since this was asked last, or the flow was told."""
+        memory, at = self._forwarder.memory, self._at
+        packets, octets, at_ns, jitter, longest_ns = _COUNTERS.unpack_from(memory, at + flow.PACKETS)
+        place = at + flow.FLOWS + (max(self._live, 1) - 1) * flow.FLOW_BYTES + flow.LAST
+        (last,) = _LAST.unpack_from(memory, place)
+        before, self._asked = self._asked, (packets, octets)
+        hearing = Hearing(at_ns / 1e9, jitter / 16, longest_ns / 1e9)
+        return Carried(packets - before[0], octets - before[1], last & 0xFFFFFFFF, hearing)
+
+    def _say(self, live: int) -> None:
+        at = self._at + flow.LIVE
+        self._forwarder.memory[at : at + 4] = _LIVE[live]

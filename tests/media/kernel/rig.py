@@ -1,0 +1,109 @@
+"""A call between the caller's house and the phone's, through an edge that forwards in the kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count, pairwise
+
+from proxy.media.kernel import flow
+from proxy.media.kernel.forwarder import Forwarder
+from proxy.media.kernel.session import KernelSession
+from proxy.media.kernel.stream import KernelStream
+from proxy.media.ports import PortPool
+from proxy.media.udp import SocketMedia
+from tests.media.kernel.houses import EDGE, EDGE6, PEERS, PEERS6, Far, Heard, Houses
+
+LOW = 20000
+ENOUGH = 6
+"""Packets after which a stream is in the kernel."""
+
+
+class Rig:
+    def __init__(self, houses: Houses, stack: ExitStack, *, six: bool = False) -> None:
+        self.houses, self.stack = houses, stack
+        self.edge, self.hosts = (EDGE6, PEERS6) if six else (EDGE, PEERS)
+        wildcard = "::" if six else "0.0.0.0"
+        with houses.inside("edge"):
+            self.forwarder = Forwarder(LOW, LOW + 99, [wildcard])
+            self.forwarder.watch()
+        stack.callback(self.forwarder.close)
+        self.media = SocketMedia()
+        self.ports = PortPool(LOW, LOW + 99)
+        numbers = count(0xFFF0)
+        clock = asyncio.get_running_loop().time
+        self.session = KernelSession(
+            self.forwarder,
+            self.media,
+            self.ports,
+            wildcard,
+            self.edge["caller"],
+            lambda bits: next(numbers) % (1 << bits),
+            clock,
+        )
+        stack.callback(self.session.close)
+        self.caller, self.phone = self.far("caller", 0xAAAA), self.far("phone", 0xBBBB)
+
+    def far(self, who: str, ssrc: int, port: int = 0) -> Far:
+        with self.houses.inside(who):
+            far = Far(self.hosts[who], ssrc, port)
+        self.stack.callback(far.close)
+        return far
+
+    def agree(self, caller: str = "0 101", phone: str = "0 101") -> None:
+        """Both legs have their offers and answers, and are joined."""
+        with self.houses.inside("edge"):
+            self.session.accept("caller", self.caller.sdp(formats=caller))
+            self.session.offer("phone")
+        self.session.answered("phone", self.phone.sdp(formats=phone))
+        for who, far in (("caller", self.caller), ("phone", self.phone)):
+            far.remote = (self.edge[who], self.port(who))
+        self.session.join("caller", "phone")
+
+    async def talk(self, packets: int = ENOUGH) -> tuple[list[Heard], list[Heard]]:
+        """Both say so many, and each hears the other's: what the caller heard, what the phone heard."""
+        at_caller, at_phone = [], []
+        for _ in range(packets):
+            self.caller.says()
+            at_phone += await self.phone.hears(1)
+            self.phone.says()
+            at_caller += await self.caller.hears(1)
+        return at_caller, at_phone
+
+    def port(self, leg: str) -> int:
+        address = self.session.address(leg)
+        assert address is not None
+        return address[1]
+
+    def stream(self, leg: str) -> KernelStream:
+        stream = self.session._stream(leg)
+        assert isinstance(stream, KernelStream)
+        return stream
+
+    def in_kernel(self) -> tuple[bool, bool]:
+        return self.stream("caller").in_kernel, self.stream("phone").in_kernel
+
+    def forwarded(self, leg: str) -> int:
+        """Packets of that leg's that the kernel has sent on, by its own count."""
+        at = (self.port(leg) - LOW) // 2 * flow.RECORD_BYTES + flow.PACKETS
+        (packets,) = struct.unpack_from("=Q", self.forwarder.memory, at)
+        return int(packets)
+
+
+@contextmanager
+def rig(houses: Houses, *, six: bool = False) -> Iterator[Rig]:
+    """A rig that gives everything back."""
+    with ExitStack() as stack:
+        made = Rig(houses, stack, six=six)
+        yield made
+        made.session.close()
+        assert made.ports.lent == 0
+
+
+def one_line(heard: list[Heard]) -> bool:
+    """One SSRC, each number the next, and a time that never goes back, from first to last."""
+    steps = {(b.sequence - a.sequence) & 0xFFFF for a, b in pairwise(heard)}
+    ticks = [(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in pairwise(heard)]
+    return len({each.ssrc for each in heard}) == 1 and steps == {1} and max(ticks) < 0x80000000

@@ -1,0 +1,43 @@
+import os
+import platform
+import struct
+
+import pytest
+
+from proxy.media.kernel import bpf
+from proxy.media.kernel.assembler import R0, Assembler
+
+pytestmark = pytest.mark.network
+
+
+def test_a_map_is_memory_shared_with_the_kernel():
+    memory = bpf.map_memory(bpf.create_array("test", 8, 600), 8, 600)
+    assert len(memory) == 8192
+    memory[4792:4800] = struct.pack("=Q", 7)
+    assert memory[4792:4800] == struct.pack("=Q", 7)
+
+
+def test_a_program_that_the_kernel_refuses_is_told_with_what_the_verifier_says():
+    asm = Assembler()
+    asm.leave()
+    with pytest.raises(bpf.KernelRefused, match=r"Permission denied|Invalid argument") as refused:
+        bpf.load("bad", asm.code())
+    assert "R0 !read_ok" in refused.value.__notes__[0]
+
+
+def test_an_interface_that_is_not_there_is_refused():
+    asm = Assembler()
+    asm.do_number("mov", R0, -1)
+    asm.leave()
+    program = bpf.load("idle", asm.code())
+    try:
+        with pytest.raises(bpf.KernelRefused, match="a program on interface 999999"):
+            bpf.attach(program, 999999)
+    finally:
+        os.close(program)
+
+
+def test_a_system_without_ebpf_is_told_so(monkeypatch):
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    with pytest.raises(bpf.KernelRefused, match="no eBPF on Darwin"):
+        bpf.create_array("test", 8, 1)

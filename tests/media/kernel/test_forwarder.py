@@ -1,0 +1,228 @@
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.media.kernel import bpf
+from proxy.media.kernel.flow import Flow
+from proxy.media.kernel.forwarder import Forwarder, Hearing
+from tests.media.kernel.houses import EDGE, Houses
+
+pytestmark = pytest.mark.network
+
+ROOT = Path(__file__).parents[3]
+OURS, OUT, TO, PEER = (("127.0.0.1", port) for port in (20000, 20002, 20090, 20092))
+FLOW = Flow(
+    peer=PEER,
+    ours=OURS,
+    out=OUT,
+    to=TO,
+    ssrc=0x41414141,
+    out_ssrc=0x42424242,
+    sequence_step=5,
+    timestamp_step=7,
+    types={0: 0},
+    rate=8000,
+    leaves_by=0,
+)
+UNHEARD = Hearing(None, 0.0, 0.0)
+PACKET = b"\x80\x00\x00\x0b\x00\x00\x00\x10" + b"AAAA" + b"speech"
+SENT_ON = b"\x80\x00\x00\x10\x00\x00\x00\x17" + b"BBBB" + b"speech"
+
+EDGE_THAT_WAITS = """
+import time
+from proxy.media.kernel.forwarder import Forwarder
+from tests.media.kernel.test_forwarder import FLOW, UNHEARD
+forwarder = Forwarder(20000, 20099, ["127.0.0.1"])
+forwarder.lane(20000).forward(FLOW, 10, 8, UNHEARD)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def houses() -> Iterator[Houses]:
+    with Houses("sdkf") as houses:
+        yield houses
+
+
+class Sockets:
+    """The one that speaks, ours, and the one that packets are sent on to."""
+
+    def __init__(self) -> None:
+        self.peer, self.ours, self.to = (_bound(each) for each in (PEER, OURS, TO))
+
+    def say(self) -> tuple[str, bytes]:
+        """Say a packet; who got it, and what."""
+        self.peer.sendto(PACKET, OURS)
+        for name, each in (("to", self.to), ("ours", self.ours)):
+            try:
+                return name, each.recv(2048)
+            except TimeoutError:
+                continue
+        raise AssertionError("nobody got it")
+
+    def close(self) -> None:
+        for each in (self.peer, self.ours, self.to):
+            each.close()
+
+
+def _bound(address: tuple[str, int]) -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(address)
+    made.settimeout(0.2)
+    return made
+
+
+def test_a_lane_forwards_from_being_told_to_being_stopped_and_says_what_it_carried(houses):
+    with houses.inside("edge"):
+        forwarder, sockets = Forwarder(20000, 20099, ["127.0.0.1"]), Sockets()
+        lane = forwarder.lane(20000)
+        assert sockets.say() == ("ours", PACKET)
+        lane.forward(FLOW, 10, 8, UNHEARD)
+        assert sockets.say() == ("to", SENT_ON)
+        carried = lane.carried()
+        assert carried[:3] == (1, 6, 16)
+        assert carried.hearing.at == pytest.approx(time.monotonic(), abs=1)
+        assert lane.carried()[:2] == (0, 0)
+        lane.stop()
+        assert sockets.say() == ("ours", PACKET)
+        lane.forward(FLOW, 10, 8, UNHEARD)
+        assert sockets.say() == ("to", SENT_ON)
+        assert lane.carried()[:3] == (1, 6, 16)
+        forwarder.close()
+        forwarder.close()
+        assert sockets.say() == ("ours", PACKET)
+        sockets.close()
+
+
+def test_a_port_lent_again_begins_with_nothing(houses):
+    with houses.inside("edge"):
+        forwarder, sockets = Forwarder(20000, 20099, ["127.0.0.1"]), Sockets()
+        forwarder.lane(20000).forward(FLOW, 10, 8, UNHEARD)
+        assert sockets.say() == ("to", SENT_ON)
+        again = forwarder.lane(20000)
+        assert sockets.say() == ("ours", PACKET)
+        assert again.carried().packets == 0
+        sockets.close()
+        forwarder.close()
+
+
+def test_a_process_that_is_killed_leaves_nothing_behind_and_a_restart_works(houses):
+    command = houses.command("edge", sys.executable, "-c", EDGE_THAT_WAITS)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for _ in range(2):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=environment) as edge:
+            assert edge.stdout is not None
+            assert edge.stdout.readline() == b"ready\n"
+            with houses.inside("edge"):
+                sockets = Sockets()
+            assert sockets.say() == ("to", SENT_ON)
+            edge.send_signal(signal.SIGKILL)
+            edge.wait(10)
+        assert sockets.say() == ("ours", PACKET)
+        sockets.close()
+
+
+def test_the_program_stands_where_the_media_address_is(houses):
+    with houses.inside("edge"):
+        everywhere = Forwarder(20000, 20099, ["0.0.0.0"])
+        one = Forwarder(20000, 20099, [EDGE["caller"]])
+        assert len(everywhere.interfaces) == 3
+        assert len(one.interfaces) == 1
+        assert one.interfaces < everywhere.interfaces
+        with pytest.raises(bpf.KernelRefused, match="no interface with Ethernet frames"):
+            Forwarder(20000, 20099, ["203.0.113.99"])
+        everywhere.close()
+        one.close()
+
+
+def test_the_way_to_a_peer_is_asked_once(houses):
+    with houses.inside("edge"):
+        forwarder = Forwarder(20000, 20099, ["127.0.0.1"])
+        way = forwarder.way("127.0.0.1", None)
+        assert forwarder.way("127.0.0.1", None) is way
+        forwarder.close()
+        assert forwarder.way("127.0.0.2", None) is None
+
+
+async def test_a_change_of_routes_forgets_the_ways_and_stops_every_lane(houses):
+    with houses.inside("edge"):
+        forwarder, sockets = Forwarder(20000, 20099, ["127.0.0.1"]), Sockets()
+        forwarder.watch()
+    lane = forwarder.lane(20000)
+    way = forwarder.way("127.0.0.1", None)
+    lane.forward(FLOW, 10, 8, UNHEARD)
+    houses.ip("edge", "route", "add", "blackhole", "203.0.115.0/24")
+    async with asyncio.timeout(5):
+        while forwarder.way("127.0.0.1", None) is way:
+            await asyncio.sleep(0)
+    assert sockets.say() == ("ours", PACKET)
+    sockets.close()
+    forwarder.close()
+
+
+async def test_the_program_goes_to_an_interface_that_comes_and_forgets_one_that_goes(houses):
+    with houses.inside("edge"):
+        forwarder = Forwarder(20000, 20099, ["0.0.0.0"])
+        forwarder.watch()
+        before = forwarder.interfaces
+        async with asyncio.timeout(5):
+            houses.ip("edge", "link", "add", "new0", "type", "veth", "peer", "name", "new1")
+            while len(forwarder.interfaces) < len(before) + 2:
+                await asyncio.sleep(0.01)
+            houses.ip("edge", "link", "del", "new0")
+            while forwarder.interfaces != before:
+                await asyncio.sleep(0.01)
+        forwarder.close()
+
+
+def test_without_the_capabilities_it_is_refused_in_words_for_people():
+    told = _as_nobody(capabilities=())
+    assert told == (
+        "a table in the kernel is refused (Operation not permitted):"
+        " it takes Linux 6.6 or later and the capabilities CAP_BPF and CAP_NET_ADMIN"
+    )
+
+
+def test_two_capabilities_are_enough():
+    assert _as_nobody(capabilities=(CAP_NET_ADMIN, CAP_BPF)) == "forwards"
+
+
+def test_one_capability_is_not():
+    assert _as_nobody(capabilities=(CAP_BPF,)).startswith("a program in the kernel is refused")
+
+
+CAP_NET_ADMIN, CAP_BPF = 12, 39
+A_NOBODY = """
+import sys
+from proxy.media.kernel import bpf, forwarder
+from tests.media.kernel.privilege import give_up
+give_up({int(each) for each in sys.argv[1:]})
+try:
+    forwarder.Forwarder(20000, 20099, ["127.0.0.1"]).close()
+except bpf.KernelRefused as refused:
+    print(refused)
+else:
+    print("forwards")
+"""
+
+
+def _as_nobody(capabilities: tuple[int, ...]) -> str:
+    told = subprocess.run(
+        [sys.executable, "-c", A_NOBODY, *map(str, capabilities)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    return told.stdout.strip()

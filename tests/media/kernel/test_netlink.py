@@ -1,0 +1,64 @@
+from collections.abc import Iterator
+
+import pytest
+
+from proxy.media.kernel.netlink import Netlink, Way, changes
+from tests.media.kernel.houses import EDGE, EDGE6, PEERS, PEERS6, Houses
+
+pytestmark = pytest.mark.network
+
+
+@pytest.fixture(scope="module")
+def houses() -> Iterator[Houses]:
+    with Houses("sdnl") as houses:
+        yield houses
+
+
+@pytest.fixture
+def edge(houses) -> Iterator[Netlink]:
+    with houses.inside("edge"):
+        asked = Netlink()
+    yield asked
+    asked.close()
+
+
+def test_the_way_to_a_peer_names_interface_and_our_address_on_it(edge):
+    for peers, ours in ((PEERS, EDGE), (PEERS6, EDGE6)):
+        for who in ("caller", "phone"):
+            way = edge.way(peers[who])
+            assert way is not None
+            assert (way.source, way.local) == (ours[who], False)
+            assert edge.interfaces_of(ours[who]) == {way.interface}
+
+
+def test_an_address_of_ours_is_reached_by_the_loopback_interface(edge):
+    assert edge.way("127.0.0.1") == Way(1, "127.0.0.1", True)
+    assert edge.way(EDGE["caller"], "127.0.0.1") == Way(1, "127.0.0.1", True)
+    assert edge.way("::1") == Way(1, "::1", True)
+
+
+def test_there_is_no_way_without_a_route_nor_where_packets_are_thrown_away(edge, houses):
+    assert edge.way("203.0.113.77") is None
+    houses.ip("edge", "route", "add", "blackhole", "203.0.113.0/24")
+    assert edge.way("203.0.113.77") is None
+
+
+def test_a_source_that_is_settled_stays(edge):
+    assert edge.way(PEERS["caller"], EDGE["phone"]).source == EDGE["phone"]
+
+
+def test_interfaces_without_ethernet_frames_are_not_for_us(edge, houses):
+    before = edge.interfaces()
+    assert len(before) == 3
+    assert [index for index, loopback in before.items() if loopback] == [1]
+    houses.ip("edge", "tuntap", "add", "dev", "tun9", "mode", "tun")
+    assert edge.interfaces() == before
+    houses.ip("edge", "link", "del", "tun9")
+
+
+def test_a_route_that_changes_is_told(houses):
+    with houses.inside("edge"):
+        told = changes()
+    with told:
+        houses.ip("edge", "route", "add", "203.0.114.0/24", "via", PEERS["caller"])
+        assert told.recv(65536)

@@ -1,0 +1,31 @@
+"""What the settings ask of the system."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import pytest
+
+from proxy.config import Settings, load
+from proxy.forwarding import missing
+
+LAB = Path(__file__).parents[1] / "config" / "lab.toml"
+
+
+def settings(folder: Path, mode: str) -> Settings:
+    file = folder / "house.toml"
+    file.write_text(LAB.read_text().replace("[media]", f'[media]\nmode = "{mode}"'))
+    return load(file, {})
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [("relay", []), ("kernel", ['media.mode = "kernel" falls back to "relay": no eBPF on Plan9 x86_64'])],
+)
+def test_a_system_without_ebpf_lacks_something_only_where_that_was_asked_for(
+    mode: str, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Plan9")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    assert missing(settings(tmp_path, mode)) == told
