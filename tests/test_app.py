@@ -38,6 +38,7 @@ from proxy.transport.devcert import write_certificates
 from proxy.transport.flow import Flow, ListenOn, TransportFailed
 from proxy.transport.network import SocketNetwork
 from screening.contract import Caller, Ring
+from tests.media.kernel.able import needs_kernel
 
 pytestmark = pytest.mark.network
 
@@ -97,6 +98,7 @@ async def test_a_call_over_each_transport_goes_through(transport: str) -> None:
         assert [peer.faults for peer in stage.peers] == [[], [], []]
 
 
+@needs_kernel
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def test_a_call_whose_audio_the_kernel_forwards_goes_through(
     loop: Callable[[], asyncio.AbstractEventLoop],
@@ -128,6 +130,7 @@ def test_a_call_whose_audio_the_kernel_forwards_goes_through(
         runner.run(play())
 
 
+@needs_kernel
 def test_without_the_capability_one_line_says_that_the_house_relays_and_it_does(tmp_path: Path) -> None:
     """Root gives up what it may do, in a process of its own."""
     text = SETTINGS.replace("PORT", "0").replace("media = {", 'media = { mode = "kernel",')

@@ -6,8 +6,9 @@ import pytest
 
 from proxy.media.kernel import bpf
 from proxy.media.kernel.assembler import R0, Assembler
+from tests.media.kernel.able import needs_kernel
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, needs_kernel]
 
 
 def test_a_map_is_memory_shared_with_the_kernel():

@@ -13,9 +13,10 @@ import pytest
 from proxy.media.kernel import bpf
 from proxy.media.kernel.flow import Flow
 from proxy.media.kernel.forwarder import Forwarder, Hearing
+from tests.media.kernel.able import needs_kernel
 from tests.media.kernel.houses import EDGE, Houses
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, needs_kernel]
 
 ROOT = Path(__file__).parents[3]
 OURS, OUT, TO, PEER = (("127.0.0.1", port) for port in (20000, 20002, 20090, 20092))

@@ -3,9 +3,10 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.media.kernel.netlink import Netlink, Way, changes
+from tests.media.kernel.able import needs_kernel
 from tests.media.kernel.houses import EDGE, EDGE6, PEERS, PEERS6, Houses
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, needs_kernel]
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from proxy.media.kernel import bpf, flow, program
 from proxy.media.kernel.flow import Flow
+from tests.media.kernel.able import needs_kernel
 from tests.media.kernel.frames import Frame, decode
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, needs_kernel]
 
 V4 = Frame()
 V6 = Frame(("2001:db8:1::2", 5000), ("2001:db8:1::1", 20000))

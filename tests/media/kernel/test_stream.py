@@ -13,11 +13,12 @@ from proxy.media.sdes import AES_CM_128_80, Crypto
 from proxy.media.srtp import sender
 from proxy.media.tone import beep
 from tests.media.kernel import rig as made
+from tests.media.kernel.able import needs_kernel
 from tests.media.kernel.frames import decode
 from tests.media.kernel.houses import Houses, frames
 from tests.media.kernel.rig import ENOUGH, Rig, one_line
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, needs_kernel]
 
 EVENT = b"\x05\x0a\x00\xa0"
 
