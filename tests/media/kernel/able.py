@@ -1,4 +1,4 @@
-"""Where the tests of kernel mode can run at all: as root, on Linux 6.6 or later. `.ci/run` takes no test left out."""
+"""Where the tests of kernel mode can run: as root, on Linux 6.6 or later; `.ci/run` takes none left out."""
 
 from __future__ import annotations
 
