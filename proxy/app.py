@@ -25,16 +25,19 @@ from proxy.call.listening import Hearing
 from proxy.call.probe import Probes
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
+from proxy.call.routing import Number
 from proxy.call.strain import Strain
 from proxy.call.surroundings import Surroundings
 from proxy.config import Settings
 from proxy.config import model as told
 from proxy.garbage import collect_in_quiet, spare_the_calls
 from proxy.gathered import Gathered
+from proxy.media.direct import DirectSession
 from proxy.media.disk import DiskThread
 from proxy.media.kernel.bpf import KernelRefused
 from proxy.media.kernel.forwarder import Forwarder
 from proxy.media.kernel.session import KernelSession
+from proxy.media.mode import MediaSession
 from proxy.media.ports import PortPool
 from proxy.media.rounds import Rounds
 from proxy.media.session import RelaySession
@@ -278,14 +281,17 @@ class App:
         source = self.admission.source(flow)
         return source.trunk if source is not None else self.core.doors.trunk(flow)
 
-    def _media(self) -> RelaySession:
+    def _media(self, number: Number) -> MediaSession:
         clock = asyncio.get_running_loop().time
         home, *others = assembly.homes(self._settings)
         other = others[0] if others else None
         told = (self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds)
         if self._forwarder is not None:
             return KernelSession(self._forwarder, *told, disk=self._disk)
-        return RelaySession(*told, disk=self._disk)
+        relay = RelaySession(*told, disk=self._disk)
+        if self._settings.media.mode == "direct" and not number.record:
+            return DirectSession(relay, home[1], self.ids.bits)
+        return relay
 
     def _finished(self, record: CallRecord) -> None:
         assert record.outcome is not None

@@ -161,11 +161,12 @@ from pathlib import Path
 from proxy import log
 from proxy.app import App
 from proxy.config import load
+from tests.kit.edge import a_number
 from tests.media.kernel.privilege import give_up
 
 async def stand():
     async with App(settings) as app:
-        print(type(app._media()).__name__)
+        print(type(app._media(a_number())).__name__)
 
 settings = load(Path(sys.argv[1]), {})
 log.configure(settings.log.level, settings.log.format)

@@ -19,7 +19,9 @@ from proxy.call.routing import Agent, Destination, Number
 from proxy.call.scribe import Scribe
 from proxy.call.sound import Company
 from proxy.call.surroundings import Surroundings
+from proxy.call.switch import Switch
 from proxy.call.tape import Tape
+from proxy.call.transfer import Transfers
 from proxy.call.voicemail import Message
 from proxy.call.whisper import Whisper
 from proxy.call.wording import Announced
@@ -63,9 +65,10 @@ class Call:
         self._legs = Legs(around.core, media, self._scribe)
         self._company = Company(media, number.sound)
         self._srtp = around.srtp(invite.flow)
+        self._switch = Switch.of(self._legs)
         self._screening: Screening | None = None
         self._agent: Leg | None = None
-        self._refers: list[Refer] = []
+        self._transfers = Transfers(number, self._scribe)
         self._listening: Listening | None = None
         self._caller_answered = self._phone_tried = False
         self._failed = 0
@@ -82,8 +85,8 @@ class Call:
                     await self._admit(self._caller)
         except LegEnded as end:
             self._scribe.ended_by(end)
-            if self._screening is not None and end.leg.name == "caller":
-                self._screening.tell(News.CALLER_LEFT)
+            if end.leg.name == "caller":
+                self._news(News.CALLER_LEFT)
         finally:
             if self._listening is not None:
                 self._listening.stop()
@@ -114,9 +117,7 @@ class Call:
         try:
             caller.consider()
         except OfferRefused as refusal:
-            self._scribe.settle(Result.REFUSED, str(refusal))
-            ends = EndReason.OVERLOADED if refusal.status == 503 else EndReason.MEDIA_REFUSED
-            return caller.end(ends, refusal.told(self._around.host))
+            return self._turn_away(refusal)
         plan = await self._around.screener.plan(self._who())
         match plan:
             case Ask():
@@ -134,6 +135,12 @@ class Call:
                 caller.end(EndReason.DECLINED)
             case _:
                 assert_never(plan)
+
+    def _turn_away(self, refusal: OfferRefused) -> None:
+        """Nothing can be agreed with the caller."""
+        self._scribe.settle(Result.REFUSED, str(refusal))
+        ends = EndReason.OVERLOADED if refusal.status == 503 else EndReason.MEDIA_REFUSED
+        self._caller.end(ends, refusal.told(self._around.host))
 
     def _who(self) -> Caller:
         agent, diverted_from = self._number.agent, self._identity.diverted_from
@@ -225,27 +232,11 @@ class Call:
 
     async def _referred(self, refer: Refer) -> bool:
         """Ring the destination that a REFER selects, if it selects one; true if the call is over then."""
-        place = self._selected(refer)
+        place = self._transfers.selected(refer, self._screening)
         if place is None:
             return False
         self._scribe.decided("ALLOW", "refer", self._screening.decided if self._screening else None)
         return await self._ring(self._number.rung_for(place), "refer")
-
-    def _selected(self, refer: Refer) -> Destination | None:
-        """Accept a REFER, which is told from now on how the phone fares.
-
-        One whose target is not a configured destination is refused (toll fraud), and nothing comes of it.
-        """
-        place = self._number.destination_for(refer.target)
-        if place is None:
-            self._scribe.step("refer refused", "its target is not a configured destination")
-            refer.refuse(403)
-            return None
-        if self._screening is not None:
-            self._screening.tell(News.REFER_ARRIVED)
-        self._refers.append(refer)
-        refer.accept()
-        return place
 
     # The phone.
 
@@ -270,7 +261,10 @@ class Call:
                 with self._legs.several() as legs:
                     try:
                         phone = await self._rung(ringing, group, legs)
+                        await self._answer_caller(phone.name)
                     except NOT_TAKEN as problem:
+                        if self._caller.ended.done():
+                            raise
                         failure = problem
                     else:
                         await self._bridge(phone)
@@ -300,25 +294,17 @@ class Call:
     def _asked(self, phone: Leg) -> None:
         """A phone was picked up, and whoever did is asked whether he takes the call (RFC 3515 §2.4.5)."""
         self._scribe.step("picked up", f"{phone.name} is told who calls")
-        for refer in self._refers:
-            refer.progress(183)
+        self._transfers.progress(183)
 
     async def _rung(self, ringing: Ringing, group: Sequence[Destination], legs: Stretches) -> Leg:
         """The phone that has answered; the agent's wishes are heard meanwhile."""
         if self._agent is None:
             return await ringing.answered(group, legs)
-        async with meanwhile(self._late(self._agent)):
+        async with meanwhile(self._transfers.late(self._agent, self._screening)):
             return await ringing.answered(group, legs)
-
-    async def _late(self, agent: Leg) -> None:
-        """A REFER that comes while the phone rings already is the same wish, come late."""
-        while True:
-            if self._selected(await agent.refer()):
-                self._scribe.step("refer joined", "the phone rings already")
 
     async def _bridge(self, phone: Leg) -> None:
         """Caller and phone talk until one of them hangs up; the agent is let go."""
-        await self._answer_caller(phone.name)
         self._tell(200, News.CONNECTED)
         if self._agent is not None:
             self._agent.end(EndReason.TRANSFERRED)
@@ -328,27 +314,36 @@ class Call:
 
     def _tell(self, status: int, news: News) -> None:
         """Tell the agent what became of the phone: by NOTIFY whoever sent a REFER, and its screening."""
-        for refer in self._refers:
-            refer.progress(status)
-        self._refers.clear()
+        self._transfers.concluded(status)
+        self._news(news)
+
+    def _news(self, news: News) -> None:
         if self._screening is not None:
             self._screening.tell(news)
 
     async def _answer_caller(self, other: str | None, *, speaks: bool = True) -> None:
-        """Caller and the other leg hear each other; the caller is answered if that is still owed."""
+        """Caller and the other leg hear each other; the caller is answered if that is still owed.
+
+        Raises one of NOT_TAKEN if a caller who was answered before cannot be switched over (see `Switch`).
+        """
         if other is not None:
             self._media.join("caller", other)
         if speaks:
             self._media.ringback("caller", False)
         else:
             self._company.until_heard()
-        if not self._caller_answered:
-            self._caller_answered = True
-            self._listening = Listening(self._legs, self._around.hearing)
+        if self._caller_answered:
+            return await self._switch.settled() if self._switch is not None else None
+        self._caller_answered = True
+        self._listening = Listening(self._legs, self._around.hearing)
+        try:
             await self._caller.answer()
-            self._scribe.answered("caller")
-            if self._tape is not None:
-                self._tape.begin()
+        except OfferRefused as refusal:
+            self._turn_away(refusal)
+            raise LegEnded(self._caller, self._caller.ended.result()) from refusal
+        self._scribe.answered("caller")
+        if self._tape is not None:
+            self._tape.begin()
 
     async def _announce(self) -> None:
         """A call that is recorded is answered at once: the caller is told, before anybody hears him."""
@@ -389,7 +384,14 @@ class Call:
         if self._agent is not None:
             self._agent.end(EndReason.COMPLETED)
         self._company.alone()
-        await self._answer_caller(None)
+        try:
+            await self._answer_caller(None)
+        except NOT_TAKEN as refusal:  # its audio passes us by, and it will not have that changed
+            if self._caller.ended.done():
+                raise
+            self._scribe.step("voicemail not possible", str(refusal))
+            self._scribe.settle(Result.UNANSWERED, why)
+            return await self._sorry()
         number, around = self._number, self._around
         greeting, language = number.sound.greeting, number.language
         message = Message(number.voicemail, self._media, around.speech, language, self._scribe, greeting)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from proxy.call.scribe import Scribe
+from proxy.media.audio_line import nothing_taken
 from proxy.media.mode import MediaRefused, MediaSession
 from proxy.media.ports import NoPortFree
 from proxy.media.sdes import SrtpPolicy
@@ -18,13 +19,15 @@ T = TypeVar("T")
 class LegMedia:
     """One leg's view of the call's media session; what media cannot do is said with the status we owe."""
 
-    __slots__ = ("_leg", "_policy", "_scribe", "_session", "_suite")
+    __slots__ = ("_leg", "_policy", "_scribe", "_session", "_suite", "_unanswered")
 
     def __init__(self, session: MediaSession, leg: str, policy: SrtpPolicy, scribe: Scribe) -> None:
         self._session, self._leg = session, leg
         self._policy, self._scribe = policy, scribe
         self._suite: str | None = None
         """Of SRTP, as was told last."""
+        self._unanswered = False
+        """The peer's offer has no answer yet; `again` gives it."""
         if policy is not SrtpPolicy.ACCEPT:
             session.secure(leg, policy)
 
@@ -35,7 +38,11 @@ class LegMedia:
         return _translated(self._session.offer, self._leg)
 
     def again(self) -> bytes:
-        return _translated(self._session.again, self._leg)
+        told = _translated(self._session.again, self._leg)
+        if self._unanswered:
+            self._unanswered = False
+            self._tell()
+        return told
 
     def answered(self, sdp: bytes) -> None:
         _translated(self._session.answered, self._leg, sdp)
@@ -46,14 +53,15 @@ class LegMedia:
 
     def accept(self, sdp: bytes) -> bytes:
         answer = _translated(self._session.accept, self._leg, sdp)
-        self._tell()
+        self._unanswered = not answer
+        if answer:
+            self._tell()
         return answer
 
     def concede(self) -> bool:
         if not self._session.concede(self._leg):
             return False
-        self._policy = SrtpPolicy.ACCEPT
-        self._scribe.step("audio not protected", f"{self._leg} refuses SRTP: called again without")
+        self._scribe.step("offer refused", f"{self._leg} is called again with another")
         return True
 
     def _tell(self) -> None:
@@ -68,6 +76,9 @@ class LegMedia:
 
     def pressed(self, digit: str, seconds: float) -> None:
         self._session.pressed(self._leg, digit, seconds)
+
+    def nothing_of(self, sdp: bytes) -> bytes:
+        return nothing_taken(sdp)
 
 
 def _translated(ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -47,6 +47,10 @@ class Legs:
         """Whether no later leg has taken its name."""
         return leg in self._latest
 
+    def named(self, name: str) -> Leg | None:
+        """The latest leg of that name."""
+        return next((leg for leg in self._latest if leg.name == name), None)
+
     def end_caller(self, reason: EndReason) -> None:
         """End the leg on which the call hangs; nothing, if it has not begun."""
         if self._latest:

@@ -10,7 +10,7 @@ import structlog
 from proxy.call.call import Call
 from proxy.call.capacity import Capacity
 from proxy.call.record import CallRecord
-from proxy.call.routing import EmergencyCalled, Routing
+from proxy.call.routing import EmergencyCalled, Number, Routing
 from proxy.call.surroundings import Surroundings
 from proxy.media.mode import MediaSession
 from proxy.ua.ids import Ids
@@ -29,7 +29,7 @@ class Registry:
         routing: Routing,
         ids: Ids,
         *,
-        media: Callable[[], MediaSession],
+        media: Callable[[Number], MediaSession],
         began: Callable[[], None] = lambda: None,
         finished: Callable[[CallRecord], None],
         most: int = 500,
@@ -63,7 +63,7 @@ class Registry:
         elif (wait_s := self._capacity.refuses(number.dialed)) is not None:
             invite.reply(503, [("Retry-After", str(wait_s))])
         else:
-            call = Call(self._around, self._ids.token(), number, self._media(), invite)
+            call = Call(self._around, self._ids.token(), number, self._media(number), invite)
             leave = self._capacity.enter(invite.flow, number.dialed)  # last: nothing is counted that fails
             task = asyncio.get_running_loop().create_task(self._run(call))
             self._calls[task] = call

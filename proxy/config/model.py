@@ -93,7 +93,7 @@ class Listen(Table):
 class Media(Table):
     """How audio flows."""
 
-    mode: Annotated[Literal["relay", "kernel"], PlainValidator(values.media_mode)] = "relay"
+    mode: Annotated[Literal["relay", "kernel", "direct"], PlainValidator(values.media_mode)] = "relay"
     ports: Annotated[PortRange, PlainValidator(values.ports)] = PortRange(20000, 29999)
     bind: Annotated[str, PlainValidator(values.local)] = "0.0.0.0"
     """Local address of the media sockets."""

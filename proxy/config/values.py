@@ -298,9 +298,9 @@ def api_base(value: object) -> str:
 
 
 def media_mode(value: object) -> str:
-    """Return the media mode; ``direct`` is not in this version."""
-    if value not in ("relay", "kernel"):
-        raise fault('"relay" or "kernel" ("direct" comes in a later version)', shown(value))
+    """Return the media mode."""
+    if value not in ("relay", "kernel", "direct"):
+        raise fault('"relay", "kernel" or "direct"', shown(value))
     return str(value)
 
 

@@ -37,10 +37,21 @@ class Audio(Protocol):
 def place(theirs: bytes, ours: bytes) -> tuple[Address, int] | None:
     """Where their SDP wants audio, and in their first format that we have too; None if it wants none."""
     connection, audio, own = _CONNECTION.search(theirs), _AUDIO.search(theirs), _AUDIO.search(ours)
+    direction = _DIRECTION.search(theirs)
     if connection is None or audio is None or own is None or audio[1] == b"0":
+        return None
+    if direction is not None and direction[1] in (b"sendonly", b"inactive"):
         return None
     shared = [voice for voice in audio[3].split() if voice in _VOICES and voice in own[3].split()]
     return ((connection[1].decode(), int(audio[1])), int(shared[0])) if shared else None
+
+
+def talk(audio: Audio, theirs: bytes, ours: bytes) -> None:
+    """Talk to where their SDP wants audio, protected as they agree; fall silent if it wants none."""
+    if (heard := place(theirs, ours)) is None:
+        return audio.stop()
+    audio.secure(ours, theirs)
+    audio.start(*heard)
 
 
 def at_home(shape: bytes, audio: Audio | None) -> bytes:

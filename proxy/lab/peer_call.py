@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, overload
 
 from proxy.lab.expect import Message, Traced, Unexpected, What, is_what, ladder, meets
-from proxy.lab.offers import place
+from proxy.lab.offers import talk
 from proxy.lab.resend import Answered, Asked, Resend
 from proxy.sip.headers import Headers
 from proxy.sip.key import TransactionKey, client_key, server_key
@@ -302,6 +302,7 @@ class PeerCall:
                 entry.resend.stop()
             if entry.response.status < 300:  # its ACK is a request of the dialog
                 self._check(ack)
+                self._talk(ack.body)
         self.inbox.put_nowait(ack)
 
     def _answer_alone(self, request: Request) -> None:
@@ -312,7 +313,8 @@ class PeerCall:
                     self.responds(self.invite, 487)
             case "INVITE" | "UPDATE":
                 if request.to_tag:
-                    self.responds(request, 200, sdp=self.sdp if request.body else None)
+                    timer = [(name, value) for name, value in request.headers if name == "Session-Expires"]
+                    self.responds(request, 200, sdp=self.sdp if request.body else None, headers=timer)
             case _:
                 if request.method == "BYE":
                     self.finish()
@@ -391,7 +393,5 @@ class PeerCall:
             self.peer.losses.append(str(error))
 
     def _talk(self, theirs: bytes) -> None:
-        heard = place(theirs, self.sdp)
-        if self.peer.audio is not None and heard is not None and not self.over:
-            self.peer.audio.secure(self.sdp, theirs)
-            self.peer.audio.start(*heard)
+        if self.peer.audio is not None and theirs and not self.over:
+            talk(self.peer.audio, theirs, self.sdp)

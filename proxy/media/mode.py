@@ -100,19 +100,22 @@ class MediaSession(Protocol):
     def concede(self, leg: str) -> bool:
         """The peer has refused our offer: whether the next one is another, of plain RTP.
 
-        False where we offered none of SRTP, or require it, or something is agreed.
+        False where we offered none of SRTP, or require it, or something is agreed. True also where it was not
+        offered what we can do ourselves (`direct`), and will be.
         """
         ...
 
     def offer(self, leg: str) -> bytes:
         """Our SDP offer towards that leg (RFC 3264 §5); the first call takes its ports, later ones re-offer
         with the same origin id and port and `o=` version + 1. Raises NoPortFree.
+
+        Empty, for a leg that is yet to be called: its peer is to make the first offer.
         """
         ...
 
     def again(self, leg: str) -> bytes:
         """What we told that leg last, to the byte: nothing has changed (RFC 4028 §7.4). A leg that was told
-        nothing yet gets our offer.
+        nothing yet gets our offer; one whose offer `accept` left open, our answer. Raises what those raise.
         """
         ...
 
@@ -132,6 +135,8 @@ class MediaSession(Protocol):
         """Take the peer's offer, the first or a re-INVITE's, and return our answer (RFC 3264 §6, §8).
 
         Raises MediaRefused (488) or NoPortFree (503); a refused re-offer leaves what was agreed in force.
+        Empty: what to answer hangs on another leg. It is `again`, once the INVITE is to be answered; to a
+        later offer when `proxy.media.direct` says so.
         """
         ...
 

@@ -20,7 +20,10 @@ log = structlog.get_logger("screendoor")
 
 
 class Acknowledgement:
-    """Made once for a 2xx, sent again whenever the 2xx is; it goes where the dialog's requests go."""
+    """Made once for a 2xx, sent again whenever the 2xx is; it goes where the dialog's requests go.
+
+    Where the 2xx has brought an offer it carries our answer (§13.2.2.4), and is `held` until there is one.
+    """
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class Acknowledgement:
         *,
         profile: str = "",
         kept: bool = False,
+        held: bool = False,
     ) -> None:
         """`sent` is called once, with the flow that leads to the dialog's next hop; see `on_course`."""
         self._core, self._flow, self._profile = core, flow, profile
@@ -40,8 +44,20 @@ class Acknowledgement:
         self._next_hop = dialog.next_hop
         self._ack: Request | bytes = dialog.ack(invite)
         self._reaching = False
+        self.held = held
+
+    def answer(self, sdp: bytes) -> None:
+        """Send it with this answer."""
+        assert isinstance(self._ack, Request)
+        if sdp:
+            self._ack.headers.add("Content-Type", "application/sdp")
+            self._ack.body = sdp
+        self.held = False
+        self.send()
 
     def send(self) -> None:
+        if self.held:
+            return
         if on_course(self._flow, self._next_hop, kept=self._kept):
             self._send()
         elif not self._reaching:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy.ua.in_dialog import InDialogRequest
 from proxy.ua.transactions import ServerTransaction
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ def take_info(leg: Leg, transaction: ServerTransaction) -> None:
         return transaction.reply(400)
     transaction.reply(200)
     leg.media.pressed(*pressed)
+
+
+def send_key(leg: Leg, key: str, seconds: float) -> None:
+    """Tell the peer of a key press; what it makes of that changes nothing. Raises LegEnded."""
+    dialog = leg.standing()
+    info = dialog.request("INFO")
+    info.headers.add("Content-Type", RELAY)
+    info.body = f"Signal={key}\r\nDuration={round(1000 * seconds)}\r\n".encode()
+    InDialogRequest(leg, dialog, info, lambda final: None).start()
 
 
 def key_in(body: bytes, *, relay: bool) -> tuple[str, float] | None:

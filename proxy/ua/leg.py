@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
 import structlog
 
@@ -137,11 +138,17 @@ class Leg:
         self.keeps_flow = outgoing.flow is not None
         self._inviting = Inviting(self, outgoing)
         await self._inviting.run()
-        self._inviting = None  # it is needed for as long as a 2xx may come again, and no longer
+        if self._inviting is not None and not self._inviting.offered:
+            self._inviting = None  # it is needed for as long as a 2xx may come again, and no longer
 
-    async def offer(self) -> None:
-        """Re-INVITE the peer with what the media now offers (§14.1); raises Rejected and the rest."""
-        await self.reoffers.offer(self.media.offer)
+    async def offer(self, *, glare_s: float = inf) -> None:
+        """Re-INVITE the peer with what media offers now; a 491 is tried again for `glare_s`. Raises much."""
+        await self.reoffers.offer(self.media.offer, glare_s=glare_s)
+
+    @property
+    def offered(self) -> Inviting | Reoffers:
+        """Whose `reply` and `refuse` meet the peer's offer that `LegMedia.accept` left open."""
+        return self._inviting if self._inviting is not None and self._inviting.offered else self.reoffers
 
     async def refresh(self) -> None:
         """Re-INVITE the peer with what it was told last (RFC 4028 §7.4); raises as `offer` does."""
@@ -169,6 +176,8 @@ class Leg:
         if self.ended.done():
             return
         self.ended.set_result(reason)
+        if self._inviting is not None:
+            self._inviting.reply(b"")  # its 2xx is owed an ACK, though nothing comes of it
         if self._answer is not None and self._answer.waiting:
             # §15: the callee's BYE waits for the ACK, or for the end of waiting
             self._answer.settled.add_done_callback(lambda settled: self._bye(reason))
@@ -243,6 +252,8 @@ class Leg:
         """The peer ended the leg."""
         if not self.ended.done():
             self.ended.set_result(reason)
+        if self._inviting is not None:
+            self._inviting.reply(b"")
         self._leave()
         self._hush(reason)
         if self._answer is not None:

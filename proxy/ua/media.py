@@ -12,10 +12,10 @@ class LegMedia(Protocol):
         """Its signalling goes over IPv4 or IPv6."""
 
     def offer(self) -> bytes:
-        """Our offer, first or again."""
+        """Our offer, first or again; empty where the peer, whom we call, is to make the first."""
 
     def again(self) -> bytes:
-        """What the peer was told last, to the byte."""
+        """What the peer was told last, to the byte; the answer, where `accept` left its offer open."""
 
     def answered(self, sdp: bytes) -> None:
         """Take the peer's answer."""
@@ -24,7 +24,10 @@ class LegMedia(Protocol):
         """Take the SDP of a provisional response, which is not the answer yet."""
 
     def accept(self, sdp: bytes) -> bytes:
-        """Take the peer's offer; returns our answer."""
+        """Take the peer's offer; returns our answer. Empty: it is `again` later, for `Leg.offered` to say."""
+
+    def nothing_of(self, sdp: bytes) -> bytes:
+        """The answer that refuses every line of an offer."""
 
     def pressed(self, digit: str, seconds: float) -> None:
         """The peer says by INFO that a key was pressed."""

@@ -58,7 +58,8 @@ class Opening:
         if not self._offer:
             return b""
         self.consider()
-        return self._ours or b""
+        self._ours = self._ours or self._media.again()
+        return self._ours
 
     def in_2xx(self) -> bytes:
         """What our 2xx carries: nothing where all is said already. Raises OfferRefused."""
@@ -72,7 +73,7 @@ class Opening:
 
     def _put(self) -> bytes:
         self.consider()
-        assert self._ours is not None
+        self._ours = self._ours or self._media.again()
         self._complete = bool(self._offer)
         self._awaits_answer = not self._offer
         return self._ours

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from proxy.sip.errors import SipError
@@ -35,14 +36,17 @@ class Reoffers:
         """Our last 2xx to a re-INVITE."""
         self._request: InDialogRequest | None = None
         self._outcome: Outcome | None = None
+        self._unanswered: ServerTransaction | None = None
+        """The peer's offer, while our media does not know the answer."""
 
-    async def offer(self, describe: Callable[[], bytes]) -> None:
-        """Re-INVITE the peer with what our media says by then.
+    async def offer(self, describe: Callable[[], bytes], *, glare_s: float = inf) -> None:
+        """Re-INVITE the peer with what our media says by then; after a 491 again, for `glare_s` seconds.
 
         Waits for the ACK of our own last 2xx. Raises Rejected, TransportFailed, TransactionTimeout,
         OfferRefused, LegEnded, or OfferPending while another offer stands open. A 408 or 481 ends the leg
         (§12.2.1.2).
         """
+        until = asyncio.get_running_loop().time() + glare_s
         while True:
             while (answer := self._leg.unacknowledged) is not None:  # §14.1: no INVITE of ours before its ACK
                 await asyncio.shield(answer.settled)
@@ -51,7 +55,7 @@ class Reoffers:
             except Rejected as refusal:
                 if refusal.status == 422 and self._leg.keeper.raised(refusal.response):
                     continue  # RFC 4028 §7.3: at once, with the interval that the peer wants
-                if refusal.status != 491:
+                if refusal.status != 491 or asyncio.get_running_loop().time() >= until:
                     raise
             await asyncio.sleep(self.glare_s())
 
@@ -59,12 +63,17 @@ class Reoffers:
         """Seconds to wait after a 491, at random within what §14.1 gives our end."""
         return self._leg.core.ids.uniform(*self._negotiation.retry_range)
 
-    def stop(self, reason: EndReason) -> None:
-        """The leg is over."""
-        if self.answer is not None:
-            self.answer.stop()
+    def withdraw(self, reason: EndReason) -> None:
+        """Cancel our offer if it is not answered yet: whoever waits hears of it, or of an answer as quick."""
         if self._request is not None:
             self._request.withdraw(reason.header)
+
+    def stop(self, reason: EndReason) -> None:
+        """The leg is over."""
+        self.refuse(487)  # §15.1.2
+        if self.answer is not None:
+            self.answer.stop()
+        self.withdraw(reason)
         if self._outcome is not None:
             _latch(self._outcome, LegEnded(self._leg, reason))
 
@@ -114,9 +123,8 @@ class Reoffers:
     # Theirs.
 
     def receive(self, transaction: ServerTransaction) -> None:
-        """The peer's re-INVITE or UPDATE, or an offer in its PRACK: answered at once by the leg's media.
-
-        Raises ParseError.
+        """The peer's re-INVITE or UPDATE, or an offer in its PRACK: answered at once by the leg's media, or
+        by `reply` once that knows. Raises ParseError.
         """
         request, keeper = transaction.request, self._leg.keeper
         if (min_se := keeper.too_small(request)) is not None:
@@ -131,6 +139,29 @@ class Reoffers:
             self._negotiation.refused()
             host = self._leg.core.advertised.host
             return transaction.reply(refusal.status, list(refusal.told(host)))
+        if sdp:
+            return self._answered(transaction, sdp)
+        self._unanswered = transaction
+        if request.method == "INVITE":
+            transaction.reply(100)
+        else:
+            transaction.defer()
+
+    def reply(self, sdp: bytes) -> None:
+        """The answer to the peer's offer, which had to wait for it."""
+        if self._unanswered is not None:
+            transaction, self._unanswered = self._unanswered, None
+            self._answered(transaction, sdp)
+
+    def refuse(self, status: int) -> None:
+        """It is refused instead."""
+        if self._unanswered is not None:
+            transaction, self._unanswered = self._unanswered, None
+            self._negotiation.refused()
+            transaction.reply(status)
+
+    def _answered(self, transaction: ServerTransaction, sdp: bytes) -> None:
+        request, keeper = transaction.request, self._leg.keeper
         if request.body:
             self._negotiation.answered()
         if request.method == "PRACK":
@@ -143,6 +174,8 @@ class Reoffers:
     def _owed(self, request: Request) -> int | None:
         """The status that refuses this offer for now, or None."""
         if self._leg.early and request.method == "INVITE":  # §14.2: the first one is not answered yet
+            return 500
+        if self._leg.offered is not self:  # its offer in a 2xx has no answer yet
             return 500
         if self._opening is not None and (owed := self._opening.owed) is not None:  # RFC 5407 §3.1.5
             return owed

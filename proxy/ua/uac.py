@@ -74,6 +74,10 @@ class Inviting:
         self._receipts: Receipts | None = None
         """Where a provisional response brought more than the news that it rings."""
         self._ending: EndReason | None = None
+        self._late = False
+        """Our INVITE has no offer: the peer makes it in its 2xx."""
+        self._owed: tuple[Acknowledgement, bytes] | None = None
+        """The ACK that waits for our answer to the offer in the 2xx, and that offer."""
 
     async def run(self) -> None:
         """Return when the peer has answered and its answer is in force.
@@ -195,10 +199,13 @@ class Inviting:
                 dialog,
                 self._request,
                 self._flow,
-                lambda flow: self._established(dialog, response, flow),
+                lambda flow: self._acknowledged(dialog, response, flow),
                 profile=self._outgoing.profile,
                 kept=self._outgoing.flow is not None,
+                held=self._late,
             )
+            if self._acks[tag].held:
+                return self._offered_in_2xx(dialog, response, self._acks[tag])
         self._acks[tag].send()
 
     def _dialog(self, response: Response) -> Dialog:
@@ -219,7 +226,7 @@ class Inviting:
         waiting = self._forks.taken(dialog)
         self._leg.keeper.answered(response)
         try:
-            self._leg.media.answered(self._answer(response))
+            self._agreed(response)
         except OfferRefused as refusal:
             self._fail(refusal)
             self._leg.end(EndReason.MEDIA_REFUSED)
@@ -233,6 +240,41 @@ class Inviting:
                 self._leg.serve(transaction)
             except ParseError as error:
                 transaction.reply(error.status)
+
+    def _offered_in_2xx(self, dialog: Dialog, response: Response, ack: Acknowledgement) -> None:
+        """Our INVITE had no offer: the dialog stands, and its ACK waits for our answer (§13.2.2.4)."""
+        offer = self._answer(response)
+        if self._answered.done() or dialog.id.remote_tag in self._forks.over:
+            return ack.answer(self._leg.media.nothing_of(offer))
+        self._owed = ack, offer
+        self._established(dialog, response, self._flow)
+
+    def _acknowledged(self, dialog: Dialog, response: Response, flow: Flow) -> None:
+        if self._leg.dialog is dialog:  # an offer of the peer was answered
+            return self._leg.moved(dialog, flow)
+        self._established(dialog, response, flow)
+
+    @property
+    def offered(self) -> bool:
+        """The peer's offer came in its 2xx and has no answer yet."""
+        return self._owed is not None
+
+    def reply(self, sdp: bytes) -> None:
+        """ACK with this answer; with an empty one, taking nothing of the offer. Once is enough."""
+        if self._owed is not None:
+            (ack, offer), self._owed = self._owed, None
+            ack.answer(sdp or self._leg.media.nothing_of(offer))
+
+    def refuse(self, status: int) -> None:
+        """It can only be refused with all of the leg."""
+        self._leg.end(EndReason.MEDIA_REFUSED)
+
+    def _agreed(self, response: Response) -> None:
+        """Offer and answer are both there, or the answer is ours to give. Raises OfferRefused."""
+        if self._owed is None:
+            return self._leg.media.answered(self._answer(response))
+        if sdp := self._leg.media.accept(self._owed[1]):
+            self.reply(sdp)
 
     def _answer(self, response: Response) -> bytes:
         return self._receipts.answer(response) if self._receipts is not None else response.body
@@ -251,7 +293,7 @@ class Inviting:
             return False
         if response.status in (401, 407):
             return self._authorized(response)
-        if response.status in NO_SUCH_MEDIA:
+        if response.status in NO_SUCH_MEDIA or (self._late and response.status == 400):
             return self._conceded()
         return response.status == 422 and self._raised(response)
 
@@ -259,8 +301,12 @@ class Inviting:
         """Make another offer in the same INVITE, its CSeq one higher (§8.1.3.5); not once the phone rang."""
         if self._leg.ringing.done() or not self._leg.media.concede():
             return False
+        try:
+            sdp = self._leg.media.offer()
+        except OfferRefused:
+            return False
         self._cseq += 1
-        self._send(self._invite(self._leg.media.offer()))
+        self._send(self._invite(sdp))
         return True
 
     def _raised(self, response: Response) -> bool:
@@ -288,6 +334,7 @@ class Inviting:
         return True
 
     def _send(self, request: Request) -> None:
+        self._late = not request.body
         self._request, self._receipts = request, None
         self._transaction = self._core.launch(request, self._flow, self)
 
@@ -303,8 +350,9 @@ class Inviting:
             *leg.capabilities(),
             *leg.keeper.offering(),
             *outgoing.headers,
-            ("Content-Type", "application/sdp"),
         ]
+        if sdp:
+            lines.append(("Content-Type", "application/sdp"))
         return Request("INVITE", outgoing.uri, Headers(lines), sdp)
 
 

@@ -11,15 +11,40 @@ import pytest_asyncio
 
 from tests.kit.edge import Edge, NewEdge, an_edge
 
+IN_EVERY_MODE = (
+    "test_story", "test_transfer", "test_fallback", "test_hold", "test_phone_unavailable", "test_voicemail",
+    "test_agent_leaves", "test_caller_leaves", "test_late_offer", "test_ringing", "test_session_timers",
+    "test_sip_agent", "test_targets_story", "test_any_order", "test_bye_crossing", "test_cancel",
+    "test_early", "test_forks", "test_whisper", "test_tape", "test_silence",
+)  # fmt: skip
+"""The stories, which are the same however audio flows."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "relay_only(why): has no meaning in another mode")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The stories in every mode, all else in `relay`."""
+    story = metafunc.module.__name__.rpartition(".")[2] in IN_EVERY_MODE
+    if "mode" in metafunc.fixturenames and story and not metafunc.definition.get_closest_marker("relay_only"):
+        metafunc.parametrize("mode", ["relay", "direct"], indirect=True)
+
 
 @pytest_asyncio.fixture
-async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
+async def edge(tmp_path: Path, mode: str) -> AsyncIterator[Edge]:
     """The usual edge: one number, one agent, one destination, a carrier over UDP."""
-    async with an_edge(tmp_path) as edge:
+    async with an_edge(tmp_path, mode=mode) as edge:
         yield edge
 
 
 @pytest.fixture
-def new_edge(tmp_path: Path) -> NewEdge:
+def new_edge(tmp_path: Path, mode: str) -> NewEdge:
     """`async with new_edge(transport="tls", ...) as edge:` for an edge that is not the usual one."""
-    return partial(an_edge, tmp_path)
+    return partial(an_edge, tmp_path, mode=mode)
+
+
+@pytest.fixture
+def mode(request: pytest.FixtureRequest) -> str:
+    """How audio flows; see `pytest_generate_tests`."""
+    return getattr(request, "param", "relay")

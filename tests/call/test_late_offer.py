@@ -38,7 +38,7 @@ async def hears_the_agent_then_the_phone(edge: Edge) -> None:
     assert edge.caller_audio.hears(PHONE_HZ, since=bridged)
     await edge.carrier.hangs_up()
     assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
-    assert not edge.caller_audio.line_breaks
+    edge.assert_one_line(edge.caller_audio)
     await edge.assert_clean()
 
 
@@ -140,7 +140,7 @@ async def test_a_phone_that_reinvites_without_an_offer_answers_ours_and_talks_on
     await edge.passes(1)
     assert edge.caller_audio.hears(PHONE_HZ, since=after)
     assert edge.phone_audio.hears(CALLER_HZ, since=after)
-    assert not edge.caller_audio.line_breaks
+    edge.assert_one_line(edge.caller_audio)
     await edge.carrier.hangs_up()
     await edge.assert_clean()
 

@@ -178,6 +178,7 @@ async def test_the_agent_is_told_that_the_phone_cannot_be_reached(new_edge: NewE
         await office.assert_clean()
 
 
+@pytest.mark.relay_only("it counts ports")
 async def test_all_contacts_of_a_phone_ring_and_the_first_answer_wins_rfc3261_16_7(new_edge: NewEdge) -> None:
     async with an_office(new_edge) as office:
         edge = office.edge

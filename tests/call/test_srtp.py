@@ -121,7 +121,8 @@ async def test_an_agent_that_refuses_srtp_is_called_again_without_and_that_is_to
         assert edge.agent_audio.hears(CALLER_HZ)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert record.steps[0] == "audio not protected: agent refuses SRTP: called again without"
+        assert record.steps[0] == "offer refused: agent is called again with another"
+        assert record.steps[1] == "audio not protected: agent takes no SRTP"
         assert len([each for each in record.steps if "protected" in each]) == 1
         await edge.assert_clean()
 

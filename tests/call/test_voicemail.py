@@ -44,7 +44,7 @@ async def test_a_message_is_recorded_until_the_caller_hangs_up(edge: Edge) -> No
     assert seconds == pytest.approx(5.6, abs=0.1)
     assert record.voicemail_s == pytest.approx(seconds, abs=0.01)
     assert heard == {CALLER_HZ}
-    assert not edge.caller_audio.line_breaks
+    edge.assert_one_line(edge.caller_audio)
     await edge.assert_clean()
 
 

@@ -12,7 +12,7 @@ from tests.interop.peers import AgentDoor, Peers
 from tests.sipp.edge_process import HOST, EdgeProcess
 
 # pjsua2-python has no wheel for Python 3.13: there is nothing to collect there.
-collect_ignore = ["test_pjsua.py"] if sys.version_info >= (3, 13) else []
+collect_ignore = ["test_pjsua.py", "test_pjsua_direct.py"] if sys.version_info >= (3, 13) else []
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +21,13 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> AgentDoor:
 
 
 @pytest.fixture(scope="module")
-def edge(door: AgentDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeProcess]:
+def edge(
+    door: AgentDoor, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[EdgeProcess]:
+    """A module whose MODE is "direct" has its own way with audio."""
+    mode = getattr(request.module, "MODE", "relay")
     # baresip finds no localhost: it asks name servers, and no hosts file.
-    with EdgeProcess(tmp_path_factory.mktemp("edge"), door, host=HOST) as edge:
+    with EdgeProcess(tmp_path_factory.mktemp("edge"), door, host=HOST, mode=mode) as edge:
         yield edge
 
 

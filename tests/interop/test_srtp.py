@@ -95,7 +95,7 @@ def test_peers_without_srtp_talk_plainly_or_not_at_all_by_policy(peers: Peers, r
     talk(caller, phone)
     caller.does("hangup")
     phone.awaits("call_closed")
-    assert "audio not protected: agent refuses SRTP: called again without" in peers.record()["steps"]
+    assert "audio not protected: agent takes no SRTP" in peers.record()["steps"]
 
 
 @has_pjsua

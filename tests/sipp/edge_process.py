@@ -46,6 +46,7 @@ certificate = "{certificates}/fullchain.pem"
 key = "file:{certificates}/privkey.pem"
 
 [media]
+mode = "{mode}"
 ports = "{media}-{media_end}"
 bind = "127.0.0.1"
 
@@ -127,13 +128,15 @@ class EdgeProcess(Process):
     def __init__(
         self, folder: Path, gate: Door, *, password: str = PASSWORD, host: str = "localhost",
         trunk: str = HOST, limits: str = "", more: str = "", srtp: tuple[str, str] = ("off", "accept"),
+        mode: str = "relay",
     ) -> None:  # fmt: skip
         """`trunk`: the address of the only one; `limits`, `more`: further lines of its settings; `srtp`: of
-        the agent and of the trunk.
+        the agent and of the trunk; `mode`: of audio.
         """
         self.folder, self.port, self.phone_port = folder, free_port(), free_port()
         self.tls_port, self._http = free_port(), free_port()
         media = free_block(MEDIA_PORTS)
+        self.media_ports = range(media, media + MEDIA_PORTS)
         settings = folder / "screendoor.toml"
         settings.write_text(
             SETTINGS.format(
@@ -141,6 +144,7 @@ class EdgeProcess(Process):
                 http=self._http, phone=self.phone_port, gate=gate.port, dialed=DIALED, to=PHONE,
                 media=media, media_end=media + MEDIA_PORTS - 1, trunk=trunk, limits=limits,
                 srtp=srtp[0], trunk_srtp=srtp[1],
+                mode=mode,
             )
             + more
         )  # fmt: skip

@@ -54,6 +54,11 @@ class Process:
         self.stop()
 
     @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._popen.pid
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._popen.poll()

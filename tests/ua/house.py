@@ -28,6 +28,7 @@ EDGE, FAR, STRANGER = "203.0.113.10", "192.0.2.1", "192.0.2.66"
 HOST = "sbc.example.com"
 PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
+NOTHING = b"v=0\r\nnothing taken\r\n"
 Message = Request | Response
 
 
@@ -130,19 +131,23 @@ class Media:
 
     refuses: int | None = None
     """Status with which every description of the peer is refused."""
-    concedes: bool = False
-    """Whether it has another offer for a peer that refuses its first."""
     told: list[tuple[str, bytes]] = field(default_factory=list)
     keys: list[tuple[str, float]] = field(default_factory=list)
     heard_early: list[bytes] = field(default_factory=list)
     ip_version: int | None = None
+    late: bool = False
+    """The peer that we call is to make the first offer."""
+    leaves_open: bool = False
+    """What to answer an offer is not known yet."""
+    concedes: bool = False
+    """Another offer is made, once, when the first is refused."""
 
     def over(self, ip_version: int) -> None:
         self.ip_version = ip_version
 
     def offer(self) -> bytes:
         self._take("offer", b"")
-        return SDP
+        return b"" if self.late else SDP
 
     def again(self) -> bytes:
         self._take("again", b"")
@@ -151,19 +156,23 @@ class Media:
     def early(self, sdp: bytes) -> None:
         self.heard_early.append(sdp)
 
+    def concede(self) -> bool:
+        conceded, self.concedes = self.concedes, False  # once
+        self.late = self.late and not conceded
+        return conceded
+
+    def nothing_of(self, sdp: bytes) -> bytes:
+        return NOTHING
+
     def answered(self, sdp: bytes) -> None:
         self._take("answered", sdp)
 
     def accept(self, sdp: bytes) -> bytes:
         self._take("accept", sdp)
-        return SDP
+        return b"" if self.leaves_open else SDP
 
     def pressed(self, digit: str, seconds: float) -> None:
         self.keys.append((digit, seconds))
-
-    def concede(self) -> bool:
-        conceded, self.concedes = self.concedes, False  # once
-        return conceded
 
     def _take(self, what: str, sdp: bytes) -> None:
         self.told.append((what, sdp))
@@ -260,7 +269,9 @@ class House:
     ) -> tuple[Leg, asyncio.Task[None], Request]:
         """A leg of ours that has sent its INVITE; the task that calls; the INVITE as the peer has it."""
         told = {name: options.pop(name) for name in ("credentials", "otherwise") if name in options}
+        media = {name: options.pop(name) for name in ("late", "leaves_open", "concedes") if name in options}
         leg = self.leg("agent", **options)
+        leg.media = Media(**media) if media else leg.media
         task = asyncio.ensure_future(leg.invite(Outgoing(uri, f"<sip:us@{HOST}>", **told)))
         return leg, task, await (far or self.far).hears("INVITE")
 

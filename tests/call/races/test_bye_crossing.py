@@ -45,6 +45,7 @@ async def test_a_request_that_crosses_our_bye_gets_481_rfc5407_3_2_2_and_3_3_3(
         await settled(edge)
 
 
+@pytest.mark.relay_only("the weather of each seed is made for its messages")
 async def test_any_request_after_bye_in_bad_weather_ends_clean(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
@@ -61,6 +62,7 @@ async def test_any_request_after_bye_in_bad_weather_ends_clean(
         assert edge.records[0].ended is not None
 
 
+@pytest.mark.relay_only("peers answer re-INVITEs by themselves")
 async def test_our_reinvite_crosses_their_bye_rfc5407_3_2_2(new_edge: NewEdge, leg: str, seed: int) -> None:
     """The peer owes 481 to the re-INVITE; its BYE gets 200, and the 481 its ACK."""
     async with a_race(new_edge, seed) as edge:
@@ -102,6 +104,7 @@ async def test_a_200_to_our_reinvite_finds_us_hanging_up_rfc5407_3_2_3(
             assert not heard(call, "CANCEL")
 
 
+@pytest.mark.relay_only("before the caller is switched over there is no NOTIFY to cross")
 async def test_a_notify_of_ours_crosses_the_agents_bye(new_edge: NewEdge, seed: int) -> None:
     """The subscription ends with its dialog: no further NOTIFY, and the phone is bridged all the same."""
     async with a_race(new_edge, seed) as edge:

@@ -244,6 +244,7 @@ async def test_the_ring_limit_crosses_the_phones_200(new_edge: NewEdge, seed: in
         assert phone.over
 
 
+@pytest.mark.relay_only("peers answer re-INVITEs by themselves")
 async def test_our_side_cancels_its_reinvite_when_the_leg_ends_rfc3261_9_1(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:

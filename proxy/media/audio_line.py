@@ -1,0 +1,130 @@
+"""The audio line of one peer's description, as another peer is told it: end to end, but for who wrote it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from proxy.media.mode import MediaRefused
+from proxy.media.negotiation import Layout
+from proxy.media.sdp import Description, Direction, Line, MediaSection, SdpError, parse_sdp
+
+PROTOCOLS = ("RTP/AVP", "RTP/SAVP", "RTP/AVPF", "RTP/SAVPF")
+_CROSSING = frozenset(
+    {"rtpmap", "fmtp", "ptime", "maxptime", "crypto", "rtcp", "rtcp-mux", "rtcp-rsize", "rtcp-fb"}
+)
+"""Attributes that say how audio is to be sent; what else stands there is its author's business."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioLine:
+    """Where a peer wants its audio, and in which formats."""
+
+    address: str
+    section: MediaSection = field(repr=False)
+    """With the lines that cross to another leg, and no others; keys are among them."""
+    direction: Direction
+    """As its author sees it."""
+
+    @property
+    def ip_version(self) -> int:
+        """Of the address."""
+        return 6 if ":" in self.address else 4
+
+    @property
+    def protected(self) -> bool:
+        """It is of SRTP."""
+        return "SAVP" in self.section.protocol
+
+    @property
+    def suites(self) -> list[str]:
+        """Names of the crypto-suites, as far as it is of SRTP."""
+        lines = self.section.attributes("crypto") if self.protected else []
+        return [fields[1] for line in lines if len(fields := line.split()) > 1]
+
+    def directed(self, direction: Direction) -> AudioLine:
+        """The same, flowing another way."""
+        return self if direction is self.direction else replace(self, direction=direction)
+
+    def same_but_direction(self, other: AudioLine) -> bool:
+        """Whether both say the same of address, formats and keys."""
+        return (self.address, self.section) == (other.address, other.section)
+
+    @classmethod
+    def read(cls, body: bytes) -> tuple[AudioLine, Layout]:
+        """The first audio line that can be used, and the lines around it. Raises MediaRefused."""
+        try:
+            description = parse_sdp(body)
+            section = _usable(description)
+            address = description.connection(section)
+        except SdpError as error:
+            raise MediaRefused(f"SDP not understood: {error}") from error
+        line = cls(address, replace(section, lines=_crossing(section.lines)), description.direction(section))
+        return line, tuple(None if each is section else each for each in description.media)
+
+    def write(self, origin: tuple[int, int], host: str, layout: Layout) -> bytes:
+        """A description of ours that says this: `origin` is its id and version, `host` our address (§5.2)."""
+        text = [
+            "v=0",
+            f"o=- {origin[0]} {origin[1]} {_network(host)}",
+            "s=-",
+            f"c={_network(self.address)}",
+            "t=0 0",
+        ]
+        for each in layout:
+            if each is None:
+                text += [str(self.section), *map(str, self.section.lines), f"a={self.direction.value}"]
+            else:
+                text.append(_taken_away(each))
+        return ("\r\n".join(text) + "\r\n").encode("utf-8", "surrogateescape")
+
+
+def both(one: Direction, other: Direction) -> Direction:
+    """What `one` is answered by a peer that would by itself say `other` (RFC 3264 §6.1)."""
+    return Direction.of(sends=one.receives and other.sends, receives=one.sends and other.receives)
+
+
+def unasked(answer: Direction, offered: Direction) -> Direction:
+    """What the author of an answer would say by itself, had the offer left it a choice."""
+    return Direction.of(
+        sends=answer.sends or not offered.receives, receives=answer.receives or not offered.sends
+    )
+
+
+def nothing_taken(offer: bytes, host: str = "0.0.0.0") -> bytes:
+    """The answer that refuses every line of an offer (RFC 3264 §6); empty for what is no description."""
+    try:
+        media = parse_sdp(offer).media
+    except SdpError:
+        return b""
+    text = ["v=0", f"o=- 0 0 {_network(host)}", "s=-", f"c={_network(host)}", "t=0 0"]
+    return ("\r\n".join([*text, *map(_taken_away, media)]) + "\r\n").encode("utf-8", "surrogateescape")
+
+
+def _usable(description: Description) -> MediaSection:
+    reason = "no audio line"
+    for section in description.media:
+        if section.kind != "audio":
+            continue
+        if section.port == 0:
+            reason = "audio refused (port 0)"
+        elif section.protocol not in PROTOCOLS:
+            reason = f"{section.protocol[:20]} is not supported, only {', '.join(PROTOCOLS)}"
+        else:
+            return section
+    raise MediaRefused(reason)
+
+
+def _crossing(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    return tuple(
+        line
+        for line in lines
+        if line.kind == "b" or (line.kind == "a" and line.value.partition(":")[0] in _CROSSING)
+    )
+
+
+def _taken_away(section: MediaSection) -> str:
+    return str(MediaSection(section.kind, 0, section.protocol, section.formats))
+
+
+def _network(host: str) -> str:
+    return f"IN IP{6 if ':' in host else 4} {host}"

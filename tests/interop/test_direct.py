@@ -1,0 +1,81 @@
+"""Direct mode among real user agents: audio never comes to the edge (RFC 3725 §4.1, RFC 7092 §3.1)."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.interop.baresip_agent import Baresip, talk
+from tests.interop.peers import Peers
+from tests.interop.test_baresip import answer
+from tests.sipp.edge_process import PHONE, EdgeProcess
+
+pytestmark = pytest.mark.network
+
+
+MODE = "direct"
+
+
+def open_media_ports(edge: EdgeProcess) -> list[int]:
+    """Those of its audio ports that the edge has open."""
+    files = Path(f"/proc/{edge.pid}/fd").iterdir()
+    inodes = {name[8:-1] for name in map(os.readlink, files) if name.startswith("socket:[")}
+    sockets = [line.split() for line in Path(f"/proc/{edge.pid}/net/udp").read_text().splitlines()[1:]]
+    bound = {int(fields[1].rpartition(":")[2], 16) for fields in sockets if fields[9] in inodes}
+    return sorted(bound.intersection(edge.media_ports))
+
+
+def audio_ports(peer: Baresip) -> set[int]:
+    """Every audio port that stands in the messages which a peer has sent or received."""
+    return {int(port) for port in re.findall(r"m=audio (\d+) ", peer.said)}
+
+
+def test_caller_and_agent_and_then_the_phone_talk_without_us_rfc3725_4_1(peers: Peers) -> None:
+    agent, phone = peers.agent(), peers.phone()
+    caller = peers.caller()
+    answer(agent)
+    talk(caller, agent)
+    assert open_media_ports(peers.edge) == []
+    agent.does("transfer", f"tel:{PHONE}")
+    phone.awaits("call_incoming")
+    talk(caller, agent)
+    answer(phone)
+    assert agent.awaits("call_closed")["text"] == "Call transfered"
+    talk(caller, phone)
+    assert open_media_ports(peers.edge) == []
+    caller.does("send_dtmf", "4")
+    assert phone.awaits("dtmf")["text"] == "4"
+    for peer in (caller, agent, phone):
+        assert not audio_ports(peer).intersection(peers.edge.media_ports)
+    assert audio_ports(caller) & audio_ports(phone)
+    caller.does("hangup")
+    phone.awaits("call_closed")
+    record = peers.record()
+    assert (record["outcome"]["result"], record["trigger"], record["ended_by"]) == (
+        "bridged",
+        "refer",
+        "caller",
+    )
+
+
+def test_a_hold_goes_through_to_the_phone_and_back_rfc3264_8_4(peers: Peers) -> None:
+    agent, phone = peers.agent(), peers.phone()
+    caller = peers.caller()
+    answer(agent)
+    caller.awaits("call_established")
+    agent.does("transfer", f"tel:{PHONE}")
+    answer(phone)
+    agent.awaits("call_closed")
+    talk(caller, phone)
+    caller.does("hold")
+    caller.awaits("did_hold")
+    caller.hears_nothing()
+    caller.does("resume")
+    caller.awaits("did_resume")
+    talk(caller, phone)
+    phone.does("hangup")
+    caller.awaits("call_closed")
+    assert peers.record()["ended_by"] == "phone"

@@ -1,0 +1,241 @@
+"""Our INVITE without an offer: the peer's is in its 2xx, our answer in the ACK (RFC 3261 §13.2.1)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.ua.errors import LegEnded, OfferRefused, Rejected
+from proxy.ua.leg import Leg
+from proxy.ua.reason import EndReason
+from tests.kit import messages
+from tests.kit.messages import SDP
+from tests.ua.house import NOTHING, House, back, within
+
+INVITE = messages.invite()
+OTHER = SDP.replace(b"4000", b"4002")
+
+
+async def offered(house: House) -> tuple[Leg, asyncio.Task[None]]:
+    """A leg whose peer has answered with an offer, which is not answered yet."""
+    leg, task, invite = await house.calling(late=True, leaves_open=True)
+    assert (invite.body, "Content-Type" in invite.headers) == (b"", False)
+    house.far.answers(invite, 180)
+    house.far.answers(invite, 200)
+    return leg, task
+
+
+async def test_the_ack_waits_for_our_answer_and_carries_it_rfc3261_13_2_2_4(house: House) -> None:
+    leg, task = await offered(house)
+    await task
+    await house.far.hears_nothing(3)
+    assert leg.media.told == [("offer", b""), ("accept", SDP)]
+    leg.offered.reply(OTHER)
+    ack = await house.far.hears("ACK")
+    assert (ack.body, ack.headers.get("Content-Type"), ack.to_tag) == (OTHER, "application/sdp", "bob1")
+    leg.end(EndReason.COMPLETED)
+    bye = await house.far.hears("BYE")
+    house.far.answers(bye, 200)
+    await house.assert_clean()
+
+
+async def test_a_2xx_that_comes_again_is_acknowledged_as_before_and_not_sooner_rfc3261_13_2_2_4(
+    house: House,
+) -> None:
+    leg, task, invite = await house.calling(late=True, leaves_open=True)
+    for _ in range(3):
+        house.far.answers(invite, 200)
+    await task
+    await house.far.hears_nothing(1)
+    leg.offered.reply(OTHER)
+    first = await house.far.hears("ACK")
+    house.far.answers(invite, 200)
+    assert await house.far.hears("ACK") == first
+    assert leg.media.told == [("offer", b""), ("accept", SDP)]
+
+
+async def test_an_offer_that_can_be_answered_at_once_is(house: House) -> None:
+    leg, task, invite = await house.calling(late=True)
+    house.far.answers(invite, 200)
+    await task
+    assert (await house.far.hears("ACK")).body == SDP
+    assert not leg.ended.done()
+
+
+async def test_a_leg_that_is_ended_before_it_has_an_answer_takes_nothing_and_says_bye_rfc3261_15(
+    house: House,
+) -> None:
+    leg, task = await offered(house)
+    await task
+    leg.end(EndReason.COMPLETED)
+    assert (await house.far.hears("ACK")).body == NOTHING
+    house.far.answers(await house.far.hears("BYE"), 200)
+    await house.assert_clean()
+
+
+async def test_a_peer_that_hangs_up_before_it_has_an_answer_gets_its_ack_all_the_same(house: House) -> None:
+    leg, task, invite = await house.calling(late=True, leaves_open=True)
+    house.far.answers(invite, 200)
+    await task
+    await house.far.says(back(invite, "BYE", 1))
+    assert (await house.far.hears("ACK")).body == NOTHING
+    assert leg.ended.result() is EndReason.HUNG_UP
+    await house.assert_clean()
+
+
+async def test_an_offer_that_is_refused_gets_an_answer_that_takes_nothing_and_a_bye_rfc3261_13_2_2_4(
+    house: House,
+) -> None:
+    leg, task, invite = await house.calling(late=True, leaves_open=True)
+    leg.media.refuses = None
+    house.far.answers(invite, 183, body=b"")
+    leg.media.refuses = 488
+    house.far.answers(invite, 200)
+    with pytest.raises(OfferRefused):
+        await task
+    assert (await house.far.hears("ACK")).body == NOTHING
+    house.far.answers(await house.far.hears("BYE"), 200)
+    assert leg.ended.result() is EndReason.MEDIA_REFUSED
+    await house.assert_clean()
+
+
+async def test_a_200_that_crosses_the_end_gets_an_answer_that_takes_nothing_and_a_bye_rfc3261_9_1(
+    house: House,
+) -> None:
+    leg, task, invite = await house.calling(late=True, leaves_open=True)
+    house.far.answers(invite, 180)
+    await leg.ringing
+    leg.end(EndReason.NO_ANSWER)
+    house.far.answers(invite, 200)
+    with pytest.raises(LegEnded):
+        await task
+    assert (await house.far.hears("ACK")).body == NOTHING
+    house.far.answers(await house.far.hears("BYE"), 200)
+    await house.assert_clean()
+
+
+async def test_a_fork_that_answers_too_gets_its_ack_and_a_bye_rfc3261_13_2_2_4(house: House) -> None:
+    leg, task, invite = await house.calling(late=True, leaves_open=True)
+    house.far.answers(invite, 200)
+    await task
+    house.far.answers(invite, 200, to_tag="carol1")
+    ack = await house.far.hears("ACK")
+    assert (ack.to_tag, ack.body) == ("carol1", NOTHING)
+    bye = await house.far.hears("BYE")
+    assert bye.to_tag == "carol1"
+    house.far.answers(bye, 200)
+    leg.offered.reply(OTHER)
+    ack = await house.far.hears("ACK")
+    assert (ack.to_tag, ack.body) == ("bob1", OTHER)
+
+
+async def test_a_fork_of_an_invite_with_an_offer_is_not_taken_for_one_that_offers(house: House) -> None:
+    leg, task, invite = await house.calling()
+    house.far.answers(invite, 200)
+    await task
+    await house.far.hears("ACK")
+    house.far.answers(invite, 200, to_tag="carol1")
+    ack = await house.far.hears("ACK")
+    assert (ack.to_tag, ack.body) == ("carol1", b"")
+    assert not leg.ended.done()
+
+
+@pytest.mark.parametrize("status", [400, 415, 488, 606])
+async def test_a_peer_that_wants_an_offer_gets_one_in_the_next_invite_rfc3261_21_4_26(
+    house: House, status: int
+) -> None:
+    leg, task, invite = await house.calling(late=True, concedes=True)
+    house.far.answers(invite, status)
+    again = await house.far.hears("INVITE")
+    assert (again.call_id, again.cseq.number, again.body) == (invite.call_id, 2, SDP)
+    house.far.answers(again, 200)
+    await task
+    assert leg.media.told[-1] == ("answered", SDP)
+
+
+async def test_a_peer_that_refuses_that_one_as_well_has_refused_the_call(house: House) -> None:
+    _, task, invite = await house.calling(late=True, concedes=True)
+    house.far.answers(invite, 488)
+    house.far.answers(await house.far.hears("INVITE"), 488)
+    with pytest.raises(Rejected):
+        await task
+    await house.assert_clean()
+
+
+# The peer's later offers, where the answer takes time.
+
+
+async def test_an_answer_that_takes_time_is_announced_by_a_100_rfc3261_8_2_6_1(house: House) -> None:
+    leg, ours = await house.called()
+    leg.media.leaves_open = True
+    await house.far.says(within(INVITE, "INVITE", ours, 2, body=OTHER))
+    await house.far.hears(100)
+    await house.far.hears_nothing(5)
+    leg.offered.reply(OTHER)
+    response = await house.far.hears(200)
+    assert (response.body, response.cseq.number) == (OTHER, 2)
+    await house.far.says(within(INVITE, "ACK", ours, 2))
+
+
+async def test_an_update_whose_answer_takes_time_is_answered_then_rfc3311_5_2(
+    house: House,
+) -> None:
+    leg, ours = await house.called()
+    leg.media.leaves_open = True
+    await house.far.says(within(INVITE, "UPDATE", ours, 2, body=OTHER))
+    await asyncio.sleep(1)
+    leg.offered.reply(OTHER)
+    assert (await house.far.hears(200)).body == OTHER
+
+
+async def test_an_offer_that_comes_meanwhile_is_500_and_ours_waits_rfc3261_14_2(house: House) -> None:
+    leg, ours = await house.called()
+    leg.media.leaves_open = True
+    await house.far.says(within(INVITE, "INVITE", ours, 2, body=OTHER))
+    await house.far.hears(100)
+    await house.far.says(within(INVITE, "UPDATE", ours, 3, body=OTHER))
+    refused = await house.far.hears(500)
+    assert refused.headers.get("Retry-After") is not None
+    leg.offered.refuse(491)
+    await house.far.hears(491)
+    await house.far.says(within(INVITE, "ACK", ours, 2, branch="z9hG4bKinvite2"))
+    leg.media.leaves_open = False
+    await house.far.says(within(INVITE, "INVITE", ours, 4, body=OTHER))
+    await house.far.hears(200)
+
+
+async def test_a_leg_that_ends_meanwhile_answers_487_rfc3261_15_1_2(house: House) -> None:
+    leg, ours = await house.called()
+    leg.media.leaves_open = True
+    await house.far.says(within(INVITE, "INVITE", ours, 2, body=OTHER))
+    await house.far.hears(100)
+    leg.end(EndReason.COMPLETED)
+    await house.far.hears(487)
+    await house.far.says(within(INVITE, "ACK", ours, 2, branch="z9hG4bKinvite2"))
+    house.far.answers(await house.far.hears("BYE"), 200)
+    leg.offered.reply(OTHER)
+    await house.far.hears_nothing(5)
+    await house.assert_clean()
+
+
+async def test_a_phone_that_offers_again_before_our_ack_is_500_rfc3311_5_2(house: House) -> None:
+    leg, task, invite = await house.calling(late=True, leaves_open=True)
+    house.far.answers(invite, 200)
+    await task
+    await house.far.says(back(invite, "UPDATE", 1, body=OTHER))
+    await house.far.hears(500)
+    leg.offered.reply(OTHER)
+    assert (await house.far.hears("ACK")).body == OTHER
+
+
+async def test_an_offer_of_ours_that_meets_491_again_and_again_is_given_up_rfc3261_14_1(house: House) -> None:
+    leg, _ = await house.connected()
+    offering = asyncio.ensure_future(leg.offer(glare_s=5.0))
+    while not offering.done():
+        if house.far.count("INVITE") > house.far.count("ACK"):
+            house.far.answers(house.far.all("INVITE")[-1], 491)
+        await asyncio.sleep(0.1)
+    with pytest.raises(Rejected):
+        await offering
+    assert 2 <= house.far.count("INVITE") - 1 <= 4
