@@ -107,7 +107,8 @@ def measured(
     heard, sent = Way(), Way(packets=counts.packets_out)
     if reception is not None and counts.packets_in:
         jitter_ms = 1000 * reception.jitter / reception.rate
-        loss = reception.lost / (reception.lost + counts.packets_in - reception.duplicates)
+        came = max(1, counts.packets_in - reception.duplicates)
+        loss = reception.lost / (reception.lost + came)
         heard = Way(
             packets=counts.packets_in,
             lost=reception.lost,

@@ -142,8 +142,10 @@ class Reception:
 
     def left_out(self, sequence: int) -> None:
         """One that came, and was of no use: neither loss nor speech."""
-        self._unused += 1
+        twice = self.duplicates
         self._placed(sequence)
+        self._unused += self.duplicates == twice
+        self.duplicates = twice
 
     @property
     def last_at(self) -> float | None:

@@ -82,3 +82,16 @@ async def test_a_leg_is_quiet_from_its_last_packet_or_report_and_only_where_it_s
     rig.session.accept("caller", caller.sdp())
     await asyncio.sleep(2)
     assert rig.session.quiet_s("caller") == pytest.approx(2)
+
+
+async def test_a_packet_that_comes_again_in_a_format_of_no_use_leaves_something_to_divide_by(rig):
+    caller = rig.incoming("caller")
+    rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    await caller.says(1)
+    caller.send(1000, 50000, pt=75)
+    await asyncio.sleep(0.01)
+    quality = rig.session.quality("caller")
+    assert (quality.heard.packets, quality.heard.lost, quality.dropped) == (1, 0, 1)
+    rig.session.release("caller")
+    assert rig.session.quality("caller") == quality
