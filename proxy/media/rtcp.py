@@ -55,7 +55,10 @@ class Report(NamedTuple):
 
 def compound(ssrc: int, sent: Sent | None, blocks: tuple[Block, ...], cname: str, *, leaves: bool) -> bytes:
     """A report with its author's CNAME, and a BYE if it `leaves` (§6.1, §6.5, §6.6)."""
-    body = b"" if sent is None else _SENT.pack(*_ntp(sent.at), sent.timestamp, sent.packets, sent.octets)
+    body = b""
+    if sent is not None:  # the counts begin anew at 2^32 (§6.4.1)
+        counts = sent.packets & 0xFFFFFFFF, sent.octets & 0xFFFFFFFF
+        body = _SENT.pack(*_ntp(sent.at), sent.timestamp, *counts)
     for each in blocks:
         lost = (
             min(int(each.fraction_lost * 256), 255) << 24

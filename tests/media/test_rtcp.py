@@ -62,3 +62,9 @@ def test_numbers_too_large_for_their_field_are_cut_and_raise_nothing():
     report = read(compound(1, None, (block,), "n", leaves=False))
     assert report is not None
     assert report.blocks[0][1:3] == (255 / 256, 0x7FFFFF)
+
+
+def test_counts_begin_anew_where_their_fields_end_rfc3550_6_4_1():
+    """A flood of large packets passes 2^32 octets in minutes, a call of G.711 in a week."""
+    made = compound(1, Sent(1.0, 2, (1 << 32) + 7, (1 << 33) + 9), (), "n", leaves=True)
+    assert made[20:28] == bytes((0, 0, 0, 7, 0, 0, 0, 9))
