@@ -294,6 +294,7 @@ class Call:
     def _asked(self, phone: Leg) -> None:
         """A phone was picked up, and whoever did is asked whether he takes the call (RFC 3515 §2.4.5)."""
         self._scribe.step("picked up", f"{phone.name} is told who calls")
+        self._company.picked_up(phone, answered=self._caller_answered)
         self._transfers.progress(183)
 
     async def _rung(self, ringing: Ringing, group: Sequence[Destination], legs: Stretches) -> Leg:

@@ -63,6 +63,11 @@ class Company:
         if alone and early is EarlyMedia.PASS:
             self._media.pass_early("phone", "caller")
 
+    def picked_up(self, phone: Leg, *, answered: bool) -> None:
+        """Whoever picked up is asked first: what the caller heard of that phone before, he hears no more."""
+        self._media.part(phone.name)
+        self.rings(answered=answered, alone=False)
+
     def until_heard(self) -> None:
         """Somebody is about to speak: until he does, it rings."""
         self._media.ringback("caller", True, after_s=PATIENCE_S, until_heard=True)
