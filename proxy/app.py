@@ -58,7 +58,9 @@ from screening.settings import SIP_AGENT
 log = structlog.get_logger("screendoor")
 
 _json = json.JSONEncoder(ensure_ascii=False).encode
-_CREDENTIALS = re.compile(r"(?:Proxy-)?Authorization:|X-Screendoor-Token:|a=crypto:", re.IGNORECASE).match
+_CREDENTIALS = re.compile(
+    r"(?:Proxy-)?Authorization\s*:|X-Screendoor-Token\s*:|a=crypto|a=key-mgmt|k=|.*inline:", re.IGNORECASE
+).match
 
 
 async def run(settings: Settings) -> int:
@@ -319,7 +321,7 @@ def _allow_sockets() -> None:
 def _log_wire(direction: str, flow: Flow, message: Message) -> None:
     """Every message, whole, at DEBUG: `<` received, `>` sent. Credentials are left out."""
     text = message.encode().decode("utf-8", "replace")
-    lines = [line for line in text.split("\r\n") if not _CREDENTIALS(line)]
+    lines = [line for line in text.splitlines() if not _CREDENTIALS(line)]
     log.debug(direction, peer=f"{flow.transport}:{flow.remote[0]}:{flow.remote[1]}", message="\n".join(lines))
 
 

@@ -64,8 +64,14 @@ Call-ID: 1
 CSeq: 1 OPTIONS
 Max-Forwards: 70
 Proxy-Authorization: Digest username="hidden"
-Content-Length: 0
+Content-Type: application/sdp
+Content-Length: 116
 
+v=0
+a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:hidden
+a=key-mgmt:mikey hidden
+k=base64:hidden
+x=1 inline:hidden
 """.replace(b"\n", b"\r\n")
 
 

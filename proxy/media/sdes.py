@@ -67,6 +67,10 @@ SUITES = {
 """The suites we speak, by name."""
 OFFERED = (AES_CM_128_80, AEAD_256_GCM, AES_256_CM_80)
 """What we offer, in this order: first what everybody speaks; few lines, lest an INVITE outgrow a datagram."""
+_PARAMETERS = (
+    "KDR", "UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP", "UNAUTHENTICATED_SRTP", "FEC_ORDER", "FEC_KEY", "WSH",
+)  # fmt: skip
+"""Session parameters that RFC 4568 §6.3 names."""
 _LAST = (AES_256_CM_80, AES_256_CM_32)
 """Taken where nothing else is offered: only these are computed by us, at some cost."""
 
@@ -106,7 +110,9 @@ def parse(value: str) -> Crypto:
         raise CryptoRefused("a=crypto not understood")
     suite = SUITES.get(line[2])
     if suite is None:
-        raise CryptoRefused(f"crypto suite {line[2][:40]} is not supported")
+        # Suites are named in capitals; all else may be a key, put wrongly.
+        shown = line[2][:40] if line[2].isupper() else "of no known name"
+        raise CryptoRefused(f"crypto suite {shown} is not supported")
     for parameter in line[4].split():
         _check(parameter)
     return Crypto(int(line[1]), suite, _master(line[3], suite))
@@ -152,7 +158,8 @@ def _check(parameter: str) -> None:
         return
     window = int(value) if name == "WSH" and re.fullmatch(r"\d{1,9}", value, re.ASCII) else 0
     if window < _LEAST_WINDOW:
-        raise CryptoRefused(f"session parameter {name[:30]} is not supported")
+        shown = name if name in _PARAMETERS else "of no known name"
+        raise CryptoRefused(f"session parameter {shown} is not supported")
 
 
 def _master(text: str, suite: Suite) -> bytes:

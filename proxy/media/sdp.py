@@ -192,7 +192,8 @@ def number(text: str, most: int) -> int | None:
 
 def _line(text: str) -> Line:
     if len(text) < 2 or text[1] != "=" or not text[0].isalpha():
-        raise SdpError(f"not a line of SDP: {text[:40]!r}")
+        shown = text[:40].partition("inline")[0]  # never a key
+        raise SdpError(f"not a line of SDP: {shown!r}")
     return Line(text[0], text[2:].rstrip(" "))
 
 

@@ -128,6 +128,15 @@ def test_what_is_no_sdp_is_said_to_be_none(body):
         parse_sdp(body)
 
 
+@pytest.mark.parametrize(
+    "line", [b"crypto:1 X inline:c2VjcmV0", b"inline:c2VjcmV0", b"a :crypto:1 inline:c2VjcmV0"]
+)
+def test_a_broken_line_is_shown_without_the_key_in_it(line):
+    with pytest.raises(SdpError) as error:
+        parse_sdp(b"v=0\r\n" + line + b"\r\n")
+    assert "c2V" not in str(error.value)
+
+
 def test_numbers_are_plain_decimals_in_range():
     assert number("0", 10) == 0
     assert number("10", 10) == 10
