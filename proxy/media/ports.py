@@ -22,6 +22,7 @@ class PortPool:
     def __init__(self, low: int, high: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         if not 0 < low < high <= 65535:
             raise ValueError(f"not a port range: {low}-{high}")
+        self._low, self._high = low, high
         first = low + low % 2
         self._fresh = deque(range(first, high, 2))
         if not self._fresh:
@@ -29,6 +30,10 @@ class PortPool:
         self._resting: deque[tuple[int, float]] = deque()
         self._lent: set[int] = set()
         self._clock = clock
+
+    def __contains__(self, port: int) -> bool:
+        """Whether it is of the range, lent or not."""
+        return self._low <= port <= self._high
 
     @property
     def free(self) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from proxy.media.disk import Disk, at_once
 from proxy.media.dtmf import USUAL_S, Presses
+from proxy.media.elsewhere import is_ours
 from proxy.media.formats import G711, PCMU, AudioFormat
 from proxy.media.mode import Counts, MediaRefused, Recording
 from proxy.media.negotiation import (
@@ -223,6 +224,7 @@ class RelaySession(SoundedSession[_Leg]):
             told=ours.protection,
             srtp=self._policy(leg),
         )
+        self._elsewhere(agreement)
         ours.stream.agreed(agreement)
         self._heed_hold(agreement)
 
@@ -247,6 +249,7 @@ class RelaySession(SoundedSession[_Leg]):
         fixed = known.ip_version if spoken is not None and known is not None else None
         possible = fixed or (None if len(self._homes) > 1 else self._usual)
         answer = self._read_offer(leg, sdp, possible, spoken)
+        self._elsewhere(answer.agreement)
         ours = self._open(leg, answer.agreement.ip_version)
         agreement = answering(answer.agreement, ours.stream.agreement, self._ids)
         ours.stream.agreed(agreement)
@@ -375,6 +378,11 @@ class RelaySession(SoundedSession[_Leg]):
             with suppress(MediaRefused):
                 return read_offer(sdp, ip_version=ip_version, spoken=spoken, anchor=PCMU.key, srtp=policy)
         return read_offer(sdp, ip_version=ip_version, spoken=spoken, anchor=anchor, srtp=policy)
+
+    def _elsewhere(self, agreement: Agreement) -> None:
+        """What we send to ourselves would go round without end, or into another call. Raises MediaRefused."""
+        if is_ours(agreement.remote, self._homes.values(), self._ports):
+            raise MediaRefused("the audio address is one of ours")
 
     def _anchor(self, leg: str) -> str | None:
         """The voice of the leg this one will be joined with."""

@@ -33,12 +33,17 @@ def a_session(ports: PortPool) -> RelaySession:
     return RelaySession(MemoryMedia(), ports, EDGE, EDGE, CountingIds().bits, asyncio.get_running_loop().time)
 
 
+def elsewhere(description: bytes) -> bytes:
+    """What we said, as if another had: audio at a port of ours is refused."""
+    return description.replace(EDGE.encode(), b"192.0.2.112")
+
+
 async def test_a_leg_offers_and_takes_the_answer() -> None:
     session = a_session(PortPool(20000, 20009))
     caller, agent = a_leg(session, "caller"), a_leg(session, "agent")
     offer = caller.offer()
-    answer = agent.accept(offer)
-    caller.answered(answer)
+    answer = agent.accept(elsewhere(offer))
+    caller.answered(elsewhere(answer))
     assert caller.again() == offer
     assert b"m=audio 20000" in offer
     assert b"m=audio 20002" in answer
@@ -66,8 +71,8 @@ async def test_how_a_leg_is_protected_is_told_once_and_without_its_key() -> None
     agent = a_leg(session, "agent", SrtpPolicy.ACCEPT, record)
     with capture_logs() as logs:
         offer = caller.offer()
-        caller.answered(agent.accept(offer))
-        agent.accept(offer)
+        caller.answered(elsewhere(agent.accept(elsewhere(offer))))
+        agent.accept(elsewhere(offer))
     suite = "AES_CM_128_HMAC_SHA1_80"
     assert [(each["event"], each["leg"], each["suite"]) for each in logs] == [
         ("audio protected", "agent", suite),
@@ -81,7 +86,7 @@ async def test_a_peer_that_takes_no_srtp_or_no_longer_is_a_step_of_the_story() -
     session, record = a_session(PortPool(20000, 20009)), CallRecord("7f3a", None, "+14155551234", BEGAN)
     offering = a_leg(session, "agent", SrtpPolicy.OFFER, record)
     keyed, plain = a_leg(session, "other", SrtpPolicy.REQUIRE), a_leg(session, "plain", SrtpPolicy.OFF)
-    offer, without = keyed.offer(), plain.offer()
+    offer, without = elsewhere(keyed.offer()), elsewhere(plain.offer())
     offering.accept(without)
     assert record.steps == ["audio not protected: agent takes no SRTP"]
     offering.accept(without)

@@ -1,0 +1,22 @@
+"""Whether an address that a peer names for its audio is one of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+
+from proxy.media.ports import PortPool
+from proxy.media.udp import Address
+
+_WILDCARDS = ("0.0.0.0", "::")
+
+
+def is_ours(named: Address | None, homes: Iterable[tuple[str, str]], ports: PortPool) -> bool:
+    """Whether packets sent there come to a port of the pool, lent or not: as far as our addresses are known,
+    each home being a local one and the public one that leads there.
+    """
+    if named is None or named[1] not in ports:
+        return False
+    known = [address for home in homes for address in home]
+    anywhere = any(address in _WILDCARDS for address in known)
+    return named[0] in known or (anywhere and ip_address(named[0]).is_loopback)
