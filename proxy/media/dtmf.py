@@ -170,6 +170,10 @@ class Keypad:
             self._due = asyncio.get_running_loop().time()
             self._next()
 
+    def forget(self) -> None:
+        """Those that wait are not pressed: who pressed them is joined no more."""
+        self._keys.clear()
+
     def stop(self) -> None:
         """Nothing more is pressed, and nothing asked of the stream, which knows us."""
         self._keys.clear()
@@ -231,6 +235,10 @@ class Keys:
     def press(self, key: str, seconds: float) -> None:
         """One of ours, after those that are pressed already."""
         self._pad.press(key, seconds)
+
+    def forget(self) -> None:
+        """Press no more of what somebody has pressed who is joined no more."""
+        self._pad.forget()
 
     def stop(self) -> None:
         """The stream is going: no timer stays."""

@@ -106,6 +106,8 @@ class Stream(Speaker):
         """From now on hear this stream, or nobody."""
         self.joined = other
         self.fed_at = None
+        if self._keys is not None:
+            self._keys.forget()
         self._cut()
 
     def counts(self) -> Counts:

@@ -254,3 +254,34 @@ async def test_a_stream_that_is_gone_is_known_to_none_of_its_parts(rig):
         assert [each for each in gc.get_objects() if isinstance(each, Stream)] == []
     finally:
         gc.enable()
+
+
+async def test_what_one_has_pressed_in_a_heap_does_not_deafen_who_is_joined_to_another_since(rig):
+    """A peer's INFO may ask for ninety seconds of keys, and speech waits for each."""
+    caller, agent, phone = rig.incoming("caller"), rig.outgoing("agent"), rig.outgoing("phone")
+    rig.session.join("caller", "agent")
+    await caller.says(1)
+    for _ in range(100):
+        rig.session.pressed("agent", "5", 3.0)
+    rig.session.join("caller", "phone")
+    await asyncio.sleep(3.3)  # the one that is down is seen through
+    await phone.says(10)
+    assert [packet.payload for packet in caller.heard].count(SPEECH) == 10
+    assert agent.heard != []
+
+
+async def test_thousands_of_keys_leave_the_last_few_and_one_timer_rfc4733_2_5(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    timers = len(asyncio.get_running_loop()._scheduled)
+    for n in range(5000):
+        payload = event(n % 256, 0xFFFF)
+        caller.send(2000 + n, 1_000_000 + 160 * n, pt=101, payload=payload, marker=True)
+        if n % 100 == 99:
+            await asyncio.sleep(0.001)
+    assert (
+        len(asyncio.get_running_loop()._scheduled) <= timers + 3
+    )  # reports, the key that is down, ourselves
+    await asyncio.sleep(1)
+    assert (len(agent.heard), rig.session.counts("caller").dropped) == (5000, 0)
+    assert len(await digits(rig.session, "caller")) == 32
