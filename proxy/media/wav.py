@@ -15,6 +15,8 @@ from proxy.media.g711 import PCMU_SAMPLES, to_pcmu
 
 RATE = 8000
 _PCM, _ULAW, _EXTENSIBLE = 1, 7, 0xFFFE
+_RATES = (RATE, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+"""Those of voices. For one that shares nothing with 8 kHz the filters would take seconds and be kept."""
 _LOBES = 12
 """Zero crossings of the filter on either side; more are steeper, and slower."""
 _CUT_HZ = 3600.0
@@ -35,14 +37,14 @@ class Sound:
 
 
 def read_wav(data: bytes) -> Sound:
-    """The sound of a WAV: mono, 16-bit PCM of any rate from 8 kHz on, or u-law at 8 kHz. Raises WavError.
+    """The sound of a WAV: mono, 16-bit PCM of a usual rate, or u-law at 8 kHz. Raises WavError.
 
     A length that goes beyond the end ends there: what is streamed begins before its length is known.
     """
     coding, rate, bits, octets = _chunks(data)
     if coding == _ULAW and bits == 8 and rate == RATE:
         return Sound(rate, array("h", map(PCMU_SAMPLES.__getitem__, octets)))
-    if coding != _PCM or bits != 16 or not RATE <= rate <= 192_000:
+    if coding != _PCM or bits != 16 or rate not in _RATES:
         raise WavError(f"format {coding} of {bits} bits at {rate} Hz is not known")
     samples = array("h")
     samples.frombytes(octets[: len(octets) // 2 * 2])

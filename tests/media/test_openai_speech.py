@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -101,6 +102,10 @@ async def test_our_request_is_that_of_the_sdk() -> None:
         (lambda: Response(status_code=302, headers={"Location": "http://192.0.2.1/"}), "OpenAI answered 302"),
         (lambda: HTMLResponse("<html>sign in</html>"), "cannot be played: it is no WAV"),
         (lambda: Response(b"", 204), "cannot be played"),
+        (
+            lambda: Response(gzip.compress(bytes(50_000_000)), headers={"Content-Encoding": "gzip"}),
+            "it is no WAV",  # nor unpacked
+        ),
         (lambda: Response(WAV[:44]), "cannot be played: there is no sound in it"),
         (lambda: Response(WAV[:100], headers={"Content-Length": "5000"}), "OpenAI not reached"),
         (lambda: Response(b"ID3\x04" + bytes(400), media_type="audio/mpeg"), "it is no WAV"),

@@ -73,6 +73,8 @@ def test_the_extensible_form_of_plain_samples_is_read() -> None:
         wav(form(bits=8), bytes(8)),
         wav(form(rate=4000), bytes(8)),
         wav(form(rate=2_000_000_000), bytes(8)),
+        wav(form(rate=8001), bytes(8)),  # of 8,000 filters
+        wav(form(rate=47_999), bytes(8)),
         wav(form(coding=85), bytes(8)),
         wav(form()[:10], bytes(8)),
         wav(form(), b""),
