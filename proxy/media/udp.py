@@ -26,6 +26,8 @@ _TURN = 64
 """Packets read before the event loop has its turn, one of each socket, so that no flood can starve the other
 calls, nor all of them the signalling.
 """
+_MOST_KEPT = 4096
+"""Packets to drop from a socket: more than its buffer holds, and an end to it however fast they come."""
 _CROWD, _CROWD_S = 200, 0.01
 """So many packets in so short a time, and from then on they are waited for: a wake-up costs one more."""
 _TICK_S = 0.001
@@ -132,7 +134,7 @@ class SocketEndpoint:
     def empty(self) -> None:
         """Drop what has come so far."""
         with suppress(OSError):
-            while True:
+            for _ in range(_MOST_KEPT):
                 self.bound.recv(1)
 
     def close(self) -> None:
