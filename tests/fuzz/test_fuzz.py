@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
-TARGETS = ["message", "stream", "sdp", "digest", "sipfrag", "values", "body"]
+TARGETS = ["message", "stream", "sdp", "digest", "sipfrag", "values", "body", "sdes", "wav", "packets"]
 RUNS, MOST_S = 20_000, 5
 
 
