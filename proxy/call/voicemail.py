@@ -82,7 +82,10 @@ class Message:
             clip = await within(GREETING_PATIENCE_S, self._speech, self._terms.greeting, self._language)
         except SpeechFailed as failure:
             self._scribe.step("greeting not spoken", str(failure))
-            clip = await Prompts().spoken(LEAVE_MESSAGE, self._language)
+            try:
+                clip = await Prompts().spoken(LEAVE_MESSAGE, self._language)
+            except SpeechFailed as worse:
+                return self._scribe.broken("no greeting", worse)  # the beep says enough
         await self._media.play("caller", clip)
 
     async def _over(self, recording: Recording, began: float) -> tuple[str, str]:
