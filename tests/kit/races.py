@@ -18,7 +18,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, overload
 
-from proxy.call.routing import Agent
+from proxy.call.routing import Agent, Confirmation
+from proxy.call.sound import EarlyMedia, Sound
 from proxy.lab.expect import Message, Unexpected, is_what, meets
 from proxy.lab.offers import at_home
 from proxy.lab.peer import Peer
@@ -40,14 +41,28 @@ SDP = sdp(PHONE_SDP)
 
 @asynccontextmanager
 async def a_race(
-    new_edge: NewEdge, seed: int = 0, *, agent: str = "udp", phone: str = "udp", **options: Any
+    new_edge: NewEdge,
+    seed: int = 0,
+    *,
+    agent: str = "udp",
+    phone: str = "udp",
+    confirm: Confirmation = Confirmation.OFF,
+    early: EarlyMedia = EarlyMedia.RINGBACK,
+    announcement: str | None = None,
+    **options: Any,
 ) -> AsyncIterator[Edge]:
     """An edge without audio, each peer reached over what is said; `seed`: of its weather, 0 for none.
+
+    `confirm`: how the phone is asked; `announcement`: calls are recorded, and told so.
 
     What the edge said and owed must be right in the end, whatever happened (`Conduct`).
     """
     number = a_number(agent=Agent("local", f"sip:bot@sip.api.openai.com:5061;transport={agent}"))
-    place = replace(number.destinations[0], uri=f"{number.destinations[0].uri};transport={phone}")
+    number = replace(
+        number, sound=Sound(early_media=early), record=announcement is not None, announcement=announcement
+    )
+    uri = f"{number.destinations[0].uri};transport={phone}"
+    place = replace(number.destinations[0], uri=uri, confirm=confirm)
     options |= {"number": replace(number, destinations=(place,)), "phone_transport": phone}
     async with new_edge(audio=False, seed=seed or 1, **options) as edge:
         edge.conduct = Conduct(edge.core)

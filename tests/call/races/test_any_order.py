@@ -15,10 +15,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from proxy.call.routing import Confirmation
+from proxy.call.sound import EarlyMedia
 from proxy.lab.expect import Unexpected
 from proxy.lab.offers import directed, revised
 from proxy.lab.peer import Peer
 from proxy.lab.peer_call import PeerCall
+from proxy.media.speech import RECORDED
 from proxy.sip.errors import SipError
 from proxy.ua.leg import Leg
 from screening.contract import Connect, Decline, Refusal, Refuse, Ring, TakeMessage
@@ -26,6 +29,8 @@ from tests.kit.edge import CARRIER, OPENAI, PHONE_NUMBER, TRUNK, Edge, NewEdge
 from tests.kit.races import SDP, Branch, a_race
 
 STORIES = 300
+ASKED = 150
+"""Stories where phones are asked before they are connected."""
 T4_S = 5.0
 PAUSES_S = [0, 0, 0.001, 0.1, 0.1, 0.5, 0.5, 2, 2, 5, 5, 40]
 DONE_ALONE = ("ACK", "BYE", "CANCEL", "NOTIFY", "OPTIONS")
@@ -241,6 +246,14 @@ class Storm:
             self.edge.conduct.cut = True
             self.edge.wire.cut(self.dice.choice(flows))
 
+    async def presses(self) -> None:
+        """A key of anybody's, or what is none, told by INFO."""
+        call = self._call()
+        if call is not None and call.answered and ";tag=" in call.remote:
+            signal = self.dice.choice([b"1", b"1", b"1", b"2", b"5", b"", b"\xff" * 300])
+            headers = [("Content-Type", "application/dtmf-relay")]
+            await call.sends("INFO", headers=headers, body=b"Signal=" + signal + b"\r\nDuration=9999\r\n")
+
     async def calls_again(self) -> None:
         """One more call, beside the first; from now on it is the caller's that the dice mean."""
         if self.dice.random() < 0.3:
@@ -288,12 +301,27 @@ def _cancellable(call: PeerCall) -> bool:
 
 @pytest.mark.parametrize("seed", range(1, STORIES + 1))
 async def test_whatever_happens_in_whatever_order_nothing_is_left(new_edge: NewEdge, seed: int) -> None:
+    await a_story(new_edge, seed)
+
+
+@pytest.mark.parametrize("seed", range(1, ASKED + 1))
+async def test_nor_where_calls_are_announced_and_recorded_and_phones_press_1(
+    new_edge: NewEdge, seed: int
+) -> None:
+    await a_story(new_edge, 10_000 + seed, asked=True)
+
+
+async def a_story(new_edge: NewEdge, seed: int, *, asked: bool = False) -> None:
+    """One story; `asked`: with all that we play and ask before anybody is connected."""
     dice = random.Random(seed)
-    ways = {
+    ways: dict[str, Any] = {
         "transport": dice.choice(["udp", "udp", "tcp", "tls"]),
         "agent": dice.choice(["udp", "tls"]),
         "phone": dice.choice(["udp", "udp", "tcp"]),
     }
+    if asked:
+        ways |= {"confirm": dice.choice(list(Confirmation)), "early": dice.choice(list(EarlyMedia))}
+        ways |= {"announcement": RECORDED if dice.random() < 0.5 else None}
     with capture_logs() as logs:
         async with a_race(new_edge, seed, **ways) as edge:
             match dice.randint(0, 9):
@@ -308,6 +336,8 @@ async def test_whatever_happens_in_whatever_order_nothing_is_left(new_edge: NewE
                     loss=dice.choice([0, 0.1, 0.3]), duplication=dice.choice([0, 0.2]), reordering=0.3
                 )
             storm = Storm(edge, dice)
+            if asked:
+                storm.events += [storm.presses] * 5 + [storm.phone_answers, storm.agent_refers]
             await storm.rages()
             await storm.calms()
             await edge.assert_clean(calls=len(edge.records), faults=False)
