@@ -174,7 +174,7 @@ async def test_a_folder_of_recordings_that_goes_away_in_mid_call_ends_no_call(ne
         await edge.assert_clean()
 
 
-async def test_a_hundred_phones_that_never_press_are_all_given_up_and_leave_nothing(
+async def test_a_crowd_of_phones_that_never_press_is_given_up_and_leaves_nothing(
     new_edge: NewEdge,
 ) -> None:
     number = asking(confirm_limit_s=10.0, on_failure=OnFailure.REJECT)

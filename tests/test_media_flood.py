@@ -1,0 +1,132 @@
+"""One audio port is flooded by strangers, on real sockets: other calls go on, and signalling is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from proxy.app import App
+from proxy.config import parse
+from proxy.media.rtp import HEADER
+from tests.test_app import OPTIONS, SETTINGS
+
+pytestmark = pytest.mark.network
+
+FLOOD_S = 2.0
+FLOOD = """
+import socket, sys, time
+port, seconds = int(sys.argv[1]), float(sys.argv[2])
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+packets = [bytes([0x80, 0, n, 0]) + bytes(4) + bytes([n]) * 4 + bytes(160) for n in range(256)]
+began, sent = time.monotonic(), 0
+while (passed := time.monotonic() - began) < seconds:
+    for _ in range(min(2000, round(60_000 * passed) - sent)):
+        out.sendto(packets[sent % 256], ("127.0.0.1", port))
+        sent += 1
+    time.sleep(0.0005)
+print(sent)
+"""
+"""Sixty thousand packets a second, under 256 SSRCs."""
+
+
+def bound() -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setblocking(False)
+    made.bind(("127.0.0.1", 0))
+    return made
+
+
+def sdp(end: socket.socket) -> bytes:
+    port = end.getsockname()[1]
+    text = f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+    return text.encode()
+
+
+class Talk:
+    """One call of two ends, of which the first speaks."""
+
+    def __init__(self, app: App) -> None:
+        self.session = app._media()
+        self.ends = bound(), bound()
+        self.session.accept("caller", sdp(self.ends[0]))
+        self.session.offer("phone")
+        self.session.answered("phone", sdp(self.ends[1]))
+        self.session.join("caller", "phone")
+        self.sent = self.heard = 0
+        self.late_s: list[float] = []
+
+    @property
+    def port(self) -> int:
+        return self.session.address("caller")[1]
+
+    async def speaks(self, seconds: float) -> None:
+        """A packet each 20 ms, whose timestamp is its number."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.ends[1].fileno(), self._hears)
+        began = loop.time()
+        self.at: dict[int, float] = {}
+        while loop.time() - began < seconds:
+            self.at[self.sent] = loop.time()
+            packet = HEADER.pack(0x80, 0, self.sent & 0xFFFF, 160 * self.sent, 0xA11CE) + bytes(160)
+            self.ends[0].sendto(packet, ("127.0.0.1", self.port))
+            self.sent += 1
+            await asyncio.sleep(began + self.sent * 0.02 - loop.time())
+        await asyncio.sleep(0.2)
+        loop.remove_reader(self.ends[1].fileno())
+
+    def _hears(self) -> None:
+        packet = self.ends[1].recv(2048)
+        if packet[12:] == bytes(160):
+            self.late_s.append(asyncio.get_running_loop().time() - self.at[self.heard])
+            self.heard += 1
+
+    def close(self) -> None:
+        self.session.close()
+        for end in self.ends:
+            end.close()
+
+
+async def asks(port: int, seconds: float) -> list[float]:
+    """How long each of our OPTIONS waits for its answer."""
+    loop, waits = asyncio.get_running_loop(), list[float]()
+    with bound() as peer:
+        until = loop.time() + seconds
+        while loop.time() < until:
+            asked = OPTIONS.replace(b"z9hG4bK1", b"z9hG4bK%d" % (100 + len(waits)))
+            began = loop.time()
+            await loop.sock_sendto(peer, asked, ("127.0.0.1", port))
+            await asyncio.wait_for(loop.sock_recv(peer, 4096), 2)
+            waits.append(loop.time() - began)
+            await asyncio.sleep(0.05)
+    return waits
+
+
+async def test_a_flood_at_one_call_is_dropped_and_no_other_call_nor_signalling_suffers(
+    tmp_path: Path,
+) -> None:
+    text = SETTINGS.replace("PORT", "0").replace("FOLDER", str(tmp_path))
+    async with App(parse(text, {}, file="test.toml", folder=tmp_path)) as app:
+        flooded, calm = Talk(app), Talk(app)
+        await flooded.speaks(0.1)  # now it is known who speaks there
+        flooder = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", FLOOD, str(flooded.port), str(FLOOD_S), stdout=asyncio.subprocess.PIPE
+        )
+        waits, _ = await asyncio.gather(asks(app.advertised.ports["udp"], FLOOD_S), calm.speaks(FLOOD_S))
+        said, _ = await flooder.communicate()
+        counts = flooded.session.counts("caller")
+        assert int(said) >= 50_000 * FLOOD_S
+        assert counts.dropped > 1000
+        assert counts.packets_in == flooded.sent
+        assert flooded.session.counts("phone").packets_out == flooded.sent
+        assert calm.session.counts("caller").dropped == 0
+        assert (calm.heard, calm.session.counts("caller").lost) == (calm.sent, 0)
+        assert sorted(calm.late_s)[len(calm.late_s) // 2] < 0.01
+        assert sorted(waits)[len(waits) // 2] < 0.02
+        assert len(waits) > 20
+        flooded.close()
+        calm.close()
+        assert app.ports.lent == 0
