@@ -42,8 +42,8 @@ def bound() -> socket.socket:
 
 def sdp(end: socket.socket) -> bytes:
     port = end.getsockname()[1]
-    text = f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
-    return text.encode()
+    lines = ("v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0")
+    return "\r\n".join([*lines, f"m=audio {port} RTP/AVP 0\r\n"]).encode()
 
 
 class Talk:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from array import array
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,14 +120,15 @@ def _remembered(kept: Path) -> array[int] | None:
 
 def _keep(kept: Path, wav: bytes) -> None:
     """Write it whole or not at all; a cache that cannot be written is none."""
+    begun = kept.with_suffix(".part")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         others = sorted(kept.parent.glob("*.wav"), key=lambda file: file.stat().st_mtime)
         for old in others[: max(0, len(others) - MOST_KEPT + 1)]:
             old.unlink()
-        begun = kept.with_suffix(".part")
         begun.touch(mode=0o600)
         begun.write_bytes(wav)
         begun.replace(kept)
     except OSError:
-        return
+        with suppress(OSError):
+            begun.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import os
 import stat
@@ -161,6 +162,20 @@ async def test_a_cache_that_cannot_be_used_or_read_does_no_harm(tmp_path: Path) 
         voice._kept("hello").write_bytes(b"garbage")
         assert (await voice.spoken("hello", "en")).seconds > 1
         assert voice._kept("hello").read_bytes()[:4] == b"RIFF"
+
+
+async def test_a_full_disk_keeps_nothing_of_what_it_cannot_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    async with voice_of(answering(lambda: Response(WAV)), tmp_path) as voice:
+        assert (await voice.spoken("hello", "en")).seconds > 0
+    assert os.listdir(tmp_path) == []
 
 
 async def test_the_oldest_of_the_cache_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
