@@ -79,6 +79,7 @@ srtp = "require"
 [[number]]
 dialed = "probe"
 screen = "off"
+confirm = "off"               # of somebody who is called by a trunk it would be press-1
 destinations = ["sip:+14155559876@trunk:secure"]
 """
 

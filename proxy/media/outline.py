@@ -54,7 +54,7 @@ class OutLine:
         self._source = None
 
     def place(
-        self, source: object, sequence: int, timestamp: int, now: float, *, rate: int, event: bool = False
+        self, source: object, sequence: int, timestamp: int, now: float, rate: int, event: bool = False
     ) -> tuple[int, int, bool] | None:
         """Our sequence number, timestamp and whether to force the marker, for one packet of a source.
 

@@ -24,7 +24,7 @@ def signed32(difference: int) -> int:
     return ((difference + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
-def payload_span(packet: bytes) -> tuple[int, int] | None:
+def payload_span(packet: bytes | memoryview) -> tuple[int, int] | None:
     """Where the payload begins and ends, or None if this is no valid RTP packet (RFC 3550 §5.1, A.1)."""
     size = len(packet)
     if size < HEADER_BYTES or packet[0] >> 6 != 2:
@@ -44,7 +44,7 @@ def payload_span(packet: bytes) -> tuple[int, int] | None:
     return (start, end) if start <= end else None
 
 
-def is_rtcp(packet: bytes) -> bool:
+def is_rtcp(packet: bytes | memoryview) -> bool:
     """Whether a packet on the RTP port is RTCP by its second octet (RFC 5761 §4)."""
     return len(packet) >= 8 and packet[0] >> 6 == 2 and 192 <= packet[1] <= 223
 

@@ -33,17 +33,20 @@ class Seal:
         if before is None or ours is None or not ours.same_key(before.ours):
             self.sender = None if ours is None else sender(ours)
 
-    def opened(self, packet: bytes) -> bytes | None:
-        """The RTP packet, or RTCP that came to the same port; None drops it."""
-        return packet if self.receiver is None else self.receiver.unprotect(packet)
+    def opened(self, packet: memoryview) -> memoryview | None:
+        """The RTP packet, to be changed in place; or RTCP that came to the same port; None drops it."""
+        if self.receiver is None:
+            return packet
+        clear = self.receiver.unprotect(bytes(packet))
+        return None if clear is None else memoryview(bytearray(clear))
 
     def opened_rtcp(self, packet: bytes) -> bytes | None:
         """The RTCP packet; None drops it."""
         return packet if self.receiver is None else self.receiver.unprotect_rtcp(packet)
 
-    def sealed(self, packet: bytes) -> bytes | None:
+    def sealed(self, packet: bytes | memoryview) -> bytes | memoryview | None:
         """What is sent of it; None where nothing may be."""
-        return packet if self.sender is None else self.sender.protect(packet)
+        return packet if self.sender is None else self.sender.protect(bytes(packet))
 
     def sealed_rtcp(self, packet: bytes) -> bytes | None:
         """What is sent of an RTCP packet; None where nothing may be."""

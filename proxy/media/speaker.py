@@ -19,7 +19,7 @@ from proxy.media.udp import Address
 
 QUIET_S = 0.6
 """How long a joined leg must be silent before the ringback tone is heard."""
-_pack = HEADER.pack
+_pack, _pack_into = HEADER.pack, HEADER.pack_into
 
 
 class Speaker:
@@ -81,7 +81,7 @@ class Speaker:
         route = self._route(key)
         if route is None or self._to is None or self._dials:
             return
-        place = self._speaking().place(source, sequence, timestamp, self._clock(), rate=route.rate)
+        place = self._speaking().place(source, sequence, timestamp, self._clock(), route.rate)
         if place is not None:
             self._emit(PLAIN, route.pt, 0, place, frame)
 
@@ -97,7 +97,7 @@ class Speaker:
 
     def _relay(
         self,
-        packet: bytes,
+        packet: memoryview,
         start: int,
         end: int,
         key: str,
@@ -106,24 +106,28 @@ class Speaker:
         timestamp: int,
         now: float,
     ) -> None:
-        """Send our peer what the joined one said; only header fields change, and the law of G.711."""
+        """Send our peer what the joined one said. It is changed where it lies: a few fields of the header,
+        and the law of G.711.
+        """
         if self.reserved or self._to is None or (self._keys is not None and self._keys.down):
             return
         route = self._routes[key] if key in self._routes else self._route(key)
         line = self._line or self._speaking()
-        if route is None or (self.ringing and not self._worth_hearing(key, packet[start:end], now)):
+        if route is None or (self.ringing and not self._worth_hearing(key, bytes(packet[start:end]), now)):
             line.skip(source, sequence)
             return
-        place = line.place(source, sequence, timestamp, now, rate=route.rate, event=route.event)
+        pt, table, rate, event = route
+        place = line.place(source, sequence, timestamp, now, rate, event)
         if place is None:
             return
         if not self.ringing:
             self.fed_at = now
-        if route.table is None:
-            body = packet[HEADER_BYTES:]
-        else:
-            body = packet[HEADER_BYTES:start] + packet[start:end].translate(route.table) + packet[end:]
-        self._emit(packet[0], route.pt, packet[1] & 0x80, place, body)
+        if table is not None:
+            packet[start:end] = bytes(packet[start:end]).translate(table)
+        sequence, timestamp, forced = place
+        second = pt | (0x80 if forced else packet[1] & 0x80)
+        _pack_into(packet, 0, packet[0], second, sequence, timestamp, line.ssrc)
+        self._send(packet, pt, timestamp, line)
 
     def _worth_hearing(self, key: str, payload: bytes, now: float) -> bool:
         """Somebody speaks, or has just paused."""
@@ -132,13 +136,19 @@ class Speaker:
         return self.fed_at is not None and now - self.fed_at < QUIET_S
 
     def _emit(self, first: int, pt: int, marker: int, place: tuple[int, int, bool], body: bytes) -> None:
-        to, line = self._to, self._line
-        if to is None or line is None:
+        line = self._line
+        if line is not None:
+            sequence, timestamp, forced = place
+            header = _pack(first, pt | (0x80 if forced else marker), sequence, timestamp, line.ssrc)
+            self._send(header + body, pt, timestamp, line)
+
+    def _send(self, packet: bytes | memoryview, pt: int, timestamp: int, line: OutLine) -> None:
+        to = self._to
+        if to is None:
             return
-        sequence, timestamp, forced = place
-        packet = _pack(first, pt | (0x80 if forced else marker), sequence, timestamp, line.ssrc) + body
+        line.octets += len(packet) - HEADER_BYTES
         if self.recordings is not None and self.agreement is not None and pt == self.agreement.voice.pt:
-            self.recordings.told(self.agreement.voice.key, packet, timestamp, line, self._clock())
+            self.recordings.told(self.agreement.voice.key, bytes(packet), timestamp, line, self._clock())
         if self._seal is not None:
             sealed = self._seal.sealed(packet)
             if sealed is None:  # its sequence number was sent before: never two packets under one key stream
@@ -146,7 +156,6 @@ class Speaker:
             packet = sealed
         self._pair.rtp.send(packet, to)
         line.packets += 1
-        line.octets += len(body)
 
     def _route(self, key: str) -> Route | None:
         """How a format goes out to the peer; None if it does not."""
@@ -184,6 +193,6 @@ class Speaker:
         route = self._route(EVENT_KEY)
         if route is not None and self._to is not None:
             line, now = self._speaking(), self._clock()
-            place = line.place(source, sequence, timestamp, now, rate=route.rate, event=True)
+            place = line.place(source, sequence, timestamp, now, route.rate, event=True)
             if place is not None:
                 self._emit(PLAIN, route.pt, 0x80 if begins else 0, place, payload)

@@ -161,9 +161,9 @@ class Stream(Speaker):
         self._pair.close()
 
     def _received(self, borrowed: memoryview, source: Address) -> None:
-        packet = bytes(borrowed)
+        packet = borrowed
         if self._seal is not None:
-            clear = self._seal.opened(packet)
+            clear = self._seal.opened(borrowed)
             if clear is None:
                 self._dropped += 1
                 return
@@ -189,18 +189,18 @@ class Stream(Speaker):
             reception.heard(sequence, timestamp, now)
         else:
             reception.counted(sequence, now)
-            self._touched().heard(self._source, timestamp, packet[start:end])
+            self._touched().heard(self._source, timestamp, bytes(packet[start:end]))
         if self.recordings is not None:
-            self.recordings.heard(key, packet[start:end], timestamp, self._source, now)
+            self.recordings.heard(key, bytes(packet[start:end]), timestamp, self._source, now)
         joined = self.joined
         if joined is not None:
             joined._relay(packet, start, end, key, self._source, sequence, timestamp, now)
 
-    def _admitted(self, packet: bytes, source: Address) -> tuple[int, int] | None:
+    def _admitted(self, packet: memoryview, source: Address) -> tuple[int, int] | None:
         """Where the payload of a packet lies that is not as nearly all are; None if it is not to be heard."""
         agreement, span = self.agreement, payload_span(packet)
         if is_rtcp(packet):
-            self._reported(packet, source)
+            self._reported(bytes(packet), source)
         elif agreement is None or span is None or packet[1] & 0x7F not in agreement.receive:
             self._refuse(packet, source)
         elif not agreement.speaks or (source != self._latched and not self._latch(packet, source)):
@@ -209,7 +209,7 @@ class Stream(Speaker):
             return span
         return None
 
-    def _latch(self, packet: bytes, source: Address) -> bool:
+    def _latch(self, packet: memoryview, source: Address) -> bool:
         """Lock to whoever may be the peer; see `latch`."""
         assert self.agreement is not None
         reception = self._reception
@@ -229,10 +229,10 @@ class Stream(Speaker):
         self._to = source if self.agreement.hears else None
         return True
 
-    def _refuse(self, packet: bytes, source: Address) -> None:
+    def _refuse(self, packet: memoryview, source: Address) -> None:
         """Drop an unusable packet; one our peer sent must not look like loss further on."""
         if is_rtcp(packet):
-            return self._reported(packet, source)
+            return self._reported(bytes(packet), source)
         self._dropped += 1
         reception = self._reception
         if reception is None or source != self._latched or len(packet) < HEADER_BYTES:
