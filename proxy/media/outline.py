@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from struct import Struct
+
 from proxy.media.rtp import HEADER, MAX_DROPOUT, MAX_MISORDER, signed16, signed32
 
+_pack_into = Struct("!BHII").pack_into
+"""All of a header but its first octet, which is kept."""
 _BELIEVABLE_S = 10.0
 """How much further than the wall clock a source's timestamp may leap before it counts as started anew."""
 
@@ -63,13 +67,6 @@ class OutLine:
         """
         if source is not self._source:
             return self._switch(source, sequence, timestamp, now, rate)
-        if (sequence - self._in_sequence) & 0xFFFF == 1 and 0 < timestamp - self._in_timestamp <= rate:
-            self._in_sequence = sequence  # the next one, as nearly all are
-            self._sequence += 1
-            self._timestamp += timestamp - self._in_timestamp
-            self._in_timestamp = timestamp
-            self._at = now
-            return self._sequence & 0xFFFF, self._timestamp & 0xFFFFFFFF, False
         step = signed16(sequence - self._in_sequence)
         ticks = signed32(timestamp - self._in_timestamp)
         if step <= 0 and step >= -MAX_MISORDER:
@@ -84,6 +81,32 @@ class OutLine:
         self._timestamp += ticks
         self._at = now
         return self._sequence & 0xFFFF, self._timestamp & 0xFFFFFFFF, False
+
+    def stamp(
+        self,
+        packet: memoryview,
+        pt: int,
+        source: object,
+        sequence: int,
+        timestamp: int,
+        now: float,
+        rate: int,
+        event: bool,
+    ) -> bool:
+        """Make a packet of a source one of ours, where it lies; see `place`. False: it must not be sent."""
+        ticks = timestamp - self._in_timestamp
+        if source is self._source and (sequence - self._in_sequence) & 0xFFFF == 1 and 0 < ticks <= rate:
+            self._in_sequence, self._in_timestamp, self._at = sequence, timestamp, now
+            self._sequence = ours = self._sequence + 1  # the next one, as nearly all are
+            self._timestamp = then = self._timestamp + ticks
+            _pack_into(packet, 1, packet[1] & 0x80 | pt, ours & 0xFFFF, then & 0xFFFFFFFF, self.ssrc)
+            return True
+        place = self.place(source, sequence, timestamp, now, rate, event)
+        if place is None:
+            return False
+        ours, then, forced = place
+        _pack_into(packet, 1, (0x80 if forced else packet[1] & 0x80) | pt, ours, then, self.ssrc)
+        return True
 
     def skip(self, source: object, sequence: int) -> None:
         """A packet of this source is left out on purpose: that must not look like loss."""

@@ -19,7 +19,7 @@ from proxy.media.udp import Address
 
 QUIET_S = 0.6
 """How long a joined leg must be silent before the ringback tone is heard."""
-_pack, _pack_into = HEADER.pack, HEADER.pack_into
+_pack = HEADER.pack
 
 
 class Speaker:
@@ -36,6 +36,7 @@ class Speaker:
         "_pair",
         "_rounds",
         "_routes",
+        "_rtp",
         "_seal",
         "_to",
         "agreement",
@@ -49,6 +50,7 @@ class Speaker:
         self, pair: Pair, ids: Callable[[int], int], clock: Callable[[], float], rounds: Rounds
     ) -> None:
         self._pair = pair
+        self._rtp = pair.rtp
         self._ids = ids
         self._clock = clock
         self._rounds = rounds
@@ -109,7 +111,8 @@ class Speaker:
         """Send our peer what the joined one said. It is changed where it lies: a few fields of the header,
         and the law of G.711.
         """
-        if self.reserved or self._to is None or (self._keys is not None and self._keys.down):
+        to = self._to
+        if to is None or self.reserved or (self._keys is not None and self._keys.down):
             return
         route = self._routes[key] if key in self._routes else self._route(key)
         line = self._line or self._speaking()
@@ -117,17 +120,18 @@ class Speaker:
             line.skip(source, sequence)
             return
         pt, table, rate, event = route
-        place = line.place(source, sequence, timestamp, now, rate, event)
-        if place is None:
+        if not line.stamp(packet, pt, source, sequence, timestamp, now, rate, event):
             return
         if not self.ringing:
             self.fed_at = now
         if table is not None:
             packet[start:end] = bytes(packet[start:end]).translate(table)
-        sequence, timestamp, forced = place
-        second = pt | (0x80 if forced else packet[1] & 0x80)
-        _pack_into(packet, 0, packet[0], second, sequence, timestamp, line.ssrc)
-        self._send(packet, pt, timestamp, line)
+        if self._seal is None and self.recordings is None:
+            self._rtp.send(packet, to)
+            line.packets += 1
+            line.octets += end - start
+        else:
+            self._send(packet, line)
 
     def _worth_hearing(self, key: str, payload: bytes, now: float) -> bool:
         """Somebody speaks, or has just paused."""
@@ -140,22 +144,25 @@ class Speaker:
         if line is not None:
             sequence, timestamp, forced = place
             header = _pack(first, pt | (0x80 if forced else marker), sequence, timestamp, line.ssrc)
-            self._send(header + body, pt, timestamp, line)
+            self._send(header + body, line)
 
-    def _send(self, packet: bytes | memoryview, pt: int, timestamp: int, line: OutLine) -> None:
+    def _send(self, packet: bytes | memoryview, line: OutLine) -> None:
         to = self._to
         if to is None:
             return
-        line.octets += len(packet) - HEADER_BYTES
-        if self.recordings is not None and self.agreement is not None and pt == self.agreement.voice.pt:
-            self.recordings.told(self.agreement.voice.key, bytes(packet), timestamp, line, self._clock())
+        if self.recordings is not None and self.agreement is not None:
+            voice, (_, second, _, timestamp, _) = self.agreement.voice, HEADER.unpack_from(packet)
+            if second & 0x7F == voice.pt:
+                self.recordings.told(voice.key, bytes(packet), timestamp, line, self._clock())
+        octets = len(packet) - HEADER_BYTES
         if self._seal is not None:
             sealed = self._seal.sealed(packet)
             if sealed is None:  # its sequence number was sent before: never two packets under one key stream
                 return
             packet = sealed
-        self._pair.rtp.send(packet, to)
+        self._rtp.send(packet, to)
         line.packets += 1
+        line.octets += octets
 
     def _route(self, key: str) -> Route | None:
         """How a format goes out to the peer; None if it does not."""
