@@ -14,7 +14,7 @@ from bench.media import Relayed
 from bench.peers.screendoor import Screendoor
 from bench.rig import MakeBox
 from bench.systems import RTPENGINE, SYSTEMS, US
-from bench.table import QUIET
+from bench.table import BEFORE, QUIET
 from bench.trials import Trials, label
 
 STREAMS: Final = 1000
@@ -70,7 +70,9 @@ def switch(trials: Trials) -> None:
             command, cwd=media.ROOT, capture_output=True, text=True, timeout=30 * trials.extent.switches,
             check=True,
         )  # fmt: skip
-        trials.note("switch", US, max(json.loads(ran.stdout)))
+        gaps, usual = zip(*json.loads(ran.stdout), strict=True)
+        trials.note("switch", US, max(gaps))
+        trials.note("switch", BEFORE, max(usual))
 
 
 def beside(trials: Trials) -> None:

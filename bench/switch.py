@@ -1,6 +1,7 @@
 """How long a caller hears nothing when the phone takes over: whole calls of the lab, in real time.
 
-Run as ``python -m bench.switch CALLS``: prints the longest gap of each call in milliseconds, as JSON.
+Run as ``python -m bench.switch CALLS``: prints the longest gap of each call in milliseconds, and that of the
+time before it while only the agent spoke, as JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from proxy.lab.scenes import PLAIN
 from proxy.lab.stage import Stage
 
 
-async def gap_ms() -> float:
+async def gaps_ms() -> tuple[float, float]:
     """One screened call that is put through; AssertionError if it went wrong."""
     scene = PLAIN["allow"]
     async with Stage(scene.scenery) as stage:
@@ -23,12 +24,13 @@ async def gap_ms() -> float:
         report = await judge(scene, stage, 0.0, None)
     assert report.good, "; ".join(report.problems)
     assert report.gap_ms is not None
-    return report.gap_ms
+    assert report.usual_gap_ms is not None
+    return report.gap_ms, report.usual_gap_ms
 
 
 def main() -> None:
     log.configure("error")
-    print(json.dumps([asyncio.run(gap_ms()) for _ in range(int(sys.argv[1]))]))
+    print(json.dumps([asyncio.run(gaps_ms()) for _ in range(int(sys.argv[1]))]))
 
 
 if __name__ == "__main__":

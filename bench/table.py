@@ -21,7 +21,12 @@ from bench.systems import (
 
 SIPMESSAGE: Final = "sipmessage"
 QUIET: Final = "quiet"
-OTHERS: Final = {SIPMESSAGE: "sipmessage", QUIET: "the same without audio"}
+BEFORE: Final = "before"
+OTHERS: Final = {
+    SIPMESSAGE: "sipmessage",
+    QUIET: "the same without audio",
+    BEFORE: "while the agent speaks",
+}
 LABELS: Final = {name: system.label for name, system in SYSTEMS.items()} | OTHERS
 HEAD: Final = ("measure", "unit", "Screendoor", "beside", "its value", "ratio", "must", "aim", "verdict")
 
@@ -103,6 +108,7 @@ LINES: Final = (
     Line("audio: added one-way latency at 1,000 streams, p99", "crowd-99", "µs", beside=RTPENGINE),
     Line("audio: added one-way latency at 1,000 streams, p50", "crowd-50", "µs", beside=RTPENGINE),
     Line("longest gap at the caller, agent → phone", "switch", "ms", 60, 20),
+    Line("", "switch", "ms", beside=BEFORE),
     Line("INVITE→200 beside 500 relayed calls, p99", "beside-99", "ms", beside=QUIET),
     Line("INVITE→200 beside 500 relayed calls, p50", "beside-50", "ms", beside=QUIET),
     Line("INVITE: parse + serialise", "parse", "µs", 1, 0.5, SIPMESSAGE),

@@ -36,6 +36,8 @@ class Report:
     """The caller heard the phone's tone."""
     gap_ms: float | None = None
     """Longest time without a packet at the caller around the switch from agent to phone."""
+    usual_gap_ms: float | None = None
+    """The same over as long a time before, while the agent spoke: packets of 20 ms, a few of them late."""
 
     @property
     def good(self) -> bool:
@@ -61,13 +63,14 @@ async def judge(scene: Scene, stage: Stage, seconds: float, failure: Exception |
     to_caller = stage.caller_audio.hears(PHONE_HZ, since=answered)
     switched = answered + LISTENS_S  # when it presses 1
     gap_ms = stage.caller_audio.longest_gap_ms(switched - SWITCH_S / 2, switched + SWITCH_S)
+    usual_ms = stage.caller_audio.longest_gap_ms(switched - 2 * SWITCH_S, switched - SWITCH_S / 2)
     untold_ms = stage.phone_audio.longest_gap_ms(answered, answered + LISTENS_S)
     problems += ["the phone is not told who calls"] if untold_ms > 1000 else []
     problems += [] if to_phone else ["the phone does not hear the caller"]
     problems += [] if to_caller else ["the caller does not hear the phone"]
     if stage.carrier.call is not None and _was_answered(record) and gap_ms > GAP_LIMIT_MS:
         problems.append(f"{gap_ms:.0f} ms of silence at the switch")
-    return Report(scene, record, seconds, tuple(problems), bridged, to_phone, to_caller, gap_ms)
+    return Report(scene, record, seconds, tuple(problems), bridged, to_phone, to_caller, gap_ms, usual_ms)
 
 
 def _of_record(scene: Scene, record: CallRecord) -> list[str]:

@@ -2,6 +2,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.media.outline import OutLine
+from proxy.media.rtp import HEADER
 
 AGENT, PHONE = object(), object()
 
@@ -160,3 +161,31 @@ def test_packets_that_went_another_way_leave_the_line_as_if_it_had_placed_them(s
         (1000 + 160 * (last + 2)) & 0xFFFFFFFF,
         True,
     )
+
+
+_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([AGENT, AGENT, AGENT, PHONE]),
+        st.sampled_from([1, 1, 1, 1, 2, 0, -1, 60000]),
+        st.sampled_from([160, 160, 160, 0, 8000, 8001, -160, 2**31]),
+        st.booleans(),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_STEPS, st.integers(0, 65535), st.integers(0, 2**32 - 1))
+def test_a_packet_changed_where_it_lies_is_the_one_that_would_be_made_anew(steps, sequence, timestamp):
+    made, changed, now = OutLine(7, 65530, 2**32 - 500), OutLine(7, 65530, 2**32 - 500), 0.0
+    for source, step, ticks, marker in steps:
+        sequence, timestamp, now = (sequence + step) & 0xFFFF, (timestamp + ticks) & 0xFFFFFFFF, now + 0.02
+        place = made.place(source, sequence, timestamp, now, 8000)
+        packet = memoryview(bytearray(HEADER.pack(0x91, marker << 7, sequence, timestamp, 9) + b"speech"))
+        before = bytes(packet)
+        assert changed.stamp(packet, 8, source, sequence, timestamp, now, 8000, False) == (place is not None)
+        if place is None:
+            assert packet == before
+        else:
+            second = (marker or place[2]) << 7 | 8
+            assert packet == HEADER.pack(0x91, second, place[0], place[1], 7) + b"speech"
