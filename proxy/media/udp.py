@@ -32,8 +32,10 @@ _CROWD, _CROWD_S = 200, 0.01
 """So many packets in so short a time, and from then on they are waited for: a wake-up costs one more."""
 _TICK_S = 0.001
 """How long the packets of a crowd are waited for; a packet of speech lasts twenty times as long."""
-_LULL = 20
-"""So few packets in a tick, and each may wake us again: below some 300 streams nobody waits for another."""
+_LULL = 30
+"""So few packets in a tick, which lasts up to two milliseconds where timers are that coarse, and each may wake us
+again: below some 300 streams nobody waits for another.
+"""
 
 
 class Endpoint(Protocol):
