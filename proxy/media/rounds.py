@@ -1,4 +1,4 @@
-"""One timer for the reports of every stream: a wheel of 250 notches that turns once in five seconds."""
+"""One timer for the reports of every stream: a wheel of fifty notches that turns once in five seconds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Protocol
 
 INTERVAL_S = 5.0
 """Time between two reports of one stream (RFC 3550 §6.2: the least that is recommended)."""
-_NOTCHES = 250
-"""Enough that the reports of a thousand streams do not come in a crowd, and no audio waits for them."""
+_NOTCHES = 50
 _NOTCH_S = INTERVAL_S / _NOTCHES
 
 

@@ -33,8 +33,8 @@ _CROWD, _CROWD_S = 200, 0.01
 _TICK_S = 0.001
 """How long the packets of a crowd are waited for; a packet of speech lasts twenty times as long."""
 _LULL = 30
-"""So few packets in a tick, which lasts up to two milliseconds where timers are that coarse, and each may wake us
-again: below some 300 streams nobody waits for another.
+"""So few packets in a tick, which takes two milliseconds where timers are coarse, and each may wake us again:
+below some 300 streams nobody waits for another.
 """
 
 

@@ -21,7 +21,7 @@ async def test_each_is_called_after_half_an_interval_and_every_interval_then_rfc
     rounds.join(second)
     await asyncio.sleep(12)
     assert first.times == [2.5, 7.5, 12.5]
-    assert second.times == [3.54, 8.54]
+    assert second.times == [3.5, 8.5]
     assert len(rounds) == 2
 
 
