@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bench import latency, media_measures, memory, parse
+from bench import latency, media_measures, memory, parse, policy
 from bench.latency import Latency
 from bench.rig import rig
 from bench.sustained import STEPS, sustained
@@ -84,6 +84,13 @@ class Bench(Trials):
             self.note("parse", US, ours)
             self.note("parse", SIPMESSAGE, theirs)
 
+    def policy(self) -> None:
+        """What is done with a caller before anything rings: 100,000 contacts, 10,000 patterns."""
+        with self.trying("policy", US):
+            a_call, memory_mib = policy.policy()
+            self.note("policy", US, a_call)
+            self.note("policy-memory", US, memory_mib)
+
     def _load(self, measure: str, rate: int, names: Sequence[str], *, secure: bool = False) -> None:
         for name in self.present(names, secure=secure):
             with self.trying(f"{measure}-{rate}", name), rig(SYSTEMS[name].make, secure=secure) as stand:
@@ -107,6 +114,7 @@ MEASURES: Final[dict[str, Callable[[Bench], None]]] = {
     "sustained": Bench.sustained,
     "memory": Bench.memory,
     "parse": Bench.parse,
+    "policy": Bench.policy,
     "media": media_measures.media_cpu,
     "media-latency": media_measures.latency,
     "media-srtp": media_measures.srtp,

@@ -18,7 +18,7 @@ import dns.entropy
 import structlog
 from prometheus_client import CollectorRegistry
 
-from proxy import assembly, folders, forwarding
+from proxy import assembly, folders, forwarding, judging
 from proxy import log as logging
 from proxy.call.admission import Admission
 from proxy.call.listening import Hearing
@@ -115,7 +115,7 @@ class App:
             assembly.strictness(settings),
             unreadable=self.metrics.message_malformed,
         )
-        self.screener = assembly.screener(settings, _utc_now)
+        self.screener = judging.screener(settings, _utc_now)
         self._disk = DiskThread()
         self.voices = Voices(settings, self._disk)
         self.metrics.follow_sessions(self.screener.counts)

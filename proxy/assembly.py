@@ -6,8 +6,6 @@ import asyncio
 import resource
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from proxy.call.admission import SCANNERS, Admission, Strictness
@@ -18,7 +16,7 @@ from proxy.call.probe import Probed
 from proxy.call.routing import Agent, Confirmation, Destination, Number, Routing, Trunk
 from proxy.call.sound import EarlyMedia, Sound
 from proxy.call.voicemail import Voicemail
-from proxy.config import Problem, Settings
+from proxy.config import Settings
 from proxy.config import model as told
 from proxy.config.numbers import country_of, is_emergency, regions_of
 from proxy.config.values import Destination as Place
@@ -42,18 +40,6 @@ from proxy.ua.digest_trunks import DigestTrunks
 from proxy.ua.ids import Ids
 from proxy.ua.registrar import Phone, Registrar
 from proxy.ua.registration import Account, Registration
-from screening import settings_check
-from screening.screener import Screener
-from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
-
-
-def check(settings: Settings, file: str) -> list[Problem]:
-    """What only the screening can know to be wrong with the settings."""
-    return [
-        Problem(file, f"agent[{place}]", "an agent that can screen", sentence)
-        for place, agent in enumerate(settings.agents)
-        for sentence in settings_check.problems(_agent(agent))
-    ]
 
 
 def terms(settings: Settings) -> TlsProfiles:
@@ -324,43 +310,6 @@ def probed(settings: Settings) -> list[Probed]:
     agents = [(f"agent:{each.name}", each.sip, each.probe_s, _profile(each)) for each in settings.agents]
     asked = [*trunks, *agents]
     return [Probed(name, str(uri), every, profile) for name, uri, every, profile in asked if uri and every]
-
-
-def screener(settings: Settings, wall_clock: Callable[[], datetime]) -> Screener:
-    """Who judges the callers."""
-    return Screener(
-        [_agent(agent) for agent in settings.agents],
-        [
-            NumberSettings(
-                number.dialed,
-                agent.name if (agent := settings.agent_of(number)) else "",
-                number.target,
-                settings.screening_of(number).talk_limit_s,
-            )
-            for number in settings.numbers
-        ],
-        wall_clock=wall_clock,
-        token_bytes=secrets.token_bytes,
-    )
-
-
-def _agent(agent: told.Agent) -> AgentSettings:
-    common = partial(AgentSettings, agent.name, agent.provider)
-    limits = ScreeningSettings(silence_limit_s=agent.silence_limit_s, ready_limit_s=agent.ready_limit_s)
-    if agent.api_key is None or agent.webhook_secret is None:
-        return common(limits=limits)
-    return common(
-        limits=limits,
-        api_key=agent.api_key.get_secret_value(),
-        webhook_secret=agent.webhook_secret.get_secret_value(),
-        model=agent.model,
-        voice=agent.voice,
-        instructions=agent.instructions or "",
-        transfer=agent.transfer,
-        refer_patience_s=agent.refer_patience_s,
-        api_base=agent.api_base,
-        project=agent.project,
-    )
 
 
 def strictness(settings: Settings) -> Strictness:

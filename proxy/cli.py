@@ -1,4 +1,4 @@
-"""The command line: ``screendoor run``, ``demo`` and ``check-config``."""
+"""The command line: ``screendoor run``, ``demo``, ``check-config`` and ``try``."""
 
 from __future__ import annotations
 
@@ -33,9 +33,11 @@ def main() -> None:
 )
 def run(file: Path) -> None:
     """Take calls until told to stop (SIGTERM or Ctrl-C lets live calls finish)."""
+    from proxy.judging import remarks
+
     settings = _settings(file)
     log.configure(settings.log.level, settings.log.format)
-    for text in warnings(settings, datetime.now(UTC)):
+    for text in [*warnings(settings, datetime.now(UTC)), *remarks(settings)]:
         structlog.get_logger("screendoor").warning(text)
     sys.exit(_run(settings))
 
@@ -62,9 +64,10 @@ def demo(serve: bool, decision: str, fault: str | None) -> None:
 def check_config(file: Path) -> None:
     """Read a settings file and list everything that is wrong with it."""
     from proxy.forwarding import missing
+    from proxy.judging import remarks, summary
 
     settings = _settings(file)
-    for text in (*warnings(settings, datetime.now(UTC)), *missing(settings)):
+    for text in (*warnings(settings, datetime.now(UTC)), *missing(settings), *remarks(settings)):
         click.echo(f"warning: {text}", err=True)
     click.echo(f"{file}: in order")
     for listen in settings.listeners:
@@ -76,10 +79,43 @@ def check_config(file: Path) -> None:
         click.echo(
             f"  {number.dialed}  {f'screened by {agent.name}' if agent else 'not screened'}, then {places}"
         )
+    for line in summary(settings):
+        click.echo(f"  contacts     {line}")
+
+
+@main.command("try")
+@click.argument("number")
+@click.option("--to", "dialed", metavar="NUMBER", help="The number that is called, if there are several.")
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    default="screendoor.toml",
+    envvar="SCREENDOOR_CONFIG",
+    show_default=True,
+    show_envvar=True,
+    help="The settings file (TOML).",
+)
+@click.option("--at", metavar="TIME", help="When, as 2026-12-24T23:00 by the number's time zone; else now.")
+@click.option("--name", help="The name that the caller shows.")
+@click.option("--again", is_flag=True, help="The caller has called a moment before.")
+def try_caller(
+    number: str, dialed: str | None, file: Path, at: str | None, name: str | None, again: bool
+) -> None:
+    """Say what would be done with a caller, and why, without a call; NUMBER may be "anonymous"."""
+    from proxy.tried import tried
+
+    settings = _settings(file)
+    try:
+        lines = tried(settings, number, dialed, at, name, again)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    for line in lines:
+        click.echo(line)
 
 
 def _settings(file: Path) -> Settings:
-    from proxy.assembly import check
+    from proxy.judging import check
 
     try:
         settings = load(file, os.environ)

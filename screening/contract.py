@@ -50,6 +50,8 @@ class Ask:
     """Headers for the INVITE to the agent, the signed token among them."""
     patience_s: float = 8.0
     """How long the agent may take to answer before the call falls back."""
+    reason: str = ""
+    """Which rule says so, and why; empty where nothing was considered. So with every plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,7 @@ class Refuse:
     """Turn the caller away before the call is answered."""
 
     why: Refusal
-
-
-Plan = Ask | Ring | Refuse
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,13 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class TakeMessage:
-    """VOICEMAIL: the agent has announced it; record the caller's message."""
+    """VOICEMAIL: the agent has announced it, or nobody is asked; record the caller's message."""
 
     reason: str
     caller_name: str | None = None
+
+
+Plan = Ask | Ring | Refuse | TakeMessage
 
 
 @dataclass(frozen=True, slots=True)

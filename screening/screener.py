@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, assert_never
 
 import structlog
 
-from screening.contract import Ask, Caller, Plan, Ring
+from screening.contract import Ask, Caller, Plan, Refusal, Refuse, Ring, TakeMessage
 from screening.openai_realtime import OpenAIRealtime
+from screening.policy import Action, Policy
 from screening.provider import Provider
 from screening.realtime_screening import RealtimeScreening, turn_away
+from screening.recent import RecentCalls
 from screening.settings import SIP_AGENT, AgentSettings, NumberSettings
 from screening.sip_agent import SipScreening
 from screening.token import HEADER, TokenMint, TokenRefused
@@ -27,6 +29,7 @@ log = structlog.get_logger("screendoor")
 
 KEY_BYTES = 32
 ANY_NUMBER = "*"
+ASK_EVERYBODY = Policy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,17 @@ class Screener:
         wall_clock: Callable[[], datetime],
         token_bytes: Callable[[int], bytes],
         provider_of: Callable[[AgentSettings], Provider] = OpenAIRealtime,
+        policies: Mapping[str, Policy] | None = None,
     ) -> None:
         """Raise ValueError (`InvalidSession` among them) for settings that cannot work.
 
+        `policies` are by the number that was called; of one that has none, every caller is asked.
         `wall_clock` gives an aware datetime; `token_bytes` random bytes, as `secrets.token_bytes` does.
         """
         self._agents = {agent.name: agent for agent in agents}
         self._numbers = {number.dialed: number for number in numbers}
+        self._policies = dict(policies or {})
+        self._recent = RecentCalls()
         self._wall_clock = wall_clock
         self._tokens = TokenMint(token_bytes(KEY_BYTES), token_bytes)
         asked = [agent for agent in agents if agent.provider != SIP_AGENT]
@@ -96,6 +103,23 @@ class Screener:
         self._tasks = None
 
     async def plan(self, caller: Caller) -> Plan:
+        """What the policy of the dialed number says of this caller."""
+        policy = self._policies.get(caller.dialed) or self._policies.get(ANY_NUMBER) or ASK_EVERYBODY
+        decision = policy.decide(caller, self._recent.called(caller))
+        match decision.action:
+            case Action.RING:
+                return Ring(decision.reason)
+            case Action.VOICEMAIL:
+                return TakeMessage(decision.reason)
+            case Action.REJECT:
+                why = Refusal.OUT_OF_HOURS if decision.rule == "hours" else Refusal.BLOCKED
+                return Refuse(why, decision.reason)
+            case Action.ASK:
+                return self._asked(caller, decision.reason)
+            case _:
+                assert_never(decision.action)
+
+    def _asked(self, caller: Caller, reason: str) -> Plan:
         """Have the agent of the dialed number ask the caller in; without such an agent, ring."""
         agent = self._agents.get(caller.agent)
         if agent is None:
@@ -105,7 +129,7 @@ class Screener:
         if number is not None and number.talk_limit_s is not None:
             limits = replace(limits, talk_limit_s=number.talk_limit_s)
         if agent.provider == SIP_AGENT:
-            return Ask(SipScreening(limits), patience_s=limits.ready_limit_s)
+            return Ask(SipScreening(limits), patience_s=limits.ready_limit_s, reason=reason)
         now = self._wall_clock()
         token = self._tokens.mint(now)
         nonce = self._tokens.open(token, now)
@@ -113,7 +137,7 @@ class Screener:
         forget = partial(self._forget, nonce)
         screening = RealtimeScreening(caller.call, agent, limits, provider, target, forget)
         self._waiting[nonce] = Waiting(screening, provider)
-        return Ask(screening, headers={HEADER: token}, patience_s=limits.ready_limit_s)
+        return Ask(screening, {HEADER: token}, limits.ready_limit_s, reason)
 
     def _incoming(self, incoming: IncomingCall) -> None:
         """Match a webhook with a waiting call, once; anybody can make the vendor send one."""

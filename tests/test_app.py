@@ -23,10 +23,10 @@ import uvloop
 
 from proxy import assembly
 from proxy.app import App, run
-from proxy.assembly import check
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord, LegRecord
 from proxy.config import Settings, parse
+from proxy.judging import check
 from proxy.lab.audio import PHONE_HZ
 from proxy.lab.scenes import PLAIN, Scene, talks
 from proxy.lab.stage import Scenery, Stage
@@ -202,7 +202,7 @@ async def test_a_number_that_is_not_screened_rings_at_once(tmp_path: Path) -> No
     told = parse(text.replace("PORT", "0").replace("FOLDER", str(tmp_path)), {}, file="t", folder=tmp_path)
     async with App(told) as app:
         plan = await app.screener.plan(Caller("c", None, None, "*", "", datetime.now(UTC)))
-    assert plan == Ring("no agent screens this number")
+    assert plan == Ring("level: nobody is screened (off)")
     invite = parse_message(OPTIONS)
     assert isinstance(invite, Request)
     number = assembly.routing(told).find(invite)

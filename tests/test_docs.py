@@ -26,7 +26,15 @@ from screening.contract import Said
 ROOT = Path(__file__).parent.parent
 GUIDES = [
     ROOT / "docs" / name
-    for name in ("settings.md", "calls.md", "openai.md", "phones.md", "identity.md", "security.md")
+    for name in (
+        "settings.md",
+        "calls.md",
+        "screening.md",
+        "openai.md",
+        "phones.md",
+        "identity.md",
+        "security.md",
+    )
 ]
 PAGES = sorted({*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), ROOT / "certs" / "README.md"})
 SECRETS = {name: "whsec_c2VjcmV0" for name in ("TRUNK_PASSWORD", "OPENAI_API_KEY", "OPENAI_WEBHOOK_SECRET")}

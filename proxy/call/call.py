@@ -119,6 +119,7 @@ class Call:
         except OfferRefused as refusal:
             return self._turn_away(refusal)
         plan = await self._around.screener.plan(self._who())
+        self._scribe.planned(plan)
         match plan:
             case Ask():
                 self._company.ringing(caller)
@@ -127,11 +128,13 @@ class Call:
             case Ring(reason):
                 self._company.ringing(caller)
                 await self._announce()
-                self._scribe.step("unscreened", reason)
                 if not await self._ring(self._number.destinations, "plan"):
                     await self._unanswered(reason, self._number.on_failure)
-            case Refuse(why):
-                self._scribe.settle(Result.REFUSED, why.value)
+            case TakeMessage(reason):
+                self._company.ringing(caller)
+                await self._voicemail(reason)
+            case Refuse():
+                self._scribe.settle(Result.REFUSED, plan.reason or plan.why.value)
                 caller.end(EndReason.DECLINED)
             case _:
                 assert_never(plan)

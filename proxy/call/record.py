@@ -45,6 +45,8 @@ class CallRecord:
     answered: datetime | None = None
     ended: datetime | None = None
     outcome: Outcome | None = None
+    plan: str | None = None
+    """What was to be done before anything rang, and which rule said so; None where nothing was planned."""
     decision: str | None = None
     """ALLOW, REJECT or VOICEMAIL; None if there was none."""
     trigger: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from proxy.sip.errors import SipError
 from proxy.sip.reason import reasons
 from proxy.ua.errors import LegEnded, Rejected
 from proxy.ua.reason import EndReason
-from screening.contract import Screening, Verdict
+from screening.contract import Ask, Plan, Refuse, Ring, Screening, Verdict
 
 LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
 
@@ -22,6 +23,9 @@ REFUSED = {EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJE
 """Why the caller's leg is ended for what its peer asks of us."""
 BY_US = {EndReason.DRAINING, EndReason.MEDIA_INACTIVE, *REFUSED}
 """The ways in which a leg is ended by us in the midst of its call."""
+
+_PLANNED = {Ask: "ask", Ring: "ring", Refuse: "reject"}
+_DIGITS = re.compile(r"\d{5,}")
 
 
 class Scribe:
@@ -36,6 +40,13 @@ class Scribe:
     def step(self, event: str, why: str) -> None:
         self._record.steps.append(f"{event}: {why}")
         self.log.info(event, why=why)
+
+    def planned(self, plan: Plan) -> None:
+        """What is done with the caller to begin with; numbers on lists are for the record alone."""
+        done = _PLANNED.get(type(plan), "voicemail")
+        self._record.plan = f"{done}: {plan.reason}" if plan.reason else done
+        if plan.reason:
+            self.step("planned", _DIGITS.sub("…", self._record.plan))
 
     def began(self, name: str, peer: str) -> LegRecord:
         entry = LegRecord(name, peer, self._wall_clock())

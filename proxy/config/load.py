@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from proxy.config import rules, safety, tls_rules
+from proxy.config import rules, safety, tls_rules, whom
 from proxy.config.model import Settings, Tls
 from proxy.config.problem import Problem, SettingsError, shown
 from proxy.config.where import Where
@@ -62,7 +62,7 @@ def parse(
         what, place = said.groups() if said else (str(error), "file")
         raise SettingsError([Problem(file, place, "TOML", what)]) from error
     where = Where(folder, environ)
-    found = (*rules.check(raw, where), *safety.check(raw), *tls_rules.check(raw, where))
+    found = (*rules.check(raw, where), *safety.check(raw), *tls_rules.check(raw, where), *whom.check(raw))
     problems = [Problem(file, key, *_said(fault.context)) for key, fault in found]
     settings = address = None
     try:

@@ -32,6 +32,7 @@ from proxy.config.keys import (
     Wav,
 )
 from proxy.config.values import Destination, PortRange, Source
+from proxy.config.whom import Whom, WhomOfAll, asks
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
 
 OPENAI_BASE = "https://api.openai.com/v1"
@@ -213,8 +214,8 @@ class Agent(Table):
         return raw | {"sip": f"sip:{raw['project']}@sip.api.openai.com:5061;transport=tls"}
 
 
-class Screening(Table):
-    """How long callers are screened, and what happens when no decision can be had."""
+class Screening(WhomOfAll):
+    """Who is screened and for how long, and what happens when no decision can be had."""
 
     talk_limit_s: Limit = 90.0
     on_failure: OnFailure = "ring"
@@ -262,7 +263,7 @@ class Http(Table):
     key: File | None = None
 
 
-class Number(Table):
+class Number(Whom):
     """A number that people call, and where its wanted callers go."""
 
     dialed: Annotated[str, PlainValidator(values.dialed)]
@@ -271,8 +272,8 @@ class Number(Table):
     ring_limit_s: Annotated[float, PlainValidator(values.seconds(1, 600))] = 25.0
     ring: Annotated[Literal["in turn", "at once"], PlainValidator(values.ring)] = "in turn"
     """How the destinations ring; the contacts of one registered phone always ring at once."""
-    screen: Literal["everyone", "off"] = "everyone"
-    """Whom the agent asks in; "off" rings the destinations at once."""
+    screen: Literal["off", "unknown", "everyone", "trusted"] = "unknown"
+    """Whom the agent asks; the words are those of `screening.policy`."""
     agent: Name | None = None
     """None means the first agent; `Settings.agent_of` knows."""
     identity: Identity | None = None
@@ -376,16 +377,15 @@ class Settings(Table):
 
     def agent_of(self, number: Number) -> Agent | None:
         """Return the agent that screens this number; None where nobody is screened."""
-        if number.screen == "off":
+        if not self.agents or not asks(number.screen, {}, dict(self.screening_of(number))):
             return None
         return next((agent for agent in self.agents if agent.name == number.agent), self.agents[0])
 
     def screening_of(self, number: Number) -> Screening:
         """Return ``[screening]`` with what this number overrides."""
-        own = {"talk_limit_s": number.talk_limit_s, "on_failure": number.on_failure, "record": number.record}
-        return self.screening.model_copy(
-            update={key: given for key, given in own.items() if given is not None}
-        )
+        own = {key: getattr(number, key) for key in ("talk_limit_s", "on_failure", "record")}
+        given = {key: value for key, value in own.items() if value is not None}
+        return self.screening.model_copy(update=given | number.laid_over(self.screening))
 
     def prompts_of(self, number: Number) -> Prompts:
         """Return ``[prompts]`` with what this number overrides."""

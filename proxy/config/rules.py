@@ -13,6 +13,7 @@ from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, certified, loads, read, tables
 from proxy.config.values import Destination
 from proxy.config.where import Where
+from proxy.config.whom import asks
 
 _NEEDED_BY = {"ppi_account": ("username", "caller_id"), "pai_original": ("caller_id",)}
 """What a trunk needs for its identity."""
@@ -54,7 +55,8 @@ def check(raw: Raw, where: Where) -> Iterator[Found]:
 
 
 def _something_of_each(raw: Raw) -> Iterator[Found]:
-    screened = any(number.get("screen") != "off" for _, number in tables(raw, "number"))
+    common = raw["screening"] if isinstance(raw.get("screening"), dict) else {}
+    screened = any(asks(number.get("screen"), number, common) for _, number in tables(raw, "number"))
     for name in ("listen", "trunk", "agent", "number"):
         if raw.get(name, []) == [] and (name != "agent" or screened or not raw.get("number")):
             yield name, fault(f"at least one [[{name}]] table", "none")

@@ -140,7 +140,7 @@ async def test_a_phone_that_is_not_registered_is_skipped_at_once(new_edge: NewEd
         await edge.carrier.receives(200)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert record.steps[:2] == ["unscreened: a test", "not called: alice is not registered"]
+        assert record.steps[:2] == ["planned: ring: a test", "not called: alice is not registered"]
         await office.assert_clean()
 
 

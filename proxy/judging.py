@@ -1,0 +1,199 @@
+"""What the settings say of callers, in the words of the screening."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from functools import lru_cache, partial
+from pathlib import Path
+
+from proxy.config import Problem, Settings
+from proxy.config import model as told
+from proxy.config.numbers import EMERGENCY, country_of
+from proxy.config.problem import shown
+from proxy.config.whom import Whom
+from screening import number_list, settings_check, timetable
+from screening.contacts import Contacts, Import, read
+from screening.number_list import NumberList
+from screening.policy import Action, Level, Policy, comparable
+from screening.screener import Screener
+from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
+from screening.timetable import Timetable
+from screening.wildcards import Wildcards
+
+MOST_SHOWN = 10
+"""Bad rows of one contact file that are listed; the others are counted."""
+_LISTS = ("allow", "vip", "block", "emergency")
+_WINDOWS = ("hours", "quiet")
+
+
+def check(settings: Settings, file: str) -> list[Problem]:
+    """What only the screening can know to be wrong with the settings."""
+    agents = [
+        Problem(file, f"agent[{place}]", "an agent that can screen", sentence)
+        for place, agent in enumerate(settings.agents)
+        for sentence in settings_check.problems(_agent(agent))
+    ]
+    countries = [country(settings, number) for number in settings.numbers]
+    found = list(_problems(file, "screening", settings.screening, countries[:1]))
+    for place, number in enumerate(settings.numbers):
+        found += _problems(file, f"number[{place}]", number, [countries[place]])
+    return agents + found
+
+
+def _problems(file: str, at: str, whom: Whom, countries: Iterable[str]) -> Iterator[Problem]:
+    where = next(iter(countries), "us")
+    of_numbers = partial(number_list.entry, country=where)
+    checks: list[tuple[str, Callable[[str], object]]] = [(key, of_numbers) for key in _LISTS]
+    checks += [(key, timetable.window) for key in _WINDOWS]
+    checks += [("holidays", timetable.holiday)]
+    for key, parse in checks:
+        for i, text in enumerate(getattr(whom, key)):
+            try:
+                parse(text)
+            except ValueError as error:
+                yield Problem(file, f"{at}.{key}[{i}]", str(error), shown(text))
+    for i, path in enumerate(whom.contacts):
+        try:
+            came = contacts_of(path, where)
+        except OSError as error:
+            yield Problem(file, f"{at}.contacts[{i}]", "a file that can be read", str(error.strerror))
+        else:
+            if not came.rows:
+                why = str(came.bad[0]) if came.bad else "none"
+                yield Problem(file, f"{at}.contacts[{i}]", "a CSV or vCard file with telephone numbers", why)
+
+
+def remarks(settings: Settings) -> Iterator[str]:
+    """What was left out of the contact files, a line each; raises OSError for one that is gone."""
+    for path, where in _files(settings):
+        bad = contacts_of(path, where).bad
+        yield from (f"{path}: {each}" for each in bad[:MOST_SHOWN])
+        if len(bad) > MOST_SHOWN:
+            yield f"{path}: and {len(bad) - MOST_SHOWN} more such lines"
+
+
+def summary(settings: Settings) -> Iterator[str]:
+    """What was read from the contact files, a line each."""
+    for path, where in _files(settings):
+        came = contacts_of(path, where)
+        yield f"{path}: {came.rows} read, {came.without_number} without a number, {len(came.bad)} remarks"
+
+
+def _files(settings: Settings) -> list[tuple[Path, str]]:
+    """Each contact file with the country it is read for, once."""
+    return list(
+        dict.fromkeys(
+            (path, country(settings, number))
+            for number in settings.numbers
+            for path in settings.screening_of(number).contacts
+        )
+    )
+
+
+def contacts_of(path: Path, where: str) -> Import:
+    """Read a contact file, or remember what came of it; raises OSError."""
+    found = path.stat()
+    return _contacts_of(path, where, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(64)
+def _contacts_of(path: Path, where: str, changed: int, size: int) -> Import:
+    return read(path.read_bytes(), where)
+
+
+def country(settings: Settings, number: told.Number) -> str:
+    """Where a number without ``+`` is dialled: as told, else where the number is that was called."""
+    given = number.country or settings.screening.country
+    trunks = [trunk.caller_id for trunk in settings.trunks]
+    numbers = [number.dialed, *(place.number for place in number.destinations), *trunks]
+    found = next((found for each in numbers if (found := country_of(each))), "us")
+    return (given or found).upper()
+
+
+def policies(settings: Settings) -> dict[str, Policy]:
+    """The rules of each number; lists that several have in common stand in memory once. Raises OSError."""
+    list_of = lru_cache(None)(NumberList)
+    names_of = lru_cache(None)(lambda texts: Wildcards(map(comparable, texts)))
+
+    def both(key: str, number: told.Number) -> list[tuple[str, ...]]:
+        return [texts for whom in (settings.screening, number) if (texts := getattr(whom, key))]
+
+    def listed(key: str, number: told.Number, where: str, *also: tuple[str, ...]) -> tuple[NumberList, ...]:
+        return tuple(list_of(texts, where) for texts in (*both(key, number), *also))
+
+    found = {}
+    for number in settings.numbers:
+        where, whom = country(settings, number), settings.screening_of(number)
+        found[number.dialed] = Policy(
+            level=Level(number.screen),
+            country=where,
+            home=frozenset((where, *whom.home)),
+            emergency=listed("emergency", number, where, tuple(sorted(EMERGENCY))),
+            block=listed("block", number, where),
+            block_names=tuple(map(names_of, both("block_names", number))),
+            vip=listed("vip", number, where),
+            allow=listed("allow", number, where),
+            contacts=_contacts(whom, where),
+            anonymous=Action(whom.anonymous) if whom.anonymous else None,
+            international=Action(whom.international) if whom.international else None,
+            times=_times(whom),
+            out_of_hours=Action(whom.out_of_hours),
+            untrusted=Action(whom.untrusted),
+            repeat_s=whom.repeat_s or 0.0,
+        )
+    return found
+
+
+def _contacts(whom: Whom, where: str) -> tuple[Contacts, ...]:
+    return tuple(contacts_of(path, where).contacts for path in whom.contacts)
+
+
+def _times(whom: Whom) -> Timetable:
+    if whom.time_zone is None:
+        return Timetable()
+    return Timetable(
+        whom.time_zone,
+        tuple(map(timetable.window, whom.hours)),
+        tuple(map(timetable.window, whom.quiet)),
+        tuple(map(timetable.holiday, whom.holidays)),
+    )
+
+
+def screener(settings: Settings, wall_clock: Callable[[], datetime]) -> Screener:
+    """Who judges the callers."""
+    return Screener(
+        [_agent(agent) for agent in settings.agents],
+        [
+            NumberSettings(
+                number.dialed,
+                agent.name if (agent := settings.agent_of(number)) else "",
+                number.target,
+                settings.screening_of(number).talk_limit_s,
+            )
+            for number in settings.numbers
+        ],
+        wall_clock=wall_clock,
+        token_bytes=secrets.token_bytes,
+        policies=policies(settings),
+    )
+
+
+def _agent(agent: told.Agent) -> AgentSettings:
+    common = partial(AgentSettings, agent.name, agent.provider)
+    limits = ScreeningSettings(silence_limit_s=agent.silence_limit_s, ready_limit_s=agent.ready_limit_s)
+    if agent.api_key is None or agent.webhook_secret is None:
+        return common(limits=limits)
+    return common(
+        limits=limits,
+        api_key=agent.api_key.get_secret_value(),
+        webhook_secret=agent.webhook_secret.get_secret_value(),
+        model=agent.model,
+        voice=agent.voice,
+        instructions=agent.instructions or "",
+        transfer=agent.transfer,
+        refer_patience_s=agent.refer_patience_s,
+        api_base=agent.api_base,
+        project=agent.project,
+    )

@@ -1,0 +1,132 @@
+"""Rows of contacts in CSV, as Google, Outlook, Apple and spreadsheets write them, or as people do by hand.
+
+With a first line of titles, the columns are found by them; without one, by what stands in them. A field may
+go over several lines if it is in quotation marks; a mark that is never closed costs its own row, no other.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+
+Found = tuple[int, str, tuple[str, ...], str | None]
+"""The line it begins on, the name, the numbers, and why it cannot be read."""
+
+MOST_LINES = 40
+"""Of one row."""
+LONGEST_LINE = 100_000
+_NUMBER_TITLE = re.compile(r"phone|mobile|\btel|\bcell\b|number|nummer|telefon|rufnr|handy", re.IGNORECASE)
+_OF_A_NUMBER = re.compile(r"type|label|kind|count|fax|pager|id\b|street|house", re.IGNORECASE)
+_NAMES = ("name", "full name", "display name", "displayname", "fn", "file as", "contact")
+_PARTS = (
+    "first name",
+    "given name",
+    "firstname",
+    "middle name",
+    "last name",
+    "family name",
+    "lastname",
+    "surname",
+)
+_FIRMS = ("organization name", "organization", "company", "organisation", "firm")
+_LOOKS_DIALLED = re.compile(r"\s*(?:tel:)?\+?[\d(][\d\s().\-/]{4,24}\s*")
+_SEVERAL = re.compile(r"\s*:::\s*|[;\n|]")
+
+
+def table(text: str) -> Iterator[Found]:
+    """Yield the rows; never raises."""
+    delimiter = _delimiter(text)
+    columns: _Columns | None = None
+    for place, cells, fault in _rows(text, delimiter):
+        if fault is not None:
+            yield place, "", (), fault
+        elif columns is None and not any(map(_LOOKS_DIALLED.fullmatch, cells)) and any(cells):
+            columns = _Columns(cells)
+            if not columns.numbers:
+                yield place, "", (), "no column that is called phone or number"
+                return
+        else:
+            columns = columns or _Columns(())
+            if any(cells):
+                yield place, *columns.of(cells), None
+
+
+class _Columns:
+    """Where name and numbers stand in a row."""
+
+    def __init__(self, titles: Sequence[str]) -> None:
+        known = [" ".join(each.lower().split()) for each in titles]
+        self.titled = bool(titles)
+        self.numbers = [
+            i for i, each in enumerate(known) if _NUMBER_TITLE.search(each) and not _OF_A_NUMBER.search(each)
+        ]
+        whole = [i for i, each in enumerate(known) if each in _NAMES]
+        parts = [i for i, each in enumerate(known) if each in _PARTS]
+        firms = [i for i, each in enumerate(known) if each in _FIRMS]
+        self._names = (whole[:1], parts, firms[:1])
+
+    def of(self, cells: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+        if not self.titled:
+            numbers = [each for each in cells if _LOOKS_DIALLED.fullmatch(each)]
+            # If nothing looks like a number, all but the name is tried, and said to be bad.
+            tried = numbers or [each for each in cells[1:] if each] or [each for each in cells if each]
+            name = next((each for each in cells if each and each not in tried), "")
+        else:
+            tried = [cells[i] for i in self.numbers if i < len(cells) and cells[i]]
+            names = (" ".join(cells[i] for i in each if i < len(cells) and cells[i]) for each in self._names)
+            name = next((each for each in names if each), "")
+        split = [part.strip() for each in tried for part in _SEVERAL.split(each)]
+        return name, tuple(part.removeprefix("tel:") for part in split if part)
+
+
+def _delimiter(text: str) -> str:
+    first = text[:LONGEST_LINE].lstrip().partition("\n")[0]
+    return max(",;\t", key=first.count)
+
+
+def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str], str | None]]:
+    """Line, cells and fault of each row."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    place, width = 0, 0
+    while place < len(lines):
+        cells = _cells(lines[place], delimiter)
+        taken = 1
+        if cells is None and '"' in lines[place]:
+            cells, taken = _over_lines(lines[place : place + MOST_LINES], delimiter, width)
+        if cells is None:
+            yield place + 1, [], _fault(lines[place])
+        elif any(cells):
+            width = width or len(cells)
+            yield place + 1, cells, None
+        place += taken
+
+
+def _fault(line: str) -> str:
+    return "a quotation mark that is not closed" if len(line) <= LONGEST_LINE else "too long for a row"
+
+
+def _over_lines(lines: Sequence[str], delimiter: str, width: int) -> tuple[list[str] | None, int]:
+    """A row that goes over several lines, and over how many; None and one if it does not.
+
+    One that would swallow what is a row by itself is not closed, rather.
+    """
+    for end in range(2, len(lines) + 1):
+        last = lines[end - 1]
+        if last.count('"') % 2 == 0 and len(_cells(last, delimiter) or ()) == width > 1:
+            return None, 1
+        cells = _cells("\n".join(lines[:end]), delimiter)
+        if cells is not None:
+            return (cells, end) if width in (0, len(cells)) else (None, 1)
+    return None, 1
+
+
+def _cells(text: str, delimiter: str) -> list[str] | None:
+    """The cells of one row; None if it is none."""
+    if len(text) > LONGEST_LINE:
+        return None
+    try:
+        rows = list(csv.reader([text], delimiter=delimiter, strict=True))
+    except csv.Error:
+        return None
+    return [cell.strip() for cell in rows[0]] if rows else []

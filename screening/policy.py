@@ -1,0 +1,268 @@
+"""What to do with a caller before anything rings: rules in one order, of which the first that speaks decides.
+
+    emergency       the number of an emergency service: rings, always
+    block           on the block list as a number: refused
+    vip             on the VIP list: rings, at any hour
+    block pattern   matches a prefix, range or wildcard of the block list, and is not known: refused
+    block name      the name matches a name pattern of the block list, and the number is not known: refused
+    anonymous       no number was shown: what `anonymous` says, if it says something
+    international   a number from abroad that is not known: what `international` says, if it says something
+    hours           outside the hours, within quiet hours, on a holiday: what `out_of_hours` says; but a
+                    second call within `repeat_s` goes on to the next rule
+    allow           on the allow list: rings
+    contacts        in the contacts: rings, unless everybody is asked
+    level           everybody else: what the level says
+
+Known are those on the allow list and in the contacts. ``anonymous`` and ``international`` leave a caller who
+would ring or be asked to ``hours`` while that is closed.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from screening.contacts import Contacts
+from screening.contract import Caller
+from screening.number_list import NumberList
+from screening.numbering import country_of, normal
+from screening.timetable import Timetable
+from screening.wildcards import Wildcards
+
+LONGEST_NAME = 80
+"""Characters of a name that are looked at."""
+
+
+class Action(enum.Enum):
+    """What is done with a caller."""
+
+    RING = "ring"
+    ASK = "ask"
+    """The agent talks to him first."""
+    VOICEMAIL = "voicemail"
+    REJECT = "reject"
+
+
+class Level(enum.Enum):
+    """Whom the agent asks, of those whom no other rule speaks of."""
+
+    OFF = "off"
+    """Nobody: they ring."""
+    UNKNOWN = "unknown"
+    """Everybody who is not known."""
+    EVERYONE = "everyone"
+    """Contacts too: all but those on the allow list, and VIPs."""
+    TRUSTED = "trusted"
+    """Nobody: who is not known does not get through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is done with one caller, and which rule says so."""
+
+    action: Action
+    rule: str
+    why: str
+
+    @property
+    def reason(self) -> str:
+        return f"{self.rule}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of one number. Several lists of a kind count as one."""
+
+    level: Level = Level.UNKNOWN
+    country: str = "us"
+    """Of callers' numbers without ``+``."""
+    home: frozenset[str] = frozenset()
+    """Countries (two capital letters) whose numbers are not from abroad."""
+    emergency: Sequence[NumberList] = ()
+    block: Sequence[NumberList] = ()
+    block_names: Sequence[Wildcards] = ()
+    """In the form that `comparable` gives."""
+    vip: Sequence[NumberList] = ()
+    allow: Sequence[NumberList] = ()
+    contacts: Sequence[Contacts] = ()
+    anonymous: Action | None = None
+    international: Action | None = None
+    times: Timetable = field(default_factory=Timetable)
+    out_of_hours: Action = Action.VOICEMAIL
+    untrusted: Action = Action.VOICEMAIL
+    """What level `TRUSTED` does with those who are not known."""
+    repeat_s: float = 300.0
+    """0: a second call is like the first."""
+
+    def decide(self, caller: Caller, before: datetime | None = None) -> Decision:
+        """What to do with this caller, who last called at the time `before`."""
+        case = self._case(caller, before)
+        return next(decision for rule in RULES if (decision := rule.judge(self, case)) is not None)
+
+    def considered(
+        self, caller: Caller, before: datetime | None = None
+    ) -> Iterator[tuple[Rule, Decision | None]]:
+        """Every rule up to the one that decides, each with what it said."""
+        case = self._case(caller, before)
+        for rule in RULES:
+            yield rule, (decision := rule.judge(self, case))
+            if decision is not None:
+                return
+
+    def _case(self, caller: Caller, before: datetime | None) -> _Case:
+        number = normal(caller.number, self.country) if caller.number else None
+        return _Case(number, caller, before)
+
+    def known(self, number: str) -> bool:
+        """Whether somebody has written the number down: on the allow list, or in the contacts."""
+        return _found(self.allow, number) is not None or self.contact(number)
+
+    def contact(self, number: str) -> bool:
+        return any(number in each for each in self.contacts)
+
+
+def comparable(name: str) -> str:
+    """A name, or a pattern of one, as it is compared: without capitals, and with single spaces."""
+    return " ".join(name[:LONGEST_NAME].casefold().split())
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    number: str | None
+    caller: Caller
+    before: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of the order above."""
+
+    name: str
+    otherwise: str
+    """Why it has nothing to say, in a line for those who ask."""
+    judge: Callable[[Policy, _Case], Decision | None]
+
+
+def _found(lists: Iterable[NumberList], number: str) -> str | None:
+    for each in lists:
+        if (entry := each.find(number)) is not None:
+            return entry
+    return None
+
+
+def _emergency(policy: Policy, case: _Case) -> Decision | None:
+    if case.number is None or _found(policy.emergency, case.number) is None:
+        return None
+    return Decision(Action.RING, "emergency", "the number of an emergency service")
+
+
+def _block(policy: Policy, case: _Case) -> Decision | None:
+    if case.number is None or not any(case.number in each for each in policy.block):
+        return None
+    return Decision(Action.REJECT, "block", "the number is on the block list")
+
+
+def _vip(policy: Policy, case: _Case) -> Decision | None:
+    if case.number is None or _found(policy.vip, case.number) is None:
+        return None
+    return Decision(Action.RING, "vip", "a VIP")
+
+
+def _block_pattern(policy: Policy, case: _Case) -> Decision | None:
+    if case.number is None:
+        return None
+    for each in policy.block:
+        if (entry := each.pattern(case.number)) is not None:
+            if policy.known(case.number):
+                return None
+            return Decision(Action.REJECT, "block pattern", f'the number matches "{entry}"')
+    return None
+
+
+def _block_name(policy: Policy, case: _Case) -> Decision | None:
+    if not case.caller.name or not policy.block_names:
+        return None
+    name = comparable(case.caller.name)
+    for each in policy.block_names:
+        if (pattern := each.find(name)) is not None:
+            if case.number is not None and policy.known(case.number):
+                return None
+            return Decision(Action.REJECT, "block name", f'the name matches "{pattern}"')
+    return None
+
+
+def _anonymous(policy: Policy, case: _Case) -> Decision | None:
+    if case.number is not None or policy.anonymous is None or _waits(policy, case, policy.anonymous):
+        return None
+    why = "the number is withheld" if case.caller.privacy else "no number came with the call"
+    return Decision(policy.anonymous, "anonymous", why)
+
+
+def _international(policy: Policy, case: _Case) -> Decision | None:
+    if case.number is None or policy.international is None or not case.number.startswith("+"):
+        return None
+    country = country_of(case.number)
+    if country in policy.home or policy.known(case.number) or _waits(policy, case, policy.international):
+        return None
+    return Decision(policy.international, "international", f"a number of {country or 'no country'}")
+
+
+def _waits(policy: Policy, case: _Case, action: Action) -> bool:
+    """Whether the hours decide first: they do not let ring what they would not."""
+    return action in (Action.RING, Action.ASK) and _hours(policy, case) is not None
+
+
+def _hours(policy: Policy, case: _Case) -> Decision | None:
+    why = policy.times.closed(case.caller.at)
+    if why is None or _again(policy, case):
+        return None
+    return Decision(policy.out_of_hours, "hours", why)
+
+
+def _again(policy: Policy, case: _Case) -> bool:
+    """Whether the caller has called a moment ago; whoever insists may be in need."""
+    if case.before is None:
+        return False
+    return 0 <= (case.caller.at - case.before).total_seconds() < policy.repeat_s
+
+
+def _allow(policy: Policy, case: _Case) -> Decision | None:
+    if case.number is None or _found(policy.allow, case.number) is None:
+        return None
+    return Decision(Action.RING, "allow", "the number is on the allow list")
+
+
+def _contacts(policy: Policy, case: _Case) -> Decision | None:
+    if case.number is None or policy.level is Level.EVERYONE or not policy.contact(case.number):
+        return None
+    return Decision(Action.RING, "contacts", "the number is in the contacts")
+
+
+_LEVELS = {
+    Level.OFF: (Action.RING, "nobody is screened"),
+    Level.UNKNOWN: (Action.ASK, "the caller is not known"),
+    Level.EVERYONE: (Action.ASK, "everybody is asked who is not on the allow list"),
+}
+
+
+def _level(policy: Policy, case: _Case) -> Decision:
+    action, why = _LEVELS.get(policy.level, (policy.untrusted, "the caller is not known"))
+    return Decision(action, "level", f"{why} ({policy.level.value})")
+
+
+RULES = (
+    Rule("emergency", "not the number of an emergency service", _emergency),
+    Rule("block", "the number is not on the block list", _block),
+    Rule("vip", "not a VIP", _vip),
+    Rule("block pattern", "no pattern of the block list, or a known number", _block_pattern),
+    Rule("block name", "no name pattern of the block list, or a known number", _block_name),
+    Rule("anonymous", "the number is shown, nothing is said of such callers, or it is closed", _anonymous),
+    Rule("international", "not from abroad, known, nothing is said of them, or it is closed", _international),
+    Rule("hours", "open at this time, or a second call", _hours),
+    Rule("allow", "the number is not on the allow list", _allow),
+    Rule("contacts", "the number is not in the contacts, or everybody is asked", _contacts),
+    Rule("level", "", _level),
+)  # fmt: skip
+"""In the order in which they are asked; the last one always speaks."""

@@ -1,0 +1,104 @@
+"""Names and numbers in vCards (RFC 6350, RFC 2426, and vCard 2.1 as old phones write it).
+
+A card that is cut off or broken costs itself, and no other. Only names and numbers are read.
+"""
+
+from __future__ import annotations
+
+import quopri
+import re
+from collections.abc import Iterator, Sequence
+from urllib.parse import unquote
+
+Found = tuple[int, str, tuple[str, ...], str | None]
+"""The line it begins on, the name, the numbers, and why it cannot be read."""
+
+_PROPERTY = re.compile(r'(?:[\w-]+\.)?([A-Za-z][\w-]*)((?:;(?:[^":;]|"[^"]*")*)*):(.*)', re.DOTALL)
+_CHARSET = re.compile(r"charset=([\w-]+)", re.IGNORECASE)
+_ESCAPED = re.compile(r"\\(.)")
+_NO_VOICE = re.compile(r"\b(fax|pager)\b", re.IGNORECASE)
+_SHORT_OF_A_CARD = "a card that does not end"
+_NAMES = ("FN", "N", "ORG", "NICKNAME")
+MOST_LINES = 5000
+"""Of one card: pictures are long."""
+
+
+def cards(text: str) -> Iterator[Found]:
+    """Yield the cards of a file; never raises."""
+    began, card = 0, list[str]()
+    for place, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
+        word = line.strip().upper()
+        if word == "BEGIN:VCARD":
+            if began:
+                yield began, "", (), _SHORT_OF_A_CARD
+            began, card = place, []
+        elif word == "END:VCARD" and began:
+            yield _read(began, card)
+            began = 0
+        elif began and len(card) < MOST_LINES:
+            card.append(line)
+        elif not began and word:
+            yield place, "", (), "text outside a card"
+    if began:
+        yield began, "", (), _SHORT_OF_A_CARD
+
+
+def _read(place: int, card: Sequence[str]) -> Found:
+    names: dict[str, str] = {}
+    numbers: list[str] = []
+    for line in _unfolded(card):
+        said = _PROPERTY.fullmatch(line)
+        if said is None:
+            if line.strip() and not numbers and not names:
+                return place, "", (), "a card with a line that is no property"
+            continue
+        name, parameters, value = said[1].upper(), said[2], said[3]
+        if name == "TEL" and not _NO_VOICE.search(parameters):
+            numbers.append(_number(_value(parameters, value)))
+        elif name in _NAMES:
+            names.setdefault(name, _name(name, _value(parameters, value)))
+    shown = next((names[each] for each in _NAMES if names.get(each)), "")
+    return place, shown, tuple(each for each in numbers if each), None
+
+
+def _unfolded(card: Sequence[str]) -> Iterator[str]:
+    """Lines whole again (RFC 6350 §3.2), and those that quoted-printable has broken with a `=`."""
+    whole, quoted = "", False
+    for line in card:
+        if quoted and whole.endswith("="):
+            whole = whole[:-1] + line.lstrip()
+        elif line[:1] in (" ", "\t"):
+            whole += line[1:]
+        else:
+            if whole:
+                yield whole
+            whole, quoted = line, "QUOTED-PRINTABLE" in line.partition(":")[0].upper()
+    if whole:
+        yield whole
+
+
+def _value(parameters: str, value: str) -> str:
+    if "QUOTED-PRINTABLE" not in parameters.upper():
+        return value
+    named = _CHARSET.search(parameters)
+    encoded = quopri.decodestring(value.encode("utf-8", "replace"))
+    try:
+        return encoded.decode(named[1] if named else "utf-8", "replace")
+    except LookupError:  # a character set that nobody knows
+        return encoded.decode("utf-8", "replace")
+
+
+def _number(value: str) -> str:
+    """A telephone number: as text, or as a URI with parameters of its own (RFC 3966)."""
+    if value.lower().startswith("tel:"):
+        return unquote(value[4:].partition(";")[0]).strip()
+    return _ESCAPED.sub(r"\1", value).strip()
+
+
+def _name(kind: str, value: str) -> str:
+    """One line of a name; N has family name, given name and more (RFC 6350 §6.2.2)."""
+    parts = [" ".join(_ESCAPED.sub(r"\1", each).split()) for each in re.split(r"(?<!\\);", value)]
+    if kind == "N":
+        family, given = parts[0], parts[1] if len(parts) > 1 else ""
+        return f"{given} {family}".strip()
+    return " ".join(each for each in parts if each)

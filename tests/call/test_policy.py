@@ -1,0 +1,130 @@
+"""What the policy says before anything rings, seen from the network: the screener is the real one."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.call.outcome import OnFailure, Result
+from screening.contacts import Contacts
+from screening.contract import Ring
+from screening.number_list import NumberList
+from screening.policy import Action, Policy
+from screening.screener import Screener
+from screening.timetable import Timetable, window
+from tests.kit.edge import Edge, NewEdge, a_number, ends, story
+
+CALLER = "+13475550148"
+KNOWN = Policy(country="US", contacts=[Contacts({CALLER: "Anna"})])
+NEIGHBOURS = 'reject: block pattern: the number matches "+13475550100 - +13475550199"'
+AT_NIGHT = replace(KNOWN, times=Timetable(ZoneInfo("Asia/Tokyo"), quiet=(window("17:00-19:00"),)))
+"""It is 18:00 in Tokyo where the story begins."""
+
+
+def judged_by(edge: Edge, policy: Policy) -> None:
+    """Let a real screener, which has no agent to ask, plan with this policy."""
+    counter = itertools.count(1)
+    screener = Screener(
+        [],
+        wall_clock=edge._wall_clock,
+        token_bytes=lambda size: next(counter).to_bytes(size, "big"),
+        policies={edge.number.dialed: policy},
+    )
+    edge.screener.planned = Ring("planned by the policy")
+    edge.screener.plan = screener.plan  # type: ignore[method-assign]
+
+
+async def calls(edge: Edge) -> None:
+    await edge.carrier.invites()
+
+
+async def test_a_contact_rings_at_once(edge: Edge) -> None:
+    judged_by(edge, KNOWN)
+    await calls(edge)
+    await edge.phone.answers()
+    await edge.carrier.receives(200)
+    await edge.passes(1)
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert edge.agent.calls == {}
+    assert story(record) == (Result.BRIDGED, None, "plan", "caller")
+    assert record.plan == "ring: contacts: the number is in the contacts"
+    assert record.steps[0] == "planned: ring: contacts: the number is in the contacts"
+    await edge.assert_clean()
+
+
+@pytest.mark.parametrize(
+    ("block", "plan"),
+    [
+        ([CALLER], "reject: block: the number is on the block list"),
+        (["+1347555*"], 'reject: block pattern: the number matches "+1347555*"'),
+        (
+            ["+13475550100..+13475550199"],
+            'reject: block pattern: the number matches "+13475550100..+13475550199"',
+        ),
+    ],
+)
+async def test_a_blocked_caller_is_refused_and_nothing_rings(edge: Edge, block: list[str], plan: str) -> None:
+    judged_by(edge, Policy(country="US", block=[NumberList(block)]))
+    with capture_logs() as logs:
+        await calls(edge)
+        await edge.carrier.receives(603)
+        record = await edge.over()
+    assert (edge.agent.calls, edge.phone.calls) == ({}, {})
+    assert story(record) == (Result.REFUSED, None, None, None)
+    assert record.plan == plan
+    assert f"reject: {record.outcome.reason}" == plan
+    assert ends(record)[0][0] == "caller"
+    [planned] = [line for line in logs if line["event"] == "planned"]
+    assert "3475550" not in planned["why"], "numbers are for the record alone"
+    await edge.assert_clean()
+
+
+async def test_in_quiet_hours_a_contact_may_leave_a_message(edge: Edge) -> None:
+    judged_by(edge, AT_NIGHT)
+    await calls(edge)
+    await edge.carrier.receives(200)
+    await edge.passes(6)
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert (edge.agent.calls, edge.phone.calls) == ({}, {})
+    assert story(record) == (Result.VOICEMAIL, None, None, "caller")
+    assert record.plan == "voicemail: hours: quiet hours 17:00-19:00"
+    assert record.voicemail_s == pytest.approx(5.6, abs=0.2)
+    await edge.assert_clean()
+
+
+async def test_a_second_call_within_five_minutes_passes_the_quiet_hours(edge: Edge) -> None:
+    judged_by(edge, AT_NIGHT)
+    await calls(edge)
+    await edge.carrier.receives(200)
+    await edge.passes(1)
+    await edge.carrier.hangs_up()
+    await edge.over()
+    await edge.passes(240)
+    await calls(edge)
+    await edge.phone.answers()
+    await edge.passes(1)
+    await edge.carrier.hangs_up()
+    await edge.over(2)
+    assert [record.plan for record in edge.records] == [
+        "voicemail: hours: quiet hours 17:00-19:00",
+        "ring: contacts: the number is in the contacts",
+    ]
+    assert edge.records[1].outcome.result is Result.BRIDGED
+    await edge.assert_clean(calls=2)
+
+
+async def test_a_contact_whom_no_phone_takes_fares_as_on_failure_says(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(on_failure=OnFailure.REJECT)) as edge:
+        judged_by(edge, replace(KNOWN, out_of_hours=Action.REJECT))
+        await calls(edge)
+        await edge.phone.rejects(486)
+        record = await edge.over()
+        assert story(record)[0] is Result.UNANSWERED
+        assert record.plan == "ring: contacts: the number is in the contacts"
+        await edge.assert_clean()

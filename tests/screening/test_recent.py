@@ -1,0 +1,37 @@
+"""Who has called a moment ago."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from screening.contract import Caller
+from screening.recent import RecentCalls
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def caller(number: str | None, at: datetime = AT, dialed: str = "+14155551234") -> Caller:
+    return Caller("c1", number, None, dialed, "", at)
+
+
+def test_the_last_call_of_each_caller_to_each_number_is_known() -> None:
+    recent = RecentCalls()
+    assert recent.called(caller("+1")) is None
+    assert recent.called(caller("+1", AT + timedelta(minutes=1))) == AT
+    assert recent.called(caller("+1", AT + timedelta(minutes=2))) == AT + timedelta(minutes=1)
+    assert recent.called(caller("+1", dialed="*")) is None
+    assert recent.called(caller("+2")) is None
+
+
+def test_withheld_callers_are_nobody() -> None:
+    recent = RecentCalls()
+    assert recent.called(caller(None)) is None
+    assert recent.called(caller(None)) is None
+
+
+def test_of_many_the_latest_are_remembered() -> None:
+    recent = RecentCalls(2)
+    for number in ("+1", "+2", "+1", "+3"):
+        recent.called(caller(number))
+    assert recent.called(caller("+1")) == AT
+    assert recent.called(caller("+2")) is None

@@ -1,0 +1,103 @@
+"""`screendoor try`: what would be done with a caller, without a call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxy.cli import main
+
+TEXT = """
+public = { host = "127.0.0.1", address = "127.0.0.1" }
+listen = [ { transport = "udp", bind = "127.0.0.1:5060" } ]
+trunk = [ { name = "lab", from = ["127.0.0.1"], outbound = "sip:127.0.0.1:9" } ]
+agent = [ { name = "local", provider = "sip", sip = "sip:agent@127.0.0.1:9", srtp = "off" } ]
+[screening]
+contacts = ["c.csv"]
+block_names = ["*loans*"]
+time_zone = "America/New_York"
+quiet = ["22:00-07:00"]
+anonymous = "reject"
+[[number]]
+dialed = "+14155551234"
+destinations = ["tel:+14155559876"]
+"""
+ANOTHER = '[[number]]\ndialed = "*"\ndestinations = ["tel:+14155559876"]\nscreen = "off"\n'
+
+
+def tried(folder: Path, *arguments: str, text: str = TEXT) -> Result:
+    (folder / "c.csv").write_text("Anna,+14155550100\n")
+    (folder / "sd.toml").write_text(text)
+    return CliRunner().invoke(main, ["try", *arguments, "--config", str(folder / "sd.toml")])
+
+
+def test_every_rule_that_is_asked_has_a_line_and_the_decision_is_the_last(tmp_path: Path) -> None:
+    result = tried(tmp_path, "+14155550100", "--at", "2026-12-24T23:00")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "+14155550100 calls +14155551234, Thu 2026-12-24 23:00 America/New_York",
+        "  emergency      - not the number of an emergency service",
+        "  block          - the number is not on the block list",
+        "  vip            - not a VIP",
+        "  block pattern  - no pattern of the block list, or a known number",
+        "  block name     - no name pattern of the block list, or a known number",
+        "  anonymous      - the number is shown, nothing is said of such callers, or it is closed",
+        "  international  - not from abroad, known, nothing is said of them, or it is closed",
+        "  hours          quiet hours 22:00-07:00",
+        "voicemail, by the rule hours: quiet hours 22:00-07:00: the caller may leave a message",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "decision"),
+    [
+        (["+14155550100", "--at", "2026-12-24T12:00"], "ring, by the rule contacts: "),
+        (["(415) 555-0100", "--at", "2026-12-24T12:00"], "ring, by the rule contacts: "),
+        (["+14155550100", "--at", "2026-12-24T23:00", "--again"], "ring, by the rule contacts: "),
+        (["+14155550100", "--at", "2026-12-25T03:30+00:00"], "voicemail, by the rule hours: "),
+        (
+            ["+16505550100", "--at", "2026-12-24T12:00"],
+            "ask, by the rule level: the caller is not known",
+        ),
+        (["+16505550100", "--name", "Fast Loans"], "reject, by the rule block name: "),
+        (["anonymous"], "reject, by the rule anonymous: the number is withheld: the call is refused"),
+    ],
+)
+def test_time_name_and_repetition_are_taken_into_account(
+    tmp_path: Path, arguments: list[str], decision: str
+) -> None:
+    result = tried(tmp_path, *arguments)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1].startswith(decision)
+
+
+def test_the_number_that_is_called_is_found_as_by_a_call(tmp_path: Path) -> None:
+    several = TEXT + ANOTHER
+    named = tried(tmp_path, "+16505550100", "--to", "+14155551234", "--at", "2026-12-24T12:00", text=several)
+    assert named.stdout.splitlines()[-1].startswith("ask, by the rule level: ")
+    other = tried(tmp_path, "+16505550100", "--to", "+12125550000", "--at", "2026-12-24T12:00", text=several)
+    assert other.stdout.splitlines()[0].startswith("+16505550100 calls +12125550000, ")
+    assert other.stdout.splitlines()[-1].startswith("ring, by the rule level: nobody is screened (off)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "why"),
+    [
+        (["Anna"], TEXT, 'a number such as +14155550100, or "anonymous"'),
+        (["+1", "--at", "tonight"], TEXT, "a time such as 2026-12-24T23:00"),
+        (["+1", "--to", "+19"], TEXT, "+19 is none of the numbers of this file: +14155551234"),
+        (["+1"], TEXT + ANOTHER, "there are several numbers: say which one is called, with --to"),
+    ],
+)
+def test_what_cannot_be_tried_is_said(tmp_path: Path, arguments: list[str], text: str, why: str) -> None:
+    result = tried(tmp_path, *arguments, text=text)
+    assert result.exit_code == 2
+    assert why in result.stderr
+
+
+def test_settings_that_are_wrong_are_listed(tmp_path: Path) -> None:
+    result = tried(tmp_path, "+1", text=TEXT.replace("22:00", "22"))
+    assert result.exit_code == 2
+    assert "screening.quiet[0]: expected days, times or both" in result.stderr
