@@ -122,16 +122,14 @@ class Call:
         self._scribe.planned(plan)
         match plan:
             case Ask():
-                self._company.ringing(caller)
-                await self._announce()
+                await self._receive(caller)
                 await self._screened(plan)
             case Ring(reason):
-                self._company.ringing(caller)
-                await self._announce()
+                await self._receive(caller)
                 if not await self._ring(self._number.destinations, "plan"):
                     await self._unanswered(reason, self._number.on_failure)
             case TakeMessage(reason):
-                self._company.ringing(caller)
+                await self._receive(caller)
                 await self._voicemail(reason)
             case Refuse():
                 self._scribe.settle(Result.REFUSED, plan.reason or plan.why.value)
@@ -349,8 +347,9 @@ class Call:
         if self._tape is not None:
             self._tape.begin()
 
-    async def _announce(self) -> None:
-        """A call that is recorded is answered at once: the caller is told, before anybody hears him."""
+    async def _receive(self, caller: Leg) -> None:
+        """It rings; one that is recorded is answered at once, and the caller told before anybody hears him."""
+        self._company.ringing(caller)
         number = self._number
         if self._tape is not None and number.announcement is not None:
             await self._answer_caller(None)

@@ -98,6 +98,20 @@ async def test_in_quiet_hours_a_contact_may_leave_a_message(edge: Edge) -> None:
     await edge.assert_clean()
 
 
+async def test_a_caller_who_is_recorded_is_told_so_before_his_message_too(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(record=True, announcement="This call is recorded.")) as edge:
+        judged_by(edge, AT_NIGHT)
+        await calls(edge)
+        await edge.carrier.receives(200)
+        await edge.passes(8)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record) == (Result.VOICEMAIL, None, None, "caller")
+        assert record.answered <= record.announced < record.ended
+        assert record.recording_s > record.voicemail_s > 0
+        await edge.assert_clean()
+
+
 async def test_a_second_call_within_five_minutes_passes_the_quiet_hours(edge: Edge) -> None:
     judged_by(edge, AT_NIGHT)
     await calls(edge)
