@@ -118,8 +118,7 @@ class Call:
             caller.consider()
         except OfferRefused as refusal:
             return self._turn_away(refusal)
-        plan = await self._around.screener.plan(self._who())
-        self._scribe.planned(plan)
+        plan = self._scribe.planned(await self._around.screener.plan(self._who()))
         match plan:
             case Ask():
                 await self._receive(caller)
@@ -348,7 +347,7 @@ class Call:
             self._tape.begin()
 
     async def _receive(self, caller: Leg) -> None:
-        """It rings; one that is recorded is answered at once, and the caller told before anybody hears him."""
+        """It rings. A call that is recorded is answered at once: the caller is told before he is heard."""
         self._company.ringing(caller)
         number = self._number
         if self._tape is not None and number.announcement is not None:

@@ -41,12 +41,13 @@ class Scribe:
         self._record.steps.append(f"{event}: {why}")
         self.log.info(event, why=why)
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: Plan) -> Plan:
         """What is done with the caller to begin with; numbers on lists are for the record alone."""
         done = _PLANNED.get(type(plan), "voicemail")
         self._record.plan = f"{done}: {plan.reason}" if plan.reason else done
         if plan.reason:
             self.step("planned", _DIGITS.sub("…", self._record.plan))
+        return plan
 
     def began(self, name: str, peer: str) -> LegRecord:
         entry = LegRecord(name, peer, self._wall_clock())
