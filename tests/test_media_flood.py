@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from proxy import assembly
 from proxy.app import App
+from proxy.call.routing import Number
 from proxy.config import parse
 from proxy.media.rtp import HEADER
+from tests.kit.messages import invite
 from tests.test_app import OPTIONS, SETTINGS
 
 pytestmark = pytest.mark.network
@@ -52,8 +55,8 @@ def sdp(end: socket.socket) -> bytes:
 class Talk:
     """One call of two ends, of which the first speaks."""
 
-    def __init__(self, app: App) -> None:
-        self.session = app._media()
+    def __init__(self, app: App, number: Number) -> None:
+        self.session = app._media(number)
         self.ends = bound(), bound()
         self.session.accept("caller", sdp(self.ends[0]))
         self.session.offer("phone")
@@ -111,8 +114,11 @@ async def asks(port: int, seconds: float) -> list[float]:
 @pytest.mark.parametrize("who", ["stranger", "peer"])
 async def test_a_flood_at_one_call_hurts_nobody_else(tmp_path: Path, who: str) -> None:
     text = SETTINGS.replace("PORT", "0").replace("FOLDER", str(tmp_path))
-    async with App(parse(text, {}, file="test.toml", folder=tmp_path)) as app:
-        flooded, calm, stranger = Talk(app), Talk(app), bound()
+    told = parse(text, {}, file="test.toml", folder=tmp_path)
+    number = assembly.routing(told).find(invite())
+    assert number is not None
+    async with App(told) as app:
+        flooded, calm, stranger = Talk(app, number), Talk(app, number), bound()
         await flooded.speaks(0.1)  # now it is known who speaks there
         out = (stranger if who == "stranger" else flooded.ends[0]).fileno()
         arguments = [str(flooded.port), str(FLOOD_S), str(out)]

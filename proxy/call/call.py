@@ -24,6 +24,7 @@ from proxy.call.tape import Tape
 from proxy.call.transfer import Transfers
 from proxy.call.voicemail import Message
 from proxy.call.whisper import Whisper
+from proxy.call.who import who_calls
 from proxy.call.wording import Announced
 from proxy.media.mode import MediaSession
 from proxy.sip.errors import SipError
@@ -36,7 +37,6 @@ from proxy.ua.transactions import ServerTransaction
 from proxy.ua.up import limit
 from screening.contract import (
     Ask,
-    Caller,
     Connect,
     Decline,
     News,
@@ -118,7 +118,8 @@ class Call:
             caller.consider()
         except OfferRefused as refusal:
             return self._turn_away(refusal)
-        plan = self._scribe.planned(await self._around.screener.plan(self._who()))
+        who = who_calls(self.record, self._identity, self._number)
+        plan = self._scribe.planned(await self._around.screener.plan(who))
         match plan:
             case Ask():
                 await self._receive(caller)
@@ -141,19 +142,6 @@ class Call:
         self._scribe.settle(Result.REFUSED, str(refusal))
         ends = EndReason.OVERLOADED if refusal.status == 503 else EndReason.MEDIA_REFUSED
         self._caller.end(ends, refusal.told(self._around.host))
-
-    def _who(self) -> Caller:
-        agent, diverted_from = self._number.agent, self._identity.diverted_from
-        return Caller(
-            call=self.record.call,
-            number=self._identity.number,
-            name=self._identity.name,
-            dialed=self._number.dialed,
-            agent=agent.name if agent else "",
-            at=self.record.began,
-            privacy=self._identity.withheld,
-            diverted_from=diverted_from if diverted_from != self._number.dialed else None,
-        )
 
     # The agent.
 
