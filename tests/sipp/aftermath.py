@@ -31,6 +31,8 @@ class Aftermath:
         return self.edge.records[self._before :]
 
     def assert_clean(self) -> None:
-        """No call is left, and the log has no error in it."""
+        """No call is left, the log has no error in it, and nothing is written late, into the next test."""
         until(lambda: self.edge.calls == 0, f"no call left\n{self.log}", within_s=OVER_S)
+        finished = self.edge.finished
+        until(lambda: len(self.edge.records) >= finished, f"{finished} records in all", within_s=OVER_S)
         assert not re.search(r" error |Traceback", self.log), self.log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import urllib.request
 from pathlib import Path
@@ -168,6 +169,13 @@ class EdgeProcess(Process):
     def calls(self) -> int:
         """How many calls are going on."""
         return int(self.health["calls"])
+
+    @property
+    def finished(self) -> int:
+        """How many calls are over, whether or not their records are written yet."""
+        with urllib.request.urlopen(f"http://{HOST}:{self._http}/metrics", timeout=5) as answer:
+            said = answer.read().decode()
+        return round(sum(map(float, re.findall(r"^screendoor_calls_total\{.*\} (\S+)$", said, re.MULTILINE))))
 
     @property
     def records(self) -> list[dict[str, Any]]:
