@@ -15,7 +15,7 @@ from proxy.media.clip import FRAME_S, FRAME_SAMPLES, RATE
 from proxy.media.formats import PCMA, PCMU, TELEPHONE_EVENT, AudioFormat
 from proxy.media.g711 import PCMA_SAMPLES, PCMU_SAMPLES, PCMU_TO_PCMA, audible
 from proxy.media.negotiation import describe
-from proxy.media.rtp import HEADER, PLAIN, payload_span, signed16, signed32
+from proxy.media.rtp import HEADER, PLAIN, is_rtcp, payload_span, signed16, signed32
 from proxy.media.sdp import Direction, parse_sdp
 from proxy.media.tone import frames
 from proxy.media.udp import Address, MediaNetwork
@@ -216,7 +216,7 @@ class TonePeer:
                 self.packets_unopened += 1
                 return
             packet = opened
-        span = payload_span(packet)
+        span = None if is_rtcp(packet) else payload_span(packet)
         if span is None:
             return
         now = asyncio.get_running_loop().time()
