@@ -9,6 +9,8 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
+from tests.sipp.ports import free_port
+
 SLOT: Final = 256
 """Octets kept for each datagram: room for any packet of 20 ms of G.711, encrypted or not."""
 AT_ONCE: Final = 64
@@ -102,7 +104,7 @@ def roomy(host: str) -> socket.socket:
         except OSError:
             sock.setsockopt(socket.SOL_SOCKET, option, room)
     sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-    sock.bind((host, 0))
+    sock.bind((host, free_port()))  # below the ports of our own media, where no audio of others may go
     os.set_inheritable(sock.fileno(), True)
     return sock
 
