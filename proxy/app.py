@@ -28,8 +28,7 @@ from proxy.call.registry import Registry
 from proxy.call.routing import Number
 from proxy.call.strain import Strain
 from proxy.call.surroundings import Surroundings
-from proxy.config import Settings
-from proxy.config import model as told
+from proxy.config import Listen, Settings
 from proxy.garbage import collect_in_quiet, spare_the_calls
 from proxy.gathered import Gathered
 from proxy.media.direct import DirectSession
@@ -227,7 +226,7 @@ class App:
             await _cancelled(task)
         await asyncio.gather(*(registration.close() for registration in self.registrations))
 
-    async def _listen(self, listen: told.Listen) -> str:
+    async def _listen(self, listen: Listen) -> str:
         host, port = await self.network.listen(assembly.listen_on(listen))
         ports = self.advertised.ports6 if ":" in host else self.advertised.ports
         ports.setdefault(listen.transport, port)

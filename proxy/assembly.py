@@ -16,8 +16,9 @@ from proxy.call.probe import Probed
 from proxy.call.routing import Agent, Confirmation, Destination, Number, Routing, Trunk
 from proxy.call.sound import EarlyMedia, Sound
 from proxy.call.voicemail import Voicemail
-from proxy.config import Settings
+from proxy.config import Listen, Settings
 from proxy.config import model as told
+from proxy.config.machine import Tls
 from proxy.config.numbers import country_of, is_emergency, regions_of
 from proxy.config.values import Destination as Place
 from proxy.media.mode import Sounds
@@ -59,7 +60,7 @@ def _profile(one: told.Trunk | told.Agent) -> str:
     return f"trunk {one.name}" if isinstance(one, told.Trunk) else f"agent {one.name}"
 
 
-def _rules(tls: told.Tls, also: tuple[Path, ...]) -> ClientRules:
+def _rules(tls: Tls, also: tuple[Path, ...]) -> ClientRules:
     return ClientRules(
         tls.ca,
         also if tls.ca is None else (),
@@ -93,7 +94,7 @@ def network(settings: Settings, resolver: Resolver) -> SocketNetwork:
     )
 
 
-def listen_on(listen: told.Listen) -> ListenOn:
+def listen_on(listen: Listen) -> ListenOn:
     """One place to listen on."""
     tls = None
     if listen.certificate is not None and listen.key is not None:

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from proxy.call.outcome import Result
 from proxy.call.record import CallRecord, LegRecord
 from proxy.config import Settings, parse
-from proxy.config import model as told
+from proxy.config.machine import Tls
 from proxy.metrics import Metrics
 from proxy.transport.devcert import write_certificates
 from screening.contract import Said
@@ -70,7 +70,7 @@ def keys() -> Iterator[tuple[str, str, FieldInfo]]:
         else:
             for inner, field_inside in table.model_fields.items():
                 yield alias(name, field), alias(inner, field_inside), field_inside
-    for key, field in told.Tls.model_fields.items():
+    for key, field in Tls.model_fields.items():
         yield "trunk.tls", alias(key, field), field
 
 

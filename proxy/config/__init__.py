@@ -1,21 +1,10 @@
 """Settings: TOML in, checked values out, and every problem in one list."""
 
+from proxy.config.audio import Media
 from proxy.config.keys import OnFailure
 from proxy.config.load import load, local_address, parse
-from proxy.config.model import (
-    Agent,
-    Drain,
-    Http,
-    Limits,
-    Listen,
-    Log,
-    Media,
-    Number,
-    Public,
-    Screening,
-    Settings,
-    Trunk,
-)
+from proxy.config.machine import Drain, Http, Limits, Listen, Log, Public
+from proxy.config.model import Agent, Number, Screening, Settings, Trunk
 from proxy.config.problem import Problem, SettingsError
 from proxy.config.values import Destination, PortRange, Source
 from proxy.config.warning import warnings

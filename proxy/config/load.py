@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from proxy.config import rules, safety, tls_rules, whom
-from proxy.config.model import Settings, Tls
+from proxy.config.machine import Tls
+from proxy.config.model import Settings
 from proxy.config.problem import Problem, SettingsError, shown
 from proxy.config.where import Where
 

@@ -1,4 +1,7 @@
-"""The settings as values: one class for each table of the file, each key under its name there."""
+"""The settings as values: one class for each table of the file, each key under its name there.
+
+Tables about the machine and about audio stand in `machine` and `audio`; whom the agent asks, in `whom`.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, model_validator
 
 from proxy.config import values
+from proxy.config.audio import Media, Prompts, Speech
 from proxy.config.keys import (
-    Bind,
     Calls,
     Dialable,
     EarlyMedia,
@@ -29,94 +32,13 @@ from proxy.config.keys import (
     Table,
     Text,
     Tones,
-    Wav,
 )
-from proxy.config.values import Destination, PortRange, Source
+from proxy.config.machine import Connections, Drain, Http, Limits, Listen, Log, Public, Srtp, Tls
+from proxy.config.values import Destination, Source
 from proxy.config.whom import Whom, WhomOfAll, asks
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
 
 OPENAI_BASE = "https://api.openai.com/v1"
-
-
-class Public(Table):
-    """What the outside world uses to reach this machine."""
-
-    host: Annotated[str, PlainValidator(values.host)]
-    """Name in Contact and in the TLS certificate."""
-    address: Annotated[str, PlainValidator(values.address)] = "auto"
-    """IP address in SDP; "auto" has become the address itself once the settings are loaded."""
-    address6: Annotated[str | None, PlainValidator(values.address6)] = None
-    """IPv6 address in the SDP of peers over IPv6, beside an `address` of IPv4; None if we have none."""
-
-
-Version = Literal["1.2", "1.3"]
-Srtp = Literal["off", "accept", "offer", "require"]
-
-
-class Tls(Table):
-    """On whose terms TLS is spoken with one trunk or agent, where we connect."""
-
-    min_version: Version = "1.2"
-    max_version: Version | None = None
-    ciphers: Annotated[str, PlainValidator(values.ciphers)] | None = None
-    """An OpenSSL cipher list."""
-    certificate: File | None = None
-    """PEM chain, ours first, shown to a peer that asks for one."""
-    key: File | None = None
-    """PEM private key of it."""
-    ca: File | None = None
-    """PEM file of the authorities to trust; None: those of the system."""
-    verify: Literal["name", "sip-domain"] = "name"
-    """How the peer's name is found in its certificate: as the web does, or by RFC 5922 to the letter."""
-    name: Annotated[str, PlainValidator(values.host)] | None = None
-    """The name to find there; None: the host that is called."""
-
-
-class Listen(Table):
-    """One place where SIP is received."""
-
-    transport: Literal["udp", "tcp", "tls"]
-    bind: Bind
-    certificate: File | None = None
-    """PEM chain, ours first; present for tls."""
-    key: File | None = None
-    """PEM private key; present for tls."""
-    min_version: Version = "1.2"
-    max_version: Version | None = None
-    ciphers: Annotated[str, PlainValidator(values.ciphers)] | None = None
-    """An OpenSSL cipher list."""
-    client_certificates: Literal["off", "request", "require"] = "off"
-    """Whether those who connect are asked for a certificate."""
-    client_ca: File | None = None
-    """PEM file of the authorities that it must come from; None: those of the system."""
-
-
-class Media(Table):
-    """How audio flows."""
-
-    mode: Annotated[Literal["relay", "kernel", "direct"], PlainValidator(values.media_mode)] = "relay"
-    ports: Annotated[PortRange, PlainValidator(values.ports)] = PortRange(20000, 29999)
-    bind: Annotated[str, PlainValidator(values.local)] = "0.0.0.0"
-    """Local address of the media sockets."""
-    bind6: Annotated[str, PlainValidator(values.address6)] = "::"
-    """The same for audio over IPv6."""
-    inactivity_s: Annotated[float, PlainValidator(values.inactivity)] = 60.0
-    """A leg of which no audio has come for so long is ended; 0: none is."""
-    tones: Tones = "auto"
-    """The country whose tones are played; "auto": that of the number that was called."""
-    early_media: EarlyMedia = "ringback"
-    """What callers hear before they are answered; the words are those of `proxy.call.sound`."""
-
-
-class Prompts(Table):
-    """WAV files that are played; read and checked at the start."""
-
-    voicemail_greeting: Wav | None = None
-    """Before the beep."""
-    unavailable: Wav | None = None
-    """For a caller whom nobody takes and who leaves no message; None: busy or congestion tone."""
-    hold_music: Wav | None = None
-    """Over and over for whoever is on hold; None: the hold tone."""
 
 
 class Trunk(Table):
@@ -236,33 +158,6 @@ class Screening(WhomOfAll):
     """What callers are told."""
 
 
-class Speech(Table):
-    """Who speaks for us: the announcement, the greeting, and to the phone before it is connected."""
-
-    voice: Line = "alloy"
-    """Of OpenAI."""
-    model: Line = "gpt-4o-mini-tts"
-    language: Annotated[str, PlainValidator(values.language)] = "en"
-    provider: Literal["openai", "espeak", "prompts"] | None = None
-    """Who is asked first, and after him those that stand behind; None: the first of them that can be had."""
-    api_key: Secret | None = None
-    """None: that of the first agent that has one."""
-    api_base: Annotated[str, PlainValidator(values.api_base)] | None = None
-    """None: that of the first agent with a key."""
-    cache: Annotated[Path | None, PlainValidator(values.records)] = Path("speech")
-    """Folder that keeps what OpenAI has spoken; None keeps nothing."""
-    patience_s: Annotated[float, PlainValidator(values.seconds(0.1, 60))] = 8.0
-    """How long OpenAI may take for one text."""
-
-
-class Http(Table):
-    """Where HTTP is served: the webhook, health, metrics."""
-
-    bind: Bind = ("0.0.0.0", 8080)
-    certificate: File | None = None
-    key: File | None = None
-
-
 class Number(Whom):
     """A number that people call, and where its wanted callers go."""
 
@@ -303,55 +198,6 @@ class Number(Whom):
         """The URI that the agent's REFER is to name, and by which it selects the destination."""
         first = self.destinations[0]
         return self.refer_target or (f"tel:{first.number}" if first.number else first.text)
-
-
-class Drain(Table):
-    """How we stop."""
-
-    limit_s: Annotated[float, PlainValidator(values.seconds(0, 86400))] = 30.0
-    """How long live calls may go on after we were told to stop."""
-
-
-class Limits(Table):
-    """What one machine takes on, and what it lets strangers do. None: not limited."""
-
-    calls: Calls = 500
-    calls_per_s: Rate | None = None
-    trunk_calls: Calls | None = None
-    """Of each trunk that says nothing else; so with the next, and those of each number."""
-    trunk_calls_per_s: Rate | None = None
-    number_calls: Calls | None = None
-    number_calls_per_s: Rate | None = None
-    calls_per_destination_per_hour: Annotated[int, PlainValidator(values.count(0, 1_000_000))] = 300
-    lag_s: Annotated[float, PlainValidator(values.seconds(0, 60))] = 0.5
-    memory_mb: Annotated[int, PlainValidator(values.count(0, 1_000_000))] = 2048
-    ban_after: Annotated[int, PlainValidator(values.count(1, 100_000))] = 20
-    """Messages of a stranger in vain, within a minute or two, after which it is banned."""
-    ban_s: Annotated[float, PlainValidator(values.seconds(0, 86400))] = 600.0
-    scanners: tuple[Line, ...] | None = None
-    """Parts of the User-Agents of scanners; None for those we know."""
-
-
-class Connections(Table):
-    """The life of connections, and how many of them strangers may have."""
-
-    keep_alive_s: Annotated[float, PlainValidator(values.seconds(0, 3600))] = 120.0
-    """The longest silence on a connection of ours before a ping; 0: no pings."""
-    idle_s: Annotated[float, PlainValidator(values.seconds(10, 86400))] = 300.0
-    """How long a connection of ours that nobody needs stays."""
-    handshake_s: Annotated[float, PlainValidator(values.seconds(1, 60))] = 10.0
-    """How long the TLS handshake of a connection made to us may take."""
-    strangers: Annotated[int, PlainValidator(values.count(1, 100_000))] = 1000
-    strangers_per_source: Annotated[int, PlainValidator(values.count(1, 100_000))] = 50
-    handshakes: Annotated[int, PlainValidator(values.count(1, 100_000))] = 100
-    handshakes_per_source: Annotated[int, PlainValidator(values.count(1, 100_000))] = 20
-
-
-class Log(Table):
-    """What is logged, and how."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["console", "json"] = "console"
 
 
 class Settings(Table):
