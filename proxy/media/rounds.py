@@ -1,4 +1,4 @@
-"""One timer for the reports of every stream: a wheel of fifty notches that turns once in five seconds."""
+"""One timer for the reports of every stream: a wheel of 250 notches that turns once in five seconds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import Protocol
 
 INTERVAL_S = 5.0
 """Time between two reports of one stream (RFC 3550 §6.2: the least that is recommended)."""
-_NOTCHES = 50
+_NOTCHES = 250
 _NOTCH_S = INTERVAL_S / _NOTCHES
+_SPREAD, _STEP = 51, 20
+"""Those who join together are put into so many notches, in steps that meet each of them once: a packet of
+speech waits for every report that is made in the same notch.
+"""
 
 
 class Reporting(Protocol):
@@ -18,14 +22,18 @@ class Reporting(Protocol):
 
 
 class Rounds:
-    """Calls each member every 5 s, first after half of that (§6.2). Without members no timer runs."""
+    """Calls each member every 5 s, first after half of that, give or take half a second (§6.2).
 
-    __slots__ = ("_at", "_members", "_notch_of", "_timer", "_turned")
+    Without members no timer runs.
+    """
+
+    __slots__ = ("_at", "_joined", "_members", "_notch_of", "_timer", "_turned")
 
     def __init__(self) -> None:
         self._members: list[dict[Reporting, None]] = [{} for _ in range(_NOTCHES)]
         self._notch_of: dict[Reporting, int] = {}
         self._at = 0
+        self._joined = _SPREAD // 2
         self._turned = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -36,7 +44,9 @@ class Rounds:
         """From now on it is called; again does nothing."""
         if member in self._notch_of:
             return
-        notch = self._notch_of[member] = (self._at + _NOTCHES // 2) % _NOTCHES
+        first = self._at + _NOTCHES // 2 + self._joined - _SPREAD // 2
+        self._joined = (self._joined + _STEP) % _SPREAD
+        notch = self._notch_of[member] = first % _NOTCHES
         self._members[notch][member] = None
         if self._timer is None:
             loop = asyncio.get_running_loop()

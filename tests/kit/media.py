@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections import deque
 from collections.abc import Callable
 
 from proxy.media.udp import Address, OnPacket
@@ -25,6 +26,7 @@ class MemoryMedia:
         """Asked for each packet: whether the network loses it."""
         self.strayed = 0
         """Packets sent to an address where nobody listens."""
+        self._under_way: deque[tuple[Address, Address, bytes]] = deque()
         self._next_any = _FIRST_ANY
         self._ways: set[tuple[str, Address]] = set()
         self._sources: set[Address] = set()
@@ -55,12 +57,14 @@ class MemoryMedia:
         if self.lose(source, to, packet):
             return
         loop = asyncio.get_running_loop()
+        self._under_way.append((source, to, packet))
         if self.delay:
-            loop.call_later(self.delay, self._arrive, source, to, packet)
+            loop.call_later(self.delay, self._arrive)
         else:
-            loop.call_soon(self._arrive, source, to, packet)
+            loop.call_soon(self._arrive)
 
-    def _arrive(self, source: Address, to: Address, packet: bytes) -> None:
+    def _arrive(self) -> None:
+        source, to, packet = self._under_way.popleft()  # not the timer's own: timers of one moment may swap
         endpoint = self.open.get(to)
         if endpoint is None:
             self.strayed += 1
