@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -35,7 +36,7 @@ from proxy.media.direct import DirectSession
 from proxy.media.disk import DiskThread
 from proxy.media.kernel.bpf import KernelRefused
 from proxy.media.kernel.forwarder import Forwarder
-from proxy.media.kernel.session import KernelSession
+from proxy.media.kernel.stream import KernelStream
 from proxy.media.mode import MediaSession
 from proxy.media.ports import PortPool
 from proxy.media.rounds import Rounds
@@ -288,7 +289,7 @@ class App:
         other = others[0] if others else None
         told = (self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds)
         if self._forwarder is not None:
-            return KernelSession(self._forwarder, *told, disk=self._disk)
+            return RelaySession(*told, disk=self._disk, make_stream=partial(KernelStream, self._forwarder))
         relay = RelaySession(*told, disk=self._disk)
         if self._settings.media.mode == "direct" and not number.record:
             return DirectSession(relay, home[1], self.ids.bits)

@@ -124,6 +124,7 @@ class RelaySession(SoundedSession[_Leg]):
         "_homes",
         "_ids",
         "_last",
+        "_make_stream",
         "_network",
         "_offers",
         "_plain",
@@ -145,11 +146,13 @@ class RelaySession(SoundedSession[_Leg]):
         rounds: Rounds | None = None,
         *,
         disk: Disk = at_once,
+        make_stream: Callable[..., Stream] = Stream,
     ) -> None:
         """`public_address` stands in our SDP; `ids(n)` gives n random bits; `clock` is the loop's time.
 
         `other_home`: local and public address of the other IP version, if we have one. `rounds`: the timer of
-        everybody's reports, which sessions share. `disk` writes the recordings.
+        everybody's reports, which sessions share. `disk` writes the recordings. `make_stream` takes what
+        `Stream` takes.
         """
         super().__init__()
         self._network = network
@@ -160,7 +163,7 @@ class RelaySession(SoundedSession[_Leg]):
         """IP version of our offers to a leg, where it is not the usual one; None: nowhere."""
         self._ids = ids
         self._clock = clock
-        self._disk = disk
+        self._disk, self._make_stream = disk, make_stream
         self._plain = False
         """Whether only G.711 is agreed on, where the peer speaks it: all else cannot be recorded."""
         self._early: tuple[str, str] | None = None
@@ -357,9 +360,6 @@ class RelaySession(SoundedSession[_Leg]):
     def _policy(self, leg: str) -> SrtpPolicy:
         return (self._policies or {}).get(leg, SrtpPolicy.ACCEPT)
 
-    def _new_stream(self, bind: str) -> Stream:
-        return Stream(self._network, self._ports, bind, self._ids, self._clock, self._rounds)
-
     def _open(self, leg: str, ip_version: int) -> _Leg:
         """The leg's stream; one of the other IP version gives way to a new one, unless it is in use."""
         ours = self._legs.get(leg)
@@ -368,7 +368,8 @@ class RelaySession(SoundedSession[_Leg]):
             ours = None
         if ours is None:
             bind, public = self._homes[ip_version]
-            stream = self._new_stream(bind)
+            told = (self._network, self._ports, bind, self._ids, self._clock, self._rounds)
+            stream = self._make_stream(*told)
             ours = self._legs[leg] = _Leg(stream, public, origin_id=self._ids(31))
         return ours
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.interop.peers import AgentDoor, Peers
+from tests.interop.protected import POLICIES
 from tests.sipp.edge_process import HOST, EdgeProcess
 
 # pjsua2-python has no wheel for Python 3.13: there is nothing to collect there.
-collect_ignore = ["test_pjsua.py", "test_pjsua_direct.py"] if sys.version_info >= (3, 13) else []
+PJSUA = ["test_pjsua.py", "test_pjsua_direct.py", "test_pjsua_srtp.py"]
+collect_ignore = PJSUA if sys.version_info >= (3, 13) else []
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +26,18 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> AgentDoor:
 def edge(
     door: AgentDoor, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[EdgeProcess]:
-    """A module whose MODE is "direct" has its own way with audio."""
+    """A module whose MODE is "direct" has its own way with audio; one of EITHER_POLICY has SRTP by each."""
     mode = getattr(request.module, "MODE", "relay")
+    srtp = POLICIES[getattr(request, "param", "off")]
     # baresip finds no localhost: it asks name servers, and no hosts file.
-    with EdgeProcess(tmp_path_factory.mktemp("edge"), door, host=HOST, mode=mode) as edge:
+    with EdgeProcess(tmp_path_factory.mktemp("edge"), door, host=HOST, mode=mode, srtp=srtp) as edge:
         yield edge
+
+
+@pytest.fixture
+def required(edge: EdgeProcess) -> bool:
+    """Whether its agent and its trunk must speak SRTP."""
+    return 'srtp = "require"' in (edge.folder / "screendoor.toml").read_text()
 
 
 @pytest.fixture

@@ -1,1 +1,3 @@
-"""`kernel` mode: plain streams are forwarded by an eBPF program that we assemble, load and feed ourselves."""
+"""`kernel` mode: a relay whose plain streams are forwarded by an eBPF program that we assemble, load and feed
+ourselves; all other streams it relays as ever.
+"""

@@ -6,13 +6,14 @@ import asyncio
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import count, pairwise
 
 from proxy.media.kernel import flow
 from proxy.media.kernel.forwarder import Forwarder
-from proxy.media.kernel.session import KernelSession
 from proxy.media.kernel.stream import KernelStream
 from proxy.media.ports import PortPool
+from proxy.media.session import RelaySession
 from proxy.media.udp import SocketMedia
 from tests.media.kernel.houses import EDGE, EDGE6, PEERS, PEERS6, Far, Heard, Houses
 
@@ -34,14 +35,14 @@ class Rig:
         self.ports = PortPool(LOW, LOW + 99)
         numbers = count(0xFFF0)
         clock = asyncio.get_running_loop().time
-        self.session = KernelSession(
-            self.forwarder,
+        self.session = RelaySession(
             self.media,
             self.ports,
             wildcard,
             self.edge["caller"],
             lambda bits: next(numbers) % (1 << bits),
             clock,
+            make_stream=partial(KernelStream, self.forwarder),
         )
         stack.callback(self.session.close)
         self.caller, self.phone = self.far("caller", 0xAAAA), self.far("phone", 0xBBBB)

@@ -1,0 +1,56 @@
+"""SRTP with PJSIP, which drives libsrtp."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.interop.baresip_agent import talk
+from tests.interop.peers import Peers
+from tests.interop.protected import EITHER_POLICY, USUAL, protected
+from tests.interop.test_baresip import answer
+from tests.sipp.process import until
+
+pytestmark = [pytest.mark.network, EITHER_POLICY]
+
+
+@pytest.mark.parametrize("suite", [USUAL, "AES_CM_128_HMAC_SHA1_32", "AES_256_CM_HMAC_SHA1_80"])
+def test_pjsip_speaks_each_of_its_suites_as_a_caller(peers: Peers, suite: str) -> None:
+    agent = peers.agent(srtp="srtp-mand")
+    before = len(protected(peers))
+    caller = peers.pjsua_caller(srtp="mandatory", suite=suite)
+    answer(agent)
+    talk(caller, agent)
+    caller.does("hangup")
+    agent.awaits("call_closed")
+    assert peers.record()["ended_by"] == "caller"
+    assert ("caller", suite) in protected(peers)[before:]
+
+
+@pytest.mark.parametrize("suite", [USUAL, "AES_256_CM_HMAC_SHA1_80"])
+def test_pjsip_answers_our_offer_over_tls_and_re_offers_the_same_key_rfc4568_7_1_4(
+    peers: Peers, suite: str
+) -> None:
+    agent = peers.pjsua_agent(srtp="mandatory", suite=suite)
+    before = len(protected(peers))
+    caller = peers.caller(srtp="srtp-mand")
+    answer(agent)
+    talk(caller, agent)
+    agent.does("offer")
+    until(lambda: sum("a=crypto" in text for text in agent.messages("RX")) > 1, "its offer is answered")
+    talk(caller, agent)
+    caller.does("hangup")
+    agent.awaits("call_closed")
+    assert peers.record()["ended_by"] == "caller"
+    assert ("agent", suite) in protected(peers)[before:]
+
+
+def test_pjsip_that_would_rather_have_srtp_gets_it_rfc8643_3_1(peers: Peers) -> None:
+    agent = peers.pjsua_agent(srtp="optional")
+    before = len(protected(peers))
+    caller = peers.pjsua_caller(srtp="optional")
+    answer(agent)
+    talk(caller, agent)
+    caller.does("hangup")
+    agent.awaits("call_closed")
+    assert peers.record()["ended_by"] == "caller"
+    assert [leg for leg, _ in protected(peers)[before:]] == ["caller", "agent"]
