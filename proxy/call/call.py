@@ -7,22 +7,19 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, assert_never
 
 from proxy.call.border import Identity
+from proxy.call.fallback import Fallback
 from proxy.call.first import first, forever, meanwhile
 from proxy.call.introduction import Introduction
 from proxy.call.legs import Legs, Stretches
-from proxy.call.listening import Listening
 from proxy.call.outcome import NOT_TAKEN, MessageWanted, OnFailure, Result, news_of, status_of
 from proxy.call.places import Places
+from proxy.call.reception import Reception
 from proxy.call.record import CallRecord
 from proxy.call.ringing import GLOBAL_FAILURE, Ringing
 from proxy.call.routing import Agent, Destination, Number
 from proxy.call.scribe import Scribe
-from proxy.call.sound import Company
 from proxy.call.surroundings import Surroundings
-from proxy.call.switch import Switch
-from proxy.call.tape import Tape
 from proxy.call.transfer import Transfers
-from proxy.call.voicemail import Message
 from proxy.call.whisper import Whisper
 from proxy.call.who import who_calls
 from proxy.call.wording import Announced
@@ -63,42 +60,31 @@ class Call:
             self._identity, number.dialed, around.host, around.refusals, self._scribe.step
         )
         self._legs = Legs(around.core, media, self._scribe)
-        self._company = Company(media, number.sound)
+        self._reception = Reception(around, number, self._legs, name)
+        self._company = self._reception.company
         self._srtp = around.srtp(invite.flow)
-        self._switch = Switch.of(self._legs)
         self._screening: Screening | None = None
         self._agent: Leg | None = None
         self._transfers = Transfers(number, self._scribe)
-        self._listening: Listening | None = None
-        self._caller_answered = self._phone_tried = False
-        self._failed = 0
-        """The status for which no phone took the call."""
+        message = around.voicemail_dir / f"{name}.wav"
+        self._fallback = Fallback(number, self._reception, self._legs, around.speech, message)
         self._invite: ServerTransaction | None = invite
-        self._tape = self._new_tape() if number.record else None
 
     async def run(self) -> CallRecord:
         """Screen the caller with the agent; ring the phone when the agent says so; bridge; end."""
         try:
-            with self._legs.leg("caller", peer=self._identity.uri, srtp=self._srtp) as self._caller:
-                self._caller.invited(self._opened())
-                async with self._caller.up():
-                    await self._admit(self._caller)
+            with self._legs.leg("caller", peer=self._identity.uri, srtp=self._srtp) as caller:
+                self._reception.invited(caller, self._opened())
+                async with caller.up():
+                    await self._admit(caller)
         except LegEnded as end:
             self._scribe.ended_by(end)
             if end.leg.name == "caller":
                 self._news(News.CALLER_LEFT)
         finally:
-            if self._listening is not None:
-                self._listening.stop()
-            self._media.close()
-            if self._tape is not None:
-                self._tape.close()
+            self._reception.close()
             self._scribe.close(self._screening)
         return self.record
-
-    def _new_tape(self) -> Tape:
-        path = self._around.recording_dir / f"{self.record.call}.wav"
-        return Tape(self._media, self._scribe, self._around.wall_clock, path)
 
     def _opened(self) -> ServerTransaction:
         """The INVITE, which is of no use to the call once its leg has it, and is not kept."""
@@ -117,31 +103,25 @@ class Call:
         try:
             caller.consider()
         except OfferRefused as refusal:
-            return self._turn_away(refusal)
+            return self._reception.turn_away(refusal)
         who = who_calls(self.record, self._identity, self._number)
         plan = self._scribe.planned(await self._around.screener.plan(who))
         match plan:
             case Ask():
-                await self._receive(caller)
+                await self._reception.receive()
                 await self._screened(plan)
             case Ring(reason):
-                await self._receive(caller)
+                await self._reception.receive()
                 if not await self._ring(self._number.destinations, "plan"):
-                    await self._unanswered(reason, self._number.on_failure)
+                    await self._fallback.unanswered(reason, self._number.on_failure)
             case TakeMessage(reason):
-                await self._receive(caller)
-                await self._voicemail(reason)
+                await self._reception.receive()
+                await self._fallback.message(reason)
             case Refuse():
                 self._scribe.settle(Result.REFUSED, plan.reason or plan.why.value)
                 caller.end(EndReason.DECLINED)
             case _:
                 assert_never(plan)
-
-    def _turn_away(self, refusal: OfferRefused) -> None:
-        """Nothing can be agreed with the caller."""
-        self._scribe.settle(Result.REFUSED, str(refusal))
-        ends = EndReason.OVERLOADED if refusal.status == 503 else EndReason.MEDIA_REFUSED
-        self._caller.end(ends, refusal.told(self._around.host))
 
     # The agent.
 
@@ -185,7 +165,7 @@ class Call:
 
     async def _conversation(self, agent: Leg, screening: Screening) -> str | None:
         """Act on one verdict after another; returns why the call must do without one, or None."""
-        await self._answer_caller("agent", speaks=False)
+        await self._reception.answer("agent", speaks=False)
         while True:
             match step := await self._verdict(agent, screening):
                 case Refer():
@@ -201,7 +181,7 @@ class Call:
                     return None
                 case TakeMessage():
                     self._scribe.decided("VOICEMAIL", "verdict", step)
-                    await self._voicemail(step.reason)
+                    await self._fallback.message(step.reason)
                     return None
                 case Undecided(reason):
                     return reason
@@ -233,7 +213,7 @@ class Call:
         the agent, if there is one, keeps the caller company. If none takes it: whether the caller
         was sent to voicemail there, and the call is over.
         """
-        self._phone_tried = True
+        self._fallback.phone_tried = True
         self._scribe.rung_by(trigger)
         failure: SipError = TransportFailed("no destination is configured")
         around, clock = self._around, asyncio.get_running_loop().time
@@ -245,44 +225,45 @@ class Call:
             )  # fmt: skip
             for group in queue.groups():
                 alone = self._agent is None and len(group) == 1
-                self._company.rings(answered=self._caller_answered, alone=alone)
+                self._company.rings(answered=self._reception.answered, alone=alone)
                 with self._legs.several() as legs:
                     try:
                         phone = await self._rung(ringing, group, legs)
-                        await self._answer_caller(phone.name)
+                        await self._reception.answer(phone.name)
                     except NOT_TAKEN as problem:
-                        if self._caller.ended.done():
+                        if self._reception.caller.ended.done():
                             raise
                         failure = problem
                     else:
                         await self._bridge(phone)
                 if status_of(failure) >= GLOBAL_FAILURE:
                     break
-        self._failed = status_of(failure)
+        self._fallback.failed = status_of(failure)
         wants_message = isinstance(failure, MessageWanted)
-        if self._agent is None or not self._caller_answered or wants_message:
+        if self._agent is None or not self._reception.answered or wants_message:
             self._media.ringback("caller", False)
         else:
             self._company.until_heard()  # the agent is told, and has to think of something to say
-        self._tell(self._failed, news_of(failure))
+        self._tell(self._fallback.failed, news_of(failure))
         if wants_message:
-            await self._voicemail(str(failure))
+            await self._fallback.message(str(failure))
         return wants_message
 
     def _whisper(self, trigger: str) -> Whisper:
         """What phones are told of this caller before they are connected."""
+        tape = self._reception.tape
         announced = Announced.of(
             self._identity,
             self._screening.decided if self._screening else None,
             unscreened=trigger == "failure",
-            recorded=self._tape is not None and self._tape.announced,
+            recorded=tape is not None and tape.announced,
         )
         return Whisper(self._media, self._around.speech, self._number, announced, self._asked)
 
     def _asked(self, phone: Leg) -> None:
         """A phone was picked up, and whoever did is asked whether he takes the call (RFC 3515 §2.4.5)."""
         self._scribe.step("picked up", f"{phone.name} is told who calls")
-        self._company.picked_up(phone, answered=self._caller_answered)
+        self._company.picked_up(phone, answered=self._reception.answered)
         self._transfers.progress(183)
 
     async def _rung(self, ringing: Ringing, group: Sequence[Destination], legs: Stretches) -> Leg:
@@ -310,80 +291,11 @@ class Call:
         if self._screening is not None:
             self._screening.tell(news)
 
-    async def _answer_caller(self, other: str | None, *, speaks: bool = True) -> None:
-        """Caller and the other leg hear each other; the caller is answered if that is still owed.
-
-        Raises one of NOT_TAKEN if a caller who was answered before cannot be switched over (see `Switch`).
-        """
-        if other is not None:
-            self._media.join("caller", other)
-        if speaks:
-            self._media.ringback("caller", False)
-        else:
-            self._company.until_heard()
-        if self._caller_answered:
-            return await self._switch.settled() if self._switch is not None else None
-        self._caller_answered = True
-        self._listening = Listening(self._legs, self._around.hearing)
-        try:
-            await self._caller.answer()
-        except OfferRefused as refusal:
-            self._turn_away(refusal)
-            raise LegEnded(self._caller, self._caller.ended.result()) from refusal
-        self._scribe.answered("caller")
-        if self._tape is not None:
-            self._tape.begin()
-
-    async def _receive(self, caller: Leg) -> None:
-        """It rings. A call that is recorded is answered at once: the caller is told before he is heard."""
-        self._company.ringing(caller)
-        number = self._number
-        if self._tape is not None and number.announcement is not None:
-            await self._answer_caller(None)
-            await self._tape.announce(self._around.speech, number.announcement, number.language)
-            self._media.ringback("caller", True)
-
-    # Without a verdict, and without a phone.
+    # Without a verdict.
 
     async def _unscreened(self, why: str, then: OnFailure) -> None:
         """Fail open, as configured: the caller never sits in silence because a vendor is down."""
         self._scribe.step("unscreened", why)
-        rings = then is OnFailure.RING and not self._phone_tried
+        rings = then is OnFailure.RING and not self._fallback.phone_tried
         if not (rings and await self._ring(self._number.destinations, "failure")):
-            await self._unanswered(why, then)
-
-    async def _unanswered(self, why: str, then: OnFailure) -> None:
-        """Nobody takes the call: a message, unless callers are rejected then."""
-        if then is not OnFailure.REJECT:
-            return await self._voicemail(why)
-        rung = self._caller_answered or self._phone_tried
-        self._scribe.settle(Result.UNANSWERED if rung else Result.REFUSED, why)
-        await self._sorry()
-
-    async def _sorry(self) -> None:
-        """A caller who was answered is not just hung up on."""
-        if self._agent is not None:
-            self._agent.end(EndReason.COMPLETED)
-        if self._caller_answered:
-            busy = self._failed in (486, GLOBAL_FAILURE)
-            self._scribe.step("caller told", self._company.told(busy=busy))
-            await self._company.sorry(busy=busy)
-
-    async def _voicemail(self, why: str) -> None:
-        """Record what the caller says until hang-up, silence or the limit."""
-        if self._agent is not None:
-            self._agent.end(EndReason.COMPLETED)
-        self._company.alone()
-        try:
-            await self._answer_caller(None)
-        except NOT_TAKEN as refusal:  # its audio passes us by, and it will not have that changed
-            if self._caller.ended.done():
-                raise
-            self._scribe.step("voicemail not possible", str(refusal))
-            self._scribe.settle(Result.UNANSWERED, why)
-            return await self._sorry()
-        number, around = self._number, self._around
-        greeting, language = number.sound.greeting, number.language
-        message = Message(number.voicemail, self._media, around.speech, language, self._scribe, greeting)
-        if not await message.taken(around.voicemail_dir / f"{self.record.call}.wav", why):
-            await self._sorry()
+            await self._fallback.unanswered(why, then)

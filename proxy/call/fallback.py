@@ -1,0 +1,62 @@
+"""Where nobody takes the call: a message, or words that say so. Nobody answered is just hung up on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from proxy.call.legs import Legs
+from proxy.call.outcome import NOT_TAKEN, OnFailure, Result
+from proxy.call.reception import Reception
+from proxy.call.ringing import GLOBAL_FAILURE
+from proxy.call.routing import Number
+from proxy.call.voicemail import Message
+from proxy.media.speech import Speech
+from proxy.ua.reason import EndReason
+
+
+class Fallback:
+    """What the caller of one call gets instead of somebody to talk to. An agent in the call is let go."""
+
+    __slots__ = ("_legs", "_number", "_path", "_reception", "_speech", "failed", "phone_tried")
+
+    def __init__(self, number: Number, reception: Reception, legs: Legs, speech: Speech, path: Path) -> None:
+        """`path` is where a message is kept."""
+        self._number, self._reception, self._legs = number, reception, legs
+        self._speech, self._path = speech, path
+        self.phone_tried = False
+        self.failed = 0
+        """The status for which no phone took the call."""
+
+    async def unanswered(self, why: str, then: OnFailure) -> None:
+        """Nobody takes the call: a message, unless callers are rejected then."""
+        if then is not OnFailure.REJECT:
+            return await self.message(why)
+        rung = self._reception.answered or self.phone_tried
+        self._legs.scribe.settle(Result.UNANSWERED if rung else Result.REFUSED, why)
+        await self.sorry()
+
+    async def message(self, why: str) -> None:
+        """Record what the caller says until hang-up, silence or the limit."""
+        number, legs, reception = self._number, self._legs, self._reception
+        legs.end("agent", EndReason.COMPLETED)
+        reception.company.alone()
+        try:
+            await reception.answer(None)
+        except NOT_TAKEN as refusal:  # its audio passes us by, and it will not have that changed
+            if reception.caller.ended.done():
+                raise
+            legs.scribe.step("voicemail not possible", str(refusal))
+            legs.scribe.settle(Result.UNANSWERED, why)
+            return await self.sorry()
+        greeting, language = number.sound.greeting, number.language
+        message = Message(number.voicemail, legs.media, self._speech, language, legs.scribe, greeting)
+        if not await message.taken(self._path, why):
+            await self.sorry()
+
+    async def sorry(self) -> None:
+        """A caller who was answered is told, by words or a tone."""
+        self._legs.end("agent", EndReason.COMPLETED)
+        if self._reception.answered:
+            busy, company = self.failed in (486, GLOBAL_FAILURE), self._reception.company
+            self._legs.scribe.step("caller told", company.told(busy=busy))
+            await company.sorry(busy=busy)
