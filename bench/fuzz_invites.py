@@ -40,6 +40,7 @@ ANSWER_S = 5.0
 
 SETTINGS = """\
 records = "off"
+memory = {{ url = "sqlite:///{folder}/screendoor.db" }}
 [public]
 host = "{host}"
 address = "{host}"

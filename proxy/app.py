@@ -19,7 +19,7 @@ import dns.entropy
 import structlog
 from prometheus_client import CollectorRegistry
 
-from proxy import assembly, folders, forwarding, judging
+from proxy import assembly, folders, forwarding, judging, remembering
 from proxy import log as logging
 from proxy.call.admission import Admission
 from proxy.call.listening import Hearing
@@ -116,6 +116,7 @@ class App:
             unreadable=self.metrics.message_malformed,
         )
         self.screener = judging.screener(settings, _utc_now)
+        self.memory = remembering.memory(settings, self.ids.token(), _utc_now)
         self._disk = DiskThread()
         self.voices = Voices(settings, self._disk)
         self.metrics.follow_sessions(self.screener.counts)
@@ -144,7 +145,7 @@ class App:
         self.listening = ""
         """Where SIP is received, once entered."""
         self.http_port = 0
-        self._records: Gathered[CallRecord] | None = None
+        self._records: Gathered[Mapping[str, object]] | None = None
         self._stack = AsyncExitStack()
 
     def _make_registry(self) -> Registry:
@@ -154,7 +155,7 @@ class App:
             assembly.routing(settings),
             self.ids,
             media=self._media,
-            began=self.metrics.call_began,
+            began=self._began,
             finished=self._finished,
             most=settings.limits.calls,
             capacity=self.capacity,
@@ -182,8 +183,11 @@ class App:
         enter = self._stack.enter_async_context
         if self._settings.records is not None:
             kept = self._stack.enter_context(_appending(self._settings.records))
-            self._records = Gathered(kept, lambda record: _json(record.as_dict()))
+            self._records = Gathered(kept, _json)
             self._stack.callback(self._records.flush)
+        if self.memory is not None:
+            await asyncio.to_thread(self.memory.start)
+            self._stack.push_async_callback(asyncio.to_thread, self.memory.close)
         folders.check(self._settings)
         self._stack.push_async_callback(asyncio.to_thread, self._disk.close)
         if self._settings.media.mode == "kernel":
@@ -295,14 +299,23 @@ class App:
             return DirectSession(relay, home[1], self.ids.bits)
         return relay
 
+    def _began(self, record: CallRecord) -> None:
+        self.metrics.call_began()
+        if self.memory is not None:
+            self.memory.began(record.call, record.began, record.caller, record.caller_name, record.dialed)
+
     def _finished(self, record: CallRecord) -> None:
         assert record.outcome is not None
         self.metrics.call_ended(record.outcome.result.value)
         for leg in record.legs:
             if leg.quality is not None:
                 self.metrics.audio.leg_over(leg.name, leg.quality, silent=leg.silent is not None)
-        if self._records is not None:
-            self._records.write(record)
+        if self._records is not None or self.memory is not None:
+            told = record.as_dict()
+            if self.memory is not None:
+                self.memory.finished(told)
+            if self._records is not None:
+                self._records.write(told)
         if self._heard is not None:
             self._heard(record)
 

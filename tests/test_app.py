@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx2
 import pytest
 import uvloop
+from sqlalchemy import select
 
 from proxy import assembly
 from proxy.app import App, run
@@ -38,6 +39,7 @@ from proxy.transport.devcert import write_certificates
 from proxy.transport.flow import Flow, ListenOn, TransportFailed
 from proxy.transport.network import SocketNetwork
 from screening.contract import Caller, Ring
+from screening.memory.schema import calls, lines
 from tests.media.kernel.able import needs_kernel
 
 pytestmark = pytest.mark.network
@@ -45,6 +47,7 @@ pytestmark = pytest.mark.network
 ROOT = Path(__file__).parents[1]
 SETTINGS = """
 records = "FOLDER/records/calls.jsonl"
+memory = { url = "sqlite:///FOLDER/screendoor.db" }
 public = { host = "127.0.0.1", address = "127.0.0.1" }
 listen = [ { transport = "udp", bind = "127.0.0.1:PORT" } ]
 media = { bind = "127.0.0.1", ports = "21000-21099" }
@@ -141,6 +144,7 @@ def test_without_the_capability_one_line_says_that_the_house_relays_and_it_does(
     """Root gives up what it may do, in a process of its own."""
     text = SETTINGS.replace("PORT", "0").replace("media = {", 'media = { mode = "kernel",')
     text = text.replace("error", "info").replace("FOLDER/records/calls.jsonl", "")
+    text = text.replace("sqlite:///FOLDER/screendoor.db", "off")
     (tmp_path / "house.toml").write_text(text)
     told = subprocess.run(
         [sys.executable, "-c", A_NOBODYS_HOUSE, str(tmp_path / "house.toml")],
@@ -221,6 +225,31 @@ async def test_a_finished_call_is_one_line_in_the_record_file(tmp_path: Path) ->
     assert told["outcome"]["result"] == "declined"
     assert told["decision"] == "REJECT"
     assert told["transcript"]
+
+
+async def test_a_call_is_in_the_memory_when_it_begins_and_when_it_is_over() -> None:
+    async with Stage(PLAIN["reject"].scenery) as stage:
+        memory = stage.app.memory
+        assert memory is not None
+        told = asyncio.ensure_future(PLAIN["reject"].play(stage))
+        while not (began := await memory.ask(lambda connection: connection.execute(select(calls)).all())):
+            await asyncio.sleep(0)
+        assert [(row.state, row.caller, row.dialed) for row in began] == [
+            ("going on", "+13475550148", "+14155551234")
+        ]
+        await told
+        record = await stage.record
+        [row] = await memory.ask(lambda connection: connection.execute(select(calls)).all())
+        assert (row.id, row.state, row.result) == (record.call, "over", "declined")
+        said = await memory.ask(lambda connection: connection.execute(select(lines.c.said)).scalars().all())
+        assert said == [line.text for line in record.transcript]
+
+
+async def test_a_memory_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "screendoor.db").mkdir()
+    with pytest.raises(OSError, match=r"screendoor\.db: Is a directory"):
+        async with App(settings(tmp_path)):
+            pass
 
 
 async def test_health_says_that_the_house_is_closing(tmp_path: Path) -> None:

@@ -37,7 +37,15 @@ IMPURE = {
 }
 """What has a clock, chance, the network or a log in it."""
 
-WHOLE = ("proxy.app", "proxy.assembly", "proxy.cli", "proxy.judging", "proxy.lab", "proxy.tried")
+WHOLE = (
+    "proxy.app",
+    "proxy.assembly",
+    "proxy.cli",
+    "proxy.judging",
+    "proxy.lab",
+    "proxy.remembering",
+    "proxy.tried",
+)
 """The parts that may import anything."""
 
 

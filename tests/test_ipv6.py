@@ -28,6 +28,7 @@ FOUR, SIX = "127.0.0.1", "::1"
 PHONE_NUMBER = "+14155559876"
 SETTINGS = """
 records = ""
+memory = { url = "off" }
 public = { host = "127.0.0.1", address = "127.0.0.1", address6 = "::1" }
 media = { bind = "127.0.0.1", bind6 = "::1", ports = "27000-27099" }
 http = { bind = "127.0.0.1:0" }

@@ -28,6 +28,7 @@ OLD = TlsTerms(max_version="1.2", ciphers="AES128-SHA:AES256-SHA256")
 
 SETTINGS = """
 records = ""
+memory = { url = "off" }
 public = { host = "HERE", address = "HERE" }
 media = { bind = "HERE", ports = "21000-21099" }
 http = { bind = "HERE:0" }

@@ -23,6 +23,7 @@ PORTS_OF_A_CALL: Final = 4
 
 SETTINGS = """\
 records = "{folder}/calls.jsonl"
+memory = {{ url = "sqlite:///{folder}/screendoor.db" }}
 
 [public]
 host = "127.0.0.1"

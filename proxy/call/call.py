@@ -54,7 +54,9 @@ class Call:
     ) -> None:
         self._around, self._number, self._media = around, number, media
         self._identity = Identity.of(invite.request, trusted=around.trusts(invite.flow))
-        self.record = CallRecord(name, self._identity.number, number.dialed, around.wall_clock())
+        self.record = CallRecord(
+            name, self._identity.number, number.dialed, around.wall_clock(), self._identity.name
+        )
         self._scribe = Scribe(self.record, around.wall_clock)
         self._introduction = Introduction(
             self._identity, number.dialed, around.host, around.refusals, self._scribe.step

@@ -42,6 +42,8 @@ class CallRecord:
     caller: str | None
     dialed: str
     began: datetime
+    caller_name: str | None = None
+    """What the caller showed as his name, or told the agent; untrusted text."""
     answered: datetime | None = None
     ended: datetime | None = None
     outcome: Outcome | None = None

@@ -30,7 +30,7 @@ class Registry:
         ids: Ids,
         *,
         media: Callable[[Number], MediaSession],
-        began: Callable[[], None] = lambda: None,
+        began: Callable[[CallRecord], None] = lambda record: None,
         finished: Callable[[CallRecord], None],
         most: int = 500,
         capacity: Capacity | None = None,
@@ -67,7 +67,7 @@ class Registry:
             leave = self._capacity.enter(invite.flow, number.dialed)  # last: nothing is counted that fails
             task = asyncio.get_running_loop().create_task(self._run(call))
             self._calls[task] = call
-            self._began()
+            self._began(call.record)
             task.add_done_callback(lambda task: self._over(task, leave))
 
     async def drain(self, limit_s: float) -> None:

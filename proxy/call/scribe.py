@@ -15,7 +15,17 @@ from proxy.sip.errors import SipError
 from proxy.sip.reason import reasons
 from proxy.ua.errors import LegEnded, Rejected
 from proxy.ua.reason import EndReason
-from screening.contract import Ask, Plan, Refuse, Ring, Screening, Verdict
+from screening.contract import (
+    Ask,
+    Connect,
+    Decline,
+    Plan,
+    Refuse,
+    Ring,
+    Screening,
+    TakeMessage,
+    Verdict,
+)
 
 LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
 
@@ -126,6 +136,8 @@ class Scribe:
         """
         self._record.decision = decision
         self._record.why = verdict.reason if verdict else None
+        if isinstance(verdict, Connect | Decline | TakeMessage) and verdict.caller_name:
+            self._record.caller_name = verdict.caller_name
         self._record.steps.append(f"decision {decision} by {by}")
         self.log.info("decided", decision=decision, by=by)
 

@@ -34,6 +34,7 @@ from proxy.config.keys import (
     Tones,
 )
 from proxy.config.machine import Connections, Drain, Http, Limits, Listen, Log, Public, Srtp, Tls
+from proxy.config.memory import Memory
 from proxy.config.values import Destination, Source
 from proxy.config.whom import Whom, WhomOfAll, asks
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
@@ -211,6 +212,7 @@ class Settings(Table):
     phones: tuple[Phone, ...] = Field(default=(), alias="phone")
     agents: tuple[Agent, ...] = Field(default=(), alias="agent")
     screening: Screening = Screening()
+    memory: Memory = Memory()
     speech: Speech = Speech()
     http: Http = Http()
     numbers: tuple[Number, ...] = Field(default=(), alias="number")

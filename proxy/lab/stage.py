@@ -48,6 +48,7 @@ listen = [
 media = {{ mode = "{media_mode}", bind = "{here}", ports = "{low}-{high}" }}
 http = {{ bind = "{here}:0" }}
 speech = {{ cache = "{folder}/speech" }}
+memory = {{ url = "sqlite:///{folder}/screendoor.db" }}
 
 [[trunk]]
 name = "carrier"

@@ -166,7 +166,7 @@ ring_limit_s = true
 [extra]
 """
     assert faults(text) == [
-        "extra: expected one of public, listen, media, prompts, trunk, phone, agent, screening, speech, http, number, drain, limits,"
+        "extra: expected one of public, listen, media, prompts, trunk, phone, agent, screening, memory, speech, http, number, drain, limits,"
         " connections, log, records, got an unknown key",
         'public.address: expected an IP address or "auto", got "203.0.113"',
         "public.host: expected a value (this key is required), got nothing",

@@ -27,6 +27,7 @@ COMMAND = [sys.executable, "-c", "from proxy.cli import main; main()"]
 
 SETTINGS = """\
 records = "{folder}/calls.jsonl"
+memory = {{ url = "sqlite:///{folder}/screendoor.db" }}
 
 [public]
 host = "{host}"

@@ -19,6 +19,7 @@ NUMBERS: Final = {"udp": "+14155550001", "tcp": "+14155550002", "tls": "+1415555
 
 SETTINGS = """\
 records = "off"
+memory = {{ url = "sqlite:///{folder}/screendoor.db" }}
 [public]
 host = "localhost"
 address = "{host}"

@@ -1,0 +1,53 @@
+"""What is kept of calls, where, and for how long: ``[memory]``."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field, PlainValidator, ValidationInfo
+
+from proxy.config import values
+from proxy.config.keys import OnOff, Table
+from proxy.config.problem import fault, shown
+from proxy.config.where import Where
+
+EXPECTED = 'sqlite:///FILE, postgresql://USER@HOST/NAME, or "off"'
+_URL = re.compile(r"off|(sqlite:///|postgres(ql)?://)\S+")
+
+
+def url(value: object, where: Where) -> str:
+    """Return where the memory is; one with a password stands in the environment or in a file."""
+    pointed = isinstance(value, str) and value.startswith(("env:", "file:"))
+    text = where.secret(value).get_secret_value() if pointed else value
+    found = "something else" if pointed else shown(value)
+    if not isinstance(text, str) or not _URL.fullmatch(text):
+        raise fault(EXPECTED, found)
+    if text.startswith("postgres"):
+        try:
+            password = urlsplit(text).password
+        except ValueError:
+            raise fault(EXPECTED, found) from None
+        if password and not pointed:
+            raise fault("env:NAME or file:PATH, since there is a password in it", "the password itself")
+        if find_spec("psycopg") is None:
+            raise fault(EXPECTED, "postgresql, and psycopg is not installed (pip install psycopg[binary])")
+    return text
+
+
+def _url(value: object, info: ValidationInfo) -> str:
+    assert isinstance(info.context, Where), "settings are made by proxy.config.load"
+    return url(value, info.context)
+
+
+class Memory(Table):
+    """The database of calls, messages and lists."""
+
+    url: Annotated[str, PlainValidator(_url)] = Field(default="sqlite:///screendoor.db", repr=False)
+    """Where it is; ``off``: nothing is kept, and there are no lists but those of the settings."""
+    keep_days: Annotated[int, PlainValidator(values.count(0, 36500))] = 30
+    """After so many days calls are forgotten, with their files; 0: never."""
+    transcripts: OnOff = "on"
+    """Whether what was said is kept."""

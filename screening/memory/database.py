@@ -1,0 +1,128 @@
+"""One database by its URL: opened, and brought to the schema of this version."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import partial
+from json import JSONEncoder
+from pathlib import Path
+from sqlite3 import Connection as Sqlite
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from screening.memory import migrations
+from screening.memory.errors import Away, Unusable, said
+
+LOCKED_S = 5.0
+"""How long we wait for another process that writes."""
+CONNECT_S = 5
+_PASSING = ("locked", "full", "busy", "disk i/o")
+"""What SQLite says of troubles that pass."""
+
+
+class Database:
+    """Where everything is kept; `connect` may be called again after a trouble."""
+
+    def __init__(self, url: str) -> None:
+        """Raise `Unusable` for a URL of neither kind, or a driver that is not installed."""
+        self._url = _url(url)
+        self.file = Path(self._url.database) if _is_sqlite(self._url) and self._url.database else None
+        """That of SQLite; None for PostgreSQL."""
+        try:
+            self._engine = _engine(self._url)
+        except ModuleNotFoundError as missing:
+            needed = f"{self.name} needs {missing.name}: pip install 'screendoor[postgresql]'"
+            raise Unusable(needed) from None
+        self._opened: os.stat_result | None = None
+
+    @property
+    def name(self) -> str:
+        """Its URL as it may be shown, without the password."""
+        return self._url.render_as_string(hide_password=True)
+
+    def connect(self) -> Connection:
+        """A connection to the schema of this version, which is made if need be; raises `Unusable`, `Away`."""
+        if self.file is not None:
+            _writable(self.file)
+        try:
+            connection = self._engine.connect()
+        except SQLAlchemyError as error:
+            raise self._trouble(error) from error
+        try:
+            migrations.bring_up_to_date(connection, self.name)
+            self._opened = os.stat(self.file) if self.file is not None else None
+        except (SQLAlchemyError, OSError) as error:
+            with suppress(SQLAlchemyError):
+                connection.close()
+            raise (error if isinstance(error, OSError) else self._trouble(error)) from error
+        return connection
+
+    def gone(self) -> str | None:
+        """Why what we write would be lost: SQLite goes on with a file that somebody has taken away."""
+        if self.file is None or self._opened is None:
+            return None
+        try:
+            now = os.stat(self.file)
+        except OSError as error:
+            return f"{self.file}: {error.strerror}"
+        same = (now.st_ino, now.st_dev) == (self._opened.st_ino, self._opened.st_dev)
+        return None if same else f"{self.file} is another file now"
+
+    def _trouble(self, error: SQLAlchemyError) -> Unusable | Away:
+        text = f"{self.name}: {said(error)}"
+        if self.file is not None and isinstance(error, DatabaseError):
+            passing = isinstance(error, OperationalError) and any(each in text.lower() for each in _PASSING)
+            return Away(text) if passing else Unusable(text)
+        return Away(text) if isinstance(error, DBAPIError) else Unusable(text)
+
+
+def _url(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except SQLAlchemyError:
+        raise Unusable("memory.url: neither sqlite:///FILE nor postgresql://…") from None
+    kind = url.get_backend_name()
+    if kind in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if kind != "sqlite":
+        raise Unusable(f"memory.url: neither sqlite:///FILE nor postgresql://…, but {kind}")
+    return url.set(drivername="sqlite")
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _engine(url: URL) -> Engine:
+    kinds: dict[str, Any] = {"poolclass": NullPool, "json_serializer": JSONEncoder(ensure_ascii=True).encode}
+    if not _is_sqlite(url):
+        return create_engine(url, connect_args={"connect_timeout": CONNECT_S}, **kinds)
+    arguments = {"timeout": LOCKED_S, "check_same_thread": False}
+    engine = create_engine(url, connect_args=arguments, **kinds)
+    event.listen(engine, "connect", _sqlite_terms)
+    # At once, not at the first change: what was read by then could be out of date, and is refused.
+    event.listen(engine, "begin", partial(_execute, statement="BEGIN IMMEDIATE"))
+    return engine
+
+
+def _execute(connection: Connection, statement: str) -> None:
+    connection.exec_driver_sql(statement)
+
+
+def _sqlite_terms(connection: Sqlite, _record: object) -> None:
+    connection.isolation_level = None
+    for term in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
+        connection.execute(f"PRAGMA {term}")
+
+
+def _writable(file: Path) -> None:
+    """Make the file, for nobody else to read, if there is none; raises `Unusable`."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise Unusable(f"{file}: {error.strerror}") from error

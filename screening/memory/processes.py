@@ -1,0 +1,96 @@
+"""Who takes calls now, so that the calls of a process that is gone are known to be cut."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Connection, delete, insert, select, update
+
+from screening.memory.schema import CUT, GOING_ON, calls, processes
+
+log = structlog.get_logger("screendoor")
+
+SEEN_EVERY_S = 10.0
+"""How often a process says that it is there."""
+GONE = timedelta(seconds=45)
+"""After so long without a word it is gone, where nobody can look whether it runs."""
+CUT_REASON = "the process ended before the call did"
+
+
+def here() -> str:
+    """Where a process id means something: this start of this machine, and this space of process ids."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return os.uname().nodename
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process here."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it is somebody else's
+    return True
+
+
+class Presence:
+    """One process among those that share a database; what it does is done within transactions."""
+
+    def __init__(
+        self,
+        process: str,
+        wall_clock: Callable[[], datetime],
+        *,
+        place: str | None = None,
+        pid: int | None = None,
+        alive: Callable[[int], bool] = runs,
+    ) -> None:
+        """`process` is its name in the rows of its calls."""
+        self._process, self._wall_clock, self._alive = process, wall_clock, alive
+        self._place, self._pid = place or here(), pid or os.getpid()
+        self._began = wall_clock()
+
+    def say(self, connection: Connection) -> None:
+        """Say that we are there, and cut the calls of those that are not any more."""
+        now = self._wall_clock()
+        seen = update(processes).where(processes.c.id == self._process).values(seen=now)
+        if not connection.execute(seen).rowcount:
+            row = {"id": self._process, "place": self._place, "pid": self._pid, "began": self._began}
+            connection.execute(insert(processes).values(**row, seen=now))
+            self._revive(connection)
+        others = connection.execute(select(processes).where(processes.c.id != self._process)).all()
+        gone = [
+            each.id
+            for each in others
+            if each.seen < now - GONE
+            or (each.place == self._place and (each.pid == self._pid or not self._alive(each.pid)))
+        ]
+        if gone:
+            connection.execute(delete(processes).where(processes.c.id.in_(gone)))
+        self._cut(connection, now)
+
+    def _revive(self, connection: Connection) -> None:
+        """Ours go on: somebody may have thought us gone, while the database was away from us alone."""
+        ours = (calls.c.state == CUT) & (calls.c.process == self._process)
+        again = {"state": GOING_ON, "result": None, "reason": None, "ended": None}
+        connection.execute(update(calls).where(ours).values(again))
+
+    def leave(self, connection: Connection) -> None:
+        """Say that we are no longer there."""
+        connection.execute(delete(processes).where(processes.c.id == self._process))
+        self._cut(connection, self._wall_clock())
+
+    def _cut(self, connection: Connection, now: datetime) -> None:
+        alive = select(processes.c.id)
+        left = (calls.c.state == GOING_ON) & calls.c.process.not_in(alive)
+        ended = update(calls).where(left).values(state=CUT, result="cut", reason=CUT_REASON, ended=now)
+        if cut := connection.execute(ended).rowcount:
+            log.warning("calls cut", calls=cut, why=CUT_REASON)

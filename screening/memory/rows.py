@@ -1,0 +1,118 @@
+"""From a call record, as `as_dict` gives it, to the rows of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from screening.memory.schema import GOING_ON, OVER, calls, lines, voicemails
+
+Row = dict[str, Any]
+_ALIKE = (
+    "began",
+    "answered",
+    "ended",
+    "caller",
+    "caller_name",
+    "dialed",
+    "plan",
+    "decision",
+    "why",
+    "trigger",
+    "ended_by",
+    "recording",
+    "recording_s",
+)  # fmt: skip
+"""Of a call, under the same name in its record."""
+_COSTS = {"cost_money": "money", "cost_minutes": "minutes", "tokens": "tokens"}
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """A call that has come in."""
+
+    call: str
+    at: datetime
+    caller: str | None
+    name: str | None
+    dialed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A call that is over, with its record."""
+
+    record: Mapping[str, Any]
+
+
+def write(
+    connection: Connection, calls_told: Sequence[Began | Finished], process: str, *, transcripts: bool
+) -> None:
+    """Write them within one transaction; what is written already may be written again."""
+    finished = {each.record["call"]: each.record for each in calls_told if isinstance(each, Finished)}
+    began = [
+        _begun(each, process) for each in calls_told if isinstance(each, Began) and each.call not in finished
+    ]
+    if began:
+        connection.execute(_insert(connection, calls).on_conflict_do_nothing(), began)
+    if not finished:
+        return
+    upsert = _insert(connection, calls)
+    values = {column.name: column for column in upsert.excluded if column.name not in ("id", "process")}
+    over = [_over(record, process) for record in finished.values()]
+    connection.execute(upsert.on_conflict_do_update(index_elements=["id"], set_=values), over)
+    said = [row for record in finished.values() for row in _said(record)] if transcripts else []
+    if said:
+        connection.execute(_insert(connection, lines).on_conflict_do_nothing(), said)
+    left = [_left(record) for record in finished.values() if record.get("voicemail")]
+    if left:
+        connection.execute(_insert(connection, voicemails).on_conflict_do_nothing(), left)
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
+
+
+def _begun(each: Began, process: str) -> Row:
+    return {
+        "id": each.call,
+        "state": GOING_ON,
+        "process": process,
+        "began": each.at,
+        "caller": each.caller,
+        "caller_name": each.name,
+        "dialed": each.dialed,
+    }
+
+
+def _over(record: Mapping[str, Any], process: str) -> Row:
+    outcome, cost = record.get("outcome") or {}, record.get("cost") or {}
+    row: Row = {"id": record["call"], "state": OVER, "process": process}
+    row |= {name: record.get(name) for name in _ALIKE}
+    row |= {name: cost.get(key) for name, key in _COSTS.items()}
+    row["result"], row["reason"] = outcome.get("result"), outcome.get("reason")
+    row["record"] = {name: value for name, value in record.items() if name != "transcript"}
+    return row
+
+
+def _said(record: Mapping[str, Any]) -> list[Row]:
+    call, transcript = record["call"], record.get("transcript") or ()
+    return [
+        {"call": call, "n": n, "speaker": line["speaker"], "said": line["text"], "at_s": line["at_s"]}
+        for n, line in enumerate(transcript)
+    ]
+
+
+def _left(record: Mapping[str, Any]) -> Row:
+    return {
+        "call": record["call"],
+        "file": record["voicemail"],
+        "seconds": record.get("voicemail_s"),
+        "left_at": record.get("ended") or record["began"],
+    }

@@ -1,0 +1,271 @@
+"""The memory: one thread with one connection, so that no call ever waits for a disk or a database.
+
+What is told is put on a list, and written by the thread as soon as it is idle: everything that waits by then,
+in one transaction. While the database is away the list is kept, up to a bound, and tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Event, Lock, Thread
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from screening.memory.database import Database
+from screening.memory.errors import Away
+from screening.memory.rows import Began, Finished
+from screening.memory.writer import Work, Writer
+
+log = structlog.get_logger("screendoor")
+
+MOST_WAITING = 10_000
+"""Of what waits to be written; of more, the oldest is lost."""
+GATHER_S = 0.02
+"""The least time from one transaction to the next: under load many calls share one."""
+RETRY_S = (0.5, 1.0, 2.0, 5.0)
+"""How long after a failure the database is tried again; the last stands for all later ones."""
+
+IDLE_S = 60.0
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Question:
+    """Work whose result somebody waits for."""
+
+    work: Callable[[Connection], Any]
+    answer: Future[Any]
+
+    def refuse(self, why: str) -> None:
+        if self.answer.set_running_or_notify_cancel():
+            self.answer.set_exception(Away(why))
+
+
+@dataclass(slots=True)
+class _Chore:
+    """Work done again and again between the others."""
+
+    every_s: float
+    work: Work
+    due: float = 0.0
+
+
+class Memory:
+    """What is known of calls, and the lists; made on one thread, used from there, worked by its own."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        process: str,
+        transcripts: bool = True,
+        most: int = MOST_WAITING,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`process` names this one in the rows of its calls. Without `transcripts`, nothing said is kept."""
+        self.database, self.process = database, process
+        self._writer = Writer(database, process, transcripts)
+        self._most, self._clock = most, clock
+        self._lock, self._wake = Lock(), Event()
+        self._waiting: list[Began | Finished | Work] = []
+        self._questions: list[_Question] = []
+        self._chores: list[_Chore] = []
+        self._farewells: list[Work] = []
+        self._thread: Thread | None = None
+        self._closing = False
+        self._failures, self._trouble, self._full = 0, "", False
+        self._since = self._retry_at = self._written_at = float("-inf")
+        self.lost = 0
+        """Of what was to be written, since the start."""
+
+    @property
+    def waiting(self) -> int:
+        """How much is not written yet."""
+        return len(self._waiting)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written now; empty where all is well."""
+        return self._trouble
+
+    def start(self) -> None:
+        """Open the database, do each chore once, and begin; raises `Unusable`. Blocks, for seconds at most.
+
+        A database that is away is tried again later: that it is, is one line of the log.
+        """
+        try:
+            self._writer.open()
+            self._do_chores()
+        except Away as away:
+            self._failed(str(away))
+        self._thread = Thread(target=self._run, name="memory", daemon=True)
+        self._thread.start()
+
+    def close(self, within_s: float = 5.0) -> bool:
+        """Write what waits, and end; False if it takes longer than this, or cannot be written. Blocks."""
+        self._closing = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(within_s)
+            if self._thread.is_alive():
+                log.warning("memory not closed in time", waiting=self.waiting)
+                return False
+        return not self._waiting
+
+    def began(self, call: str, at: datetime, caller: str | None, name: str | None, dialed: str) -> None:
+        """A call has come in. Returns at once; so with the next two."""
+        self._put(Began(call, at, caller, name, dialed))
+
+    def finished(self, record: Mapping[str, Any]) -> None:
+        """A call is over; `record` as `CallRecord.as_dict` gives it, and not changed any more."""
+        self._put(Finished(record))
+
+    def later(self, work: Work) -> None:
+        """Have something written that must not be lost while the database is away; it may be done twice."""
+        self._put(work)
+
+    async def ask(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` within a transaction, and return what it returns; raises `Away`, and what it raises."""
+        return await asyncio.wrap_future(self.asked(work))
+
+    def asked(self, work: Callable[[Connection], T]) -> Future[T]:
+        """The same, for those who wait in another way."""
+        answer: Future[T] = Future()
+        if self._thread is None or self._closing:
+            answer.set_exception(Away("the memory is closed"))
+            return answer
+        with self._lock:
+            self._questions.append(_Question(work, answer))
+        self._wake.set()
+        return answer
+
+    def every(self, seconds: float, work: Work) -> None:
+        """Have `work` done now and then, each time in a transaction of its own; before `start`."""
+        self._chores.append(_Chore(seconds, work))
+
+    def at_the_end(self, work: Work) -> None:
+        """Have `work` done when the memory is closed, if it can be; before `start`."""
+        self._farewells.append(work)
+
+    def _put(self, told: Began | Finished | Work) -> None:
+        with self._lock:
+            self._waiting.append(told)
+            if len(self._waiting) > self._most:
+                self._cut_to_bound()
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._wake.wait(self._patience_s())
+            self._wake.clear()
+            try:
+                self._turn()
+            except Away as away:
+                self._failed(str(away))
+            except Exception:  # a bug costs its turn, not the memory
+                log.exception("memory failed")
+        self._end()
+
+    def _patience_s(self) -> float:
+        """How long there is nothing to do but what is told by then."""
+        due = [chore.due for chore in self._chores]
+        soonest = self._retry_at if self._trouble else min(due, default=self._clock() + IDLE_S)
+        return max(0.0, soonest - self._clock())
+
+    def _turn(self) -> None:
+        if self._trouble and self._clock() < self._retry_at:
+            return self._refuse_questions(self._trouble)
+        if self._waiting or self._trouble:
+            time.sleep(max(0.0, self._written_at + GATHER_S - self._clock()))
+            self._write()
+        self._answer()
+        self._do_chores()
+
+    def _do_chores(self) -> None:
+        for chore in self._chores:
+            if chore.due <= self._clock():
+                chore.due = self._clock() + chore.every_s
+                self._writer.do(chore.work)
+
+    def _write(self) -> None:
+        with self._lock:
+            taken, self._waiting = self._waiting, []
+        try:
+            self.lost += self._writer.write(taken)
+        except Away:
+            with self._lock:
+                self._waiting = taken + self._waiting
+                self._cut_to_bound()
+            raise
+        self._written_at = self._clock()
+        if self._trouble:
+            log.info(
+                "memory is written again", after_s=round(self._written_at - self._since, 1), lost=self.lost
+            )
+            self._trouble, self._failures, self._full = "", 0, False
+
+    def _cut_to_bound(self) -> None:
+        """Forget the oldest of what is too much; under the lock."""
+        too_many = len(self._waiting) - self._most
+        if too_many > 0:
+            del self._waiting[:too_many]
+            self.lost += too_many
+            if not self._full:
+                self._full = True
+                log.error("memory full: the oldest of what waits is lost", waiting=self._most)
+
+    def _answer(self) -> None:
+        """Each question by itself; one that fails costs nobody else anything."""
+        while questions := self._asked_by_now():
+            for n, question in enumerate(questions):
+                if not question.answer.set_running_or_notify_cancel():
+                    continue
+                try:
+                    question.answer.set_result(self._writer.do(question.work))
+                except Away as away:
+                    question.answer.set_exception(away)
+                    for other in questions[n + 1 :]:
+                        other.refuse(str(away))
+                    raise
+                except Exception as error:
+                    question.answer.set_exception(error)
+
+    def _asked_by_now(self) -> list[_Question]:
+        with self._lock:
+            questions, self._questions = self._questions, []
+        return questions
+
+    def _refuse_questions(self, why: str) -> None:
+        for question in self._asked_by_now():
+            question.refuse(why)
+
+    def _failed(self, why: str) -> None:
+        now = self._clock()
+        if not self._trouble:
+            self._since = now
+        if why != self._trouble:
+            log.warning("memory away: calls go on, and are written later", problem=why, waiting=self.waiting)
+        self._retry_at = now + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
+        self._trouble, self._failures = why, self._failures + 1
+        self._refuse_questions(why)
+
+    def _end(self) -> None:
+        try:
+            self._write()
+        except Away as away:
+            log.error("memory lost what was not written", problem=str(away), lost=self.waiting)
+        with suppress(Exception):
+            for work in self._farewells:
+                self._writer.do(work)
+        self._writer.close()
+        self._refuse_questions("closed")

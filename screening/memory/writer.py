@@ -1,0 +1,115 @@
+"""The one connection of the memory's thread, opened again after a trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
+
+from screening.memory import rows
+from screening.memory.database import Database
+from screening.memory.errors import Away, Unusable, said
+from screening.memory.rows import Began, Finished
+
+log = structlog.get_logger("screendoor")
+
+T = TypeVar("T")
+Work = Callable[[Connection], object]
+Told = Began | Finished | Work
+
+
+class Writer:
+    """Used from one thread at a time."""
+
+    def __init__(self, database: Database, process: str, transcripts: bool) -> None:
+        self._database, self._process, self._transcripts = database, process, transcripts
+        self._connection: Connection | None = None
+
+    def open(self) -> Connection:
+        """Raise `Unusable` or `Away` where that is not possible."""
+        if self._connection is None:
+            self._connection = self._database.connect()
+        return self._connection
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError):
+                connection.close()
+
+    def write(self, told: Sequence[Told]) -> int:
+        """Write all of it in one transaction; returns how much could not be, whatever is tried.
+
+        Raises `Away`, and then nothing is written. One that no database takes costs no other.
+        """
+        try:
+            self.do(lambda connection: self._all(connection, told))
+        except Away:
+            raise
+        except Exception as error:
+            if len(told) > 1:
+                return sum(self.write([each]) for each in told)
+            log.error("not kept", call=_name(told[0]), problem=said(error))
+            return 1
+        return 0
+
+    def do(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` within a transaction of its own; raises `Away`, and what `work` raises."""
+        with self._transaction() as connection:
+            return work(connection)
+
+    def _all(self, connection: Connection, told: Sequence[Told]) -> None:
+        of_calls = [each for each in told if isinstance(each, Began | Finished)]
+        if of_calls:
+            rows.write(connection, of_calls, self._process, transcripts=self._transcripts)
+        for each in told:
+            if not isinstance(each, Began | Finished):
+                each(connection)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        if (why := self._database.gone()) is not None and self._connection is not None:
+            log.warning("database opened anew", why=why)
+            self.close()
+        try:
+            connection = self.open()
+        except Unusable as unusable:
+            raise Away(str(unusable)) from unusable
+        try:
+            with connection.begin():
+                yield connection
+        except DBAPIError as error:
+            if _is_of_the_values(error):
+                raise
+            self.close()
+            raise Away(said(error)) from error
+
+
+def _is_of_the_values(error: DBAPIError) -> bool:
+    """Whether it lies with what was to be written, and would be no better later."""
+    if isinstance(error, IntegrityError | DataError):
+        return True
+    if error.connection_invalidated or getattr(error.orig, "sqlstate", None) is not None:
+        return False  # the server said it: a table is gone, or the right to use it
+    sqlite = type(error.orig).__module__ == "sqlite3"
+    return isinstance(error, ProgrammingError) or (sqlite and isinstance(error, InterfaceError))
+
+
+def _name(told: Told) -> str | None:
+    match told:
+        case Began(call):
+            return call
+        case Finished(record):
+            return str(record.get("call"))
+    return None

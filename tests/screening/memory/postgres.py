@@ -1,0 +1,91 @@
+"""A PostgreSQL server of the tests' own: in a folder of theirs, and on a socket in it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+LIMIT_S = 30.0
+
+
+def binaries() -> Path:
+    """Where `initdb` and `postgres` are; Debian keeps them off PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if found:
+        return found[-1].parent
+    other = shutil.which("initdb")
+    assert other, "PostgreSQL is not installed: apt-get install postgresql (`make tools` does it)"
+    return Path(other).parent
+
+
+class Postgres:
+    """One server; `stop` and `start` as often as a test likes."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`, of a short name since a socket stands in it, is made."""
+        self._bin, self._folder = binaries(), folder
+        folder.mkdir(mode=0o755)
+        self._user: dict[str, int] = {}
+        if os.getuid() == 0:  # the server does not run as root
+            nobody = pwd.getpwnam("nobody")
+            self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid}
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        self._server: subprocess.Popen[bytes] | None = None
+        self._run("initdb", "-D", str(folder / "data"), "-U", "screendoor", "-A", "trust", "-N", "-E", "UTF8")
+        self.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def url(self, name: str) -> str:
+        """Of a database of that name."""
+        return f"postgresql://screendoor@/{name}?host={self._folder}"
+
+    def create(self, name: str) -> str:
+        """Make an empty database; returns its URL."""
+        self._run("createdb", "-h", str(self._folder), "-U", "screendoor", name)
+        return self.url(name)
+
+    def start(self) -> None:
+        settings = ("listen_addresses=", f"unix_socket_directories={self._folder}", "fsync=off")
+        options = [part for setting in settings for part in ("-c", setting)]
+        with (self._folder / "log").open("ab") as out:
+            self._server = subprocess.Popen(
+                [self._bin / "postgres", "-D", self._folder / "data", *options],
+                stdout=out, stderr=out, cwd=self._folder, env=self._environ(), **self._user,
+            )  # fmt: skip
+        until = time.monotonic() + LIMIT_S
+        while subprocess.run([self._bin / "pg_isready", "-q", "-h", self._folder], check=False).returncode:
+            assert self._server.poll() is None, (self._folder / "log").read_text()
+            assert time.monotonic() < until, "PostgreSQL does not start"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """At once: whoever is connected is cut off."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.send_signal(signal.SIGINT)  # "fast"
+            server.wait(LIMIT_S)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        ran = subprocess.run(
+            [self._bin / program, *arguments],
+            capture_output=True, text=True, timeout=LIMIT_S, cwd=self._folder, env=self._environ(),
+            check=False, **self._user,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+
+    def _environ(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}

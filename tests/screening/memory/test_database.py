@@ -1,0 +1,83 @@
+"""A database is opened, made, brought up to date, or refused with one line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import insert, select, text
+
+from screening.memory import migrations
+from screening.memory.database import Database
+from screening.memory.errors import Away, Unusable
+from screening.memory.schema import calls, metadata
+from tests.screening.memory.records import AT
+
+pytestmark = pytest.mark.network
+
+
+def test_the_migrations_make_the_tables_of_the_schema_and_nothing_else(url: str) -> None:
+    with Database(url).connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_revisions_are_those_that_alembic_sees() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrations.HERE))
+    script = ScriptDirectory.from_config(config)
+    assert [each.revision for each in script.walk_revisions()][::-1] == migrations.revisions()
+
+
+def test_a_database_that_is_up_to_date_is_opened_as_it_is(url: str) -> None:
+    database = Database(url)
+    row = {"id": "c1", "state": "over", "began": AT, "dialed": "*"}
+    with database.connect() as connection, connection.begin():
+        connection.execute(insert(calls), row)
+    with database.connect() as connection, connection.begin():
+        assert connection.execute(select(calls.c.began)).scalar_one() == AT
+
+
+def test_a_schema_of_a_later_version_is_refused_in_words(url: str) -> None:
+    database = Database(url)
+    with database.connect() as connection, connection.begin():
+        connection.execute(text("update alembic_version set version_num = '9999'"))
+    with pytest.raises(Unusable, match=r"a later version of Screendoor \(its schema is 9999, .* to 0001\)"):
+        database.connect()
+
+
+def test_the_file_and_its_folder_are_for_nobody_else_to_read(tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path}/kept/s.db").connect().close()
+    assert os.stat(tmp_path / "kept").st_mode & 0o777 == 0o700
+    assert os.stat(tmp_path / "kept" / "s.db").st_mode & 0o777 == 0o600
+
+
+def test_what_is_no_database_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "s.db").write_bytes(b"this is a letter, not a database " * 1000)
+    with pytest.raises(Unusable, match="file is not a database"):
+        Database(f"sqlite:///{tmp_path}/s.db").connect()
+
+
+def test_a_place_that_cannot_be_written_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place, why in (("file/s.db", "Not a directory|File exists"), (".", "Is a directory")):
+        with pytest.raises(Unusable, match=why):
+            Database(f"sqlite:///{tmp_path}/{place}").connect()
+
+
+@pytest.mark.parametrize("wrong", ["mysql://x/y", "nonsense"])
+def test_a_url_of_another_kind_is_refused(wrong: str) -> None:
+    with pytest.raises(Unusable):
+        Database(wrong)
+
+
+def test_a_server_that_is_not_there_is_away_and_no_password_is_shown(tmp_path: Path) -> None:
+    database = Database(f"postgresql://me:hidden@/x?host={tmp_path}")
+    with pytest.raises(Away, match="No such file") as away:
+        database.connect()
+    assert "hidden" not in f"{away.value}{database.name}"

@@ -1,0 +1,231 @@
+"""What is told of calls is kept, whatever happens to the database meanwhile."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+import structlog
+from sqlalchemy import Connection, insert, select, text
+
+from screening.memory.errors import Away
+from screening.memory.schema import calls, lines, voicemails
+from screening.memory.store import Memory
+from tests.screening.memory.conftest import MakeMemory
+from tests.screening.memory.postgres import Postgres
+from tests.screening.memory.records import AT, CALLER, a_record
+from tests.sipp.process import until
+
+pytestmark = pytest.mark.network
+
+WAIT_S = 20.0
+
+
+def kept(memory: Memory) -> dict[str, str]:
+    """The state of each call, by its name."""
+    return {row.id: row.state for row in rows(memory, select(calls.c.id, calls.c.state))}
+
+
+def rows(memory: Memory, query: object) -> list[object]:
+    return list(memory.asked(lambda connection: connection.execute(query).all()).result(WAIT_S))  # type: ignore[call-overload]
+
+
+def test_a_call_has_a_row_when_it_begins_and_all_of_it_when_it_is_over(memory: Memory) -> None:
+    memory.began("c1", AT, CALLER, "GRACE", "+14155551234")
+    [row] = rows(memory, select(calls))
+    assert (row.state, row.began, row.caller, row.caller_name, row.record) == (
+        "going on",
+        AT,
+        CALLER,
+        "GRACE",
+        None,
+    )
+    record = a_record()
+    memory.finished(record)
+    [row] = rows(memory, select(calls))
+    assert (row.state, row.process, row.began) == ("over", "p1", AT)
+    assert (row.result, row.reason) == ("bridged", "the caller talked to the phone")
+    for name in ("caller", "caller_name", "dialed", "plan", "decision", "why", "trigger", "ended_by"):
+        assert getattr(row, name) == record[name]
+    assert row.ended.isoformat(timespec="milliseconds") == record["ended"]
+    assert row.record == {key: value for key, value in record.items() if key != "transcript"}
+    said = rows(memory, select(lines).order_by(lines.c.n))
+    assert [(line.n, line.speaker, line.said, line.at_s) for line in said] == [
+        (0, "agent", "Who is calling?", 0.5),
+        (1, "caller", "Grace.", 2.0),
+    ]
+
+
+def test_a_message_has_a_row_of_its_own(memory: Memory) -> None:
+    memory.finished(a_record(voicemail="voicemail/c1.wav", voicemail_s=3.5))
+    [row] = rows(memory, select(voicemails))
+    assert (row.call, row.file, row.seconds, row.heard_at) == ("c1", "voicemail/c1.wav", 3.5, None)
+    assert row.left_at.isoformat() == "2026-11-22T09:01:00+00:00"
+
+
+def test_what_was_said_is_not_kept_where_nobody_wants_it(url: str, memory_of: MakeMemory) -> None:
+    memory = memory_of(url, transcripts=False)
+    memory.finished(a_record())
+    assert kept(memory) == {"c1": "over"}
+    assert rows(memory, select(lines)) == []
+
+
+def test_a_thousand_calls_told_at_once_are_all_kept(memory: Memory) -> None:
+    for n in range(1000):
+        memory.began(f"c{n}", AT, CALLER, None, "*")
+        if n % 2:
+            memory.finished(a_record(f"c{n}"))
+    states = list(kept(memory).values())
+    assert (len(states), states.count("over")) == (1000, 500)
+
+
+def test_what_is_told_is_written_when_the_memory_is_closed(url: str, memory_of: MakeMemory) -> None:
+    memory = memory_of(url)
+    memory.finished(a_record())
+    assert memory.close()
+    assert kept(memory_of(url)) == {"c1": "over"}
+
+
+def test_text_that_no_database_takes_is_kept_as_well_as_can_be(memory: Memory) -> None:
+    said = [{"speaker": "caller", "text": "a\udcffb\0c", "at_s": 1.0}]
+    memory.finished(a_record(caller_name="Gr\udcffce\n", transcript=said, steps=["\udcff"]))
+    [row] = rows(memory, select(calls))
+    assert (row.caller_name, row.record["steps"]) == ("Gr?ce\n", ["\udcff"])
+    assert [line.said for line in rows(memory, select(lines))] == ["a?b\ufffdc"]
+
+
+def test_a_call_that_cannot_be_kept_costs_no_other(memory: Memory) -> None:
+    with structlog.testing.capture_logs() as logs:
+        memory.later(lambda connection: connection.execute(text("select 1")))
+        for record in (a_record("c1"), a_record("bad", recording_s=object()), a_record("c2")):
+            memory.finished(record)
+        assert kept(memory) == {"c1": "over", "c2": "over"}
+    [line] = [line for line in logs if line["event"] == "not kept"]
+    assert line["call"] == "bad"
+    assert memory.lost == 1
+
+
+def test_a_question_that_fails_is_answered_so_and_the_next_one_as_ever(memory: Memory) -> None:
+    def wrong(connection: Connection) -> None:
+        connection.execute(insert(calls), {"id": "x", "state": "over", "began": AT, "dialed": "*"})
+        raise LookupError("no such call")
+
+    with pytest.raises(LookupError, match="no such call"):
+        memory.asked(wrong).result(WAIT_S)
+    assert kept(memory) == {}
+
+
+async def test_a_question_is_awaited_on_a_loop(memory: Memory) -> None:
+    memory.finished(a_record())
+    assert await memory.ask(lambda connection: connection.execute(select(calls.c.id)).scalar_one()) == "c1"
+
+
+def test_a_memory_that_is_closed_answers_no_question(url: str, memory_of: MakeMemory) -> None:
+    memory = memory_of(url)
+    memory.close()
+    with pytest.raises(Away, match="closed"):
+        memory.asked(lambda connection: None).result(WAIT_S)
+
+
+def test_while_the_server_is_away_calls_wait_and_are_written_when_it_is_back(
+    postgres: Postgres, memory_of: MakeMemory
+) -> None:
+    memory = memory_of(postgres.create("away"))
+    memory.began("c1", AT, CALLER, None, "*")
+    assert kept(memory) == {"c1": "going on"}
+    with structlog.testing.capture_logs() as logs:
+        postgres.stop()
+        try:
+            memory.finished(a_record("c1"))
+            until(lambda: memory.trouble, "it is noticed that the server is away")
+            memory.finished(a_record("c2"))
+            with pytest.raises(Away):
+                memory.asked(lambda connection: None).result(WAIT_S)
+            assert memory.waiting == 2
+        finally:
+            postgres.start()
+        until(lambda: not memory.trouble, "it is back", within_s=WAIT_S)
+        assert kept(memory) == {"c1": "over", "c2": "over"}
+    events = [line["event"] for line in logs]
+    assert events[0] == "memory away: calls go on, and are written later"
+    assert events[-1] == "memory is written again"
+    assert len(events) <= 4, logs
+    assert len({line.get("problem") for line in logs}) == len(logs)
+
+
+def test_a_server_that_is_away_at_the_start_is_waited_for(postgres: Postgres, memory_of: MakeMemory) -> None:
+    url = postgres.create("later")
+    postgres.stop()
+    try:
+        memory = memory_of(url)
+        memory.finished(a_record())
+        assert memory.trouble
+    finally:
+        postgres.start()
+    until(lambda: not memory.trouble, "it is there", within_s=WAIT_S)
+    assert kept(memory) == {"c1": "over"}
+
+
+def test_of_what_waits_too_long_the_oldest_is_lost_and_one_line_says_so(
+    tmp_path: Path, memory_of: MakeMemory
+) -> None:
+    memory = memory_of(f"sqlite:///{tmp_path}/s.db", most=10)
+    with structlog.testing.capture_logs() as logs:
+        held = threading.Event()
+        answer = memory.asked(lambda connection: held.wait(WAIT_S))
+        for n in range(15):
+            memory.finished(a_record(f"c{n}"))
+        held.set()
+        answer.result(WAIT_S)
+        assert set(kept(memory)) == {f"c{n}" for n in range(5, 15)}
+    assert [line["event"] for line in logs] == ["memory full: the oldest of what waits is lost"]
+    assert memory.lost == 5
+
+
+def test_a_file_that_another_process_has_locked_is_waited_for(tmp_path: Path, memory_of: MakeMemory) -> None:
+    memory = memory_of(f"sqlite:///{tmp_path}/s.db")
+    other = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    with structlog.testing.capture_logs() as logs:
+        other.execute("BEGIN EXCLUSIVE")
+        memory.finished(a_record())
+        until(lambda: memory.trouble, "it is noticed", within_s=WAIT_S)
+        other.execute("COMMIT")
+        other.close()
+        until(lambda: not memory.trouble, "it is written", within_s=WAIT_S)
+    assert [line["event"] for line in logs] == [
+        "memory away: calls go on, and are written later",
+        "memory is written again",
+    ]
+    assert logs[0]["problem"] == "database is locked"
+    assert kept(memory) == {"c1": "over"}
+
+
+def test_a_file_that_is_taken_away_is_made_anew(tmp_path: Path, memory_of: MakeMemory) -> None:
+    memory = memory_of(f"sqlite:///{tmp_path}/s.db")
+    memory.finished(a_record("c1"))
+    assert kept(memory) == {"c1": "over"}
+    for file in tmp_path.iterdir():
+        file.unlink()
+    memory.finished(a_record("c2"))
+    assert kept(memory) == {"c2": "over"}
+    with sqlite3.connect(tmp_path / "s.db") as connection:
+        assert connection.execute("SELECT id FROM calls").fetchall() == [("c2",)]
+
+
+def test_a_file_that_breaks_costs_no_call(tmp_path: Path, memory_of: MakeMemory) -> None:
+    file = tmp_path / "s.db"
+    memory = memory_of(f"sqlite:///{file}")
+    memory.finished(a_record("c1"))
+    assert kept(memory) == {"c1": "over"}
+    with structlog.testing.capture_logs() as logs:
+        good = [each.rename(each.with_name(f"good-{each.name}")) for each in tmp_path.iterdir()]
+        file.write_bytes(b"this is a letter, not a database " * 1000)
+        memory.finished(a_record("c2"))
+        until(lambda: memory.trouble, "it is noticed")
+        for each in good:
+            each.replace(each.with_name(each.name.removeprefix("good-")))
+        until(lambda: not memory.trouble, "it is whole", within_s=WAIT_S)
+    assert "file is not a database" in " ".join(str(line.get("problem")) for line in logs)
+    assert kept(memory)["c2"] == "over"
