@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
-TOOLS := sipp stunnel4 svmap kamailio rtpengine espeak-ng ip
-PACKAGES := sip-tester stunnel4 sipvicious kamailio kamailio-tls-modules rtpengine-daemon espeak-ng iproute2 libopus0
+TOOLS := sipp stunnel4 svmap kamailio rtpengine espeak-ng ip initdb
+PACKAGES := sip-tester stunnel4 sipvicious kamailio kamailio-tls-modules rtpengine-daemon espeak-ng iproute2 libopus0 postgresql
 BENCH_PACKAGES := sip-tester stunnel4 kamailio kamailio-tls-modules rtpengine-daemon
+WHERE = $$PATH:/usr/sbin$$(printf ':%s' /usr/lib/postgresql/*/bin)
+NO_CLUSTER := /etc/postgresql-common/createcluster.d/none.conf
 PYTEST_ARGS ?=
 ARGS ?=
 LOCK_ARGS ?=
@@ -32,14 +34,17 @@ $(TEST_STAMP): $(STAMP) requirements-test.lock
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
 	@touch $@
 
+# Debian would start a PostgreSQL server of its own with the package; the tests start theirs.
 tools:
-	@missing=; for tool in $(TOOLS); do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null 2>&1 || missing=yes; done; \
-	case "$(PACKAGES)" in *libopus0*) PATH="$$PATH:/usr/sbin" ldconfig -p | grep -q libopus.so || missing=yes;; esac; \
+	@missing=; for tool in $(TOOLS); do PATH="$(WHERE)" command -v $$tool >/dev/null 2>&1 || missing=yes; done; \
+	case "$(PACKAGES)" in *libopus0*) PATH="$(WHERE)" ldconfig -p | grep -q libopus.so || missing=yes;; esac; \
 	test -z "$$missing" && exit 0; \
 	if ! command -v apt-get >/dev/null 2>&1; then \
 	  echo "The tests need $(TOOLS) and libopus, and there is no apt-get here: install them by hand, on PATH." >&2; exit 1; fi; \
 	if [ "$$(id -u)" = 0 ]; then root=; elif command -v sudo >/dev/null 2>&1; then root=sudo; \
 	else echo "The tests need what one command installs; as root: apt-get install $(PACKAGES)" >&2; exit 1; fi; \
+	case "$(PACKAGES)" in *postgresql*) test -e /etc/postgresql-common || $$root sh -c \
+	  'mkdir -p $$(dirname $(NO_CLUSTER)) && echo "create_main_cluster = false" >$(NO_CLUSTER)';; esac; \
 	$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null \
 	  || { echo "apt-get could not install $(PACKAGES); the tests need them." >&2; exit 1; }
 
