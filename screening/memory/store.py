@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -185,10 +185,15 @@ class Memory:
     def _turn(self) -> None:
         if self._trouble and self._clock() < self._retry_at:
             return self._refuse_questions(self._trouble)
-        if self._waiting or self._trouble:
-            time.sleep(max(0.0, self._written_at + GATHER_S - self._clock()))
-            self._write()
-        self._answer()
+        questions = self._asked_by_now()  # before the writing, that each sees what was told before it
+        try:
+            if self._waiting or self._trouble:
+                time.sleep(max(0.0, self._written_at + GATHER_S - self._clock()))
+                self._write()
+        except Away as away:
+            _refuse(questions, str(away))
+            raise
+        self._answer(questions)
         self._do_chores()
 
     def _do_chores(self) -> None:
@@ -224,21 +229,19 @@ class Memory:
                 self._full = True
                 log.error("memory full: the oldest of what waits is lost", waiting=self._most)
 
-    def _answer(self) -> None:
+    def _answer(self, questions: Sequence[_Question]) -> None:
         """Each question by itself; one that fails costs nobody else anything."""
-        while questions := self._asked_by_now():
-            for n, question in enumerate(questions):
-                if not question.answer.set_running_or_notify_cancel():
-                    continue
-                try:
-                    question.answer.set_result(self._writer.do(question.work))
-                except Away as away:
-                    question.answer.set_exception(away)
-                    for other in questions[n + 1 :]:
-                        other.refuse(str(away))
-                    raise
-                except Exception as error:
-                    question.answer.set_exception(error)
+        for n, question in enumerate(questions):
+            if not question.answer.set_running_or_notify_cancel():
+                continue
+            try:
+                question.answer.set_result(self._writer.do(question.work))
+            except Away as away:
+                question.answer.set_exception(away)
+                _refuse(questions[n + 1 :], str(away))
+                raise
+            except Exception as error:
+                question.answer.set_exception(error)
 
     def _asked_by_now(self) -> list[_Question]:
         with self._lock:
@@ -246,8 +249,7 @@ class Memory:
         return questions
 
     def _refuse_questions(self, why: str) -> None:
-        for question in self._asked_by_now():
-            question.refuse(why)
+        _refuse(self._asked_by_now(), why)
 
     def _failed(self, why: str) -> None:
         now = self._clock()
@@ -269,3 +271,8 @@ class Memory:
                 self._writer.do(work)
         self._writer.close()
         self._refuse_questions("closed")
+
+
+def _refuse(questions: Sequence[_Question], why: str) -> None:
+    for question in questions:
+        question.refuse(why)
