@@ -115,8 +115,9 @@ class App:
             assembly.strictness(settings),
             unreadable=self.metrics.message_malformed,
         )
-        self.screener = judging.screener(settings, _utc_now)
-        self.memory = remembering.memory(settings, self.ids.token(), _utc_now)
+        remembered = remembering.memory(settings, self.ids.token(), _utc_now)
+        self.memory = remembered.memory if remembered else None
+        self.screener = judging.screener(settings, _utc_now, remembered.lists if remembered else None)
         self._disk = DiskThread()
         self.voices = Voices(settings, self._disk)
         self.metrics.follow_sessions(self.screener.counts)

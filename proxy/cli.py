@@ -110,6 +110,8 @@ def try_caller(
         lines = tried(settings, number, dialed, at, name, again)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
     for line in lines:
         click.echo(line)
 

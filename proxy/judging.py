@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from proxy.config import Problem, Settings
 from proxy.config import model as told
@@ -21,6 +22,9 @@ from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
 from screening.timetable import Timetable
 from screening.wildcards import Wildcards
+
+if TYPE_CHECKING:
+    from screening.memory.live_lists import LiveLists
 
 MOST_SHOWN = 10
 """Bad rows of one contact file that are listed; the others are counted."""
@@ -112,8 +116,11 @@ def country(settings: Settings, number: told.Number) -> str:
     return (given or found).upper()
 
 
-def policies(settings: Settings) -> dict[str, Policy]:
-    """The rules of each number; lists that several have in common stand in memory once. Raises OSError."""
+def policies(settings: Settings, kept: LiveLists | None = None) -> dict[str, Policy]:
+    """The rules of each number; lists that several have in common stand in memory once. Raises OSError.
+
+    `kept` are the lists of the database; None: there are none.
+    """
     list_of = lru_cache(None)(NumberList)
     names_of = lru_cache(None)(lambda texts: Wildcards(map(comparable, texts)))
 
@@ -126,16 +133,17 @@ def policies(settings: Settings) -> dict[str, Policy]:
     found = {}
     for number in settings.numbers:
         where, whom = country(settings, number), settings.screening_of(number)
+        live = kept.of(number.dialed) if kept is not None else ()
         found[number.dialed] = Policy(
             level=Level(number.screen),
             country=where,
             home=frozenset((where, *whom.home)),
             emergency=listed("emergency", number, where, tuple(sorted(EMERGENCY))),
-            block=listed("block", number, where),
+            block=(*listed("block", number, where), *(each.block for each in live)),
             block_names=tuple(map(names_of, both("block_names", number))),
-            vip=listed("vip", number, where),
-            allow=listed("allow", number, where),
-            contacts=_contacts(whom, where),
+            vip=(*listed("vip", number, where), *(each.vip for each in live)),
+            allow=(*listed("allow", number, where), *(each.allow for each in live)),
+            contacts=(*_contacts(whom, where), *(each.contacts for each in live)),
             anonymous=Action(whom.anonymous) if whom.anonymous else None,
             international=Action(whom.international) if whom.international else None,
             times=_times(whom),
@@ -161,7 +169,9 @@ def _times(whom: Whom) -> Timetable:
     )
 
 
-def screener(settings: Settings, wall_clock: Callable[[], datetime]) -> Screener:
+def screener(
+    settings: Settings, wall_clock: Callable[[], datetime], kept: LiveLists | None = None
+) -> Screener:
     """Who judges the callers."""
     return Screener(
         [_agent(agent) for agent in settings.agents],
@@ -176,7 +186,7 @@ def screener(settings: Settings, wall_clock: Callable[[], datetime]) -> Screener
         ],
         wall_clock=wall_clock,
         token_bytes=secrets.token_bytes,
-        policies=policies(settings),
+        policies=policies(settings, kept),
     )
 
 

@@ -3,26 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxy.config import Settings
+from proxy.config.memory import OFF
 
 if TYPE_CHECKING:
+    from screening.memory.live_lists import LiveLists
     from screening.memory.store import Memory
 
 
-def memory(settings: Settings, process: str, wall_clock: Callable[[], datetime]) -> Memory | None:
-    """The memory, not started; None where it is off. Raises `Unusable`, which is an OSError."""
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a running house remembers with."""
+
+    memory: Memory
+    lists: LiveLists
+
+
+def memory(settings: Settings, process: str, wall_clock: Callable[[], datetime]) -> Remembered | None:
+    """The memory, not started, and its lists; None where it is off. Raises `Unusable`, an OSError."""
     told = settings.memory
-    if told.url == "off":
+    if told.url == OFF:
         return None
-    from screening.memory.database import Database  # here: they take a while, and whoever has it off has none
+    from screening.memory.database import Database  # here: they take a while, and not everybody needs them
+    from screening.memory.live_lists import LOOK_EVERY_S, LiveLists
     from screening.memory.processes import SEEN_EVERY_S, Presence
+    from screening.memory.retention import STEP_EVERY_S, Retention
     from screening.memory.store import Memory
 
     kept = Memory(Database(told.url), process=process, transcripts=told.transcripts == "on")
-    presence = Presence(process, wall_clock)
+    presence, lists = Presence(process, wall_clock), LiveLists(wall_clock)
     kept.every(SEEN_EVERY_S, presence.say)
+    kept.every(LOOK_EVERY_S, lists.look)
+    if told.keep_days:
+        kept.every(STEP_EVERY_S, Retention(told.keep_days, wall_clock).step)
     kept.at_the_end(presence.leave)
-    return kept
+    return Remembered(kept, lists)
+
+
+def lists(settings: Settings) -> LiveLists | None:
+    """The lists as they are now, for the command line; None where there are none.
+
+    Raises OSError where the database cannot be read.
+    """
+    told = settings.memory
+    if told.url == OFF:
+        return None
+    from screening.memory.database import Database
+    from screening.memory.errors import Away, Unusable
+    from screening.memory.live_lists import LiveLists
+
+    database = Database(told.url)
+    if database.file is not None and not Path(database.file).exists():
+        return None
+    found = LiveLists(lambda: datetime.now(UTC))
+    try:
+        with database.connect() as connection, connection.begin():
+            found.look(connection)
+    except Away as away:
+        raise Unusable(str(away)) from away
+    return found

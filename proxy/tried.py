@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from proxy import judging
+from proxy import judging, remembering
 from proxy.config import Number, Settings
 from screening.contract import Caller
 from screening.policy import Action, Decision, Policy
@@ -27,7 +27,7 @@ def tried(
     `at` is ISO 8601, by the number's time zone unless it says another; None: now.
     """
     number = _number(settings, dialed)
-    policy = judging.policies(settings)[number.dialed]
+    policy = judging.policies(settings, remembering.lists(settings))[number.dialed]
     when = _time(at, policy)
     agent = settings.agent_of(number)
     withheld = caller.lower() in WITHHELD

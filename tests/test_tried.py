@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from proxy.cli import main
+from screening.memory.database import Database
+from screening.memory.lists import Entry, put
 
 TEXT = """
 public = { host = "127.0.0.1", address = "127.0.0.1" }
@@ -101,3 +104,17 @@ def test_settings_that_are_wrong_are_listed(tmp_path: Path) -> None:
     result = tried(tmp_path, "+1", text=TEXT.replace("22:00", "22"))
     assert result.exit_code == 2
     assert "screening.quiet[0]: expected days, times or both" in result.stderr
+
+
+def test_the_lists_of_the_database_are_asked_too(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/kept.db"
+    text = TEXT.replace("[screening]", f'[memory]\nurl = "{url}"\n[screening]')
+    assert tried(tmp_path, "+14155550123", text=text).stdout.splitlines()[-1].startswith("ask, ")
+    assert not (tmp_path / "kept.db").exists()
+    with Database(url).connect() as connection, connection.begin():
+        put(connection, Entry("block", "+1415555*"), datetime.now(UTC))
+    assert "by the rule block pattern" in tried(tmp_path, "+14155550123", text=text).stdout
+    (tmp_path / "kept.db").write_bytes(b"a letter")
+    result = tried(tmp_path, "+14155550123", text=text)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "file is not a database" in result.stderr

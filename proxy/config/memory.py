@@ -15,6 +15,7 @@ from proxy.config.problem import fault, shown
 from proxy.config.where import Where
 
 EXPECTED = 'sqlite:///FILE, postgresql://USER@HOST/NAME, or "off"'
+OFF = "off"
 _URL = re.compile(r"off|(sqlite:///|postgres(ql)?://)\S+")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,6 @@ _ALIKE = (
     "why",
     "trigger",
     "ended_by",
-    "recording",
     "recording_s",
 )  # fmt: skip
 """Of a call, under the same name in its record."""
@@ -96,6 +96,7 @@ def _over(record: Mapping[str, Any], process: str) -> Row:
     row: Row = {"id": record["call"], "state": OVER, "process": process}
     row |= {name: record.get(name) for name in _ALIKE}
     row |= {name: cost.get(key) for name, key in _COSTS.items()}
+    row["recording"] = _path(record.get("recording"))
     row["result"], row["reason"] = outcome.get("result"), outcome.get("reason")
     row["record"] = {name: value for name, value in record.items() if name != "transcript"}
     return row
@@ -112,7 +113,12 @@ def _said(record: Mapping[str, Any]) -> list[Row]:
 def _left(record: Mapping[str, Any]) -> Row:
     return {
         "call": record["call"],
-        "file": record["voicemail"],
+        "file": _path(record["voicemail"]),
         "seconds": record.get("voicemail_s"),
         "left_at": record.get("ended") or record["began"],
     }
+
+
+def _path(text: str | None) -> str | None:
+    """Of a file from everywhere: others ask for it who work in another folder."""
+    return os.path.abspath(text) if text else None

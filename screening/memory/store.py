@@ -188,7 +188,8 @@ class Memory:
         questions = self._asked_by_now()  # before the writing, that each sees what was told before it
         try:
             if self._waiting or self._trouble:
-                time.sleep(max(0.0, self._written_at + GATHER_S - self._clock()))
+                if not questions:  # whoever asks waits for no more than he must
+                    time.sleep(max(0.0, self._written_at + GATHER_S - self._clock()))
                 self._write()
         except Away as away:
             _refuse(questions, str(away))

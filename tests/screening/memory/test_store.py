@@ -61,7 +61,8 @@ def test_a_call_has_a_row_when_it_begins_and_all_of_it_when_it_is_over(memory: M
 def test_a_message_has_a_row_of_its_own(memory: Memory) -> None:
     memory.finished(a_record(voicemail="voicemail/c1.wav", voicemail_s=3.5))
     [row] = rows(memory, select(voicemails))
-    assert (row.call, row.file, row.seconds, row.heard_at) == ("c1", "voicemail/c1.wav", 3.5, None)
+    whole = str(Path("voicemail/c1.wav").absolute())
+    assert (row.call, row.file, row.seconds, row.heard_at) == ("c1", whole, 3.5, None)
     assert row.left_at.isoformat() == "2026-11-22T09:01:00+00:00"
 
 

@@ -93,6 +93,7 @@ def _lists() -> None:
         sa.Column("name", sa.String(32), primary_key=True),
         sa.Column("number", sa.Integer, nullable=False),
     )
+    op.execute("INSERT INTO revisions (name, number) VALUES ('entries', 0)")
 
 
 def _notices() -> None:

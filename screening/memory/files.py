@@ -1,0 +1,50 @@
+"""The files that belong to calls: their messages and their recordings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+from sqlalchemy import ColumnElement, Connection, delete, select
+
+from screening.memory.schema import calls, lines, notices, voicemails
+
+log = structlog.get_logger("screendoor")
+
+
+def files_of(connection: Connection, names: Sequence[str]) -> list[Path]:
+    """Where the messages and recordings of these calls are, or were."""
+    recorded = select(calls.c.recording).where(calls.c.id.in_(names), calls.c.recording.is_not(None))
+    left = select(voicemails.c.file).where(voicemails.c.call.in_(names), voicemails.c.file.is_not(None))
+    found = [*connection.execute(recorded).scalars(), *connection.execute(left).scalars()]
+    return [Path(text) for text in found]
+
+
+def delete_calls(connection: Connection, names: Sequence[str]) -> int:
+    """Delete calls with all that is kept of them; returns how many files that was.
+
+    The files go first: where we are interrupted, the rows still say what is left to be done.
+    """
+    if not names:
+        return 0
+    count = sum(map(delete_file, files_of(connection, names)))
+    of: list[ColumnElement[bool]] = [lines.c.call.in_(names), voicemails.c.call.in_(names)]
+    for table, which in zip((lines, voicemails), of, strict=True):
+        connection.execute(delete(table).where(which))
+    connection.execute(delete(notices).where(notices.c.call.in_(names)))
+    connection.execute(delete(calls).where(calls.c.id.in_(names)))
+    return count
+
+
+def delete_file(path: Path) -> bool:
+    """Whether there was one; one that cannot be deleted is said, for somebody to do it."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        log.error("not deleted: please delete it", file=str(path), problem=error.strerror)
+        return False
+    return True

@@ -1,0 +1,127 @@
+"""The calls and messages that are kept, as they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, literal, select, tuple_, update
+
+from screening.memory.files import delete_file
+from screening.memory.schema import calls, lines, voicemails
+
+Row = dict[str, Any]
+After = tuple[datetime, str]
+"""Time and call of the last row that was seen: a page goes on behind it."""
+_BRIEF = [column for column in calls.c if column.name not in ("record", "process")]
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which calls; None: whatever it be."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    caller: str | None = None
+    dialed: str | None = None
+    state: str | None = None
+    result: str | None = None
+    decision: str | None = None
+
+
+def found(
+    connection: Connection, sought: Sought, *, after: After | None = None, limit: int = 50
+) -> Sequence[Row]:
+    """Calls without their stories, the latest first."""
+    query = select(*_BRIEF, voicemails.c.file.is_not(None).label("voicemail")).outerjoin(
+        voicemails, voicemails.c.call == calls.c.id
+    )
+    for name in ("caller", "dialed", "state", "result", "decision"):
+        if (wanted := getattr(sought, name)) is not None:
+            query = query.where(calls.c[name] == wanted)
+    if sought.since is not None:
+        query = query.where(calls.c.began >= sought.since)
+    if sought.until is not None:
+        query = query.where(calls.c.began < sought.until)
+    return _page(connection, query, calls.c.began, calls.c.id, after, limit)
+
+
+def call(connection: Connection, name: str) -> Row | None:
+    """One call with its record, transcript and message; None if there is none of that name."""
+    row = connection.execute(select(calls).where(calls.c.id == name)).mappings().first()
+    if row is None:
+        return None
+    said = select(lines.c.speaker, lines.c.said, lines.c.at_s).where(lines.c.call == name)
+    transcript = [
+        {"speaker": line.speaker, "text": line.said, "at_s": line.at_s}
+        for line in connection.execute(said.order_by(lines.c.n))
+    ]
+    return {**row, "transcript": transcript, "voicemail": voicemail(connection, name)}
+
+
+def messages(
+    connection: Connection, *, heard: bool | None = None, after: After | None = None, limit: int = 50
+) -> Sequence[Row]:
+    """Messages with who left them, the latest first; `heard` None: all."""
+    query = _messages()
+    if heard is not None:
+        query = query.where(voicemails.c.heard_at.is_not(None) if heard else voicemails.c.heard_at.is_(None))
+    return _page(connection, query, voicemails.c.left_at, voicemails.c.call, after, limit)
+
+
+def voicemail(connection: Connection, name: str) -> Row | None:
+    """The message of a call; None if it has none."""
+    row = connection.execute(_messages().where(voicemails.c.call == name)).mappings().first()
+    return dict(row) if row is not None else None
+
+
+def set_heard(connection: Connection, name: str, at: datetime | None) -> bool:
+    """Somebody has listened to a message, or is to do so again (None); whether there is one."""
+    there = update(voicemails).where(voicemails.c.call == name).values(heard_at=at)
+    return bool(connection.execute(there).rowcount)
+
+
+def set_transcript(connection: Connection, name: str, text: str) -> bool:
+    """What is said in a message; whether there is one."""
+    there = update(voicemails).where(voicemails.c.call == name).values(transcript=text)
+    return bool(connection.execute(there).rowcount)
+
+
+def delete_voicemail(connection: Connection, name: str) -> bool:
+    """Delete a message with its file; whether there was one."""
+    if (row := voicemail(connection, name)) is None:
+        return False
+    if row["file"]:
+        delete_file(Path(row["file"]))
+    connection.execute(delete(voicemails).where(voicemails.c.call == name))
+    return True
+
+
+def plain(value: Any) -> Any:
+    """The same with times in ISO 8601, ready for JSON."""
+    match value:
+        case datetime():
+            return value.isoformat(timespec="milliseconds")
+        case dict():
+            return {key: plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [plain(each) for each in value]
+        case _:
+            return value
+
+
+def _messages() -> Select[Any]:
+    of = (calls.c.caller, calls.c.caller_name, calls.c.dialed)
+    return select(voicemails, *of).outerjoin(calls, calls.c.id == voicemails.c.call)
+
+
+def _page(
+    connection: Connection, query: Select[Any], time: Any, name: Any, after: After | None, limit: int
+) -> Sequence[Row]:
+    if after is not None:
+        query = query.where(tuple_(time, name) < tuple_(literal(after[0], time.type), after[1]))
+    rows = connection.execute(query.order_by(time.desc(), name.desc()).limit(limit))
+    return [dict(row) for row in rows.mappings()]

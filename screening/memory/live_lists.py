@@ -1,0 +1,141 @@
+"""The lists of the database as the rules ask them: held here, and read again after a change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from sqlalchemy import Connection, select
+
+from screening.contacts import Contacts
+from screening.contract import Caller
+from screening.expected import Expectation, Expected
+from screening.memory import lists
+from screening.memory.schema import entries
+from screening.number_list import NumberList
+
+log = structlog.get_logger("screendoor")
+
+LOOK_EVERY_S = 2.0
+"""How often it is asked whether there was a change, here or by another process."""
+_AT_ONCE = 500
+"""Rows between which others get the processor."""
+_Of = str | None
+"""The number that was called; None: any."""
+
+
+class Expecting:
+    """Who is expected, as `screening.expected.Expecting` has it; what is expected ends with its time."""
+
+    def __init__(self) -> None:
+        self._now = Expected()
+
+    def become(self, expected: Expected) -> None:
+        """Have these from now on."""
+        self._now = expected
+
+    def number(self, number: str, caller: Caller) -> Expectation | None:
+        """What expects this very number."""
+        return self._now.number(number, caller)
+
+    def find(self, number: str | None, caller: Caller) -> Expectation | None:
+        """What expects this call."""
+        return self._now.find(number, caller)
+
+    def came(self, expectation: Expectation) -> None:
+        """An expected call has come."""
+        self._now.came(expectation)
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Those of one number that is called, or those of all."""
+
+    allow: NumberList = field(default_factory=NumberList)
+    block: NumberList = field(default_factory=NumberList)
+    vip: NumberList = field(default_factory=NumberList)
+    contacts: Contacts = field(default_factory=Contacts)
+
+
+class LiveLists:
+    """What the policies of a running process are made with; `look` is for the memory's thread."""
+
+    def __init__(self, wall_clock: Callable[[], datetime]) -> None:
+        self._wall_clock = wall_clock
+        self._of: dict[_Of, Lists] = {None: Lists()}
+        self.expecting = Expecting()
+        """Of all numbers."""
+        self._seen = -1
+        self._until: datetime | None = None
+        """When the first of the entries that are held ceases to hold."""
+
+    def of(self, dialed: str) -> tuple[Lists, Lists]:
+        """The lists of a number of ours: its own, and those of all."""
+        return self._of.setdefault(dialed, Lists()), self._of[None]
+
+    def look(self, connection: Connection) -> None:
+        """Read the lists, if they have changed or time has passed over an entry."""
+        revision = lists.revision(connection)
+        now = self._wall_clock()
+        if revision != self._seen or (self._until is not None and self._until <= now):
+            found = self._read(connection, now)
+            if self._seen >= 0 and revision != self._seen:
+                log.info("lists read again", entries=found)
+            self._seen = revision
+
+    def _read(self, connection: Connection, now: datetime) -> int:
+        texts: dict[tuple[_Of, str], list[str]] = {}
+        names: dict[_Of, dict[str, str]] = {}
+        expected: list[Expectation] = []
+        ends: list[datetime] = []
+        holds = entries.c.until.is_(None) | (entries.c.until > now)
+        columns = (entries.c.list, entries.c.number, entries.c.name, entries.c.dialed, entries.c.until)
+        count = 0
+        for rows in connection.execute(select(*columns).where(holds)).partitions(_AT_ONCE):
+            time.sleep(0)
+            count += len(rows)
+            for which, number, name, dialed, until in rows:
+                if which == lists.EXPECTED:
+                    expected.append(Expectation(None if number == lists.ANYBODY else number, dialed, until))
+                    continue
+                if until is not None:
+                    ends.append(until)
+                if which == lists.CONTACT:
+                    names.setdefault(dialed, {})[number] = name or ""
+                else:
+                    texts.setdefault((dialed, which), []).append(number)
+        self._become(texts, names)
+        self.expecting.become(Expected(expected))
+        self._until = min(ends, default=None)
+        return count
+
+    def _become(
+        self, texts: Mapping[tuple[_Of, str], list[str]], names: Mapping[_Of, dict[str, str]]
+    ) -> None:
+        for dialed in {*self._of, *names, *(of for of, _ in texts)}:
+            held = self._of.setdefault(dialed, Lists())
+            held.contacts.become(names.get(dialed, {}))
+            for which in (lists.ALLOW, lists.BLOCK, lists.VIP):
+                numbers: NumberList = getattr(held, which)
+                numbers.become(_list(texts.get((dialed, which), ())))
+
+
+def _list(texts: tuple[str, ...] | list[str]) -> NumberList:
+    """Entries are good, unless somebody has written to the table by himself."""
+    try:
+        return NumberList(texts)
+    except ValueError:
+        good = [text for text in texts if _is_entry(text)]
+        log.warning("entries left out", why="no number and no pattern", entries=len(texts) - len(good))
+        return NumberList(good)
+
+
+def _is_entry(text: str) -> bool:
+    try:
+        NumberList([text])
+    except ValueError:
+        return False
+    return True

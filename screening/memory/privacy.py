@@ -1,0 +1,75 @@
+"""Everything that is known about one number: handed out, or deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from screening.memory import history, lists
+from screening.memory.files import delete_calls, files_of
+from screening.memory.schema import GOING_ON, calls, notices
+
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What was deleted."""
+
+    calls: int
+    files: int
+    entries: int
+    going_on: int
+    """Calls that still go on, and are kept for now: to be deleted when they are over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What is known."""
+
+    told: dict[str, Any]
+    """Plain values, ready for JSON."""
+    files: list[Path]
+    """Messages and recordings that are there."""
+
+
+def delete_caller(connection: Connection, number: str, *, from_lists: bool = False) -> Deleted:
+    """Delete the calls of a number (E.164, as the calls have it) with all that belongs to them.
+
+    What the user himself has noted of it, on his lists, stays unless `from_lists` says otherwise.
+    """
+    count = files = 0
+    over = select(calls.c.id).where(calls.c.caller == number, calls.c.state != GOING_ON).limit(_AT_ONCE)
+    while names := connection.execute(over).scalars().all():
+        files += delete_calls(connection, names)
+        count += len(names)
+    left = select(calls.c.id).where(calls.c.caller == number)
+    going_on = len(connection.execute(left).all())
+    taken = lists.remove_number(connection, number) if from_lists else 0
+    return Deleted(count, files, taken, going_on)
+
+
+def export_caller(connection: Connection, number: str) -> Export:
+    """Everything that is known about a number: its calls with what was said, entries of lists, notices."""
+    names = connection.execute(select(calls.c.id).where(calls.c.caller == number).order_by(calls.c.began))
+    found = [call for name in names.scalars().all() if (call := history.call(connection, name)) is not None]
+    own = [call["id"] for call in found]
+    told = [
+        {"event": row.event, "target": row.target, "created": row.created, "payload": row.payload}
+        for each in range(0, len(own), _AT_ONCE)
+        for row in connection.execute(
+            select(notices).where(notices.c.call.in_(own[each : each + _AT_ONCE])).order_by(notices.c.created)
+        )
+    ]
+    listed = lists.listed(connection, number=number, limit=10_000)
+    files = [
+        path
+        for each in range(0, len(own), _AT_ONCE)
+        for path in files_of(connection, own[each : each + _AT_ONCE])
+        if path.is_file()
+    ]
+    known = {"number": number, "calls": found, "entries": listed, "notices": told}
+    return Export(history.plain(known), files)

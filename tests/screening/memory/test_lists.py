@@ -1,0 +1,102 @@
+"""The lists of the database: kept, asked for, taken off."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Connection
+
+from screening.memory import lists
+from screening.memory.lists import Entry, put, put_contacts
+from screening.memory.store import Memory
+from tests.screening.memory.records import AT
+from tests.screening.memory.test_store import WAIT_S
+
+pytestmark = pytest.mark.network
+
+NUMBER = "+14155550100"
+
+
+def numbers(connection: Connection, which: str) -> list[str]:
+    return [entry["number"] for entry in lists.listed(connection, which)]
+
+
+@pytest.mark.parametrize(
+    ("which", "text", "kept"),
+    [
+        ("allow", "(415) 555-0100", NUMBER),
+        ("block", "+1900*", "+1900*"),
+        ("block", "+1 415 555 0100..+1 415 555 0199", "+1 415 555 0100..+1 415 555 0199"),
+        ("vip", "911", "911"),
+        ("contact", "415 555 0100", NUMBER),
+        ("expected", "*", "*"),
+        ("expected", "415-555-0100", NUMBER),
+    ],
+)
+def test_a_number_is_kept_as_calls_have_it(which: str, text: str, kept: str) -> None:
+    assert lists.written(which, text, "us") == kept
+
+
+@pytest.mark.parametrize(
+    ("which", "text"), [("friends", NUMBER), ("contact", "+1900*"), ("expected", "9"), ("block", "nobody")]
+)
+def test_what_is_no_entry_is_refused(which: str, text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        lists.written(which, text, "us")
+
+
+def test_the_same_number_again_takes_the_place_of_the_first(memory: Memory) -> None:
+    def work(connection: Connection) -> None:
+        first, new = put(connection, Entry("block", NUMBER, note="rude"), AT)
+        assert new
+        assert put(connection, Entry("block", NUMBER, note="very rude"), AT) == (first, False)
+        another, new = put(connection, Entry("block", NUMBER, dialed="+14155551234"), AT)
+        assert new
+        assert another != first
+        entry = lists.one(connection, first)
+        assert entry is not None
+        assert (entry["note"], entry["added"]) == ("very rude", AT)
+        assert put(connection, Entry("block", "+14155550199"), AT, first) == (first, False)
+        assert [each["id"] for each in lists.listed(connection, number=NUMBER)] == [another]
+        with pytest.raises(LookupError):
+            put(connection, Entry("allow", NUMBER), AT, first)
+
+    memory.asked(work).result(WAIT_S)
+
+
+def test_every_change_is_seen_in_the_revision_and_what_changes_nothing_is_not(memory: Memory) -> None:
+    def work(connection: Connection) -> None:
+        seen = [lists.revision(connection)]
+
+        def grown(happened: bool) -> None:
+            seen.append(lists.revision(connection))
+            assert (seen[-1] > seen[-2]) is happened
+
+        place, _ = put(connection, Entry("vip", NUMBER), AT)
+        grown(True)
+        assert put_contacts(connection, [(NUMBER, "Anna"), ("+14155550101", "Bob")], AT) == (2, 0)
+        grown(True)
+        assert put_contacts(connection, [(NUMBER, "Anna"), ("+14155550101", "")], AT) == (0, 0)
+        grown(False)
+        assert put_contacts(connection, [(NUMBER, "Anna B.")], AT) == (0, 1)
+        grown(True)
+        assert not lists.remove(connection, place, "allow")
+        grown(False)
+        assert lists.remove(connection, place)
+        grown(True)
+        assert lists.remove_number(connection, NUMBER) == 1
+        grown(True)
+        assert numbers(connection, "contact") == ["+14155550101"]
+
+    memory.asked(work).result(WAIT_S)
+
+
+def test_lists_are_read_a_page_at_a_time_the_latest_first(memory: Memory) -> None:
+    def work(connection: Connection) -> None:
+        for n in range(5):
+            put(connection, Entry("allow", f"+1415555010{n}"), AT)
+        page = lists.listed(connection, "allow", limit=2)
+        assert [each["number"][-1] for each in page] == ["4", "3"]
+        page = lists.listed(connection, "allow", after=page[-1]["id"], limit=2)
+        assert [each["number"][-1] for each in page] == ["2", "1"]
+
+    memory.asked(work).result(WAIT_S)

@@ -1,0 +1,149 @@
+"""What is on the lists of the database takes part in the policy of a process that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+import pytest
+import structlog
+from sqlalchemy import Connection, insert
+
+from screening.contract import Caller
+from screening.memory.database import Database
+from screening.memory.lists import ANYBODY, Entry, put, put_contacts, remove_number
+from screening.memory.live_lists import LiveLists
+from screening.memory.schema import entries
+from screening.policy import Policy
+from tests.screening.memory.conftest import MakeMemory
+from tests.screening.memory.records import AT
+from tests.sipp.process import until
+
+pytestmark = pytest.mark.network
+
+US, NUMBER = "+14155551234", "+14155550100"
+T = TypeVar("T")
+
+
+class Kept:
+    """A database, the lists that are made of it, and a clock."""
+
+    def __init__(self, url: str) -> None:
+        self._database, self.now = Database(url), AT
+        self.lists = LiveLists(lambda: self.now)
+        held = self.lists.of(US)
+        self.policy = Policy(
+            block=[each.block for each in held],
+            vip=[each.vip for each in held],
+            allow=[each.allow for each in held],
+            contacts=[each.contacts for each in held],
+        )
+        self.looks()
+
+    def looks(self) -> None:
+        self.do(self.lists.look)
+
+    def do(self, work: Callable[[Connection], T]) -> T:
+        with self._database.connect() as connection, connection.begin():
+            return work(connection)
+
+    def puts(self, which: str, number: str, **told: object) -> None:
+        self.do(lambda connection: put(connection, Entry(which, number, **told), AT))  # type: ignore[arg-type]
+        self.looks()
+
+    def rule(self, number: str = NUMBER) -> str:
+        decision = self.policy.decide(self.caller(number))
+        return f"{decision.action.value} by {decision.rule}"
+
+    def caller(self, number: str | None = NUMBER) -> Caller:
+        return Caller("c", number, None, US, "openai", self.now)
+
+
+@pytest.fixture
+def kept(url: str) -> Kept:
+    return Kept(url)
+
+
+@pytest.mark.parametrize(
+    ("which", "number", "rule"),
+    [
+        ("allow", NUMBER, "ring by allow"),
+        ("block", NUMBER, "reject by block"),
+        ("block", "+1415*", "reject by block pattern"),
+        ("vip", NUMBER, "ring by vip"),
+        ("contact", NUMBER, "ring by contacts"),
+    ],
+)
+def test_an_entry_holds_until_it_is_taken_off(kept: Kept, which: str, number: str, rule: str) -> None:
+    assert kept.rule() == "ask by level"
+    kept.puts(which, number)
+    assert kept.rule() == rule
+    kept.do(lambda connection: remove_number(connection, number))
+    kept.looks()
+    assert kept.rule() == "ask by level"
+
+
+def test_an_entry_for_one_number_of_ours_is_for_no_other(kept: Kept) -> None:
+    kept.puts("block", NUMBER, dialed="+493012345678")
+    assert kept.rule() == "ask by level"
+    kept.puts("block", NUMBER, dialed=US)
+    assert kept.rule() == "reject by block"
+
+
+def test_an_entry_holds_until_its_time(kept: Kept) -> None:
+    kept.puts("block", NUMBER, until=AT + timedelta(minutes=5))
+    assert kept.rule() == "reject by block"
+    kept.now += timedelta(minutes=5)
+    kept.looks()
+    assert kept.rule() == "ask by level"
+
+
+def test_an_expected_call_is_found_until_its_time(kept: Kept) -> None:
+    kept.puts("expected", NUMBER, until=AT + timedelta(minutes=5))
+    found = kept.lists.expecting.find(NUMBER, kept.caller())
+    assert found is not None
+    assert (found.number, found.until) == (NUMBER, AT + timedelta(minutes=5))
+    assert kept.lists.expecting.number("+14155550199", kept.caller("+14155550199")) is None
+    kept.puts("expected", ANYBODY, dialed=US, until=AT + timedelta(minutes=5))
+    assert kept.lists.expecting.find(None, kept.caller(None)) is not None
+    kept.now += timedelta(minutes=5)
+    assert kept.lists.expecting.find(NUMBER, kept.caller()) is None
+
+
+def test_contacts_have_their_names(kept: Kept) -> None:
+    kept.do(lambda connection: put_contacts(connection, [(NUMBER, "Anna")], AT))
+    kept.looks()
+    assert kept.policy.contacts[1].name(NUMBER) == "Anna"
+
+
+def test_a_row_that_is_no_entry_is_left_out_and_said(kept: Kept) -> None:
+    def by_hand(connection: Connection) -> None:
+        rows = [{"list": "block", "number": number, "added": AT} for number in ("nobody", "+1415*")]
+        connection.execute(insert(entries), rows)
+
+    kept.do(by_hand)
+    kept.now += timedelta(seconds=1)
+    with structlog.testing.capture_logs() as logs:
+        kept.puts("vip", "+14155550199")
+    assert [line["event"] for line in logs] == ["entries left out", "lists read again"]
+    assert kept.rule() == "reject by block pattern"
+
+
+def test_a_change_by_another_process_is_noticed_by_one_that_runs(url: str, memory_of: MakeMemory) -> None:
+    memory = memory_of(url, start=False)
+    lists = LiveLists(lambda: AT)
+    common = lists.of(US)[1]
+    memory.every(0.05, lists.look)
+    memory.start()
+    assert NUMBER not in common.block
+    with Database(url).connect() as connection, connection.begin():
+        put(connection, Entry("block", NUMBER), AT)
+    until(lambda: NUMBER in common.block, "the other's entry is seen")
+
+
+def test_a_hundred_thousand_contacts_are_kept_and_read(kept: Kept) -> None:
+    names = [(f"+1415{n + 2_000_000:07d}", f"Person {n}") for n in range(100_000)]
+    assert kept.do(lambda connection: put_contacts(connection, names, AT)) == (100_000, 0)
+    kept.looks()
+    assert kept.rule(names[-1][0]) == "ring by contacts"

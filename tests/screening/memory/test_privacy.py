@@ -1,0 +1,183 @@
+"""Forgetting, by age and by caller; and handing out what is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import structlog
+from sqlalchemy import Connection, insert, select
+
+from screening.memory import history, lists
+from screening.memory.history import Sought
+from screening.memory.privacy import delete_caller, export_caller
+from screening.memory.retention import CHECK_EVERY, Retention
+from screening.memory.schema import calls, lines, notices, voicemails
+from screening.memory.store import Memory
+from tests.screening.memory.records import AT, CALLER, a_record
+from tests.screening.memory.test_store import WAIT_S, kept, rows
+
+pytestmark = pytest.mark.network
+
+OTHER = "+14155550199"
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+
+def do(memory: Memory, work: Work[T]) -> T:
+    return memory.asked(work).result(WAIT_S)
+
+
+def tell(memory: Memory, folder: Path, call: str, at: datetime, caller: str = CALLER) -> list[Path]:
+    """A call with a message and a recording; returns their files."""
+    folder.mkdir(exist_ok=True)
+    files = [folder / f"{call}-message.wav", folder / f"{call}-recording.wav"]
+    for file in files:
+        file.write_bytes(b"RIFF")
+    began, ended = (each.isoformat(timespec="milliseconds") for each in (at, at + timedelta(minutes=1)))
+    record = a_record(call, caller=caller, began=began, ended=ended, voicemail=str(files[0]), voicemail_s=2.0)
+    memory.finished(record | {"recording": str(files[1]), "recording_s": 60.0})
+    notice = {
+        "id": f"n-{call}",
+        "event": "call.screened",
+        "target": "me",
+        "payload": {"call": call},
+        "call": call,
+        "created": at,
+        "tries": 1,
+        "due": at,
+        "state": "done",
+    }
+    memory.later(lambda connection: connection.execute(insert(notices), notice))
+    return files
+
+
+def counts(memory: Memory) -> list[int]:
+    return [len(rows(memory, select(table))) for table in (calls, lines, voicemails, notices)]
+
+
+def test_what_is_too_old_is_deleted_with_its_files_a_few_at_a_time(memory: Memory, tmp_path: Path) -> None:
+    old = [tell(memory, tmp_path / "f", f"old{n}", AT - timedelta(days=31 + n)) for n in range(5)]
+    young = tell(memory, tmp_path / "f", "young", AT - timedelta(days=29))
+    memory.began("goes on", AT - timedelta(days=40), CALLER, None, "*")
+    do(
+        memory,
+        lambda connection: lists.put(connection, lists.Entry("block", CALLER), AT - timedelta(days=99)),
+    )
+    wall = [AT]
+    retention = Retention(30, lambda: wall[0], most=2)
+    with structlog.testing.capture_logs() as logs:
+        for left in (4, 2, 1, 1):
+            do(memory, retention.step)
+            assert len(kept(memory)) - 1 == left
+    assert [(line["event"], line["calls"], line["files"]) for line in logs] == [("old calls deleted", 5, 10)]
+    assert not any(file.exists() for files in old for file in files)
+    assert all(file.exists() for file in young)
+    assert counts(memory) == [2, 2, 1, 1]
+    assert len(do(memory, lambda connection: lists.listed(connection))) == 1
+    wall[0] += timedelta(days=1)
+    do(memory, retention.step)
+    assert len(kept(memory)) == 2, "29 days and one"
+    wall[0] += CHECK_EVERY
+    do(memory, retention.step)
+    assert set(kept(memory)) == {"goes on"}
+
+
+def test_what_one_expected_long_ago_is_forgotten_and_other_entries_are_not(memory: Memory) -> None:
+    long_ago = AT - timedelta(days=31)
+    for which in ("expected", "block"):
+        entry = lists.Entry(which, CALLER, until=long_ago)
+        do(memory, lambda connection, entry=entry: lists.put(connection, entry, long_ago))
+    do(memory, Retention(30, lambda: AT).step)
+    assert [each["list"] for each in do(memory, lambda connection: lists.listed(connection))] == ["block"]
+
+
+def test_a_file_that_cannot_be_deleted_is_said_and_one_that_is_gone_is_not(
+    memory: Memory, tmp_path: Path
+) -> None:
+    message, recording = tell(memory, tmp_path / "f", "c1", AT - timedelta(days=31))
+    message.unlink()
+    message.mkdir()
+    recording.unlink()
+    with structlog.testing.capture_logs() as logs:
+        do(memory, Retention(30, lambda: AT).step)
+    assert [line["event"] for line in logs] == ["not deleted: please delete it", "old calls deleted"]
+    assert logs[0]["file"] == str(message)
+    assert kept(memory) == {}
+
+
+def test_everything_of_a_caller_is_deleted_and_nothing_of_another(memory: Memory, tmp_path: Path) -> None:
+    files = tell(memory, tmp_path / "f", "c1", AT)
+    others = tell(memory, tmp_path / "f", "c2", AT, OTHER)
+    memory.began("c3", AT, CALLER, None, "*")
+    do(memory, lambda connection: lists.put(connection, lists.Entry("block", CALLER), AT))
+    deleted = do(memory, lambda connection: delete_caller(connection, CALLER))
+    assert (deleted.calls, deleted.files, deleted.entries, deleted.going_on) == (1, 2, 0, 1)
+    assert kept(memory) == {"c2": "over", "c3": "going on"}
+    assert counts(memory) == [2, 2, 1, 1]
+    assert not any(file.exists() for file in files)
+    assert all(file.exists() for file in others)
+    deleted = do(memory, lambda connection: delete_caller(connection, CALLER, from_lists=True))
+    assert deleted.entries == 1
+
+
+def test_everything_of_a_caller_is_handed_out_as_json_and_files(memory: Memory, tmp_path: Path) -> None:
+    files = tell(memory, tmp_path / "f", "c1", AT)
+    tell(memory, tmp_path / "f", "c2", AT, OTHER)
+    do(memory, lambda connection: lists.put(connection, lists.Entry("vip", CALLER, "Grace"), AT))
+    export = do(memory, lambda connection: export_caller(connection, CALLER))
+    assert sorted(export.files) == sorted(files)
+    told = json.loads(json.dumps(export.told))
+    assert told["number"] == CALLER
+    [call] = told["calls"]
+    assert (call["id"], call["began"]) == ("c1", "2026-11-22T09:00:00.000+00:00")
+    assert [line["text"] for line in call["transcript"]] == ["Who is calling?", "Grace."]
+    assert call["voicemail"]["seconds"] == 2.0
+    assert call["record"]["steps"] == ["caller answered"]
+    assert [(entry["list"], entry["name"]) for entry in told["entries"]] == [("vip", "Grace")]
+    assert [notice["payload"] for notice in told["notices"]] == [{"call": "c1"}]
+
+
+def test_calls_are_found_a_page_at_a_time_the_latest_first(memory: Memory, tmp_path: Path) -> None:
+    for n in range(5):
+        tell(memory, tmp_path, f"c{n}", AT + timedelta(minutes=n // 2), OTHER if n == 3 else CALLER)
+    page = do(memory, lambda connection: history.found(connection, Sought(), limit=2))
+    assert [call["id"] for call in page] == ["c4", "c3"]
+    assert page[0]["voicemail"]
+    after = (page[-1]["began"], page[-1]["id"])
+    page = do(memory, lambda connection: history.found(connection, Sought(), after=after, limit=2))
+    assert [call["id"] for call in page] == ["c2", "c1"]
+    for sought, names in (
+        (Sought(caller=OTHER), ["c3"]),
+        (Sought(result="nothing"), []),
+        (Sought(since=AT + timedelta(minutes=2)), ["c4"]),
+        (Sought(until=AT + timedelta(minutes=1), decision="ALLOW"), ["c1", "c0"]),
+    ):
+        some = do(memory, lambda connection, sought=sought: history.found(connection, sought))
+        assert [call["id"] for call in some] == names
+    assert do(memory, lambda connection: history.call(connection, "c9")) is None
+
+
+def test_messages_are_found_heard_and_deleted(memory: Memory, tmp_path: Path) -> None:
+    files = tell(memory, tmp_path, "c1", AT)
+    tell(memory, tmp_path, "c2", AT + timedelta(minutes=1))
+
+    def names(heard: bool | None) -> list[str]:
+        found = do(memory, lambda connection: history.messages(connection, heard=heard))
+        return [message["call"] for message in found]
+
+    assert names(None) == ["c2", "c1"]
+    assert do(memory, lambda connection: history.set_heard(connection, "c1", AT))
+    assert do(memory, lambda connection: history.set_transcript(connection, "c1", "Call me."))
+    assert (names(True), names(False)) == (["c1"], ["c2"])
+    message = do(memory, lambda connection: history.voicemail(connection, "c1"))
+    assert message is not None
+    assert (message["transcript"], message["heard_at"], message["caller"]) == ("Call me.", AT, CALLER)
+    assert do(memory, lambda connection: history.delete_voicemail(connection, "c1"))
+    assert not do(memory, lambda connection: history.delete_voicemail(connection, "c1"))
+    assert not files[0].exists()
+    assert kept(memory)["c1"] == "over"
