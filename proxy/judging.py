@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
@@ -130,20 +130,24 @@ def policies(settings: Settings, kept: LiveLists | None = None) -> dict[str, Pol
     def listed(key: str, number: told.Number, where: str, *also: tuple[str, ...]) -> tuple[NumberList, ...]:
         return tuple(list_of(texts, where) for texts in (*both(key, number), *also))
 
+    def live(key: str, number: told.Number, where: str) -> Sequence[NumberList]:
+        own = listed(key, number, where)
+        return kept.numbers(key, number.dialed, own) if kept is not None else own
+
     found = {}
     for number in settings.numbers:
         where, whom = country(settings, number), settings.screening_of(number)
-        live = kept.of(number.dialed) if kept is not None else ()
+        files = _contacts(whom, where)
         found[number.dialed] = Policy(
             level=Level(number.screen),
             country=where,
             home=frozenset((where, *whom.home)),
             emergency=listed("emergency", number, where, tuple(sorted(EMERGENCY))),
-            block=(*listed("block", number, where), *(each.block for each in live)),
+            block=live("block", number, where),
             block_names=tuple(map(names_of, both("block_names", number))),
-            vip=(*listed("vip", number, where), *(each.vip for each in live)),
-            allow=(*listed("allow", number, where), *(each.allow for each in live)),
-            contacts=(*_contacts(whom, where), *(each.contacts for each in live)),
+            vip=live("vip", number, where),
+            allow=live("allow", number, where),
+            contacts=kept.contacts(number.dialed, files) if kept else files,
             anonymous=Action(whom.anonymous) if whom.anonymous else None,
             international=Action(whom.international) if whom.international else None,
             times=_times(whom),

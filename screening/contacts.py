@@ -42,10 +42,6 @@ class Contacts:
     def __init__(self, names: Mapping[str, str] | None = None) -> None:
         self._names = dict(names or {})
 
-    def become(self, names: dict[str, str]) -> None:
-        """Have these from now on."""
-        self._names = names
-
     def __contains__(self, number: str) -> bool:
         return number in self._names
 

@@ -88,11 +88,6 @@ class NumberList:
         self._wild = Wildcards(wild)
         self._ranges = _apart(ranges)
 
-    def become(self, other: NumberList) -> None:
-        """Have the entries of the other from now on; others may ask meanwhile, from any thread."""
-        self._numbers, self._wild, self._ranges = other._numbers, other._wild, other._ranges
-        self._lengths, self._prefixes = other._lengths, other._prefixes
-
     def __contains__(self, number: str) -> bool:
         """Whether the number itself stands on the list."""
         return number in self._numbers

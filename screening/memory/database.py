@@ -98,7 +98,10 @@ def _is_sqlite(url: URL) -> bool:
 
 
 def _engine(url: URL) -> Engine:
-    kinds: dict[str, Any] = {"poolclass": NullPool, "json_serializer": JSONEncoder(ensure_ascii=True).encode}
+    kinds: dict[str, Any] = {
+        "poolclass": NullPool,
+        "json_serializer": JSONEncoder(separators=(",", ":")).encode,
+    }
     if not _is_sqlite(url):
         return create_engine(url, connect_args={"connect_timeout": CONNECT_S}, **kinds)
     arguments = {"timeout": LOCKED_S, "check_same_thread": False}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -50,31 +50,34 @@ class Expecting:
         self._now.came(expectation)
 
 
-@dataclass(frozen=True, slots=True)
-class Lists:
-    """Those of one number that is called, or those of all."""
-
-    allow: NumberList = field(default_factory=NumberList)
-    block: NumberList = field(default_factory=NumberList)
-    vip: NumberList = field(default_factory=NumberList)
-    contacts: Contacts = field(default_factory=Contacts)
-
-
 class LiveLists:
     """What the policies of a running process are made with; `look` is for the memory's thread."""
 
     def __init__(self, wall_clock: Callable[[], datetime]) -> None:
         self._wall_clock = wall_clock
-        self._of: dict[_Of, Lists] = {None: Lists()}
+        self._numbers: list[_Numbers] = []
+        self._contacts: list[_Contacts] = []
+        self._made: Mapping[tuple[_Of, str], NumberList] = {}
+        self._books: Mapping[_Of, Contacts] = {}
         self.expecting = Expecting()
         """Of all numbers."""
         self._seen = -1
         self._until: datetime | None = None
         """When the first of the entries that are held ceases to hold."""
 
-    def of(self, dialed: str) -> tuple[Lists, Lists]:
-        """The lists of a number of ours: its own, and those of all."""
-        return self._of.setdefault(dialed, Lists()), self._of[None]
+    def numbers(self, which: str, dialed: str, own: Iterable[NumberList]) -> Sequence[NumberList]:
+        """The lists `own`, and behind them from now on what the database has for a number of ours."""
+        held = _Numbers(which, dialed, tuple(own), [*own])
+        self._numbers.append(held)
+        self._hand_out()
+        return held.held
+
+    def contacts(self, dialed: str, own: Iterable[Contacts]) -> Sequence[Contacts]:
+        """The same with contacts."""
+        held = _Contacts(dialed, tuple(own), [*own])
+        self._contacts.append(held)
+        self._hand_out()
+        return held.held
 
     def look(self, connection: Connection) -> None:
         """Read the lists, if they have changed or time has passed over an entry."""
@@ -107,23 +110,39 @@ class LiveLists:
                     names.setdefault(dialed, {})[number] = name or ""
                 else:
                     texts.setdefault((dialed, which), []).append(number)
-        self._become(texts, names)
+        self._made = {key: _list(numbers) for key, numbers in texts.items()}
+        self._books = {dialed: Contacts(each) for dialed, each in names.items()}
+        self._hand_out()
         self.expecting.become(Expected(expected))
         self._until = min(ends, default=None)
         return count
 
-    def _become(
-        self, texts: Mapping[tuple[_Of, str], list[str]], names: Mapping[_Of, dict[str, str]]
-    ) -> None:
-        for dialed in {*self._of, *names, *(of for of, _ in texts)}:
-            held = self._of.setdefault(dialed, Lists())
-            held.contacts.become(names.get(dialed, {}))
-            for which in (lists.ALLOW, lists.BLOCK, lists.VIP):
-                numbers: NumberList = getattr(held, which)
-                numbers.become(_list(texts.get((dialed, which), ())))
+    def _hand_out(self) -> None:
+        """Put them where they are asked for; no empty ones, for to ask those takes time too."""
+        made, books = self._made, self._books
+        for each in self._numbers:
+            keys = ((each.dialed, each.which), (None, each.which))
+            each.held[:] = [*each.own, *(made[key] for key in keys if key in made)]
+        for book in self._contacts:
+            book.held[:] = [*book.own, *(books[of] for of in (book.dialed, None) if of in books)]
 
 
-def _list(texts: tuple[str, ...] | list[str]) -> NumberList:
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    which: str
+    dialed: str
+    own: tuple[NumberList, ...]
+    held: list[NumberList]
+
+
+@dataclass(frozen=True, slots=True)
+class _Contacts:
+    dialed: str
+    own: tuple[Contacts, ...]
+    held: list[Contacts]
+
+
+def _list(texts: Sequence[str]) -> NumberList:
     """Entries are good, unless somebody has written to the table by himself."""
     try:
         return NumberList(texts)

@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from screening.memory.schema import GOING_ON, OVER, calls, lines, voicemails
@@ -58,25 +59,36 @@ def write(
     began = [
         _begun(each, process) for each in calls_told if isinstance(each, Began) and each.call not in finished
     ]
+    statements = _statements(connection.dialect.name)
     if began:
-        connection.execute(_insert(connection, calls).on_conflict_do_nothing(), began)
+        connection.execute(statements.begin, began)
     if not finished:
         return
-    upsert = _insert(connection, calls)
-    values = {column.name: column for column in upsert.excluded if column.name not in ("id", "process")}
-    over = [_over(record, process) for record in finished.values()]
-    connection.execute(upsert.on_conflict_do_update(index_elements=["id"], set_=values), over)
+    connection.execute(statements.finish, [_over(record, process) for record in finished.values()])
     said = [row for record in finished.values() for row in _said(record)] if transcripts else []
     if said:
-        connection.execute(_insert(connection, lines).on_conflict_do_nothing(), said)
-    left = [_left(record) for record in finished.values() if record.get("voicemail")]
-    if left:
-        connection.execute(_insert(connection, voicemails).on_conflict_do_nothing(), left)
+        connection.execute(statements.say, said)
+    if left := [_left(record) for record in finished.values() if record.get("voicemail")]:
+        connection.execute(statements.leave, left)
 
 
-def _insert(connection: Connection, table: Table) -> Any:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    begin: Any
+    finish: Any
+    say: Any
+    leave: Any
+
+
+@lru_cache
+def _statements(dialect: str) -> _Statements:
+    """Made once: to make them takes longer than to execute them."""
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    begin, upsert = insert(calls), insert(calls)
+    values = {column.name: column for column in upsert.excluded if column.name not in ("id", "process")}
+    finish = upsert.on_conflict_do_update(index_elements=["id"], set_=values)
+    once = [insert(table).on_conflict_do_nothing() for table in (lines, voicemails)]
+    return _Statements(begin.on_conflict_do_nothing(), finish, *once)
 
 
 def _begun(each: Began, process: str) -> Row:

@@ -28,7 +28,7 @@ log = structlog.get_logger("screendoor")
 
 MOST_WAITING = 10_000
 """Of what waits to be written; of more, the oldest is lost."""
-GATHER_S = 0.02
+GATHER_S = 0.05
 """The least time from one transaction to the next: under load many calls share one."""
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 """How long after a failure the database is tried again; the last stands for all later ones."""

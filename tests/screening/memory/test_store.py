@@ -230,3 +230,20 @@ def test_a_file_that_breaks_costs_no_call(tmp_path: Path, memory_of: MakeMemory)
         until(lambda: not memory.trouble, "it is whole", within_s=WAIT_S)
     assert "file is not a database" in " ".join(str(line.get("problem")) for line in logs)
     assert kept(memory)["c2"] == "over"
+
+
+def test_while_the_disk_is_full_calls_wait(tmp_path: Path, memory_of: MakeMemory) -> None:
+    memory = memory_of(f"sqlite:///{tmp_path}/s.db")
+    no_larger = text("PRAGMA max_page_count = 1")  # than it is; for as long as this connection stands
+    memory.asked(lambda connection: connection.execute(no_larger)).result(WAIT_S)
+    with structlog.testing.capture_logs() as logs:
+        for n in range(200):
+            memory.finished(a_record(f"c{n}"))
+        until(lambda: memory.trouble, "it is noticed", within_s=WAIT_S)
+        until(lambda: not memory.trouble, "there is room again", within_s=WAIT_S)
+    assert [(line["event"], line.get("problem")) for line in logs] == [
+        ("memory away: calls go on, and are written later", "database or disk is full"),
+        ("memory is written again", None),
+    ]
+    assert set(kept(memory).values()) == {"over"}
+    assert len(kept(memory)) == 200
