@@ -19,7 +19,7 @@ import dns.entropy
 import structlog
 from prometheus_client import CollectorRegistry
 
-from proxy import assembly, folders, forwarding, judging, remembering
+from proxy import assembly, folders, forwarding, judging, remembering, telling
 from proxy import log as logging
 from proxy.call.admission import Admission
 from proxy.call.listening import Hearing
@@ -118,6 +118,7 @@ class App:
         remembered = remembering.memory(settings, self.ids.token(), _utc_now)
         self.memory = remembered.memory if remembered else None
         self.screener = judging.screener(settings, _utc_now, remembered.lists if remembered else None)
+        self.telling = telling.post(settings, _utc_now, self.ids.uniform, self.memory, self.metrics.registry)
         self._disk = DiskThread()
         self.voices = Voices(settings, self._disk)
         self.metrics.follow_sessions(self.screener.counts)
@@ -193,6 +194,8 @@ class App:
         self._stack.push_async_callback(asyncio.to_thread, self._disk.close)
         if self._settings.media.mode == "kernel":
             self._forward_in_kernel()
+        if self.telling is not None:
+            await enter(self.telling)
         await self._serve_http()
         await enter(self.screener)
         self._stack.push_async_callback(self.voices.close)
@@ -311,8 +314,10 @@ class App:
         for leg in record.legs:
             if leg.quality is not None:
                 self.metrics.audio.leg_over(leg.name, leg.quality, silent=leg.silent is not None)
-        if self._records is not None or self.memory is not None:
+        if self._records is not None or self.memory is not None or self.telling is not None:
             told = record.as_dict()
+            if self.telling is not None:  # first: what is kept as over has its notices kept, too
+                self.telling.finished(told)
             if self.memory is not None:
                 self.memory.finished(told)
             if self._records is not None:

@@ -1,4 +1,4 @@
-"""The command line: ``screendoor run``, ``demo``, ``check-config`` and ``try``."""
+"""The command line: ``screendoor run``, ``demo``, ``check-config``, ``try`` and ``notify``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import structlog
 
-from proxy import log
+from proxy import log, notifying
 from proxy.config import Settings, SettingsError, load, warnings
 from proxy.sip.errors import SipError
 from proxy.version import VERSION
@@ -79,6 +79,8 @@ def check_config(file: Path) -> None:
         click.echo(
             f"  {number.dialed}  {f'screened by {agent.name}' if agent else 'not screened'}, then {places}"
         )
+    for one in settings.notified:
+        click.echo(f"  tells        {one.name}, by {'webhook' if one.webhook else 'apprise'}")
     for line in summary(settings):
         click.echo(f"  contacts     {line}")
 
@@ -117,17 +119,20 @@ def try_caller(
 
 
 def _settings(file: Path) -> Settings:
-    from proxy.judging import check
+    from proxy import judging, telling
 
     try:
         settings = load(file, os.environ)
-        if problems := check(settings, str(file)):
+        if problems := [*judging.check(settings, str(file)), *telling.check(settings, str(file))]:
             raise SettingsError(problems)
         return settings
     except SettingsError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         sys.exit(USAGE_FAULT)
+
+
+main.add_command(notifying.command(_settings))
 
 
 def _run(settings: Settings) -> int:

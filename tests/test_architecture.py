@@ -44,6 +44,7 @@ WHOLE = (
     "proxy.judging",
     "proxy.lab",
     "proxy.remembering",
+    "proxy.telling",
     "proxy.tried",
 )
 """The parts that may import anything."""

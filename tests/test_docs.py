@@ -20,6 +20,7 @@ from proxy.call.record import CallRecord, LegRecord
 from proxy.config import Settings, parse
 from proxy.config.machine import Tls
 from proxy.metrics import Metrics
+from proxy.telling import NoticeMetrics
 from proxy.transport.devcert import write_certificates
 from screening.contract import Said
 
@@ -34,6 +35,7 @@ GUIDES = [
         "phones.md",
         "identity.md",
         "security.md",
+        "notifications.md",
     )
 ]
 PAGES = sorted({*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), ROOT / "certs" / "README.md"})
@@ -190,6 +192,7 @@ def test_every_metric_is_documented_and_no_other() -> None:
     metrics.follow_kernel(lambda: 0)
     metrics.follow_targets(list)
     metrics.follow_connections({})
+    registry.register(NoticeMetrics(None))
     exposed = {family.name + ("_total" if family.type == "counter" else "") for family in registry.collect()}
     named = {name for guide in GUIDES for name in re.findall(r"\bscreendoor_\w+", text(guide.name))}
     assert exposed == named

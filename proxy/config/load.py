@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from proxy.config import rules, safety, tls_rules, whom
+from proxy.config import notices, rules, safety, tls_rules, whom
 from proxy.config.machine import Tls
 from proxy.config.model import Settings
 from proxy.config.problem import Problem, SettingsError, shown
@@ -64,6 +64,7 @@ def parse(
         raise SettingsError([Problem(file, place, "TOML", what)]) from error
     where = Where(folder, environ)
     found = (*rules.check(raw, where), *safety.check(raw), *tls_rules.check(raw, where), *whom.check(raw))
+    found += (*notices.check(raw),)
     problems = [Problem(file, key, *_said(fault.context)) for key, fault in found]
     settings = address = None
     try:

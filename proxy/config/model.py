@@ -35,6 +35,7 @@ from proxy.config.keys import (
 )
 from proxy.config.machine import Connections, Drain, Http, Limits, Listen, Log, Public, Srtp, Tls
 from proxy.config.memory import Memory
+from proxy.config.notices import Notify
 from proxy.config.values import Destination, Source
 from proxy.config.whom import Whom, WhomOfAll, asks
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
@@ -216,6 +217,7 @@ class Settings(Table):
     speech: Speech = Speech()
     http: Http = Http()
     numbers: tuple[Number, ...] = Field(default=(), alias="number")
+    notified: tuple[Notify, ...] = Field(default=(), alias="notify")
     drain: Drain = Drain()
     limits: Limits = Limits()
     connections: Connections = Connections()

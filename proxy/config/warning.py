@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from ipaddress import ip_address
 
-from proxy.config import certificate
+from proxy.config import certificate, notices
 from proxy.config.model import Settings
 from proxy.sip.uri import Uri
 
@@ -38,6 +38,7 @@ def warnings(settings: Settings, now: datetime) -> Iterator[str]:
         if certificate.expired(shown, now):
             on = f"{shown.not_valid_after_utc:%Y-%m-%d}"
             yield f"{tls.certificate}: the certificate for {name} expired on {on}"
+    yield from notices.remarks(settings.notified, kept=settings.memory.url != "off")
     ours = ip_address(settings.public.address)
     outside = any(agent.sip.host.endswith(".openai.com") for agent in settings.agents)
     if outside and not ours.is_global:

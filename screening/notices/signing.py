@@ -1,0 +1,41 @@
+"""The signature of a webhook that we send: Standard Webhooks, the symmetric kind (``v1``). Pure.
+
+The receiver signs ``ID.TIMESTAMP.BODY`` with the same key, and compares.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+PREFIX = "whsec_"
+KEY_BYTES = (24, 64)
+EXPECTED = "whsec_ and the base64 of 24 to 64 random bytes"
+
+
+def key(secret: str) -> bytes:
+    """Return the key in a secret as it is handed round; raises ValueError, which does not show it."""
+    if not secret.startswith(PREFIX):
+        raise ValueError(EXPECTED)
+    text = secret.removeprefix(PREFIX)
+    try:
+        found = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(EXPECTED) from None
+    if not KEY_BYTES[0] <= len(found) <= KEY_BYTES[1]:
+        raise ValueError(EXPECTED)
+    return found
+
+
+def signed(keys: Sequence[bytes], webhook_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """Return the headers of a delivery: a signature for each key, so that a receiver may change over."""
+    told = f"{webhook_id}.{timestamp}.".encode() + body
+    marks = (base64.b64encode(hmac.digest(each, told, hashlib.sha256)).decode() for each in keys)
+    return {
+        "webhook-id": webhook_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(f"v1,{mark}" for mark in marks),
+    }

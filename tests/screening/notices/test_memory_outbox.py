@@ -1,0 +1,63 @@
+"""Letters that wait in the process alone."""
+
+from __future__ import annotations
+
+import random
+
+from screening.notices.letter import Letter
+from screening.notices.memory_outbox import MemoryOutbox
+from screening.notices.schedule import LONGEST_S
+
+NOW = 1_800_000_000.0
+
+
+def letter(name: str, due: float = NOW, target: str = "t") -> Letter:
+    return Letter(name, "call.missed", target, {"data": {}}, NOW, due)
+
+
+async def ids(outbox: MemoryOutbox, now: float = NOW, most: int = 100, target: str = "t") -> list[str]:
+    return [each.id for each in (await outbox.waiting(target, now, most)).letters]
+
+
+async def test_letters_come_in_order_of_what_is_due() -> None:
+    outbox = MemoryOutbox()
+    dues = random.Random(7).sample(range(100), 100)
+    outbox.put([letter(str(due), NOW - due) for due in dues])
+    assert await ids(outbox, most=3) == ["99", "98", "97"]
+    assert await ids(outbox) == [str(due) for due in range(96, -1, -1)]
+
+
+async def test_what_is_not_due_waits_and_says_until_when() -> None:
+    outbox = MemoryOutbox()
+    outbox.put([letter("a", NOW + 30)])
+    found = await outbox.waiting("t", NOW, 10)
+    assert (found.letters, found.next_due) == ([], NOW + 30)
+    assert await ids(outbox, NOW + 30) == ["a"]
+
+
+async def test_each_target_has_its_own() -> None:
+    outbox = MemoryOutbox()
+    outbox.put([letter("a"), letter("b", target="u")])
+    assert await ids(outbox, target="u") == ["b"]
+    assert await ids(outbox, target="v") == []
+
+
+async def test_there_is_room_for_so_many_and_again_when_one_is_done() -> None:
+    outbox = MemoryOutbox(most=2)
+    first, second, third = letter("a"), letter("b"), letter("c")
+    assert outbox.put([first, second, third]) == [third]
+    await outbox.waiting("t", NOW, 1)
+    outbox.later(first, NOW + 60, "busy")
+    assert outbox.put([third]) == [third]
+    outbox.done(second)
+    assert outbox.put([third]) == []
+    assert outbox.lost() == 2
+    outbox.given_up(third, "gone")
+    assert outbox.lost() == 1
+
+
+async def test_what_is_due_later_than_we_ever_wait_is_due_now() -> None:
+    """The clock was years ahead when it was put off, and is right again."""
+    outbox = MemoryOutbox()
+    outbox.put([letter("a", NOW + LONGEST_S + 1)])
+    assert await ids(outbox) == ["a"]

@@ -1,0 +1,130 @@
+"""Which notices a call makes, and what is in them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from screening.notices.notice import Event, of_budget, of_call
+from tests.screening.notices.records import leg, record
+
+
+def events(told: dict[str, Any]) -> list[str]:
+    return [notice.event.value for notice in of_call(told, words=False)]
+
+
+RANG = (leg("caller"), leg("agent"), leg("phone", answered=False))
+NOT_ASKED = {"plan": "ring: contact: known", "decision": None, "why": None}
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (record("bridged", trigger="refer"), ["call.screened"]),
+        (record("declined", decision="REJECT"), ["call.screened"]),
+        (record("voicemail", decision="VOICEMAIL", voicemail="v/1.wav"), ["call.screened", "voicemail.new"]),
+        (record("voicemail", decision="VOICEMAIL"), ["call.screened", "call.missed"]),
+        (record("voicemail", message={"text": "Call me"}), ["call.screened", "voicemail.new"]),
+        (record("caller left", decision=None), ["call.screened", "call.missed"]),
+        (record("caller left", *RANG, trigger="refer"), ["call.screened", "call.missed"]),
+        (record("unanswered", *RANG, trigger="refer"), ["call.screened", "call.missed"]),
+        (record("cut", decision=None), ["call.screened", "call.missed"]),
+        # The agent never took the call, and the phone rang in its place.
+        (record("bridged", leg("agent", answered=False), decision=None, trigger="failure"), []),
+        (record("caller left", leg("agent", answered=False), decision=None), ["call.missed"]),
+        # Nobody asked: a contact, a blocked caller, out of hours.
+        (record("bridged", leg("caller"), leg("phone"), **NOT_ASKED), []),
+        (record("caller left", leg("caller"), **NOT_ASKED), ["call.missed"]),
+        (record("unanswered", leg("caller"), **NOT_ASKED), ["call.missed"]),
+        (record("cut", leg("caller"), **NOT_ASKED), ["call.missed"]),
+        (record("refused", leg("caller"), **NOT_ASKED), []),
+        (record("voicemail", leg("caller"), **NOT_ASKED, voicemail="v/1.wav"), ["voicemail.new"]),
+        # A gate instead of an agent.
+        (record("bridged", leg("caller"), plan="challenge: level", decision=None), ["call.screened"]),
+        (record("declined", leg("caller"), plan="challenge", decision=None), ["call.screened"]),
+    ],
+)
+def test_what_is_told_of_a_call(told: dict[str, Any], expected: list[str]) -> None:
+    assert events(told) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "stage"),
+    [
+        (record("caller left", leg("caller"), **NOT_ASKED), "door"),
+        (record("caller left", decision=None), "agent"),
+        (record("caller left", *RANG, trigger="plan"), "phone"),
+        (record("bridged", trigger="refer"), None),
+    ],
+)
+def test_a_missed_call_says_how_far_it_got(told: dict[str, Any], stage: str | None) -> None:
+    found = of_call(told, words=False)
+    assert [notice.data["stage"] for notice in found] == [stage] * len(found)
+
+
+def test_what_was_said_is_left_out_unless_it_is_wanted() -> None:
+    told = record("bridged", voicemail_transcript="It is Anna once more", caller_name="Anna")
+    without = json.dumps([notice.payload() for notice in of_call(told, words=False)])
+    assert "parcel" not in without
+    assert "once more" not in without
+    assert "Calls about the delivery" in without
+    [notice] = of_call(told, words=True)
+    assert [line["text"] for line in notice.data["transcript"]] == [
+        "Who is calling, please?",
+        "It is Anna, about the parcel.",
+    ]
+    assert "“It is Anna, about the parcel.”" in notice.data["summary"]
+
+
+def test_files_are_named_without_the_folders_of_this_machine() -> None:
+    [_, notice] = of_call(record("voicemail", voicemail="/srv/private/9c3a.wav"), words=False)
+    assert notice.data["voicemail"] == "9c3a.wav"
+
+
+def test_a_message_taken_by_the_agent_says_whom_to_call_back() -> None:
+    message = {"text": "The roof leaks.", "caller_name": "Zoë", "call_back": "+14155550100", "urgent": True}
+    notice = of_call(record("voicemail", message=message), words=False)[-1]
+    assert notice.data["message"] == "Urgent: The roof leaks. Call back: +14155550100"
+
+
+def test_a_payload_is_json_whatever_a_caller_is_called() -> None:
+    [notice] = of_call(record(caller_name="\udcff\0Bob", why="\ud800", transcript=[]), words=True)
+    text = json.dumps(notice.payload(), ensure_ascii=False)
+    assert json.loads(text.encode())["data"]["caller_name"] == "?Bob"
+
+
+def test_an_endless_transcript_is_cut() -> None:
+    said = [{"speaker": "caller", "text": "x" * 1000, "at_s": 1.0}] * 1000
+    [notice] = of_call(record(transcript=said), words=True)
+    assert len(notice.data["transcript"]) == 50
+    assert len(notice.data["summary"]) < 1000
+
+
+def test_a_record_with_next_to_nothing_in_it_is_told() -> None:
+    cut = {"call": "1f", "dialed": "*", "began": None, "outcome": {"result": "cut"}}
+    [notice] = of_call(cut, words=True)
+    assert notice.event is Event.MISSED
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    cap: str = "number_money"
+    dialed: str | None = "+14155551234"
+    caller: str | None = None
+    spent: str = "4.02 of 5 USD"
+    share: float = 0.804
+    day: date = date(2026, 11, 22)
+    reached: bool = False
+
+
+def test_a_limit_is_one_notice_a_day_and_one_when_it_is_reached() -> None:
+    at = datetime(2026, 11, 22, 9, tzinfo=UTC)
+    first, again = of_budget(Warned(), at), of_budget(Warned(spent="4.20 of 5 USD", share=0.84), at)
+    assert first.id == again.id
+    assert first.data["percent"] == 80
+    others = [Warned(reached=True), Warned(day=date(2026, 11, 23)), Warned(dialed=None), Warned(cap="money")]
+    assert len({first.id, *(of_budget(each, at).id for each in others)}) == 5

@@ -1,0 +1,63 @@
+"""Signatures of webhooks, judged by the reference library and by OpenAI's."""
+
+from __future__ import annotations
+
+import base64
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openai import InvalidWebhookSignatureError, OpenAI
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from screening.notices.signing import EXPECTED, key, signed
+
+NEW = "whsec_" + base64.b64encode(b"n" * 32).decode()
+OLD = "whsec_" + base64.b64encode(b"o" * 24).decode()
+BODY = '{"type":"call.missed","data":{"caller_name":"Zoë"}}'.encode()
+
+
+def headers(*secrets: str, body: bytes = BODY) -> dict[str, str]:
+    return signed([key(secret) for secret in secrets], "msg-1", int(time.time()), body)
+
+
+@pytest.mark.parametrize("secret", [NEW, OLD])
+def test_a_receiver_with_either_secret_accepts_it_while_they_change(secret: str) -> None:
+    assert Webhook(secret).verify(BODY, headers(NEW, OLD))["type"] == "call.missed"
+    OpenAI(api_key="none").webhooks.verify_signature(BODY, headers(NEW, OLD), secret=secret)
+
+
+def test_a_receiver_with_another_secret_refuses_it() -> None:
+    with pytest.raises(WebhookVerificationError):
+        Webhook(OLD).verify(BODY, headers(NEW))
+    with pytest.raises(InvalidWebhookSignatureError):
+        OpenAI(api_key="none").webhooks.verify_signature(BODY, headers(NEW), secret=OLD)
+
+
+def test_a_changed_body_is_refused() -> None:
+    with pytest.raises(WebhookVerificationError):
+        Webhook(NEW).verify(BODY + b" ", headers(NEW))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(min_size=24, max_size=64), st.text())
+def test_every_key_and_body_is_signed_as_the_reference_does(secret: bytes, text: str) -> None:
+    body = text.encode("utf-8", "replace")
+    written = "whsec_" + base64.b64encode(secret).decode()
+    Webhook(written).verify(body, headers(written, body=body), json_parse=False)
+
+
+def test_base64_without_its_padding_is_taken() -> None:
+    assert key(OLD.rstrip("=")) == key(OLD)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["", "whsec_", "hunter2", base64.b64encode(b"n" * 32).decode(), "whsec_!!!!", "whsec_é"]
+    + ["whsec_" + base64.b64encode(b"x" * size).decode() for size in (23, 65)],
+)
+def test_a_bad_secret_is_refused_and_not_shown(secret: str) -> None:
+    with pytest.raises(ValueError, match="base64 of 24 to 64 random bytes") as caught:
+        key(secret)
+    assert str(caught.value) == EXPECTED

@@ -1,0 +1,72 @@
+"""Who is told of what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from screening.notices.courier import Answer, Delivered
+from screening.notices.letter import Letter
+from screening.notices.notice import Event
+from screening.notices.target import Target, letters_of_budget, letters_of_call
+from tests.screening.notices.records import DIALED, record
+from tests.screening.notices.test_notice import Warned
+
+NOW = 1_800_000_000.0
+
+
+class Nowhere:
+    at_once = 1
+
+    async def deliver(self, letter: Letter) -> Answer:
+        return Delivered("not at all")
+
+    async def close(self) -> None: ...
+
+
+def told(told: dict[str, Any], **rules: Any) -> list[str]:
+    target = Target("t", Nowhere(), **rules)
+    return [letter.event for letter in letters_of_call([target], told, NOW)]
+
+
+MESSAGE = record("voicemail", voicemail="v.wav")
+
+
+def test_a_web_server_gets_every_event_and_a_person_the_most_telling() -> None:
+    assert told(MESSAGE) == ["call.screened", "voicemail.new"]
+    assert told(MESSAGE, one_a_call=True) == ["voicemail.new"]
+    assert told(record("unanswered"), one_a_call=True) == ["call.missed"]
+
+
+def test_events_and_numbers_choose() -> None:
+    assert told(MESSAGE, events=frozenset((Event.SCREENED,))) == ["call.screened"]
+    assert told(MESSAGE, events=frozenset((Event.SCREENED,)), one_a_call=True) == ["call.screened"]
+    assert told(MESSAGE, numbers=frozenset((DIALED,))) == ["call.screened", "voicemail.new"]
+    assert told(MESSAGE, numbers=frozenset(("+14155550199",))) == []
+
+
+def test_a_limit_over_all_numbers_is_told_to_everybody_and_one_of_a_number_to_those_it_is_for() -> None:
+    here, there = (Target(n, Nowhere(), numbers=frozenset((n,))) for n in (DIALED, "+14155550199"))
+    of_all = letters_of_budget([here, there], Warned(dialed=None), NOW)
+    assert [letter.target for letter in of_all] == [DIALED, "+14155550199"]
+    assert [letter.target for letter in letters_of_budget([here, there], Warned(), NOW)] == [DIALED]
+
+
+def test_each_target_has_an_id_of_its_own_that_stays_the_same() -> None:
+    targets = [Target("a", Nowhere()), Target("b", Nowhere())]
+    ids = [letter.id for letter in letters_of_call(targets, record(), NOW)]
+    assert ids == [letter.id for letter in letters_of_call(targets, record(), NOW + 60)]
+    assert len(set(ids)) == 2
+    assert all(len(each) <= 64 and "." not in each for each in ids)
+
+
+def test_a_link_names_the_call() -> None:
+    target = Target("t", Nowhere(), link="https://x.example/calls/{call}")
+    [letter] = letters_of_call([target], record(), NOW)
+    assert letter.payload["data"]["link"] == "https://x.example/calls/9c3adbea6361"
+
+
+def test_one_target_gets_what_was_said_and_the_other_does_not() -> None:
+    targets = [Target("a", Nowhere(), transcript=True), Target("b", Nowhere())]
+    with_words, without = letters_of_call(targets, record(), NOW)
+    assert "transcript" in with_words.payload["data"]
+    assert "transcript" not in without.payload["data"]

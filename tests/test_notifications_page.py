@@ -1,0 +1,79 @@
+"""The page about being told says what the code does: fields, schedule, URLs, and how to check a signature."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from screening.notices import signing
+from screening.notices.apprise_courier import problem
+from screening.notices.notice import Event, of_budget, of_call
+from screening.notices.schedule import AFTER_S, MOST_TRIES
+from tests.screening.notices.records import record
+from tests.screening.notices.test_notice import Warned
+
+PAGE = (Path(__file__).parents[1] / "docs" / "notifications.md").read_text(encoding="utf-8")
+SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
+
+
+def fields(after: str) -> set[str]:
+    """The fields of the first table after some words."""
+    rows = PAGE.split(after, 1)[1].split("| field | is |\n|---|---|\n", 1)[1].split("\n\n", 1)[0]
+    return {name for row in rows.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+
+
+def block(language: str) -> str:
+    [found] = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return str(found)
+
+
+def test_the_fields_of_a_call_are_those_of_the_table_and_of_the_example() -> None:
+    data = of_call(record("voicemail", voicemail="v.wav"), words=True)[-1].data
+    assert set(data) | {"link"} == fields("All fields of a call")
+    example = json.loads(block("json"))
+    assert set(example) == {"type", "timestamp", "data"}
+    assert list(example["data"]) == [*data, "link"]
+    without = of_call(record(), words=False)[0].data
+    assert set(data) - set(without) == {"transcript", "voicemail_transcript"}
+
+
+def test_the_fields_of_a_limit_are_those_of_the_table() -> None:
+    data = of_budget(Warned(), datetime(2026, 11, 22, tzinfo=UTC)).data
+    assert set(data) == fields("Fields of a `budget.warning`")
+
+
+def test_every_event_is_explained() -> None:
+    assert set(re.findall(r"^\| `(\w+\.\w+)` \|", PAGE, re.MULTILINE)) == {
+        event.value for event in Event if event is not Event.TEST
+    }
+
+
+def test_the_schedule_is_that_of_the_code() -> None:
+    assert "5 seconds, 5 minutes, half an hour, 2, 5, 10, 14, 20 and 24 hours" in PAGE
+    assert (5, 300, 1800, *(3600.0 * hours for hours in (2, 5, 10, 14, 20, 24))) == AFTER_S
+    assert "ten tries" in PAGE
+    assert MOST_TRIES == 10
+
+
+def test_a_receiver_that_checks_as_the_page_says_takes_ours_and_no_others() -> None:
+    page: dict[str, Any] = {}
+    exec(block("python"), page)
+    body, now = b'{"type":"test"}', int(time.time())
+    headers = signing.signed([signing.key(SECRET)], "msg", now, body)
+    assert page["verified"](SECRET, headers, body)
+    assert not page["verified"](SECRET, headers, body + b" ")
+    assert not page["verified"]("whsec_" + base64.b64encode(b"o" * 32).decode(), headers, body)
+    late = signing.signed([signing.key(SECRET)], "msg", now - 600, body)
+    assert not page["verified"](SECRET, late, body)
+
+
+@pytest.mark.parametrize("url", re.findall(r"^\| [^|]+ \| `(\w+://[^`]+)` \|", PAGE, re.MULTILINE))
+def test_every_url_for_people_is_one_that_apprise_takes(url: str) -> None:
+    assert problem(url) is None
