@@ -1,0 +1,223 @@
+"""Letters in a real database: SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from sqlalchemy import select
+
+from screening.memory.schema import calls, notices
+from screening.memory.store import Memory
+from screening.notices import cut_calls
+from screening.notices.courier import Answer, Delivered, Later
+from screening.notices.letter import Letter, Unreachable
+from screening.notices.post import Post
+from screening.notices.schedule import LONGEST_S
+from screening.notices.stored_outbox import StoredOutbox
+from screening.notices.target import Target
+from tests.screening.memory.conftest import MakeMemory
+from tests.screening.memory.records import AT
+from tests.screening.notices.records import record
+
+pytestmark = pytest.mark.network
+
+NOW = 1_800_000_000.0
+WAIT_S = 20.0
+
+
+def letter(name: str, due: float = NOW, target: str = "t") -> Letter:
+    return Letter(name, "call.missed", target, {"type": "call.missed", "data": {"call": "c1"}}, NOW, due)
+
+
+async def ids(outbox: StoredOutbox, now: float = NOW, most: int = 100, target: str = "t") -> list[str]:
+    return [each.id for each in (await outbox.waiting(target, now, most)).letters]
+
+
+async def rows(memory: Memory) -> dict[str, Any]:
+    found = await memory.ask(lambda connection: connection.execute(select(notices)).all())
+    return {row.id: row for row in found}
+
+
+async def test_a_letter_comes_back_as_it_was_put(memory: Memory) -> None:
+    outbox = StoredOutbox(memory)
+    put = letter("a", NOW + 0.5)
+    outbox.put([put])
+    found = await outbox.waiting("t", NOW, 10)
+    assert (found.letters, found.next_due) == ([], NOW + 0.5)
+    assert (await outbox.waiting("t", NOW + 0.5, 10)).letters == [put]
+    row = (await rows(memory))["a"]
+    assert (row.state, row.call, row.created.timestamp()) == ("waiting", "c1", NOW)
+
+
+async def test_letters_come_in_order_of_what_is_due_a_few_at_a_time(memory: Memory) -> None:
+    outbox = StoredOutbox(memory)
+    outbox.put([letter(f"{n}", NOW - n) for n in (3, 1, 2)] + [letter("other", NOW - 9, "u")])
+    assert await ids(outbox, most=2) == ["3", "2"]
+    assert await ids(outbox, target="u") == ["other"]
+
+
+async def test_what_is_settled_is_noted(memory: Memory) -> None:
+    outbox = StoredOutbox(memory)
+    a, b, c = (replace(letter(name), tries=3) for name in "abc")
+    outbox.put([a, b, c])
+    outbox.done(a)
+    outbox.later(b, NOW + 60, "answered 503")
+    outbox.given_up(c, "answered 410")
+    assert await ids(outbox) == []
+    [again] = (await outbox.waiting("t", NOW + 60, 10)).letters
+    assert (again.id, again.tries) == ("b", 3)
+    found = {name: (row.state, row.why, row.tries) for name, row in (await rows(memory)).items()}
+    assert found == {
+        "a": ("done", None, 3),
+        "b": ("waiting", "answered 503", 3),
+        "c": ("given up", "answered 410", 3),
+    }
+
+
+async def test_a_letter_that_is_known_is_not_put_again(memory: Memory) -> None:
+    outbox = StoredOutbox(memory)
+    outbox.put([letter("a")])
+    outbox.done(replace(letter("a"), tries=1))
+    outbox.put([letter("a"), letter("b")])
+    assert await ids(outbox) == ["b"]
+
+
+async def test_what_is_due_later_than_we_ever_wait_is_due_now(memory: Memory) -> None:
+    outbox = StoredOutbox(memory)
+    outbox.put([letter("a", NOW + LONGEST_S + 60)])
+    assert await ids(outbox) == ["a"]
+
+
+async def test_letters_for_nobody_are_given_up(memory: Memory) -> None:
+    outbox = StoredOutbox(memory)
+    outbox.put([letter("a"), letter("b", target="gone")])
+    await ids(outbox)
+    assert await outbox.abandon(["t"]) == 1
+    assert (await rows(memory))["b"].why == "no such target in the settings"
+    assert await ids(outbox) == ["a"]
+
+
+async def test_a_memory_that_is_closed_is_said(memory: Memory) -> None:
+    memory.close()
+    with pytest.raises(Unreachable):
+        await StoredOutbox(memory).waiting("t", NOW, 1)
+    with pytest.raises(Unreachable):
+        await StoredOutbox(memory).abandon([])
+
+
+async def test_a_letter_that_no_database_takes_costs_no_other(memory: Memory) -> None:
+    outbox = StoredOutbox(memory)
+    with structlog.testing.capture_logs():
+        outbox.put([replace(letter("bad"), event=None)])  # type: ignore[arg-type]
+        outbox.put([letter("good")])
+        assert await ids(outbox) == ["good"]
+
+
+class Recorded:
+    """A receiver at the end of the wire."""
+
+    at_once = 1
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.got: list[Letter] = []
+        self.came = asyncio.Event()
+
+    async def deliver(self, letter: Letter) -> Answer:
+        self.got.append(letter)
+        self.came.set()
+        return self.answer
+
+    async def close(self) -> None: ...
+
+
+def post(memory: Memory, *couriers: Recorded) -> Post:
+    targets = [Target(f"t{n}", courier) for n, courier in enumerate(couriers)]
+    return Post(targets, StoredOutbox(memory), time.time, lambda low, high: low)
+
+
+async def until(fact: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not await fact():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_queue_that_is_left_is_delivered_after_a_restart(url: str, memory_of: MakeMemory) -> None:
+    first = memory_of(url)
+    down, up = Recorded(Later("not reached")), Recorded(Delivered("answered 204"))
+    async with post(first, down) as posted:
+        for n in range(3):
+            posted.finished(record("unanswered", call=f"c{n}", decision=None, legs=[]))
+        await asyncio.wait_for(down.came.wait(), WAIT_S)
+    first.close()
+    second = memory_of(url, process="p2")
+    await second.ask(lambda connection: connection.execute(notices.update().values(due=AT)))
+    async with post(second, up):
+
+        async def three_done() -> bool:
+            return [row.state for row in (await rows(second)).values()] == ["done"] * 3
+
+        await until(three_done)
+    assert sorted(each.payload["data"]["call"] for each in up.got) == ["c0", "c1", "c2"]
+    assert {each.id for each in down.got} <= {each.id for each in up.got}
+
+
+async def test_hundreds_at_once_are_each_told_once(url: str, memory_of: MakeMemory) -> None:
+    memory, up = memory_of(url), Recorded(Delivered("answered 204"))
+    async with post(memory, up) as posted:
+        for n in range(300):
+            posted.finished(record("unanswered", call=f"c{n}", decision=None, legs=[]))
+
+        async def all_done() -> bool:
+            return [row.state for row in (await rows(memory)).values()].count("done") == 300
+
+        await until(all_done)
+    assert len(up.got) == 300
+
+
+async def test_a_call_cut_by_the_end_of_its_process_is_told_at_the_next_start(
+    url: str, memory_of: MakeMemory
+) -> None:
+    first = memory_of(url)
+    first.began("c1", AT, "+14155550148", None, "+14155551234")
+    first.close()
+    second, up = memory_of(url, process="p2", start=False), Recorded(Delivered("answered 204"))
+    cut = calls.update().values(state="cut", result="cut", reason="the process ended", ended=AT)
+    second.every(3600.0, lambda connection: connection.execute(cut))
+    targets = [Target("t0", up)]
+    posted = Post(targets, StoredOutbox(second), AT.timestamp, lambda low, high: low)
+    second.every(3600.0, cut_calls.teller(targets, AT.timestamp, posted.look))
+    async with posted:
+        second.start()
+        await asyncio.wait_for(up.came.wait(), WAIT_S)
+    [told] = up.got
+    assert told.event == "call.missed"
+    assert told.payload["data"]["result"] == "cut"
+    assert told.payload["data"]["began"] == AT.isoformat()
+    assert len(await second.ask(lambda connection: connection.execute(select(notices)).all())) == 1
+
+
+async def test_a_database_that_goes_away_keeps_nothing_from_arriving_later(
+    tmp_path: Path, memory_of: MakeMemory
+) -> None:
+    """The file is taken away and put back as a folder: nothing can be opened there; then it is free again."""
+    memory, up = memory_of(f"sqlite:///{tmp_path}/m.db"), Recorded(Delivered("answered 204"))
+    outbox = StoredOutbox(memory)
+    await ids(outbox)
+    for end in ("", "-wal", "-shm"):
+        (tmp_path / f"m.db{end}").unlink(missing_ok=True)
+    (tmp_path / "m.db").mkdir()
+    with structlog.testing.capture_logs():
+        async with Post([Target("t0", up)], outbox, time.time, lambda low, high: low) as posted:
+            posted.finished(record("unanswered", decision=None, legs=[]))
+            await asyncio.sleep(0.2)
+            assert up.got == []
+            (tmp_path / "m.db").rmdir()
+            await asyncio.wait_for(up.came.wait(), WAIT_S)
