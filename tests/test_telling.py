@@ -215,3 +215,16 @@ def test_the_command_needs_somebody_to_tell(tmp_path: Path, monkeypatch: pytest.
     code, said = tried(tmp_path, monkeypatch, "")
     assert code == 2
     assert "has no [[notify]]" in said
+
+
+def test_check_config_lists_who_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = hook("http://127.0.0.1/", '"env:GOOD"') + '[[notify]]\nname = "me"\napprise = "env:URL"\n'
+    tried(tmp_path, monkeypatch, text.replace("env:GOOD", "env:BAD"))
+    file = str(tmp_path / "sd.toml")
+    came = CliRunner().invoke(main, ["check-config", file])
+    assert (came.exit_code, "notify[0].secret" in came.output) == (2, True)
+    (tmp_path / "sd.toml").write_text(BARE + text, encoding="utf-8")
+    came = CliRunner().invoke(main, ["check-config", file])
+    assert came.exit_code == 0
+    assert "  tells        hook, by webhook\n  tells        me, by apprise\n" in came.output
+    assert "warning: notify hook: http:// sends who called in the clear: use https://" in came.output

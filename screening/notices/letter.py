@@ -44,7 +44,10 @@ class Outbox(Protocol):
     """Where letters wait until they have arrived; all but `waiting` and `abandon` returns at once."""
 
     def put(self, letters: Sequence[Letter]) -> Sequence[Letter]:
-        """Keep these, and those alone that are not known already; returns what there is no more room for."""
+        """Keep these; returns what there is no more room for.
+
+        One that is known is not told again; where nobody has tried it yet, the new one stands in its place.
+        """
         ...
 
     async def waiting(self, target: str, now: float, most: int) -> Waiting:

@@ -1,9 +1,10 @@
-"""Letters that wait in the process alone: where nothing is to be kept, and where the store cannot be had."""
+"""Letters that wait in the process alone: where nothing is to be kept."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from screening.notices.letter import Letter, Waiting
 from screening.notices.schedule import LONGEST_S
@@ -17,38 +18,57 @@ class MemoryOutbox:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._queues: dict[str, list[tuple[float, int, Letter]]] = {}
+        self._queues: dict[str, list[tuple[float, int, str]]] = {}
+        self._held: dict[str, tuple[int, Letter]] = {}
+        """Each letter by its id, with the number of its place in a queue; 0 while somebody has it."""
+        self._settled: dict[str, None] = {}
+        """What is not told again, the oldest first."""
         self._put = 0
-        self._held = 0
 
     def put(self, letters: Sequence[Letter]) -> Sequence[Letter]:
-        room = max(self._most - self._held, 0)
-        for letter in letters[:room]:
-            self._keep(letter, letter.due)
-        self._held += len(letters[:room])
-        return letters[room:]
+        too_many = []
+        for letter in letters:
+            place, known = self._held.get(letter.id, (-1, letter))
+            new = place < 0 and letter.id not in self._settled
+            if (new and len(self._held) < self._most) or (place > 0 and known.tries == 0):
+                self._keep(letter)
+            elif new:
+                too_many.append(letter)
+        return too_many
 
     async def waiting(self, target: str, now: float, most: int) -> Waiting:
         queue, found = self._queues.get(target, []), list[Letter]()
-        while queue and len(found) < most and not now < queue[0][0] <= now + LONGEST_S:
-            found.append(heapq.heappop(queue)[2])
-        return Waiting(found, queue[0][0] if queue else None)
+        while queue and len(found) < most:
+            due, place, name = queue[0]
+            if (held := self._held.get(name)) is None or held[0] != place:
+                heapq.heappop(queue)  # another stands in its place
+            elif now < due <= now + LONGEST_S:
+                return Waiting(found, due)
+            else:
+                heapq.heappop(queue)
+                found.append(held[1])
+                self._held[name] = (0, held[1])
+        return Waiting(found)
 
     def done(self, letter: Letter) -> None:
-        self._held -= 1
+        self._held.pop(letter.id, None)
+        self._settled[letter.id] = None
+        if len(self._settled) > self._most:
+            del self._settled[next(iter(self._settled))]
 
     def later(self, letter: Letter, due: float, why: str) -> None:
-        self._keep(letter, due)
+        self._keep(replace(letter, due=due))
 
     def given_up(self, letter: Letter, why: str) -> None:
-        self._held -= 1
+        self.done(letter)
 
     async def abandon(self, targets: Collection[str]) -> int:
         return 0  # its letters are of this run, whose targets do not change
 
     def lost(self) -> int:
-        return self._held
+        return len(self._held)
 
-    def _keep(self, letter: Letter, due: float) -> None:
+    def _keep(self, letter: Letter) -> None:
         self._put += 1
-        heapq.heappush(self._queues.setdefault(letter.target, []), (due, self._put, letter))
+        self._held[letter.id] = (self._put, letter)
+        heapq.heappush(self._queues.setdefault(letter.target, []), (letter.due, self._put, letter.id))

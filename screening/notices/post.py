@@ -57,9 +57,13 @@ class Post:
         self._away = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def finished(self, record: Record) -> None:
-        """Tell of a call that is over; returns at once."""
-        self._take(letters_of_call(self._targets, record, self._now()))
+    def finished(self, record: Record, wait_s: float = 0.0) -> None:
+        """Tell of a call that is over; returns at once.
+
+        Where it is known that more will be known soon (the words of a message), those who want them are told
+        when this is called again, or after `wait_s`.
+        """
+        self._take(letters_of_call(self._targets, record, self._now(), wait_s))
 
     def budget(self, budget: Budget) -> None:
         """Tell of a limit of the costs; returns at once. What is told already today is not told again, where

@@ -6,14 +6,12 @@ away. A letter that arrives right before we end, and is not noted by then, is to
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, IntegrityError
 
 from screening.memory.errors import Away
 from screening.memory.schema import notices
@@ -24,24 +22,14 @@ from screening.notices.schedule import LONGEST_S
 WAITING, DONE, GIVEN_UP = "waiting", "done", "given up"
 
 
-MOST_PENDING = 10_000
-"""Changes of which it is not known yet whether they are written; the memory keeps no more of them, either."""
-Change = Callable[[Connection], object]
-
-
 class StoredOutbox:
-    """Implements `Outbox`.
-
-    A change is handed to the memory, and also made before anything is read, lest what is read be out of date:
-    each of them may be made twice.
-    """
+    """Implements `Outbox`."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._pending: deque[Change] = deque(maxlen=MOST_PENDING)
 
     def put(self, letters: Sequence[Letter]) -> Sequence[Letter]:
-        self._change(lambda connection: insert(connection, letters))
+        self._memory.later(lambda connection: insert(connection, letters))
         return ()
 
     async def waiting(self, target: str, now: float, most: int) -> Waiting:
@@ -49,21 +37,15 @@ class StoredOutbox:
         due = or_(notices.c.due <= _moment(now), notices.c.due > _moment(now + LONGEST_S))
 
         def read(connection: Connection) -> Waiting:
-            _make(changes, connection)
             chosen = select(notices).where(mine & due).order_by(notices.c.due, notices.c.id).limit(most)
             found = [_letter(row) for row in connection.execute(chosen)]
             first = connection.scalar(select(func.min(notices.c.due)).where(mine)) if not found else None
             return Waiting(found, first.timestamp() if first else None)
 
-        changes = list(self._pending)
         try:
-            found = await self._memory.ask(read)
+            return await self._memory.ask(read)
         except Away as away:
             raise Unreachable(str(away)) from away
-        for change in changes:
-            with suppress(ValueError):  # another target's reading made it, too
-                self._pending.remove(change)
-        return found
 
     def done(self, letter: Letter) -> None:
         self._note(letter, state=DONE, why=None)
@@ -91,24 +73,16 @@ class StoredOutbox:
 
     def _note(self, letter: Letter, **values: object) -> None:
         noted = update(notices).where(notices.c.id == letter.id).values(tries=letter.tries, **values)
-        self._change(lambda connection: connection.execute(noted))
-
-    def _change(self, change: Change) -> None:
-        self._pending.append(change)
-        self._memory.later(change)
+        self._memory.later(lambda connection: connection.execute(noted))
 
 
 def insert(connection: Connection, letters: Sequence[Letter]) -> None:
-    """Write down letters that are new."""
-    kind = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(kind.insert(notices).on_conflict_do_nothing(), [_row(letter) for letter in letters])
-
-
-def _make(changes: Sequence[Change], connection: Connection) -> None:
-    """Make changes; one that no database takes costs no other, and is said by the memory."""
-    for change in changes:
-        with suppress(IntegrityError, DataError), connection.begin_nested():
-            change(connection)
+    """Write down letters that are new, and what is new in those that nobody has tried yet."""
+    upsert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(notices)
+    fresh = {"payload": upsert.excluded.payload, "due": upsert.excluded.due}
+    untried = (notices.c.state == WAITING) & (notices.c.tries == 0)
+    written = upsert.on_conflict_do_update(index_elements=["id"], set_=fresh, where=untried)
+    connection.execute(written, [_row(letter) for letter in letters])
 
 
 def _row(letter: Letter) -> dict[str, object]:

@@ -34,22 +34,28 @@ class Target:
         of_its_numbers = not self.numbers or notice.dialed is None or notice.dialed in self.numbers
         return of_its_numbers and notice.event in self.events
 
-    def letter(self, notice: Notice, now: float) -> Letter:
-        """What is sent to it, at once."""
+    def letter(self, notice: Notice, now: float, wait_s: float = 0.0) -> Letter:
+        """What is sent to it: at once, but for the words of a message, which may have to be waited for."""
         payload = notice.payload()
+        waits = self.transcript and notice.event is Event.VOICEMAIL
+        due = now + wait_s if waits else now
         call = payload["data"].get("call")
         if self.link is not None and call:
             payload["data"]["link"] = self.link.replace("{call}", call)
-        return Letter(f"{notice.id}-{short(self.name)[:8]}", notice.event.value, self.name, payload, now, now)
+        return Letter(f"{notice.id}-{short(self.name)[:8]}", notice.event.value, self.name, payload, now, due)
 
 
-def letters_of_call(targets: Sequence[Target], record: Record, now: float) -> list[Letter]:
+def letters_of_call(
+    targets: Sequence[Target], record: Record, now: float, wait_s: float = 0.0
+) -> list[Letter]:
     """What is sent to whom when a call is over."""
     told: Callable[[bool], list[Notice]] = cache(lambda words: of_call(record, words=words))
     found = []
     for target in targets:
         wanted = [notice for notice in told(target.transcript) if target.wants(notice)]
-        found += [target.letter(notice, now) for notice in (wanted[-1:] if target.one_a_call else wanted)]
+        found += [
+            target.letter(notice, now, wait_s) for notice in (wanted[-1:] if target.one_a_call else wanted)
+        ]
     return found
 
 

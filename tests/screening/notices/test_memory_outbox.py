@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from screening.notices.letter import Letter
 from screening.notices.memory_outbox import MemoryOutbox
@@ -61,3 +62,17 @@ async def test_what_is_due_later_than_we_ever_wait_is_due_now() -> None:
     outbox = MemoryOutbox()
     outbox.put([letter("a", NOW + LONGEST_S + 1)])
     assert await ids(outbox) == ["a"]
+
+
+async def test_a_letter_that_nobody_has_tried_may_be_put_in_better_words() -> None:
+    outbox = MemoryOutbox()
+    outbox.put([letter("a", NOW + 60)])
+    better = replace(letter("a"), payload={"data": {"said": "more"}})
+    outbox.put([better])
+    assert (await outbox.waiting("t", NOW, 10)).letters == [better]
+    outbox.put([letter("a")])  # somebody has it now
+    outbox.later(replace(better, tries=1), NOW + 60, "busy")
+    outbox.put([letter("a")])  # and has tried it
+    assert await ids(outbox) == []
+    [again] = (await outbox.waiting("t", NOW + 60, 10)).letters
+    assert again.payload == better.payload

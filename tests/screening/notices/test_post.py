@@ -280,3 +280,29 @@ async def test_nothing_in_the_log_names_a_caller_or_says_what_was_said() -> None
             await asyncio.sleep(60)
     assert len(logs) == 2
     assert not any(word in str(logs) for word in ("0148", "1234", "delivery", "parcel"))
+
+
+def left(**more: Any) -> dict[str, Any]:
+    return record("voicemail", voicemail="v.wav", **more)
+
+
+async def test_who_wants_the_words_of_a_message_is_told_once_they_are_there() -> None:
+    words, none = Scripted(DONE), Scripted(DONE)
+    targets = [Target("w", words, transcript=True, one_a_call=True), Target("n", none, one_a_call=True)]
+    async with Post(targets, MemoryOutbox(), Clock(), lambda low, high: low) as posted:
+        posted.finished(left(), wait_s=60.0)
+        await asyncio.sleep(10)
+        assert (words.at, none.at) == ([], [0.0])
+        posted.finished(left(voicemail_transcript="Call me"))
+        await asyncio.sleep(10)
+    assert (words.at, none.at) == ([10.0], [0.0])
+    [(_, told)] = words.got
+    assert told.payload["data"]["voicemail_transcript"] == "Call me"
+
+
+async def test_words_that_never_come_are_not_waited_for() -> None:
+    words = Scripted(DONE)
+    async with post(words, transcript=True, events=frozenset((Event.VOICEMAIL,))) as posted:
+        posted.finished(left(), wait_s=60.0)
+        await asyncio.sleep(100)
+    assert words.at == [60.0]

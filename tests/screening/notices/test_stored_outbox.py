@@ -221,3 +221,16 @@ async def test_a_database_that_goes_away_keeps_nothing_from_arriving_later(
             assert up.got == []
             (tmp_path / "m.db").rmdir()
             await asyncio.wait_for(up.came.wait(), WAIT_S)
+
+
+async def test_a_letter_that_nobody_has_tried_may_be_put_in_better_words(memory: Memory) -> None:
+    outbox = StoredOutbox(memory)
+    outbox.put([letter("a", NOW + 60)])
+    better = replace(letter("a"), payload={"data": {"said": "more"}})
+    outbox.put([better])
+    assert (await outbox.waiting("t", NOW, 10)).letters == [better]
+    outbox.later(replace(better, tries=1), NOW + 60, "busy")
+    outbox.put([letter("a")])
+    assert await ids(outbox) == []
+    [again] = (await outbox.waiting("t", NOW + 60, 10)).letters
+    assert again.payload == better.payload
