@@ -210,6 +210,6 @@ def _stage(record: Record) -> str | None:
 
 def _clean(value: Any) -> Any:
     """Text as every store and reader takes it: no half characters, no NUL."""
-    if isinstance(value, str):
+    if isinstance(value, str) and not value.isprintable():
         return value.encode("utf-8", "replace").decode().replace("\0", "")
     return value

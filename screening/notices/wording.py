@@ -96,7 +96,9 @@ def tame(text: object, most: int) -> str:
     """A stranger's text: short, one line, and nothing that a chat would act on."""
     if not isinstance(text, str):
         return ""
-    spaced = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+    spaced = text[: 8 * most]
+    if not spaced.isprintable():
+        spaced = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in spaced)
     clean = _EVERYONE.sub("@ ", " ".join(spaced.split()).replace("<", "‹").replace(">", "›"))
     return clean if len(clean) <= most else clean[: most - 1].rstrip() + "…"
 

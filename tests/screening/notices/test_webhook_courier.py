@@ -167,13 +167,6 @@ async def test_nobody_there_is_tried_again() -> None:
     assert "127.0.0.1" not in came.why
 
 
-async def test_a_name_that_is_nobodys_is_tried_again() -> None:
-    async with courier("https://nobody.invalid/hook") as made:
-        came = await made.deliver(LETTER)
-    assert isinstance(came, Later)
-    assert came.why.startswith("not reached")
-
-
 async def test_plain_http_where_tls_is_spoken_to_is_tried_again() -> None:
     async with Receiver(answer(200)) as receiver, courier(f"https://127.0.0.1:{receiver.port}/") as made:
         assert isinstance(await made.deliver(LETTER), Later)
