@@ -141,7 +141,8 @@ def _happened(data: Data) -> str:
 
 
 def _quoted(said: Sequence[str]) -> str:
-    lines = [line for text in said if (line := tame(text, MOST_SAID_CHARS))]
+    begun = said[: 2 * MOST_LINES_SAID]  # some of them may be nothing but noise
+    lines = [line for text in begun if (line := tame(text, MOST_SAID_CHARS))]
     return tame(" ".join(f"“{line}”" for line in lines[:MOST_LINES_SAID]), 2 * MOST_SAID_CHARS)
 
 
