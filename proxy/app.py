@@ -128,16 +128,7 @@ class App:
         self.strain = Strain(settings.limits.lag_s, settings.limits.memory_mb * 1_000_000)
         self.capacity = assembly.capacity(settings, self._trunk_of, self.strain, self.ids)
         self.metrics.follow_capacity(self.capacity.counts, lambda: self.strain.lag_s)
-        self.core = UserAgentCore(
-            self.network,
-            ids=self.ids,
-            advertised=self.advertised,
-            gate=self.admission,
-            invited=lambda invite: self.registry.invited(invite),
-            sheds=self.capacity.sheds,
-        )
-        if settings.log.level == "debug":
-            self.core.traces.append(_log_wire)
+        self.core = self._make_core()
         self.probes = Probes(self.core, assembly.probed(settings), self.advertised.host)
         self.metrics.follow_targets(self.probes.targets)
         self.registrar = assembly.registrar(settings, self.core, self.admission)
@@ -149,6 +140,19 @@ class App:
         self.http_port = 0
         self._records: Gathered[Mapping[str, object]] | None = None
         self._stack = AsyncExitStack()
+
+    def _make_core(self) -> UserAgentCore:
+        core = UserAgentCore(
+            self.network,
+            ids=self.ids,
+            advertised=self.advertised,
+            gate=self.admission,
+            invited=lambda invite: self.registry.invited(invite),
+            sheds=self.capacity.sheds,
+        )
+        if self._settings.log.level == "debug":
+            core.traces.append(_log_wire)
+        return core
 
     def _make_registry(self) -> Registry:
         settings = self._settings
