@@ -75,6 +75,8 @@ class Connect:
 
     reason: str
     caller_name: str | None = None
+    to: str | None = None
+    """Name of the configured destination that was asked for; None: those of the number, as they ring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,24 @@ class Decline:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """What the agent wrote down for whom it answers: a stranger's words, as a model understood them."""
+
+    text: str
+    caller_name: str | None = None
+    call_back: str | None = None
+    """The number to call back, as the caller said it; None: none was said. Never dialled by us."""
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TakeMessage:
     """VOICEMAIL: the agent has announced it, or nobody is asked; record the caller's message."""
 
     reason: str
     caller_name: str | None = None
+    message: Message | None = None
+    """The agent has taken it, and said goodbye: nothing is left to record. None: record it."""
 
 
 Plan = Ask | Ring | Refuse | TakeMessage

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 
+from screening.briefing import Briefing
 from screening.openai_rest import OpenAICalls, authorization
 from screening.openai_socket import REATTACHED, Dial, Sideband, dial, sideband_url
 from screening.provider import (
@@ -26,7 +27,7 @@ from screening.provider import (
     ToolCalled,
     Trouble,
 )
-from screening.session_config import accept_body
+from screening.session_config import accept_body, turn_detection
 from screening.settings import AgentSettings
 
 
@@ -39,12 +40,16 @@ class OpenAIRealtime:
         self._agent = agent
         self._http = http or httpx2.AsyncClient()
         self._dial = dial
-        self._calls = OpenAICalls(agent, accept_body(agent), self._http)
+        body = accept_body(agent)
+        self._calls = OpenAICalls(agent, body, self._http)
+        self._detection = turn_detection(body)
         sideband_url(agent.api_base, "")  # found out at start, not at the first call
-        self.accept = self._calls.accept
         self.reject = self._calls.reject
         self.refer = self._calls.refer
         self.hang_up = self._calls.hang_up
+
+    async def accept(self, call_id: str, briefing: Briefing | None = None) -> None:
+        await self._calls.accept(call_id, accept_body(self._agent, briefing) if briefing else None)
 
     @asynccontextmanager
     async def attach(self, call_id: str) -> AsyncIterator[OpenAISession]:
@@ -53,7 +58,7 @@ class OpenAIRealtime:
         sideband = Sideband(url, authorization(self._agent), self._dial)
         await sideband.open()
         try:
-            yield OpenAISession(sideband)
+            yield OpenAISession(sideband, self._detection)
         finally:
             await sideband.close()
 
@@ -64,8 +69,10 @@ class OpenAIRealtime:
 class OpenAISession:
     """The sideband, in the words of the port."""
 
-    def __init__(self, sideband: Sideband) -> None:
+    def __init__(self, sideband: Sideband, detection: Mapping[str, object] | None = None) -> None:
+        """`detection` is how the session finds the caller's turns; None: it does not."""
         self._sideband = sideband
+        self._detection = detection
         self._tool_calls: set[str] = set()
 
     async def events(self) -> AsyncIterator[Event]:
@@ -77,11 +84,26 @@ class OpenAISession:
                     self._tool_calls.add(event.id)
                 yield event
 
-    async def speak(self, *, tools: bool = True) -> None:
-        message: dict[str, object] = {"type": "response.create"}
-        if not tools:
-            message["response"] = {"tool_choice": "none"}
+    async def speak(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> None:
+        response: dict[str, object] = {}
+        if say is not None:
+            response["instructions"] = say
+        if must is not None:
+            response["tool_choice"] = {"type": "function", "name": must}
+        elif not tools:
+            response["tool_choice"] = "none"
+        message = (
+            {"type": "response.create", "response": response} if response else {"type": "response.create"}
+        )
         await self._sideband.send(message)
+
+    async def let_interrupt(self) -> None:
+        if self._detection is None:
+            return
+        # This and nothing else: an update that names formats, tools or a voice has silenced calls.
+        detection = {**self._detection, "interrupt_response": True}
+        session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
+        await self._sideband.send({"type": "session.update", "session": session})
 
     async def answer(self, call: ToolCalled, output: Mapping[str, object]) -> None:
         item = {"type": "function_call_output", "call_id": call.id, "output": json.dumps(output)}
@@ -121,8 +143,10 @@ def _events(message: Mapping[str, Any]) -> Iterator[Event]:
             yield ResponseBegan(_text(message["response"]["id"]))
         case "output_audio_buffer.started":
             yield SoundBegan(_text(message["response_id"]))
-        case "output_audio_buffer.stopped" | "output_audio_buffer.cleared":
+        case "output_audio_buffer.stopped":
             yield SoundEnded(_text(message["response_id"]))
+        case "output_audio_buffer.cleared":
+            yield SoundEnded(_text(message["response_id"]), cut=True)
         case "response.output_item.done":
             yield from _item_done(message["item"], _text(message["response_id"]))
         case "response.done":

@@ -52,11 +52,13 @@ class OpenAICalls:
         self._session = dict(session)
         self._http = http
 
-    async def accept(self, call_id: str) -> None:
-        """Take the call; 404 is asked again, since the webhook may come before the call can be found."""
+    async def accept(self, call_id: str, session: Mapping[str, object] | None = None) -> None:
+        """Take the call, with its own `session` or that of all calls; 404 is asked again, since the webhook
+        may come before the call can be found.
+        """
         for retries_left in reversed(range(ACCEPT_RETRIES + 1)):
             try:
-                return await self._post(call_id, "accept", ACCEPT_LIMIT_S, self._session)
+                return await self._post(call_id, "accept", ACCEPT_LIMIT_S, session or self._session)
             except ProviderError as error:
                 if error.status != 404 or not retries_left:
                     raise

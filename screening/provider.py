@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from screening.briefing import Briefing
+
 
 class ProviderError(Exception):
     """The vendor refused or could not be reached; the message is a sentence for the operator."""
@@ -83,6 +85,8 @@ class SoundEnded:
     """A response was heard to its end, or was cut off."""
 
     response: str
+    cut: bool = False
+    """The caller has interrupted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +136,16 @@ class Session(Protocol):
         """Yield what happens, until the session is gone for good."""
         ...
 
-    async def speak(self, *, tools: bool = True) -> None:
-        """Let the agent say something now; without `tools` it can only speak."""
+    async def speak(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> None:
+        """Let the agent say something now; without `tools` it can only speak.
+
+        `say` is what it is told to say this one time, in place of its instructions; `must` names the tool
+        that it has to call.
+        """
+        ...
+
+    async def let_interrupt(self) -> None:
+        """The caller may interrupt the agent from now on, where its `Briefing` had him heard out before."""
         ...
 
     async def answer(self, call: ToolCalled, output: Mapping[str, object]) -> None:
@@ -148,8 +160,8 @@ class Session(Protocol):
 class Provider(Protocol):
     """One configured agent's vendor. Every verb raises `ProviderError`."""
 
-    async def accept(self, call_id: str) -> None:
-        """Take the call: the agent answers it."""
+    async def accept(self, call_id: str, briefing: Briefing | None = None) -> None:
+        """Take the call: the agent answers it, and is told `briefing`; None: what its settings say."""
         ...
 
     async def reject(self, call_id: str) -> None:

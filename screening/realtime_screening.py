@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 import structlog
 
+from screening.briefing import Briefing
+from screening.closing import Transfer
 from screening.contract import News, Said, Undecided, Verdict
-from screening.conversation import Conversation, Transfer
+from screening.conversation import Conversation
 from screening.judgement import Judgement
 from screening.provider import Provider, ProviderError
 from screening.settings import AgentSettings, ScreeningSettings
@@ -34,12 +36,19 @@ class RealtimeScreening:
         provider: Provider,
         refer_target: str | None,
         forget: Callable[[], None],
+        *,
+        briefing: Briefing | None = None,
+        targets: Mapping[str, str] | None = None,
     ) -> None:
-        """`forget` is called when the call is over, once."""
+        """`forget` is called when the call is over, once; `targets` are what is referred to for a destination
+        that is asked for by name, in place of `refer_target`.
+        """
         self._log = structlog.get_logger("screendoor").bind(call=call, leg="agent")
         self._agent = agent
         self._provider = provider
         self._refer_target = refer_target if agent.transfer == "refer" else None
+        self._targets = targets or {}
+        self._briefing = briefing
         self._forget = forget
         self._loop = asyncio.get_running_loop()
         self._answer_due = self._loop.time() + limits.ready_limit_s + ANSWER_GRACE_S
@@ -49,7 +58,7 @@ class RealtimeScreening:
         self._clock = TalkClock(limits)
         self._call_id = ""
         transfer = Transfer(self._post_refer if self._refer_target else None, agent.refer_patience_s)
-        self._conversation = Conversation(self._judgement, self._clock, transfer, self._log)
+        self._conversation = Conversation(self._judgement, self._clock, transfer, self._log, briefing)
         self._over = False
 
     @property
@@ -98,7 +107,7 @@ class RealtimeScreening:
         self._call_id = call_id
         try:
             # Never interrupted: an accept that is on its way cannot be taken back, only hung up after.
-            await self._provider.accept(call_id)
+            await self._provider.accept(call_id, self._briefing)
             self._log.info("accepted")
             if not self._finished.is_set():
                 await self._converse(call_id)
@@ -132,9 +141,10 @@ class RealtimeScreening:
     def _given_up(self) -> bool:
         return not self._answered and self._loop.time() > self._answer_due
 
-    async def _post_refer(self) -> None:
+    async def _post_refer(self, to: str | None) -> None:
         assert self._refer_target is not None
-        await self._provider.refer(self._call_id, self._refer_target)
+        target = self._targets.get(to, self._refer_target) if to is not None else self._refer_target
+        await self._provider.refer(self._call_id, target)
 
     async def _hang_up(self, call_id: str) -> None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from screening import prompt
+from screening.briefing import Briefing
 from screening.settings import AgentSettings
 from screening.tools import DECISION_TOOL, NAME
 
@@ -41,30 +41,32 @@ class InvalidSession(ValueError):
         self.problems = problems
 
 
-def accept_body(agent: AgentSettings) -> dict[str, object]:
-    """Build the session of an agent, with its `extra` laid over it; raises `InvalidSession`.
+def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[str, object]:
+    """Build the session of a call, with the agent's `extra` laid over it; raises `InvalidSession`.
 
-    Everything is said here, once: tools or a voice sent later by ``session.update`` have silenced calls.
+    Without a `briefing` the agent is told what its own settings say. Everything is said here, once: tools or
+    a voice sent later by ``session.update`` have silenced calls.
     """
+    told = briefing or (Briefing(agent.instructions) if agent.instructions else Briefing())
     body: dict[str, object] = {
         "type": "realtime",
         "model": agent.model,
         "output_modalities": ["audio"],
-        "instructions": agent.instructions or prompt.INSTRUCTIONS,
+        "instructions": told.instructions,
         "audio": {
             "input": {
                 "turn_detection": {
                     "type": "semantic_vad",
                     "eagerness": "auto",
                     "create_response": True,
-                    "interrupt_response": True,
+                    "interrupt_response": not told.heard_out,
                 },
                 "transcription": {"model": "gpt-transcribe"},
                 "noise_reduction": {"type": "near_field"},
             },
             "output": {"voice": agent.voice},
         },
-        "tools": [DECISION_TOOL],
+        "tools": told.tools.schemas(),
         "tool_choice": "auto",
         "max_output_tokens": 1024,
     }
@@ -72,6 +74,14 @@ def accept_body(agent: AgentSettings) -> dict[str, object]:
     if problems := check(body):
         raise InvalidSession(problems)
     return body
+
+
+def turn_detection(body: Mapping[str, object]) -> Mapping[str, object] | None:
+    """How a session that was checked finds the caller's turns; None where it does not."""
+    found: object = body
+    for name in ("audio", "input", "turn_detection"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else None
 
 
 def check(body: Mapping[str, object]) -> Problems:

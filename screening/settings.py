@@ -23,6 +23,8 @@ class ScreeningSettings:
     """How long nobody may say anything before the call goes on without a decision."""
     ready_limit_s: float = 8.0
     """How long the agent may take to answer."""
+    ask_if_there_s: float = 0.0
+    """After so much silence the agent asks whether the caller is still there, once; 0: it does not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ class _Response:
     number: int
     thinking: bool = True
     sounding: bool = False
+    cut: bool = False
+    """It did not complete, or the caller has interrupted it."""
 
 
 class Voice:
@@ -33,6 +35,8 @@ class Voice:
         self._responses: dict[str, _Response] = {}
         self._begun = 0
         self.caller_speaks = False
+        self._caller_paused = 0
+        """So many responses had begun when the caller last stopped speaking."""
 
     def hear(self, event: Event) -> bool:
         """Take note of an event; say whether it was a sound, or the end of one."""
@@ -41,17 +45,20 @@ class Voice:
                 self.caller_speaks = True
             case CallerPaused():
                 self.caller_speaks = False
+                self._caller_paused = self._begun
             case ResponseBegan(name):
                 self._response(name)
                 return False
             case ResponseEnded(name, status):
                 response = self._response(name)
                 response.thinking = False
+                response.cut = response.cut or status != "completed"
                 response.sounding = response.sounding and status == "completed"
             case SoundBegan(name):
                 self._response(name).sounding = True
-            case SoundEnded(name):
-                self._response(name).sounding = False
+            case SoundEnded(name, cut):
+                response = self._response(name)
+                response.sounding, response.cut = False, response.cut or cut
             case _:
                 return False
         return True
@@ -77,6 +84,14 @@ class Voice:
     def said_since(self, mark: int) -> bool:
         """Whether a response that began after `mark` has been made and heard."""
         return any(r.number >= mark and self.said(name) for name, r in self._responses.items())
+
+    def heard_since(self, mark: int) -> bool:
+        """Whether a response that began after `mark` was heard to its end."""
+        return any(r.number >= mark and self.said(name) and not r.cut for name, r in self._responses.items())
+
+    def unanswered(self, mark: int) -> bool:
+        """Whether the caller has spoken since the response after `mark` began, and got no other."""
+        return self._caller_paused > mark and self._begun == mark + 1 and not self.caller_speaks
 
     def forget(self) -> None:
         """The session was away: what was going on may have ended unseen."""

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from screening.briefing import Briefing
 from screening.provider import (
     Event,
     ProviderError,
@@ -32,11 +33,14 @@ class ScriptedVendor:
         self.goodbye_s: float | None = 2.0
         """How long a sentence asked for after the greeting is heard; None: nothing is ever said."""
         self.closed = False
+        self.briefing: Briefing | None = None
+        """What the agent was told of the call."""
         self._spoken = 0
 
     # The port.
 
-    async def accept(self, call_id: str) -> None:
+    async def accept(self, call_id: str, briefing: Briefing | None = None) -> None:
+        self.briefing = briefing
         await self._verb(f"accept {call_id}")
 
     async def reject(self, call_id: str) -> None:
@@ -107,9 +111,10 @@ class ScriptedSession:
         while (event := await self._vendor.events.get()) is not None:
             yield event
 
-    async def speak(self, *, tools: bool = True) -> None:
+    async def speak(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> None:
         vendor = self._vendor
-        vendor.said.append("speak" if tools else "speak without tools")
+        told = f"must call {must}" if must else "speak" if tools else "speak without tools"
+        vendor.said.append(f"{told}: {say}" if say else told)
         if "speak" in vendor.fails:
             raise vendor.fails["speak"]
         vendor._spoken += 1
@@ -120,6 +125,9 @@ class ScriptedSession:
         self._vendor.said.append(f"answer {call.id} ok={output['ok']}")
         if "answer" in self._vendor.fails:
             raise self._vendor.fails["answer"]
+
+    async def let_interrupt(self) -> None:
+        self._vendor.said.append("let interrupt")
 
     async def inform(self, text: str) -> None:
         self._vendor.said.append(f"inform {text}")

@@ -78,7 +78,7 @@ EVENTS: list[tuple[dict[str, object], list[Event]]] = [
     ({"type": "response.created", "response": {"id": "resp_1"}}, [ResponseBegan("resp_1")]),
     ({"type": "output_audio_buffer.started", "response_id": "resp_1"}, [SoundBegan("resp_1")]),
     ({"type": "output_audio_buffer.stopped", "response_id": "resp_1"}, [SoundEnded("resp_1")]),
-    ({"type": "output_audio_buffer.cleared", "response_id": "resp_1"}, [SoundEnded("resp_1")]),
+    ({"type": "output_audio_buffer.cleared", "response_id": "resp_1"}, [SoundEnded("resp_1", cut=True)]),
     ({"type": "response.output_item.done", "response_id": "resp_1", "item": item()}, [CALLED]),
     ({"type": "response.output_item.done", "response_id": "resp_1", "item": item(status="incomplete")}, []),
     ({"type": "response.output_item.done", "response_id": "resp_1", "item": item(arguments='{"deci')}, []),

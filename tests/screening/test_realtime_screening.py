@@ -367,6 +367,7 @@ async def test_silence_ends_the_wait_for_a_decision() -> None:
 
 async def test_a_long_sentence_is_no_silence() -> None:
     async with staged() as stage:
+        stage.vendor.goodbye_s = None
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
         await asyncio.sleep(60)
         stage.vendor.happens(ResponseEnded("r1", "cancelled"))

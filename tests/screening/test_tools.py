@@ -55,7 +55,12 @@ def test_the_tool_offers_what_is_read() -> None:
 
 def test_arguments_nested_too_deep_are_no_json() -> None:
     with pytest.raises(BadDecision, match="not JSON"):
-        parse_decision(NAME, "[" * 200_000)
+        parse_decision(NAME, "[" * 19_999)
+
+
+def test_arguments_without_end_are_not_even_read() -> None:
+    with pytest.raises(BadDecision, match="too long"):
+        parse_decision(NAME, json.dumps({"decision": "ALLOW", "reason": "x" * 1_000_000}))
 
 
 def test_what_the_agent_made_up_is_cut_in_what_it_is_told() -> None:

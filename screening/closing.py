@@ -1,0 +1,78 @@
+"""What follows a decision: the agent's last words, the vendor's REFER, and the verdict for the call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from screening import prompt
+from screening.jobs import Decided
+from screening.judgement import Judgement
+from screening.provider import ProviderError
+from screening.speaking import Speaking
+from screening.tools import Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """How an allowed caller gets to the phone."""
+
+    refer: Callable[[str | None], Awaitable[None]] | None
+    """Asks the vendor for its REFER to a destination by its name, or to the number's own target; raises
+    `ProviderError`. None: no REFER is wanted.
+    """
+    patience_s: float
+    """How long the vendor's answer may take, and then its REFER."""
+
+
+class Closing:
+    """Carries out the decisions of one caller's screening."""
+
+    def __init__(self, judgement: Judgement, transfer: Transfer, log: Any) -> None:
+        self._judgement, self._transfer, self._log = judgement, transfer, log
+
+    async def carry_out(self, decided: Decided, speaking: Speaking, tasks: asyncio.TaskGroup) -> None:
+        """Have the last words said and heard, and give the verdict, unless a REFER brings it."""
+        decision = decided.decision
+        if decided.call is not None:
+            answer = {"ok": True, "next": prompt.decided(decision)}
+            more = decision.choice is not Choice.ALLOW
+            await speaking.last_words(decided.call, answer, more=more)
+        if decision.choice is not Choice.ALLOW or not await self._referred(decision.to, tasks):
+            self._judgement.give(decision.verdict)
+
+    async def _referred(self, to: str | None, tasks: asyncio.TaskGroup) -> bool:
+        """Ask for a REFER if one is wanted; say whether it arrived in time (RFC 3515 is the call's business).
+
+        The vendor has been seen to answer 200 and send nothing, to answer 504 after ten seconds, and to send
+        the REFER before it answers.
+        """
+        if self._transfer.refer is None:
+            return False
+        asked = tasks.create_task(self._ask_for_refer(self._transfer.refer, to))
+        asked.add_done_callback(lambda task: self._judgement.change.happened())
+        judgement, patience_s, this_round = self._judgement, self._transfer.patience_s, self._judgement.round
+
+        def arrived() -> bool:  # or even came and went: the phone is busy already
+            return judgement.refer_arrived or judgement.round != this_round
+
+        try:
+            async with asyncio.timeout(patience_s):
+                await judgement.change.until(lambda: arrived() or asked.done())
+            if not arrived() and asked.result():
+                async with asyncio.timeout(patience_s):
+                    await judgement.change.until(arrived)
+        except TimeoutError:
+            self._log.warning("no REFER in time", patience_s=patience_s)
+        return arrived()
+
+    async def _ask_for_refer(self, refer: Callable[[str | None], Awaitable[None]], to: str | None) -> bool:
+        try:
+            await refer(to)
+        except ProviderError as error:
+            self._log.warning("refer failed", status=error.status, why=str(error))
+            return False
+        self._log.info("refer accepted")
+        return True
