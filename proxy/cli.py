@@ -118,6 +118,33 @@ def try_caller(
         click.echo(line)
 
 
+@main.command("prompt")
+@click.option("--to", "dialed", metavar="NUMBER", help="The number that is called; without it, all of them.")
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    default="screendoor.toml",
+    envvar="SCREENDOOR_CONFIG",
+    show_default=True,
+    show_envvar=True,
+    help="The settings file (TOML).",
+)
+def show_prompt(dialed: str | None, file: Path) -> None:
+    """Show what the agent says first and is told, with every template filled in."""
+    from proxy.talking import shown
+    from proxy.tried import number_of
+
+    settings = _settings(file)
+    try:
+        numbers = settings.numbers if dialed is None else (number_of(settings, dialed),)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    for number in numbers:
+        for line in shown(settings, number):
+            click.echo(line)
+
+
 def _settings(file: Path) -> Settings:
     from proxy import judging, telling
 

@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proxy import talking
 from proxy.config import Problem, Settings
 from proxy.config import model as told
 from proxy.config.numbers import EMERGENCY, country_of
@@ -43,7 +44,7 @@ def check(settings: Settings, file: str) -> list[Problem]:
     found = list(_problems(file, "screening", settings.screening, countries[:1]))
     for place, number in enumerate(settings.numbers):
         found += _problems(file, f"number[{place}]", number, [countries[place]])
-    return agents + found
+    return agents + found + list(talking.problems(settings, file))
 
 
 def _problems(file: str, at: str, whom: Whom, countries: Iterable[str]) -> Iterator[Problem]:
@@ -70,7 +71,10 @@ def _problems(file: str, at: str, whom: Whom, countries: Iterable[str]) -> Itera
 
 
 def remarks(settings: Settings) -> Iterator[str]:
-    """What was left out of the contact files, a line each; raises OSError for one that is gone."""
+    """What was left out of the contact files, and what the agents do not say, a line each; raises OSError
+    for a file that is gone.
+    """
+    yield from talking.remarks(settings)
     for path, where in _files(settings):
         bad = contacts_of(path, where).bad
         yield from (f"{path}: {each}" for each in bad[:MOST_SHOWN])
@@ -185,6 +189,9 @@ def screener(
                 agent.name if (agent := settings.agent_of(number)) else "",
                 number.target,
                 settings.screening_of(number).talk_limit_s,
+                settings.screening_of(number).ask_if_there_s,
+                talking.talk(settings, number),
+                talking.targets(number),
             )
             for number in settings.numbers
         ],

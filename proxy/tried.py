@@ -26,7 +26,7 @@ def tried(
 
     `at` is ISO 8601, by the number's time zone unless it says another; None: now.
     """
-    number = _number(settings, dialed)
+    number = number_of(settings, dialed)
     policy = judging.policies(settings, remembering.lists(settings))[number.dialed]
     when = _time(at, policy)
     agent = settings.agent_of(number)
@@ -38,7 +38,8 @@ def tried(
     return list(_told(policy, asked, dialed or number.dialed, when if again else None))
 
 
-def _number(settings: Settings, dialed: str | None) -> Number:
+def number_of(settings: Settings, dialed: str | None) -> Number:
+    """The number that is called; raises ValueError where it is none, or has to be said."""
     if dialed is None:
         if len(settings.numbers) == 1:
             return settings.numbers[0]

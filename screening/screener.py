@@ -14,7 +14,10 @@ from typing import Self, assert_never
 
 import structlog
 
+from screening.briefing import Briefing
+from screening.briefings import Briefings
 from screening.contract import Ask, Caller, Plan, Refusal, Refuse, Ring, TakeMessage
+from screening.numbering import normal
 from screening.openai_realtime import OpenAIRealtime
 from screening.policy import Action, Policy
 from screening.provider import Provider
@@ -73,6 +76,7 @@ class Screener:
         """
         self._agents = {agent.name: agent for agent in agents}
         self._numbers = {number.dialed: number for number in numbers}
+        self._briefings = {each.dialed: Briefings(each.talk) for each in numbers if each.talk is not None}
         self._policies = dict(policies or {})
         self._recent = RecentCalls()
         self._wall_clock = wall_clock
@@ -115,11 +119,11 @@ class Screener:
                 why = Refusal.OUT_OF_HOURS if decision.rule == "hours" else Refusal.BLOCKED
                 return Refuse(why, decision.reason)
             case Action.ASK:
-                return self._asked(caller, decision.reason)
+                return self._asked(caller, decision.reason, policy)
             case _:
                 assert_never(decision.action)
 
-    def _asked(self, caller: Caller, reason: str) -> Plan:
+    def _asked(self, caller: Caller, reason: str, policy: Policy) -> Plan:
         """Have the agent of the dialed number ask the caller in; without such an agent, ring."""
         agent = self._agents.get(caller.agent)
         if agent is None:
@@ -128,6 +132,8 @@ class Screener:
         limits = agent.limits
         if number is not None and number.talk_limit_s is not None:
             limits = replace(limits, talk_limit_s=number.talk_limit_s)
+        if number is not None and number.ask_if_there_s is not None:
+            limits = replace(limits, ask_if_there_s=number.ask_if_there_s)
         if agent.provider == SIP_AGENT:
             return Ask(SipScreening(limits), patience_s=limits.ready_limit_s, reason=reason)
         now = self._wall_clock()
@@ -135,9 +141,21 @@ class Screener:
         nonce = self._tokens.open(token, now)
         provider, target = self._providers[agent.name], number.refer_target if number else None
         forget = partial(self._forget, nonce)
-        screening = RealtimeScreening(caller.call, agent, limits, provider, target, forget)
+        screening = RealtimeScreening(
+            caller.call, agent, limits, provider, target, forget,
+            briefing=self._briefing(caller, number, policy),
+            targets=number.targets if number else None,
+        )  # fmt: skip
         self._waiting[nonce] = Waiting(screening, provider)
         return Ask(screening, {HEADER: token}, limits.ready_limit_s, reason)
+
+    def _briefing(self, caller: Caller, number: NumberSettings | None, policy: Policy) -> Briefing | None:
+        """What the agent is told of this call; None: what its own settings say."""
+        briefings = self._briefings.get(number.dialed) if number is not None else None
+        if briefings is None:
+            return None
+        shown = normal(caller.number, policy.country) if caller.number else None
+        return briefings.brief(caller, shown, known=shown is not None and policy.known(shown))
 
     def _incoming(self, incoming: IncomingCall) -> None:
         """Match a webhook with a waiting call, once; anybody can make the vendor send one."""

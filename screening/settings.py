@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from screening.tools import Place
+
 OPENAI_REALTIME = "openai-realtime"
 """The agent is OpenAI's Realtime API: it has a webhook, REST and a WebSocket."""
 SIP_AGENT = "sip"
@@ -60,6 +62,34 @@ class AgentSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TalkSettings:
+    """How the callers of one number are talked to."""
+
+    name: str = ""
+    """Whom the agent answers for; empty: that is not said."""
+    languages: tuple[str, ...] = ("en",)
+    """That the agent speaks; the first is the one of the number."""
+    greeting: Mapping[str, str] | None = None
+    """Templates by language, ``""`` for all the others; an empty one has the agent open by its instructions.
+    None, or a language without any: the built-in one.
+    """
+    instructions: Mapping[str, str] = field(default_factory=dict)
+    """The same; a language without any has the built-in ones."""
+    dialed: str = ""
+    hours: str = ""
+    """When the number is open, in words."""
+    optional_tools: frozenset[str] = frozenset()
+    """Of `tools.OPTIONAL`."""
+    places: tuple[Place, ...] = ()
+    """The destinations that have a name."""
+    transcribed: bool = False
+    """Callers are to be told that a transcript is kept. So with the next."""
+    recorded: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """What a key does: ``connect``, ``voicemail``, or the name of a destination."""
+
+
+@dataclass(frozen=True, slots=True)
 class NumberSettings:
     """One ``[[number]]``, as far as the screening is concerned."""
 
@@ -70,3 +100,9 @@ class NumberSettings:
     """What is posted to /refer, ``tel:+1…`` or a SIP URI; None: no REFER is asked for."""
     talk_limit_s: float | None = None
     """The talk limit of this number; None: its agent's."""
+    ask_if_there_s: float | None = None
+    """The same for when the agent asks whether the caller is still there."""
+    talk: TalkSettings | None = None
+    """How its callers are talked to; None: as its agent's settings say, and no more."""
+    targets: Mapping[str, str] = field(default_factory=dict)
+    """What is posted to /refer for a destination that is asked for by its name."""

@@ -44,6 +44,7 @@ WHOLE = (
     "proxy.judging",
     "proxy.lab",
     "proxy.remembering",
+    "proxy.talking",
     "proxy.telling",
     "proxy.tried",
 )

@@ -14,22 +14,23 @@ from proxy.sip.uri import Uri
 
 
 def _file(value: object, info: ValidationInfo) -> Path:
-    return _where(info).file(value)
+    return where_of(info).file(value)
 
 
 def _wav(value: object, info: ValidationInfo) -> Clip:
-    return _where(info).wav(value)
+    return where_of(info).wav(value)
 
 
 def _text(value: object, info: ValidationInfo) -> str:
-    return _where(info).text(value)
+    return where_of(info).text(value)
 
 
 def _secret(value: object, info: ValidationInfo) -> SecretStr:
-    return _where(info).secret(value)
+    return where_of(info).secret(value)
 
 
-def _where(info: ValidationInfo) -> Where:
+def where_of(info: ValidationInfo) -> Where:
+    """Where the file that is read points to."""
     assert isinstance(info.context, Where), "settings are made by proxy.config.load"
     return info.context
 

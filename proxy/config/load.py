@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from proxy.config import notices, rules, safety, tls_rules, whom
+from proxy.config import notices, rules, safety, talk, tls_rules, whom
 from proxy.config.machine import Tls
 from proxy.config.model import Settings
 from proxy.config.problem import Problem, SettingsError, shown
@@ -21,6 +21,9 @@ from proxy.config.where import Where
 
 ELSEWHERE = "192.0.2.1"
 """An address of RFC 5737: nobody's, yet routed like anybody's on the internet."""
+WITH_FILES = (rules.check, tls_rules.check)
+ALONE = (safety.check, whom.check, talk.check, notices.check)
+"""Rules across keys: those that look at files too, and those that look at what is written alone."""
 
 
 def local_address(elsewhere: str = ELSEWHERE) -> str | None:
@@ -63,8 +66,8 @@ def parse(
         what, place = said.groups() if said else (str(error), "file")
         raise SettingsError([Problem(file, place, "TOML", what)]) from error
     where = Where(folder, environ)
-    found = (*rules.check(raw, where), *safety.check(raw), *tls_rules.check(raw, where), *whom.check(raw))
-    found += (*notices.check(raw),)
+    found = [each for check in WITH_FILES for each in check(raw, where)]
+    found += [each for check in ALONE for each in check(raw)]
     problems = [Problem(file, key, *_said(fault.context)) for key, fault in found]
     settings = address = None
     try:

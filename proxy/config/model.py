@@ -36,6 +36,7 @@ from proxy.config.keys import (
 from proxy.config.machine import Connections, Drain, Http, Limits, Listen, Log, Public, Srtp, Tls
 from proxy.config.memory import Memory
 from proxy.config.notices import Notify
+from proxy.config.talk import Talk, TalkOfAll
 from proxy.config.values import Destination, Source
 from proxy.config.whom import Whom, WhomOfAll, asks
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
@@ -138,7 +139,7 @@ class Agent(Table):
         return raw | {"sip": f"sip:{raw['project']}@sip.api.openai.com:5061;transport=tls"}
 
 
-class Screening(WhomOfAll):
+class Screening(WhomOfAll, TalkOfAll):
     """Who is screened and for how long, and what happens when no decision can be had."""
 
     talk_limit_s: Limit = 90.0
@@ -160,7 +161,7 @@ class Screening(WhomOfAll):
     """What callers are told."""
 
 
-class Number(Whom):
+class Number(Whom, Talk):
     """A number that people call, and where its wanted callers go."""
 
     dialed: Annotated[str, PlainValidator(values.dialed)]
@@ -198,8 +199,7 @@ class Number(Whom):
     @property
     def target(self) -> str:
         """The URI that the agent's REFER is to name, and by which it selects the destination."""
-        first = self.destinations[0]
-        return self.refer_target or (f"tel:{first.number}" if first.number else first.text)
+        return self.refer_target or self.destinations[0].target
 
 
 class Settings(Table):
@@ -235,7 +235,7 @@ class Settings(Table):
         """Return ``[screening]`` with what this number overrides."""
         own = {key: getattr(number, key) for key in ("talk_limit_s", "on_failure", "record")}
         given = {key: value for key, value in own.items() if value is not None}
-        return self.screening.model_copy(update=given | number.laid_over(self.screening))
+        return self.screening.model_copy(update=given | number.laid_over(self.screening) | number.talk_over())
 
     def prompts_of(self, number: Number) -> Prompts:
         """Return ``[prompts]`` with what this number overrides."""

@@ -49,7 +49,8 @@ def _text(at: str, value: object) -> Iterator[tuple[str, str]]:
 
 
 def _user(value: object) -> str | None:
-    """The user part of a URI as it is written, or the number of a tel: one."""
+    """The user part of a URI as it is written, or the number of a tel: one; also where it has a name."""
+    value = value.get("to") if isinstance(value, Mapping) else value
     if not isinstance(value, str):
         return None
     rest = value.partition(":")[2]

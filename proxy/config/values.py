@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
@@ -23,6 +23,9 @@ _TRUNKED = re.compile(r"sips?:(?P<user>[^@]*)@trunk:(?P<trunk>.*)", re.IGNORECAS
 
 PORTS_OF_A_CALL = 6
 """Three legs, an RTP and an RTCP port each."""
+
+MOST_NAMED = 40
+"""Characters of a destination's name."""
 
 MOST_SPOKEN = 500
 """Characters of a text that is spoken."""
@@ -55,6 +58,15 @@ class Destination:
     """The URI to dial as it stands; None where a trunk and the number make it."""
     phone: str | None = None
     """Name of the registered phone that is meant; its contacts are dialled."""
+    name: str | None = None
+    """What an agent may ask for it by; None: it may not."""
+    about: str = ""
+    """What it is for, in words for the agent."""
+
+    @property
+    def target(self) -> str:
+        """The URI by which a REFER selects it."""
+        return f"tel:{self.number}" if self.number else self.text
 
 
 Source = IPv4Network | IPv6Network | str
@@ -213,7 +225,11 @@ def dialable(value: object) -> str:
 
 
 def destination(value: object) -> Destination:
-    """Return a place to connect callers to: ``sip:+NUM@trunk:NAME``, ``tel:+NUM`` or any SIP URI."""
+    """Return a place to connect callers to: ``sip:+NUM@trunk:NAME``, ``tel:+NUM`` or any SIP URI; or a table
+    of one with the name that the agent knows it by, and what it is for.
+    """
+    if isinstance(value, dict):
+        return _named(value)
     if not isinstance(value, str):
         raise fault("sip:+NUMBER@trunk:NAME, tel:+NUMBER or sip:user@host", shown(value))
     if trunked := _TRUNKED.fullmatch(value):
@@ -233,6 +249,16 @@ def destination(value: object) -> Destination:
         return Destination(value, None, None, uri, _allowed(uri.user, value))
     user = _allowed(uri.user or "", value)
     return Destination(value, user if DIALABLE.fullmatch(user) else None, None, uri)
+
+
+def _named(table: dict[str, object]) -> Destination:
+    expected = 'a table such as { name = "sales", to = "tel:+14155550100", about = "new orders" }'
+    if unknown := sorted(table.keys() - {"name", "to", "about"}):
+        raise fault(expected, f"an unknown key: {shown(unknown[0])}")
+    place, called, about = destination(table.get("to")), table.get("name"), table.get("about", "")
+    if not isinstance(called, str) or len(line(called)) > MOST_NAMED:
+        raise fault(f"{expected}, with a name of {MOST_NAMED} characters at most", shown(called))
+    return replace(place, name=called.strip(), about=line(about) if about else "")
 
 
 def seconds(low: float, high: float) -> Callable[[object], float]:

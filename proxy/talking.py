@@ -1,0 +1,118 @@
+"""What the settings say of how callers are talked to, in the words of the screening."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from proxy.config import Problem, Settings
+from proxy.config import model as told
+from screening.briefings import BadTalk, Briefings
+from screening.disclosure import says_automated
+from screening.settings import SIP_AGENT, TalkSettings
+from screening.tools import END_CALL, REQUEST_CONNECT, Place
+
+DEFAULT_TOOLS = (REQUEST_CONNECT, END_CALL)
+"""A message that a model writes down is no recording: whoever wants it says so."""
+
+
+def talk(settings: Settings, number: told.Number) -> TalkSettings | None:
+    """How the callers of a number are talked to; None where no agent of ours asks them."""
+    agent, common = settings.agent_of(number), settings.screening_of(number)
+    if agent is None or agent.provider == SIP_AGENT:
+        return None
+    own = agent.instructions
+    recorded = common.record == "on" and common.record_announced
+    return TalkSettings(
+        name=common.name or "",
+        languages=common.language or (settings.speech.language,),
+        greeting=common.greeting,
+        instructions=common.instructions or ({"": own} if own else {}),
+        dialed="" if number.dialed == "*" else number.dialed,
+        hours=hours(common),
+        optional_tools=frozenset(DEFAULT_TOOLS if common.tools is None else common.tools),
+        places=tuple(Place(each.name, each.about) for each in number.destinations if each.name),
+        transcribed=common.consent and _transcribed(settings),
+        # What is announced before the agent speaks it need not say again.
+        recorded=common.consent and recorded and not common.announcement,
+        keys=common.keys_ or {},
+    )
+
+
+def targets(number: told.Number) -> Mapping[str, str]:
+    """What the agent is asked to refer to for each destination that has a name."""
+    return {each.name: each.target for each in number.destinations if each.name}
+
+
+def hours(common: told.Screening) -> str:
+    """When a number is open, in words; empty for always."""
+    said = [", ".join(common.hours)] if common.hours else []
+    said += [f"not {', '.join(common.quiet)}"] if common.quiet else []
+    said += [f"closed on {', '.join(common.holidays)}"] if common.holidays else []
+    return f"{'; '.join(said)} (time of {common.time_zone})" if said else ""
+
+
+def _transcribed(settings: Settings) -> bool:
+    """Whether what callers say is kept anywhere."""
+    return settings.records is not None
+
+
+def problems(settings: Settings, file: str) -> Iterator[Problem]:
+    """Templates that cannot be used, under the key that they stand at."""
+    seen = set[str]()
+    for place, number in enumerate(settings.numbers):
+        if (said := talk(settings, number)) is None:
+            continue
+        try:
+            Briefings(said)
+        except BadTalk as bad:
+            for key, problem in bad.problems.items():
+                line = Problem(
+                    file, _at(settings, number, place, key), "a template that can be used", problem
+                )
+                if str(line) not in seen:
+                    seen.add(str(line))
+                    yield line
+
+
+def _at(settings: Settings, number: told.Number, place: int, key: str) -> str:
+    """Where a template of a number stands: there, in ``[screening]``, or with its agent."""
+    name = key.partition(".")[0]
+    if getattr(number, name) is not None:
+        return f"number[{place}].{key}"
+    if getattr(settings.screening, name) is not None:
+        return f"screening.{key}"
+    agent = settings.agent_of(number)
+    return f"agent[{settings.agents.index(agent)}].{key}" if agent is not None else key
+
+
+def remarks(settings: Settings) -> Iterator[str]:
+    """Texts of the user's own that do not say that an automated assistant speaks, a line each."""
+    found: dict[str, None] = {}
+    for place, number in enumerate(settings.numbers):
+        if (said := talk(settings, number)) is None:
+            continue
+        own = {"greeting": said.greeting is not None, "instructions": bool(said.instructions)}
+        for language, briefing in Briefings(said).by_language().items():
+            texts = {"greeting": briefing.greeting, "instructions": briefing.instructions}
+            silent = not (texts["greeting"] or says_automated(texts["instructions"]))
+            for key, text in texts.items():
+                if (own[key] and text and not says_automated(text)) or (key == "greeting" and silent):
+                    at = _at(settings, number, place, key)
+                    found[f"{at}: it does not say ({language}) that an automated assistant speaks"] = None
+    yield from found
+
+
+def shown(settings: Settings, number: told.Number) -> Iterator[str]:
+    """What the agent of a number is told of a caller of whom nothing is known: ``screendoor prompt``."""
+    said = talk(settings, number)
+    if said is None:
+        yield f"{number.dialed}: no agent of which we know what it says"
+        return
+    for language, briefing in Briefings(said).by_language().items():
+        yield f"# {number.dialed}, {language}"
+        yield f"tools: {', '.join(briefing.tools.names)}"
+        keys = ", ".join(f"{key} = {does}" for key, does in briefing.keys.items())
+        yield f"keys: {keys or 'none'}"
+        heard = " (cannot be interrupted)" if briefing.heard_out else ""
+        yield f"greeting{heard}: {briefing.greeting or 'none, the agent opens by its instructions'}"
+        yield f"instructions:\n{briefing.instructions}\n"

@@ -1,0 +1,51 @@
+"""Whether a text says that an automated assistant speaks, and what callers are told is kept of the call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from screening.languages import base
+
+_AUTOMATED = re.compile(
+    r"automat|autom[aá]t|virtu[ae]|artificial|artificiel|künstlich|kunstmatig|robot|chatbot|machine|"
+    r"máquina|macchina|maschin|computer|ordenador|ordinateur|voice assistant|sprachassistent|"
+    r"assistant vocal|asistente de voz|assistente vocale|\b(?:A\.?I|K\.?I|I\.?A)\b",
+    re.IGNORECASE,
+)
+
+KEPT: Mapping[str, tuple[str, str, str]] = {
+    "en": ("This call is transcribed.", "This call is recorded.", "This call is recorded and transcribed."),
+    "de": (
+        "Dieses Gespräch wird mitgeschrieben.",
+        "Dieses Gespräch wird aufgezeichnet.",
+        "Dieses Gespräch wird aufgezeichnet und mitgeschrieben.",
+    ),
+    "es": ("Esta llamada se transcribe.", "Esta llamada se graba.", "Esta llamada se graba y se transcribe."),
+    "fr": ("Cet appel est transcrit.", "Cet appel est enregistré.", "Cet appel est enregistré et transcrit."),
+    "it": (
+        "Questa chiamata viene trascritta.",
+        "Questa chiamata viene registrata.",
+        "Questa chiamata viene registrata e trascritta.",
+    ),
+    "nl": (
+        "Dit gesprek wordt uitgeschreven.",
+        "Dit gesprek wordt opgenomen.",
+        "Dit gesprek wordt opgenomen en uitgeschreven.",
+    ),
+    "pt": ("Esta chamada é transcrita.", "Esta chamada é gravada.", "Esta chamada é gravada e transcrita."),
+}
+"""What is said where a transcript is kept, where the call is recorded, and where both are."""
+
+
+def says_automated(text: str) -> bool:
+    """Whether a text holds any word for it, in the languages that we know one in."""
+    return _AUTOMATED.search(text) is not None
+
+
+def consent(language: str, *, transcribed: bool, recorded: bool) -> str:
+    """The sentence that tells callers what is kept; English where it is not known in their language."""
+    if not (transcribed or recorded):
+        return ""
+    written, taped, both = KEPT.get(base(language), KEPT["en"])
+    return both if transcribed and recorded else taped if recorded else written
