@@ -267,8 +267,9 @@ def _destination(
         assert place.uri is not None
         asks = Confirmation(number.confirm or Confirmation.OFF)
         srtp = next((SrtpPolicy(each.srtp) for each in settings.phones if each.name == place.phone), None)
+        srtp = srtp or SrtpPolicy.ACCEPT
         return Destination(
-            str(place.uri), place.number, phone=place.phone, srtp=srtp or SrtpPolicy.ACCEPT, confirm=asks
+            str(place.uri), place.number, phone=place.phone, srtp=srtp, confirm=asks, name=place.name
         )
     trunk = trunks[by.name]
     assert trunk.outbound is not None
@@ -278,7 +279,7 @@ def _destination(
     profile = IdentityProfile(number.identity) if number.identity else None
     # A carrier's voicemail picks up as a person does, and would have the caller.
     asks = Confirmation(number.confirm or Confirmation.PRESS_1)
-    return Destination(str(uri), place.number, trunk, identity=profile, confirm=asks)
+    return Destination(str(uri), place.number, trunk, identity=profile, confirm=asks, name=place.name)
 
 
 def advertised(settings: Settings) -> Advertised:

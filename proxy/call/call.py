@@ -175,7 +175,7 @@ class Call:
                         return None
                 case Connect():
                     self._scribe.decided("ALLOW", "verdict", step)
-                    if await self._ring(self._number.destinations, "verdict"):
+                    if await self._ring(self._number.called(step.to), "verdict"):
                         return None
                 case Decline():
                     self._scribe.decided("REJECT", "verdict", step)
@@ -183,7 +183,10 @@ class Call:
                     return None
                 case TakeMessage():
                     self._scribe.decided("VOICEMAIL", "verdict", step)
-                    await self._fallback.message(step.reason)
+                    if step.message is not None:
+                        self._scribe.noted(step.message)
+                    else:
+                        await self._fallback.message(step.reason)
                     return None
                 case Undecided(reason):
                     return reason
@@ -205,8 +208,10 @@ class Call:
         place = self._transfers.selected(refer, self._screening)
         if place is None:
             return False
-        self._scribe.decided("ALLOW", "refer", self._screening.decided if self._screening else None)
-        return await self._ring(self._number.rung_for(place), "refer")
+        decided = self._screening.decided if self._screening else None
+        self._scribe.decided("ALLOW", "refer", decided)
+        named = isinstance(decided, Connect) and decided.to is not None and decided.to == place.name
+        return await self._ring([place] if named else self._number.rung_for(place), "refer")
 
     # The phone.
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from proxy.call.outcome import Outcome
 from proxy.media.quality import Quality
-from screening.contract import Said
+from screening.contract import Message, Said
 
 WallClock = Callable[[], datetime]
 
@@ -59,6 +59,8 @@ class CallRecord:
     """The leg whose peer ended the call; None if we did."""
     voicemail: str | None = None
     voicemail_s: float | None = None
+    message: Message | None = None
+    """What the agent wrote down for the one called; None where it took no message."""
     recording: str | None = None
     """The file that holds both sides of the call; None where it was not recorded."""
     recording_s: float | None = None
@@ -79,6 +81,7 @@ class CallRecord:
         record["legs"] = legs = [_plain(leg) for leg in self.legs]
         for leg, told in zip(self.legs, legs, strict=True):
             told["quality"] = leg.quality and leg.quality.as_dict()
+        record["message"] = self.message and _plain(self.message)
         record["transcript"] = [_plain(line) for line in self.transcript]
         return record
 
@@ -86,11 +89,11 @@ class CallRecord:
 _TIMES = frozenset(("began", "answered", "ended"))
 _FIELDS = {
     kind: (kind.__slots__, attrgetter(*kind.__slots__))  # every value in one go
-    for kind in (CallRecord, LegRecord, Said)
+    for kind in (CallRecord, LegRecord, Said, Message)
 }
 
 
-def _plain(entry: CallRecord | LegRecord | Said) -> dict[str, object]:
+def _plain(entry: CallRecord | LegRecord | Said | Message) -> dict[str, object]:
     """One level of fields; `dataclasses.asdict` would copy every value, deeply, for each call."""
     names, values = _FIELDS[type(entry)]
     told = dict(zip(names, values(entry), strict=True))

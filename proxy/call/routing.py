@@ -69,6 +69,8 @@ class Destination:
     """Where it has no trunk, whose word it is otherwise."""
     confirm: Confirmation = Confirmation.OFF
     """What whoever picks up there hears, and must do, before he is connected."""
+    name: str | None = None
+    """What an agent may ask for it by; None: it may not."""
 
     @property
     def introduced_as(self) -> IdentityProfile:
@@ -120,6 +122,11 @@ class Number:
     def rung_for(self, place: Destination) -> Sequence[Destination]:
         """What rings when one destination is selected: where all ring together, all."""
         return self.destinations if self.at_once else [place]
+
+    def called(self, name: str | None) -> Sequence[Destination]:
+        """The destination of this name alone; all of them where none is asked for, or none is called so."""
+        named = [place for place in self.destinations if name is not None and place.name == name]
+        return named or self.destinations
 
     def destination_for(self, refer_to: NameAddr) -> Destination | None:
         """The configured destination that a Refer-To selects, by its number or by its whole URI.

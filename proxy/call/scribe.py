@@ -19,6 +19,7 @@ from screening.contract import (
     Ask,
     Connect,
     Decline,
+    Message,
     Plan,
     Refuse,
     Ring,
@@ -153,6 +154,11 @@ class Scribe:
     def recorded(self, path: Path, seconds: float) -> None:
         self._record.voicemail, self._record.voicemail_s = str(path), round(seconds, 2)
         self.log.info("recorded", seconds=round(seconds, 2))
+
+    def noted(self, message: Message) -> None:
+        """The agent has taken the message itself, and said goodbye; its words stay out of the log."""
+        self._record.message = message
+        self.settle(Result.VOICEMAIL, "the agent took a message")
 
     def taped(self, path: Path, seconds: float) -> None:
         self._record.recording, self._record.recording_s = str(path), round(seconds, 2)
