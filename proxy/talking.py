@@ -93,10 +93,8 @@ def remarks(settings: Settings) -> Iterator[str]:
             continue
         own = {"greeting": said.greeting is not None, "instructions": bool(said.instructions)}
         for language, briefing in Briefings(said).by_language().items():
-            texts = {"greeting": briefing.greeting, "instructions": briefing.instructions}
-            silent = not (texts["greeting"] or says_automated(texts["instructions"]))
-            for key, text in texts.items():
-                if (own[key] and text and not says_automated(text)) or (key == "greeting" and silent):
+            for key, text in (("greeting", briefing.greeting), ("instructions", briefing.instructions)):
+                if own[key] and text and not says_automated(text):
                     at = _at(settings, number, place, key)
                     found[f"{at}: it does not say ({language}) that an automated assistant speaks"] = None
     yield from found

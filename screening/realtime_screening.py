@@ -69,6 +69,11 @@ class RealtimeScreening:
     def decided(self) -> Verdict | None:
         return self._conversation.decided
 
+    @property
+    def informed_s(self) -> float | None:
+        """When the caller had heard what is kept of the call, in seconds since the screening began."""
+        return self._conversation.informed_s
+
     async def verdict(self) -> Verdict:
         return await self._judgement.verdict()
 

@@ -255,6 +255,8 @@ def _named(table: dict[str, object]) -> Destination:
     expected = 'a table such as { name = "sales", to = "tel:+14155550100", about = "new orders" }'
     if unknown := sorted(table.keys() - {"name", "to", "about"}):
         raise fault(expected, f"an unknown key: {shown(unknown[0])}")
+    if isinstance(table.get("to"), dict):
+        raise fault(expected, "a table in a table")
     place, called, about = destination(table.get("to")), table.get("name"), table.get("about", "")
     if not isinstance(called, str) or len(line(called)) > MOST_NAMED:
         raise fault(f"{expected}, with a name of {MOST_NAMED} characters at most", shown(called))

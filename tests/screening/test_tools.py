@@ -1,10 +1,27 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from screening.tools import DECISION_TOOL, NAME, BadDecision, Choice, Decision, parse_decision
+from screening.contract import Connect, Decline, Message, TakeMessage
+from screening.tools import (
+    DECISION_TOOL,
+    END_CALL,
+    NAME,
+    OPTIONAL,
+    REQUEST_CONNECT,
+    TAKE_MESSAGE,
+    BadDecision,
+    Choice,
+    Decision,
+    Place,
+    Tools,
+    parse_decision,
+)
 
 
 @pytest.mark.parametrize("choice", list(Choice))
@@ -70,3 +87,128 @@ def test_what_the_agent_made_up_is_cut_in_what_it_is_told() -> None:
     with pytest.raises(BadDecision) as bad:
         parse_decision("x" * 9000, "{}")
     assert len(str(bad.value)) < 200
+
+
+# The tools beside the decision
+
+
+PLACES = (Place("sales", "new orders"), Place("Dr. Brown"))
+ALL = Tools(frozenset(OPTIONAL), PLACES)
+
+
+def test_only_what_is_configured_is_offered() -> None:
+    assert Tools().names == (NAME,)
+    assert Tools(frozenset({REQUEST_CONNECT, END_CALL})).names == (NAME, END_CALL)  # nobody to connect to
+    assert ALL.names == (NAME, TAKE_MESSAGE, REQUEST_CONNECT, END_CALL)
+    with pytest.raises(BadDecision, match="there is no tool 'end_call', only make_screening_decision"):
+        Tools().read(END_CALL, '{"reason": "bye"}')
+
+
+def test_the_agent_is_given_names_and_what_they_are_for() -> None:
+    schema = json.dumps(ALL.schemas())
+    assert "sales: new orders; Dr. Brown" in schema
+    assert '"enum": ["sales", "Dr. Brown"]' in schema
+
+
+@pytest.mark.parametrize("said", ["sales", " Sales ", "SALES"])
+def test_a_destination_is_asked_for_by_its_name(said: str) -> None:
+    given = json.dumps({"destination": said, "reason": "an order", "caller_name": "Anna"})
+    decision = ALL.read(REQUEST_CONNECT, given)
+    assert decision.verdict == Connect("an order", "Anna", "sales")
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        "+19005550100",
+        "tel:+19005550100",
+        "sip:sales@evil.example",
+        "sales@evil.example",
+        "sales;evil",
+        "sales\x00",
+        "ѕales",  # Cyrillic
+        "ｓａｌｅｓ",
+        "s\u200bales",
+        "sales\u202e",
+        "sаles, Dr. Brown",
+        "support",  # of another number
+        "{{ destinations[0] }}",
+        "",
+        "x" * 1_000_000,
+        ["sales"],
+        {"name": "sales"},
+        0,
+        True,
+        None,
+    ],
+)
+def test_no_other_destination_can_be_asked_for(destination: object) -> None:
+    given = json.dumps({"destination": destination, "reason": "an order"})
+    with pytest.raises(BadDecision, match=r"one of: sales, Dr. Brown|too long") as bad:
+        ALL.read(REQUEST_CONNECT, given)
+    assert len(str(bad.value)) < 200
+
+
+def test_a_message_is_taken_with_all_that_belongs_to_it() -> None:
+    given = {"message": "The boiler\nis cold.", "caller_name": "Anna", "call_back": "+1 (415) 555-0100"}
+    decision = ALL.read(TAKE_MESSAGE, json.dumps(given | {"urgent": True}))
+    message = Message("The boiler is cold.", "Anna", "+1 (415) 555-0100", True)
+    assert decision.verdict == TakeMessage("the agent took a message", "Anna", message)
+    assert ALL.read(TAKE_MESSAGE, '{"message": "Call me."}').message == Message("Call me.")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "message must be a sentence"),
+        ({"message": " \x00 "}, "message must be a sentence"),
+        ({"message": ["x"]}, "message must be a sentence"),
+        ({"message": "x", "call_back": "sip:evil@example.com"}, "call_back must be a telephone number"),
+        ({"message": "x", "call_back": "javascript:alert(1)"}, "call_back must be"),
+        ({"message": "x", "call_back": "<b>1</b>"}, "call_back must be"),
+        ({"message": "x", "call_back": "12"}, "call_back must be"),
+        ({"message": "x", "call_back": "1" * 41}, "call_back must be"),
+        ({"message": "x", "call_back": "٠١٢٣٤"}, "call_back must be"),
+        ({"message": "x", "call_back": 14155550100}, "call_back must be"),
+        ({"message": "x", "urgent": "yes"}, "urgent must be"),
+        ({"message": "x", "urgent": 1}, "urgent must be"),
+        ({"message": "x", "to": "+1900"}, "unknown arguments: to"),
+        ({"message": "x", "caller_name": {"a": 1}}, "caller_name must be text"),
+    ],
+)
+def test_a_message_that_is_none_is_told_to_the_agent(given: dict[str, object], says: str) -> None:
+    with pytest.raises(BadDecision, match=says):
+        ALL.read(TAKE_MESSAGE, json.dumps(given))
+
+
+def test_a_call_is_ended_with_a_reason() -> None:
+    assert ALL.read(END_CALL, '{"reason": "a wrong number"}').verdict == Decline("a wrong number")
+    with pytest.raises(BadDecision, match="reason must be"):
+        ALL.read(END_CALL, "{}")
+
+
+@given(
+    st.sampled_from([*ALL.names, "dial", "add_to_allow_list"]), st.text(max_size=300) | st.binary(max_size=99)
+)
+@settings(max_examples=200)
+def test_whatever_is_written_is_a_decision_or_is_refused(name: str, written: str | bytes) -> None:
+    arguments = written if isinstance(written, str) else written.decode("latin-1")
+    with suppress(BadDecision):
+        assert ALL.read(name, arguments).to in (None, "sales", "Dr. Brown")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=8,
+)
+ARGUMENTS = ("decision", "reason", "caller_name", "destination", "message", "call_back", "urgent", "to")
+
+
+@given(st.sampled_from(ALL.names), st.dictionaries(st.sampled_from(ARGUMENTS), JSON, max_size=5))
+@settings(max_examples=200)
+def test_json_of_any_shape_connects_to_nobody_else(name: str, given: dict[str, object]) -> None:
+    with suppress(BadDecision):
+        decision = ALL.read(name, json.dumps(given))
+        assert decision.to in (None, "sales", "Dr. Brown")
+        assert decision.reason.isprintable()

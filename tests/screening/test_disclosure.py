@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from screening.disclosure import KEPT, consent, says_automated
+from screening.template import built_in, languages
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_greeting_of_ours_says_that_it_is_automated_and_what_is_kept(language: str) -> None:
+    text = built_in(f"greeting.{language}.txt")
+    assert says_automated(text)
+    assert "{{ consent }}" in text
+    assert language in KEPT
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Sie sprechen mit einer KI.", "I am an AI.", "Vous parlez à une IA.", "un asistente virtual", "a robot"],
+)
+def test_words_for_it_are_found_in_several_languages(text: str) -> None:
+    assert says_automated(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Hello, this is Ada.", "Praxis Braun, guten Tag.", "Please hold, Kim again."]
+)
+def test_a_text_without_any_is_found_out(text: str) -> None:
+    assert not says_automated(text)
+
+
+def test_the_sentence_says_what_is_kept_and_no_more() -> None:
+    assert consent("en", transcribed=False, recorded=False) == ""
+    assert consent("de-AT", transcribed=True, recorded=False) == "Dieses Gespräch wird mitgeschrieben."
+    assert consent("fr", transcribed=False, recorded=True) == "Cet appel est enregistré."
+    assert consent("pl", transcribed=True, recorded=True) == "This call is recorded and transcribed."
