@@ -46,7 +46,7 @@ def run(file: Path) -> None:
 @click.option("--serve", is_flag=True, help="Keep the lab running after the call.")
 @click.option(
     "--decision",
-    type=click.Choice(["allow", "reject", "voicemail"]),
+    type=click.Choice(["allow", "reject", "voicemail", "message", "connect-to", "end-call"]),
     default="allow",
     show_default=True,
     help="What the simulated AI decides.",

@@ -259,3 +259,13 @@ def test_a_caller_is_protected_as_his_trunk_says_and_one_of_no_trunk_as_he_offer
     by = assembly.secured_by(told, lambda flow: next(trunks))
     flow = a_flow("192.0.2.1")
     assert [by(flow).value for _ in range(4)] == ["accept", "require", "accept", "accept"]
+
+
+def test_a_destination_keeps_the_name_that_the_agent_knows_it_by() -> None:
+    trunked = '{ name = "a", to = "sip:+14155559876@trunk:one" }'
+    places = f'[{trunked}, {{ name = "b", to = "sip:desk@192.0.2.4" }}, "tel:+14155559877"]'
+    text = f'{TRUNKS}number = [ {{ dialed = "*", destinations = {places} }} ]'
+    number = assembly.routing(parse(text, {}, file="t.toml", folder=Path())).find(invite())
+    assert number is not None
+    assert [place.name for place in number.destinations] == ["a", "b", None]
+    assert [place.uri for place in number.called("b")] == ["sip:desk@192.0.2.4"]

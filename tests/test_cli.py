@@ -200,5 +200,5 @@ def test_demo_hands_its_options_to_the_lab(monkeypatch: pytest.MonkeyPatch) -> N
     assert asked == [(False, "allow", None), (True, "reject", "phone-busy")]
 
 
-def test_demo_knows_three_decisions() -> None:
+def test_demo_knows_its_decisions() -> None:
     assert call("demo", "--decision", "maybe").exit_code == 2

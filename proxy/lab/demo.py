@@ -148,6 +148,8 @@ def _tell(record: CallRecord) -> None:
     )
     if record.outcome is not None:
         console.print(f"Outcome    {record.outcome.result.value}: {record.outcome.reason}", markup=False)
+    if record.message is not None:
+        console.print(f"Message    {record.message.text}", markup=False)
     if record.voicemail_s is not None:
         console.print(f"Voicemail  {record.voicemail_s:.1f} s recorded")
 

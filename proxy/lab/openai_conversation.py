@@ -12,7 +12,7 @@ from proxy.lab.openai_events import Usage, as_object
 Decision = Literal["ALLOW", "REJECT", "VOICEMAIL"]
 
 TOOL = "make_screening_decision"
-"""The one tool the simulated model knows how to call, if the accept body declares it."""
+"""The tool that the simulated model decides by, if the accept body declares it."""
 
 GOODBYES: Mapping[Decision, str] = {
     "ALLOW": "Thank you, one moment please, I am putting you through.",
@@ -42,6 +42,10 @@ class Conversation:
     caller_name: str | None = "Grace"
     word_s: float = 0.05
     """How long a spoken word lasts."""
+    tool: str = TOOL
+    """The tool by which it makes its first decision."""
+    given: Mapping[str, object] | None = None
+    """What it hands to that tool; None: the decision, its reason and the caller's name."""
     think_s: float = 0.15
     """How long the model takes to begin, and the caller to react."""
     usage: Usage = field(default_factory=Usage)
@@ -58,6 +62,8 @@ class Turn:
     """The decision handed to the tool, if any."""
     caller_replies: bool = False
     """The caller speaks when the sentence has been heard."""
+    tool: str = TOOL
+    """What the decision is handed to."""
 
 
 class Plot:
@@ -82,10 +88,14 @@ class Plot:
             return Turn(self._script.goodbyes[self._decided])
         if not self._greeted:
             self._greeted = True
-            return Turn(self._script.greeting, caller_replies=True)
-        if self._lines_heard >= len(self._script.caller_lines) and self._may_decide(session, request):
+            _, _, told = str(request.get("instructions", "")).partition("\n")
+            return Turn(told or self._script.greeting, caller_replies=True)
+        forced = isinstance(request.get("tool_choice"), dict)
+        heard = forced or self._lines_heard >= len(self._script.caller_lines)
+        tool = TOOL if forced else self._script.tool
+        if heard and self._may_decide(session, request, tool):
             self._decided = self._script.decision
-            return Turn(None, self._script.decision)
+            return Turn(None, self._script.decision, tool=tool)
         return Turn(self._script.more, caller_replies=True)
 
     def told(self, role: object) -> None:
@@ -99,16 +109,20 @@ class Plot:
         self._lines_heard += 1
         return line
 
-    def arguments(self, decision: Decision) -> str:
+    def arguments(self, decision: Decision, tool: str = TOOL) -> str:
         """Return the JSON the model hands to its tool."""
+        if tool != TOOL:
+            return json.dumps(self._script.given or {})
         given = {"decision": decision, "reason": self._script.reason}
         if self._script.caller_name is not None:
             given["caller_name"] = self._script.caller_name
         return json.dumps(given)
 
-    def _may_decide(self, session: Mapping[str, object], request: Mapping[str, object]) -> bool:
+    def _may_decide(
+        self, session: Mapping[str, object], request: Mapping[str, object], tool: str = TOOL
+    ) -> bool:
         if self._no_decision or self._script.decision is None:
             return False
         tools = request.get("tools", session["tools"])
-        known = isinstance(tools, list) and any(as_object(tool).get("name") == TOOL for tool in tools)
+        known = isinstance(tools, list) and any(as_object(each).get("name") == tool for each in tools)
         return known and request.get("tool_choice", session["tool_choice"]) != "none"

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping
 
-from proxy.lab.openai_conversation import TOOL, Conversation, Decision, Plot, Turn
+from proxy.lab.openai_conversation import Conversation, Plot, Turn
 from proxy.lab.openai_events import (
     Json,
     Reply,
@@ -144,11 +144,11 @@ class Talk:
         """What is made in a response, its playback, and what the caller says to it."""
         await asyncio.sleep(self._script.think_s)
         if turn.says is None:
-            await self._make(reply, turn.decides)
+            await self._make(reply, turn)
         else:
             async with self._voice:  # one sentence is heard after another
                 await self._say(reply, turn.says)
-                await self._make(reply, turn.decides)
+                await self._make(reply, turn)
                 await self._play_out(reply, self._lasts(turn.says) * (1 - MADE_EARLY))
         if turn.caller_replies and self._turn is asyncio.current_task():
             await self._caller_speaks()
@@ -167,11 +167,11 @@ class Talk:
             await asyncio.sleep(self._lasts(sentence) * MADE_EARLY / len(parts))
         self._send_all(reply.message_ends(item, sentence))
 
-    async def _make(self, reply: Reply, decision: Decision | None) -> None:
+    async def _make(self, reply: Reply, turn: Turn) -> None:
         """Call the tool if a decision is made, and finish the response."""
-        if decision is not None:
-            arguments = self._plot.arguments(decision)
-            item, begun = reply.call_begins(TOOL)
+        if turn.decides is not None:
+            arguments = self._plot.arguments(turn.decides, turn.tool)
+            item, begun = reply.call_begins(turn.tool)
             self._calls.add(item["call_id"])
             self._send_all(begun)
             for piece in (arguments[:18], arguments[18:]):

@@ -86,6 +86,8 @@ def _of_record(scene: Scene, record: CallRecord) -> list[str]:
 def _of_voicemail(scene: Scene, record: CallRecord | None) -> list[str]:
     if scene.result is not Result.VOICEMAIL or record is None:
         return []
+    if record.message is not None:
+        return []
     return [] if (record.voicemail_s or 0.0) > 1.0 else [f"the message is {record.voicemail_s} s long"]
 
 

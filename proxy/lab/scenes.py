@@ -171,6 +171,12 @@ async def _later(delay_s: float, act: Callable[[], Awaitable[None]]) -> None:
 # The scenes.
 
 
+NAMED = (
+    '{ name = "office", to = "sip:+14155559870@trunk:carrier", about = "orders" }, '
+    '{ name = "workshop", to = "sip:+14155559876@trunk:carrier", about = "repairs" }'
+)
+
+
 def _plain(decision: str) -> Scene:
     match decision:
         case "reject":
@@ -181,11 +187,36 @@ def _plain(decision: str) -> Scene:
             return Scene(
                 "voicemail", "a message is enough", Result.VOICEMAIL, None, Scenery(conversation=talk)
             )
+        case "message":
+            given = {
+                "message": "The cake is ready on Saturday at ten.",
+                "caller_name": "Grace",
+                "urgent": False,
+            }
+            talk = Conversation(decision="VOICEMAIL", tool="take_message", given=given)
+            scenery = Scenery(conversation=_parting(talk), of_number='tools = ["take_message"]')
+            return Scene("message", "the agent takes the message itself", Result.VOICEMAIL, None, scenery)
+        case "connect-to":
+            given = {"destination": "workshop", "reason": "A broken oven.", "caller_name": "Grace"}
+            talk = Conversation(tool="request_connect", given=given)
+            scenery = Scenery(conversation=talk, destinations=NAMED, of_number='name = "Acme"')
+            return Scene("connect-to", "one of several destinations, by its name", scenery=scenery)
+        case "end-call":
+            given = {"reason": "A wrong number."}
+            talk = Conversation(decision="REJECT", tool="end_call", given=given)
+            scenery = Scenery(conversation=talk)
+            return Scene("end-call", "nothing is left to do", Result.DECLINED, None, scenery)
         case _:
             return Scene("allow", "a wanted caller, bridged by the agent's REFER")
 
 
-PLAIN = {decision: _plain(decision) for decision in ("allow", "reject", "voicemail")}
+def _parting(talk: Conversation) -> Conversation:
+    """With a goodbye that fits a message taken."""
+    return replace(talk, goodbyes={**talk.goodbyes, "VOICEMAIL": "I will pass that on. Goodbye."})
+
+
+DECISIONS = ("allow", "reject", "voicemail", "message", "connect-to", "end-call")
+PLAIN = {decision: _plain(decision) for decision in DECISIONS}
 
 
 def _faulty(name: str, about: str, trigger: str = "refer", **faults: object) -> Scene:

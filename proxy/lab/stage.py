@@ -78,7 +78,7 @@ voicemail_limit_s = 20
 
 [[number]]
 dialed = "+14155551234"
-destinations = ["sip:{number}@trunk:carrier"]
+destinations = [{destinations}]
 ring_limit_s = {ring_limit_s}
 {of_number}
 """
@@ -100,6 +100,8 @@ class Scenery:
     talk_limit_s: float = 30.0
     ring_limit_s: float = 20.0
     ready_limit_s: float = 5.0
+    destinations: str = f'"sip:{PHONE_NUMBER}@trunk:carrier"'
+    """Of the number that is called, as they stand in the settings."""
     of_number: str = ""
     """More that the settings say of the number that is called."""
 
@@ -202,7 +204,7 @@ class Stage:
             folder=folder,
             low=low,
             high=high,
-            number=PHONE_NUMBER,
+            destinations=self.scenery.destinations,
             phone_port=self.phone.address[1],
             openai_port=self.openai.address[1],
             api_base=self.openai_api.base_url,

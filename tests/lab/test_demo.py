@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from proxy.lab import demo
-from proxy.lab.scenes import FAULTS
+from proxy.lab.scenes import DECISIONS, FAULTS
 
 pytestmark = pytest.mark.network
 
@@ -23,13 +23,18 @@ ENDINGS = {
 }
 
 
-@pytest.mark.parametrize("decision", ["allow", "reject", "voicemail"])
+@pytest.mark.parametrize("decision", DECISIONS)
 def test_the_demo_plays_one_call_to_its_end(decision: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert demo.main(False, decision, None) == 0
     told = capfd.readouterr().out
     assert "left over: nothing" in told
     assert "problem" not in told
-    if decision == "allow":
+    if decision == "message":
+        assert "Message    The cake is ready on Saturday at ten." in told
+    if decision == "connect-to":
+        assert "sip:+14155559876@" in told  # the second one, and the first was never rung
+        assert "sip:+14155559870@" not in told
+    if decision in ("allow", "connect-to"):
         assert "bridged: yes · tone caller→phone: yes · tone phone→caller: yes" in told
 
 

@@ -115,3 +115,25 @@ def test_a_session_update_changes_only_what_it_names() -> None:
     assert heard["turn_detection"] is None
     assert heard["transcription"] == {"model": "gpt-transcribe"}
     assert (changed["id"], changed["tools"]) == (SESSION["id"], SESSION["tools"])
+
+
+def test_a_greeting_that_it_is_given_is_what_it_says() -> None:
+    request = {"instructions": "Say exactly this:\nHello, this is automated.", "tool_choice": "none"}
+    turn = Plot(SCRIPT).next_turn(SESSION, request)
+    assert (turn.says, turn.caller_replies) == ("Hello, this is automated.", True)
+
+
+def test_another_tool_is_called_where_it_is_offered_and_nowhere_else() -> None:
+    script = Conversation(decision="VOICEMAIL", tool="take_message", given={"message": "Hi"})
+    plot = heard_out(script)
+    assert plot.next_turn(SESSION, {}).decides is None
+    turn = plot.next_turn({**SESSION, "tools": [{"name": "take_message"}]}, {})
+    assert (turn.decides, turn.tool) == ("VOICEMAIL", "take_message")
+    assert json.loads(plot.arguments("VOICEMAIL", turn.tool)) == {"message": "Hi"}
+
+
+def test_a_tool_that_it_is_made_to_call_is_called_at_once() -> None:
+    plot = Plot(Conversation(caller_lines=("one", "two")))
+    plot.next_turn(SESSION, {})
+    forced = {"tool_choice": {"type": "function", "name": "make_screening_decision"}}
+    assert plot.next_turn(SESSION, forced).decides == "ALLOW"

@@ -6,7 +6,7 @@ from screening.disclosure import KEPT, consent, says_automated
 from screening.template import built_in, languages
 
 
-@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("language", list(languages()))
 def test_every_greeting_of_ours_says_that_it_is_automated_and_what_is_kept(language: str) -> None:
     text = built_in(f"greeting.{language}.txt")
     assert says_automated(text)

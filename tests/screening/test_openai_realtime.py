@@ -248,3 +248,43 @@ async def test_a_whole_call_against_a_real_server() -> None:
         assert vendor.posts[2][1] == {"target_uri": "tel:+14155550123"}
         assert {key for _, _, key in vendor.posts} == {"Bearer sk-secret"}
         assert vendor.heard == [{"type": "response.create"}]
+
+
+async def test_a_greeting_a_forced_tool_and_leave_to_interrupt_in_the_vendors_words() -> None:
+    wire = Wire()
+    provider = OpenAIRealtime(agent(), dial=Dialer(wire))
+    async with provider.attach("rtc_1") as session:
+        await session.speak(tools=False, say="Say hello.")
+        await session.speak(must="make_screening_decision")
+        await session.let_interrupt()
+    assert [message.get("response") for message in wire.sent[:2]] == [
+        {"instructions": "Say hello.", "tool_choice": "none"},
+        {"tool_choice": {"type": "function", "name": "make_screening_decision"}},
+    ]
+    assert wire.sent[2] == {
+        "type": "session.update",
+        "session": {
+            "type": "realtime",
+            "audio": {
+                "input": {
+                    "turn_detection": {
+                        "type": "semantic_vad",
+                        "eagerness": "auto",
+                        "create_response": True,
+                        "interrupt_response": True,
+                    }
+                }
+            },
+        },
+    }
+    await provider.close()
+
+
+async def test_a_session_without_turns_of_its_own_is_not_updated() -> None:
+    wire = Wire()
+    extra = {"audio": {"input": {"turn_detection": None}}}
+    provider = OpenAIRealtime(agent(extra=extra), dial=Dialer(wire))
+    async with provider.attach("rtc_1") as session:
+        await session.let_interrupt()
+    assert wire.sent == []
+    await provider.close()

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from screening import prompt
-from screening.session_config import InvalidSession, accept_body, check
+from screening.briefing import Briefing
+from screening.session_config import InvalidSession, accept_body, check, turn_detection
 from screening.settings import AgentSettings
-from screening.tools import DECISION_TOOL
+from screening.tools import DECISION_TOOL, NAME, Place, Tools
 
 
 def body(**extra: object) -> dict[str, object]:
@@ -118,3 +119,18 @@ def test_every_problem_is_listed() -> None:
     with pytest.raises(InvalidSession) as refused:
         body(voice="x", colour="red", model="")
     assert len(refused.value.problems) == 3
+
+
+def test_a_briefing_says_what_one_call_is_told_and_may_do() -> None:
+    tools = Tools(frozenset({"request_connect"}), (Place("sales"),))
+    agent = AgentSettings("a", instructions="of the agent")
+    session = accept_body(agent, Briefing("of the call", tools=tools))
+    assert session["instructions"] == "of the call"
+    assert [tool["name"] for tool in session["tools"]] == [NAME, "request_connect"]  # type: ignore[attr-defined]
+    assert (turn_detection(session) or {})["interrupt_response"] is True
+
+
+def test_a_greeting_that_must_be_heard_cannot_be_interrupted() -> None:
+    session = accept_body(AgentSettings("a"), Briefing(greeting="This call is transcribed.", heard_out=True))
+    assert (turn_detection(session) or {})["interrupt_response"] is False
+    assert turn_detection({"audio": {"input": {"turn_detection": None}}}) is None

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from screening.settings import ScreeningSettings
-from screening.talk_clock import TalkClock
+from screening.talk_clock import Due, TalkClock
 
 LIMITS = ScreeningSettings(talk_limit_s=90, silence_limit_s=20)
 
@@ -50,3 +50,24 @@ def test_the_extension_takes_nothing_away() -> None:
     clock.resume(110.0)
     clock.sound(110.0, going_on=True)
     assert clock.next[0] == 190.0
+
+
+def test_what_is_due_next_comes_in_its_order_and_once() -> None:
+    clock = TalkClock(ScreeningSettings(talk_limit_s=90, silence_limit_s=20, ask_if_there_s=8))
+    assert clock.upcoming == (None, Due.GIVE_UP)
+    clock.start(0)
+    assert clock.upcoming == (8, Due.ASK_IF_THERE)
+    clock.done(Due.ASK_IF_THERE)
+    assert clock.upcoming == (20, Due.GIVE_UP)
+    clock.sound(9, going_on=True)
+    assert clock.upcoming == (80, Due.DECIDE_NOW)
+    clock.done(Due.DECIDE_NOW)
+    assert clock.upcoming == (90, Due.GIVE_UP)
+    clock.sound(11, going_on=False)
+    assert clock.upcoming == (22, Due.GIVE_UP)  # nine seconds before the question, eleven after it
+    clock.sound(15, going_on=False, caller=True)
+    assert clock.upcoming == (23, Due.ASK_IF_THERE)
+    clock.resume(85)
+    assert clock.upcoming == (93, Due.ASK_IF_THERE)
+    clock.done(Due.ASK_IF_THERE)
+    assert clock.upcoming == (105, Due.GIVE_UP)

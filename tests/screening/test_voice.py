@@ -77,3 +77,28 @@ def test_what_was_going_on_is_forgotten_after_a_gap() -> None:
     voice.forget()
     assert not voice.anyone_speaks
     assert not voice.agent_thinks
+
+
+def test_a_sentence_is_heard_to_its_end_unless_it_is_cut() -> None:
+    voice = Voice()
+    for event in (ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed")):
+        voice.hear(event)
+    assert not voice.heard_since(0)
+    voice.hear(SoundEnded("r1", cut=True))
+    assert voice.said_since(0)
+    assert not voice.heard_since(0)
+    for event in (ResponseBegan("r2"), SoundBegan("r2"), ResponseEnded("r2", "completed"), SoundEnded("r2")):
+        voice.hear(event)
+    assert voice.heard_since(1)
+
+
+def test_a_caller_who_spoke_into_a_sentence_and_got_no_other_is_unanswered() -> None:
+    voice = Voice()
+    voice.hear(ResponseBegan("r1"))
+    assert not voice.unanswered(0)
+    voice.hear(CallerBegan())
+    assert not voice.unanswered(0)
+    voice.hear(CallerPaused())
+    assert voice.unanswered(0)
+    voice.hear(ResponseBegan("r2"))
+    assert not voice.unanswered(0)
