@@ -53,7 +53,8 @@ def hours(common: told.Screening) -> str:
 
 def _transcribed(settings: Settings) -> bool:
     """Whether what callers say is kept anywhere."""
-    return settings.records is not None
+    remembered = settings.memory.url != "off" and settings.memory.transcripts == "on"
+    return remembered or settings.records is not None
 
 
 def problems(settings: Settings, file: str) -> Iterator[Problem]:

@@ -152,6 +152,13 @@ class Screening(Protocol):
     def transcript(self) -> Sequence[Said]: ...
 
     @property
+    def informed_s(self) -> float | None:
+        """When the caller had heard from the agent what is kept of the call, in seconds since the screening
+        began; None before, and where nothing of the kind is said.
+        """
+        ...
+
+    @property
     def decided(self) -> Verdict | None:
         """The last decision made, also where a REFER carries it out and `verdict` never hands it out; None
         before there is one, or where decisions are not seen.

@@ -27,6 +27,10 @@ class SipScreening:
         return ()
 
     @property
+    def informed_s(self) -> float | None:
+        return None
+
+    @property
     def decided(self) -> Verdict | None:
         return None
 

@@ -60,7 +60,9 @@ def test_what_is_kept_is_told_unless_the_user_says_that_callers_know(made: Make)
         return found.transcribed, found.recorded
 
     assert told(made()) == (True, False)
-    assert told(made(top='records = ""')) == (False, False)
+    assert told(made(top='records = ""')) == (True, False)  # it is in the memory
+    assert told(made(top='records = ""\nmemory = { transcripts = "off" }')) == (False, False)
+    assert told(made(top='records = ""\nmemory = { url = "off" }')) == (False, False)
     assert told(made("consent = false")) == (False, False)
     assert told(made(common='record = "on"')) == (True, False)  # announced before the agent speaks
     assert told(made(common='record = "on"\nannouncement = ""')) == (True, True)

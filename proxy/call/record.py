@@ -66,6 +66,8 @@ class CallRecord:
     recording_s: float | None = None
     announced: datetime | None = None
     """When the caller had been told that he is recorded."""
+    informed: datetime | None = None
+    """When the caller had heard from the agent what is kept of the call; None where he was not told by it."""
     legs: list[LegRecord] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     """The story in order, one line a step, without numbers or words said."""
@@ -86,7 +88,7 @@ class CallRecord:
         return record
 
 
-_TIMES = frozenset(("began", "answered", "ended"))
+_TIMES = frozenset(("began", "answered", "ended", "announced", "informed"))
 _FIELDS = {
     kind: (kind.__slots__, attrgetter(*kind.__slots__))  # every value in one go
     for kind in (CallRecord, LegRecord, Said, Message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -192,6 +192,8 @@ class Scribe:
             record.outcome = Outcome(Result.CUT, "ended by us before the story was over")
         if screening is not None:
             record.transcript = tuple(screening.transcript)
+            if screening.informed_s is not None:
+                record.informed = record.began + timedelta(seconds=screening.informed_s)
             screening.over(record.outcome.result.value)
         self.log.info("over", result=record.outcome.result.value, ended_by=record.ended_by or "us")
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from proxy.call.outcome import Result
 from proxy.call.routing import Destination, Number
 from proxy.lab.audio import CALLER_HZ
-from screening.contract import Connect, Message, TakeMessage
+from screening.contract import Connect, Decline, Message, TakeMessage
 from tests.kit.edge import Edge, NewEdge, a_number, story
 
 WORKSHOP = "+14155550002"
@@ -57,6 +59,16 @@ def test_what_is_called_by_no_name_is_all_that_is_configured(name: str | None) -
     number = named()
     assert number.called(name) == number.destinations
     assert [place.uri for place in number.called("workshop")] == [DIALED]
+
+
+async def test_when_the_caller_was_informed_stands_in_the_record(edge: Edge) -> None:
+    await edge.connects()
+    edge.screening.informed_s = 2.5
+    edge.screening.decides(Decline("goodbye"))
+    record = await edge.over()
+    assert record.informed == record.began + timedelta(seconds=2.5)
+    assert json.loads(json.dumps(record.as_dict()))["informed"].startswith("2026-11-22T09:00:02.5")
+    await edge.assert_clean()
 
 
 async def test_a_message_that_the_agent_took_ends_the_call_and_is_not_recorded(edge: Edge) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import json
 import wave
 
 import pytest
@@ -67,6 +68,7 @@ async def test_both_sides_are_recorded_from_the_answer_to_the_end_left_the_calle
         assert tones(right, ANNOUNCED_S + 1.5) == {AGENT_HZ}
         assert tones(right, length_s - 2) == {PHONE_HZ}
         assert (record.announced - record.answered).total_seconds() == pytest.approx(ANNOUNCED_S, abs=0.03)
+        assert json.loads(json.dumps(record.as_dict()))["announced"].startswith("2026-11-22T09:00:")
         edge.assert_never_silent()
         await edge.assert_clean()
 

@@ -73,6 +73,7 @@ class ScriptedScreening:
         self.outcomes: list[str] = []
         self.transcript: Sequence[Said] = ()
         self.decided: Verdict | None = None
+        self.informed_s: float | None = None
 
     async def verdict(self) -> Verdict:
         return await self.verdicts.get()
