@@ -126,3 +126,10 @@ def test_the_prompt_is_shown_with_everything_filled_in(house: Path) -> None:
     assert "- sales: orders" in run.output
     unknown = CliRunner().invoke(main, ["prompt", "--config", str(file), "--to", "+1"], env=ENVIRON)
     assert unknown.exit_code == 2
+
+
+def test_the_instructions_that_come_as_an_example_are_a_template_that_can_be_used(made: Make) -> None:
+    text = (Path(__file__).parents[1] / "config/instructions.md").read_text(encoding="utf-8")
+    settings = made(f"instructions = '''{text}'''")
+    assert list(talking.problems(settings, "x")) == []
+    assert list(talking.remarks(settings)) == []

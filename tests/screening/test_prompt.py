@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from screening import prompt
-from screening.contract import News
-from screening.tools import NAME, Choice
+from screening.contract import Message, News
+from screening.tools import NAME, REQUEST_CONNECT, TAKE_MESSAGE, Choice, Decision, Place, Tools
 
 
 def test_the_agent_says_that_it_is_an_automated_assistant() -> None:
@@ -16,3 +16,26 @@ def test_every_choice_has_an_answer() -> None:
 
 def test_the_phones_news_is_told_in_words() -> None:
     assert "the phone is busy" in prompt.phone_news(News.PHONE_BUSY)
+
+
+def test_the_opening_is_said_word_for_word_or_put_into_a_language() -> None:
+    assert prompt.opening("", None) is None
+    assert (prompt.opening("Hello.", None) or "").endswith("nothing before or after it:\nHello.")
+    assert "Say this in Polish" in (prompt.opening("Hello.", "pl") or "")
+
+
+def test_another_destination_is_offered_only_where_one_was_asked_for_and_others_stand() -> None:
+    tools = Tools(frozenset({REQUEST_CONNECT, TAKE_MESSAGE}), (Place("sales"), Place("workshop")))
+    told = prompt.phone_news(News.PHONE_BUSY, tools, ["sales"])
+    assert "through to sales: the phone is busy" in told
+    assert f"one of the others instead: workshop ({REQUEST_CONNECT})" in told
+    assert f"take it yourself and call {TAKE_MESSAGE}" in told
+    assert "instead" not in prompt.phone_news(News.PHONE_BUSY, tools, ["sales", "workshop"])
+    assert "instead" not in prompt.phone_news(News.PHONE_BUSY, tools)
+
+
+def test_a_message_taken_is_followed_by_goodbye_and_no_tone() -> None:
+    taken = Decision(Choice.VOICEMAIL, "x", message=Message("hi"))
+    assert "goodbye" in prompt.decided(taken)
+    assert "tone" not in prompt.decided(taken)
+    assert "tone" in prompt.decided(Decision(Choice.VOICEMAIL, "x"))
