@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
 
 import pytest
 
+from proxy.call.record import CallRecord
 from proxy.lab import demo
-from proxy.lab.scenes import DECISIONS, FAULTS
+from proxy.lab.scenes import DECISIONS, FAULTS, PLAIN
+from proxy.lab.stage import Stage
 
 pytestmark = pytest.mark.network
 
@@ -31,11 +34,22 @@ def test_the_demo_plays_one_call_to_its_end(decision: str, capfd: pytest.Capture
     assert "problem" not in told
     if decision == "message":
         assert "Message    The cake is ready on Saturday at ten." in told
-    if decision == "connect-to":
-        assert "sip:+14155559876@" in told  # the second one, and the first was never rung
-        assert "sip:+14155559870@" not in told
     if decision in ("allow", "connect-to"):
         assert "bridged: yes · tone caller→phone: yes · tone phone→caller: yes" in told
+
+
+def test_a_destination_by_its_name_is_the_only_one_that_rings() -> None:
+    async def played() -> CallRecord:
+        scene = PLAIN["connect-to"]
+        async with Stage(scene.scenery) as stage:
+            await scene.play(stage)
+        return stage.record.result()
+
+    record = asyncio.run(played())
+    assert (record.decision, record.trigger, record.why) == ("ALLOW", "refer", "A broken oven.")
+    phones = [leg.peer for leg in record.legs if leg.name.startswith("phone")]
+    assert [peer.partition("@")[0] for peer in phones] == ["sip:+14155559876"]
+    assert record.informed is not None
 
 
 def test_there_is_a_fault_for_every_ending() -> None:
