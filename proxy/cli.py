@@ -33,11 +33,12 @@ def main() -> None:
 )
 def run(file: Path) -> None:
     """Take calls until told to stop (SIGTERM or Ctrl-C lets live calls finish)."""
-    from proxy.judging import remarks
+    from proxy.judging import ending, remarks
 
     settings = _settings(file)
     log.configure(settings.log.level, settings.log.format)
-    for text in [*warnings(settings, datetime.now(UTC)), *remarks(settings)]:
+    now = datetime.now(UTC)
+    for text in [*warnings(settings, now), *ending(settings, now.date()), *remarks(settings)]:
         structlog.get_logger("screendoor").warning(text)
     sys.exit(_run(settings))
 
@@ -64,10 +65,12 @@ def demo(serve: bool, decision: str, fault: str | None) -> None:
 def check_config(file: Path) -> None:
     """Read a settings file and list everything that is wrong with it."""
     from proxy.forwarding import missing
-    from proxy.judging import remarks, summary
+    from proxy.judging import ending, remarks, summary
 
     settings = _settings(file)
-    for text in (*warnings(settings, datetime.now(UTC)), *missing(settings), *remarks(settings)):
+    now = datetime.now(UTC)
+    told = (*warnings(settings, now), *missing(settings), *ending(settings, now.date()), *remarks(settings))
+    for text in told:
         click.echo(f"warning: {text}", err=True)
     click.echo(f"{file}: in order")
     for listen in settings.listeners:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from proxy.config import model as told
 from proxy.config.numbers import EMERGENCY, country_of
 from proxy.config.problem import shown
 from proxy.config.whom import Whom
-from screening import number_list, settings_check, timetable
+from screening import number_list, settings_check, shutdowns, timetable
 from screening.contacts import Contacts, Import, read
 from screening.number_list import NumberList
 from screening.policy import Action, Level, Policy, comparable
@@ -68,6 +68,12 @@ def _problems(file: str, at: str, whom: Whom, countries: Iterable[str]) -> Itera
             if not came.rows:
                 why = str(came.bad[0]) if came.bad else "none"
                 yield Problem(file, f"{at}.contacts[{i}]", "a CSV or vCard file with telephone numbers", why)
+
+
+def ending(settings: Settings, today: date) -> Iterator[str]:
+    """Models of the agents that are switched off soon, or were, a line each."""
+    for agent in settings.agents:
+        yield from shutdowns.remarks(_agent(agent), today)
 
 
 def remarks(settings: Settings) -> Iterator[str]:
@@ -217,4 +223,7 @@ def _agent(agent: told.Agent) -> AgentSettings:
         refer_patience_s=agent.refer_patience_s,
         api_base=agent.api_base,
         project=agent.project,
+        transcription=agent.transcriber,
+        delegation=agent.delegation,
+        delegate_model=agent.delegate_model,
     )

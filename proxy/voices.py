@@ -6,7 +6,7 @@ import httpx2
 import structlog
 
 from proxy.config import Settings
-from proxy.config import model as told
+from proxy.config.vendor import AZURE, OPENAI_BASE
 from proxy.media.clip import Clip
 from proxy.media.disk import Disk
 from proxy.media.espeak import Espeak
@@ -50,13 +50,14 @@ class Voices:
 
 
 def _account(settings: Settings) -> OpenAIVoice | None:
-    """Whose key speaks: that of `[speech]`, or of the first agent that has one."""
+    """Whose key speaks: that of `[speech]`, or of the first agent at OpenAI that has one."""
     speech = settings.speech
-    agent = next((one for one in settings.agents if one.api_key is not None), None)
+    keyed = (one for one in settings.agents if one.api_key is not None and one.provider != AZURE)
+    agent = next(keyed, None)
     key = speech.api_key or (agent.api_key if agent else None)
     if key is None:
         return None
-    base = speech.api_base or (agent.api_base if agent else told.OPENAI_BASE)
+    base = speech.api_base or (agent.api_base if agent else OPENAI_BASE)
     project = agent.project if agent and speech.api_key is None else None
     return OpenAIVoice(base, key.get_secret_value(), speech.model, speech.voice, project, speech.patience_s)
 

@@ -18,6 +18,7 @@ from screening.provider import (
     CallerPaused,
     CallerPressed,
     CallerSaid,
+    Closed,
     Event,
     ProviderError,
     ResponseEnded,
@@ -164,6 +165,9 @@ class Conversation:
             case Trouble(code, message):
                 self._log.warning("agent reports an error", code=code)
                 self._log.debug("agent's error", message=message)
+            case Closed(why):
+                self._log.info("session closed", why=why)
+                self._judgement.lose(why)
 
     def _write(self, speaker: str, text: str) -> None:
         self.transcript.append(Said(speaker, text, round(self._loop.time() - self._began, 3)))

@@ -30,6 +30,9 @@ from screening.provider import (
 from screening.session_config import accept_body, turn_detection
 from screening.settings import AgentSettings
 
+MOST_TOOL_CALLS = 200
+"""In one session; an agent that calls more is not listened to any more."""
+
 
 class OpenAIRealtime:
     """One agent at OpenAI; raises `InvalidSession` or ValueError when its settings cannot work."""
@@ -79,7 +82,7 @@ class OpenAISession:
         async for message in self._sideband.messages():
             for event in read(message):
                 if isinstance(event, ToolCalled):
-                    if event.id in self._tool_calls:
+                    if event.id in self._tool_calls or len(self._tool_calls) >= MOST_TOOL_CALLS:
                         continue
                     self._tool_calls.add(event.id)
                 yield event

@@ -1,7 +1,7 @@
-"""OpenAI's call control: four POSTs, each with its own patience and its own idea of what may be repeated.
+"""Call control at OpenAI and Azure: four POSTs, each with a patience and an idea of what may be repeated.
 
-The SDK is not used for this: it re-posts ``/refer`` on a 500, and a caller transferred twice makes two phones
-ring.
+The SDK is not used for this: it re-posts ``/refer`` on a 500, and a caller transferred twice makes two
+phones ring.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import httpx2
 import structlog
 
 from screening.provider import ProviderError
-from screening.settings import AgentSettings
+from screening.settings import AZURE_REALTIME, AgentSettings
 
 log = structlog.get_logger("screendoor")
 
@@ -29,27 +29,43 @@ ACCEPT_RETRY_AFTER_S = 1.0
 ANSWER_BYTES = 65536
 """How much of an answer is read: an error is short, and a success says nothing we need."""
 
+VENDORS: Mapping[str, str] = {AZURE_REALTIME: "Azure OpenAI"}
+"""What a line of the log calls a vendor that is not OpenAI itself."""
 ADVICE: Mapping[tuple[str, int], str] = {
     ("accept", 404): "the caller is gone, or the API key is not of the SIP address's project and region",
     ("refer", 404): "the call is over",
-    ("refer", 500): "OpenAI could not deliver its REFER to our Contact; is it reachable from the Internet?",
-    ("refer", 504): "OpenAI could not connect to our Contact; is its port open to the Internet?",
+    ("refer", 500): "the REFER could not be delivered to our Contact; is it reachable from the Internet?",
+    ("refer", 504): "no connection to our Contact could be made; is its port open to the Internet?",
 }
 """What an answer means, where it is known for one verb."""
 GENERAL_ADVICE: Mapping[int, str] = {
     401: "the API key is not valid",
     403: "the API key may not do this; is it of the project in the SIP address?",
+    409: "somebody else has decided about this call, or another API of the vendor's has",
     429: "the account's rate limit or budget is reached",
 }
+TAKEN = "decision_already_made"
+"""The vendor's word where the other of its two APIs, or an earlier request, has the call."""
 
 
 class OpenAICalls:
-    """``/v1/realtime/calls/{call_id}/…`` with one agent's key."""
+    """``…/{call_id}/accept`` and the others under one agent's base, with its key."""
 
-    def __init__(self, agent: AgentSettings, session: Mapping[str, object], http: httpx2.AsyncClient) -> None:
-        self._base = f"{agent.api_base.rstrip('/')}/realtime/calls"
+    def __init__(
+        self,
+        agent: AgentSettings,
+        session: Mapping[str, object],
+        http: httpx2.AsyncClient,
+        *,
+        under: str = "realtime/calls",
+        rejection: Mapping[str, object] | None = None,
+    ) -> None:
+        """`session` is the body of accept, `rejection` that of reject; None sends none."""
+        self._base = f"{agent.api_base.rstrip('/')}/{under}"
         self._headers = authorization(agent)
+        self._vendor = VENDORS.get(agent.provider, "OpenAI")
         self._session = dict(session)
+        self._rejection = rejection
         self._http = http
 
     async def accept(self, call_id: str, session: Mapping[str, object] | None = None) -> None:
@@ -66,8 +82,8 @@ class OpenAICalls:
             await asyncio.sleep(ACCEPT_RETRY_AFTER_S)
 
     async def reject(self, call_id: str) -> None:
-        """Turn the call away with the vendor's default, 603; 404 is success."""
-        await self._unless_gone(call_id, "reject", REJECT_LIMIT_S)
+        """Turn the call away: by the vendor's default (603), or as `rejection` says; 404 is success."""
+        await self._unless_gone(call_id, "reject", REJECT_LIMIT_S, self._rejection)
 
     async def refer(self, call_id: str, target: str) -> None:
         """Ask for a REFER, once: whether a failed one went out cannot be known, so it is never repeated."""
@@ -77,9 +93,11 @@ class OpenAICalls:
         """End the call; 404 is success."""
         await self._unless_gone(call_id, "hangup", HANG_UP_LIMIT_S)
 
-    async def _unless_gone(self, call_id: str, verb: str, limit_s: float) -> None:
+    async def _unless_gone(
+        self, call_id: str, verb: str, limit_s: float, body: Mapping[str, object] | None = None
+    ) -> None:
         try:
-            await self._post(call_id, verb, limit_s)
+            await self._post(call_id, verb, limit_s, body)
         except ProviderError as error:
             if error.status != 404:
                 raise
@@ -88,19 +106,35 @@ class OpenAICalls:
         self, call_id: str, verb: str, limit_s: float, body: Mapping[str, object] | None = None
     ) -> None:
         url = f"{self._base}/{quote(call_id, safe='')}/{verb}"
-        try:
-            async with (
-                asyncio.timeout(limit_s),
-                self._http.stream("POST", url, headers=self._headers, json=body, timeout=None) as answer,
-            ):
-                said = await _beginning(answer)
-        except TimeoutError:
-            raise ProviderError(f"{verb}: no answer from OpenAI within {limit_s:g} s") from None
-        except httpx2.HTTPError as error:
-            why = str(error) or type(error).__name__
-            raise ProviderError(f"{verb}: OpenAI not reached: {why}") from error
-        if not answer.is_success:
-            raise _refused(verb, answer.status_code, said)
+        await post(self._http, url, self._headers, body, verb=verb, vendor=self._vendor, limit_s=limit_s)
+
+
+async def post(
+    http: httpx2.AsyncClient,
+    url: str,
+    headers: Mapping[str, str],
+    body: Mapping[str, object] | None,
+    *,
+    verb: str,
+    vendor: str,
+    limit_s: float,
+    most_bytes: int = ANSWER_BYTES,
+) -> bytes:
+    """Post once and return the beginning of the answer's body; raises `ProviderError` if anything fails."""
+    try:
+        async with (
+            asyncio.timeout(limit_s),
+            http.stream("POST", url, headers=headers, json=body, timeout=None) as answer,
+        ):
+            said = await _beginning(answer, most_bytes)
+    except TimeoutError:
+        raise ProviderError(f"{verb}: no answer from {vendor} within {limit_s:g} s") from None
+    except httpx2.HTTPError as error:
+        why = str(error) or type(error).__name__
+        raise ProviderError(f"{verb}: {vendor} not reached: {why}") from error
+    if not answer.is_success:
+        raise _refused(verb, vendor, answer.status_code, said)
+    return said
 
 
 def authorization(agent: AgentSettings) -> dict[str, str]:
@@ -108,27 +142,32 @@ def authorization(agent: AgentSettings) -> dict[str, str]:
 
     ``OpenAI-Beta: realtime=v1`` makes the WebSocket answer 404 (2026-04).
     """
+    if agent.provider == AZURE_REALTIME:
+        return {"api-key": agent.api_key}
     headers = {"Authorization": f"Bearer {agent.api_key}"}
     if agent.project:
         headers["OpenAI-Project"] = agent.project
     return headers
 
 
-async def _beginning(answer: httpx2.Response) -> bytes:
+async def _beginning(answer: httpx2.Response, most_bytes: int) -> bytes:
     """The body, as far as anybody would want to read it."""
     said = bytearray()
     async for chunk in answer.aiter_bytes():
         said += chunk
-        if len(said) >= ANSWER_BYTES:
+        if len(said) >= most_bytes:
             break
     return bytes(said)
 
 
-def _refused(verb: str, status: int, body: bytes) -> ProviderError:
+def _refused(verb: str, vendor: str, status: int, body: bytes) -> ProviderError:
     code = _code(body)
     said = f"{status} {code}" if code else str(status)
-    advice = ADVICE.get((verb, status)) or GENERAL_ADVICE.get(status)
-    return ProviderError(f"{verb}: OpenAI answered {said}" + (f": {advice}" if advice else ""), status, code)
+    advice = GENERAL_ADVICE[409] if code == TAKEN else None
+    advice = advice or ADVICE.get((verb, status)) or GENERAL_ADVICE.get(status)
+    return ProviderError(
+        f"{verb}: {vendor} answered {said}" + (f": {advice}" if advice else ""), status, code
+    )
 
 
 def _code(body: bytes) -> str | None:

@@ -91,10 +91,15 @@ async def _dialled(url: str, headers: Mapping[str, str], **how: Any) -> Connecti
 
 
 def sideband_url(api_base: str, call_id: str) -> str:
-    """Return where to attach: the REST base with ``ws`` for ``http``."""
+    """Return where the sideband of a Realtime call is attached to."""
+    return f"{socket_base(api_base)}/realtime?call_id={quote(call_id, safe='')}"
+
+
+def socket_base(api_base: str) -> str:
+    """Return the REST base with ``ws`` for ``http``; raises ValueError for another scheme."""
     if not api_base.startswith(("http://", "https://")):
         raise ValueError(f"api_base must begin with https:// or http://: {api_base}")
-    return f"ws{api_base.removeprefix('http').rstrip('/')}/realtime?call_id={quote(call_id, safe='')}"
+    return f"ws{api_base.removeprefix('http').rstrip('/')}"
 
 
 class Sideband:

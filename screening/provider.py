@@ -1,6 +1,7 @@
 """The port to a voice-AI vendor: a few verbs, and a closed union of what can be heard from a session.
 
-One adapter file implements it for each vendor API (`openai_realtime`); nothing above knows a vendor's words.
+One adapter file implements it for each vendor API (`openai_realtime`, `openai_live`, `azure_realtime`);
+nothing above knows a vendor's words.
 """
 
 from __future__ import annotations
@@ -113,6 +114,13 @@ class Trouble:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The session is over, and the vendor has said why; nothing follows."""
+
+    why: str
+
+
 Event = (
     CallerBegan
     | CallerPaused
@@ -126,6 +134,7 @@ Event = (
     | ToolCalled
     | Resumed
     | Trouble
+    | Closed
 )
 
 

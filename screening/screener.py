@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -14,42 +14,30 @@ from typing import Self, assert_never
 
 import structlog
 
+from screening.awaited import Awaited, Left, Passed, Waiting
 from screening.briefing import Briefing
 from screening.briefings import Briefings
 from screening.contract import Ask, Caller, Plan, Refusal, Refuse, Ring, TakeMessage
 from screening.numbering import normal
-from screening.openai_realtime import OpenAIRealtime
 from screening.policy import Action, Policy
 from screening.provider import Provider
+from screening.providers import api_of, provider_of
 from screening.realtime_screening import RealtimeScreening, turn_away
 from screening.recent import RecentCalls
 from screening.settings import SIP_AGENT, AgentSettings, NumberSettings
 from screening.sip_agent import SipScreening
 from screening.token import HEADER, TokenMint, TokenRefused
-from screening.webhook import IncomingCall, WebhookDoor
+from screening.webhook import Api, IncomingCall, WebhookDoor
 
 log = structlog.get_logger("screendoor")
 
 KEY_BYTES = 32
+TWIN_ALONE_S = 3.0
+"""How long only the wrong API may have announced a call before that is told; the two come together."""
 ANY_NUMBER = "*"
 ASK_EVERYBODY = Policy()
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A call of ours whose webhook has not come."""
-
-    screening: RealtimeScreening
-    provider: Provider
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A call that ended before its webhook came."""
-
-    provider: Provider
-    until: float
-    """Wall-clock seconds after which its token is no good anyway."""
+EVENTS = {Api.REALTIME: "realtime.call.incoming", Api.LIVE: "live.transport.incoming"}
+"""The event to subscribe to, for each API."""
 
 
 class Screener:
@@ -66,7 +54,7 @@ class Screener:
         *,
         wall_clock: Callable[[], datetime],
         token_bytes: Callable[[int], bytes],
-        provider_of: Callable[[AgentSettings], Provider] = OpenAIRealtime,
+        provider_of: Callable[[AgentSettings], Provider] = provider_of,
         policies: Mapping[str, Policy] | None = None,
     ) -> None:
         """Raise ValueError (`InvalidSession` among them) for settings that cannot work.
@@ -83,8 +71,7 @@ class Screener:
         self._tokens = TokenMint(token_bytes(KEY_BYTES), token_bytes)
         asked = [agent for agent in agents if agent.provider != SIP_AGENT]
         self._providers = {agent.name: provider_of(agent) for agent in asked}
-        self._waiting: dict[bytes, Waiting] = {}
-        self._left: dict[bytes, Left] = {}
+        self._awaited = Awaited(self._tokens.lifetime_s)
         self._attended: set[RealtimeScreening] = set()
         self._stack = AsyncExitStack()
         self._tasks: asyncio.TaskGroup | None = None
@@ -101,7 +88,7 @@ class Screener:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for screening in [*self._attended, *(waiting.screening for waiting in self._waiting.values())]:
+        for screening in [*self._attended, *self._awaited.waiting]:
             screening.over("shut down")
         await self._stack.__aexit__(kind, error, trace)
         self._tasks = None
@@ -146,7 +133,7 @@ class Screener:
             briefing=self._briefing(caller, number, policy),
             targets=number.targets if number else None,
         )  # fmt: skip
-        self._waiting[nonce] = Waiting(screening, provider)
+        self._awaited.add(nonce, Waiting(screening, provider, api_of(agent)))
         return Ask(screening, {HEADER: token}, limits.ready_limit_s, reason)
 
     def _briefing(self, caller: Caller, number: NumberSettings | None, policy: Policy) -> Briefing | None:
@@ -163,15 +150,32 @@ class Screener:
             nonce = self._tokens.open(_only(incoming.values(HEADER)), self._wall_clock())
         except TokenRefused as refused:
             return self._ignore(str(refused))
-        if waiting := self._waiting.pop(nonce, None):
-            self._count("matched")
-            self._attended.add(waiting.screening)
-            self._start(self._attend(waiting.screening, incoming.call_id))
-        elif left := self._left.pop(nonce, None):
-            self._count("too late")
-            self._start(turn_away(left.provider, incoming.call_id, log))
-        else:
-            self._ignore("token is not waited for")
+        match self._awaited.match(nonce, incoming.api, self._wall_clock().timestamp()):
+            case Waiting() as waiting:
+                self._count("matched")
+                self._attended.add(waiting.screening)
+                self._start(self._attend(waiting.screening, incoming.call_id))
+            case Left() as left:
+                self._count("too late")
+                self._start(turn_away(left.provider, incoming.call_id, log))
+            case Passed.TWIN:
+                self._count(Passed.TWIN.value)
+                log.debug("webhook of another API", api=incoming.api.value)
+                asyncio.get_running_loop().call_later(
+                    TWIN_ALONE_S, self._tell_twin_alone, nonce, incoming.api
+                )
+            case Passed.UNKNOWN as passed:
+                self._ignore(passed.value)
+
+    def _tell_twin_alone(self, nonce: bytes, came: Api) -> None:
+        """A project that is subscribed to the other API's events alone would never say why nobody answers."""
+        if self._awaited.twin_alone(nonce):
+            wanted = Api.LIVE if came is Api.REALTIME else Api.REALTIME
+            log.warning(
+                "only the wrong API announces this call: subscribe the webhook to the other event",
+                came=EVENTS[came],
+                subscribe=EVENTS[wanted],
+            )
 
     async def _attend(self, screening: RealtimeScreening, call_id: str) -> None:
         try:
@@ -188,11 +192,7 @@ class Screener:
 
     def _forget(self, nonce: bytes) -> None:
         """A call is over; should its webhook still come, it is turned away."""
-        now = self._wall_clock().timestamp()
-        while self._left and (oldest := next(iter(self._left))) and self._left[oldest].until <= now:
-            del self._left[oldest]
-        if waiting := self._waiting.pop(nonce, None):
-            self._left[nonce] = Left(waiting.provider, now + self._tokens.lifetime_s)
+        self._awaited.over(nonce, self._wall_clock().timestamp())
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         if self._tasks is None:

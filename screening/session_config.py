@@ -1,20 +1,34 @@
 """The session object posted to ``/accept``, and what may stand in it.
 
-The vendor answers 200 to a malformed session and lets the call die some seconds later; so it is checked here,
-against the GA schema (``RealtimeSessionCreateRequestGA``), when the settings are read.
+The vendor answers 200 to a malformed session and lets the call die some seconds later; so it is checked
+here, against the GA schema (``RealtimeSessionCreateRequestGA``), when the settings are read.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from screening.briefing import Briefing
 from screening.settings import AgentSettings
+from screening.shape import (
+    ANYTHING,
+    TEXT,
+    WORD,
+    YES_OR_NO,
+    Check,
+    Problems,
+    a_list,
+    fields,
+    is_within,
+    laid_over,
+    never,
+    number,
+    one_of,
+    or_null,
+    that,
+)
 from screening.tools import DECISION_TOOL, NAME
-
-Problems = list[str]
-Check = Callable[[str, object], Problems]
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 VOICES = {"alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"}
@@ -61,7 +75,7 @@ def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[
                     "create_response": True,
                     "interrupt_response": not told.heard_out,
                 },
-                "transcription": {"model": "gpt-transcribe"},
+                "transcription": {"model": agent.transcription} if agent.transcription else None,
                 "noise_reduction": {"type": "near_field"},
             },
             "output": {"voice": agent.voice},
@@ -70,7 +84,7 @@ def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[
         "tool_choice": "auto",
         "max_output_tokens": 1024,
     }
-    body = _laid_over(body, agent.extra)
+    body = laid_over(body, agent.extra)
     if problems := check(body):
         raise InvalidSession(problems)
     return body
@@ -92,74 +106,10 @@ def check(body: Mapping[str, object]) -> Problems:
     known = {name: value for name, value in body.items() if name not in BETA_FIELDS}
     if "type" not in known:
         problems.append("type: missing, must be 'realtime'")
-    problems += _fields(SESSION)("", known)
+    problems += fields(SESSION)("", known)
     if not problems and DECISION_TOOL not in body.get("tools", ()):  # type: ignore[operator]
         problems.append(f"tools: {NAME} is missing")
     return problems
-
-
-def _laid_over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    """Merge two objects, `above` winning; objects within are merged too, lists are replaced."""
-    merged = dict(below)
-    for name, value in above.items():
-        old = merged.get(name)
-        if isinstance(old, Mapping) and isinstance(value, Mapping) and _alike(old, value):
-            value = _laid_over(old, value)
-        merged[name] = value
-    return merged
-
-
-def _alike(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
-    """A turn detection or filter of another type shares no fields with ours."""
-    return new.get("type", old.get("type")) == old.get("type")
-
-
-def _fields(fields: Mapping[str, Check]) -> Check:
-    """Check an object with these fields and no others."""
-
-    def check_object(path: str, value: object) -> Problems:
-        if not isinstance(value, Mapping):
-            return [f"{path}: must be an object"]
-        problems: Problems = []
-        for name, inner in value.items():
-            where = f"{path}.{name}" if path else str(name)
-            problems += fields[name](where, inner) if name in fields else [f"{where}: unknown field"]
-        return problems
-
-    return check_object
-
-
-def _that(says: str, holds: Callable[[object], bool]) -> Check:
-    return lambda path, value: [] if holds(value) else [f"{path}: must be {says}"]
-
-
-def _one_of(*choices: object) -> Check:
-    return _that(" or ".join(map(repr, choices)), lambda value: value in choices)
-
-
-def _or_null(inner: Check) -> Check:
-    return lambda path, value: [] if value is None else inner(path, value)
-
-
-def _never(instead: str) -> Check:
-    return lambda path, value: [f"{path}: must not be sent, {instead}"]
-
-
-def _number(low: float, high: float) -> Check:
-    return _that(f"a number from {low:g} to {high:g}", lambda value: _is_within(value, low, high))
-
-
-def _is_within(value: object, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-
-
-def _a_list(inner: Check) -> Check:
-    def check_list(path: str, value: object) -> Problems:
-        if not isinstance(value, list | tuple):
-            return [f"{path}: must be a list"]
-        return [problem for at, item in enumerate(value) for problem in inner(f"{path}[{at}]", item)]
-
-    return check_list
 
 
 def _voice(path: str, value: object) -> Problems:
@@ -176,9 +126,9 @@ def _turn_detection(path: str, value: object) -> Problems:
         return [f"{path}: must be an object"]
     match value.get("type"):
         case "server_vad":
-            return _fields(SERVER_VAD)(path, value)
+            return fields(SERVER_VAD)(path, value)
         case "semantic_vad":
-            return _fields(SEMANTIC_VAD)(path, value)
+            return fields(SEMANTIC_VAD)(path, value)
     return [f"{path}.type: must be 'server_vad' or 'semantic_vad'"]
 
 
@@ -190,7 +140,7 @@ def _tool(path: str, value: object) -> Problems:
             return [] if isinstance(value.get("server_label"), str) else [f"{path}.server_label: missing"]
         case "function":
             missing = [f"{path}.{name}: missing" for name in ("name", "parameters") if name not in value]
-            return missing + _fields(FUNCTION_TOOL)(path, value)
+            return missing + fields(FUNCTION_TOOL)(path, value)
     return [f"{path}.type: must be 'function' or 'mcp'"]
 
 
@@ -203,75 +153,71 @@ def _tool_choice(path: str, value: object) -> Problems:
     return [] if good else [f"{path}: must be 'auto', 'none', 'required' or a named tool"]
 
 
-ANYTHING: Check = lambda path, value: []  # noqa: E731
-TEXT = _that("text", lambda value: isinstance(value, str))
-WORD = _that("text, not empty", lambda value: isinstance(value, str) and value != "")
-YES_OR_NO = _that("true or false", lambda value: isinstance(value, bool))
-NO_FORMAT = _never("SIP negotiates the format")
+NO_FORMAT = never("SIP negotiates the format")
 
 SERVER_VAD: Mapping[str, Check] = {
-    "type": _one_of("server_vad"),
-    "threshold": _number(0, 1),
-    "prefix_padding_ms": _number(0, 60_000),
-    "silence_duration_ms": _number(0, 60_000),
-    "idle_timeout_ms": _or_null(_number(5000, 30_000)),
+    "type": one_of("server_vad"),
+    "threshold": number(0, 1),
+    "prefix_padding_ms": number(0, 60_000),
+    "silence_duration_ms": number(0, 60_000),
+    "idle_timeout_ms": or_null(number(5000, 30_000)),
     "create_response": YES_OR_NO,
     "interrupt_response": YES_OR_NO,
 }
 SEMANTIC_VAD: Mapping[str, Check] = {
-    "type": _one_of("semantic_vad"),
-    "eagerness": _one_of("low", "medium", "high", "auto"),
+    "type": one_of("semantic_vad"),
+    "eagerness": one_of("low", "medium", "high", "auto"),
     "create_response": YES_OR_NO,
     "interrupt_response": YES_OR_NO,
 }
 NOISE_REDUCTION: Mapping[str, Check] = {
-    "type": _one_of("near_field", "far_field"),
-    "strength": _number(0, 1),
+    "type": one_of("near_field", "far_field"),
+    "strength": number(0, 1),
 }
 TRANSCRIPTION: Mapping[str, Check] = {
     "model": WORD,
     "language": TEXT,
-    "languages": _a_list(TEXT),
+    "languages": a_list(TEXT),
     "prompt": TEXT,
-    "keywords": _a_list(TEXT),
+    "keywords": a_list(TEXT),
     "delay": ANYTHING,
 }
 FUNCTION_TOOL: Mapping[str, Check] = {
-    "type": _one_of("function"),
-    "name": _that("1 to 64 letters, digits, _ or -", lambda value: bool(TOOL_NAME.fullmatch(str(value)))),
+    "type": one_of("function"),
+    "name": that("1 to 64 letters, digits, _ or -", lambda value: bool(TOOL_NAME.fullmatch(str(value)))),
     "description": TEXT,
-    "parameters": _that(
+    "parameters": that(
         "a schema of type object", lambda value: isinstance(value, Mapping) and value.get("type") == "object"
     ),
     "strict": YES_OR_NO,
 }
 AUDIO: Mapping[str, Check] = {
-    "input": _fields(
+    "input": fields(
         {
             "format": NO_FORMAT,
-            "noise_reduction": _or_null(_fields(NOISE_REDUCTION)),
-            "transcription": _or_null(_fields(TRANSCRIPTION)),
-            "turn_detection": _or_null(_turn_detection),
+            "noise_reduction": or_null(fields(NOISE_REDUCTION)),
+            "transcription": or_null(fields(TRANSCRIPTION)),
+            "turn_detection": or_null(_turn_detection),
         }
     ),
-    "output": _fields({"format": NO_FORMAT, "voice": _voice, "speed": _number(0.25, 1.5)}),
+    "output": fields({"format": NO_FORMAT, "voice": _voice, "speed": number(0.25, 1.5)}),
 }
 SESSION: Mapping[str, Check] = {
-    "type": _one_of("realtime"),
+    "type": one_of("realtime"),
     "model": WORD,
-    "output_modalities": _one_of(["audio"], ["text"]),
+    "output_modalities": one_of(["audio"], ["text"]),
     "instructions": TEXT,
-    "audio": _fields(AUDIO),
-    "tools": _a_list(_tool),
+    "audio": fields(AUDIO),
+    "tools": a_list(_tool),
     "tool_choice": _tool_choice,
     "parallel_tool_calls": YES_OR_NO,
-    "reasoning": _fields({"effort": _one_of("minimal", "low", "medium", "high", "xhigh")}),
-    "max_output_tokens": _that(
+    "reasoning": fields({"effort": one_of("minimal", "low", "medium", "high", "xhigh")}),
+    "max_output_tokens": that(
         "a whole number from 1 to 4096, or 'inf'",
-        lambda value: value == "inf" or (isinstance(value, int) and _is_within(value, 1, 4096)),
+        lambda value: value == "inf" or (isinstance(value, int) and is_within(value, 1, 4096)),
     ),
     "truncation": ANYTHING,
     "tracing": ANYTHING,
-    "include": _a_list(_one_of("item.input_audio_transcription.logprobs")),
+    "include": a_list(one_of("item.input_audio_transcription.logprobs")),
     "prompt": ANYTHING,
 }

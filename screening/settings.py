@@ -9,10 +9,15 @@ from screening.tools import Place
 
 OPENAI_REALTIME = "openai-realtime"
 """The agent is OpenAI's Realtime API: it has a webhook, REST and a WebSocket."""
+OPENAI_LIVE = "openai-live"
+"""The agent is OpenAI's Live API (GPT-Live): the same SIP address, another webhook, REST and WebSocket."""
+AZURE_REALTIME = "azure-realtime"
+"""The agent is the Realtime API as Azure serves it."""
 SIP_AGENT = "sip"
 """Any voice agent without an API: it decides by REFER or BYE alone."""
-PROVIDERS = (OPENAI_REALTIME, SIP_AGENT)
+PROVIDERS = (OPENAI_REALTIME, OPENAI_LIVE, AZURE_REALTIME, SIP_AGENT)
 TRANSFERS = ("refer", "local")
+DELEGATIONS = ("responses", "client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,12 @@ class AgentSettings:
     api_base: str = "https://api.openai.com/v1"
     project: str | None = None
     """Sent as ``OpenAI-Project`` if given."""
+    transcription: str | None = "gpt-transcribe"
+    """The model that writes down what callers say, for Realtime; None: nobody does. Live always does."""
+    delegation: str = "responses"
+    """Who thinks for a Live agent: ``responses``, a model that the vendor asks, or ``client``, one we ask."""
+    delegate_model: str = "gpt-5.6-luna"
+    """The model that does, and calls the tools."""
     extra: Mapping[str, object] = field(default_factory=dict)
     """More of the vendor's session object, laid over ours (`session_config.accept_body`)."""
     limits: ScreeningSettings = field(default_factory=ScreeningSettings)
@@ -59,6 +70,8 @@ class AgentSettings:
             raise ValueError(f"agent {self.name}: provider must be one of {PROVIDERS}: {self.provider!r}")
         if self.transfer not in TRANSFERS:
             raise ValueError(f"agent {self.name}: transfer must be one of {TRANSFERS}: {self.transfer!r}")
+        if self.delegation not in DELEGATIONS:
+            raise ValueError(f"agent {self.name}: delegation must be one of {DELEGATIONS}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from screening.session_config import InvalidSession, accept_body
-from screening.settings import SIP_AGENT, AgentSettings
+from screening import live_session_config, session_config
+from screening.session_config import InvalidSession
+from screening.settings import OPENAI_LIVE, SIP_AGENT, AgentSettings
 from screening.webhook import signing_key
 
 
@@ -13,7 +14,7 @@ def problems(agent: AgentSettings) -> list[str]:
         return []
     found: list[str] = []
     try:
-        accept_body(agent)
+        (live_session_config if agent.provider == OPENAI_LIVE else session_config).accept_body(agent)
     except InvalidSession as invalid:
         found += invalid.problems
     try:

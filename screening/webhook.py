@@ -1,13 +1,14 @@
 """The webhook door: who may tell us that a call has come in (Standard Webhooks, as OpenAI sends them).
 
-Every good delivery is answered 200 at once, for the vendor delivers again for up to 72 hours otherwise; what
-follows from it happens afterwards, elsewhere. Nothing here touches the network.
+Every good delivery is answered 200 at once, for the vendor delivers again for up to 72 hours otherwise;
+what follows from it happens afterwards, elsewhere. Nothing here touches the network.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import enum
 import hashlib
 import hmac
 import json
@@ -20,7 +21,20 @@ import structlog
 
 log = structlog.get_logger("screendoor")
 
-INCOMING = "realtime.call.incoming"
+
+class Api(enum.Enum):
+    """By which of the vendor's APIs a call may be taken; one INVITE may be announced by both."""
+
+    REALTIME = "realtime"
+    LIVE = "live"
+
+
+ANNOUNCEMENTS: Mapping[str, tuple[Api, str]] = {
+    "realtime.call.incoming": (Api.REALTIME, "call_id"),
+    "live.transport.incoming": (Api.LIVE, "session_id"),
+    "live.call.incoming": (Api.LIVE, "session_id"),  # the old name, still sent to old subscriptions
+}
+"""The events that speak of an INVITE, and where they name what is to be accepted."""
 TOLERANCE_S = 300.0
 """How far the delivery's own timestamp may be from our clock, either way."""
 STALE_S = 60.0
@@ -51,11 +65,13 @@ class Reception:
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """The vendor has an INVITE of somebody's: ``realtime.call.incoming``."""
+    """The vendor has an INVITE of somebody's, and offers it by one of its APIs."""
 
     call_id: str
+    """``rtc_…`` or ``live_…``: what that API calls it."""
     sip_headers: tuple[tuple[str, str], ...]
     """In order, with repeats; the vendor calls them untrusted, and so do we."""
+    api: Api = Api.REALTIME
 
     def values(self, name: str) -> list[str]:
         """Return every value of a SIP header, in order."""
@@ -93,13 +109,15 @@ class WebhookDoor:
     def _admit(self, webhook_id: str, event: Mapping[str, Any], now: float) -> str:
         if self._known(f"webhook {webhook_id}", now):
             return "duplicate"
-        if event.get("type") != INCOMING:
+        kind = event.get("type")
+        announced = ANNOUNCEMENTS.get(kind) if isinstance(kind, str) else None
+        if announced is None:
             return "ignored type"
         created_at = event.get("created_at")
         # Written so that JSON's NaN is stale, and no number is too large to compare.
         if not isinstance(created_at, int | float) or not created_at >= now - STALE_S:
             return "stale"
-        call = _incoming_call(event)
+        call = _incoming_call(event, *announced)
         if call is None:
             return "no call"  # the dashboard's test event has empty data
         if self._known(f"call {call.call_id}", now):
@@ -158,17 +176,19 @@ def _event(body: bytes) -> Mapping[str, Any]:
     return event
 
 
-def _incoming_call(event: Mapping[str, Any]) -> IncomingCall | None:
+def _incoming_call(event: Mapping[str, Any], api: Api, key: str) -> IncomingCall | None:
     """Read the call out of an event; None if it names none."""
     data = event.get("data")
     if not isinstance(data, dict):
         return None
-    call_id, headers = data.get("call_id"), data.get("sip_headers")
+    call_id, headers = data.get(key), data.get("sip_headers")
+    if data.get("type", "sip") != "sip":
+        return None  # a session of the Live API that is no telephone call
     if not isinstance(call_id, str) or not isinstance(headers, list):
         return None
     if not (call_id and call_id.isprintable() and len(call_id) <= MOST_CALL_ID_CHARS):
         return None
-    return IncomingCall(call_id, tuple(_pairs(headers)))
+    return IncomingCall(call_id, tuple(_pairs(headers)), api)
 
 
 def _pairs(headers: Sequence[object]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
-from proxy.config import values
+from proxy.config import values, vendor
 from proxy.config.audio import Media, Prompts, Speech
 from proxy.config.keys import (
     Calls,
@@ -38,10 +38,9 @@ from proxy.config.memory import Memory
 from proxy.config.notices import Notify
 from proxy.config.talk import Talk, TalkOfAll
 from proxy.config.values import Destination, Source
+from proxy.config.vendor import OPENAI_BASE, Vendor
 from proxy.config.whom import Whom, WhomOfAll, asks
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
-
-OPENAI_BASE = "https://api.openai.com/v1"
 
 
 class Trunk(Table):
@@ -95,11 +94,10 @@ class Phone(Table):
     srtp: Srtp = "accept"
 
 
-class Agent(Table):
+class Agent(Vendor):
     """An AI that talks to callers; the first of the file is the default one."""
 
     name: Name
-    provider: Literal["openai-realtime", "sip"] = "openai-realtime"
     sip: SipUri
     """Where it is called; for OpenAI made from `project` if it is not given."""
     srtp: Literal["off", "offer", "require"] = "offer"
@@ -112,9 +110,9 @@ class Agent(Table):
     """Have a connection to `sip` at all times."""
     project: Line | None = None
     api_key: Secret | None = None
-    """Present for openai-realtime."""
+    """Present unless it is a ``sip`` agent."""
     webhook_secret: Secret | None = None
-    """Present for openai-realtime."""
+    """Present unless it is a ``sip`` agent."""
     model: Line = "gpt-realtime-2.1"
     voice: Line = "marin"
     instructions: Text | None = None
@@ -131,12 +129,8 @@ class Agent(Table):
 
     @model_validator(mode="before")
     @classmethod
-    def _called_by_project(cls, raw: Any) -> Any:
-        if not isinstance(raw, dict) or "sip" in raw or raw.get("provider", "openai-realtime") == "sip":
-            return raw
-        if not isinstance(raw.get("project"), str):
-            return raw
-        return raw | {"sip": f"sip:{raw['project']}@sip.api.openai.com:5061;transport=tls"}
+    def _filled(cls, raw: Any) -> Any:
+        return vendor.filled(raw)
 
 
 class Screening(WhomOfAll, TalkOfAll):

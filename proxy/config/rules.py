@@ -120,22 +120,24 @@ def _trunk_of_use(at: str, trunk: Raw) -> Iterator[Found]:
 
 
 def _agents_reachable(raw: Raw) -> Iterator[Found]:
-    """OpenAI calls back, over TLS (its REFER) and over HTTP (its webhook)."""
+    """A vendor with an API calls back, over TLS (its REFER) and over HTTP (its webhook)."""
     tls = any(listen.get("transport") == "tls" for _, listen in tables(raw, "listen"))
     for at, agent in tables(raw, "agent"):
-        if agent.get("provider", "openai-realtime") != "openai-realtime":
+        provider = agent.get("provider", "openai-realtime")
+        if provider == "sip":
             continue
         for key in ("api_key", "webhook_secret"):
             if key not in agent:
-                yield f"{at}.{key}", fault("env:NAME or file:PATH (openai-realtime needs it)", "nothing")
+                yield f"{at}.{key}", fault(f"env:NAME or file:PATH ({provider} needs it)", "nothing")
         if not tls:
-            expected = 'a [[listen]] with transport = "tls" (openai-realtime calls back)'
+            expected = f'a [[listen]] with transport = "tls" ({provider} calls back)'
             yield f"{at}.provider", fault(expected, "none")
 
 
 def _voice_paid_for(raw: Raw) -> Iterator[Found]:
     speech = raw["speech"] if isinstance(raw.get("speech"), dict) else {}
-    paid = "api_key" in speech or any("api_key" in agent for _, agent in tables(raw, "agent"))
+    agents = [agent for _, agent in tables(raw, "agent") if agent.get("provider") != "azure-realtime"]
+    paid = "api_key" in speech or any("api_key" in agent for agent in agents)
     if speech.get("provider") == "openai" and not paid:
         yield "speech.api_key", fault("env:NAME or file:PATH (provider openai needs it)", "nothing")
 

@@ -40,6 +40,6 @@ def warnings(settings: Settings, now: datetime) -> Iterator[str]:
             yield f"{tls.certificate}: the certificate for {name} expired on {on}"
     yield from notices.remarks(settings.notified, kept=settings.memory.url != "off")
     ours = ip_address(settings.public.address)
-    outside = any(agent.sip.host.endswith(".openai.com") for agent in settings.agents)
+    outside = any(agent.sip.host.endswith((".openai.com", ".ai.azure.com")) for agent in settings.agents)
     if outside and not ours.is_global:
         yield f"public.address {ours} cannot be reached from the internet: the agent's audio would go nowhere"

@@ -105,10 +105,15 @@ async def test_refer_posts_the_target() -> None:
     [
         (
             httpx2.Response(500, text="Internal Server Error"),
-            "refer: OpenAI answered 500: OpenAI could not deliver",
+            "refer: OpenAI answered 500: the REFER could not be delivered",
         ),
-        (httpx2.Response(504), "refer: OpenAI answered 504: OpenAI could not connect to our Contact"),
+        (httpx2.Response(504), "refer: OpenAI answered 504: no connection to our Contact"),
         (NOT_FOUND, "refer: OpenAI answered 404 call_id_not_found: the call is over"),
+        (httpx2.Response(409), "refer: OpenAI answered 409: somebody else has decided"),
+        (
+            httpx2.Response(400, json={"error": {"code": "decision_already_made"}}),
+            "refer: OpenAI answered 400 decision_already_made: somebody else has decided",
+        ),
         (httpx2.Response(429), "refer: OpenAI answered 429: the account's rate limit"),
         (httpx2.Response(418, json=["odd"]), "refer: OpenAI answered 418$"),
         (httpx2.Response(400, json={"error": {"code": 7}}), "refer: OpenAI answered 400$"),

@@ -25,9 +25,12 @@ from screening.webhook import Reception
 from tests.screening.scripted import ScriptedVendor
 
 SECRET = "a signing secret"
+REALTIME, LIVE, OLD_LIVE = "realtime.call.incoming", "live.transport.incoming", "live.call.incoming"
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 AGENTS = [
     AgentSettings("openai", webhook_secret=SECRET, refer_patience_s=3.0),
+    AgentSettings("live", provider="openai-live", webhook_secret=SECRET, model="gpt-live-1"),
+    AgentSettings("azure", provider="azure-realtime", webhook_secret="another secret"),
     AgentSettings("bot", provider="sip", limits=ScreeningSettings(ready_limit_s=3.0)),
 ]
 SALES, CONNECTS = Place("sales"), frozenset({"request_connect"})
@@ -70,17 +73,20 @@ class House:
     def caller(self, dialed: str = "+14155551234", agent: str = "openai") -> Caller:
         return Caller("c1", "+14155550100", "Anna", dialed, agent, self.now())
 
-    async def asks(self, dialed: str = "+14155551234") -> Ask:
-        plan = await self.screener.plan(self.caller(dialed))
+    async def asks(self, dialed: str = "+14155551234", agent: str = "openai") -> Ask:
+        plan = await self.screener.plan(self.caller(dialed, agent))
         assert isinstance(plan, Ask)
         return plan
 
-    async def webhook(self, *tokens: str, call_id: str = "rtc_1", secret: str = SECRET) -> Reception:
+    async def webhook(
+        self, *tokens: str, call_id: str = "rtc_1", secret: str = SECRET, kind: str = REALTIME
+    ) -> Reception:
         """Deliver a webhook; returns when what follows from it has begun."""
         webhook_id, at = f"wh_{next(self._webhooks)}", str(int(self.now().timestamp()))
         pairs = [{"name": "x-screendoor-token", "value": token} for token in tokens]
-        data = {"call_id": call_id, "sip_headers": [{"name": "From", "value": "<sip:a@b>"}, *pairs]}
-        event = {"type": "realtime.call.incoming", "created_at": int(at), "data": data}
+        named = {"call_id": call_id} if kind == REALTIME else {"session_id": call_id, "type": "sip"}
+        data = {**named, "sip_headers": [{"name": "From", "value": "<sip:a@b>"}, *pairs]}
+        event = {"type": kind, "created_at": int(at), "data": data}
         body = json.dumps(event).encode()
         mac = hmac.digest(secret.encode(), f"{webhook_id}.{at}.".encode() + body, hashlib.sha256)
         signature = f"v1,{base64.b64encode(mac).decode()}"
@@ -249,8 +255,60 @@ async def test_calls_that_ended_are_forgotten_with_their_token() -> None:
         for _ in range(3):
             (await h.asks()).screening.over("caller cancelled")
             await asyncio.sleep(61.5)
-        assert len(h.screener._left) == 1
-        assert h.screener._waiting == {}
+        assert len(h.screener._awaited._left) == 1
+        assert h.screener._awaited.waiting == []
+
+
+# One INVITE, announced by two APIs.
+
+
+@pytest.mark.parametrize(("agent", "wanted"), [("openai", REALTIME), ("live", LIVE), ("live", OLD_LIVE)])
+@pytest.mark.parametrize("twin_first", [True, False])
+async def test_of_two_announcements_that_of_the_agent_s_api_is_accepted_and_the_other_let_go_by(
+    agent: str, wanted: str, twin_first: bool
+) -> None:
+    async with house() as h:
+        ask = await h.asks(agent=agent)
+        twin = LIVE if wanted == REALTIME else REALTIME
+        for kind in (twin, wanted, twin, wanted) if twin_first else (wanted, twin, wanted, twin):
+            assert (await h.webhook(token(ask), call_id=f"id of {kind}", kind=kind)).status == 200
+        await asyncio.sleep(5)
+        assert [verb for _, verb in h.vendor.verbs] == [f"accept id of {wanted}", f"attach id of {wanted}"]
+        assert h.screener.counts == {"matched": 1, "another API's twin": 1}
+
+
+async def test_the_wrong_announcement_alone_is_told_in_one_clear_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with house() as h:
+        ask = await h.asks(agent="live")
+        await h.webhook(token(ask), kind=REALTIME)
+        await asyncio.sleep(2.9)
+        assert "wrong API" not in capsys.readouterr().out
+        await asyncio.sleep(0.2)
+        told = capsys.readouterr().out
+        assert "only the wrong API announces this call: subscribe the webhook to the other event" in told
+        assert "came=realtime.call.incoming subscribe=live.transport.incoming" in told
+        await h.webhook(token(ask), call_id="live_1", kind=LIVE)
+        assert h.vendor.done == ["accept", "attach"]
+
+
+async def test_the_wrong_announcement_of_a_call_that_has_ended_turns_nobody_away() -> None:
+    async with house() as h:
+        ask = await h.asks(agent="live")
+        ask.screening.over("caller cancelled")
+        await h.webhook(token(ask), kind=REALTIME)
+        assert h.vendor.verbs == []
+        await h.webhook(token(ask), call_id="live_1", kind=LIVE)
+        assert h.vendor.verbs[0][1] == "reject live_1"
+        assert h.screener.counts == {"another API's twin": 1, "too late": 1}
+
+
+async def test_a_call_at_azure_is_announced_as_at_openai_with_a_secret_of_its_own() -> None:
+    async with house() as h:
+        ask = await h.asks(agent="azure")
+        assert await h.webhook(token(ask), secret="another secret") == Reception(200, "incoming")
+        assert h.vendor.done == ["accept", "attach"]
 
 
 async def test_leaving_the_house_ends_every_session() -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import openai
 import pytest
 
-from screening.webhook import IncomingCall, Reception, WebhookDoor, signing_key
+from screening.webhook import Api, IncomingCall, Reception, WebhookDoor, signing_key
 
 NOW = 1_750_287_078
 SECRET = "whsec_" + base64.b64encode(b"a very secret signing key").decode()
@@ -76,6 +76,32 @@ def test_header_names_are_met_in_any_case() -> None:
     body = json.dumps(event()).encode()
     headers = {name.title(): value for name, value in signed(body).items()}
     assert Door().receives(body, headers).status == 200
+
+
+def live(kind: str = "live.transport.incoming", **data: object) -> dict[str, object]:
+    return event(type=kind, data={"session_id": "live_1", "type": "sip", "sip_headers": HEADERS} | data)
+
+
+@pytest.mark.parametrize("kind", ["live.transport.incoming", "live.call.incoming"])
+def test_a_call_may_be_announced_by_the_live_api_under_its_new_name_or_its_old_one(kind: str) -> None:
+    door = Door()
+    body = live(kind)
+    if kind == "live.call.incoming":
+        del body["data"]["type"]  # type: ignore[attr-defined]
+    assert door.receives(body) == Reception(200, "incoming")
+    (call,) = door.calls
+    assert (call.api, call.call_id) == (Api.LIVE, "live_1")
+    assert call.values("x-screendoor-token") == ["abc.def"]
+
+
+def test_both_names_of_one_live_call_are_one_call() -> None:
+    door = Door()
+    door.receives(live(), webhook_id="wh_1")
+    assert door.receives(live("live.call.incoming"), webhook_id="wh_2") == Reception(200, "duplicate")
+
+
+def test_a_live_session_that_is_no_telephone_call_is_no_call() -> None:
+    assert Door().receives(live(type="webrtc")) == Reception(200, "no call")
 
 
 @pytest.mark.parametrize(("offset", "status"), [(-301, 400), (-300, 200), (300, 200), (301, 400)])
@@ -163,9 +189,9 @@ def test_an_event_without_a_time_is_stale(created_at: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["live.transport.incoming", "live.call.incoming", "response.completed", None]
+    "kind", ["live.transport.connected", "response.completed", None, 7, ["realtime.call.incoming"]]
 )
-def test_other_events_are_acknowledged_and_ignored(kind: str | None) -> None:
+def test_other_events_are_acknowledged_and_ignored(kind: object) -> None:
     door = Door()
     assert door.receives(event(type=kind)) == Reception(200, "ignored type")
     assert door.calls == []

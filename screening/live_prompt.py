@@ -1,0 +1,48 @@
+"""What a Live agent is told: its voice has no tools, and a model behind it decides.
+
+The voice talks and delegates; the delegate gets the conversation and calls the tools. Both are given the
+same instructions, and each its part in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MOST_BYTES = 1500
+"""Of one appended text: the vendor takes 500 tokens, and few are shorter than 3 bytes."""
+
+OF_THE_VOICE = """
+
+# Your part
+You are the voice of this. You have no tools yourself: where you are told to call one, delegate that to
+your backend, as soon as the instructions ask for it, and go on with the caller meanwhile. What your
+backend returns is for you alone: never read it out, and never speak of a backend. When you are told to
+"speak now", do so at once.
+"""
+OF_THE_DELEGATE = """
+
+# Your part
+You are the backend of the voice that talks to the caller; you never speak yourself. Whenever you are
+asked, call the one tool that these instructions ask for at this point of the conversation. If it is too
+early for that, name in one short sentence what is still to be asked. When a tool has answered, reply
+"Done." and nothing else.
+"""
+
+NOTE = "Take note, and say nothing because of this alone: "
+SPEAK = "Speak now. "
+GREET = "Greet the caller as your instructions say, in two short sentences at most, and then listen."
+MUST = "Delegate to your backend at once: it is to call {tool} now, with what it knows."
+CARRY_ON = "Go on with the caller; if you were waiting for your backend, delegate to it again."
+UNHEARD = "The backend gave no answer. Go on with the caller, and delegate to it again."
+
+
+def fitting(text: str) -> str:
+    """As much of a text as one append may hold."""
+    octets = text.encode("utf-8", "replace")
+    return text if len(octets) <= MOST_BYTES else octets[:MOST_BYTES].decode("utf-8", "ignore")
+
+
+def next_words(output: Mapping[str, object]) -> str | None:
+    """What a tool's answer asks the voice to say or do; None where it asks for nothing."""
+    words = output.get("next")
+    return words if output.get("ok") and isinstance(words, str) else None

@@ -1,0 +1,78 @@
+"""Checks of a JSON object that a vendor would take and fail over later: each says what is wrong and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+Problems = list[str]
+Check = Callable[[str, object], Problems]
+
+
+def laid_over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    """Merge two objects, `above` winning; objects within are merged too, lists are replaced."""
+    merged = dict(below)
+    for name, value in above.items():
+        old = merged.get(name)
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and _alike(old, value):
+            value = laid_over(old, value)
+        merged[name] = value
+    return merged
+
+
+def _alike(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
+    """A turn detection or filter of another type shares no fields with ours."""
+    return new.get("type", old.get("type")) == old.get("type")
+
+
+def fields(known: Mapping[str, Check]) -> Check:
+    """Check an object with these fields and no others."""
+
+    def check_object(path: str, value: object) -> Problems:
+        if not isinstance(value, Mapping):
+            return [f"{path}: must be an object"]
+        problems: Problems = []
+        for name, inner in value.items():
+            where = f"{path}.{name}" if path else str(name)
+            problems += known[name](where, inner) if name in known else [f"{where}: unknown field"]
+        return problems
+
+    return check_object
+
+
+def that(says: str, holds: Callable[[object], bool]) -> Check:
+    return lambda path, value: [] if holds(value) else [f"{path}: must be {says}"]
+
+
+def one_of(*choices: object) -> Check:
+    return that(" or ".join(map(repr, choices)), lambda value: value in choices)
+
+
+def or_null(inner: Check) -> Check:
+    return lambda path, value: [] if value is None else inner(path, value)
+
+
+def never(instead: str) -> Check:
+    return lambda path, value: [f"{path}: must not be sent, {instead}"]
+
+
+def number(low: float, high: float) -> Check:
+    return that(f"a number from {low:g} to {high:g}", lambda value: is_within(value, low, high))
+
+
+def is_within(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def a_list(inner: Check) -> Check:
+    def check_list(path: str, value: object) -> Problems:
+        if not isinstance(value, list | tuple):
+            return [f"{path}: must be a list"]
+        return [problem for at, item in enumerate(value) for problem in inner(f"{path}[{at}]", item)]
+
+    return check_list
+
+
+ANYTHING: Check = lambda path, value: []  # noqa: E731
+TEXT = that("text", lambda value: isinstance(value, str))
+WORD = that("text, not empty", lambda value: isinstance(value, str) and value != "")
+YES_OR_NO = that("true or false", lambda value: isinstance(value, bool))

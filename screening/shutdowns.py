@@ -1,0 +1,40 @@
+"""Models that will be switched off, and when: nothing else would tell before the first call fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+
+from screening.settings import AZURE_REALTIME, OPENAI_LIVE, SIP_AGENT, AgentSettings
+
+AHEAD = timedelta(days=60)
+"""How long before its end a model is warned about."""
+
+_REALTIME = date(2027, 1, 20)
+_TRANSCRIBE = date(2027, 2, 26)
+SHUTDOWNS: Mapping[str, tuple[date, str]] = {
+    "gpt-realtime": (_REALTIME, "gpt-realtime-2.1"),
+    "gpt-realtime-2025-08-28": (_REALTIME, "gpt-realtime-2.1"),
+    "gpt-realtime-mini": (_REALTIME, "gpt-realtime-2.1-mini"),
+    "gpt-realtime-mini-2025-12-15": (_REALTIME, "gpt-realtime-2.1-mini"),
+    "whisper-1": (_TRANSCRIBE, "gpt-transcribe"),
+    "gpt-4o-transcribe": (_TRANSCRIBE, "gpt-transcribe"),
+    "gpt-4o-transcribe-diarize": (_TRANSCRIBE, "gpt-transcribe"),
+    "gpt-4o-mini-transcribe": (_TRANSCRIBE, "gpt-transcribe"),
+    "gpt-4o-mini-transcribe-2025-12-15": (_TRANSCRIBE, "gpt-transcribe"),
+}
+"""As OpenAI has announced them (2026-11), each with what follows it. Azure's are deployments."""
+
+
+def remarks(agent: AgentSettings, today: date) -> Iterator[str]:
+    """Yield a line for each model of an agent that is switched off soon, or was."""
+    if agent.provider in (SIP_AGENT, AZURE_REALTIME):
+        return
+    of_live = agent.provider == OPENAI_LIVE
+    second = ("delegate_model", agent.delegate_model) if of_live else ("transcription", agent.transcription)
+    for key, model in (("model", agent.model), second):
+        ends, instead = SHUTDOWNS.get(model or "", (None, ""))
+        if ends is None or today < ends - AHEAD:
+            continue
+        when = f"is switched off on {ends}" if today < ends else f"was switched off on {ends}"
+        yield f'agent {agent.name}: {key} "{model}" {when}: use "{instead}"'

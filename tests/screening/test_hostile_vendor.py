@@ -1,0 +1,224 @@
+"""A vendor that answers badly, at every provider: a clear line, and a verdict that is safe for the caller."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+
+from screening.contract import Connect, Decline, News, TakeMessage, Undecided, Verdict
+from screening.openai_live import OpenAILive
+from screening.openai_realtime import OpenAIRealtime
+from screening.openai_socket import CallOver
+from screening.provider import ProviderError
+from screening.providers import provider_of
+from screening.realtime_screening import RealtimeScreening
+from screening.settings import AgentSettings, ScreeningSettings
+from screening.tools import NAME
+from tests.screening.wire import Dialer, Wire
+
+PROVIDERS = ("openai-realtime", "openai-live", "azure-realtime")
+each_provider = pytest.mark.parametrize("provider", PROVIDERS)
+
+
+class Rest:
+    """Answers accept as told, and everything else well; notes what was asked."""
+
+    def __init__(self, accept: httpx2.Response | Exception | float) -> None:
+        self.accept = accept
+        self.asked: list[str] = []
+
+    async def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        self.asked.append(str(request.url).rpartition("/")[2])
+        if self.asked[-1] != "accept":
+            return httpx2.Response(200)
+        if isinstance(self.accept, float):
+            await asyncio.sleep(self.accept)
+            return httpx2.Response(200)
+        if isinstance(self.accept, Exception):
+            raise self.accept
+        return self.accept
+
+
+class Stage:
+    """One screening with the true adapter of a provider, between a scripted REST side and a scripted wire."""
+
+    def __init__(self, provider: str, rest: Rest, dial: Dialer) -> None:
+        agent = AgentSettings("a", provider, api_key="k", transfer="local", model="m")
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(rest))
+        made: Callable[..., Any] = type(provider_of(agent))
+        self.adapter: OpenAIRealtime | OpenAILive = made(agent, http, dial)
+        self.live = provider == "openai-live"
+        self.rest = rest
+        self.screening = RealtimeScreening("c1", agent, ScreeningSettings(), self.adapter, None, lambda: None)
+
+    def decision(
+        self, choice: str, call: str, *, cut: bool = False, status: str = "completed"
+    ) -> dict[str, Any]:
+        """The event by which the model, or the delegate, calls its tool."""
+        arguments = json.dumps({"decision": choice, "reason": "Anna about the boiler"})
+        item = {
+            "type": "function_call",
+            "status": status,
+            "name": NAME,
+            "call_id": call,
+            "arguments": arguments[:20] if cut else arguments,
+        }
+        done = {"type": "response.output_item.done", "response_id": "resp_1", "item": item}
+        return {"type": "response.event", "delegation_id": None, "event": done} if self.live else done
+
+    async def verdict(self, within_s: float = 100.0) -> Verdict:
+        async with asyncio.timeout(within_s):
+            return await self.screening.verdict()
+
+
+@asynccontextmanager
+async def staged(
+    provider: str, *wires: Wire | Exception, accept: httpx2.Response | Exception | float | None = None
+) -> AsyncIterator[Stage]:
+    """Attend a call; afterwards nothing may be left, and the session was hung up."""
+    rest = Rest(accept if accept is not None else httpx2.Response(200))
+    stage = Stage(provider, rest, Dialer(*wires))
+    attending = asyncio.create_task(stage.screening.attend("id_1"))
+    stage.screening.tell(News.AGENT_ANSWERED)
+    try:
+        await asyncio.sleep(0.01)
+        yield stage
+    finally:
+        stage.screening.over("test ended")
+        await attending
+        await stage.adapter.close()
+    assert rest.asked[-1] == "hangup"
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@each_provider
+@pytest.mark.parametrize(
+    ("accept", "said"),
+    [
+        *(
+            (httpx2.Response(status), f"answered {status}")
+            for status in (400, 401, 403, 404, 409, 429, 500, 503)
+        ),
+        (httpx2.Response(302, headers={"location": "http://example.com"}), "answered 302"),
+        (httpx2.Response(502, text="<html>" * 100_000), "answered 502"),
+        (httpx2.Response(400, text='{"error": {"code": '), "answered 400"),
+        (httpx2.ReadError("cut"), "not reached: cut"),
+        (httpx2.RemoteProtocolError("peer closed"), "not reached: peer closed"),
+        (60.0, "no answer from"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_an_accept_that_fails_is_told_and_the_call_falls_back(
+    provider: str, accept: httpx2.Response | Exception | float, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with staged(provider, Wire(), accept=accept) as stage:
+        verdict = await stage.verdict()
+    assert isinstance(verdict, Undecided)
+    assert said in verdict.reason
+    vendor = "Azure OpenAI" if provider == "azure-realtime" else "OpenAI"
+    assert vendor in verdict.reason
+    assert "screening not possible" in capsys.readouterr().out
+
+
+@each_provider
+@pytest.mark.parametrize("failure", [CallOver(), ProviderError("attach: OpenAI answered 401", 401)])
+async def test_a_socket_that_cannot_be_had_is_told_and_the_call_falls_back(
+    provider: str, failure: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with staged(provider, failure) as stage:
+        assert isinstance(await stage.verdict(), Undecided)
+    assert "screening not possible" in capsys.readouterr().out
+
+
+@each_provider
+async def test_a_socket_that_drops_for_good_loses_no_caller(provider: str) -> None:
+    wire = Wire()
+    async with staged(provider, wire, CallOver()) as stage:
+        wire.drops()
+        assert await stage.verdict() == Undecided("the session was lost")
+
+
+JUNK: list[object] = [
+    "",
+    "{",
+    "null",
+    "[]",
+    "[" * 50_000,
+    '{"type": NaN}',
+    {"type": None},
+    {"type": ["response.done"]},
+    {"type": "response.done", "response": []},
+    {"type": "response.event", "event": {"type": "response.failed", "response": None}},
+    {"type": "response.output_item.done", "item": "x"},
+    {"type": "session.output_transcript.delta", "delta": "\ud800", "start_ms": 1e300, "end_ms": -1},
+    {"type": "session.delegation.created", "delegation": 7},
+    {"type": "error", "error": None},
+    {"type": "\x00" * 1000},
+]
+
+
+@each_provider
+async def test_what_cannot_be_read_is_passed_over_and_the_decision_counts(provider: str) -> None:
+    wire = Wire()
+    async with staged(provider, wire) as stage:
+        for junk in JUNK:
+            wire.delivers(junk)
+        wire.delivers(stage.decision("ALLOW", "call_1"))
+        assert await stage.verdict(20) == Connect("Anna about the boiler")
+
+
+@each_provider
+async def test_ten_thousand_events_at_once_hold_nothing_up(provider: str) -> None:
+    wire = Wire()
+    async with staged(provider, wire) as stage:
+        for number in range(10_000):
+            wire.delivers({"type": "rate_limits.updated", "event_id": f"event_{number}"})
+        wire.delivers(stage.decision("ALLOW", "call_1"))
+        assert await stage.verdict(20) == Connect("Anna about the boiler")
+        assert len(stage.screening.transcript) == 0
+
+
+@each_provider
+async def test_arguments_cut_off_in_the_middle_are_no_decision(provider: str) -> None:
+    wire = Wire()
+    async with staged(provider, wire) as stage:
+        wire.delivers(stage.decision("ALLOW", "call_1", cut=True, status="incomplete"))
+        wire.delivers(stage.decision("ALLOW", "call_2", cut=True))
+        await asyncio.sleep(1)
+        assert stage.screening.decided is None
+        wire.delivers(stage.decision("VOICEMAIL", "call_3"))
+        assert isinstance(await stage.verdict(60), TakeMessage)
+
+
+@each_provider
+async def test_of_two_decisions_the_first_holds_though_they_contradict(provider: str) -> None:
+    wire = Wire()
+    async with staged(provider, wire) as stage:
+        for choice, call in (("REJECT", "call_1"), ("ALLOW", "call_2"), ("REJECT", "call_1")):
+            wire.delivers(stage.decision(choice, call))
+        assert isinstance(await stage.verdict(60), Decline)
+        assert isinstance(stage.screening.decided, Decline)
+
+
+@each_provider
+async def test_a_decision_for_a_call_that_is_gone_does_nothing(provider: str) -> None:
+    wire = Wire()
+    async with staged(provider, wire) as stage:
+        stage.screening.tell(News.CALLER_LEFT)
+        await asyncio.sleep(0.01)
+        wire.delivers(stage.decision("ALLOW", "call_1"))
+        await asyncio.sleep(1)
+        assert stage.screening.decided is None
+    assert stage.rest.asked == ["accept", "hangup"]
+
+
+@each_provider
+async def test_a_model_that_says_nothing_for_ever_is_given_up(provider: str) -> None:
+    async with staged(provider, Wire()) as stage:
+        assert isinstance(await stage.verdict(), Undecided)
