@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import click
 import structlog
@@ -52,12 +53,24 @@ def run(file: Path) -> None:
     show_default=True,
     help="What the simulated AI decides.",
 )
+@click.option(
+    "--provider",
+    type=click.Choice(["realtime", "live", "live-client", "azure"]),
+    default="realtime",
+    show_default=True,
+    help="Whose simulated AI screens; live-client is GPT-Live with a delegate that we ask.",
+)
 @click.option("--fault", metavar="NAME", help='Let something go wrong; "all" tries every fault.')
-def demo(serve: bool, decision: str, fault: str | None) -> None:
+def demo(
+    serve: bool,
+    decision: str,
+    fault: str | None,
+    provider: Literal["realtime", "live", "live-client", "azure"],
+) -> None:
     """Run one whole screened call on this machine, with a simulated carrier, AI and phone."""
     from proxy.lab.demo import main as lab
 
-    sys.exit(lab(serve, decision, fault))
+    sys.exit(lab(serve, decision, fault, provider))
 
 
 @main.command("check-config")

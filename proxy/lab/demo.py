@@ -14,8 +14,8 @@ from proxy import log
 from proxy.call.record import CallRecord
 from proxy.lab.ladder import HEADING, LEGEND, Ladder
 from proxy.lab.report import Report, judge
-from proxy.lab.scenes import FAULTS, PLAIN, Scene, answers
-from proxy.lab.stage import HERE, MEDIA_PORTS, Stage
+from proxy.lab.scenes import FAULTS, PLAIN, Scene, answers, by
+from proxy.lab.stage import HERE, MEDIA_PORTS, Provider, Stage
 
 AT_ONCE = 3
 """So many scenes of `--fault all` play side by side; each takes a few seconds, most of them waiting."""
@@ -29,17 +29,17 @@ TABLE_WIDTH = 136
 console = Console(highlight=False, soft_wrap=True)
 
 
-def main(serve: bool, decision: str, fault: str | None) -> int:
+def main(serve: bool, decision: str, fault: str | None, provider: Provider = "realtime") -> int:
     """Play what the command line asks for; 0 if every scene ended as it must."""
     log.configure("error")
     if serve:
-        return asyncio.run(_serve(PLAIN[decision]))
+        return asyncio.run(_serve(by(PLAIN[decision], provider)))
     if fault == "all":
-        return asyncio.run(_all())
+        return asyncio.run(_all([by(scene, provider) for scene in FAULTS.values()]))
     if fault is not None and fault not in FAULTS:
         console.print(f"screendoor: no fault is called {fault}; there are: all, {', '.join(FAULTS)}")
         return 2
-    return asyncio.run(_one(FAULTS[fault] if fault else PLAIN[decision]))
+    return asyncio.run(_one(by(FAULTS[fault] if fault else PLAIN[decision], provider)))
 
 
 async def _one(scene: Scene) -> int:
@@ -75,7 +75,7 @@ async def _played(
     return report, [f"task {task.get_name()}" for task in tasks]
 
 
-async def _all() -> int:
+async def _all(scenes: list[Scene]) -> int:
     """Every fault, a few at a time, and a table at the end."""
     places = asyncio.Queue[int]()
     for place in range(AT_ONCE):
@@ -93,7 +93,7 @@ async def _all() -> int:
         return report
 
     before = asyncio.all_tasks()
-    reports = await asyncio.gather(*(play(scene) for scene in FAULTS.values()))
+    reports = await asyncio.gather(*(play(scene) for scene in scenes))
     left = [task.get_name() for task in asyncio.all_tasks() - before if not task.done()]
     Console(highlight=False, width=max(console.width, TABLE_WIDTH)).print(_table(reports))
     good = sum(report.good for report in reports)

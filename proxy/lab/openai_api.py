@@ -21,14 +21,16 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from proxy.lab.openai_call import ApiError, Call, SipSide, call_not_found, new_call_id
+from proxy.lab.openai_call import Call, SipSide, new_call_id
 from proxy.lab.openai_conversation import Conversation
-from proxy.lab.openai_events import Json
+from proxy.lab.openai_events import Json, as_object
 from proxy.lab.openai_faults import Faults
+from proxy.lab.openai_live_talk import LiveTalk
+from proxy.lab.openai_refusal import ApiError, call_not_found
 from proxy.lab.openai_server import loopback_server
 from proxy.lab.openai_speech import speech
 from proxy.lab.openai_tasks import Tasks
-from proxy.lab.openai_webhook import Delivery, Incoming, Postman
+from proxy.lab.openai_webhook import Api, Delivery, Incoming, Postman
 
 WEBHOOK_PATIENCE_S = 5.0
 """How long the door may take to answer a webhook."""
@@ -52,6 +54,7 @@ class OpenAiLab:
         webhook_url: str,
         faults: Faults = NO_FAULTS,
         *,
+        api: Api = "realtime",
         conversation: Conversation = AN_ALLOWED_CALL,
         accept_patience_s: float = 10.0,
         webhook_backoff_s: float = 1.0,
@@ -62,12 +65,15 @@ class OpenAiLab:
         """For calls that come in from now on."""
         self.conversation = conversation
         """The script of calls that come in from now on."""
+        self.api: Api = api
+        """By which API calls are announced from now on; `Faults.live_twin` has the other do so, too."""
         self.calls: dict[str, Call] = {}
         """Every call there ever was, by its id."""
         self.spoken: list[str] = []
         """What was spoken by ``/audio/speech``."""
         self.accept_patience_s = accept_patience_s
         """How long an INVITE is held for ``/accept``; then it is answered 400."""
+        self._by_session: dict[str, Call] = {}
         self._api_key = api_key
         self._tasks = Tasks()
         self._http = httpx2.AsyncClient(timeout=WEBHOOK_PATIENCE_S, trust_env=False, verify=webhook_tls)
@@ -92,6 +98,11 @@ class OpenAiLab:
     def base_url(self) -> str:
         """What `api_base` and the SDK's ``base_url`` are set to; ends in ``/v1``."""
         return f"http://127.0.0.1:{self._server.port}/v1"
+
+    @property
+    def azure_url(self) -> str:
+        """The same API as Azure serves it: under another path, with the key in another header."""
+        return f"http://127.0.0.1:{self._server.port}/openai/v1"
 
     @property
     def websocket_base_url(self) -> str:
@@ -139,21 +150,31 @@ class OpenAiLab:
             patience_s=self.accept_patience_s,
             on_speech=on_speech,
         )
-        self.calls[call.id] = call
-        self._tasks.start(self._postman.announce(incoming, self.faults), "openai webhook")
+        self.calls[call.id] = self._by_session[call.live_id] = call
+        self._tasks.start(self._postman.announce(incoming, self.faults, self.api), "openai webhook")
         return call
 
     def _app(self) -> Starlette:
-        calls = "/v1/realtime/calls/{call_id}"
-        routes = [
-            Route(f"{calls}/accept", self._guarded(self._accept), methods=["POST"]),
-            Route(f"{calls}/reject", self._guarded(self._reject), methods=["POST"]),
-            Route(f"{calls}/refer", self._guarded(self._refer), methods=["POST"]),
-            Route(f"{calls}/hangup", self._guarded(self._hangup), methods=["POST"]),
-            Route("/v1/audio/speech", self._speech, methods=["POST"]),
+        verbs = {"accept": self._accept, "reject": self._reject, "refer": self._refer, "hangup": self._hangup}
+        live = {**verbs, "accept": self._accept_live, "reject": self._reject_live}
+        control = [
+            Route(f"{base}/realtime/calls/{{call_id}}/{name}", self._guarded(verb), methods=["POST"])
+            for base in ("/v1", "/openai/v1")
+            for name, verb in verbs.items()
+        ]
+        control += [
+            Route(f"/v1/live/sessions/{{session_id}}/{name}", self._guarded(verb), methods=["POST"])
+            for name, verb in live.items()
         ]
         return Starlette(
-            routes=[*routes, WebSocketRoute("/v1/realtime", self._realtime)],
+            routes=[
+                *control,
+                Route("/v1/audio/speech", self._speech, methods=["POST"]),
+                Route("/v1/responses", self._responses, methods=["POST"]),
+                WebSocketRoute("/v1/realtime", self._sideband),
+                WebSocketRoute("/openai/v1/realtime", self._sideband),
+                WebSocketRoute("/v1/live/sessions/{session_id}/attach", self._sideband),
+            ],
             exception_handlers={HTTPException: _no_such_url},
         )
 
@@ -173,7 +194,7 @@ class OpenAiLab:
         async def endpoint(request: Request) -> Response:
             try:
                 self._authorize(request)
-                await verb(self._call(request.path_params["call_id"]), _fields(await request.body()))
+                await verb(self._named(request), _fields(await request.body()))
             except ApiError as refusal:
                 return _refused(refusal)
             return Response()
@@ -182,6 +203,29 @@ class OpenAiLab:
 
     async def _accept(self, call: Call, fields: Mapping[str, object]) -> None:
         await call.accept(fields)
+
+    async def _responses(self, request: Request) -> Response:
+        """``POST /responses`` by a client that has a delegate of its own for a Live session."""
+        try:
+            self._authorize(request)
+            fields = _fields(await request.body())
+            if not isinstance(fields.get("model"), str) or "input" not in fields:
+                raise ApiError(400, "missing_required_parameter", "Missing required parameter.", "input")
+            call = self._by_session.get(str(as_object(fields.get("metadata")).get("session_id")))
+            if call is None or not isinstance(call.talk, LiveTalk):
+                raise call_not_found()
+            return JSONResponse(call.talk.think())
+        except ApiError as refusal:
+            return _refused(refusal)
+
+    async def _accept_live(self, call: Call, fields: Mapping[str, object]) -> None:
+        await call.accept_live(fields)
+
+    async def _reject_live(self, call: Call, fields: Mapping[str, object]) -> None:
+        if "status_code" not in fields:
+            text = "Missing required parameter: 'status_code'."
+            raise ApiError(400, "missing_required_parameter", text, "status_code")
+        await self._reject(call, fields)
 
     async def _reject(self, call: Call, fields: Mapping[str, object]) -> None:
         status = fields.get("status_code", 603)
@@ -204,22 +248,31 @@ class OpenAiLab:
 
     def _authorize(self, connection: HTTPConnection) -> None:
         scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+        if connection.url.path.startswith("/openai/") and "api-key" in connection.headers:
+            scheme, key = "bearer", connection.headers["api-key"]
         if scheme.lower() != "bearer" or not key:
             raise ApiError(401, None, "Missing bearer or basic authentication in header")
         if not hmac.compare_digest(key.encode(), self._api_key.encode()):
             raise ApiError(401, "invalid_api_key", "Incorrect API key provided.")
 
-    def _call(self, call_id: str | None) -> Call:
-        call = self.calls.get(call_id or "")
-        if call is None:
+    def _named(self, connection: HTTPConnection) -> Call:
+        """The call that a request is about; each API knows it by a name of its own, once it has it."""
+        if "session_id" in connection.path_params:
+            call, live = self._by_session.get(connection.path_params["session_id"]), True
+        else:
+            name = connection.path_params.get("call_id") or connection.query_params.get("call_id", "")
+            call, live = self.calls.get(name), False
+        if call is None or (call.talk is not None and call.live is not live and not _decides(connection)):
             raise call_not_found()
         return call
 
-    async def _realtime(self, socket: WebSocket) -> None:
+    async def _sideband(self, socket: WebSocket) -> None:
         """The sideband WebSocket; no upgrade where the call is not live or the beta is asked for."""
         try:
             self._authorize(socket)
-            call = self._call(None if "openai-beta" in socket.headers else socket.query_params.get("call_id"))
+            if "openai-beta" in socket.headers:
+                raise call_not_found()
+            call = self._named(socket)
             queue = call.attach(socket.state.drop)
         except ApiError as refusal:
             await socket.send_denial_response(_refused(refusal))
@@ -247,6 +300,10 @@ async def _send_events(socket: WebSocket, call: Call, queue: asyncio.Queue[Json]
             call.carried(message)
     except WebSocketDisconnect:
         pass
+
+
+def _decides(connection: HTTPConnection) -> bool:
+    return connection.url.path.endswith(("/accept", "/reject"))
 
 
 def _fields(body: bytes) -> Mapping[str, object]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,8 +14,11 @@ from typing import Protocol
 import structlog
 
 from proxy.lab.openai_conversation import Conversation
-from proxy.lab.openai_events import Json, event, new_session
+from proxy.lab.openai_events import Json, new_session
 from proxy.lab.openai_faults import Faults
+from proxy.lab.openai_live_events import live_session, resource
+from proxy.lab.openai_live_talk import LiveTalk
+from proxy.lab.openai_refusal import ApiError, call_not_found
 from proxy.lab.openai_talk import Talk
 from proxy.lab.openai_tasks import Tasks
 from proxy.lab.openai_webhook import Incoming
@@ -23,6 +27,12 @@ log = structlog.get_logger("screendoor")
 
 SESSION_LIMIT_S = 3600
 """A session lasts at most so long."""
+SENT_AGAIN_S = 3.0
+"""So much of what was sent is sent again to a socket that attaches to a Live session."""
+FAREWELL_S = 0.1
+"""How long a Live session's socket stays for its ``session.closed`` to be read."""
+LIVE_NAMES = {"output_audio_buffer.started": "session.output_transcript.delta"}
+"""What the Live API has in place of an event of Realtime's."""
 
 
 class SipSide(Protocol):
@@ -63,22 +73,6 @@ class TimedOut:
 Decided = Accepted | Rejected | TimedOut
 
 
-class ApiError(Exception):
-    """What the API answers instead of a 200."""
-
-    def __init__(self, status: int, code: str | None, message: str, param: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.param = param
-
-
-def call_not_found() -> ApiError:
-    """Return the one answer to every call id that is unknown, not live yet, or over."""
-    return ApiError(404, "call_id_not_found", "No session found for the provided call_id")
-
-
 class Call:
     """A call at the simulated OpenAI; made by `OpenAiLab.incoming`."""
 
@@ -94,6 +88,8 @@ class Call:
         on_speech: Callable[[bool], None],
     ) -> None:
         self.id = incoming.call_id
+        self.live_id = incoming.session_id
+        """What the Live API calls it."""
         self.incoming = incoming
         self.accept_body: Mapping[str, object] | None = None
         """What the client sent to ``/accept``, as it was."""
@@ -105,7 +101,7 @@ class Call:
         """Every frame the client sent over a WebSocket."""
         self.sent: list[Json] = []
         """Every server event, whether or not a socket was there to carry it."""
-        self.talk: Talk | None = None
+        self.talk: Talk | LiveTalk | None = None
         self.over = False
         self._gone = asyncio.Event()
         self._sip = sip
@@ -118,6 +114,7 @@ class Call:
         self._accepts_refused = 0
         self._attaches_refused = 0
         self._dropped = False
+        self._recent: deque[tuple[float, Json]] = deque(maxlen=1000)
         self._sockets: dict[asyncio.Queue[Json], Callable[[], None]] = {}
         self._decided: asyncio.Future[Decided] = asyncio.get_running_loop().create_future()
         self._waiting = asyncio.get_running_loop().call_later(patience_s, self._lose_patience)
@@ -140,17 +137,46 @@ class Call:
         self._waiting.cancel()
         if not self._decided.done():
             self._decided.set_result(TimedOut())
+        if isinstance(self.talk, LiveTalk) and self._sockets:
+            self.emit(self.talk.closed("close_requested" if self.hung_up else "remote_hangup"))
+            asyncio.get_running_loop().call_later(FAREWELL_S, self.drop_sockets)
+        else:
+            self.drop_sockets()
         if self.talk is not None:
             self.talk.close()
-        self.drop_sockets()
 
-    async def accept(self, body: Mapping[str, object]) -> None:
-        """``/accept``: the body is not looked into; one that cannot be used kills the call afterwards."""
+    @property
+    def live(self) -> bool:
+        """Whether the Live API has the call."""
+        return isinstance(self.talk, LiveTalk)
+
+    async def accept_live(self, fields: Mapping[str, object]) -> None:
+        """``/accept`` of the Live API: what it does not know is refused."""
+        self._acceptable()
+        session = live_session(fields, self.incoming.security)
+        self._decide(Accepted(session))
+        self.accept_body = fields
+        self.talk = LiveTalk(
+            resource(session, self.live_id, SESSION_LIMIT_S),
+            self._conversation,
+            tasks=self._tasks,
+            send=self.emit,
+            on_speech=self._on_speech,
+            no_decision=self._faults.no_decision,
+        )
+        if not self._cancelled:
+            self._tasks.start(self._sip.answer(), "openai answer")
+
+    def _acceptable(self) -> None:
         if self.over:
             raise call_not_found()
         if self._accepts_refused < self._faults.accept_404_times:
             self._accepts_refused += 1
             raise call_not_found()
+
+    async def accept(self, body: Mapping[str, object]) -> None:
+        """``/accept``: the body is not looked into; one that cannot be used kills the call afterwards."""
+        self._acceptable()
         self._decide(Accepted(body) if usable(body) else Rejected(400))
         self.accept_body = body
         if not usable(body):
@@ -222,9 +248,13 @@ class Call:
             raise call_not_found()
         queue: asyncio.Queue[Json] = asyncio.Queue()
         self._sockets[queue] = drop
-        created = event("session.created", session=talk.session)
+        created = talk.opened()
         self.sent.append(created)
         queue.put_nowait(created)
+        if self.live:
+            for at, again in self._recent:
+                if at > asyncio.get_running_loop().time() - SENT_AGAIN_S:
+                    queue.put_nowait(again)
         return queue
 
     def detach(self, queue: asyncio.Queue[Json]) -> None:
@@ -240,12 +270,14 @@ class Call:
     def emit(self, message: Json) -> None:
         """Send an event to every attached socket."""
         self.sent.append(message)
+        self._recent.append((asyncio.get_running_loop().time(), message))
         for queue in self._sockets:
             queue.put_nowait(message)
 
     def carried(self, message: Json) -> None:
         """An event was written to a socket: the moment where ``ws_drop_after`` cuts it."""
-        if message["type"] == self._faults.ws_drop_after and not self._dropped:
+        drops = self._faults.ws_drop_after
+        if not self._dropped and drops is not None and message["type"] in (drops, LIVE_NAMES.get(drops)):
             self._dropped = True
             self.drop_sockets()
 
@@ -261,7 +293,7 @@ class Call:
         except Exception as failure:  # refusing a second REFER is the peer's good right
             log.info("second refer undelivered", why=repr(failure))
 
-    def _live(self) -> Talk:
+    def _live(self) -> Talk | LiveTalk:
         if self.over or self.talk is None:
             raise call_not_found()
         return self.talk

@@ -22,7 +22,7 @@ class Faults:
     webhook_age_s: float = 0.0
     """``created_at`` lies this far in the past: a late retry, with a fresh timestamp and signature."""
     live_twin: bool = False
-    """The same INVITE also fires ``live.transport.incoming``, first."""
+    """The same INVITE also fires the event of the other API, first (Live: if SRTP is offered)."""
     accept_404_times: int = 0
     """So many accepts of a call get 404 (the webhook beat the registration); the next is taken."""
     attach_404_times: int = 0

@@ -9,7 +9,7 @@ from math import pi, sin
 from starlette.responses import Response
 
 from proxy.lab.audio import SPEECH_HZ
-from proxy.lab.openai_call import ApiError
+from proxy.lab.openai_refusal import ApiError
 
 MOST_INPUT = 4096
 _RATE = 24000

@@ -55,6 +55,10 @@ class Talk:
         self._voice = asyncio.Lock()
         self._cut = asyncio.Event()
 
+    def opened(self) -> Json:
+        """What a socket is told first."""
+        return event("session.created", session=self.session)
+
     def hear(self, frame: str) -> None:
         """Take one client event; what follows from it is sent in its time."""
         try:

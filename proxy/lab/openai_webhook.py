@@ -10,7 +10,8 @@ import json
 import secrets
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import httpx2
 import structlog
@@ -20,6 +21,7 @@ from proxy.lab.openai_faults import Faults
 
 log = structlog.get_logger("screendoor")
 
+Api = Literal["realtime", "live"]
 USER_AGENT = "OpenAI/1.0 (+https://platform.openai.com/docs/webhooks)"
 TOKEN_HEADER = "x-screendoor-token"
 UNSHOWN = frozenset({"authorization", "proxy-authorization"})
@@ -42,15 +44,22 @@ class Incoming:
     """Every header of the INVITE in order, repeats included."""
     security: str = "rtp"
     """``rtp`` or ``srtp``, as negotiated."""
+    session_id: str = field(default_factory=lambda: f"live_{secrets.token_hex(16)}")
+    """What the Live API calls it."""
 
     def event(self, created_at: int) -> Json:
         """Return ``realtime.call.incoming``."""
         return self._event("realtime.call.incoming", created_at, {"call_id": self.call_id})
 
     def live_event(self, created_at: int) -> Json:
-        """Return ``live.transport.incoming``, the twin by which the Live API offers the same INVITE."""
-        session: Json = {"session_id": f"live_{secrets.token_hex(16)}", "type": "sip"}
-        return self._event("live.transport.incoming", created_at, session)
+        """Return ``live.transport.incoming``, by which the Live API offers the same INVITE."""
+        return self._event(
+            "live.transport.incoming", created_at, {"session_id": self.session_id, "type": "sip"}
+        )
+
+    def by(self, api: Api, created_at: int) -> Json:
+        """Return the event of that API."""
+        return self.live_event(created_at) if api == "live" else self.event(created_at)
 
     def of_a_stranger(self) -> Incoming:
         """Return the same INVITE as sent by one who has no token of ours."""
@@ -95,21 +104,29 @@ class Postman:
         self._client = client
         self._secret = secret
 
-    async def announce(self, incoming: Incoming, faults: Faults) -> None:
-        """Tell the door of an INVITE, with whatever ``faults`` does to that."""
+    async def announce(self, incoming: Incoming, faults: Faults, api: Api = "realtime") -> None:
+        """Tell the door of an INVITE by one API, with whatever ``faults`` does to that.
+
+        The Live API takes no plain RTP, and does not speak of it.
+        """
+        told = {"realtime": incoming.event, "live": incoming.live_event}
+        if incoming.security != "srtp":
+            del told["live"]
         await asyncio.sleep(faults.webhook_delay_s)
         created_at = int(time.time() - faults.webhook_age_s)
         if faults.webhook_forged == "signature":
             other = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
-            await self._attempt(incoming.event(created_at), _new_webhook_id(), secret=other)
+            await self._attempt(incoming.by(api, created_at), _new_webhook_id(), secret=other)
         elif faults.webhook_forged == "token":
-            await self._attempt(incoming.of_a_stranger().event(created_at), _new_webhook_id())
+            await self._attempt(incoming.of_a_stranger().by(api, created_at), _new_webhook_id())
+        mine = told.pop(api, None)
         if faults.live_twin:
-            await self.deliver(incoming.live_event(created_at))
-        if not faults.webhook_lost:
-            event, webhook_id = incoming.event(created_at), _new_webhook_id()
+            for twin in told.values():
+                await self.deliver(twin(created_at))
+        if mine is not None and not faults.webhook_lost:
+            made, webhook_id = mine(created_at), _new_webhook_id()
             for _ in range(2 if faults.webhook_twice else 1):
-                await self.deliver(event, webhook_id)
+                await self.deliver(made, webhook_id)
 
     async def deliver(self, event: Json, webhook_id: str | None = None) -> bool:
         """Deliver until a 2xx comes; return whether one came."""

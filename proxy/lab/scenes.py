@@ -12,7 +12,7 @@ from proxy.lab.audio import BEEP_HZ, CALLER_HZ
 from proxy.lab.openai_conversation import Conversation
 from proxy.lab.openai_faults import Faults
 from proxy.lab.openai_sip import AgentCall
-from proxy.lab.stage import Scenery, Stage
+from proxy.lab.stage import Provider, Scenery, Stage
 
 Script = Callable[[Stage], Awaitable[None]]
 
@@ -219,6 +219,11 @@ DECISIONS = ("allow", "reject", "voicemail", "message", "connect-to", "end-call"
 PLAIN = {decision: _plain(decision) for decision in DECISIONS}
 
 
+def by(scene: Scene, provider: Provider) -> Scene:
+    """The same scene with another vendor's voice AI."""
+    return replace(scene, scenery=replace(scene.scenery, provider=provider))
+
+
 def _faulty(name: str, about: str, trigger: str = "refer", **faults: object) -> Scene:
     """OpenAI's HTTP side misbehaves; the caller is bridged all the same."""
     return Scene(name, about, trigger=trigger, scenery=Scenery(openai=Faults(**faults)))  # type: ignore[arg-type]
@@ -261,6 +266,7 @@ FAULTS = {
             scenery=Scenery(openai=Faults(webhook_lost=True), ready_limit_s=2.0),
         ),
         _faulty("webhook-twice", "the webhook comes twice", webhook_twice=True),
+        _faulty("webhook-of-both-apis", "OpenAI offers the call by both of its APIs", live_twin=True),
         _faulty("webhook-forged", "a forged webhook comes first", webhook_forged="signature"),
         _faulty("accept-404-then-ok", "POST /accept answers 404 once", accept_404_times=1),
         _faulty("ws-drop", "the WebSocket drops in mid-talk", ws_drop_after="output_audio_buffer.started"),

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 from proxy.app import App
 from proxy.call.record import CallRecord
@@ -33,6 +33,8 @@ from proxy.transport.tls import ClientTls, ServerTls
 from proxy.ua.driver import Message
 
 HERE = "127.0.0.1"
+Provider = Literal["realtime", "live", "live-client", "azure"]
+PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 PHONE_NUMBER = "+14155559876"
 MEDIA_PORTS = (21000, 28999)
 """Below the range from which systems lend ports to clients."""
@@ -61,9 +63,9 @@ caller_id = "+14155550100"
 
 [[agent]]
 name = "openai"
+{provider}
 sip = "sip:proj_LAB@{here}:{openai_port};transport=tls"
 ca = "{folder}/ca.pem"
-api_base = "{api_base}"
 api_key = "env:OPENAI_API_KEY"
 webhook_secret = "env:OPENAI_WEBHOOK_SECRET"
 refer_patience_s = 1.5
@@ -88,6 +90,8 @@ ring_limit_s = {ring_limit_s}
 class Scenery:
     """How this scene differs from the plain one."""
 
+    provider: Provider = "realtime"
+    """Whose voice AI screens; the words are those of `screendoor demo --provider`."""
     openai: Faults = field(default_factory=Faults)
     conversation: Conversation = field(default_factory=Conversation)
     agent_trusted: bool = True
@@ -155,7 +159,14 @@ class Stage:
         _certificates(folder, self.scenery.agent_trusted)
         key, secret = secrets.token_hex(8), "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
         self.openai_api = await self._stack.enter_async_context(
-            OpenAiLab(key, secret, "", self.scenery.openai, conversation=self.scenery.conversation)
+            OpenAiLab(
+                key,
+                secret,
+                "",
+                self.scenery.openai,
+                api="live" if self.scenery.provider.startswith("live") else "realtime",
+                conversation=self.scenery.conversation,
+            )
         )
         await self._set_up_peers(folder)
         environ = {"TRUNK_PASSWORD": "secret", "OPENAI_API_KEY": key, "OPENAI_WEBHOOK_SECRET": secret}
@@ -207,13 +218,25 @@ class Stage:
             destinations=self.scenery.destinations,
             phone_port=self.phone.address[1],
             openai_port=self.openai.address[1],
-            api_base=self.openai_api.base_url,
+            provider=self._provider(),
             talk_limit_s=self.scenery.talk_limit_s,
             ring_limit_s=self.scenery.ring_limit_s,
             ready_limit_s=self.scenery.ready_limit_s,
             of_number=self.scenery.of_number,
         )
         return parse(text, environ, file="the lab's settings", folder=folder)
+
+    def _provider(self) -> str:
+        """What the settings say of whose voice AI it is."""
+        api = self.openai_api
+        match self.scenery.provider:
+            case "azure":
+                return f'provider = "azure-realtime"\nmodel = "lab"\napi_base = "{api.azure_url}"'
+            case "live":
+                return f'provider = "openai-live"\napi_base = "{api.base_url}"'
+            case "live-client":
+                return f'provider = "openai-live"\ndelegation = "client"\napi_base = "{api.base_url}"'
+        return f'api_base = "{api.base_url}"'
 
     def _agent_called(self, call: AgentCall) -> None:
         """An INVITE reached OpenAI: the API takes it from here, unless this scene says otherwise."""

@@ -12,7 +12,7 @@ import pytest
 from proxy.call.record import CallRecord
 from proxy.lab import demo
 from proxy.lab.scenes import DECISIONS, FAULTS, PLAIN
-from proxy.lab.stage import Stage
+from proxy.lab.stage import PROVIDERS, Provider, Stage
 
 pytestmark = pytest.mark.network
 
@@ -20,15 +20,26 @@ ENDINGS = {
     *("refer-500", "refer-504", "refer-silent", "refer-new-connection", "refer-twice"),
     *("phone-busy", "phone-no-answer", "phone-declines", "phone-503"),
     *("agent-bye-after-refer", "agent-bye-mid-talk", "agent-503", "agent-tls-refused"),
-    *("webhook-lost", "webhook-twice", "webhook-forged", "accept-404-then-ok", "ws-drop", "no-decision"),
+    *(
+        "webhook-lost",
+        "webhook-twice",
+        "webhook-of-both-apis",
+        "webhook-forged",
+        "accept-404-then-ok",
+        "ws-drop",
+        "no-decision",
+    ),
     *("caller-cancels", "caller-bye-in-talk", "caller-bye-while-phone-rings", "caller-bye-as-phone-answers"),
     *("reinvite-hold", "decision-reject", "decision-voicemail"),
 }
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("decision", DECISIONS)
-def test_the_demo_plays_one_call_to_its_end(decision: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert demo.main(False, decision, None) == 0
+def test_the_demo_plays_one_call_to_its_end(
+    decision: str, provider: Provider, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert demo.main(False, decision, None, provider) == 0
     told = capfd.readouterr().out
     assert "left over: nothing" in told
     assert "problem" not in told
@@ -57,8 +68,9 @@ def test_there_is_a_fault_for_every_ending() -> None:
 
 
 @pytest.mark.timeout(240)
-def test_every_fault_ends_as_it_must(capfd: pytest.CaptureFixture[str]) -> None:
-    assert demo.main(False, "allow", "all") == 0, capfd.readouterr().out
+@pytest.mark.parametrize("provider", ["realtime", "live"])
+def test_every_fault_ends_as_it_must(provider: Provider, capfd: pytest.CaptureFixture[str]) -> None:
+    assert demo.main(False, "allow", "all", provider) == 0, capfd.readouterr().out
 
 
 def test_the_scene_stays_up_until_interrupted(capfd: pytest.CaptureFixture[str]) -> None:

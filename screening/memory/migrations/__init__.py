@@ -6,6 +6,7 @@ Each step is a file in `versions`, named after its revision: ``0001_first.py``, 
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -15,6 +16,8 @@ from screening.memory.errors import Unusable
 HERE = Path(__file__).parent
 _LOCK = 0x5C2EE4D0
 """Of PostgreSQL: two processes may start at once."""
+_one_at_a_time = threading.Lock()
+"""What Alembic is at work on is known to the whole process."""
 
 
 def revisions() -> list[str]:
@@ -53,4 +56,5 @@ def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(HERE).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _one_at_a_time:
+        command.upgrade(config, "head")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,15 @@ def test_a_database_that_is_up_to_date_is_opened_as_it_is(url: str) -> None:
         connection.execute(insert(calls), row)
     with database.connect() as connection, connection.begin():
         assert connection.execute(select(calls.c.began)).scalar_one() == AT
+
+
+def test_several_databases_may_be_made_at_once(tmp_path: Path) -> None:
+    def made(n: int) -> list[object]:
+        with Database(f"sqlite:///{tmp_path}/{n}.db").connect() as connection:
+            return list(connection.execute(select(calls)))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(made, range(8))) == [[]] * 8
 
 
 def test_a_schema_of_a_later_version_is_refused_in_words(url: str) -> None:
