@@ -9,6 +9,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 
@@ -108,16 +109,14 @@ class TakeMessage:
     """The agent has taken it, and said goodbye: nothing is left to record. None: record it."""
 
 
-Plan = Ask | Ring | Refuse | TakeMessage
-
-
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """No decision can be had (talk limit, silence, the vendor failed): do what ``on_failure`` says."""
+    """No decision can be had (limit, silence, vendor failed, no budget): do what ``on_failure`` says."""
 
     reason: str
 
 
+Plan = Ask | Ring | Refuse | TakeMessage | Undecided
 Verdict = Connect | Decline | TakeMessage | Undecided
 
 
@@ -131,6 +130,7 @@ class News(enum.Enum):
     PHONE_DECLINED = "the call was declined at the phone"
     PHONE_UNREACHABLE = "the phone could not be reached"
     CONNECTED = "the caller is connected to the phone"
+    AGENT_LEFT = "the agent's leg is over, whoever ended it"
     CALLER_LEFT = "the caller hung up"
 
 
@@ -143,6 +143,52 @@ class Said:
     text: str
     at_s: float
     """Seconds since the screening began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What models are billed for, by kind. What came from a cache is in its own field and in no other."""
+
+    text_in: int = 0
+    text_cached: int = 0
+    text_out: int = 0
+    audio_in: int = 0
+    audio_cached: int = 0
+    audio_out: int = 0
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(*(getattr(self, kind) + getattr(other, kind) for kind in Tokens.__slots__))
+
+    @property
+    def total(self) -> int:
+        return sum(getattr(self, kind) for kind in Tokens.__slots__)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one call cost at the vendor of its agent."""
+
+    agent: str
+    """Its name in the settings."""
+    model: str
+    minutes: float
+    """How long the agent was in the call."""
+    tokens: Tokens
+    money: Decimal | None
+    """None: the model has no price here."""
+    currency: str = "USD"
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON."""
+        return {
+            "agent": self.agent,
+            "model": self.model,
+            "minutes": round(self.minutes, 3),
+            "tokens": self.tokens.total,
+            "of_kind": {kind: getattr(self.tokens, kind) for kind in Tokens.__slots__},
+            "money": None if self.money is None else round(float(self.money), 6),
+            "currency": self.currency,
+        }
 
 
 class Screening(Protocol):
@@ -163,6 +209,11 @@ class Screening(Protocol):
         """The last decision made, also where a REFER carries it out and `verdict` never hands it out; None
         before there is one, or where decisions are not seen.
         """
+        ...
+
+    @property
+    def spent(self) -> Spent | None:
+        """What the agent has cost so far; None where no agent came into the call."""
         ...
 
     async def verdict(self) -> Verdict:

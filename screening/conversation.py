@@ -9,6 +9,7 @@ from screening import prompt
 from screening.briefing import Briefing
 from screening.closing import Closing, Transfer
 from screening.contract import Connect, News, Said, Undecided, Verdict
+from screening.costs.meter import Meter
 from screening.jobs import AskIfThere, Decided, DecideNow, Job, Misused, Pressed, SpeakAgain
 from screening.judgement import Judgement, Stage
 from screening.keypad import Keypad
@@ -26,6 +27,7 @@ from screening.provider import (
     Session,
     ToolCalled,
     Trouble,
+    Used,
 )
 from screening.speaking import Speaking
 from screening.talk_clock import Due, TalkClock
@@ -47,9 +49,11 @@ class Conversation:
         clock: TalkClock,
         transfer: Transfer,
         log: Any,
+        meter: Meter,
         briefing: Briefing | None = None,
     ) -> None:
         self._judgement = judgement
+        self._meter = meter
         self._clock = clock
         self._briefing = briefing or Briefing()
         self._closing = Closing(judgement, transfer, log)
@@ -168,6 +172,14 @@ class Conversation:
             case Closed(why):
                 self._log.info("session closed", why=why)
                 self._judgement.lose(why)
+            case Used():
+                self._count(event)
+
+    def _count(self, used: Used) -> None:
+        """A talk that has used up the budget of its call goes on without a decision."""
+        self._meter.count(used)
+        if self._judgement.stage is Stage.TALKING and (why := self._meter.exceeded):
+            self._judgement.give(Undecided(why))
 
     def _write(self, speaker: str, text: str) -> None:
         self.transcript.append(Said(speaker, text, round(self._loop.time() - self._began, 3)))

@@ -12,6 +12,7 @@ import httpx2
 from screening.briefing import Briefing
 from screening.openai_rest import OpenAICalls, authorization
 from screening.openai_socket import REATTACHED, Dial, Sideband, dial, sideband_url
+from screening.openai_usage import of_response, of_transcript
 from screening.provider import (
     AgentSaid,
     CallerBegan,
@@ -138,6 +139,7 @@ def _events(message: Mapping[str, Any]) -> Iterator[Event]:
             yield CallerPaused()
         case "conversation.item.input_audio_transcription.completed":
             yield CallerSaid(message["transcript"].strip())
+            yield from of_transcript(message.get("usage"))
         case "input_audio_buffer.dtmf_event_received":
             yield CallerPressed(str(message["event"]))
         case "response.output_audio_transcript.done":
@@ -177,6 +179,7 @@ def _response_done(response: Mapping[str, Any]) -> Iterator[Event]:
     error = details.get("error") or {}
     code = error.get("code") or error.get("type") or details.get("reason")
     yield ResponseEnded(_text(response["id"]), status, code)
+    yield from of_response(response.get("usage"))
 
 
 def _tool_called(item: Mapping[str, Any], response: str) -> ToolCalled:

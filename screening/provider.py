@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from screening.briefing import Briefing
+from screening.contract import Tokens
 
 
 class ProviderError(Exception):
@@ -121,6 +122,22 @@ class Closed:
     why: str
 
 
+NO_TOKENS = Tokens()
+TRANSCRIBER = "transcriber"
+"""Stands for the model that writes down what callers say, whatever its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Something that the vendor bills, since the event of this kind before: differences, never sums."""
+
+    tokens: Tokens = NO_TOKENS
+    seconds: float = 0.0
+    """Of sound, where that is billed by its duration."""
+    model: str = ""
+    """What did the work: empty for the agent's own model, `TRANSCRIBER`, or the name of another."""
+
+
 Event = (
     CallerBegan
     | CallerPaused
@@ -135,6 +152,7 @@ Event = (
     | Resumed
     | Trouble
     | Closed
+    | Used
 )
 
 

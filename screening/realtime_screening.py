@@ -10,8 +10,9 @@ import structlog
 
 from screening.briefing import Briefing
 from screening.closing import Transfer
-from screening.contract import News, Said, Undecided, Verdict
+from screening.contract import News, Said, Spent, Undecided, Verdict
 from screening.conversation import Conversation
+from screening.costs.meter import Meter, unlimited
 from screening.judgement import Judgement
 from screening.provider import Provider, ProviderError
 from screening.settings import AgentSettings, ScreeningSettings
@@ -37,12 +38,14 @@ class RealtimeScreening:
         refer_target: str | None,
         forget: Callable[[], None],
         *,
+        meter: Meter | None = None,
         briefing: Briefing | None = None,
         targets: Mapping[str, str] | None = None,
     ) -> None:
         """`forget` is called when the call is over, once; `targets` are what is referred to for a destination
         that is asked for by name, in place of `refer_target`.
         """
+        self._meter = meter = meter or unlimited(agent.name, agent.model)
         self._log = structlog.get_logger("screendoor").bind(call=call, leg="agent")
         self._agent = agent
         self._provider = provider
@@ -58,7 +61,7 @@ class RealtimeScreening:
         self._clock = TalkClock(limits)
         self._call_id = ""
         transfer = Transfer(self._post_refer if self._refer_target else None, agent.refer_patience_s)
-        self._conversation = Conversation(self._judgement, self._clock, transfer, self._log, briefing)
+        self._conversation = Conversation(self._judgement, self._clock, transfer, self._log, meter, briefing)
         self._over = False
 
     @property
@@ -74,6 +77,10 @@ class RealtimeScreening:
         """When the caller had heard what is kept of the call, in seconds since the screening began."""
         return self._conversation.informed_s
 
+    @property
+    def spent(self) -> Spent | None:
+        return self._meter.spent
+
     async def verdict(self) -> Verdict:
         return await self._judgement.verdict()
 
@@ -85,12 +92,15 @@ class RealtimeScreening:
         match news:
             case News.AGENT_ANSWERED:
                 self._answered = True
+                self._meter.begin()
                 self._clock.start(self._loop.time())
                 self._judgement.change.happened()
             case News.REFER_ARRIVED:
                 self._judgement.refer_seen()
             case News.CONNECTED:
                 self._judgement.settle()
+            case News.AGENT_LEFT:
+                self._meter.end()
             case News.CALLER_LEFT:
                 self._finished.set()
             case News.PHONE_BUSY | News.PHONE_NO_ANSWER | News.PHONE_DECLINED | News.PHONE_UNREACHABLE:
@@ -102,6 +112,7 @@ class RealtimeScreening:
         self._finished.set()
         if not self._over:
             self._over = True
+            self._meter.close()
             self._log.debug("screening over", outcome=outcome)
             self._forget()
 

@@ -17,7 +17,8 @@ import structlog
 from screening.awaited import Awaited, Left, Passed, Waiting
 from screening.briefing import Briefing
 from screening.briefings import Briefings
-from screening.contract import Ask, Caller, Plan, Refusal, Refuse, Ring, TakeMessage
+from screening.contract import Ask, Caller, Plan, Refusal, Refuse, Ring, TakeMessage, Undecided
+from screening.costs.books import Books
 from screening.numbering import normal
 from screening.policy import Action, Policy
 from screening.provider import Provider
@@ -56,6 +57,7 @@ class Screener:
         token_bytes: Callable[[int], bytes],
         provider_of: Callable[[AgentSettings], Provider] = provider_of,
         policies: Mapping[str, Policy] | None = None,
+        books: Books | None = None,
     ) -> None:
         """Raise ValueError (`InvalidSession` among them) for settings that cannot work.
 
@@ -66,6 +68,7 @@ class Screener:
         self._numbers = {number.dialed: number for number in numbers}
         self._briefings = {each.dialed: Briefings(each.talk) for each in numbers if each.talk is not None}
         self._policies = dict(policies or {})
+        self.books = books or Books(wall_clock)
         self._recent = RecentCalls()
         self._wall_clock = wall_clock
         self._tokens = TokenMint(token_bytes(KEY_BYTES), token_bytes)
@@ -121,8 +124,12 @@ class Screener:
             limits = replace(limits, talk_limit_s=number.talk_limit_s)
         if number is not None and number.ask_if_there_s is not None:
             limits = replace(limits, ask_if_there_s=number.ask_if_there_s)
+        limits = self.books.limited(caller, limits)
+        meter = self.books.meter(caller, agent, limits)
+        if isinstance(meter, str):
+            return Undecided(meter)
         if agent.provider == SIP_AGENT:
-            return Ask(SipScreening(limits), patience_s=limits.ready_limit_s, reason=reason)
+            return Ask(SipScreening(limits, meter), patience_s=limits.ready_limit_s, reason=reason)
         now = self._wall_clock()
         token = self._tokens.mint(now)
         nonce = self._tokens.open(token, now)
@@ -130,6 +137,7 @@ class Screener:
         forget = partial(self._forget, nonce)
         screening = RealtimeScreening(
             caller.call, agent, limits, provider, target, forget,
+            meter=meter,
             briefing=self._briefing(caller, number, policy),
             targets=number.targets if number else None,
         )  # fmt: skip

@@ -32,6 +32,8 @@ class ScreeningSettings:
     """How long the agent may take to answer."""
     ask_if_there_s: float = 0.0
     """After so much silence the agent asks whether the caller is still there, once; 0: it does not."""
+    over: str = ""
+    """What it means that the talk limit is reached, where a budget sets it; then it is never extended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import assert_never
 
 from screening.change import Change
-from screening.contract import Decline, News, Said, Undecided, Verdict
+from screening.contract import Decline, News, Said, Spent, Undecided, Verdict
+from screening.costs.meter import Meter, unlimited
 from screening.settings import ScreeningSettings
 from screening.talk_clock import TalkClock
 
@@ -17,7 +18,8 @@ from screening.talk_clock import TalkClock
 class SipScreening:
     """Implements `contract.Screening` for ``provider = "sip"``; nothing of what is said is known to us."""
 
-    def __init__(self, limits: ScreeningSettings) -> None:
+    def __init__(self, limits: ScreeningSettings, meter: Meter | None = None) -> None:
+        self._meter = meter or unlimited("", "")
         self._clock = TalkClock(replace(limits, silence_limit_s=math.inf))
         self._change = Change()
         self._loop = asyncio.get_running_loop()
@@ -33,6 +35,10 @@ class SipScreening:
     @property
     def decided(self) -> Verdict | None:
         return None
+
+    @property
+    def spent(self) -> Spent | None:
+        return self._meter.spent
 
     async def verdict(self) -> Verdict:
         """Return `Undecided` at the talk limit, which counts from the agent's answer."""
@@ -55,12 +61,15 @@ class SipScreening:
                 self._clock.resume(self._loop.time())
                 self._change.happened()
             case News.AGENT_ANSWERED:
+                self._meter.begin()
                 self._clock.start(self._loop.time())
                 self._change.happened()
+            case News.AGENT_LEFT:
+                self._meter.end()
             case News.REFER_ARRIVED | News.CONNECTED | News.CALLER_LEFT:
                 pass
             case _:
                 assert_never(news)
 
     def over(self, outcome: str) -> None:
-        """Nothing to leave behind."""
+        self._meter.close()

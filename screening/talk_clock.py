@@ -56,7 +56,7 @@ class TalkClock:
         """The phone did not answer; the talk goes on."""
         self.hurried = self._asked = False
         self._quiet_since, self._quiet_before_s = now, 0.0
-        if not self._extended and self._ends is not None:
+        if not self._extended and self._ends is not None and not self._limits.over:
             self._ends = max(self._ends, now + AFTER_PHONE_S)
             self._extended = True
 
@@ -83,4 +83,4 @@ class TalkClock:
         silent = None if quiet is None else quiet + limits.silence_limit_s - self._quiet_before_s
         if silent is not None and (self._ends is None or silent < self._ends):
             return silent, f"nobody spoke for {limits.silence_limit_s:g} s"
-        return self._ends, f"no decision within {limits.talk_limit_s:g} s"
+        return self._ends, limits.over or f"no decision within {limits.talk_limit_s:g} s"

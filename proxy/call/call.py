@@ -110,6 +110,7 @@ class Call:
         plan = self._scribe.planned(await self._around.screener.plan(who))
         match plan:
             case Ask():
+                self._screening = plan.screening  # which hears of the end, however early that is
                 await self._reception.receive()
                 await self._screened(plan)
             case Ring(reason):
@@ -119,6 +120,9 @@ class Call:
             case TakeMessage(reason):
                 await self._reception.receive()
                 await self._fallback.message(reason)
+            case Undecided(reason):
+                await self._reception.receive()
+                await self._unscreened(reason, self._number.on_failure)
             case Refuse():
                 self._scribe.settle(Result.REFUSED, plan.reason or plan.why.value)
                 caller.end(EndReason.DECLINED)
@@ -129,11 +133,11 @@ class Call:
 
     async def _screened(self, ask: Ask) -> None:
         """The agent talks to the caller until there is a verdict, or none can be had."""
-        self._screening = ask.screening
         called = self._number.agent
         assert called is not None
         with self._legs.leg("agent", peer=called.uri, takes_refer=True, srtp=called.srtp) as agent:
             self._agent = agent
+            agent.ended.add_done_callback(lambda ended: ask.screening.tell(News.AGENT_LEFT))
             without = await self._call_agent(agent, called, ask)
             if without is None:
                 without = await self._conversation(agent, ask.screening)

@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from proxy.call.outcome import Outcome
 from proxy.media.quality import Quality
-from screening.contract import Message, Said
+from screening.contract import Message, Said, Spent
 
 WallClock = Callable[[], datetime]
 
@@ -68,6 +68,8 @@ class CallRecord:
     """When the caller had been told that he is recorded."""
     informed: datetime | None = None
     """When the caller had heard from the agent what is kept of the call; None where he was not told by it."""
+    cost: Spent | None = None
+    """What the agent cost; None where none came into the call."""
     legs: list[LegRecord] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     """The story in order, one line a step, without numbers or words said."""
@@ -80,6 +82,7 @@ class CallRecord:
             "result": self.outcome.result.value,
             "reason": self.outcome.reason,
         }
+        record["cost"] = self.cost and self.cost.as_dict()
         record["legs"] = legs = [_plain(leg) for leg in self.legs]
         for leg, told in zip(self.legs, legs, strict=True):
             told["quality"] = leg.quality and leg.quality.as_dict()

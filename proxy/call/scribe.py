@@ -25,6 +25,7 @@ from screening.contract import (
     Ring,
     Screening,
     TakeMessage,
+    Undecided,
     Verdict,
 )
 
@@ -35,7 +36,7 @@ REFUSED = {EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJE
 BY_US = {EndReason.DRAINING, EndReason.MEDIA_INACTIVE, *REFUSED}
 """The ways in which a leg is ended by us in the midst of its call."""
 
-_PLANNED = {Ask: "ask", Ring: "ring", Refuse: "reject"}
+_PLANNED = {Ask: "ask", Ring: "ring", Refuse: "reject", Undecided: "unscreened"}
 _DIGITS = re.compile(r"\d{5,}")
 
 
@@ -195,6 +196,7 @@ class Scribe:
             if screening.informed_s is not None:
                 record.informed = record.began + timedelta(seconds=screening.informed_s)
             screening.over(record.outcome.result.value)
+            record.cost = screening.spent
         self.log.info("over", result=record.outcome.result.value, ended_by=record.ended_by or "us")
 
     def _latest(self, leg: str) -> LegRecord:

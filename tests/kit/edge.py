@@ -45,7 +45,7 @@ from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, ListenOn
 from proxy.ua.core import Advertised, UserAgentCore
-from screening.contract import Ask, Caller, News, Plan, Said, Undecided, Verdict
+from screening.contract import Ask, Caller, News, Plan, Said, Spent, Undecided, Verdict
 from tests.kit.conduct import Conduct
 from tests.kit.ears import Silence, silences
 from tests.kit.ids import CountingIds
@@ -74,6 +74,8 @@ class ScriptedScreening:
         self.transcript: Sequence[Said] = ()
         self.decided: Verdict | None = None
         self.informed_s: float | None = None
+        self.spent: Spent | None = None
+        self.agent_is_gone = False
 
     async def verdict(self) -> Verdict:
         return await self.verdicts.get()
@@ -85,7 +87,10 @@ class ScriptedScreening:
         return Undecided("the agent hung up")
 
     def tell(self, news: News) -> None:
-        self.news.append(news)
+        if news is News.AGENT_LEFT:
+            self.agent_is_gone = True
+        else:
+            self.news.append(news)
 
     def over(self, outcome: str) -> None:
         self.outcomes.append(outcome)

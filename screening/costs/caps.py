@@ -1,0 +1,116 @@
+"""How much may be spent, and on what: plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
+
+KINDS = ("minutes", "tokens", "money")
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """So many minutes, tokens and units of money."""
+
+    minutes: float = 0.0
+    tokens: int = 0
+    money: Decimal = Decimal(0)
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.minutes + other.minutes, self.tokens + other.tokens, self.money + other.money)
+
+    def __sub__(self, other: Amount) -> Amount:
+        return Amount(self.minutes - other.minutes, self.tokens - other.tokens, self.money - other.money)
+
+    def most(self, other: Amount) -> Amount:
+        """The larger of each kind."""
+        return Amount(
+            max(self.minutes, other.minutes), max(self.tokens, other.tokens), max(self.money, other.money)
+        )
+
+    def share(self, part: Decimal) -> Amount:
+        """A part of it."""
+        return Amount(self.minutes * float(part), int(self.tokens * part), self.money * part)
+
+
+NOTHING = Amount()
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """The most of each kind; None for no limit."""
+
+    minutes: float | None = None
+    tokens: int | None = None
+    money: Decimal | None = None
+
+    def reached(self, spent: Amount) -> Iterator[tuple[str, Decimal]]:
+        """Each kind that is limited, with the share of it that is spent; 1 for all of it."""
+        for kind in KINDS:
+            if (most := getattr(self, kind)) is not None:
+                yield kind, Decimal(str(getattr(spent, kind))) / Decimal(str(most)) if most else Decimal(1)
+
+    def least(self, amount: Amount) -> Amount:
+        """An amount, no kind of it beyond the limit."""
+        kept = {
+            kind: min(getattr(amount, kind), most)
+            for kind in KINDS
+            if (most := getattr(self, kind)) is not None
+        }
+        return Amount(**{kind: kept.get(kind, getattr(amount, kind)) for kind in KINDS})
+
+    @property
+    def limits(self) -> bool:
+        return any(getattr(self, kind) is not None for kind in KINDS)
+
+
+NO_CAP = Cap()
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The caps that hold for the calls of one number."""
+
+    call: Cap = NO_CAP
+    """For one call."""
+    caller: Cap = NO_CAP
+    """For the calls of one caller to this number on one day."""
+    number: Cap = NO_CAP
+    """For all calls to this number on one day."""
+    zone: tzinfo = UTC
+    """Where a day begins and ends."""
+
+    def day(self, at: datetime) -> date:
+        return at.astimezone(self.zone).date()
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """The caps of the whole house."""
+
+    of_number: dict[str, Budget] = field(default_factory=dict)
+    """By `dialed`."""
+    all_numbers: Budget = field(default_factory=Budget)
+    """Its `number` holds for all numbers together."""
+    currency: str = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetWarning:
+    """A cap is nearly reached, or reached."""
+
+    cap: str
+    """Its key in the settings: ``number_money``."""
+    dialed: str | None
+    """The number that it is of; None for the one over all numbers."""
+    caller: str | None
+    """The caller that it is of; None where it is of no single one, or he withholds his number."""
+    spent: str
+    """``4.02 of 5 USD``."""
+    share: float
+    """1.0 once it is reached."""
+    day: date
+    reached: bool
+    """Whether callers are no longer asked by the agent because of it."""

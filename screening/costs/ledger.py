@@ -1,0 +1,243 @@
+"""What was spent today, by caller, by number and in all, and whether there is room for one call more.
+
+A call sets aside what it is going to spend, as far as that can be known: so a hundred callers at once do not
+all find the same money in the till. What it did not use is free again when it is over.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+import structlog
+
+from screening.contract import Caller
+from screening.costs.caps import NO_CAP, NOTHING, Amount, Budget, Budgets, BudgetWarning, Cap
+
+log = structlog.get_logger("screendoor")
+
+WARNED_AT = Decimal("0.8")
+ALL = Decimal(1)
+CALLERS = 100_000
+"""Callers remembered; beyond that the one heard of longest ago is forgotten."""
+FADES = Decimal("0.9")
+"""How much of what the dearest call took is still expected after a cheaper one."""
+
+Told = Callable[[BudgetWarning], None]
+
+
+@dataclass(slots=True)
+class Account:
+    """What was spent on one day of one cap, and what is set aside."""
+
+    key: str
+    cap: Cap
+    day: date
+    spent: Amount = NOTHING
+    kept: Amount = NOTHING
+    calls: int = 0
+    """Those going on that have set something aside."""
+    dialed: str | None = None
+    caller: str | None = None
+    told: dict[str, Decimal] = field(default_factory=dict)
+    """By kind, the share of which was told today."""
+
+    def on(self, day: date) -> Account:
+        """The same on this day: at midnight everything begins anew, but what is set aside."""
+        if day > self.day:
+            self.day, self.spent = day, NOTHING
+            self.told.clear()
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A call of before, as the ledger is told of it when it is opened."""
+
+    dialed: str
+    caller: str | None
+    at: datetime
+    amount: Amount
+
+
+class Tab:
+    """What one call sets aside and spends."""
+
+    def __init__(
+        self, own: Account, accounts: tuple[Account, ...], kept: Amount,
+        spend: Callable[[Account, Amount], None], learn: Callable[[Amount], None],
+    ) -> None:  # fmt: skip
+        """`own` has the cap of this call alone."""
+        self._own, self._accounts, self._kept = own, accounts, kept
+        self._spend, self._learn = spend, learn
+        self._noted = NOTHING
+        self._open = True
+        for account in accounts:
+            account.kept += kept
+            account.calls += 1
+
+    def note(self, amount: Amount) -> None:
+        """So much has been spent by now; it comes out of what was set aside."""
+        if not self._open:
+            return
+        more, self._noted = amount - self._noted, amount
+        left = (self._kept - more).most(NOTHING)
+        for account in self._accounts:
+            account.kept += left - self._kept
+            self._spend(account, more)
+        self._spend(self._own, more)
+        self._kept = left
+
+    def close(self, amount: Amount) -> None:
+        """The call is over; again does nothing."""
+        if not self._open:
+            return
+        self.note(amount)
+        self._open = False
+        for account in self._accounts:
+            account.calls -= 1
+            account.kept = account.kept - self._kept if account.calls else NOTHING
+        if amount != NOTHING:
+            self._learn(amount)
+
+    def exceeded(self, amount: Amount) -> str | None:
+        """Whether the budget of this call is spent, in words."""
+        spent = any(share >= ALL for _, share in self._own.cap.reached(amount))
+        return "the budget of this call is spent" if spent else None
+
+
+def no_tab() -> Tab:
+    """Where nothing is limited, and nobody keeps books."""
+    nobody = Account("call", NO_CAP, date.min)
+    return Tab(nobody, (), NOTHING, lambda account, amount: None, lambda amount: None)
+
+
+class Ledger:
+    """The books of the day. Everything in it is done at once, without waiting for anybody."""
+
+    def __init__(
+        self, budgets: Budgets, clock: Callable[[], datetime], told: Told = lambda warning: None
+    ) -> None:
+        """`clock` gives an aware datetime; `told` hears of each cap at 80 % and at 100 %, once a day."""
+        self._budgets, self._clock, self.told = budgets, clock, told
+        self._all = Account("day", budgets.all_numbers.number, budgets.all_numbers.day(clock()))
+        self._numbers: dict[str, Account] = {}
+        self._callers: OrderedDict[tuple[str, str | None], Account] = OrderedDict()
+        self._expected: dict[str, Amount] = {}
+        self._of_calls: dict[tuple[str | None, str, bool], date] = {}
+        """When it was last told that a call came near its cap, and reached it."""
+
+    def open(self, caller: Caller, guess: Amount) -> Tab | str:
+        """Set aside what a call of this caller may take, or say why it is not to be asked by the agent.
+
+        `guess` is what a call of its agent takes as long as none has been seen.
+        """
+        budget = self._budget(caller.dialed)
+        expected = budget.call.least(self._expected.get(caller.agent, guess))
+        accounts = tuple(self._accounts(caller.dialed, caller.number, caller.at))
+        for account in accounts:
+            if why := self._full(account, expected):
+                return why
+
+        def learn(amount: Amount) -> None:
+            self._expected[caller.agent] = self._expected.get(caller.agent, amount).share(FADES).most(amount)
+
+        own = Account("call", budget.call, budget.day(caller.at), dialed=caller.dialed, caller=caller.number)
+        return Tab(own, accounts, expected, self._spend, learn)
+
+    def restore(self, past: Past) -> None:
+        """Take in a call of before, if it was today; nobody is told of what that comes to."""
+        now = self._clock()
+        for account, day in self._held(past.dialed, past.caller, past.at):
+            if day == account.on(self._today(account, now)).day:
+                account.spent += past.amount
+                account.told.update(dict(account.cap.reached(account.spent)))
+
+    def today(self) -> list[tuple[str | None, Amount, Amount]]:
+        """Each number that was called today with what was spent and what is set aside; None: all of them."""
+        now = self._clock()
+        found = [self._all, *self._numbers.values()]
+        return [
+            (account.dialed, account.spent, account.kept)
+            for account in (each.on(self._today(each, now)) for each in found)
+        ]
+
+    def _budget(self, dialed: str) -> Budget:
+        return self._budgets.of_number.get(dialed, self._budgets.all_numbers)
+
+    def _today(self, account: Account, now: datetime) -> date:
+        zoned = self._budgets.all_numbers if account.dialed is None else self._budget(account.dialed)
+        return zoned.day(now)
+
+    def _accounts(self, dialed: str, caller: str | None, at: datetime) -> Iterator[Account]:
+        return (account.on(day) for account, day in self._held(dialed, caller, at))
+
+    def _held(self, dialed: str, caller: str | None, at: datetime) -> Iterator[tuple[Account, date]]:
+        """The accounts of a call, each with the day of its own; those without a limit are kept, but few."""
+        budget = self._budget(dialed)
+        day = budget.day(at)
+        yield self._all, self._budgets.all_numbers.day(at)
+        if dialed not in self._numbers:
+            self._numbers[dialed] = Account("number", budget.number, day, dialed=dialed)
+        yield self._numbers[dialed], day
+        if budget.caller.limits:
+            yield self._of_caller(dialed, caller, budget.caller, day), day
+
+    def _of_caller(self, dialed: str, caller: str | None, cap: Cap, day: date) -> Account:
+        """All who withhold their number are one caller."""
+        who = (dialed, caller)
+        found = self._callers.get(who)
+        if found is None:
+            found = self._callers[who] = Account("caller", cap, day, dialed=dialed, caller=caller)
+            if len(self._callers) > CALLERS:
+                self._callers.popitem(last=False)
+        self._callers.move_to_end(who)
+        return found
+
+    def _full(self, account: Account, expected: Amount) -> str | None:
+        """Why there is no room: all is spent, or what is left is set aside for calls that go on."""
+        whose = {"day": "", "number": " of this number", "caller": " of this caller"}[account.key]
+        for kind, share in account.cap.reached(account.spent):
+            if share >= ALL:
+                return f"the budget{whose} for today is spent: {self._told(account, kind)}"
+        if not account.calls:
+            return None
+        for kind, share in account.cap.reached(account.spent + account.kept + expected):
+            if share > ALL:
+                return f"the budget{whose} for today is taken by calls going on: {self._told(account, kind)}"
+        return None
+
+    def _spend(self, account: Account, amount: Amount) -> None:
+        account.on(self._today(account, self._clock())).spent += amount
+        for kind, share in account.cap.reached(account.spent):
+            before, account.told[kind] = account.told.get(kind, Decimal(0)), share
+            if any(before < mark <= share for mark in (WARNED_AT, ALL)):
+                self._warn(account, kind, share)
+
+    def _warn(self, account: Account, kind: str, share: Decimal) -> None:
+        cap, spent = f"{account.key}_{kind}", self._told(account, kind)
+        reached = share >= ALL
+        what = "budget spent" if reached else "budget nearly spent"
+        log.warning(what, cap=cap, spent=spent, number=_mask(account.dialed), caller=_mask(account.caller))
+        if account.key == "call":  # there may be many: of these, one a day is told
+            which = (account.dialed, kind, reached)
+            if self._of_calls.get(which) == account.day:
+                return
+            self._of_calls[which] = account.day
+        warning = BudgetWarning(
+            cap, account.dialed, account.caller, spent, round(float(share), 3), account.day, reached
+        )
+        self.told(warning)
+
+    def _told(self, account: Account, kind: str) -> str:
+        spent, most = getattr(account.spent, kind), getattr(account.cap, kind)
+        unit = self._budgets.currency if kind == "money" else kind
+        return f"{float(spent):.6g} of {float(most):.6g} {unit}"
+
+
+def _mask(number: str | None) -> str | None:
+    """Whole numbers stay out of the log."""
+    return number and f"…{number[-4:]}"

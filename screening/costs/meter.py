@@ -1,0 +1,108 @@
+"""What one call uses at the vendor, counted as it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+
+from screening.contract import Spent, Tokens
+from screening.costs.caps import Amount
+from screening.costs.ledger import Tab, no_tab
+from screening.costs.prices import AUDIO_TOKENS_A_MINUTE, Price, Prices
+from screening.provider import TRANSCRIBER, Used
+
+NOTHING = Tokens()
+
+
+class Meter:
+    """The minutes, tokens and money of one call; its `tab` is told as they grow."""
+
+    def __init__(
+        self,
+        agent: str,
+        model: str,
+        prices: Prices,
+        clock: Callable[[], float],
+        *,
+        transcriber: str = "",
+        tab: Tab | None = None,
+    ) -> None:
+        """`transcriber` is the model that writes down what callers say; `clock` gives seconds."""
+        self._agent, self._model, self._prices, self._clock = agent, model, prices, clock
+        self._transcriber, self._tab = transcriber or TRANSCRIBER, tab or no_tab()
+        self._bills: dict[str, tuple[Tokens, float]] = {}
+        self._began: float | None = None
+        self._ended: float | None = None
+
+    def begin(self) -> None:
+        """The agent is in the call; only the first time counts."""
+        if self._began is None:
+            self._began = self._clock()
+
+    def end(self) -> None:
+        """The agent is out of the call."""
+        if self._began is not None and self._ended is None:
+            self._ended = self._clock()
+            self._tab.note(self._amount())
+
+    def close(self) -> None:
+        """The call is over: what was set aside for it and not used is free again."""
+        self.end()
+        self._tab.close(self._amount())
+
+    def count(self, used: Used) -> None:
+        """Take note of what the vendor says it will bill."""
+        model = self._transcriber if used.model == TRANSCRIBER else used.model or self._model
+        tokens, seconds = self._bills.get(model, (NOTHING, 0.0))
+        self._bills[model] = (tokens + used.tokens, seconds + used.seconds)
+        self._tab.note(self._amount())
+
+    @property
+    def exceeded(self) -> str | None:
+        """What of the budget of this call is spent; None while there is some left."""
+        return self._tab.exceeded(self._amount())
+
+    @property
+    def minutes(self) -> float:
+        if self._began is None:
+            return 0.0
+        return ((self._clock() if self._ended is None else self._ended) - self._began) / 60
+
+    @property
+    def spent(self) -> Spent | None:
+        """All of it; None where no agent came, and nothing was billed."""
+        if self._began is None and not self._bills:
+            return None
+        tokens = sum((tokens for tokens, _ in self._bills.values()), NOTHING)
+        money, currency = self._money(), self._prices.currency
+        return Spent(self._agent, self._model, self.minutes, tokens, money, currency)
+
+    def _amount(self) -> Amount:
+        spent = self.spent
+        if spent is None:
+            return Amount()
+        return Amount(spent.minutes, spent.tokens.total, spent.money or Decimal(0))
+
+    def _money(self) -> Decimal | None:
+        """None where the agent's own model has no price: the rest alone would tell less than nothing."""
+        if (own := self._prices.of(self._model)) is None:
+            return None
+        tokens, seconds = self._bills.get(self._model, (NOTHING, 0.0))
+        money = own.of(tokens, seconds / 60 or self.minutes)
+        for model, (tokens, seconds) in self._bills.items():
+            if model != self._model and (price := self._prices.of(model)) is not None:
+                money += price.of(tokens, _minutes(price, tokens, seconds))
+        return money.quantize(Decimal("0.000001"))
+
+
+def unlimited(agent: str, model: str) -> Meter:
+    """A meter that nobody reads while it runs."""
+    return Meter(agent, model, Prices(), asyncio.get_running_loop().time)
+
+
+def _minutes(price: Price, tokens: Tokens, seconds: float) -> float:
+    """A model that is paid by the minute may tell what it heard in tokens."""
+    if seconds or not price.by_minute:
+        return seconds / 60
+    return (tokens.audio_in + tokens.audio_cached) / AUDIO_TOKENS_A_MINUTE

@@ -1,0 +1,92 @@
+"""What models cost: a table that is true on the day it names, and what the settings say instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+import structlog
+
+from screening.contract import Tokens
+
+log = structlog.get_logger("screendoor")
+
+AS_OF = date(2026, 11, 22)
+"""When the table below was compared with what OpenAI publishes for each model."""
+MILLION = 1_000_000
+AUDIO_TOKENS_A_MINUTE = 600
+"""What callers say is counted as a token for each 100 ms."""
+
+_DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Of one model: for a million tokens of each kind, and for a minute; 0 where it bills no such thing."""
+
+    text_in: Decimal = Decimal(0)
+    text_cached: Decimal = Decimal(0)
+    text_out: Decimal = Decimal(0)
+    audio_in: Decimal = Decimal(0)
+    audio_cached: Decimal = Decimal(0)
+    audio_out: Decimal = Decimal(0)
+    minute: Decimal = Decimal(0)
+
+    def of(self, tokens: Tokens, minutes: float) -> Decimal:
+        """The money for so much."""
+        money = Decimal(repr(round(minutes, 6))) * self.minute
+        for kind in Tokens.__slots__:
+            money += getattr(tokens, kind) * getattr(self, kind) / MILLION
+        return money
+
+    @property
+    def by_minute(self) -> bool:
+        """Whether only time is billed."""
+        return self.minute > 0 and not any(getattr(self, kind) for kind in Tokens.__slots__)
+
+
+def price(text: str = "0 0 0", audio: str = "0 0 0", minute: str = "0") -> Price:
+    """Make a price of texts: what goes in, what is cached of it, and what comes out."""
+    return Price(*map(Decimal, [*text.split(), *audio.split(), minute]))
+
+
+_LARGE = price("4 0.4 24", "32 0.4 64")
+_BEFORE = price("4 0.4 16", "32 0.4 64")
+_SMALL = price("0.6 0.06 2.4", "10 0.3 20")
+PUBLISHED: Mapping[str, Price] = {
+    "gpt-realtime-2.1": _LARGE,
+    "gpt-realtime-2": _LARGE,
+    "gpt-realtime-1.5": _BEFORE,
+    "gpt-realtime": _BEFORE,
+    "gpt-realtime-2.1-mini": _SMALL,
+    "gpt-realtime-mini": _SMALL,
+    "gpt-live-1": price(minute="0.05"),
+    "gpt-5.6-luna": price("0.2 0.02 1.2"),
+    "gpt-5.6-terra": price("2 0.2 12"),
+    "gpt-transcribe": price(minute="0.0045"),
+    "gpt-realtime-whisper": price(minute="0.017"),
+    "gpt-4o-transcribe": price("2.5 0 10", "2.5 0 0"),
+    "gpt-4o-mini-transcribe": price("1.25 0 5", "1.25 0 0"),
+}
+"""In US dollars, as of `AS_OF`."""
+
+
+class Prices:
+    """The prices that hold here: those of the settings before those published."""
+
+    def __init__(self, own: Mapping[str, Price] | None = None, currency: str = "USD") -> None:
+        """In another currency than dollars the published prices say nothing, and are not used."""
+        self.currency = currency
+        self._table = {**(PUBLISHED if currency == "USD" else {}), **(own or {})}
+        self._missed: set[str] = set()
+
+    def of(self, model: str) -> Price | None:
+        """The price of a model, dated or not; None, and a line in the log once, where there is none."""
+        found = self._table.get(model) or self._table.get(_DATED.sub("", model))
+        if found is None and model not in self._missed:
+            self._missed.add(model)
+            log.info("no price for this model: tokens and minutes are counted, money is not", model=model)
+        return found
