@@ -318,6 +318,8 @@ class App:
         for leg in record.legs:
             if leg.quality is not None:
                 self.metrics.audio.leg_over(leg.name, leg.quality, silent=leg.silent is not None)
+        if record.cost is not None:
+            self.metrics.costs.call_over(record.cost)
         if self._records is not None or self.memory is not None or self.telling is not None:
             told = record.as_dict()
             if self.telling is not None:  # first: what is kept as over has its notices kept, too

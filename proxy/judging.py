@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy import talking
+from proxy import bookkeeping, talking
 from proxy.config import Problem, Settings
 from proxy.config import model as told
 from proxy.config.numbers import EMERGENCY, country_of
@@ -77,9 +77,10 @@ def ending(settings: Settings, today: date) -> Iterator[str]:
 
 
 def remarks(settings: Settings) -> Iterator[str]:
-    """What was left out of the contact files, and what the agents do not say, a line each; raises OSError
-    for a file that is gone.
+    """What is left out of costs and of contact files, and what the agents do not say, a line each; raises
+    OSError for a file that is gone.
     """
+    yield from bookkeeping.remarks(settings)
     yield from talking.remarks(settings)
     for path, where in _files(settings):
         bad = contacts_of(path, where).bad
@@ -204,6 +205,7 @@ def screener(
         wall_clock=wall_clock,
         token_bytes=secrets.token_bytes,
         policies=policies(settings, kept),
+        books=bookkeeping.books(settings, wall_clock),
     )
 
 

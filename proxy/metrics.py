@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from proxy.audio_metrics import AudioMetrics
+from proxy.cost_metrics import CostMetrics
 from proxy.version import VERSION
 
 
@@ -38,6 +39,8 @@ class Metrics:
         )
         self.audio = AudioMetrics()
         registry.register(self.audio)
+        self.costs = CostMetrics()
+        registry.register(self.costs)
         build = Gauge("screendoor_build", "The version that runs, as a label", ["version"], registry=registry)
         build.labels(VERSION).set(1)
 

@@ -40,6 +40,7 @@ IMPURE = {
 WHOLE = (
     "proxy.app",
     "proxy.assembly",
+    "proxy.bookkeeping",
     "proxy.cli",
     "proxy.judging",
     "proxy.lab",

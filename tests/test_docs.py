@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from proxy.call.outcome import Result
 from proxy.call.record import CallRecord, LegRecord
 from proxy.config import Settings, parse
+from proxy.config.costs import Price
 from proxy.config.machine import Tls
 from proxy.metrics import Metrics
 from proxy.telling import NoticeMetrics
@@ -30,6 +31,7 @@ GUIDES = [
     for name in (
         "settings.md",
         "calls.md",
+        "costs.md",
         "screening.md",
         "openai.md",
         "phones.md",
@@ -74,6 +76,8 @@ def keys() -> Iterator[tuple[str, str, FieldInfo]]:
                 yield alias(name, field), alias(inner, field_inside), field_inside
     for key, field in Tls.model_fields.items():
         yield "trunk.tls", alias(key, field), field
+    for key, field in Price.model_fields.items():
+        yield "costs.prices", alias(key, field), field
 
 
 def documented() -> dict[tuple[str, str], str]:

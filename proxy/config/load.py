@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from proxy.config import notices, rules, safety, talk, tls_rules, vendor, whom
+from proxy.config.costs import CostsOfNumber, Price
 from proxy.config.machine import Tls
 from proxy.config.model import Settings
 from proxy.config.problem import Problem, SettingsError, shown
@@ -122,6 +123,10 @@ def _known(where: tuple[int | str, ...]) -> str:
     keys = _keys(Settings)
     if "tls" in where[1:-1]:
         keys = _keys(Tls)
+    elif "prices" in where[1:-1]:
+        keys = _keys(Price)
+    elif "costs" in where[1:-1]:
+        keys = _keys(CostsOfNumber)
     elif len(where) > 1:
         keys = _keys(_TABLES[str(where[0])])
     close = get_close_matches(str(where[-1]), keys, 1)

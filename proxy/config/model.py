@@ -13,6 +13,7 @@ from pydantic import Field, PlainValidator, model_validator
 
 from proxy.config import values, vendor
 from proxy.config.audio import Media, Prompts, Speech
+from proxy.config.costs import Costs, CostsOfNumber
 from proxy.config.keys import (
     Calls,
     Dialable,
@@ -185,6 +186,8 @@ class Number(Whom, Talk):
     early_media: EarlyMedia | None = None
     prompts: Prompts | None = None
     """What is not None in it comes before ``[prompts]``; `Settings.prompts_of` knows."""
+    costs: CostsOfNumber | None = None
+    """What is not None in it comes before ``[costs]``."""
     calls: Calls | None = None
     """None means what ``[limits]`` says. So with the next two."""
     calls_per_s: Rate | None = None
@@ -208,6 +211,7 @@ class Settings(Table):
     agents: tuple[Agent, ...] = Field(default=(), alias="agent")
     screening: Screening = Screening()
     memory: Memory = Memory()
+    costs: Costs = Costs()
     speech: Speech = Speech()
     http: Http = Http()
     numbers: tuple[Number, ...] = Field(default=(), alias="number")

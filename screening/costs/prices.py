@@ -84,9 +84,13 @@ class Prices:
         self._missed: set[str] = set()
 
     def of(self, model: str) -> Price | None:
-        """The price of a model, dated or not; None, and a line in the log once, where there is none."""
-        found = self._table.get(model) or self._table.get(_DATED.sub("", model))
+        """The price of a model; None, and a line in the log once, where there is none."""
+        found = self.find(model)
         if found is None and model not in self._missed:
             self._missed.add(model)
             log.info("no price for this model: tokens and minutes are counted, money is not", model=model)
         return found
+
+    def find(self, model: str) -> Price | None:
+        """The price of a model, dated or not."""
+        return self._table.get(model) or self._table.get(_DATED.sub("", model))
