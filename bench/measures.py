@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bench import latency, media_measures, memory, parse, policy
+from bench import latency, media_measures, memory, parse, policy, screening
 from bench.latency import Latency
 from bench.rig import rig
 from bench.sustained import STEPS, sustained
@@ -115,6 +115,8 @@ MEASURES: Final[dict[str, Callable[[Bench], None]]] = {
     "memory": Bench.memory,
     "parse": Bench.parse,
     "policy": Bench.policy,
+    "decision": screening.decision,
+    "crowd": screening.crowd,
     "media": media_measures.media_cpu,
     "media-latency": media_measures.latency,
     "media-srtp": media_measures.srtp,

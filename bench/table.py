@@ -114,6 +114,20 @@ LINES: Final = (
     Line("INVITE: parse + serialise", "parse", "µs", 1, 0.5, SIPMESSAGE),
     Line("policy: a call, 100,000 contacts and 10,000 patterns", "policy", "µs", 50),
     Line("the same: memory", "policy-memory", "MiB", 100),
+    Line("decision → the phone's INVITE, `local`, p99", "decision-local-99", "ms", 20),
+    Line("decision → the phone's INVITE, `local`, p50", "decision-local-50", "ms"),
+    Line("decision → the phone's INVITE, `refer`, p99", "decision-refer-99", "ms", 20),
+    Line("decision → the phone's INVITE, `refer`, p50", "decision-refer-50", "ms"),
+    Line("webhook → accept, p99", "accept-99", "ms", 20),
+    Line("webhook → accept, p50", "accept-50", "ms"),
+    Line(
+        "of 200 screened calls at once, ended as scripted",
+        "crowd-screened",
+        "calls",
+        200,
+        more_is_better=True,
+    ),
+    Line("the same: calls, legs, ports, tasks, sessions left", "crowd-left", "", 0),
 )
 
 
