@@ -19,7 +19,7 @@ import dns.entropy
 import structlog
 from prometheus_client import CollectorRegistry
 
-from proxy import assembly, folders, forwarding, judging, remembering, telling
+from proxy import assembly, bookkeeping, folders, forwarding, judging, remembering, telling
 from proxy import log as logging
 from proxy.call.admission import Admission
 from proxy.call.listening import Hearing
@@ -200,6 +200,8 @@ class App:
             self._forward_in_kernel()
         if self.telling is not None:
             await enter(self.telling)
+            self.screener.books.tell(self.telling.budget)
+        await bookkeeping.restore(self._settings, self.screener.books, self.memory, _utc_now())
         await self._serve_http()
         await enter(self.screener)
         self._stack.push_async_callback(self.voices.close)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING
+
+import structlog
 
 from proxy.config import Settings
 from proxy.config.costs import CostsOfNumber
@@ -12,6 +16,16 @@ from screening.costs.books import Books
 from screening.costs.caps import Budget, Budgets, Cap
 from screening.costs.prices import Price, Prices
 from screening.settings import SIP_AGENT
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from screening.memory.store import Memory
+
+log = structlog.get_logger("screendoor")
+
+PATIENCE_S = 10.0
+"""How long the memory may take to tell what was spent today."""
 
 
 def books(settings: Settings, wall_clock: Callable[[], datetime]) -> Books:
@@ -65,3 +79,50 @@ def _budget(settings: Settings, number: Number) -> Budget:
         return Cap(told[f"{which}_minutes"], told[f"{which}_tokens"], told[f"{which}_money"])
 
     return Budget(cap("call"), cap("caller"), cap("number"), zone_of(settings, number))
+
+
+async def restore(settings: Settings, books: Books, memory: Memory | None, now: datetime) -> None:
+    """Take in what was spent before a restart, if anything is capped; else the day begins with nothing."""
+    if not any_cap(settings):
+        return
+    if memory is None:
+        log.warning("costs: there is no memory, what was spent today before this start is not known")
+        return
+    from screening.costs.sums import past_calls
+    from screening.memory.errors import Away
+
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            calls = await memory.ask(lambda connection: list(past_calls(connection, now - timedelta(days=2))))
+    except (Away, TimeoutError) as error:
+        why = str(error) or f"it took longer than {PATIENCE_S:g} s"
+        log.warning("costs: what was spent today before this start is not known", why=why)
+        return
+    books.restore(calls)
+    log.info("costs of today known", calls=len(calls))
+
+
+def any_cap(settings: Settings) -> bool:
+    """Whether anything is capped at all."""
+    found = budgets(settings)
+    each = [found.all_numbers, *found.of_number.values()]
+    return any(cap.limits for budget in each for cap in (budget.call, budget.caller, budget.number))
+
+
+def spent(connection: Connection, settings: Settings, now: datetime) -> list[dict[str, object]]:
+    """What each number cost today and this month, and last, as `dialed` None, all of them; for the API, too.
+
+    To be called in the memory's thread (`Memory.ask`), or with a connection of one's own.
+    """
+    from screening.costs.sums import sum_since
+
+    found: list[dict[str, object]] = []
+    zones: list[tuple[str | None, tzinfo]] = [
+        (each.dialed, zone_of(settings, each)) for each in settings.numbers
+    ]
+    for dialed, zone in [*zones, (None, settings.screening.time_zone or UTC)]:
+        day = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        today, month = (sum_since(connection, since, dialed) for since in (day, day.replace(day=1)))
+        told: dict[str, object] = {"dialed": dialed, "currency": settings.costs.currency}
+        found.append(told | {"today": today.as_dict(), "month": month.as_dict()})
+    return found

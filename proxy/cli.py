@@ -1,4 +1,4 @@
-"""The command line: ``screendoor run``, ``demo``, ``check-config``, ``try`` and ``notify``."""
+"""The command line: ``screendoor run``, ``demo``, ``check-config``, ``try``, ``notify`` and ``costs``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Literal
 import click
 import structlog
 
-from proxy import log, notifying
+from proxy import costing, log, notifying
 from proxy.config import Settings, SettingsError, load, warnings
 from proxy.sip.errors import SipError
 from proxy.version import VERSION
@@ -176,6 +176,7 @@ def _settings(file: Path) -> Settings:
 
 
 main.add_command(notifying.command(_settings))
+main.add_command(costing.command(_settings))
 
 
 def _run(settings: Settings) -> int:

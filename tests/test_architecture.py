@@ -42,6 +42,7 @@ WHOLE = (
     "proxy.assembly",
     "proxy.bookkeeping",
     "proxy.cli",
+    "proxy.costing",
     "proxy.judging",
     "proxy.lab",
     "proxy.remembering",

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from proxy import bookkeeping, judging
+import pytest
+from click.testing import CliRunner
+
+from proxy import bookkeeping, costing, judging
 from proxy.config import Settings, parse
 from screening.contract import Ask, Caller, Undecided
 from screening.costs.caps import Amount, Cap
 from screening.costs.ledger import Past
 from screening.costs.prices import PUBLISHED, Price
+from screening.memory.database import Database
+from screening.memory.store import Memory
 
 TEXT = """
 public = { host = "127.0.0.1", address = "127.0.0.1" }
@@ -80,3 +86,88 @@ async def test_a_caller_for_whom_there_is_no_budget_is_not_asked(tmp_path: Path)
         plan.screening.over("declined")
         screener.books.restore([Past(GERMAN, None, AT, Amount(minutes=10))])
         assert await screener.plan(caller) == Undecided("the budget for today is spent: 10 of 10 minutes")
+
+
+# What was spent before.
+
+
+def remembered(folder: Path, *told: tuple[str, str | None, datetime, float, int, float | None]) -> Memory:
+    """A memory on disk, started, with these calls: dialed, caller, when, minutes, tokens, money."""
+    memory = Memory(Database(f"sqlite:///{folder}/calls.db"), process="p")
+    memory.start()
+    for n, (dialed, caller, at, minutes, tokens, money) in enumerate(told):
+        cost = {"minutes": minutes, "tokens": tokens, "money": money}
+        call: dict[str, object] = {
+            "call": f"c{n}",
+            "dialed": dialed,
+            "caller": caller,
+            "began": at.isoformat(),
+        }
+        memory.finished(
+            {**call, "cost": cost, "outcome": {"result": "bridged", "reason": "r"}, "transcript": []}
+        )
+    memory.finished({"call": "free", "dialed": US, "began": AT.isoformat(), "cost": None, "transcript": []})
+    return memory
+
+
+CALLS = (
+    (US, "+13475550148", AT - timedelta(hours=1), 1.5, 1000, 0.25),
+    (GERMAN, None, AT - timedelta(hours=2), 2.0, 500, None),
+    (US, "+13475550148", AT - timedelta(days=1), 4.0, 9000, 1.0),
+    (US, "+13475550148", AT - timedelta(days=40), 4.0, 9000, 1.0),
+)
+
+
+async def test_what_was_spent_today_is_known_after_a_restart(tmp_path: Path) -> None:
+    settings = settled(tmp_path, "[costs]\nday_minutes = 3.5", "costs = { caller_tokens = 900 }")
+    screener = judging.screener(settings, lambda: AT)
+    memory = remembered(tmp_path, *CALLS)
+    try:
+        await memory.ask(lambda connection: None)
+        await bookkeeping.restore(settings, screener.books, memory, AT)
+    finally:
+        await asyncio.to_thread(memory.close)
+    told = {dialed: spent for dialed, spent, _ in screener.books.ledger.today()}
+    assert told[None] == Amount(3.5, 1500, Decimal("0.25"))
+    assert told[US] == Amount(1.5, 1000, Decimal("0.25"))
+    async with screener:
+        plan = await screener.plan(Caller("c", "+13475550148", None, US, "local", AT))
+    assert plan == Undecided("the budget for today is spent: 3.5 of 3.5 minutes")
+
+
+async def test_without_a_memory_the_day_begins_with_nothing_and_one_line_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capped, free = settled(tmp_path, "[costs]\nday_minutes = 3"), settled(tmp_path)
+    for settings in (free, capped):
+        books = judging.screener(settings, lambda: AT).books
+        await bookkeeping.restore(settings, books, None, AT)
+    assert capsys.readouterr().out.count("there is no memory") == 1
+    closed = Memory(Database(f"sqlite:///{tmp_path}/calls.db"), process="p")
+    await bookkeeping.restore(capped, books, closed, AT)
+    assert "is not known" in capsys.readouterr().out
+    assert books.ledger.today()[0] == (None, Amount(), Amount())
+
+
+def test_the_command_adds_up_today_and_this_month_by_number(tmp_path: Path) -> None:
+    memory = remembered(tmp_path, *CALLS)
+    memory.close()
+    settings = settled(tmp_path, f'[memory]\nurl = "sqlite:///{tmp_path}/calls.db"')
+    assert list(costing.lines(costing.spent(settings, AT))) == [
+        "USD            today                                     this month",
+        "                    calls   minutes    tokens     money       calls   minutes    tokens     money",
+        "+14155551234            1       1.5      1000      0.25           2       5.5     10000      1.25",
+        "+493012345678           1       2.0       500      0.00           1       2.0       500      0.00",
+        "all numbers             2       3.5      1500      0.25           3       7.5     10500      1.25",
+    ]
+
+
+def test_the_command_says_why_it_cannot(tmp_path: Path) -> None:
+    off = settled(tmp_path, '[memory]\nurl = "off"')
+    new = settled(tmp_path, f'[memory]\nurl = "sqlite:///{tmp_path}/calls.db"')
+    (tmp_path / "other.db").write_text("this is no database, whatever its name says" * 50)
+    other = settled(tmp_path, f'[memory]\nurl = "sqlite:///{tmp_path}/other.db"')
+    for settings, why in ((off, "the memory is off"), (new, "no call was ever kept"), (other, "other.db")):
+        ran = CliRunner().invoke(costing.command(lambda file, kept=settings: kept), [])  # type: ignore[misc]
+        assert ran.exit_code == 1
+        assert why in ran.output
