@@ -307,7 +307,7 @@ class Edge:
         assert self.media.sent_to(EDGE) <= asked | {(host, port + 1) for host, port in self.named}
         assert asyncio.all_tasks() == {asyncio.current_task()}
         if self.screener.planned is None:
-            screened = [record for record in self.records if any(leg.name == "agent" for leg in record.legs)]
+            screened = [record for record in self.records if (record.plan or "").startswith("ask")]
             assert self.screening.outcomes == [
                 each.outcome and each.outcome.result.value for each in screened
             ]
