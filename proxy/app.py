@@ -261,6 +261,7 @@ class App:
 
     def _surroundings(self) -> Surroundings:
         settings = self._settings
+        trusts = assembly.trusts(settings, self.admission, self.registrations)
         return Surroundings(
             self.core,
             self.screener,
@@ -272,7 +273,8 @@ class App:
             phones=self.registrar.reachable,
             down=self.probes.down,
             hearing=Hearing(settings.media.inactivity_s, self._rounds),
-            trusts=assembly.trusts(settings, self.admission, self.registrations),
+            trusts=trusts,
+            word=assembly.word(settings, self._trunk_of, trusts),
             srtp=assembly.secured_by(settings, self._trunk_of),
         )
 

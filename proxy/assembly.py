@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from proxy.call.admission import SCANNERS, Admission, Strictness
+from proxy.call.attestation import Word
 from proxy.call.capacity import Capacity, Limit
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
@@ -213,6 +214,21 @@ def trusts(
         return any(each.knows(flow) for each in registered)
 
     return trusts
+
+
+def word(
+    settings: Settings, trunk_of: Callable[[Flow], str | None], trusts: Callable[[Flow], bool]
+) -> Callable[[Flow], Word]:
+    """Tells how far the word of whoever is at the other end of a flow goes on who calls."""
+    told_of = {trunk.name: trunk.verification for trunk in settings.trunks}
+
+    def word(flow: Flow) -> Word:
+        trunk, trusted = trunk_of(flow) or "", trusts(flow)
+        verification = told_of.get(trunk, "off")
+        headers = trusted and verification in ("headers", "both")
+        return Word(trunk, trusted, headers, verification in ("identity", "both"))
+
+    return word
 
 
 def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]) -> Number:

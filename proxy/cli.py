@@ -117,15 +117,40 @@ def check_config(file: Path) -> None:
 @click.option("--at", metavar="TIME", help="When, as 2026-12-24T23:00 by the number's time zone; else now.")
 @click.option("--name", help="The name that the caller shows.")
 @click.option("--again", is_flag=True, help="The caller has called a moment before.")
+@click.option(
+    "--verification",
+    type=click.Choice(["passed", "A", "B", "C", "failed", "none"]),
+    help="What STIR/SHAKEN says of the number.",
+)
+@click.option("--callback", "called_back", is_flag=True, help="The call is marked as an emergency call-back.")
+@click.option("--calls", type=click.IntRange(0, 100), default=0, help="How often he called a moment before.")
 def try_caller(
-    number: str, dialed: str | None, file: Path, at: str | None, name: str | None, again: bool
+    number: str,
+    dialed: str | None,
+    file: Path,
+    at: str | None,
+    name: str | None,
+    again: bool,
+    verification: str | None,
+    called_back: bool,
+    calls: int,
 ) -> None:
     """Say what would be done with a caller, and why, without a call; NUMBER may be "anonymous"."""
     from proxy.tried import tried
 
     settings = _settings(file)
     try:
-        lines = tried(settings, number, dialed, at, name, again)
+        lines = tried(
+            settings,
+            number,
+            dialed,
+            at,
+            name,
+            again,
+            verification=verification,
+            callback=called_back,
+            calls=calls,
+        )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:

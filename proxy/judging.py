@@ -18,7 +18,7 @@ from proxy.config.whom import Whom
 from screening import number_list, settings_check, shutdowns, timetable
 from screening.contacts import Contacts, Import, read
 from screening.number_list import NumberList
-from screening.policy import Action, Level, Policy, comparable
+from screening.policy import Action, Doubt, Level, Policy, Rate, comparable
 from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
 from screening.timetable import Timetable
@@ -165,6 +165,10 @@ def policies(settings: Settings, kept: LiveLists | None = None) -> dict[str, Pol
             out_of_hours=Action(whom.out_of_hours),
             untrusted=Action(whom.untrusted),
             repeat_s=whom.repeat_s or 0.0,
+            distrust=frozenset(map(Doubt, whom.distrust or ())),
+            failed=Action(whom.failed) if whom.failed else None,
+            rate=Rate(*whom.rate) if whom.rate else None,
+            rate_action=Action(whom.rate_action),
         )
     return found
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from proxy import judging, remembering
 from proxy.config import Number, Settings
-from screening.contract import Caller
+from screening.contract import Caller, Verification
 from screening.policy import Action, Decision, Policy
 
 WITHHELD = ("anonymous", "withheld")
+VERIFICATIONS = {
+    "passed": Verification("passed", source="header"),
+    "A": Verification("passed", "A", source="header"),
+    "B": Verification("passed", "B", source="header"),
+    "C": Verification("passed", "C", source="header"),
+    "failed": Verification("failed", source="header"),
+    "none": Verification("none", source="header"),
+}
 DONE = {
     Action.RING: "the phone rings at once",
     Action.ASK: "the agent {agent} talks to the caller first",
@@ -20,11 +28,21 @@ DONE = {
 
 
 def tried(
-    settings: Settings, caller: str, dialed: str | None, at: str | None, name: str | None, again: bool
+    settings: Settings,
+    caller: str,
+    dialed: str | None,
+    at: str | None,
+    name: str | None,
+    again: bool,
+    *,
+    verification: str | None = None,
+    callback: bool = False,
+    calls: int = 0,
 ) -> list[str]:
     """A line for each rule that is asked, and the decision last; raises ValueError for what makes no sense.
 
-    `at` is ISO 8601, by the number's time zone unless it says another; None: now.
+    `at` is ISO 8601, by the number's time zone unless it says another; None: now. `verification`: one of
+    `VERIFICATIONS`. `calls`: how often he has called a moment before.
     """
     number = number_of(settings, dialed)
     policy = judging.policies(settings, remembering.lists(settings))[number.dialed]
@@ -34,8 +52,18 @@ def tried(
     if not withheld and not any(each.isdecimal() for each in caller):
         raise ValueError(f'a number such as +14155550100, or "anonymous", instead of {caller!r}')
     shown = None if withheld else "".join(each for each in caller if each not in " -.()")
-    asked = Caller("try", shown, name, number.dialed, agent.name if agent else "", when, privacy=withheld)
-    return list(_told(policy, asked, dialed or number.dialed, when if again else None))
+    asked = Caller(
+        "try",
+        shown,
+        name,
+        number.dialed,
+        agent.name if agent else "",
+        when,
+        privacy=withheld,
+        verification=VERIFICATIONS[verification] if verification else None,
+        callback=callback,
+    )
+    return list(_told(policy, asked, dialed or number.dialed, [when] * max(calls, again)))
 
 
 def number_of(settings: Settings, dialed: str | None) -> Number:
@@ -62,12 +90,12 @@ def _time(at: str | None, policy: Policy) -> datetime:
     return when if when.tzinfo is not None else when.replace(tzinfo=policy.times.zone)
 
 
-def _told(policy: Policy, caller: Caller, dialed: str, before: datetime | None) -> Iterator[str]:
+def _told(policy: Policy, caller: Caller, dialed: str, earlier: Sequence[datetime]) -> Iterator[str]:
     local = caller.at.astimezone(policy.times.zone)
     shown = caller.number or "a withheld number"
     yield f"{shown} calls {dialed}, {local:%a %Y-%m-%d %H:%M} {policy.times.zone}"
     decision: Decision | None = None
-    for rule, decision in policy.considered(caller, before):
+    for rule, decision in policy.considered(caller, earlier[-1] if earlier else None, earlier):
         yield f"  {rule.name:<14} {decision.why if decision else f'- {rule.otherwise}'}"
     assert decision is not None, "the last rule always speaks"
     done = DONE[decision.action].format(agent=caller.agent)

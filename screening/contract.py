@@ -10,7 +10,49 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Literal, Protocol
+
+Attest = Literal["A", "B", "C"]
+"""What the carrier where the call began says of the number: it is the caller's; he is known; neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What STIR/SHAKEN says of a caller's number: whether it is his, not whether he is welcome."""
+
+    result: Literal["passed", "failed", "none", "unknown"]
+    """``none``: the call was not signed. ``unknown``: it was, and whether rightly could not be found out."""
+    attest: Attest | None = None
+    diverted: bool = False
+    """Whether the call was sent on to the number it was first meant for, and who did so has signed, too."""
+    origid: str | None = None
+    """Where the call began, as only its carrier can read it."""
+    source: Literal["header", "identity", "none"] = "none"
+    """Who found out: the carrier, by a header of its own, or we, by the Identity header."""
+    why: str = ""
+    """What is wrong, where something is."""
+
+    def __str__(self) -> str:
+        diverted = "diverted" if self.diverted else ""
+        said = " ".join(each for each in (self.result, self.attest, diverted, f"by {self.source}") if each)
+        return f"{said}: {self.why}" if self.why else said
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The Identity headers of a call, and what they must agree with (RFC 8224 §6.2)."""
+
+    identities: tuple[str, ...]
+    """The values as they came, at most `MOST_IDENTITIES`."""
+    origs: tuple[str, ...]
+    """Whom the call says it is from: numbers, and SIP URIs."""
+    dests: tuple[str, ...]
+    """Whom it was for."""
+    date: datetime | None = None
+    """Its Date, by which the short form of a token is dated."""
+
+
+MOST_IDENTITIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +75,14 @@ class Caller:
     """The caller withholds number and name, which are then None; False where they are merely not known."""
     diverted_from: str | None = None
     """The number that sent the call on to the one dialled, as a trusted trunk said; None if none did."""
+    trunk: str = ""
+    """Name of the trunk that the call came from; empty where it has none."""
+    verification: Verification | None = None
+    """What STIR/SHAKEN says of the number; None: nobody says anything, which is no failure."""
+    callback: bool = False
+    """An emergency service calls back, as a trusted trunk says (RFC 7090, RFC 7135)."""
+    signed: Signed | None = None
+    """What can be verified here; None where there is nothing, or the number is withheld."""
 
 
 class Refusal(enum.Enum):
@@ -53,6 +103,8 @@ class Ask:
     """How long the agent may take to answer before the call falls back."""
     reason: str = ""
     """Which rule says so, and why; empty where nothing was considered. So with every plan."""
+    verification: Verification | None = None
+    """What came of verifying the caller here; None where that was not done. So with every plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +112,7 @@ class Ring:
     """Straight to the phone, without screening."""
 
     reason: str
+    verification: Verification | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +121,7 @@ class Refuse:
 
     why: Refusal
     reason: str = ""
+    verification: Verification | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +161,7 @@ class TakeMessage:
     caller_name: str | None = None
     message: Message | None = None
     """The agent has taken it, and said goodbye: nothing is left to record. None: record it."""
+    verification: Verification | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +169,7 @@ class Undecided:
     """No decision can be had (limit, silence, vendor failed, no budget): do what ``on_failure`` says."""
 
     reason: str
+    verification: Verification | None = None
 
 
 Plan = Ask | Ring | Refuse | TakeMessage | Undecided

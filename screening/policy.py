@@ -1,10 +1,13 @@
 """What to do with a caller before anything rings: rules in one order, of which the first that speaks decides.
 
-    emergency       the number of an emergency service: rings, always
+    emergency       the number of an emergency service, or marked as its call-back: rings, always
     block           on the block list as a number: refused
     vip             on the VIP list: rings, at any hour
     block pattern   matches a prefix, range or wildcard of the block list, and is not known: refused
     block name      the name matches a name pattern of the block list, and the number is not known: refused
+    failed          the number failed its verification: what `failed` says, if it says something
+    expected        a call that is expected: rings, at any hour
+    rate            called too often of late, and is not known: what `rate_action` says
     anonymous       no number was shown: what `anonymous` says, if it says something
     international   a number from abroad that is not known: what `international` says, if it says something
     hours           outside the hours, within quiet hours, on a holiday: what `out_of_hours` says; but a
@@ -13,8 +16,11 @@
     contacts        in the contacts: rings, unless everybody is asked
     level           everybody else: what the level says
 
-Known are those on the allow list and in the contacts. ``anonymous`` and ``international`` leave a caller who
-would ring or be asked to ``hours`` while that is closed.
+Known are those on the allow list and in the contacts. ``failed``, ``anonymous`` and ``international`` leave a
+caller who would ring or be asked to ``hours`` while that is closed.
+
+Anybody can show any number. One whose verification (STIR/SHAKEN) came to what the policy distrusts is neither
+VIP nor known nor expected, for it may be another who calls. A number that nobody verified is believed.
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ from datetime import datetime
 
 from screening.contacts import Contacts
 from screening.contract import Caller
+from screening.expected import NOBODY, Expecting
 from screening.number_list import NumberList
 from screening.numbering import country_of, normal
 from screening.timetable import Timetable
@@ -43,6 +50,27 @@ class Action(enum.Enum):
     """The agent talks to him first."""
     VOICEMAIL = "voicemail"
     REJECT = "reject"
+
+
+class Doubt(enum.Enum):
+    """What a verification may come to that makes a number not worth believing."""
+
+    FAILED = "failed"
+    NONE = "none"
+    """Not signed, or nobody says whether it was."""
+    B = "B"
+    C = "C"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often one caller may call before it is too often."""
+
+    calls: int
+    within_s: float
+
+    def __str__(self) -> str:
+        return f"more than {self.calls} calls in {self.within_s / 60:g} minutes"
 
 
 class Level(enum.Enum):
@@ -95,25 +123,53 @@ class Policy:
     """What level `TRUSTED` does with those who are not known."""
     repeat_s: float = 300.0
     """0: a second call is like the first."""
+    distrust: frozenset[Doubt] = frozenset({Doubt.FAILED})
+    """What makes a known number one that is not known."""
+    failed: Action | None = None
+    """What is done with a number that failed its verification, whoever's it is."""
+    rate: Rate | None = None
+    rate_action: Action = Action.VOICEMAIL
+    expecting: Expecting = NOBODY
 
-    def decide(self, caller: Caller, before: datetime | None = None) -> Decision:
-        """What to do with this caller, who last called at the time `before`."""
-        case = self._case(caller, before)
+    def decide(
+        self, caller: Caller, before: datetime | None = None, earlier: Sequence[datetime] = ()
+    ) -> Decision:
+        """What to do with this caller, who last called at the time `before`, and at those of `earlier`."""
+        case = self._case(caller, before, earlier)
         return next(decision for rule in RULES if (decision := rule.judge(self, case)) is not None)
 
     def considered(
-        self, caller: Caller, before: datetime | None = None
+        self, caller: Caller, before: datetime | None = None, earlier: Sequence[datetime] = ()
     ) -> Iterator[tuple[Rule, Decision | None]]:
         """Every rule up to the one that decides, each with what it said."""
-        case = self._case(caller, before)
+        case = self._case(caller, before, earlier)
         for rule in RULES:
             yield rule, (decision := rule.judge(self, case))
             if decision is not None:
                 return
 
-    def _case(self, caller: Caller, before: datetime | None) -> _Case:
+    def _case(self, caller: Caller, before: datetime | None, earlier: Sequence[datetime]) -> _Case:
         number = normal(caller.number, self.country) if caller.number else None
-        return _Case(number, caller, before)
+        return _Case(number, caller, before, earlier, None if self._doubts(caller) else number)
+
+    def _doubts(self, caller: Caller) -> bool:
+        """Whether the number may be another's, as far as this policy minds."""
+        said = caller.verification
+        if said is None or said.result in ("none", "unknown"):
+            return Doubt.NONE in self.distrust
+        if said.result == "failed":
+            return Doubt.FAILED in self.distrust
+        return said.attest in ("B", "C") and Doubt(said.attest) in self.distrust
+
+    def came(self, caller: Caller) -> None:
+        """A call that was let through by the rule ``expected`` is one the less to wait for.
+
+        Somebody who is known is not whom one waits for when one waits for anybody.
+        """
+        number = self._case(caller, None, ()).believed
+        found = self.expecting.find(number, caller)
+        if found is not None and (found.number or number is None or not self.known(number)):
+            self.expecting.came(found)
 
     def known(self, number: str) -> bool:
         """Whether somebody has written the number down: on the allow list, or in the contacts."""
@@ -133,6 +189,9 @@ class _Case:
     number: str | None
     caller: Caller
     before: datetime | None
+    earlier: Sequence[datetime]
+    believed: str | None
+    """The number again, unless it is doubted that it is the caller's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +212,8 @@ def _found(lists: Iterable[NumberList], number: str) -> str | None:
 
 
 def _emergency(policy: Policy, case: _Case) -> Decision | None:
+    if case.caller.callback:
+        return Decision(Action.RING, "emergency", "marked as the call-back of an emergency service")
     if case.number is None or _found(policy.emergency, case.number) is None:
         return None
     return Decision(Action.RING, "emergency", "the number of an emergency service")
@@ -165,7 +226,7 @@ def _block(policy: Policy, case: _Case) -> Decision | None:
 
 
 def _vip(policy: Policy, case: _Case) -> Decision | None:
-    if case.number is None or _found(policy.vip, case.number) is None:
+    if case.believed is None or _found(policy.vip, case.believed) is None:
         return None
     return Decision(Action.RING, "vip", "a VIP")
 
@@ -175,7 +236,7 @@ def _block_pattern(policy: Policy, case: _Case) -> Decision | None:
         return None
     for each in policy.block:
         if (entry := each.pattern(case.number)) is not None:
-            if policy.known(case.number):
+            if _known(policy, case):
                 return None
             return Decision(Action.REJECT, "block pattern", f'the number matches "{entry}"')
     return None
@@ -187,10 +248,46 @@ def _block_name(policy: Policy, case: _Case) -> Decision | None:
     name = comparable(case.caller.name)
     for each in policy.block_names:
         if (pattern := each.find(name)) is not None:
-            if case.number is not None and policy.known(case.number):
+            if _known(policy, case):
                 return None
             return Decision(Action.REJECT, "block name", f'the name matches "{pattern}"')
     return None
+
+
+def _known(policy: Policy, case: _Case) -> bool:
+    number, expecting = case.believed, policy.expecting
+    if number is None:
+        return False
+    if policy.known(number):
+        return True
+    return expecting is not NOBODY and expecting.number(number, case.caller) is not None
+
+
+def _failed(policy: Policy, case: _Case) -> Decision | None:
+    said = case.caller.verification
+    if (
+        policy.failed is None
+        or said is None
+        or said.result != "failed"
+        or _waits(policy, case, policy.failed)
+    ):
+        return None
+    return Decision(policy.failed, "failed", f"the number failed its verification by {said.source}")
+
+
+def _expected(policy: Policy, case: _Case) -> Decision | None:
+    if policy.expecting is NOBODY or case.number != case.believed:
+        return None
+    found = policy.expecting.find(case.believed, case.caller)
+    return Decision(Action.RING, "expected", str(found)) if found is not None else None
+
+
+def _rate(policy: Policy, case: _Case) -> Decision | None:
+    rate = policy.rate
+    if rate is None or len(case.earlier) < rate.calls or _known(policy, case):
+        return None
+    late = [at for at in case.earlier if 0 <= (case.caller.at - at).total_seconds() < rate.within_s]
+    return Decision(policy.rate_action, "rate", str(rate)) if len(late) >= rate.calls else None
 
 
 def _anonymous(policy: Policy, case: _Case) -> Decision | None:
@@ -204,7 +301,7 @@ def _international(policy: Policy, case: _Case) -> Decision | None:
     if case.number is None or policy.international is None or not case.number.startswith("+"):
         return None
     country = country_of(case.number)
-    if country in policy.home or policy.known(case.number) or _waits(policy, case, policy.international):
+    if country in policy.home or _known(policy, case) or _waits(policy, case, policy.international):
         return None
     return Decision(policy.international, "international", f"a number of {country or 'no country'}")
 
@@ -229,13 +326,13 @@ def _again(policy: Policy, case: _Case) -> bool:
 
 
 def _allow(policy: Policy, case: _Case) -> Decision | None:
-    if case.number is None or _found(policy.allow, case.number) is None:
+    if case.believed is None or _found(policy.allow, case.believed) is None:
         return None
     return Decision(Action.RING, "allow", "the number is on the allow list")
 
 
 def _contacts(policy: Policy, case: _Case) -> Decision | None:
-    if case.number is None or policy.level is Level.EVERYONE or not policy.contact(case.number):
+    if case.believed is None or policy.level is Level.EVERYONE or not policy.contact(case.believed):
         return None
     return Decision(Action.RING, "contacts", "the number is in the contacts")
 
@@ -253,16 +350,19 @@ def _level(policy: Policy, case: _Case) -> Decision:
 
 
 RULES = (
-    Rule("emergency", "not the number of an emergency service", _emergency),
+    Rule("emergency", "neither the number nor the call-back of an emergency service", _emergency),
     Rule("block", "the number is not on the block list", _block),
-    Rule("vip", "not a VIP", _vip),
+    Rule("vip", "not a VIP, or the number is in doubt", _vip),
     Rule("block pattern", "no pattern of the block list, or a known number", _block_pattern),
     Rule("block name", "no name pattern of the block list, or a known number", _block_name),
+    Rule("failed", "the number did not fail, nothing is said of such callers, or it is closed", _failed),
+    Rule("expected", "not a call that is expected", _expected),
+    Rule("rate", "not called too often, a known number, or nothing is said of that", _rate),
     Rule("anonymous", "the number is shown, nothing is said of such callers, or it is closed", _anonymous),
     Rule("international", "not from abroad, known, nothing is said of them, or it is closed", _international),
     Rule("hours", "open at this time, or a second call", _hours),
-    Rule("allow", "the number is not on the allow list", _allow),
-    Rule("contacts", "the number is not in the contacts, or everybody is asked", _contacts),
+    Rule("allow", "the number is not on the allow list, or in doubt", _allow),
+    Rule("contacts", "the number is not in the contacts, or in doubt, or everybody is asked", _contacts),
     Rule("level", "", _level),
 )  # fmt: skip
 """In the order in which they are asked; the last one always speaks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from screening.contract import Caller
@@ -10,20 +11,29 @@ MOST = 10_000
 """Callers that are remembered; of more, the latest."""
 
 
+MOST_EACH = 100
+"""Calls of one caller that are remembered; of more, the latest."""
+
+
 class RecentCalls:
-    """When each caller last called each number; withheld callers are nobody."""
+    """When each caller called each number; withheld callers are nobody."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._last: dict[tuple[str, str], datetime] = {}
+        self._calls: dict[tuple[str, str], list[datetime]] = {}
 
     def called(self, caller: Caller) -> datetime | None:
         """Note this call; returns when the same caller called before, or None."""
+        earlier = self.calls(caller)
+        return earlier[-1] if earlier else None
+
+    def calls(self, caller: Caller) -> Sequence[datetime]:
+        """Note this call; returns when the same caller called before, the latest last."""
         if caller.number is None:
-            return None
+            return ()
         who = (caller.number, caller.dialed)
-        before = self._last.pop(who, None)
-        self._last[who] = caller.at
-        if len(self._last) > self._most:
-            del self._last[next(iter(self._last))]
-        return before
+        earlier = self._calls.pop(who, [])[-MOST_EACH:]
+        self._calls[who] = [*earlier, caller.at]
+        if len(self._calls) > self._most:
+            del self._calls[next(iter(self._calls))]
+        return earlier

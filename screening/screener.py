@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +17,18 @@ import structlog
 from screening.awaited import Awaited, Left, Passed, Waiting
 from screening.briefing import Briefing
 from screening.briefings import Briefings
-from screening.contract import Ask, Caller, Plan, Refusal, Refuse, Ring, TakeMessage, Undecided
+from screening.contract import (
+    Ask,
+    Caller,
+    Plan,
+    Refusal,
+    Refuse,
+    Ring,
+    Signed,
+    TakeMessage,
+    Undecided,
+    Verification,
+)
 from screening.costs.books import Books
 from screening.numbering import normal
 from screening.policy import Action, Policy
@@ -39,6 +50,8 @@ ANY_NUMBER = "*"
 ASK_EVERYBODY = Policy()
 EVENTS = {Api.REALTIME: "realtime.call.incoming", Api.LIVE: "live.transport.incoming"}
 """The event to subscribe to, for each API."""
+Verify = Callable[[Signed, str], Awaitable[Verification]]
+"""Verifies what was signed; the text is the country of numbers without ``+``."""
 
 
 class Screener:
@@ -58,10 +71,12 @@ class Screener:
         provider_of: Callable[[AgentSettings], Provider] = provider_of,
         policies: Mapping[str, Policy] | None = None,
         books: Books | None = None,
+        verify: Verify | None = None,
     ) -> None:
         """Raise ValueError (`InvalidSession` among them) for settings that cannot work.
 
-        `policies` are by the number that was called; of one that has none, every caller is asked.
+        `policies` are by the number that was called; of one that has none, every caller is asked. `verify`
+        verifies Identity headers, in a time that a call can wait; None: nobody does.
         `wall_clock` gives an aware datetime; `token_bytes` random bytes, as `secrets.token_bytes` does.
         """
         self._agents = {agent.name: agent for agent in agents}
@@ -70,6 +85,7 @@ class Screener:
         self._policies = dict(policies or {})
         self.books = books or Books(wall_clock)
         self._recent = RecentCalls()
+        self._verify, self._unverified_said = verify, False
         self._wall_clock = wall_clock
         self._tokens = TokenMint(token_bytes(KEY_BYTES), token_bytes)
         asked = [agent for agent in agents if agent.provider != SIP_AGENT]
@@ -97,9 +113,36 @@ class Screener:
         self._tasks = None
 
     async def plan(self, caller: Caller) -> Plan:
-        """What the policy of the dialed number says of this caller."""
+        """What the policy of the dialed number says of this caller, once it is verified who he is."""
         policy = self._policies.get(caller.dialed) or self._policies.get(ANY_NUMBER) or ASK_EVERYBODY
-        decision = policy.decide(caller, self._recent.called(caller))
+        if caller.signed is None:
+            return self._planned(policy, caller)
+        verification = await self._verified(caller, caller.signed, policy.country)
+        if verification is None:
+            return self._planned(policy, caller)
+        return replace(
+            self._planned(policy, replace(caller, verification=verification)), verification=verification
+        )
+
+    async def _verified(self, caller: Caller, signed: Signed, country: str) -> Verification | None:
+        """What we find out ourselves, where that is anything; None leaves it to what the trunk says."""
+        if self._verify is None:
+            if not self._unverified_said:
+                self._unverified_said = True
+                log.info("identity headers are not verified", why="no roots in [stir]")
+            return None
+        try:
+            found = await self._verify(signed, country)
+        except Exception:
+            log.exception("verification crashed", call=caller.call)
+            return None
+        return None if found.result == "unknown" and caller.verification is not None else found
+
+    def _planned(self, policy: Policy, caller: Caller) -> Plan:
+        earlier = self._recent.calls(caller)
+        decision = policy.decide(caller, earlier[-1] if earlier else None, earlier)
+        if decision.rule == "expected":
+            policy.came(caller)
         match decision.action:
             case Action.RING:
                 return Ring(decision.reason)

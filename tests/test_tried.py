@@ -23,6 +23,7 @@ block_names = ["*loans*"]
 time_zone = "America/New_York"
 quiet = ["22:00-07:00"]
 anonymous = "reject"
+rate = "3/10m"
 [[number]]
 dialed = "+14155551234"
 destinations = ["tel:+14155559876"]
@@ -41,11 +42,14 @@ def test_every_rule_that_is_asked_has_a_line_and_the_decision_is_the_last(tmp_pa
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
         "+14155550100 calls +14155551234, Thu 2026-12-24 23:00 America/New_York",
-        "  emergency      - not the number of an emergency service",
+        "  emergency      - neither the number nor the call-back of an emergency service",
         "  block          - the number is not on the block list",
-        "  vip            - not a VIP",
+        "  vip            - not a VIP, or the number is in doubt",
         "  block pattern  - no pattern of the block list, or a known number",
         "  block name     - no name pattern of the block list, or a known number",
+        "  failed         - the number did not fail, nothing is said of such callers, or it is closed",
+        "  expected       - not a call that is expected",
+        "  rate           - not called too often, a known number, or nothing is said of that",
         "  anonymous      - the number is shown, nothing is said of such callers, or it is closed",
         "  international  - not from abroad, known, nothing is said of them, or it is closed",
         "  hours          quiet hours 22:00-07:00",
@@ -65,6 +69,18 @@ def test_every_rule_that_is_asked_has_a_line_and_the_decision_is_the_last(tmp_pa
             "ask, by the rule level: the caller is not known",
         ),
         (["+16505550100", "--name", "Fast Loans"], "reject, by the rule block name: "),
+        (
+            ["+14155550100", "--at", "2026-12-24T12:00", "--verification", "failed"],
+            "ask, by the rule level: ",
+        ),
+        (["+14155550100", "--at", "2026-12-24T12:00", "--verification", "C"], "ring, by the rule contacts: "),
+        (["+14155550100", "--at", "2026-12-24T12:00", "--calls", "9"], "ring, by the rule contacts: "),
+        (
+            ["+16505550100", "--at", "2026-12-24T12:00", "--calls", "3"],
+            "voicemail, by the rule rate: more than 3 calls in 10 minutes",
+        ),
+        (["+16505550100", "--at", "2026-12-24T12:00", "--calls", "2"], "ask, by the rule level: "),
+        (["+16505550100", "--callback"], "ring, by the rule emergency: marked as the call-back"),
         (["anonymous"], "reject, by the rule anonymous: the number is withheld: the call is refused"),
     ],
 )

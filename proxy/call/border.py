@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from proxy.call.attestation import NO_WORD, NOTHING_SAID, Attested, Word
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Agent, Destination, Trunk, dialable, e164
 from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, remote_party
@@ -51,28 +52,34 @@ class Identity:
     """The number that sent the call on to the one that was dialled; None if none did."""
     uri: str = field(default=NOWHERE, compare=False)
     """The URI of his From, for the record."""
+    attested: Attested = NOTHING_SAID
+    """What his trunk says beside; for the screening alone."""
 
     @classmethod
-    def of(cls, invite: Request, *, trusted: bool = False) -> Identity:
+    def of(cls, invite: Request, *, trusted: bool = False, word: Word = NO_WORD) -> Identity:
         """The caller of an INVITE; `trusted`: whether its sender belongs to our trust domain (RFC 3325 §2.3).
 
-        Of anybody else From is believed, as ever, and the wish to be withheld, which can only hide.
+        `word`: how far its word goes beside. Of anybody else From is believed, as ever, and the wish to be
+        withheld, which can only hide.
         """
         sender = invite.from_
         hops = MAX_FORWARDS if invite.max_forwards is None else max(invite.max_forwards - 1, 0)
         diverted_from = _diverted_from(invite) if trusted else None
         if _withheld(invite, sender, trusted):
-            return cls(None, None, hops, withheld=True, diverted_from=diverted_from)
+            attested = Attested.of(invite, word, None, withheld=True)
+            return cls(None, None, hops, withheld=True, diverted_from=diverted_from, attested=attested)
         vouched = _vouched(invite) if trusted else ()
         number = next((found for each in vouched if (found := dialable(each.uri.user))), None)
         names = (_name(each) for each in (*vouched, sender))
+        known = number or dialable(sender.uri.user)
         return cls(
-            number or dialable(sender.uri.user),
+            known,
             next((name for name in names if name), None),
             hops,
             vouched=number is not None,
             diverted_from=diverted_from,
             uri=sender.raw_uri,
+            attested=Attested.of(invite, word, known, withheld=False),
         )
 
 

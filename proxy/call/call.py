@@ -53,7 +53,8 @@ class Call:
         self, around: Surroundings, name: str, number: Number, media: MediaSession, invite: ServerTransaction
     ) -> None:
         self._around, self._number, self._media = around, number, media
-        self._identity = Identity.of(invite.request, trusted=around.trusts(invite.flow))
+        trusted, word = around.trusts(invite.flow), around.word(invite.flow)
+        self._identity = Identity.of(invite.request, trusted=trusted, word=word)
         self.record = CallRecord(
             name, self._identity.number, number.dialed, around.wall_clock(), self._identity.name
         )
@@ -107,7 +108,7 @@ class Call:
         except OfferRefused as refusal:
             return self._reception.turn_away(refusal)
         who = who_calls(self.record, self._identity, self._number)
-        plan = self._scribe.planned(await self._around.screener.plan(who))
+        plan = self._scribe.planned(await self._around.screener.plan(who), who)
         match plan:
             case Ask():
                 self._screening = plan.screening  # which hears of the end, however early that is

@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from proxy.call.outcome import Outcome
 from proxy.media.quality import Quality
-from screening.contract import Message, Said, Spent
+from screening.contract import Message, Said, Spent, Verification
 
 WallClock = Callable[[], datetime]
 
@@ -49,6 +49,8 @@ class CallRecord:
     outcome: Outcome | None = None
     plan: str | None = None
     """What was to be done before anything rang, and which rule said so; None where nothing was planned."""
+    verification: Verification | None = None
+    """What STIR/SHAKEN says of the caller's number; None where nobody says anything."""
     decision: str | None = None
     """ALLOW, REJECT or VOICEMAIL; None if there was none."""
     trigger: str | None = None
@@ -83,6 +85,7 @@ class CallRecord:
             "reason": self.outcome.reason,
         }
         record["cost"] = self.cost and self.cost.as_dict()
+        record["verification"] = self.verification and _plain(self.verification)
         record["legs"] = legs = [_plain(leg) for leg in self.legs]
         for leg, told in zip(self.legs, legs, strict=True):
             told["quality"] = leg.quality and leg.quality.as_dict()
@@ -94,11 +97,11 @@ class CallRecord:
 _TIMES = frozenset(("began", "answered", "ended", "announced", "informed"))
 _FIELDS = {
     kind: (kind.__slots__, attrgetter(*kind.__slots__))  # every value in one go
-    for kind in (CallRecord, LegRecord, Said, Message)
+    for kind in (CallRecord, LegRecord, Said, Message, Verification)
 }
 
 
-def _plain(entry: CallRecord | LegRecord | Said | Message) -> dict[str, object]:
+def _plain(entry: CallRecord | LegRecord | Said | Message | Verification) -> dict[str, object]:
     """One level of fields; `dataclasses.asdict` would copy every value, deeply, for each call."""
     names, values = _FIELDS[type(entry)]
     told = dict(zip(names, values(entry), strict=True))

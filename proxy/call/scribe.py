@@ -17,6 +17,7 @@ from proxy.ua.errors import LegEnded, Rejected
 from proxy.ua.reason import EndReason
 from screening.contract import (
     Ask,
+    Caller,
     Connect,
     Decline,
     Message,
@@ -53,8 +54,21 @@ class Scribe:
         self._record.steps.append(f"{event}: {why}")
         self.log.info(event, why=why)
 
-    def planned(self, plan: Plan) -> Plan:
-        """What is done with the caller to begin with; numbers on lists are for the record alone."""
+    def planned(self, plan: Plan, caller: Caller | None = None) -> Plan:
+        """What is done with the caller to begin with; numbers on lists are for the record alone.
+
+        What was verified here comes before what his trunk says.
+        """
+        verification = plan.verification or (caller.verification if caller else None)
+        if verification is not None:
+            self._record.verification = verification
+            self.log.info(
+                "verified",
+                result=verification.result,
+                attest=verification.attest or "-",
+                by=verification.source,
+                **({"why": verification.why} if verification.why else {}),
+            )
         done = _PLANNED.get(type(plan), "voicemail")
         self._record.plan = f"{done}: {plan.reason}" if plan.reason else done
         if plan.reason:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from proxy.call.attestation import NO_WORD, Word
 from proxy.call.introduction import Refusals
 from proxy.call.listening import Hearing
 from proxy.call.places import Patience
@@ -41,6 +42,8 @@ class Surroundings:
     patience: Patience = field(default_factory=Patience)
     trusts: Callable[[Flow], bool] = lambda flow: False
     """Whether what the peer there says of a caller's identity is believed (RFC 3325 §2.3)."""
+    word: Callable[[Flow], Word] = lambda flow: NO_WORD
+    """How far its word goes beyond that."""
     srtp: Callable[[Flow], SrtpPolicy] = lambda flow: SrtpPolicy.ACCEPT
     """How the audio of a caller from there is protected."""
     refusals: Refusals = field(default_factory=lambda: Refusals(lambda: asyncio.get_running_loop().time()))

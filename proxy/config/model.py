@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, model_validator
 
 from proxy.config import values, vendor
+from proxy.config.attestation import Stir, Verifying
 from proxy.config.audio import Media, Prompts, Speech
 from proxy.config.costs import Costs, CostsOfNumber
 from proxy.config.keys import (
@@ -60,6 +61,8 @@ class Trunk(Table):
     """As whom we call; the words are those of `proxy.call.identity_profile`."""
     trust_identity: bool = True
     """Whether what it says of a caller is believed: P-Asserted-Identity, Diversion and the like."""
+    verification: Verifying = "both"
+    """Where STIR's verdict on its callers is taken from; its headers only where `trust_identity` is on."""
     calls: Calls | None = None
     """None means what ``[limits]`` says; So with the next."""
     calls_per_s: Rate | None = None
@@ -210,6 +213,7 @@ class Settings(Table):
     phones: tuple[Phone, ...] = Field(default=(), alias="phone")
     agents: tuple[Agent, ...] = Field(default=(), alias="agent")
     screening: Screening = Screening()
+    stir: Stir = Stir()
     memory: Memory = Memory()
     costs: Costs = Costs()
     speech: Speech = Speech()

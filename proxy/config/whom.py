@@ -14,14 +14,15 @@ import phonenumbers
 from pydantic import PlainValidator
 
 from proxy.config import values
-from proxy.config.keys import File, Line, Table
+from proxy.config.attestation import Doubts, DoubtsOfAll
+from proxy.config.keys import File, Line
 from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, tables
 
 ADDED = ("contacts", "home", "emergency", "allow", "block", "block_names", "vip", "holidays")
 """Lists of a number that are added to those of ``[screening]``; its other keys come before those there."""
 WITHOUT_AGENT = ("off", "trusted")
-_MAY_ASK = ("anonymous", "international", "out_of_hours")
+_MAY_ASK = ("anonymous", "international", "out_of_hours", "failed")
 _TIMES = ("hours", "quiet", "holidays")
 
 
@@ -55,7 +56,7 @@ WhenUntrusted = Literal["voicemail", "reject"]
 Repeat = Annotated[float, PlainValidator(values.seconds(0, 86400))]
 
 
-class Whom(Table):
+class Whom(Doubts):
     """What is done with whom. None: nothing is said."""
 
     contacts: tuple[File, ...] = ()
@@ -81,11 +82,12 @@ class Whom(Table):
 
     def laid_over(self, common: Whom) -> dict[str, Any]:
         """What these keys, of a number, make of those of ``[screening]``."""
-        own = {key: getattr(self, key) for key in Whom.model_fields if getattr(self, key) not in (None, ())}
+        fields = Whom.model_fields.items()
+        own = {key: value for key, field in fields if (value := getattr(self, key)) != field.default}
         return own | {key: (*getattr(common, key), *own[key]) for key in ADDED if key in own}
 
 
-class WhomOfAll(Whom):
+class WhomOfAll(DoubtsOfAll, Whom):
     """The same for all numbers, where something is to hold even if nothing is said."""
 
     out_of_hours: WhenClosed = "voicemail"

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from proxy.call.admission import Admission
+from proxy.call.attestation import Word
 from proxy.call.capacity import Capacity, Limit
 from proxy.call.listening import Hearing
 from proxy.call.outcome import OnFailure, Result
@@ -188,6 +189,7 @@ class Edge:
                 speech=self.speech,
                 down=lambda name: name in self.down,
                 trusts=self._trusts,
+                word=self._word,
                 srtp=lambda flow: self.caller_srtp,
                 hearing=Hearing(self.inactivity_s if audio else 0.0, self.rounds),
             ),
@@ -383,6 +385,10 @@ class Edge:
 
     def _trusts(self, flow: Flow) -> bool:
         return self._trunk_of(flow) in self.trusted
+
+    def _word(self, flow: Flow) -> Word:
+        trusted = self._trusts(flow)
+        return Word(self._trunk_of(flow) or "", trusted, headers=trusted, identity=trusted)
 
     def _trunk_of(self, flow: Flow) -> str | None:
         source = self.gate.source(flow)

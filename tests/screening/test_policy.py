@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from screening.contacts import Contacts
-from screening.contract import Caller
+from screening.contract import Caller, Verification
+from screening.expected import Expectation, Expected
 from screening.number_list import NumberList
-from screening.policy import RULES, Action, Level, Policy, comparable
+from screening.policy import RULES, Action, Doubt, Level, Policy, Rate, comparable
 from screening.timetable import Timetable, window
 from screening.wildcards import Wildcards
 
@@ -33,9 +34,25 @@ POLICY = Policy(
 
 
 def caller(
-    number: str | None, at: datetime = NOON, name: str | None = None, *, privacy: bool = False
+    number: str | None,
+    at: datetime = NOON,
+    name: str | None = None,
+    *,
+    privacy: bool = False,
+    verification: Verification | None = None,
+    callback: bool = False,
 ) -> Caller:
-    return Caller("c1", number, name, "+14155551234", "openai", at, privacy=privacy)
+    return Caller(
+        "c1",
+        number,
+        name,
+        "+14155551234",
+        "openai",
+        at,
+        privacy=privacy,
+        verification=verification,
+        callback=callback,
+    )
 
 
 def decided(policy: Policy, who: Caller, before: datetime | None = None) -> tuple[str, str]:
@@ -157,10 +174,123 @@ def test_the_reason_says_which_rule_and_which_entry() -> None:
     assert named.reason == 'block name: the name matches "*spam likely*"'
 
 
+OPEN = replace(POLICY, block=[NumberList([PEST])])
+"""Without patterns that known numbers match."""
+FAILED, UNSIGNED = Verification("failed", source="header"), Verification("none", source="header")
+PASSED = {attest: Verification("passed", attest, source="header") for attest in ("A", "B", "C", None)}
+
+
+@pytest.mark.parametrize("number", [BOSS, FRIEND, ANNA])
+def test_a_number_that_failed_its_verification_is_not_the_one_we_know(number: str) -> None:
+    assert decided(OPEN, caller(number, verification=FAILED)) == ("level", "ask")
+    believing = replace(OPEN, distrust=frozenset())
+    assert decided(believing, caller(number, verification=FAILED))[1] == "ring"
+
+
+def test_what_is_absent_has_not_failed() -> None:
+    unknown = Verification("unknown", source="identity", why="no answer")
+    for said in (None, UNSIGNED, unknown, *PASSED.values()):
+        assert decided(POLICY, caller(ANNA, verification=said)) == ("contacts", "ring")
+
+
+@pytest.mark.parametrize(
+    ("doubts", "asked"),
+    [
+        ({Doubt.C}, [PASSED["C"]]),
+        ({Doubt.B, Doubt.C}, [PASSED["B"], PASSED["C"]]),
+        ({Doubt.NONE}, [None, UNSIGNED, Verification("unknown")]),
+        ({Doubt.FAILED}, [FAILED]),
+    ],
+)
+def test_less_than_a_failure_can_be_distrusted_too(
+    doubts: set[Doubt], asked: list[Verification | None]
+) -> None:
+    policy = replace(POLICY, distrust=frozenset(doubts))
+    every = [None, UNSIGNED, Verification("unknown"), FAILED, *PASSED.values()]
+    assert [each for each in every if policy.decide(caller(ANNA, verification=each)).rule != "contacts"] == [
+        each for each in every if each in asked
+    ]
+
+
+def test_patterns_of_the_block_list_hold_for_a_known_number_in_doubt() -> None:
+    policy = replace(POLICY, block=[NumberList(["+1415*"])])
+    assert decided(policy, caller(ANNA)) == ("contacts", "ring")
+    assert decided(policy, caller(ANNA, verification=FAILED)) == ("block pattern", "reject")
+    assert decided(policy, caller(POLICE, verification=FAILED)) == ("emergency", "ring")
+
+
+@pytest.mark.parametrize("action", [Action.REJECT, Action.VOICEMAIL, Action.ASK, Action.RING])
+def test_everybody_who_failed_may_be_dealt_with_alike(action: Action) -> None:
+    policy = replace(OPEN, failed=action, level=Level.OFF)
+    for number in (ANNA, STRANGER, BOSS):
+        assert decided(policy, caller(number, verification=FAILED)) == ("failed", action.value)
+        assert decided(policy, caller(number, verification=UNSIGNED))[0] != "failed"
+    by_night = decided(policy, caller(STRANGER, NIGHT, verification=FAILED))[0]
+    assert by_night == ("hours" if action in (Action.ASK, Action.RING) else "failed")
+
+
+def test_an_emergency_call_back_rings_whoever_it_seems_to_be() -> None:
+    for number in (PEST, STRANGER, None):
+        who = caller(number, NIGHT, "Telemarketer", verification=FAILED, callback=True)
+        assert decided(replace(POLICY, failed=Action.REJECT), who) == ("emergency", "ring")
+
+
+RATED = replace(OPEN, rate=Rate(3, 600))
+
+
+def at_minutes(*minutes: float) -> list[datetime]:
+    return [NOON - timedelta(minutes=each) for each in minutes]
+
+
+def test_who_calls_too_often_leaves_a_message() -> None:
+    decision = RATED.decide(caller(STRANGER), NOON, at_minutes(9, 5, 1))
+    assert (decision.action, decision.reason) == (Action.VOICEMAIL, "rate: more than 3 calls in 10 minutes")
+    assert RATED.decide(caller(STRANGER), NOON, at_minutes(11, 10, 5, 1)).rule == "level"
+    assert RATED.decide(caller(STRANGER), NOON, at_minutes(9, 1)).rule == "level"
+    rejecting = replace(RATED, rate_action=Action.REJECT)
+    assert rejecting.decide(caller(STRANGER, NIGHT), NOON, [NIGHT] * 3).action is Action.REJECT
+    assert POLICY.decide(caller(STRANGER), NOON, [NOON] * 99).rule == "level"
+
+
+def test_who_is_known_may_call_as_often_as_he_likes() -> None:
+    for number in (ANNA, FRIEND, BOSS):
+        assert RATED.decide(caller(number), NOON, [NOON] * 9).action is Action.RING
+    assert RATED.decide(caller(ANNA, verification=FAILED), NOON, [NOON] * 9).rule == "rate"
+
+
+def test_an_expected_number_rings_at_any_hour_and_whatever_pattern_it_matches() -> None:
+    until = NIGHT + timedelta(hours=1)
+    policy = replace(POLICY, expecting=Expected([Expectation("+14155550999", until=until)]), rate=Rate(1, 60))
+    decision = policy.decide(caller("+14155550999", NIGHT), NIGHT, [NIGHT] * 3)
+    assert decision.reason == "expected: the number is expected until 2026-11-23 00:00 UTC"
+    assert policy.decide(caller("+14155550999", until)).rule == "block pattern"
+    assert policy.decide(caller("+14155550999", verification=FAILED)).rule == "block pattern"
+    assert policy.decide(caller(STRANGER, NIGHT)).rule == "hours"
+    blocked = replace(policy, block=[NumberList(["+14155550999"])])
+    assert blocked.decide(caller("+14155550999")).rule == "block"
+
+
+def test_anybody_may_be_expected_but_whom_the_block_list_names() -> None:
+    policy = replace(POLICY, expecting=Expected([Expectation(calls=2)]), anonymous=Action.REJECT)
+    assert decided(policy, caller(STRANGER, NIGHT)) == ("expected", "ring")
+    assert decided(policy, caller(None, NIGHT)) == ("expected", "ring")
+    assert decided(policy, caller("+19005550100"))[0] == "block pattern"
+    assert decided(policy, caller(STRANGER, name="Telemarketer"))[0] == "block name"
+    assert decided(policy, caller(STRANGER, verification=FAILED))[0] == "level"
+
+
+def test_of_so_many_calls_of_anybody_those_of_people_we_know_do_not_count() -> None:
+    policy = replace(POLICY, expecting=Expected([Expectation(calls=1)]))
+    policy.came(caller(ANNA, NIGHT))
+    assert decided(policy, caller(STRANGER, NIGHT))[0] == "expected"
+    policy.came(caller(STRANGER, NIGHT))
+    assert decided(policy, caller(STRANGER, NIGHT))[0] == "hours"
+
+
 def test_every_rule_is_told_up_to_the_one_that_decides() -> None:
     told = list(POLICY.considered(caller(ANNA)))
     assert [rule.name for rule, _ in told] == [rule.name for rule in RULES][:-1]
-    assert [decision is not None for _, decision in told] == [False] * 9 + [True]
+    assert [decision is not None for _, decision in told] == [False] * (len(told) - 1) + [True]
     assert all(rule.otherwise for rule, decision in told if decision is None)
 
 

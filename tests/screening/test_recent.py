@@ -23,6 +23,14 @@ def test_the_last_call_of_each_caller_to_each_number_is_known() -> None:
     assert recent.called(caller("+2")) is None
 
 
+def test_every_call_of_late_is_known_the_latest_last() -> None:
+    recent = RecentCalls()
+    times = [AT + timedelta(seconds=each) for each in range(150)]
+    assert [len(recent.calls(caller("+1", at))) for at in times] == [*range(101), *[100] * 49]
+    assert list(recent.calls(caller("+1")))[-3:] == times[-3:]
+    assert recent.calls(caller(None)) == ()
+
+
 def test_withheld_callers_are_nobody() -> None:
     recent = RecentCalls()
     assert recent.called(caller(None)) is None

@@ -1,0 +1,106 @@
+"""What a trunk may say of the callers it brings beyond their number, and what it has said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import cast
+
+from proxy.call.routing import dialable
+from proxy.sip.errors import ParseError
+from proxy.sip.message import Request
+from proxy.sip.uri import Uri
+from proxy.sip.verstat import Verstat, calls_back
+from screening.contract import MOST_IDENTITIES, Signed, Verification
+
+LONGEST_IDENTITY = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """How far the word of whoever sends a call goes."""
+
+    trunk: str = ""
+    """Its name; empty where it is no trunk."""
+    trusted: bool = False
+    """Whether it is believed who calls (RFC 3325 §2.3), and that it is an emergency service."""
+    headers: bool = False
+    """Whether it is believed that it has verified the number."""
+    identity: bool = False
+    """Whether Identity headers that it passes on are verified here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """What came with a call; nothing of it goes to any other leg."""
+
+    trunk: str = ""
+    verification: Verification | None = None
+    callback: bool = False
+    signed: Signed | None = None
+
+    @classmethod
+    def of(cls, invite: Request, word: Word, number: str | None, *, withheld: bool) -> Attested:
+        """What an INVITE says, as far as it is believed. `number`: the caller's, as we know it.
+
+        The token of a withheld caller holds his number, and is not looked at.
+        """
+        headers = invite.headers
+        said = Verstat.of(headers) if word.headers else None
+        return cls(
+            word.trunk,
+            _verification(said) if said is not None else None,
+            word.trusted and calls_back(headers),
+            _signed(invite, number) if word.identity and not withheld and "Identity" in headers else None,
+        )
+
+
+NOTHING_SAID = Attested()
+NO_WORD = Word()
+
+
+def _verification(said: Verstat) -> Verification:
+    # The words of the one are those of the other, spelled out as literals there alone.
+    plain = cast("Verification", said)
+    return Verification(plain.result, plain.attest, plain.diverted, plain.origid, "header")
+
+
+def _signed(invite: Request, number: str | None) -> Signed | None:
+    lines = invite.headers.get_all("Identity")[:MOST_IDENTITIES]
+    values = [each[:LONGEST_IDENTITY] for each in _split(lines)][:MOST_IDENTITIES]
+    origs = (number, _party(invite.from_.uri))
+    dests = (_party(invite.to.uri), _uri(invite.uri))
+    return Signed(tuple(values), _once(origs), _once(dests), _date(invite.headers.get("Date")))
+
+
+def _split(lines: list[str]) -> list[str]:
+    """Tokens have no commas, and their URLs stand in brackets, so that a comma parts two of them."""
+    return [value for line in lines for each in line.split(",") if (value := each.strip())]
+
+
+def _party(uri: Uri) -> str | None:
+    """A number, or what stands for one in a token (RFC 8224 §8.5)."""
+    if number := dialable(uri.user):
+        return number
+    return f"{uri.scheme}:{uri.user}@{uri.host.lower()}" if uri.user and uri.host else None
+
+
+def _uri(text: str) -> str | None:
+    try:
+        return _party(Uri.parse(text))
+    except ParseError:
+        return None
+
+
+def _once(parties: tuple[str | None, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each for each in parties if each))
+
+
+def _date(text: str | None) -> datetime | None:
+    if text is None or len(text) > 64:
+        return None
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

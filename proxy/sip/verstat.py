@@ -1,0 +1,137 @@
+"""What a carrier says of a caller's number once it has verified it: `verstat`, in every shape it comes in.
+
+    X-Twilio-VerStat: TN-Validation-Passed-A                  Twilio
+    P-Asserted-Identity: <sip:+1…@host;verstat=…>             3GPP TS 24.229, Telnyx, Flowroute
+    P-Asserted-Identity: <sip:+1…;verstat=…@host>             Bandwidth, in the number's own parameters
+    P-Asserted-Identity: <sip:+1…@host>;verstat=…             Bandwidth, behind the address
+    From: <sip:+1…@host;verstat=…>                            where nobody is asserted: Flowroute
+    P-Attestation-Indicator: A, P-Origination-ID: …           ATIS-1000082, Bandwidth
+    X-Plivo-Stir-Verification: Verified                       Plivo
+
+Nothing here is refused: what cannot be read says nothing. Whether it is believed depends on who says it,
+which is not known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from proxy.sip.grammar import QUOTED
+from proxy.sip.headers import Headers
+
+MOST_READ = 4
+"""Addresses of one name that are looked at; there is one, or two (RFC 3325 §9.1)."""
+LONGEST = 1024
+"""Characters of a value that are looked at."""
+
+_PARAMETER = re.compile(r";[\s;]*verstat\s*=\s*\"?([A-Za-z0-9-]{1,64})", re.IGNORECASE).search
+_QUOTED = re.compile(QUOTED, re.DOTALL)
+_WORD = re.compile(
+    r"(?:TN-(?:Validation|Verification)-(Passed|Failed)(?:-([ABC]))?|(No-TN-Validation))"
+    r"(?:-(Diverted|Passthrough))?",
+    re.IGNORECASE,
+).fullmatch
+_ORIGID = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch
+_TELNYX = re.compile(r"@[a-z0-9.-]*\btelnyx\.com\b", re.IGNORECASE).search
+_PLIVO = {"verified": "passed", "not verified": "unknown", "not applicable": "none"}
+_WORST_FIRST = ("failed", "unknown", "none", "passed")
+
+
+@dataclass(frozen=True, slots=True)
+class Verstat:
+    """What a carrier found out."""
+
+    result: str
+    """`passed`, `failed`, `none` (not signed) or `unknown`."""
+    attest: str | None = None
+    """`A`, `B`, `C`; None where it is not said."""
+    diverted: bool = False
+    origid: str | None = None
+    """Who signed, as only the carrier of origin can tell."""
+
+    @classmethod
+    def of(cls, headers: Headers) -> Verstat | None:
+        """What the headers of an INVITE say, the worst where they disagree; None if they say nothing.
+
+        `From` counts where no asserted address says anything.
+        """
+        found = list(_found(headers))
+        if not found:
+            return None
+        worst = min(found, key=lambda each: _WORST_FIRST.index(each.result))
+        attest = worst.attest or _attest(headers.get("P-Attestation-Indicator"))
+        return replace(worst, attest=attest, origid=_origid(headers.get("P-Origination-ID")))
+
+    @classmethod
+    def parse(cls, word: str) -> Verstat:
+        """One value of `verstat`; of one that nobody knows the result is unknown."""
+        said = _WORD(word.strip())
+        if said is None:
+            return _UNKNOWN
+        result, attest, _, more = said.groups()
+        return cls(result.lower() if result else "none", attest and attest.upper(), more is not None)
+
+
+_UNKNOWN = Verstat("unknown")
+
+
+def _found(headers: Headers) -> Iterator[Verstat]:
+    if (twilio := headers.get("X-Twilio-VerStat")) is not None:
+        yield Verstat.parse(twilio[:LONGEST])
+    asserted = [found for each in _values(headers, "P-Asserted-Identity") if (found := _in_address(each))]
+    yield from asserted or filter(None, map(_in_address, _values(headers, "From")))
+    if (plivo := headers.get("X-Plivo-Stir-Verification")) is not None:
+        result = _PLIVO.get(" ".join(plivo[:LONGEST].lower().split()), "unknown")
+        yield Verstat(result, "A" if result == "passed" else None)
+    if "P-Attestation-Indicator" in headers and not asserted and "X-Twilio-VerStat" not in headers:
+        # ATIS-1000082 sends it for a signed call; without verstat it is not said that it was verified.
+        yield _UNKNOWN
+
+
+def _values(headers: Headers, name: str) -> list[str]:
+    line = headers.get(name)
+    if line is None or (len(headers.get_all(name)) == 1 and "erstat" not in line.lower()):
+        return []
+    return headers.split(name)[:MOST_READ]
+
+
+def _in_address(value: str) -> Verstat | None:
+    """The parameter of an address, wherever it stands but in the display name, which the caller chooses."""
+    value = value[:LONGEST]
+    start = _QUOTED.sub(lambda quoted: "_" * len(quoted[0]), value).find("<") + 1
+    if '"' in _QUOTED.sub("", value[:start]):
+        return None
+    said = _PARAMETER(address := value[start:])
+    if said is None:
+        return None
+    found = Verstat.parse(said[1])
+    if found.result == "passed" and found.attest is None and _TELNYX(address):
+        return replace(found, attest="A")  # Telnyx names B and C, and A by no letter
+    return found
+
+
+def _attest(text: str | None) -> str | None:
+    letter = (text or "").strip().upper()
+    return letter if letter in ("A", "B", "C") else None
+
+
+def _origid(text: str | None) -> str | None:
+    origid = (text or "").strip()
+    return origid if _ORIGID(origid) else None
+
+
+def calls_back(headers: Headers) -> bool:
+    """Whether a call is said to be that of an emergency service that calls back.
+
+    By `Priority: psap-callback` (RFC 7090 §5), or a Resource-Priority of the namespace `esnet` (RFC 7135,
+    RFC 9027 §6).
+    """
+    priority = headers.get("Priority")
+    if priority is not None and priority.strip().lower() == "psap-callback":
+        return True
+    if "Resource-Priority" not in headers:
+        return False
+    values = headers.split("Resource-Priority")[:MOST_READ]
+    return any(each.strip().lower().startswith("esnet.") for each in values)

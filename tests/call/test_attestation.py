@@ -1,0 +1,152 @@
+"""What a trunk says of its callers: who is believed, who hears of it, and what is written down."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.call.attestation import LONGEST_IDENTITY, Attested, Word
+from proxy.call.border import Identity
+from proxy.call.identity_profile import IdentityProfile
+from proxy.call.routing import Destination, Trunk
+from screening.contract import MOST_IDENTITIES, Ring, Verification
+from tests.call.test_border import received
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number
+from tests.kit.messages import invite
+
+TOKEN = "e30.e30.c2ln;info=<https://cert.example.org/a.pem>;alg=ES256;ppt=shaken"
+PASSED = Verification("passed", "A", source="header")
+SAID = (
+    ("X-Twilio-VerStat", "TN-Validation-Passed-A"),
+    ("P-Attestation-Indicator", "A"),
+    ("P-Origination-ID", "8a9d1f3e-5f2b-4b83-9a67-0a1b2c3d4e5f"),
+    ("X-Plivo-Stir-Verification", "Verified"),
+    ("Identity", TOKEN),
+    ("Priority", "psap-callback"),
+    ("Resource-Priority", "esnet.0"),
+)
+TRUNK = Trunk("trunk", "sip:trunk.example.com", "screendoor", "secret", "+14155550100")
+BELIEVED = Word("twilio", trusted=True, headers=True, identity=True)
+
+
+def attested(word: Word, *headers: tuple[str, str]) -> Attested:
+    return Identity.of(invite(headers=headers), trusted=word.trusted, word=word).attested
+
+
+async def connects(edge: Edge, *headers: tuple[str, str]) -> None:
+    await edge.carrier.invites(headers=headers)
+    await edge.agent.answers()
+    await edge.carrier.receives(200)
+    await edge.passes(1.0)
+
+
+async def test_what_a_trusted_trunk_says_reaches_the_screening_the_record_and_the_log(edge: Edge) -> None:
+    with capture_logs() as logs:
+        await connects(edge, ("X-Twilio-VerStat", "TN-Validation-Passed-A"))
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+    [caller] = edge.screener.callers
+    assert (caller.verification, caller.trunk, caller.callback) == (PASSED, "signalwire", False)
+    assert record.as_dict()["verification"] == {
+        "result": "passed",
+        "attest": "A",
+        "diverted": False,
+        "origid": None,
+        "source": "header",
+        "why": "",
+    }
+    [line] = [each for each in logs if each["event"] == "verified"]
+    assert (line["result"], line["attest"], line["by"]) == ("passed", "A", "header")
+    await edge.assert_clean()
+
+
+async def test_what_was_found_out_here_comes_before_what_the_trunk_says(edge: Edge) -> None:
+    found = Verification("failed", source="identity", why="stale")
+    edge.screener.planned = Ring("level: off", found)
+    await edge.carrier.invites(headers=[("X-Twilio-VerStat", "TN-Validation-Passed-A")])
+    await edge.phone.answers()
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert record.verification == found
+    await edge.assert_clean()
+
+
+async def test_a_trunk_that_is_not_believed_says_nothing(edge: Edge) -> None:
+    edge.trusted.clear()
+    await connects(edge, *SAID[:4], *SAID[5:])
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    [caller] = edge.screener.callers
+    assert (caller.verification, caller.callback, record.verification) == (None, False, None)
+
+
+@pytest.mark.parametrize("profile", IdentityProfile)
+async def test_nothing_of_it_reaches_another_leg(new_edge: NewEdge, profile: IdentityProfile) -> None:
+    uri = f"sip:{PHONE_NUMBER}@trunk.example.com"
+    place = Destination(uri, PHONE_NUMBER, TRUNK, identity=profile)
+    async with new_edge(audio=False, number=a_number(destinations=(place,))) as edge:
+        asserted = ("P-Asserted-Identity", "<sip:+13475550148@a;verstat=TN-Validation-Passed>;verstat=x")
+        await connects(edge, *SAID, asserted)
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await edge.phone.answers()
+        await edge.carrier.hangs_up()
+        await edge.over()
+        sent = [*received(edge.agent, "INVITE"), *received(edge.phone, "INVITE")]
+        assert len(sent) >= 2
+        for request in sent:
+            text = request.encode().decode().lower()
+            marks = ["verstat", "validation", "attestation", "origination", "stir", "psap", "esnet"]
+            assert [mark for mark in [*marks, "identity: e30", "resource-priority"] if mark in text] == []
+
+
+def test_only_as_much_is_believed_as_the_word_goes() -> None:
+    everything = attested(BELIEVED, *SAID)
+    assert everything.verification == Verification("passed", "A", False, SAID[2][1], "header")
+    assert everything.callback
+    assert everything.signed is not None
+    nothing = attested(Word("twilio"), *SAID)
+    assert nothing == Attested("twilio")
+    own = attested(Word("twilio", trusted=True, identity=True), *SAID)
+    assert (own.verification, own.signed is None) == (None, False)
+    carriers = attested(Word("twilio", trusted=True, headers=True), *SAID)
+    assert (carriers.verification is None, carriers.signed) == (False, None)
+
+
+def test_what_was_signed_comes_with_what_it_must_agree_with() -> None:
+    asserted = ("P-Asserted-Identity", "<sip:+14155550100@a>")
+    came = invite(
+        "sip:+14155551234@sbc.example.com",
+        headers=[("Identity", TOKEN), asserted, ("Date", "Sun, 22 Nov 2026 12:00:00 GMT")],
+    )
+    came.headers.set("From", "<sip:alice@Example.COM>;tag=1")
+    came.headers.set("To", "<sip:1-415-555-1234@a>")
+    signed = Identity.of(came, trusted=True, word=BELIEVED).attested.signed
+    assert signed is not None
+    assert signed.identities == (TOKEN,)
+    assert signed.origs == ("+14155550100", "sip:alice@example.com")
+    assert signed.dests == ("14155551234", "+14155551234")
+    assert signed.date == datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("date", ["yesterday", "Sun, 99 Nov 2026 12:00:00 GMT", "x" * 999, ""])
+def test_a_date_that_is_none_is_not_there(date: str) -> None:
+    signed = attested(BELIEVED, ("Identity", TOKEN), ("Date", date)).signed
+    assert signed is not None
+    assert signed.date is None
+
+
+def test_of_a_hundred_identities_a_few_are_looked_at() -> None:
+    for headers in ([("Identity", TOKEN)] * 100, [("Identity", ", ".join([TOKEN] * 50))]):
+        signed = attested(BELIEVED, *headers).signed
+        assert signed is not None
+        assert len(signed.identities) == MOST_IDENTITIES
+        assert all(len(each) <= LONGEST_IDENTITY for each in signed.identities)
+
+
+def test_the_token_of_a_withheld_caller_is_not_looked_at() -> None:
+    said = attested(BELIEVED, *SAID, ("Privacy", "id"))
+    assert said.signed is None
+    assert said.verification is not None
+    assert said.callback

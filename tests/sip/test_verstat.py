@@ -1,0 +1,139 @@
+"""What carriers say of a caller's number, in the shapes in which they send it."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.sip.headers import Headers
+from proxy.sip.verstat import Verstat, calls_back
+
+ANN = "+13475550148"
+
+
+def said(*lines: str) -> Verstat | None:
+    return Verstat.of(Headers(tuple(line.split(": ", 1)) for line in lines))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("X-Twilio-VerStat: TN-Validation-Passed-A", Verstat("passed", "A")),
+        ("X-Twilio-VerStat: TN-Validation-Passed-B", Verstat("passed", "B")),
+        ("X-Twilio-VerStat: TN-Validation-Passed-C-Diverted", Verstat("passed", "C", diverted=True)),
+        ("X-Twilio-VerStat: TN-Validation-Passed-A-Passthrough", Verstat("passed", "A", diverted=True)),
+        ("X-Twilio-VerStat: TN-Validation-Failed", Verstat("failed")),
+        ("X-Twilio-VerStat: TN-Validation-Failed-A-Diverted", Verstat("failed", "A", diverted=True)),
+        ("X-Twilio-VerStat: No-TN-Validation", Verstat("none")),
+        ("x-twilio-verstat:  tn-validation-passed-a ", Verstat("passed", "A")),
+        ("X-Twilio-VerStat: TN-Validation-Great", Verstat("unknown")),
+        ("X-Twilio-VerStat: ", Verstat("unknown")),
+    ],
+)
+def test_twilio_says_it_in_a_header_of_its_own(line: str, expected: Verstat) -> None:
+    assert said(line) == expected
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"<sip:{ANN}@example.com;verstat=TN-Validation-Passed-B>",
+        f"<sip:{ANN}@example.com:5060;user=phone;verstat=TN-Validation-Passed-B;x=1>",
+        f'"Ann, N." <sip:{ANN};verstat=TN-Validation-Passed-B@example.com>',
+        f"<sip:{ANN};npdi;verstat=TN-Validation-Passed-B@example.com;user=phone>",
+        f"Ann <sip:{ANN}@example.com>;verstat=TN-Validation-Passed-B",
+        f"<sip:{ANN}@example.com>;;verstat=TN-Validation-Passed-B",
+        f"<sip:{ANN}@example.com>; ; verstat = TN-Validation-Passed-B;",
+        f'<sip:{ANN}@example.com>;verstat="TN-Validation-Passed-B"',
+        f"<tel:{ANN};verstat=TN-Validation-Passed-B>",
+        f"tel:{ANN};VERSTAT=tn-validation-passed-b",
+        f"<sip:{ANN}@example.com>, <tel:{ANN};verstat=TN-Validation-Passed-B>",
+    ],
+)
+@pytest.mark.parametrize("header", ["P-Asserted-Identity", "From"])
+def test_the_parameter_is_found_wherever_a_carrier_puts_it(header: str, address: str) -> None:
+    assert said(f"{header}: {address}") == Verstat("passed", "B")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f'";verstat=TN-Validation-Passed-A" <sip:{ANN}@example.com>',
+        f'"a\\";verstat=TN-Validation-Passed-A" <sip:{ANN}@example.com>',
+        f"x;verstat=TN-Validation-Passed-A <sip:{ANN}@example.com>",
+        f'"<;verstat=TN-Validation-Passed-A <sip:{ANN}@example.com>',
+        f"<sip:{ANN}@example.com;averstat=TN-Validation-Passed-A>",
+        f"<sip:{ANN}%3Bverstat=TN-Validation-Passed-A@example.com>",
+    ],
+)
+def test_what_a_caller_writes_into_his_name_says_nothing(address: str) -> None:
+    assert said(f"P-Asserted-Identity: {address}") is None
+    assert said(f"From: {address}") is None
+
+
+def test_telnyx_names_b_and_c_and_a_by_no_letter() -> None:
+    line = "P-Asserted-Identity: <sip:+1@sip.telnyx.com;verstat=TN-Validation-Passed{}>"
+    assert said(line.format("")) == Verstat("passed", "A")
+    assert said(line.format("-B")) == Verstat("passed", "B")
+    assert said(line.format("").replace("telnyx", "telnix")) == Verstat("passed")
+    assert said(line.format("").replace("Passed", "Failed")) == Verstat("failed")
+
+
+def test_bandwidth_names_attestation_and_origin_in_headers_of_their_own() -> None:
+    origin = "P-Origination-ID: 8a9d1f3e-5f2b-4b83-9a67-0a1b2c3d4e5f"
+    asserted = f"P-Asserted-Identity: <sip:{ANN};verstat=TN-Validation-Passed@example.com>"
+    found = said(asserted, "P-Attestation-Indicator: B", origin)
+    assert found == Verstat("passed", "B", origid=origin.partition(": ")[2])
+    assert said("P-Attestation-Indicator: A", origin) == Verstat(
+        "unknown", "A", origid=origin.partition(": ")[2]
+    )
+    assert said(asserted, "P-Attestation-Indicator: Q", "P-Origination-ID: <script>") == Verstat("passed")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Verified", Verstat("passed", "A")),
+        ("Not Verified", Verstat("unknown")),  # B, C or not signed at all: no failure
+        ("Not  applicable", Verstat("none")),
+        ("Maybe", Verstat("unknown")),
+    ],
+)
+def test_plivo_says_it_in_its_own_words(value: str, expected: Verstat) -> None:
+    assert said(f"X-Plivo-Stir-Verification: {value}") == expected
+
+
+def test_nothing_said_is_no_failure() -> None:
+    assert said() is None
+    assert said(f"P-Asserted-Identity: <sip:{ANN}@example.com>", "From: <sip:a@b>;tag=1") is None
+    assert said("Identity: a.b.c;info=<https://example.com/c.pem>") is None
+
+
+def test_what_is_asserted_comes_before_from_and_the_worst_counts() -> None:
+    good = "<sip:+1@example.com;verstat=TN-Validation-Passed-A>"
+    bad = "<sip:+1@example.com;verstat=TN-Validation-Failed>"
+    assert said(f"P-Asserted-Identity: {good}", f"From: {bad}") == Verstat("passed", "A")
+    assert said(f"P-Asserted-Identity: {good}, {bad}") == Verstat("failed")
+    assert said("X-Twilio-VerStat: No-TN-Validation", f"P-Asserted-Identity: {good}") == Verstat("none")
+
+
+def test_of_thousands_of_addresses_a_few_are_looked_at() -> None:
+    many = ["P-Asserted-Identity: <sip:+1@example.com>"] * 1000
+    late = "P-Asserted-Identity: <sip:+1@example.com;verstat=TN-Validation-Failed>"
+    assert said(*many, late) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("Priority: psap-callback", True),
+        ("Priority: PSAP-Callback ", True),
+        ("Priority: emergency", False),
+        ("Resource-Priority: esnet.0", True),
+        ("Resource-Priority: wps.3, ESNET.1", True),
+        ("Resource-Priority: dsn.flash", False),
+        ("Resource-Priority: esnetx.1", False),
+        ("Subject: psap-callback", False),
+    ],
+)
+def test_an_emergency_call_back_is_marked(line: str, expected: bool) -> None:
+    assert calls_back(Headers([tuple(line.split(": ", 1))])) is expected  # type: ignore[list-item]
