@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from proxy import bookkeeping, talking
 from proxy.config import Problem, Settings
 from proxy.config import model as told
+from proxy.config.attestation import Stir
 from proxy.config.numbers import EMERGENCY, country_of
 from proxy.config.problem import shown
 from proxy.config.whom import Whom
@@ -26,6 +27,7 @@ from screening.wildcards import Wildcards
 
 if TYPE_CHECKING:
     from screening.memory.live_lists import LiveLists
+    from screening.verifier import Verifier
 
 MOST_SHOWN = 10
 """Bad rows of one contact file that are listed; the others are counted."""
@@ -210,7 +212,21 @@ def screener(
         token_bytes=secrets.token_bytes,
         policies=policies(settings, kept),
         books=bookkeeping.books(settings, wall_clock),
+        verifier=_verifier(settings.stir, wall_clock),
     )
+
+
+def _verifier(stir: Stir, wall_clock: Callable[[], datetime]) -> Verifier | None:
+    """Who verifies Identity headers; None where no authority is believed. Raises OSError."""
+    if not stir.roots:
+        return None
+    from cryptography import x509
+
+    from screening.certificates import Certificates
+    from screening.verifier import Verifier
+
+    roots = [each for file in stir.roots for each in x509.load_pem_x509_certificates(file.read_bytes())]
+    return Verifier(Certificates(roots, wall_clock), wall_clock, stir.patience_s)
 
 
 def _agent(agent: told.Agent) -> AgentSettings:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Self, assert_never
+from typing import TYPE_CHECKING, Self, assert_never
 
 import structlog
 
@@ -41,6 +41,9 @@ from screening.sip_agent import SipScreening
 from screening.token import HEADER, TokenMint, TokenRefused
 from screening.webhook import Api, IncomingCall, WebhookDoor
 
+if TYPE_CHECKING:  # cryptography is for those who verify
+    from screening.verifier import Verifier
+
 log = structlog.get_logger("screendoor")
 
 KEY_BYTES = 32
@@ -50,8 +53,6 @@ ANY_NUMBER = "*"
 ASK_EVERYBODY = Policy()
 EVENTS = {Api.REALTIME: "realtime.call.incoming", Api.LIVE: "live.transport.incoming"}
 """The event to subscribe to, for each API."""
-Verify = Callable[[Signed, str], Awaitable[Verification]]
-"""Verifies what was signed; the text is the country of numbers without ``+``."""
 
 
 class Screener:
@@ -71,12 +72,12 @@ class Screener:
         provider_of: Callable[[AgentSettings], Provider] = provider_of,
         policies: Mapping[str, Policy] | None = None,
         books: Books | None = None,
-        verify: Verify | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
         """Raise ValueError (`InvalidSession` among them) for settings that cannot work.
 
-        `policies` are by the number that was called; of one that has none, every caller is asked. `verify`
-        verifies Identity headers, in a time that a call can wait; None: nobody does.
+        `policies` are by the number that was called; of one that has none, every caller is asked. `verifier`
+        verifies Identity headers; None: nobody does.
         `wall_clock` gives an aware datetime; `token_bytes` random bytes, as `secrets.token_bytes` does.
         """
         self._agents = {agent.name: agent for agent in agents}
@@ -85,7 +86,7 @@ class Screener:
         self._policies = dict(policies or {})
         self.books = books or Books(wall_clock)
         self._recent = RecentCalls()
-        self._verify, self._unverified_said = verify, False
+        self._verifier, self._unverified_said = verifier, False
         self._wall_clock = wall_clock
         self._tokens = TokenMint(token_bytes(KEY_BYTES), token_bytes)
         asked = [agent for agent in agents if agent.provider != SIP_AGENT]
@@ -101,6 +102,8 @@ class Screener:
     async def __aenter__(self) -> Self:
         for provider in self._providers.values():
             self._stack.push_async_callback(provider.close)
+        if self._verifier is not None:
+            await self._stack.enter_async_context(self._verifier)
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
         return self
 
@@ -126,13 +129,13 @@ class Screener:
 
     async def _verified(self, caller: Caller, signed: Signed, country: str) -> Verification | None:
         """What we find out ourselves, where that is anything; None leaves it to what the trunk says."""
-        if self._verify is None:
+        if self._verifier is None:
             if not self._unverified_said:
                 self._unverified_said = True
                 log.info("identity headers are not verified", why="no roots in [stir]")
             return None
         try:
-            found = await self._verify(signed, country)
+            found = await self._verifier.verified(signed, country)
         except Exception:
             log.exception("verification crashed", call=caller.call)
             return None
