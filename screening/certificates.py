@@ -119,7 +119,7 @@ class Certificates:
 
     def fetch(self, url: str) -> asyncio.Task[None]:
         """Fetch what is there, if that may be; afterwards it is `known`. Raises `PassportRefused`."""
-        host, port, path = _place(url, self._ports)
+        host, port, path = place(url, self._ports)
         if (going := self._going.get(url)) is not None:
             return going
         if len(self._going) >= AT_ONCE:
@@ -184,7 +184,7 @@ class Certificates:
         return bytes(file), _lifetime(answer.headers.get("Cache-Control", ""))
 
 
-def _place(url: str, ports: Collection[int]) -> tuple[str, int, str]:
+def place(url: str, ports: Collection[int]) -> tuple[str, int, str]:
     """Host, port and path of an address that may be fetched; raises `PassportRefused`."""
     refused = PassportRefused("the certificate's address is not one that is fetched")
     if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable():

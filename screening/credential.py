@@ -100,15 +100,19 @@ def _believed(
 
 
 def _numbers(leaf: x509.Certificate) -> tuple[bool, tuple[tuple[str, int], ...]]:
-    """The TNAuthList: whether there is a service provider code, and the numbers (RFC 8226 §9)."""
     try:
         extension = leaf.extensions.get_extension_for_oid(TN_AUTH_LIST).value
     except (x509.ExtensionNotFound, ValueError):
         raise CredentialRefused("the certificate is not one for telephone numbers") from None
     assert isinstance(extension, x509.UnrecognizedExtension)
+    return tn_auth_list(extension.value)
+
+
+def tn_auth_list(data: bytes) -> tuple[bool, tuple[tuple[str, int], ...]]:
+    """Whether there is a service provider code, and the numbers (RFC 8226 §9); raises `CredentialRefused`."""
     carrier, ranges = False, []
     try:
-        [(_, entries)] = _values(extension.value)
+        [(_, entries)] = _values(data)
         for tag, explicit in _values(entries):
             [(_, inner)] = _values(explicit)
             if tag == 0xA0:

@@ -76,6 +76,8 @@ class Passport:
         """One value of Identity, in the full form or the short one (RFC 8224 §4.1)."""
         if len(value) >= LONGEST:
             raise PassportRefused("the token is too long")
+        if not value.isascii():
+            raise PassportRefused("not a token of plain characters")
         digest, params = _params(value)
         if params.get("alg", "ES256") != "ES256":
             raise PassportRefused("the algorithm is not ES256")
@@ -210,7 +212,8 @@ def _claims(orig: str, dest: str, iat: int, country: str) -> dict[str, Any]:
 
 def _encoded(claims: Mapping[str, Any]) -> str:
     text = json.dumps(claims, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    raw = text.encode("utf-8", "surrogateescape")
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _decoded(text: str) -> bytes:

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
-TARGETS = ["message", "stream", "sdp", "digest", "sipfrag", "values", "body", "sdes", "wav", "packets"]
+TARGETS = [
+    "message", "stream", "sdp", "digest", "sipfrag", "values", "body", "sdes", "wav", "packets", "verstat",
+    "passport",
+]  # fmt: skip
 RUNS, MOST_S = 20_000, 5
 
 

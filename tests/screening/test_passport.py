@@ -158,6 +158,7 @@ def test_the_short_form_is_made_whole_from_the_headers_of_the_call(kind: str) ->
         (token(SIGNER, b'{"iat":' + b"9" * 5000 + b"}"), "not in JSON"),
         (token(SIGNER, shaken(x="y" * 8192)), "the token is too long"),
         ("x" * 1_000_000, "the token is too long"),
+        (f"..{'A' * 86};info=<https://a/\udcd6>", "not a token of plain characters"),
         ("a.b", "not a token of three parts"),
         ("a.b.c.d", "not a token of three parts"),
         ("", "not a token of three parts"),
