@@ -18,6 +18,7 @@ from proxy.config.problem import shown
 from proxy.config.whom import Whom
 from screening import number_list, settings_check, shutdowns, timetable
 from screening.contacts import Contacts, Import, read
+from screening.expected import NOBODY
 from screening.number_list import NumberList
 from screening.policy import Action, Doubt, Level, Policy, Rate, comparable
 from screening.screener import Screener
@@ -171,6 +172,7 @@ def policies(settings: Settings, kept: LiveLists | None = None) -> dict[str, Pol
             failed=Action(whom.failed) if whom.failed else None,
             rate=Rate(*whom.rate) if whom.rate else None,
             rate_action=Action(whom.rate_action),
+            expecting=kept.expecting if kept else NOBODY,
         )
     return found
 

@@ -8,6 +8,7 @@ import pytest
 
 from proxy import assembly
 from proxy.call.admission import Admission
+from proxy.call.attestation import Word
 from proxy.call.probe import Probed
 from proxy.call.sound import EarlyMedia, Sound
 from proxy.call.voicemail import Voicemail
@@ -126,6 +127,28 @@ async def test_trunks_are_trusted_by_their_address_unless_they_are_not_to_be(
     told = parse(f'{TRUNKS}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
     admission = Admission({trunk.name: assembly.sources(trunk) for trunk in told.trunks}, resolved)
     assert assembly.trusts(told, admission, [])(a_flow(source)) is trusted
+
+
+@pytest.mark.parametrize(
+    ("verification", "trusted", "word"),
+    [
+        ("both", True, Word("one", trusted=True, headers=True, identity=True)),
+        ("headers", True, Word("one", trusted=True, headers=True)),
+        ("identity", True, Word("one", trusted=True, identity=True)),
+        ("off", True, Word("one", trusted=True)),
+        ("both", False, Word("one", identity=True)),  # a signature needs nobody's trust
+        ("headers", False, Word("one")),
+    ],
+)
+async def test_a_trunks_word_on_its_callers_goes_as_far_as_it_says(
+    verification: str, trusted: bool, word: Word
+) -> None:
+    told = parse(f'{TRUNKS}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
+    changed = told.trunks[0].model_copy(update={"verification": verification})
+    told = told.model_copy(update={"trunks": (changed, *told.trunks[1:])})
+    flow = a_flow("192.0.2.1")
+    assert assembly.word(told, lambda flow: "one", lambda flow: trusted)(flow) == word
+    assert assembly.word(told, lambda flow: None, lambda flow: False)(flow) == Word()
 
 
 @pytest.mark.parametrize(

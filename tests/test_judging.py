@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from proxy import judging
 from proxy.config import Settings, parse
 from screening.contract import Caller
 from screening.policy import Action, Level
+from tests.screening.pki import ANN, CALL, Country, shaken, token
 
 TEXT = """
 public = { host = "127.0.0.1", address = "127.0.0.1" }
@@ -38,6 +40,22 @@ def settled(folder: Path, common: str = "", own: str = "") -> Settings:
 def rule(settings: Settings, number: str | None, dialed: str = US, name: str | None = None) -> str:
     decision = judging.policies(settings)[dialed].decide(Caller("c", number, name, dialed, "local", AT))
     return f"{decision.action.value} by {decision.rule}"
+
+
+async def test_with_roots_identity_headers_are_verified_and_only_then(tmp_path: Path) -> None:
+    country = Country()
+    (tmp_path / "root.pem").write_bytes(country.root.pem)
+    text = TEXT % ("", "") + '[stir]\nroots = ["root.pem"]\n'
+    settings = parse(text, {}, file="t.toml", folder=tmp_path)
+    identities = (token(country.carrier, shaken(iat=int(AT.timestamp())), x5u="https://127.0.0.1/a"),)
+    signed = replace(CALL, identities=identities)
+    caller = Caller("c", f"+{ANN}", None, US, "", AT, signed=signed)
+    async with judging.screener(settings, lambda: AT) as screener:
+        found = (await screener.plan(caller)).verification
+    assert found is not None
+    assert found.why == "the certificate's address is not one that is fetched"
+    async with judging.screener(settled(tmp_path), lambda: AT) as screener:
+        assert (await screener.plan(caller)).verification is None
 
 
 def problems(settings: Settings) -> list[str]:

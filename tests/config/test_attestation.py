@@ -1,0 +1,81 @@
+"""What the settings say of doubtful numbers, and of those who sign for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from proxy import judging
+from proxy.config import Settings
+from screening.policy import Action, Doubt, Rate
+from tests.config.conftest import GOOD
+
+Settled = Callable[[str], Settings]
+Faults = Callable[[str], list[str]]
+
+
+def with_(text: str, *, trunk: str = "", number: str = "") -> str:
+    good = GOOD.replace('[[agent]]\nname = "openai"', f'{trunk}\n[[agent]]\nname = "openai"')
+    return f"{good}{number}\n{text}"
+
+
+def test_what_failed_is_distrusted_where_nothing_is_said(settled: Settled) -> None:
+    settings = settled(with_(""))
+    [policy] = judging.policies(settings).values()
+    assert policy.distrust == {Doubt.FAILED}
+    assert (policy.failed, policy.rate, policy.rate_action) == (None, None, Action.VOICEMAIL)
+    assert settings.trunks[0].verification == "both"
+    assert (settings.stir.roots, settings.stir.patience_s) == ((), 1.0)
+
+
+def test_a_number_has_its_own_word_and_may_distrust_nothing(settled: Settled) -> None:
+    own = 'distrust = []\nfailed = "reject"\nrate = "5/h"\nrate_action = "reject"'
+    common = '[screening]\ndistrust = ["failed", "C", "none"]\nrate = "3/10m"'
+    [policy] = judging.policies(settled(with_(common, number=own))).values()
+    assert policy.distrust == frozenset()
+    assert (policy.failed, policy.rate) == (Action.REJECT, Rate(5, 3600))
+    assert policy.rate_action is Action.REJECT
+    [policy] = judging.policies(settled(with_(common))).values()
+    assert policy.distrust == {Doubt.FAILED, Doubt.C, Doubt.NONE}
+    assert policy.rate == Rate(3, 600)
+
+
+@pytest.mark.parametrize("text", ["3", "3/", "0/m", "101/m", "3/0m", "3/10d", "3/10000m", "3 / 10m", ""])
+def test_a_rate_is_calls_in_a_time(faults: Faults, text: str) -> None:
+    assert faults(with_(f'[screening]\nrate = "{text}"')) == [
+        f'screening.rate: expected calls and a time, such as "3/10m" or "10/h", got "{text}"'
+    ]
+
+
+def test_words_that_nobody_knows_are_listed(faults: Faults) -> None:
+    text = '[screening]\ndistrust = ["passed"]\nfailed = "hang up"\nrate_action = "ring"'
+    assert [each.partition(":")[0] for each in faults(with_(text, trunk='verification = "yes"'))] == [
+        "trunk[0].verification",
+        "screening.distrust[0]",
+        "screening.failed",
+        "screening.rate_action",
+    ]
+
+
+def test_our_own_verification_needs_roots_that_are_certificates(
+    faults: Faults, settled: Settled, house: Path
+) -> None:
+    own = 'verification = "identity"'
+    assert faults(with_("", trunk=own)) == [
+        'trunk[0].verification: expected "identity" only with roots in [stir], got "identity"'
+    ]
+    [said] = faults(with_('[stir]\nroots = ["instructions.md"]', trunk=own))
+    assert said.startswith("stir.roots[0]: expected a PEM certificate")
+    [said] = faults(with_('[stir]\nroots = ["gone.pem"]', trunk=own))
+    assert said.startswith("stir.roots[0]: expected")
+    [said] = faults(with_("[stir]\npatience_s = 60"))
+    assert said.startswith("stir.patience_s: expected")
+    settings = settled(with_('[stir]\nroots = ["certs/fullchain.pem"]', trunk=own))
+    assert settings.stir.roots == (house / "certs/fullchain.pem",)
+
+
+def test_an_agent_may_be_needed_for_those_who_failed(faults: Faults) -> None:
+    without = GOOD[: GOOD.index("[[agent]]")] + GOOD[GOOD.index("[[number]]") :] + 'screen = "off"\n'
+    assert faults(without + 'failed = "ask"') == ["agent: expected at least one [[agent]] table, got none"]
