@@ -28,7 +28,7 @@ log = structlog.get_logger("screendoor")
 
 LARGEST_BYTES = 65536
 FETCH_LIMIT_S = 5.0
-AT_ONCE = 8
+AT_ONCE = 16
 """Certificates that are fetched at the same time."""
 MOST_KEPT = 500
 KEPT_S, LEAST_KEPT_S, LONGEST_KEPT_S = 3600.0, 300.0, 86400.0

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -12,6 +11,9 @@ from typing import Self
 from screening.certificates import Certificates
 from screening.contract import MOST_IDENTITIES, Signed, Verification
 from screening.passport import Passport, PassportRefused, chain
+
+MOST_FETCHED = 3
+"""Certificates that are fetched for one call; so few sign for one, and one caller may not keep us busy."""
 
 
 class Verifier:
@@ -39,27 +41,39 @@ class Verifier:
         try:
             if passports:
                 chain(passports, signed, country)  # what proves nothing even if it is true costs no fetch
-                await self._fetch({each.x5u for each in passports})
-                good = [each for each in passports if self._holds(each, faults)]
+                refusals = await self._fetch(list(dict.fromkeys(each.x5u for each in passports)))
+                good = [each for each in passports if self._holds(each, refusals, faults)]
                 if good:
                     return _passed(*chain(good, signed, country))
         except PassportRefused as refused:
             faults.append(refused)
         return _refused(faults)
 
-    async def _fetch(self, urls: set[str]) -> None:
-        """Have the certificates fetched that are not there; what is late goes on, for the next call."""
-        tasks = set()
+    async def _fetch(self, urls: Sequence[str]) -> Mapping[str, PassportRefused]:
+        """Have the certificates fetched that are not there; what is late goes on, for the next call.
+
+        Returns why some are not to be had.
+        """
+        tasks: set[asyncio.Task[None]] = set()
+        refusals: dict[str, PassportRefused] = {}
         for url in urls:
-            with suppress(PassportRefused):
-                if self._certificates.known(url) is not None:
-                    continue
-                tasks.add(self._certificates.fetch(url))
+            try:
+                if self._certificates.known(url) is None:
+                    if len(tasks) >= MOST_FETCHED:
+                        raise PassportRefused("too many certificates for one call", "unknown")
+                    tasks.add(self._certificates.fetch(url))
+            except PassportRefused as refused:
+                refusals[url] = refused
         if tasks:
             await asyncio.wait(tasks, timeout=self._patience_s)
+        return refusals
 
-    def _holds(self, passport: Passport, faults: list[PassportRefused]) -> bool:
+    def _holds(
+        self, passport: Passport, refusals: Mapping[str, PassportRefused], faults: list[PassportRefused]
+    ) -> bool:
         try:
+            if passport.x5u in refusals:
+                raise refusals[passport.x5u]
             self._check(passport)
         except PassportRefused as refused:
             faults.append(refused)
@@ -69,7 +83,6 @@ class Verifier:
     def _check(self, passport: Passport) -> None:
         credential = self._certificates.known(passport.x5u)
         if credential is None:
-            self._certificates.fetch(passport.x5u)  # says why it may not be, if that is so
             raise PassportRefused("the certificate was not there in time", "unknown")
         if not credential.valid(self._wall_clock()):
             raise PassportRefused("the certificate is not of this time")

@@ -12,9 +12,13 @@ from proxy.call.border import Identity
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Destination, Trunk
 from screening.contract import MOST_IDENTITIES, Ring, Verification
+from screening.screener import Screener
+from screening.verifier import Verifier
 from tests.call.test_border import received
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number
 from tests.kit.messages import invite
+from tests.screening.pki import identity, shaken, token
+from tests.screening.test_certificates import HERE, Server
 
 TOKEN = "e30.e30.c2ln;info=<https://cert.example.org/a.pem>;alg=ES256;ppt=shaken"
 PASSED = Verification("passed", "A", source="header")
@@ -70,6 +74,29 @@ async def test_what_was_found_out_here_comes_before_what_the_trunk_says(edge: Ed
     await edge.carrier.hangs_up()
     record = await edge.over()
     assert record.verification == found
+    await edge.assert_clean()
+
+
+async def test_who_hangs_up_while_his_number_is_verified_is_gone(edge: Edge) -> None:
+    server = Server(takes_s=3600)
+    server.now = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+    claims = {"iat": int(server.now.timestamp()), "orig": {"tn": "13475550148"}}
+    signed = identity(token(HERE.carrier, shaken(**claims)))
+    async with Screener(
+        [],
+        wall_clock=lambda: server.now,
+        token_bytes=lambda size: b"k" * size,
+        verifier=Verifier(server.certificates(), lambda: server.now, 5.0),
+    ) as screener:
+        edge.screener.plan = screener.plan  # type: ignore[method-assign]
+        await edge.carrier.invites(headers=[("Identity", signed)])
+        await edge.carrier.receives(100)
+        await edge.passes(1.0)
+        assert len(server.requests) == 1
+        await edge.carrier.cancels()
+        await edge.carrier.receives(487)
+        record = await edge.over()
+        assert (record.plan, edge.phone.calls, edge.agent.calls) == (None, {}, {})
     await edge.assert_clean()
 
 

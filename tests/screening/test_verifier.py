@@ -18,7 +18,7 @@ from screening.contract import Caller, Ring, Signed, Verification
 from screening.passport import Passport
 from screening.policy import Level, Policy
 from screening.screener import Screener
-from screening.verifier import Verifier
+from screening.verifier import MOST_FETCHED, Verifier
 from tests.screening.pki import (
     ANN,
     BOB,
@@ -107,6 +107,13 @@ async def test_what_proves_nothing_costs_no_fetch(tokens: list[str]) -> None:
     server = Server()
     await verdict(*tokens, server=server)
     assert server.requests == []
+
+
+async def test_a_few_certificates_are_fetched_for_one_call() -> None:
+    server, urls = Server(), [f"https://cert.example.org/{n}" for n in range(8)]
+    found = await verdict(*(token(issue("m"), x5u=url) for url in urls), server=server)
+    assert len(server.requests) == MOST_FETCHED
+    assert (found.result, found.why) == ("failed", "the signature is not the certificate's")
 
 
 async def test_a_certificate_that_is_not_believed_fails() -> None:
