@@ -28,6 +28,7 @@ LONGEST = 8192
 FRESH_S = 60.0
 """How far the time of a token may be from ours (RFC 8224 §6.2 step 4, ATIS-1000074)."""
 MOST_DESTS = 10
+MOST_PARAMETERS = 16
 SIGNATURE_BYTES = 64
 KINDS = (None, "shaken", "div", "div-o")
 """Types of token that are understood; None is the plain one of RFC 8225."""
@@ -177,7 +178,9 @@ def _params(value: str) -> tuple[str, dict[str, str]]:
     digest, semicolon, rest = value.strip().partition(";")
     params: dict[str, str] = {}
     place, text = 0, semicolon + rest
-    while found := _PARAMETER.match(text, place):
+    for _ in range(MOST_PARAMETERS):
+        if (found := _PARAMETER.match(text, place)) is None:
+            break
         params.setdefault(found[1].lower(), found[2].strip('<>"'))
         place = found.end()
     return digest.strip(), params
