@@ -11,6 +11,7 @@ from pathlib import Path
 from proxy.call.admission import SCANNERS, Admission, Strictness
 from proxy.call.attestation import Word
 from proxy.call.capacity import Capacity, Limit
+from proxy.call.challenge import Terms
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
 from proxy.call.probe import Probed
@@ -254,6 +255,11 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
         language=settings.speech.language,
         confirm_limit_s=number.confirm_limit_s,
         sound=sound(settings, number),
+        challenge=Terms(
+            screening.challenge_tries, screening.challenge_limit_s, screening.challenge_failed == "reject"
+        ),
+        whisper_keys=screening.whisper_keys == "on",
+        reject_card=screening.reject_card,
     )
 
 
@@ -281,7 +287,7 @@ def _destination(
     by = settings.trunk_of(place)
     if by is None:
         assert place.uri is not None
-        asks = Confirmation(number.confirm or Confirmation.OFF)
+        asks = Confirmation(number.confirm or Confirmation.UNSCREENED)
         srtp = next((SrtpPolicy(each.srtp) for each in settings.phones if each.name == place.phone), None)
         srtp = srtp or SrtpPolicy.ACCEPT
         return Destination(

@@ -173,6 +173,9 @@ def policies(settings: Settings, kept: LiveLists | None = None) -> dict[str, Pol
             rate=Rate(*whom.rate) if whom.rate else None,
             rate_action=Action(whom.rate_action),
             expecting=kept.expecting if kept else NOBODY,
+            gate=whom.gate == "challenge",
+            reject_with=whom.reject_with,
+            block_with=whom.block_with or whom.reject_with,
         )
     return found
 

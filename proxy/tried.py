@@ -22,6 +22,7 @@ VERIFICATIONS = {
 DONE = {
     Action.RING: "the phone rings at once",
     Action.ASK: "the agent {agent} talks to the caller first",
+    Action.CHALLENGE: "the caller has to press a key, then the phone rings",
     Action.VOICEMAIL: "the caller may leave a message",
     Action.REJECT: "the call is refused",
 }

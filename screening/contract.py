@@ -83,6 +83,8 @@ class Caller:
     """An emergency service calls back, as a trusted trunk says (RFC 7090, RFC 7135)."""
     signed: Signed | None = None
     """What can be verified here; None where there is nothing, or the number is withheld."""
+    challenged: bool = False
+    """He has been told a key and has pressed it: it is somebody."""
 
 
 class Refusal(enum.Enum):
@@ -115,12 +117,31 @@ class Ring:
     verification: Verification | None = None
 
 
+REFUSALS = (603, 607, 608, 486, 404)
+"""How a caller may be turned away: declined, not wanted (RFC 8197), rejected by a machine (RFC 8688); or as
+if the phone were busy, or the number not in service.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Refuse:
     """Turn the caller away before the call is answered."""
 
     why: Refusal
     reason: str = ""
+    status: int = 603
+    """What he is told (one of `REFUSALS`)."""
+    verification: Verification | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Have the caller press a key that he is told, as no machine does that only talks.
+
+    Of one who presses it the screener is asked again (`Caller.challenged`); of him a challenge means: ring.
+    """
+
+    reason: str
     verification: Verification | None = None
 
 
@@ -166,13 +187,16 @@ class TakeMessage:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """No decision can be had (limit, silence, vendor failed, no budget): do what ``on_failure`` says."""
+    """No decision can be had (limit, silence, vendor failed, no budget): do what ``on_failure`` says.
+
+    As a plan: the agent is not even asked.
+    """
 
     reason: str
     verification: Verification | None = None
 
 
-Plan = Ask | Ring | Refuse | TakeMessage | Undecided
+Plan = Ask | Ring | Refuse | TakeMessage | Challenge | Undecided
 Verdict = Connect | Decline | TakeMessage | Undecided
 
 
@@ -294,7 +318,18 @@ class Screening(Protocol):
         ...
 
 
+class Wish(enum.Enum):
+    """What the user has said, at the phone, is to be done with a caller from now on."""
+
+    BLOCK = "block"
+    TRUST = "trust"
+
+
 class Screener(Protocol):
     """Decides what to do with each caller."""
 
     async def plan(self, caller: Caller) -> Plan: ...
+
+    def remember(self, caller: Caller, wish: Wish) -> None:
+        """Keep what the user wishes for this caller's number; returns at once."""
+        ...

@@ -48,6 +48,8 @@ class Action(enum.Enum):
     RING = "ring"
     ASK = "ask"
     """The agent talks to him first."""
+    CHALLENGE = "challenge"
+    """He has to press the key that he is told; then it rings."""
     VOICEMAIL = "voicemail"
     REJECT = "reject"
 
@@ -130,6 +132,12 @@ class Policy:
     rate: Rate | None = None
     rate_action: Action = Action.VOICEMAIL
     expecting: Expecting = NOBODY
+    gate: bool = False
+    """Whether callers are challenged before the agent asks them."""
+    reject_with: int = 603
+    """How callers are refused: one of `contract.REFUSALS`."""
+    block_with: int = 603
+    """The same for those on the block list."""
 
     def decide(
         self, caller: Caller, before: datetime | None = None, earlier: Sequence[datetime] = ()
@@ -308,7 +316,7 @@ def _international(policy: Policy, case: _Case) -> Decision | None:
 
 def _waits(policy: Policy, case: _Case, action: Action) -> bool:
     """Whether the hours decide first: they do not let ring what they would not."""
-    return action in (Action.RING, Action.ASK) and _hours(policy, case) is not None
+    return action in (Action.RING, Action.ASK, Action.CHALLENGE) and _hours(policy, case) is not None
 
 
 def _hours(policy: Policy, case: _Case) -> Decision | None:

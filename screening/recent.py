@@ -20,20 +20,23 @@ class RecentCalls:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._calls: dict[tuple[str, str], list[datetime]] = {}
+        self._calls: dict[tuple[str, str], list[tuple[str, datetime]]] = {}
+        """The calls of each, by name, and when they were; the latest last."""
 
     def called(self, caller: Caller) -> datetime | None:
-        """Note this call; returns when the same caller called before, or None."""
+        """Note this call; returns when the same caller called before, or None. Again: the same."""
         earlier = self.calls(caller)
         return earlier[-1] if earlier else None
 
     def calls(self, caller: Caller) -> Sequence[datetime]:
-        """Note this call; returns when the same caller called before, the latest last."""
+        """Note this call; returns when the same caller called before, the latest last. Again: the same."""
         if caller.number is None:
             return ()
         who = (caller.number, caller.dialed)
-        earlier = self._calls.pop(who, [])[-MOST_EACH:]
-        self._calls[who] = [*earlier, caller.at]
+        calls = self._calls.pop(who, [])
+        if not calls or calls[-1][0] != caller.call:
+            calls = [*calls[-MOST_EACH:], (caller.call, caller.at)]
+        self._calls[who] = calls
         if len(self._calls) > self._most:
             del self._calls[next(iter(self._calls))]
-        return earlier
+        return [at for _, at in calls[:-1]]

@@ -20,6 +20,7 @@ from screening.briefings import Briefings
 from screening.contract import (
     Ask,
     Caller,
+    Challenge,
     Plan,
     Refusal,
     Refuse,
@@ -28,10 +29,11 @@ from screening.contract import (
     TakeMessage,
     Undecided,
     Verification,
+    Wish,
 )
 from screening.costs.books import Books
 from screening.numbering import normal
-from screening.policy import Action, Policy
+from screening.policy import Action, Decision, Policy
 from screening.provider import Provider
 from screening.providers import api_of, provider_of
 from screening.realtime_screening import RealtimeScreening, turn_away
@@ -95,6 +97,8 @@ class Screener:
         self._attended: set[RealtimeScreening] = set()
         self._stack = AsyncExitStack()
         self._tasks: asyncio.TaskGroup | None = None
+        self.remembers: Callable[[Caller, Wish], None] | None = None
+        """Keeps what users wish for callers, and returns at once; None: nobody does."""
         self.counts: Counter[str] = Counter()
         """Webhooks by what became of them, for the metrics."""
         self.door = WebhookDoor([agent.webhook_secret for agent in asked], wall_clock, self._incoming)
@@ -144,20 +148,32 @@ class Screener:
     def _planned(self, policy: Policy, caller: Caller) -> Plan:
         earlier = self._recent.calls(caller)
         decision = policy.decide(caller, earlier[-1] if earlier else None, earlier)
+        if _challenged(policy, decision) and not caller.challenged:
+            return Challenge(decision.reason)
         if decision.rule == "expected":
             policy.came(caller)
         match decision.action:
-            case Action.RING:
+            case Action.RING | Action.CHALLENGE:
                 return Ring(decision.reason)
             case Action.VOICEMAIL:
                 return TakeMessage(decision.reason)
             case Action.REJECT:
                 why = Refusal.OUT_OF_HOURS if decision.rule == "hours" else Refusal.BLOCKED
-                return Refuse(why, decision.reason)
+                blocked = decision.rule.startswith("block")
+                return Refuse(why, decision.reason, policy.block_with if blocked else policy.reject_with)
             case Action.ASK:
                 return self._asked(caller, decision.reason, policy)
             case _:
                 assert_never(decision.action)
+
+    def remember(self, caller: Caller, wish: Wish) -> None:
+        """Hand on what the user wishes for this caller's number, to whoever keeps such things."""
+        if caller.number is None:
+            log.info("not remembered", wish=wish.value, why="the number is withheld")
+        elif self.remembers is None:
+            log.warning("not remembered", wish=wish.value, why="there is no memory")
+        else:
+            self.remembers(caller, wish)
 
     def _asked(self, caller: Caller, reason: str, policy: Policy) -> Plan:
         """Have the agent of the dialed number ask the caller in; without such an agent, ring."""
@@ -260,6 +276,11 @@ class Screener:
             await work
         except Exception:
             log.exception("screening crashed")
+
+
+def _challenged(policy: Policy, decision: Decision) -> bool:
+    """Whether a caller has to press a key first."""
+    return decision.action is Action.CHALLENGE or (policy.gate and decision.action is Action.ASK)
 
 
 def _only(values: Sequence[str]) -> str:

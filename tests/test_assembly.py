@@ -154,7 +154,7 @@ async def test_a_trunks_word_on_its_callers_goes_as_far_as_it_says(
 @pytest.mark.parametrize(
     ("of_number", "asked"),
     [
-        ("", ["press-1", "press-1", "off", "off"]),
+        ("", ["press-1", "press-1", "unscreened", "unscreened"]),
         (', confirm = "off"', ["off", "off", "off", "off"]),
         (', confirm = "whisper"', ["whisper", "whisper", "whisper", "whisper"]),
         (', confirm = "press-1"', ["press-1", "press-1", "press-1", "press-1"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, assert_never
 
 from proxy.call.border import Identity
@@ -11,7 +12,16 @@ from proxy.call.fallback import Fallback
 from proxy.call.first import first, forever, meanwhile
 from proxy.call.introduction import Introduction
 from proxy.call.legs import Legs, Stretches
-from proxy.call.outcome import NOT_TAKEN, MessageWanted, OnFailure, Result, news_of, status_of
+from proxy.call.outcome import (
+    NOT_TAKEN,
+    REFUSED_BY,
+    MessageWanted,
+    OnFailure,
+    Result,
+    Unwanted,
+    news_of,
+    status_of,
+)
 from proxy.call.places import Places
 from proxy.call.reception import Reception
 from proxy.call.record import CallRecord
@@ -34,15 +44,18 @@ from proxy.ua.transactions import ServerTransaction
 from proxy.ua.up import limit
 from screening.contract import (
     Ask,
+    Challenge,
     Connect,
     Decline,
     News,
+    Plan,
     Refuse,
     Ring,
     Screening,
     TakeMessage,
     Undecided,
     Verdict,
+    Wish,
 )
 
 
@@ -107,28 +120,46 @@ class Call:
             caller.consider()
         except OfferRefused as refusal:
             return self._reception.turn_away(refusal)
-        who = who_calls(self.record, self._identity, self._number)
-        plan = self._scribe.planned(await self._around.screener.plan(who), who)
+        self._who = who_calls(self.record, self._identity, self._number)
+        await self._follow(await self._around.screener.plan(self._who))
+
+    async def _follow(self, plan: Plan) -> None:
+        self._scribe.planned(plan, self._who)
+        if isinstance(plan, Refuse):
+            return self._refuse(plan)
+        if isinstance(plan, Ask):
+            self._screening = plan.screening  # which hears of the end, however early that is
+        await self._reception.receive()
         match plan:
             case Ask():
-                self._screening = plan.screening  # which hears of the end, however early that is
-                await self._reception.receive()
                 await self._screened(plan)
-            case Ring(reason):
-                await self._reception.receive()
+            case Challenge(reason) if not self._who.challenged:
+                await self._challenge(reason)
+            case Ring(reason) | Challenge(reason):
                 if not await self._ring(self._number.destinations, "plan"):
                     await self._fallback.unanswered(reason, self._number.on_failure)
             case TakeMessage(reason):
-                await self._reception.receive()
                 await self._fallback.message(reason)
             case Undecided(reason):
-                await self._reception.receive()
                 await self._unscreened(reason, self._number.on_failure)
-            case Refuse():
-                self._scribe.settle(Result.REFUSED, plan.reason or plan.why.value)
-                caller.end(EndReason.DECLINED)
             case _:
                 assert_never(plan)
+
+    def _refuse(self, plan: Refuse) -> None:
+        """Turn the caller away; a 608 says where to complain (RFC 8688 §3.2)."""
+        settled = Result.DECLINED if self._reception.answered else Result.REFUSED
+        self._scribe.settle(settled, plan.reason or plan.why.value)
+        card = self._number.reject_card if plan.status == 608 else None
+        headers = (("Call-Info", f"<{card}>;purpose=jwscard"),) if card else ()
+        self._reception.caller.end(REFUSED_BY[plan.status], headers)
+
+    async def _challenge(self, why: str) -> None:
+        """Only who presses the key that he is told gets any further."""
+        if not await self._fallback.challenge(why):
+            return await self._fallback.not_admitted(why)
+        # Verified once: by now its signature may be too old.
+        self._who = replace(self._who, challenged=True, verification=self.record.verification, signed=None)
+        await self._follow(await self._around.screener.plan(self._who))
 
     # The agent.
 
@@ -172,7 +203,13 @@ class Call:
 
     async def _conversation(self, agent: Leg, screening: Screening) -> str | None:
         """Act on one verdict after another; returns why the call must do without one, or None."""
-        await self._reception.answer("agent", speaks=False)
+        try:
+            await self._reception.answer("agent", speaks=False)
+        except NOT_TAKEN as refusal:  # only of one who was challenged, and whose audio passes us by
+            if self._reception.caller.ended.done():
+                raise
+            agent.end(EndReason.COMPLETED)
+            return f"the caller could not be connected to the agent: {refusal}"
         while True:
             match step := await self._verdict(agent, screening):
                 case Refer():
@@ -188,10 +225,10 @@ class Call:
                     return None
                 case TakeMessage():
                     self._scribe.decided("VOICEMAIL", "verdict", step)
-                    if step.message is not None:
-                        self._scribe.noted(step.message)
-                    else:
+                    if step.message is None:
                         await self._fallback.message(step.reason)
+                    else:
+                        self._scribe.noted(step.message)
                     return None
                 case Undecided(reason):
                     return reason
@@ -250,16 +287,25 @@ class Call:
                         await self._bridge(phone)
                 if status_of(failure) >= GLOBAL_FAILURE:
                     break
+        return await self._not_taken(failure)
+
+    async def _not_taken(self, failure: SipError) -> bool:
+        """No phone took the call; whether the call is over."""
         self._fallback.failed = status_of(failure)
-        wants_message = isinstance(failure, MessageWanted)
-        if self._agent is None or not self._reception.answered or wants_message:
+        spoken_for = isinstance(failure, MessageWanted | Unwanted)
+        if self._agent is None or not self._reception.answered or spoken_for:
             self._media.ringback("caller", False)
         else:
             self._company.until_heard()  # the agent is told, and has to think of something to say
         self._tell(self._fallback.failed, news_of(failure))
-        if wants_message:
-            await self._fallback.message(str(failure))
-        return wants_message
+        match failure:
+            case MessageWanted():
+                await self._fallback.message(str(failure))
+            case Unwanted():
+                answered = self._reception.answered
+                self._scribe.settle(Result.DECLINED if answered else Result.REFUSED, str(failure))
+                self._reception.caller.end(EndReason.BLOCKED if answered else EndReason.UNWANTED)
+        return spoken_for
 
     def _whisper(self, trigger: str) -> Whisper:
         """What phones are told of this caller before they are connected."""
@@ -269,8 +315,14 @@ class Call:
             self._screening.decided if self._screening else None,
             unscreened=trigger == "failure",
             recorded=tape is not None and tape.announced,
+            keys=self._number.whisper_keys,
         )
-        return Whisper(self._media, self._around.speech, self._number, announced, self._asked)
+        return Whisper(self._media, self._around.speech, self._number, announced, self._asked, self._wishes)
+
+    def _wishes(self, wish: Wish) -> None:
+        """Whoever picked up says more of this caller than what is to be done now."""
+        self._scribe.step(f"{wish.value} wished", "by a key, at the phone")
+        self._around.screener.remember(self._who, wish)
 
     def _asked(self, phone: Leg) -> None:
         """A phone was picked up, and whoever did is asked whether he takes the call (RFC 3515 §2.4.5)."""
@@ -308,6 +360,9 @@ class Call:
     async def _unscreened(self, why: str, then: OnFailure) -> None:
         """Fail open, as configured: the caller never sits in silence because a vendor is down."""
         self._scribe.step("unscreened", why)
-        rings = then is OnFailure.RING and not self._fallback.phone_tried
+        rings = then in (OnFailure.RING, OnFailure.CHALLENGE) and not self._fallback.phone_tried
+        challenges = rings and then is OnFailure.CHALLENGE and not self._who.challenged
+        if challenges and not await self._fallback.challenge(why):
+            return await self._fallback.not_admitted(why)
         if not (rings and await self._ring(self._number.destinations, "failure")):
             await self._fallback.unanswered(why, then)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from proxy.call.challenge import Challenge
 from proxy.call.legs import Legs
 from proxy.call.outcome import NOT_TAKEN, OnFailure, Result
 from proxy.call.reception import Reception
@@ -37,21 +38,54 @@ class Fallback:
 
     async def message(self, why: str) -> None:
         """Record what the caller says until hang-up, silence or the limit."""
-        number, legs, reception = self._number, self._legs, self._reception
-        legs.end("agent", EndReason.COMPLETED)
-        reception.company.alone()
-        try:
-            await reception.answer(None)
-        except NOT_TAKEN as refusal:  # its audio passes us by, and it will not have that changed
-            if reception.caller.ended.done():
-                raise
-            legs.scribe.step("voicemail not possible", str(refusal))
+        number, legs = self._number, self._legs
+        if (refusal := await self._alone()) is not None:
+            legs.scribe.step("voicemail not possible", refusal)
             legs.scribe.settle(Result.UNANSWERED, why)
             return await self.sorry()
         greeting, language = number.sound.greeting, number.language
         message = Message(number.voicemail, legs.media, self._speech, language, legs.scribe, greeting)
         if not await message.taken(self._path, why):
             await self.sorry()
+
+    async def challenge(self, why: str) -> bool:
+        """Whether the caller presses the key that he is told; it rings for him then."""
+        legs = self._legs
+        if (refusal := await self._alone()) is not None:
+            legs.scribe.step("challenge not possible", refusal)
+            return False
+        legs.scribe.step("challenged", why)
+        if not await self._challenge().passed():
+            return False
+        legs.media.fill("caller", None)
+        legs.media.ringback("caller", True)
+        return True
+
+    async def not_admitted(self, why: str) -> None:
+        """He has not: a message, unless such callers are sent away."""
+        why = f"no right key was pressed: {why}"
+        if not self._number.challenge.rejects or not self._reception.answered:
+            return await self.message(why)
+        self._legs.scribe.settle(Result.DECLINED, why)
+        await self._challenge().goodbye()
+
+    def _challenge(self) -> Challenge:
+        number, legs = self._number, self._legs
+        bits = legs.core.ids.bits
+        return Challenge(number.challenge, legs.media, self._speech, number.language, legs.scribe, bits)
+
+    async def _alone(self) -> str | None:
+        """Nobody is with the caller but us, and he is answered; returns why that is not possible, or None."""
+        reception = self._reception
+        self._legs.end("agent", EndReason.COMPLETED)
+        reception.company.alone()
+        try:
+            await reception.answer(None)
+        except NOT_TAKEN as refusal:  # its audio passes us by, and it will not have that changed
+            if reception.caller.ended.done():
+                raise
+            return str(refusal)
+        return None
 
     async def sorry(self) -> None:
         """A caller who was answered is told, by words or a tone."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from proxy.sip.errors import SipError
 from proxy.transport.flow import TransportFailed
 from proxy.ua.errors import LegEnded, LimitReached, OfferRefused, Rejected, TransactionTimeout
+from proxy.ua.reason import EndReason
 from screening.contract import News
 
 
@@ -29,9 +30,15 @@ class MessageWanted(SipError):
     status = 603
 
 
+class Unwanted(SipError):
+    """Whoever picked up a phone wants no call of this caller, now or later (RFC 8197)."""
+
+    status = 607
+
+
 NOT_TAKEN = (
     Rejected, TransportFailed, TransactionTimeout, OfferRefused, LimitReached, LegEnded, NotRegistered,
-    NotConfirmed, MessageWanted,
+    NotConfirmed, MessageWanted, Unwanted,
 )  # fmt: skip
 """How an attempt to reach the agent or the phone fails without hurting the caller."""
 
@@ -42,7 +49,7 @@ class Result(enum.Enum):
     BRIDGED = "bridged"
     """Talked to the phone."""
     DECLINED = "declined"
-    """The agent said no, politely."""
+    """Told no: by the agent, politely; at the phone; or because he did not press the key that he was told."""
     VOICEMAIL = "voicemail"
     """Left a message, or had the chance to."""
     CALLER_LEFT = "caller left"
@@ -67,8 +74,20 @@ class OnFailure(enum.Enum):
     """What to do with a caller when no verdict can be had."""
 
     RING = "ring"
+    CHALLENGE = "challenge"
+    """Ring for one who presses the key that he is told."""
     VOICEMAIL = "voicemail"
     REJECT = "reject"
+
+
+REFUSED_BY = {
+    603: EndReason.DECLINED,
+    607: EndReason.UNWANTED,
+    608: EndReason.SCREENED_OUT,
+    486: EndReason.BUSY,
+    404: EndReason.NOT_IN_SERVICE,
+}
+"""How the leg of a caller ends who is turned away, by the status that he is told."""
 
 
 def status_of(failure: SipError) -> int:

@@ -53,7 +53,12 @@ class Reception:
         caller.invited(invite)
 
     async def receive(self) -> None:
-        """It rings. A call that is recorded is answered at once: the caller is told before he is heard."""
+        """It rings. A call that is recorded is answered at once: the caller is told before he is heard.
+
+        Nothing, for one who is answered already.
+        """
+        if self.answered:
+            return
         self.company.ringing(self.caller)
         number = self._number
         if self.tape is not None and number.announcement is not None:

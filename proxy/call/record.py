@@ -61,6 +61,8 @@ class CallRecord:
     """The leg whose peer ended the call; None if we did."""
     voicemail: str | None = None
     voicemail_s: float | None = None
+    voicemail_transcript: str | None = None
+    """What was said in it; None where it was not transcribed, or not yet."""
     message: Message | None = None
     """What the agent wrote down for the one called; None where it took no message."""
     recording: str | None = None

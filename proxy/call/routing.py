@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote as unescape
 
+from proxy.call.challenge import Terms
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
 from proxy.call.sound import Sound
@@ -47,6 +48,9 @@ class Confirmation(enum.Enum):
     """What whoever picks up a phone hears, and must do, before he is connected."""
 
     OFF = "off"
+    """Nothing, but that the call is recorded."""
+    UNSCREENED = "unscreened"
+    """The same, and that a caller was not screened who should have been."""
     WHISPER = "whisper"
     PRESS_1 = "press-1"
 
@@ -118,6 +122,11 @@ class Number:
     """Of everything that is spoken by us."""
     sound: Sound = field(default_factory=Sound)
     """What its callers hear from us."""
+    challenge: Terms = field(default_factory=Terms)
+    whisper_keys: bool = False
+    """Whether whoever picks up may also have the caller blocked, or trusted, from now on."""
+    reject_card: str | None = None
+    """Where the signed jCard is that a 608 names, for those who think it wrong (RFC 8688 §3.2)."""
 
     def rung_for(self, place: Destination) -> Sequence[Destination]:
         """What rings when one destination is selected: where all ring together, all."""

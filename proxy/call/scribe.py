@@ -18,6 +18,7 @@ from proxy.ua.reason import EndReason
 from screening.contract import (
     Ask,
     Caller,
+    Challenge,
     Connect,
     Decline,
     Message,
@@ -37,7 +38,9 @@ REFUSED = {EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJE
 BY_US = {EndReason.DRAINING, EndReason.MEDIA_INACTIVE, *REFUSED}
 """The ways in which a leg is ended by us in the midst of its call."""
 
-_PLANNED = {Ask: "ask", Ring: "ring", Refuse: "reject", Undecided: "unscreened"}
+_PLANNED = {
+    Ask: "ask", Ring: "ring", Refuse: "reject", Challenge: "challenge", Undecided: "unscreened",
+}  # fmt: skip
 _DIGITS = re.compile(r"\d{5,}")
 
 
@@ -173,6 +176,7 @@ class Scribe:
     def noted(self, message: Message) -> None:
         """The agent has taken the message itself, and said goodbye; its words stay out of the log."""
         self._record.message = message
+        self.log.info("message taken", characters=len(message.text))
         self.settle(Result.VOICEMAIL, "the agent took a message")
 
     def taped(self, path: Path, seconds: float) -> None:

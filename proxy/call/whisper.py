@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from proxy.call.first import first
-from proxy.call.outcome import MessageWanted, NotConfirmed
+from proxy.call.outcome import MessageWanted, NotConfirmed, Unwanted
 from proxy.call.routing import Confirmation, Number
 from proxy.call.wording import Announced
 from proxy.media.clip import Clip
@@ -18,6 +18,7 @@ from proxy.ua.errors import LegEnded
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.up import limit
+from screening.contract import Wish
 
 SPEECH_LIMIT_S = 10.0
 """How long the announcement may take to be spoken, while the phone rings."""
@@ -27,7 +28,7 @@ PAUSE_S = 1.5
 """Between two announcements."""
 KEY_UP_S = 0.06
 """How long the last packets of a key may take: its end is sent three times, and not meant for the caller."""
-ACCEPT, VOICEMAIL = "1", "2"
+ACCEPT, VOICEMAIL, BLOCK, TRUST = "1", "2", "3", "*"
 
 
 class Whisper:
@@ -40,19 +41,20 @@ class Whisper:
         number: Number,
         announced: Announced,
         asked: Callable[[Leg], None],
+        wishes: Callable[[Wish], None] = lambda wish: None,
     ) -> None:
-        """`asked` is called when a phone was picked up and is asked."""
+        """`asked` is called when a phone was picked up and is asked; `wishes` for a key that speaks of more
+        than this call.
+        """
         self._media, self._speech, self._number = media, speech, number
-        self._announced, self._asked = announced, asked
+        self._announced, self._asked, self._wishes = announced, asked, wishes
+        self._keys = (ACCEPT, VOICEMAIL, BLOCK, TRUST) if announced.keys else (ACCEPT, VOICEMAIL)
         self._spoken: dict[Confirmation, asyncio.Task[Clip]] = {}
 
     def prepare(self, wanted: Confirmation) -> None:
         """Have it spoken while the phone rings."""
-        if wanted is Confirmation.OFF and not self._announced.recorded:
-            return
-        if wanted not in self._spoken:
-            language = self._number.language
-            text = self._announced.text(language, wanted)
+        language = self._number.language
+        if wanted not in self._spoken and (text := self._announced.text(language, wanted)):
             work = within(SPEECH_LIMIT_S, self._speech, text, language)
             self._spoken[wanted] = asyncio.ensure_future(work)
 
@@ -60,7 +62,7 @@ class Whisper:
         """Return when whoever picked up has taken the call.
 
         Raises NotConfirmed for one who hangs up, LimitReached for one who does nothing, MessageWanted for one
-        who would rather have a message.
+        who would rather have a message, Unwanted for one who never wants to hear of this caller again.
         """
         if wanted not in self._spoken:
             return
@@ -76,10 +78,15 @@ class Whisper:
             raise NotConfirmed(f"it was hung up before the call was taken: {end.reason.text}") from None
         if key == VOICEMAIL:
             raise MessageWanted("the caller was sent to voicemail")
+        if key == BLOCK:
+            self._wishes(Wish.BLOCK)
+            raise Unwanted("the caller was blocked at the phone")
+        if key == TRUST:
+            self._wishes(Wish.TRUST)
 
     async def _answer(self, leg: str) -> str:
         """The first key that means something."""
-        while (key := await self._media.digit(leg)) not in (ACCEPT, VOICEMAIL):
+        while (key := await self._media.digit(leg)) not in self._keys:
             pass
         return key
 

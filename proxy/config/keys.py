@@ -51,7 +51,7 @@ Probe = Annotated[float, PlainValidator(values.probe)]
 
 OnOff = Literal["off", "on"]
 Spoken = Annotated[str, PlainValidator(values.spoken)]
-OnFailure = Literal["ring", "voicemail", "reject"]
+OnFailure = Literal["ring", "challenge", "voicemail", "reject"]
 EarlyMedia = Literal["ringback", "tone", "pass"]
 Tones = Annotated[str, PlainValidator(values.tones)]
 Identity = Literal["trunk_did", "original_with_diversion", "pai_original", "ppi_account", "internal"]

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from proxy.config import attestation, notices, rules, safety, talk, tls_rules, vendor, whom
+from proxy.config import attestation, notices, outcomes, rules, safety, talk, tls_rules, vendor, whom
 from proxy.config.costs import CostsOfNumber, Price
 from proxy.config.machine import Tls
 from proxy.config.model import Settings
@@ -23,7 +23,7 @@ from proxy.config.where import Where
 ELSEWHERE = "192.0.2.1"
 """An address of RFC 5737: nobody's, yet routed like anybody's on the internet."""
 WITH_FILES = (rules.check, tls_rules.check, attestation.check)
-ALONE = (safety.check, whom.check, talk.check, vendor.check, notices.check)
+ALONE = (safety.check, whom.check, outcomes.check, talk.check, vendor.check, notices.check)
 """Rules across keys: those that look at files too, and those that look at what is written alone."""
 
 

@@ -38,6 +38,7 @@ from proxy.config.keys import (
 from proxy.config.machine import Connections, Drain, Http, Limits, Listen, Log, Public, Srtp, Tls
 from proxy.config.memory import Memory
 from proxy.config.notices import Notify
+from proxy.config.outcomes import Outcomes, OutcomesOfAll
 from proxy.config.talk import Talk, TalkOfAll
 from proxy.config.values import Destination, Source
 from proxy.config.vendor import OPENAI_BASE, Vendor
@@ -137,7 +138,7 @@ class Agent(Vendor):
         return vendor.filled(raw)
 
 
-class Screening(WhomOfAll, TalkOfAll):
+class Screening(WhomOfAll, OutcomesOfAll, TalkOfAll):
     """Who is screened and for how long, and what happens when no decision can be had."""
 
     talk_limit_s: Limit = 90.0
@@ -159,7 +160,7 @@ class Screening(WhomOfAll, TalkOfAll):
     """What callers are told."""
 
 
-class Number(Whom, Talk):
+class Number(Whom, Outcomes, Talk):
     """A number that people call, and where its wanted callers go."""
 
     dialed: Annotated[str, PlainValidator(values.dialed)]
@@ -180,8 +181,8 @@ class Number(Whom, Talk):
     """None means what ``[screening]`` says; `Settings.screening_of` knows. So with the next."""
     on_failure: OnFailure | None = None
     record: OnOff | None = None
-    confirm: Literal["press-1", "whisper", "off"] | None = None
-    """None means press-1 for what is dialled through a trunk, and off for the others."""
+    confirm: Literal["press-1", "whisper", "unscreened", "off"] | None = None
+    """None means press-1 for what is dialled through a trunk, and unscreened for the others."""
     confirm_limit_s: Annotated[float, PlainValidator(values.seconds(5, 120))] = 20.0
     """How long whoever picks up has to take the call."""
     tones: Tones | None = None
@@ -237,7 +238,8 @@ class Settings(Table):
         """Return ``[screening]`` with what this number overrides."""
         own = {key: getattr(number, key) for key in ("talk_limit_s", "on_failure", "record")}
         given = {key: value for key, value in own.items() if value is not None}
-        return self.screening.model_copy(update=given | number.laid_over(self.screening) | number.talk_over())
+        told = number.outcomes() | number.laid_over(self.screening) | number.talk_over()
+        return self.screening.model_copy(update=given | told)
 
     def prompts_of(self, number: Number) -> Prompts:
         """Return ``[prompts]`` with what this number overrides."""

@@ -49,10 +49,10 @@ def day(value: object) -> str:
 
 
 Country = Annotated[str, PlainValidator(country)]
-Action = Literal["ask", "ring", "voicemail", "reject"]
+Action = Literal["ask", "ring", "challenge", "voicemail", "reject"]
 
-WhenClosed = Literal["ask", "voicemail", "reject"]
-WhenUntrusted = Literal["voicemail", "reject"]
+WhenClosed = Literal["ask", "challenge", "voicemail", "reject"]
+WhenUntrusted = Literal["challenge", "voicemail", "reject"]
 Repeat = Annotated[float, PlainValidator(values.seconds(0, 86400))]
 
 

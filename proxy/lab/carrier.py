@@ -96,6 +96,11 @@ class Carrier(Peer):
         """Acknowledge the 2xx, where `auto` has no ACK."""
         self.current.acks()
 
+    def presses(self, key: str) -> None:
+        """The caller presses a key, if he is in a call."""
+        if self.audio is not None and self.call is not None and not self.call.over:
+            self.audio.press(key)
+
     async def reinvites(
         self, *, hold: bool | None = None, body: bytes | None = None, headers: Pairs = ()
     ) -> Response:

@@ -30,6 +30,12 @@ A_CALL = "You have a call."
 FROM = "Call from"
 WITHHELD = "a caller without a number"
 PRESS = "Press 1 to accept, 2 for voicemail."
+KEYS = "Press 3 to block the caller, star to always let them through."
+UNSCREENED = "The caller was not screened."
+PROTECTED = "This number is protected."
+PUT_THROUGH = "To be put through, press"
+WRONG_KEY = "That was not the right key."
+GOODBYE = "Goodbye."
 
 PHRASES = {
     "recorded": RECORDED,
@@ -38,6 +44,12 @@ PHRASES = {
     "call-from": FROM,
     "withheld": WITHHELD,
     "press": PRESS,
+    "keys": KEYS,
+    "unscreened": UNSCREENED,
+    "protected": PROTECTED,
+    "put-through": PUT_THROUGH,
+    "wrong-key": WRONG_KEY,
+    "goodbye": GOODBYE,
     **{f"digit-{n}": str(n) for n in range(10)},
 }
 """What is recorded in `prompts`, in English: file name and text. `prompts/README.md` says how it was made."""

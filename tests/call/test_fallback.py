@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from structlog.testing import capture_logs
 
 from proxy.call.outcome import OnFailure, Result
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ
-from screening.contract import Connect, Decline, News, Refusal, Refuse, Ring, Undecided
+from screening.contract import Connect, Decline, News, Refusal, Refuse, Ring, TakeMessage, Undecided
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
 
 LIMIT = Undecided("the talk limit is reached")
@@ -155,6 +156,48 @@ async def test_a_blocked_caller_is_declined_before_an_answer(edge: Edge) -> None
     assert story(record) == (Result.REFUSED, None, None, None)
     assert record.outcome.reason == "blocked"
     assert (len(edge.agent.calls), len(edge.phone.calls)) == (0, 0)
+    await edge.assert_clean()
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (607, 'Q.850;cause=21;text="the caller is not wanted"'),
+        (608, 'Q.850;cause=21;text="the call was rejected by its screening"'),
+        (486, 'Q.850;cause=17;text="the phone is busy"'),
+        (404, 'Q.850;cause=1;text="the number is not in service"'),
+    ],
+)
+async def test_a_caller_is_refused_with_the_status_that_the_plan_says(
+    new_edge: NewEdge, status: int, reason: str
+) -> None:
+    """RFC 8197, RFC 8688; the Reason of a response is one of Q.850 (RFC 6432)."""
+    card = "https://example.com/complaints.jws"
+    async with new_edge(number=a_number(reject_card=card)) as edge:
+        edge.screener.planned = Refuse(Refusal.BLOCKED, "block: the number is on the block list", status)
+        await edge.carrier.invites()
+        refusal = await edge.carrier.receives(status)
+        assert refusal.headers.get_all("Reason") == [reason]
+        told = [f"<{card}>;purpose=jwscard"] if status == 608 else []
+        assert refusal.headers.get_all("Call-Info") == told
+        assert story(await edge.over()) == (Result.REFUSED, None, None, None)
+        assert (len(edge.agent.calls), len(edge.phone.calls)) == (0, 0)
+        await edge.assert_clean()
+
+
+async def test_a_message_that_the_agent_has_taken_is_kept_and_none_recorded(edge: Edge) -> None:
+    await edge.connects()
+    with capture_logs() as logs:
+        edge.screening.decides(TakeMessage("nobody is in", "Grace", "The cake is ready, call me back."))
+        await edge.agent.receives("BYE")
+        await edge.carrier.receives("BYE")
+        record = await edge.over()
+    assert story(record) == (Result.VOICEMAIL, "VOICEMAIL", None, None)
+    assert (record.message, record.voicemail) == ("The cake is ready, call me back.", None)
+    assert record.as_dict()["message"] == record.message
+    assert "message taken by the agent" in record.steps
+    assert "cake" not in str(logs)
+    edge.assert_never_silent()
     await edge.assert_clean()
 
 

@@ -14,7 +14,7 @@ from proxy.media.clip import Clip
 from proxy.media.g711 import PCMU_SAMPLES
 from proxy.media.speech import RECORDED, SpeechFailed
 from proxy.media.tone import frames
-from screening.contract import Connect, News, Ring
+from screening.contract import Connect, News, Ring, Wish
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
 
 REFERRED = f"tel:{PHONE_NUMBER}"
@@ -381,4 +381,121 @@ async def test_of_phones_that_ring_together_the_first_that_presses_1_has_the_cal
             "Call completed elsewhere",
             "the caller hung up",
         ]
+        await edge.assert_clean()
+
+
+# Keys that speak of more than this call.
+
+
+def with_keys(**changes: object) -> Number:
+    return asking(whisper_keys=True, **changes)
+
+
+async def test_who_presses_3_has_the_caller_blocked_rfc8197(new_edge: NewEdge) -> None:
+    async with new_edge(number=with_keys(), speech=(voice := Voice())) as edge:
+        await picked_up(edge)
+        await edge.passes(1)
+        assert voice.texts[0][0].endswith("Press 3 to block the caller, star to always let them through.")
+        edge.phone.presses("3")
+        await edge.phone.receives("BYE")
+        bye = await edge.carrier.receives("BYE")
+        assert bye.headers.get("Reason") == 'SIP;cause=607;text="Unwanted"'
+        await edge.agent.receives("BYE")
+        assert edge.notified() == [100, 183, 607]
+        record = await edge.over()
+        assert story(record) == (Result.DECLINED, "ALLOW", "refer", None)
+        assert record.outcome.reason == "the caller was blocked at the phone"
+        assert "block wished: by a key, at the phone" in record.steps
+        assert edge.screener.wishes == [("+13475550148", Wish.BLOCK)]
+        await edge.assert_clean()
+
+
+async def test_an_unanswered_caller_who_is_blocked_at_the_phone_gets_607(new_edge: NewEdge) -> None:
+    async with new_edge(number=with_keys(), speech=Voice()) as edge:
+        edge.screener.planned = Ring("level: nobody is screened (off)")
+        await edge.carrier.invites()
+        await edge.phone.answers()
+        await edge.passes(1)
+        edge.phone.presses("3")
+        refusal = await edge.carrier.receives(607)
+        assert refusal.headers.get("Reason") == 'Q.850;cause=21;text="the caller is not wanted"'
+        assert story(await edge.over()) == (Result.REFUSED, None, "plan", None)
+        assert edge.screener.wishes == [("+13475550148", Wish.BLOCK)]
+        await edge.assert_clean()
+
+
+async def test_who_presses_star_trusts_the_caller_and_takes_the_call(new_edge: NewEdge) -> None:
+    async with new_edge(number=with_keys(), speech=Voice()) as edge:
+        await picked_up(edge)
+        await edge.passes(1)
+        edge.phone.presses("*")
+        await edge.agent.receives("BYE")
+        await edge.passes(1)
+        assert edge.phone_audio.hears(CALLER_HZ)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert edge.screener.wishes == [("+13475550148", Wish.TRUST)]
+        await edge.assert_clean()
+
+
+async def test_without_the_setting_these_keys_mean_nothing(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(), speech=(voice := Voice())) as edge:
+        await picked_up(edge)
+        for key in "3*":
+            await edge.passes(1)
+            edge.phone.presses(key)
+        await edge.passes(1)
+        assert "block" not in voice.texts[0][0]
+        assert edge.screener.wishes == []
+        edge.phone.presses("1")
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        assert story(await edge.over())[0] is Result.BRIDGED
+        await edge.assert_clean()
+
+
+async def test_of_phones_that_ring_together_one_may_block_for_all(new_edge: NewEdge) -> None:
+    number = with_keys(at_once=True)
+    other = replace(number.destinations[0], uri="sip:+14155559877@trunk.example.com", number="+14155559877")
+    number = replace(number, destinations=(*number.destinations, other))
+    async with new_edge(number=number, speech=Voice()) as edge:
+        edge.screener.planned = Ring("level: nobody is screened (off)")
+        await edge.carrier.invites()
+        await edge.phone.answers()
+        await edge.passes(1)
+        edge.phone.presses("3")
+        await edge.carrier.receives(607)
+        assert story(await edge.over())[0] is Result.REFUSED
+        await edge.assert_clean()
+
+
+# A phone that is asked nothing hears of a caller who was not screened.
+
+
+@pytest.mark.parametrize("told", [Confirmation.UNSCREENED, Confirmation.OFF])
+async def test_a_phone_that_is_asked_nothing_is_warned_of_a_caller_whom_nobody_screened(
+    new_edge: NewEdge, told: Confirmation
+) -> None:
+    async with new_edge(number=asking(told), speech=(voice := Voice())) as edge:
+        edge.down.add("agent:openai")
+        await edge.carrier.invites()
+        await edge.phone.answers()
+        await edge.passes(1)
+        warned = told is Confirmation.UNSCREENED
+        assert bool(edge.phone_audio.hears(SPEECH_HZ)) == warned
+        assert bool(edge.phone_audio.hears(CALLER_HZ)) != warned
+        await edge.passes(2.5)
+        assert edge.phone_audio.hears(CALLER_HZ)
+        assert voice.texts == ([("The caller was not screened.", "en")] if warned else [])
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
+        await edge.assert_clean()
+
+
+async def test_of_a_caller_who_was_screened_it_hears_nothing(new_edge: NewEdge) -> None:
+    async with new_edge(number=asking(Confirmation.UNSCREENED), speech=(voice := Voice())) as edge:
+        await picked_up(edge)
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        assert voice.texts == []
         await edge.assert_clean()

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proxy.call.border import Identity
 from proxy.call.routing import Confirmation
-from proxy.call.wording import LANGUAGES, MOST_NAME, MOST_REASON, Announced, digits, speakable
-from proxy.media.speech import RECORDED, Prompts
+from proxy.call.wording import MOST_NAME, MOST_REASON, Announced, digits, speakable
+from proxy.call.words import LANGUAGES
+from proxy.media.speech import KEYS, PRESS, RECORDED, UNSCREENED, Prompts
 from screening.contract import Connect, Decline
 from tests.kit import messages
 
-OFF, WHISPER, PRESS_1 = Confirmation
+OFF, WARNED, WHISPER, PRESS_1 = Confirmation
 GRACE = Announced("Grace", "+14155550148", "She brings the cake", unscreened=False)
 
 
@@ -33,6 +36,10 @@ def test_every_language_says_all_of_it(language: str) -> None:
     text = announced.text(f"{language.upper()}-XX", PRESS_1)
     assert text == f"{words.caller} Grace. Der Kuchen. {words.unscreened} {words.recorded} {words.press}"
     assert announced.text(language, OFF) == words.recorded
+    assert announced.text(language, WARNED) == f"{words.unscreened} {words.recorded}"
+    with_keys = replace(announced, keys=True)
+    assert with_keys.text(language, PRESS_1) == f"{text} {words.keys}"
+    assert with_keys.text(language, WHISPER) == announced.text(language, WHISPER)
 
 
 def test_a_language_that_we_do_not_have_is_english() -> None:
@@ -71,14 +78,29 @@ def test_what_the_agent_found_out_comes_before_what_the_carrier_says() -> None:
     assert (kept.name, kept.number, kept.reason, kept.unscreened) == (caller.name, caller.number, None, True)
 
 
-@pytest.mark.parametrize("wanted", list(Confirmation))
-@pytest.mark.parametrize("announced", [GRACE, Announced(), Announced(number="+14155550148", recorded=True)])
-async def test_the_recorded_prompts_can_always_say_something(
-    announced: Announced, wanted: Confirmation
+@pytest.mark.parametrize("wanted", [WHISPER, PRESS_1])
+@pytest.mark.parametrize(
+    "announced",
+    [GRACE, Announced(), Announced(number="+14155550148", recorded=True), Announced(None, unscreened=True)],
+)
+@pytest.mark.parametrize("keys", [False, True])
+async def test_the_recorded_prompts_can_say_all_but_name_and_reason(
+    announced: Announced, wanted: Confirmation, keys: bool
 ) -> None:
-    text = announced.generic(wanted)
-    assert (text == RECORDED) == (wanted is OFF)
+    text = replace(announced, keys=keys).generic(wanted)
+    assert (RECORDED in text) == announced.recorded
+    assert (UNSCREENED in text) == announced.unscreened
+    assert (PRESS in text) == (wanted is PRESS_1)
+    assert (KEYS in text) == (keys and wanted is PRESS_1)
     assert (await Prompts().spoken(text, "de")).seconds > 0.5
+
+
+async def test_a_phone_that_is_asked_nothing_is_told_what_it_has_to_know() -> None:
+    assert GRACE.text("en", OFF) == GRACE.text("en", WARNED) == ""
+    told = replace(GRACE, unscreened=True, recorded=True)
+    assert told.generic(OFF) == RECORDED
+    assert told.generic(WARNED) == f"{UNSCREENED} {RECORDED}"
+    assert (await Prompts().spoken(told.generic(WARNED), "en")).seconds > 2
 
 
 def test_digits_are_those_of_the_number_alone() -> None:

@@ -189,7 +189,7 @@ ring_limit_s = true
         'agent[0].srtp: expected one of "off", "offer" or "require", got "must"',
         'agent[0].transfer: expected one of "refer" or "local", got "referral"',
         "agent[0].webhook_secret: expected the environment variable NOT_SET, got none of that name",
-        'screening.on_failure: expected one of "ring", "voicemail" or "reject", got "hangup"',
+        'screening.on_failure: expected one of "ring", "challenge", "voicemail" or "reject", got "hangup"',
         'screening.talk_limit_s: expected seconds between 1 and 3600, got "90"',
         'number[0].agent: expected the name of an [[agent]] (openai), got "nobody"',
         'number[0].destinations[0]: expected the name of a [[trunk]] after trunk: (carrier one), got "nobody"',

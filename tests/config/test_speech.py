@@ -67,7 +67,7 @@ def test_what_is_wrong_is_one_clear_line(faults: Faults, table: str, line: str) 
 @pytest.mark.parametrize(
     ("key", "line"),
     [
-        ('confirm = "yes"', 'number[0].confirm: expected one of "press-1", "whisper" or "off"'),
+        ('confirm = "yes"', 'number[0].confirm: expected one of "press-1", "whisper", "unscreened" or "off"'),
         ("confirm_limit_s = 1", "number[0].confirm_limit_s: expected seconds between 5 and 120"),
     ],
 )

@@ -46,7 +46,7 @@ from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, ListenOn
 from proxy.ua.core import Advertised, UserAgentCore
-from screening.contract import Ask, Caller, News, Plan, Said, Spent, Undecided, Verdict
+from screening.contract import Ask, Caller, News, Plan, Said, Spent, Undecided, Verdict, Wish
 from tests.kit.conduct import Conduct
 from tests.kit.ears import Silence, silences
 from tests.kit.ids import CountingIds
@@ -104,6 +104,10 @@ class ScriptedScreener:
         self.screening = ScriptedScreening()
         self.planned: Plan | None = None
         self.callers: list[Caller] = []
+        self.wishes: list[tuple[str | None, Wish]] = []
+
+    def remember(self, caller: Caller, wish: Wish) -> None:
+        self.wishes.append((caller.number, wish))
 
     async def plan(self, caller: Caller) -> Plan:
         self.callers.append(caller)

@@ -112,7 +112,8 @@ def test_callers_without_a_number_have_a_rule_of_their_own(action: Action) -> No
     policy = replace(POLICY, anonymous=action)
     assert decided(policy, caller(None)) == ("anonymous", action.value)
     assert decided(policy, caller(ANNA)) == ("contacts", "ring")
-    at_night = ("hours", "voicemail") if action in (Action.RING, Action.ASK) else ("anonymous", action.value)
+    waits = action in (Action.RING, Action.ASK, Action.CHALLENGE)
+    at_night = ("hours", "voicemail") if waits else ("anonymous", action.value)
     assert decided(policy, caller(None, NIGHT)) == at_night
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from screening.contract import Caller
@@ -10,8 +12,11 @@ from screening.recent import RecentCalls
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
+CALLS = itertools.count(1)
+
+
 def caller(number: str | None, at: datetime = AT, dialed: str = "+14155551234") -> Caller:
-    return Caller("c1", number, None, dialed, "", at)
+    return Caller(f"call {next(CALLS)}", number, None, dialed, "", at)
 
 
 def test_the_last_call_of_each_caller_to_each_number_is_known() -> None:
@@ -29,6 +34,13 @@ def test_every_call_of_late_is_known_the_latest_last() -> None:
     assert [len(recent.calls(caller("+1", at))) for at in times] == [*range(101), *[100] * 49]
     assert list(recent.calls(caller("+1")))[-3:] == times[-3:]
     assert recent.calls(caller(None)) == ()
+def test_a_call_that_is_asked_about_twice_is_one_call() -> None:
+    recent = RecentCalls()
+    recent.called(caller("+1"))
+    later = caller("+1", AT + timedelta(minutes=1))
+    assert recent.called(later) == AT
+    assert recent.called(replace(later, challenged=True)) == AT
+    assert recent.called(caller("+1", AT + timedelta(minutes=2))) == AT + timedelta(minutes=1)
 
 
 def test_withheld_callers_are_nobody() -> None:

@@ -14,8 +14,22 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
-from screening.contract import Ask, Caller, Connect, News, Ring, Undecided
+from screening.contract import (
+    Ask,
+    Caller,
+    Challenge,
+    Connect,
+    News,
+    Refusal,
+    Refuse,
+    Ring,
+    Undecided,
+    Wish,
+)
+from screening.number_list import NumberList
+from screening.policy import Action, Level, Policy
 from screening.provider import ProviderError, ToolCalled
 from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings, TalkSettings
@@ -349,3 +363,62 @@ async def test_a_screener_that_does_not_run_takes_no_webhooks() -> None:
     h = House()
     with pytest.raises(RuntimeError, match="not running"):
         await h.webhook(token(await h.asks()))
+
+
+def ruled_by(policy: Policy, caller: Caller) -> Screener:
+    """A screener for the number that this caller calls, whose agent is there."""
+    counter = itertools.count(1)
+    return Screener(
+        AGENTS,
+        NUMBERS,
+        wall_clock=lambda: START,
+        token_bytes=lambda size: next(counter).to_bytes(size, "big"),
+        provider_of=lambda agent: ScriptedVendor(),
+        policies={caller.dialed: policy},
+    )
+
+
+CALLER = Caller("c1", "+14155550100", "Anna", "+14155551234", "openai", START)
+
+
+async def test_the_gate_challenges_whoever_would_be_asked_and_asks_him_then() -> None:
+    screener = ruled_by(Policy(gate=True), CALLER)
+    assert isinstance(plan := await screener.plan(CALLER), Challenge)
+    assert plan.reason == "level: the caller is not known (unknown)"
+    assert isinstance(await screener.plan(replace(CALLER, challenged=True)), Ask)
+
+
+async def test_the_gate_is_no_gate_for_those_who_ring_anyway() -> None:
+    policy = Policy(gate=True, country="US", allow=[NumberList([str(CALLER.number)])])
+    assert isinstance(await ruled_by(policy, CALLER).plan(CALLER), Ring)
+
+
+async def test_who_is_challenged_by_a_rule_rings_once_he_has_pressed_the_key() -> None:
+    anonymous = replace(CALLER, number=None, name=None)
+    screener = ruled_by(Policy(anonymous=Action.CHALLENGE), anonymous)
+    assert await screener.plan(anonymous) == Challenge("anonymous: no number came with the call")
+    passed = await screener.plan(replace(anonymous, challenged=True))
+    assert passed == Ring("anonymous: no number came with the call")
+
+
+async def test_a_blocked_caller_and_another_who_is_refused_may_be_told_different_things() -> None:
+    policy = Policy(level=Level.TRUSTED, untrusted=Action.REJECT, reject_with=486, block_with=607)
+    refused = await ruled_by(policy, CALLER).plan(CALLER)
+    assert isinstance(refused, Refuse)
+    assert refused.status == 486
+    blocking = replace(policy, country="US", block=[NumberList(["+1415555*"])])
+    blocked = await ruled_by(blocking, CALLER).plan(CALLER)
+    assert isinstance(blocked, Refuse)
+    assert (blocked.why, blocked.status) == (Refusal.BLOCKED, 607)
+
+
+async def test_what_the_user_wishes_is_handed_to_whoever_remembers() -> None:
+    kept: list[tuple[str | None, Wish]] = []
+    screener = ruled_by(Policy(), CALLER)
+    with capture_logs() as logs:
+        screener.remember(CALLER, Wish.BLOCK)
+    assert [line["event"] for line in logs] == ["not remembered"]
+    screener.remembers = lambda caller, wish: kept.append((caller.number, wish))
+    screener.remember(CALLER, Wish.TRUST)
+    screener.remember(replace(CALLER, number=None), Wish.BLOCK)
+    assert kept == [("+14155550100", Wish.TRUST)]

@@ -1,0 +1,94 @@
+"""How callers are refused and challenged, and what is kept of them: ``[screening]`` and ``[[number]]``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import PlainValidator
+
+from proxy.config import values
+from proxy.config.keys import Line, OnOff, Table
+from proxy.config.problem import fault, shown
+from proxy.config.tables import Found, Raw, tables
+
+STATUSES = (603, 607, 608, 486, 404)
+"""Those of `screening.contract.REFUSALS`."""
+NEEDS_CARD = 608
+
+
+def status(value: object) -> int:
+    """Return a status that callers may be refused with."""
+    if type(value) is not int or value not in STATUSES:
+        raise fault("one of 603, 607, 608, 486 or 404", shown(value))
+    return value
+
+
+def card(value: object) -> str:
+    """Return the address of a signed jCard."""
+    text = values.line(value)
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname or any(each in text for each in '<>" '):
+        raise fault("an https address", shown(value))
+    return text
+
+
+Status = Annotated[int, PlainValidator(status)]
+Card = Annotated[str, PlainValidator(card)]
+Gate = Literal["off", "challenge"]
+Failed = Literal["voicemail", "reject"]
+Tries = Annotated[int, PlainValidator(values.count(1, 10))]
+TryLimit = Annotated[float, PlainValidator(values.seconds(5, 60))]
+
+
+class Outcomes(Table):
+    """Of one number. None means what ``[screening]`` says."""
+
+    gate: Gate | None = None
+    challenge_tries: Tries | None = None
+    challenge_limit_s: TryLimit | None = None
+    challenge_failed: Failed | None = None
+    reject_with: Status | None = None
+    block_with: Status | None = None
+    reject_card: Card | None = None
+    whisper_keys: OnOff | None = None
+    voicemail_transcript: OnOff | None = None
+
+    def outcomes(self) -> dict[str, Any]:
+        """What these keys, of a number, say themselves."""
+        told = {key: getattr(self, key) for key in Outcomes.model_fields}
+        return {key: value for key, value in told.items() if value is not None}
+
+
+class OutcomesOfAll(Outcomes):
+    """The same for all numbers."""
+
+    gate: Gate = "off"
+    """Whether callers press a key before the agent asks them."""
+    challenge_tries: Tries = 3
+    challenge_limit_s: TryLimit = 10.0
+    """How long each try may take, the sentence included."""
+    challenge_failed: Failed = "voicemail"
+    """What becomes of those who press no right key."""
+    reject_with: Status = 603
+    """How callers are refused before they are answered."""
+    block_with: Status | None = None
+    """The same for those on the block list; None means `reject_with`."""
+    reject_card: Card | None = None
+    """Address of the signed jCard that a 608 names (RFC 8688)."""
+    whisper_keys: OnOff = "off"
+    """Whether whoever picks up may have the caller blocked, or trusted, by a key."""
+    voicemail_transcript: OnOff = "on"
+    """Whether messages are transcribed, where there is a key of OpenAI."""
+    voicemail_transcript_model: Line = "gpt-transcribe"
+
+
+def check(raw: Raw) -> Iterator[Found]:
+    """A 608 says where those can complain whom it hits (RFC 8688 §3.2)."""
+    common = raw["screening"] if isinstance(raw.get("screening"), dict) else {}
+    for at, table in [("screening", common), *tables(raw, "number")]:
+        used = next((key for key in ("reject_with", "block_with") if table.get(key) == NEEDS_CARD), None)
+        if used and "reject_card" not in table and "reject_card" not in common:
+            wanted = f"the https address of a signed jCard ({used} needs it)"
+            yield f"{at}.reject_card", fault(wanted, "nothing")

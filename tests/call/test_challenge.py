@@ -1,0 +1,362 @@
+"""The caller has to press the key that he is told: before the agent, in place of it, or not at all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from proxy.call.challenge import KEYS, Terms
+from proxy.call.outcome import OnFailure, Result
+from proxy.call.routing import Confirmation
+from proxy.lab.audio import AGENT_HZ, BEEP_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ, SPEECH_HZ
+from screening.contract import Ask, Caller, Challenge, Plan, Refusal, Refuse, Ring, Undecided
+from tests.call.test_whisper import Voice
+from tests.kit.edge import Edge, NewEdge, a_number, story
+
+WHY = "anonymous: the number is withheld"
+GATE = Challenge(WHY)
+
+
+def key(voice: Voice) -> str:
+    """The key that the latest caller was told last."""
+    said = [text for text, _ in voice.texts if "put through" in text]
+    found = re.search(r"press (\d)\.$", said[-1])
+    assert found is not None
+    return found[1]
+
+
+def wrong(voice: Voice) -> str:
+    return next(each for each in KEYS if each != key(voice))
+
+
+async def challenged(edge: Edge) -> None:
+    """A call comes in, and the caller hears the sentence."""
+    edge.screener.planned = GATE
+    await edge.carrier.invites()
+    await edge.carrier.receives(200)
+    await edge.passes(1)
+    assert edge.caller_audio.hears(SPEECH_HZ)
+
+
+async def test_who_presses_the_key_is_put_through(new_edge: NewEdge) -> None:
+    async with new_edge(speech=(voice := Voice())) as edge:
+        await challenged(edge)
+        assert voice.texts == [(f"This number is protected. To be put through, press {key(voice)}.", "en")]
+        edge.carrier.presses(key(voice))
+        pressed = edge.now
+        await edge.phone.rings()
+        assert edge.now - pressed < 0.5
+        await edge.passes(5)
+        assert edge.caller_audio.hears(RINGBACK_HZ, since=pressed + 0.5)
+        await edge.phone.answers()
+        await edge.passes(1)
+        assert edge.caller_audio.hears(PHONE_HZ)
+        assert edge.phone_audio.hears(CALLER_HZ)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record) == (Result.BRIDGED, None, "plan", "caller")
+        assert len(edge.agent.calls) == 0
+        assert [step.partition(":")[0] for step in record.steps][:4] == [
+            "planned",
+            "caller answered",
+            "challenged",
+            "challenge passed",
+        ]
+        assert [caller.challenged for caller in edge.screener.callers] == [False, True]
+        edge.assert_never_silent()
+        await edge.assert_clean()
+
+
+async def test_the_key_may_come_by_info(new_edge: NewEdge) -> None:
+    async with new_edge(speech=(voice := Voice())) as edge:
+        await challenged(edge)
+        headers = [("Content-Type", "application/dtmf-relay")]
+        body = f"Signal={key(voice)}\r\nDuration=160\r\n".encode()
+        assert (await edge.carrier.requests("INFO", headers=headers, body=body)).status == 200
+        await edge.phone.answers()
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over())[0] is Result.BRIDGED
+        await edge.assert_clean()
+
+
+async def test_after_a_wrong_key_there_is_another_try_with_another_key(new_edge: NewEdge) -> None:
+    async with new_edge(speech=(voice := Voice())) as edge:
+        await challenged(edge)
+        first = key(voice)
+        edge.carrier.presses(wrong(voice))
+        await edge.passes(1)
+        assert voice.texts[1][0].startswith("That was not the right key. To be put through, press")
+        assert key(voice) != first
+        edge.carrier.presses(key(voice))
+        await edge.phone.answers()
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record)[0] is Result.BRIDGED
+        assert "challenge: a wrong key" in record.steps
+        await edge.assert_clean()
+
+
+async def test_a_machine_that_presses_nothing_may_leave_a_message(new_edge: NewEdge) -> None:
+    async with new_edge(speech=(voice := Voice())) as edge:
+        await challenged(edge)
+        began = edge.now
+        while not edge.caller_audio.hears(BEEP_HZ):
+            await edge.passes(0.5)
+        assert edge.now - began == pytest.approx(30, abs=4), "three tries of ten seconds"
+        assert edge.caller_audio.longest_gap_ms(began, edge.now) < 2000
+        assert len(voice.texts) == 3
+        await edge.passes(3)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record) == (Result.VOICEMAIL, None, None, "caller")
+        assert record.outcome.reason == f"no right key was pressed: {WHY}"
+        assert record.steps.count("challenge: no key was pressed") == 3
+        assert len(edge.phone.calls) == 0
+        await edge.assert_clean()
+
+
+async def test_a_machine_that_presses_every_key_has_used_up_its_tries(new_edge: NewEdge) -> None:
+    terms = Terms(rejects=True)
+    async with new_edge(number=a_number(challenge=terms), speech=(voice := Voice())) as edge:
+        await challenged(edge)
+        for _ in range(3):
+            edge.carrier.presses(wrong(voice))
+            await edge.passes(0.5)
+        await edge.carrier.receives("BYE")
+        record = await edge.over()
+        assert story(record) == (Result.DECLINED, None, None, None)
+        assert voice.texts[-1] == ("Goodbye.", "en")
+        assert (record.voicemail, len(edge.phone.calls)) == (None, 0)
+        edge.assert_never_silent()
+        await edge.assert_clean()
+
+
+async def test_the_recorded_prompts_challenge_as_well(edge: Edge) -> None:
+    """No voice is at hand: the sentence is there in English, digits and all."""
+    edge.screener.planned = GATE
+    await edge.carrier.invites()
+    await edge.carrier.receives(200)
+    await edge.passes(4)
+    for each in KEYS[:3]:
+        edge.carrier.presses(each)
+        await edge.passes(4)
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert record.steps.count("challenge: a wrong key") + ("challenge passed" in str(record.steps)) >= 1
+    assert not any("not spoken" in step for step in record.steps)
+    await edge.assert_clean()
+
+
+async def test_a_voice_that_is_late_is_not_waited_for(new_edge: NewEdge) -> None:
+    number = a_number(language="de")
+    async with new_edge(number=number, speech=(voice := Voice(after_s=5.0))) as edge:
+        edge.screener.planned = GATE
+        await edge.carrier.invites()
+        await edge.carrier.receives(200)
+        await edge.passes(1.2)
+        german = "Diese Nummer ist geschützt. Um verbunden zu werden, drücken Sie die"
+        assert voice.texts[0][0].startswith(german)
+        await edge.passes(8)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record)[0] is Result.CALLER_LEFT
+        assert "challenge not spoken: nothing was spoken within 1 s" in record.steps
+        edge.assert_never_silent()
+        await edge.assert_clean()
+
+
+async def test_a_caller_who_hangs_up_meanwhile_has_left(new_edge: NewEdge) -> None:
+    async with new_edge(speech=Voice()) as edge:
+        await challenged(edge)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.CALLER_LEFT, None, None, "caller")
+        await edge.assert_clean()
+
+
+async def test_a_caller_may_cancel_before_he_is_challenged(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(record=True, announcement=None), speech=Voice()) as edge:
+        edge.screener.planned = GATE
+        await edge.carrier.invites()
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over())[0] is Result.CALLER_LEFT
+        await edge.assert_clean()
+
+
+def after(edge: Edge, plan: Plan) -> None:
+    """What the screener plans for one who has pressed the key."""
+    asked = edge.screener.plan
+
+    async def plans(caller: Caller) -> Plan:
+        await asked(caller)
+        return plan if caller.challenged else GATE
+
+    edge.screener.plan = plans  # type: ignore[method-assign]
+
+
+async def test_who_passes_the_gate_talks_to_the_agent(new_edge: NewEdge) -> None:
+    async with new_edge(speech=(voice := Voice())) as edge:
+        after(edge, Ask(edge.screening, {"X-Screendoor-Token": "t0ken"}))
+        await challenged(edge)
+        edge.carrier.presses(key(voice))
+        await edge.agent.invited()
+        await edge.passes(3)
+        assert edge.caller_audio.hears(RINGBACK_HZ)
+        await edge.agent.answers()
+        await edge.passes(1)
+        assert edge.caller_audio.hears(AGENT_HZ)
+        assert edge.agent_audio.hears(CALLER_HZ)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record) == (Result.CALLER_LEFT, None, None, "caller")
+        edge.assert_never_silent()
+        edge.screener.planned = None
+        await edge.assert_clean()
+
+
+@pytest.mark.parametrize("mode", ["relay", "direct"])
+async def test_past_the_gate_agent_and_phone_are_reached_in_every_media_mode(
+    new_edge: NewEdge, mode: str
+) -> None:
+    async with new_edge(speech=(voice := Voice()), mode=mode) as edge:
+        after(edge, Ask(edge.screening, {"X-Screendoor-Token": "t0ken"}))
+        await challenged(edge)
+        edge.carrier.presses(key(voice))
+        await edge.agent.answers()
+        await edge.passes(2)
+        assert edge.caller_audio.hears(AGENT_HZ)
+        await edge.agent.refers("tel:+14155559876")
+        await edge.phone.answers()
+        await edge.agent.receives("BYE")
+        await edge.passes(2)
+        assert edge.caller_audio.hears(PHONE_HZ)
+        assert edge.phone_audio.hears(CALLER_HZ)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        edge.screener.planned = None
+        await edge.assert_clean()
+
+
+async def test_who_passes_the_gate_may_still_be_refused(new_edge: NewEdge) -> None:
+    async with new_edge(speech=(voice := Voice())) as edge:
+        after(edge, Refuse(Refusal.BLOCKED, "block: changed meanwhile", 607))
+        await challenged(edge)
+        edge.carrier.presses(key(voice))
+        bye = await edge.carrier.receives("BYE")
+        assert bye.headers.get("Reason") == 'Q.850;cause=21;text="the caller is not wanted"'
+        assert story(await edge.over())[0] is Result.DECLINED
+        await edge.assert_clean()
+
+
+# As a way out where the agent cannot be had.
+
+
+async def lost_before_answer(edge: Edge) -> None:
+    await edge.carrier.invites()
+    await edge.agent.rejects(503)
+
+
+async def lost_in_talk(edge: Edge) -> None:
+    await edge.connects()
+    edge.screening.decides(Undecided("the session is lost"))
+
+
+async def lost_with_its_leg(edge: Edge) -> None:
+    await edge.connects()
+    await edge.agent.hangs_up()
+
+
+async def not_even_asked(edge: Edge) -> None:
+    edge.screener.planned = Undecided("the budget of the day is spent")
+    await edge.carrier.invites()
+
+
+async def known_to_be_down(edge: Edge) -> None:
+    edge.down.add("agent:openai")
+    await edge.carrier.invites()
+
+
+async def no_webhook(edge: Edge) -> None:
+    await edge.carrier.invites()
+    await edge.agent.invited()
+    await edge.passes(8.1)
+
+
+LOSSES = [lost_before_answer, lost_in_talk, lost_with_its_leg, not_even_asked, known_to_be_down, no_webhook]
+
+
+@pytest.mark.parametrize("lost", LOSSES)
+async def test_the_challenge_stands_in_for_an_agent_that_is_lost(new_edge: NewEdge, lost) -> None:
+    number = a_number(on_failure=OnFailure.CHALLENGE)
+    places = tuple(replace(each, confirm=Confirmation.UNSCREENED) for each in number.destinations)
+    async with new_edge(number=replace(number, destinations=places), speech=(voice := Voice())) as edge:
+        await lost(edge)
+        await edge.passes(1.5)
+        assert edge.caller_audio.hears(SPEECH_HZ)
+        edge.carrier.presses(key(voice))
+        await edge.phone.answers()
+        await edge.passes(1)
+        assert voice.texts[-1] == ("The caller was not screened.", "en")
+        assert edge.phone_audio.hears(SPEECH_HZ)
+        await edge.passes(3)
+        assert edge.caller_audio.hears(PHONE_HZ)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record) == (Result.BRIDGED, None, "failure", "caller")
+        edge.assert_never_silent()
+        await edge.assert_clean()
+
+
+@pytest.mark.parametrize("lost", LOSSES)
+@pytest.mark.parametrize("rejects", [False, True])
+async def test_who_does_not_pass_it_gets_no_further_without_an_agent(
+    new_edge: NewEdge, lost, rejects: bool
+) -> None:
+    number = a_number(on_failure=OnFailure.CHALLENGE, challenge=Terms(1, 5.0, rejects))
+    async with new_edge(number=number, speech=Voice()) as edge:
+        await lost(edge)
+        await edge.passes(12)
+        if not rejects:
+            await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert record.outcome.result is (Result.DECLINED if rejects else Result.VOICEMAIL)
+        assert len(edge.phone.calls) == 0
+        await edge.assert_clean()
+
+
+@pytest.mark.parametrize("lost", LOSSES)
+@pytest.mark.parametrize("then", [OnFailure.RING, OnFailure.VOICEMAIL, OnFailure.REJECT])
+async def test_every_other_way_out_is_there_however_the_agent_is_lost(
+    new_edge: NewEdge, lost, then: OnFailure
+) -> None:
+    async with new_edge(number=a_number(on_failure=then)) as edge:
+        await lost(edge)
+        match then:
+            case OnFailure.RING:
+                await edge.phone.answers()
+                await edge.passes(1)
+                await edge.carrier.hangs_up()
+            case OnFailure.VOICEMAIL:
+                await edge.passes(4)
+                await edge.carrier.hangs_up()
+        record = await edge.over()
+        results = {OnFailure.RING: Result.BRIDGED, OnFailure.VOICEMAIL: Result.VOICEMAIL}
+        expected = results.get(then, Result.UNANSWERED if record.answered else Result.REFUSED)
+        assert record.outcome.result is expected
+        assert any(step.startswith("unscreened: ") for step in record.steps)
+        await edge.assert_clean()
+
+
+async def test_after_a_phone_that_was_tried_there_is_no_challenge_but_a_message(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(on_failure=OnFailure.CHALLENGE)) as edge:
+        edge.screener.planned = Ring("on the list")
+        await edge.carrier.invites()
+        await edge.phone.rejects(486)
+        await edge.carrier.receives(200)
+        await edge.passes(3)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.VOICEMAIL, None, "plan", "caller")
+        await edge.assert_clean()
