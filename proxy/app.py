@@ -43,6 +43,7 @@ from proxy.media.rounds import Rounds
 from proxy.media.session import RelaySession
 from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
+from proxy.transcribing import Transcribing
 from proxy.transport.flow import Flow
 from proxy.transport.lasting import LastingLookup
 from proxy.transport.lookup import SystemLookup
@@ -120,7 +121,8 @@ class App:
         self.screener = judging.screener(settings, _utc_now, remembered.lists if remembered else None)
         self.telling = telling.post(settings, _utc_now, self.ids.uniform, self.memory, self.metrics.registry)
         self._disk = DiskThread()
-        self.voices = Voices(settings, self._disk)
+        self.voices = Voices(settings, self._disk, assembly.challenges(settings))
+        self.transcribing = Transcribing(settings, self._disk)
         self.metrics.follow_sessions(self.screener.counts)
         self.metrics.follow_strangers(self.admission.counts, self.admission.banned)
         self.metrics.follow_connections(self.network.connections.refused)
@@ -205,6 +207,7 @@ class App:
         await self._serve_http()
         await enter(self.screener)
         self._stack.push_async_callback(self.voices.close)
+        self._stack.push_async_callback(self.transcribing.close)
         self._stack.callback(self._sockets.close)
         self._stack.push_async_callback(self.network.close)
         self._stack.push_async_callback(self.core.close)
@@ -334,6 +337,7 @@ class App:
                 self._records.write(told)
         if self._heard is not None:
             self._heard(record)
+        self.transcribing.finished(record)
 
 
 def _sockets_allowed() -> int:

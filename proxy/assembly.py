@@ -11,13 +11,14 @@ from pathlib import Path
 from proxy.call.admission import SCANNERS, Admission, Strictness
 from proxy.call.attestation import Word
 from proxy.call.capacity import Capacity, Limit
-from proxy.call.challenge import Terms
+from proxy.call.challenge import KEYS, Terms
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
 from proxy.call.probe import Probed
 from proxy.call.routing import Agent, Confirmation, Destination, Number, Routing, Trunk
 from proxy.call.sound import EarlyMedia, Sound
 from proxy.call.voicemail import Voicemail
+from proxy.call.words import words_of
 from proxy.config import Listen, Settings
 from proxy.config import model as told
 from proxy.config.machine import Tls
@@ -261,6 +262,16 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
         whisper_keys=screening.whisper_keys == "on",
         reject_card=screening.reject_card,
     )
+
+
+def challenges(settings: Settings) -> set[str]:
+    """What callers of all numbers may be told of a key, where they may be challenged at all."""
+    asked = ("gate", "on_failure", "anonymous", "international", "out_of_hours", "untrusted")
+    screenings = [settings.screening_of(number) for number in settings.numbers]
+    if not any(getattr(screening, key) == "challenge" for screening in screenings for key in asked):
+        return set()
+    words = words_of(settings.speech.language)
+    return {words.challenge(key, again=again) for key in KEYS for again in (False, True)} | {words.goodbye}
 
 
 def sound(settings: Settings, number: told.Number) -> Sound:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import httpx2
 import structlog
 
@@ -19,11 +21,12 @@ log = structlog.get_logger("screendoor")
 class Voices:
     """The `Speech` of one house."""
 
-    def __init__(self, settings: Settings, disk: Disk) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, disk: Disk, also: Iterable[str] = ()) -> None:
+        """`also` is spoken at the start as well."""
+        self._settings, self._also = settings, frozenset(also)
         self._http: httpx2.AsyncClient | None = None
         voices: list[Speech] = []
-        wanted, account = settings.speech.provider, _account(settings)
+        wanted, account = settings.speech.provider, account_of(settings)
         if wanted in (None, "openai") and account is not None:
             self._http = httpx2.AsyncClient()
             voices.append(OpenAISpeech(account, self._http, settings.speech.cache, disk))
@@ -37,7 +40,7 @@ class Voices:
 
     async def prepare(self) -> None:
         """Speak what callers may be told, before there is one."""
-        for text in sorted(_texts(self._settings)):
+        for text in sorted(_texts(self._settings) | self._also):
             try:
                 await self.spoken(text, self._settings.speech.language)
             except SpeechFailed as failure:
@@ -49,7 +52,7 @@ class Voices:
             await self._http.aclose()
 
 
-def _account(settings: Settings) -> OpenAIVoice | None:
+def account_of(settings: Settings) -> OpenAIVoice | None:
     """Whose key speaks: that of `[speech]`, or of the first agent at OpenAI that has one."""
     speech = settings.speech
     keyed = (one for one in settings.agents if one.api_key is not None and one.provider != AZURE)

@@ -48,6 +48,7 @@ WHOLE = (
     "proxy.remembering",
     "proxy.talking",
     "proxy.telling",
+    "proxy.transcribing",
     "proxy.tried",
 )
 """The parts that may import anything."""

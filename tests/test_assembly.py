@@ -9,6 +9,7 @@ import pytest
 from proxy import assembly
 from proxy.call.admission import Admission
 from proxy.call.attestation import Word
+from proxy.call.challenge import Terms
 from proxy.call.probe import Probed
 from proxy.call.sound import EarlyMedia, Sound
 from proxy.call.voicemail import Voicemail
@@ -292,3 +293,27 @@ def test_a_destination_keeps_the_name_that_the_agent_knows_it_by() -> None:
     assert number is not None
     assert [place.name for place in number.destinations] == ["a", "b", None]
     assert [place.uri for place in number.called("b")] == ["sip:desk@192.0.2.4"]
+@pytest.mark.parametrize(
+    ("of_number", "texts"),
+    [
+        ("", 0),
+        (', on_failure = "challenge"', 17),
+        (', gate = "challenge"', 17),
+        (', anonymous = "challenge"', 17),
+    ],
+)
+def test_what_the_challenged_hear_is_spoken_at_the_start(of_number: str, texts: int) -> None:
+    text = f'{TRUNKS}number = [ {{ dialed = "*", {PLACES}{of_number} }} ]'
+    said = assembly.challenges(parse(text, {}, file="t.toml", folder=Path()))
+    assert len(said) == texts
+    if texts:
+        assert "This number is protected. To be put through, press 7." in said
+
+
+def test_what_becomes_of_callers_is_told_to_the_call() -> None:
+    keys = 'challenge_tries = 2, challenge_limit_s = 7, challenge_failed = "reject", whisper_keys = "on"'
+    card = 'reject_with = 608, reject_card = "https://example.com/c.jws"'
+    text = f'{TRUNKS}number = [ {{ dialed = "*", {PLACES}, {keys}, {card} }} ]'
+    number = assembly.routing(parse(text, {}, file="t.toml", folder=Path())).find(invite())
+    assert number.challenge == Terms(2, 7.0, rejects=True)
+    assert (number.whisper_keys, number.reject_card) == (True, "https://example.com/c.jws")

@@ -30,6 +30,7 @@ from proxy.lab.openai_refusal import ApiError, call_not_found
 from proxy.lab.openai_server import loopback_server
 from proxy.lab.openai_speech import speech
 from proxy.lab.openai_tasks import Tasks
+from proxy.lab.openai_transcription import transcription
 from proxy.lab.openai_webhook import Api, Delivery, Incoming, Postman
 
 WEBHOOK_PATIENCE_S = 5.0
@@ -71,6 +72,8 @@ class OpenAiLab:
         """Every call there ever was, by its id."""
         self.spoken: list[str] = []
         """What was spoken by ``/audio/speech``."""
+        self.transcribed = 0
+        """How many files were, by ``/audio/transcriptions``."""
         self.accept_patience_s = accept_patience_s
         """How long an INVITE is held for ``/accept``; then it is answered 400."""
         self._by_session: dict[str, Call] = {}
@@ -170,6 +173,7 @@ class OpenAiLab:
             routes=[
                 *control,
                 Route("/v1/audio/speech", self._speech, methods=["POST"]),
+                Route("/v1/audio/transcriptions", self._transcription, methods=["POST"]),
                 Route("/v1/responses", self._responses, methods=["POST"]),
                 WebSocketRoute("/v1/realtime", self._sideband),
                 WebSocketRoute("/openai/v1/realtime", self._sideband),
@@ -186,6 +190,15 @@ class OpenAiLab:
         except ApiError as refusal:
             return _refused(refusal)
         self.spoken.append(str(fields["input"]))
+        return answer
+
+    async def _transcription(self, request: Request) -> Response:
+        try:
+            self._authorize(request)
+            answer = transcription(request.headers.get("content-type", ""), await request.body())
+        except ApiError as refusal:
+            return _refused(refusal)
+        self.transcribed += 1
         return answer
 
     def _guarded(

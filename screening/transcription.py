@@ -1,0 +1,131 @@
+"""What was said in a message that a caller left: a sound file to text, by OpenAI, after the call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import httpx2
+
+LIMIT_S = 15.0
+"""How long one try may take."""
+RETRY_AFTER_S = (2.0, 10.0, 30.0)
+"""Before the second try, the third and the last."""
+MOST_BYTES = 25_000_000
+"""Of a file; OpenAI takes no more."""
+MOST_ANSWER = 1_000_000
+MOST_TEXT = 20_000
+"""Characters of a transcript that are kept."""
+AGAIN = frozenset({408, 409, 429, 500, 502, 503, 504})
+"""What may be another answer a moment later."""
+ADVICE: Mapping[int, str] = {
+    400: "the model does not take it",
+    401: "the API key is not valid",
+    403: "the API key may not do this",
+    404: "the model or the address is not known there",
+    429: "the account's rate limit or budget is reached",
+}
+
+
+class TranscriptionFailed(Exception):
+    """There is no transcript, and why, in one line."""
+
+    def __init__(self, why: str, *, again: bool = False) -> None:
+        super().__init__(why)
+        self.again = again
+        """Whether it may be worth another try."""
+
+
+class Transcription(Protocol):
+    """Turns a sound file into text."""
+
+    async def text_of(self, message: Path) -> str:
+        """What is said in it; empty where nothing is. Raises TranscriptionFailed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose key, and which model."""
+
+    api_base: str
+    api_key: str = field(repr=False)
+    model: str = "gpt-transcribe"
+    project: str | None = None
+
+
+class OpenAITranscription:
+    """``POST /audio/transcriptions``, tried again a few times where that may help."""
+
+    def __init__(self, account: Account, http: httpx2.AsyncClient) -> None:
+        self._account, self._http = account, http
+        self._url = f"{account.api_base.rstrip('/')}/audio/transcriptions"
+
+    async def text_of(self, message: Path) -> str:
+        """What is said in a WAV file; takes two minutes at most. Raises TranscriptionFailed."""
+        try:
+            sound = await asyncio.to_thread(message.read_bytes)
+        except OSError as error:
+            raise TranscriptionFailed(f"the message cannot be read: {error.strerror}") from None
+        if len(sound) > MOST_BYTES:
+            raise TranscriptionFailed(f"the message is too long: {len(sound)} bytes of {MOST_BYTES}")
+        for wait_s in RETRY_AFTER_S:
+            try:
+                return await self._tried(sound)
+            except TranscriptionFailed as failure:
+                if not failure.again:
+                    raise
+            await asyncio.sleep(wait_s)
+        return await self._tried(sound)
+
+    async def _tried(self, sound: bytes) -> str:
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                return _text(await self._asked(sound))
+        except TimeoutError:
+            raise TranscriptionFailed(f"no transcript within {LIMIT_S:g} s", again=True) from None
+
+    async def _asked(self, sound: bytes) -> bytes:
+        account = self._account
+        # Never unpacked: a thousandth of what we take could fill the memory.
+        headers = {"Authorization": f"Bearer {account.api_key}", "Accept-Encoding": "identity"}
+        if account.project:
+            headers["OpenAI-Project"] = account.project
+        fields = {"model": account.model, "response_format": "json"}
+        said = bytearray()
+        try:
+            async with self._http.stream(
+                "POST",
+                self._url,
+                headers=headers,
+                data=fields,
+                files={"file": ("message.wav", sound, "audio/wav")},
+                timeout=None,
+            ) as answer:
+                if not answer.is_success:
+                    status = answer.status_code
+                    why = ": ".join([f"OpenAI answered {status}", *filter(None, [ADVICE.get(status)])])
+                    raise TranscriptionFailed(why, again=status in AGAIN)
+                async for chunk in answer.aiter_raw():
+                    said += chunk
+                    if len(said) > MOST_ANSWER:
+                        raise TranscriptionFailed("OpenAI's answer does not end")
+        except httpx2.HTTPError as error:
+            why = f"OpenAI not reached: {str(error) or type(error).__name__}"
+            raise TranscriptionFailed(why, again=True) from error
+        return bytes(said)
+
+
+def _text(answer: bytes) -> str:
+    try:
+        told = json.loads(answer)
+    except (ValueError, RecursionError):
+        raise TranscriptionFailed("OpenAI's answer is not JSON", again=True) from None
+    text = told.get("text") if isinstance(told, dict) else None
+    if not isinstance(text, str):
+        raise TranscriptionFailed("there is no text in OpenAI's answer")
+    return text.strip()[:MOST_TEXT]
