@@ -48,10 +48,12 @@ def run(file: Path) -> None:
 @click.option("--serve", is_flag=True, help="Keep the lab running after the call.")
 @click.option(
     "--decision",
-    type=click.Choice(["allow", "reject", "voicemail", "message", "connect-to", "end-call"]),
+    type=click.Choice(
+        ["allow", "reject", "voicemail", "message", "connect-to", "end-call", "challenge", "refuse"]
+    ),
     default="allow",
     show_default=True,
-    help="What the simulated AI decides.",
+    help="What the simulated AI decides; the last two do without it.",
 )
 @click.option(
     "--provider",

@@ -32,17 +32,20 @@ class Voices:
             voices.append(OpenAISpeech(account, self._http, settings.speech.cache, disk))
         if wanted != "prompts" and Espeak.installed():
             voices.append(Espeak())
+        self.latest = ""
+        """What was asked for last, for those who test what is said."""
         self._voices = FirstOf([*map(Remembered, voices), Prompts()])
 
     async def spoken(self, text: str, language: str) -> Clip:
         """By the first voice that can."""
+        self.latest = text
         return await self._voices.spoken(text, language)
 
     async def prepare(self) -> None:
         """Speak what callers may be told, before there is one."""
         for text in sorted(_texts(self._settings) | self._also):
             try:
-                await self.spoken(text, self._settings.speech.language)
+                await self._voices.spoken(text, self._settings.speech.language)
             except SpeechFailed as failure:
                 log.warning("not spoken", why=str(failure))
 

@@ -62,6 +62,7 @@ class Challenge:
             except SpeechFailed as failure:
                 self._scribe.broken("challenge not possible", failure)
                 return False
+            self._scribe.log.debug("challenged", key=key)
             pressed = await self._pressed(clip)
             if pressed == key:
                 await asyncio.sleep(KEY_UP_S)

@@ -16,7 +16,7 @@ from types import TracebackType
 import httpx2
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -198,6 +198,8 @@ class OpenAiLab:
             answer = transcription(request.headers.get("content-type", ""), await request.body())
         except ApiError as refusal:
             return _refused(refusal)
+        except ClientDisconnect:  # the edge is stopped meanwhile
+            return Response(status_code=499)
         self.transcribed += 1
         return answer
 

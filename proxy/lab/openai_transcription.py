@@ -7,7 +7,7 @@ from email.message import Message
 
 from starlette.responses import JSONResponse, Response
 
-from proxy.lab.openai_call import ApiError
+from proxy.lab.openai_refusal import ApiError
 from proxy.media.wav import WavError, read_wav
 
 MOST_BYTES = 25 * 1024 * 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -106,6 +107,45 @@ async def holds(stage: Stage) -> None:
     await stage.carrier.hangs_up()
 
 
+async def presses_the_key(stage: Stage) -> None:
+    """Hear which key to press, press it, and talk with whoever answers."""
+    call = await stage.carrier.invites()
+    await stage.carrier.receives(200)
+    await _until(lambda: _key(stage) is not None)
+    await asyncio.sleep(TALK_S)
+    stage.carrier.presses(_key(stage) or "")
+    await _until(lambda: bool(stage.phone_audio.hears(CALLER_HZ)) or call.over)
+    await asyncio.sleep(TALK_S)
+    if not call.over:
+        await stage.carrier.hangs_up()
+
+
+def _key(stage: Stage) -> str | None:
+    """The key that the caller was told last."""
+    found = re.search(r"to be put through, press (\d)", stage.app.voices.latest, re.IGNORECASE)
+    return found[1] if found else None
+
+
+async def presses_1(stage: Stage) -> None:
+    """Press the key that is never the right one, as a machine might, until that is enough."""
+    call = await stage.carrier.invites()
+    await stage.carrier.receives(200)
+    while not call.over:
+        await asyncio.sleep(1.0)
+        stage.carrier.presses("1")
+
+
+async def is_refused(status: int, stage: Stage) -> None:
+    await stage.carrier.invites()
+    await stage.carrier.receives(status)
+
+
+async def is_hung_up_on(stage: Stage) -> None:
+    call = await stage.carrier.invites()
+    await stage.carrier.receives(200)
+    await _until(lambda: call.over)
+
+
 async def _until(fact: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not fact():
@@ -119,6 +159,14 @@ async def answers(stage: Stage) -> None:
     await stage.phone.rings()
     await asyncio.sleep(RINGS_S)
     await stage.phone.answers()
+
+
+async def blocks(stage: Stage) -> None:
+    """Pick up, hear who it is, and press 3."""
+    stage.phone.takes_calls = False
+    await answers(stage)
+    await asyncio.sleep(RINGS_S)
+    stage.phone.presses("3")
 
 
 async def rings(stage: Stage) -> None:
@@ -206,6 +254,16 @@ def _plain(decision: str) -> Scene:
             talk = Conversation(decision="REJECT", tool="end_call", given=given)
             scenery = Scenery(conversation=talk)
             return Scene("end-call", "nothing is left to do", Result.DECLINED, None, scenery)
+        case "challenge":
+            gated = Scenery(of_number='screen = "trusted"\nuntrusted = "challenge"')
+            about = "no AI: who presses the key that he is told is put through"
+            return Scene("challenge", about, Result.BRIDGED, "plan", gated, caller=presses_the_key)
+        case "refuse":
+            listed = Scenery(of_number='block = ["+13475550148"]\nblock_with = 607')
+            caller = partial(is_refused, 607)
+            return Scene(
+                "refuse", "a caller on the block list: 607", Result.REFUSED, None, listed, caller=caller
+            )
         case _:
             return Scene("allow", "a wanted caller, bridged by the agent's REFER")
 
@@ -216,7 +274,8 @@ def _parting(talk: Conversation) -> Conversation:
 
 
 DECISIONS = ("allow", "reject", "voicemail", "message", "connect-to", "end-call")
-PLAIN = {decision: _plain(decision) for decision in DECISIONS}
+WITHOUT_AI = ("challenge", "refuse")
+PLAIN = {decision: _plain(decision) for decision in (*DECISIONS, *WITHOUT_AI)}
 
 
 def by(scene: Scene, provider: Provider) -> Scene:
@@ -239,6 +298,12 @@ def _unanswered(name: str, about: str, phone: Script, **scenery: object) -> Scen
     return Scene(name, about, Result.VOICEMAIL, "refer", Scenery(**scenery), phone=phone)  # type: ignore[arg-type]
 
 
+def _without_agent(name: str, result: Result, trigger: str | None, then: str, caller: Script) -> Scene:
+    """The agent answers 503, and `on_failure` says what becomes of the caller."""
+    scenery = Scenery(agent=partial(refuses, 503), of_number=f'on_failure = "{then}"')
+    return Scene(name, f'the same, with on_failure = "{then}"', result, trigger, scenery, caller=caller)
+
+
 FAULTS = {
     scene.name: scene
     for scene in (
@@ -258,6 +323,25 @@ FAULTS = {
         _agent("agent-bye-after-refer", "BYE right after the REFER", "refer", agent=hangs_up_after_refer),
         _agent("agent-bye-mid-talk", "the agent hangs up in mid-talk", "failure", agent=hangs_up_in_talk),
         _agent("agent-503", "the agent answers 503", "failure", agent=partial(refuses, 503)),
+        _without_agent("agent-503-challenge", Result.BRIDGED, "failure", "challenge", presses_the_key),
+        _without_agent("agent-503-voicemail", Result.VOICEMAIL, None, "voicemail", talks),
+        _without_agent("agent-503-reject", Result.REFUSED, None, "reject", partial(is_refused, 480)),
+        Scene(
+            "challenge-failed",
+            "a machine presses no right key",
+            Result.DECLINED,
+            None,
+            Scenery(of_number='gate = "challenge"\nchallenge_failed = "reject"'),
+            caller=presses_1,
+        ),
+        Scene(
+            "phone-blocks",
+            "3 is pressed at the phone",
+            Result.DECLINED,
+            scenery=Scenery(of_number='whisper_keys = "on"'),
+            caller=is_hung_up_on,
+            phone=blocks,
+        ),
         _agent("agent-tls-refused", "the agent's certificate is not trusted", "failure", agent_trusted=False),
         Scene(
             "webhook-lost",

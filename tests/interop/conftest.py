@@ -26,11 +26,13 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> AgentDoor:
 def edge(
     door: AgentDoor, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[EdgeProcess]:
-    """A module whose MODE is "direct" has its own way with audio; one of EITHER_POLICY has SRTP by each."""
+    """A module may have a MODE, NUMBER and LEVEL of its own; one of EITHER_POLICY has SRTP by each."""
     mode = getattr(request.module, "MODE", "relay")
+    number, level = getattr(request.module, "NUMBER", ""), getattr(request.module, "LEVEL", "info")
     srtp = POLICIES[getattr(request, "param", "off")]
     # baresip finds no localhost: it asks name servers, and no hosts file.
-    with EdgeProcess(tmp_path_factory.mktemp("edge"), door, host=HOST, mode=mode, srtp=srtp) as edge:
+    folder = tmp_path_factory.mktemp("edge")
+    with EdgeProcess(folder, door, host=HOST, mode=mode, srtp=srtp, number=number, level=level) as edge:
         yield edge
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from proxy.call.record import CallRecord
 from proxy.lab import demo
-from proxy.lab.scenes import DECISIONS, FAULTS, PLAIN
+from proxy.lab.scenes import DECISIONS, FAULTS, PLAIN, WITHOUT_AI
 from proxy.lab.stage import PROVIDERS, Provider, Stage
 
 pytestmark = pytest.mark.network
@@ -31,11 +31,16 @@ ENDINGS = {
     ),
     *("caller-cancels", "caller-bye-in-talk", "caller-bye-while-phone-rings", "caller-bye-as-phone-answers"),
     *("reinvite-hold", "decision-reject", "decision-voicemail"),
+    *("agent-503-challenge", "agent-503-voicemail", "agent-503-reject", "challenge-failed", "phone-blocks"),
 }
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("decision", DECISIONS)
+PLAYS = [(decision, provider) for decision in DECISIONS for provider in PROVIDERS]
+
+
+@pytest.mark.parametrize(
+    ("decision", "provider"), [*PLAYS, *((decision, PROVIDERS[0]) for decision in WITHOUT_AI)]
+)
 def test_the_demo_plays_one_call_to_its_end(
     decision: str, provider: Provider, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -45,7 +50,7 @@ def test_the_demo_plays_one_call_to_its_end(
     assert "problem" not in told
     if decision == "message":
         assert "Message    The cake is ready on Saturday at ten." in told
-    if decision in ("allow", "connect-to"):
+    if decision in ("allow", "connect-to", "challenge"):
         assert "bridged: yes · tone caller→phone: yes · tone phone→caller: yes" in told
 
 

@@ -80,6 +80,7 @@ dialed = "{dialed}"
 destinations = ["sip:{to}@trunk:sipp"]
 confirm = "off"
 ring_limit_s = 10
+{number}
 
 [drain]
 limit_s = 20
@@ -88,7 +89,7 @@ limit_s = 20
 {limits}
 
 [log]
-level = "info"
+level = "{level}"
 """
 
 GATE = """\
@@ -130,10 +131,10 @@ class EdgeProcess(Process):
     def __init__(
         self, folder: Path, gate: Door, *, password: str = PASSWORD, host: str = "localhost",
         trunk: str = HOST, limits: str = "", more: str = "", srtp: tuple[str, str] = ("off", "accept"),
-        mode: str = "relay",
+        mode: str = "relay", number: str = "", level: str = "info",
     ) -> None:  # fmt: skip
-        """`trunk`: the address of the only one; `limits`, `more`: further lines of its settings; `srtp`: of
-        the agent and of the trunk; `mode`: of audio.
+        """`trunk`: the address of the only one; `limits`, `number`, `more`: further lines of its settings;
+        `srtp`: of the agent and of the trunk; `mode`: of audio; `level`: of the log.
         """
         self.folder, self.port, self.phone_port = folder, free_port(), free_port()
         self.tls_port, self._http = free_port(), free_port()
@@ -146,7 +147,7 @@ class EdgeProcess(Process):
                 http=self._http, phone=self.phone_port, gate=gate.port, dialed=DIALED, to=PHONE,
                 media=media, media_end=media + MEDIA_PORTS - 1, trunk=trunk, limits=limits,
                 srtp=srtp[0], trunk_srtp=srtp[1],
-                mode=mode,
+                mode=mode, number=number, level=level,
             )
             + more
         )  # fmt: skip

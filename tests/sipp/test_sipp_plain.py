@@ -19,6 +19,7 @@ from tests.sipp.registering import register
 pytestmark = pytest.mark.network
 
 FORWARDED, ALICES = "+14155554444", "+14155554445"
+UNWANTED, REJECTED = "+14155554446", "+14155554447"
 ALICE = "alice"
 FIRST, SECOND = "first", "second"
 SETTINGS = """
@@ -37,6 +38,19 @@ dialed = "{alices}"
 screen = "off"
 destinations = ["sip:{alice}@registered"]
 ring_limit_s = 10
+
+[[number]]
+dialed = "{unwanted}"
+block = ["+13475550148"]
+block_with = 607
+destinations = ["sip:{alice}@registered"]
+
+[[number]]
+dialed = "{rejected}"
+block = ["+13475550100..+13475550199"]
+block_with = 608
+reject_card = "https://example.com/complaints.jws"
+destinations = ["sip:{alice}@registered"]
 """
 
 
@@ -50,7 +64,8 @@ def desks() -> dict[str, int]:
 def edge(
     gate: Gate, desks: dict[str, int], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EdgeProcess]:
-    more = SETTINGS.format(forwarded=FORWARDED, alice=ALICE, alices=ALICES, **desks)
+    told = {"forwarded": FORWARDED, "alices": ALICES, "unwanted": UNWANTED, "rejected": REJECTED}
+    more = SETTINGS.format(alice=ALICE, **told, **desks)
     with EdgeProcess(tmp_path_factory.mktemp("edge"), gate, more=more) as edge:
         yield edge
 
@@ -177,3 +192,20 @@ def test_a_phone_of_our_own_registers_by_sha_256_and_is_called_there_rfc8760_2(h
     house.all_succeed(carrier, phone)
     (record,) = house.records()
     assert record["outcome"]["result"] == "bridged"
+
+
+@pytest.mark.parametrize(
+    ("dialed", "said"),
+    [
+        (UNWANTED, "refused 607 Q.850;cause=21;"),
+        (REJECTED, "<https://example.com/complaints.jws>;purpose=jwscard"),
+    ],
+    ids=["rfc8197", "rfc8688"],
+)
+def test_who_is_on_the_block_list_is_refused_as_configured(house: House, dialed: str, said: str) -> None:
+    carrier = house.carrier("carrier_refused", dialed=dialed)
+    house.all_succeed(carrier)
+    assert said in carrier.notes
+    (record,) = house.records()
+    assert (record["outcome"]["result"], record["answered"]) == ("refused", None)
+    assert [leg["name"] for leg in record["legs"]] == ["caller"]

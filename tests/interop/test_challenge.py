@@ -1,0 +1,57 @@
+"""A caller who has to press a key, pressed by a foreign user agent as RTP events (RFC 4733)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.interop.baresip_agent import talk
+from tests.interop.peers import Peers
+from tests.sipp.process import until
+
+pytestmark = pytest.mark.network
+
+NUMBER = """
+screen = "trusted"
+untrusted = "challenge"
+challenge_tries = 2
+challenge_failed = "reject"
+"""
+LEVEL = "debug"
+"""At which the log tells the key."""
+
+
+def key(peers: Peers, tries: int = 1) -> str:
+    """The key that the caller is told, once he is."""
+
+    def told() -> list[str]:
+        return re.findall(r"challenged +.*key=(\d)", peers.log)
+
+    until(lambda: len(told()) >= tries, "the caller is challenged")
+    return told()[tries - 1]
+
+
+def test_a_caller_who_presses_the_key_is_bridged_rfc4733(peers: Peers) -> None:
+    phone = peers.phone(by_itself=True)
+    caller = peers.caller()
+    caller.awaits("call_established")
+    caller.does("send_dtmf", key(peers))
+    phone.awaits("call_established")
+    talk(caller, phone)
+    caller.does("hangup")
+    phone.awaits("call_closed")
+    record = peers.record()
+    assert (record["outcome"]["result"], record["trigger"]) == ("bridged", "plan")
+
+
+def test_a_caller_who_presses_1_and_1_again_hears_goodbye(peers: Peers) -> None:
+    caller = peers.caller()
+    caller.awaits("call_established")
+    for tries in (1, 2):
+        key(peers, tries)
+        caller.does("send_dtmf", "1")
+    caller.awaits("call_closed")
+    record = peers.record()
+    assert (record["outcome"]["result"], record["ended_by"]) == ("declined", None)
+    assert record["steps"].count("challenge: a wrong key") == 2
