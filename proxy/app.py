@@ -196,6 +196,8 @@ class App:
         if self.memory is not None:
             await asyncio.to_thread(self.memory.start)
             self._stack.push_async_callback(asyncio.to_thread, self.memory.close)
+            if self._settings.memory.transcripts == "on":
+                self.transcribing.told.append(remembering.words_to(self.memory))
         folders.check(self._settings)
         self._stack.push_async_callback(asyncio.to_thread, self._disk.close)
         if self._settings.media.mode == "kernel":

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proxy.call.record import CallRecord
 from proxy.config import Settings
 from proxy.config.memory import OFF
 
@@ -67,3 +69,14 @@ def lists(settings: Settings) -> LiveLists | None:
     except Away as away:
         raise Unusable(str(away)) from away
     return found
+
+
+def words_to(memory: Memory) -> Callable[[CallRecord], None]:
+    """Keeps what was said in messages, for `Transcribing` to tell it."""
+    from screening.memory.history import set_transcript
+
+    def told(record: CallRecord) -> None:
+        if (text := record.voicemail_transcript) is not None:
+            memory.later(partial(set_transcript, name=record.call, text=text))
+
+    return told

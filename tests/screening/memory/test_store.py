@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import structlog
 from sqlalchemy import Connection, insert, select, text
 
 from screening.memory.errors import Away
+from screening.memory.history import set_transcript
 from screening.memory.schema import calls, lines, voicemails
 from screening.memory.store import Memory
 from tests.screening.memory.conftest import MakeMemory
@@ -63,6 +65,12 @@ def test_a_message_has_a_row_of_its_own(memory: Memory) -> None:
     [row] = rows(memory, select(voicemails))
     whole = str(Path("voicemail/c1.wav").absolute())
     assert (row.call, row.file, row.seconds, row.heard_at) == ("c1", whole, 3.5, None)
+    memory.later(partial(set_transcript, name="c1", text="The cake is ready."))
+    [row] = rows(memory, select(voicemails))
+    assert row.transcript == "The cake is ready."
+    memory.finished(a_record(voicemail="voicemail/c1.wav", voicemail_s=3.5))
+    [row] = rows(memory, select(voicemails))
+    assert row.transcript == "The cake is ready."
     assert row.left_at.isoformat() == "2026-11-22T09:01:00+00:00"
 
 
