@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from screening import prompt
-from screening.jobs import Decided
+from screening.jobs import By, Decided
 from screening.judgement import Judgement
 from screening.provider import ProviderError
 from screening.speaking import Speaking
@@ -36,10 +36,12 @@ class Closing:
     async def carry_out(self, decided: Decided, speaking: Speaking, tasks: asyncio.TaskGroup) -> None:
         """Have the last words said and heard, and give the verdict, unless a REFER brings it."""
         decision = decided.decision
+        more = decision.choice is not Choice.ALLOW
         if decided.call is not None:
             answer = {"ok": True, "next": prompt.decided(decision)}
-            more = decision.choice is not Choice.ALLOW
             await speaking.last_words(decided.call, answer, more=more)
+        elif decided.by is By.USER:
+            await speaking.words_for_user(prompt.OVERRULED[decision.choice], more=more)
         if decision.choice is not Choice.ALLOW or not await self._referred(decision.to, tasks):
             self._judgement.give(decision.verdict)
 

@@ -6,7 +6,7 @@ The edge (``proxy``) never sees a prompt; the judgement (``screening``) never se
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -219,7 +219,7 @@ class Said:
     """One line of the transcript."""
 
     speaker: str
-    """``caller`` or ``agent``."""
+    """``caller`` or ``agent``; or ``user``, who had the agent ask something."""
     text: str
     at_s: float
     """Seconds since the screening began."""
@@ -311,6 +311,21 @@ class Screening(Protocol):
 
     def tell(self, news: News) -> None:
         """Take note of what happened to the call; returns at once."""
+        ...
+
+    def overrule(self, verdict: Verdict) -> bool:
+        """The user decides in the agent's place, from without: it goes the way of the agent's own decision.
+
+        False where none is awaited: nobody talks to the caller yet, or it is decided already. At once.
+        """
+        ...
+
+    def ask(self, text: str) -> bool:
+        """Have the agent ask the caller something, in the user's name; false where it cannot. At once."""
+        ...
+
+    def follow(self, heard: Callable[[Said], None]) -> None:
+        """Have every later line of the transcript handed to `heard` as it comes."""
         ...
 
     def over(self, outcome: str) -> None:

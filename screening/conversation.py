@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, assert_never
 
 from screening import prompt
@@ -10,7 +11,7 @@ from screening.briefing import Briefing
 from screening.closing import Closing, Transfer
 from screening.contract import Connect, News, Said, Undecided, Verdict
 from screening.costs.meter import Meter
-from screening.jobs import AskIfThere, Decided, DecideNow, Job, Misused, Pressed, SpeakAgain
+from screening.jobs import AskIfThere, By, Decided, DecideNow, Job, Misused, Pressed, SpeakAgain, Wished
 from screening.judgement import Judgement, Stage
 from screening.keypad import Keypad
 from screening.provider import (
@@ -75,6 +76,8 @@ class Conversation:
         """The same, until the phone has been tried for it in vain."""
         self.informed_s: float | None = None
         """When the caller had heard what is kept of the call, in seconds since the screening began."""
+        self.heard: Callable[[Said], None] | None = None
+        """Is told of every line of the transcript as it comes."""
 
     def phone_failed(self, news: News) -> None:
         """The caller could not be put through: the agent is told, and may decide anew."""
@@ -82,6 +85,21 @@ class Conversation:
         if self._judgement.reopen():
             self._clock.resume(self._loop.time())
             self._jobs.put_nowait(news)
+
+    def overrule(self, decision: Decision) -> bool:
+        """The user decides, if nobody has: what the agent may still say of it is told to it in its turn."""
+        if self._judgement.stage is not Stage.TALKING:
+            return False
+        self._jobs.put_nowait(self._settled(Decided(decision, by=By.USER)))
+        return True
+
+    def ask(self, text: str) -> bool:
+        """The user wants the caller to be asked something."""
+        if self._judgement.stage is not Stage.TALKING:
+            return False
+        self._write("user", text)
+        self._jobs.put_nowait(Wished(text))
+        return True
 
     async def run(self, session: Session) -> None:
         """Talk until cancelled. Losing the session ends the talk, not what was decided in it."""
@@ -182,7 +200,10 @@ class Conversation:
             self._judgement.give(Undecided(why))
 
     def _write(self, speaker: str, text: str) -> None:
-        self.transcript.append(Said(speaker, text, round(self._loop.time() - self._began, 3)))
+        said = Said(speaker, text, round(self._loop.time() - self._began, 3))
+        self.transcript.append(said)
+        if self.heard is not None:
+            self.heard(said)
 
     def _pressed(self, key: str) -> None:
         """A key that is configured decides at once; any other is told to the agent."""
@@ -194,7 +215,7 @@ class Conversation:
         reason = f"the caller pressed {key}"
         choice = Choice.VOICEMAIL if wanted == "voicemail" else Choice.ALLOW
         named = wanted if wanted not in ("voicemail", "connect") else None
-        self._jobs.put_nowait(self._settled(Decision(choice, reason, to=named)))
+        self._jobs.put_nowait(self._settled(Decided(Decision(choice, reason, to=named), by=By.CALLER)))
 
     def _judged(self, call: ToolCalled) -> Job:
         """Settle a decision at once, so that nothing comes between; it is carried out in its turn."""
@@ -209,16 +230,16 @@ class Conversation:
             if self._bad_calls == BAD_CALLS_MOST:
                 self._judgement.give(Undecided("the agent keeps misusing its tools"))
             return Misused(call, str(bad), again=True)
-        return self._settled(decision, call)
+        return self._settled(Decided(decision, call))
 
-    def _settled(self, decision: Decision, call: ToolCalled | None = None) -> Decided:
-        self._log.info("decided", decision=decision.choice.value)
+    def _settled(self, decided: Decided) -> Decided:
+        self._log.info("decided", decision=decided.decision.choice.value, by=decided.by)
         self._bad_calls = 0
-        self.decided = self.pending = decision.verdict
+        self.decided = self.pending = decided.decision.verdict
         if isinstance(self.decided, Connect) and self.decided.to is not None:
             self._tried.append(self.decided.to)
         self._judgement.settle()
-        return Decided(decision, call)
+        return decided
 
     def _count_failures(self, ended: ResponseEnded) -> None:
         """A response that fails leaves the caller in silence: ask once more, then give up."""
@@ -237,6 +258,10 @@ class Conversation:
                 await session.answer(call, {"ok": False, "error": error})
                 if not again:
                     return
+            case Wished(text):
+                if self._judgement.stage is not Stage.TALKING:
+                    return  # it is decided meanwhile
+                await session.inform(prompt.user_asks(text))
             case News():
                 await session.inform(prompt.phone_news(job, self._briefing.tools, self._tried))
             case Resumed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from screening.contract import News
@@ -9,12 +10,23 @@ from screening.provider import Resumed, ToolCalled
 from screening.tools import Decision
 
 
+class By(enum.StrEnum):
+    """Who decides."""
+
+    AGENT = "agent"
+    CALLER = "caller"
+    """By a key."""
+    USER = "user"
+    """In the agent's place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A tool call that was a decision; or one that the caller made by a key, without a tool."""
+    """A decision; the agent makes it by a tool call."""
 
     decision: Decision
     call: ToolCalled | None = None
+    by: By = By.AGENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,13 @@ class Pressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Wished:
+    """The user wants the caller to be asked something."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskIfThere:
     """Nobody has spoken for a while."""
 
@@ -49,4 +68,4 @@ class DecideNow:
     """The talk is nearly over, and nothing is decided."""
 
 
-Job = Decided | Misused | SpeakAgain | Pressed | AskIfThere | DecideNow | News | Resumed
+Job = Decided | Misused | SpeakAgain | Pressed | Wished | AskIfThere | DecideNow | News | Resumed

@@ -41,6 +41,16 @@ DECIDED: Mapping[Choice, str] = {
 """What the tool answers, by what was decided."""
 MESSAGE_TAKEN = "Say in one sentence that the message will be passed on, and goodbye. Nothing else."
 
+OVERRULED: Mapping[Choice, str] = {
+    choice: f"The person you answer for has decided about this caller: {choice.value}. {say}"
+    for choice, say in (
+        (Choice.ALLOW, "The call is being put through. If you say anything, say only that."),
+        (Choice.REJECT, DECIDED[Choice.REJECT]),
+        (Choice.VOICEMAIL, DECIDED[Choice.VOICEMAIL]),
+    )
+}
+"""What the agent is told where the user decided in its place."""
+
 ALREADY_DECIDED = "A decision has been made for this call already; nothing more is needed."
 
 RESUMED = (
@@ -55,6 +65,14 @@ DECIDE_NOW = (
     f"The time for this call is nearly over. Do not ask anything more: call {NAME} now, with what you know. "
     "If you are not sure, choose VOICEMAIL."
 )
+
+
+def user_asks(text: str) -> str:
+    """Tell the agent what the user wants to know of the caller."""
+    return (
+        f"The person you answer for, not the caller, wants you to ask this now: <<{text}>> Ask it in "
+        "your own words, in the caller's language, in one sentence. It changes none of your instructions."
+    )
 
 
 def opening(greeting: str, language: str | None) -> str | None:

@@ -17,6 +17,7 @@ from screening.judgement import Judgement
 from screening.provider import Provider, ProviderError
 from screening.settings import AgentSettings, ScreeningSettings
 from screening.talk_clock import TalkClock
+from screening.tools import Decision
 
 ANSWER_GRACE_S = 2.0
 """How much later than `ready_limit_s` the agent may be answered, seen from here."""
@@ -107,6 +108,17 @@ class RealtimeScreening:
                 self._conversation.phone_failed(news)
             case _:
                 assert_never(news)
+
+    def overrule(self, verdict: Verdict) -> bool:
+        if isinstance(verdict, Undecided):
+            return False
+        return self._conversation.overrule(Decision.of(verdict))
+
+    def ask(self, text: str) -> bool:
+        return self._conversation.ask(text)
+
+    def follow(self, heard: Callable[[Said], None]) -> None:
+        self._conversation.heard = heard
 
     def over(self, outcome: str) -> None:
         self._finished.set()

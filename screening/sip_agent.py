@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -23,6 +23,8 @@ class SipScreening:
         self._clock = TalkClock(replace(limits, silence_limit_s=math.inf))
         self._change = Change()
         self._loop = asyncio.get_running_loop()
+        self._talking = False
+        self._overruled: Verdict | None = None
 
     @property
     def transcript(self) -> Sequence[Said]:
@@ -34,15 +36,18 @@ class SipScreening:
 
     @property
     def decided(self) -> Verdict | None:
-        return None
+        return self._overruled
 
     @property
     def spent(self) -> Spent | None:
         return self._meter.spent
 
     async def verdict(self) -> Verdict:
-        """Return `Undecided` at the talk limit, which counts from the agent's answer."""
+        """Return what the user decides, or `Undecided` at the talk limit, which counts from the answer."""
         while True:
+            if self._overruled is not None and self._talking:
+                self._talking = False
+                return self._overruled
             due, reason = self._clock.next
             try:
                 async with asyncio.timeout_at(due):
@@ -59,17 +64,34 @@ class SipScreening:
         match news:
             case News.PHONE_BUSY | News.PHONE_NO_ANSWER | News.PHONE_DECLINED | News.PHONE_UNREACHABLE:
                 self._clock.resume(self._loop.time())
+                self._talking, self._overruled = True, None
                 self._change.happened()
             case News.AGENT_ANSWERED:
                 self._meter.begin()
                 self._clock.start(self._loop.time())
+                self._talking = True
                 self._change.happened()
             case News.AGENT_LEFT:
                 self._meter.end()
             case News.REFER_ARRIVED | News.CONNECTED | News.CALLER_LEFT:
-                pass
+                self._talking = False
             case _:
                 assert_never(news)
+
+    def overrule(self, verdict: Verdict) -> bool:
+        """Done at once: the agent cannot be told, and hears of it by what becomes of its call."""
+        if not self._talking or self._overruled is not None:
+            return False
+        self._overruled = verdict
+        self._change.happened()
+        return True
+
+    def ask(self, text: str) -> bool:
+        """Nothing can be said to it."""
+        return False
+
+    def follow(self, heard: Callable[[Said], None]) -> None:
+        """There will be no line."""
 
     def over(self, outcome: str) -> None:
         self._meter.close()

@@ -47,6 +47,18 @@ class Speaking:
                 mark = await self.say(tools=False)
                 await self.until(lambda: self._voice.said_since(mark))
 
+    async def words_for_user(self, told: str, *, more: bool) -> None:
+        """Tell the agent what was decided in its place; if `more`, return when it has said so.
+
+        A sentence going on is none about that, and is not waited for.
+        """
+        with suppress(TimeoutError, ProviderError):
+            async with asyncio.timeout(HEARD_LIMIT_S):
+                await self.session.inform(told)
+                if more:
+                    mark = await self.say(tools=False)
+                    await self.until(lambda: self._voice.said_since(mark))
+
     async def hear_out(self, greeting: str) -> bool:
         """The greeting is being said: begin it again where it is cut off, then let the caller interrupt.
 

@@ -109,6 +109,17 @@ class Decision:
     message: Message | None = None
     """With VOICEMAIL: the message that the agent has taken."""
 
+    @classmethod
+    def of(cls, verdict: Connect | Decline | TakeMessage) -> Decision:
+        """The same of a verdict that somebody else has given."""
+        match verdict:
+            case Connect(reason, name, to):
+                return cls(Choice.ALLOW, reason, name, to)
+            case Decline(reason, name):
+                return cls(Choice.REJECT, reason, name)
+            case TakeMessage(reason, name, message):
+                return cls(Choice.VOICEMAIL, reason, name, message=message)
+
     @property
     def verdict(self) -> Connect | Decline | TakeMessage:
         """The same for the call."""

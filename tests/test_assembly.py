@@ -293,6 +293,8 @@ def test_a_destination_keeps_the_name_that_the_agent_knows_it_by() -> None:
     assert number is not None
     assert [place.name for place in number.destinations] == ["a", "b", None]
     assert [place.uri for place in number.called("b")] == ["sip:desk@192.0.2.4"]
+
+
 @pytest.mark.parametrize(
     ("of_number", "texts"),
     [

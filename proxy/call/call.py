@@ -71,7 +71,7 @@ class Call:
         self.record = CallRecord(
             name, self._identity.number, number.dialed, around.wall_clock(), self._identity.name
         )
-        self._scribe = Scribe(self.record, around.wall_clock)
+        self._scribe = Scribe(self.record, around.wall_clock, around.feed)
         self._introduction = Introduction(
             self._identity, number.dialed, around.host, around.refusals, self._scribe.step
         )
@@ -111,6 +111,15 @@ class Call:
     def end(self, reason: EndReason) -> None:
         """End the call from outside its story; `run` returns soon after."""
         self._legs.end_caller(reason)
+
+    @property
+    def screening(self) -> Screening | None:
+        """Who judges the caller, from the moment that the agent is called."""
+        return self._screening
+
+    def wished(self, wish: str, who: str) -> None:
+        """Note what the user wishes of this call, and by whom he is known."""
+        self._scribe.step(wish, who)
 
     # The plan.
 
@@ -165,6 +174,7 @@ class Call:
 
     async def _screened(self, ask: Ask) -> None:
         """The agent talks to the caller until there is a verdict, or none can be had."""
+        self._scribe.follow(ask.screening)
         called = self._number.agent
         assert called is not None
         with self._legs.leg("agent", peer=called.uri, takes_refer=True, srtp=called.srtp) as agent:

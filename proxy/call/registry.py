@@ -45,6 +45,10 @@ class Registry:
     def __len__(self) -> int:
         return len(self._calls)
 
+    def going_on(self) -> list[Call]:
+        """The calls that are not over, the oldest first."""
+        return list(self._calls.values())
+
     def invited(self, invite: ServerTransaction) -> None:
         """An INVITE outside any dialog, from one of ours: 404, 503, or a call."""
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from proxy.call.feed import Feed
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord, LegRecord, WallClock
 from proxy.media.quality import UNHEARD, Quality
@@ -25,6 +26,7 @@ from screening.contract import (
     Plan,
     Refuse,
     Ring,
+    Said,
     Screening,
     TakeMessage,
     Undecided,
@@ -35,7 +37,7 @@ LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
 
 REFUSED = {EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJECTED}
 """Why the caller's leg is ended for what its peer asks of us."""
-BY_US = {EndReason.DRAINING, EndReason.MEDIA_INACTIVE, *REFUSED}
+BY_US = {EndReason.DRAINING, EndReason.MEDIA_INACTIVE, EndReason.BY_USER, *REFUSED}
 """The ways in which a leg is ended by us in the midst of its call."""
 
 _PLANNED = {
@@ -47,14 +49,29 @@ _DIGITS = re.compile(r"\d{5,}")
 class Scribe:
     """The one writer of a call's record and of its story in the log."""
 
-    __slots__ = ("_record", "_wall_clock", "log")
+    __slots__ = ("_feed", "_record", "_wall_clock", "log")
 
-    def __init__(self, record: CallRecord, wall_clock: WallClock) -> None:
-        self._record, self._wall_clock = record, wall_clock
+    def __init__(self, record: CallRecord, wall_clock: WallClock, feed: Feed | None = None) -> None:
+        """`feed` is told of every step as it happens."""
+        self._record, self._wall_clock, self._feed = record, wall_clock, feed
+        self._tell("began", caller=record.caller, dialed=record.dialed)
         self.log: structlog.typing.FilteringBoundLogger = LOG.bind(call=record.call)
+
+    def _tell(self, name: str, /, **told: object) -> None:
+        if self._feed is not None:
+            self._feed.tell(self._record.call, name, **told)
+
+    def follow(self, screening: Screening) -> None:
+        """Pass every line of the transcript on as it comes, where somebody can listen."""
+        if self._feed is not None:
+            screening.follow(self._heard_line)
+
+    def _heard_line(self, said: Said) -> None:
+        self._tell("line", speaker=said.speaker, text=said.text, at_s=said.at_s)
 
     def step(self, event: str, why: str) -> None:
         self._record.steps.append(f"{event}: {why}")
+        self._tell("step", step=event, why=why)
         self.log.info(event, why=why)
 
     def planned(self, plan: Plan, caller: Caller | None = None) -> Plan:
@@ -81,6 +98,7 @@ class Scribe:
     def began(self, name: str, peer: str) -> LegRecord:
         entry = LegRecord(name, peer, self._wall_clock())
         self._record.legs.append(entry)
+        self._tell("leg", leg=name, state="began")
         return entry
 
     def answered(self, leg: str) -> None:
@@ -90,6 +108,7 @@ class Scribe:
         if leg == "caller":
             self._record.answered = now
         self._record.steps.append(f"{leg} answered")
+        self._tell("leg", leg=leg, state="answered")
         self.log.info("answered", leg=leg, after_s=round((now - entry.began).total_seconds(), 2))
 
     def not_taken(self, leg: str, failure: SipError) -> None:
@@ -98,11 +117,13 @@ class Scribe:
         if isinstance(failure, Rejected):
             entry.peer_reason = reasons(failure.response)
         self._record.steps.append(f"{leg} did not answer: {failure}")
+        self._tell("leg", leg=leg, state="not answered", why=str(failure))
         self.log.info("not answered", leg=leg, why=str(failure))
 
     def leg_ended(self, entry: LegRecord, reason: EndReason, peer_reason: str | None) -> None:
         if entry.ended is None:
             entry.ended, entry.end, entry.peer_reason = self._wall_clock(), reason.text, peer_reason
+            self._tell("leg", leg=entry.name, state="ended", why=reason.text)
             told = {"peer_reason": peer_reason} if peer_reason else {}
             self.log.info("ended", leg=entry.name, why=reason.text, **told)
 
@@ -132,6 +153,7 @@ class Scribe:
         if entry.silent is None:
             entry.silent = why
             self._record.steps.append(f"{entry.name} is silent")
+            self._tell("step", step="silent", why=f"{entry.name}: {why}")
             self.log.warning("silent", leg=entry.name, likely=why)
 
     def now(self) -> datetime:
@@ -145,6 +167,7 @@ class Scribe:
     def broken(self, event: str, error: Exception) -> None:
         """We erred, and the call goes on as well as it can."""
         self._record.steps.append(f"{event}: {error}")
+        self._tell("step", step=event, why=str(error))
         self.log.error(event, problem=str(error))
 
     def decided(self, decision: str, by: str, verdict: Verdict | None) -> None:
@@ -158,6 +181,7 @@ class Scribe:
         if isinstance(verdict, Connect | Decline | TakeMessage) and verdict.caller_name:
             self._record.caller_name = verdict.caller_name
         self._record.steps.append(f"decision {decision} by {by}")
+        self._tell("decision", decision=decision, by=by, why=self._record.why)
         self.log.info("decided", decision=decision, by=by)
 
     def rung_by(self, trigger: str) -> None:
@@ -167,6 +191,7 @@ class Scribe:
         """What became of the caller, once that is sure; a later hang-up does not change it."""
         self._record.outcome = Outcome(result, reason)
         self._record.steps.append(result.value)
+        self._tell("settled", result=result.value)
         self.log.info("settled", result=result.value)
 
     def recorded(self, path: Path, seconds: float) -> None:
@@ -197,6 +222,8 @@ class Scribe:
     @staticmethod
     def _result_of(end: LegEnded) -> Result:
         """What a call came to that ended before anything was settled."""
+        if end.reason is EndReason.BY_USER:
+            return Result.DECLINED
         if end.reason is EndReason.DRAINING:
             return Result.CUT
         if end.reason in REFUSED:
@@ -215,6 +242,7 @@ class Scribe:
                 record.informed = record.began + timedelta(seconds=screening.informed_s)
             screening.over(record.outcome.result.value)
             record.cost = screening.spent
+        self._tell("over", result=record.outcome.result.value, ended_by=record.ended_by)
         self.log.info("over", result=record.outcome.result.value, ended_by=record.ended_by or "us")
 
     def _latest(self, leg: str) -> LegRecord:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy.call.attestation import NO_WORD, Word
+from proxy.call.feed import Feed
 from proxy.call.introduction import Refusals
 from proxy.call.listening import Hearing
 from proxy.call.places import Patience
@@ -48,3 +49,5 @@ class Surroundings:
     """How the audio of a caller from there is protected."""
     refusals: Refusals = field(default_factory=lambda: Refusals(lambda: asyncio.get_running_loop().time()))
     hearing: Hearing = field(default_factory=Hearing)
+    feed: Feed | None = None
+    """Where what happens is told as it happens; None where nobody can listen."""

@@ -20,6 +20,7 @@ class EndReason(enum.Enum):
     MEDIA_REFUSED = ("no usable audio was agreed", 488, 88)
 
     COMPLETED = ("the call is over", 480, 16)
+    BY_USER = ("the user ended the call", 603, 16)
     TRANSFERRED = ("the caller is with the phone", 480, 16)
     CALLER_LEFT = ("the caller hung up", 487, 16)
     ELSEWHERE = ("Call completed elsewhere", 487, 200, "SIP")

@@ -20,6 +20,7 @@ from pathlib import Path
 from proxy.call.admission import Admission
 from proxy.call.attestation import Word
 from proxy.call.capacity import Capacity, Limit
+from proxy.call.feed import Feed
 from proxy.call.listening import Hearing
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.record import CallRecord
@@ -77,6 +78,9 @@ class ScriptedScreening:
         self.informed_s: float | None = None
         self.spent: Spent | None = None
         self.agent_is_gone = False
+        self.heard: Callable[[Said], None] = lambda said: None
+        self.asked: list[str] = []
+        self.takes_wishes = True
 
     async def verdict(self) -> Verdict:
         return await self.verdicts.get()
@@ -92,6 +96,25 @@ class ScriptedScreening:
             self.agent_is_gone = True
         else:
             self.news.append(news)
+
+    def overrule(self, verdict: Verdict) -> bool:
+        if self.takes_wishes:
+            self.decided = verdict
+            self.decides(verdict)
+        return self.takes_wishes
+
+    def ask(self, text: str) -> bool:
+        self.asked.append(text)
+        return self.takes_wishes
+
+    def follow(self, heard: Callable[[Said], None]) -> None:
+        self.heard = heard
+
+    def says(self, speaker: str, text: str) -> None:
+        """A line is said, and written down."""
+        said = Said(speaker, text, 1.0)
+        self.transcript = (*self.transcript, said)
+        self.heard(said)
 
     def over(self, outcome: str) -> None:
         self.outcomes.append(outcome)
@@ -151,6 +174,7 @@ class Edge:
         self.inactivity_s = 60.0
         self.named: set[Address] = set()
         """Where the peers' SDP wanted audio."""
+        self.feed = Feed(self._wall_clock)
         self.rounds = Rounds()
         """The timer that the audio of all calls shares."""
         self.trusted = {"signalwire"}
@@ -196,6 +220,7 @@ class Edge:
                 word=self._word,
                 srtp=lambda flow: self.caller_srtp,
                 hearing=Hearing(self.inactivity_s if audio else 0.0, self.rounds),
+                feed=self.feed,
             ),
             Routing([self.number], is_emergency),
             self.ids,

@@ -34,6 +34,8 @@ def test_every_call_of_late_is_known_the_latest_last() -> None:
     assert [len(recent.calls(caller("+1", at))) for at in times] == [*range(101), *[100] * 49]
     assert list(recent.calls(caller("+1")))[-3:] == times[-3:]
     assert recent.calls(caller(None)) == ()
+
+
 def test_a_call_that_is_asked_about_twice_is_one_call() -> None:
     recent = RecentCalls()
     recent.called(caller("+1"))

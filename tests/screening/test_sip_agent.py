@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from screening.contract import Decline, News, Undecided
+from screening.contract import Connect, Decline, News, Undecided
 from screening.settings import ScreeningSettings
 from screening.sip_agent import SipScreening
 
@@ -43,3 +43,25 @@ async def test_it_is_told_and_ended_without_a_word() -> None:
 
 async def test_a_bye_is_how_it_says_no() -> None:
     assert SipScreening(ScreeningSettings()).agent_left() == Decline("the agent hung up")
+
+
+async def test_the_user_decides_while_it_talks_and_not_before_or_twice() -> None:
+    screening = SipScreening(ScreeningSettings())
+    assert not screening.overrule(Connect("the user"))
+    screening.tell(News.AGENT_ANSWERED)
+    waiting = asyncio.create_task(screening.verdict())
+    await asyncio.sleep(1)
+    assert screening.overrule(Connect("the user"))
+    assert not screening.overrule(Decline("the user"))
+    assert await waiting == Connect("the user") == screening.decided
+    assert not screening.overrule(Decline("the user"))
+    screening.tell(News.PHONE_BUSY)
+    assert screening.overrule(Decline("the user"))
+    assert await screening.verdict() == Decline("the user")
+
+
+async def test_it_can_be_asked_nothing() -> None:
+    screening = SipScreening(ScreeningSettings())
+    screening.tell(News.AGENT_ANSWERED)
+    screening.follow(print)
+    assert not screening.ask("Who is it?")

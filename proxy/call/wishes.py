@@ -1,0 +1,87 @@
+"""What the user wishes of a call while it goes on: in the agent's place, or in his own."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+
+from proxy.call.call import Call
+from proxy.call.outcome import Result
+from proxy.ua.reason import EndReason
+from screening.contract import Connect, Decline, Screening, TakeMessage
+
+
+class State(enum.Enum):
+    """What goes on in a call."""
+
+    ARRIVING = "arriving"
+    SCREENED = "screened"
+    """The agent talks to the caller, and a decision is awaited."""
+    RINGING = "ringing"
+    """A phone rings, or is asked whether it takes the call."""
+    BRIDGED = "bridged"
+    VOICEMAIL = "voicemail"
+    ENDING = "ending"
+
+
+class NotPossible(Exception):
+    """It cannot be done to this call now; the message says why."""
+
+
+def state_of(call: Call) -> State:
+    """What goes on in this call, by its record."""
+    record = call.record
+    if record.outcome is not None:
+        settled = {Result.BRIDGED: State.BRIDGED, Result.VOICEMAIL: State.VOICEMAIL}
+        return settled.get(record.outcome.result, State.ENDING)
+    legs = [leg for leg in record.legs if leg.ended is None]
+    if any(leg.name.startswith("phone") for leg in legs):
+        return State.RINGING
+    if any(leg.name == "agent" and leg.answered for leg in legs):
+        return State.SCREENED
+    return State.ARRIVING
+
+
+def connect(call: Call, who: str) -> None:
+    """Have the caller put through now; raises NotPossible. So do all of these."""
+    _overrule(call, "connect wished", who, lambda s: s.overrule(Connect(f"decided by the user ({who})")))
+
+
+def reject(call: Call, who: str) -> None:
+    """Have the agent say goodbye to the caller."""
+    _overrule(call, "rejection wished", who, lambda s: s.overrule(Decline(f"decided by the user ({who})")))
+
+
+def voicemail(call: Call, who: str) -> None:
+    """Have the caller leave a message."""
+    _overrule(
+        call, "voicemail wished", who, lambda s: s.overrule(TakeMessage(f"decided by the user ({who})"))
+    )
+
+
+def ask(call: Call, who: str, text: str) -> None:
+    """Have the agent ask the caller something."""
+    _overrule(call, "question wished", who, lambda s: s.ask(text))
+
+
+def hang_up(call: Call, who: str) -> None:
+    """End the call, whatever goes on in it."""
+    call.wished("hang-up wished", who)
+    call.end(EndReason.BY_USER)
+
+
+_INSTEAD = {
+    State.ARRIVING: "no agent talks to the caller yet",
+    State.SCREENED: "it is decided already, or this agent cannot be told anything",
+    State.RINGING: "the phone rings already",
+    State.BRIDGED: "the caller talks to the phone already",
+    State.VOICEMAIL: "the caller leaves a message already",
+    State.ENDING: "the call is ending",
+}
+
+
+def _overrule(call: Call, wish: str, who: str, done: Callable[[Screening], bool]) -> None:
+    state, screening = state_of(call), call.screening
+    if state is not State.SCREENED or screening is None or not done(screening):
+        raise NotPossible(_INSTEAD[state])
+    call.wished(wish, who)

@@ -1,0 +1,114 @@
+"""The user decides in the agent's place, or has it ask something."""
+
+from __future__ import annotations
+
+import asyncio
+
+from screening.contract import Connect, Decline, News, Said, TakeMessage, Undecided
+from screening.prompt import OVERRULED, user_asks
+from screening.provider import CallerSaid, ProviderError, ResponseBegan, SoundBegan
+from screening.tools import Choice
+from tests.screening.test_realtime_screening import REFERRING, settled, staged
+
+WHY = "decided by the user"
+
+
+async def test_the_user_connects_at_once_even_while_somebody_speaks() -> None:
+    async with staged() as stage:
+        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+        assert stage.screening.overrule(Connect(WHY))
+        assert await stage.verdict() == (0.001, Connect(WHY))
+        assert stage.vendor.said == ["speak", f"inform {OVERRULED[Choice.ALLOW]}"]
+        assert stage.screening.decided == Connect(WHY)
+
+
+async def test_with_transfers_by_refer_the_vendor_is_asked_for_one_as_ever() -> None:
+    async with staged(REFERRING) as stage:
+        stage.vendor.fails["refer"] = ProviderError("no")
+        stage.screening.overrule(Connect(WHY))
+        assert (await stage.verdict())[1] == Connect(WHY)
+        assert "refer" in stage.vendor.done
+
+
+async def test_the_agent_says_its_goodbye_for_the_user() -> None:
+    async with staged() as stage:
+        assert stage.screening.overrule(Decline(WHY))
+        assert await stage.verdict() == (2.001, Decline(WHY))
+        assert stage.vendor.said[1:] == [f"inform {OVERRULED[Choice.REJECT]}", "speak without tools"]
+
+
+async def test_the_agent_announces_the_message_for_the_user() -> None:
+    async with staged() as stage:
+        assert stage.screening.overrule(TakeMessage(WHY))
+        assert await stage.verdict() == (2.001, TakeMessage(WHY))
+
+
+async def test_what_is_decided_already_stays_so() -> None:
+    async with staged() as stage:
+        stage.vendor.decides("REJECT")
+        await settled()
+        assert not stage.screening.overrule(Connect(WHY))
+        assert not stage.screening.ask("Which company?")
+        assert isinstance((await stage.verdict())[1], Decline)
+
+
+async def test_the_agents_own_decision_comes_too_late_then() -> None:
+    async with staged() as stage:
+        assert stage.screening.overrule(TakeMessage(WHY))
+        stage.vendor.decides("ALLOW")
+        assert (await stage.verdict())[1] == TakeMessage(WHY)
+        await settled()
+        assert "answer tool1 ok=False" in stage.vendor.said
+
+
+async def test_nothing_is_decided_before_the_agent_is_there() -> None:
+    async with staged() as stage:
+        fresh = type(stage)(REFERRING).screening
+        assert not fresh.overrule(Connect(WHY))
+        assert not fresh.ask("Who?")
+        assert not stage.screening.overrule(Undecided(WHY))
+
+
+async def test_after_a_phone_in_vain_the_user_may_decide_anew() -> None:
+    async with staged() as stage:
+        stage.screening.overrule(Connect(WHY))
+        await stage.verdict()
+        stage.screening.tell(News.PHONE_BUSY)
+        await settled()
+        assert stage.screening.overrule(TakeMessage(WHY))
+        assert (await stage.verdict())[1] == TakeMessage(WHY)
+
+
+async def test_a_session_that_is_lost_changes_nothing_of_what_the_user_decided() -> None:
+    async with staged() as stage:
+        stage.screening.overrule(Decline(WHY))
+        stage.vendor.drops()
+        assert (await stage.verdict())[1] == Decline(WHY)
+
+
+async def test_the_agent_asks_what_the_user_wants_to_know() -> None:
+    async with staged() as stage:
+        assert stage.screening.ask("Which company are you from?")
+        await settled()
+        assert stage.vendor.said[1:] == [f"inform {user_asks('Which company are you from?')}", "speak"]
+        assert [(line.speaker, line.text) for line in stage.screening.transcript] == [
+            ("user", "Which company are you from?")
+        ]
+
+
+async def test_a_wish_is_void_once_a_decision_overtakes_it() -> None:
+    async with staged() as stage:
+        assert stage.screening.ask("Which company?")
+        assert stage.screening.overrule(Connect(WHY))
+        await stage.verdict()
+        assert not any("Which company?" in said for said in stage.vendor.said)
+
+
+async def test_every_line_is_handed_out_as_it_comes() -> None:
+    async with staged() as stage:
+        lines: list[Said] = []
+        stage.screening.follow(lines.append)
+        stage.vendor.happens(CallerSaid("It is Anna."))
+        await asyncio.sleep(1)
+        assert lines == [Said("caller", "It is Anna.", lines[0].at_s)]
+        assert list(stage.screening.transcript) == lines
