@@ -18,10 +18,12 @@ from typing import Any, Self, TextIO
 import dns.entropy
 import structlog
 from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
 
 from proxy import assembly, bookkeeping, folders, forwarding, judging, remembering, telling
 from proxy import log as logging
 from proxy.call.admission import Admission
+from proxy.call.feed import Feed
 from proxy.call.listening import Hearing
 from proxy.call.probe import Probes
 from proxy.call.record import CallRecord
@@ -136,6 +138,7 @@ class App:
         self.registrar = assembly.registrar(settings, self.core, self.admission)
         self.registrations = assembly.registrations(settings, self.core, self.metrics.trunk_registered)
         self._registering: list[asyncio.Future[None]] = []
+        self._feed = Feed(_utc_now) if settings.api.tokens else None
         self.registry = self._make_registry()
         self.listening = ""
         """Where SIP is received, once entered."""
@@ -181,6 +184,8 @@ class App:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.registry.drain(0.0)
+        if self._feed is not None:
+            self._feed.close()
         await self._stack.aclose()
 
     async def drain(self, limit_s: float) -> None:
@@ -260,9 +265,20 @@ class App:
             self._health,
             self.metrics.registry,
             counted=self.metrics.webhook_received,
+            api=self._api(),
         )
         server = HttpServer(web, *http.bind, certificate=http.certificate, key=http.key)
         self.http_port = (await self._stack.enter_async_context(server)).port
+
+    def _api(self) -> ASGIApp | None:
+        """What manages us by HTTP; None where it is not switched on."""
+        if self._feed is None:
+            return None
+        from proxy import managing  # it takes a while to import, and most never do
+
+        api, refused = managing.api(self._settings, self.registry, self._feed, self.ids)
+        self.metrics.follow_api(refused)
+        return api
 
     def _surroundings(self) -> Surroundings:
         settings = self._settings
@@ -281,6 +297,7 @@ class App:
             trusts=trusts,
             word=assembly.word(settings, self._trunk_of, trusts),
             srtp=assembly.secured_by(settings, self._trunk_of),
+            feed=self._feed,
         )
 
     def _health(self) -> Mapping[str, Any]:

@@ -138,20 +138,22 @@ def try_caller(
     calls: int,
 ) -> None:
     """Say what would be done with a caller, and why, without a call; NUMBER may be "anonymous"."""
-    from proxy.tried import tried
+    from proxy.tried import told, trial
 
     settings = _settings(file)
     try:
-        lines = tried(
-            settings,
-            number,
-            dialed,
-            at,
-            name,
-            again,
-            verification=verification,
-            callback=called_back,
-            calls=calls,
+        lines = told(
+            trial(
+                settings,
+                number,
+                dialed,
+                at,
+                name,
+                again,
+                verification=verification,
+                callback=called_back,
+                calls=calls,
+            )
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error

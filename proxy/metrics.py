@@ -78,6 +78,11 @@ class Metrics:
         about = "Connections to us that came to nothing, by result"
         self.registry.register(_Followed("screendoor_refused_connections", about, "result", refused))
 
+    def follow_api(self, counts: Mapping[str, int]) -> None:
+        """Show which requests to the API were refused for their token; `counts` is read at every scrape."""
+        about = "Requests to the API refused for their token, by why"
+        self.registry.register(_Followed("screendoor_api_refused", about, "why", counts))
+
     def call_began(self) -> None:
         """Count a call in."""
         self._live += 1

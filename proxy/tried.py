@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from proxy import judging, remembering
@@ -28,7 +29,24 @@ DONE = {
 }
 
 
-def tried(
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What would be done with a caller."""
+
+    caller: str | None
+    """As he shows himself; None where he withholds it."""
+    dialed: str
+    at: datetime
+    """By the number's time zone."""
+    zone: str
+    rules: tuple[tuple[str, Decision | None, str], ...]
+    """The rules that are asked: the name of each, what it decides, and why."""
+    decision: Decision
+    done: str
+    """What comes of it."""
+
+
+def trial(
     settings: Settings,
     caller: str,
     dialed: str | None,
@@ -39,8 +57,8 @@ def tried(
     verification: str | None = None,
     callback: bool = False,
     calls: int = 0,
-) -> list[str]:
-    """A line for each rule that is asked, and the decision last; raises ValueError for what makes no sense.
+) -> Trial:
+    """Ask the rules; raises ValueError for what makes no sense.
 
     `at` is ISO 8601, by the number's time zone unless it says another; None: now. `verification`: one of
     `VERIFICATIONS`. `calls`: how often he has called a moment before.
@@ -64,7 +82,26 @@ def tried(
         verification=VERIFICATIONS[verification] if verification else None,
         callback=callback,
     )
-    return list(_told(policy, asked, dialed or number.dialed, [when] * max(calls, again)))
+    return _judged(policy, asked, dialed or number.dialed, [when] * max(calls, again))
+
+
+def _judged(policy: Policy, asked: Caller, dialed: str, earlier: Sequence[datetime]) -> Trial:
+    rules, decided = [], None
+    for rule, decided in policy.considered(asked, earlier[-1] if earlier else None, earlier):
+        rules.append((rule.name, decided, decided.why if decided else rule.otherwise))
+    assert decided is not None, "the last rule always speaks"
+    zone = policy.times.zone
+    done = DONE[decided.action].format(agent=asked.agent)
+    return Trial(asked.number, dialed, asked.at.astimezone(zone), str(zone), tuple(rules), decided, done)
+
+
+def told(found: Trial) -> list[str]:
+    """A line for each rule that was asked, and the decision last."""
+    shown = found.caller or "a withheld number"
+    lines = [f"{shown} calls {found.dialed}, {found.at:%a %Y-%m-%d %H:%M} {found.zone}"]
+    lines += [f"  {rule:<14} {why if decision else f'- {why}'}" for rule, decision, why in found.rules]
+    decision = found.decision
+    return [*lines, f"{decision.action.value}, by the rule {decision.reason}: {found.done}"]
 
 
 def number_of(settings: Settings, dialed: str | None) -> Number:
@@ -89,15 +126,3 @@ def _time(at: str | None, policy: Policy) -> datetime:
     except ValueError:
         raise ValueError(f"a time such as 2026-12-24T23:00 instead of {at!r}") from None
     return when if when.tzinfo is not None else when.replace(tzinfo=policy.times.zone)
-
-
-def _told(policy: Policy, caller: Caller, dialed: str, earlier: Sequence[datetime]) -> Iterator[str]:
-    local = caller.at.astimezone(policy.times.zone)
-    shown = caller.number or "a withheld number"
-    yield f"{shown} calls {dialed}, {local:%a %Y-%m-%d %H:%M} {policy.times.zone}"
-    decision: Decision | None = None
-    for rule, decision in policy.considered(caller, earlier[-1] if earlier else None, earlier):
-        yield f"  {rule.name:<14} {decision.why if decision else f'- {rule.otherwise}'}"
-    assert decision is not None, "the last rule always speaks"
-    done = DONE[decision.action].format(agent=caller.agent)
-    yield f"{decision.action.value}, by the rule {decision.reason}: {done}"

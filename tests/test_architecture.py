@@ -45,6 +45,7 @@ WHOLE = (
     "proxy.costing",
     "proxy.judging",
     "proxy.lab",
+    "proxy.managing",
     "proxy.remembering",
     "proxy.talking",
     "proxy.telling",

@@ -38,6 +38,7 @@ GUIDES = [
         "identity.md",
         "security.md",
         "notifications.md",
+        "api.md",
     )
 ]
 PAGES = sorted({*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), ROOT / "certs" / "README.md"})
@@ -197,6 +198,7 @@ def test_every_metric_is_documented_and_no_other() -> None:
     metrics.follow_targets(list)
     metrics.follow_connections({})
     registry.register(NoticeMetrics(None))
+    metrics.follow_api({})
     exposed = {family.name + ("_total" if family.type == "counter" else "") for family in registry.collect()}
     named = {name for guide in GUIDES for name in re.findall(r"\bscreendoor_\w+", text(guide.name))}
     assert exposed == named

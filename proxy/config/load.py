@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from proxy.config import attestation, notices, outcomes, rules, safety, talk, tls_rules, vendor, whom
+from proxy.config import api, attestation, notices, outcomes, rules, safety, talk, tls_rules, vendor, whom
 from proxy.config.costs import CostsOfNumber, Price
 from proxy.config.machine import Tls
 from proxy.config.model import Settings
@@ -23,7 +23,7 @@ from proxy.config.where import Where
 ELSEWHERE = "192.0.2.1"
 """An address of RFC 5737: nobody's, yet routed like anybody's on the internet."""
 WITH_FILES = (rules.check, tls_rules.check, attestation.check)
-ALONE = (safety.check, whom.check, outcomes.check, talk.check, vendor.check, notices.check)
+ALONE = (safety.check, whom.check, outcomes.check, talk.check, vendor.check, notices.check, api.check)
 """Rules across keys: those that look at files too, and those that look at what is written alone."""
 
 
@@ -127,6 +127,8 @@ def _known(where: tuple[int | str, ...]) -> str:
         keys = _keys(Price)
     elif "costs" in where[1:-1]:
         keys = _keys(CostsOfNumber)
+    elif "tokens" in where[1:-1]:
+        keys = _keys(api.Token)
     elif len(where) > 1:
         keys = _keys(_TABLES[str(where[0])])
     close = get_close_matches(str(where[-1]), keys, 1)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, model_validator
 
 from proxy.config import values, vendor
+from proxy.config.api import Api
 from proxy.config.attestation import Stir, Verifying
 from proxy.config.audio import Media, Prompts, Speech
 from proxy.config.costs import Costs, CostsOfNumber
@@ -219,6 +220,7 @@ class Settings(Table):
     costs: Costs = Costs()
     speech: Speech = Speech()
     http: Http = Http()
+    api: Api = Api()
     numbers: tuple[Number, ...] = Field(default=(), alias="number")
     notified: tuple[Notify, ...] = Field(default=(), alias="notify")
     drain: Drain = Drain()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from ipaddress import ip_address
 
-from proxy.config import certificate, notices
+from proxy.config import api, certificate, notices
 from proxy.config.model import Settings
 from proxy.sip.uri import Uri
 
@@ -39,6 +39,7 @@ def warnings(settings: Settings, now: datetime) -> Iterator[str]:
             on = f"{shown.not_valid_after_utc:%Y-%m-%d}"
             yield f"{tls.certificate}: the certificate for {name} expired on {on}"
     yield from notices.remarks(settings.notified, kept=settings.memory.url != "off")
+    yield from api.warnings(settings.api, settings.http.bind, tls=settings.http.certificate is not None)
     ours = ip_address(settings.public.address)
     outside = any(agent.sip.host.endswith((".openai.com", ".ai.azure.com")) for agent in settings.agents)
     if outside and not ours.is_global:

@@ -10,7 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
 
 from proxy.version import VERSION
 
@@ -51,11 +52,12 @@ def build_app(
     registry: CollectorRegistry,
     *,
     counted: Callable[[str], None] = lambda result: None,
+    api: ASGIApp | None = None,
 ) -> Starlette:
     """Make the application.
 
     `health` says ``status`` (``ok`` or ``draining``), ``calls`` and ``peers``; `counted` hears the result of
-    every webhook: ``accepted``, ``refused``, ``failed`` or ``unread``.
+    every webhook: ``accepted``, ``refused``, ``failed`` or ``unread``. `api` is served under ``/api/v1``.
     """
 
     async def webhook(request: Request) -> Response:
@@ -80,9 +82,11 @@ def build_app(
     async def metrics(request: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    routes = [Route("/healthz", healthz), Route("/metrics", metrics)]
+    routes: list[BaseRoute] = [Route("/healthz", healthz), Route("/metrics", metrics)]
     if door is not None:
         routes.append(Route("/openai/webhook", webhook, methods=["POST"]))
+    if api is not None:
+        routes.append(Mount("/api/v1", api))
     return Starlette(routes=routes)
 
 

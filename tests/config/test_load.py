@@ -167,7 +167,7 @@ ring_limit_s = true
 """
     assert faults(text) == [
         "extra: expected one of public, listen, media, prompts, trunk, phone, agent, screening, stir, memory, costs,"
-        " speech, http, number, notify, drain, limits, connections, log, records, got an unknown key",
+        " speech, http, api, number, notify, drain, limits, connections, log, records, got an unknown key",
         'public.address: expected an IP address or "auto", got "203.0.113"',
         "public.host: expected a value (this key is required), got nothing",
         'public.hots: expected a known key (did you mean "host"?), got an unknown key',

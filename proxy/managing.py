@@ -1,0 +1,167 @@
+"""What stands behind the API: the calls that go on, the policy, what is kept; in the words of `web.api`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from proxy.call import wishes
+from proxy.call.call import Call
+from proxy.call.feed import CutOff, Event, Feed, Listener
+from proxy.call.record import CallRecord
+from proxy.call.registry import Registry
+from proxy.config import Settings
+from proxy.tried import trial
+from proxy.ua.ids import Ids
+from proxy.web.api.access import Access, Token
+from proxy.web.api.app import build_api
+from proxy.web.api.house import Archive, Away, House, NotPossible, Wrong
+
+MOST_LISTENERS = 200
+"""Who may listen to events at a time: each holds a connection."""
+
+
+def api(
+    settings: Settings, registry: Registry, feed: Feed, ids: Ids, archive: Archive | None = None
+) -> tuple[ASGIApp, Mapping[str, int]]:
+    """The application, and its count of refused requests."""
+    tokens = [
+        Token(one.name or f"token-{n}", one.token.get_secret_value(), one.may == "write")
+        for n, one in enumerate(settings.api.tokens, 1)
+    ]
+    access = Access(tokens, lambda: asyncio.get_running_loop().time())
+    house = House(access, GoingOn(registry, feed, ids.token()[:12]), Trials(settings), archive)
+    return build_api(house), access.counts
+
+
+class GoingOn:
+    """Implements `web.api.house.Live`."""
+
+    def __init__(self, registry: Registry, feed: Feed, era: str) -> None:
+        self._registry, self._feed, self.era = registry, feed, era
+
+    @property
+    def latest(self) -> int:
+        """The number of the last event."""
+        return self._feed.latest
+
+    def calls(self) -> list[dict[str, Any]]:
+        """All of them, the oldest first."""
+        return [_told(call) for call in self._registry.going_on()]
+
+    def call(self, name: str) -> dict[str, Any] | None:
+        """One with its story so far."""
+        call = self._find(name)
+        if call is None:
+            return None
+        record, lines = call.record, call.screening.transcript if call.screening is not None else ()
+        return _told(call) | {
+            "trigger": record.trigger,
+            "story": list(record.steps),
+            "transcript": [{"speaker": each.speaker, "text": each.text, "at_s": each.at_s} for each in lines],
+            "recording": record.recording,
+            "voicemail": record.voicemail is not None,
+            "cost": None,
+        }
+
+    def wish(self, name: str, wish: str, who: str, text: str) -> None:
+        """Do it; raises LookupError and NotPossible."""
+        if (call := self._find(name)) is None:
+            raise LookupError(name)
+        try:
+            match wish:
+                case "connect":
+                    wishes.connect(call, who)
+                case "reject":
+                    wishes.reject(call, who)
+                case "voicemail":
+                    wishes.voicemail(call, who)
+                case "ask":
+                    wishes.ask(call, who, text)
+                case "hang up":
+                    wishes.hang_up(call, who)
+                case _:
+                    raise AssertionError(wish)
+        except wishes.NotPossible as reason:
+            raise NotPossible(str(reason)) from reason
+
+    @contextmanager
+    def listening(self, call: str | None) -> Iterator[Hearing]:
+        """Hear what happens from now on."""
+        if self._feed.listened_to >= MOST_LISTENERS:
+            raise Away(f"{MOST_LISTENERS} listen already")
+        with self._feed.listening(call) as listener:
+            yield Hearing(listener)
+
+    def since(self, number: int, call: str | None) -> Sequence[Event] | None:
+        """What has happened since."""
+        return self._feed.since(number, call)
+
+    def _find(self, name: str) -> Call | None:
+        return next((call for call in self._registry.going_on() if call.record.call == name), None)
+
+
+class Hearing:
+    """Implements `web.api.house.Listener`."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    async def next(self) -> Event | str:
+        """The next event; or why there will be none."""
+        try:
+            return await self._listener.next()
+        except CutOff as cut:
+            return str(cut)
+
+
+def _told(call: Call) -> dict[str, Any]:
+    record: CallRecord = call.record
+    return {
+        "id": record.call,
+        "state": wishes.state_of(call).value,
+        "began": record.began,
+        "answered": record.answered,
+        "ended": record.ended,
+        "caller": record.caller,
+        "caller_name": record.caller_name,
+        "dialed": record.dialed,
+        "result": record.outcome and record.outcome.result.value,
+        "reason": record.outcome and record.outcome.reason,
+        "plan": record.plan,
+        "decision": record.decision,
+        "why": record.why,
+        "ended_by": record.ended_by,
+    }
+
+
+class Trials:
+    """Implements `web.api.house.Trials`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def tried(
+        self, number: str, dialed: str | None, at: str | None, name: str | None, again: bool
+    ) -> dict[str, Any]:
+        """What the rules say."""
+        try:
+            found = await asyncio.to_thread(trial, self._settings, number, dialed, at, name, again)
+        except ValueError as error:
+            raise Wrong(str(error)) from error
+        return {
+            "caller": found.caller,
+            "dialed": found.dialed,
+            "at": found.at,
+            "rules": [
+                {"rule": rule, "decides": decision is not None, "why": why}
+                for rule, decision, why in found.rules
+            ],
+            "action": found.decision.action.value,
+            "reason": found.decision.reason,
+            "done": found.done,
+        }

@@ -1,0 +1,93 @@
+"""Who may use the API: bearer tokens (RFC 6750), and what happens to those who guess."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from starlette.requests import Request
+
+from proxy.web.api.problem import Problem
+
+log = structlog.get_logger("screendoor")
+
+GUESSES = 10
+"""Wrong tokens of one address within a minute that are answered at once."""
+WINDOW_S = 60.0
+SLOWED_S = 1.0
+"""How long each later one waits for its answer."""
+MOST_ADDRESSES = 10_000
+"""So many addresses are remembered; then all are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One who may use the API."""
+
+    name: str
+    token: str
+    writes: bool
+
+
+class Access:
+    """The tokens; the right one always passes, so that a stranger behind the same proxy locks nobody out."""
+
+    def __init__(self, tokens: Sequence[Token], clock: Callable[[], float], guesses: int = GUESSES) -> None:
+        self._tokens = [(_digest(token.token), token) for token in tokens]
+        self._clock, self._guesses = clock, guesses
+        self._wrong: dict[str, tuple[float, int]] = {}
+        """When the first wrong token of an address came in this minute, and how many since."""
+        self.counts: Counter[str] = Counter()
+        """Requests that were refused, by why, for the metrics."""
+
+    async def reader(self, request: Request) -> Token:
+        """Who asks; raises Problem 401 or 429."""
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not given.strip():
+            self.counts["no token"] += 1
+            raise Problem(401, "a token is needed", {"WWW-Authenticate": 'Bearer realm="screendoor"'})
+        digest, found = _digest(given.strip()), None
+        for known, token in self._tokens:  # each is compared, whichever fits: the time says nothing
+            if hmac.compare_digest(known, digest) and found is None:
+                found = token
+        if found is None:
+            await self._refuse(request.client.host if request.client else "")
+            raise AssertionError("refused")
+        return found
+
+    async def writer(self, request: Request) -> Token:
+        """Who asks for a change; raises Problem 403 too."""
+        token = await self.reader(request)
+        if not token.writes:
+            self.counts["read only"] += 1
+            raise Problem(403, "this token may read, and change nothing")
+        return token
+
+    async def _refuse(self, address: str) -> None:
+        now = self._clock()
+        since, number = self._wrong.get(address, (now, 0))
+        if now - since >= WINDOW_S:
+            since, number = now, 0
+        if len(self._wrong) >= MOST_ADDRESSES:
+            self._wrong.clear()
+        self._wrong[address] = since, number + 1
+        self.counts["wrong token"] += 1
+        if number == 0:
+            log.warning("api token refused", source=address)
+        if number < self._guesses:
+            told = 'Bearer realm="screendoor", error="invalid_token"'
+            raise Problem(401, "the token is none of ours", {"WWW-Authenticate": told})
+        if number == self._guesses:
+            log.warning("api tokens are guessed", source=address, guesses=number)
+        self.counts["slowed"] += 1
+        await asyncio.sleep(SLOWED_S)
+        raise Problem(429, "too many wrong tokens", {"Retry-After": str(int(since + WINDOW_S - now) + 1)})
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,69 @@
+"""The application under ``/api/v1``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+
+from proxy.version import VERSION
+from proxy.web.api import callers, calls, events, lists, live, problem, voicemails
+from proxy.web.api.house import Away, House
+from proxy.web.api.limits import Limits
+from proxy.web.api.problem import Problem, ProblemDetails
+
+PREFIX = "/api/v1"
+ABOUT = """Calls, lists and messages of this Screendoor, and the calls that go on now.
+
+Every request bears a token: `Authorization: Bearer …`. Every error is `application/problem+json` (RFC 9457).
+"""
+
+
+class Plain(JSONResponse):
+    """JSON in ASCII: a name from the wire may hold halves of characters, which are no UTF-8."""
+
+    def render(self, content: Any) -> bytes:
+        """Write it down."""
+        return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def build_api(house: House) -> ASGIApp:
+    """Make the application; the document that describes it is at ``openapi.json``, for everybody."""
+    app = FastAPI(
+        title="Screendoor",
+        version=VERSION,
+        description=ABOUT,
+        docs_url=None,  # its pages come from elsewhere, and would be given the token
+        redoc_url=None,
+        servers=[{"url": PREFIX}],
+        root_path_in_servers=False,
+        default_response_class=Plain,
+        separate_input_output_schemas=False,
+    )
+    app.state.house = house
+    problem.install(app)
+
+    @app.exception_handler(Away)
+    async def away(request: Request, error: Away) -> Response:
+        return Problem(503, str(error), {"Retry-After": "5"}).response()
+
+    for each in (live, events, calls, lists, voicemails, callers):  # live: before a call of the name "live"
+        app.include_router(each.router)
+    _describe(app)
+    return Limits(app)
+
+
+def _describe(app: FastAPI) -> None:
+    """Put our own shape of errors in the place of FastAPI's."""
+    made = app.openapi()
+    schemas = made["components"]["schemas"]
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    shape = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(shape.pop("$defs"))
+    schemas["ProblemDetails"] = shape
+    app.openapi_schema = made

@@ -1,0 +1,50 @@
+"""One caller: all that is kept of him, deleting it, and what would be done with him now."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path
+from starlette.requests import Request
+
+from proxy.web.api.access import Token
+from proxy.web.api.house import Wrong, archive_of, house_of
+from proxy.web.api.models import Forgotten, Number, Trial, Tried
+from proxy.web.api.problem import Problem, responses
+from proxy.web.api.who import reader, writer
+
+router = APIRouter(tags=["callers"])
+CallerNumber = Annotated[Number, Path(description="as +14155550100; the plus may be left out")]
+
+
+@router.get(
+    "/callers/{number}/export",
+    summary="All that is kept of a caller",
+    responses=responses(401, 422, 429, 503),
+)
+async def export(
+    request: Request, number: CallerNumber, token: Annotated[Token, Depends(reader)]
+) -> dict[str, Any]:
+    """Calls with their transcripts, messages, entries of lists; as he may ask for by law."""
+    return dict(await archive_of(request).export(number))
+
+
+@router.delete("/callers/{number}", summary="Forget a caller", responses=responses(401, 403, 422, 429, 503))
+async def forget(
+    request: Request, number: CallerNumber, token: Annotated[Token, Depends(writer)]
+) -> Forgotten:
+    """Calls, transcripts, messages and their files are deleted, and not to be had again; lists stay."""
+    return Forgotten.model_validate(await archive_of(request).forget(number))
+
+
+@router.post(
+    "/try", summary="What would be done with a caller now, and why", responses=responses(401, 422, 429)
+)
+async def tried(request: Request, trial: Trial, token: Annotated[Token, Depends(reader)]) -> Tried:
+    """Without a call: each rule in the order in which they are asked."""
+    try:
+        row = await house_of(request).trials.tried(trial.number, trial.to, trial.at, trial.name, trial.again)
+    except Wrong as wrong:
+        error = {"at": "body", "why": str(wrong)[:200]}
+        raise Problem(422, "the request is not as it should be", errors=[error]) from None
+    return Tried.model_validate(row)

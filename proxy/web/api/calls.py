@@ -1,0 +1,52 @@
+"""The calls that were, and those that go on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime
+from starlette.requests import Request
+from starlette.responses import Response
+
+from proxy.web.api.access import Token
+from proxy.web.api.house import Sought, archive_of, house_of
+from proxy.web.api.live import CallName, row_or_404
+from proxy.web.api.models import Calls, CallStory, Number, ShortName
+from proxy.web.api.page import Cursor, Limit, page, position
+from proxy.web.api.problem import responses
+from proxy.web.api.who import reader
+
+router = APIRouter(tags=["calls"])
+Reader = Annotated[Token, Depends(reader)]
+
+
+@router.get("/calls", summary="Calls, the latest first", responses=responses(401, 422, 429, 503))
+async def calls(
+    request: Request,
+    response: Response,
+    token: Reader,
+    since: Annotated[
+        AwareDatetime | None, Query(description="begun then or later, as 2026-11-22T00:00Z")
+    ] = None,
+    until: Annotated[AwareDatetime | None, Query(description="begun before")] = None,
+    caller: Annotated[Number | None, Query(description="this number, or `anonymous`")] = None,
+    dialed: Annotated[Number | None, Query(description="calls to this number of ours")] = None,
+    result: Annotated[ShortName | None, Query(description="what became of the caller, as `bridged`")] = None,
+    decision: Annotated[ShortName | None, Query(description="ALLOW, REJECT or VOICEMAIL")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Calls:
+    """Those that go on are among them. `next`, and the `Link` header, lead to the page after this one."""
+    sought = Sought(since, until, caller, dialed, result, decision)
+    rows = await archive_of(request).calls(sought, position(cursor), limit + 1)
+    return Calls.model_validate(page(request, response, rows, limit, ("began", "id")))
+
+
+@router.get(
+    "/calls/{id}", summary="One call: story, transcript, reason", responses=responses(401, 404, 422, 429, 503)
+)
+async def call(request: Request, id: CallName, token: Reader) -> CallStory:
+    """One that goes on is told as far as it has come."""
+    row = house_of(request).live.call(id) or await archive_of(request).call(id)
+    return CallStory.model_validate(row_or_404(row, "call"))

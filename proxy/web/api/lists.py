@@ -1,0 +1,123 @@
+"""The lists that people keep: whom to let through, whom to turn away, whom they know."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from proxy.web.api.access import Token
+from proxy.web.api.house import Wrong, archive_of
+from proxy.web.api.live import row_or_404
+from proxy.web.api.models import Entries, Entry, Imported, ListName, NewEntry, Number
+from proxy.web.api.page import Cursor, Limit, page, position
+from proxy.web.api.problem import Problem, responses
+from proxy.web.api.who import reader, writer
+
+router = APIRouter(tags=["lists"])
+Reader = Annotated[Token, Depends(reader)]
+Writer = Annotated[Token, Depends(writer)]
+EntryId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+_FILE = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            kind: {"schema": {"type": "string"}}
+            for kind in ("text/csv", "text/vcard", "application/octet-stream")
+        },
+    }
+}
+
+
+@router.get("/lists/{name}", summary="The entries of a list", responses=responses(401, 422, 429, 503))
+async def entries(
+    request: Request,
+    response: Response,
+    name: ListName,
+    token: Reader,
+    number: Annotated[Number | None, Query(description="only entries with this number")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Entries:
+    """In the order in which they were added."""
+    rows = await archive_of(request).entries(name, number, position(cursor), limit + 1)
+    return Entries.model_validate(page(request, response, rows, limit, ("id",)))
+
+
+@router.post(
+    "/lists/{name}",
+    status_code=201,
+    summary="Put a number on a list",
+    responses={
+        200: {"model": Entry, "description": "it was there, and is renewed"},
+        **responses(401, 403, 422, 429, 503),
+    },
+)
+async def add(request: Request, response: Response, name: ListName, entry: NewEntry, token: Writer) -> Entry:
+    """Counts for the next call. Numbers may be written as in `[screening]`: whole, or with wildcards."""
+    return await _put(request, response, name, entry, None)
+
+
+@router.get("/lists/{name}/{id}", summary="One entry", responses=responses(401, 404, 422, 429, 503))
+async def entry(request: Request, name: ListName, id: EntryId, token: Reader) -> Entry:
+    """One entry of a list."""
+    return Entry.model_validate(row_or_404(await archive_of(request).entry(name, id), "entry"))
+
+
+@router.put(
+    "/lists/{name}/{id}", summary="Change an entry", responses=responses(401, 403, 404, 422, 429, 503)
+)
+async def change(
+    request: Request, response: Response, name: ListName, id: EntryId, entry: NewEntry, token: Writer
+) -> Entry:
+    """What is not given is nothing from then on."""
+    return await _put(request, response, name, entry, id)
+
+
+@router.delete(
+    "/lists/{name}/{id}",
+    status_code=204,
+    summary="Take an entry off a list",
+    responses=responses(401, 403, 404, 422, 429, 503),
+)
+async def remove(request: Request, name: ListName, id: EntryId, token: Writer) -> None:
+    """Counts for the next call."""
+    row_or_404(await archive_of(request).remove(name, id), "entry")
+
+
+@router.post(
+    "/lists/{name}/import",
+    summary="Put the contacts of a CSV or vCard file on a list",
+    responses=responses(401, 403, 408, 413, 422, 429, 503),
+    openapi_extra=_FILE,
+)
+async def imported(request: Request, name: ListName, token: Writer) -> Imported:
+    """The file itself is the body. Rows that are wrong are left out, and listed."""
+    try:
+        return Imported.model_validate(await archive_of(request).imported(name, await request.body()))
+    except Wrong as wrong:
+        raise _unusable(wrong) from None
+
+
+async def _put(
+    request: Request, response: Response, name: ListName, entry: NewEntry, number: int | None
+) -> Entry:
+    try:
+        row, new = await archive_of(request).put(name, entry.model_dump(), number)
+    except LookupError:
+        raise Problem(404, "there is no such entry") from None
+    except Wrong as wrong:
+        raise _unusable(wrong) from None
+    if new:
+        response.headers["Location"] = f"{request.url.path}/{row['id']}"
+    else:
+        response.status_code = 200
+    return Entry.model_validate(row)
+
+
+def _unusable(wrong: Wrong) -> Problem:
+    return Problem(
+        422, "the request is not as it should be", errors=[{"at": "body", "why": str(wrong)[:200]}]
+    )

@@ -1,0 +1,221 @@
+"""What the API says, as the OpenAPI document shows it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+MOST_NUMBER, MOST_TEXT, MOST_NAME, MOST_NOTE = 64, 300, 100, 500
+
+ListName = Literal["allow", "block", "vip", "expected", "contacts"]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("one line of text without control characters")
+    return text
+
+
+Number = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_NUMBER),
+    AfterValidator(_printable),
+]
+Words = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_TEXT),
+    AfterValidator(_printable),
+]
+ShortName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_NAME),
+    AfterValidator(_printable),
+]
+Note = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_NOTE),
+    AfterValidator(_printable),
+]
+
+
+class Asked(BaseModel):
+    """A body that is sent to us: what is unknown in it is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Line(BaseModel):
+    """One line of a transcript."""
+
+    speaker: str = Field(description="caller, agent or user")
+    text: str
+    at_s: float | None = Field(description="seconds since the screening began")
+
+
+class Cost(BaseModel):
+    """What a call cost."""
+
+    money: float | None
+    minutes: float | None
+    tokens: int | None
+
+
+class Call(BaseModel):
+    """One call."""
+
+    id: str
+    state: str = Field(
+        description="arriving, screened, ringing, bridged, voicemail, ending; then over, or cut"
+    )
+    began: datetime
+    answered: datetime | None
+    ended: datetime | None
+    caller: str | None = Field(description="as the trunk gave it; null where it is withheld")
+    caller_name: str | None
+    dialed: str
+    result: str | None = Field(description="what became of the caller")
+    reason: str | None
+    plan: str | None = Field(description="what was to be done before anything rang, and by which rule")
+    decision: str | None = Field(description="ALLOW, REJECT or VOICEMAIL")
+    why: str | None = Field(description="the reason given for the decision")
+    ended_by: str | None
+
+
+class CallStory(Call):
+    """One call with all that happened in it."""
+
+    trigger: str | None
+    story: list[str]
+    transcript: list[Line]
+    recording: str | None = Field(description="the file with both sides, where the call was recorded")
+    voicemail: bool = Field(description="whether there is a message: see /voicemails/{id}")
+    cost: Cost | None
+
+
+class Page(BaseModel):
+    """How to go on."""
+
+    next: str | None = Field(description="the cursor of the next page; null on the last one")
+
+
+class Calls(Page):
+    """A page of calls, the latest first."""
+
+    items: list[Call]
+
+
+class LiveCalls(BaseModel):
+    """The calls that go on, the oldest first."""
+
+    items: list[Call]
+
+
+class Wish(BaseModel):
+    """What will be done; how it comes out is told by /events."""
+
+    call: str
+    wish: str
+
+
+class Question(Asked):
+    """What the caller is to be asked."""
+
+    text: Words
+
+
+class Entry(BaseModel):
+    """One entry of a list."""
+
+    id: int
+    number: str
+    name: str | None
+    dialed: str | None = Field(description="the number of ours for whose callers it counts; null: all")
+    until: datetime | None
+    added: datetime
+    note: str | None
+
+
+class NewEntry(Asked):
+    """An entry to be."""
+
+    number: Number
+    name: ShortName | None = None
+    dialed: Number | None = None
+    until: AwareDatetime | None = None
+    note: Note | None = None
+
+
+class Entries(Page):
+    """A page of a list, in the order in which they were added."""
+
+    items: list[Entry]
+
+
+class Imported(BaseModel):
+    """What came of a contact file."""
+
+    rows: int = Field(description="entries added or renewed")
+    without_number: int
+    bad: int = Field(description="remarks about rows that are wrong")
+    remarks: list[str] = Field(description="the first of them, each with its line")
+
+
+class Voicemail(BaseModel):
+    """One message."""
+
+    call: str
+    left_at: datetime
+    caller: str | None
+    caller_name: str | None
+    dialed: str | None
+    seconds: float | None
+    transcript: str | None
+    heard_at: datetime | None
+
+
+class Voicemails(Page):
+    """A page of messages, the latest first."""
+
+    items: list[Voicemail]
+
+
+class Forgotten(BaseModel):
+    """What was deleted."""
+
+    calls: int
+    voicemails: int
+    files: int
+
+
+class Trial(Asked):
+    """A caller to try."""
+
+    number: Number = Field(description='as +14155550100, or "anonymous"')
+    to: Number | None = Field(None, description="the number that is called, if there are several")
+    at: Annotated[str, StringConstraints(max_length=40)] | None = Field(
+        None, description="when, as 2026-12-24T23:00 by the number's time zone; else now"
+    )
+    name: ShortName | None = None
+    again: bool = Field(False, description="the caller has called a moment before")
+
+
+class Rule(BaseModel):
+    """What one rule says of a caller."""
+
+    rule: str
+    decides: bool
+    why: str
+
+
+class Tried(BaseModel):
+    """What would be done with this caller, rule by rule."""
+
+    caller: str | None
+    dialed: str
+    at: datetime
+    rules: list[Rule]
+    action: str
+    reason: str
+    done: str

@@ -1,0 +1,25 @@
+"""Who asks: the dependency of every endpoint."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.security import HTTPBearer
+from starlette.requests import Request
+
+from proxy.web.api.access import Token
+from proxy.web.api.house import house_of
+
+_bearer = HTTPBearer(auto_error=False, description="one of the tokens of [api]")
+"""Stands in the OpenAPI document; `Access` itself reads the header."""
+
+
+async def reader(request: Request, _: Annotated[object, Depends(_bearer)]) -> Token:
+    """Whoever has a token."""
+    return await house_of(request).access.reader(request)
+
+
+async def writer(request: Request, _: Annotated[object, Depends(_bearer)]) -> Token:
+    """Whoever has a token that may change things."""
+    return await house_of(request).access.writer(request)

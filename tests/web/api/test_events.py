@@ -1,0 +1,160 @@
+"""Server-sent events, read by a real client while a real call goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from proxy.call.feed import MOST_WAITING
+from proxy.managing import MOST_LISTENERS
+from tests.web.api.served import READS, WRITES, Served, a_client, serving, told
+
+pytestmark = pytest.mark.network
+
+
+async def listened(served: Served, number: int) -> None:
+    """Wait until so many listen."""
+    async with asyncio.timeout(10):
+        while served.edge.feed.listened_to != number:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_call_is_told_as_it_happens(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path) as served,
+        a_client(served.port, READS) as reader,
+        reader.stream("GET", "/api/v1/events") as answer,
+    ):
+        assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert answer.headers["cache-control"] == "no-store"
+        events = told(answer)
+        await served.edge.connects()
+        first = await anext(events)
+        assert first.name == "began"
+        assert first.data["dialed"] == "+14155551234"
+        served.edge.screening.says("caller", "It is Änna.")
+        while (event := await anext(events)).name != "line":
+            pass
+        assert (event.data["speaker"], event.data["text"]) == ("caller", "It is Änna.")
+        await served.post(f"/calls/{first.data['call']}/reject")
+        names = []
+        while (event := await anext(events)).name != "over":
+            names.append(event.name)
+        assert {"decision", "settled", "leg", "step"} <= set(names)
+        assert event.data["result"] == "declined"
+
+
+async def test_only_one_call_is_told_where_that_is_asked(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        async with served.client.stream("GET", "/api/v1/events?call=c2") as answer:
+            served.edge.feed.tell("c1", "step", step="x", why="y")
+            served.edge.feed.tell("c2", "step", step="x", why="y")
+            assert (await anext(told(answer))).data["call"] == "c2"
+        await listened(served, 0)
+
+
+async def test_whoever_was_away_gets_what_he_missed(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        async with served.client.stream("GET", "/api/v1/events") as answer:
+            served.edge.feed.tell("c1", "step", step="one", why="")
+            last = (await anext(told(answer))).id
+            assert last is not None
+        await listened(served, 0)
+        served.edge.feed.tell("c1", "step", step="two", why="")
+        back = {"Last-Event-ID": last}
+        async with served.client.stream("GET", "/api/v1/events", headers=back) as answer:
+            events = told(answer)
+            assert (await anext(events)).data["step"] == "two"
+            served.edge.feed.tell("c1", "step", step="three", why="")
+            assert (await anext(events)).data["step"] == "three"
+
+
+@pytest.mark.parametrize("last", ["another-1", "1", "-", "x-99999999999999999999", "²-²", "ERA-99"])
+async def test_whoever_missed_too_much_is_told_so(tmp_path: Path, last: str) -> None:
+    async with serving(tmp_path) as served:
+        back = {"Last-Event-ID": last.encode("utf-8")}
+        async with served.client.stream("GET", "/api/v1/events", headers=back) as answer:
+            assert (await anext(told(answer))).name == "missed"
+
+
+async def test_a_line_comes_now_and_then_where_nothing_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.web.api.events.HEARTBEAT_S", 0.05)
+    async with serving(tmp_path) as served, served.client.stream("GET", "/api/v1/events") as answer:
+        lines = answer.aiter_lines()
+        assert await anext(lines) == "retry: 3000"
+        beats = 0
+        while beats < 3:
+            beats += await anext(lines) == ": still here"
+        served.edge.feed.tell("c1", "step", step="one", why="")
+        while (line := await anext(lines)) in ("", ": still here"):
+            pass
+        assert line.startswith("id: ")
+
+
+async def test_who_reads_too_slowly_is_cut_off_and_costs_nobody_anything(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        slow = socket.create_connection(("127.0.0.1", served.port))
+        head = f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {WRITES}\r\n\r\n"
+        slow.sendall(head.encode())
+        await listened(served, 1)
+        async with served.client.stream("GET", "/api/v1/events") as answer:
+            events = told(answer)
+            for n in range(12 * MOST_WAITING):  # with so long lines, more than all buffers on the way hold
+                served.edge.feed.tell("c1", "line", speaker="caller", text="word " * 600, at_s=n)
+                assert (await anext(events)).data["at_s"] == n
+        received = b""
+        slow.settimeout(0)
+        async with asyncio.timeout(20):
+            while b"event: end" not in received:
+                try:
+                    received = received[-1000:] + slow.recv(1 << 20)
+                except BlockingIOError:
+                    await asyncio.sleep(0.001)
+        assert b"you read too slowly" in received
+        await listened(served, 0)
+        slow.close()
+
+
+async def test_a_hundred_readers_all_hear_the_same(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+
+        async def reads() -> list[str]:
+            names = []
+            async with a_client(served.port) as client, client.stream("GET", "/api/v1/events") as answer:
+                async for event in told(answer):
+                    names.append(event.name)
+                    if event.name == "over":
+                        break
+            return names
+
+        readers = [asyncio.create_task(reads()) for _ in range(100)]
+        await listened(served, 100)
+        await served.edge.connects()
+        await served.edge.carrier.hangs_up()
+        heard = await asyncio.gather(*readers)
+        assert heard[0][0] == "began"
+        assert all(each == heard[0] for each in heard)
+        await listened(served, 0)
+
+
+async def test_more_readers_than_there_is_room_for_are_told_so(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        from contextlib import ExitStack
+
+        with ExitStack() as crowd:
+            for _ in range(MOST_LISTENERS):
+                crowd.enter_context(served.edge.feed.listening())
+            answer = await served.get("/events")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+async def test_when_we_stop_readers_are_told_so(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, served.client.stream("GET", "/api/v1/events") as answer:
+        served.edge.feed.close()
+        [end] = [event async for event in told(answer)]
+        assert (end.name, end.data) == ("end", {"why": "the service is stopping"})

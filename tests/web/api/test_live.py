@@ -1,0 +1,118 @@
+"""The calls that go on, and what the user wishes of them, over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxy.call.outcome import Result
+from tests.web.api.served import READS, a_client, serving
+
+pytestmark = pytest.mark.network
+
+
+async def test_the_calls_that_go_on_are_listed_with_what_goes_on_in_them(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        assert (await served.get("/calls/live")).json() == {"items": []}
+        await served.edge.connects()
+        [item] = (await served.get("/calls/live")).json()["items"]
+        assert (item["state"], item["dialed"], item["result"]) == ("screened", "+14155551234", None)
+        served.edge.screening.says("caller", "It is \udcffAnna.")
+        one = (await served.get(f"/calls/{item['id']}")).json()
+        assert one["transcript"] == [{"speaker": "caller", "text": "It is \udcffAnna.", "at_s": 1.0}]
+        assert "agent answered" in one["story"]
+        await served.edge.carrier.hangs_up()
+        await served.edge.over()
+        assert (await served.get("/calls/live")).json() == {"items": []}
+
+
+async def test_the_user_puts_the_caller_through(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        await served.edge.connects()
+        [item] = (await served.get("/calls/live")).json()["items"]
+        answer = await served.post(f"/calls/{item['id']}/connect")
+        assert (answer.status_code, answer.json()) == (202, {"call": item["id"], "wish": "connect"})
+        await served.edge.phone.answers()
+        await served.edge.agent.receives("BYE")
+        [item] = (await served.get("/calls/live")).json()["items"]
+        assert (item["state"], item["why"]) == ("bridged", "decided by the user (token-1)")
+        for wish in ("connect", "reject", "voicemail"):
+            late = await served.post(f"/calls/{item['id']}/{wish}")
+            assert (late.status_code, late.json()["detail"]) == (409, "the caller talks to the phone already")
+        assert (await served.post(f"/calls/{item['id']}/hangup")).status_code == 202
+        record = await served.edge.over()
+        assert record.outcome is not None
+        assert record.outcome.result is Result.BRIDGED
+
+
+async def test_the_user_has_the_caller_asked_and_then_rejected(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        await served.edge.connects()
+        [item] = (await served.get("/calls/live")).json()["items"]
+        answer = await served.post(f"/calls/{item['id']}/ask", json={"text": " Which company? "})
+        assert answer.status_code == 202
+        assert served.edge.screening.asked == ["Which company?"]
+        assert (await served.post(f"/calls/{item['id']}/reject")).status_code == 202
+        assert (await served.edge.over()).decision == "REJECT"
+
+
+async def test_the_user_has_a_message_taken(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        await served.edge.connects()
+        [item] = (await served.get("/calls/live")).json()["items"]
+        assert (await served.post(f"/calls/{item['id']}/voicemail")).status_code == 202
+        await served.edge.carrier.hangs_up()
+        assert (await served.edge.over()).decision == "VOICEMAIL"
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '{"text": ""}', '{"text": "a\\nb"}', '{"text": "\\ud800"}'])
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+async def test_what_is_no_question_is_not_asked(tmp_path: Path, body: str, kind: str) -> None:
+    async with serving(tmp_path) as served:
+        await served.edge.connects()
+        [item] = (await served.get("/calls/live")).json()["items"]
+        answer = await served.post(f"/calls/{item['id']}/ask", content=body, headers={"Content-Type": kind})
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+        long = await served.post(f"/calls/{item['id']}/ask", json={"text": "x" * 301})
+        assert long.json()["errors"][0]["at"] == "body.text"
+        assert "xxx" not in long.text
+        assert served.edge.screening.asked == []
+        await served.edge.carrier.hangs_up()
+        await served.edge.over()
+
+
+async def test_a_call_that_does_not_go_on_is_404(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        for wish in ("connect", "reject", "voicemail", "hangup"):
+            assert (await served.post(f"/calls/nobody/{wish}")).status_code == 404
+        assert (await served.post("/calls/nobody/ask", json={"text": "Who?"})).status_code == 404
+
+
+async def test_a_token_that_may_read_changes_nothing(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, a_client(served.port, READS) as reader:
+        await served.edge.connects()
+        [item] = (await reader.get("/api/v1/calls/live")).json()["items"]
+        answer = await reader.post(f"/api/v1/calls/{item['id']}/hangup")
+        assert (answer.status_code, answer.json()["title"]) == (403, "Forbidden")
+        assert served.refused == {"read only": 1}
+        await served.edge.carrier.hangs_up()
+        assert (await served.edge.over()).ended_by == "caller"
+
+
+async def test_where_nothing_is_kept_it_says_so(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        for path in ("/calls", "/calls/gone", "/lists/block", "/voicemails", "/callers/1/export"):
+            answer = await served.get(path)
+            assert (answer.status_code, "nothing is kept" in answer.json()["detail"]) == (503, True)
+
+
+async def test_the_policy_is_tried(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        answer = await served.post("/try", json={"number": "+14155550100"})
+        assert answer.status_code == 200
+        found = answer.json()
+        assert (found["action"], found["caller"], found["dialed"]) == ("ask", "+14155550100", "+14155551234")
+        assert [rule for rule in found["rules"] if rule["decides"]] == [found["rules"][-1]]
+        for wrong in ({"number": "nobody"}, {"number": "1", "to": "+1999"}, {"number": "1", "at": "soon"}):
+            assert (await served.post("/try", json=wrong)).status_code == 422
