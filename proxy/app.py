@@ -276,7 +276,7 @@ class App:
             return None
         from proxy import managing  # it takes a while to import, and most never do
 
-        api, refused = managing.api(self._settings, self.registry, self._feed, self.ids)
+        api, refused = managing.api(self._settings, self.registry, self._feed, self.ids, self.memory)
         self.metrics.follow_api(refused)
         return api
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
+from proxy.archive import Kept
 from proxy.call import wishes
 from proxy.call.call import Call
 from proxy.call.feed import CutOff, Event, Feed, Listener
@@ -19,14 +20,15 @@ from proxy.tried import trial
 from proxy.ua.ids import Ids
 from proxy.web.api.access import Access, Token
 from proxy.web.api.app import build_api
-from proxy.web.api.house import Archive, Away, House, NotPossible, Wrong
+from proxy.web.api.house import Away, House, NotPossible, Wrong
+from screening.memory.store import Memory
 
 MOST_LISTENERS = 200
 """Who may listen to events at a time: each holds a connection."""
 
 
 def api(
-    settings: Settings, registry: Registry, feed: Feed, ids: Ids, archive: Archive | None = None
+    settings: Settings, registry: Registry, feed: Feed, ids: Ids, memory: Memory | None = None
 ) -> tuple[ASGIApp, Mapping[str, int]]:
     """The application, and its count of refused requests."""
     tokens = [
@@ -34,6 +36,7 @@ def api(
         for n, one in enumerate(settings.api.tokens, 1)
     ]
     access = Access(tokens, lambda: asyncio.get_running_loop().time())
+    archive = Kept(settings, memory) if memory is not None else None
     house = House(access, GoingOn(registry, feed, ids.token()[:12]), Trials(settings), archive)
     return build_api(house), access.counts
 

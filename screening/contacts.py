@@ -48,6 +48,10 @@ class Contacts:
     def __len__(self) -> int:
         return len(self._names)
 
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Every number with whose it is."""
+        return self._names.items()
+
     def name(self, number: str) -> str | None:
         """Whose number it is, empty where the file names nobody; None for a number that is not here."""
         return self._names.get(number)

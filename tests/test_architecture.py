@@ -39,6 +39,7 @@ IMPURE = {
 
 WHOLE = (
     "proxy.app",
+    "proxy.archive",
     "proxy.assembly",
     "proxy.bookkeeping",
     "proxy.cli",

@@ -37,9 +37,9 @@ class Token:
 class Access:
     """The tokens; the right one always passes, so that a stranger behind the same proxy locks nobody out."""
 
-    def __init__(self, tokens: Sequence[Token], clock: Callable[[], float], guesses: int = GUESSES) -> None:
+    def __init__(self, tokens: Sequence[Token], clock: Callable[[], float]) -> None:
         self._tokens = [(_digest(token.token), token) for token in tokens]
-        self._clock, self._guesses = clock, guesses
+        self._clock = clock
         self._wrong: dict[str, tuple[float, int]] = {}
         """When the first wrong token of an address came in this minute, and how many since."""
         self.counts: Counter[str] = Counter()
@@ -79,10 +79,10 @@ class Access:
         self.counts["wrong token"] += 1
         if number == 0:
             log.warning("api token refused", source=address)
-        if number < self._guesses:
+        if number < GUESSES:
             told = 'Bearer realm="screendoor", error="invalid_token"'
             raise Problem(401, "the token is none of ours", {"WWW-Authenticate": told})
-        if number == self._guesses:
+        if number == GUESSES:
             log.warning("api tokens are guessed", source=address, guesses=number)
         self.counts["slowed"] += 1
         await asyncio.sleep(SLOWED_S)

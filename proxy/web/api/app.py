@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from proxy.version import VERSION
 from proxy.web.api import callers, calls, events, lists, live, problem, voicemails
-from proxy.web.api.house import Away, House
+from proxy.web.api.house import Away, House, Wrong
 from proxy.web.api.limits import Limits
 from proxy.web.api.problem import Problem, ProblemDetails
 
@@ -33,6 +33,28 @@ class Plain(JSONResponse):
 
 def build_api(house: House) -> ASGIApp:
     """Make the application; the document that describes it is at ``openapi.json``, for everybody."""
+    app = _application()
+    app.state.house = house
+    problem.install(app)
+
+    @app.exception_handler(Away)
+    async def away(request: Request, error: Away) -> Response:
+        return Problem(503, str(error), {"Retry-After": "5"}).response()
+
+    @app.exception_handler(Wrong)
+    async def wrong(request: Request, error: Wrong) -> Response:
+        fault = {"at": "request", "why": str(error)[:200]}
+        return Problem(422, "the request is not as it should be", errors=[fault]).response()
+
+    return Limits(app)
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI document."""
+    return dict(_application().openapi())
+
+
+def _application() -> FastAPI:
     app = FastAPI(
         title="Screendoor",
         version=VERSION,
@@ -44,26 +66,14 @@ def build_api(house: House) -> ASGIApp:
         default_response_class=Plain,
         separate_input_output_schemas=False,
     )
-    app.state.house = house
-    problem.install(app)
-
-    @app.exception_handler(Away)
-    async def away(request: Request, error: Away) -> Response:
-        return Problem(503, str(error), {"Retry-After": "5"}).response()
-
     for each in (live, events, calls, lists, voicemails, callers):  # live: before a call of the name "live"
         app.include_router(each.router)
-    _describe(app)
-    return Limits(app)
-
-
-def _describe(app: FastAPI) -> None:
-    """Put our own shape of errors in the place of FastAPI's."""
     made = app.openapi()
     schemas = made["components"]["schemas"]
-    schemas.pop("HTTPValidationError", None)
+    schemas.pop("HTTPValidationError", None)  # FastAPI's own shape of errors, which is none of ours
     schemas.pop("ValidationError", None)
     shape = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(shape.pop("$defs"))
     schemas["ProblemDetails"] = shape
     app.openapi_schema = made
+    return app

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Path
 from starlette.requests import Request
 
 from proxy.web.api.access import Token
-from proxy.web.api.house import Wrong, archive_of, house_of
+from proxy.web.api.house import archive_of, house_of
 from proxy.web.api.models import Forgotten, Number, Trial, Tried
-from proxy.web.api.problem import Problem, responses
+from proxy.web.api.problem import responses
 from proxy.web.api.who import reader, writer
 
 router = APIRouter(tags=["callers"])
@@ -42,9 +42,5 @@ async def forget(
 )
 async def tried(request: Request, trial: Trial, token: Annotated[Token, Depends(reader)]) -> Tried:
     """Without a call: each rule in the order in which they are asked."""
-    try:
-        row = await house_of(request).trials.tried(trial.number, trial.to, trial.at, trial.name, trial.again)
-    except Wrong as wrong:
-        error = {"at": "body", "why": str(wrong)[:200]}
-        raise Problem(422, "the request is not as it should be", errors=[error]) from None
+    row = await house_of(request).trials.tried(trial.number, trial.to, trial.at, trial.name, trial.again)
     return Tried.model_validate(row)

@@ -30,7 +30,7 @@ async def calls(
         AwareDatetime | None, Query(description="begun then or later, as 2026-11-22T00:00Z")
     ] = None,
     until: Annotated[AwareDatetime | None, Query(description="begun before")] = None,
-    caller: Annotated[Number | None, Query(description="this number, or `anonymous`")] = None,
+    caller: Annotated[Number | None, Query(description="of this number")] = None,
     dialed: Annotated[Number | None, Query(description="calls to this number of ours")] = None,
     result: Annotated[ShortName | None, Query(description="what became of the caller, as `bridged`")] = None,
     decision: Annotated[ShortName | None, Query(description="ALLOW, REJECT or VOICEMAIL")] = None,

@@ -123,7 +123,7 @@ class Archive(Protocol):
 
     async def remove(self, name: str, number: int) -> bool: ...
 
-    async def imported(self, name: str, file: bytes) -> Row:
+    async def imported(self, file: bytes) -> Row:
         """Raises Wrong for what is no contact file."""
         ...
 

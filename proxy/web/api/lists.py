@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from proxy.web.api.access import Token
-from proxy.web.api.house import Wrong, archive_of
+from proxy.web.api.house import archive_of
 from proxy.web.api.live import row_or_404
 from proxy.web.api.models import Entries, Entry, Imported, ListName, NewEntry, Number
 from proxy.web.api.page import Cursor, Limit, page, position
@@ -41,7 +41,7 @@ async def entries(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Entries:
-    """In the order in which they were added."""
+    """The latest first. Those of the settings file are not among them."""
     rows = await archive_of(request).entries(name, number, position(cursor), limit + 1)
     return Entries.model_validate(page(request, response, rows, limit, ("id",)))
 
@@ -88,17 +88,14 @@ async def remove(request: Request, name: ListName, id: EntryId, token: Writer) -
 
 
 @router.post(
-    "/lists/{name}/import",
-    summary="Put the contacts of a CSV or vCard file on a list",
+    "/lists/contacts/import",
+    summary="Take in the contacts of a CSV or vCard file",
     responses=responses(401, 403, 408, 413, 422, 429, 503),
     openapi_extra=_FILE,
 )
-async def imported(request: Request, name: ListName, token: Writer) -> Imported:
+async def imported(request: Request, token: Writer) -> Imported:
     """The file itself is the body. Rows that are wrong are left out, and listed."""
-    try:
-        return Imported.model_validate(await archive_of(request).imported(name, await request.body()))
-    except Wrong as wrong:
-        raise _unusable(wrong) from None
+    return Imported.model_validate(await archive_of(request).imported(await request.body()))
 
 
 async def _put(
@@ -108,16 +105,8 @@ async def _put(
         row, new = await archive_of(request).put(name, entry.model_dump(), number)
     except LookupError:
         raise Problem(404, "there is no such entry") from None
-    except Wrong as wrong:
-        raise _unusable(wrong) from None
     if new:
         response.headers["Location"] = f"{request.url.path}/{row['id']}"
     else:
         response.status_code = 200
     return Entry.model_validate(row)
-
-
-def _unusable(wrong: Wrong) -> Problem:
-    return Problem(
-        422, "the request is not as it should be", errors=[{"at": "body", "why": str(wrong)[:200]}]
-    )

@@ -148,7 +148,7 @@ class NewEntry(Asked):
 
 
 class Entries(Page):
-    """A page of a list, in the order in which they were added."""
+    """A page of a list, the latest first."""
 
     items: list[Entry]
 
@@ -156,7 +156,9 @@ class Entries(Page):
 class Imported(BaseModel):
     """What came of a contact file."""
 
-    rows: int = Field(description="entries added or renewed")
+    rows: int = Field(description="rows that had a number")
+    new: int = Field(description="numbers that were not there")
+    renamed: int
     without_number: int
     bad: int = Field(description="remarks about rows that are wrong")
     remarks: list[str] = Field(description="the first of them, each with its line")
@@ -185,8 +187,8 @@ class Forgotten(BaseModel):
     """What was deleted."""
 
     calls: int
-    voicemails: int
     files: int
+    going_on: int = Field(description="calls that go on still, and are to be forgotten when they are over")
 
 
 class Trial(Asked):

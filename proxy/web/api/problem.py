@@ -80,7 +80,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(StarletteError)
     async def http(request: Request, error: StarletteError) -> Response:
-        details = {404: "there is nothing at this address", 405: "not with this method", 400: "not JSON"}
+        if error.status_code == 400:  # how FastAPI has a body that is no text at all
+            return Problem(422, "the request is not as it should be: its body is no JSON").response()
+        details = {404: "there is nothing at this address", 405: "not with this method"}
         detail = details.get(error.status_code, str(error.detail))
         return Problem(error.status_code, detail, error.headers).response()
 

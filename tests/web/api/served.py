@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from proxy import managing
 from proxy.config import Settings, parse
 from proxy.web import HttpServer, build_app
-from proxy.web.api.house import Archive
+from screening.memory.store import Memory
 from tests.kit.edge import Edge, an_edge
 
 WRITES, READS = "w" * 32, "r" * 32
@@ -24,6 +24,7 @@ public = { host = "127.0.0.1", address = "127.0.0.1" }
 listen = [ { transport = "udp", bind = "127.0.0.1:5060" } ]
 trunk = [ { name = "lab", from = ["127.0.0.1"], outbound = "sip:127.0.0.1:9" } ]
 agent = [ { name = "local", provider = "sip", sip = "sip:agent@127.0.0.1:9", srtp = "off" } ]
+screening = { voicemail_dir = "FOLDER/voicemail" }
 [api]
 tokens = ["env:WRITES", { name = "reader", token = "env:READS", may = "read" }]
 [[number]]
@@ -49,14 +50,15 @@ class Served:
 
 
 def settings(folder: Path, text: str = TEXT) -> Settings:
-    return parse(text, {"WRITES": WRITES, "READS": READS}, file="sd.toml", folder=folder)
+    environ = {"WRITES": WRITES, "READS": READS}
+    return parse(text.replace("FOLDER", str(folder)), environ, file="sd.toml", folder=folder)
 
 
 @asynccontextmanager
-async def serving(tmp: Path, archive: Archive | None = None) -> AsyncIterator[Served]:
+async def serving(tmp: Path, memory: Memory | None = None) -> AsyncIterator[Served]:
     """Serve it; the loop is a real one, and so is the time of the calls."""
     async with an_edge(tmp) as edge:
-        app, refused = managing.api(settings(tmp), edge.registry, edge.feed, edge.ids, archive)
+        app, refused = managing.api(settings(tmp), edge.registry, edge.feed, edge.ids, memory)
         web = build_app(None, lambda: {"status": "ok"}, CollectorRegistry(), api=app)
         async with HttpServer(web, "127.0.0.1", 0) as server, a_client(server.port) as client:
             try:

@@ -1,0 +1,208 @@
+"""What is kept of calls, messages and lists, in the words of `web.api`: asked in the memory's own thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from proxy import judging
+from proxy.config import Settings
+from proxy.web.api.house import Away, Row, Sought, Wrong
+from screening.contacts import read
+from screening.memory import errors, history, lists, privacy
+from screening.memory.store import Memory
+from screening.numbering import normal
+
+T = TypeVar("T")
+NAMES = {"contacts": lists.CONTACT}
+"""Lists that the database calls otherwise."""
+LARGEST_ID = 2**63 - 1
+MOST_REMARKS = 100
+
+
+class Kept:
+    """Implements `web.api.house.Archive` over a memory that is started."""
+
+    def __init__(self, settings: Settings, memory: Memory) -> None:
+        self._settings, self._memory = settings, memory
+        self._folder = settings.screening.voicemail_dir
+
+    async def calls(self, sought: Sought, after: Sequence[Any] | None, limit: int) -> Sequence[Row]:
+        """Calls, the latest first."""
+        wanted = history.Sought(
+            sought.since,
+            sought.until,
+            caller=sought.caller and self._number(sought.caller),
+            dialed=sought.dialed and self._number(sought.dialed),
+            result=sought.result,
+            decision=sought.decision and sought.decision.upper(),
+        )
+        behind = _behind(after)
+        return await self._ask(lambda c: history.found(c, wanted, after=behind, limit=limit))
+
+    async def call(self, name: str) -> Row | None:
+        """One with its story."""
+        row = await self._ask(lambda c: history.call(c, name))
+        return None if row is None else told(row)
+
+    async def entries(
+        self, name: str, number: str | None, after: Sequence[Any] | None, limit: int
+    ) -> Sequence[Row]:
+        """Entries of a list, the latest first."""
+        which, behind = NAMES.get(name, name), _id_behind(after)
+        sought = None if number is None else self._written(which, number, None)
+        return await self._ask(lambda c: lists.listed(c, which, number=sought, after=behind, limit=limit))
+
+    async def entry(self, name: str, number: int) -> Row | None:
+        """One entry."""
+        return await self._ask(lambda c: lists.one(c, number, NAMES.get(name, name)))
+
+    async def put(self, name: str, entry: Row, number: int | None) -> tuple[Row, bool]:
+        """Keep an entry."""
+        which = NAMES.get(name, name)
+        if entry["dialed"] is not None and entry["dialed"] not in (n.dialed for n in self._settings.numbers):
+            raise Wrong("dialed: none of the numbers of the settings")
+        made = lists.Entry(
+            which,
+            self._written(which, entry["number"], entry["dialed"]),
+            entry["name"],
+            entry["dialed"],
+            entry["until"],
+            entry["note"],
+        )
+
+        def work(connection: Connection) -> tuple[Row, bool]:
+            place, new = lists.put(connection, made, datetime.now(UTC), number)
+            kept = lists.one(connection, place)
+            assert kept is not None, "within one transaction"
+            return kept, new
+
+        return await self._ask(work)
+
+    async def remove(self, name: str, number: int) -> bool:
+        """Take an entry off its list."""
+        return await self._ask(lambda c: lists.remove(c, number, NAMES.get(name, name)))
+
+    async def imported(self, file: bytes) -> Row:
+        """Take the contacts of a file in."""
+        came = await asyncio.to_thread(read, file, self._country(None))
+        if not came.rows and not came.without_number:
+            raise Wrong(str(came.bad[0]) if came.bad else "no contacts in it")
+        names = list(came.contacts.items())
+        new, renamed = await self._ask(lambda c: lists.put_contacts(c, names, datetime.now(UTC)))
+        remarks = [str(bad) for bad in came.bad[:MOST_REMARKS]]
+        return {
+            "rows": came.rows,
+            "new": new,
+            "renamed": renamed,
+            "without_number": came.without_number,
+            "bad": len(came.bad),
+            "remarks": remarks,
+        }
+
+    async def voicemails(self, heard: bool | None, after: Sequence[Any] | None, limit: int) -> Sequence[Row]:
+        """Messages, the latest first."""
+        behind = _behind(after)
+        return await self._ask(lambda c: history.messages(c, heard=heard, after=behind, limit=limit))
+
+    async def voicemail(self, call: str) -> Row | None:
+        """One message."""
+        return await self._ask(lambda c: history.voicemail(c, call))
+
+    async def audio(self, call: str) -> Path | None:
+        """Where its sound is: never anything but a WAV file in the folder of messages."""
+        row = await self.voicemail(call)
+        if row is None or not row["file"]:
+            return None
+        return await asyncio.to_thread(sound, Path(row["file"]), self._folder)
+
+    async def heard(self, call: str, heard: bool) -> bool:
+        """Mark a message as heard, or as new."""
+
+        def work(connection: Connection) -> bool:
+            row = history.voicemail(connection, call)
+            if row is None or (row["heard_at"] is not None) == heard:
+                return row is not None
+            return history.set_heard(connection, call, datetime.now(UTC) if heard else None)
+
+        return await self._ask(work)
+
+    async def delete_voicemail(self, call: str) -> bool:
+        """Delete a message with its sound."""
+        return await self._ask(lambda c: history.delete_voicemail(c, call))
+
+    async def forget(self, caller: str) -> Row:
+        """Delete all that is kept of a caller."""
+        number = self._number(caller)
+        gone = await self._ask(lambda c: privacy.delete_caller(c, number))
+        return {"calls": gone.calls, "files": gone.files, "going_on": gone.going_on}
+
+    async def export(self, caller: str) -> Row:
+        """All that is kept of a caller."""
+        number = self._number(caller)
+        return (await self._ask(lambda c: privacy.export_caller(c, number))).told
+
+    async def _ask(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return await self._memory.ask(work)
+        except errors.Away as away:
+            raise Away(str(away)) from away
+
+    def _country(self, dialed: str | None) -> str:
+        numbers = self._settings.numbers
+        number = next((one for one in numbers if one.dialed == dialed), numbers[0])
+        return judging.country(self._settings, number)
+
+    def _number(self, text: str) -> str:
+        return normal(text, self._country(None))
+
+    def _written(self, which: str, number: str, dialed: str | None) -> str:
+        try:
+            return lists.written(which, number, self._country(dialed))
+        except ValueError as error:
+            raise Wrong(f"number: {error}") from error
+
+
+def told(row: Row) -> Row:
+    """A call of the memory as the API tells it."""
+    record = row["record"] or {}
+    costs = {"money": row["cost_money"], "minutes": row["cost_minutes"], "tokens": row["tokens"]}
+    return {
+        **row,
+        "story": list(record.get("steps") or ()),
+        "voicemail": row["voicemail"] is not None,
+        "cost": costs if any(cost is not None for cost in costs.values()) else None,
+    }
+
+
+def sound(path: Path, folder: Path) -> Path | None:
+    """The file of a message, if it is one of that folder."""
+    whole = path.resolve()
+    inside = whole.is_relative_to(folder.resolve()) and whole.suffix == ".wav"
+    return whole if inside and whole.is_file() else None
+
+
+def _behind(after: Sequence[Any] | None) -> history.After | None:
+    if after is None:
+        return None
+    try:
+        at, name = after
+        time = datetime.fromisoformat(at)
+        if time.tzinfo is None or not time.year > 1:
+            raise ValueError
+    except ValueError:
+        raise Wrong("the cursor is none of ours") from None
+    return time.astimezone(UTC), name
+
+
+def _id_behind(after: Sequence[Any] | None) -> int | None:
+    if after is None:
+        return None
+    if len(after) == 1 and after[0].isdecimal() and len(after[0]) < 19:
+        return int(after[0])
+    raise Wrong("the cursor is none of ours")

@@ -1,0 +1,69 @@
+"""A memory with something in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from screening.memory import lists
+from screening.memory.database import Database
+from screening.memory.store import Memory
+
+BEGAN = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+ANNA, BOB = "+14155550100", "+14155550199"
+
+
+def a_record(name: str, minute: int, caller: str = ANNA, **told: Any) -> dict[str, Any]:
+    """A call that ended in a message, unless it is told otherwise."""
+    began = BEGAN + timedelta(minutes=minute)
+    return {
+        "call": name,
+        "caller": caller,
+        "caller_name": "Anna \udcff",
+        "dialed": "+14155551234",
+        "began": began.isoformat(timespec="milliseconds"),
+        "answered": None,
+        "ended": (began + timedelta(seconds=30)).isoformat(timespec="milliseconds"),
+        "outcome": {"result": "voicemail", "reason": "it can wait"},
+        "plan": "ask: the default",
+        "decision": "VOICEMAIL",
+        "trigger": None,
+        "why": "Anna, about the boiler",
+        "ended_by": "caller",
+        "voicemail": None,
+        "voicemail_s": None,
+        "recording": None,
+        "recording_s": None,
+        "legs": [],
+        "steps": ["caller answered", "voicemail"],
+        "transcript": [{"speaker": "caller", "text": "It is Anna.", "at_s": 1.5}],
+    } | told
+
+
+@contextmanager
+def a_memory(tmp: Path) -> Iterator[Memory]:
+    """Five calls, some with messages of which one is there and one is out of their folder; two entries."""
+    folder = tmp / "voicemail"
+    folder.mkdir(exist_ok=True)
+    (folder / "call1.wav").write_bytes(b"RIFF" + bytes(40))
+    (tmp / "secret.wav").write_bytes(b"secret")
+    memory = Memory(Database(f"sqlite:///{tmp}/screendoor.db"), process="test")
+    memory.start()
+    try:
+        for n in range(5):
+            memory.finished(a_record(f"call{n}", n, BOB if n == 4 else ANNA, **_message(folder, n)))
+        block = lists.Entry(lists.BLOCK, "+1900*", note="dear")
+        contact = lists.Entry(lists.CONTACT, ANNA, "Anna")
+        for entry in (block, contact):
+            memory.asked(lambda c, entry=entry: lists.put(c, entry, BEGAN)).result(10)
+        yield memory
+    finally:
+        memory.close()
+
+
+def _message(folder: Path, n: int) -> dict[str, Any]:
+    files = {1: folder / "call1.wav", 2: folder / "gone.wav", 3: folder.parent / "secret.wav"}
+    return {"voicemail": str(files[n]), "voicemail_s": 3.0} if n in files else {}

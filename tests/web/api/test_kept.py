@@ -1,0 +1,232 @@
+"""What is kept, over HTTP: calls, messages, lists, callers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.web.api.kept import ANNA, BOB, a_memory
+from tests.web.api.served import READS, Served, a_client, serving, settings
+
+JSON = {"Content-Type": "application/json"}
+
+pytestmark = pytest.mark.network
+
+
+@asynccontextmanager
+async def keeping(tmp: Path) -> AsyncIterator[Served]:
+    with a_memory(tmp) as memory:
+        async with serving(tmp, memory) as served:
+            yield served
+
+
+async def names(served: Served, query: str) -> list[str]:
+    answer = await served.get(f"/calls{query}")
+    assert answer.status_code == 200, answer.text
+    return [item["id"] for item in answer.json()["items"]]
+
+
+async def test_calls_are_listed_the_latest_first(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as served:
+        assert await names(served, "") == ["call4", "call3", "call2", "call1", "call0"]
+        [item] = (await served.get("/calls?limit=1")).json()["items"]
+        assert item["why"] == "Anna, about the boiler"
+        assert (item["state"], item["result"], item["began"]) == ("over", "voicemail", "2026-11-22T09:04:00Z")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("?caller=%2B14155550199", ["call4"]),
+        ("?caller=4155550199", ["call4"]),
+        ("?since=2026-11-22T09:03:00Z", ["call4", "call3"]),
+        ("?until=2026-11-22T10:01:00%2B01:00", ["call0"]),
+        ("?result=bridged", []),
+        ("?decision=voicemail&limit=2", ["call4", "call3"]),
+        ("?dialed=%2B14155551234&caller=%2B14155550199", ["call4"]),
+        ("?dialed=nobody", []),
+    ],
+)
+async def test_calls_are_sought(tmp_path: Path, query: str, expected: list[str]) -> None:
+    async with keeping(tmp_path) as served:
+        assert await names(served, query) == expected
+
+
+async def test_pages_follow_one_another_though_calls_come_meanwhile(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as served:
+        found: list[str] = []
+        path: str | None = "/api/v1/calls?limit=2&decision=VOICEMAIL"
+        while path is not None:
+            answer = await served.client.get(path)
+            found += [item["id"] for item in answer.json()["items"]]
+            following = answer.links.get("next")
+            assert (following is None) == (answer.json()["next"] is None)
+            path = following and following["url"]
+        assert found == ["call4", "call3", "call2", "call1", "call0"]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "W10=", "WyJhIl0=", "WyJhIiwiYiJd", "MQ==", "Ö", "WyIwMDAxLTAxLTAxVDAwOjAwKzEwOjAwIiwieCJd"],
+)
+async def test_a_cursor_that_is_none_of_ours_is_422(tmp_path: Path, cursor: str) -> None:
+    async with keeping(tmp_path) as served:
+        for path in ("/calls", "/voicemails", "/lists/block"):
+            answer = await served.get(path, params={"cursor": cursor})
+            assert answer.status_code == 422, (path, answer.text)
+
+
+async def test_a_call_has_its_story(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as served:
+        call = (await served.get("/calls/call1")).json()
+        assert call["story"] == ["caller answered", "voicemail"]
+        assert call["transcript"] == [{"speaker": "caller", "text": "It is Anna.", "at_s": 1.5}]
+        assert call["voicemail"] is True
+        assert (await served.get("/calls/call9")).status_code == 404
+
+
+async def test_a_message_is_heard_and_deleted(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as served:
+        listed = (await served.get("/voicemails?heard=false")).json()["items"]
+        assert [item["call"] for item in listed] == ["call3", "call2", "call1"]
+        sound = await served.get("/voicemails/call1/audio")
+        assert (sound.headers["content-type"], sound.content[:4]) == ("audio/wav", b"RIFF")
+        assert (await served.client.put("/api/v1/voicemails/call1/heard")).status_code == 204
+        at = (await served.get("/voicemails/call1")).json()["heard_at"]
+        assert (await served.client.put("/api/v1/voicemails/call1/heard")).status_code == 204
+        assert (await served.get("/voicemails/call1")).json()["heard_at"] == at
+        assert len((await served.get("/voicemails?heard=true")).json()["items"]) == 1
+        assert (await served.client.delete("/api/v1/voicemails/call1/heard")).status_code == 204
+        assert (await served.client.delete("/api/v1/voicemails/call1")).status_code == 204
+        assert not (tmp_path / "voicemail" / "call1.wav").exists()
+        assert (await served.get("/calls/call1")).json()["voicemail"] is False
+        for verb, path in (("GET", ""), ("GET", "/audio"), ("PUT", "/heard"), ("DELETE", "")):
+            gone = await served.client.request(verb, f"/api/v1/voicemails/call1{path}")
+            assert gone.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "name", ["call2", "call3", "../secret", "..%2Fsecret.wav", "%2e%2e/secret.wav", "call0"]
+)
+async def test_no_file_but_a_message_in_its_folder_is_served(tmp_path: Path, name: str) -> None:
+    async with keeping(tmp_path) as served:
+        answer = await served.get(f"/voicemails/{name}/audio")
+        assert answer.status_code == 404
+        assert b"secret" not in answer.content
+
+
+async def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as served:
+        message = tmp_path / "voicemail" / "call1.wav"
+        message.unlink()
+        message.symlink_to(tmp_path / "secret.wav")
+        assert (await served.get("/voicemails/call1/audio")).status_code == 404
+
+
+async def test_a_number_is_put_on_a_list_changed_and_taken_off(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as served:
+        made = await served.post("/lists/block", json={"number": "(415) 555-0123", "note": "fraud"})
+        assert (made.status_code, made.json()["number"]) == (201, "+14155550123")
+        where = made.headers["location"]
+        assert (await served.client.get(where)).json() == made.json()
+        again = await served.post("/lists/block", json={"number": "+14155550123", "name": "Eve"})
+        assert (again.status_code, again.json()["id"], again.json()["note"]) == (200, made.json()["id"], None)
+        found = (await served.get("/lists/block?number=415-555-0123")).json()["items"]
+        assert [item["name"] for item in found] == ["Eve"]
+        change = {"number": "+1415555*", "until": "2027-01-01T00:00:00+01:00", "dialed": "+14155551234"}
+        changed = await served.client.put(where, json=change)
+        assert changed.status_code == 200
+        assert (changed.json()["number"], changed.json()["until"]) == ("+1415555*", "2026-12-31T23:00:00Z")
+        assert (await served.client.delete(where)).status_code == 204
+        for verb in ("GET", "DELETE"):
+            assert (await served.client.request(verb, where)).status_code == 404
+        assert (await served.client.put(where, json=change)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"number": "nobody"},
+        {"number": ""},
+        {"number": "+14155550100\n"},
+        {"number": "+14155550100", "dialed": "+1999"},
+        {"number": "+14155550100", "until": "2027-01-01T00:00:00"},
+        {"number": "+14155550100", "list": "vip"},
+        {"number": "\ud800"},
+        [],
+        None,
+    ],
+)
+async def test_what_is_no_entry_is_422(tmp_path: Path, entry: Any) -> None:
+    async with keeping(tmp_path) as served:
+        answer = await served.post("/lists/allow", content=json.dumps(entry), headers=JSON)
+        good = entry == {"number": "+14155550100\n"}  # what is around it does not count
+        assert answer.status_code == (201 if good else 422)
+
+
+async def test_lists_have_pages_and_unknown_lists_are_none(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as served:
+        for n in range(3):
+            await served.post("/lists/vip", json={"number": f"+1415555010{n}"})
+        first = (await served.get("/lists/vip?limit=2")).json()
+        assert [item["number"] for item in first["items"]] == ["+14155550102", "+14155550101"]
+        second = (await served.get(f"/lists/vip?limit=2&cursor={first['next']}")).json()
+        assert ([item["number"] for item in second["items"]], second["next"]) == (["+14155550100"], None)
+        assert (await served.get("/lists/friends")).status_code == 422
+
+
+async def test_a_contact_file_is_taken_in_and_its_bad_rows_are_listed(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as served:
+        rows = ["Name,Phone"] + [f"Person {n},+1415555{n:04d}" for n in range(99)] + ["Nobody,12"]
+        answer = await served.post("/lists/contacts/import", content="\n".join(rows).encode("utf-16"))
+        came = answer.json()
+        assert (answer.status_code, came["rows"], came["bad"]) == (200, 99, 1)
+        assert came["remarks"] == ["line 101: no telephone number that there can be (US)"]
+        again = await served.post("/lists/contacts/import", content="\n".join(rows).encode())
+        assert (again.json()["new"], again.json()["renamed"]) == (0, 0)
+        listed = (await served.get("/lists/contacts?limit=200")).json()["items"]
+        assert len(listed) == 100
+
+
+@pytest.mark.parametrize("body", [b"", b"\0\0\0", b"\xff\xfe\x00", b"RIFF" + bytes(range(256)) * 9])
+async def test_what_is_no_contact_file_is_422(tmp_path: Path, body: bytes) -> None:
+    async with keeping(tmp_path) as served:
+        answer = await served.post("/lists/contacts/import", content=body)
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
+async def test_a_caller_is_handed_out_and_forgotten(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as served:
+        told = (await served.get(f"/callers/{ANNA}/export")).json()
+        assert [call["id"] for call in told["calls"]] == ["call0", "call1", "call2", "call3"]
+        gone = await served.client.delete("/api/v1/callers/14155550100")
+        assert gone.json() == {"calls": 4, "files": 2, "going_on": 0}
+        assert await names(served, "") == ["call4"]
+        assert (await served.get(f"/callers/{ANNA}/export")).json()["calls"] == []
+        assert (await served.client.delete(f"/api/v1/callers/{BOB}")).json()["calls"] == 1
+
+
+async def test_a_token_that_may_read_changes_nothing_that_is_kept(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as served, a_client(served.port, READS) as reader:
+        for verb, path in (
+            ("POST", "/lists/block"), ("POST", "/lists/contacts/import"), ("DELETE", "/lists/block/1"),
+            ("DELETE", "/voicemails/call1"), ("PUT", "/voicemails/call1/heard"),
+            ("DELETE", f"/callers/{ANNA}"),
+        ):  # fmt: skip
+            body = {"number": "+14155550100"} if path == "/lists/block" else None
+            assert (await reader.request(verb, f"/api/v1{path}", json=body)).status_code == 403, path
+        assert (await reader.get("/api/v1/voicemails/call1/audio")).status_code == 200
+
+
+async def test_a_database_that_is_away_is_503(tmp_path: Path) -> None:
+    with a_memory(tmp_path) as memory:
+        async with serving(tmp_path, memory) as served:
+            memory.close()
+            answer = await served.get("/calls")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+            assert settings(tmp_path).api.tokens
