@@ -138,7 +138,6 @@ class App:
         self.registrar = assembly.registrar(settings, self.core, self.admission)
         self.registrations = assembly.registrations(settings, self.core, self.metrics.trunk_registered)
         self._registering: list[asyncio.Future[None]] = []
-        self._feed = Feed(_utc_now) if settings.api.tokens else None
         self.registry = self._make_registry()
         self.listening = ""
         """Where SIP is received, once entered."""
@@ -161,6 +160,7 @@ class App:
 
     def _make_registry(self) -> Registry:
         settings = self._settings
+        self._feed = Feed(_utc_now) if settings.api.tokens else None
         return Registry(
             self._surroundings(),
             assembly.routing(settings),

@@ -1,28 +1,42 @@
-"""The command line: ``screendoor run``, ``demo``, ``check-config``, ``try``, ``notify`` and ``costs``."""
+"""The command line: ``screendoor run``, ``demo``, ``check-config``, and those of `commands`."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 import click
 import structlog
 
-from proxy import costing, log, notifying
-from proxy.config import Settings, SettingsError, load, warnings
+from proxy import commands, log
+from proxy.commands.given import settings_of
+from proxy.config import Settings, warnings
 from proxy.sip.errors import SipError
 from proxy.version import VERSION
 
-USAGE_FAULT = 2
-"""Exit code for a fault in the settings or on the command line."""
+
+class Commands(click.Group):
+    """Those of this file, and those of `commands`, which are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All of them by name."""
+        return sorted({*super().list_commands(ctx), *commands.WHERE})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """One by name."""
+        if name in commands.WHERE:
+            file, function = commands.WHERE[name].split(".")
+            found: click.Command = getattr(import_module(f"proxy.commands.{file}"), function)
+            return found
+        return super().get_command(ctx, name)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="screendoor", message="%(prog)s %(version)s")
 def main() -> None:
     """Screendoor lets an AI answer the door: it screens calls and rings your phone for the wanted ones."""
@@ -36,7 +50,7 @@ def run(file: Path) -> None:
     """Take calls until told to stop (SIGTERM or Ctrl-C lets live calls finish)."""
     from proxy.judging import ending, remarks
 
-    settings = _settings(file)
+    settings = settings_of(file)
     log.configure(settings.log.level, settings.log.format)
     now = datetime.now(UTC)
     for text in [*warnings(settings, now), *ending(settings, now.date()), *remarks(settings)]:
@@ -82,7 +96,7 @@ def check_config(file: Path) -> None:
     from proxy.forwarding import missing
     from proxy.judging import ending, remarks, summary
 
-    settings = _settings(file)
+    settings = settings_of(file)
     now = datetime.now(UTC)
     told = (*warnings(settings, now), *missing(settings), *ending(settings, now.date()), *remarks(settings))
     for text in told:
@@ -101,111 +115,6 @@ def check_config(file: Path) -> None:
         click.echo(f"  tells        {one.name}, by {'webhook' if one.webhook else 'apprise'}")
     for line in summary(settings):
         click.echo(f"  contacts     {line}")
-
-
-@main.command("try")
-@click.argument("number")
-@click.option("--to", "dialed", metavar="NUMBER", help="The number that is called, if there are several.")
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    default="screendoor.toml",
-    envvar="SCREENDOOR_CONFIG",
-    show_default=True,
-    show_envvar=True,
-    help="The settings file (TOML).",
-)
-@click.option("--at", metavar="TIME", help="When, as 2026-12-24T23:00 by the number's time zone; else now.")
-@click.option("--name", help="The name that the caller shows.")
-@click.option("--again", is_flag=True, help="The caller has called a moment before.")
-@click.option(
-    "--verification",
-    type=click.Choice(["passed", "A", "B", "C", "failed", "none"]),
-    help="What STIR/SHAKEN says of the number.",
-)
-@click.option("--callback", "called_back", is_flag=True, help="The call is marked as an emergency call-back.")
-@click.option("--calls", type=click.IntRange(0, 100), default=0, help="How often he called a moment before.")
-def try_caller(
-    number: str,
-    dialed: str | None,
-    file: Path,
-    at: str | None,
-    name: str | None,
-    again: bool,
-    verification: str | None,
-    called_back: bool,
-    calls: int,
-) -> None:
-    """Say what would be done with a caller, and why, without a call; NUMBER may be "anonymous"."""
-    from proxy.tried import told, trial
-
-    settings = _settings(file)
-    try:
-        lines = told(
-            trial(
-                settings,
-                number,
-                dialed,
-                at,
-                name,
-                again,
-                verification=verification,
-                callback=called_back,
-                calls=calls,
-            )
-        )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(str(error)) from error
-    for line in lines:
-        click.echo(line)
-
-
-@main.command("prompt")
-@click.option("--to", "dialed", metavar="NUMBER", help="The number that is called; without it, all of them.")
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    default="screendoor.toml",
-    envvar="SCREENDOOR_CONFIG",
-    show_default=True,
-    show_envvar=True,
-    help="The settings file (TOML).",
-)
-def show_prompt(dialed: str | None, file: Path) -> None:
-    """Show what the agent says first and is told, with every template filled in."""
-    from proxy.talking import shown
-    from proxy.tried import number_of
-
-    settings = _settings(file)
-    try:
-        numbers = settings.numbers if dialed is None else (number_of(settings, dialed),)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    for number in numbers:
-        for line in shown(settings, number):
-            click.echo(line)
-
-
-def _settings(file: Path) -> Settings:
-    from proxy import judging, telling
-
-    try:
-        settings = load(file, os.environ)
-        if problems := [*judging.check(settings, str(file)), *telling.check(settings, str(file))]:
-            raise SettingsError(problems)
-        return settings
-    except SettingsError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        sys.exit(USAGE_FAULT)
-
-
-main.add_command(notifying.command(_settings))
-main.add_command(costing.command(_settings))
 
 
 def _run(settings: Settings) -> int:

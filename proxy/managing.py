@@ -156,6 +156,8 @@ class Trials:
             found = await asyncio.to_thread(trial, self._settings, number, dialed, at, name, again)
         except ValueError as error:
             raise Wrong(str(error)) from error
+        except OSError as error:  # a contact file, or the database
+            raise Away(str(error)) from error
         return {
             "caller": found.caller,
             "dialed": found.dialed,

@@ -43,7 +43,7 @@ WHOLE = (
     "proxy.assembly",
     "proxy.bookkeeping",
     "proxy.cli",
-    "proxy.costing",
+    "proxy.commands",
     "proxy.judging",
     "proxy.lab",
     "proxy.managing",

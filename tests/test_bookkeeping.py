@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from click.testing import CliRunner
 
-from proxy import bookkeeping, costing, judging
+from proxy import bookkeeping, judging
+from proxy.cli import main
+from proxy.commands import costs as costing
 from proxy.config import Settings, parse
 from screening.contract import Ask, Caller, Undecided
 from screening.costs.caps import Amount, Cap
@@ -163,11 +165,11 @@ def test_the_command_adds_up_today_and_this_month_by_number(tmp_path: Path) -> N
 
 
 def test_the_command_says_why_it_cannot(tmp_path: Path) -> None:
-    off = settled(tmp_path, '[memory]\nurl = "off"')
-    new = settled(tmp_path, f'[memory]\nurl = "sqlite:///{tmp_path}/calls.db"')
     (tmp_path / "other.db").write_text("this is no database, whatever its name says" * 50)
-    other = settled(tmp_path, f'[memory]\nurl = "sqlite:///{tmp_path}/other.db"')
-    for settings, why in ((off, "the memory is off"), (new, "no call was ever kept"), (other, "other.db")):
-        ran = CliRunner().invoke(costing.command(lambda file, kept=settings: kept), [])  # type: ignore[misc]
+    off, new, other = "off", f"sqlite:///{tmp_path}/calls.db", f"sqlite:///{tmp_path}/other.db"
+    for url, why in ((off, "the memory is off"), (new, "no call was ever kept"), (other, "other.db")):
+        file = tmp_path / "screendoor.toml"
+        file.write_text(TEXT % (f'[memory]\nurl = "{url}"', ""))
+        ran = CliRunner().invoke(main, ["costs", "--config", str(file)])
         assert ran.exit_code == 1
         assert why in ran.output

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from proxy.commands.given import settings_of, with_config
 from proxy.config import Settings
 
 COLUMNS = ("calls", "minutes", "tokens", "money")
 
 
-def command(settings_of: Callable[[Path], Settings]) -> click.Command:
-    """The command, over what reads a settings file."""
-
-    @click.command("costs")
-    @click.option(
-        "--config", "file", type=click.Path(path_type=Path), default="screendoor.toml",
-        envvar="SCREENDOOR_CONFIG", show_default=True, show_envvar=True, help="The settings file (TOML).",
-    )  # fmt: skip
-    def costs(file: Path) -> None:
-        """Say what agents have cost today and this month, by number, as the memory has it."""
-        settings = settings_of(file)
-        if settings.memory.url == "off":
-            click.echo("screendoor: the memory is off ([memory] url), and nothing can be added up", err=True)
-            sys.exit(1)
-        try:
-            found = spent(settings, datetime.now(UTC))
-        except OSError as error:
-            click.echo(f"screendoor: {error}", err=True)
-            sys.exit(1)
-        for line in lines(found):
-            click.echo(line)
-
-    return costs
+@click.command("costs")
+@with_config
+def costs(file: Path) -> None:
+    """Say what agents have cost today and this month, by number, as the memory has it."""
+    settings = settings_of(file)
+    if settings.memory.url == "off":
+        click.echo("screendoor: the memory is off ([memory] url), and nothing can be added up", err=True)
+        sys.exit(1)
+    try:
+        found = spent(settings, datetime.now(UTC))
+    except OSError as error:
+        click.echo(f"screendoor: {error}", err=True)
+        sys.exit(1)
+    for line in lines(found):
+        click.echo(line)
 
 
 def spent(settings: Settings, now: datetime) -> list[dict[str, Any]]:

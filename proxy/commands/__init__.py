@@ -1,0 +1,17 @@
+"""Commands of the shell, by what they are about: each file is imported when its command is used."""
+
+from __future__ import annotations
+
+WHERE = {
+    "calls": "calls.calls",
+    "call": "calls.call",
+    "contacts": "contacts.contacts",
+    "costs": "costs.costs",
+    "export": "caller.export",
+    "forget": "caller.forget",
+    "notify": "notify.notify",
+    "prompt": "trying.prompt",
+    "try": "trying.try_caller",
+    "voicemail": "voicemail.voicemail",
+}
+"""The file and the function of each command."""

@@ -1,0 +1,42 @@
+"""``screendoor forget`` and ``screendoor export``: all that is kept of one caller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from proxy.commands.given import settings_of, with_config
+from proxy.commands.place import database, number_of, put_out
+from screening.memory import privacy
+
+
+@click.command()
+@click.argument("number")
+@click.option("--lists", "from_lists", is_flag=True, help="Take it off the lists, too.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_config
+def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
+    """Delete the calls of NUMBER, with transcripts, messages and recordings."""
+    settings = settings_of(file)
+    whole = number_of(settings, number)
+    if not yes:
+        click.confirm(f"Delete all that is kept of {whole}, for good?", abort=True)
+    with database(settings) as connection:
+        gone = privacy.delete_caller(connection, whole, from_lists=from_lists)
+    click.echo(f"{gone.calls} calls, {gone.files} files and {gone.entries} entries of lists deleted")
+    if gone.going_on:
+        click.echo(f"{gone.going_on} go on: say it again when they are over", err=True)
+
+
+@click.command()
+@click.argument("number")
+@with_config
+def export(number: str, file: Path) -> None:
+    """Put out all that is kept of NUMBER, as JSON; the files that belong to it are named at the end."""
+    settings = settings_of(file)
+    with database(settings) as connection:
+        found = privacy.export_caller(connection, number_of(settings, number))
+    put_out(found.told)
+    for path in found.files:
+        click.echo(str(path), err=True)

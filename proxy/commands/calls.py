@@ -1,0 +1,104 @@
+"""``screendoor calls`` and ``screendoor call``: what happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from proxy.commands.given import settings_of, with_config
+from proxy.commands.place import (
+    clean,
+    database,
+    moment,
+    named,
+    number_of,
+    put_out,
+    table,
+    who,
+    with_json,
+)
+from screening.memory import history
+
+
+@click.command()
+@click.option("--since", metavar="TIME", help="Begun then or later: 2026-12-24, 2026-12-24T18:00, or 3d ago.")
+@click.option("--until", metavar="TIME", help="Begun before.")
+@click.option("--caller", metavar="NUMBER")
+@click.option("--dialed", metavar="NUMBER", help="To this number of ours.")
+@click.option("--result", help="What became of the caller, as bridged or voicemail.")
+@click.option("--decision", type=click.Choice(["ALLOW", "REJECT", "VOICEMAIL"], case_sensitive=False))
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@with_config
+@with_json
+def calls(
+    since: str | None,
+    until: str | None,
+    caller: str | None,
+    dialed: str | None,
+    result: str | None,
+    decision: str | None,
+    limit: int,
+    file: Path,
+    as_json: bool,
+) -> None:
+    """List calls, the latest first."""
+    settings = settings_of(file)
+    sought = history.Sought(
+        moment(since),
+        moment(until),
+        caller=caller and number_of(settings, caller),
+        dialed=dialed and number_of(settings, dialed),
+        result=result,
+        decision=decision,
+    )
+    with database(settings) as connection:
+        rows = history.found(connection, sought, limit=limit)
+    if as_json:
+        return put_out(rows)
+    shown = [
+        (row["id"][:8], row["began"], who(row), row["dialed"], row["result"] or row["state"], row["why"])
+        for row in rows
+    ]
+    table(("call", "began", "caller", "dialed", "result", "why"), shown)
+
+
+@click.command()
+@click.argument("call")
+@with_config
+@with_json
+def call(call: str, file: Path, as_json: bool) -> None:
+    """Tell one call: its story, what was said, and why it was decided so. CALL may be abbreviated."""
+    settings = settings_of(file)
+    with database(settings) as connection:
+        row = history.call(connection, named(connection, call))
+    assert row is not None, "it was named"
+    if as_json:
+        return put_out(row)
+    for line in _told(row):
+        click.echo(clean(line))
+
+
+def _told(row: dict[str, Any]) -> list[str]:
+    record = row["record"] or {}
+    lines = [f"{row['id']}  {clean(row['began'])}  {who(row)} calls {row['dialed']}"]
+    facts = {
+        "result": " - ".join(each for each in (row["result"] or row["state"], row["reason"]) if each),
+        "plan": row["plan"],
+        "decision": row["decision"],
+        "why": row["why"],
+        "ended by": row["ended_by"],
+        "message": row["voicemail"] and f"{row['voicemail']['seconds'] or 0:g} s, {row['voicemail']['file']}",
+        "recording": row["recording"],
+        "cost": row["cost_money"] and f"{row['cost_money']:.4f}",
+    }
+    lines += [f"  {name:<10} {value}" for name, value in facts.items() if value]
+    if steps := record.get("steps"):
+        lines += ["story", *(f"  {step}" for step in steps)]
+    if row["transcript"]:
+        lines += ["transcript"]
+        lines += [
+            f"  {said['at_s'] or 0:6.1f} {said['speaker']}: {said['text']}" for said in row["transcript"]
+        ]
+    return lines

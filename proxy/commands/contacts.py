@@ -1,0 +1,148 @@
+"""``screendoor contacts``: the lists that are kept, which count from the next call on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from proxy.commands.given import settings_of, with_config
+from proxy.commands.place import (
+    country,
+    database,
+    moment,
+    put_out,
+    table,
+    with_json,
+)
+from proxy.config import Settings
+from screening.contacts import read
+from screening.memory import lists
+
+MOST_REMARKS = 20
+of_list = click.option(
+    "--list", "which", type=click.Choice(lists.LISTS), default=lists.CONTACT, show_default=True
+)
+
+
+@click.group()
+def contacts() -> None:
+    """Contacts, and the numbers that are allowed, blocked, very important or expected."""
+
+
+@contacts.command("import")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
+@with_config
+@with_json
+def take_in(files: tuple[Path, ...], file: Path, as_json: bool) -> None:
+    """Take in the contacts of CSV and vCard files; bad rows are left out, and listed."""
+    settings = settings_of(file)
+    told = []
+    for each in files:
+        came = read(each.read_bytes(), country(settings))
+        with database(settings, make=True) as connection:
+            new, renamed = lists.put_contacts(connection, came.contacts.items(), datetime.now(UTC))
+        bad = [str(one) for one in came.bad]
+        told.append(
+            {"file": str(each), "rows": came.rows, "new": new, "renamed": renamed,
+             "without_number": came.without_number, "bad": len(bad), "remarks": bad}
+        )  # fmt: skip
+        if not as_json:
+            click.echo(
+                f"{each}: {came.rows} read, {new} new, {renamed} renamed, "
+                f"{came.without_number} without a number, {len(bad)} remarks"
+            )
+            for line in bad[:MOST_REMARKS]:
+                click.echo(f"  {line}", err=True)
+            if len(bad) > MOST_REMARKS:
+                click.echo(f"  and {len(bad) - MOST_REMARKS} more", err=True)
+    if as_json:
+        put_out(told)
+
+
+@contacts.command("list")
+@click.option("--list", "which", type=click.Choice(lists.LISTS), help="Only this list.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=1000, show_default=True)
+@with_config
+@with_json
+def listed(which: str | None, limit: int, file: Path, as_json: bool) -> None:
+    """List the entries, the latest first; those of the settings file are not among them."""
+    settings = settings_of(file)
+    with database(settings) as connection:
+        rows = lists.listed(connection, which, limit=limit)
+    if as_json:
+        return put_out(list(rows))
+    names = ("list", "number", "name", "dialed", "until", "note")
+    table(names, [[row[name] for name in names] for row in rows])
+
+
+@contacts.command()
+@click.argument("number")
+@of_list
+@click.option("--name")
+@click.option("--for", "dialed", metavar="NUMBER", help="Only for calls to this number of ours.")
+@click.option("--until", metavar="TIME", help="Until then, as 2026-12-24T18:00.")
+@click.option("--note")
+@with_config
+def add(
+    number: str,
+    which: str,
+    name: str | None,
+    dialed: str | None,
+    until: str | None,
+    note: str | None,
+    file: Path,
+) -> None:
+    """Put NUMBER on a list; on those that are no contacts it may be a pattern, as +1900*."""
+    _put(settings_of(file), lists.Entry(which, number, name, dialed, moment(until), note))
+
+
+@contacts.command()
+@click.argument("number")
+@click.option("--note", help="Why.")
+@with_config
+def block(number: str, note: str | None, file: Path) -> None:
+    """Turn calls of NUMBER away from now on; it may be a pattern, as +1900*."""
+    _put(settings_of(file), lists.Entry(lists.BLOCK, number, note=note))
+
+
+@contacts.command()
+@click.argument("number")
+@click.option("--list", "which", type=click.Choice(lists.LISTS), help="Only off this list.")
+@with_config
+def remove(number: str, which: str | None, file: Path) -> None:
+    """Take NUMBER off the lists."""
+    settings = settings_of(file)
+    with database(settings) as connection:
+        gone = sum(
+            lists.remove_number(connection, written, each)
+            for each in ([which] if which else lists.LISTS)
+            if (written := _maybe(settings, each, number)) is not None
+        )
+    if not gone:
+        raise click.ClickException(f"{number} is on no list" if which is None else f"{number} is not on it")
+    click.echo(f"{gone} removed")
+
+
+def _put(settings: Settings, entry: lists.Entry) -> None:
+    known = [number.dialed for number in settings.numbers]
+    if entry.dialed is not None and entry.dialed not in known:
+        raise click.UsageError(f"{entry.dialed} is none of the numbers of this file: {', '.join(known)}")
+    try:
+        written = lists.written(entry.list, entry.number, country(settings))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    kept = lists.Entry(entry.list, written, entry.name, entry.dialed, entry.until, entry.note)
+    with database(settings, make=True) as connection:
+        _, new = lists.put(connection, kept, datetime.now(UTC))
+    click.echo(f"{written} is {'now' if new else 'still'} on the list {entry.list}")
+
+
+def _maybe(settings: Settings, which: str, number: str) -> str | None:
+    try:
+        return lists.written(which, number, country(settings))
+    except ValueError:
+        return None

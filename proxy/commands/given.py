@@ -1,0 +1,42 @@
+"""The settings file that a command is given."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from proxy.config import Settings, SettingsError, load
+
+USAGE_FAULT = 2
+"""Exit code for a fault in the settings or on the command line."""
+
+with_config: Callable[..., Any] = click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    default="screendoor.toml",
+    envvar="SCREENDOOR_CONFIG",
+    show_default=True,
+    show_envvar=True,
+    help="The settings file (TOML).",
+)
+
+
+def settings_of(file: Path) -> Settings:
+    """The settings; a file that is not in order ends the command, with every problem listed."""
+    from proxy import judging, telling
+
+    try:
+        settings = load(file, os.environ)
+        if problems := [*judging.check(settings, str(file)), *telling.check(settings, str(file))]:
+            raise SettingsError(problems)
+    except SettingsError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(USAGE_FAULT)
+    return settings

@@ -1,0 +1,121 @@
+"""What these commands begin with: the database, and how things are shown."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Connection, select
+
+from proxy.config import Settings
+from screening.memory.database import Database
+from screening.memory.errors import Away
+from screening.memory.schema import calls
+from screening.numbering import normal
+
+PIPED_WIDTH = 10_000
+"""Columns where no person reads: every row is one line then."""
+MOST_ALIKE = 10
+"""Calls that are named where a short name fits several."""
+_AGO = re.compile(r"(\d{1,5})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+with_json: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="For machines.")
+
+
+@contextmanager
+def database(settings: Settings, *, make: bool = False) -> Iterator[Connection]:
+    """A transaction in the database, also while the service runs; a trouble ends the command with one line.
+
+    With `make` it is made where there is none yet.
+    """
+    if settings.memory.url == "off":
+        raise click.ClickException('nothing is kept: memory.url is "off"')
+    try:
+        kept = Database(settings.memory.url)
+        if kept.file is not None and not make and not kept.file.exists():
+            raise click.ClickException(f"{kept.file}: there is no database yet (memory.url, seen from here)")
+        with kept.connect() as connection, connection.begin():
+            yield connection
+    except (OSError, Away) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def country(settings: Settings) -> str:
+    """That of numbers without ``+``."""
+    from proxy import judging
+
+    return judging.country(settings, settings.numbers[0])
+
+
+def number_of(settings: Settings, text: str) -> str:
+    """A caller's number as calls have it."""
+    if not any(each.isdecimal() for each in text):
+        raise click.UsageError(f"a number such as +14155550100 instead of {text!r}")
+    return normal(text, country(settings))
+
+
+def named(connection: Connection, name: str) -> str:
+    """The whole name of the call whose name begins so."""
+    if connection.execute(select(calls.c.id).where(calls.c.id == name)).first() is not None:
+        return name
+    alike = select(calls.c.id).where(calls.c.id.startswith(name, autoescape=True)).order_by(calls.c.id)
+    found = list(connection.execute(alike.limit(MOST_ALIKE)).scalars()) if name else []
+    if not found:
+        raise click.ClickException(f"there is no call {name}")
+    if len(found) > 1:
+        raise click.ClickException(f"several calls begin so: {', '.join(found)}")
+    return str(found[0])
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time such as 2026-12-24, 2026-12-24T18:00, or 3d (days ago); without a zone, by this machine."""
+    if text is None:
+        return None
+    if ago := _AGO.fullmatch(text):
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise click.UsageError(f"a time such as 2026-12-24T18:00, or 3d, instead of {text!r}") from None
+
+
+def put_out(told: object) -> None:
+    """For machines: JSON, in ASCII."""
+    from screening.memory.history import plain
+
+    click.echo(json.dumps(plain(told), indent=2))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """For people. What callers said about themselves can draw nothing on the terminal."""
+    shown = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        shown.add_row(*(Text(clean(cell)) for cell in row))
+    console = Console()
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    console.print(shown)
+
+
+def clean(value: object) -> str:
+    """A value as one line; nothing is nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value.astimezone():%Y-%m-%d %H:%M}"
+    text = "".join(each if each.isprintable() else "?" for each in str(value))
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def who(row: Mapping[str, Any]) -> str:
+    """The caller of a row."""
+    return " ".join(each for each in (row["caller"] or "anonymous", row["caller_name"]) if each)

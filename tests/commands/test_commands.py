@@ -1,0 +1,251 @@
+"""The commands about what is kept, by click's runner and once as a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxy.cli import main
+from screening.memory import lists
+from tests.web.api.kept import ANNA, BOB, a_memory
+
+TEXT = """
+public = { host = "127.0.0.1", address = "127.0.0.1" }
+listen = [ { transport = "udp", bind = "127.0.0.1:5060" } ]
+trunk = [ { name = "lab", from = ["127.0.0.1"], outbound = "sip:127.0.0.1:9" } ]
+agent = [ { name = "local", provider = "sip", sip = "sip:agent@127.0.0.1:9", srtp = "off" } ]
+memory = { url = "sqlite:///FOLDER/screendoor.db" }
+number = [ { dialed = "+14155551234", destinations = ["tel:+14155559876"] } ]
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "sd.toml").write_text(TEXT.replace("FOLDER", str(tmp_path)))
+    return tmp_path
+
+
+@pytest.fixture
+def kept(place: Path) -> Iterator[Path]:
+    """With the service's memory open all the while."""
+    with a_memory(place):
+        yield place
+
+
+def run(place: Path, *arguments: str, text: str | None = None) -> Result:
+    return CliRunner().invoke(main, [*arguments, "--config", str(place / "sd.toml")], input=text)
+
+
+def told(place: Path, *arguments: str) -> str:
+    result = run(place, *arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_calls_are_listed_the_latest_first(kept: Path) -> None:
+    lines = told(kept, "calls").splitlines()
+    assert lines[0].split() == ["call", "began", "caller", "dialed", "result", "why"]
+    assert [line.split()[0] for line in lines[1:]] == ["call4", "call3", "call2", "call1", "call0"]
+    assert "+14155550100 Anna ?" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--caller", "415-555-0199"], ["call4"]),
+        (["--since", "2026-11-22T09:03:00+00:00"], ["call4", "call3"]),
+        (["--until", "2026-11-22T09:01:00+00:00"], ["call0"]),
+        (["--result", "bridged"], []),
+        (["--decision", "voicemail", "--limit", "1"], ["call4"]),
+        (["--since", "52w"], ["call4", "call3", "call2", "call1", "call0"]),
+    ],
+)
+def test_calls_are_sought_and_put_out_for_machines(
+    kept: Path, options: list[str], expected: list[str]
+) -> None:
+    assert [row["id"] for row in json.loads(told(kept, "calls", "--json", *options))] == expected
+
+
+@pytest.mark.parametrize("options", [["--since", "soon"], ["--caller", "nobody"], ["--limit", "0"]])
+def test_what_makes_no_sense_is_a_fault_of_usage(kept: Path, options: list[str]) -> None:
+    assert run(kept, "calls", *options).exit_code == 2
+
+
+def test_a_call_is_told_with_its_story_and_what_was_said(kept: Path) -> None:
+    text = told(kept, "call", "call1")
+    for line in (
+        "  result     voicemail - it can wait",
+        "  why        Anna, about the boiler",
+        "  caller answered",
+        "     1.5 caller: It is Anna.",
+    ):
+        assert line in text.splitlines()
+    assert json.loads(told(kept, "call", "call1", "--json"))["transcript"][0]["speaker"] == "caller"
+
+
+def test_a_name_may_be_abbreviated_where_it_is_clear(kept: Path) -> None:
+    result = run(kept, "call", "cal")
+    assert (result.exit_code, "several calls begin so: call0, call1" in result.stderr) == (1, True)
+    assert "there is no call x%" in run(kept, "call", "x%").stderr
+    assert "there is no call" in run(kept, "call", "").stderr
+
+
+def test_what_a_caller_says_draws_nothing_on_the_terminal(kept: Path) -> None:
+    told(kept, "contacts", "block", "+14155550177", "--note", "\x1b[31m[red]x[/red]")
+    text = told(kept, "contacts", "list")
+    assert "?[31m[red]x[/red]" in text
+
+
+def test_numbers_are_put_on_lists_and_taken_off(place: Path) -> None:
+    assert told(place, "contacts", "add", "(415) 555-0100", "--name", "Anna") == (
+        "+14155550100 is now on the list contact\n"
+    )
+    assert "still" in told(place, "contacts", "add", ANNA)
+    told(
+        place,
+        "contacts",
+        "add",
+        "+1415555*",
+        "--list",
+        "vip",
+        "--for",
+        "+14155551234",
+        "--until",
+        "2027-01-01",
+    )
+    told(place, "contacts", "block", "+1900*", "--note", "dear")
+    rows = json.loads(told(place, "contacts", "list", "--json"))
+    assert [(row["list"], row["number"]) for row in rows] == [
+        ("block", "+1900*"), ("vip", "+1415555*"), ("contact", ANNA),
+    ]  # fmt: skip
+    assert told(place, "contacts", "remove", "415 555 0100") == "1 removed\n"
+    assert run(place, "contacts", "remove", ANNA).exit_code == 1
+    assert [
+        row["list"] for row in json.loads(told(place, "contacts", "list", "--list", "vip", "--json"))
+    ] == ["vip"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["add", "nobody"], ["add", "+1900*"], ["add", ANNA, "--for", "+1999"], ["block", "*"]]
+)
+def test_what_is_no_entry_is_a_fault_of_usage(place: Path, arguments: list[str]) -> None:
+    assert run(place, "contacts", *arguments).exit_code == 2
+
+
+def test_contact_files_are_taken_in_and_their_bad_rows_listed(place: Path) -> None:
+    (place / "c.csv").write_text("Name,Phone\nAnna,+14155550100\nNobody,12\n")
+    result = run(place, "contacts", "import", str(place / "c.csv"))
+    assert result.stdout == f"{place}/c.csv: 1 read, 1 new, 0 renamed, 0 without a number, 1 remarks\n"
+    assert result.stderr == "  line 3: no telephone number that there can be (US)\n"
+    [again] = json.loads(told(place, "contacts", "import", str(place / "c.csv"), "--json"))
+    assert (again["new"], again["bad"]) == (0, 1)
+
+
+def test_what_is_blocked_counts_in_try(place: Path) -> None:
+    told(place, "contacts", "block", ANNA)
+    assert told(place, "try", ANNA).splitlines()[-1].startswith("reject, by the rule block")
+
+
+def test_messages_are_listed_and_saved(kept: Path) -> None:
+    rows = json.loads(told(kept, "voicemail", "list", "--new", "--json"))
+    assert [row["call"] for row in rows] == ["call3", "call2", "call1"]
+    assert told(kept, "voicemail", "list").splitlines()[1].split()[0] == "call3"
+    saved = told(kept, "voicemail", "export", "--to", str(kept / "out")).splitlines()
+    assert [Path(line).name for line in saved] == ["20261122T090330Z-call3.wav", "20261122T090130Z-call1.wav"]
+    one = told(kept, "voicemail", "export", "call1", "--to", str(kept / "one")).strip()
+    assert Path(one).read_bytes().startswith(b"RIFF")
+    assert "the message is not there" in run(kept, "voicemail", "export", "call2").stderr
+    assert "no message of the call call0" in run(kept, "voicemail", "play", "call0").stderr
+
+
+def test_a_message_is_played_and_counts_as_heard(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(kept / "bin"))
+    result = run(kept, "voicemail", "play", "call1")
+    assert (result.exit_code, str(kept / "voicemail" / "call1.wav") in result.stderr) == (1, True)
+    (kept / "bin").mkdir()
+    player = kept / "bin" / "paplay"
+    player.write_text(f'#!{sys.executable}\nimport sys\nopen("{kept}/played", "w").write(sys.argv[1])\n')
+    player.chmod(0o755)
+    told(kept, "voicemail", "play", "call1")
+    assert (kept / "played").read_text() == str(kept / "voicemail" / "call1.wav")
+    heard = json.loads(told(kept, "voicemail", "list", "--json"))
+    assert [row["call"] for row in heard if row["heard_at"]] == ["call1"]
+    player.write_text(f"#!{sys.executable}\nraise SystemExit(3)\n")
+    assert "cannot play it" in run(kept, "voicemail", "play", "call1").stderr
+
+
+def test_a_caller_is_put_out_and_forgotten(kept: Path) -> None:
+    result = run(kept, "export", "415-555-0100")
+    assert len(json.loads(result.stdout)["calls"]) == 4
+    assert result.stderr.splitlines() == [f"{kept}/voicemail/call1.wav", f"{kept}/secret.wav"]
+    assert run(kept, "forget", ANNA, text="n\n").exit_code == 1
+    assert told(kept, "forget", ANNA, "--yes") == "4 calls, 2 files and 0 entries of lists deleted\n"
+    assert [row["id"] for row in json.loads(told(kept, "calls", "--json"))] == ["call4"]
+    assert "1 calls" in run(kept, "forget", BOB, text="y\n").stdout
+    assert not (kept / "voicemail" / "call1.wav").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["calls"],
+        ["call", "x"],
+        ["voicemail", "list"],
+        ["contacts", "list"],
+        ["export", ANNA],
+        ["forget", ANNA, "--yes"],
+    ],
+)
+def test_where_nothing_is_kept_it_says_so_in_one_line(place: Path, command: list[str]) -> None:
+    result = run(place, *command)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "there is no database yet" in result.stderr
+    (place / "sd.toml").write_text(TEXT.replace("sqlite:///FOLDER/screendoor.db", "off"))
+    assert 'memory.url is "off"' in run(place, *command).stderr
+    (place / "sd.toml").write_text(TEXT.replace("FOLDER", str(place)))
+    (place / "screendoor.db").write_text("no database" * 99)
+    result = run(place, *command)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+
+
+def test_settings_that_are_not_in_order_are_told(place: Path) -> None:
+    (place / "sd.toml").write_text("[x]")
+    assert run(place, "calls").exit_code == 2
+
+
+def test_the_help_names_every_command() -> None:
+    text = CliRunner().invoke(main, ["--help"]).stdout
+    for name in (
+        "run",
+        "demo",
+        "check-config",
+        "try",
+        "calls",
+        "call",
+        "contacts",
+        "voicemail",
+        "forget",
+        "export",
+    ):
+        assert f"\n  {name} " in text
+
+
+@pytest.mark.network
+def test_as_a_process_beside_a_service_that_writes(kept: Path) -> None:
+    environment = os.environ | {"SCREENDOOR_CONFIG": str(kept / "sd.toml")}
+    code = "from proxy.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "contacts", "block", "+14155550123"],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "+14155550123 is now on the list block\n")
+    with a_memory(kept) as memory:
+        listed = memory.asked(lambda c: lists.listed(c, lists.BLOCK)).result(10)
+        assert "+14155550123" in [row["number"] for row in listed]
