@@ -1,0 +1,84 @@
+"""Tokens, and those who guess."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+from structlog.testing import capture_logs
+
+from proxy.web.api.access import GUESSES, SLOWED_S, WINDOW_S, Access, Token
+from proxy.web.api.problem import Problem
+
+pytestmark = pytest.mark.virtual
+
+WRITER, READER = Token("me", "w" * 32, True), Token("dashboard", "r" * 32, False)
+
+
+def access() -> Access:
+    return Access([WRITER, READER], lambda: asyncio.get_running_loop().time())
+
+
+def request(authorization: bytes | None, address: str = "192.0.2.1") -> Request:
+    headers = [] if authorization is None else [(b"authorization", authorization)]
+    return Request({"type": "http", "headers": headers, "client": (address, 5)})
+
+
+async def refused(door: Access, authorization: bytes | None, address: str = "192.0.2.1") -> Any:
+    with pytest.raises(Problem) as caught:
+        await door.reader(request(authorization, address))
+    return caught.value
+
+
+async def test_whoever_has_a_token_is_known_by_his_name() -> None:
+    door = access()
+    assert await door.reader(request(b"Bearer " + b"w" * 32)) is WRITER
+    assert await door.reader(request(b"bearer  " + b"r" * 32)) is READER
+    assert await door.writer(request(b"Bearer " + b"w" * 32)) is WRITER
+    with pytest.raises(Problem) as caught:
+        await door.writer(request(b"Bearer " + b"r" * 32))
+    assert caught.value.status_code == 403
+
+
+@pytest.mark.parametrize("given", [None, b"", b"Basic d3c6", b"Bearer", b"Bearer  ", b"w" * 32])
+async def test_without_a_token_there_is_nothing(given: bytes | None) -> None:
+    problem = await refused(access(), given)
+    assert (problem.status_code, problem.headers) == (401, {"WWW-Authenticate": 'Bearer realm="screendoor"'})
+
+
+@given(st.binary(max_size=80))
+async def test_nothing_else_passes(guess: bytes) -> None:
+    if guess.strip().decode("latin-1").strip() in ("w" * 32, "r" * 32):
+        return
+    assert (await refused(access(), b"Bearer " + guess)).status_code == 401
+
+
+async def test_whoever_guesses_is_slowed_and_counted_and_the_right_token_passes_all_the_while() -> None:
+    door, clock = access(), asyncio.get_running_loop().time
+    with capture_logs() as logs:
+        for _ in range(GUESSES):
+            assert (await refused(door, b"Bearer guess")).status_code == 401
+        began = clock()
+        problem = await refused(door, b"Bearer guess")
+    assert (problem.status_code, problem.headers, clock() - began) == (429, {"Retry-After": "61"}, SLOWED_S)
+    assert await door.reader(request(b"Bearer " + b"w" * 32)) is WRITER
+    assert (await refused(door, b"Bearer guess", "192.0.2.2")).status_code == 401
+    assert door.counts == {"wrong token": GUESSES + 2, "slowed": 1}
+    assert [line["event"] for line in logs] == ["api token refused", "api tokens are guessed"]
+    assert not any(
+        "guess" in str(line.get(key)) for line in logs for key in line if key not in ("event", "guesses")
+    )
+    await asyncio.sleep(WINDOW_S)
+    assert (await refused(door, b"Bearer guess")).status_code == 401
+
+
+async def test_so_many_addresses_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.web.api.access.MOST_ADDRESSES", 3)
+    door = access()
+    for n in range(10):
+        await refused(door, b"Bearer guess", f"192.0.2.{n}")
+        assert len(door._wrong) <= 3
