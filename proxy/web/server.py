@@ -19,6 +19,10 @@ GRACE_S = 2
 HEAD_LIMIT_S = 10.0
 """How long a client may take to begin its request, and to end the head of it."""
 
+UNREAD_LIMIT_S = 60.0
+"""How long a client may take nothing of what we send, where the system can tell."""
+_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
+
 
 class HttpServer:
     """An HTTP or HTTPS server for the time of an ``async with``; raises OSError where the port is taken."""
@@ -95,6 +99,9 @@ class _Punctual(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if _USER_TIMEOUT is not None:  # RFC 5482; a client of events may stop reading, and stay for ever
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, int(UNREAD_LIMIT_S * 1000))
         self._wait(transport)
 
     def data_received(self, data: bytes) -> None:

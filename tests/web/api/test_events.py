@@ -120,6 +120,23 @@ async def test_who_reads_too_slowly_is_cut_off_and_costs_nobody_anything(tmp_pat
         slow.close()
 
 
+async def test_who_reads_nothing_at_all_is_hung_up_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.web.server.UNREAD_LIMIT_S", 0.5)
+    async with serving(tmp_path) as served:
+        dead = socket.create_connection(("127.0.0.1", served.port))
+        head = f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {WRITES}\r\n\r\n"
+        dead.sendall(head.encode())
+        await listened(served, 1)
+        for n in range(12 * MOST_WAITING):
+            served.edge.feed.tell("c1", "line", speaker="caller", text="word " * 600, at_s=n)
+            if n % 16 == 0:
+                await asyncio.sleep(0)
+        await listened(served, 0)
+        dead.close()
+
+
 async def test_a_hundred_readers_all_hear_the_same(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
 
