@@ -49,9 +49,7 @@ class Result(enum.Enum):
     BRIDGED = "bridged"
     """Talked to the phone."""
     DECLINED = "declined"
-    """Told no: by the agent, politely; at the phone; by the user, who hung up; or because he did not press the
-    key that he was told.
-    """
+    """Told no: by the agent, politely; at the phone; by the user, who hung up; or for want of the right key."""
     VOICEMAIL = "voicemail"
     """Left a message, or had the chance to."""
     CALLER_LEFT = "caller left"
