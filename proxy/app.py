@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import resource
 import signal
@@ -11,16 +10,15 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 import dns.entropy
 import structlog
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from proxy import assembly, bookkeeping, folders, forwarding, judging, remembering, telling
+from proxy import assembly, folders, forwarding
 from proxy import log as logging
 from proxy.call.admission import Admission
 from proxy.call.feed import Feed
@@ -33,7 +31,6 @@ from proxy.call.strain import Strain
 from proxy.call.surroundings import Surroundings
 from proxy.config import Listen, Settings
 from proxy.garbage import collect_in_quiet, spare_the_calls
-from proxy.gathered import Gathered
 from proxy.media.direct import DirectSession
 from proxy.media.disk import DiskThread
 from proxy.media.kernel.bpf import KernelRefused
@@ -45,7 +42,7 @@ from proxy.media.rounds import Rounds
 from proxy.media.session import RelaySession
 from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
-from proxy.transcribing import Transcribing
+from proxy.office import Office
 from proxy.transport.flow import Flow
 from proxy.transport.lasting import LastingLookup
 from proxy.transport.lookup import SystemLookup
@@ -60,7 +57,6 @@ from screening.settings import SIP_AGENT
 
 log = structlog.get_logger("screendoor")
 
-_json = json.JSONEncoder(ensure_ascii=False).encode
 _CREDENTIALS = re.compile(
     r"(?:Proxy-)?Authorization\s*:|X-Screendoor-Token\s*:|a=crypto|a=key-mgmt|k=|.*inline:", re.IGNORECASE
 ).match
@@ -118,14 +114,9 @@ class App:
             assembly.strictness(settings),
             unreadable=self.metrics.message_malformed,
         )
-        remembered = remembering.memory(settings, self.ids.token(), _utc_now)
-        self.memory = remembered.memory if remembered else None
-        self.screener = judging.screener(settings, _utc_now, remembered.lists if remembered else None)
-        self.telling = telling.post(settings, _utc_now, self.ids.uniform, self.memory, self.metrics.registry)
         self._disk = DiskThread()
         self.voices = Voices(settings, self._disk, assembly.challenges(settings))
-        self.transcribing = Transcribing(settings, self._disk)
-        self.metrics.follow_sessions(self.screener.counts)
+        self.office = Office(settings, self.ids, self.metrics, self._disk, _utc_now)
         self.metrics.follow_strangers(self.admission.counts, self.admission.banned)
         self.metrics.follow_connections(self.network.connections.refused)
         self.advertised = assembly.advertised(settings)
@@ -142,7 +133,6 @@ class App:
         self.listening = ""
         """Where SIP is received, once entered."""
         self.http_port = 0
-        self._records: Gathered[Mapping[str, object]] | None = None
         self._stack = AsyncExitStack()
 
     def _make_core(self) -> UserAgentCore:
@@ -166,7 +156,7 @@ class App:
             assembly.routing(settings),
             self.ids,
             media=self._media,
-            began=self._began,
+            began=self.office.began,
             finished=self._finished,
             most=settings.limits.calls,
             capacity=self.capacity,
@@ -193,28 +183,13 @@ class App:
         await asyncio.gather(self.registry.drain(limit_s), self._unregister())
 
     async def _start(self) -> None:
-        enter = self._stack.enter_async_context
-        if self._settings.records is not None:
-            kept = self._stack.enter_context(_appending(self._settings.records))
-            self._records = Gathered(kept, _json)
-            self._stack.callback(self._records.flush)
-        if self.memory is not None:
-            await asyncio.to_thread(self.memory.start)
-            self._stack.push_async_callback(asyncio.to_thread, self.memory.close)
-            if self._settings.memory.transcripts == "on":
-                self.transcribing.told.append(remembering.words_to(self.memory))
         folders.check(self._settings)
         self._stack.push_async_callback(asyncio.to_thread, self._disk.close)
+        await self.office.open(self._stack)
         if self._settings.media.mode == "kernel":
             self._forward_in_kernel()
-        if self.telling is not None:
-            await enter(self.telling)
-            self.screener.books.tell(self.telling.budget)
-        await bookkeeping.restore(self._settings, self.screener.books, self.memory, _utc_now())
         await self._serve_http()
-        await enter(self.screener)
         self._stack.push_async_callback(self.voices.close)
-        self._stack.push_async_callback(self.transcribing.close)
         self._stack.callback(self._sockets.close)
         self._stack.push_async_callback(self.network.close)
         self._stack.push_async_callback(self.core.close)
@@ -261,7 +236,7 @@ class App:
         http = self._settings.http
         wanted = any(agent.provider != SIP_AGENT for agent in self._settings.agents)
         web = build_app(
-            self.screener.door if wanted else None,
+            self.office.screener.door if wanted else None,
             self._health,
             self.metrics.registry,
             counted=self.metrics.webhook_received,
@@ -276,7 +251,7 @@ class App:
             return None
         from proxy import managing  # it takes a while to import, and most never do
 
-        api, refused = managing.api(self._settings, self.registry, self._feed, self.ids, self.memory)
+        api, refused = managing.api(self._settings, self.registry, self._feed, self.ids, self.office.memory)
         self.metrics.follow_api(refused)
         return api
 
@@ -285,7 +260,7 @@ class App:
         trusts = assembly.trusts(settings, self.admission, self.registrations)
         return Surroundings(
             self.core,
-            self.screener,
+            self.office.screener,
             self.advertised.host,
             settings.screening.voicemail_dir,
             _utc_now,
@@ -333,30 +308,10 @@ class App:
             return DirectSession(relay, home[1], self.ids.bits)
         return relay
 
-    def _began(self, record: CallRecord) -> None:
-        self.metrics.call_began()
-        if self.memory is not None:
-            self.memory.began(record.call, record.began, record.caller, record.caller_name, record.dialed)
-
     def _finished(self, record: CallRecord) -> None:
-        assert record.outcome is not None
-        self.metrics.call_ended(record.outcome.result.value)
-        for leg in record.legs:
-            if leg.quality is not None:
-                self.metrics.audio.leg_over(leg.name, leg.quality, silent=leg.silent is not None)
-        if record.cost is not None:
-            self.metrics.costs.call_over(record.cost)
-        if self._records is not None or self.memory is not None or self.telling is not None:
-            told = record.as_dict()
-            if self.telling is not None:  # first: what is kept as over has its notices kept, too
-                self.telling.finished(told)
-            if self.memory is not None:
-                self.memory.finished(told)
-            if self._records is not None:
-                self._records.write(told)
+        self.office.finished(record)
         if self._heard is not None:
             self._heard(record)
-        self.transcribing.finished(record)
 
 
 def _sockets_allowed() -> int:
@@ -379,12 +334,6 @@ def _log_wire(direction: str, flow: Flow, message: Message) -> None:
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-def _appending(path: Path) -> TextIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # What is no UTF-8 on the wire stands as "\udcff" in the record, which is good JSON.
-    return path.open("a", encoding="utf-8", errors="backslashreplace")
 
 
 async def _cancelled(task: asyncio.Future[Any]) -> None:

@@ -9,9 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
+from proxy import judging
 from proxy.call.record import CallRecord
 from proxy.config import Settings
 from proxy.config.memory import OFF
+from screening.contract import Caller, Wish
+from screening.screener import ANY_NUMBER
+
+log = structlog.get_logger("screendoor")
 
 if TYPE_CHECKING:
     from screening.memory.live_lists import LiveLists
@@ -69,6 +76,29 @@ def lists(settings: Settings) -> LiveLists | None:
     except Away as away:
         raise Unusable(str(away)) from away
     return found
+
+
+def wishes(
+    memory: Memory, settings: Settings, wall_clock: Callable[[], datetime]
+) -> Callable[[Caller, Wish], None]:
+    """Keeps whom the user has blocked or trusted at the phone, for the number that was called."""
+    from screening.memory.lists import ALLOW, BLOCK, Entry, put, written
+
+    countries = {number.dialed: judging.country(settings, number) for number in settings.numbers}
+
+    def remember(caller: Caller, wish: Wish) -> None:
+        which = BLOCK if wish is Wish.BLOCK else ALLOW
+        try:
+            number = written(which, caller.number or "", countries[caller.dialed])
+        except ValueError as error:
+            log.warning("not remembered", call=caller.call, wish=wish.value, why=str(error))
+            return
+        dialed = None if caller.dialed == ANY_NUMBER else caller.dialed
+        entry = Entry(which, number, caller.name, dialed, note="by a key at the phone")
+        memory.later(lambda connection: put(connection, entry, wall_clock()))
+        log.info("remembered", call=caller.call, wish=wish.value)
+
+    return remember
 
 
 def words_to(memory: Memory) -> Callable[[CallRecord], None]:

@@ -48,9 +48,13 @@ class Transcribing:
         self._room = asyncio.Semaphore(AT_ONCE)
         self._tasks: dict[asyncio.Task[None], CallRecord] = {}
 
+    def takes(self, record: CallRecord) -> bool:
+        """Whether there is a message in it to be put into words."""
+        return record.voicemail is not None and self._by is not None and record.dialed in self._wanted
+
     def finished(self, record: CallRecord) -> None:
         """A call is over; returns at once."""
-        if record.voicemail is None or self._by is None or record.dialed not in self._wanted:
+        if record.voicemail is None or self._by is None or not self.takes(record):
             return self._told(record)
         if len(self._tasks) >= MOST_WAITING:
             log.warning("not transcribed", call=record.call, why=f"{MOST_WAITING} messages wait already")

@@ -205,7 +205,7 @@ async def test_a_number_that_is_not_screened_rings_at_once(tmp_path: Path) -> No
     text = SETTINGS.replace("[ { dialed", '[ { screen = "off", dialed')
     told = parse(text.replace("PORT", "0").replace("FOLDER", str(tmp_path)), {}, file="t", folder=tmp_path)
     async with App(told) as app:
-        plan = await app.screener.plan(Caller("c", None, None, "*", "", datetime.now(UTC)))
+        plan = await app.office.screener.plan(Caller("c", None, None, "*", "", datetime.now(UTC)))
     assert plan == Ring("level: nobody is screened (off)")
     invite = parse_message(OPTIONS)
     assert isinstance(invite, Request)
@@ -229,7 +229,7 @@ async def test_a_finished_call_is_one_line_in_the_record_file(tmp_path: Path) ->
 
 async def test_a_call_is_in_the_memory_when_it_begins_and_when_it_is_over() -> None:
     async with Stage(PLAIN["reject"].scenery) as stage:
-        memory = stage.app.memory
+        memory = stage.app.office.memory
         assert memory is not None
         told = asyncio.ensure_future(PLAIN["reject"].play(stage))
         while not (began := await memory.ask(lambda connection: connection.execute(select(calls)).all())):

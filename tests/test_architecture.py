@@ -47,6 +47,7 @@ WHOLE = (
     "proxy.judging",
     "proxy.lab",
     "proxy.managing",
+    "proxy.office",
     "proxy.remembering",
     "proxy.talking",
     "proxy.telling",

@@ -70,5 +70,5 @@ async def test_those_who_are_told_of_calls_are_told_of_budgets(tmp_path: Path) -
     text = TOLD.replace("FOLDER", str(tmp_path))
     secret = {"SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}
     async with App(parse(text, secret, file="test.toml", folder=tmp_path)) as app:
-        assert app.telling is not None
-        assert app.screener.books.ledger.told == app.telling.budget
+        assert app.office.telling is not None
+        assert app.office.screener.books.ledger.told == app.office.telling.budget

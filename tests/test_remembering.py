@@ -1,4 +1,4 @@
-"""What the house tells its memory of a call that is over."""
+"""What the house tells its memory: the words of messages, and whom the user blocks or trusts."""
 
 from __future__ import annotations
 
@@ -11,26 +11,37 @@ from sqlalchemy import select
 
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord
-from proxy.config import parse
-from proxy.remembering import memory, words_to
-from screening.memory.schema import voicemails
+from proxy.config import Settings, parse
+from proxy.remembering import Remembered, memory, wishes, words_to
+from screening.contract import Caller, Wish
+from screening.memory.schema import entries, voicemails
+
+pytestmark = pytest.mark.network
 
 TEXT = """
 public = {{ host = "sbc.example.com", address = "203.0.113.10" }}
 listen = [ {{ transport = "udp", bind = "0.0.0.0:5060" }} ]
 trunk = [ {{ name = "t", from = ["192.0.2.1"], outbound = "sip:t.example", caller_id = "+14155550100" }} ]
 memory = {{ url = "sqlite:///{folder}/memory.db" }}
-number = [ {{ dialed = "*", screen = "off", destinations = ["tel:+14155559876"] }} ]
+number = [
+  {{ dialed = "+14155551234", screen = "off", destinations = ["tel:+14155559876"] }},
+  {{ dialed = "*", screen = "off", destinations = ["tel:+14155559876"] }},
+]
 """
+AT = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-@pytest.mark.network
+def kept_in(folder: Path) -> tuple[Settings, Remembered]:
+    settings = parse(TEXT.format(folder=folder), {}, file="t.toml", folder=folder)
+    remembered = memory(settings, "p1", lambda: AT)
+    assert remembered is not None
+    return settings, remembered
+
+
 async def test_the_words_of_a_message_come_after_its_record(tmp_path: Path) -> None:
-    settings = parse(TEXT.format(folder=tmp_path), {}, file="t.toml", folder=tmp_path)
-    kept = memory(settings, "p1", lambda: datetime.now(UTC))
-    assert kept is not None
+    kept = kept_in(tmp_path)[1].memory
     await asyncio.to_thread(kept.start)
-    record = CallRecord("c1", None, "*", datetime(2026, 11, 22, tzinfo=UTC))
+    record = CallRecord("c1", None, "*", AT)
     record.voicemail, record.outcome = "voicemail/c1.wav", Outcome(Result.VOICEMAIL, "nobody is in")
     told = words_to(kept)
     try:
@@ -42,3 +53,25 @@ async def test_the_words_of_a_message_come_after_its_record(tmp_path: Path) -> N
     finally:
         await asyncio.to_thread(kept.close)
     assert [(row.call, row.transcript) for row in rows] == [("c1", "The cake is ready.")]
+
+
+async def test_whom_the_user_blocks_or_trusts_at_the_phone_is_on_the_list_of_the_number_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, remembered = kept_in(tmp_path)
+    await asyncio.to_thread(remembered.memory.start)
+    remember = wishes(remembered.memory, settings, lambda: AT)
+    try:
+        remember(Caller("c1", "+13475550148", "Ann", "+14155551234", "", AT), Wish.BLOCK)
+        remember(Caller("c2", "(347) 555-0149", None, "+14155551234", "", AT), Wish.TRUST)
+        remember(Caller("c3", "+13475550150", None, "*", "", AT), Wish.BLOCK)
+        remember(Caller("c4", "nobody", None, "*", "", AT), Wish.BLOCK)
+        kept = await remembered.memory.ask(lambda connection: connection.execute(select(entries)).all())
+    finally:
+        await asyncio.to_thread(remembered.memory.close)
+    assert [(row.list, row.number, row.name, row.dialed) for row in kept] == [
+        ("block", "+13475550148", "Ann", "+14155551234"),
+        ("allow", "+13475550149", None, "+14155551234"),
+        ("block", "+13475550150", None, None),
+    ]
+    assert "not remembered" in capsys.readouterr().out

@@ -49,7 +49,7 @@ class Result(enum.Enum):
     BRIDGED = "bridged"
     """Talked to the phone."""
     DECLINED = "declined"
-    """Told no: by the agent, politely; at the phone; by the user, who hung up; or for want of the right key."""
+    """Told no: by the agent, politely; at the phone; by the user, who hung up; or for the lack of a key."""
     VOICEMAIL = "voicemail"
     """Left a message, or had the chance to."""
     CALLER_LEFT = "caller left"

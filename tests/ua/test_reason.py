@@ -15,7 +15,7 @@ def test_every_reason_has_words_a_final_status_and_a_header(reason: EndReason) -
     assert 400 <= reason.status < 700
     bye = messages.request("BYE", headers=[("Reason", reason.header)])
     assert parse_message(bye.encode()).headers.get("Reason") == reason.header
-    protocol = "SIP" if reason is EndReason.ELSEWHERE else "Q.850"
+    protocol = "SIP" if reason in (EndReason.ELSEWHERE, EndReason.BLOCKED) else "Q.850"
     assert reason.header.startswith(f"{protocol};cause=")
 
 

@@ -1,0 +1,104 @@
+"""The office: whoever judges the callers, and writes down, keeps and tells what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from proxy import bookkeeping, judging, remembering, telling
+from proxy.call.record import CallRecord
+from proxy.config import Settings
+from proxy.gathered import Gathered
+from proxy.media.disk import Disk
+from proxy.metrics import Metrics
+from proxy.transcribing import Transcribing
+from proxy.ua.ids import Ids
+
+if TYPE_CHECKING:
+    from screening.memory.store import Memory
+
+WORDS_S = 60.0
+"""How long those who are told of a message wait for its words."""
+_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class Office:
+    """Hears of every call when it begins and when it is over; no call waits for it."""
+
+    def __init__(
+        self, settings: Settings, ids: Ids, metrics: Metrics, disk: Disk, now: Callable[[], datetime]
+    ) -> None:
+        """Raise `Unusable`, an OSError, for a database that cannot be."""
+        self._settings, self._metrics, self._now = settings, metrics, now
+        remembered = remembering.memory(settings, ids.token(), now)
+        self.memory: Memory | None = remembered.memory if remembered else None
+        self.screener = judging.screener(settings, now, remembered.lists if remembered else None)
+        if self.memory is not None:
+            self.screener.remembers = remembering.wishes(self.memory, settings, now)
+        self.telling = telling.post(settings, now, ids.uniform, self.memory, metrics.registry)
+        self.transcribing = Transcribing(settings, disk)
+        self._records: Gathered[Mapping[str, object]] | None = None
+        metrics.follow_sessions(self.screener.counts)
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Begin; `stack` closes it. Raises OSError for a file that cannot be written."""
+        if self._settings.records is not None:
+            kept = stack.enter_context(_appending(self._settings.records))
+            self._records = Gathered(kept, _json)
+            stack.callback(self._records.flush)
+        if self.memory is not None:
+            await asyncio.to_thread(self.memory.start)
+            stack.push_async_callback(asyncio.to_thread, self.memory.close)
+            if self._settings.memory.transcripts == "on":
+                self.transcribing.told.append(remembering.words_to(self.memory))
+        if self.telling is not None:
+            await stack.enter_async_context(self.telling)
+            self.transcribing.told.append(self._words_known)
+            self.screener.books.tell(self.telling.budget)
+        await bookkeeping.restore(self._settings, self.screener.books, self.memory, self._now())
+        stack.push_async_callback(self.transcribing.close)
+        await stack.enter_async_context(self.screener)
+
+    def began(self, record: CallRecord) -> None:
+        """A call has come in."""
+        self._metrics.call_began()
+        if self.memory is not None:
+            self.memory.began(record.call, record.began, record.caller, record.caller_name, record.dialed)
+
+    def finished(self, record: CallRecord) -> None:
+        """A call is over."""
+        self._count(record)
+        if self._records is not None or self.memory is not None or self.telling is not None:
+            told = record.as_dict()
+            if self.telling is not None:  # first: what is kept as over has its notices kept, too
+                self.telling.finished(told, WORDS_S if self.transcribing.takes(record) else 0.0)
+            if self.memory is not None:
+                self.memory.finished(told)
+            if self._records is not None:
+                self._records.write(told)
+        self.transcribing.finished(record)
+
+    def _count(self, record: CallRecord) -> None:
+        assert record.outcome is not None, "a call that is over has come to something"
+        self._metrics.call_ended(record.outcome.result.value)
+        for leg in record.legs:
+            if leg.quality is not None:
+                self._metrics.audio.leg_over(leg.name, leg.quality, silent=leg.silent is not None)
+        if record.cost is not None:
+            self._metrics.costs.call_over(record.cost)
+
+    def _words_known(self, record: CallRecord) -> None:
+        """The words of a message are known, or never will be."""
+        if self.telling is not None and self.transcribing.takes(record):
+            self.telling.finished(record.as_dict())
+
+
+def _appending(path: Path) -> TextIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # What is no UTF-8 on the wire stands as "\udcff" in the record, which is good JSON.
+    return path.open("a", encoding="utf-8", errors="backslashreplace")
