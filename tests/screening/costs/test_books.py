@@ -35,7 +35,7 @@ class Talk:
         limits = books.limited(self.caller, ScreeningSettings())
         meter = books.meter(self.caller, agent, limits)
         assert isinstance(meter, Meter)
-        self.screening = RealtimeScreening("c", agent, limits, self.vendor, None, lambda: None, meter)
+        self.screening = RealtimeScreening("c", agent, limits, self.vendor, None, lambda: None, meter=meter)
 
     @property
     def caller(self) -> Caller:
