@@ -14,9 +14,10 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-LOW, BLOCKS, HIGH = 12000, 17000, 32000
-"""Few ports are taken from below `BLOCKS`, many from above, lest single ones leave no room for many."""
-FEW = 20
+AREAS = ((4, 2, range(10000, 14000)), (20, 20, range(14000, 18000)), (10_000, 2, range(18000, 32000)))
+"""Blocks up to a size, with what lies between where two may begin, and their place: single ports are not to
+leave no room for several, nor several for many.
+"""
 
 _taken: set[int] = set()
 """Handed out before in this run: a process may lock its own bytes again."""
@@ -30,14 +31,15 @@ def free_port() -> int:
 def free_block(size: int) -> int:
     """The first of `size` neighbouring free ports, an even one."""
     chance = random.Random()  # a seed that a test sets would lead two runs to the same ports
-    starts = list(range(LOW, BLOCKS, 2) if size <= FEW else range(BLOCKS, HIGH - size + 1, size + size % 2))
+    step, place = next((step, place) for most, step, place in AREAS if size <= most)
+    starts = list(range(place.start, place.stop - size + 1, max(step, size + size % 2)))
     chance.shuffle(starts)
     for first in starts:
         block = range(first, first + size)
         if _taken.isdisjoint(block) and _ours(block):
             _taken.update(block)
             return first
-    raise OSError(f"no {size} free ports in a row between {LOW} and {HIGH}")
+    raise OSError(f"no {size} free ports in a row between {place.start} and {place.stop}")
 
 
 def _ours(block: range) -> bool:

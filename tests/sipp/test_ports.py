@@ -34,10 +34,12 @@ def test_a_port_that_somebody_has_is_not_free() -> None:
         assert not ports._free(holder.getsockname()[1])
 
 
-def test_single_ports_leave_room_for_many() -> None:
-    assert all(ports.free_port() < ports.BLOCKS for _ in range(50))
+def test_single_ports_leave_room_for_several_and_those_for_many() -> None:
+    places = [place for _, _, place in ports.AREAS]
+    assert all(ports.free_port() in places[0] for _ in range(50))
+    assert all(ports.free_block(16) in places[1] for _ in range(10))
     first, second = ports.free_block(200), ports.free_block(200)
-    assert min(first, second) >= ports.BLOCKS
+    assert first in places[2]
     assert (first - second) % 200 == 0
 
 
