@@ -14,12 +14,20 @@ from screening.memory.schema import calls, lines, notices, voicemails
 log = structlog.get_logger("screendoor")
 
 
+def of_message(message: Path) -> tuple[Path, Path]:
+    """The file of a message, and the one beside it with what was said, which not every message has."""
+    return message, message.with_suffix(".txt")
+
+
 def files_of(connection: Connection, names: Sequence[str]) -> list[Path]:
-    """Where the messages and recordings of these calls are, or were."""
+    """Where the messages, their words and the recordings of these calls are, or were."""
     recorded = select(calls.c.recording).where(calls.c.id.in_(names), calls.c.recording.is_not(None))
     left = select(voicemails.c.file).where(voicemails.c.call.in_(names), voicemails.c.file.is_not(None))
-    found = [*connection.execute(recorded).scalars(), *connection.execute(left).scalars()]
-    return [Path(text) for text in found]
+    messages = map(Path, connection.execute(left).scalars())
+    return [
+        *map(Path, connection.execute(recorded).scalars()),
+        *(file for message in messages for file in of_message(message)),
+    ]
 
 
 def delete_calls(connection: Connection, names: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, literal, select, tuple_, update
 
-from screening.memory.files import delete_file
+from screening.memory.files import delete_file, of_message
 from screening.memory.schema import calls, lines, voicemails
 
 Row = dict[str, Any]
@@ -91,11 +91,12 @@ def set_transcript(connection: Connection, name: str, text: str) -> bool:
 
 
 def delete_voicemail(connection: Connection, name: str) -> bool:
-    """Delete a message with its file; whether there was one."""
+    """Delete a message with its files; whether there was one."""
     if (row := voicemail(connection, name)) is None:
         return False
     if row["file"]:
-        delete_file(Path(row["file"]))
+        for file in of_message(Path(row["file"])):
+            delete_file(file)
     connection.execute(delete(voicemails).where(voicemails.c.call == name))
     return True
 

@@ -33,14 +33,14 @@ def do(memory: Memory, work: Work[T]) -> T:
 
 
 def tell(memory: Memory, folder: Path, call: str, at: datetime, caller: str = CALLER) -> list[Path]:
-    """A call with a message and a recording; returns their files."""
+    """A call with a message, its words and a recording; returns their files."""
     folder.mkdir(exist_ok=True)
-    files = [folder / f"{call}-message.wav", folder / f"{call}-recording.wav"]
+    files = [folder / f"{call}-{name}" for name in ("message.wav", "message.txt", "recording.wav")]
     for file in files:
         file.write_bytes(b"RIFF")
     began, ended = (each.isoformat(timespec="milliseconds") for each in (at, at + timedelta(minutes=1)))
     record = a_record(call, caller=caller, began=began, ended=ended, voicemail=str(files[0]), voicemail_s=2.0)
-    memory.finished(record | {"recording": str(files[1]), "recording_s": 60.0})
+    memory.finished(record | {"recording": str(files[2]), "recording_s": 60.0})
     notice = {
         "id": f"n-{call}",
         "event": "call.screened",
@@ -74,7 +74,7 @@ def test_what_is_too_old_is_deleted_with_its_files_a_few_at_a_time(memory: Memor
         for left in (4, 2, 1, 1):
             do(memory, retention.step)
             assert len(kept(memory)) - 1 == left
-    assert [(line["event"], line["calls"], line["files"]) for line in logs] == [("old calls deleted", 5, 10)]
+    assert [(line["event"], line["calls"], line["files"]) for line in logs] == [("old calls deleted", 5, 15)]
     assert not any(file.exists() for files in old for file in files)
     assert all(file.exists() for file in young)
     assert counts(memory) == [2, 2, 1, 1]
@@ -99,7 +99,7 @@ def test_what_one_expected_long_ago_is_forgotten_and_other_entries_are_not(memor
 def test_a_file_that_cannot_be_deleted_is_said_and_one_that_is_gone_is_not(
     memory: Memory, tmp_path: Path
 ) -> None:
-    message, recording = tell(memory, tmp_path / "f", "c1", AT - timedelta(days=31))
+    message, _, recording = tell(memory, tmp_path / "f", "c1", AT - timedelta(days=31))
     message.unlink()
     message.mkdir()
     recording.unlink()
@@ -116,7 +116,7 @@ def test_everything_of_a_caller_is_deleted_and_nothing_of_another(memory: Memory
     memory.began("c3", AT, CALLER, None, "*")
     do(memory, lambda connection: lists.put(connection, lists.Entry("block", CALLER), AT))
     deleted = do(memory, lambda connection: delete_caller(connection, CALLER))
-    assert (deleted.calls, deleted.files, deleted.entries, deleted.going_on) == (1, 2, 0, 1)
+    assert (deleted.calls, deleted.files, deleted.entries, deleted.going_on) == (1, 3, 0, 1)
     assert kept(memory) == {"c2": "over", "c3": "going on"}
     assert counts(memory) == [2, 2, 1, 1]
     assert not any(file.exists() for file in files)
@@ -179,5 +179,5 @@ def test_messages_are_found_heard_and_deleted(memory: Memory, tmp_path: Path) ->
     assert (message["transcript"], message["heard_at"], message["caller"]) == ("Call me.", AT, CALLER)
     assert do(memory, lambda connection: history.delete_voicemail(connection, "c1"))
     assert not do(memory, lambda connection: history.delete_voicemail(connection, "c1"))
-    assert not files[0].exists()
+    assert [file.exists() for file in files] == [False, False, True]
     assert kept(memory)["c1"] == "over"
