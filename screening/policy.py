@@ -179,6 +179,11 @@ class Policy:
         if found is not None and (found.number or number is None or not self.known(number)):
             self.expecting.came(found)
 
+    def knows(self, caller: Caller) -> bool:
+        """Whether the number is known, and not in doubt."""
+        number = self._case(caller, None, ()).believed
+        return number is not None and self.known(number)
+
     def known(self, number: str) -> bool:
         """Whether somebody has written the number down: on the allow list, or in the contacts."""
         return _found(self.allow, number) is not None or self.contact(number)

@@ -212,7 +212,7 @@ class Screener:
         if briefings is None:
             return None
         shown = normal(caller.number, policy.country) if caller.number else None
-        return briefings.brief(caller, shown, known=shown is not None and policy.known(shown))
+        return briefings.brief(caller, shown, known=policy.knows(caller))
 
     def _incoming(self, incoming: IncomingCall) -> None:
         """Match a webhook with a waiting call, once; anybody can make the vendor send one."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import re
+import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from click.testing import CliRunner
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from proxy.call.outcome import Result
 from proxy.call.record import CallRecord, LegRecord
+from proxy.cli import main
 from proxy.config import Settings, parse
 from proxy.config.costs import Price
 from proxy.config.machine import Tls
@@ -24,6 +28,7 @@ from proxy.metrics import Metrics
 from proxy.telling import NoticeMetrics
 from proxy.transport.devcert import write_certificates
 from screening.contract import Said
+from screening.policy import RULES
 
 ROOT = Path(__file__).parent.parent
 GUIDES = [
@@ -39,10 +44,25 @@ GUIDES = [
         "security.md",
         "notifications.md",
         "api.md",
+        "conversation.md",
+        "privacy.md",
     )
 ]
 PAGES = sorted({*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), ROOT / "certs" / "README.md"})
-SECRETS = {name: "whsec_c2VjcmV0" for name in ("TRUNK_PASSWORD", "OPENAI_API_KEY", "OPENAI_WEBHOOK_SECRET")}
+EXAMPLES = ("one-person", "small-office", "support-line")
+"""Whole settings that stand under config/ and in the guide to screening."""
+URLS = {
+    "DATABASE_URL": "postgresql://screendoor@db.example.com/screendoor",
+    "NTFY_URL": "ntfy://topic",
+    "OFFICE_MAIL": "mailtos://user:password@example.com?to=me@example.com",
+}
+SECRETS = URLS | {
+    name: "whsec_" + base64.b64encode(name.ljust(24).encode()).decode()
+    for guide in GUIDES
+    for name in re.findall(r"env:(\w+)", guide.read_text(encoding="utf-8"))
+    if name not in URLS
+}
+"""Every environment variable of the guides."""
 WIDTH = 120
 
 
@@ -142,9 +162,35 @@ def test_whole_settings_in_the_guides_are_in_order(tmp_path: Path, block: str) -
     write_certificates(tmp_path / "certs", ["sbc.example.com"])
     folder = tmp_path / "config"
     folder.mkdir()
+    for contacts in (ROOT / "config").glob("*.csv"):
+        shutil.copy(contacts, folder)
     (folder / "webhook-secret").write_text("whsec_c2VjcmV0\n", encoding="utf-8")
     (folder / "instructions.md").write_text("Ask who is calling.", encoding="utf-8")
     assert parse(block, SECRETS, file="the guide", folder=folder).numbers
+
+
+def test_the_examples_of_the_guide_to_screening_are_those_files() -> None:
+    files = [(ROOT / "config" / f"{name}.toml").read_text(encoding="utf-8") for name in EXAMPLES]
+    assert [block for mark, block in blocks("screening.md") if mark != "fragment"] == files
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_are_in_order_and_leave_nothing_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    write_certificates(tmp_path / "certs", ["sbc.example.com"])
+    for variable, value in SECRETS.items():
+        monkeypatch.setenv(variable, value)
+    checked = CliRunner().invoke(main, ["check-config", str(tmp_path / "config" / f"{name}.toml")])
+    assert checked.exit_code == 0, checked.output
+    warned = [line for line in checked.output.splitlines() if line.startswith("warning")]
+    assert all("public.address" in line for line in warned), warned  # it is one for documents
+
+
+def test_the_rules_in_the_guide_are_those_of_the_policy_in_their_order() -> None:
+    section = text("screening.md").partition("## The rules")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `([\w ]+)` \|", section, re.MULTILINE) == [rule.name for rule in RULES]
 
 
 @pytest.mark.parametrize("block", fragments())

@@ -188,6 +188,13 @@ def test_a_number_that_failed_its_verification_is_not_the_one_we_know(number: st
     assert decided(believing, caller(number, verification=FAILED))[1] == "ring"
 
 
+@pytest.mark.parametrize("number", [FRIEND, ANNA])
+def test_a_number_in_doubt_is_not_said_to_be_known(number: str) -> None:
+    assert OPEN.knows(caller(number))
+    assert not OPEN.knows(caller(number, verification=FAILED))
+    assert not OPEN.knows(caller(None))
+
+
 def test_what_is_absent_has_not_failed() -> None:
     unknown = Verification("unknown", source="identity", why="no answer")
     for said in (None, UNSIGNED, unknown, *PASSED.values()):
