@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import pytest
-from click.testing import CliRunner
 
 from proxy.cli import main
 from proxy.config import SettingsError, load
@@ -47,19 +49,39 @@ def test_the_example_settings_name_every_secret_that_is_missing(tmp_path: Path) 
     assert all(any(name in str(problem) for problem in refused.value.problems) for name in SECRETS)
 
 
-def test_every_screendoor_command_in_the_readme_is_one(tmp_path: Path) -> None:
-    lines = re.findall(r"^    \.venv/bin/screendoor ([^#\n]*)", README, re.MULTILINE)
-    assert len(lines) >= 6
-    for line in lines:
-        command, *options = shlex.split(line)
-        result = CliRunner().invoke(main, [command, "--help"])
-        assert result.exit_code == 0
-        for option in (option for option in options if option.startswith("--")):
-            assert option in result.output
-        if "--fault" in options:
-            assert options[options.index("--fault") + 1] in {*FAULTS, "all"}
-        if "--decision" in options:
-            assert options[options.index("--decision") + 1] in PLAIN
+def commands(page: str) -> list[list[str]]:
+    """The lines of a page that are commands of ours, in words."""
+    lines = re.findall(r"^(?:    )?(?:\$ )?(?:\.venv/bin/)?screendoor ([^#\n]*)", page, re.MULTILINE)
+    return [shlex.split(part.split(" > ")[0]) for line in lines for part in line.split("&& screendoor ")]
+
+
+def command_of(words: Sequence[str]) -> tuple[click.Command, list[str]]:
+    """What they name, and the words behind it."""
+    found: click.Command = main
+    left = list(words)
+    while isinstance(found, click.Group):
+        inner = found.get_command(click.Context(found), name := left.pop(0))
+        assert inner is not None, name
+        found = inner
+    return found, left
+
+
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_screendoor_command_in_the_guides_is_one(page: Path) -> None:
+    for words in commands(page.read_text(encoding="utf-8")):
+        command, left = command_of(words)
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in left if word.startswith("--")} <= known, words
+        values = dict(itertools.pairwise(left))
+        assert values.get("--fault", "all") in {*FAULTS, "all"}
+        assert values.get("--decision", "allow") in PLAIN
+
+
+def test_the_readme_shows_how_to_begin() -> None:
+    assert {words[0] for words in commands(README)} >= {"demo", "check-config", "run", "try", "calls"}
 
 
 def test_the_files_that_the_readme_points_to_are_there() -> None:
