@@ -43,6 +43,18 @@ def test_the_example_settings_are_in_order(tmp_path: Path, name: str) -> None:
     load(a_checkout(tmp_path) / name, SECRETS)
 
 
+def test_what_the_example_settings_leave_out_is_in_order_too(tmp_path: Path) -> None:
+    config = a_checkout(tmp_path)
+    file = config / "signalwire.toml"
+    text = file.read_text(encoding="utf-8")
+    whole = re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE)
+    file.write_text(whole, encoding="utf-8")
+    settings = load(file, SECRETS | {"NTFY_URL": "ntfy://topic", "SCREENDOOR_TOKEN": "0123456789abcdef"})
+    assert "#" not in {line[:1] for line in whole.splitlines()[6:]}
+    assert settings.notified
+    assert settings.api.tokens
+
+
 def test_the_example_settings_name_every_secret_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         load(a_checkout(tmp_path) / "signalwire.toml", {})
