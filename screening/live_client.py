@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
 
 from screening.briefing import Briefing
 from screening.live_session_config import delegate
+from screening.live_usage import of_delegate
 from screening.openai_rest import authorization, post
-from screening.provider import ProviderError, ToolCalled
+from screening.provider import ProviderError, ToolCalled, Used
 from screening.settings import AgentSettings
 
 THINK_LIMIT_S = 10.0
@@ -32,6 +33,8 @@ class Thought:
 
     calls: tuple[ToolCalled, ...]
     text: str
+    used: tuple[Used, ...] = ()
+    """What it is billed."""
 
 
 class ClientDelegate:
@@ -72,7 +75,9 @@ class ClientDelegate:
             most_bytes=ANSWER_BYTES,
         )
         try:
-            return _thought(json.loads(body), saying)
+            answer = json.loads(body)
+            used = tuple(of_delegate(answer, str(self._request["model"])))
+            return replace(_thought(answer, saying), used=used)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ProviderError("delegate: OpenAI's answer cannot be read") from None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from screening.live_usage import of_delegate
 from screening.provider import Closed, Event, ResponseEnded, ToolCalled
 
 FAILURES = 2
@@ -21,7 +22,9 @@ MOST_TOOL_CALLS = 200
 class Delegation:
     """What the nested events of ``response.event`` tell."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str = "") -> None:
+        """`model` is the one that thinks, as it is billed."""
+        self._model = model
         self._running: set[str] = set()
         self._waiting: set[str] = set()
         self._seen: set[str] = set()
@@ -42,6 +45,7 @@ class Delegation:
             case "response.completed":
                 self._running.discard(str(nested["response"]["id"]))
                 self._failed = 0
+                return [*of_delegate(nested["response"], self._model)]
             case "response.failed" | "response.incomplete" as ending:
                 return self._come_to_nothing(nested["response"], ending.removeprefix("response."))
         return []
@@ -81,6 +85,7 @@ class Delegation:
         error = response.get("error") or response.get("incomplete_details") or {}
         code = str(error.get("code") or error.get("reason") or how)
         self._failed += 1
+        used = of_delegate(response, self._model)
         if self._failed >= FAILURES:
-            return [Closed(f"the delegate cannot think: {code}")]
-        return [ResponseEnded(name, "failed", code)]
+            return [*used, Closed(f"the delegate cannot think: {code}")]
+        return [*used, ResponseEnded(name, "failed", code)]

@@ -15,6 +15,7 @@ from screening.change import Change
 from screening.live_client import ClientDelegate
 from screening.live_delegation import FAILURES, Delegation
 from screening.live_lines import AGENT, CALLER, LiveLines
+from screening.live_usage import Lasted
 from screening.openai_socket import REATTACHED, Sideband
 from screening.provider import (
     AgentSaid,
@@ -51,11 +52,13 @@ Message = Mapping[str, Any]
 class LiveSession:
     """One session; `read` runs beside it and takes in what the vendor sends."""
 
-    def __init__(self, sideband: Sideband, client: ClientDelegate | None) -> None:
+    def __init__(self, sideband: Sideband, client: ClientDelegate | None, delegate: str = "") -> None:
+        """`delegate` is the model that the vendor asks, where it does."""
         self._sideband = sideband
         self._client = client
         self._lines = LiveLines()
-        self._delegation = Delegation()
+        self._delegation = Delegation(delegate)
+        self._lasted = Lasted()
         self._loop = asyncio.get_running_loop()
         self._incoming: asyncio.Queue[Message | tuple[Event, ...] | None] = asyncio.Queue(MOST_QUEUED)
         self._started = asyncio.Event()
@@ -158,9 +161,12 @@ class LiveSession:
                 self._delegated(message)
             case "response.event":
                 yield from self._delegation.hear(message["event"], self._lines.agents)
+            case "session.usage.updated":
+                yield from self._lasted.heard(message.get("usage"))
             case "session.closed":
                 reason = str(message.get("reason"))
                 yield from self._lines.close()
+                yield from self._lasted.heard(message.get("usage"))
                 yield Closed(CLOSED.get(reason, f"the session was closed: {reason[:40]}"))
             case "error":
                 error = message["error"]
@@ -237,7 +243,7 @@ class LiveSession:
                 continue
             self._failed = 0
             self._delegation_of |= dict.fromkeys((call.id for call in thought.calls), delegation)
-            await self._incoming.put(thought.calls)
+            await self._incoming.put((*thought.used, *thought.calls))
             if thought.text and not thought.calls:
                 with suppress(ProviderError):
                     await self._append("commentary", thought.text, delegation)

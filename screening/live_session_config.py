@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from screening import live_prompt
 from screening.briefing import Briefing
@@ -75,6 +76,12 @@ def delegate(agent: AgentSettings, briefing: Briefing | None) -> dict[str, objec
         "parallel_tool_calls": False,
         "max_output_tokens": 1024,
     }
+
+
+def delegate_of(body: Mapping[str, Any]) -> str | None:
+    """The model that the vendor is to ask, of a body that is good; None where it asks none."""
+    delegation = body["session"]["delegation"]
+    return str(delegation["responses"]["model"]) if delegation["type"] == "responses" else None
 
 
 def check(session: Mapping[str, object]) -> Problems:

@@ -17,7 +17,7 @@ import httpx2
 from screening.briefing import Briefing
 from screening.live_client import ClientDelegate
 from screening.live_session import LiveSession
-from screening.live_session_config import accept_body
+from screening.live_session_config import accept_body, delegate_of
 from screening.openai_rest import OpenAICalls, authorization
 from screening.openai_socket import Dial, Sideband, dial, socket_base
 from screening.settings import AgentSettings
@@ -39,9 +39,11 @@ class OpenAILive:
         self._http = http or httpx2.AsyncClient()
         self._dial = dial
         self._base = f"{socket_base(agent.api_base)}/live/sessions"
+        body = accept_body(agent)
+        self._delegate = delegate_of(body) or agent.delegate_model
         self._calls = OpenAICalls(
             agent,
-            accept_body(agent),
+            body,
             self._http,
             under="live/sessions",
             rejection={"status_code": DECLINED},
@@ -66,7 +68,7 @@ class OpenAILive:
         client = self._client(call_id)
         sideband = Sideband(url, authorization(self._agent), self._dial)
         await sideband.open()
-        session = LiveSession(sideband, client)
+        session = LiveSession(sideband, client, self._delegate)
         reading = asyncio.create_task(session.read(), name="live sideband")
         try:
             yield session

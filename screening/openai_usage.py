@@ -11,16 +11,16 @@ from screening.provider import TRANSCRIBER, Used
 
 def of_response(usage: object) -> Iterator[Used]:
     """The ``usage`` of a ``response.done``; nothing where there is none that can be read."""
-    given, made = _part(usage, "input_token_details"), _part(usage, "output_token_details")
-    cached = _part(given, "cached_tokens_details")
-    text, audio = _count(cached, "text_tokens"), _count(cached, "audio_tokens")
+    given, made = part(usage, "input_token_details"), part(usage, "output_token_details")
+    cached = part(given, "cached_tokens_details")
+    text, audio = count(cached, "text_tokens"), count(cached, "audio_tokens")
     tokens = Tokens(
-        text_in=max(_count(given, "text_tokens") - text, 0),
+        text_in=max(count(given, "text_tokens") - text, 0),
         text_cached=text,
-        text_out=_count(made, "text_tokens"),
-        audio_in=max(_count(given, "audio_tokens") - audio, 0),
+        text_out=count(made, "text_tokens"),
+        audio_in=max(count(given, "audio_tokens") - audio, 0),
         audio_cached=audio,
-        audio_out=_count(made, "audio_tokens"),
+        audio_out=count(made, "audio_tokens"),
     )
     if tokens.total:
         yield Used(tokens)
@@ -28,11 +28,11 @@ def of_response(usage: object) -> Iterator[Used]:
 
 def of_transcript(usage: object) -> Iterator[Used]:
     """The ``usage`` of a transcription, which is billed by tokens or by its duration."""
-    given = _part(usage, "input_token_details")
+    given = part(usage, "input_token_details")
     tokens = Tokens(
-        text_in=_count(given, "text_tokens"),
-        text_out=_count(usage, "output_tokens"),
-        audio_in=_count(given, "audio_tokens"),
+        text_in=count(given, "text_tokens"),
+        text_out=count(usage, "output_tokens"),
+        audio_in=count(given, "audio_tokens"),
     )
     seconds = usage.get("seconds") if isinstance(usage, Mapping) else None
     lasted = float(seconds) if isinstance(seconds, int | float) and 0 < seconds < 86400 else 0.0
@@ -40,12 +40,13 @@ def of_transcript(usage: object) -> Iterator[Used]:
         yield Used(tokens, lasted, TRANSCRIBER)
 
 
-def _part(of: object, name: str) -> Mapping[str, Any]:
+def part(of: object, name: str) -> Mapping[str, Any]:
+    """An object within an object; an empty one where there is none."""
     found = of.get(name) if isinstance(of, Mapping) else None
     return found if isinstance(found, Mapping) else {}
 
 
-def _count(of: object, name: str) -> int:
+def count(of: object, name: str) -> int:
     """A count where one belongs; 0 for anything else that JSON can hold."""
     found = of.get(name) if isinstance(of, Mapping) else None
     return found if type(found) is int and 0 <= found < 10**9 else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import httpx2
@@ -14,7 +15,8 @@ from proxy.call.outcome import Result
 from proxy.call.record import CallRecord
 from proxy.config import parse
 from proxy.lab.scenes import PLAIN
-from proxy.lab.stage import HERE, Stage
+from proxy.lab.stage import HERE, Provider, Stage
+from screening.contract import Tokens
 
 pytestmark = pytest.mark.network
 
@@ -64,6 +66,25 @@ async def test_a_call_is_paid_for_and_when_the_budget_is_spent_the_phone_rings_a
     assert 'screendoor_agent_money_total{agent="openai",currency="USD"}' in metrics
     said = capfd.readouterr()
     assert "budget spent" in said.out + said.err
+
+
+@pytest.mark.parametrize("provider", ["live", "live-client"])
+async def test_a_live_session_costs_its_minutes_and_the_tokens_of_its_delegate(
+    provider: Provider,
+) -> None:
+    scene = PLAIN["reject"]
+    async with Stage(replace(scene.scenery, provider=provider)) as stage:
+        await scene.play(stage)
+        cost = (await stage.record).cost
+    assert cost is not None
+    assert (cost.model, cost.money is not None) == ("gpt-live-1", True)
+    thoughts = cost.tokens.text_out // 60
+    assert thoughts >= 1
+    assert cost.tokens == Tokens(text_in=500 * thoughts, text_cached=400 * thoughts, text_out=60 * thoughts)
+    assert cost.minutes > 0
+    assert cost.money is not None
+    voice_min = float(cost.money - Decimal("0.00018") * thoughts) / 0.05
+    assert -0.001 < voice_min - cost.minutes < 5 / 60  # the vendor's clock began before ours
 
 
 async def test_those_who_are_told_of_calls_are_told_of_budgets(tmp_path: Path) -> None:

@@ -38,6 +38,15 @@ CLIENT_EVENTS: Mapping[str, frozenset[str]] = {
 MOST_CHARS = 2000
 """About the 500 tokens that an append may hold."""
 
+DELEGATED: Json = {
+    "input_tokens": 900,
+    "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": 400},
+    "output_tokens": 60,
+    "output_tokens_details": {"reasoning_tokens": 20},
+    "total_tokens": 960,
+}
+"""What every response of a delegate is billed."""
+
 
 def live_session(fields: Mapping[str, object], security: str) -> Json:
     """The session that an accept body asks for; raises `ApiError` for what the true API refuses."""
@@ -141,7 +150,11 @@ class Delegate:
         return event("response.event", delegation_id=self._delegation, event=nested)
 
     def _response(self, status: str, error: Json | None = None) -> Json:
-        return response(self.id, self._model, status, []) | {"error": error}
+        done = status == "completed"
+        return response(self.id, self._model, status, []) | {
+            "error": error,
+            "usage": DELEGATED if done else None,
+        }
 
 
 def response(name: str, model: object, status: str, output: list[Json]) -> Json:
@@ -156,6 +169,7 @@ def response(name: str, model: object, status: str, output: list[Json]) -> Json:
         "parallel_tool_calls": False,
         "tool_choice": "auto",
         "tools": [],
+        "usage": DELEGATED,
     }
 
 

@@ -89,7 +89,8 @@ class Meter:
         if (own := self._prices.of(self._model)) is None:
             return None
         tokens, seconds = self._bills.get(self._model, (NOTHING, 0.0))
-        money = own.of(tokens, seconds / 60 or self.minutes)
+        # A vendor that tells the time of its own tells it now and then: what came after is not in it.
+        money = own.of(tokens, max(seconds / 60, self.minutes))
         for model, (tokens, seconds) in self._bills.items():
             if model != self._model and (price := self._prices.of(model)) is not None:
                 money += price.of(tokens, _minutes(price, tokens, seconds))

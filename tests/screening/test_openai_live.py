@@ -193,7 +193,7 @@ async def test_pieces_become_lines_when_a_pause_follows() -> None:
             [Trouble("unknown_parameter", "m")],
         ),
         ({"type": "info", "code": "c", "message": "m"}, []),
-        ({"type": "session.usage.updated", "usage": {"seconds": 3.0}}, []),
+        ({"type": "session.usage.updated", "usage": {"seconds": "3"}}, []),
         ({"type": "brand.new.event"}, []),
         ({"type": "screendoor.reattached"}, []),
         ({"no": "type"}, []),

@@ -76,6 +76,16 @@ def test_a_model_that_bills_minutes_is_paid_for_what_it_tells_else_for_the_talk(
     assert counted.spent.money == Decimal("2.1")
 
 
+def test_what_a_vendor_told_a_while_ago_is_not_all_of_a_talk_that_went_on() -> None:
+    counted, clock = meter("gpt-live-1")
+    counted.begin()
+    clock.now += 60
+    counted.count(Used(seconds=60.0))
+    clock.now += 60
+    assert counted.spent is not None
+    assert counted.spent.money == Decimal("0.1")
+
+
 def test_an_agent_without_a_price_has_its_minutes_and_tokens_counted_but_no_money() -> None:
     counted, clock = meter("gpt-of-tomorrow")
     counted.begin()
