@@ -67,6 +67,8 @@ class Kept:
         which = NAMES.get(name, name)
         if entry["dialed"] is not None and entry["dialed"] not in (n.dialed for n in self._settings.numbers):
             raise Wrong("dialed: none of the numbers of the settings")
+        if entry["calls"] is not None and which != lists.EXPECTED:
+            raise Wrong("calls: only expected ones are counted")
         made = lists.Entry(
             which,
             self._written(which, entry["number"], entry["dialed"]),
@@ -74,6 +76,7 @@ class Kept:
             entry["dialed"],
             entry["until"],
             entry["note"],
+            entry["calls"],
         )
 
         def work(connection: Connection) -> tuple[Row, bool]:

@@ -45,7 +45,7 @@ def memory(settings: Settings, process: str, wall_clock: Callable[[], datetime])
     from screening.memory.store import Memory
 
     kept = Memory(Database(told.url), process=process, transcripts=told.transcripts == "on")
-    presence, lists = Presence(process, wall_clock), LiveLists(wall_clock)
+    presence, lists = Presence(process, wall_clock), LiveLists(wall_clock, kept.later)
     kept.every(SEEN_EVERY_S, presence.say)
     kept.every(LOOK_EVERY_S, lists.look)
     if told.keep_days:

@@ -22,6 +22,8 @@ class Expectation:
     """With a time zone; None: for ever, or for `calls`."""
     calls: int | None = None
     """How many more; None: all."""
+    place: int | None = None
+    """The id of its entry, where it is kept."""
 
     def __str__(self) -> str:
         whose = "the number is expected" if self.number else "somebody is expected"

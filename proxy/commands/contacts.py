@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
 from proxy.commands.given import settings_of, with_config
 from proxy.commands.place import (
+    clean,
     country,
     database,
     moment,
     put_out,
+    span,
     table,
     with_json,
 )
@@ -21,6 +24,7 @@ from screening.contacts import read
 from screening.memory import lists
 
 MOST_REMARKS = 20
+AN_HOUR, A_DAY = timedelta(hours=1), timedelta(days=1)
 of_list = click.option(
     "--list", "which", type=click.Choice(lists.LISTS), default=lists.CONTACT, show_default=True
 )
@@ -75,7 +79,7 @@ def listed(which: str | None, limit: int, file: Path, as_json: bool) -> None:
         rows = lists.listed(connection, which, limit=limit)
     if as_json:
         return put_out(list(rows))
-    names = ("list", "number", "name", "dialed", "until", "note")
+    names = ("list", "number", "name", "dialed", "until", "calls", "note")
     table(names, [[row[name] for name in names] for row in rows])
 
 
@@ -111,6 +115,39 @@ def block(number: str, note: str | None, file: Path) -> None:
 
 @contacts.command()
 @click.argument("number")
+@click.option("--within", metavar="TIME", help="For so long from now: 90m, 2h or 3d.")
+@click.option("--until", metavar="TIME", help="Until then, as 2026-12-24T18:00.")
+@click.option("--calls", type=click.IntRange(1, 1000), help="For so many calls.")
+@click.option("--for", "dialed", metavar="NUMBER", help="Only for calls to this number of ours.")
+@click.option("--note")
+@with_config
+def expect(
+    number: str,
+    within: str | None,
+    until: str | None,
+    calls: int | None,
+    dialed: str | None,
+    note: str | None,
+    file: Path,
+) -> None:
+    """Let the calls of NUMBER ring, at any hour; or, with "anybody", whoever calls.
+
+    Without a limit: for a day; anybody's for an hour.
+    """
+    if within is not None and until is not None:
+        raise click.UsageError("either --within or --until")
+    settings, now = settings_of(file), datetime.now(UTC)
+    end = now + span(within) if within is not None else moment(until)
+    if end is None and calls is None:
+        anybody = _written(settings, lists.EXPECTED, number) == lists.ANYBODY
+        end = now + (AN_HOUR if anybody else A_DAY)
+    if end is not None and end <= now:
+        raise click.UsageError(f"{clean(end)} is over")
+    _put(settings, lists.Entry(lists.EXPECTED, number, None, dialed, end, note, calls))
+
+
+@contacts.command()
+@click.argument("number")
 @click.option("--list", "which", type=click.Choice(lists.LISTS), help="Only off this list.")
 @with_config
 def remove(number: str, which: str | None, file: Path) -> None:
@@ -131,14 +168,21 @@ def _put(settings: Settings, entry: lists.Entry) -> None:
     known = [number.dialed for number in settings.numbers]
     if entry.dialed is not None and entry.dialed not in known:
         raise click.UsageError(f"{entry.dialed} is none of the numbers of this file: {', '.join(known)}")
-    try:
-        written = lists.written(entry.list, entry.number, country(settings))
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    kept = lists.Entry(entry.list, written, entry.name, entry.dialed, entry.until, entry.note)
+    written = _written(settings, entry.list, entry.number)
+    kept = replace(entry, number=written)
     with database(settings, make=True) as connection:
         _, new = lists.put(connection, kept, datetime.now(UTC))
-    click.echo(f"{written} is {'now' if new else 'still'} on the list {entry.list}")
+    who = "anybody" if written == lists.ANYBODY else written
+    limits = [f"until {clean(entry.until)}"] if entry.until else []
+    limits += [f"for {entry.calls} call{'s' if entry.calls > 1 else ''}"] if entry.calls else []
+    click.echo(" ".join([f"{who} is {'now' if new else 'still'} on the list {entry.list}", *limits]))
+
+
+def _written(settings: Settings, which: str, number: str) -> str:
+    try:
+        return lists.written(which, number, country(settings))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _maybe(settings: Settings, which: str, number: str) -> str | None:

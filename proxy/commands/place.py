@@ -80,12 +80,20 @@ def moment(text: str | None) -> datetime | None:
     """A time such as 2026-12-24, 2026-12-24T18:00, or 3d (days ago); without a zone, by this machine."""
     if text is None:
         return None
-    if ago := _AGO.fullmatch(text):
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    if _AGO.fullmatch(text):
+        return datetime.now(UTC) - span(text)
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise click.UsageError(f"a time such as 2026-12-24T18:00, or 3d, instead of {text!r}") from None
+
+
+def span(text: str) -> timedelta:
+    """A time such as 90m, 2h, 3d or 1w."""
+    found = _AGO.fullmatch(text)
+    if found is None:
+        raise click.UsageError(f"a time such as 90m, 2h or 3d instead of {text!r}")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def put_out(told: object) -> None:

@@ -20,6 +20,7 @@ ALLOW, BLOCK, VIP, CONTACT, EXPECTED = "allow", "block", "vip", "contact", "expe
 LISTS = (ALLOW, BLOCK, VIP, CONTACT, EXPECTED)
 ANYBODY = "*"
 """The number of an expected call that may come from anybody."""
+_ANYBODY = (ANYBODY, "anybody")
 LONGEST = 200
 """Characters of a name or a note."""
 
@@ -36,6 +37,8 @@ class Entry:
     until: datetime | None = None
     """When it ceases to hold; None: never."""
     note: str | None = None
+    calls: int | None = None
+    """Of expected ones, how many more; None: all of them."""
 
 
 def written(which: str, text: str, country: str) -> str:
@@ -45,7 +48,7 @@ def written(which: str, text: str, country: str) -> str:
     """
     if which not in LISTS:
         raise ValueError(f"one of {', '.join(LISTS)}")
-    if which == EXPECTED and text.strip() == ANYBODY:
+    if which == EXPECTED and text.strip().lower() in _ANYBODY:
         return ANYBODY
     if which in (CONTACT, EXPECTED):
         if (number := e164(text, country)) is None:
@@ -68,6 +71,7 @@ def put(connection: Connection, entry: Entry, now: datetime, place: int | None =
         "dialed": entry.dialed,
         "until": entry.until,
         "note": entry.note and entry.note[:LONGEST],
+        "calls": entry.calls,
     }
     _changed(connection)
     if place is None:
@@ -149,6 +153,14 @@ def listed(
     if after is not None:
         found = found.where(entries.c.id < after)
     return [dict(row) for row in connection.execute(found).mappings()]
+
+
+def came(connection: Connection, place: int, left: int) -> None:
+    """One of the expected calls of an entry has come, and so many are left; it may be told twice."""
+    counted = (entries.c.id == place) & (entries.c.calls > left)
+    taken = update(entries).where(counted).values(calls=left) if left > 0 else delete(entries).where(counted)
+    if connection.execute(taken).rowcount:
+        _changed(connection)
 
 
 def revision(connection: Connection) -> int:

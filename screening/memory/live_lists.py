@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection, select
@@ -25,13 +26,15 @@ _AT_ONCE = 500
 """Rows between which others get the processor."""
 _Of = str | None
 """The number that was called; None: any."""
+Later = Callable[[Callable[[Connection], object]], None]
 
 
 class Expecting:
-    """Who is expected, as `screening.expected.Expecting` has it; what is expected ends with its time."""
+    """Who is expected, as `screening.expected.Expecting` has it: until its time, and for so many calls."""
 
-    def __init__(self) -> None:
-        self._now = Expected()
+    def __init__(self, later: Later | None) -> None:
+        """`later` has something written; None: that a call has come is not."""
+        self._now, self._later = Expected(), later
 
     def become(self, expected: Expected) -> None:
         """Have these from now on."""
@@ -46,20 +49,23 @@ class Expecting:
         return self._now.find(number, caller)
 
     def came(self, expectation: Expectation) -> None:
-        """An expected call has come."""
+        """An expected call has come: it counts at once, and is written down, to count after a restart."""
         self._now.came(expectation)
+        if self._later is not None and expectation.place is not None and expectation.calls is not None:
+            self._later(partial(lists.came, place=expectation.place, left=expectation.calls - 1))
 
 
 class LiveLists:
     """What the policies of a running process are made with; `look` is for the memory's thread."""
 
-    def __init__(self, wall_clock: Callable[[], datetime]) -> None:
+    def __init__(self, wall_clock: Callable[[], datetime], later: Later | None = None) -> None:
+        """`later`, as `Memory.later` does, has something written."""
         self._wall_clock = wall_clock
         self._numbers: list[_Numbers] = []
         self._contacts: list[_Contacts] = []
         self._made: Mapping[tuple[_Of, str], NumberList] = {}
         self._books: Mapping[_Of, Contacts] = {}
-        self.expecting = Expecting()
+        self.expecting = Expecting(later)
         """Of all numbers."""
         self._seen = -1
         self._until: datetime | None = None
@@ -95,14 +101,16 @@ class LiveLists:
         expected: list[Expectation] = []
         ends: list[datetime] = []
         holds = entries.c.until.is_(None) | (entries.c.until > now)
-        columns = (entries.c.list, entries.c.number, entries.c.name, entries.c.dialed, entries.c.until)
+        of = entries.c
+        columns = (of.list, of.number, of.name, of.dialed, of.until, of.calls, of.id)
         count = 0
         for rows in connection.execute(select(*columns).where(holds)).partitions(_AT_ONCE):
             time.sleep(0)
             count += len(rows)
-            for which, number, name, dialed, until in rows:
+            for which, number, name, dialed, until, calls, place in rows:
                 if which == lists.EXPECTED:
-                    expected.append(Expectation(None if number == lists.ANYBODY else number, dialed, until))
+                    whose = None if number == lists.ANYBODY else number
+                    expected.append(Expectation(whose, dialed, until, calls, place))
                     continue
                 if until is not None:
                     ends.append(until)

@@ -77,10 +77,13 @@ entries = Table(
     Column("until", Moment),
     Column("added", Moment, nullable=False),
     Column("note", Words),
+    Column("calls", Integer),
     Index("entries_by_number", "number"),
     sqlite_autoincrement=True,
 )
-"""Lists: allow, block, vip, contact, expected. `dialed` None: for every number; `until` None: for good."""
+"""Lists: allow, block, vip, contact, expected. `dialed` None: for every number; `until` None: for good.
+`calls`: how many expected ones are still to come; None: they are not counted.
+"""
 
 notices = Table(
     "notices",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -130,6 +132,44 @@ def test_numbers_are_put_on_lists_and_taken_off(place: Path) -> None:
     assert [
         row["list"] for row in json.loads(told(place, "contacts", "list", "--list", "vip", "--json"))
     ] == ["vip"]
+
+
+@pytest.mark.parametrize(
+    ("options", "end", "listed"),
+    [
+        ([ANNA, "--within", "2h", "--calls", "2"], r" until 20.* for 2 calls", (ANNA, 2, 120)),
+        (["(415) 555-0100"], " until 20.*", (ANNA, None, 1440)),
+        (["anybody"], " until 20.*", ("*", None, 60)),
+        (["Anybody", "--calls", "1"], " for 1 call", ("*", 1, None)),
+        (["*", "--within", "30m", "--for", "+14155551234"], " until 20.*", ("*", None, 30)),
+    ],
+)
+def test_a_call_is_expected_for_a_time_or_for_so_many(
+    place: Path, options: list[str], end: str, listed: tuple[str, int | None, int | None]
+) -> None:
+    who = "anybody" if listed[0] == "*" else ANNA
+    said = told(place, "contacts", "expect", *options)
+    assert re.fullmatch(f"{re.escape(who)} is now on the list expected{end}\n", said)
+    [row] = json.loads(told(place, "contacts", "list", "--list", "expected", "--json"))
+    until = row["until"] and datetime.fromisoformat(row["until"]) - datetime.fromisoformat(row["added"])
+    assert (row["number"], row["calls"], until and round(until / timedelta(minutes=1))) == listed
+    assert told(place, "contacts", "remove", "anybody" if listed[0] == "*" else ANNA) == "1 removed\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [ANNA, "--within", "soon"], [ANNA, "--within", "1h", "--until", "2036-01-01"], ["somebody"],
+        [ANNA, "--until", "2020-01-01"], [ANNA, "--calls", "0"], [ANNA, "--for", "+1999"],
+    ],
+)  # fmt: skip
+def test_what_cannot_be_expected_is_a_fault_of_usage(place: Path, options: list[str]) -> None:
+    assert run(place, "contacts", "expect", *options).exit_code == 2
+
+
+def test_who_is_expected_counts_in_try(place: Path) -> None:
+    told(place, "contacts", "expect", "anybody")
+    assert told(place, "try", ANNA).splitlines()[-1].startswith("ring, by the rule expected")
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,7 @@ class Entry(BaseModel):
     until: datetime | None
     added: datetime
     note: str | None
+    calls: int | None = Field(description="of expected ones, how many are still to come; null: not counted")
 
 
 class NewEntry(Asked):
@@ -146,6 +147,9 @@ class NewEntry(Asked):
     dialed: Number | None = None
     until: AwareDatetime | None = None
     note: Note | None = None
+    calls: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None, description="on the list `expected`: for so many calls; null: for all of them"
+    )
 
 
 class Entries(Page):

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert
 
 from screening.contract import Caller
 from screening.memory.database import Database
-from screening.memory.lists import ANYBODY, Entry, put, put_contacts, remove_number
+from screening.memory.lists import ANYBODY, Entry, came, listed, put, put_contacts, remove_number
 from screening.memory.live_lists import LiveLists
 from screening.memory.schema import entries
 from screening.number_list import NumberList
@@ -32,9 +32,9 @@ class Kept:
 
     def __init__(self, url: str) -> None:
         self._database, self.now = Database(url), AT
-        self.lists = LiveLists(lambda: self.now)
+        self.lists = LiveLists(lambda: self.now, self.do)
         numbers = {which: self.lists.numbers(which, US, ()) for which in ("block", "vip", "allow")}
-        self.policy = Policy(**numbers, contacts=self.lists.contacts(US, ()))
+        self.policy = Policy(**numbers, contacts=self.lists.contacts(US, ()), expecting=self.lists.expecting)
         self.looks()
 
     def looks(self) -> None:
@@ -105,6 +105,36 @@ def test_an_expected_call_is_found_until_its_time(kept: Kept) -> None:
     assert kept.lists.expecting.find(None, kept.caller(None)) is not None
     kept.now += timedelta(minutes=5)
     assert kept.lists.expecting.find(NUMBER, kept.caller()) is None
+
+
+def test_expected_calls_are_counted_and_what_is_left_survives_a_restart(kept: Kept, url: str) -> None:
+    kept.puts("expected", ANYBODY, calls=3)
+    for left in (2, 1):
+        assert kept.rule() == "ring by expected"
+        kept.policy.came(kept.caller())
+        assert kept.do(lambda c: [row["calls"] for row in listed(c, "expected")]) == [left]
+    kept = Kept(url)
+    assert kept.rule() == "ring by expected"
+    kept.policy.came(kept.caller())
+    assert kept.rule() == "ask by level"
+    kept.looks()
+    assert kept.rule() == "ask by level"
+    assert kept.do(lambda c: listed(c, "expected")) == []
+
+
+def test_a_call_that_came_is_written_down_once_though_it_is_told_twice(kept: Kept) -> None:
+    kept.puts("expected", NUMBER, calls=2)
+    place = kept.do(lambda c: listed(c, "expected"))[0]["id"]
+    for _ in range(2):
+        kept.do(lambda c: came(c, place, 1))
+    assert kept.do(lambda c: listed(c, "expected"))[0]["calls"] == 1
+
+
+def test_whoever_is_known_uses_up_no_call_of_anybody(kept: Kept) -> None:
+    kept.puts("contact", NUMBER)
+    kept.puts("expected", ANYBODY, calls=1)
+    kept.policy.came(kept.caller())
+    assert kept.rule("+14155550199") == "ring by expected"
 
 
 def test_contacts_have_their_names(kept: Kept) -> None:

@@ -169,6 +169,20 @@ async def test_what_is_no_entry_is_422(tmp_path: Path, entry: Any) -> None:
         assert answer.status_code == (201 if good else 422)
 
 
+async def test_expected_calls_may_be_counted_and_no_others(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as served:
+        entry = {"number": "*", "until": "2036-01-01T00:00:00Z", "calls": 2}
+        made = await served.post("/lists/expected", json=entry)
+        assert made.status_code == 201
+        assert {name: made.json()[name] for name in entry} == entry
+        place = made.json()["id"]
+        again = await served.client.put(f"/api/v1/lists/expected/{place}", json={"number": "4155550100"})
+        assert (again.json()["number"], again.json()["calls"], again.json()["until"]) == (ANNA, None, None)
+        wrong = await served.post("/lists/block", json={"number": ANNA, "calls": 2})
+        assert (wrong.status_code, "only expected ones" in wrong.text) == (422, True)
+        assert (await served.post("/lists/expected", json={"number": "*", "calls": 0})).status_code == 422
+
+
 async def test_lists_have_pages_and_unknown_lists_are_none(tmp_path: Path) -> None:
     async with keeping(tmp_path) as served:
         for n in range(3):

@@ -1,0 +1,13 @@
+"""Expected calls may be counted."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.add_column("entries", sa.Column("calls", sa.Integer))
