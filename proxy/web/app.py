@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -86,7 +87,9 @@ def build_app(
     if door is not None:
         routes.append(Route("/openai/webhook", webhook, methods=["POST"]))
     if api is not None:
-        routes.append(Mount("/api/v1", api))
+        mount = Mount("/api/v1", api)
+        mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)  # %0A is its business, too
+        routes.append(mount)
     return Starlette(routes=routes)
 
 

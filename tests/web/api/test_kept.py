@@ -192,6 +192,7 @@ async def test_lists_have_pages_and_unknown_lists_are_none(tmp_path: Path) -> No
         second = (await served.get(f"/lists/vip?limit=2&cursor={first['next']}")).json()
         assert ([item["number"] for item in second["items"]], second["next"]) == (["+14155550100"], None)
         assert (await served.get("/lists/friends")).status_code == 422
+        assert (await served.get("/lists/fri%0Aends")).status_code == 422
 
 
 async def test_a_contact_file_is_taken_in_and_its_bad_rows_are_listed(tmp_path: Path) -> None:
