@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from proxy import judging
+from proxy import bookkeeping, judging
 from proxy.config import Settings
 from proxy.web.api.house import Away, Row, Sought, Wrong
 from screening.contacts import read
@@ -150,6 +150,10 @@ class Kept:
         number = self._number(caller)
         return (await self._ask(lambda c: privacy.export_caller(c, number))).told
 
+    async def costs(self) -> Sequence[Row]:
+        """What each number cost today and this month; all of them last."""
+        return await self._ask(lambda c: bookkeeping.spent(c, self._settings, datetime.now(UTC)))
+
     async def _ask(self, work: Callable[[Connection], T]) -> T:
         try:
             return await self._memory.ask(work)
@@ -174,12 +178,13 @@ class Kept:
 def told(row: Row) -> Row:
     """A call of the memory as the API tells it."""
     record = row["record"] or {}
-    costs = {"money": row["cost_money"], "minutes": row["cost_minutes"], "tokens": row["tokens"]}
+    message = row["voicemail"]
     return {
         **row,
         "story": list(record.get("steps") or ()),
-        "voicemail": row["voicemail"] is not None,
-        "cost": costs if any(cost is not None for cost in costs.values()) else None,
+        "voicemail": message is not None,
+        "voicemail_transcript": message and message["transcript"],
+        **{name: record.get(name) for name in ("message", "verification", "cost")},
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp
@@ -61,14 +62,17 @@ class GoingOn:
         call = self._find(name)
         if call is None:
             return None
-        record, lines = call.record, call.screening.transcript if call.screening is not None else ()
+        record, screening = call.record, call.screening
+        lines, spent = (screening.transcript, screening.spent) if screening is not None else ((), None)
+        plain = record.as_dict()
         return _told(call) | {
             "trigger": record.trigger,
             "story": list(record.steps),
             "transcript": [{"speaker": each.speaker, "text": each.text, "at_s": each.at_s} for each in lines],
             "recording": record.recording,
-            "voicemail": record.voicemail is not None,
-            "cost": None,
+            "voicemail": record.voicemail is not None or record.message is not None,
+            "cost": spent.as_dict() if spent is not None else plain["cost"],
+            **{name: plain[name] for name in ("voicemail_transcript", "message", "verification")},
         }
 
     def wish(self, name: str, wish: str, who: str, text: str) -> None:
@@ -148,12 +152,13 @@ class Trials:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    async def tried(
-        self, number: str, dialed: str | None, at: str | None, name: str | None, again: bool
-    ) -> dict[str, Any]:
+    async def tried(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """What the rules say."""
+        told = dict(asked)
+        number, dialed, at, name, again = (told.pop(key) for key in ("number", "to", "at", "name", "again"))
+        work = partial(trial, self._settings, number, dialed, at, name, again, **told)
         try:
-            found = await asyncio.to_thread(trial, self._settings, number, dialed, at, name, again)
+            found = await asyncio.to_thread(work)
         except ValueError as error:
             raise Wrong(str(error)) from error
         except OSError as error:  # a contact file, or the database

@@ -27,6 +27,8 @@ DONE = {
     Action.VOICEMAIL: "the caller may leave a message",
     Action.REJECT: "the call is refused",
 }
+GATE = "the caller has to press a key, then {}"
+"""With ``gate = "challenge"``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ def _judged(policy: Policy, asked: Caller, dialed: str, earlier: Sequence[dateti
     assert decided is not None, "the last rule always speaks"
     zone = policy.times.zone
     done = DONE[decided.action].format(agent=asked.agent)
+    if decided.action is Action.ASK and policy.gate:
+        done = GATE.format(done)
     return Trial(asked.number, dialed, asked.at.astimezone(zone), str(zone), tuple(rules), decided, done)
 
 

@@ -57,6 +57,14 @@ def test_every_rule_that_is_asked_has_a_line_and_the_decision_is_the_last(tmp_pa
     ]
 
 
+def test_the_key_that_callers_have_to_press_is_named(tmp_path: Path) -> None:
+    text = TEXT.replace("[screening]", '[screening]\ngate = "challenge"')
+    last = tried(tmp_path, "+16505550100", "--at", "2026-12-24T12:00", text=text).stdout.splitlines()[-1]
+    assert last.endswith(": the caller has to press a key, then the agent local talks to the caller first")
+    known = tried(tmp_path, "+14155550100", "--at", "2026-12-24T12:00", text=text).stdout
+    assert known.splitlines()[-1].endswith(": the phone rings at once")
+
+
 @pytest.mark.parametrize(
     ("arguments", "decision"),
     [

@@ -18,7 +18,9 @@ from proxy.commands.place import (
     table,
     who,
     with_json,
+    words_of,
 )
+from screening.contract import Verification
 from screening.memory import history
 
 
@@ -89,9 +91,10 @@ def _told(row: dict[str, Any]) -> list[str]:
         "decision": row["decision"],
         "why": row["why"],
         "ended by": row["ended_by"],
-        "message": row["voicemail"] and f"{row['voicemail']['seconds'] or 0:g} s, {row['voicemail']['file']}",
+        "message": row["voicemail"] and _message(row["voicemail"]),
+        "number": _number(record.get("verification")),
         "recording": row["recording"],
-        "cost": row["cost_money"] and f"{row['cost_money']:.4f}",
+        "cost": _money(row["cost_money"], record.get("cost") or {}),
     }
     lines += [f"  {name:<10} {value}" for name, value in facts.items() if value]
     if steps := record.get("steps"):
@@ -102,3 +105,18 @@ def _told(row: dict[str, Any]) -> list[str]:
             f"  {said['at_s'] or 0:6.1f} {said['speaker']}: {said['text']}" for said in row["transcript"]
         ]
     return lines
+
+
+def _message(row: dict[str, Any]) -> str:
+    """Its sound, and its words where they are known."""
+    sound = f"{row['seconds'] or 0:g} s, {row['file']}" if row["file"] else ""
+    return ": ".join(each for each in (sound, words_of(row)) if each)
+
+
+def _number(verification: dict[str, Any] | None) -> str | None:
+    """What STIR/SHAKEN says of the caller's number."""
+    return str(Verification(**verification)) if verification else None
+
+
+def _money(money: float | None, cost: dict[str, Any]) -> str | None:
+    return f"{money:.4f} {cost.get('currency', '')}".rstrip() if money else None

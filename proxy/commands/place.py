@@ -124,6 +124,15 @@ def clean(value: object) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def words_of(message: Mapping[str, Any]) -> str | None:
+    """What a message says: as it was transcribed, or as the agent wrote it down."""
+    taken = message["message"] or {}
+    if not taken:
+        return message["transcript"] or None
+    back = f" (call back: {taken['call_back']})" if taken.get("call_back") else ""
+    return f"{'Urgent: ' if taken.get('urgent') else ''}{message['transcript'] or taken['text']}{back}"
+
+
 def who(row: Mapping[str, Any]) -> str:
     """The caller of a row."""
     return " ".join(each for each in (row["caller"] or "anonymous", row["caller_name"]) if each)

@@ -12,12 +12,14 @@ import click
 
 from proxy.commands.given import settings_of, with_config
 from proxy.commands.place import (
+    clean,
     database,
     named,
     put_out,
     table,
     who,
     with_json,
+    words_of,
 )
 from proxy.config import Settings
 from screening.memory import history
@@ -55,7 +57,7 @@ def listed(new: bool, limit: int, file: Path, as_json: bool) -> None:
             who(row),
             row["seconds"],
             row["heard_at"] or "new",
-            row["transcript"],
+            words_of(row),
         ]
         for row in rows
     ]
@@ -66,17 +68,20 @@ def listed(new: bool, limit: int, file: Path, as_json: bool) -> None:
 @click.argument("call")
 @with_config
 def play(call: str, file: Path) -> None:
-    """Play the message of CALL, whose name may be abbreviated; it counts as heard then."""
+    """Play the message of CALL, whose name may be abbreviated, or show it; it counts as heard then."""
     settings = settings_of(file)
-    row, path = _message(settings, call)
+    row = _found(settings, call)
+    if not row["file"]:  # the agent took it: there are only words
+        click.echo(clean(words_of(row)))
+        return _heard(settings, row)
+    path = _sound(row)
     player = next((each for each in PLAYERS if shutil.which(each[0])), None)
     if player is None:
         wanted = ", ".join(each[0] for each in PLAYERS)
         raise click.ClickException(f"there is none of {wanted} to play it; the message is in {path}")
     if subprocess.run([*player, str(path.resolve())], check=False).returncode != 0:
         raise click.ClickException(f"{player[0]} cannot play it; the message is in {path}")
-    with database(settings) as connection:
-        history.set_heard(connection, row["call"], datetime.now(UTC))
+    _heard(settings, row)
 
 
 @voicemail.command()
@@ -87,7 +92,8 @@ def export(call: str | None, folder: Path, file: Path) -> None:
     """Copy the message of CALL, or all of them, into a folder."""
     settings = settings_of(file)
     if call is not None:
-        found = [_message(settings, call)]
+        one = _found(settings, call)
+        found = [(one, _sound(one))]
     else:
         with database(settings) as connection:
             rows = history.messages(connection, limit=1_000_000)
@@ -102,12 +108,23 @@ def export(call: str | None, folder: Path, file: Path) -> None:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
 
-def _message(settings: Settings, call: str) -> tuple[dict[str, Any], Path]:
+def _found(settings: Settings, call: str) -> dict[str, Any]:
     with database(settings) as connection:
         row = history.voicemail(connection, named(connection, call))
-    if row is None or not row["file"]:
+    if row is None:
         raise click.ClickException(f"there is no message of the call {call}")
+    return row
+
+
+def _sound(row: dict[str, Any]) -> Path:
+    if not row["file"]:
+        raise click.ClickException("this message has no sound: the agent took it")
     path = Path(row["file"])
     if not path.is_file():
         raise click.ClickException(f"{path}: the message is not there")
-    return row, path
+    return path
+
+
+def _heard(settings: Settings, row: dict[str, Any]) -> None:
+    with database(settings) as connection:
+        history.set_heard(connection, row["call"], datetime.now(UTC))

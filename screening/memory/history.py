@@ -36,7 +36,7 @@ def found(
     connection: Connection, sought: Sought, *, after: After | None = None, limit: int = 50
 ) -> Sequence[Row]:
     """Calls without their stories, the latest first."""
-    query = select(*_BRIEF, voicemails.c.file.is_not(None).label("voicemail")).outerjoin(
+    query = select(*_BRIEF, voicemails.c.call.is_not(None).label("voicemail")).outerjoin(
         voicemails, voicemails.c.call == calls.c.id
     )
     for name in ("caller", "dialed", "state", "result", "decision"):

@@ -68,7 +68,8 @@ def write(
     said = [row for record in finished.values() for row in _said(record)] if transcripts else []
     if said:
         connection.execute(statements.say, said)
-    if left := [_left(record) for record in finished.values() if record.get("voicemail")]:
+    left = [_left(each) for each in finished.values() if each.get("voicemail") or each.get("message")]
+    if left:
         connection.execute(statements.leave, left)
 
 
@@ -125,8 +126,10 @@ def _said(record: Mapping[str, Any]) -> list[Row]:
 def _left(record: Mapping[str, Any]) -> Row:
     return {
         "call": record["call"],
-        "file": _path(record["voicemail"]),
+        "file": _path(record.get("voicemail")),
         "seconds": record.get("voicemail_s"),
+        "transcript": None if record.get("voicemail") else record["message"]["text"],
+        "message": record.get("message"),
         "left_at": record.get("ended") or record["began"],
     }
 

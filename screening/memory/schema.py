@@ -62,9 +62,12 @@ voicemails = Table(
     Column("transcript", Words),
     Column("heard_at", Moment),
     Column("left_at", Moment, nullable=False),
+    Column("message", JSON(none_as_null=True)),
     Index("voicemails_by_time", "left_at"),
 )
-"""Messages; `heard_at` is None until somebody has listened."""
+"""Messages; `heard_at` is None until somebody has listened. Those that the agent took have no
+`file`, but a `message`, as records have it.
+"""
 
 entries = Table(
     "entries",

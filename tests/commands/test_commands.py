@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from proxy.cli import main
 from screening.memory import lists
-from tests.web.api.kept import ANNA, BOB, a_memory
+from tests.web.api.kept import ANNA, BOB, TAKEN, a_memory, a_record
 
 TEXT = """
 public = { host = "127.0.0.1", address = "127.0.0.1" }
@@ -203,6 +203,23 @@ def test_messages_are_listed_and_saved(kept: Path) -> None:
     assert Path(one).read_bytes().startswith(b"RIFF")
     assert "the message is not there" in run(kept, "voicemail", "export", "call2").stderr
     assert "no message of the call call0" in run(kept, "voicemail", "play", "call0").stderr
+
+
+def test_a_message_that_the_agent_took_is_listed_shown_and_has_no_sound(place: Path) -> None:
+    with a_memory(place) as memory:
+        memory.finished(a_record("call5", 5, BOB, **TAKEN))
+        text = "Urgent: The cake is ready. (call back: 415 555 0199)"
+        memory.asked(lambda c: None).result(10)
+        assert told(place, "voicemail", "list").splitlines()[1].endswith(f" new    {text}")
+        assert told(place, "voicemail", "play", "call5") == f"{text}\n"
+        assert [row["call"] for row in json.loads(told(place, "voicemail", "list", "--new", "--json"))] == [
+            "call3", "call2", "call1",
+        ]  # fmt: skip
+        assert "no sound: the agent took it" in run(place, "voicemail", "export", "call5").stderr
+        lines = told(place, "call", "call5").splitlines()
+        assert f"  message    {text}" in lines
+        assert "  number     passed A by header" in lines
+        assert "  cost       0.0123 USD" in lines
 
 
 def test_a_message_is_played_and_counts_as_heard(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from proxy.version import VERSION
-from proxy.web.api import callers, calls, events, lists, live, problem, voicemails
+from proxy.web.api import callers, calls, costs, events, lists, live, problem, voicemails
 from proxy.web.api.house import Away, House, Wrong
 from proxy.web.api.limits import Limits
 from proxy.web.api.problem import Problem, ProblemDetails
@@ -66,7 +66,8 @@ def _application() -> FastAPI:
         default_response_class=Plain,
         separate_input_output_schemas=False,
     )
-    for each in (live, events, calls, lists, voicemails, callers):  # live: before a call of the name "live"
+    routers = (live, events, calls, lists, voicemails, callers, costs)
+    for each in routers:  # live: before a call of the name "live"
         app.include_router(each.router)
     made = app.openapi()
     schemas = made["components"]["schemas"]

@@ -42,5 +42,4 @@ async def forget(
 )
 async def tried(request: Request, trial: Trial, token: Annotated[Token, Depends(reader)]) -> Tried:
     """Without a call: each rule in the order in which they are asked."""
-    row = await house_of(request).trials.tried(trial.number, trial.to, trial.at, trial.name, trial.again)
-    return Tried.model_validate(row)
+    return Tried.model_validate(await house_of(request).trials.tried(trial.model_dump()))

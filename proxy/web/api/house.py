@@ -141,16 +141,16 @@ class Archive(Protocol):
 
     async def forget(self, caller: str) -> Row: ...
 
+    async def costs(self) -> Sequence[Row]: ...
+
     async def export(self, caller: str) -> Row: ...
 
 
 class Trials(Protocol):
     """What the policy would do."""
 
-    async def tried(
-        self, number: str, dialed: str | None, at: str | None, name: str | None, again: bool
-    ) -> Row:
-        """Raises Wrong."""
+    async def tried(self, asked: Row) -> Row:
+        """What the rules say of a caller, as `models.Trial` tells him; raises Wrong."""
         ...
 
 

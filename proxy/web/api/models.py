@@ -57,9 +57,56 @@ class Line(BaseModel):
 class Cost(BaseModel):
     """What a call cost."""
 
-    money: float | None
+    money: float | None = Field(description="null where the model has no price")
     minutes: float | None
     tokens: int | None
+    currency: str | None
+    agent: str | None = Field(description="its name in the settings")
+    model: str | None
+
+
+class Sum(BaseModel):
+    """What some calls cost together."""
+
+    calls: int = Field(description="those that an agent was in")
+    minutes: float
+    tokens: int
+    money: float
+
+
+class CostsOfNumber(BaseModel):
+    """What the calls to one number of ours cost, by the days of its time zone."""
+
+    dialed: str | None = Field(description="null: all numbers together")
+    currency: str
+    today: Sum
+    month: Sum
+
+
+class Costs(BaseModel):
+    """What each number cost, and last what all of them did."""
+
+    items: list[CostsOfNumber]
+
+
+class Verification(BaseModel):
+    """What STIR/SHAKEN says of a caller's number."""
+
+    result: str = Field(description="passed, failed, none or unknown")
+    attest: str | None = Field(description="A, B or C")
+    diverted: bool
+    origid: str | None
+    source: str = Field(description="who found out: header (the carrier), identity (we), or none")
+    why: str
+
+
+class TakenMessage(BaseModel):
+    """What the agent wrote down for you: a stranger's words, as a model understood them."""
+
+    text: str
+    caller_name: str | None
+    call_back: str | None = Field(description="the number to call back, as the caller said it")
+    urgent: bool
 
 
 class Call(BaseModel):
@@ -92,6 +139,9 @@ class CallStory(Call):
     transcript: list[Line]
     recording: str | None = Field(description="the file with both sides, where the call was recorded")
     voicemail: bool = Field(description="whether there is a message: see /voicemails/{id}")
+    voicemail_transcript: str | None = Field(description="what was said in it, where that was transcribed")
+    message: TakenMessage | None = Field(description="where the agent took the message itself")
+    verification: Verification | None = Field(description="null where nobody says anything of the number")
     cost: Cost | None
 
 
@@ -177,8 +227,9 @@ class Voicemail(BaseModel):
     caller: str | None
     caller_name: str | None
     dialed: str | None
-    seconds: float | None
-    transcript: str | None
+    seconds: float | None = Field(description="of its sound; null where the agent took the message")
+    transcript: str | None = Field(description="its words, where they are known")
+    message: TakenMessage | None = Field(description="where the agent took it: there is no sound then")
     heard_at: datetime | None
 
 
@@ -206,6 +257,11 @@ class Trial(Asked):
     )
     name: ShortName | None = None
     again: bool = Field(False, description="the caller has called a moment before")
+    calls: int = Field(0, ge=0, le=100, description="how often he called a moment before")
+    verification: Literal["passed", "A", "B", "C", "failed", "none"] | None = Field(
+        None, description="what STIR/SHAKEN says of the number"
+    )
+    callback: bool = Field(False, description="the call is marked as an emergency call-back")
 
 
 class Rule(BaseModel):

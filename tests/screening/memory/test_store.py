@@ -11,6 +11,7 @@ import pytest
 import structlog
 from sqlalchemy import Connection, insert, select, text
 
+from screening.memory import history
 from screening.memory.errors import Away
 from screening.memory.history import set_transcript
 from screening.memory.schema import calls, lines, voicemails
@@ -58,6 +59,16 @@ def test_a_call_has_a_row_when_it_begins_and_all_of_it_when_it_is_over(memory: M
         (0, "agent", "Who is calling?", 0.5),
         (1, "caller", "Grace.", 2.0),
     ]
+
+
+def test_a_message_that_the_agent_took_has_its_words_whatever_they_are(memory: Memory) -> None:
+    message = {"text": "Call\0 \udcff me.", "caller_name": None, "call_back": "1", "urgent": False}
+    memory.finished(a_record("c1") | {"message": message, "voicemail": None})
+    [row] = memory.asked(lambda c: history.messages(c)).result(10)
+    assert (row["file"], row["transcript"]) == (None, "Call\ufffd ? me.")
+    assert row["message"]["call_back"] == "1"
+    [call] = memory.asked(lambda c: history.found(c, history.Sought())).result(10)
+    assert call["voicemail"] is True
 
 
 def test_a_message_has_a_row_of_its_own(memory: Memory) -> None:

@@ -43,6 +43,21 @@ def a_record(name: str, minute: int, caller: str = ANNA, **told: Any) -> dict[st
     } | told
 
 
+TAKEN: dict[str, Any] = {
+    "message": {
+        "text": "The cake is ready.", "caller_name": "Bob", "call_back": "415 555 0199", "urgent": True,
+    },
+    "verification": {
+        "result": "passed", "attest": "A", "diverted": False, "origid": None, "source": "header", "why": "",
+    },
+    "cost": {
+        "agent": "openai", "model": "gpt-realtime-2.1", "minutes": 0.5, "tokens": 210, "money": 0.0123,
+        "currency": "USD", "of_kind": {},
+    },
+}  # fmt: skip
+"""Of a record: the agent took the message."""
+
+
 @contextmanager
 def a_memory(tmp: Path) -> Iterator[Memory]:
     """Five calls, some with messages of which one is there and one is out of their folder; two entries."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from tests.web.api.kept import ANNA, BOB, a_memory
+from proxy.tried import VERIFICATIONS
+from proxy.web.api.models import Trial
+from screening.memory import history
+from tests.web.api.kept import ANNA, BEGAN, BOB, TAKEN, a_memory, a_record
 from tests.web.api.served import READS, Served, a_client, serving, settings
 
 JSON = {"Content-Type": "application/json"}
@@ -88,6 +92,66 @@ async def test_a_call_has_its_story(tmp_path: Path) -> None:
         assert call["transcript"] == [{"speaker": "caller", "text": "It is Anna.", "at_s": 1.5}]
         assert call["voicemail"] is True
         assert (await served.get("/calls/call9")).status_code == 404
+
+
+async def test_a_message_that_the_agent_took_is_among_the_others_without_a_sound(tmp_path: Path) -> None:
+    with a_memory(tmp_path) as memory:
+        memory.finished(a_record("call5", 5, BOB, **TAKEN))
+        async with serving(tmp_path, memory) as served:
+            first = (await served.get("/voicemails?heard=false")).json()["items"][0]
+            assert (first["call"], first["seconds"], first["transcript"]) == (
+                "call5",
+                None,
+                "The cake is ready.",
+            )
+            assert first["message"] == TAKEN["message"]
+            assert (await served.get("/voicemails/call5")).json() == first
+            assert (await served.get("/voicemails/call5/audio")).status_code == 404
+            assert (await served.client.put("/api/v1/voicemails/call5/heard")).status_code == 204
+            call = (await served.get("/calls/call5")).json()
+            assert (call["voicemail"], call["message"]) == (True, TAKEN["message"])
+            assert call["verification"] == TAKEN["verification"]
+            assert call["cost"] == {key: value for key, value in TAKEN["cost"].items() if key != "of_kind"}
+            assert (await served.client.delete("/api/v1/voicemails/call5")).status_code == 204
+            assert (await served.get("/voicemails/call5")).status_code == 404
+
+
+async def test_the_words_of_a_message_stand_in_its_call(tmp_path: Path) -> None:
+    with a_memory(tmp_path) as memory:
+        memory.later(lambda c: history.set_transcript(c, "call1", "It is Anna."))
+        async with serving(tmp_path, memory) as served:
+            call = (await served.get("/calls/call1")).json()
+            assert (call["voicemail_transcript"], call["message"], call["cost"]) == (
+                "It is Anna.",
+                None,
+                None,
+            )
+
+
+async def test_what_calls_cost_is_told_by_number_and_in_all(tmp_path: Path) -> None:
+    minutes = int((datetime.now(UTC) - BEGAN) / timedelta(minutes=1))
+    with a_memory(tmp_path) as memory:
+        memory.finished(a_record("call5", minutes, **TAKEN))
+        async with serving(tmp_path, memory) as served:
+            items = (await served.get("/costs")).json()["items"]
+    assert [item["dialed"] for item in items] == ["+14155551234", None]
+    for item in items:
+        assert item["currency"] == "USD"
+        assert item["month"] == {"calls": 1, "minutes": 0.5, "tokens": 210, "money": 0.0123}
+
+
+async def test_without_a_memory_nothing_is_said_of_costs(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        assert (await served.get("/costs")).status_code == 503
+
+
+async def test_a_caller_is_tried_as_the_shell_tries_him(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        asked = {"number": "+13475550148", "verification": "failed", "callback": True, "calls": 3}
+        tried = (await served.post("/try", json=asked)).json()
+        assert (tried["action"], tried["rules"][-1]["rule"]) == ("ring", "emergency")
+        assert (await served.post("/try", json=asked | {"verification": "Z"})).status_code == 422
+        assert get_args(get_args(Trial.model_fields["verification"].annotation)[0]) == (*VERIFICATIONS,)
 
 
 async def test_a_message_is_heard_and_deleted(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from proxy.call.outcome import Result
+from screening.contract import Spent, Tokens, Verification
 from tests.web.api.served import READS, a_client, serving
 
 pytestmark = pytest.mark.network
@@ -25,6 +27,22 @@ async def test_the_calls_that_go_on_are_listed_with_what_goes_on_in_them(tmp_pat
         await served.edge.carrier.hangs_up()
         await served.edge.over()
         assert (await served.get("/calls/live")).json() == {"items": []}
+
+
+async def test_a_call_that_goes_on_tells_what_it_costs_so_far_and_what_is_known_of_it(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        await served.edge.connects()
+        [call] = served.edge.registry.going_on()
+        call.record.verification = Verification("passed", "A", source="header")
+        [item] = (await served.get("/calls/live")).json()["items"]
+        one = (await served.get(f"/calls/{item['id']}")).json()
+        assert (one["cost"], one["message"], one["voicemail_transcript"]) == (None, None, None)
+        assert (one["verification"]["result"], one["verification"]["attest"]) == ("passed", "A")
+        spent = Spent("openai", "gpt-live-1", 0.5, Tokens(text_in=9), Decimal("0.025"))
+        served.edge.screening.spent = spent
+        cost = (await served.get(f"/calls/{item['id']}")).json()["cost"]
+        told = {key: value for key, value in spent.as_dict().items() if key != "of_kind"}
+        assert cost == told
 
 
 async def test_the_user_puts_the_caller_through(tmp_path: Path) -> None:

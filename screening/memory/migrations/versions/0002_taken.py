@@ -1,4 +1,4 @@
-"""Expected calls may be counted."""
+"""Expected calls may be counted, and messages be taken by the agent."""
 
 from __future__ import annotations
 
@@ -11,3 +11,4 @@ down_revision = "0001"
 
 def upgrade() -> None:
     op.add_column("entries", sa.Column("calls", sa.Integer))
+    op.add_column("voicemails", sa.Column("message", sa.JSON))
