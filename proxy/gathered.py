@@ -18,10 +18,17 @@ T = TypeVar("T")
 class Gathered(Generic[T]):
     """Puts out a line for each entry, whole and in order; at once where no event loop runs."""
 
-    def __init__(self, out: TextIO, line: Callable[[T], str]) -> None:
-        """`line` makes a line of an entry, without its end; it does so later, with what is in it then."""
-        self._out, self._line = out, line
+    def __init__(
+        self, out: TextIO, line: Callable[[T], str], told: Callable[[OSError | None, int], None] | None = None
+    ) -> None:
+        """`line` makes a line of an entry, without its end; it does so later, with what is in it then.
+
+        `told` hears why nothing can be written, once, and of how many lines so far; and with None that it
+        goes on, and how many were lost meanwhile.
+        """
+        self._out, self._line, self._told = out, line, told
         self._entries: list[T] = []
+        self._lost = 0
 
     def write(self, entry: T) -> None:
         """Have one line written soon."""
@@ -33,9 +40,27 @@ class Gathered(Generic[T]):
                 self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits. A disk that is full, or a reader that has gone, costs these lines and no call."""
+        if not self._entries:
+            return
         entries, self._entries = self._entries, []
         lines = [f"{self._line(entry)}\n" for entry in entries]
-        with suppress(ValueError):  # the stream is closed: there is nobody to read
+        try:
             self._out.write("".join(lines))
             self._out.flush()
+        except ValueError:
+            pass  # the stream is closed: there is nobody to read
+        except OSError as error:
+            first, self._lost = not self._lost, self._lost + len(lines)
+            if first and self._told is not None:
+                self._told(error, self._lost)
+        else:
+            lost, self._lost = self._lost, 0
+            if lost and self._told is not None:
+                self._told(None, lost)
+
+    def close(self) -> None:
+        """Write what waits, and close the file."""
+        self.flush()
+        with suppress(OSError):
+            self._out.close()

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+import structlog
+
 from proxy import bookkeeping, judging, remembering, telling
 from proxy.call.record import CallRecord
 from proxy.config import Settings
@@ -21,6 +23,8 @@ from proxy.ua.ids import Ids
 
 if TYPE_CHECKING:
     from screening.memory.store import Memory
+
+log = structlog.get_logger("screendoor")
 
 WORDS_S = 60.0
 """How long those who are told of a message wait for its words."""
@@ -48,9 +52,8 @@ class Office:
     async def open(self, stack: AsyncExitStack) -> None:
         """Begin; `stack` closes it. Raises OSError for a file that cannot be written."""
         if self._settings.records is not None:
-            kept = stack.enter_context(_appending(self._settings.records))
-            self._records = Gathered(kept, _json)
-            stack.callback(self._records.flush)
+            self._records = Gathered(_appending(self._settings.records), _json, _tell_of_records)
+            stack.callback(self._records.close)
         if self.memory is not None:
             await asyncio.to_thread(self.memory.start)
             stack.push_async_callback(asyncio.to_thread, self.memory.close)
@@ -96,6 +99,13 @@ class Office:
         """The words of a message are known, or never will be."""
         if self.telling is not None and self.transcribing.takes(record):
             self.telling.finished(record.as_dict())
+
+
+def _tell_of_records(error: OSError | None, lines: int) -> None:
+    if error is not None:
+        log.error("call records not written: calls go on", problem=str(error), lost=lines)
+    else:
+        log.info("call records are written again", lost=lines)
 
 
 def _appending(path: Path) -> TextIO:

@@ -33,12 +33,18 @@ from screening.provider import (
 from screening.speaking import Speaking
 from screening.talk_clock import Due, TalkClock
 from screening.tools import NAME, BadDecision, Choice, Decision
+from screening.transcript import MOST_LINE_CHARS, Transcript
 from screening.voice import Voice
+from screening.words import plain
 
 BAD_CALLS_FORCED = 3
 """After so many tool calls in a row that cannot be used, the agent may do nothing but decide."""
 BAD_CALLS_MOST = 6
 """After so many, it is not asked any more."""
+TROUBLES_TOLD = 10
+"""Errors that the vendor reports in one call, of which each is a line."""
+WHY_LIMIT = 120
+"""Characters of what a vendor gives as a reason."""
 
 
 class Conversation:
@@ -63,13 +69,14 @@ class Conversation:
         self._began = self._loop.time()
         self._voice = Voice()
         self._keypad = Keypad(lambda keys: self._jobs.put_nowait(Pressed(keys)))
-        self._failures = self._bad_calls = 0
+        self._failures = self._bad_calls = self._troubles = 0
         self._opening = self._briefing.heard_out
         """The greeting is being said, and has to be heard."""
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._tried: list[str] = []
         """The destinations that were asked for by name."""
-        self.transcript: list[Said] = []
+        self._said = Transcript()
+        self.transcript: list[Said] = self._said.lines
         self.decided: Verdict | None = None
         """The last decision taken, whether or not the call ever gets it as a verdict."""
         self.pending: Verdict | None = None
@@ -184,14 +191,23 @@ class Conversation:
                 self._voice.forget()
                 self._clock.sound(now, going_on=False)
                 self._jobs.put_nowait(event)
-            case Trouble(code, message):
-                self._log.warning("agent reports an error", code=code)
-                self._log.debug("agent's error", message=message)
+            case Trouble():
+                self._tell_trouble(event)
             case Closed(why):
+                why = plain(why, WHY_LIMIT)
                 self._log.info("session closed", why=why)
                 self._judgement.lose(why)
             case Used():
                 self._count(event)
+
+    def _tell_trouble(self, trouble: Trouble) -> None:
+        """The first few by themselves: who reports thousands fills no disk."""
+        self._troubles += 1
+        if self._troubles <= TROUBLES_TOLD:
+            self._log.warning("agent reports an error", code=plain(trouble.code, WHY_LIMIT))
+            self._log.debug("agent's error", message=trouble.message[:MOST_LINE_CHARS])
+        elif self._troubles == TROUBLES_TOLD + 1:
+            self._log.warning("agent reports more errors, which are not told")
 
     def _count(self, used: Used) -> None:
         """A talk that has used up the budget of its call goes on without a decision."""
@@ -200,9 +216,12 @@ class Conversation:
             self._judgement.give(Undecided(why))
 
     def _write(self, speaker: str, text: str) -> None:
-        said = Said(speaker, text, round(self._loop.time() - self._began, 3))
-        self.transcript.append(said)
-        if self.heard is not None:
+        full = self._said.full
+        said = self._said.add(speaker, text, round(self._loop.time() - self._began, 3))
+        if said is None:
+            if not full:
+                self._log.warning("transcript full: what is said from now on is not kept")
+        elif self.heard is not None:
             self.heard(said)
 
     def _pressed(self, key: str) -> None:
@@ -247,7 +266,7 @@ class Conversation:
         if self._failures == 1 and not self._opening:
             self._jobs.put_nowait(SpeakAgain())
         elif self._failures > 1:
-            self._judgement.lose(f"the agent cannot speak: {ended.code}")
+            self._judgement.lose(f"the agent cannot speak: {plain(str(ended.code), WHY_LIMIT)}")
 
     async def _do(self, job: Job, speaking: Speaking, tasks: asyncio.TaskGroup) -> None:
         session = speaking.session

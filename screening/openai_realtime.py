@@ -141,7 +141,7 @@ def _events(message: Mapping[str, Any]) -> Iterator[Event]:
             yield CallerSaid(message["transcript"].strip())
             yield from of_transcript(message.get("usage"))
         case "input_audio_buffer.dtmf_event_received":
-            yield CallerPressed(str(message["event"]))
+            yield CallerPressed(str(message["event"])[:1])
         case "response.output_audio_transcript.done":
             yield AgentSaid(message["transcript"].strip())
         case "response.created":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,38 @@ async def test_a_closed_file_harms_nobody() -> None:
     lines.write("one")
     out.close()
     lines.flush()
+
+
+class Disk(io.StringIO):
+    """A file on a disk that may be full."""
+
+    full = True
+
+    def flush(self) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_costs_lines_and_nobody_else_and_is_said_once() -> None:
+    told: list[tuple[str | None, int]] = []
+    disk = Disk()
+    lines = Gathered(disk, str, lambda error, lost: told.append((error and error.strerror, lost)))
+    for each in ("one", "two", "three"):
+        lines.write(each)
+    assert told == [("No space left on device", 1)]
+    disk.full = False
+    lines.write("four")
+    lines.write("five")
+    assert told == [("No space left on device", 1), (None, 3)]
+    disk.full = True
+    lines.write("six")
+    assert told[2:] == [("No space left on device", 1)]
+    lines.close()
+
+
+def test_what_cannot_be_written_can_be_closed() -> None:
+    with Path("/dev/full").open("w") as full:
+        lines = Gathered(full, str)
+        lines.write("one")
+        lines.close()
+        assert full.closed

@@ -134,3 +134,13 @@ async def test_a_stream_that_is_closed_costs_nobody_anything() -> None:
     out.close()
     await asyncio.sleep(GATHER_S + 0.01)
     logger().error("second")
+
+
+def test_a_log_that_cannot_be_written_costs_whoever_writes_nothing() -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    log.configure("info", "console", Full())
+    logger().warning("anything")
+    logger().info("anything")

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from screening.contract import Connect, Decline, News, TakeMessage, Undecided, Verdict
+from screening.conversation import TROUBLES_TOLD, WHY_LIMIT
 from screening.openai_live import OpenAILive
 from screening.openai_realtime import OpenAIRealtime
 from screening.openai_socket import CallOver
@@ -20,6 +21,7 @@ from screening.providers import provider_of
 from screening.realtime_screening import RealtimeScreening
 from screening.settings import AgentSettings, ScreeningSettings
 from screening.tools import NAME
+from screening.transcript import MOST_CHARS, MOST_LINE_CHARS, MOST_LINES
 from tests.screening.wire import Dialer, Wire
 
 PROVIDERS = ("openai-realtime", "openai-live", "azure-realtime")
@@ -182,6 +184,59 @@ async def test_ten_thousand_events_at_once_hold_nothing_up(provider: str) -> Non
         wire.delivers(stage.decision("ALLOW", "call_1"))
         assert await stage.verdict(20) == Connect("Anna about the boiler")
         assert len(stage.screening.transcript) == 0
+
+
+def _said(live: bool, text: str, number: int) -> dict[str, Any]:
+    if live:
+        at = {"start_ms": number * 2000, "end_ms": number * 2000 + 100}  # each too far off to be one line
+        return {"type": "session.input_transcript.delta", "delta": text, **at}
+    return {"type": "conversation.item.input_audio_transcription.completed", "transcript": text}
+
+
+@each_provider
+async def test_words_without_end_fill_no_memory_and_the_decision_counts(
+    provider: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wire = Wire()
+    async with staged(provider, wire) as stage:
+        for number in range(MOST_LINES + 100):
+            wire.delivers(_said(stage.live, "x" * 50, number))
+        for number in range(50):
+            wire.delivers(_said(stage.live, "y" * 1_000_000, MOST_LINES + 100 + number))
+        wire.delivers(stage.decision("ALLOW", "call_1"))
+        assert await stage.verdict(20) == Connect("Anna about the boiler")
+        assert sum(len(line.text) for line in stage.screening.transcript) <= MOST_CHARS + MOST_LINE_CHARS
+        assert len(stage.screening.transcript) == MOST_LINES
+    assert capsys.readouterr().out.count("transcript full") == 1
+
+
+@each_provider
+async def test_thousands_of_reported_errors_are_a_few_lines_of_the_log(
+    provider: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wire = Wire()
+    async with staged(provider, wire) as stage:
+        for _ in range(5_000):
+            wire.delivers({"type": "error", "error": {"code": "c" * 100_000, "message": "m" * 1000}})
+        wire.delivers(stage.decision("ALLOW", "call_1"))
+        assert await stage.verdict(20) == Connect("Anna about the boiler")
+    out = capsys.readouterr().out
+    assert out.count("agent reports an error") == TROUBLES_TOLD
+    assert out.count("which are not told") == 1
+    assert "c" * (WHY_LIMIT + 1) not in out
+
+
+async def test_the_reason_of_a_vendor_is_a_short_one() -> None:
+    wire = Wire()
+    failed = {"error": {"code": ["\x1b[2J" * 100_000]}}
+    async with staged("openai-realtime", wire) as stage:
+        for number in range(2):
+            response = {"id": f"r{number}", "status": "failed", "status_details": failed}
+            wire.delivers({"type": "response.done", "response": response})
+        verdict = await stage.verdict(20)
+    assert isinstance(verdict, Undecided)
+    assert verdict.reason.isprintable()
+    assert len(verdict.reason) < 200
 
 
 @each_provider
