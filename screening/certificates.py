@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +22,7 @@ from cryptography import x509
 
 from screening.credential import Credential, CredentialRefused, credential
 from screening.passport import PassportRefused
+from screening.strange_hosts import StrangeHosts
 
 log = structlog.get_logger("screendoor")
 
@@ -61,12 +61,6 @@ def public(address: Address) -> bool:
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
-async def system(host: str, port: int) -> Sequence[str]:
-    """The addresses of a host, as this machine finds them; raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
 @dataclass(frozen=True, slots=True)
 class _Kept:
     what: Credential | PassportRefused
@@ -81,13 +75,13 @@ class Certificates:
         roots: Sequence[x509.Certificate],
         wall_clock: Callable[[], datetime],
         *,
-        resolve: Resolve = system,
+        resolve: Resolve | None = None,
         ports: Collection[int] = PORTS,
         permitted: Callable[[Address], bool] = public,
         http: Callable[[], httpx2.AsyncClient] | None = None,
     ) -> None:
         self._roots, self._wall_clock = roots, wall_clock
-        self._resolve, self._ports, self._permitted = resolve, ports, permitted
+        self._resolve, self._ports, self._permitted = resolve or StrangeHosts(), ports, permitted
         self._client = http or (lambda: httpx2.AsyncClient(trust_env=False))
         self._kept: dict[str, _Kept] = {}
         self._going: dict[str, asyncio.Task[None]] = {}
