@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +15,7 @@ from sqlalchemy import Connection
 from proxy import bookkeeping, judging
 from proxy.config import Settings
 from proxy.web.api.house import Away, Row, Sought, Wrong
-from screening.contacts import read
+from screening.contacts import Contacts, read
 from screening.memory import errors, history, lists, privacy
 from screening.memory.store import Memory
 from screening.numbering import normal
@@ -23,6 +25,8 @@ NAMES = {"contacts": lists.CONTACT}
 """Lists that the database calls otherwise."""
 LARGEST_ID = 2**63 - 1
 MOST_REMARKS = 100
+PART = 2000
+"""Contacts that are written in one transaction."""
 
 
 class Kept:
@@ -31,6 +35,7 @@ class Kept:
     def __init__(self, settings: Settings, memory: Memory) -> None:
         self._settings, self._memory = settings, memory
         self._folder = settings.screening.voicemail_dir
+        self._importing = asyncio.Lock()
 
     async def calls(self, sought: Sought, after: Sequence[Any] | None, limit: int) -> Sequence[Row]:
         """Calls, the latest first."""
@@ -92,12 +97,12 @@ class Kept:
         return await self._ask(lambda c: lists.remove(c, number, NAMES.get(name, name)))
 
     async def imported(self, file: bytes) -> Row:
-        """Take the contacts of a file in."""
-        came = await asyncio.to_thread(read, file, self._country(None))
-        if not came.rows and not came.without_number:
-            raise Wrong(str(came.bad[0]) if came.bad else "no contacts in it")
-        names = list(came.contacts.items())
-        new, renamed = await self._ask(lambda c: lists.put_contacts(c, names, datetime.now(UTC)))
+        """Take the contacts of a file in, one file at a time."""
+        async with self._importing:
+            came = await asyncio.to_thread(read, file, self._country(None))
+            if not came.rows and not came.without_number:
+                raise Wrong(str(came.bad[0]) if came.bad else "no contacts in it")
+            new, renamed = await self._put_contacts(came.contacts)
         remarks = [str(bad) for bad in came.bad[:MOST_REMARKS]]
         return {
             "rows": came.rows,
@@ -107,6 +112,17 @@ class Kept:
             "bad": len(came.bad),
             "remarks": remarks,
         }
+
+    async def _put_contacts(self, contacts: Contacts) -> tuple[int, int]:
+        """In parts, so that the calls that end meanwhile are kept at once."""
+        names, now = iter(contacts.items()), datetime.now(UTC)
+        new = renamed = 0
+        while part := list(islice(names, PART)):
+            put = partial(lists.put_contacts, names=part, now=now, tell=False)
+            more = await self._ask(put)
+            new, renamed = new + more[0], renamed + more[1]
+        await self._ask(lists.changed)
+        return new, renamed
 
     async def voicemails(self, heard: bool | None, after: Sequence[Any] | None, limit: int) -> Sequence[Row]:
         """Messages, the latest first."""

@@ -23,6 +23,8 @@ ANYBODY = "*"
 _ANYBODY = (ANYBODY, "anybody")
 LONGEST = 200
 """Characters of a name or a note."""
+_AT_ONCE = 1000
+"""Contacts that are looked for together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def put(connection: Connection, entry: Entry, now: datetime, place: int | None =
         "note": entry.note and entry.note[:LONGEST],
         "calls": entry.calls,
     }
-    _changed(connection)
+    changed(connection)
     if place is None:
         same = _same(entry.list, entry.number, entry.dialed)
         place = connection.execute(select(entries.c.id).where(same)).scalars().first()
@@ -86,20 +88,35 @@ def put(connection: Connection, entry: Entry, now: datetime, place: int | None =
     return made.scalar_one(), True
 
 
-def put_contacts(connection: Connection, names: Iterable[tuple[str, str]], now: datetime) -> tuple[int, int]:
-    """Keep contacts, by number in E.164; returns how many are new, and how many have another name now."""
-    common = (entries.c.list == CONTACT) & entries.c.dialed.is_(None)
+def put_contacts(
+    connection: Connection, names: Iterable[tuple[str, str]], now: datetime, *, tell: bool = True
+) -> tuple[int, int]:
+    """Keep contacts, by number in E.164; returns how many are new, and how many have another name now.
+
+    Without `tell`, running processes notice it at the next `changed`.
+    """
+    told = {number: name[:LONGEST] or None for number, name in names}
+    numbers = list(told)
+    new = renamed = 0
+    for place in range(0, len(numbers), _AT_ONCE):
+        part = {number: told[number] for number in numbers[place : place + _AT_ONCE]}
+        more = _put_contacts(connection, part, now)
+        new, renamed = new + more[0], renamed + more[1]
+    if tell and (new or renamed):
+        changed(connection)
+    return new, renamed
+
+
+def _put_contacts(connection: Connection, told: Mapping[str, str | None], now: datetime) -> tuple[int, int]:
+    common = (entries.c.list == CONTACT) & entries.c.dialed.is_(None) & entries.c.number.in_(list(told))
     kept = connection.execute(select(entries.c.number, entries.c.name).where(common))
     held: dict[str, str | None] = {number: name for number, name in kept}
-    told = {number: name[:LONGEST] or None for number, name in names}
     new = [
         {"list": CONTACT, "number": number, "name": name, "added": now}
         for number, name in told.items()
         if number not in held
     ]
     renamed = [(number, name) for number, name in told.items() if name and held.get(number, name) != name]
-    if new or renamed:
-        _changed(connection)
     if new:
         connection.execute(insert(entries), new)
     for number, name in renamed:
@@ -113,7 +130,7 @@ def remove(connection: Connection, place: int, which: str | None = None) -> bool
     if which is not None:
         found = found.where(entries.c.list == which)
     if removed := connection.execute(found).rowcount:
-        _changed(connection)
+        changed(connection)
     return bool(removed)
 
 
@@ -123,7 +140,7 @@ def remove_number(connection: Connection, number: str, which: str | None = None)
     if which is not None:
         found = found.where(entries.c.list == which)
     if removed := connection.execute(found).rowcount:
-        _changed(connection)
+        changed(connection)
     return removed
 
 
@@ -171,8 +188,8 @@ def revision(connection: Connection) -> int:
 _REVISION = select(revisions.c.number).where(revisions.c.name == "entries")
 
 
-def _changed(connection: Connection) -> None:
-    """First of all: who else changes the lists waits for us."""
+def changed(connection: Connection) -> None:
+    """Have it noticed. First of all, where it can be: who else changes the lists waits for us."""
     grown = {"number": revisions.c.number + 1}
     connection.execute(update(revisions).where(revisions.c.name == "entries").values(grown))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from sqlalchemy import func, select
 
 from proxy.tried import VERIFICATIONS
 from proxy.web.api.models import Trial
-from screening.memory import history
+from screening.memory import history, lists
+from screening.memory.schema import entries
 from tests.web.api.kept import ANNA, BEGAN, BOB, TAKEN, a_memory, a_record
 from tests.web.api.served import READS, Served, a_client, serving, settings
 
@@ -309,3 +312,21 @@ async def test_a_database_that_is_away_is_503(tmp_path: Path) -> None:
             answer = await served.get("/calls")
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
             assert settings(tmp_path).api.tokens
+
+
+async def test_a_large_import_holds_up_nobody_and_is_noticed_once(tmp_path: Path) -> None:
+    rows = "".join(f"Somebody,+1415{2_000_000 + n}\n" for n in range(10_000))
+    held = select(func.count()).where(entries.c.list == lists.CONTACT)
+    with a_memory(tmp_path) as memory:
+        async with serving(tmp_path, memory) as served:
+            before = await memory.ask(lists.revision)
+            posted = [
+                asyncio.ensure_future(served.post("/lists/contacts/import", content=f"name,phone\n{rows}"))
+                for _ in range(2)
+            ]
+            seen: set[int] = set()
+            while not all(each.done() for each in posted):
+                seen.add(await memory.ask(lambda connection: connection.scalar(held) or 0))
+            assert sorted(each.result().json()["new"] for each in posted) == [0, 10_000]
+            assert seen - {0, 10_000}, "others were answered in the midst of it"
+            assert await memory.ask(lists.revision) == before + 2
