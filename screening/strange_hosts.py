@@ -1,6 +1,6 @@
 """Looks up hosts that strangers name, in threads of its own.
 
-The system's look-up cannot be broken off: a name server that never answers holds its thread for half a minute.
+The system's look-up cannot be broken off: a name server that never answers holds its thread for long.
 In the threads that all look-ups share, a few such names would keep us from finding the vendor, too.
 """
 
