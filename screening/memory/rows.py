@@ -30,6 +30,8 @@ _ALIKE = (
     "recording_s",
 )  # fmt: skip
 """Of a call, under the same name in its record."""
+MOST_TOKENS = 2**31 - 1
+"""The largest number that a column of PostgreSQL takes; what a vendor counts beyond it is none."""
 _COSTS = {"cost_money": "money", "cost_minutes": "minutes", "tokens": "tokens"}
 
 
@@ -109,6 +111,8 @@ def _over(record: Mapping[str, Any], process: str) -> Row:
     row: Row = {"id": record["call"], "state": OVER, "process": process}
     row |= {name: record.get(name) for name in _ALIKE}
     row |= {name: cost.get(key) for name, key in _COSTS.items()}
+    if (tokens := row["tokens"]) is not None:
+        row["tokens"] = min(tokens, MOST_TOKENS)
     row["recording"] = _path(record.get("recording"))
     row["result"], row["reason"] = outcome.get("result"), outcome.get("reason")
     row["record"] = {name: value for name, value in record.items() if name != "transcript"}

@@ -116,6 +116,14 @@ def test_text_that_no_database_takes_is_kept_as_well_as_can_be(memory: Memory) -
     assert [line.said for line in rows(memory, select(lines))] == ["a?b\ufffdc"]
 
 
+def test_a_vendor_that_counts_beyond_all_measure_costs_no_record(memory: Memory) -> None:
+    cost = {"money": 1e12, "minutes": 1e9, "tokens": 6 * 10**9, "currency": "USD"}
+    memory.finished(a_record("c1", cost=cost))
+    [row] = rows(memory, select(calls))
+    assert (row.state, row.tokens, row.cost_money) == ("over", 2**31 - 1, 1e12)
+    assert row.record["cost"]["tokens"] == 6 * 10**9
+
+
 def test_a_call_that_cannot_be_kept_costs_no_other(memory: Memory) -> None:
     with structlog.testing.capture_logs() as logs:
         memory.later(lambda connection: connection.execute(text("select 1")))
