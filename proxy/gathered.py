@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Generic, TextIO, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 GATHER_S = 0.05
 """How long a line waits. Making and writing each by itself cost a twelfth of a busy call, since between two
@@ -15,11 +15,19 @@ lines the processor has much else in its caches; so few wait that nobody else wa
 T = TypeVar("T")
 
 
+class Out(Protocol):
+    """What is used of a file."""
+
+    def write(self, text: str, /) -> int: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
+
+
 class Gathered(Generic[T]):
     """Puts out a line for each entry, whole and in order; at once where no event loop runs."""
 
     def __init__(
-        self, out: TextIO, line: Callable[[T], str], told: Callable[[OSError | None, int], None] | None = None
+        self, out: Out, line: Callable[[T], str], told: Callable[[OSError | None, int], None] | None = None
     ) -> None:
         """`line` makes a line of an entry, without its end; it does so later, with what is in it then.
 

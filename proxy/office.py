@@ -7,8 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -18,6 +17,7 @@ from proxy.config import Settings
 from proxy.gathered import Gathered
 from proxy.media.disk import Disk
 from proxy.metrics import Metrics
+from proxy.record_file import RecordFile
 from proxy.transcribing import Transcribing
 from proxy.ua.ids import Ids
 
@@ -52,7 +52,7 @@ class Office:
     async def open(self, stack: AsyncExitStack) -> None:
         """Begin; `stack` closes it. Raises OSError for a file that cannot be written."""
         if self._settings.records is not None:
-            self._records = Gathered(_appending(self._settings.records), _json, _tell_of_records)
+            self._records = Gathered(RecordFile(self._settings.records), _json, _tell_of_records)
             stack.callback(self._records.close)
         if self.memory is not None:
             await asyncio.to_thread(self.memory.start)
@@ -106,9 +106,3 @@ def _tell_of_records(error: OSError | None, lines: int) -> None:
         log.error("call records not written: calls go on", problem=str(error), lost=lines)
     else:
         log.info("call records are written again", lost=lines)
-
-
-def _appending(path: Path) -> TextIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # What is no UTF-8 on the wire stands as "\udcff" in the record, which is good JSON.
-    return path.open("a", encoding="utf-8", errors="backslashreplace")
