@@ -177,7 +177,7 @@ def came(connection: Connection, place: int, left: int) -> None:
     counted = (entries.c.id == place) & (entries.c.calls > left)
     taken = update(entries).where(counted).values(calls=left) if left > 0 else delete(entries).where(counted)
     if connection.execute(taken).rowcount:
-        _changed(connection)
+        changed(connection)
 
 
 def revision(connection: Connection) -> int:
