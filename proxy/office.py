@@ -64,6 +64,8 @@ class Office:
             self.transcribing.told.append(self._words_known)
             self.screener.books.tell(self.telling.budget)
         await bookkeeping.restore(self._settings, self.screener.books, self.memory, self._now())
+        if self.memory is not None:
+            await remembering.restore(self.screener.recent, self.memory, self._now())
         stack.push_async_callback(self.transcribing.close)
         await stack.enter_async_context(self.screener)
 

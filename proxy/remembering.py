@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from proxy.call.record import CallRecord
 from proxy.config import Settings
 from proxy.config.memory import OFF
 from screening.contract import Caller, Wish
+from screening.recent import MOST, RecentCalls
 from screening.screener import ANY_NUMBER
 
 log = structlog.get_logger("screendoor")
@@ -23,6 +25,10 @@ log = structlog.get_logger("screendoor")
 if TYPE_CHECKING:
     from screening.memory.live_lists import LiveLists
     from screening.memory.store import Memory
+
+PATIENCE_S = 10.0
+"""How long the memory may take to tell who has called."""
+A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,21 @@ def wishes(
         log.info("remembered", call=caller.call, wish=wish.value)
 
     return remember
+
+
+async def restore(recent: RecentCalls, memory: Memory, now: datetime) -> None:
+    """Take in who has called within a day, so that a second call is one after a restart, too."""
+    from screening.memory.errors import Away
+    from screening.memory.history import recent as callers
+
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            calls = await memory.ask(lambda connection: callers(connection, now - A_DAY, MOST))
+    except (Away, TimeoutError) as error:
+        why = str(error) or f"it took longer than {PATIENCE_S:g} s"
+        log.warning("who has called before this start is not known", why=why)
+    else:
+        recent.restore(calls)
 
 
 def words_to(memory: Memory) -> Callable[[CallRecord], None]:

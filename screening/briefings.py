@@ -43,7 +43,7 @@ class Known:
     def of(cls, caller: Caller, number: str | None, *, known: bool) -> Known:
         """By what the edge says; `number` is the caller's in E.164."""
         country = country_of(number) if number is not None and number.startswith("+") else None
-        signed = getattr(caller, "verification", None)
+        signed = caller.verification
         verified = signed is not None and signed.result == "passed" and signed.attest == "A"
         return cls(known, verified, number is None, country or "", quoted(caller.name, LONGEST_NAME))
 

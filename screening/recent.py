@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from screening.contract import Caller
@@ -13,6 +14,16 @@ MOST = 10_000
 
 MOST_EACH = 100
 """Calls of one caller that are remembered; of more, the latest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A call of before."""
+
+    call: str
+    caller: str
+    dialed: str
+    at: datetime
 
 
 class RecentCalls:
@@ -40,3 +51,11 @@ class RecentCalls:
         if len(self._calls) > self._most:
             del self._calls[next(iter(self._calls))]
         return [at for _, at in calls[:-1]]
+
+    def restore(self, calls: Iterable[Past]) -> None:
+        """Take in calls of before a start, the earliest first; before the first call of ours."""
+        for past in calls:
+            who = (past.caller, past.dialed)
+            self._calls[who] = [*self._calls.pop(who, [])[1 - MOST_EACH :], (past.call, past.at)]
+            if len(self._calls) > self._most:
+                del self._calls[next(iter(self._calls))]

@@ -87,7 +87,7 @@ class Screener:
         self._briefings = {each.dialed: Briefings(each.talk) for each in numbers if each.talk is not None}
         self._policies = dict(policies or {})
         self.books = books or Books(wall_clock)
-        self._recent = RecentCalls()
+        self.recent = RecentCalls()
         self._verifier, self._unverified_said = verifier, False
         self._wall_clock = wall_clock
         self._tokens = TokenMint(token_bytes(KEY_BYTES), token_bytes)
@@ -146,7 +146,7 @@ class Screener:
         return None if found.result == "unknown" and caller.verification is not None else found
 
     def _planned(self, policy: Policy, caller: Caller) -> Plan:
-        earlier = self._recent.calls(caller)
+        earlier = self.recent.calls(caller)
         decision = policy.decide(caller, earlier[-1] if earlier else None, earlier)
         if _challenged(policy, decision) and not caller.challenged:
             return Challenge(decision.reason)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord
 from proxy.config import Settings, parse
-from proxy.remembering import Remembered, memory, wishes, words_to
+from proxy.remembering import Remembered, memory, restore, wishes, words_to
 from screening.contract import Caller, Wish
 from screening.memory.schema import entries, voicemails
+from screening.recent import RecentCalls
 
 pytestmark = pytest.mark.network
 
@@ -75,3 +77,21 @@ async def test_whom_the_user_blocks_or_trusts_at_the_phone_is_on_the_list_of_the
         ("block", "+13475550150", None, None),
     ]
     assert "not remembered" in capsys.readouterr().out
+
+
+async def test_who_called_within_a_day_before_a_start_is_known_then(tmp_path: Path) -> None:
+    _, remembered = kept_in(tmp_path)
+    kept = remembered.memory
+    await asyncio.to_thread(kept.start)
+    times = {"old": timedelta(hours=25), "c1": timedelta(hours=23), "c2": timedelta(minutes=1)}
+    for name, ago in times.items():
+        kept.began(name, AT - ago, "+14155550199", None, "*")
+    kept.began("nobody", AT, None, None, "*")
+    recent = RecentCalls()
+    await restore(recent, kept, AT)
+    caller = Caller("c3", "+14155550199", None, "*", "", AT)
+    assert list(recent.calls(caller)) == [AT - times["c1"], AT - times["c2"]]
+    await asyncio.to_thread(kept.close)
+    with capture_logs() as logs:
+        await restore(RecentCalls(), kept, AT)
+    assert [line["event"] for line in logs] == ["who has called before this start is not known"]

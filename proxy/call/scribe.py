@@ -80,7 +80,7 @@ class Scribe:
         What was verified here comes before what his trunk says.
         """
         verification = plan.verification or (caller.verification if caller else None)
-        if verification is not None:
+        if verification is not None and verification != self._record.verification:
             self._record.verification = verification
             self.log.info(
                 "verified",

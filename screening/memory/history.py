@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, delete, literal, select, tuple_, upda
 
 from screening.memory.files import delete_file, of_message
 from screening.memory.schema import calls, lines, voicemails
+from screening.recent import Past
 
 Row = dict[str, Any]
 After = tuple[datetime, str]
@@ -60,6 +61,14 @@ def call(connection: Connection, name: str) -> Row | None:
         for line in connection.execute(said.order_by(lines.c.n))
     ]
     return {**row, "transcript": transcript, "voicemail": voicemail(connection, name)}
+
+
+def recent(connection: Connection, since: datetime, most: int) -> Sequence[Past]:
+    """Whoever has called since then with a number, the earliest first; of more than `most`, the latest."""
+    query = select(calls.c.id, calls.c.caller, calls.c.dialed, calls.c.began)
+    query = query.where(calls.c.began >= since, calls.c.caller.is_not(None))
+    rows = connection.execute(query.order_by(calls.c.began.desc()).limit(most)).all()
+    return [Past(*row) for row in reversed(rows)]
 
 
 def messages(

@@ -139,6 +139,8 @@ def _screened(record: Record) -> bool:
     kind = str(record.get("plan") or "").partition(":")[0]
     if kind == "challenge":
         return record.get("answered") is not None
+    if any(str(step).startswith("challenge passed") for step in record.get("steps") or ()):
+        return True
     return record.get("decision") is not None or (kind == "ask" and _met_agent(record))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from screening.briefings import BadTalk, Briefings
-from screening.contract import Caller
+from screening.briefings import INSTRUCTED, BadTalk, Briefings, Known
+from screening.contract import Caller, Verification
 from screening.settings import TalkSettings
 from screening.tools import OPTIONAL, Place
 
@@ -134,3 +136,30 @@ def test_a_template_that_fails_for_one_caller_alone_loses_no_call() -> None:
     odd = "{% if caller.country == 'FR' %}{{ 1 / 0 }}{% endif %}Answer."
     briefings = Briefings(replace(TALK, instructions={"": odd}))
     assert briefings.brief(CALLER, "+33123456789", known=False).instructions == "Answer."
+
+
+@pytest.mark.parametrize(
+    ("said", "verified"),
+    [
+        (None, False),
+        (Verification("passed", "A"), True),
+        (Verification("passed", "B"), False),
+        (Verification("passed"), False),
+        (Verification("failed", "A"), False),
+        (Verification("none"), False),
+    ],
+)
+def test_a_caller_is_verified_whose_own_carrier_has_signed_his_number(
+    said: Verification | None, verified: bool
+) -> None:
+    caller = replace(CALLER, verification=said)
+    assert Known.of(caller, CALLER.number, known=False).verified is verified
+
+
+def test_every_value_that_a_template_may_ask_for_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "conversation.md").read_text(encoding="utf-8")
+    _, table = page.split("| in a template | is |")
+    rows = table.split("\n\n")[0].splitlines()[2:]
+    told = re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in rows))
+    assert sorted(told) == sorted(INSTRUCTED)
+    assert {*re.findall(r"`caller\.(\w+)`", page)} == {each.name for each in fields(Known)}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from screening.contract import Caller
-from screening.recent import RecentCalls
+from screening.recent import MOST_EACH, Past, RecentCalls
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -43,6 +43,16 @@ def test_a_call_that_is_asked_about_twice_is_one_call() -> None:
     assert recent.called(later) == AT
     assert recent.called(replace(later, challenged=True)) == AT
     assert recent.called(caller("+1", AT + timedelta(minutes=2))) == AT + timedelta(minutes=1)
+
+
+def test_calls_of_before_a_start_are_taken_in() -> None:
+    recent = RecentCalls(2)
+    before = [Past(f"c{n}", "+1", "+14155551234", AT + timedelta(minutes=n)) for n in range(150)]
+    recent.restore([Past("c", "+3", "+14155551234", AT), *before, Past("d", "+2", "+14155551234", AT)])
+    found = recent.calls(caller("+1", AT + timedelta(hours=9)))
+    assert list(found) == [each.at for each in before[-MOST_EACH:]]
+    assert recent.called(caller("+2")) == AT
+    assert recent.called(caller("+3")) is None
 
 
 def test_withheld_callers_are_nobody() -> None:
