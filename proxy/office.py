@@ -46,13 +46,15 @@ class Office:
             self.screener.remembers = remembering.wishes(self.memory, settings, now)
         self.telling = telling.post(settings, now, ids.uniform, self.memory, metrics.registry)
         self.transcribing = Transcribing(settings, disk)
-        self._records: Gathered[Mapping[str, object]] | None = None
+        self._records: Gathered[_Told] | None = None
         metrics.follow_sessions(self.screener.counts)
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Begin; `stack` closes it. Raises OSError for a file that cannot be written."""
         if self._settings.records is not None:
-            self._records = Gathered(RecordFile(self._settings.records), _json, _tell_of_records)
+            self._records = Gathered(
+                RecordFile(self._settings.records), lambda told: _json(told()), _tell_of_records
+            )
             stack.callback(self._records.close)
         if self.memory is not None:
             await asyncio.to_thread(self.memory.start)
@@ -79,9 +81,9 @@ class Office:
         """A call is over."""
         self._count(record)
         if self._records is not None or self.memory is not None or self.telling is not None:
-            told = record.as_dict()
+            told = _Told(record)
             if self.telling is not None:  # first: what is kept as over has its notices kept, too
-                self.telling.finished(told, WORDS_S if self.transcribing.takes(record) else 0.0)
+                self.telling.finished(told(), WORDS_S if self.transcribing.takes(record) else 0.0)
             if self.memory is not None:
                 self.memory.finished(told)
             if self._records is not None:
@@ -101,6 +103,20 @@ class Office:
         """The words of a message are known, or never will be."""
         if self.telling is not None and self.transcribing.takes(record):
             self.telling.finished(record.as_dict())
+
+
+class _Told:
+    """A record as it is told: made once, for the first who needs it, in whatever thread that is."""
+
+    __slots__ = ("_record", "_told")
+
+    def __init__(self, record: CallRecord) -> None:
+        self._record, self._told = record, dict[str, object]()
+
+    def __call__(self) -> Mapping[str, object]:
+        if not self._told:
+            self._told = self._record.as_dict()
+        return self._told
 
 
 def _tell_of_records(error: OSError | None, lines: int) -> None:

@@ -31,8 +31,8 @@ class RecentCalls:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._calls: dict[tuple[str, str], list[tuple[str, datetime]]] = {}
-        """The calls of each, by name, and when they were; the latest last."""
+        self._calls: dict[tuple[str, str], tuple[str, list[datetime]]] = {}
+        """The name of the latest call of each, and when all of them were; the latest last."""
 
     def called(self, caller: Caller) -> datetime | None:
         """Note this call; returns when the same caller called before, or None. Again: the same."""
@@ -44,18 +44,20 @@ class RecentCalls:
         if caller.number is None:
             return ()
         who = (caller.number, caller.dialed)
-        calls = self._calls.pop(who, [])
-        if not calls or calls[-1][0] != caller.call:
-            calls = [*calls[-MOST_EACH:], (caller.call, caller.at)]
-        self._calls[who] = calls
+        latest, times = self._calls.pop(who, ("", []))
+        if latest != caller.call:
+            times.append(caller.at)
+            del times[: -MOST_EACH - 1]
+        self._calls[who] = caller.call, times
         if len(self._calls) > self._most:
             del self._calls[next(iter(self._calls))]
-        return [at for _, at in calls[:-1]]
+        return times[:-1]
 
     def restore(self, calls: Iterable[Past]) -> None:
         """Take in calls of before a start, the earliest first; before the first call of ours."""
         for past in calls:
             who = (past.caller, past.dialed)
-            self._calls[who] = [*self._calls.pop(who, [])[1 - MOST_EACH :], (past.call, past.at)]
+            _, times = self._calls.pop(who, ("", []))
+            self._calls[who] = past.call, [*times[1 - MOST_EACH :], past.at]
             if len(self._calls) > self._most:
                 del self._calls[next(iter(self._calls))]

@@ -66,8 +66,8 @@ class Call:
         self, around: Surroundings, name: str, number: Number, media: MediaSession, invite: ServerTransaction
     ) -> None:
         self._around, self._number, self._media = around, number, media
-        trusted, word = around.trusts(invite.flow), around.word(invite.flow)
-        self._identity = Identity.of(invite.request, trusted=trusted, word=word)
+        word = around.word(invite.flow)
+        self._identity = Identity.of(invite.request, trusted=word.trusted, word=word)
         self.record = CallRecord(
             name, self._identity.number, number.dialed, around.wall_clock(), self._identity.name
         )
@@ -82,8 +82,7 @@ class Call:
         self._screening: Screening | None = None
         self._agent: Leg | None = None
         self._transfers = Transfers(number, self._scribe)
-        message = around.voicemail_dir / f"{name}.wav"
-        self._fallback = Fallback(number, self._reception, self._legs, around.speech, message)
+        self._fallback = Fallback(around, number, self._reception, self._legs, name)
         self._invite: ServerTransaction | None = invite
 
     async def run(self) -> CallRecord:

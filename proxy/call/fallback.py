@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from proxy.call.challenge import Challenge
 from proxy.call.legs import Legs
 from proxy.call.outcome import NOT_TAKEN, OnFailure, Result
 from proxy.call.reception import Reception
 from proxy.call.ringing import GLOBAL_FAILURE
 from proxy.call.routing import Number
+from proxy.call.surroundings import Surroundings
 from proxy.call.voicemail import Message
-from proxy.media.speech import Speech
 from proxy.ua.reason import EndReason
 
 
 class Fallback:
     """What the caller of one call gets instead of somebody to talk to. An agent in the call is let go."""
 
-    __slots__ = ("_legs", "_number", "_path", "_reception", "_speech", "failed", "phone_tried")
+    __slots__ = ("_around", "_legs", "_name", "_number", "_reception", "failed", "phone_tried")
 
-    def __init__(self, number: Number, reception: Reception, legs: Legs, speech: Speech, path: Path) -> None:
-        """`path` is where a message is kept."""
-        self._number, self._reception, self._legs = number, reception, legs
-        self._speech, self._path = speech, path
+    def __init__(
+        self, around: Surroundings, number: Number, reception: Reception, legs: Legs, name: str
+    ) -> None:
+        """`name` is that of the call, and of a message's file."""
+        self._around, self._number, self._reception, self._legs = around, number, reception, legs
+        self._name = name
         self.phone_tried = False
         self.failed = 0
         """The status for which no phone took the call."""
@@ -44,8 +44,9 @@ class Fallback:
             legs.scribe.settle(Result.UNANSWERED, why)
             return await self.sorry()
         greeting, language = number.sound.greeting, number.language
-        message = Message(number.voicemail, legs.media, self._speech, language, legs.scribe, greeting)
-        if not await message.taken(self._path, why):
+        speech = self._around.speech
+        message = Message(number.voicemail, legs.media, speech, language, legs.scribe, greeting)
+        if not await message.taken(self._around.voicemail_dir / f"{self._name}.wav", why):
             await self.sorry()
 
     async def challenge(self, why: str) -> bool:
@@ -72,7 +73,8 @@ class Fallback:
     def _challenge(self) -> Challenge:
         number, legs = self._number, self._legs
         bits = legs.core.ids.bits
-        return Challenge(number.challenge, legs.media, self._speech, number.language, legs.scribe, bits)
+        speech = self._around.speech
+        return Challenge(number.challenge, legs.media, speech, number.language, legs.scribe, bits)
 
     async def _alone(self) -> str | None:
         """Nobody is with the caller but us, and he is answered; returns why that is not possible, or None."""

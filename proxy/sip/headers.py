@@ -22,11 +22,12 @@ _COMMON = (
     "Accept", "Accept-Encoding", "Accept-Language", "Alert-Info", "Allow", "Allow-Events", "Authorization",
     "Call-ID", "Call-Info", "Contact", "Content-Disposition", "Content-Encoding", "Content-Length",
     "Content-Type", "CSeq", "Date", "Diversion", "Event", "Expires", "From", "History-Info", "Identity",
-    "Max-Forwards", "Min-SE", "P-Asserted-Identity", "P-Charging-Vector", "P-Early-Media",
-    "P-Preferred-Identity", "Privacy", "Proxy-Authenticate", "Proxy-Authorization", "RAck", "Reason",
-    "Record-Route", "Refer-To", "Referred-By", "Remote-Party-ID", "Require", "Retry-After", "Route", "RSeq",
-    "Server", "Session-Expires", "Subject", "Subscription-State", "Supported", "Timestamp", "To",
-    "Unsupported", "User-Agent", "Via", "WWW-Authenticate",
+    "Max-Forwards", "Min-SE", "P-Asserted-Identity", "P-Attestation-Indicator", "P-Charging-Vector",
+    "P-Early-Media", "P-Origination-ID", "P-Preferred-Identity", "Priority", "Privacy", "Proxy-Authenticate",
+    "Proxy-Authorization", "RAck", "Reason", "Record-Route", "Refer-To", "Referred-By", "Remote-Party-ID",
+    "Require", "Resource-Priority", "Retry-After", "Route", "RSeq", "Server", "Session-Expires", "Subject",
+    "Subscription-State", "Supported", "Timestamp", "To", "Unsupported", "User-Agent", "Via",
+    "WWW-Authenticate", "X-Plivo-Stir-Verification", "X-Twilio-VerStat",
 )  # fmt: skip
 
 # The spellings met on nearly every line, so that reading one costs a single look-up.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -50,14 +50,20 @@ class Began:
 class Finished:
     """A call that is over, with its record."""
 
-    record: Mapping[str, Any]
+    told: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """As `as_dict` gives it."""
+        return self.told() if callable(self.told) else self.told
 
 
 def write(
     connection: Connection, calls_told: Sequence[Began | Finished], process: str, *, transcripts: bool
 ) -> None:
     """Write them within one transaction; what is written already may be written again."""
-    finished = {each.record["call"]: each.record for each in calls_told if isinstance(each, Finished)}
+    records = [each.record for each in calls_told if isinstance(each, Finished)]
+    finished = {record["call"]: record for record in records}
     began = [
         _begun(each, process) for each in calls_told if isinstance(each, Began) and each.call not in finished
     ]

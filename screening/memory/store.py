@@ -125,8 +125,11 @@ class Memory:
         """A call has come in. Returns at once; so with the next two."""
         self._put(Began(call, at, caller, name, dialed))
 
-    def finished(self, record: Mapping[str, Any]) -> None:
-        """A call is over; `record` as `CallRecord.as_dict` gives it, and not changed any more."""
+    def finished(self, record: Mapping[str, Any] | Callable[[], Mapping[str, Any]]) -> None:
+        """A call is over; `record` as `CallRecord.as_dict` gives it, and not changed any more.
+
+        Or what gives it, in the memory's own thread.
+        """
         self._put(Finished(record))
 
     def later(self, work: Work) -> None:

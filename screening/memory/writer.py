@@ -110,6 +110,6 @@ def _name(told: Told) -> str | None:
     match told:
         case Began(call):
             return call
-        case Finished(record):
-            return str(record.get("call"))
+        case Finished():
+            return str(told.record.get("call"))
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -69,6 +70,18 @@ def test_a_message_that_the_agent_took_has_its_words_whatever_they_are(memory: M
     assert row["message"]["call_back"] == "1"
     [call] = memory.asked(lambda c: history.found(c, history.Sought())).result(10)
     assert call["voicemail"] is True
+
+
+def test_a_record_may_be_made_in_the_thread_of_the_memory(memory: Memory) -> None:
+    made_in: list[str] = []
+
+    def made() -> Mapping[str, object]:
+        made_in.append(threading.current_thread().name)
+        return a_record()
+
+    memory.finished(made)
+    assert kept(memory) == {"c1": "over"}
+    assert made_in == ["memory"]
 
 
 def test_a_message_has_a_row_of_its_own(memory: Memory) -> None:
