@@ -1,23 +1,26 @@
-"""The command line: ``screendoor run``, ``demo``, ``check-config``, and those of `commands`."""
+"""The command line: ``screendoor run``, ``demo``, ``check-config``, and those of `commands`.
+
+What takes a while to import is imported by whoever needs it: ``--version`` and ``--help`` answer at once.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
-import structlog
 
-from proxy import commands, log
-from proxy.commands.given import settings_of
-from proxy.config import Settings, warnings
-from proxy.sip.errors import SipError
+from proxy import commands
 from proxy.version import VERSION
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from proxy.config import Settings
 
 
 class Commands(click.Group):
@@ -48,6 +51,11 @@ def main() -> None:
 )
 def run(file: Path) -> None:
     """Take calls until told to stop (SIGTERM or Ctrl-C lets live calls finish)."""
+    import structlog
+
+    from proxy import log
+    from proxy.commands.given import settings_of
+    from proxy.config import warnings
     from proxy.judging import ending, remarks
 
     settings = settings_of(file)
@@ -93,6 +101,8 @@ def demo(
 @click.argument("file", type=click.Path(path_type=Path))
 def check_config(file: Path) -> None:
     """Read a settings file and list everything that is wrong with it."""
+    from proxy.commands.given import settings_of
+    from proxy.config import warnings
     from proxy.forwarding import missing
     from proxy.judging import ending, remarks, summary
 
@@ -119,7 +129,10 @@ def check_config(file: Path) -> None:
 
 def _run(settings: Settings) -> int:
     """Run the application; a port that is taken, and the like, is one line and no traceback."""
+    import asyncio
+
     from proxy.app import run as take_calls
+    from proxy.sip.errors import SipError
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
@@ -142,7 +155,7 @@ def _leaf(group: ExceptionGroup[Exception]) -> Exception:
     return _leaf(first) if isinstance(first, ExceptionGroup) else first
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def _loop_factory() -> Callable[[], AbstractEventLoop] | None:
     """Return uvloop's loop where it exists; None for the standard one."""
     try:
         import uvloop
