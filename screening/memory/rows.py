@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from screening.memory.schema import GOING_ON, OVER, calls, lines, voicemails
 
@@ -92,7 +91,11 @@ class _Statements:
 @lru_cache
 def _statements(dialect: str) -> _Statements:
     """Made once: to make them takes longer than to execute them."""
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    insert: Any
+    if dialect == "postgresql":  # the other of the two is not imported
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert
     begin, upsert = insert(calls), insert(calls)
     values = {column.name: column for column in upsert.excluded if column.name not in ("id", "process")}
     finish = upsert.on_conflict_do_update(index_elements=["id"], set_=values)
