@@ -16,7 +16,8 @@ from starlette.types import ASGIApp
 
 from proxy.version import VERSION
 
-BODY_LIMIT_BYTES = 1024 * 1024
+BODY_LIMIT_BYTES = 256 * 1024
+"""Of a webhook, which has a few thousand: strangers may send us as much, and many at once."""
 BODY_LIMIT_S = 10.0
 """How long a sender may take over the body of one webhook."""
 

@@ -19,6 +19,11 @@ GRACE_S = 2
 HEAD_LIMIT_S = 10.0
 """How long a client may take to begin its request, and to end the head of it."""
 
+MOST_CONNECTIONS = 1000
+"""At a time: each takes a file of ours and some memory, which the calls need. Of more, whoever has waited
+longest to ask for anything is hung up on; where none only waits, the newest.
+"""
+
 UNREAD_LIMIT_S = 60.0
 """How long a client may take nothing of what we send, where the system can tell."""
 _USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
@@ -103,6 +108,15 @@ class _Punctual(H11Protocol):
             connection = transport.get_extra_info("socket")
             connection.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, int(UNREAD_LIMIT_S * 1000))
         self._wait(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            hung_up = self._longest_waiting()
+            hung_up._stop()  # it is gone a moment later, and is not to be chosen again until then
+            hung_up.transport.abort()
+
+    def _longest_waiting(self) -> _Punctual:
+        others = (each for each in self.connections if isinstance(each, _Punctual) and each is not self)
+        waiting = [(each._due.when(), each) for each in others if each._due is not None]
+        return min(waiting, key=lambda each: each[0])[1] if waiting else self
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

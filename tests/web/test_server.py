@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -84,3 +85,21 @@ async def test_a_request_that_does_not_come_whole_is_not_waited_for(
         answers = (await reader.read()).count(b"200 OK")
         assert answers == begun.count(GOOD)
         writer.close()
+
+
+async def test_of_too_many_who_ask_for_nothing_the_first_is_hung_up_on(
+    app: Starlette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.web.server.MOST_CONNECTIONS", 50)
+    async with HttpServer(app, "127.0.0.1", 0) as server, asyncio.timeout(10):
+        idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(80)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(GOOD)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        for gone, _ in idle[:30]:
+            with suppress(ConnectionResetError):
+                assert await gone.read() == b""
+        idle[-1][1].write(GOOD)
+        assert (await idle[-1][0].readline()).startswith(b"HTTP/1.1 200")
+        for _, each in [*idle, (reader, writer)]:
+            each.close()
