@@ -20,8 +20,8 @@ HEAD_LIMIT_S = 10.0
 """How long a client may take to begin its request, and to end the head of it."""
 
 MOST_CONNECTIONS = 1000
-"""At a time: each takes a file of ours and some memory, which the calls need. Of more, whoever has waited
-longest to ask for anything is hung up on; where none only waits, the newest.
+"""At a time: each takes a file of ours and some memory, which the calls need. Of more, whoever takes
+longest to ask for anything is hung up on, or else whose body does not come; where there is none, the newest.
 """
 
 UNREAD_LIMIT_S = 60.0
@@ -101,22 +101,27 @@ class _Punctual(H11Protocol):
     """uvicorn's HTTP, which by itself waits for ever for a request and for the end of its head."""
 
     _due: asyncio.TimerHandle | None = None
+    _since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if _USER_TIMEOUT is not None:  # RFC 5482; a client of events may stop reading, and stay for ever
             connection = transport.get_extra_info("socket")
             connection.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, int(UNREAD_LIMIT_S * 1000))
+        self._since = self.loop.time()
         self._wait(transport)
         if len(self.connections) > MOST_CONNECTIONS:
             hung_up = self._longest_waiting()
-            hung_up._stop()  # it is gone a moment later, and is not to be chosen again until then
+            hung_up._stop()
+            self.connections.discard(hung_up)  # it is gone a moment later, and not to be chosen again
             hung_up.transport.abort()
 
     def _longest_waiting(self) -> _Punctual:
-        others = (each for each in self.connections if isinstance(each, _Punctual) and each is not self)
-        waiting = [(each._due.when(), each) for each in others if each._due is not None]
-        return min(waiting, key=lambda each: each[0])[1] if waiting else self
+        """Whoever asks for nothing, or else whose body does not come, for the longest time."""
+        others = [each for each in self.connections if isinstance(each, _Punctual) and each is not self]
+        idle = [each for each in others if each.cycle is None or each.cycle.response_complete]
+        slow = idle or [each for each in others if each.cycle.more_body]
+        return min(slow, key=lambda each: each._since, default=self)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

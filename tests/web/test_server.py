@@ -10,6 +10,9 @@ import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from proxy.transport.devcert import write_certificates
 from proxy.web import HttpServer, build_app
@@ -90,6 +93,13 @@ async def test_a_request_that_does_not_come_whole_is_not_waited_for(
 async def test_of_too_many_who_ask_for_nothing_the_first_is_hung_up_on(
     app: Starlette, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    begun: list[Request] = []
+
+    async def slow(request: Request) -> Response:
+        begun.append(request)
+        return Response(await request.body())
+
+    app.router.routes.append(Route("/slow", slow, methods=["POST"]))
     monkeypatch.setattr("proxy.web.server.MOST_CONNECTIONS", 50)
     async with HttpServer(app, "127.0.0.1", 0) as server, asyncio.timeout(10):
         idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(80)]
@@ -99,7 +109,13 @@ async def test_of_too_many_who_ask_for_nothing_the_first_is_hung_up_on(
         for gone, _ in idle[:30]:
             with suppress(ConnectionResetError):
                 assert await gone.read() == b""
-        idle[-1][1].write(GOOD)
-        assert (await idle[-1][0].readline()).startswith(b"HTTP/1.1 200")
-        for _, each in [*idle, (reader, writer)]:
+        for _, each in idle[30:]:
+            each.write(b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+        while len(begun) < 49:
+            await asyncio.sleep(0)
+        writer.close()
+        another, asks = await asyncio.open_connection("127.0.0.1", server.port)
+        asks.write(GOOD)
+        assert (await another.readline()).startswith(b"HTTP/1.1 200")
+        for _, each in [*idle, (reader, writer), (another, asks)]:
             each.close()
