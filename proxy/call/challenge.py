@@ -17,6 +17,8 @@ PATIENCE_S = 1.0
 """How long the caller waits for the sentence to be spoken before he hears the recorded one."""
 PAUSE_S = 1.5
 """Before the sentence is said again."""
+TOO_SOON_S = 0.5
+"""A key that comes so soon after the sentence began is no answer to it: nobody has heard the key by then."""
 KEY_UP_S = 0.06
 """How long the last packets of a key may take, which are for nobody else."""
 KEYS = "23456789"
@@ -95,9 +97,18 @@ class Challenge:
         """The first key, or None where none comes in time."""
         try:
             async with asyncio.timeout(self._terms.limit_s):
-                return await first(self._media.digit("caller"), self._said(clip))
+                return await first(self._answer(), self._said(clip))
         except TimeoutError:
             return None
+
+    async def _answer(self) -> str:
+        """The first key that may be one: not those from before the sentence, or of one go with a wrong one."""
+        clock = asyncio.get_running_loop().time
+        earliest = clock() + TOO_SOON_S
+        while True:
+            key = await self._media.digit("caller")
+            if clock() >= earliest:
+                return key
 
     async def _said(self, clip: Clip) -> str:
         while True:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import structlog
@@ -25,6 +25,7 @@ CALLERS = 100_000
 """Callers remembered; beyond that the one heard of longest ago is forgotten."""
 FADES = Decimal("0.9")
 """How much of what the dearest call took is still expected after a cheaper one."""
+A_NIGHT = timedelta(days=1)
 
 Told = Callable[[BudgetWarning], None]
 
@@ -46,10 +47,16 @@ class Account:
     """By kind, the share of which was told today."""
 
     def on(self, day: date) -> Account:
-        """The same on this day: at midnight everything begins anew, but what is set aside."""
+        """The same on this day: at midnight everything begins anew, but what is set aside.
+
+        A call belongs to the day that it began on, yesterday at the earliest. So a day long before is that of
+        a clock that was ahead and is right again: it is today, and what was spent stays spent.
+        """
         if day > self.day:
             self.day, self.spent = day, NOTHING
             self.told.clear()
+        elif self.day - day > A_NIGHT:
+            self.day = day
         return self
 
 

@@ -99,6 +99,38 @@ async def test_after_a_wrong_key_there_is_another_try_with_another_key(new_edge:
         await edge.assert_clean()
 
 
+async def test_keys_of_one_go_with_a_wrong_one_cost_one_try(new_edge: NewEdge) -> None:
+    async with new_edge(speech=(voice := Voice())) as edge:
+        await challenged(edge)
+        for _ in range(8):
+            edge.carrier.presses(wrong(voice))
+        await edge.passes(1)
+        edge.carrier.presses(key(voice))
+        await edge.phone.answers()
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record)[0] is Result.BRIDGED
+        assert record.steps.count("challenge: a wrong key") == 1
+        await edge.assert_clean()
+
+
+async def test_what_was_pressed_before_the_sentence_is_no_answer_to_it(new_edge: NewEdge) -> None:
+    number = a_number(on_failure=OnFailure.CHALLENGE)
+    async with new_edge(number=number, speech=(voice := Voice())) as edge:
+        await edge.connects()
+        for each in KEYS:
+            edge.carrier.presses(each)
+        await edge.passes(4)
+        edge.screening.decides(Undecided("the session is lost"))
+        await edge.passes(1.5)
+        assert len(voice.texts) == 1
+        edge.carrier.presses(key(voice))
+        await edge.phone.answers()
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
+        await edge.assert_clean()
+
+
 async def test_a_machine_that_presses_nothing_may_leave_a_message(new_edge: NewEdge) -> None:
     async with new_edge(speech=(voice := Voice())) as edge:
         await challenged(edge)

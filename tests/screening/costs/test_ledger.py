@@ -64,6 +64,19 @@ def test_the_next_day_begins_with_nothing_spent_in_the_time_zone_of_the_number()
     assert isinstance(house.opens(), Tab)
 
 
+def test_a_clock_that_was_years_ahead_gives_no_money_twice_and_days_end_again() -> None:
+    house = House(day=Cap(minutes=5))
+    house.spends(minutes=4)
+    right = house.now
+    house.now = right.replace(year=2036)
+    house.spends(minutes=4)
+    house.now = right
+    house.spends(minutes=1)
+    assert isinstance(house.opens(), str)
+    house.now += timedelta(days=1)
+    assert isinstance(house.opens(), Tab)
+
+
 def test_one_caller_who_has_used_up_his_own_takes_nothing_from_others() -> None:
     house = House(Budget(caller=Cap(tokens=10_000)))
     house.spends(tokens=10_000)
