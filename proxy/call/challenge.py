@@ -102,7 +102,7 @@ class Challenge:
             return None
 
     async def _answer(self) -> str:
-        """The first key that may be one: not those from before the sentence, or of one go with a wrong one."""
+        """The first key that may be one: none from before the sentence, nor of one go with a wrong one."""
         clock = asyncio.get_running_loop().time
         earliest = clock() + TOO_SOON_S
         while True:
