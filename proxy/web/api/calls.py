@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
 from starlette.requests import Request
 from starlette.responses import Response
 
 from proxy.web.api.access import Token
 from proxy.web.api.house import Sought, archive_of, house_of
 from proxy.web.api.live import CallName, row_or_404
-from proxy.web.api.models import Calls, CallStory, Number, ShortName
+from proxy.web.api.models import Calls, CallStory, Number, ShortName, Time
 from proxy.web.api.page import Cursor, Limit, page, position
 from proxy.web.api.problem import responses
 from proxy.web.api.who import reader
@@ -26,10 +25,8 @@ async def calls(
     request: Request,
     response: Response,
     token: Reader,
-    since: Annotated[
-        AwareDatetime | None, Query(description="begun then or later, as 2026-11-22T00:00Z")
-    ] = None,
-    until: Annotated[AwareDatetime | None, Query(description="begun before")] = None,
+    since: Annotated[Time | None, Query(description="begun then or later, as 2026-11-22T00:00Z")] = None,
+    until: Annotated[Time | None, Query(description="begun before")] = None,
     caller: Annotated[Number | None, Query(description="of this number")] = None,
     dialed: Annotated[Number | None, Query(description="calls to this number of ours")] = None,
     result: Annotated[ShortName | None, Query(description="what became of the caller, as `bridged`")] = None,

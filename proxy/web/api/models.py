@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -23,6 +23,16 @@ Number = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_NUMBER),
     AfterValidator(_printable),
 ]
+
+
+def _in_utc(value: datetime) -> datetime:
+    if not 1 < value.year < 9999:  # others are out of range in some zone, where they are compared or shown
+        raise ValueError("a year from 2 to 9998")
+    return value.astimezone(UTC)
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time with its zone, kept in UTC."""
 Words = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_TEXT),
@@ -195,7 +205,7 @@ class NewEntry(Asked):
     number: Number
     name: ShortName | None = None
     dialed: Number | None = None
-    until: AwareDatetime | None = None
+    until: Time | None = None
     note: Note | None = None
     calls: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         None, description="on the list `expected`: for so many calls; null: for all of them"

@@ -122,6 +122,17 @@ async def test_whatever_is_sought_nothing_fails(tmp_path: Path) -> None:
             await _each(queries, asks)
 
 
+async def test_times_at_the_ends_of_the_calendar_are_refused(tmp_path: Path) -> None:
+    ends = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00")
+    with a_memory(tmp_path) as memory:
+        async with serving(tmp_path, memory) as served:
+            for end in ends:
+                entry = {"number": "+14155550111", "until": end}
+                assert_problem(await served.post("/lists/vip", json=entry), 422)
+                assert_problem(await served.client.get("/api/v1/calls", params={"since": end}), 422)
+                assert_problem(await served.client.get("/api/v1/calls", params={"until": end}), 422)
+
+
 async def _each(queries, asks) -> None:  # type: ignore[no-untyped-def]
     loop = asyncio.get_running_loop()
 
