@@ -42,7 +42,7 @@ from proxy.media.rounds import Rounds
 from proxy.media.session import RelaySession
 from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
-from proxy.office import Office
+from proxy.office.office import Office
 from proxy.transport.flow import Flow
 from proxy.transport.lasting import LastingLookup
 from proxy.transport.lookup import SystemLookup
@@ -249,7 +249,7 @@ class App:
         """What manages us by HTTP; None where it is not switched on."""
         if self._feed is None:
             return None
-        from proxy import managing  # it takes a while to import, and most never do
+        from proxy.office import managing  # it takes a while to import, and most never do
 
         api, refused = managing.api(self._settings, self.registry, self._feed, self.ids, self.office.memory)
         self.metrics.follow_api(refused)

@@ -56,7 +56,7 @@ def run(file: Path) -> None:
     from proxy import log
     from proxy.commands.given import settings_of
     from proxy.config import warnings
-    from proxy.judging import ending, remarks
+    from proxy.office.judging import ending, remarks
 
     settings = settings_of(file)
     log.configure(settings.log.level, settings.log.format)
@@ -104,7 +104,7 @@ def check_config(file: Path) -> None:
     from proxy.commands.given import settings_of
     from proxy.config import warnings
     from proxy.forwarding import missing
-    from proxy.judging import ending, remarks, summary
+    from proxy.office.judging import ending, remarks, summary
 
     settings = settings_of(file)
     now = datetime.now(UTC)

@@ -27,13 +27,13 @@ from proxy.app import App, run
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord, LegRecord
 from proxy.config import Settings, parse
-from proxy.judging import check
 from proxy.lab.audio import PHONE_HZ
 from proxy.lab.scenes import PLAIN, Scene, talks
 from proxy.lab.stage import Scenery, Stage
 from proxy.log import configure
 from proxy.media.kernel import flow
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
+from proxy.office.judging import check
 from proxy.sip.message import Request, parse_message
 from proxy.transport.devcert import write_certificates
 from proxy.transport.flow import Flow, ListenOn, TransportFailed

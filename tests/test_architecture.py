@@ -39,20 +39,11 @@ IMPURE = {
 
 WHOLE = (
     "proxy.app",
-    "proxy.archive",
     "proxy.assembly",
-    "proxy.bookkeeping",
     "proxy.cli",
     "proxy.commands",
-    "proxy.judging",
     "proxy.lab",
-    "proxy.managing",
     "proxy.office",
-    "proxy.remembering",
-    "proxy.talking",
-    "proxy.telling",
-    "proxy.transcribing",
-    "proxy.tried",
 )
 """The parts that may import anything."""
 

@@ -25,7 +25,7 @@ from proxy.config import Settings, parse
 from proxy.config.costs import Price
 from proxy.config.machine import Tls
 from proxy.metrics import Metrics
-from proxy.telling import NoticeMetrics
+from proxy.office.telling import NoticeMetrics
 from proxy.transport.devcert import write_certificates
 from screening.contract import Said
 from screening.policy import RULES

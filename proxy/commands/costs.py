@@ -35,7 +35,7 @@ def costs(file: Path) -> None:
 
 def spent(settings: Settings, now: datetime) -> list[dict[str, Any]]:
     """What the memory says; raises OSError where it cannot be read."""
-    from proxy import bookkeeping
+    from proxy.office import bookkeeping
     from screening.memory.database import Database
     from screening.memory.errors import Away
 

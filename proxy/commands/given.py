@@ -29,7 +29,7 @@ with_config: Callable[..., Any] = click.option(
 
 def settings_of(file: Path) -> Settings:
     """The settings; a file that is not in order ends the command, with every problem listed."""
-    from proxy import judging, telling
+    from proxy.office import judging, telling
 
     try:
         settings = load(file, os.environ)

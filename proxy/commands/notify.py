@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from proxy.commands.given import settings_of, with_config
-from proxy.telling import tried
+from proxy.office.telling import tried
 
 NOT_TOLD = 1
 """Exit code where a test did not arrive everywhere."""

@@ -51,7 +51,7 @@ def database(settings: Settings, *, make: bool = False) -> Iterator[Connection]:
 
 def country(settings: Settings) -> str:
     """That of numbers without ``+``."""
-    from proxy import judging
+    from proxy.office import judging
 
     return judging.country(settings, settings.numbers[0])
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from proxy.commands.given import settings_of, with_config
-from proxy.talking import shown
-from proxy.tried import number_of, told, trial
+from proxy.office.talking import shown
+from proxy.office.tried import number_of, told, trial
 
 
 @click.command("try")

@@ -1,6 +1,6 @@
 """How callers are talked to: keys of ``[screening]`` and ``[[number]]``.
 
-What stands in the templates only the screening can check (`proxy.talking` has it do so).
+What stands in the templates only the screening can check (`proxy.office.talking` has it do so).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whom the agent asks, and who rings at once or not at all: keys of ``[screening]`` and ``[[number]]``.
 
-What the lists and times in them mean only the screening knows (`proxy.judging` has it check them).
+What the lists and times in them mean only the screening knows (`proxy.office.judging` has it check them).
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from proxy import judging, remembering
 from proxy.cli import main
 from proxy.config import load
+from proxy.office import judging, remembering
 from screening.contract import Ask, Caller, Ring
 from screening.memory import lists
 from tests.commands.test_commands import TEXT

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy import judging
 from proxy.config import Settings
+from proxy.office import judging
 from screening.policy import Action, Doubt, Rate
 from tests.config.conftest import GOOD
 

@@ -12,8 +12,8 @@ from typing import Any
 import httpx2
 from prometheus_client import CollectorRegistry
 
-from proxy import managing
 from proxy.config import Settings, parse
+from proxy.office import managing
 from proxy.web import HttpServer, build_app
 from screening.memory.store import Memory
 from tests.kit.edge import Edge, an_edge

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxy.call.feed import MOST_WAITING
-from proxy.managing import MOST_LISTENERS
+from proxy.office.managing import MOST_LISTENERS
 from tests.web.api.served import READS, WRITES, Served, a_client, serving, told
 
 pytestmark = pytest.mark.network

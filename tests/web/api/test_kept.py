@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import func, select
 
-from proxy.tried import VERIFICATIONS
+from proxy.office.tried import VERIFICATIONS
 from proxy.web.api.models import Trial
 from screening.memory import history, lists
 from screening.memory.schema import entries

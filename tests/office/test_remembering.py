@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord
 from proxy.config import Settings, parse
-from proxy.remembering import Remembered, memory, restore, wishes, words_to
+from proxy.office.remembering import Remembered, memory, restore, wishes, words_to
 from screening.contract import Caller, Wish
 from screening.memory.schema import entries, voicemails
 from screening.recent import RecentCalls

@@ -9,13 +9,13 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy import bookkeeping, talking
 from proxy.config import Problem, Settings
 from proxy.config import model as told
 from proxy.config.attestation import Stir
 from proxy.config.numbers import EMERGENCY, country_of
 from proxy.config.problem import shown
 from proxy.config.whom import Whom
+from proxy.office import bookkeeping, talking
 from screening import number_list, settings_check, shutdowns, timetable
 from screening.contacts import Contacts, Import, read
 from screening.expected import NOBODY

@@ -10,14 +10,14 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from proxy.archive import Kept
 from proxy.call import wishes
 from proxy.call.call import Call
 from proxy.call.feed import CutOff, Event, Feed, Listener
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
 from proxy.config import Settings
-from proxy.tried import trial
+from proxy.office.archive import Kept
+from proxy.office.tried import trial
 from proxy.ua.ids import Ids
 from proxy.web.api.access import Access, Token
 from proxy.web.api.app import build_api

@@ -21,16 +21,16 @@ import pytest
 from click.testing import CliRunner
 from standardwebhooks.webhooks import Webhook
 
-from proxy import telling
 from proxy.cli import main
 from proxy.config import parse
 from proxy.lab.scenes import Scene, talks
 from proxy.lab.stage import Scenery, Stage
+from proxy.office import telling
 from tests.screening.notices.receiver import Receiver, answer
 
 pytestmark = pytest.mark.network
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 BARE = """
 public = { host = "sbc.example.com", address = "203.0.113.10" }

@@ -17,7 +17,7 @@ from proxy.config import Settings, parse
 from proxy.lab.openai_api import OpenAiLab
 from proxy.media.disk import at_once
 from proxy.media.wav import write_wav
-from proxy.transcribing import MOST_WAITING, Transcribing
+from proxy.office.transcribing import MOST_WAITING, Transcribing
 from screening.transcription import Account, OpenAITranscription, TranscriptionFailed
 
 TEXT = """

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy import judging
 from proxy.config import Settings, parse
+from proxy.office import judging
 from screening.contract import Caller
 from screening.policy import Action, Level
 from tests.screening.pki import ANN, CALL, Country, shaken, token

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from click.testing import CliRunner
 
-from proxy import bookkeeping, judging
 from proxy.cli import main
 from proxy.commands import costs as costing
 from proxy.config import Settings, parse
+from proxy.office import bookkeeping, judging
 from screening.contract import Ask, Caller, Undecided
 from screening.costs.caps import Amount, Cap
 from screening.costs.ledger import Past

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from proxy import bookkeeping, judging
 from proxy.config import Settings
+from proxy.office import bookkeeping, judging
 from proxy.web.api.house import Away, Row, Sought, Wrong
 from screening.contacts import Contacts, read
 from screening.memory import errors, history, lists, privacy

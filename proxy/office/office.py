@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from proxy import bookkeeping, judging, remembering, telling
 from proxy.call.record import CallRecord
 from proxy.config import Settings
 from proxy.gathered import Gathered
 from proxy.media.disk import Disk
 from proxy.metrics import Metrics
+from proxy.office import bookkeeping, judging, remembering, telling
+from proxy.office.transcribing import Transcribing
 from proxy.record_file import RecordFile
-from proxy.transcribing import Transcribing
 from proxy.ua.ids import Ids
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from proxy import judging
 from proxy.call.record import CallRecord
 from proxy.config import Settings
 from proxy.config.memory import OFF
+from proxy.office import judging
 from screening.contract import Caller, Wish
 from screening.recent import MOST, RecentCalls
 from screening.screener import ANY_NUMBER

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from proxy import judging, remembering
 from proxy.config import Number, Settings
+from proxy.office import judging, remembering
 from screening.contract import Caller, Verification
 from screening.policy import Action, Decision, Policy
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from proxy import talking
 from proxy.cli import main
 from proxy.config import Settings, parse
+from proxy.office import talking
 from proxy.transport.devcert import write_certificates
 
 Make = Callable[..., Settings]
@@ -129,7 +129,7 @@ def test_the_prompt_is_shown_with_everything_filled_in(house: Path) -> None:
 
 
 def test_the_instructions_that_come_as_an_example_are_a_template_that_can_be_used(made: Make) -> None:
-    text = (Path(__file__).parents[1] / "config/instructions.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "config/instructions.md").read_text(encoding="utf-8")
     settings = made(f"instructions = '''{text}'''")
     assert list(talking.problems(settings, "x")) == []
     assert list(talking.remarks(settings)) == []
