@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
+from proxy.call.challenge import TOO_SOON_S
 from tests.interop.baresip_agent import talk
 from tests.interop.peers import Peers
 from tests.sipp.process import until
@@ -20,15 +22,18 @@ challenge_failed = "reject"
 """
 LEVEL = "debug"
 """At which the log tells the key."""
+LISTENS_S = 2 * TOO_SOON_S
 
 
 def key(peers: Peers, tries: int = 1) -> str:
-    """The key that the caller is told, once he is."""
+    """The key that the caller is told, once he has listened for as long as a key could be understood in."""
 
     def told() -> list[str]:
         return re.findall(r"challenged +.*key=(\d)", peers.log)
 
     until(lambda: len(told()) >= tries, "the caller is challenged")
+    began = time.monotonic()
+    until(lambda: time.monotonic() > began + LISTENS_S, "the caller listens")
     return told()[tries - 1]
 
 
