@@ -102,8 +102,10 @@ async def test_after_a_wrong_key_there_is_another_try_with_another_key(new_edge:
 async def test_keys_of_one_go_with_a_wrong_one_cost_one_try(new_edge: NewEdge) -> None:
     async with new_edge(speech=(voice := Voice())) as edge:
         await challenged(edge)
-        for _ in range(8):
-            edge.carrier.presses(wrong(voice))
+        wrong_one = wrong(voice)
+        for _ in range(4):
+            edge.carrier.presses(wrong_one)
+            await edge.passes(0.12)
         await edge.passes(1)
         edge.carrier.presses(key(voice))
         await edge.phone.answers()
@@ -120,14 +122,17 @@ async def test_what_was_pressed_before_the_sentence_is_no_answer_to_it(new_edge:
         await edge.connects()
         for each in KEYS:
             edge.carrier.presses(each)
-        await edge.passes(4)
+            await edge.passes(0.3)
         edge.screening.decides(Undecided("the session is lost"))
         await edge.passes(1.5)
         assert len(voice.texts) == 1
         edge.carrier.presses(key(voice))
         await edge.phone.answers()
+        await edge.passes(1)
+        edge.phone.presses("1")
+        await edge.passes(1)
         await edge.carrier.hangs_up()
-        assert story(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
+        assert story(await edge.over())[:3] == (Result.BRIDGED, None, "failure")
         await edge.assert_clean()
 
 
