@@ -1,6 +1,6 @@
 """Who is told what happened: ``[[notify]]``.
 
-What a URL of apprise's and a webhook's secret must be only the screening knows: `proxy.office.telling` asks it.
+What URLs of apprise and secrets of webhooks must be only the screening knows: `proxy.office.telling` asks it.
 """
 
 from __future__ import annotations
