@@ -78,8 +78,8 @@ async def _played(
 async def _all(scenes: list[Scene]) -> int:
     """Every fault, a few at a time, and a table at the end.
 
-    One that ends otherwise than it must is played once more, alone: several at a time may be too many for a
-    machine that is busy, and what is at fault with us is so again.
+    One with nothing wrong but a gap at the switch is played once more, alone: several at a time may be too
+    many for a machine that is busy. Whatever else is wrong counts at once.
     """
     places = asyncio.Queue[int]()
     for place in range(AT_ONCE):
@@ -98,7 +98,7 @@ async def _all(scenes: list[Scene]) -> int:
     before = asyncio.all_tasks()
     reports = await asyncio.gather(*(play(scene) for scene in scenes))
     for n, report in enumerate(reports):
-        if not report.good:
+        if report.only_late:
             reports[n] = await play(report.scene)
     left = [task.get_name() for task in asyncio.all_tasks() - before if not task.done()]
     Console(highlight=False, width=max(console.width, TABLE_WIDTH)).print(_table(reports))

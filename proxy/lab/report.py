@@ -43,6 +43,11 @@ class Report:
     def good(self) -> bool:
         return not self.problems
 
+    @property
+    def only_late(self) -> bool:
+        """All that is wrong is the gap at the switch, which a busy machine makes as well."""
+        return len(self.problems) == 1 and self.gap_ms is not None and self.gap_ms > GAP_LIMIT_MS
+
 
 async def judge(scene: Scene, stage: Stage, seconds: float, failure: Exception | None) -> Report:
     """Compare what happened with what the scene promises."""
