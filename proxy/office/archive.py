@@ -23,7 +23,6 @@ from screening.numbering import normal
 T = TypeVar("T")
 NAMES = {"contacts": lists.CONTACT}
 """Lists that the database calls otherwise."""
-LARGEST_ID = 2**63 - 1
 MOST_REMARKS = 100
 PART = 2000
 """Contacts that are written in one transaction."""

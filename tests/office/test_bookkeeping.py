@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 from proxy.cli import main
 from proxy.commands import costs as costing
-from proxy.config import Settings, parse
 from proxy.office import bookkeeping, judging
 from screening.contract import Ask, Caller, Undecided
 from screening.costs.caps import Amount, Cap
@@ -21,27 +20,7 @@ from screening.costs.ledger import Past
 from screening.costs.prices import PUBLISHED, Price
 from screening.memory.database import Database
 from screening.memory.store import Memory
-
-TEXT = """
-public = { host = "127.0.0.1", address = "127.0.0.1" }
-listen = [ { transport = "udp", bind = "127.0.0.1:5060" } ]
-trunk = [ { name = "lab", from = ["127.0.0.1"], outbound = "sip:127.0.0.1:9" } ]
-agent = [ { name = "local", provider = "sip", sip = "sip:agent@127.0.0.1:9", srtp = "off" } ]
-%s
-[[number]]
-dialed = "+14155551234"
-destinations = ["tel:+14155559876"]
-%s
-[[number]]
-dialed = "+493012345678"
-destinations = ["tel:+493012345679"]
-"""
-US, GERMAN = "+14155551234", "+493012345678"
-AT = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
-
-
-def settled(folder: Path, common: str = "", own: str = "") -> Settings:
-    return parse(TEXT % (common, own), {}, file="t.toml", folder=folder)
+from tests.office.settled import AT, GERMAN, TEXT, US, settled
 
 
 def test_each_number_has_the_common_caps_and_its_own_and_the_day_of_its_place(tmp_path: Path) -> None:

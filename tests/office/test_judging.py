@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,29 +11,14 @@ from proxy.config import Settings, parse
 from proxy.office import judging
 from screening.contract import Caller
 from screening.policy import Action, Level
+from tests.office import settled as house
+from tests.office.settled import AT, GERMAN, TEXT, US
 from tests.screening.pki import ANN, CALL, Country, shaken, token
-
-TEXT = """
-public = { host = "127.0.0.1", address = "127.0.0.1" }
-listen = [ { transport = "udp", bind = "127.0.0.1:5060" } ]
-trunk = [ { name = "lab", from = ["127.0.0.1"], outbound = "sip:127.0.0.1:9" } ]
-agent = [ { name = "local", provider = "sip", sip = "sip:agent@127.0.0.1:9", srtp = "off" } ]
-[screening]
-%s
-[[number]]
-dialed = "+14155551234"
-destinations = ["tel:+14155559876"]
-%s
-[[number]]
-dialed = "+493012345678"
-destinations = ["tel:+493012345679"]
-"""
-US, GERMAN = "+14155551234", "+493012345678"
-AT = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
 
 
 def settled(folder: Path, common: str = "", own: str = "") -> Settings:
-    return parse(TEXT % (common, own), {}, file="t.toml", folder=folder)
+    """`common` are keys of ``[screening]``."""
+    return house.settled(folder, f"[screening]\n{common}", own)
 
 
 def rule(settings: Settings, number: str | None, dialed: str = US, name: str | None = None) -> str:

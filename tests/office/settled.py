@@ -1,0 +1,30 @@
+"""Settings of two numbers, in two countries, with what a test adds to all of it and to the first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from proxy.config import Settings, parse
+
+TEXT = """
+public = { host = "127.0.0.1", address = "127.0.0.1" }
+listen = [ { transport = "udp", bind = "127.0.0.1:5060" } ]
+trunk = [ { name = "lab", from = ["127.0.0.1"], outbound = "sip:127.0.0.1:9" } ]
+agent = [ { name = "local", provider = "sip", sip = "sip:agent@127.0.0.1:9", srtp = "off" } ]
+%s
+[[number]]
+dialed = "+14155551234"
+destinations = ["tel:+14155559876"]
+%s
+[[number]]
+dialed = "+493012345678"
+destinations = ["tel:+493012345679"]
+"""
+US, GERMAN = "+14155551234", "+493012345678"
+AT = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
+
+
+def settled(folder: Path, common: str = "", own: str = "") -> Settings:
+    """`common` are tables of their own, `own` keys of the first number."""
+    return parse(TEXT % (common, own), {}, file="t.toml", folder=folder)
