@@ -19,14 +19,14 @@ class Pair:
         """Bind the next pair that another program has not taken. Raises NoPortFree."""
         self._ports = ports
         for _ in range(min(_BIND_TRIES, ports.free)):
-            self.port = ports.take()
+            self.port, rested = ports.lend()
             try:
-                self.rtp = network.bind(host, self.port, on_rtp)
+                self.rtp = network.bind(host, self.port, on_rtp, rested=rested)
             except OSError:
                 ports.give_back(self.port)
                 continue
             try:
-                self.rtcp = network.bind(host, self.port + 1, on_rtcp)
+                self.rtcp = network.bind(host, self.port + 1, on_rtcp, rested=rested)
                 return
             except OSError:
                 self.rtp.close()

@@ -47,14 +47,20 @@ class PortPool:
 
     def take(self) -> int:
         """The RTP port of a pair. Raises NoPortFree."""
-        if self._resting and (not self._fresh or self._clock() - self._resting[0][1] >= REST_S):
-            port = self._resting.popleft()[0]
+        return self.lend()[0]
+
+    def lend(self) -> tuple[int, bool]:
+        """The RTP port of a pair, and whether it has rested or was never lent. Raises NoPortFree."""
+        resting = self._resting
+        rested = not resting or self._clock() - resting[0][1] >= REST_S
+        if resting and (rested or not self._fresh):
+            port = resting.popleft()[0]
         elif self._fresh:
-            port = self._fresh.popleft()
+            port, rested = self._fresh.popleft(), True
         else:
             raise NoPortFree(f"all {len(self._lent)} pairs of media ports are in use")
         self._lent.add(port)
-        return port
+        return port, rested
 
     def give_back(self, port: int) -> None:
         """The pair is free again. Giving back what is not lent is a bug and raises ValueError."""

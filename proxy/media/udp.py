@@ -58,8 +58,11 @@ class Endpoint(Protocol):
 class MediaNetwork(Protocol):
     """Gives out endpoints: real sockets, or the memory network of the tests."""
 
-    def bind(self, host: str, port: int, on_packet: OnPacket) -> Endpoint:
-        """Bind a UDP port (0: any) and have its packets delivered. Raises OSError if it is taken."""
+    def bind(self, host: str, port: int, on_packet: OnPacket, *, rested: bool = False) -> Endpoint:
+        """Bind a UDP port (0: any) and have its packets delivered. Raises OSError if it is taken.
+
+        `rested`: its last user closed it so long ago that nothing it sent or was sent is left.
+        """
         ...
 
 
@@ -77,9 +80,12 @@ class SocketMedia:
         """The last user of each socket that has none."""
         self._watch = _Watch()
 
-    def bind(self, host: str, port: int, on_packet: OnPacket) -> SocketEndpoint:
+    def bind(self, host: str, port: int, on_packet: OnPacket, *, rested: bool = False) -> SocketEndpoint:
         """Bind a UDP socket; raises OSError if the port is taken or the host is not ours."""
         last = self._idle.pop((host, port), None)
+        if last is not None and rested:
+            last.user = on_packet
+            return last
         if last is None:
             bound = _bound(host, port)
         else:
@@ -105,23 +111,20 @@ class SocketMedia:
 class SocketEndpoint:
     """A UDP socket, for the time it has a user."""
 
-    __slots__ = ("_host", "_media", "_port", "bound", "unsent", "user")
+    __slots__ = ("_media", "address", "bound", "unsent", "user")
 
     def __init__(
         self, bound: socket.socket, host: str, port: int, on_packet: OnPacket, media: SocketMedia
     ) -> None:
         self.bound = bound
         """The socket; another's too, once this one is closed."""
-        self._host, self._port, self._media = host, port, media
+        self.address: Address = host, port
+        """Where it is bound."""
+        self._media = media
         self.user: OnPacket | None = on_packet
         """Who is told; None once it is closed."""
         self.unsent = 0
         """Packets the kernel did not take: buffer full, no route, refused."""
-
-    @property
-    def address(self) -> Address:
-        """Where it is bound."""
-        return self._host, self._port
 
     def send(self, packet: bytes | memoryview, to: Address) -> None:
         """Send without waiting; what the kernel refuses is counted and lost."""

@@ -31,7 +31,7 @@ class MemoryMedia:
         self._ways: set[tuple[str, Address]] = set()
         self._sources: set[Address] = set()
 
-    def bind(self, host: str, port: int, on_packet: OnPacket) -> MemoryEndpoint:
+    def bind(self, host: str, port: int, on_packet: OnPacket, *, rested: bool = False) -> MemoryEndpoint:
         host = self.address if host in _WILDCARDS else host
         if port == 0:
             port, self._next_any = self._next_any, self._next_any + 2

@@ -28,6 +28,17 @@ def test_a_port_that_has_rested_goes_before_one_never_lent():
     assert pool.take() == 20000
 
 
+def test_a_port_lent_says_whether_strays_of_its_last_call_may_still_come():
+    now = 10.0
+    pool = PortPool(20000, 20001, clock=lambda: now)
+    assert pool.lend() == (20000, True)
+    pool.give_back(20000)
+    assert pool.lend() == (20000, False)
+    pool.give_back(20000)
+    now += 2.0
+    assert pool.lend() == (20000, True)
+
+
 def test_giving_back_what_was_not_lent_is_a_bug():
     pool = PortPool(20000, 20005)
     with pytest.raises(ValueError, match="20002 was not lent"):

@@ -230,6 +230,22 @@ async def test_what_came_for_the_last_user_is_gone_even_if_the_next_comes_in_the
     media.close()
 
 
+async def test_a_socket_that_has_rested_is_the_next_users_as_it_stands():
+    media, before, after = SocketMedia(keep=1), _Ear(), _Ear()
+    peer = media.bind("127.0.0.1", 0, _Ear())
+    first = media.bind("127.0.0.1", 0, before)
+    first.close()
+    peer.send(b"stray", first.address)
+    await asyncio.sleep(0.01)
+    second = media.bind("127.0.0.1", first.address[1], after, rested=True)
+    peer.send(b"meant", second.address)
+    assert (await after.next())[0] == b"meant"
+    assert before.heard.empty()
+    second.close()
+    peer.close()
+    media.close()
+
+
 async def test_what_is_kept_is_closed_in_the_end():
     media = SocketMedia(keep=1)
     one = media.bind("127.0.0.1", 0, _Ear())
