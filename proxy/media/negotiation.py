@@ -6,7 +6,6 @@ We answer with one voice format (and telephone-event if offered), so a peer neve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -31,8 +30,7 @@ Layout = tuple[MediaSection | None, ...]
 """The m= lines agreed with a peer, in order; None is our audio, the rest are refused (RFC 3264 §8)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
+class Agreement(NamedTuple):
     """What offer and answer settled with one peer."""
 
     remote: Address | None
@@ -70,24 +68,7 @@ class Agreement:
     def at(self, port: int) -> Agreement:
         """The same with a peer that wants our packets at another port."""
         remote = None if self.remote is None else (self.remote[0], port)
-        return Agreement(
-            remote,
-            self.voice,
-            self.send,
-            self.receive,
-            self.hears,
-            self.speaks,
-            self.layout,
-            self.ip_version,
-            self.protocol,
-            self.crypto,
-            self.ours,
-            self.rtcp,
-            self.mux,
-            self.reports,
-            self.ptime,
-            self.maxptime,
-        )
+        return Agreement._make((remote, *self[1:]))
 
     @property
     def control(self) -> Address | None:
@@ -99,8 +80,7 @@ class Agreement:
         return self.rtcp or (self.remote[0], self.remote[1] + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """Our side of an accepted offer."""
 
     agreement: Agreement
@@ -141,7 +121,7 @@ def _read_offer(
     layout = tuple(None if each is section else each.bare for each in description.media)
     agreement = _agree(description, section, ours, voice, ip_version, layout)
     if (crypto := best(section, srtp)) is not None:
-        agreement = replace(agreement, protocol=section.protocol, crypto=crypto)
+        agreement = agreement._replace(protocol=section.protocol, crypto=crypto)
     direction = Direction.of(sends=agreement.hears, receives=agreement.speaks)
     return Answer(agreement, ours, direction)
 
@@ -179,7 +159,7 @@ def _read_answer(
         raise MediaRefused("the answer names no audio format that was offered")
     agreement = _agree(description, section, offered, shared[0], ip_version, layout)
     if (pair := taken(section, told)) is not None:
-        agreement = replace(agreement, protocol=told.protocol, ours=pair[0], crypto=pair[1])
+        agreement = agreement._replace(protocol=told.protocol, ours=pair[0], crypto=pair[1])
     return agreement
 
 
@@ -224,6 +204,17 @@ class Terms(NamedTuple):
 _USUAL_TERMS = Terms()
 
 
+class Said(NamedTuple):
+    """What an SDP of ours says, whoever it is said to."""
+
+    formats: tuple[AudioFormat, ...] = ()
+    """Under our numbers."""
+    direction: Direction = Direction.SENDRECV
+    layout: Layout = (None,)
+    protection: Protection = NO_PROTECTION
+    terms: Terms = _USUAL_TERMS
+
+
 def describe(
     origin: tuple[int, int],
     address: Address,
@@ -239,8 +230,9 @@ def describe(
     host, port = address
     network = f"IN IP{6 if ':' in host else 4} {host}"
     audio = f"m=audio {port} {protection.protocol} {_our_lines(tuple(formats), direction, terms)}\r\n"
-    audio += "".join(f"{each.line}\r\n" for each in protection.cryptos)
-    media = "".join(audio if each is None else _refused(each) for each in layout)
+    if protection.cryptos:
+        audio += "".join(f"{each.line}\r\n" for each in protection.cryptos)
+    media = "".join([audio if each is None else _refused(each) for each in layout])
     session = f"v=0\r\no=- {origin[0]} {origin[1]} {network}\r\ns=-\r\nc={network}\r\nt=0 0\r\n"
     return (session + media).encode("utf-8", "surrogateescape")
 

@@ -31,6 +31,8 @@ class SrtpPolicy(Enum):
     REQUIRE = "require"
     """SRTP, or no call."""
 
+    __hash__ = object.__hash__  # as equality is identity; that of `Enum` is a call of its own
+
     @property
     def offers(self) -> bool:
         """Our first offer is of SRTP."""

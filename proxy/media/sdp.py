@@ -26,6 +26,8 @@ class Direction(Enum):
     RECVONLY = "recvonly"
     INACTIVE = "inactive"
 
+    __hash__ = object.__hash__  # as equality is identity; that of `Enum` is a call of its own
+
     @classmethod
     def of(cls, *, sends: bool, receives: bool) -> Direction:
         """The direction of one who sends, or receives, or both, or neither."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from proxy.media.disk import Disk, at_once
 from proxy.media.dtmf import USUAL_S, Presses
 from proxy.media.elsewhere import is_ours
-from proxy.media.formats import G711, PCMU, AudioFormat
+from proxy.media.formats import G711, PCMU
 from proxy.media.mode import Counts, MediaRefused, Recording
 from proxy.media.negotiation import (
     Agreement,
     Answer,
-    Layout,
+    Said,
     Terms,
     describe,
     formats_to_offer,
@@ -23,7 +23,7 @@ from proxy.media.negotiation import (
     read_offer,
 )
 from proxy.media.ports import PortPool
-from proxy.media.protection import NO_PROTECTION, Protection, answering, offered
+from proxy.media.protection import Protection, answering, offered
 from proxy.media.quality import UNHEARD, Quality
 from proxy.media.recorder import WavRecording
 from proxy.media.rounds import Rounds
@@ -37,6 +37,9 @@ Home = tuple[str, str]
 """A local address to bind to, and the public one that leads there."""
 
 
+_UNSAID = SrtpPolicy.ACCEPT
+
+
 def _version(address: str) -> int:
     return 6 if ":" in address else 4
 
@@ -46,20 +49,13 @@ def _homes(usual: Home, other: Home | None) -> dict[int, Home]:
     return {_version(public): (bind, public) for bind, public in (usual, *([other] if other else []))}
 
 
+_NOTHING = Said()
+
+
 class _Leg(SoundedLeg):
     """One leg's stream and what we last told its peer about it."""
 
-    __slots__ = (
-        "_version",
-        "address",
-        "direction",
-        "ip_version",
-        "layout",
-        "listed",
-        "origin_id",
-        "protection",
-        "terms",
-    )
+    __slots__ = ("_version", "address", "ip_version", "origin_id", "said")
 
     def __init__(self, stream: Stream, address: str, origin_id: int) -> None:
         super().__init__(stream)
@@ -68,15 +64,8 @@ class _Leg(SoundedLeg):
         self.ip_version = _version(address)
         self.origin_id = origin_id
         self._version = 0  # of our last SDP; 0: there was none
-        self.listed: tuple[AudioFormat, ...] = ()
-        """Formats of our last SDP, under our numbers."""
-        self.layout: Layout = (None,)
-        self.direction = Direction.SENDRECV
-        """What our last SDP said; as do `listed` and `layout`."""
-        self.protection = NO_PROTECTION
-        """What our last SDP says of SRTP."""
-        self.terms = Terms()
-        """What our last SDP says of packets."""
+        self.said = _NOTHING
+        """What our last SDP says, its formats under our numbers."""
 
     @property
     def spoken(self) -> str | None:
@@ -89,29 +78,16 @@ class _Leg(SoundedLeg):
         """The peer has been told something."""
         return self._version > 0
 
-    def describe(
-        self,
-        formats: tuple[AudioFormat, ...],
-        direction: Direction,
-        layout: Layout,
-        protection: Protection,
-        terms: Terms,
-        *,
-        anew: bool,
-    ) -> bytes:
+    def describe(self, said: Said, *, anew: bool) -> bytes:
         """Our SDP; the version grows by one if it says something new, or `anew` (RFC 3264 §8)."""
-        said = (self.listed, self.direction, self.layout, self.protection, self.terms)
-        if anew or not self.described or (formats, direction, layout, protection, terms) != said:
+        if anew or self._version == 0 or said != self.said:
             self._version += 1
-            self.listed, self.direction, self.layout = formats, direction, layout
-            self.protection, self.terms = protection, terms
+            self.said = said
         return self.again()
 
     def again(self) -> bytes:
         """What was described last, to the byte."""
-        origin, address = (self.origin_id, self._version), (self.address, self.stream.port)
-        said = (self.listed, self.direction, self.layout, self.protection, self.terms)
-        return describe(origin, address, *said)
+        return describe((self.origin_id, self._version), (self.address, self.stream.port), *self.said)
 
 
 class RelaySession(SoundedSession[_Leg]):
@@ -203,10 +179,11 @@ class RelaySession(SoundedSession[_Leg]):
         wanted = self._offers.get(leg, self._usual) if self._offers else self._usual
         ours = self._open(leg, wanted)
         other = self._other(leg)
-        formats = formats_to_offer(ours.listed, None if other is None else other.voice.key)
-        protection = offered(ours.stream.agreement, ours.protection, self._policy(leg), self._ids)
-        terms = Terms.between(ours.stream.agreement, other, mux=True)
-        return ours.describe(formats, Direction.SENDRECV, ours.layout, protection, terms, anew=True)
+        before, said = ours.stream.agreement, ours.said
+        formats = formats_to_offer(said.formats, None if other is None else other.voice.key)
+        protection = offered(before, said.protection, self._policy(leg), self._ids)
+        terms = Terms.between(before, other, mux=True)
+        return ours.describe(Said(formats, Direction.SENDRECV, said.layout, protection, terms), anew=True)
 
     def again(self, leg: str) -> bytes:
         """Our last SDP once more; see `MediaSession`."""
@@ -218,13 +195,14 @@ class RelaySession(SoundedSession[_Leg]):
         ours = self._legs.get(leg)
         if ours is None:
             raise MediaRefused("an answer without an offer")
+        said, other = ours.said, self._other(leg)
         agreement = read_answer(
             sdp,
-            ours.listed,
-            ours.layout,
+            said.formats,
+            said.layout,
             ip_version=ours.ip_version,
-            anchor=self._anchor(leg),
-            told=ours.protection,
+            anchor=None if other is None else other.voice.key,
+            told=said.protection,
             srtp=self._policy(leg),
         )
         self._elsewhere(agreement)
@@ -251,22 +229,24 @@ class RelaySession(SoundedSession[_Leg]):
         spoken = None if known is None else known.spoken
         fixed = known.ip_version if spoken is not None and known is not None else None
         possible = fixed or (None if len(self._homes) > 1 else self._usual)
-        answer = self._read_offer(leg, sdp, possible, spoken)
+        other = self._other(leg)
+        answer = self._read_offer(leg, sdp, possible, spoken, None if other is None else other.voice.key)
         self._elsewhere(answer.agreement)
         ours = self._open(leg, answer.agreement.ip_version)
         agreement = answering(answer.agreement, ours.stream.agreement, self._ids)
         ours.stream.agreed(agreement)
         self._heed_hold(agreement)
-        told = Protection.of(agreement), Terms.between(agreement, self._other(leg), mux=agreement.mux)
-        return ours.describe(answer.formats, answer.direction, agreement.layout, *told, anew=False)
+        protection, terms = Protection.of(agreement), Terms.between(agreement, other, mux=agreement.mux)
+        said = Said(answer.formats, answer.direction, agreement.layout, protection, terms)
+        return ours.describe(said, anew=False)
 
     def join(self, a: str, b: str) -> None:
         """a and b hear each other, and nobody else. If one is gone already, the other hears nobody."""
         one, other = self._stream(a), self._stream(b)
         if one is not None and other is not None and one.joined is other:
             return
-        self.part(a)
-        self.part(b)
+        for stream in (one, other):
+            self._part(stream)
         if one is not None and other is not None:
             one.hear(other)
             other.hear(one)
@@ -276,11 +256,7 @@ class RelaySession(SoundedSession[_Leg]):
 
     def part(self, leg: str) -> None:
         """The leg and whoever it was joined to hear nobody."""
-        stream = self._stream(leg)
-        if stream is not None and stream.joined is not None:
-            stream.joined.hear(None)
-            stream.hear(None)
-            self._heed_hold()
+        self._part(self._stream(leg))
 
     async def digit(self, leg: str) -> str:
         """The next key that the leg has pressed; see `MediaSession`."""
@@ -318,11 +294,14 @@ class RelaySession(SoundedSession[_Leg]):
 
     def release(self, leg: str) -> None:
         """The leg is gone: nobody hears it, its ports go back."""
-        self.part(leg)
         ours = self._legs.pop(leg, None)
-        if ours is not None:
-            ours.close()
-            self._last = {**(self._last or {}), leg: (ours.stream.counts(), ours.stream.quality())}
+        if ours is None:
+            return
+        stream = ours.stream
+        self._part(stream)
+        ours.close()
+        if stream.touched or self._last:
+            self._last = {**(self._last or {}), leg: (stream.counts(), stream.quality())}
 
     def counts(self, leg: str) -> Counts:
         """The leg's counters; zeros if it never was."""
@@ -353,12 +332,18 @@ class RelaySession(SoundedSession[_Leg]):
         for leg in tuple(self._legs):
             self.release(leg)
 
+    def _part(self, stream: Stream | None) -> None:
+        if stream is not None and stream.joined is not None:
+            stream.joined.hear(None)
+            stream.hear(None)
+            self._heed_hold()
+
     def _stream(self, leg: str) -> Stream | None:
         ours = self._legs.get(leg)
         return None if ours is None else ours.stream
 
     def _policy(self, leg: str) -> SrtpPolicy:
-        return (self._policies or {}).get(leg, SrtpPolicy.ACCEPT)
+        return _UNSAID if self._policies is None else self._policies.get(leg, _UNSAID)
 
     def _open(self, leg: str, ip_version: int) -> _Leg:
         """The leg's stream; one of the other IP version gives way to a new one, unless it is in use."""
@@ -373,8 +358,10 @@ class RelaySession(SoundedSession[_Leg]):
             ours = self._legs[leg] = _Leg(stream, public, origin_id=self._ids(31))
         return ours
 
-    def _read_offer(self, leg: str, sdp: bytes, ip_version: int | None, spoken: str | None) -> Answer:
-        anchor, policy = self._anchor(leg), self._policy(leg)
+    def _read_offer(
+        self, leg: str, sdp: bytes, ip_version: int | None, spoken: str | None, anchor: str | None
+    ) -> Answer:
+        policy = self._policy(leg)
         if self._plain and anchor is None:
             with suppress(MediaRefused):
                 return read_offer(sdp, ip_version=ip_version, spoken=spoken, anchor=PCMU.key, srtp=policy)
@@ -384,11 +371,6 @@ class RelaySession(SoundedSession[_Leg]):
         """What we send to ourselves would go round without end, or into another call. Raises MediaRefused."""
         if is_ours(agreement.remote, self._homes.values(), self._ports):
             raise MediaRefused("the audio address is one of ours")
-
-    def _anchor(self, leg: str) -> str | None:
-        """The voice of the leg this one will be joined with."""
-        other = self._other(leg)
-        return None if other is None else other.voice.key
 
     def _other(self, leg: str) -> Agreement | None:
         """What is agreed with the leg this one will be joined with: the first other that has agreed."""

@@ -20,6 +20,8 @@ from proxy.media.udp import Address
 QUIET_S = 0.6
 """How long a joined leg must be silent before the ringback tone is heard."""
 _pack = HEADER.pack
+NO_ROUTES: dict[str, Route | None] = {}
+"""Of a stream that was sent nothing yet; stays empty."""
 
 
 class Speaker:
@@ -65,7 +67,7 @@ class Speaker:
         """When the joined stream was last heard here; while ringing, when it was last audible."""
         self._to: Address | None = None  # where the peer is, if it wants to hear us
         self._line: OutLine | None = None
-        self._routes: dict[str, Route | None] = {}
+        self._routes = NO_ROUTES
         self._keys: Keys | None = None
         self._seal: Seal | None = None  # of SRTP; None: there is none
 
@@ -169,6 +171,8 @@ class Speaker:
         try:
             return self._routes[key]
         except KeyError:
+            if self._routes is NO_ROUTES:
+                self._routes = {}
             route = self._routes[key] = None if self.agreement is None else route_for(key, self.agreement)
             return route
 

@@ -24,8 +24,8 @@ from proxy.media.recorder import Recordings, WavRecording
 from proxy.media.rounds import Rounds
 from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN, Reception, is_rtcp, payload_span
 from proxy.media.seal import Seal
+from proxy.media.speaker import NO_ROUTES, Speaker
 from proxy.media.speaker import QUIET_S as QUIET_S
-from proxy.media.speaker import Speaker
 from proxy.media.udp import Address, MediaNetwork
 
 _unpack = HEADER.unpack_from
@@ -95,7 +95,7 @@ class Stream(Speaker):
                 self._reports.source = None
         self._to = self._target if agreement.hears else None
         self._latched = self._holder if agreement.speaks else None
-        self._routes = {}
+        self._routes = NO_ROUTES
         self._since = self._clock()
         if self._reception is not None:
             self._reception.rate = clock_rate(agreement.voice.key)
@@ -122,6 +122,11 @@ class Stream(Speaker):
             last_heard=None if reception is None else reception.last_at,
             unauthentic=0 if self._seal is None else self._seal.unauthentic,
         )
+
+    @property
+    def touched(self) -> bool:
+        """A packet has come or gone."""
+        return bool(self._line or self._reception or self._reports or self._dropped)
 
     def quality(self) -> Quality:
         """How well the peer was heard so far, and heard us."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 _LONGEST = 2048
 """Bytes of a body that is worth keeping."""
-_AUDIO = b"\nm=audio "
-_OF_KEYS = (b"a=crypto", b"\nk=", b"a=key-mgmt")
-"""RFC 4568, RFC 8866 §5.12, RFC 4567."""
+_USUAL = re.compile(rb"v=0\r\no=[^\r\n\0]*(\r\n(?:.*\r\n)?m=audio )([0-9]{1,5}) ", re.DOTALL)
 
 
 def usual_text(body: bytes) -> tuple[bytes, int] | None:
@@ -15,19 +15,13 @@ def usual_text(body: bytes) -> tuple[bytes, int] | None:
     Neither has a say in what is agreed, but for where to send. None: not of that form, too long to keep, or
     a key may be in it, which no cache should have.
     """
-    lines = body.count(b"\r\n")
-    if len(body) > _LONGEST or b"\0" in body or lines != body.count(b"\n") or lines != body.count(b"\r"):
+    if len(body) > _LONGEST or (found := _USUAL.match(body)) is None or body.count(b"m=") != 1:
         return None
-    if any(word in body for word in _OF_KEYS):
+    # RFC 4568; RFC 8866 §5.12; RFC 4567
+    if b"a=crypto" in body or b"k=" in body or b"a=key-mgmt" in body:
         return None
-    origin = body.find(b"\no=")
-    end = body.find(b"\r", origin + 1)
-    audio = body.find(_AUDIO, end)
-    if origin < 0 or end < 0 or audio < 0 or body.count(b"\nm=") != 1:
+    between, digits = found.groups()
+    port = int(digits)
+    if not 0 < port < 65536:
         return None
-    start = audio + len(_AUDIO)
-    stop = body.find(b" ", start)
-    digits = body[start:stop]
-    if stop < 0 or not digits.isdigit() or len(digits) > 5 or not 0 < int(digits) < 65536:
-        return None
-    return body[: origin + 3] + body[end:start] + b"9" + body[stop:], int(digits)
+    return b"v=0\r\no=" + between + b"9" + body[found.end(2) :], port

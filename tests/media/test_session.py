@@ -311,6 +311,15 @@ async def test_counts_outlive_the_leg_and_a_second_phone_begins_anew(rig):
     assert rig.session.counts("phone").packets_in == 0
 
 
+async def test_what_a_leg_heard_before_is_not_told_of_one_of_its_name_that_heard_nothing(rig):
+    phone = rig.outgoing("phone")
+    await phone.says(3)
+    rig.session.release("phone")
+    rig.session.offer("phone")
+    rig.session.release("phone")
+    assert rig.session.counts("phone").packets_in == 0
+
+
 async def test_asking_for_what_never_was_does_nothing(rig):
     rig.session.part("phone")
     rig.session.release("phone")

@@ -133,6 +133,8 @@ async def test_rtcp_is_counted_and_not_forwarded(rig, joined):
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert rig.session.counts("caller").rtcp_in == 2
+    rig.session.release("caller")
+    assert rig.session.counts("caller").rtcp_in == 2
     assert agent.heard == []
 
 

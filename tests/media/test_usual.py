@@ -75,7 +75,7 @@ def test_what_is_known_already_is_agreed_again_with_the_port_of_this_call() -> N
     one = read_offer(BODY, ip_version=4, spoken=None, anchor=None)
     two = read_offer(other, ip_version=4, spoken=None, anchor=None)
     assert (one.agreement.remote, two.agreement.remote) == (("192.0.2.1", 6000), ("192.0.2.1", 40002))
-    assert replace(two.agreement, remote=one.agreement.remote) == one.agreement
+    assert two.agreement._replace(remote=one.agreement.remote) == one.agreement
     assert (one.formats, one.direction) == (two.formats, two.direction)
     offered = (PCMU, TELEPHONE_EVENT)
     answers = [
