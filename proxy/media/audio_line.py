@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from proxy.media.mode import MediaRefused
 from proxy.media.negotiation import Layout
 from proxy.media.sdp import Description, Direction, Line, MediaSection, SdpError, parse_sdp
+from proxy.media.usual import usual_text
 
 PROTOCOLS = ("RTP/AVP", "RTP/SAVP", "RTP/AVPF", "RTP/SAVPF")
 _CROSSING = frozenset(
@@ -52,14 +54,16 @@ class AudioLine:
     @classmethod
     def read(cls, body: bytes) -> tuple[AudioLine, Layout]:
         """The first audio line that can be used, and the lines around it. Raises MediaRefused."""
-        try:
-            description = parse_sdp(body)
-            section = _usable(description)
-            address = description.connection(section)
-        except SdpError as error:
-            raise MediaRefused(f"SDP not understood: {error}") from error
-        line = cls(address, replace(section, lines=_crossing(section.lines)), description.direction(section))
-        return line, tuple(None if each is section else each for each in description.media)
+        usual = usual_text(body)
+        if usual is None:
+            return _read(body)
+        line, layout = _read_usual(usual[0])
+        return line._at(usual[1]), layout
+
+    def _at(self, port: int) -> AudioLine:
+        told = self.section
+        section = MediaSection(told.kind, port, told.protocol, told.formats, told.lines)
+        return AudioLine(self.address, section, self.direction)
 
     def write(self, origin: tuple[int, int], host: str, layout: Layout) -> bytes:
         """A description of ours that says this: `origin` is its id and version, `host` our address (§5.2)."""
@@ -98,6 +102,22 @@ def nothing_taken(offer: bytes, host: str = "0.0.0.0") -> bytes:
         return b""
     text = ["v=0", f"o=- 0 0 {_network(host)}", "s=-", f"c={_network(host)}", "t=0 0"]
     return ("\r\n".join([*text, *map(_taken_away, media)]) + "\r\n").encode("utf-8", "surrogateescape")
+
+
+def _read(body: bytes) -> tuple[AudioLine, Layout]:
+    try:
+        description = parse_sdp(body)
+        section = _usable(description)
+        address = description.connection(section)
+    except SdpError as error:
+        raise MediaRefused(f"SDP not understood: {error}") from error
+    crossing = replace(section, lines=_crossing(section.lines))
+    line = AudioLine(address, crossing, description.direction(section))
+    return line, tuple(None if each is section else each for each in description.media)
+
+
+_read_usual = lru_cache(maxsize=256)(_read)
+"""Read once for each text; see `usual_text`."""
 
 
 def _usable(description: Description) -> MediaSection:

@@ -166,8 +166,10 @@ class DirectSession(Packets):
 
     def ringback(self, leg: str, on: bool, *, after_s: float = 0.0, until_heard: bool = False) -> None:
         """The tone, while the leg has nobody to talk to past us."""
+        before = leg in self._ringing
         super().ringback(leg, on, after_s=after_s, until_heard=until_heard)
-        self.signalling.changed()
+        if on or before:
+            self.signalling.changed()
 
     def pressed(self, leg: str, digit: str, seconds: float = USUAL_S) -> None:
         """A key told by signalling, which is how the other leg hears of it where packets pass us by."""
@@ -199,7 +201,8 @@ class DirectSession(Packets):
         self._before = {one: was for one, was in self._before.items() if leg not in (one, was)}
         self._apart = {pair for pair in self._apart if leg not in pair}
         self._take_back(leg)
-        self.signalling.changed()
+        if self._legs:
+            self.signalling.changed()
 
     def close(self) -> None:
         """Forget every leg."""
@@ -213,10 +216,16 @@ class DirectSession(Packets):
 
     def next_move(self) -> Move | None:
         """What is to be said next; None when all is as wished."""
-        offering = [leg for leg, known in self._legs.items() if known.offer is not None and not known.opening]
-        moves = [self._settle(leg) for leg in offering]
-        moves += [self._tell(leg) for leg in self._legs if leg not in offering]
-        return next((move for move in moves if move is not None), None)
+        telling: list[str] = []
+        for leg, known in self._legs.items():
+            if known.offer is None:
+                telling.append(leg)
+            elif not known.opening and (move := self._settle(leg)) is not None:
+                return move
+        for leg in telling:
+            if (tell := self._tell(leg)) is not None:
+                return tell
+        return None
 
     def answer(self, leg: str) -> bytes:
         """Our answer to its open offer. Raises MediaRefused or NoPortFree, and the offer stands."""
@@ -293,8 +302,10 @@ class DirectSession(Packets):
 
     def _tell(self, leg: str) -> Move | None:
         """For a leg that has no open offer, and no INVITE of its own that waits for its answer."""
-        known, source = self._legs[leg], self._source(leg)
-        if source is None or known.opening or known.told is None or not self.signalling.stands(leg):
+        known = self._legs[leg]
+        if known.opening or known.told is None or (source := self._source(leg)) is None:
+            return None
+        if not self.signalling.stands(leg):
             return None
         if source == US:
             return None if known.here else Offer(leg, patient=True)

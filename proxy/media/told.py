@@ -30,6 +30,7 @@ class ToldLeg:
         "layout",
         "offer",
         "offer_body",
+        "offer_layout",
         "opening",
         "origin_id",
         "proposal",
@@ -57,6 +58,8 @@ class ToldLeg:
         self.offer: AudioLine | None = None
         """The peer's offer, while it has no answer; and in which words:"""
         self.offer_body = b""
+        self.offer_layout: Layout = (None,)
+        """And the lines around it."""
         self.opening = False
         """That offer came in the INVITE that begins the leg."""
         self.invited_late = False
@@ -92,15 +95,15 @@ class ToldLeg:
 
     def offered(self, body: bytes) -> None:
         """The peer's offer; what was agreed stays in force until it is answered. Raises MediaRefused."""
-        line, layout = AudioLine.read(body)
-        self.offer, self.offer_body, self.refusal = line, body, None
+        self.offer, self.offer_layout = AudioLine.read(body)
+        self.offer_body, self.refusal = body, None
         if self.told is None:
-            self.layout = layout
+            self.layout = self.offer_layout
 
     def answer(self, line: AudioLine, host: str, *, ours: bool) -> bytes:
         """Our answer to the open offer, which says this; both are in force from now on."""
         assert self.offer is not None
-        _, self.layout = AudioLine.read(self.offer_body)
+        self.layout = self.offer_layout
         words = self._words(line, host)
         self.said, self.willing, self.offer = self.offer, self.offer.direction, None
         self.told, self.body, self.here = line, words, ours

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.media.audio_line import AudioLine
 from proxy.media.formats import PCMU, TELEPHONE_EVENT
 from proxy.media.mode import MediaRefused
 from proxy.media.negotiation import read_answer, read_offer
@@ -95,3 +96,10 @@ def test_what_was_refused_once_is_refused_again() -> None:
     for _ in range(2):
         with pytest.raises(MediaRefused, match="no a=crypto line"):
             read_offer(BODY.replace(b"RTP/AVP", b"RTP/SAVP"), ip_version=4, spoken=None, anchor=None)
+
+
+def test_an_audio_line_that_is_known_already_names_the_port_of_this_call() -> None:
+    for port in (b"6000", b"40002"):
+        line, layout = AudioLine.read(BODY.replace(b"6000", port))
+        assert (line.address, line.section.port, layout) == ("192.0.2.1", int(port), (None,))
+        assert line.section.attributes("rtpmap") == ["0 PCMU/8000", "101 telephone-event/8000"]
