@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class AudioFormat:
-    """One payload type of an m=audio line and what it means there."""
-
+class _Fields(NamedTuple):
     name: str
     """Encoding name as written; compared without case (RFC 8866 §6.6)."""
     rate: int
     """RTP clock rate in Hz; 8000 for G.722 too (RFC 3551 §4.5.2)."""
     pt: int
     """Payload type in the SDP that lists it: what its author wants to receive (RFC 3264 §5.1)."""
-    channels: int = 1
-    fmtp: str | None = None
+    channels: int
+    fmtp: str | None
     """Format parameters, raw."""
-    key: str = field(init=False, repr=False, compare=False)
+    key: str
     """What joins equal formats of two legs, whatever their payload types: `pcmu/8000`, `opus/48000/2`."""
 
-    def __post_init__(self) -> None:
-        tail = "" if self.channels == 1 else f"/{self.channels}"
-        object.__setattr__(self, "key", f"{self.name.lower()}/{self.rate}{tail}")
+
+class AudioFormat(_Fields):
+    """One payload type of an m=audio line and what it means there.
+
+    A tuple, for what was made of a list of formats is looked up by it in every call.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls, name: str, rate: int, pt: int, channels: int = 1, fmtp: str | None = None
+    ) -> AudioFormat:
+        tail = "" if channels == 1 else f"/{channels}"
+        return super().__new__(cls, name, rate, pt, channels, fmtp, f"{name.lower()}/{rate}{tail}")
 
     @property
     def encoding(self) -> str:

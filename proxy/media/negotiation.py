@@ -205,42 +205,49 @@ _USUAL_TERMS = Terms()
 
 
 class Said(NamedTuple):
-    """What an SDP of ours says, whoever it is said to."""
+    """What an SDP of ours says, whoever it is said to; see `say`."""
 
-    formats: tuple[AudioFormat, ...] = ()
+    formats: tuple[AudioFormat, ...]
     """Under our numbers."""
-    direction: Direction = Direction.SENDRECV
-    layout: Layout = (None,)
-    protection: Protection = NO_PROTECTION
-    terms: Terms = _USUAL_TERMS
+    direction: Direction
+    layout: Layout
+    protection: Protection
+    terms: Terms
+    lines: str
+    """What stands in our audio section, from the protocol on."""
+
+    def written(self, origin: tuple[int, int], address: Address) -> bytes:
+        """Our SDP: origin is (id, version), address where we want to be sent packets. Nothing in it comes
+        from another leg, but for how long its packets are.
+        """
+        host, port = address
+        network = f"IN IP{6 if ':' in host else 4} {host}"
+        audio = f"m=audio {port} {self.lines}\r\n"
+        media = "".join([audio if each is None else _refused(each) for each in self.layout])
+        session = f"v=0\r\no=- {origin[0]} {origin[1]} {network}\r\ns=-\r\nc={network}\r\nt=0 0\r\n"
+        return (session + media).encode("utf-8", "surrogateescape")
 
 
-def describe(
-    origin: tuple[int, int],
-    address: Address,
-    formats: Iterable[AudioFormat],
+def say(
+    formats: tuple[AudioFormat, ...],
     direction: Direction,
     layout: Layout = (None,),
     protection: Protection = NO_PROTECTION,
     terms: Terms = _USUAL_TERMS,
-) -> bytes:
-    """Our SDP: origin is (id, version), address where we want to be sent packets. Nothing in it comes from
-    another leg, but for how long its packets are.
-    """
-    host, port = address
-    network = f"IN IP{6 if ':' in host else 4} {host}"
-    audio = f"m=audio {port} {protection.protocol} {_our_lines(tuple(formats), direction, terms)}\r\n"
-    if protection.cryptos:
-        audio += "".join(f"{each.line}\r\n" for each in protection.cryptos)
-    media = "".join([audio if each is None else _refused(each) for each in layout])
-    session = f"v=0\r\no=- {origin[0]} {origin[1]} {network}\r\ns=-\r\nc={network}\r\nt=0 0\r\n"
-    return (session + media).encode("utf-8", "surrogateescape")
+) -> Said:
+    """Made once, as calls of one carrier are told the same; keys are kept nowhere."""
+    make = _say if protection.cryptos else _say_as_ever
+    return make(formats, direction, layout, protection, terms)
 
 
-@lru_cache(maxsize=256)  # but for the port, calls of one carrier are told the same
-def _our_lines(formats: tuple[AudioFormat, ...], direction: Direction, terms: Terms) -> str:
-    """What stands in our audio section, from the payload types on."""
-    lines = [" ".join(str(each.pt) for each in formats)]
+def _say(
+    formats: tuple[AudioFormat, ...],
+    direction: Direction,
+    layout: Layout,
+    protection: Protection,
+    terms: Terms,
+) -> Said:
+    lines = [" ".join([protection.protocol, *(str(each.pt) for each in formats)])]
     for each in formats:
         lines.append(f"a=rtpmap:{each.pt} {each.encoding}")
         if each.key == EVENT_KEY:
@@ -250,7 +257,23 @@ def _our_lines(formats: tuple[AudioFormat, ...], direction: Direction, terms: Te
         lines.append(f"a=maxptime:{terms.maxptime}")
     if terms.mux:
         lines.append("a=rtcp-mux")
-    return "\r\n".join((*lines, f"a={direction.value}"))
+    lines += [f"a={direction.value}", *(each.line for each in protection.cryptos)]
+    return Said(formats, direction, layout, protection, terms, "\r\n".join(lines))
+
+
+_say_as_ever = lru_cache(maxsize=256)(_say)
+
+
+def describe(
+    origin: tuple[int, int],
+    address: Address,
+    formats: Iterable[AudioFormat],
+    direction: Direction,
+    layout: Layout = (None,),
+    protection: Protection = NO_PROTECTION,
+) -> bytes:
+    """An SDP that says this; see `Said.written`."""
+    return say(tuple(formats), direction, layout, protection).written(origin, address)
 
 
 def _refused(section: MediaSection) -> str:

@@ -17,10 +17,10 @@ from proxy.media.negotiation import (
     Answer,
     Said,
     Terms,
-    describe,
     formats_to_offer,
     read_answer,
     read_offer,
+    say,
 )
 from proxy.media.ports import PortPool
 from proxy.media.protection import Protection, answering, offered
@@ -49,7 +49,7 @@ def _homes(usual: Home, other: Home | None) -> dict[int, Home]:
     return {_version(public): (bind, public) for bind, public in (usual, *([other] if other else []))}
 
 
-_NOTHING = Said()
+_NOTHING = say((), Direction.SENDRECV)
 
 
 class _Leg(SoundedLeg):
@@ -87,7 +87,7 @@ class _Leg(SoundedLeg):
 
     def again(self) -> bytes:
         """What was described last, to the byte."""
-        return describe((self.origin_id, self._version), (self.address, self.stream.port), *self.said)
+        return self.said.written((self.origin_id, self._version), (self.address, self.stream.port))
 
 
 class RelaySession(SoundedSession[_Leg]):
@@ -183,7 +183,7 @@ class RelaySession(SoundedSession[_Leg]):
         formats = formats_to_offer(said.formats, None if other is None else other.voice.key)
         protection = offered(before, said.protection, self._policy(leg), self._ids)
         terms = Terms.between(before, other, mux=True)
-        return ours.describe(Said(formats, Direction.SENDRECV, said.layout, protection, terms), anew=True)
+        return ours.describe(say(formats, Direction.SENDRECV, said.layout, protection, terms), anew=True)
 
     def again(self, leg: str) -> bytes:
         """Our last SDP once more; see `MediaSession`."""
@@ -237,7 +237,7 @@ class RelaySession(SoundedSession[_Leg]):
         ours.stream.agreed(agreement)
         self._heed_hold(agreement)
         protection, terms = Protection.of(agreement), Terms.between(agreement, other, mux=agreement.mux)
-        said = Said(answer.formats, answer.direction, agreement.layout, protection, terms)
+        said = say(answer.formats, answer.direction, agreement.layout, protection, terms)
         return ours.describe(said, anew=False)
 
     def join(self, a: str, b: str) -> None:
