@@ -18,6 +18,7 @@ from proxy.sip.methods import KNOWN_METHODS
 from proxy.sip.timers import Timers
 from proxy.transport.flow import Flow, Network, TransportFailed
 from proxy.ua.advertised import Advertised as Advertised
+from proxy.ua.alarms import Alarms
 from proxy.ua.doors import Doors
 from proxy.ua.driver import Message, User
 from proxy.ua.gate import Gate
@@ -74,6 +75,7 @@ class UserAgentCore:
         """`sheds`: whether a new call is not even looked at, and how many seconds it should wait."""
         self.network, self.ids, self.advertised = network, ids, advertised
         self.timers = timers or Timers()
+        self.alarms = Alarms()
         self.reachability = Reachability()
         self.traces: list[Trace] = []
         self.doors = Doors()
@@ -256,6 +258,7 @@ class UserAgentCore:
         await asyncio.gather(*tasks, return_exceptions=True)
         for table in (self.clients, self.servers, self._origins, self._dialogs):
             table.clear()
+        self.alarms.close()
 
     def _transactions(self) -> list[ClientTransaction | ServerTransaction]:
         return [*self.clients.live(), *self.servers.live()]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
+from proxy.sip.effects import Deliver, Effect, Failed, Send
 from proxy.sip.errors import SipError
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import TransportFailed
+from proxy.ua.alarms import Alarm, Alarms
 from proxy.ua.errors import TransactionTimeout
 
 Message = Request | Response
 
 
 class Machine(Protocol):
-    """A pure machine: it says when it next wants to be woken, and what should be done."""
+    """A pure machine: it says when it next wants to be woken, and what should be done.
+
+    Once terminated it wants it no more: its deadline is None.
+    """
 
     @property
     def deadline(self) -> float | None: ...
@@ -36,10 +39,10 @@ class User(Protocol):
 class Driver:
     """Performs its machine's effects and keeps the machine's one timer; what that means, a subclass says."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, alarms: Alarms) -> None:
         self._driven = machine
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarms = alarms
+        self._alarm: Alarm | None = None
         self._armed_for: float | None = None
         self._over = False
 
@@ -67,22 +70,22 @@ class Driver:
     # What it does.
 
     def now(self) -> float:
-        return self._loop.time()
+        return self._alarms.now()
 
     def perform(self, effects: Sequence[Effect]) -> None:
         """Carry out what the machine asked for, then set its timer anew; once stopped, nothing happens."""
         if self._over:
             return
         for effect in effects:
-            match effect:
-                case Send(message):
-                    self._transmit(message)
-                case Deliver(message):
-                    self.deliver(message)
-                case TimedOut():
-                    self.failed(TransactionTimeout("no final response in time"))
-                case Failed(error):
-                    self.failed(error if isinstance(error, SipError) else SipError(str(error)))
+            if type(effect) is Send:
+                self._transmit(effect.message)
+            elif type(effect) is Deliver:
+                self.deliver(effect.message)
+            elif type(effect) is Failed:
+                error = effect.error
+                self.failed(error if isinstance(error, SipError) else SipError(str(error)))
+            else:
+                self.failed(TransactionTimeout("no final response in time"))
         if not self._over:
             self._rearm()
 
@@ -102,24 +105,23 @@ class Driver:
             self.fail(error)
 
     def _rearm(self) -> None:
-        if self._driven.terminated:
+        due = self._driven.deadline
+        if due is None and self._driven.terminated:
             self._over = True
             self._disarm()
-            return self.finished()
-        due = self._driven.deadline
-        if due == self._armed_for:
-            return
-        self._disarm()
-        self._armed_for = due
-        if due is not None and not self.lingers(due):
-            self._timer = self._loop.call_at(due, self._expire)
+            self.finished()
+        elif due != self._armed_for:
+            self._disarm()
+            self._armed_for = due
+            if due is not None and not self.lingers(due):
+                self._alarm = self._alarms.at(due, self._expire)
 
     def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._armed_for = None
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._armed_for = None
 
     def _expire(self) -> None:
         due = self._armed_for or 0.0
-        self._timer = self._armed_for = None
+        self._alarm = self._armed_for = None
         self.perform(self._driven.expire(max(self.now(), due)))  # the loop may wake us a clock tick early

@@ -26,7 +26,7 @@ class Provisionals(Driver):
     def __init__(self, leg: Leg, invite: ServerTransaction) -> None:
         self._leg, self._invite = leg, invite
         self._machine = ReliableProvisionals(leg.core.ids.bits(31) or 1, leg.core.timers)
-        super().__init__(self._machine)
+        super().__init__(self._machine, leg.core.alarms)
         self._acknowledged = asyncio.Event()
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the INVITE has its final response and no PRACK can come any more."""

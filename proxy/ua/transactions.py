@@ -36,7 +36,7 @@ class ClientTransaction(Driver):
         self._core, self._user = core, user
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
         self._machine: InviteClient | NonInviteClient = kind(request, core.timers, flow.reliable)
-        super().__init__(self._machine)
+        super().__init__(self._machine, core.alarms)
         self._sent = b""
         self._unwanted: str | None = None
         """Why it is to be cancelled, while no provisional response allows it yet."""
@@ -130,7 +130,7 @@ class ServerTransaction(Driver):
         kind = InviteServer if request.method == "INVITE" else NonInviteServer
         self._core = core
         self._machine: InviteServer | NonInviteServer = kind(request, core.timers, flow.reliable)
-        super().__init__(self._machine)
+        super().__init__(self._machine, core.alarms)
         self._sent = b""
         self._on_cancel: Callable[[], None] = _unheard
         self._on_failure: Callable[[SipError], None] = _unheard

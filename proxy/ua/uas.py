@@ -38,7 +38,7 @@ class Answer(Driver):
         """The ACK; None if none came in time, or the leg was over before. Others await it too: shield it."""
         self._machine = Acceptance(response, leg.core.timers)
         self._transaction = transaction
-        super().__init__(self._machine)
+        super().__init__(self._machine, leg.core.alarms)
 
     @property
     def waiting(self) -> bool:

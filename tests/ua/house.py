@@ -14,6 +14,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.sipfrag import parse_sipfrag
 from proxy.transport.flow import Flow, ListenOn, Target, TransportFailed
+from proxy.ua.alarms import Alarms
 from proxy.ua.core import Advertised, UserAgentCore
 from proxy.ua.errors import OfferRefused
 from proxy.ua.leg import Leg
@@ -292,9 +293,15 @@ class House:
         assert pending_timers() == []
 
 
-def pending_timers() -> list[asyncio.TimerHandle]:
+def pending_timers() -> list[float]:
+    """The loop times at which something is to happen yet."""
     scheduled = cast(Any, asyncio.get_running_loop())._scheduled
-    return [handle for handle in scheduled if not handle.cancelled()]
+    times: list[float] = []
+    for handle in scheduled:
+        owner = getattr(handle._callback, "__self__", None)
+        if not handle.cancelled():
+            times += owner.waiting if isinstance(owner, Alarms) else [handle.when()]
+    return times
 
 
 @asynccontextmanager
