@@ -33,15 +33,10 @@ class Alarms:
     def __init__(self) -> None:
         self._set: list[tuple[float, int, Alarm]] = []
         self._count, self._most = 0, SPARE
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.now: Callable[[], float] = self._now
+        """The loop's time."""
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = inf
-
-    def now(self) -> float:
-        """The loop's time."""
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        return self._loop.time()
 
     def at(self, when: float, ring: Callable[[], None]) -> Alarm:
         """Call `ring` at loop time `when`."""
@@ -63,6 +58,11 @@ class Alarms:
         """Ring no more."""
         self._set.clear()
         self._wake(inf)
+
+    def _now(self) -> float:
+        """The first to ask finds out whose time it is: we are made before the loop runs."""
+        self.now = asyncio.get_running_loop().time
+        return self.now()
 
     def _wake(self, when: float) -> None:
         if self._timer is not None:

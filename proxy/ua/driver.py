@@ -69,21 +69,21 @@ class Driver:
 
     # What it does.
 
-    def now(self) -> float:
-        return self._alarms.now()
-
     def perform(self, effects: Sequence[Effect]) -> None:
         """Carry out what the machine asked for, then set its timer anew; once stopped, nothing happens."""
         if self._over:
             return
         for effect in effects:
             if type(effect) is Send:
-                self._transmit(effect.message)
+                try:
+                    self.send(effect.message)
+                except TransportFailed as error:
+                    self.fail(error)
             elif type(effect) is Deliver:
                 self.deliver(effect.message)
             elif type(effect) is Failed:
-                error = effect.error
-                self.failed(error if isinstance(error, SipError) else SipError(str(error)))
+                cause = effect.error
+                self.failed(cause if isinstance(cause, SipError) else SipError(str(cause)))
             else:
                 self.failed(TransactionTimeout("no final response in time"))
         if not self._over:
@@ -91,18 +91,12 @@ class Driver:
 
     def fail(self, error: Exception) -> None:
         """The flow under this machine is gone."""
-        self.perform(self._driven.fail(error, self.now()))
+        self.perform(self._driven.fail(error, self._alarms.now()))
 
     def stop(self) -> None:
         """Drop the machine without another word."""
         self._over = True
         self._disarm()
-
-    def _transmit(self, message: Message) -> None:
-        try:
-            self.send(message)
-        except TransportFailed as error:
-            self.fail(error)
 
     def _rearm(self) -> None:
         due = self._driven.deadline
@@ -111,7 +105,8 @@ class Driver:
             self._disarm()
             self.finished()
         elif due != self._armed_for:
-            self._disarm()
+            if self._alarm is not None:
+                self._disarm()
             self._armed_for = due
             if due is not None and not self.lingers(due):
                 self._alarm = self._alarms.at(due, self._expire)
@@ -124,4 +119,6 @@ class Driver:
     def _expire(self) -> None:
         due = self._armed_for or 0.0
         self._alarm = self._armed_for = None
-        self.perform(self._driven.expire(max(self.now(), due)))  # the loop may wake us a clock tick early
+        self.perform(
+            self._driven.expire(max(self._alarms.now(), due))
+        )  # the loop may wake us a clock tick early

@@ -124,9 +124,9 @@ class Leg:
         self.opening.consider()
         await self.invitation.heard()
         self._check_up()
-        self._answer = self.invitation.accept(self.opening.in_2xx(), self.keeper.answering())
-        self._answer.settled.add_done_callback(self._answered_in_ack)
-        await asyncio.shield(self._answer.settled)
+        self._answer = answer = self.invitation.accept(self.opening.in_2xx(), self.keeper.answering())
+        answer.then(self._answered_in_ack)
+        await answer.settled()
         self._check_up()
 
     async def invite(self, outgoing: Outgoing) -> None:
@@ -180,7 +180,7 @@ class Leg:
             self._inviting.reply(b"")  # its 2xx is owed an ACK, though nothing comes of it
         if self._answer is not None and self._answer.waiting:
             # §15: the callee's BYE waits for the ACK, or for the end of waiting
-            self._answer.settled.add_done_callback(lambda settled: self._bye(reason))
+            self._answer.then(lambda ack: self._bye(reason))
         elif self._invitation is not None and self._invitation.open:
             self._invitation.refuse(reason.status, [*headers, ("Reason", reason.header)])
             self._leave()
@@ -282,12 +282,11 @@ class Leg:
             if answer is not None:
                 answer.acknowledged(ack)
 
-    def _answered_in_ack(self, settled: asyncio.Future[Request | None]) -> None:
+    def _answered_in_ack(self, ack: Request | None) -> None:
         """The INVITE had no offer and our 200 made one: its ACK has the answer (§13.2.1).
 
         What was said up to here is of no use to the call that begins, and let go.
         """
-        ack = settled.result()
         if ack is None or self.ended.done():
             return
         try:

@@ -32,7 +32,7 @@ class Provisionals(Driver):
         """Done once the INVITE has its final response and no PRACK can come any more."""
 
     def respond(self, response: Response) -> None:
-        self.perform(self._machine.respond(response, self.now()))
+        self.perform(self._machine.respond(response, self._alarms.now()))
 
     async def heard(self) -> None:
         """Wait until the peer has every session description of ours (§3), or the leg is over."""
@@ -42,7 +42,7 @@ class Provisionals(Driver):
 
     def final(self) -> None:
         """The INVITE has its final response."""
-        self.perform(self._machine.final(self.now()))
+        self.perform(self._machine.final(self._alarms.now()))
         self._acknowledged.set()
 
     def receive(self, prack: ServerTransaction) -> None:
@@ -52,7 +52,7 @@ class Provisionals(Driver):
         """
         if not self._machine.acknowledges(RAck.parse(prack.request.headers.get("RAck"))):
             return prack.reply(481)
-        self.perform(self._machine.acknowledged(self.now()))
+        self.perform(self._machine.acknowledged(self._alarms.now()))
         self._acknowledged.set()
         body, opening = prack.request.body, self._leg.opening
         if opening.awaits_answer or not body or self._leg.ended.done():

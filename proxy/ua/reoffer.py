@@ -49,7 +49,7 @@ class Reoffers:
         until = asyncio.get_running_loop().time() + glare_s
         while True:
             while (answer := self._leg.unacknowledged) is not None:  # §14.1: no INVITE of ours before its ACK
-                await asyncio.shield(answer.settled)
+                await answer.settled()
             try:
                 return await self._offer_once(describe)
             except Rejected as refusal:
@@ -192,13 +192,12 @@ class Reoffers:
     def _accept(self, transaction: ServerTransaction, headers: list[tuple[str, str]], sdp: bytes) -> None:
         self.answer = Answer(self._leg, transaction, transaction.make(200, headers, sdp))
         if not transaction.request.body:
-            self.answer.settled.add_done_callback(self._answered_in_ack)
+            self.answer.then(self._answered_in_ack)
         self.answer.start()
 
-    def _answered_in_ack(self, settled: asyncio.Future[Request | None]) -> None:
+    def _answered_in_ack(self, ack: Request | None) -> None:
         """The re-INVITE had no offer and our 200 made one: its ACK has the answer (§14.2)."""
         self._negotiation.answered()
-        ack = settled.result()
         if ack is None:
             return
         try:

@@ -10,6 +10,7 @@ from proxy.sip.message import Request, Response
 from proxy.sip.session import INTERVAL, Expired, Refresh, SessionTimer
 from proxy.sip.session.timer import SHORTEST_WAIT
 from proxy.sip.values import retry_after
+from proxy.ua.alarms import Alarm
 from proxy.ua.errors import Rejected, TransactionTimeout
 from proxy.ua.in_dialog import Final, InDialogRequest, accepted
 from proxy.ua.reason import EndReason
@@ -24,7 +25,7 @@ class SessionKeeper:
     def __init__(self, leg: Leg) -> None:
         self._leg = leg
         self._timer: SessionTimer | None = None
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: Alarm | None = None
 
     # The INVITE that begins the leg.
 
@@ -97,12 +98,11 @@ class SessionKeeper:
     def _arm(self) -> None:
         self.stop()
         if self._timer is not None and self._timer.deadline is not None and not self._leg.ended.done():
-            loop = asyncio.get_running_loop()
-            self._alarm = loop.call_at(self._timer.deadline, self._expire, self._timer.deadline)
+            self._alarm = self._leg.core.alarms.at(self._timer.deadline, self._expire)
 
-    def _expire(self, due: float) -> None:
+    def _expire(self) -> None:
         assert self._timer is not None
-        for effect in self._timer.expire(max(self._now(), due)):
+        for effect in self._timer.expire(max(self._now(), self._timer.deadline or 0.0)):
             match effect:
                 case Refresh():
                     self._leg.core.spawn(self._refresh(self._timer))
@@ -148,9 +148,8 @@ class SessionKeeper:
                 self._leg.lost(EndReason.UNREACHABLE)
             raise
 
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
+    def _now(self) -> float:
+        return self._leg.core.alarms.now()
 
 
 def _retry_after_s(refusal: Response) -> float | None:

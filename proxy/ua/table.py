@@ -27,6 +27,8 @@ class Table(Generic[T]):
         """`forgotten` hears of every key that is free again."""
         self._forgotten = forgotten
         self._known: dict[TransactionKey, T | Late] = {}
+        self.get: Callable[[TransactionKey], T | Late | None] = self._known.get
+        """The transaction of a key, or what is left of it."""
         self._live: set[TransactionKey] = set()
         self._queues: dict[float, deque[tuple[float, TransactionKey, Late]]] = {}
         self._timers: dict[float, asyncio.TimerHandle] = {}
@@ -38,10 +40,6 @@ class Table(Generic[T]):
     def under_way(self) -> int:
         """How many are not over."""
         return len(self._live)
-
-    def get(self, key: TransactionKey) -> T | Late | None:
-        """The transaction of that key, or what is left of it."""
-        return self._known.get(key)
 
     def enter(self, key: TransactionKey, transaction: T) -> None:
         """A new one; it takes the place of what had its key."""

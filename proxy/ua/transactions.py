@@ -42,11 +42,12 @@ class ClientTransaction(Driver):
         """Why it is to be cancelled, while no provisional response allows it yet."""
 
     def start(self) -> None:
-        self.perform(self._machine.start(self.now()))
+        self.perform(self._machine.start(self._alarms.now()))
 
     def receive(self, response: Response) -> None:
-        self.perform(self._machine.receive(response, self.now()))
-        self._cancel()
+        self.perform(self._machine.receive(response, self._alarms.now()))
+        if self._unwanted is not None:
+            self._cancel()
 
     def lost(self, error: TransportFailed) -> None:
         """The connection is gone."""
@@ -102,7 +103,7 @@ class ClientTransaction(Driver):
             cancel.headers.add("Reason", self._unwanted)
             self._unwanted = None
             self._core.launch(cancel, self.flow, Unheard())
-            self.perform(machine.cancelled(self.now()))
+            self.perform(machine.cancelled(self._alarms.now()))
 
 
 class Unheard:
@@ -155,16 +156,16 @@ class ServerTransaction(Driver):
     def defer(self) -> None:
         """The answer to this request, which is no INVITE, will take time: see `NonInviteServer.deferred`."""
         assert isinstance(self._machine, NonInviteServer)
-        self.perform(self._machine.deferred(self.make(100), self.now()))
+        self.perform(self._machine.deferred(self.make(100), self._alarms.now()))
 
     def receive(self, request: Request) -> None:
-        self.perform(self._machine.receive(request, self.now()))
+        self.perform(self._machine.receive(request, self._alarms.now()))
 
     def respond(self, response: Response) -> None:
         if response.status >= 200:
             self.answered = True
             self._on_cancel = self._on_failure = _unheard  # neither means anything from now on (§9.2)
-        self.perform(self._machine.respond(response, self.now()))
+        self.perform(self._machine.respond(response, self._alarms.now()))
 
     def make(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Response:
         """A response to this request, with our To tag on all but a 100 (§8.2.6.2)."""

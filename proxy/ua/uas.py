@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from proxy.sip.dialog import Dialog
@@ -10,6 +12,7 @@ from proxy.sip.errors import SipError
 from proxy.sip.message import Request, Response
 from proxy.sip.reason import reasons
 from proxy.sip.session import Acceptance
+from proxy.ua.alarms import Alarm
 from proxy.ua.driver import Driver, Message
 from proxy.ua.provisionals import Provisionals
 from proxy.ua.reason import EndReason
@@ -34,30 +37,41 @@ class Answer(Driver):
     def __init__(self, leg: Leg, transaction: ServerTransaction, response: Response) -> None:
         self._leg = leg
         self._cseq = transaction.request.cseq.number
-        self.settled: asyncio.Future[Request | None] = asyncio.get_running_loop().create_future()
-        """The ACK; None if none came in time, or the leg was over before. Others await it too: shield it."""
+        self.waiting = True
+        """True while the ACK is missing."""
+        self._ack: Request | None = None
+        self._then: list[Callable[[Request | None], None]] = []
         self._machine = Acceptance(response, leg.core.timers)
         self._transaction = transaction
         super().__init__(self._machine, leg.core.alarms)
 
-    @property
-    def waiting(self) -> bool:
-        """True while the ACK is missing."""
-        return not self.settled.done()
-
     def start(self) -> None:
-        self.perform(self._machine.start(self.now()))
+        self.perform(self._machine.start(self._alarms.now()))
 
     def acknowledged(self, ack: Request) -> None:
         if ack.cseq.number == self._cseq and self.waiting:
-            self.perform(self._machine.acknowledged(self.now()))
-            self.settled.set_result(ack)
+            self.perform(self._machine.acknowledged(self._alarms.now()))
+            self._settle(ack)
 
     def stop(self) -> None:
         """The leg is over: resend no more."""
         super().stop()
         if self.waiting:
-            self.settled.set_result(None)
+            self._settle(None)
+
+    def then(self, tell: Callable[[Request | None], None]) -> None:
+        """Tell of its ACK, at once if it is in; of None if none came in time, or the leg was over before."""
+        if self.waiting:
+            self._then.append(tell)
+        else:
+            tell(self._ack)
+
+    async def settled(self) -> None:
+        """Return once the ACK is in, or will not come."""
+        if self.waiting:
+            settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._then.append(lambda ack: None if settled.done() else settled.set_result(None))
+            await settled
 
     def failed(self, error: SipError) -> None:
         self.stop()
@@ -66,6 +80,12 @@ class Answer(Driver):
     def send(self, message: Message) -> None:
         assert isinstance(message, Response)
         self._transaction.respond(message)
+
+    def _settle(self, ack: Request | None) -> None:
+        self.waiting, self._ack = False, ack
+        told, self._then = self._then, []
+        for tell in told:
+            tell(ack)
 
 
 class Invitation:
@@ -77,7 +97,7 @@ class Invitation:
         self._dialog: Dialog | None = None
         self.provisionals = Provisionals(leg, transaction) if _required(self.request) else None
         """Where the peer requires provisional responses above 100 to be reliable (RFC 3262)."""
-        self._extension: asyncio.TimerHandle | None = None
+        self._extension: Alarm | None = None
 
     @property
     def open(self) -> bool:
@@ -165,9 +185,8 @@ class Invitation:
             self._extension = None
         if status is not None:
             after_s = EXTEND_S if self.provisionals is None else EXTEND_RELIABLY_S
-            self._extension = asyncio.get_running_loop().call_later(
-                after_s, lambda: self.progress(status, early=early)
-            )
+            alarms = self._leg.core.alarms
+            self._extension = alarms.at(alarms.now() + after_s, partial(self.progress, status, early=early))
 
     def _final(self) -> None:
         self._extend(None)

@@ -71,7 +71,7 @@ async def test_effects_are_carried_out_in_order() -> None:
 
 async def test_one_timer_is_kept_and_moved_with_the_deadline() -> None:
     around = Around()
-    now = around.now()
+    now = around._alarms.now()
     around.machine.deadline = now + 5
     around.perform([])
     around.perform([])
@@ -102,7 +102,7 @@ async def test_what_cannot_be_sent_fails_the_machine_and_what_was_to_be_delivere
 
 async def test_a_stopped_driver_does_nothing_more() -> None:
     around = Around()
-    around.machine.deadline = around.now() + 5
+    around.machine.deadline = around._alarms.now() + 5
     around.perform([])
     around.stop()
     around.perform([Send(INVITE)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from proxy.sip.errors import ParseError
@@ -20,6 +21,9 @@ MOST_RAISES = 5
 """So many times a peer may ask for a longer interval; one that always wants more is not asked for ever."""
 SHORTEST_WAIT = 5.0
 """Seconds between one refresh that was refused and the next, at least."""
+
+Refresher = Literal["uac", "uas"] | None
+_NONE = Headers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class SessionTimer:
         """Whether the refreshes are ours to send."""
         self.too_small = False
         """Whether the last request decided on asks for less than `min_se`: it is refused with 422."""
-        self.headers = Headers()
+        self.headers = _NONE
         """What belongs into our answer to the last request decided on, or into our first INVITE."""
         self.deadline: float | None = None
         """When `expire` is next due; None while no timer runs."""
@@ -93,11 +97,11 @@ class SessionTimer:
 
     @classmethod
     def offering(
-        cls, interval: int = INTERVAL, *, min_se: int = MIN_SE, refresher: Literal["uac", "uas"] | None = None
+        cls, interval: int = INTERVAL, *, min_se: int = MIN_SE, refresher: Refresher = None
     ) -> SessionTimer:
         """Ask for a timer in an INVITE of ours (§7.1). It runs once a 2xx agreed to it (`refreshed`)."""
         timer = cls(min_se, True, interval)
-        timer.headers = _request_headers(SessionExpires(interval, refresher), min_se)
+        timer.headers = _request_headers(interval, refresher, min_se)
         return timer
 
     def raised(self, response: Response) -> None:
@@ -114,7 +118,7 @@ class SessionTimer:
         self.min_se = least
         if self.interval is None:
             self._wanted = least
-            self.headers = _request_headers(SessionExpires(least), least)
+            self.headers = _request_headers(least, None, least)
         else:
             self.interval = least
 
@@ -122,9 +126,8 @@ class SessionTimer:
     def refresh_headers(self) -> Headers:
         """What belongs into every re-INVITE and UPDATE of ours, lest it switch the timer off (§7.4)."""
         if self.interval is None:
-            return Headers()
-        refresher: Literal["uac", "uas"] = "uac" if self.refreshing else "uas"
-        return _request_headers(SessionExpires(self.interval, refresher), self.min_se)
+            return _NONE
+        return _request_headers(self.interval, "uac" if self.refreshing else "uas", self.min_se)
 
     def start(self, now: float) -> None:
         """The 2xx to the request decided on goes out: the interval begins (§10)."""
@@ -184,17 +187,13 @@ class SessionTimer:
         knows = any(option.lower() == "timer" for option in request.headers.split("Supported"))
         self.too_small = knows and asked is not None and asked.seconds < self.min_se
         if self.too_small:
-            self.headers = Headers([("Min-SE", str(self.min_se))])
+            self.headers = _least(self.min_se)
             return
         agreed = self._terms(asked, knows, _seconds(request, "Min-SE") or 0)
         self.interval = agreed.seconds if agreed else None
         self.refreshing = agreed is not None and agreed.refresher == "uas"
         self.alone = self.refreshing and not knows
-        self.headers = Headers()
-        if agreed:
-            if knows:  # §9: MUST when the peer refreshes, SHOULD when we do
-                self.headers.add("Require", "timer")
-            self.headers.add("Session-Expires", str(agreed))
+        self.headers = _answer_headers(agreed.seconds, agreed.refresher, knows) if agreed else _NONE
 
     def _terms(self, asked: SessionExpires | None, knows: bool, peer_min_se: int) -> SessionExpires | None:
         if asked and knows:  # §9: left the choice, whoever asks for the timer does the work
@@ -228,8 +227,27 @@ class SessionTimer:
             self.refreshing = agreed.refresher != "uas"
 
 
-def _request_headers(asked: SessionExpires, min_se: int) -> Headers:
+# What timers say is nearly always the same, and nobody writes to it: one object serves them all.
+
+
+@lru_cache(maxsize=64)
+def _request_headers(seconds: int, refresher: Refresher, min_se: int) -> Headers:
+    asked = SessionExpires(seconds, refresher)
     return Headers([("Supported", "timer"), ("Session-Expires", str(asked)), ("Min-SE", str(min_se))])
+
+
+@lru_cache(maxsize=64)
+def _answer_headers(seconds: int, refresher: Refresher, knows: bool) -> Headers:
+    headers = Headers()
+    if knows:  # §9: MUST when the peer refreshes, SHOULD when we do
+        headers.add("Require", "timer")
+    headers.add("Session-Expires", str(SessionExpires(seconds, refresher)))
+    return headers
+
+
+@lru_cache(maxsize=64)
+def _least(min_se: int) -> Headers:
+    return Headers([("Min-SE", str(min_se))])
 
 
 def _session_expires(message: Request | Response) -> SessionExpires | None:

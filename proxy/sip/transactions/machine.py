@@ -21,30 +21,26 @@ class Machine:
         self.request = request
         self.deadline: float | None = None
         """When `expire` is next due; None while only messages can move it."""
+        self.terminated = False
+        """True once nothing can happen any more."""
+        self.lingers = False
+        """True while it only waits for what comes late; its deadline says how long."""
         self._timers = timers
         self._reliable = reliable
         self._due: dict[str, float] = {}
 
-    @property
-    def terminated(self) -> bool:
-        """True once nothing can happen any more."""
-        return self.state is State.TERMINATED
-
-    @property
-    def lingers(self) -> bool:
-        """True while it only waits for what comes late; its deadline says how long."""
-        return self.state in self.lingering
-
     def _enter(self, state: State, timer: str | None = None, at: float | None = None) -> None:
         """Be in this state, with this one timer running, if any."""
         self.state = state
+        self.terminated = state is State.TERMINATED
+        self.lingers = state in self.lingering
         self._due = {timer: at} if timer is not None and at is not None else {}
         self.deadline = at
 
     def _set(self, timer: str, at: float) -> None:
         """Have one more timer run, or an old one anew."""
         self._due[timer] = at
-        self.deadline = min(self._due.values())
+        self.deadline = at if len(self._due) == 1 else min(self._due.values())
 
     def _drop(self, timer: str) -> None:
         """Have a timer run no more; another one runs still."""
