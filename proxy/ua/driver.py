@@ -119,6 +119,5 @@ class Driver:
     def _expire(self) -> None:
         due = self._armed_for or 0.0
         self._alarm = self._armed_for = None
-        self.perform(
-            self._driven.expire(max(self._alarms.now(), due))
-        )  # the loop may wake us a clock tick early
+        now = max(self._alarms.now(), due)  # the loop may wake us a clock tick early
+        self.perform(self._driven.expire(now))

@@ -40,7 +40,8 @@ class Machine:
     def _set(self, timer: str, at: float) -> None:
         """Have one more timer run, or an old one anew."""
         self._due[timer] = at
-        self.deadline = at if len(self._due) == 1 else min(self._due.values())
+        sooner = self.deadline is None or at <= self.deadline
+        self.deadline = at if sooner else min(self._due.values())
 
     def _drop(self, timer: str) -> None:
         """Have a timer run no more; another one runs still."""
