@@ -51,8 +51,8 @@ class Leg:
         """Latched: set once, by the peer or by `end()`."""
         self.peer_reason: str | None = None
         """What the Reason of the peer's BYE or CANCEL says, if it ended the leg."""
-        self.ringing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        """Latched: the first provisional status above 100 from a peer that we call."""
+        self.ringing: int | None = None
+        """The first provisional status above 100 from a peer that we call."""
         self.flow: Flow
         self.dialog: Dialog | None = None
         self.credentials: DigestClient | None = None
@@ -61,7 +61,7 @@ class Leg:
         self.keeps_flow = False
         """Whether the peer is reached over its flow alone, as a registered phone is (RFC 5626 §5.3)."""
         self._contact_user = core.ids.token()
-        self.takes_refer, self._left = takes_refer, False
+        self.takes_refer, self._left, self._calls = takes_refer, False, True
         self._inviting: Inviting | None = None
         self._invitation: Invitation | None = None
         self._answer: Answer | None = None
@@ -89,7 +89,7 @@ class Leg:
         self.media.over(ip_version(self.flow))
         self._opening = Opening(self.media, transaction.request)
         self._invitation = Invitation(self, transaction)
-        self._reoffers = Reoffers(self, owns_call_id=False, opening=self._opening)
+        self._calls = False
         self._invitation.watch()
         if self.ended.done():
             return
@@ -208,7 +208,7 @@ class Leg:
     def reoffers(self) -> Reoffers:
         """Of the offers after the first."""
         if self._reoffers is None:
-            self._reoffers = Reoffers(self, owns_call_id=True)
+            self._reoffers = Reoffers(self, owns_call_id=self._calls, opening=self._opening)
         return self._reoffers
 
     @property
@@ -217,8 +217,8 @@ class Leg:
         return self._opening
 
     def rang(self, status: int) -> None:
-        if not self.ringing.done():
-            self.ringing.set_result(status)
+        if self.ringing is None:
+            self.ringing = status
             self.log.info("ringing", status=status)
 
     def established(self, dialog: Dialog) -> None:
@@ -295,7 +295,9 @@ class Leg:
             return self.end(EndReason.MEDIA_REFUSED)
         self._answer = None
         if self.invitation.settled:
-            self._invitation = None
+            self._invitation = self._opening = None
+            if self._reoffers is not None:
+                self._reoffers.opened()
 
     def receive(self, transaction: ServerTransaction) -> None:
         """One in-dialog request (§12.2.2), on whatever flow it came; raises ParseError."""

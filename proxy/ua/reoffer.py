@@ -77,6 +77,10 @@ class Reoffers:
         if self._outcome is not None:
             _latch(self._outcome, LegEnded(self._leg, reason))
 
+    def opened(self) -> None:
+        """The first offer and answer are through."""
+        self._opening = None
+
     # Ours.
 
     async def _offer_once(self, describe: Callable[[], bytes]) -> None:

@@ -133,7 +133,7 @@ class Inviting:
 
     def _elsewhere(self, error: SipError) -> None:
         """Try the next target; not once the phone has rung, lest it ring again by another way."""
-        open_still = not self._answered.done() and not self._leg.ringing.done()
+        open_still = not self._answered.done() and self._leg.ringing is None
         if not (self._course.more and open_still and self._core.spawn(self._move_on())):
             self._fail(error)
 
@@ -156,7 +156,7 @@ class Inviting:
         Not once the phone has rung: then it is not for who calls that it is refused.
         """
         otherwise = self._outgoing.otherwise
-        open_still = not self._answered.done() and not self._leg.ringing.done()
+        open_still = not self._answered.done() and self._leg.ringing is None
         outgoing = otherwise(response) if otherwise is not None and open_still else None
         if outgoing is None:
             return self._fail(Rejected(response))
@@ -299,7 +299,7 @@ class Inviting:
 
     def _conceded(self) -> bool:
         """Make another offer in the same INVITE, its CSeq one higher (§8.1.3.5); not once the phone rang."""
-        if self._leg.ringing.done() or not self._leg.media.concede():
+        if self._leg.ringing is not None or not self._leg.media.concede():
             return False
         try:
             sdp = self._leg.media.offer()

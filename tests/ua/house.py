@@ -293,6 +293,13 @@ class House:
         assert pending_timers() == []
 
 
+async def rings(leg: Leg) -> int:
+    """Wait for the first provisional status above 100."""
+    while leg.ringing is None:
+        await asyncio.sleep(0.001)
+    return leg.ringing
+
+
 def pending_timers() -> list[float]:
     """The loop times at which something is to happen yet."""
     scheduled = cast(Any, asyncio.get_running_loop())._scheduled

@@ -12,7 +12,7 @@ from proxy.ua.errors import LegEnded, Rejected, TransactionTimeout
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.uac import Outgoing
-from tests.ua.house import HOST, Far, House
+from tests.ua.house import HOST, Far, House, rings
 
 NAME = "pbx.example.com"
 URI = f"sip:bob@{NAME}"
@@ -167,7 +167,7 @@ async def test_503_after_the_phone_has_rung_is_final(house: House) -> None:
     leg, task = call(house)
     invite = await one.hears("INVITE")
     one.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     one.answers(invite, 503)
     with pytest.raises(Rejected, match="503"):
         await task

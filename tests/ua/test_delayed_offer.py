@@ -11,7 +11,7 @@ from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from tests.kit import messages
 from tests.kit.messages import SDP
-from tests.ua.house import NOTHING, House, back, within
+from tests.ua.house import NOTHING, House, back, rings, within
 
 INVITE = messages.invite()
 OTHER = SDP.replace(b"4000", b"4002")
@@ -105,7 +105,7 @@ async def test_a_200_that_crosses_the_end_gets_an_answer_that_takes_nothing_and_
 ) -> None:
     leg, task, invite = await house.calling(late=True, leaves_open=True)
     house.far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     leg.end(EndReason.NO_ANSWER)
     house.far.answers(invite, 200)
     with pytest.raises(LegEnded):

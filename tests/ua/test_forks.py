@@ -11,7 +11,7 @@ from proxy.ua.forks import MOST_FORKS
 from proxy.ua.reason import EndReason
 from proxy.ua.uac import Outgoing
 from tests.kit.messages import SDP
-from tests.ua.house import FAR, Far, House, back
+from tests.ua.house import FAR, Far, House, back, rings
 
 REFER_TO = [("Refer-To", "<tel:+14155550100>")]
 
@@ -20,7 +20,7 @@ async def test_a_provisional_with_a_tag_makes_an_early_dialog_rfc3261_12_1_2(hou
     leg, task, invite = await house.calling()
     house.far.answers(invite, 100, to_tag=None)
     house.far.answers(invite, 180, to_tag=None)
-    await leg.ringing
+    await rings(leg)
     assert house.core.left_over()["dialogs"] == 0
     house.far.answers(invite, 180)
     house.far.answers(invite, 180)
@@ -54,7 +54,7 @@ async def test_what_a_peer_asks_before_it_answers_rfc3261_14_2_rfc3311_5_2(
     task = asyncio.ensure_future(leg.invite(Outgoing(f"sip:bob@{FAR}:5060", "<sip:us@sbc.example.com>")))
     invite = await far.hears("INVITE")
     far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     await far.says(back(invite, method, 7, body=body))
     answer = await far.hears(status)
     if method == "INVITE":
@@ -77,7 +77,7 @@ async def test_an_update_in_an_early_dialog_moves_its_target_rfc3311_5_2(house: 
     await moved.start()
     leg, task, invite = await house.calling()
     house.far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     update = back(invite, "UPDATE", 1)
     update.headers.set("Contact", "<sip:bob@192.0.2.7:5060>")
     await house.far.says(update)
@@ -94,7 +94,7 @@ async def test_each_fork_is_a_dialog_of_its_own_rfc5407_appendix_e(house: House)
     leg, task, invite = await house.calling()
     house.far.answers(invite, 180, to_tag="one")
     house.far.answers(invite, 183, to_tag="two")
-    await leg.ringing
+    await rings(leg)
     await house.far.says(back(invite, "UPDATE", 1, tag="one"))
     await house.far.says(back(invite, "UPDATE", 9, tag="two", branch="z9hG4bKtwo"))
     assert {(await house.far.hears(200)).from_tag for _ in range(2)} == {"one", "two"}
@@ -134,7 +134,7 @@ async def test_a_losing_fork_is_answered_until_it_is_hung_up_rfc3261_13_2_2_4(ho
 async def test_a_peer_that_says_bye_before_its_answer_has_declined_rfc5407_appendix_a(house: House) -> None:
     leg, task, invite = await house.calling()
     house.far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     await house.far.says(back(invite, "BYE", 1))
     await house.far.hears(200)
     with pytest.raises(LegEnded):
@@ -151,7 +151,7 @@ async def test_an_early_bye_of_one_fork_leaves_the_others_ringing(house: House) 
     leg, task, invite = await house.calling()
     house.far.answers(invite, 180, to_tag="one")
     house.far.answers(invite, 180, to_tag="two")
-    await leg.ringing
+    await rings(leg)
     await house.far.says(back(invite, "BYE", 1, tag="one"))
     await house.far.hears(200)
     assert not task.done()
@@ -170,7 +170,7 @@ async def test_an_early_bye_of_one_fork_leaves_the_others_ringing(house: House) 
 async def test_a_refer_that_overtakes_the_answer_waits_for_it(house: House) -> None:
     leg, task, invite = await house.calling(takes_refer=True)
     house.far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     await house.far.says(back(invite, "REFER", 1, headers=REFER_TO))
     await asyncio.sleep(3.4)
     assert house.far.count(100) == 0
@@ -192,7 +192,7 @@ async def test_a_refer_that_overtakes_the_answer_and_says_nothing_is_refused(
 ) -> None:
     leg, task, invite = await house.calling(takes_refer=True)
     house.far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     await house.far.says(back(invite, "REFER", 1, headers=headers))
     house.far.answers(invite, 200)
     await task
@@ -206,7 +206,7 @@ async def test_a_refer_that_overtakes_the_answer_and_says_nothing_is_refused(
 async def test_a_refer_before_an_answer_that_never_comes_gets_481(house: House, cancelled: bool) -> None:
     leg, task, invite = await house.calling(takes_refer=True)
     house.far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     await house.far.says(back(invite, "REFER", 1, headers=REFER_TO))
     await asyncio.sleep(0.1)
     if cancelled:
@@ -225,7 +225,7 @@ async def test_early_dialogs_end_with_the_way_to_the_peer(house: House) -> None:
     await far.start()
     leg, task, invite = await house.calling("sip:bob@192.0.2.7:5061;transport=tls", far)
     far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     house.wire.cut(house.wire.flows()[0])
     await asyncio.gather(task, return_exceptions=True)
     await house.assert_clean(after_s=0.1)
@@ -234,7 +234,7 @@ async def test_early_dialogs_end_with_the_way_to_the_peer(house: House) -> None:
 async def test_a_provisional_whose_contact_cannot_be_read_makes_no_dialog(house: House) -> None:
     leg, task, invite = await house.calling()
     house.far.answers(invite, 180, contact="<sip:@@@>")
-    await leg.ringing
+    await rings(leg)
     assert house.core.left_over()["dialogs"] == 0
     house.far.answers(invite, 200)
     await task
@@ -318,7 +318,7 @@ async def test_a_refer_that_waited_for_an_answer_of_no_use_gets_481(house: House
     leg, task, invite = await house.calling(takes_refer=True)
     leg.media.refuses = 488
     house.far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     await house.far.says(back(invite, "REFER", 1, headers=REFER_TO))
     house.far.answers(invite, 200)
     with pytest.raises(OfferRefused):

@@ -14,7 +14,7 @@ from proxy.ua.reason import EndReason
 from proxy.ua.uac import Outgoing
 from tests.kit import messages
 from tests.kit.messages import SDP
-from tests.ua.house import FAR, Far, House, back
+from tests.ua.house import FAR, Far, House, back, rings
 
 CHALLENGE = 'Digest realm="trunk", nonce="n1", algorithm=MD5, qop="auth"'
 
@@ -23,7 +23,7 @@ async def test_an_invite_answered_is_acknowledged_and_its_answer_in_force(house:
     leg, task, invite = await house.calling()
     house.far.answers(invite, 100, to_tag=None)
     house.far.answers(invite, 180)
-    assert await leg.ringing == 180
+    assert await rings(leg) == 180
     house.far.answers(invite, 200)
     await task
     ack = await house.far.hears("ACK")
@@ -72,7 +72,7 @@ async def test_cancel_waits_for_the_first_provisional_rfc3261_9_1(house: House) 
 async def test_cancel_is_sent_once_however_many_provisionals_come(house: House) -> None:
     leg, task, invite = await house.calling()
     house.far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     leg.end(EndReason.NO_ANSWER)
     leg.end(EndReason.COMPLETED)
     cancel = await house.far.hears("CANCEL")
@@ -90,7 +90,7 @@ async def test_cancel_is_sent_once_however_many_provisionals_come(house: House) 
 async def test_cancel_crossing_200_is_answered_by_ack_and_bye_rfc3261_9_1(house: House) -> None:
     leg, task, invite = await house.calling()
     house.far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     house.far.answers(invite, 200)
     leg.end(EndReason.CALLER_LEFT)
     cancel = await house.far.hears("CANCEL")
@@ -120,7 +120,7 @@ async def test_200_to_an_invite_ended_before_any_provisional_gets_bye_and_no_can
 async def test_cancel_without_effect_gives_up_after_64_t1_rfc3261_9_1(house: House) -> None:
     leg, task, invite = await house.calling()
     house.far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     leg.end(EndReason.NO_ANSWER)
     house.far.answers(await house.far.hears("CANCEL"), 200)
     await asyncio.sleep(31.9)
@@ -222,7 +222,7 @@ async def test_a_late_or_doubled_provisional_changes_nothing(house: House) -> No
     leg, task, invite = await house.calling()
     for status in (180, 180, 183):
         house.far.answers(invite, status)
-    assert await leg.ringing == 180
+    assert await rings(leg) == 180
     house.far.answers(invite, 200)
     await task
     house.far.answers(invite, 180)
@@ -341,7 +341,7 @@ async def test_a_challenge_to_an_invite_that_is_over_is_not_answered(house: Hous
 async def test_the_bye_of_a_late_2xx_is_authenticated_too(house: House) -> None:
     leg, task, invite = await house.calling(credentials=DigestClient("u", "secret"))
     house.far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     leg.end(EndReason.NO_ANSWER)
     house.far.answers(await house.far.hears("CANCEL"), 200)
     house.far.answers(invite, 200)
@@ -360,7 +360,7 @@ async def test_a_connection_lost_while_ringing_fails_the_call(house: House) -> N
     await far.start()
     leg, task, invite = await house.calling("sip:bob@192.0.2.7:5061;transport=tls", far)
     far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     house.wire.cut(house.wire.flows()[0])
     with pytest.raises(TransportFailed):
         await task
@@ -448,7 +448,7 @@ async def test_it_is_made_again_once_and_as_it_says_for_that_status_alone(house:
 async def test_a_phone_that_has_rung_is_not_called_again_as_somebody_else(house: House) -> None:
     leg, task, invite = await house.calling(otherwise=as_another)
     house.far.answers(invite, 180)
-    await leg.ringing
+    await rings(leg)
     house.far.answers(invite, 403)
     with pytest.raises(Rejected, match="403"):
         await task
