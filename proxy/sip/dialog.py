@@ -49,6 +49,11 @@ class Dialog:
     parameter of its own, and its Record-Routes an `r2=on`, without which its proxies lose the way.
     """
 
+    __slots__ = (
+        "_ends", "_written", "confirmed", "id", "local_cseq", "remote_cseq", "route_set", "sent_cseq",
+        "target",
+    )  # fmt: skip
+
     def __init__(
         self,
         id: DialogId,

@@ -25,7 +25,7 @@ from proxy.ua.reoffer import Reoffers
 from proxy.ua.session_keeper import SessionKeeper
 from proxy.ua.transactions import ServerTransaction
 from proxy.ua.uac import Inviting, Outgoing
-from proxy.ua.uas import Answer, Invitation
+from proxy.ua.uas import Answer, Invitation, take_prack
 from proxy.ua.up import Up
 
 LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
@@ -35,6 +35,12 @@ _ABLE = [("Allow", ALLOW.replace("REFER, ", "")), _ABLE_TO_REFER[1]]
 
 class Leg:
     """One dialog from our side. `name` is ``caller``, ``agent`` or ``phone``."""
+
+    __slots__ = (
+        "_answer", "_calls", "_contact_user", "_invitation", "_inviting", "_keeper", "_left", "_log",
+        "_opening", "_refer", "_referred", "_reoffers", "core", "credentials", "dialog", "ended", "flow",
+        "keeps_flow", "media", "name", "peer_reason", "profile", "ringing", "takes_refer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -314,7 +320,7 @@ class Leg:
                     self.peer_reason = reasons(transaction.request)
                 self.gone(EndReason.HUNG_UP)
             case "PRACK":
-                self._take_prack(transaction)
+                take_prack(self._invitation, transaction)
             case _ if self.ended.done():
                 transaction.reply(481)  # our BYE is on its way
             case "INVITE" | "UPDATE":
@@ -338,12 +344,6 @@ class Leg:
                 transaction.reply(481)  # RFC 6665 §4.1.3: we subscribed to nothing
             case _:
                 transaction.reply(405, self.capabilities()[:1])
-
-    def _take_prack(self, transaction: ServerTransaction) -> None:
-        """RFC 3262 §3: one that acknowledges nothing of ours is 481."""
-        if self._invitation is None or self._invitation.provisionals is None:
-            return transaction.reply(481)
-        self._invitation.provisionals.receive(transaction)
 
     def _take_refer(self, transaction: ServerTransaction) -> None:
         """REFER is the agent's alone; one at a time, since a retry by its sender is no second wish."""

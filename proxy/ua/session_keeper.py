@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class SessionKeeper:
     """Asks every peer for a timer, and runs what is agreed; see `SessionTimer`."""
 
+    __slots__ = ("_alarm", "_leg", "_timer")
+
     def __init__(self, leg: Leg) -> None:
         self._leg = leg
         self._timer: SessionTimer | None = None

@@ -197,5 +197,12 @@ class Invitation:
         return [("Contact", self._leg.contact(self._transaction.flow))]
 
 
+def take_prack(invitation: Invitation | None, prack: ServerTransaction) -> None:
+    """RFC 3262 §3: one that acknowledges nothing of ours is 481. Raises ParseError."""
+    if invitation is None or invitation.provisionals is None:
+        return prack.reply(481)
+    invitation.provisionals.receive(prack)
+
+
 def _required(invite: Request) -> bool:
     return any(option.lower() == "100rel" for option in invite.headers.split("Require"))

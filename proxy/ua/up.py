@@ -20,6 +20,8 @@ class Up:
     blocks nest, and of two legs that end in one tick the outer one is reported.
     """
 
+    __slots__ = ("_cancelling", "_interrupted", "_left", "_leg", "_task")
+
     def __init__(self, leg: Leg) -> None:
         self._leg = leg
         self._interrupted = self._left = False

@@ -60,6 +60,11 @@ class SessionTimer:
     answer but 408 and 481 is a sign of life, and its session does not end for want of a 2xx.
     """
 
+    __slots__ = (
+        "_ends_at", "_raises", "_supported", "_wanted", "alone", "by_update", "deadline", "headers",
+        "interval", "min_se", "refreshing", "too_small",
+    )  # fmt: skip
+
     def __init__(self, min_se: int, supported: bool, wanted: int | None) -> None:
         self.min_se = min_se
         """The smallest interval we take, in seconds."""
