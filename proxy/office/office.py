@@ -28,7 +28,7 @@ log = structlog.get_logger("screendoor")
 
 WORDS_S = 60.0
 """How long those who are told of a message wait for its words."""
-_json = json.JSONEncoder(ensure_ascii=False).encode
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Office:
@@ -52,9 +52,7 @@ class Office:
     async def open(self, stack: AsyncExitStack) -> None:
         """Begin; `stack` closes it. Raises OSError for a file that cannot be written."""
         if self._settings.records is not None:
-            self._records = Gathered(
-                RecordFile(self._settings.records), lambda told: _json(told()), _tell_of_records
-            )
+            self._records = Gathered(RecordFile(self._settings.records), _Told.line, _tell_of_records)
             stack.callback(self._records.close)
         if self.memory is not None:
             await asyncio.to_thread(self.memory.start)
@@ -85,7 +83,7 @@ class Office:
             if self.telling is not None:  # first: what is kept as over has its notices kept, too
                 self.telling.finished(told(), WORDS_S if self.transcribing.takes(record) else 0.0)
             if self.memory is not None:
-                self.memory.finished(told)
+                self.memory.finished(told, told.json)
             if self._records is not None:
                 self._records.write(told)
         self.transcribing.finished(record)
@@ -108,15 +106,25 @@ class Office:
 class _Told:
     """A record as it is told: made once, for the first who needs it, in whatever thread that is."""
 
-    __slots__ = ("_record", "_told")
+    __slots__ = ("_json", "_record", "_told")
 
     def __init__(self, record: CallRecord) -> None:
-        self._record, self._told = record, dict[str, object]()
+        self._record, self._told, self._json = record, dict[str, object](), ""
 
     def __call__(self) -> Mapping[str, object]:
         if not self._told:
             self._told = self._record.as_dict()
         return self._told
+
+    def json(self) -> str:
+        """All of it but the transcript, as JSON."""
+        if not self._json:
+            self._json = _json({name: value for name, value in self().items() if name != "transcript"})
+        return self._json
+
+    def line(self) -> str:
+        """All of it, as JSON."""
+        return f'{self.json()[:-1]},"transcript":{_json(self()["transcript"])}}}'
 
 
 def _tell_of_records(error: OSError | None, lines: int) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from json import JSONEncoder
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Dialect, Table
 
 from screening.memory.schema import GOING_ON, OVER, calls, lines, voicemails
 
@@ -31,6 +32,7 @@ _ALIKE = (
 """Of a call, under the same name in its record."""
 MOST_TOKENS = 2**31 - 1
 """The largest number that a column of PostgreSQL takes; what a vendor counts beyond it is none."""
+_json = JSONEncoder(separators=(",", ":")).encode
 _COSTS = {"cost_money": "money", "cost_minutes": "minutes", "tokens": "tokens"}
 
 
@@ -50,6 +52,8 @@ class Finished:
     """A call that is over, with its record."""
 
     told: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+    json: Callable[[], str] | None = None
+    """Gives the record as JSON, but the transcript, where somebody makes that anyway."""
 
     @property
     def record(self) -> Mapping[str, Any]:
@@ -61,71 +65,110 @@ def write(
     connection: Connection, calls_told: Sequence[Began | Finished], process: str, *, transcripts: bool
 ) -> None:
     """Write them within one transaction; what is written already may be written again."""
-    records = [each.record for each in calls_told if isinstance(each, Finished)]
-    finished = {record["call"]: record for record in records}
+    told = [(each, each.record) for each in calls_told if isinstance(each, Finished)]
+    finished = {record["call"]: (each, record) for each, record in told}
     began = [
         _begun(each, process) for each in calls_told if isinstance(each, Began) and each.call not in finished
     ]
-    statements = _statements(connection.dialect.name)
-    if began:
-        connection.execute(statements.begin, began)
-    if not finished:
-        return
-    connection.execute(statements.finish, [_over(record, process) for record in finished.values()])
-    said = [row for record in finished.values() for row in _said(record)] if transcripts else []
-    if said:
-        connection.execute(statements.say, said)
-    left = [_left(each) for each in finished.values() if each.get("voicemail") or each.get("message")]
-    if left:
-        connection.execute(statements.leave, left)
+    inserts = _inserts(connection.dialect)
+    inserts.begin.execute(connection, began)
+    inserts.finish.execute(connection, [_over(*each, process) for each in finished.values()])
+    records = [record for _, record in finished.values()]
+    if transcripts:
+        inserts.say.execute(connection, [row for record in records for row in _said(record)])
+    left = [_left(each) for each in records if each.get("voicemail") or each.get("message")]
+    inserts.leave.execute(connection, left)
+
+
+class _Insert:
+    """One statement, made once: that, and a row's way through SQLAlchemy, takes longer than to execute it."""
+
+    __slots__ = ("_columns", "_sql")
+
+    def __init__(self, statement: Any, table: Table, names: Sequence[str], dialect: Dialect) -> None:
+        """`names`: the columns that rows have; JSON comes to them as text."""
+        compiled = statement.compile(dialect=dialect, column_keys=list(names))
+        self._sql = str(compiled)
+        self._columns = [
+            (name, None if name in _JSON else _processor(table, name, dialect))
+            for name in compiled.positiontup
+        ]
+
+    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
+        if rows:
+            columns = self._columns
+            values = [
+                tuple([row[name] if process is None else process(row[name]) for name, process in columns])
+                for row in rows
+            ]
+            connection.exec_driver_sql(self._sql, values)
+
+
+def _processor(table: Table, name: str, dialect: Dialect) -> Callable[[Any], Any] | None:
+    kind: Any = table.c[name].type
+    found: Callable[[Any], Any] | None = kind.dialect_impl(dialect).bind_processor(dialect)
+    return found
+
+
+_BEGUN = ("id", "state", "process", "began", "caller", "caller_name", "dialed")
+_JSON = ("record", "message")
 
 
 @dataclass(frozen=True, slots=True)
-class _Statements:
-    begin: Any
-    finish: Any
-    say: Any
-    leave: Any
+class _Inserts:
+    begin: _Insert
+    finish: _Insert
+    say: _Insert
+    leave: _Insert
 
 
 @lru_cache
-def _statements(dialect: str) -> _Statements:
-    """Made once: to make them takes longer than to execute them."""
+def _inserts(dialect: Dialect) -> _Inserts:
     insert: Any
-    if dialect == "postgresql":  # the other of the two is not imported
+    if dialect.name == "postgresql":  # the other of the two is not imported
         from sqlalchemy.dialects.postgresql import insert
     else:
         from sqlalchemy.dialects.sqlite import insert
-    begin, upsert = insert(calls), insert(calls)
+    positional: Any = type(dialect)
+    written = positional(paramstyle="format" if dialect.name == "postgresql" else "qmark")
+    upsert = insert(calls)
     values = {column.name: column for column in upsert.excluded if column.name not in ("id", "process")}
     finish = upsert.on_conflict_do_update(index_elements=["id"], set_=values)
-    once = [insert(table).on_conflict_do_nothing() for table in (lines, voicemails)]
-    return _Statements(begin.on_conflict_do_nothing(), finish, *once)
+    names = [column.name for column in voicemails.columns if column.name != "heard_at"]
+    return _Inserts(
+        _Insert(insert(calls).on_conflict_do_nothing(), calls, _BEGUN, written),
+        _Insert(finish, calls, calls.columns.keys(), written),
+        _Insert(insert(lines).on_conflict_do_nothing(), lines, lines.columns.keys(), written),
+        _Insert(insert(voicemails).on_conflict_do_nothing(), voicemails, names, written),
+    )
 
 
 def _begun(each: Began, process: str) -> Row:
-    return {
-        "id": each.call,
-        "state": GOING_ON,
-        "process": process,
-        "began": each.at,
-        "caller": each.caller,
-        "caller_name": each.name,
-        "dialed": each.dialed,
-    }
+    values = (each.call, GOING_ON, process, each.at, each.caller, each.name, each.dialed)
+    return dict(zip(_BEGUN, values, strict=True))
 
 
-def _over(record: Mapping[str, Any], process: str) -> Row:
+def _over(finished: Finished, record: Mapping[str, Any], process: str) -> Row:
     outcome, cost = record.get("outcome") or {}, record.get("cost") or {}
     row: Row = {"id": record["call"], "state": OVER, "process": process}
-    row |= {name: record.get(name) for name in _ALIKE}
-    row |= {name: cost.get(key) for name, key in _COSTS.items()}
+    for name in _ALIKE:
+        row[name] = record.get(name)
+    for name, key in _COSTS.items():
+        row[name] = cost.get(key)
     if (tokens := row["tokens"]) is not None:
         row["tokens"] = min(tokens, MOST_TOKENS)
     row["recording"] = _path(record.get("recording"))
     row["result"], row["reason"] = outcome.get("result"), outcome.get("reason")
-    row["record"] = {name: value for name, value in record.items() if name != "transcript"}
+    if finished.json is None:
+        row["record"] = _json({name: value for name, value in record.items() if name != "transcript"})
+    else:
+        row["record"] = _sound(finished.json())
     return row
+
+
+def _sound(text: str) -> str:
+    """JSON that both databases take: half of a pair stands in it as an escape."""
+    return text if text.isprintable() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _said(record: Mapping[str, Any]) -> list[Row]:
@@ -142,7 +185,7 @@ def _left(record: Mapping[str, Any]) -> Row:
         "file": _path(record.get("voicemail")),
         "seconds": record.get("voicemail_s"),
         "transcript": None if record.get("voicemail") else record["message"]["text"],
-        "message": record.get("message"),
+        "message": _json(record["message"]) if record.get("message") else None,
         "left_at": record.get("ended") or record["began"],
     }
 
