@@ -37,11 +37,14 @@ class Gathered(Generic[T]):
         self._out, self._line, self._told = out, line, told
         self._entries: list[T] = []
         self._lost = 0
+        self._due = False
+        """Whether they are written soon."""
 
     def write(self, entry: T) -> None:
         """Have one line written soon."""
         self._entries.append(entry)
-        if len(self._entries) == 1:
+        if not self._due:
+            self._due = True
             try:
                 asyncio.get_running_loop().call_later(GATHER_S, self.flush)
             except RuntimeError:
@@ -49,6 +52,7 @@ class Gathered(Generic[T]):
 
     def flush(self) -> None:
         """Write what waits. A disk that is full, or a reader that has gone, costs these lines and no call."""
+        self._due = False
         if not self._entries:
             return
         entries, self._entries = self._entries, []

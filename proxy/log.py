@@ -26,9 +26,10 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NUMBER = re.compile(r"\+?\d{7,15}")
 _PLAIN = re.compile(r"[!#-~]+").fullmatch
 _QUOTED = json.encoder.encode_basestring
-_FIRST = ("call", "leg")
 _AT = "_at"
 """Where an entry tells when it was made, in seconds since 1970."""
+_APART = frozenset(("call", "leg", "event", "level", _AT))
+"""What is not written as one of the values behind an event."""
 _CALM = ("info", "debug")
 """Entries that may wait a moment."""
 
@@ -36,7 +37,7 @@ _CALM = ("info", "debug")
 def configure(level: str = "info", form: str = "console", stream: TextIO | None = None) -> None:
     """Set up logging for the whole process; `form` is ``console`` or ``json``. May be called again."""
     out = stream if stream is not None else sys.stderr
-    render: Processor = Line() if form == "console" else Json()
+    render = Line() if form == "console" else Json()
     write = _Written(out, render)
     structlog.configure(
         processors=[render],
@@ -63,8 +64,8 @@ _Entry = tuple[str, MutableMapping[str, Any]]
 class _Written(Gathered[_Entry]):
     """Puts the lines out: soon, at once from a warning on, and those of the end at the end."""
 
-    def __init__(self, out: TextIO, render: Processor) -> None:
-        super().__init__(out, lambda entry: str(render(None, *entry)))
+    def __init__(self, out: TextIO, render: Line | Json) -> None:
+        super().__init__(out, render.line)
         atexit.register(self.flush)
 
     def msg(self, method: str, entry: MutableMapping[str, Any]) -> None:
@@ -83,10 +84,14 @@ def _straight(level: int) -> type[structlog.typing.FilteringBoundLogger]:
         def _proxy_to_logger(self, method_name: str, event: str | None = None, **values: Any) -> Any:
             self._logger.msg(method_name, {**self._context, **values, "event": event})
 
-        if level <= LEVELS["info"]:  # nearly all lines: without the two calls that lead here otherwise
+        if level <= LEVELS["info"]:  # nearly all lines: without the calls that lead to it otherwise
 
             def info(self, event: str, **values: Any) -> None:
-                self._logger.msg("info", {**self._context, **values, "event": event})
+                if "exc_info" in values:
+                    self._proxy_to_logger("info", event, **values)
+                else:
+                    entry = {**self._context, **values, "event": event, _AT: time.time()}
+                    self._logger.write(("info", entry))
 
     return Straight
 
@@ -112,17 +117,24 @@ class Line:
         self._clock = _Clock("%H:%M:%S", time.localtime)
 
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
+        """The same, as a processor of structlog."""
+        return self.line((method, entry))
+
+    def line(self, told: _Entry) -> str:
         """Return the line; values that hold spaces, quotes or control characters are quoted."""
-        trace = _trace(entry)
-        at = entry.pop(_AT, None) or time.time()
-        line = f"{self._clock(at)} {entry.pop('level', method):<7}"
-        event, between = _one_line(str(entry.pop("event", ""))), " "
-        for key in _FIRST:
-            if key in entry:
-                line, between = f"{line} {key}={_shown(entry.pop(key))}", "  "
-        line = f"{line}{between}{event}"
+        method, entry = told
+        trace = _trace(entry) if "exc_info" in entry or "exception" in entry else None
+        whose = rest = ""
         for key, value in entry.items():
-            line = f"{line} {key}={_shown(value)}"
+            if key not in _APART:
+                rest = f"{rest} {key}={value if type(value) is str and _PLAIN(value) else _shown(value)}"
+            elif key == "call":  # before the leg, wherever it was bound
+                whose = f" call={_shown(value)}{whose}"
+            elif key == "leg":
+                whose = f"{whose} leg={_shown(value)}"
+        at, level = entry.get(_AT) or time.time(), entry.get("level", method)
+        between = "  " if whose else " "
+        line = f"{self._clock(at)} {level:<7}{whose}{between}{_one_line(str(entry.get('event', '')))}{rest}"
         return f"{line}\n{trace}" if trace else line
 
 
@@ -134,7 +146,12 @@ class Json:
         self._encode = json.JSONEncoder(default=str).encode
 
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
+        """The same, as a processor of structlog."""
+        return self.line((method, entry))
+
+    def line(self, told: _Entry) -> str:
         """Return the object as text; what JSON does not know is written as `str` writes it."""
+        method, entry = told
         trace = _trace(entry)
         entry.setdefault("level", method)
         entry["timestamp"] = f"{self._clock(entry.pop(_AT, None) or time.time())}Z"
