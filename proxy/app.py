@@ -130,6 +130,8 @@ class App:
         self.registrations = assembly.registrations(settings, self.core, self.metrics.trunk_registered)
         self._registering: list[asyncio.Future[None]] = []
         self.registry = self._make_registry()
+        home, *others = assembly.homes(settings)
+        self._homes = home, others[0] if others else None
         self.listening = ""
         """Where SIP is received, once entered."""
         self.http_port = 0
@@ -269,7 +271,6 @@ class App:
             phones=self.registrar.reachable,
             down=self.probes.down,
             hearing=Hearing(settings.media.inactivity_s, self._rounds),
-            trusts=trusts,
             word=assembly.word(settings, self._trunk_of, trusts),
             srtp=assembly.secured_by(settings, self._trunk_of),
             feed=self._feed,
@@ -298,8 +299,7 @@ class App:
 
     def _media(self, number: Number) -> MediaSession:
         clock = asyncio.get_running_loop().time
-        home, *others = assembly.homes(self._settings)
-        other = others[0] if others else None
+        home, other = self._homes
         told = (self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds)
         if self._forwarder is not None:
             return RelaySession(*told, disk=self._disk, make_stream=partial(KernelStream, self._forwarder))

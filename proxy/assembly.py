@@ -6,6 +6,7 @@ import asyncio
 import resource
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from proxy.call.admission import SCANNERS, Admission, Strictness
@@ -224,13 +225,13 @@ def word(
     """Tells how far the word of whoever is at the other end of a flow goes on who calls."""
     told_of = {trunk.name: trunk.verification for trunk in settings.trunks}
 
-    def word(flow: Flow) -> Word:
-        trunk, trusted = trunk_of(flow) or "", trusts(flow)
+    @cache  # there are few trunks
+    def of(trunk: str, trusted: bool) -> Word:
         verification = told_of.get(trunk, "off")
         headers = trusted and verification in ("headers", "both")
         return Word(trunk, trusted, headers, verification in ("identity", "both"))
 
-    return word
+    return lambda flow: of(trunk_of(flow) or "", trusts(flow))
 
 
 def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]) -> Number:

@@ -23,6 +23,7 @@ ANONYMOUS = {"anonymous", "restricted"}
 """Users of a From that say: this caller withholds his number (RFC 3323 §4.1.1.3)."""
 UNKNOWN = {"unavailable", "unknown"}
 """Users of a From that say: nobody knows the number."""
+NOBODYS = ANONYMOUS | UNKNOWN
 NOWHERE = "sip:anonymous@anonymous.invalid"
 NOBODY = f'"Anonymous" <{NOWHERE}>'
 """Whoever withholds his number (RFC 3323 §4.1.1.3)."""
@@ -102,9 +103,12 @@ def _withheld(invite: Request, sender: NameAddr, trusted: bool) -> bool:
 
 
 def _name(party: NameAddr) -> str:
-    if (party.uri.user or "").lower() in ANONYMOUS | UNKNOWN:
+    shown = party.display
+    if not shown or (party.uri.user or "").lower() in NOBODYS:
         return ""
-    return "".join(c for c in party.display or "" if c.isprintable() and c not in '"\\')[:64].strip()
+    if not shown.isprintable() or '"' in shown or "\\" in shown:
+        shown = "".join(c for c in shown if c.isprintable() and c not in '"\\')
+    return shown[:64].strip()
 
 
 def _diverted_from(invite: Request) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, assert_never
 
+from proxy.call.attestation import Word
 from proxy.call.border import Identity
 from proxy.call.fallback import Fallback
 from proxy.call.first import first, forever, meanwhile
@@ -63,10 +64,16 @@ class Call:
     """All legs of one call and its story."""
 
     def __init__(
-        self, around: Surroundings, name: str, number: Number, media: MediaSession, invite: ServerTransaction
+        self,
+        around: Surroundings,
+        name: str,
+        number: Number,
+        media: MediaSession,
+        invite: ServerTransaction,
+        word: Word,
     ) -> None:
+        """`word`: how far that of whoever sends the INVITE goes."""
         self._around, self._number, self._media = around, number, media
-        word = around.word(invite.flow)
         self._identity = Identity.of(invite.request, trusted=word.trusted, word=word)
         self.record = CallRecord(
             name, self._identity.number, number.dialed, around.wall_clock(), self._identity.name

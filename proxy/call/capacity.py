@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -50,11 +50,12 @@ class Account:
         """Whether one more call would be one too many."""
         return self._limit.calls is not None and self.live >= self._limit.calls
 
-    def hurried(self, now: float) -> bool:
+    def hurried(self, clock: Callable[[], float]) -> bool:
         """Whether one more call comes too soon; counts it if not."""
         rate = self._limit.calls_per_s
         if rate is None:
             return False
+        now = clock()
         self._left = min(self._left + (now - self._at) * rate, max(rate, 1.0))
         self._at = now
         if self._left < 1.0:
@@ -80,10 +81,8 @@ class Capacity:
         """`draw(low, high)` picks a time; `strain` says what is the matter with us, if anything."""
         self._clock, self._draw, self._trunk_of, self._strain = clock, draw, trunk_of, strain
         self._overall = Account("all trunks", overall)
-        self._trunks = {name: Account(f"trunk {name}", limit) for name, limit in (trunks or {}).items()}
-        self._numbers = {
-            name: Account(f"number {mask(name)}", limit) for name, limit in (numbers or {}).items()
-        }
+        self._trunks = _accounts(trunks, lambda name: f"trunk {name}")
+        self._numbers = _accounts(numbers, lambda name: f"number {mask(name)}")
         self._told: dict[str, float] = {}
         self.counts = {"strain": 0, "trunk": 0, "number": 0}
         """Calls turned away, by what was too much."""
@@ -94,15 +93,17 @@ class Capacity:
             return self._away("strain", why, LATER_S)
         if (trunk := self._trunk_of(flow)) is None:  # a phone's, which is no call: it takes no trunk's turn
             return None
-        return self._full("trunk", (self._trunks.get(trunk), self._overall))
+        own = self._trunks.get(trunk)
+        return self._full("trunk", (self._overall,) if own is None else (own, self._overall))
 
     def refuses(self, number: str) -> int | None:
         """The same for a call to this number."""
-        return self._full("number", (self._numbers.get(number),))
+        own = self._numbers.get(number)
+        return None if own is None else self._full("number", (own,))
 
     def enter(self, flow: Flow, number: str) -> Callable[[], None]:
         """A call begins; what is returned is to be called when it is over."""
-        trunk = self._trunks.get(self._trunk_of(flow) or "")
+        trunk = self._trunks.get(self._trunk_of(flow) or "") if self._trunks else None
         accounts = [one for one in (self._overall, trunk, self._numbers.get(number)) if one is not None]
         for account in accounts:
             account.live += 1
@@ -117,14 +118,13 @@ class Capacity:
         """Seconds after which there may be room again."""
         return round(self._draw(*LATER_S))
 
-    def _full(self, kind: str, accounts: Iterable[Account | None]) -> int | None:
+    def _full(self, kind: str, accounts: tuple[Account, ...]) -> int | None:
         """The narrowest account first: who has used up its own takes nothing of what is everybody's."""
-        limited = [account for account in accounts if account is not None]
-        for account in limited:
+        for account in accounts:
             if account.crowded():
                 return self._away(kind, f"too many calls at once: {account.name}", LATER_S)
-        for account in limited:
-            if account.hurried(self._clock()):
+        for account in accounts:
+            if account.hurried(self._clock):
                 return self._away(kind, f"too many calls a second: {account.name}", SOON_S)
         return None
 
@@ -135,3 +135,8 @@ class Capacity:
             self._told[why] = now
             log.warning("turned away", why=why)
         return round(self._draw(*wait))
+
+
+def _accounts(limits: Mapping[str, Limit] | None, title: Callable[[str], str]) -> dict[str, Account]:
+    """Of those that have a limit."""
+    return {name: Account(title(name), limit) for name, limit in (limits or {}).items() if limit != NO_LIMIT}

@@ -41,7 +41,7 @@ class Legs:
 
     def begun(self, leg: Leg) -> None:
         """From now on this is the leg of its name."""
-        self._latest = (*(each for each in self._latest if each.name != leg.name), leg)
+        self._latest = (*[each for each in self._latest if each.name != leg.name], leg)
 
     def stands(self, leg: Leg) -> bool:
         """Whether no later leg has taken its name."""

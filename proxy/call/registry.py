@@ -39,7 +39,7 @@ class Registry:
         self._around, self._routing, self._ids = around, routing, ids
         self._media, self._began, self._finished, self._most = media, began, finished, most
         self._capacity = capacity or Capacity(lambda: 0.0, ids.uniform)
-        self._calls: dict[asyncio.Task[None], Call] = {}
+        self._calls: dict[Call, asyncio.Task[None]] = {}
         self.draining = False
 
     def __len__(self) -> int:
@@ -47,12 +47,13 @@ class Registry:
 
     def going_on(self) -> list[Call]:
         """The calls that are not over, the oldest first."""
-        return list(self._calls.values())
+        return list(self._calls)
 
     def invited(self, invite: ServerTransaction) -> None:
         """An INVITE outside any dialog, from one of ours: 404, 503, or a call."""
         try:
-            number = self._routing.find(invite.request, trusted=self._around.trusts(invite.flow))
+            word = self._around.word(invite.flow)
+            number = self._routing.find(invite.request, trusted=word.trusted)
         except EmergencyCalled:
             # Not a 6xx: whoever sent it may still have another route. See docs/security.md.
             log.warning("emergency call refused", source=invite.flow.remote[0])
@@ -67,35 +68,36 @@ class Registry:
         elif (wait_s := self._capacity.refuses(number.dialed)) is not None:
             invite.reply(503, [("Retry-After", str(wait_s))])
         else:
-            call = Call(self._around, self._ids.token(), number, self._media(number), invite)
+            call = Call(self._around, self._ids.token(), number, self._media(number), invite, word)
             leave = self._capacity.enter(invite.flow, number.dialed)  # last: nothing is counted that fails
-            task = asyncio.get_running_loop().create_task(self._run(call))
-            self._calls[task] = call
+            self._calls[call] = asyncio.get_running_loop().create_task(self._run(call, leave))
             self._began(call.record)
-            task.add_done_callback(lambda task: self._over(task, leave))
 
     async def drain(self, limit_s: float) -> None:
         """Take no more calls; let those going on finish, and end what is left after `limit_s`."""
         self.draining = self._around.core.draining = True
         if self._calls:
             log.info("draining", calls=len(self._calls), limit_s=limit_s)
-            await asyncio.wait(self._calls, timeout=limit_s)
-        for call in self._calls.values():
+            await asyncio.wait(self._calls.values(), timeout=limit_s)
+        for call in self._calls:
             call.end(EndReason.DRAINING)
         if self._calls:
-            await asyncio.wait(self._calls)
+            await asyncio.wait(self._calls.values())
 
-    async def _run(self, call: Call) -> None:
+    async def _run(self, call: Call, leave: Callable[[], None]) -> None:
         try:
-            await call.run()
-        except Exception:
-            # A bug costs its own call, whose legs have been ended on the way here, and no other.
-            log.exception("call failed", call=call.record.call)
-        try:
-            self._finished(call.record)
-        except Exception:
-            log.exception("record not kept", call=call.record.call)
+            try:
+                await call.run()
+            except Exception:
+                # A bug costs its own call, whose legs have been ended on the way here, and no other.
+                log.exception("call failed", call=call.record.call)
+            self._keep(call.record)
+        finally:
+            leave()
+            del self._calls[call]
 
-    def _over(self, task: asyncio.Task[None], leave: Callable[[], None]) -> None:
-        leave()
-        del self._calls[task]
+    def _keep(self, record: CallRecord) -> None:
+        try:
+            self._finished(record)
+        except Exception:
+            log.exception("record not kept", call=record.call)

@@ -197,6 +197,8 @@ def dialable(text: str | None) -> str | None:
     """
     if text is None:
         return None
+    if text.isascii() and text.removeprefix("+").isdecimal():  # as nearly always
+        return text
     digits = unescape(text).partition(";")[0]
     for separator in "-.() ":
         digits = digits.replace(separator, "")

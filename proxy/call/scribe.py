@@ -35,9 +35,9 @@ from screening.contract import (
 
 LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
 
-REFUSED = {EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJECTED}
+REFUSED = (EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJECTED)
 """Why the caller's leg is ended for what its peer asks of us."""
-BY_US = {EndReason.DRAINING, EndReason.MEDIA_INACTIVE, EndReason.BY_USER, *REFUSED}
+BY_US = (EndReason.DRAINING, EndReason.MEDIA_INACTIVE, EndReason.BY_USER, *REFUSED)
 """The ways in which a leg is ended by us in the midst of its call."""
 
 _PLANNED = {
@@ -189,10 +189,10 @@ class Scribe:
 
     def settle(self, result: Result, reason: str) -> None:
         """What became of the caller, once that is sure; a later hang-up does not change it."""
-        self._record.outcome = Outcome(result, reason)
-        self._record.steps.append(result.value)
-        self._tell("settled", result=result.value)
-        self.log.info("settled", result=result.value)
+        self._record.outcome, told = Outcome(result, reason), result.value
+        self._record.steps.append(told)
+        self._tell("settled", result=told)
+        self.log.info("settled", result=told)
 
     def recorded(self, path: Path, seconds: float) -> None:
         self._record.voicemail, self._record.voicemail_s = str(path), round(seconds, 2)
@@ -236,14 +236,15 @@ class Scribe:
         record.ended = self._wall_clock()
         if record.outcome is None:
             record.outcome = Outcome(Result.CUT, "ended by us before the story was over")
+        result = record.outcome.result.value
         if screening is not None:
             record.transcript = tuple(screening.transcript)
             if screening.informed_s is not None:
                 record.informed = record.began + timedelta(seconds=screening.informed_s)
-            screening.over(record.outcome.result.value)
+            screening.over(result)
             record.cost = screening.spent
-        self._tell("over", result=record.outcome.result.value, ended_by=record.ended_by)
-        self.log.info("over", result=record.outcome.result.value, ended_by=record.ended_by or "us")
+        self._tell("over", result=result, ended_by=record.ended_by)
+        self.log.info("over", result=result, ended_by=record.ended_by or "us")
 
     def _latest(self, leg: str) -> LegRecord:
         return next(entry for entry in reversed(self._record.legs) if entry.name == leg)

@@ -41,10 +41,8 @@ class Surroundings:
     down: Callable[[str], bool] = lambda name: False
     """Whether the peer of that name (`agent:NAME`, `trunk:NAME`) failed its probes."""
     patience: Patience = field(default_factory=Patience)
-    trusts: Callable[[Flow], bool] = lambda flow: False
-    """Whether what the peer there says of a caller's identity is believed (RFC 3325 §2.3)."""
     word: Callable[[Flow], Word] = lambda flow: NO_WORD
-    """How far its word goes beyond that."""
+    """How far the word of the peer there goes on who calls."""
     srtp: Callable[[Flow], SrtpPolicy] = lambda flow: SrtpPolicy.ACCEPT
     """How the audio of a caller from there is protected."""
     refusals: Refusals = field(default_factory=lambda: Refusals(lambda: asyncio.get_running_loop().time()))

@@ -54,7 +54,7 @@ class Whisper:
     def prepare(self, wanted: Confirmation) -> None:
         """Have it spoken while the phone rings."""
         language = self._number.language
-        if wanted not in self._spoken and (text := self._announced.text(language, wanted)):
+        if (text := self._announced.text(language, wanted)) and wanted not in self._spoken:
             work = within(SPEECH_LIMIT_S, self._speech, text, language)
             self._spoken[wanted] = asyncio.ensure_future(work)
 
@@ -64,7 +64,7 @@ class Whisper:
         Raises NotConfirmed for one who hangs up, LimitReached for one who does nothing, MessageWanted for one
         who would rather have a message, Unwanted for one who never wants to hear of this caller again.
         """
-        if wanted not in self._spoken:
+        if not self._spoken or wanted not in self._spoken:
             return
         self._asked(phone)
         try:

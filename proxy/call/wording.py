@@ -48,6 +48,8 @@ class Announced:
 
     def text(self, language: str, wanted: Confirmation) -> str:
         """What is said where this is wanted; empty: nothing."""
+        if wanted in NOT_ASKED and not self.recorded and not self._warned(wanted):  # as of most calls
+            return ""
         words = words_of(language)
         known = [words.unscreened] * self._warned(wanted) + [words.recorded] * self.recorded
         if wanted in NOT_ASKED:

@@ -216,7 +216,6 @@ class Edge:
                 recording_dir=self.recordings,
                 speech=self.speech,
                 down=lambda name: name in self.down,
-                trusts=self._trusts,
                 word=self._word,
                 srtp=lambda flow: self.caller_srtp,
                 hearing=Hearing(self.inactivity_s if audio else 0.0, self.rounds),
