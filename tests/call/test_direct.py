@@ -557,7 +557,7 @@ async def test_nothing_of_a_call_is_left_to_the_garbage_collector(edge: Edge) ->
         edge.screening.decides(Connect("a friend"))
         await edge.phone.answers()
         await edge.agent.receives("BYE")
-        [call] = edge.registry._calls.values()
+        [call] = edge.registry.going_on()
         left = [weakref.ref(each) for each in (call, call._reception.switch, *call._legs._latest)]
         del call
         await edge.carrier.hangs_up()
@@ -586,7 +586,7 @@ async def test_a_message_is_taken_through_us(edge: Edge) -> None:
 
 async def test_a_prompt_in_a_talk_has_both_come_to_us_and_the_next_join_past_us_again(edge: Edge) -> None:
     await edge.connects()
-    [call] = edge.registry._calls.values()
+    [call] = edge.registry.going_on()
     began = edge.now
     await call._media.play("caller", beep())
     assert edge.caller_audio.hears(BEEP_HZ, since=began)
