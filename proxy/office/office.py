@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from proxy.gathered import Gathered
 from proxy.media.disk import Disk
 from proxy.metrics import Metrics
 from proxy.office import bookkeeping, judging, remembering, telling
+from proxy.office.told import Told
 from proxy.office.transcribing import Transcribing
 from proxy.record_file import RecordFile
 from proxy.ua.ids import Ids
@@ -28,7 +28,6 @@ log = structlog.get_logger("screendoor")
 
 WORDS_S = 60.0
 """How long those who are told of a message wait for its words."""
-_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Office:
@@ -46,13 +45,13 @@ class Office:
             self.screener.remembers = remembering.wishes(self.memory, settings, now)
         self.telling = telling.post(settings, now, ids.uniform, self.memory, metrics.registry)
         self.transcribing = Transcribing(settings, disk)
-        self._records: Gathered[_Told] | None = None
+        self._records: Gathered[Told] | None = None
         metrics.follow_sessions(self.screener.counts)
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Begin; `stack` closes it. Raises OSError for a file that cannot be written."""
         if self._settings.records is not None:
-            self._records = Gathered(RecordFile(self._settings.records), _Told.line, _tell_of_records)
+            self._records = Gathered(RecordFile(self._settings.records), Told.line, _tell_of_records)
             stack.callback(self._records.close)
         if self.memory is not None:
             await asyncio.to_thread(self.memory.start)
@@ -79,7 +78,7 @@ class Office:
         """A call is over."""
         self._count(record)
         if self._records is not None or self.memory is not None or self.telling is not None:
-            told = _Told(record)
+            told = Told(record)
             if self.telling is not None:  # first: what is kept as over has its notices kept, too
                 self.telling.finished(told(), WORDS_S if self.transcribing.takes(record) else 0.0)
             if self.memory is not None:
@@ -101,30 +100,6 @@ class Office:
         """The words of a message are known, or never will be."""
         if self.telling is not None and self.transcribing.takes(record):
             self.telling.finished(record.as_dict())
-
-
-class _Told:
-    """A record as it is told: made once, for the first who needs it, in whatever thread that is."""
-
-    __slots__ = ("_json", "_record", "_told")
-
-    def __init__(self, record: CallRecord) -> None:
-        self._record, self._told, self._json = record, dict[str, object](), ""
-
-    def __call__(self) -> Mapping[str, object]:
-        if not self._told:
-            self._told = self._record.as_dict()
-        return self._told
-
-    def json(self) -> str:
-        """All of it but the transcript, as JSON."""
-        if not self._json:
-            self._json = _json({name: value for name, value in self().items() if name != "transcript"})
-        return self._json
-
-    def line(self) -> str:
-        """All of it, as JSON."""
-        return f'{self.json()[:-1]},"transcript":{_json(self()["transcript"])}}}'
 
 
 def _tell_of_records(error: OSError | None, lines: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from screening.memory.errors import Away
 from screening.memory.history import set_transcript
 from screening.memory.schema import calls, lines, voicemails
 from screening.memory.store import Memory
+from screening.memory.writer import Told
 from tests.screening.memory.conftest import MakeMemory
 from tests.screening.memory.postgres import Postgres
 from tests.screening.memory.records import AT, CALLER, a_record
@@ -82,6 +83,56 @@ def test_a_record_may_be_made_in_the_thread_of_the_memory(memory: Memory) -> Non
     memory.finished(made)
     assert kept(memory) == {"c1": "over"}
     assert made_in == ["memory"]
+
+
+def test_a_record_may_be_told_as_json_too(memory: Memory) -> None:
+    memory.finished(a_record("c1"), lambda: '{"steps":["\udcff","gr\u00fcn","\\u0000"]}')
+    [row] = rows(memory, select(calls))
+    assert (row.result, row.record) == ("bridged", {"steps": ["\udcff", "gr\u00fcn", "\0"]})
+
+
+def written_by(memory: Memory) -> list[int]:
+    """How much is written in each transaction from now on."""
+    told, write = list[int](), memory._writer.write
+
+    def noted(what: Sequence[Told]) -> int:
+        told.append(len(what))
+        return write(what)
+
+    memory._writer.write = noted  # type: ignore[method-assign]
+    return told
+
+
+def test_what_is_told_within_a_moment_is_written_in_one_go(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screening.memory.store.GATHER_S", 1.0)  # on a busy machine a moment may be short
+    written = written_by(memory)
+    for n in range(20):
+        memory.began(f"c{n}", AT, CALLER, None, "*")
+        memory.finished(a_record(f"c{n}"))
+    assert memory.waiting == 40
+    until(lambda: not memory.waiting, "it is written", within_s=WAIT_S)
+    assert set(kept(memory).values()) == {"over"}
+    assert written == [40]
+
+
+def test_nobody_who_asks_waits_for_more_to_be_told(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("screening.memory.store.GATHER_S", 1000.0)
+    memory.began("c1", AT, CALLER, None, "*")
+    assert kept(memory) == {"c1": "going on"}
+    memory.finished(a_record("c1"))
+    assert kept(memory) == {"c1": "over"}
+
+
+def test_a_memory_that_is_closed_waits_for_no_more(
+    url: str, memory_of: MakeMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screening.memory.store.GATHER_S", 1000.0)
+    memory = memory_of(url)
+    memory.finished(a_record())
+    assert memory.close()
+    assert kept(memory_of(url)) == {"c1": "over"}
 
 
 def test_a_message_has_a_row_of_its_own(memory: Memory) -> None:

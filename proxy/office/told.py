@@ -1,0 +1,35 @@
+"""The record of a call as it is told to all who keep it: each form of it is made once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from json import JSONEncoder
+
+from proxy.call.record import CallRecord
+
+_json = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Told:
+    """Made for the first who needs it, in whatever thread that is; the record is not changed any more."""
+
+    __slots__ = ("_json", "_record", "_told")
+
+    def __init__(self, record: CallRecord) -> None:
+        self._record, self._told, self._json = record, dict[str, object](), ""
+
+    def __call__(self) -> Mapping[str, object]:
+        """As `CallRecord.as_dict` gives it."""
+        if not self._told:
+            self._told = self._record.as_dict()
+        return self._told
+
+    def json(self) -> str:
+        """All of it but the transcript."""
+        if not self._json:
+            self._json = _json({name: value for name, value in self().items() if name != "transcript"})
+        return self._json
+
+    def line(self) -> str:
+        """All of it, as JSON."""
+        return f'{self.json()[:-1]},"transcript":{_json(self()["transcript"])}}}'
