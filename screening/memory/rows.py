@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from json import JSONEncoder
 from typing import Any
 
@@ -30,6 +31,8 @@ _ALIKE = (
     "recording_s",
 )  # fmt: skip
 """Of a call, under the same name in its record."""
+AT_ONCE = 50
+"""Rows that are made and written without a pause: no call waits for more of them to be made."""
 MOST_TOKENS = 2**31 - 1
 """The largest number that a column of PostgreSQL takes; what a vendor counts beyond it is none."""
 _json = JSONEncoder(separators=(",", ":")).encode
@@ -67,16 +70,16 @@ def write(
     """Write them within one transaction; what is written already may be written again."""
     told = [(each, each.record) for each in calls_told if isinstance(each, Finished)]
     finished = {record["call"]: (each, record) for each, record in told}
-    began = [
+    began = (
         _begun(each, process) for each in calls_told if isinstance(each, Began) and each.call not in finished
-    ]
+    )
     inserts = _inserts(connection.dialect)
     inserts.begin.execute(connection, began)
-    inserts.finish.execute(connection, [_over(*each, process) for each in finished.values()])
+    inserts.finish.execute(connection, (_over(*each, process) for each in finished.values()))
     records = [record for _, record in finished.values()]
     if transcripts:
-        inserts.say.execute(connection, [row for record in records for row in _said(record)])
-    left = [_left(each) for each in records if each.get("voicemail") or each.get("message")]
+        inserts.say.execute(connection, (row for record in records for row in _said(record)))
+    left = (_left(each) for each in records if each.get("voicemail") or each.get("message"))
     inserts.leave.execute(connection, left)
 
 
@@ -94,12 +97,12 @@ class _Insert:
             for name in compiled.positiontup
         ]
 
-    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
-        if rows:
-            columns = self._columns
+    def execute(self, connection: Connection, rows: Iterable[Row]) -> None:
+        columns, left = self._columns, iter(rows)
+        while part := list(islice(left, AT_ONCE)):
             values = [
                 tuple([row[name] if process is None else process(row[name]) for name, process in columns])
-                for row in rows
+                for row in part
             ]
             connection.exec_driver_sql(self._sql, values)
 
