@@ -124,8 +124,6 @@ class Speaker:
         pt, table, rate, event = route
         if not line.stamp(packet, pt, source, sequence, timestamp, now, rate, event):
             return
-        if not self.ringing:
-            self.fed_at = now
         if table is not None:
             packet[start:end] = bytes(packet[start:end]).translate(table)
         if self._seal is None and self.recordings is None:
@@ -134,6 +132,8 @@ class Speaker:
             line.octets += end - start
         else:
             self._send(packet, line)
+        if not self.ringing:
+            self.fed_at = now
 
     def _worth_hearing(self, key: str, payload: bytes, now: float) -> bool:
         """Somebody speaks, or has just paused."""

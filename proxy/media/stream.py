@@ -190,9 +190,7 @@ class Stream(Speaker):
             self._source = object()
             reception.begin(ssrc, sequence)
         now = self._clock()
-        if key != EVENT_KEY:
-            reception.heard(sequence, timestamp, now)
-        else:
+        if key == EVENT_KEY:
             reception.counted(sequence, now)
             self._touched().heard(self._source, timestamp, bytes(packet[start:end]))
         if self.recordings is not None:
@@ -200,6 +198,8 @@ class Stream(Speaker):
         joined = self.joined
         if joined is not None:
             joined._relay(packet, start, end, key, self._source, sequence, timestamp, now)
+        if key != EVENT_KEY:  # when it has gone on: it need not wait for that
+            reception.heard(sequence, timestamp, now)
 
     def _admitted(self, packet: memoryview, source: Address) -> tuple[int, int] | None:
         """Where the payload of a packet lies that is not as nearly all are; None if it is not to be heard."""

@@ -26,6 +26,10 @@ _TURN = 32
 """Packets read before the event loop has its turn, one of each socket, so that no flood can starve the other
 calls, nor all of them the signalling: a third of a millisecond.
 """
+_PAIR = 2
+"""After a turn of more packets we look again at once: that is cheaper than to be wakened. After fewer there is
+seldom another yet, and the look was for nothing.
+"""
 _MOST_KEPT = 4096
 """Packets to drop from a socket: more than its buffer holds, and an end to it however fast they come."""
 _CROWD, _CROWD_S = 200, 0.01
@@ -209,7 +213,7 @@ class _Watch:
 
     def _wakened(self, poll: select.epoll) -> None:
         read = more = self._turn(poll)
-        while more and read < _TURN and self._poll is poll:  # looking once more is cheaper than to be wakened
+        while more > _PAIR and read < _TURN and self._poll is poll:
             more = self._turn(poll)
             read += more
         self._read += read
