@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Protocol
 
 INTERVAL_S = 5.0
@@ -10,8 +11,8 @@ INTERVAL_S = 5.0
 _NOTCHES = 250
 _NOTCH_S = INTERVAL_S / _NOTCHES
 _SPREAD, _STEP = 51, 20
-"""Those who join together are put into so many notches, in steps that meet each of them once: a packet of
-speech waits for every report that is made in the same notch.
+"""Those who join together are put into so many notches, in steps that meet each of them once, and those of one
+notch report one in each turn of the event loop: no packet of speech waits for more than one report.
 """
 
 
@@ -27,11 +28,13 @@ class Rounds:
     Without members no timer runs.
     """
 
-    __slots__ = ("_at", "_joined", "_members", "_notch_of", "_timer", "_turned")
+    __slots__ = ("_at", "_due", "_joined", "_members", "_notch_of", "_timer", "_turned")
 
     def __init__(self) -> None:
         self._members: list[dict[Reporting, None]] = [{} for _ in range(_NOTCHES)]
         self._notch_of: dict[Reporting, int] = {}
+        self._due: deque[Reporting] = deque()
+        """Whose notch has come, and who have not reported yet."""
         self._at = 0
         self._joined = _SPREAD // 2
         self._turned = 0.0
@@ -67,5 +70,16 @@ class Rounds:
         self._turned = max(self._turned + _NOTCH_S, loop.time() - _NOTCH_S)  # what is missed is left out
         self._timer = loop.call_at(self._turned + _NOTCH_S, self._turn)
         self._at = (self._at + 1) % _NOTCHES
-        for member in tuple(self._members[self._at]):
-            member.report()
+        idle = not self._due
+        self._due.extend(self._members[self._at])
+        if idle and self._due:
+            self._next()
+
+    def _next(self) -> None:
+        member = self._due.popleft()
+        try:
+            if member in self._notch_of:
+                member.report()
+        finally:
+            if self._due:
+                asyncio.get_running_loop().call_soon(self._next)

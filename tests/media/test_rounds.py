@@ -69,3 +69,58 @@ async def test_one_may_leave_while_another_is_called():
     await asyncio.sleep(8)
     assert (leaving.times, staying.times) == ([2.5], [2.9, 7.9])
     rounds.leave(staying)
+
+
+async def test_those_of_one_notch_report_in_a_turn_of_the_loop_each_so_that_packets_pass_between_them():
+    rounds, loop, busy, reports = Rounds(), asyncio.get_running_loop(), set[Member](), list[int]()
+
+    class Busy(Member):
+        def report(self) -> None:
+            super().report()
+            busy.add(self)
+            loop.call_soon(busy.discard, self)
+            reports.append(len(busy))
+
+    members = [Busy() for _ in range(153)]  # three in each notch
+    for member in members:
+        rounds.join(member)
+    await asyncio.sleep(4)
+    assert reports == [1] * 153
+    for member in members:
+        rounds.leave(member)
+
+
+async def test_who_leaves_while_his_notch_reports_is_not_called():
+    rounds, last = Rounds(), Member()
+
+    class First(Member):
+        def report(self) -> None:
+            super().report()
+            rounds.leave(last)
+
+    first, others = First(), [Member() for _ in range(50)]
+    for member in (first, *others, last):
+        rounds.join(member)
+    await asyncio.sleep(4)
+    assert (first.times, last.times) == ([2.5], [])
+    for member in (first, *others):
+        rounds.leave(member)
+
+
+async def test_one_whose_report_fails_keeps_nobody_else_from_his():
+    rounds, failures, second = Rounds(), list[object](), Member()
+
+    class Failing(Member):
+        def report(self) -> None:
+            raise ValueError
+
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: failures.append(told["exception"]))
+    failing, others = Failing(), [Member() for _ in range(50)]
+    for member in (failing, *others, second):
+        rounds.join(member)
+    await asyncio.sleep(8)
+    asyncio.get_running_loop().set_exception_handler(None)
+    assert second.times == [2.5, 7.5]
+    assert [type(failure) for failure in failures] == [ValueError, ValueError]
+    for member in (failing, *others, second):
+        rounds.leave(member)
