@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,6 +31,9 @@ SET_UP: Final = 100
 TRIES: Final = 3
 WARM_S: Final = 3.5
 """rtpengine makes up its mind about where a peer is for three seconds."""
+WARM_AGAIN_S: Final = 0.5
+SLICE_S: Final = 1.0
+STRAIGHT: Final = "straight"
 PACKETS_A_SECOND: Final = 50
 
 Sockets = tuple[socket.socket, socket.socket]
@@ -84,13 +87,35 @@ def calls(make: MakeBox, count: int, *, secure: bool = False) -> Iterator[Calls]
 def relayed(make: MakeBox, streams: int, seconds: float, *, secure: bool = False) -> Relayed:
     """Half as many calls as streams, both sides of each speaking."""
     with calls(make, streams // 2, secure=secure) as stand:
-        return _spoken(stand.sockets, stand.ports, seconds, lambda: stand.box.cpu_s, secure=secure)
+        return _spoken(stand.sockets, stand.ports, seconds, stand.box, secure=secure)
 
 
 def unrelayed(streams: int, seconds: float) -> Relayed:
     """The same packets straight from one side to the other: what the generator adds by itself."""
     with roomy(HOST) as near, roomy(HOST) as far:
-        return _spoken((near, far), straight((near, far), streams), seconds, lambda: 0.0)
+        return _spoken((near, far), straight((near, far), streams), seconds, None)
+
+
+def in_turn(makes: Mapping[str, MakeBox], streams: int, slices: int) -> dict[str, list[Relayed]]:
+    """A second of each relay, and of none under STRAIGHT, again and again, every other time backwards: what
+    troubles the machine for a while meets all of them. Who is not measured is stopped.
+    """
+    heard: dict[str, list[Relayed]] = {name: [] for name in (STRAIGHT, *makes)}
+    with ExitStack() as stack:
+        near, far = stack.enter_context(roomy(HOST)), stack.enter_context(roomy(HOST))
+        ways = {STRAIGHT: ((near, far), straight((near, far), streams))}
+        boxes: dict[str, Program] = {}
+        for name, make in makes.items():
+            stand = stack.enter_context(calls(make, streams // 2))
+            ways[name], boxes[name] = (stand.sockets, stand.ports), stand.box
+        for turn in range(slices):
+            for name in tuple(ways)[:: -1 if turn % 2 else 1]:
+                with ExitStack() as stopped:
+                    for other in boxes.keys() - {name}:
+                        stopped.enter_context(boxes[other].stopped())
+                    warm_s = WARM_AGAIN_S if heard[name] else WARM_S
+                    heard[name].append(_spoken(*ways[name], SLICE_S, boxes.get(name), warm_s=warm_s))
+    return heard
 
 
 def straight(sockets: Sockets, streams: int) -> Ports:
@@ -101,12 +126,12 @@ def straight(sockets: Sockets, streams: int) -> Ports:
 
 @contextmanager
 def speaking(
-    sockets: Sockets, ports: Ports, seconds: float, *, secure: bool = False
+    sockets: Sockets, ports: Ports, seconds: float, *, secure: bool = False, warm_s: float = WARM_S
 ) -> Iterator[subprocess.Popen[str]]:
     """A generator at work on the peers' CPU."""
     fds = sockets[0].fileno(), sockets[1].fileno()
-    encrypted = sealed.packets(round((WARM_S + seconds + 1) * PACKETS_A_SECOND)) if secure else None
-    work = Work(fds, ports, WARM_S, seconds, encrypted, HOST)
+    encrypted = sealed.packets(round((warm_s + seconds + 1) * PACKETS_A_SECOND)) if secure else None
+    work = Work(fds, ports, warm_s, seconds, encrypted, HOST)
     command = ["taskset", "-c", str(PEERS_CORE), sys.executable, "-m", "bench.rtp"]
     with subprocess.Popen(
         command, cwd=ROOT, pass_fds=fds, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -133,13 +158,19 @@ def _line(generator: subprocess.Popen[str]) -> str:
 
 
 def _spoken(
-    sockets: Sockets, ports: Ports, seconds: float, cpu_s: Callable[[], float], *, secure: bool = False
+    sockets: Sockets,
+    ports: Ports,
+    seconds: float,
+    box: Program | None,
+    *,
+    secure: bool = False,
+    warm_s: float = WARM_S,
 ) -> Relayed:
-    with speaking(sockets, ports, seconds, secure=secure) as generator:
+    with speaking(sockets, ports, seconds, secure=secure, warm_s=warm_s) as generator:
         warmed(generator)
-        before = cpu_s()
+        before = 0.0 if box is None else box.cpu_s
         _line(generator)
-        spent = cpu_s() - before
+        spent = 0.0 if box is None else box.cpu_s - before
         heard = Heard(**json.loads(_line(generator)))
     assert heard.received, "no packet came back from the relay"
     times = heard.latencies_us or [0.0]

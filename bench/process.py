@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.accounting import cpu_ticks, parent, pss_kib
@@ -55,6 +56,18 @@ class Program(Process):
     def pss_kib(self) -> int:
         """Memory of the whole family, what it shares counted once."""
         return sum(pss_kib(_text(Path(f"/proc/{pid}/smaps_rollup"))) for pid in self.family)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Not running inside the block, so that it troubles nobody else's measurement."""
+        family = self.family
+        for pid in family:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in family:
+                os.kill(pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """End it without ceremony."""

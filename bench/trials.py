@@ -22,11 +22,13 @@ class Extent:
     latency_s: float
     memory_calls: int
     media_s: float
+    slices: int
+    """Seconds of audio through each relay, in turn."""
     switches: int
 
 
-WHOLE: Final = Extent(6, 6, 12, 5000, 6, 5)
-QUICK: Final = Extent(3, 3, 5, 600, 3, 2)
+WHOLE: Final = Extent(6, 6, 12, 5000, 6, 9, 5)
+QUICK: Final = Extent(3, 3, 5, 600, 3, 5, 2)
 
 
 class Trials:

@@ -11,8 +11,8 @@ INTERVAL_S = 5.0
 _NOTCHES = 250
 _NOTCH_S = INTERVAL_S / _NOTCHES
 _SPREAD, _STEP = 51, 20
-"""Those who join together are put into so many notches, in steps that meet each of them once, and those of one
-notch report one in each turn of the event loop: no packet of speech waits for more than one report.
+"""Those who join together are put into so many notches, in steps that meet each of them once. Of each notch
+one reports in a turn of the event loop: no packet of speech waits for more.
 """
 
 

@@ -27,8 +27,8 @@ _TURN = 32
 calls, nor all of them the signalling: a third of a millisecond.
 """
 _PAIR = 2
-"""After a turn of more packets we look again at once: that is cheaper than to be wakened. After fewer there is
-seldom another yet, and the look was for nothing.
+"""After a turn of more packets we look again at once, which is cheaper than to be wakened. After one of fewer
+there is seldom another yet.
 """
 _MOST_KEPT = 4096
 """Packets to drop from a socket: more than its buffer holds, and an end to it however fast they come."""
