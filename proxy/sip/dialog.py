@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from proxy.sip.errors import ParseError
@@ -176,7 +177,7 @@ class Dialog:
     def _compose(self, method: str, number: int) -> Request:
         uri, routes = self._path()
         if not self._written:  # many a dialog sends nothing, none changes who its ends are
-            self._ends, self._written = (str(self.local), str(self.remote)), True
+            self._ends, self._written = (_written(self._ends[0]), _written(self._ends[1])), True
         from_, to = self._ends
         lines = [
             ("Max-Forwards", "70"),
@@ -211,6 +212,21 @@ def _presentable(address: NameAddr) -> NameAddr:
     if address.display is None or address.display.isprintable():
         return address
     return replace(address, display=None)
+
+
+def _written(end: str) -> str:
+    """One end of the dialog as it stands in our requests."""
+    address, mark, tag = end.rpartition(">;tag=")
+    if mark and tag.isalnum() and (person := _person(address + ">")):
+        return f"{person};tag={tag}"
+    return str(_presentable(NameAddr.parse(end)))
+
+
+@lru_cache(maxsize=1024)
+def _person(address: str) -> str:
+    """Tags are new in every call, people are met again; empty where there are parameters to mind."""
+    known = NameAddr.parse(address)
+    return "" if known.params else str(_presentable(known))
 
 
 def _contact(message: Request | Response) -> str | None:

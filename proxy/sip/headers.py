@@ -36,9 +36,6 @@ _KEYS |= _COMPACT | {short.upper(): long for short, long in _COMPACT.items()}
 
 _UNSAFE = re.compile(r"[\r\n]|(?<!\\)\0").search
 
-Item = tuple[str, str, str]
-"""A line: the key it compares by, its name as spelled, its value."""
-
 
 def header_key(name: str) -> str:
     """The one spelling under which `name` and its compact form compare: long and lower-case."""
@@ -56,13 +53,17 @@ class Headers:
     wire (a line end or a NUL in a value, a name that is no token) is a ValueError here: it is our bug.
     """
 
-    __slots__ = ("_items", "first")
+    __slots__ = ("_lines", "_more", "first")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
-        self._items: list[Item] = []
+        self._lines: list[str] = []
+        """Each as it goes on the wire: the name as spelled, a colon, one space, the value."""
         self.first: dict[str, str] = {}
         """The first line of each name, by its key (`header_key`): to be read, never written to."""
-        self.extend(items)
+        self._more: dict[str, list[str]] | None = None
+        """The other lines of each name that stands more than once; few messages have such a name."""
+        if items:
+            self.extend(items)
 
     def get(self, name: str) -> str | None:
         """The first line of that name, whole; None where there is none."""
@@ -74,55 +75,58 @@ class Headers:
         line = self.first.get(wanted)
         if line is None:
             return []
-        if len(self._items) == len(self.first):  # no name stands twice, as in most messages
-            return [line]
-        return [value for key, _, value in self._items if key == wanted]
+        return [line] if self._more is None else [line, *self._more.get(wanted, ())]
 
     def split(self, name: str) -> list[str]:
         """Every value of that name over all lines, commas taken apart (§7.3.1)."""
-        lines = self.get_all(name)
-        if not lines:
-            return lines
-        if len(lines) == 1:
-            return split_commas(lines[0])
-        return [value for line in lines for value in split_commas(line)]
+        wanted = _KEYS.get(name) or header_key(name)
+        line = self.first.get(wanted)
+        if line is None:
+            return []
+        if self._more is None:
+            return split_commas(line)
+        return [value for each in (line, *self._more.get(wanted, ())) for value in split_commas(each)]
 
     def add(self, name: str, value: str) -> None:
         """Append a line."""
         key = _KEYS.get(name)
         if key is None or not value.isprintable():  # else there is nothing to find fault with
-            key = _checked(name, value)[0]
-        self._items.append((key, name, value))
-        self.first.setdefault(key, value)
+            key = _checked(name, value)
+        self._append(key, name, value)
 
     def extend(self, items: Iterable[tuple[str, str]]) -> None:
         """Append these lines."""
-        append, first = self._items.append, self.first
+        append, first = self._lines.append, self.first
         for name, value in items:
             key = _KEYS.get(name)
             if key is None or not value.isprintable():
-                key = _checked(name, value)[0]
-            append((key, name, value))
+                key = _checked(name, value)
+            append(f"{name}: {value}")
             if key not in first:
                 first[key] = value
+            else:
+                self._again(key, value)
 
     def prepend(self, name: str, value: str) -> None:
         """Put a line before the first of that name, or at the front (Via and Route are stacks)."""
-        item = _checked(name, value)
-        key = item[0]
-        self._items.insert((self._index(key) or 0) if key in self.first else 0, item)
+        key = _checked(name, value)
+        there = self.first.get(key)
+        self._lines.insert(0 if there is None else self._index(key), f"{name}: {value}")
         self.first[key] = value
+        if there is not None:
+            self._more = self._more or {}
+            self._more[key] = [there, *self._more.get(key, ())]
 
     def set(self, name: str, value: str) -> None:
         """Make this the only line of that name, at the place of the first, or at the end."""
-        item = _checked(name, value)
-        index = self._index(item[0])
-        self.first[item[0]] = value
-        if index is None:
-            self._items.append(item)
-            return
-        rest = [other for other in self._items[index + 1 :] if other[0] != item[0]]
-        self._items[index:] = [item, *rest]
+        key = _checked(name, value)
+        if key not in self.first:
+            return self._append(key, name, value)
+        index = self._index(key)
+        rest = [line for line in self._lines[index + 1 :] if _key_of(line) != key]
+        self._lines[index:] = [f"{name}: {value}", *rest]
+        self.first[key] = value
+        self._forget_more(key)
 
     def take(self, other: Headers, name: str) -> None:
         """Append every line of that name that `other` has, under this spelling of it; what stands there needs
@@ -132,88 +136,99 @@ class Headers:
         line = other.first.get(wanted)
         if line is None:
             return
-        if len(other._items) == len(other.first):
-            self._items.append((wanted, name, line))
-        else:
-            self._items += [(wanted, name, value) for key, _, value in other._items if key == wanted]
-        self.first.setdefault(wanted, line)
+        self._append(wanted, name, line)
+        if other._more is not None:
+            for value in other._more.get(wanted, ()):
+                self._append(wanted, name, value)
 
     def echo(self, first: Mapping[str, str], names: Iterable[tuple[str, str]]) -> None:
         """Append one line for each of these names, with their keys, that is in `first`: of another's headers,
         so that it needs no second look.
         """
-        append, mine = self._items.append, self.first
+        append, mine = self._lines.append, self.first
         for name, key in names:
             value = first.get(key)
             if value is not None:
-                append((key, name, value))
+                append(f"{name}: {value}")
                 mine[key] = value
 
     def remove(self, name: str) -> None:
         """Take every line of that name away; nothing happens where there is none."""
         if self.first.pop(wanted := header_key(name), None) is not None:
-            self._items = [item for item in self._items if item[0] != wanted]
+            self._lines = [line for line in self._lines if _key_of(line) != wanted]
+            self._forget_more(wanted)
 
     def pop_first(self, name: str) -> str | None:
         """Take the first value of that name away and return it; its line keeps the values after it."""
-        index = self._index(header_key(name))
-        if index is None:
+        key = header_key(name)
+        line = self.first.get(key)
+        if line is None:
             return None
-        key, spelled, line = self._items[index]
-        values = split_commas(line)
+        index, values = self._index(key), split_commas(line)
         if len(values) > 1:
-            self._items[index] = (key, spelled, ", ".join(values[1:]))
-        else:
-            del self._items[index]
-        del self.first[key]
-        if (now := self._index(key)) is not None:
-            self.first[key] = self._items[now][2]
+            self.first[key] = ", ".join(values[1:])
+            self._lines[index] = f"{_name_of(self._lines[index])}: {self.first[key]}"
+            return values[0]
+        del self._lines[index], self.first[key]
+        if self._more is not None and (more := self._more.get(key)):
+            self.first[key], *self._more[key] = more
         return values[0] if values else ""
 
     def copy(self) -> Headers:
         """The same lines, free to change."""
         twin = Headers()
-        twin._items, twin.first = self._items.copy(), self.first.copy()
+        twin._lines, twin.first = self._lines.copy(), self.first.copy()
+        if self._more is not None:
+            twin._more = {key: more.copy() for key, more in self._more.items()}
         return twin
 
     def __contains__(self, name: str) -> bool:
         return (_KEYS.get(name) or header_key(name)) in self.first
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return ((name, value) for _, name, value in self._items)
+        return ((name, value) for name, _, value in [line.partition(": ") for line in self._lines])
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._lines)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Headers):
             return NotImplemented
-        return [item[::2] for item in self._items] == [item[::2] for item in other._items]
+        mine, theirs = ([(header_key(name), value) for name, value in each] for each in (self, other))
+        return mine == theirs
 
     def __repr__(self) -> str:
         return f"Headers({list(self)!r})"
 
-    def lines(self, length: int) -> list[str]:
+    def text(self, length: int) -> str:
         """The header lines as they go on the wire, exactly one Content-Length among them: `length`."""
-        if "content-length" not in self.first:
-            return [*[f"{name}: {value}" for _, name, value in self._items], f"Content-Length: {length}"]
-        return self._sized(length)
+        lines = self._lines
+        if "content-length" in self.first:
+            index = self._index("content-length")
+            sized = f"{_name_of(lines[index])}: {length}"
+            rest = [line for line in lines[index + 1 :] if _key_of(line) != "content-length"]
+            return "\r\n".join([*lines[:index], sized, *rest])
+        return "\r\n".join([*lines, f"Content-Length: {length}"])
 
-    def _sized(self, length: int) -> list[str]:
-        lines, sized = [], False
-        for key, name, value in self._items:
-            if key != "content-length":
-                lines.append(f"{name}: {value}")
-            elif not sized:
-                sized = True
-                lines.append(f"{name}: {length}")
-        return lines
+    def _append(self, key: str, name: str, value: str) -> None:
+        self._lines.append(f"{name}: {value}")
+        if key not in self.first:
+            self.first[key] = value
+        else:
+            self._again(key, value)
 
-    def _index(self, wanted: str) -> int | None:
-        for index, item in enumerate(self._items):
-            if item[0] == wanted:
-                return index
-        return None
+    def _again(self, key: str, value: str) -> None:
+        """Another line of a name that stands there already."""
+        if self._more is None:
+            self._more = {}
+        self._more.setdefault(key, []).append(value)
+
+    def _forget_more(self, key: str) -> None:
+        if self._more is not None:
+            self._more.pop(key, None)
+
+    def _index(self, wanted: str) -> int:
+        return next(index for index, line in enumerate(self._lines) if _key_of(line) == wanted)
 
 
 def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[Headers, ParseError | None]:
@@ -223,22 +238,26 @@ def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[He
     values of a key in `single` are a fault.
     """
     headers = Headers()
-    append, first = headers._items.append, headers.first
+    append, first = headers._lines.append, headers.first
     fault: ParseError | None = None
     for line in lines:
-        name, colon, value = line.partition(":")
+        name, space, value = line.partition(": ")
         key = _KEYS.get(name)
-        if key is None or not colon or len(value) > MAX_VALUE_CHARS:
-            name = name.rstrip(WHITESPACE)
+        plain = value.strip(WHITESPACE)
+        if key is None or not space or plain is not value or len(line) > MAX_VALUE_CHARS:
+            name, colon, value = line.partition(":")
+            name, plain = name.rstrip(WHITESPACE), value.strip(WHITESPACE)
             key = header_key(name)
             if (wrong := _wrong(line, name, colon, value)) is not None:
                 fault = fault or wrong
                 continue
-        value = value.strip(WHITESPACE)
-        append((key, name, value))
+            line = f"{name}: {plain}"
+        append(line)
         if key not in first:
-            first[key] = value
-        elif key in single and first[key] != value:
+            first[key] = plain
+            continue
+        headers._again(key, plain)
+        if key in single and first[key] != plain:
             fault = fault or ParseError(f"conflicting values of {key}")
     return headers, fault
 
@@ -254,7 +273,16 @@ def _wrong(line: str, name: str, colon: str, value: str) -> ParseError | None:
     return None
 
 
-def _checked(name: str, value: str) -> Item:
+def _name_of(line: str) -> str:
+    return line.partition(":")[0]
+
+
+def _key_of(line: str) -> str:
+    return header_key(line.partition(":")[0])
+
+
+def _checked(name: str, value: str) -> str:
+    """The key of this name; ValueError where either would break the message."""
     key = _KEYS.get(name)
     if key is None:
         if not is_token(name):
@@ -262,4 +290,4 @@ def _checked(name: str, value: str) -> Item:
         key = header_key(name)
     if not value.isprintable() and _UNSAFE(value) is not None:
         raise ValueError(f"header value would break the message: {shown(name)}: {shown(value)}")
-    return key, name, value
+    return key

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, Response
-from proxy.sip.values import branch_of
 
 MAGIC_COOKIE = "z9hG4bK"
 """How every branch made by RFC 3261 begins (§8.1.1.7)."""
@@ -34,8 +33,7 @@ def client_key(message: Request | Response) -> TransactionKey:
 
     Raises ParseError if the top Via has no branch: no request of ours lacks one.
     """
-    line = message.headers.first.get("via")
-    branch = branch_of(line) if line and "," not in line else message.via.branch
+    branch = message.branch
     if not branch:
         raise ParseError("top Via has no branch")
     return TransactionKey(branch.lower(), message.cseq.method)
@@ -55,13 +53,13 @@ def invite_key_of(cancel: Request) -> TransactionKey:
 
 
 def _server_key(request: Request, method: str) -> TransactionKey:
-    via = request.via
-    branch = (via.branch or "").lower()
+    _, sent_by = request.sender
+    branch = (request.branch or "").lower()
     # The cookie alone tells no transactions apart (RFC 4475 §3.2.1).
     if branch.startswith(_COOKIE) and len(branch) > len(_COOKIE):
-        return TransactionKey(branch, method, via.sent_by.lower())
+        return TransactionKey(branch, method, sent_by)
     # §17.2.3, second half. The To tag is left out: an ACK carries that of the response, the INVITE none.
     # What we note in the Via ourselves does not count: a CANCEL is looked up with it, its INVITE without.
-    marks = str(via.params.without("received").without("rport"))
+    marks = str(request.via.params.without("received").without("rport"))
     legacy = (request.uri, request.from_tag or "", request.call_id, str(request.cseq.number), marks)
-    return TransactionKey("", method, via.sent_by.lower(), legacy)
+    return TransactionKey("", method, sent_by, legacy)

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from proxy.sip.errors import ParseError
+from proxy.sip.fields import NEEDED, Message
 from proxy.sip.grammar import WHITESPACE, is_token, number, once, shown
 from proxy.sip.headers import Headers, read_headers
 from proxy.sip.methods import KNOWN_METHODS
 from proxy.sip.status import reason_phrase
 from proxy.sip.uri import Uri
-from proxy.sip.values import CSeq, NameAddr, Via, cseq, name_addr, one_via, tag_of
+from proxy.sip.values import tag_of
 
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 """The empty line after the headers; its first line feed ends the last of them. LF alone ends a line too."""
 
 _SINGLE = frozenset(("cseq", "call-id", "from", "to", "max-forwards", "content-length"))
 """Headers of which two different values make the message ambiguous (RFC 4475 §3.3.8, §3.3.9)."""
-
-_NEEDED = {"via": "Via", "from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
-"""§8.1.1: what no message goes without (an RFC 2543 request may lack Max-Forwards)."""
 
 _ECHOED = (("From", "from"), ("To", "to"), ("Call-ID", "call-id"), ("CSeq", "cseq"))
 _ECHOED_BY_100 = (*_ECHOED, ("Timestamp", "timestamp"))
@@ -45,131 +42,6 @@ _BARE_NUL = re.compile(r"(?<!\\)\0").search
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: (.*))?", re.IGNORECASE | re.DOTALL).fullmatch
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
 _ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:").match
-
-
-class Message:
-    """What requests and responses share: headers, body, and the values parsed from them on access."""
-
-    __slots__ = ()
-    headers: Headers
-    body: bytes
-
-    @property
-    def start_line(self) -> str:
-        """The first line, without its line end."""
-        raise NotImplementedError
-
-    @property
-    def via(self) -> Via:
-        """The topmost Via."""
-        line = self.headers.first.get("via")
-        if line and "," not in line:
-            return one_via(line)
-        return self.vias[0]
-
-    @property
-    def vias(self) -> list[Via]:
-        """Every Via, the last hop first; never empty."""
-        values = self.headers.split("Via")
-        if not values:
-            raise ParseError("missing Via")
-        return [Via.parse(value) for value in values]
-
-    @property
-    def via_count(self) -> int:
-        """How many Vias there are; in a response to a request of ours one alone (§8.1.3.3)."""
-        lines = self.headers.get_all("Via")
-        if len(lines) == 1 and "," not in lines[0]:
-            return 1
-        return len(self.headers.split("Via")) if any("," in line for line in lines) else len(lines)
-
-    @property
-    def from_(self) -> NameAddr:
-        """Who sent the request (§20.20)."""
-        return name_addr(self.headers.first.get("from") or self._needed("from"))
-
-    @property
-    def to(self) -> NameAddr:
-        """Whom the request was meant for (§20.39)."""
-        return name_addr(self.headers.first.get("to") or self._needed("to"))
-
-    @property
-    def from_tag(self) -> str | None:
-        """The tag of From; None from an RFC 2543 element."""
-        return tag_of(self.headers.first.get("from") or self._needed("from"))
-
-    @property
-    def to_tag(self) -> str | None:
-        """The tag of To; None outside a dialog."""
-        return tag_of(self.headers.first.get("to") or self._needed("to"))
-
-    @property
-    def call_id(self) -> str:
-        """The Call-ID, compared byte for byte (§20.8)."""
-        value = self.headers.first.get("call-id") or self._needed("call-id")
-        if not value or " " in value or "\t" in value:
-            raise ParseError(f"malformed Call-ID: {shown(value)}")
-        return value
-
-    @property
-    def cseq(self) -> CSeq:
-        """The sequence number and method (§20.16)."""
-        return cseq(self.headers.first.get("cseq") or self._needed("cseq"))
-
-    @property
-    def contact(self) -> NameAddr | None:
-        """The first Contact; None where there is none."""
-        line = self.headers.first.get("contact")
-        if line is None:
-            return None
-        if line and "," not in line:
-            return NameAddr.parse(line)
-        values = self.headers.split("Contact")
-        return NameAddr.parse(values[0]) if values else None
-
-    @property
-    def routes(self) -> list[NameAddr]:
-        """The Route set of the request, next hop first (§20.34)."""
-        return [NameAddr.parse(value) for value in self.headers.split("Route")]
-
-    @property
-    def record_routes(self) -> list[NameAddr]:
-        """The Record-Route values in the order they stand (§20.30)."""
-        return [NameAddr.parse(value) for value in self.headers.split("Record-Route")]
-
-    @property
-    def max_forwards(self) -> int | None:
-        """Hops left, 0 to 255 (§20.22); None where the sender gave none."""
-        value = self.headers.first.get("max-forwards")
-        return _hops(value) if value else None
-
-    @property
-    def content_type(self) -> str | None:
-        """The media type of the body in lower case, without parameters; None where it is not told."""
-        value = self.headers.first.get("content-type")
-        if value == "application/sdp":
-            return value
-        if value is not None:
-            return "".join(value.partition(";")[0].split()).lower() or None
-        # OpenAI's 200 carried SDP without a Content-Type (2025-09)
-        return "application/sdp" if self.body.startswith(b"v=0") else None
-
-    def encode(self) -> bytes:
-        """The message as it goes on the wire, with the Content-Length its body has.
-
-        Raises ValueError where the start line would break the message apart: that is our bug.
-        """
-        start = self.start_line
-        if not start.isprintable() and ("\r" in start or "\n" in start or "\0" in start):
-            raise ValueError(f"start line would break the message: {shown(start)}")
-        text = "\r\n".join([start, *self.headers.lines(len(self.body)), "\r\n"])
-        return text.encode("utf-8", "surrogateescape") + self.body
-
-    def _needed(self, key: str) -> str:
-        value = self.headers.first.get(key)
-        if value is None:
-            raise ParseError(f"missing {_NEEDED[key]}")
-        return value
 
 
 @dataclass(slots=True)
@@ -342,11 +214,6 @@ def _read_start(line: str) -> tuple[Request | Response, ParseError | None]:
     return request, None
 
 
-@lru_cache(maxsize=256)
-def _hops(value: str) -> int:
-    return number(once(value), "Max-Forwards", 255)
-
-
 def _unprintable(text: str) -> ParseError | None:
     if "\r" in text:
         return ParseError("carriage return inside a line")
@@ -357,9 +224,9 @@ def _unprintable(text: str) -> ParseError | None:
 
 def _check(message: Request | Response) -> None:
     first = message.headers.first
-    for key in _NEEDED:
+    for key in NEEDED:
         if key not in first:
-            raise ParseError(f"missing {_NEEDED[key]}")
+            raise ParseError(f"missing {NEEDED[key]}")
     method = message.cseq.method
     if isinstance(message, Request) and method != message.method:
         # RFC 4475 §3.1.2.18: of a method that we do not recognise, that is the first thing to say

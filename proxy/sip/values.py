@@ -254,9 +254,9 @@ one_via = lru_cache(maxsize=1024)(Via._read)
 def tag_of(text: str) -> str | None:
     """The tag of a From or To, whose other parts are read too: raises ParseError where `NameAddr` does."""
     address, mark, tag = text.rpartition(">;tag=")
-    if mark and not _MORE(tag):
+    if mark and (tag.isalnum() or not _MORE(tag)):
         known = name_addr(address + ">")  # people are met again; what their tags are is all that is new
-        if not known.params:
+        if known.params is NO_PARAMS:
             return tag or None
     return name_addr(text).tag
 
@@ -268,3 +268,10 @@ def branch_of(text: str) -> str | None:
     before, mark, after = params.partition("branch=")
     odd = before or not mark or _BRANCH(after) is None or _hop_kept(hop) is None
     return one_via(text).branch if odd else after.partition(";")[0]
+
+
+@lru_cache(maxsize=1024)
+def sender_of(hop: str) -> tuple[str, str]:
+    """Of what stands in a Via before its parameters: the host, and in lower case the sent-by."""
+    via = Via._read(hop)
+    return via.host, via.sent_by.lower()

@@ -48,6 +48,9 @@ def way_back(request: Request, flow: Flow, profile: str) -> Target:
 
 def stamp(request: Request, flow: Flow) -> None:
     """Note in the top Via where the request really came from."""
+    line = request.headers.first.get("via", ",")
+    if "rport" not in line.lower() and "," not in line and request.sender[0] == flow.remote[0]:
+        return  # it says itself where it came from, as `seen_from` would find
     via = request.via
     seen = via.seen_from(flow.remote[0], flow.remote[1])
     if seen is not via:
