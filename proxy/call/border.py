@@ -21,9 +21,8 @@ from proxy.ua.uac import Outgoing
 MAX_FORWARDS = 70
 ANONYMOUS = {"anonymous", "restricted"}
 """Users of a From that say: this caller withholds his number (RFC 3323 §4.1.1.3)."""
-UNKNOWN = {"unavailable", "unknown"}
-"""Users of a From that say: nobody knows the number."""
-NOBODYS = ANONYMOUS | UNKNOWN
+NAMELESS = {*ANONYMOUS, "unavailable", "unknown"}
+"""Those, and the users of a From that say: nobody knows the number."""
 NOWHERE = "sip:anonymous@anonymous.invalid"
 NOBODY = f'"Anonymous" <{NOWHERE}>'
 """Whoever withholds his number (RFC 3323 §4.1.1.3)."""
@@ -71,11 +70,11 @@ class Identity:
             return cls(None, None, hops, withheld=True, diverted_from=diverted_from, attested=attested)
         vouched = _vouched(invite) if trusted else ()
         number = next((found for each in vouched if (found := dialable(each.uri.user))), None)
-        names = (_name(each) for each in (*vouched, sender))
+        names = [name for each in (*vouched, sender) if (name := _name(each))]
         known = number or dialable(sender.uri.user)
         return cls(
             known,
-            next((name for name in names if name), None),
+            names[0] if names else None,
             hops,
             vouched=number is not None,
             diverted_from=diverted_from,
@@ -104,7 +103,7 @@ def _withheld(invite: Request, sender: NameAddr, trusted: bool) -> bool:
 
 def _name(party: NameAddr) -> str:
     shown = party.display
-    if not shown or (party.uri.user or "").lower() in NOBODYS:
+    if not shown or (party.uri.user or "").lower() in NAMELESS:
         return ""
     if not shown.isprintable() or '"' in shown or "\\" in shown:
         shown = "".join(c for c in shown if c.isprintable() and c not in '"\\')

@@ -195,9 +195,7 @@ def dialable(text: str | None) -> str | None:
 
     From the user of a sip URI, where the ``+`` may be escaped (RFC 3261 §19.1.2), or the number of a tel URI.
     """
-    if text is None:
-        return None
-    if text.isascii() and text.removeprefix("+").isdecimal():  # as nearly always
+    if text is None or (text.isascii() and text.removeprefix("+").isdecimal()):
         return text
     digits = unescape(text).partition(";")[0]
     for separator in "-.() ":

@@ -141,13 +141,13 @@ class Headers:
             for value in other._more.get(wanted, ()):
                 self._append(wanted, name, value)
 
-    def echo(self, first: Mapping[str, str], names: Iterable[tuple[str, str]]) -> None:
+    def echo(self, first: Mapping[str, str], names: Iterable[tuple[str, str]], to: str | None = None) -> None:
         """Append one line for each of these names, with their keys, that is in `first`: of another's headers,
-        so that it needs no second look.
+        so that it needs no second look. `to`: what To is to say, if not what it says there.
         """
         append, mine = self._lines.append, self.first
         for name, key in names:
-            value = first.get(key)
+            value = first.get(key) if to is None or key != "to" else to
             if value is not None:
                 append(f"{name}: {value}")
                 mine[key] = value

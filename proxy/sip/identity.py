@@ -40,6 +40,8 @@ def asserted(headers: Headers) -> tuple[NameAddr, ...]:
     """P-Asserted-Identity: one sip or sips URI, one tel URI, or both; more of a kind are one too many
     (RFC 3325 §9.1).
     """
+    if "P-Asserted-Identity" not in headers:
+        return ()
     found: dict[bool, NameAddr] = {}
     for value in headers.split("P-Asserted-Identity"):
         address = party(value)
@@ -120,6 +122,8 @@ class Diversion:
     @classmethod
     def all(cls, headers: Headers) -> tuple[Diversion, ...]:
         """Every diversion that can be read; the latest comes first (§4)."""
+        if "Diversion" not in headers:
+            return ()
         addresses = [party(value) for value in headers.split("Diversion")]
         return tuple(
             cls(
@@ -150,6 +154,8 @@ class HistoryEntry:
     @classmethod
     def all(cls, headers: Headers) -> tuple[HistoryEntry, ...]:
         """Every entry that can be read, in the order in which the call was sent on."""
+        if "History-Info" not in headers:
+            return ()
         addresses = [party(value) for value in headers.split("History-Info")]
         return tuple(
             cls(each, _word(each.params, "index"), _hides(each.uri.headers))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from proxy.sip.errors import ParseError
 from proxy.sip.fields import NEEDED, Message
@@ -17,7 +18,7 @@ from proxy.sip.headers import Headers, read_headers
 from proxy.sip.methods import KNOWN_METHODS
 from proxy.sip.status import reason_phrase
 from proxy.sip.uri import Uri
-from proxy.sip.values import tag_of
+from proxy.sip.values import cseq, tag_of
 
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 """The empty line after the headers; its first line feed ends the last of them. LF alone ends a line too."""
@@ -85,12 +86,13 @@ class Request(Message):
         in a 100 (§8.2.6.1).
         """
         headers, first = Headers(), self.headers.first
-        if to_tag and (to := first.get("to")) is not None:
-            first = {**first, "to": _tagged(to, to_tag)}
         headers.take(self.headers, "Via")
-        if 100 < status < 300 and self.method in _DIALOG_CREATING:
+        if 100 < status < 300 and self.method in _DIALOG_CREATING and "record-route" in first:
             headers.take(self.headers, "Record-Route")
-        headers.echo(first, _ECHOED if status != 100 else _ECHOED_BY_100)
+        to = first.get("to")
+        if to_tag and to is not None:
+            to = _tagged(to, to_tag)
+        headers.echo(first, _ECHOED if status != 100 else _ECHOED_BY_100, to)
         if content_type is not None:
             headers.add("Content-Type", content_type)
         return Response(status, reason_phrase(status) if reason is None else reason, headers, body)
@@ -194,10 +196,9 @@ def _parted(data: bytes) -> tuple[bytes, bytes]:
 
 def _read_start(line: str) -> tuple[Request | Response, ParseError | None]:
     """The message its first line announces, and what is wrong with the line where that is worth an answer."""
-    if line[:4].upper() == "SIP/" and (status := _STATUS_LINE(line)) is not None:
+    if line[:4].upper() == "SIP/" and (status := _read_status(line)) is not None:
         # A reason phrase has no quoted pairs, in which alone a NUL may stand.
-        response = Response(int(status[1]), status[2] or "", _UNREAD)
-        return response, ParseError("NUL") if "\0" in line else None
+        return Response(*status, _UNREAD), ParseError("NUL") if "\0" in line else None
     method, _, rest = line.partition(" ")
     uri, _, version = rest.rpartition(" ")
     if (method not in KNOWN_METHODS and not is_token(method)) or (
@@ -214,6 +215,13 @@ def _read_start(line: str) -> tuple[Request | Response, ParseError | None]:
     return request, None
 
 
+@lru_cache(maxsize=256)
+def _read_status(line: str) -> tuple[int, str] | None:
+    """Status code and reason phrase; None of what is no status line."""
+    parts = _STATUS_LINE(line)
+    return None if parts is None else (int(parts[1]), parts[2] or "")
+
+
 def _unprintable(text: str) -> ParseError | None:
     if "\r" in text:
         return ParseError("carriage return inside a line")
@@ -227,7 +235,7 @@ def _check(message: Request | Response) -> None:
     for key in NEEDED:
         if key not in first:
             raise ParseError(f"missing {NEEDED[key]}")
-    method = message.cseq.method
+    method = cseq(first["cseq"]).method
     if isinstance(message, Request) and method != message.method:
         # RFC 4475 §3.1.2.18: of a method that we do not recognise, that is the first thing to say
         status = 400 if message.method in KNOWN_METHODS else 501

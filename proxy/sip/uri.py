@@ -157,6 +157,10 @@ class Uri:
             return cls(kind, digits, params=Params.parse(semicolon + params))
         if kind not in ("sip", "sips"):
             return cls(kind, rest)
+        user, at, place = rest.partition("@")
+        # Users are new in every call, hosts are met again: those are read but once.
+        if at and user.removeprefix("+").isalnum() and (known := _place_kept(place)) is not None:
+            return cls(kind, user, None, *known)
         parts = _SIP(rest)
         if parts is None or parts[1] == "":
             raise ParseError(f"malformed URI: {shown(text)}")
@@ -217,6 +221,15 @@ class Uri:
         port = "" if self.port is None else f":{self.port}"
         headers = f"?{self.headers}" if self.headers else ""
         return f"{self.scheme}:{before}{self.host}{port}{self.params}{headers}"
+
+
+@lru_cache(maxsize=1024)
+def _place_kept(text: str) -> tuple[str, int | None, Params, str] | None:
+    """Host, port, parameters and headers of a URI that are not preceded by a user; None if malformed."""
+    parts = _SIP(text)
+    if parts is None or parts[1] is not None:
+        return None
+    return parts[3], parse_port(parts[4]), Params.parse(parts[5] or ""), parts[6] or ""
 
 
 def parse_port(text: str | None) -> int | None:

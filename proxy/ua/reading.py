@@ -5,12 +5,14 @@ from __future__ import annotations
 from proxy.sip.errors import ParseError
 from proxy.sip.key import TransactionKey, client_key, server_key
 from proxy.sip.message import Request, Response
+from proxy.sip.values import tag_of
 
 
 def read(message: Request | Response) -> TransactionKey:
     """Read once what everybody behind the door relies on; raises ParseError, with whom an answer is owed."""
     try:
-        _ = (message.from_tag, message.to_tag, message.call_id)
+        first = message.headers.first
+        _ = (tag_of(first["from"]), tag_of(first["to"]), message.call_id)
         if isinstance(message, Response):
             if message.via_count > 1:
                 raise ParseError("response with the Via of another")  # §8.1.3.3
