@@ -328,3 +328,22 @@ def test_a_display_name_that_is_no_text_is_not_written_back_rfc3261_25_1() -> No
     assert uas(received).request("BYE").headers.get("To") == "<sip:alice@example.com>;tag=a"
     received.headers.set("From", '"José" <sip:alice@example.com>;tag=a')
     assert uas(received).request("BYE").headers.get("To") == '"José" <sip:alice@example.com>;tag=a'
+
+
+@pytest.mark.parametrize(
+    "from_",
+    [
+        "<sip:a@example.com>;tag=1",
+        "sip:a@example.com;tag=1",
+        "Alice  <sip:a@example.com>;tag=1",
+        '"A \\"B\\"" <sip:a@example.com>;tag=1',
+        "<sip:a@example.com>;x=1;tag=1",
+        '<sip:a@example.com>;x="<>;tag=1"',
+        "<sip:a@example.com>;tag=1-2.3",
+        "<sip:a@example.com> ; tag = 1",
+    ],
+)
+def test_the_ends_of_a_dialog_are_written_as_they_are_understood(from_: str) -> None:
+    received = invite()
+    received.headers.set("From", from_)
+    assert uas(received).request("BYE").headers.get("To") == str(NameAddr.parse(from_))

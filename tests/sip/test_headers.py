@@ -1,6 +1,8 @@
 """Headers: an ordered multimap of raw strings."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.sip.headers import MAX_VALUE_CHARS, Headers, header_key, read_headers
 
@@ -183,3 +185,59 @@ def test_an_echo_has_the_first_line_of_each_name_that_is_there() -> None:
     headers.echo(Headers([("f", "me"), ("f", "again"), ("i", "7")]).first, (("From", "from"), ("To", "to")))
     assert list(headers) == [("From", "me")]
     assert headers.get("From") == "me"
+    headers.echo({"to": "you", "i": "7"}, (("To", "to"),), "another")
+    assert list(headers) == [("From", "me"), ("To", "another")]
+
+
+NAMES = st.sampled_from(["Via", "v", "VIA", "From", "f", "Content-Length", "l", "X-Own", "x-own"])
+VALUES = st.sampled_from(["a", "b, c", "", "d: e", "1"])
+CHANGES = st.one_of(
+    st.tuples(st.sampled_from(["add", "prepend", "set"]), NAMES, VALUES),
+    st.tuples(st.sampled_from(["remove", "pop_first"]), NAMES),
+)
+
+
+def _changed(lines: list[tuple[str, str]], change: str, name: str, value: str = "") -> list[tuple[str, str]]:
+    """What becomes of plain lines by the same change."""
+    places = [place for place, line in enumerate(lines) if header_key(line[0]) == header_key(name)]
+    others = [line for line in lines if header_key(line[0]) != header_key(name)]
+    first = places[0] if places else 0
+    match change:
+        case "add":
+            return [*lines, (name, value)]
+        case "prepend":
+            return [*lines[:first], (name, value), *lines[first:]]
+        case "set" if places:
+            return [*lines[:first], (name, value), *others[first:]]
+        case "set":
+            return [*lines, (name, value)]
+        case "remove":
+            return others
+        case _ if places:
+            rest = [each for each in lines[first][1].split(", ") if each][1:]
+            kept = [(lines[first][0], ", ".join(rest))] if rest else []
+            return [*lines[:first], *kept, *lines[first + 1 :]]
+    return lines
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=6), st.lists(CHANGES, max_size=6))
+def test_changes_do_to_headers_what_they_would_do_to_plain_lines(
+    lines: list[tuple[str, str]], changes: list[tuple[str, ...]]
+) -> None:
+    headers = Headers(lines)
+    for change, *words in changes:
+        getattr(headers, change)(*words)
+        lines = _changed(lines, change, *words)
+        for each in (headers, headers.copy()):
+            assert list(each) == lines
+            for name, _ in lines:
+                assert each.get_all(name) == [v for n, v in lines if header_key(n) == header_key(name)]
+                assert each.first[header_key(name)] == each.get(name) == each.get_all(name)[0]
+            assert each.first.keys() == {header_key(name) for name, _ in lines}
+
+
+def test_a_name_that_stands_more_than_once_is_read_and_written_whole() -> None:
+    headers, fault = read_headers(["Via: a, b", "v:c", "Via : d"])
+    assert fault is None
+    assert headers.split("Via") == ["a", "b", "c", "d"]
+    assert headers.text(0) == "Via: a, b\r\nv: c\r\nVia: d\r\nContent-Length: 0"

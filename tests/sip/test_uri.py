@@ -1,6 +1,10 @@
 """Uri and Params."""
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from proxy.sip.errors import ParseError
 from proxy.sip.uri import NO_PARAMS, Params, Uri
@@ -211,3 +215,28 @@ def test_the_logical_uri_leaves_out_what_from_and_to_may_not_carry_rfc3261_19_1_
     whole: str, logical: str
 ) -> None:
     assert str(Uri.parse(whole).logical) == logical
+
+
+URI_PIECES = st.sampled_from(
+    ["alice", "+1415", "@", "a.example", "[2001:db8::1]", ":", "5060", "0", ";lr", ";transport=tcp", ";",
+     "?h=v", "%40", "é", "=", " ", "+", "<", "tel:"]
+)  # fmt: skip
+
+
+@settings(max_examples=500)
+@given(st.lists(URI_PIECES, max_size=8).map("".join), st.sampled_from(["sip:", "sips:a@b", "sip:a@b:5060"]))
+def test_a_host_met_before_is_understood_as_at_first(text: str, before: str) -> None:
+    """One with a dash in its user is always read whole."""
+    try:
+        plain: Uri | None = Uri._read(f"{before}{text}")
+    except ParseError:
+        plain = None
+    scheme, _, rest = f"{before}{text}".partition(":")
+    user, at, place = rest.partition("@")
+    if not at or not user.removeprefix("+").isalnum():
+        return
+    try:
+        whole: Uri | None = Uri._read(f"{scheme}:-{user}@{place}")
+    except ParseError:
+        whole = None
+    assert plain == (whole and replace(whole, user=user))
