@@ -269,7 +269,8 @@ class UserAgentCore:
         stamp(request, flow)
         if known := self.servers.get(key):
             return known.receive(request)
-        leg = self._dialogs.get(DialogId.of_request(request)) if request.to_tag else None
+        dialog = DialogId.of_request(request)
+        leg = self._dialogs.get(dialog) if dialog.local_tag else None
         if leg is None and self._gate.scans(flow, request):
             return
         if not ours:
@@ -277,9 +278,7 @@ class UserAgentCore:
                 self._gate.proved(flow)
                 if flow.reliable:
                     self._proven.add(flow)
-            elif DialogId.of_request(request) not in self._lately and not self.doors.admit(
-                request, flow, size, self._gate
-            ):
+            elif dialog not in self._lately and not self.doors.admit(request, flow, size, self._gate):
                 return
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None

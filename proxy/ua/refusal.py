@@ -15,8 +15,8 @@ _ENVELOPED = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 
 def refusal(request: Request, supported: Collection[str]) -> Refusal | None:
     """None for a request that may go on; its body is what `keep_session` has left of it."""
-    unknown = [option for option in request.headers.split("Require") if option.lower() not in supported]
-    if unknown:
+    required = request.headers.split("Require")
+    if required and (unknown := [option for option in required if option.lower() not in supported]):
         return 420, [("Unsupported", ", ".join(unknown))]
     if request.method not in ("INVITE", "UPDATE", "PRACK"):
         return None

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Literal
 
 from proxy.sip.errors import ParseError
-from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.sip.values import SessionExpires
 
@@ -23,7 +22,10 @@ SHORTEST_WAIT = 5.0
 """Seconds between one refresh that was refused and the next, at least."""
 
 Refresher = Literal["uac", "uas"] | None
-_NONE = Headers()
+
+
+Lines = tuple[tuple[str, str], ...]
+"""Headers, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class SessionTimer:
         """Whether the refreshes are ours to send."""
         self.too_small = False
         """Whether the last request decided on asks for less than `min_se`: it is refused with 422."""
-        self.headers = _NONE
+        self.headers: Lines = ()
         """What belongs into our answer to the last request decided on, or into our first INVITE."""
         self.deadline: float | None = None
         """When `expire` is next due; None while no timer runs."""
@@ -106,7 +108,7 @@ class SessionTimer:
     ) -> SessionTimer:
         """Ask for a timer in an INVITE of ours (§7.1). It runs once a 2xx agreed to it (`refreshed`)."""
         timer = cls(min_se, True, interval)
-        timer.headers = _request_headers(interval, refresher, min_se)
+        timer.headers = _asking(interval, refresher, min_se)
         return timer
 
     def raised(self, response: Response) -> None:
@@ -123,16 +125,16 @@ class SessionTimer:
         self.min_se = least
         if self.interval is None:
             self._wanted = least
-            self.headers = _request_headers(least, None, least)
+            self.headers = _asking(least, None, least)
         else:
             self.interval = least
 
     @property
-    def refresh_headers(self) -> Headers:
+    def refresh_headers(self) -> Lines:
         """What belongs into every re-INVITE and UPDATE of ours, lest it switch the timer off (§7.4)."""
         if self.interval is None:
-            return _NONE
-        return _request_headers(self.interval, "uac" if self.refreshing else "uas", self.min_se)
+            return ()
+        return _asking(self.interval, "uac" if self.refreshing else "uas", self.min_se)
 
     def start(self, now: float) -> None:
         """The 2xx to the request decided on goes out: the interval begins (§10)."""
@@ -192,13 +194,15 @@ class SessionTimer:
         knows = any(option.lower() == "timer" for option in request.headers.split("Supported"))
         self.too_small = knows and asked is not None and asked.seconds < self.min_se
         if self.too_small:
-            self.headers = _least(self.min_se)
+            self.headers = (("Min-SE", str(self.min_se)),)
             return
         agreed = self._terms(asked, knows, _seconds(request, "Min-SE") or 0)
         self.interval = agreed.seconds if agreed else None
         self.refreshing = agreed is not None and agreed.refresher == "uas"
         self.alone = self.refreshing and not knows
-        self.headers = _answer_headers(agreed.seconds, agreed.refresher, knows) if agreed else _NONE
+        self.headers = (("Session-Expires", str(agreed)),) if agreed else ()
+        if agreed and knows:  # §9: MUST when the peer refreshes, SHOULD when we do
+            self.headers = (("Require", "timer"), *self.headers)
 
     def _terms(self, asked: SessionExpires | None, knows: bool, peer_min_se: int) -> SessionExpires | None:
         if asked and knows:  # §9: left the choice, whoever asks for the timer does the work
@@ -232,13 +236,11 @@ class SessionTimer:
             self.refreshing = agreed.refresher != "uas"
 
 
-# What timers say is nearly always the same, and nobody writes to it: one object serves them all.
-
-
 @lru_cache(maxsize=64)
-def _request_headers(seconds: int, refresher: Refresher, min_se: int) -> Headers:
+def _asking(seconds: int, refresher: Refresher, min_se: int) -> Lines:
+    """What a request of ours says."""
     asked = SessionExpires(seconds, refresher)
-    return Headers([("Supported", "timer"), ("Session-Expires", str(asked)), ("Min-SE", str(min_se))])
+    return ("Supported", "timer"), ("Session-Expires", str(asked)), ("Min-SE", str(min_se))
 
 
 @lru_cache(maxsize=64)
