@@ -12,7 +12,7 @@ from proxy.media.rtp import signed32
 KEYS = "0123456789*#ABCD"
 """What the events 0 to 15 stand for (§3.2)."""
 RATE = 8000
-"""Clock of the durations, as `telephone-event/8000` says."""
+"""Clock of the durations in Hz, where nothing else is agreed: `telephone-event/8000`."""
 USUAL_S = 0.1
 """How long a key of ours is held; §2.5.1.1 asks for 50 ms at least where nobody says."""
 LONGEST_S = 3.0
@@ -26,10 +26,20 @@ _PAUSE_S = 0.1
 _LAPSE_S = 0.2
 """A key of which nothing is heard for so long is up: every packet that had its end is lost (§2.5.2.2)."""
 _WHOLE_SEGMENT = 0xFFFF
-_BELATED = 60 * RATE
+_BELATED_S = 60
 """A timestamp further back than this is no late packet, but a sender that started anew."""
 _KEPT = 32
 _WAITING = 32
+
+
+def retold(payload: bytes, rate: int, other: int) -> bytes:
+    """The same event as a peer is told it whose events have another clock; one that is held for longer than
+    16 bits of that can say is told as long as they can.
+    """
+    if len(payload) < _EVENT.size:
+        return payload
+    event, flags, duration = _EVENT.unpack_from(payload)
+    return _EVENT.pack(event, flags, min(_WHOLE_SEGMENT, duration * other // rate)) + payload[_EVENT.size :]
 
 
 class Presses:
@@ -74,6 +84,7 @@ class EventReader:
         "_heard_at",
         "_over",
         "_press",
+        "_rate",
         "_source",
         "_start",
         "_timer",
@@ -88,16 +99,18 @@ class EventReader:
         self._over = True
         self._down = 0
         self._duration = 0
+        self._rate = RATE
         self._heard_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def heard(self, source: object, timestamp: int, payload: bytes) -> None:
-        """Take one packet; what is no event of §2.3, or no key, is nothing."""
+    def heard(self, source: object, timestamp: int, payload: bytes, rate: int = RATE) -> None:
+        """Take one packet, of that clock; what is no event of §2.3, or no key, is nothing."""
         if len(payload) < _EVENT.size:
             return
+        self._rate = rate
         event, flags, duration = _EVENT.unpack_from(payload)
         behind = signed32(timestamp - self._start) if source is self._source else 1
-        if -_BELATED < behind < 0 or (behind == 0 and self._over):
+        if -_BELATED_S * rate < behind < 0 or (behind == 0 and self._over):
             return  # of an event before, or the end once more
         if behind == _WHOLE_SEGMENT and event == self._down and not self._over and source is self._source:
             self._before += _WHOLE_SEGMENT  # held for longer than a duration can say (§2.5.1.3)
@@ -125,7 +138,7 @@ class EventReader:
             return
         self.stop()
         if self._down < len(KEYS):
-            self._press(KEYS[self._down], self._duration / RATE)
+            self._press(KEYS[self._down], self._duration / self._rate)
 
     def _lapsed(self) -> None:
         self._timer = None
@@ -154,7 +167,7 @@ class Keypad:
 
     def __init__(self, say: Say) -> None:
         self._say = say
-        self._keys: deque[tuple[int, int]] = deque(maxlen=_WAITING)  # event, duration in ticks
+        self._keys: deque[tuple[int, int, int]] = deque(maxlen=_WAITING)  # event, its steps, ticks in each
         self._source = object()
         self._said = 0
         self._due = 0.0
@@ -162,10 +175,13 @@ class Keypad:
         self.busy = False
         """A key is down now."""
 
-    def press(self, key: str, seconds: float) -> None:
-        """Press it for so long, or for what is usual where that is no time a finger takes."""
-        held = seconds if 0.04 <= seconds <= LONGEST_S else USUAL_S
-        self._keys.append((KEYS.index(key), max(1, round(held / _STEP_S)) * round(_STEP_S * RATE)))
+    def press(self, key: str, seconds: float, rate: int = RATE) -> None:
+        """Press it for so long, or for what is usual where that is no time a finger takes; durations are told
+        by that clock, and no key is held for longer than 16 bits of it can say.
+        """
+        held, ticks = seconds if 0.04 <= seconds <= LONGEST_S else USUAL_S, round(_STEP_S * rate)
+        steps = min(max(1, round(held / _STEP_S)), _WHOLE_SEGMENT // ticks)
+        self._keys.append((KEYS.index(key), steps, ticks))
         if self._timer is None:
             self._due = asyncio.get_running_loop().time()
             self._next()
@@ -186,24 +202,24 @@ class Keypad:
     def _next(self) -> None:
         self._timer = None
         if self._keys:
-            event, duration = self._keys.popleft()
+            event, steps, ticks = self._keys.popleft()
             self.busy = True
             self._source = object()
             self._said = 0
-            self._step(event, duration)
+            self._step(event, steps, ticks)
 
-    def _step(self, event: int, duration: int) -> None:
+    def _step(self, event: int, steps: int, ticks: int) -> None:
         """One packet each 20 ms; the one with the end is sent three times at once, as a burst of loss is rare
         that takes all three, and a pause lets the peer tell two keys apart.
         """
-        so_far = min(duration, (self._said + 1) * round(_STEP_S * RATE))
-        ends = so_far == duration
+        ends = self._said + 1 >= steps
+        so_far = min(steps, self._said + 1) * ticks
         payload = _EVENT.pack(event, _VOLUME | (_END if ends else 0), so_far)
         for _ in range(_ENDS if ends else 1):
             self._say(payload, self._source, self._said & 0xFFFF, 0, self._said == 0)
             self._said += 1
         self._due += _STEP_S
-        again = (self._lift,) if ends else (self._step, event, duration)
+        again = (self._lift,) if ends else (self._step, event, steps, ticks)
         self._timer = asyncio.get_running_loop().call_at(self._due, *again)
 
     def _lift(self) -> None:
@@ -228,13 +244,13 @@ class Keys:
         """One of ours is down now."""
         return self._pad.busy
 
-    def heard(self, source: object, timestamp: int, payload: bytes) -> None:
-        """A packet of the peer's events."""
-        self._reader.heard(source, timestamp, payload)
+    def heard(self, source: object, timestamp: int, payload: bytes, rate: int = RATE) -> None:
+        """A packet of the peer's events, of that clock."""
+        self._reader.heard(source, timestamp, payload, rate)
 
-    def press(self, key: str, seconds: float) -> None:
-        """One of ours, after those that are pressed already."""
-        self._pad.press(key, seconds)
+    def press(self, key: str, seconds: float, rate: int = RATE) -> None:
+        """One of ours, after those that are pressed already, told by that clock."""
+        self._pad.press(key, seconds, rate)
 
     def forget(self) -> None:
         """Press no more of what somebody has pressed who is joined no more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -48,6 +49,8 @@ PCMA = AudioFormat("PCMA", 8000, 8)
 G722 = AudioFormat("G722", 8000, 9)
 OPUS = AudioFormat("opus", 48000, 107, 2)
 TELEPHONE_EVENT = AudioFormat("telephone-event", 8000, 101, fmtp="0-16")
+TELEPHONE_EVENT_48 = AudioFormat("telephone-event", 48000, 110, fmtp="0-16")
+"""Beside Opus: events are told on the timestamps of the audio (RFC 4733 §2.1)."""
 
 STATIC = {format.pt: format for format in (PCMU, PCMA, G722)}
 """Payload types that need no rtpmap (RFC 3551 §6), of those we carry."""
@@ -56,12 +59,20 @@ VOICES = {format.key: format for format in (PCMU, PCMA, G722, OPUS)}
 """Formats that carry speech, by key. G.722 and Opus only pass; G.711 is translated, played and recorded."""
 
 G711 = frozenset((PCMU.key, PCMA.key))
+EVENTS = {format.key: format for format in (TELEPHONE_EVENT, TELEPHONE_EVENT_48)}
 EVENT_KEY = TELEPHONE_EVENT.key
+"""Stands for telephone-events of whatever clock, once it is agreed which."""
 
 
 def carries(a: str, b: str) -> bool:
     """Whether speech of format a can be heard where b is spoken: equal, or both G.711."""
     return a == b or (a in G711 and b in G711)
+
+
+def events_beside(voice: AudioFormat, formats: Iterable[AudioFormat]) -> AudioFormat | None:
+    """Of these the telephone-events of the voice's clock, or else of 8000 Hz, which some say beside any."""
+    found = {format.key: format for format in reversed(tuple(formats)) if format.key in EVENTS}
+    return found.get(f"{TELEPHONE_EVENT.name}/{voice.rate}") or found.get(EVENT_KEY)
 
 
 def clock_rate(key: str) -> int:

@@ -10,7 +10,19 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from proxy.media.formats import EVENT_KEY, G711, PCMA, PCMU, TELEPHONE_EVENT, VOICES, AudioFormat, carries
+from proxy.media.formats import (
+    EVENT_KEY,
+    EVENTS,
+    G711,
+    PCMA,
+    PCMU,
+    TELEPHONE_EVENT,
+    TELEPHONE_EVENT_48,
+    VOICES,
+    AudioFormat,
+    carries,
+    events_beside,
+)
 from proxy.media.mode import MediaRefused
 from proxy.media.protection import (
     NO_PROTECTION,
@@ -64,6 +76,8 @@ class Agreement(NamedTuple):
     """Milliseconds of audio it would like in a packet; None if unsaid."""
     maxptime: int | None = None
     """Milliseconds it can take at most in a packet (RFC 8866 §6.4)."""
+    event_rate: int = 8000
+    """Clock of the telephone-events between us, in Hz; their key is `EVENT_KEY` whatever it is."""
 
     def at(self, port: int) -> Agreement:
         """The same with a peer that wants our packets at another port."""
@@ -117,7 +131,8 @@ def _read_offer(
     wanted = [key for key in (spoken, anchor) if key is not None]
     wanted += [voice.key for voice in voices if voice.key in G711]
     voice = next((by_key[key] for key in wanted if key in by_key), voices[0])
-    ours = (voice.at(voice.pt), *(event.at(event.pt) for event in _events(section)))
+    event = events_beside(voice, section.audio_formats())
+    ours = (voice.at(voice.pt),) if event is None else (voice.at(voice.pt), event.at(event.pt))
     layout = tuple(None if each is section else each.bare for each in description.media)
     agreement = _agree(description, section, ours, voice, ip_version, layout)
     if (crypto := best(section, srtp)) is not None:
@@ -171,13 +186,14 @@ _usual_answer = lru_cache(maxsize=256)(_read_answer)
 @lru_cache(maxsize=256)
 def formats_to_offer(listed: tuple[AudioFormat, ...], anchor: str | None) -> tuple[AudioFormat, ...]:
     """What we offer a peer: what we listed to it before under the same numbers (§8.3.2), or else what the leg
-    it will be joined with speaks; PCMU, PCMA and telephone-event always.
+    it will be joined with speaks; PCMU, PCMA and telephone-event, of each clock among these, always.
     """
-    chosen = [format for format in listed if format.key != EVENT_KEY]
+    chosen = [format for format in listed if format.key not in EVENTS]
     if not chosen and anchor is not None:
         chosen.append(VOICES[anchor])
-    events = [format for format in listed if format.key == EVENT_KEY] or [TELEPHONE_EVENT]
-    for more in (PCMU, PCMA, *events):
+    known = {format.key: format for format in listed}
+    wide = [TELEPHONE_EVENT_48] if any(format.rate == TELEPHONE_EVENT_48.rate for format in chosen) else []
+    for more in (PCMU, PCMA, *(known.get(event.key, event) for event in (*wide, TELEPHONE_EVENT))):
         if more.key not in {format.key for format in chosen}:
             chosen.append(_renumbered(more, {format.pt for format in (*chosen, *listed)}, listed))
     return tuple(chosen)
@@ -250,7 +266,7 @@ def _say(
     lines = [" ".join([protection.protocol, *(str(each.pt) for each in formats)])]
     for each in formats:
         lines.append(f"a=rtpmap:{each.pt} {each.encoding}")
-        if each.key == EVENT_KEY:
+        if each.key in EVENTS:
             lines.append(f"a=fmtp:{each.pt} {TELEPHONE_EVENT.fmtp}")
     lines.append(f"a=ptime:{terms.ptime}")
     if terms.maxptime is not None:
@@ -324,17 +340,20 @@ def _agree(
     address = _address(host)
     if ip_version not in (None, address.version):
         raise MediaRefused(f"media over IPv{address.version} is not possible here")
-    theirs = section.audio_formats()
     keys = {format.key for format in ours}
-    receive = {format.pt: format.key for format in ours}
-    for format in theirs:  # some peers send with their own numbers where ours are due (§5.1)
-        if format.key in keys:
-            receive.setdefault(format.pt, format.key)
+    shared = [format for format in section.audio_formats() if format.key in keys]
+    receive = {format.pt: _key(format) for format in ours}
+    for format in shared:  # some peers send with their own numbers where ours are due (§5.1)
+        receive.setdefault(format.pt, _key(format))
+    send = {format.key: format.pt for format in reversed(shared) if format.key not in EVENTS}
+    event = events_beside(voice, shared)
+    if event is not None:
+        send[EVENT_KEY] = event.pt
     direction = description.direction(section)
     return Agreement(
         remote=None if address.is_unspecified else (host, section.port),
         voice=voice,
-        send={format.key: format.pt for format in reversed(theirs) if format.key in keys},
+        send=send,
         receive=receive,
         hears=direction.receives and not address.is_unspecified,
         speaks=direction.sends,
@@ -345,6 +364,7 @@ def _agree(
         reports=not {"RS:0", "RR:0"} <= section.bandwidths,
         ptime=_packet_ms(section.attribute("ptime")),
         maxptime=_packet_ms(section.attribute("maxptime")),
+        event_rate=TELEPHONE_EVENT.rate if event is None else event.rate,
     )
 
 
@@ -357,8 +377,8 @@ def _packet_ms(value: str | None) -> int | None:
 _address = lru_cache(maxsize=1024)(ip_address)
 
 
-def _events(section: MediaSection) -> list[AudioFormat]:
-    return [format for format in section.audio_formats() if format.key == EVENT_KEY][:1]
+def _key(format: AudioFormat) -> str:
+    return EVENT_KEY if format.key in EVENTS else format.key
 
 
 def _renumbered(format: AudioFormat, taken: set[int], listed: Sequence[AudioFormat]) -> AudioFormat:

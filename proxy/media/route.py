@@ -22,12 +22,19 @@ class Route(NamedTuple):
 
 def route_for(key: str, agreement: Agreement) -> Route | None:
     """The way of a format to a peer with which this is agreed; None if it cannot take it."""
+    if key == EVENT_KEY:
+        return _events(agreement.send.get(key), agreement.event_rate)
     return _route(key, agreement.voice.key, agreement.voice.pt, agreement.send.get(key))
 
 
 @lru_cache(maxsize=256)
 def _route(key: str, voice: str, voice_pt: int, pt: int | None) -> Route | None:
     """As the peer's voice, in the other law if need be; or as itself under `pt`, if at all."""
-    if key != EVENT_KEY and carries(key, voice):
+    if carries(key, voice):
         return Route(voice_pt, TRANSLATIONS.get((key, voice)), clock_rate(key), False)
-    return None if pt is None else Route(pt, None, clock_rate(key), key == EVENT_KEY)
+    return None if pt is None else Route(pt, None, clock_rate(key), False)
+
+
+@lru_cache(maxsize=256)
+def _events(pt: int | None, rate: int) -> Route | None:
+    return None if pt is None else Route(pt, None, rate, True)

@@ -96,8 +96,9 @@ class Speaker:
 
     def press(self, key: str, seconds: float) -> None:
         """Press a key towards the peer, as telephone-events; nothing, if it takes none or holds us."""
-        if self._to is not None and self._route(EVENT_KEY) is not None:
-            self._touched().press(key, seconds)
+        route = self._route(EVENT_KEY)
+        if self._to is not None and route is not None:
+            self._touched().press(key, seconds, route.rate)
 
     def _relay(
         self,

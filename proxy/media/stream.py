@@ -13,6 +13,7 @@ from pathlib import Path
 
 from proxy.media.control import Control
 from proxy.media.disk import Disk, at_once
+from proxy.media.dtmf import retold
 from proxy.media.formats import EVENT_KEY, G711, clock_rate
 from proxy.media.latch import may_take
 from proxy.media.mode import Counts
@@ -192,7 +193,7 @@ class Stream(Speaker):
         now = self._clock()
         if key == EVENT_KEY:
             reception.counted(sequence, now)
-            self._touched().heard(self._source, timestamp, bytes(packet[start:end]))
+            self._pressed(packet[start:end], timestamp, agreement.event_rate)
         if self.recordings is not None:
             self.recordings.heard(key, bytes(packet[start:end]), timestamp, self._source, now)
         joined = self.joined
@@ -200,6 +201,13 @@ class Stream(Speaker):
             joined._relay(packet, start, end, key, self._source, sequence, timestamp, now)
         if key != EVENT_KEY:  # when it has gone on: it need not wait for that
             reception.heard(sequence, timestamp, now)
+
+    def _pressed(self, payload: memoryview, timestamp: int, rate: int) -> None:
+        """A packet of the peer's events; it goes on with its duration by the clock of who hears it."""
+        self._touched().heard(self._source, timestamp, bytes(payload), rate)
+        heard = None if self.joined is None else self.joined.agreement
+        if heard is not None and heard.event_rate != rate:
+            payload[:] = retold(bytes(payload), rate, heard.event_rate)
 
     def _admitted(self, packet: memoryview, source: Address) -> tuple[int, int] | None:
         """Where the payload of a packet lies that is not as nearly all are; None if it is not to be heard."""

@@ -53,6 +53,7 @@ class Peer:
     ) -> bytes:
         maps = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000", "101": "telephone-event/8000"}
         maps |= {"96": "telephone-event/8000", "107": "opus/48000/2", "18": "G729/8000", "3": "GSM/8000"}
+        maps |= {"13": "CN/8000", "100": "telephone-event/48000"}
         text = [
             "v=0",
             "o=them 4711 1 IN IP4 192.0.2.99",

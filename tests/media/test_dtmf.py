@@ -126,6 +126,49 @@ async def test_a_key_told_by_signalling_is_pressed_in_rtp_rfc4733_2_5_1(rig):
     assert after.timestamp >= keys[0].timestamp + 1280
 
 
+async def test_beside_opus_keys_are_told_by_its_clock_and_pass_untouched_rfc4733_2_1(rig):
+    caller, phone = rig.incoming("caller", "107 100"), rig.outgoing("phone", "107 100")
+    rig.session.join("caller", "phone")
+    caller.send(1, 9600, pt=107, payload=b"opus")
+    for n in range(4):
+        caller.send(2 + n, 10560, pt=100, payload=event(5, 960 * (n + 1), ends=n == 3), marker=n == 0)
+        await asyncio.sleep(0.02)
+    assert await digits(rig.session, "caller") == "5"
+    keys = [packet for packet in phone.heard if packet.pt == 100]
+    assert [packet.payload for packet in keys] == [event(5, 960 * n, ends=n == 4) for n in range(1, 5)]
+    assert {packet.timestamp - phone.heard[0].timestamp for packet in keys} == {960}
+
+
+async def test_a_key_goes_on_by_the_clock_of_who_hears_it(rig):
+    caller, phone = rig.incoming("caller", "107 100"), rig.outgoing("phone", "107 101")
+    rig.session.join("caller", "phone")
+    for peer, number, payload in (
+        (caller, 100, event(5, 4800, ends=True)), (phone, 101, event(7, 800, ends=True)),
+        (phone, 101, b"\x07"),
+    ):  # fmt: skip
+        peer.send(peer.sequence, peer.timestamp, pt=number, payload=payload)
+        peer.sequence += 1
+        peer.timestamp += 4800
+        await asyncio.sleep(0.1)
+    assert [(packet.pt, packet.payload) for packet in phone.heard] == [(101, event(5, 800, ends=True))]
+    assert [(packet.pt, packet.payload) for packet in caller.heard] == [
+        (100, event(7, 4800, ends=True)),
+        (100, b"\x07"),
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(0.1, 5), (2.0, 68)])
+async def test_a_key_told_by_signalling_is_pressed_by_the_clock_of_opus_rfc4733_2_1(rig, seconds, steps):
+    rig.incoming("caller", "107 100")
+    phone = rig.outgoing("phone", "107 100")
+    rig.session.join("caller", "phone")
+    rig.session.pressed("caller", "8", seconds)
+    await asyncio.sleep(3.0)
+    assert [packet.payload for packet in phone.heard] == [
+        *(event(8, 960 * n) for n in range(1, steps)), *[event(8, 960 * steps, ends=True)] * 3
+    ]  # fmt: skip
+
+
 async def test_keys_pressed_fast_are_told_apart(rig):
     rig.incoming("caller")
     phone = rig.outgoing("phone")

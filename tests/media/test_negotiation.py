@@ -9,6 +9,7 @@ HEAD = "v=0\r\no=FreeSWITCH 17 18 IN IP4 192.0.2.13\r\ns=FreeSWITCH\r\nc=IN IP4 
 MAPS = {
     "0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000", "107": "opus/48000/2", "18": "G729/8000",
     "96": "telephone-event/8000", "101": "telephone-event/8000", "100": "telephone-event/48000",
+    "110": "telephone-event/48000", "13": "CN/8000",
 }  # fmt: skip
 OPENAI = (
     b"v=0\r\no=- 1759803327 1759803329 IN IP4 192.0.2.112\r\ns=OAI\r\nc=IN IP4 192.0.2.112\r\nt=0 0\r\n"
@@ -109,8 +110,39 @@ def test_an_answer_keeps_the_payload_types_of_the_offer_rfc3264_6_1():
     )
 
 
-def test_events_of_another_clock_rate_are_left_out():
+def test_events_are_those_of_the_voices_clock_rfc4733_2_1():
     assert [format.pt for format in _accept(_sdp("0 100")).formats] == [0]
+    for offered, types, rate in (
+        ("107 100 101", [107, 100], 48000),
+        ("107 101 100", [107, 100], 48000),
+        ("107 101", [107, 101], 8000),  # as some say beside every voice
+        ("107 0 100 101", [0, 101], 8000),
+    ):
+        answer = _accept(_sdp(offered))
+        assert [format.pt for format in answer.formats] == types
+        assert answer.agreement.event_rate == rate
+        assert answer.agreement.send["telephone-event/8000"] == types[1]
+        assert answer.agreement.receive[types[1]] == "telephone-event/8000"
+
+
+@pytest.mark.parametrize(
+    ("answered", "number", "rate"),
+    [("107 110", 110, 48000), ("107 101 110", 110, 48000), ("107 101", 101, 8000), ("0 101 110", 101, 8000)],
+)
+def test_an_answer_settles_the_clock_of_events_rfc4733_2_1(answered, number, rate):
+    agreement = _answered(_sdp(answered), offered=formats_to_offer((), "opus/48000/2"))
+    assert (agreement.send["telephone-event/8000"], agreement.event_rate) == (number, rate)
+    assert agreement.at(4000).event_rate == rate
+
+
+def test_comfort_noise_is_neither_offered_nor_taken_nor_a_voice_rfc3389():
+    assert [format.pt for format in _accept(_sdp("0 13 101")).formats] == [0, 101]
+    assert [format.pt for format in _accept(_sdp("13 8")).formats] == [8]
+    assert 13 not in _accept(_sdp("0 13")).agreement.receive
+    assert 13 not in _answered(_sdp("0 13 101")).receive
+    for body in (_sdp("13"), _sdp("13 101")):
+        with pytest.raises(MediaRefused, match="no audio format in common"):
+            _accept(body)
 
 
 def test_a_peer_that_numbers_differently_is_sent_its_numbers_and_may_use_them_rfc3264_5_1():
@@ -180,7 +212,7 @@ def test_what_the_other_leg_cannot_hear_is_refused():
         (None, [0, 8, 101]),
         ("pcmu/8000", [0, 8, 101]),
         ("pcma/8000", [8, 0, 101]),
-        ("opus/48000/2", [107, 0, 8, 101]),
+        ("opus/48000/2", [107, 0, 8, 110, 101]),
         ("g722/8000", [9, 0, 8, 101]),
     ],
 )
@@ -199,4 +231,6 @@ def test_a_reoffer_keeps_the_numbers_of_before_rfc3264_8_3_2():
 
 def test_a_number_in_use_is_not_given_twice():
     types = [format.pt for format in formats_to_offer((OPUS.at(101),), None)]
-    assert types == [101, 0, 8, 96]
+    assert types == [101, 0, 8, 110, 96]
+    types = [format.pt for format in formats_to_offer((OPUS.at(110),), None)]
+    assert types == [110, 0, 8, 96, 101]

@@ -126,6 +126,21 @@ def test_savp_without_a_usable_key_is_never_answered_plainly_rfc4568_5_1_2(lines
             _accept(_sdp(("RTP/SAVP", *lines)), policy)
 
 
+@pytest.mark.parametrize("protocol", ["RTP/SAVP", "RTP/AVP"])
+def test_a_key_with_an_mki_gives_way_to_the_next_line_and_alone_is_refused_in_so_many_words_rfc4568_6_1(
+    protocol,
+):
+    mki, plain = _line(1) + "|2^20|1:4", _line(2)
+    taken = _accept(_sdp((protocol, mki, plain)), REQUIRE)
+    assert taken.crypto is not None
+    assert taken.crypto.tag == 2
+    for body in (_sdp((protocol, mki)), _sdp((protocol, mki, _line(2) + "|1:1"))):
+        with pytest.raises(MediaRefused) as refused:
+            _accept(body, REQUIRE)
+        required = "SRTP is required: " if protocol == "RTP/AVP" else ""
+        assert refused.value.reason == f"{required}a key with an MKI is not supported"
+
+
 def test_a_caller_who_lists_both_is_heard_by_the_first_that_will_do():
     both = _sdp(("RTP/SAVP", _line(1)), ("RTP/AVP",))
     assert _accept(both, ACCEPT).crypto is not None

@@ -190,18 +190,44 @@ async def test_events_to_a_peer_that_takes_none_are_left_out_and_are_no_loss(rig
 
 async def test_formats_only_both_speak_pass_untouched(rig):
     caller = rig.incoming("caller", "107 101")
-    assert _media_line(rig.session.offer("agent")).endswith(" 107 0 8 101")
+    assert _media_line(rig.session.offer("agent")).endswith(" 107 0 8 110 101")
     agent = rig.outgoing("agent", "107 101")
     rig.session.join("caller", "agent")
     await caller.says(1, pt=107, payload=b"opus")
     assert [(packet.pt, packet.payload) for packet in agent.heard] == [(107, b"opus")]
 
 
+async def test_comfort_noise_that_comes_unasked_is_no_audio_and_no_loss_rfc3389(rig, tmp_path):
+    caller, agent = rig.incoming("caller", "0 101"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    caller.send(0, 0, pt=13, payload=b"\x40")
+    await asyncio.sleep(0.01)
+    assert rig.session.counts("caller").packets_in == 0, "it takes no lock"
+    recording = rig.session.record("caller", tmp_path / "said.wav")
+    await caller.says(10)
+    for n in range(10):
+        caller.send(1010 + n, 51600 + 160 * n, pt=13, payload=b"\x40")
+        await asyncio.sleep(0.02)
+    quiet_s = rig.session.quiet_s("caller")
+    assert quiet_s is not None
+    assert quiet_s < 0.03, "who is quiet is not gone"
+    caller.sequence, caller.timestamp = 1020, 53200
+    await caller.says(10)
+    recording.close()
+    assert {packet.payload for packet in agent.heard} == {SPEECH}
+    assert [packet.sequence - agent.heard[0].sequence for packet in agent.heard] == list(range(20))
+    assert rig.session.counts("caller").lost == 0
+    with wave.open(str(recording.path)) as file:
+        samples = file.readframes(4800)
+    assert set(samples[3200:6400]) == {0}
+    assert set(samples[:3200]) != {0}
+
+
 async def test_unknown_payload_types_are_dropped_counted_and_no_loss(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     caller.send(1, 160)
-    caller.send(2, 320, pt=13)
+    caller.send(2, 320, pt=18)
     caller.send(3, 480)
     await asyncio.sleep(0.01)
     assert [packet.sequence - agent.heard[0].sequence for packet in agent.heard] == [0, 1]

@@ -22,8 +22,6 @@ SHORTEST_WAIT = 5.0
 """Seconds between one refresh that was refused and the next, at least."""
 
 Refresher = Literal["uac", "uas"] | None
-
-
 Lines = tuple[tuple[str, str], ...]
 """Headers, in their order."""
 
