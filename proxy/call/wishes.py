@@ -15,6 +15,8 @@ class State(enum.Enum):
     """What goes on in a call."""
 
     ARRIVING = "arriving"
+    CHALLENGED = "challenged"
+    """The caller is to press the key that he is told."""
     SCREENED = "screened"
     """The agent talks to the caller, and a decision is awaited."""
     RINGING = "ringing"
@@ -39,7 +41,8 @@ def state_of(call: Call) -> State:
         return State.RINGING
     if any(leg.name == "agent" and leg.answered for leg in legs):
         return State.SCREENED
-    return State.ARRIVING
+    gates = [step for step in record.steps if step.startswith(("challenged:", "challenge passed:"))]
+    return State.CHALLENGED if gates and gates[-1].startswith("challenged:") else State.ARRIVING
 
 
 def connect(call: Call, who: str) -> None:
@@ -72,6 +75,7 @@ def hang_up(call: Call, who: str) -> None:
 
 _INSTEAD = {
     State.ARRIVING: "no agent talks to the caller yet",
+    State.CHALLENGED: "the caller is to press a key first",
     State.SCREENED: "it is decided already, or this agent cannot be told anything",
     State.RINGING: "the phone rings already",
     State.BRIDGED: "the caller talks to the phone already",

@@ -22,6 +22,8 @@ _COPIED = (
     "trigger", "ended_by", "voicemail_s", "recording_s", "cost",
 )  # fmt: skip
 _FILES = ("voicemail", "recording")
+_GATES = ("challenged:", "challenge passed:")
+"""Steps of a caller who is to press a key, and who has."""
 
 
 class Event(enum.Enum):
@@ -207,6 +209,9 @@ def _stage(record: Record) -> str | None:
         return None
     if record.get("trigger"):
         return "phone"
+    gates = [step for step in record.get("steps") or () if str(step).startswith(_GATES)]
+    if gates and str(gates[-1]).startswith(_GATES[0]):
+        return "challenge"
     return "agent" if _met_agent(record) else "door"
 
 

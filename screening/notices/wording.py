@@ -34,6 +34,7 @@ _ENDED = {
 }
 _STAGES = {
     "door": "before anybody had answered",
+    "challenge": "when asked to press a key",
     "agent": "while the assistant was asking",
     "phone": "while the phone was ringing",
 }

@@ -111,15 +111,16 @@ async def test_nothing_is_decided_for_a_caller_who_is_to_press_a_key(new_edge: N
     async with new_edge(speech=Voice()) as edge, judged(edge, gate=True):
         await hears_the_key(edge)
         [call] = edge.registry.going_on()
-        assert wishes.state_of(call) is State.ARRIVING
+        assert wishes.state_of(call) is State.CHALLENGED
         for wish in (wishes.connect, wishes.reject, wishes.voicemail):
-            with pytest.raises(NotPossible, match="no agent talks to the caller yet"):
+            with pytest.raises(NotPossible, match="the caller is to press a key first"):
                 wish(call, "me")
         await edge.carrier.hangs_up()
         record = await edge.over()
         assert story(record)[0] is Result.CALLER_LEFT
-        told = [notice.event for notice in of_call(record.as_dict(), words=True)]
-        assert told == [Event.SCREENED, Event.MISSED]
+        told = of_call(record.as_dict(), words=True)
+        assert [notice.event for notice in told] == [Event.SCREENED, Event.MISSED]
+        assert {notice.data["stage"] for notice in told} == {"challenge"}
         await edge.assert_clean()
 
 

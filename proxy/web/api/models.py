@@ -124,7 +124,7 @@ class Call(BaseModel):
 
     id: str
     state: str = Field(
-        description="arriving, screened, ringing, bridged, voicemail, ending; then over, or cut. "
+        description="arriving, challenged, screened, ringing, bridged, voicemail, ending; then over, or cut. "
         "In /calls what goes on is: going on"
     )
     began: datetime

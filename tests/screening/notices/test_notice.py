@@ -56,6 +56,21 @@ def test_what_is_told_of_a_call(told: dict[str, Any], expected: list[str]) -> No
     ("told", "stage"),
     [
         (record("caller left", leg("caller"), **NOT_ASKED), "door"),
+        (record("caller left", leg("caller"), **NOT_ASKED, steps=["challenged: level"]), "challenge"),
+        (record("caller left", decision=None, steps=["challenged: the agent is away"]), "challenge"),
+        (
+            record("voicemail", leg("caller"), **NOT_ASKED, steps=["challenged: x", "challenge: no key"]),
+            "challenge",
+        ),
+        (
+            record(
+                "caller left",
+                leg("caller"),
+                **NOT_ASKED,
+                steps=["challenged: gate", "challenge passed: the right key after 4.0 s"],
+            ),
+            "door",
+        ),
         (record("caller left", decision=None), "agent"),
         (record("caller left", *RANG, trigger="plan"), "phone"),
         (record("bridged", trigger="refer"), None),
