@@ -1,9 +1,18 @@
-"""The file that the records of calls are appended to: whole lines, or nothing."""
+"""The file that the records of calls are appended to: whole lines, or nothing; and how a caller leaves it."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
+
+_TRIES = 3
+"""To find the file of our name; some file systems number one file in two ways."""
 
 
 class RecordFile:
@@ -11,20 +20,24 @@ class RecordFile:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._file = path.open("ab", buffering=0)
 
     def write(self, text: str, /) -> int:
-        """Append all of it; where the disk is full, raise OSError and leave nothing of it behind."""
+        """Append all of it; where the disk is full, raise OSError and leave nothing of it behind.
+
+        Where ours was moved away, or another has taken its place, it goes on in the one of that name.
+        """
         # What is no UTF-8 on the wire stands as "\udcff" in the record, which is good JSON.
-        left = memoryview(text.encode("utf-8", "backslashreplace"))
-        before = os.fstat(self._file.fileno()).st_size
-        try:
-            while left:
-                left = left[self._file.write(left) or 0 :]
-        except OSError:
-            if os.fstat(self._file.fileno()).st_size > before:
-                self._file.truncate(before)
-            raise
+        octets = memoryview(text.encode("utf-8", "backslashreplace"))
+        for _ in range(_TRIES):
+            with _locked(self._file):
+                if _is_at(self._file, self._path):
+                    self._append(octets)
+                    return len(text)
+            before, self._file = self._file, self._path.open("ab", buffering=0)
+            before.close()
+        self._append(octets)
         return len(text)
 
     def flush(self) -> None:
@@ -33,3 +46,91 @@ class RecordFile:
     def close(self) -> None:
         """Take no more."""
         self._file.close()
+
+    def _append(self, left: memoryview) -> None:
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            while left:
+                left = left[self._file.write(left) or 0 :]
+        except OSError:
+            if os.fstat(self._file.fileno()).st_size > before:
+                self._file.truncate(before)
+            raise
+
+
+def without_caller(path: Path, caller: str) -> int:
+    """Put a file in its place that lacks the calls of this caller; returns how many those were.
+
+    Raises OSError, and all is as it was then. Who appends meanwhile goes on in the new file, and has waited
+    only for what is written between two looks at the end of the old one.
+    """
+    path = Path(os.path.realpath(path))
+    while path.is_file():
+        with path.open("rb") as old, _beside(path) as new:
+            with _locked(old):  # nobody is in the midst of a line
+                end = os.fstat(old.fileno()).st_size
+            gone = _copied(old, new, end, caller)
+            os.fsync(new.fileno())
+            with _locked(old):
+                if not _is_at(old, path):
+                    continue  # somebody else was quicker
+                gone += _copied(old, new, os.fstat(old.fileno()).st_size, caller)
+                if gone:
+                    os.fsync(new.fileno())
+                    os.replace(new.name, path)
+                return gone
+    return 0
+
+
+def _copied(old: IO[bytes], new: IO[bytes], end: int, caller: str) -> int:
+    """Copy the lines up to that place, but for the caller's; how many those were."""
+    named = json.dumps(caller, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    gone = 0
+    while old.tell() < end and (line := old.readline()):
+        if named in line and _caller(line) == caller:
+            gone += 1
+        else:
+            new.write(line)
+    new.flush()
+    return gone
+
+
+def _caller(line: bytes) -> object:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record.get("caller") if isinstance(record, dict) else None
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[IO[bytes]]:
+    """A new file in the same folder, of the same owner and rights, which goes unless it is given a name."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
+        try:
+            like = path.stat()
+            with suppress(PermissionError):
+                os.fchown(new.fileno(), like.st_uid, like.st_gid)
+            os.fchmod(new.fileno(), like.st_mode & 0o777)
+            yield new
+        finally:
+            Path(new.name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(file: IO[bytes]) -> Iterator[None]:
+    """For this one alone, among those who ask; a file system without locks has none to wait for."""
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

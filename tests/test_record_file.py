@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import resource
+import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from proxy.record_file import RecordFile
+from proxy.record_file import RecordFile, without_caller
+
+ANNA, BOB = "+14155550100", "+14155550199"
 
 
 @contextmanager
@@ -41,6 +46,86 @@ def test_half_a_line_is_taken_back(tmp_path: Path) -> None:
     file.write("last\n")
     file.close()
     assert (tmp_path / "calls.jsonl").read_text() == "first\nlast\n"
+
+
+def line(call: str, caller: str | None) -> str:
+    return json.dumps({"call": call, "caller": caller, "plan": f"ask: {ANNA}"}, ensure_ascii=False) + "\n"
+
+
+def test_a_caller_is_taken_out_and_the_rest_stays_to_the_byte(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    assert without_caller(path, ANNA) == 0, "there is none yet"
+    rest = f'{line("b", BOB)}{line("c", None)}"{ANNA}"\n{{"caller": "{ANNA}"\n[]\n'
+    path.write_text(line("a", ANNA) + rest + line("d", ANNA))
+    path.chmod(0o640)
+    assert without_caller(path, ANNA) == 2
+    assert path.read_text() == rest
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert without_caller(path, ANNA) == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["calls.jsonl"]
+
+
+def test_who_appends_goes_on_in_the_file_of_that_name(tmp_path: Path) -> None:
+    path, link = tmp_path / "calls.jsonl", tmp_path / "link.jsonl"
+    link.symlink_to(path)
+    file = RecordFile(link)
+    file.write(line("a", ANNA) + line("b", BOB))
+    assert without_caller(link, ANNA) == 1
+    file.write(line("c", BOB))
+    assert path.read_text() == line("b", BOB) + line("c", BOB)
+    assert link.is_symlink()
+    path.rename(tmp_path / "calls.jsonl.1")  # as logrotate does
+    file.write(line("d", BOB))
+    assert path.read_text() == line("d", BOB)
+    shutil.rmtree(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        file.write(line("e", BOB))
+    tmp_path.mkdir()
+    file.write(line("f", BOB))  # and it is found again
+    file.close()
+
+
+def test_no_line_is_lost_while_a_caller_is_taken_out_again_and_again(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    over = threading.Event()
+    gone = []
+
+    def forgets() -> None:
+        while not over.is_set():
+            gone.append(without_caller(path, ANNA))
+
+    file = RecordFile(path)
+    threads = [threading.Thread(target=forgets) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for n in range(1000):
+        file.write(line(f"a{n}", ANNA) + line(f"b{n}", BOB))
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert sum(gone) + without_caller(path, ANNA) == 1000
+    assert path.read_text() == "".join(line(f"b{n}", BOB) for n in range(1000))
+    file.close()
+
+
+def test_where_it_cannot_be_written_anew_all_is_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_text(line("a", ANNA) + 10 * line("b", BOB))
+    before = path.read_text()
+    with room_for(100), pytest.raises(OSError, match="File too large"):
+        without_caller(path, ANNA)
+    assert path.read_text() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["calls.jsonl"]
+
+
+def test_a_file_system_that_numbers_one_file_in_two_ways_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.path.samestat", lambda one, other: False)
+    file = RecordFile(tmp_path / "calls.jsonl")
+    file.write("one\n")
+    file.close()
+    assert (tmp_path / "calls.jsonl").read_text() == "one\n"
 
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

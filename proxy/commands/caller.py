@@ -8,6 +8,8 @@ import click
 
 from proxy.commands.given import settings_of, with_config
 from proxy.commands.place import database, number_of, put_out
+from proxy.config.memory import OFF
+from proxy.office import forgetting
 from screening.memory import privacy
 
 
@@ -17,16 +19,27 @@ from screening.memory import privacy
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_config
 def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
-    """Delete the calls of NUMBER, with transcripts, messages and recordings."""
+    """Delete the calls of NUMBER, with transcripts, messages, recordings, and what was spoken of callers."""
     settings = settings_of(file)
     whole = number_of(settings, number)
     if not yes:
         click.confirm(f"Delete all that is kept of {whole}, for good?", abort=True)
-    with database(settings) as connection:
-        gone = privacy.delete_caller(connection, whole, from_lists=from_lists)
-    click.echo(f"{gone.calls} calls, {gone.files} files and {gone.entries} entries of lists deleted")
-    if gone.going_on:
-        click.echo(f"{gone.going_on} go on: say it again when they are over", err=True)
+    try:
+        outside = forgetting.forget(settings, whole)
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+    if outside != (0, 0):
+        click.echo(f"{outside.records} lines of the records and {outside.spoken} spoken texts deleted")
+    if settings.memory.url != OFF:
+        with database(settings) as connection:
+            gone = privacy.delete_caller(connection, whole, from_lists=from_lists)
+        click.echo(f"{gone.calls} calls, {gone.files} files and {gone.entries} entries of lists deleted")
+        if gone.going_on:
+            click.echo(f"{gone.going_on} go on: say it again when they are over", err=True)
+    else:
+        click.echo('memory.url is "off": messages and recordings stay until you delete them', err=True)
+    if settings.records is not None and not settings.records.exists():
+        click.echo(f"{settings.records}: there is no such file (records, seen from here)", err=True)
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from array import array
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +22,7 @@ MOST_BYTES = 8_000_000
 """Of an answer: a minute at 48 kHz is less."""
 MOST_KEPT = 500
 """Files in the cache; the oldest go first."""
+_NAME = re.compile(r"[0-9a-f]{32}\.(wav|part)")
 _ADVICE: Mapping[int, str] = {
     401: "the API key is not valid",
     403: "the API key may not do this",
@@ -100,6 +102,14 @@ class OpenAISpeech:
             return None
         said = "\0".join((self._voice.model, self._voice.voice, text))
         return self._cache / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.wav"
+
+
+def forget_spoken(cache: Path) -> int:
+    """Delete every text that is kept, and nothing else that lies there; how many. Raises OSError."""
+    found = [file for file in cache.glob("*") if _NAME.fullmatch(file.name)]
+    for file in found:
+        file.unlink(missing_ok=True)
+    return len(found)
 
 
 async def _sound(answer: bytes) -> array[int]:

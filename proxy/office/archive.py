@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from proxy.config import Settings
-from proxy.office import bookkeeping, judging
+from proxy.office import bookkeeping, forgetting, judging
 from proxy.web.api.house import Away, Row, Sought, Wrong
 from screening.contacts import Contacts, read
 from screening.memory import errors, history, lists, privacy
@@ -157,8 +157,13 @@ class Kept:
     async def forget(self, caller: str) -> Row:
         """Delete all that is kept of a caller."""
         number = self._number(caller)
+        try:
+            outside = await asyncio.to_thread(forgetting.forget, self._settings, number)
+        except OSError as error:
+            raise Away(str(error)) from error
         gone = await self._ask(lambda c: privacy.delete_caller(c, number))
-        return {"calls": gone.calls, "files": gone.files, "going_on": gone.going_on}
+        kept = {"calls": gone.calls, "files": gone.files, "going_on": gone.going_on}
+        return {**kept, "records": outside.records, "spoken": outside.spoken}
 
     async def export(self, caller: str) -> Row:
         """All that is kept of a caller."""

@@ -249,6 +249,56 @@ def test_a_caller_is_put_out_and_forgotten(kept: Path) -> None:
     assert not (kept / "voicemail" / "call1.wav").exists()
 
 
+def test_a_caller_is_forgotten_in_the_records_and_in_what_was_spoken_too(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(kept)
+    lines = [json.dumps({"call": f"c{n}", "caller": who}) for n, who in enumerate((ANNA, BOB, ANNA))]
+    (kept / "calls.jsonl").write_text("\n".join(lines) + "\n")
+    (kept / "speech").mkdir()
+    for name in (f"{1:032x}.wav", f"{2:032x}.part", "music.wav"):
+        (kept / "speech" / name).touch()
+    assert told(kept, "forget", "415-555-0100", "--yes").splitlines() == [
+        "2 lines of the records and 2 spoken texts deleted",
+        "4 calls, 2 files and 0 entries of lists deleted",
+    ]
+    assert (kept / "calls.jsonl").read_text() == lines[1] + "\n"
+    assert [file.name for file in (kept / "speech").iterdir()] == ["music.wav"]
+
+
+def test_a_caller_is_forgotten_where_there_is_no_database(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    settings = (place / "sd.toml").read_text()
+    (place / "sd.toml").write_text(re.sub("memory = .*", 'memory = { url = "off" }', settings))
+    (place / "calls.jsonl").write_text(json.dumps({"call": "c", "caller": ANNA}) + "\n")
+    assert told(place, "forget", ANNA, "--yes") == "1 lines of the records and 0 spoken texts deleted\n"
+    assert (place / "calls.jsonl").read_bytes() == b""
+    (place / "calls.jsonl").unlink()
+    result = run(place, "forget", ANNA, "--yes")
+    assert (result.exit_code, result.stdout, result.stderr.splitlines()) == (
+        0,
+        "",
+        [
+            'memory.url is "off": messages and recordings stay until you delete them',
+            "calls.jsonl: there is no such file (records, seen from here)",
+        ],
+    )
+
+
+def test_records_that_cannot_be_written_anew_are_said_before_anything_is_deleted(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(settings: object, caller: str) -> None:
+        raise PermissionError(13, "Permission denied", "calls.jsonl")
+
+    monkeypatch.setattr("proxy.office.forgetting.forget", broken)
+    result = run(kept, "forget", ANNA, "--yes")
+    assert (result.exit_code, "Permission denied: 'calls.jsonl'" in result.stderr) == (1, True)
+    assert len(json.loads(told(kept, "calls", "--json"))) == 5
+
+
 @pytest.mark.parametrize(
     "command",
     [

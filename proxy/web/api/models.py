@@ -254,6 +254,8 @@ class Forgotten(BaseModel):
 
     calls: int
     files: int
+    records: int = Field(description="lines of the file of records")
+    spoken: int = Field(description="texts in the cache of speech, whomever they name: all of them go")
     going_on: int = Field(description="calls that go on still, and are to be forgotten when they are over")
 
 

@@ -282,15 +282,25 @@ async def test_what_is_no_contact_file_is_422(tmp_path: Path, body: bytes) -> No
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
 
 
-async def test_a_caller_is_handed_out_and_forgotten(tmp_path: Path) -> None:
+def broken(path: Path, caller: str) -> int:
+    raise PermissionError(13, "Permission denied", path.name)
+
+
+async def test_a_caller_is_handed_out_and_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "calls.jsonl").write_text(f'{{"caller": "{ANNA}"}}\n')
     async with keeping(tmp_path) as served:
         told = (await served.get(f"/callers/{ANNA}/export")).json()
         assert [call["id"] for call in told["calls"]] == ["call0", "call1", "call2", "call3"]
         gone = await served.client.delete("/api/v1/callers/14155550100")
-        assert gone.json() == {"calls": 4, "files": 2, "going_on": 0}
+        assert gone.json() == {"calls": 4, "files": 2, "records": 1, "spoken": 0, "going_on": 0}
+        assert (tmp_path / "calls.jsonl").read_bytes() == b""
         assert await names(served, "") == ["call4"]
         assert (await served.get(f"/callers/{ANNA}/export")).json()["calls"] == []
         assert (await served.client.delete(f"/api/v1/callers/{BOB}")).json()["calls"] == 1
+        monkeypatch.setattr("proxy.office.forgetting.without_caller", broken)
+        answer = await served.client.delete(f"/api/v1/callers/{BOB}")
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
 
 
 async def test_a_token_that_may_read_changes_nothing_that_is_kept(tmp_path: Path) -> None:
