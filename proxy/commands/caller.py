@@ -20,7 +20,7 @@ from screening.memory import privacy
 @with_config
 def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
     """Delete the calls of NUMBER, with transcripts, messages, recordings, and what was spoken of callers."""
-    settings = settings_of(file)
+    settings = settings_of(file, secrets=False)
     whole = number_of(settings, number)
     if not yes:
         click.confirm(f"Delete all that is kept of {whole}, for good?", abort=True)
@@ -47,7 +47,7 @@ def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
 @with_config
 def export(number: str, file: Path) -> None:
     """Put out all that is kept of NUMBER, as JSON; the files that belong to it are named at the end."""
-    settings = settings_of(file)
+    settings = settings_of(file, secrets=False)
     with database(settings) as connection:
         found = privacy.export_caller(connection, number_of(settings, number))
     put_out(found.told)

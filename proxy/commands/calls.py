@@ -46,7 +46,7 @@ def calls(
     as_json: bool,
 ) -> None:
     """List calls, the latest first."""
-    settings = settings_of(file)
+    settings = settings_of(file, secrets=False)
     sought = history.Sought(
         moment(since),
         moment(until),
@@ -72,7 +72,7 @@ def calls(
 @with_json
 def call(call: str, file: Path, as_json: bool) -> None:
     """Tell one call: its story, what was said, and why it was decided so. CALL may be abbreviated."""
-    settings = settings_of(file)
+    settings = settings_of(file, secrets=False)
     with database(settings) as connection:
         row = history.call(connection, named(connection, call))
     assert row is not None, "it was named"

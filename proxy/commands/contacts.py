@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,10 +21,12 @@ from proxy.commands.place import (
     with_json,
 )
 from proxy.config import Settings
-from screening.contacts import read
+from screening.contacts import Contacts, read
 from screening.memory import lists
 
 MOST_REMARKS = 20
+BREATH_S = 0.05
+"""Between two parts of an import: who waits for SQLite looks again after 25 ms at the latest by then."""
 AN_HOUR, A_DAY = timedelta(hours=1), timedelta(days=1)
 of_list = click.option(
     "--list", "which", type=click.Choice(lists.LISTS), default=lists.CONTACT, show_default=True
@@ -43,12 +46,11 @@ def contacts() -> None:
 @with_json
 def take_in(files: tuple[Path, ...], file: Path, as_json: bool) -> None:
     """Take in the contacts of CSV and vCard files; bad rows are left out, and listed."""
-    settings = settings_of(file)
+    settings = settings_of(file, secrets=False)
     told = []
     for each in files:
         came = read(each.read_bytes(), country(settings))
-        with database(settings, make=True) as connection:
-            new, renamed = lists.put_contacts(connection, came.contacts.items(), datetime.now(UTC))
+        new, renamed = _put_contacts(settings, came.contacts)
         bad = [str(one) for one in came.bad]
         told.append(
             {"file": str(each), "rows": came.rows, "new": new, "renamed": renamed,
@@ -74,7 +76,7 @@ def take_in(files: tuple[Path, ...], file: Path, as_json: bool) -> None:
 @with_json
 def listed(which: str | None, limit: int, file: Path, as_json: bool) -> None:
     """List the entries, the latest first; those of the settings file are not among them."""
-    settings = settings_of(file)
+    settings = settings_of(file, secrets=False)
     with database(settings) as connection:
         rows = lists.listed(connection, which, limit=limit)
     if as_json:
@@ -101,7 +103,7 @@ def add(
     file: Path,
 ) -> None:
     """Put NUMBER on a list; on those that are no contacts it may be a pattern, as +1900*."""
-    _put(settings_of(file), lists.Entry(which, number, name, dialed, moment(until), note))
+    _put(settings_of(file, secrets=False), lists.Entry(which, number, name, dialed, moment(until), note))
 
 
 @contacts.command()
@@ -110,7 +112,7 @@ def add(
 @with_config
 def block(number: str, note: str | None, file: Path) -> None:
     """Turn calls of NUMBER away from now on; it may be a pattern, as +1900*."""
-    _put(settings_of(file), lists.Entry(lists.BLOCK, number, note=note))
+    _put(settings_of(file, secrets=False), lists.Entry(lists.BLOCK, number, note=note))
 
 
 @contacts.command()
@@ -136,7 +138,7 @@ def expect(
     """
     if within is not None and until is not None:
         raise click.UsageError("either --within or --until")
-    settings, now = settings_of(file), datetime.now(UTC)
+    settings, now = settings_of(file, secrets=False), datetime.now(UTC)
     end = now + span(within) if within is not None else moment(until)
     if end is None and calls is None:
         anybody = _written(settings, lists.EXPECTED, number) == lists.ANYBODY
@@ -152,7 +154,7 @@ def expect(
 @with_config
 def remove(number: str, which: str | None, file: Path) -> None:
     """Take NUMBER off the lists."""
-    settings = settings_of(file)
+    settings = settings_of(file, secrets=False)
     with database(settings) as connection:
         gone = sum(
             lists.remove_number(connection, written, each)
@@ -162,6 +164,25 @@ def remove(number: str, which: str | None, file: Path) -> None:
     if not gone:
         raise click.ClickException(f"{number} is on no list" if which is None else f"{number} is not on it")
     click.echo(f"{gone} removed")
+
+
+def _put_contacts(settings: Settings, found: Contacts) -> tuple[int, int]:
+    """In parts: a service that runs meanwhile writes between them, and hears of it once, also where we are
+    interrupted.
+    """
+    new = renamed = 0
+    try:
+        for part in lists.in_parts(found.items()):
+            if new or renamed:
+                time.sleep(BREATH_S)
+            with database(settings, make=True) as connection:
+                more = lists.put_contacts(connection, part, datetime.now(UTC), tell=False)
+            new, renamed = new + more[0], renamed + more[1]
+    finally:
+        if new or renamed:
+            with database(settings) as connection:
+                lists.changed(connection)
+    return new, renamed
 
 
 def _put(settings: Settings, entry: lists.Entry) -> None:

@@ -20,7 +20,7 @@ COLUMNS = ("calls", "minutes", "tokens", "money")
 @with_config
 def costs(file: Path) -> None:
     """Say what agents have cost today and this month, by number, as the memory has it."""
-    settings = settings_of(file)
+    settings = settings_of(file, secrets=False)
     if settings.memory.url == "off":
         click.echo("screendoor: the memory is off ([memory] url), and nothing can be added up", err=True)
         sys.exit(1)

@@ -27,13 +27,19 @@ with_config: Callable[..., Any] = click.option(
 )
 
 
-def settings_of(file: Path) -> Settings:
-    """The settings; a file that is not in order ends the command, with every problem listed."""
+def settings_of(file: Path, *, secrets: bool = True) -> Settings:
+    """The settings; a file that is not in order ends the command, with every problem listed.
+
+    Without `secrets` none is read but that of the database, for commands that use no other.
+    """
     from proxy.office import judging, telling
 
     try:
-        settings = load(file, os.environ)
-        if problems := [*judging.check(settings, str(file)), *telling.check(settings, str(file))]:
+        settings = load(file, os.environ, secrets=secrets)
+        problems = [*judging.check(settings, str(file))]
+        if secrets:
+            problems += telling.check(settings, str(file))
+        if problems:
             raise SettingsError(problems)
     except SettingsError as error:
         for problem in error.problems:

@@ -37,7 +37,7 @@ def try_caller(
     calls: int,
 ) -> None:
     """Say what would be done with a caller, and why, without a call; NUMBER may be "anonymous"."""
-    settings = settings_of(file)
+    settings = settings_of(file, secrets=False)
     try:
         lines = told(
             trial(
@@ -65,7 +65,7 @@ def try_caller(
 @with_config
 def prompt(dialed: str | None, file: Path) -> None:
     """Show what the agent says first and is told, with every template filled in."""
-    settings = settings_of(file)
+    settings = settings_of(file, secrets=False)
     try:
         numbers = settings.numbers if dialed is None else (number_of(settings, dialed),)
     except ValueError as error:

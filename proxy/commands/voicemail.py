@@ -45,7 +45,7 @@ def voicemail() -> None:
 @with_json
 def listed(new: bool, limit: int, file: Path, as_json: bool) -> None:
     """List messages, the latest first."""
-    settings = settings_of(file)
+    settings = settings_of(file, secrets=False)
     with database(settings) as connection:
         rows = history.messages(connection, heard=False if new else None, limit=limit)
     if as_json:
@@ -69,7 +69,7 @@ def listed(new: bool, limit: int, file: Path, as_json: bool) -> None:
 @with_config
 def play(call: str, file: Path) -> None:
     """Play the message of CALL, whose name may be abbreviated, or show it; it counts as heard then."""
-    settings = settings_of(file)
+    settings = settings_of(file, secrets=False)
     row = _found(settings, call)
     if not row["file"]:  # the agent took it: there are only words
         click.echo(clean(words_of(row)))
@@ -90,7 +90,7 @@ def play(call: str, file: Path) -> None:
 @with_config
 def export(call: str | None, folder: Path, file: Path) -> None:
     """Copy the message of CALL, or all of them, into a folder."""
-    settings = settings_of(file)
+    settings = settings_of(file, secrets=False)
     if call is not None:
         one = _found(settings, call)
         found = [(one, _sound(one))]

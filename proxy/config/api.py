@@ -11,7 +11,7 @@ from pydantic import PlainValidator, SecretStr, ValidationInfo, model_validator
 from proxy.config.keys import Name, Table
 from proxy.config.problem import fault
 from proxy.config.tables import Found, Raw
-from proxy.config.where import Where
+from proxy.config.where import UNREAD, Where
 
 LEAST_TOKEN = 16
 """Characters of a token: what is shorter can be guessed."""
@@ -20,6 +20,8 @@ LEAST_TOKEN = 16
 def _token(value: object, info: ValidationInfo) -> SecretStr:
     assert isinstance(info.context, Where), "settings are made by proxy.config.load"
     secret = info.context.secret(value)
+    if secret is UNREAD:
+        return secret
     text = secret.get_secret_value()
     if len(text) < LEAST_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
         expected = f"a token of {LEAST_TOKEN} characters or more (openssl rand -hex 32 makes one)"

@@ -38,8 +38,11 @@ def local_address(elsewhere: str = ELSEWHERE) -> str | None:
         return found
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Settings:
-    """Read a settings file; raises SettingsError with every problem in it."""
+def load(path: Path, environ: Mapping[str, str], *, secrets: bool = True) -> Settings:
+    """Read a settings file; raises SettingsError with every problem in it.
+
+    Without `secrets` none is read but that of the database, and none need be there.
+    """
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
@@ -48,7 +51,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     except UnicodeDecodeError as error:
         garbled = Problem(str(path), "file", "UTF-8 text", f"something else at byte {error.start}")
         raise SettingsError([garbled]) from error
-    return parse(text, environ, file=str(path), folder=path.parent)
+    return parse(text, environ, file=str(path), folder=path.parent, secrets=secrets)
 
 
 def parse(
@@ -58,6 +61,7 @@ def parse(
     file: str,
     folder: Path,
     find_address: Callable[[], str | None] = local_address,
+    secrets: bool = True,
 ) -> Settings:
     """Make settings of a text; `file` is its name in problem lines, `folder` where its paths begin."""
     try:
@@ -66,7 +70,7 @@ def parse(
         said = re.fullmatch(r"(.*) \(at (.*)\)", str(error))
         what, place = said.groups() if said else (str(error), "file")
         raise SettingsError([Problem(file, place, "TOML", what)]) from error
-    where = Where(folder, environ)
+    where = Where(folder, environ, secrets)
     found = [each for check in WITH_FILES for each in check(raw, where)]
     found += [each for check in ALONE for each in check(raw)]
     problems = [Problem(file, key, *_said(fault.context)) for key, fault in found]

@@ -22,7 +22,7 @@ _URL = re.compile(r"off|(sqlite:///|postgres(ql)?://)\S+")
 def url(value: object, where: Where) -> str:
     """Return where the memory is; one with a password stands in the environment or in a file."""
     pointed = isinstance(value, str) and value.startswith(("env:", "file:"))
-    text = where.secret(value).get_secret_value() if pointed else value
+    text = where.secret(value, needed=True).get_secret_value() if pointed else value
     found = "something else" if pointed or "@" in str(value) else shown(value)
     if not isinstance(text, str) or not _URL.fullmatch(text):
         raise fault(EXPECTED, found)

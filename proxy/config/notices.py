@@ -16,7 +16,7 @@ from proxy.config import values
 from proxy.config.keys import Line, Name, Secret, Table
 from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, tables
-from proxy.config.where import Where
+from proxy.config.where import UNREAD, Where
 
 _URL = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^/:@\s?#\[\]]+)(:\d{1,5})?([/?][^\s#]*)?")
 _EXPECTED = "an https:// URL without a user or a fragment, or env:NAME, or file:PATH"
@@ -28,6 +28,8 @@ def _webhook(value: object, info: ValidationInfo) -> SecretStr:
     """Return where notices are posted; some services have a secret in it, so it is never shown."""
     pointed = isinstance(value, str) and value.startswith(("env:", "file:"))
     secret = _where(info).secret(value) if pointed else SecretStr(value if isinstance(value, str) else "")
+    if secret is UNREAD:
+        return secret
     matched = _URL.fullmatch(secret.get_secret_value())
     if matched is None or not all(c.isascii() and c.isprintable() for c in secret.get_secret_value()):
         raise fault(_EXPECTED, "something else")

@@ -15,12 +15,17 @@ from proxy.media.clip import Clip, ClipError, clip_from_wav
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+UNREAD = SecretStr("")
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """The settings file's folder and the environment it is read in."""
 
     folder: Path
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: bool = True
+    """Whether secrets are read; for whoever uses none, `UNREAD` stands for each."""
 
     def path(self, text: str) -> Path:
         """Return the place of a file named in the settings: beside them first, then in the current folder."""
@@ -52,9 +57,14 @@ class Where:
             raise fault("text, or file:PATH", shown(value))
         return self._read(value) if value.startswith("file:") else value
 
-    def secret(self, value: object) -> SecretStr:
-        """Return the secret that ``env:NAME`` or ``file:PATH`` points to; a literal one is refused."""
+    def secret(self, value: object, *, needed: bool = False) -> SecretStr:
+        """Return the secret that ``env:NAME`` or ``file:PATH`` points to; a literal one is refused.
+
+        One that is `needed` is read for everybody.
+        """
         if isinstance(value, str) and value.startswith("file:"):
+            if not (self.secrets or needed):
+                return UNREAD
             found = self._read(value).strip()
             if not found:
                 raise fault("a secret in that file", "an empty file")
@@ -65,6 +75,8 @@ class Where:
         if not _NAME.fullmatch(name):
             # Not shown: somebody may have put the secret itself behind "env:".
             raise fault("env: and the name of an environment variable", "something that is not a name")
+        if not (self.secrets or needed):
+            return UNREAD
         if not self.environ.get(name):
             raise fault(
                 f"the environment variable {name}",

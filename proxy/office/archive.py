@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,8 +23,6 @@ T = TypeVar("T")
 NAMES = {"contacts": lists.CONTACT}
 """Lists that the database calls otherwise."""
 MOST_REMARKS = 100
-PART = 2000
-"""Contacts that are written in one transaction."""
 
 
 class Kept:
@@ -114,9 +111,9 @@ class Kept:
 
     async def _put_contacts(self, contacts: Contacts) -> tuple[int, int]:
         """In parts, so that the calls that end meanwhile are kept at once."""
-        names, now = iter(contacts.items()), datetime.now(UTC)
+        now = datetime.now(UTC)
         new = renamed = 0
-        while part := list(islice(names, PART)):
+        for part in lists.in_parts(contacts.items()):
             put = partial(lists.put_contacts, names=part, now=now, tell=False)
             more = await self._ask(put)
             new, renamed = new + more[0], renamed + more[1]

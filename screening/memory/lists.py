@@ -5,9 +5,10 @@ Everything here is done within a transaction of its caller, and noticed by runni
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -25,6 +26,8 @@ LONGEST = 200
 """Characters of a name or a note."""
 _AT_ONCE = 1000
 """Contacts that are looked for together."""
+PART = 2000
+"""Contacts that are written in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,13 @@ def put(connection: Connection, entry: Entry, now: datetime, place: int | None =
         return place, False
     made = connection.execute(insert(entries).values(values | {"added": now}).returning(entries.c.id))
     return made.scalar_one(), True
+
+
+def in_parts(names: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """Contacts as they are best put: so many in one transaction that nobody waits long for it."""
+    left = iter(names)
+    while part := list(islice(left, PART)):
+        yield part
 
 
 def put_contacts(

@@ -10,12 +10,16 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import Connection, text
 
 from proxy.cli import main
 from screening.memory import lists
+from screening.memory.database import Database
 from tests.web.api.kept import ANNA, BOB, TAKEN, a_memory, a_record
 
 TEXT = """
@@ -97,6 +101,59 @@ def test_a_name_may_be_abbreviated_where_it_is_clear(kept: Path) -> None:
     assert (result.exit_code, "several calls begin so: call0, call1" in result.stderr) == (1, True)
     assert "there is no call x%" in run(kept, "call", "x%").stderr
     assert "there is no call" in run(kept, "call", "").stderr
+
+
+def revision(place: Path) -> int:
+    with Database(f"sqlite:///{place}/screendoor.db").connect() as connection:
+        return lists.revision(connection)
+
+
+def test_contacts_are_taken_in_by_parts_and_the_service_hears_of_it_once(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, breaths = [], []
+    put = lists.put_contacts
+
+    def counted(connection: Connection, names: list[tuple[str, str]], *rest: Any, **named: Any) -> Any:
+        sizes.append(len(names))
+        return put(connection, names, *rest, **named)
+
+    def somebody_writes(seconds: float) -> None:
+        with Database(f"sqlite:///{kept}/screendoor.db").connect() as other, other.begin():
+            other.execute(text("UPDATE revisions SET number = number"))
+        breaths.append(seconds)
+
+    monkeypatch.setattr("proxy.commands.contacts.time", SimpleNamespace(sleep=somebody_writes))
+    monkeypatch.setattr(lists, "put_contacts", counted)
+    file = kept / "many.csv"
+    file.write_text("name,phone\n" + "".join(f"N{n},+1415555{n:04}\n" for n in range(4500)))
+    before = revision(kept)
+    assert "4499 new, 1 renamed" in told(kept, "contacts", "import", str(file))
+    assert sizes == [2000, 2000, 500]
+    assert breaths == [0.05, 0.05]
+    assert revision(kept) == before + 1
+    assert "0 new, 0 renamed" in told(kept, "contacts", "import", str(file))
+    assert revision(kept) == before + 1
+
+
+def test_an_import_that_is_interrupted_leaves_whole_parts_that_the_service_hears_of(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, parts = lists.put_contacts, []
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        parts.append(1)
+        if len(parts) == 2:
+            raise KeyboardInterrupt
+        return put(*arguments, **named)
+
+    monkeypatch.setattr(lists, "put_contacts", interrupted)
+    file = kept / "many.csv"
+    file.write_text("name,phone\n" + "".join(f"N{n},+1415555{n:04}\n" for n in range(4500)))
+    before = revision(kept)
+    assert run(kept, "contacts", "import", str(file)).exit_code == 1
+    assert len(json.loads(told(kept, "contacts", "list", "--limit", "9999", "--json"))) == 1 + 2000
+    assert revision(kept) == before + 1
 
 
 def test_what_a_caller_says_draws_nothing_on_the_terminal(kept: Path) -> None:
@@ -320,6 +377,53 @@ def test_where_nothing_is_kept_it_says_so_in_one_line(place: Path, command: list
     (place / "screendoor.db").write_text("no database" * 99)
     result = run(place, *command)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+
+
+SECRETS = """
+notify = [
+  { name = "crm", webhook = "env:CRM_URL", secret = ["env:CRM_NEW", "file:crm.secret"] },
+  { name = "phone", apprise = "env:NTFY_URL" },
+]
+speech = { api_key = "env:OPENAI_API_KEY" }
+api = { tokens = ["env:DOOR_TOKEN", { name = "board", token = "env:BOARD_TOKEN", may = "read" }] }
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["calls"], ["call", "call1"], ["voicemail", "list"], ["contacts", "list"],
+        ["contacts", "add", BOB], ["contacts", "remove", ANNA], ["costs"], ["export", ANNA],
+        ["forget", BOB, "--yes"], ["try", ANNA],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_reads_only_what_is_kept_needs_no_secret_of_the_settings(kept: Path, command: list[str]) -> None:
+    settings = (kept / "sd.toml").read_text() + SECRETS
+    trunk = 'username = "me", password = "env:TRUNK_PASSWORD", outbound'
+    (kept / "sd.toml").write_text(settings.replace("outbound", trunk))
+    told(kept, "contacts", "add", ANNA)
+    told(kept, *command)
+
+
+def test_what_uses_secrets_says_which_one_is_not_there(kept: Path) -> None:
+    (kept / "sd.toml").write_text((kept / "sd.toml").read_text() + SECRETS)
+    tested = run(kept, "notify", "--test")
+    checked = CliRunner().invoke(main, ["check-config", str(kept / "sd.toml")])
+    ran = CliRunner().invoke(main, ["run", "--config", str(kept / "sd.toml")])
+    for result in (tested, checked, ran):
+        assert result.exit_code == 2
+        for name in ("CRM_URL", "CRM_NEW", "NTFY_URL", "DOOR_TOKEN", "BOARD_TOKEN"):
+            assert f"the environment variable {name}" in result.stderr
+
+
+def test_the_secret_of_the_database_is_needed_by_all(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "sd.toml").write_text(re.sub(r'"sqlite.*"', '"env:DOOR_DB"', TEXT))
+    result = run(place, "contacts", "list")
+    assert (result.exit_code, "the environment variable DOOR_DB" in result.stderr) == (2, True)
+    monkeypatch.setenv("DOOR_DB", f"sqlite:///{place}/other.db")
+    told(place, "contacts", "add", ANNA)
+    assert (place / "other.db").exists()
 
 
 def test_settings_that_are_not_in_order_are_told(place: Path) -> None:

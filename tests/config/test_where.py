@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticCustomError
 
-from proxy.config.where import Where
+from proxy.config.where import UNREAD, Where
 
 
 def refusal(where: Where, kind: str, value: object) -> str:
@@ -46,6 +46,15 @@ def test_a_secret_that_is_missing_or_empty_is_refused(house: Path) -> None:
         refusal(where, "secret", "file:empty.secret") == "expected a secret in that file, got an empty file"
     )
     assert "which is not there" in refusal(where, "secret", "file:none.secret")
+
+
+def test_secrets_that_nobody_uses_are_not_read_but_those_that_are_needed(house: Path) -> None:
+    where = Where(house, {"DB": "here"}, secrets=False)
+    assert where.secret("env:NOWHERE") is where.secret("file:nowhere.key") is UNREAD
+    assert where.secret("env:DB", needed=True).get_secret_value() == "here"
+    with pytest.raises(PydanticCustomError):
+        where.secret("env:NOWHERE", needed=True)
+    assert "secrets never stand" in refusal(where, "secret", "hunter2")
 
 
 def test_a_path_is_looked_for_beside_the_settings_first_and_then_here(
