@@ -21,6 +21,9 @@ class Metrics:
         self._live, self._ended = 0, dict[str, int]()  # a counter of the library's takes twenty times as long
         about = "Calls that have ended, by outcome"
         registry.register(_Followed("screendoor_calls", about, "outcome", self._ended))
+        self._challenged = dict[str, int]()
+        about = "Callers who were to press a key, in calls that have ended, by result"
+        registry.register(_Followed("screendoor_challenges", about, "result", self._challenged))
         live = Gauge("screendoor_live_calls", "Calls going on", registry=registry)
         live.set_function(lambda: self._live)
         self._malformed = Counter(
@@ -83,6 +86,26 @@ class Metrics:
         about = "Requests to the API refused for their token, by why"
         self.registry.register(_Followed("screendoor_api_refused", about, "why", counts))
 
+    def follow_memory(
+        self, waiting: Callable[[], int], failures: Callable[[], int], lost: Callable[[], int]
+    ) -> None:
+        """Show what is to be written into the database, and how that goes, at every scrape."""
+        about = "Notes of calls that are not in the database yet"
+        Gauge("screendoor_memory_waiting", about, registry=self.registry).set_function(waiting)
+        about = "Times that the database could not be written or read"
+        self.registry.register(_Counted("screendoor_memory_failures", about, failures))
+        about = "Notes that were given up, since too many waited or the database refused them"
+        self.registry.register(_Counted("screendoor_memory_lost", about, lost))
+
+    def follow_transcriptions(self, counts: Mapping[str, int]) -> None:
+        """Show what became of messages that were to be put into words; `counts` is read at every scrape."""
+        about = "Messages to be put into words, by result"
+        self.registry.register(_Followed("screendoor_transcriptions", about, "result", counts))
+
+    def challenge_over(self, result: str) -> None:
+        """Count a caller who was to press a key: ``passed``, ``failed``, or ``left`` before that."""
+        self._challenged[result] = self._challenged.get(result, 0) + 1
+
     def call_began(self) -> None:
         """Count a call in."""
         self._live += 1
@@ -116,6 +139,16 @@ class _Followed(Collector):
         for result, count in self._counts.items():
             family.add_metric([result], count)
         yield family
+
+
+class _Counted(Collector):
+    """One count that is kept elsewhere."""
+
+    def __init__(self, name: str, about: str, count: Callable[[], int]) -> None:
+        self._name, self._about, self._count = name, about, count
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(self._name, self._about, value=self._count())
 
 
 class _Targets(Collector):

@@ -227,6 +227,27 @@ async def test_a_finished_call_is_one_line_in_the_record_file(tmp_path: Path) ->
     assert told["transcript"]
 
 
+async def test_memory_messages_and_challenges_are_shown_at_a_scrape(tmp_path: Path) -> None:
+    ended = [
+        (Result.BRIDGED, ["challenged: gate", "challenge passed: the right key after 4.0 s"]),
+        (Result.CALLER_LEFT, ["challenged: gate"]),
+        (Result.VOICEMAIL, ["challenged: gate", "challenge: a wrong key"]),
+        (Result.BRIDGED, []),
+    ]
+    async with App(settings(tmp_path)) as app:
+        for n, (result, steps) in enumerate(ended):
+            record = CallRecord(f"c{n}", None, "*", datetime.now(UTC), steps=steps)
+            record.outcome = Outcome(result, "so")
+            app._finished(record)
+        shown = (await get(app, "/metrics")).text.splitlines()
+    for result in ("passed", "left", "failed"):
+        assert f'screendoor_challenges_total{{result="{result}"}} 1.0' in shown
+    for result in ("done", "failed", "left"):
+        assert f'screendoor_transcriptions_total{{result="{result}"}} 0.0' in shown
+    assert {"screendoor_memory_failures_total 0.0", "screendoor_memory_lost_total 0.0"} <= set(shown)
+    assert any(line.startswith("screendoor_memory_waiting ") for line in shown)
+
+
 async def test_a_call_is_in_the_memory_when_it_begins_and_when_it_is_over() -> None:
     async with Stage(PLAIN["reject"].scenery) as stage:
         memory = stage.app.office.memory

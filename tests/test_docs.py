@@ -245,6 +245,8 @@ def test_every_metric_is_documented_and_no_other() -> None:
     metrics.follow_connections({})
     registry.register(NoticeMetrics(None))
     metrics.follow_api({})
+    metrics.follow_transcriptions({})
+    metrics.follow_memory(lambda: 0, lambda: 0, lambda: 0)
     exposed = {family.name + ("_total" if family.type == "counter" else "") for family in registry.collect()}
     named = {name for guide in GUIDES for name in re.findall(r"\bscreendoor_\w+", text(guide.name))}
     assert exposed == named

@@ -61,6 +61,23 @@ def test_targets_are_shown_as_their_probes_say() -> None:
         assert registry.get_sample_value("screendoor_target_up", labels) == float(up)
 
 
+def test_the_memory_is_shown_as_it_is_now() -> None:
+    metrics = Metrics(registry := CollectorRegistry())
+    metrics.follow_memory(lambda: 3, lambda: 2, lambda: 1)
+    assert registry.get_sample_value("screendoor_memory_waiting") == 3
+    assert registry.get_sample_value("screendoor_memory_failures_total") == 2
+    assert registry.get_sample_value("screendoor_memory_lost_total") == 1
+
+
+def test_transcriptions_and_challenges_are_counted_by_result() -> None:
+    metrics = Metrics(registry := CollectorRegistry())
+    metrics.follow_transcriptions({"done": 5})
+    metrics.challenge_over("passed")
+    metrics.challenge_over("passed")
+    assert registry.get_sample_value("screendoor_transcriptions_total", {"result": "done"}) == 5
+    assert registry.get_sample_value("screendoor_challenges_total", {"result": "passed"}) == 2
+
+
 def test_connections_that_came_to_nothing_are_shown_by_why() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     metrics.follow_connections({"timeout": 2})

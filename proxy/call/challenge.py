@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from proxy.call.first import first
@@ -34,6 +34,17 @@ class Terms:
     """How long each try may take, the sentence included."""
     rejects: bool = False
     """What becomes of one who presses no right key: he is sent away, rather than to voicemail."""
+
+
+def passed_challenge(steps: Iterable[str]) -> bool | None:
+    """By the steps of a call whether its caller has pressed the right key; None where none was asked for."""
+    asked = None
+    for step in steps:
+        if step.startswith("challenge passed:"):
+            return True
+        if step.startswith("challenged:"):
+            asked = False
+    return asked
 
 
 class Challenge:

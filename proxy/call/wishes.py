@@ -6,6 +6,7 @@ import enum
 from collections.abc import Callable
 
 from proxy.call.call import Call
+from proxy.call.challenge import passed_challenge
 from proxy.call.outcome import Result
 from proxy.ua.reason import EndReason
 from screening.contract import Connect, Decline, Screening, TakeMessage
@@ -41,8 +42,7 @@ def state_of(call: Call) -> State:
         return State.RINGING
     if any(leg.name == "agent" and leg.answered for leg in legs):
         return State.SCREENED
-    gates = [step for step in record.steps if step.startswith(("challenged:", "challenge passed:"))]
-    return State.CHALLENGED if gates and gates[-1].startswith("challenged:") else State.ARRIVING
+    return State.CHALLENGED if passed_challenge(record.steps) is False else State.ARRIVING
 
 
 def connect(call: Call, who: str) -> None:

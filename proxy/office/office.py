@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from proxy.call.challenge import passed_challenge
+from proxy.call.outcome import Result
 from proxy.call.record import CallRecord
 from proxy.config import Settings
 from proxy.gathered import Gathered
@@ -47,6 +49,9 @@ class Office:
         self.transcribing = Transcribing(settings, disk)
         self._records: Gathered[Told] | None = None
         metrics.follow_sessions(self.screener.counts)
+        metrics.follow_transcriptions(self.transcribing.counts)
+        if (memory := self.memory) is not None:
+            metrics.follow_memory(lambda: memory.waiting, lambda: memory.failures, lambda: memory.lost)
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Begin; `stack` closes it. Raises OSError for a file that cannot be written."""
@@ -90,6 +95,9 @@ class Office:
     def _count(self, record: CallRecord) -> None:
         assert record.outcome is not None, "a call that is over has come to something"
         self._metrics.call_ended(record.outcome.result.value)
+        if (passed := passed_challenge(record.steps)) is not None:
+            left = "left" if record.outcome.result is Result.CALLER_LEFT else "failed"
+            self._metrics.challenge_over("passed" if passed else left)
         for leg in record.legs:
             if leg.quality is not None:
                 self._metrics.audio.leg_over(leg.name, leg.quality, silent=leg.silent is not None)

@@ -45,6 +45,8 @@ class Transcribing:
             self._by = OpenAITranscription(
                 Account(paid.api_base, paid.api_key, model, paid.project), self._http
             )
+        self.counts = {"done": 0, "failed": 0, "left": 0}
+        """What became of messages: `left` are those that came while too many waited, or we stopped."""
         self._room = asyncio.Semaphore(AT_ONCE)
         self._tasks: dict[asyncio.Task[None], CallRecord] = {}
 
@@ -58,6 +60,7 @@ class Transcribing:
             return self._told(record)
         if len(self._tasks) >= MOST_WAITING:
             log.warning("not transcribed", call=record.call, why=f"{MOST_WAITING} messages wait already")
+            self.counts["left"] += 1
             return self._told(record)
         task = asyncio.ensure_future(self._transcribe(self._by, record, Path(record.voicemail)))
         self._tasks[task] = record
@@ -83,14 +86,19 @@ class Transcribing:
                 text = await by.text_of(message)
         except TranscriptionFailed as failure:
             log.warning("not transcribed", call=record.call, why=str(failure))
+            self.counts["failed"] += 1
             return
+        self.counts["done"] += 1
         record.voicemail_transcript = text
         self._disk(lambda: _keep(message.with_suffix(".txt"), text))
         log.info("transcribed", call=record.call, characters=len(text))
 
     def _over(self, task: asyncio.Task[None]) -> None:
         record = self._tasks.pop(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            self.counts["left"] += 1
+        elif (error := task.exception()) is not None:
+            self.counts["failed"] += 1
             log.error("not transcribed", call=record.call, exc_info=error)
         self._told(record)
 

@@ -90,6 +90,8 @@ class Memory:
         self._since = self._retry_at = self._write_at = float("-inf")
         self.lost = 0
         """Of what was to be written, since the start."""
+        self.failures = 0
+        """Times that the database was away when it was needed, since the start."""
 
     @property
     def waiting(self) -> int:
@@ -267,6 +269,7 @@ class Memory:
 
     def _failed(self, why: str) -> None:
         now = self._clock()
+        self.failures += 1
         if not self._trouble:
             self._since = now
         if why != self._trouble:

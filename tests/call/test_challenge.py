@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.call.challenge import KEYS, Terms
+from proxy.call.challenge import KEYS, Terms, passed_challenge
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.routing import Confirmation
 from proxy.lab.audio import AGENT_HZ, BEEP_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ, SPEECH_HZ
@@ -38,6 +38,18 @@ async def challenged(edge: Edge) -> None:
     await edge.carrier.receives(200)
     await edge.passes(1)
     assert edge.caller_audio.hears(SPEECH_HZ)
+
+
+@pytest.mark.parametrize(
+    ("steps", "passed"),
+    [
+        (["plan: ring", "challenge not possible: its audio passes us by"], None),
+        (["challenged: x", "challenge: a wrong key"], False),
+        (["challenged: x", "challenge: no key was pressed", "challenge passed: the right key"], True),
+    ],
+)
+def test_the_steps_say_whether_the_key_was_pressed(steps: list[str], passed: bool | None) -> None:
+    assert passed_challenge(steps) is passed
 
 
 async def test_who_presses_the_key_is_put_through(new_edge: NewEdge) -> None:

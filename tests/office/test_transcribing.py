@@ -138,6 +138,7 @@ async def test_a_failure_costs_one_line_and_the_record_is_told_on_all_the_same(m
     assert told == [record]
     assert record.voicemail_transcript is None
     assert [(line["event"], line["why"]) for line in logs] == [("not transcribed", "OpenAI answered 503")]
+    assert transcribing.counts == {"done": 0, "failed": 1, "left": 0}
     await transcribing.close()
 
 
@@ -156,6 +157,7 @@ async def test_two_are_transcribed_at_once_and_what_is_too_many_is_left(message:
         while len(told) < MOST_WAITING + 3:
             await asyncio.sleep(0.01)
     assert (len(told), ear.most) == (MOST_WAITING + 3, 2)
+    assert transcribing.counts == {"done": MOST_WAITING, "failed": 0, "left": 3}
     await transcribing.close()
 
 
@@ -168,4 +170,5 @@ async def test_what_is_not_done_at_the_end_is_told_on_as_it_is(message: Path) ->
     await asyncio.sleep(0.01)
     await transcribing.close()
     assert told == [record]
+    assert transcribing.counts["left"] == 1
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -292,6 +292,7 @@ def test_a_file_that_another_process_has_locked_is_waited_for(tmp_path: Path, me
     ]
     assert logs[0]["problem"] == "database is locked"
     assert kept(memory) == {"c1": "over"}
+    assert (memory.failures > 0, memory.waiting, memory.lost) == (True, 0, 0)
 
 
 def test_a_file_that_is_taken_away_is_made_anew(tmp_path: Path, memory_of: MakeMemory) -> None:
