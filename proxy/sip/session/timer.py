@@ -241,20 +241,6 @@ def _asking(seconds: int, refresher: Refresher, min_se: int) -> Lines:
     return ("Supported", "timer"), ("Session-Expires", str(asked)), ("Min-SE", str(min_se))
 
 
-@lru_cache(maxsize=64)
-def _answer_headers(seconds: int, refresher: Refresher, knows: bool) -> Headers:
-    headers = Headers()
-    if knows:  # §9: MUST when the peer refreshes, SHOULD when we do
-        headers.add("Require", "timer")
-    headers.add("Session-Expires", str(SessionExpires(seconds, refresher)))
-    return headers
-
-
-@lru_cache(maxsize=64)
-def _least(min_se: int) -> Headers:
-    return Headers([("Min-SE", str(min_se))])
-
-
 def _session_expires(message: Request | Response) -> SessionExpires | None:
     value = message.headers.get("Session-Expires")
     return SessionExpires.parse(value) if value else None  # an empty one asks for nothing
