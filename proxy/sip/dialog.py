@@ -9,6 +9,7 @@ from typing import NamedTuple
 from proxy.sip.errors import ParseError
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
+from proxy.sip.uri import LONGEST_KEPT
 from proxy.sip.values import NameAddr
 
 TARGET_REFRESH = frozenset({"INVITE", "UPDATE"})
@@ -177,7 +178,9 @@ class Dialog:
     def _compose(self, method: str, number: int) -> Request:
         uri, routes = self._path()
         if not self._written:  # many a dialog sends nothing, none changes who its ends are
-            self._ends, self._written = (_written(self._ends[0]), _written(self._ends[1])), True
+            local, remote = self._ends
+            self._ends = _as_written(local, self.id.local_tag), _as_written(remote, self.id.remote_tag)
+            self._written = True
         from_, to = self._ends
         lines = [
             ("Max-Forwards", "70"),
@@ -207,26 +210,25 @@ def essence(invite: Request) -> Request:
     return Request(invite.method, invite.uri, headers)
 
 
+def _as_written(end: str, tag: str) -> str:
+    """One end of the dialog in requests of ours, from how it came; `tag`: of that end."""
+    mark = f">;tag={tag}"
+    if len(end) > LONGEST_KEPT or not end.endswith(mark):
+        return str(_presentable(NameAddr.parse(end)))
+    return f"{_presented(end.removesuffix(mark) + '>')};tag={tag}"
+
+
+@lru_cache(maxsize=1024)
+def _presented(address: str) -> str:
+    """Tags are new in every call, people and their addresses are not: those are written but once."""
+    return str(_presentable(NameAddr.parse(address)))
+
+
 def _presentable(address: NameAddr) -> NameAddr:
     """Less a display name that is no text in UTF-8: we take such a one, and write none ourselves (§25.1)."""
     if address.display is None or address.display.isprintable():
         return address
     return replace(address, display=None)
-
-
-def _written(end: str) -> str:
-    """One end of the dialog as it stands in our requests."""
-    address, mark, tag = end.rpartition(">;tag=")
-    if mark and tag.isalnum() and (person := _person(address + ">")):
-        return f"{person};tag={tag}"
-    return str(_presentable(NameAddr.parse(end)))
-
-
-@lru_cache(maxsize=1024)
-def _person(address: str) -> str:
-    """Tags are new in every call, people are met again; empty where there are parameters to mind."""
-    known = NameAddr.parse(address)
-    return "" if known.params else str(_presentable(known))
 
 
 def _contact(message: Request | Response) -> str | None:

@@ -85,9 +85,9 @@ class UserAgentCore:
         self.needed: list[Callable[[Flow], bool]] = [self.doors.know]
         """Who else may count on a connection, such as a registration."""
         self._gate, self._invited, self._sheds = gate, invited, sheds
-        self.clients: Table[ClientTransaction] = Table()
+        self.clients: Table[ClientTransaction] = Table(self.alarms)
         self._origins = Origins()
-        self.servers: Table[ServerTransaction] = Table(self._origins.forget)
+        self.servers: Table[ServerTransaction] = Table(self.alarms, self._origins.forget)
         self._dialogs: dict[DialogId, InDialog] = {}
         self._lately = Lately()
         self._proven: set[Flow] = set()

@@ -28,7 +28,7 @@ class RandomIds:
     """Ids nobody can guess: in-dialog requests are matched by them alone."""
 
     def __init__(self) -> None:
-        self._store, self._used = "", 0
+        self._store, self._used = "", 2 * STORE_BYTES
 
     def branch(self) -> str:
         return BRANCH_COOKIE + self._hex(10)
@@ -52,7 +52,7 @@ class RandomIds:
 
     def _hex(self, count: int) -> str:
         end = self._used + 2 * count
-        if end > len(self._store):
+        if end > 2 * STORE_BYTES:
             self._store, self._used, end = secrets.token_hex(STORE_BYTES), 0, 2 * count
         taken = self._store[self._used : end]
         self._used = end

@@ -37,9 +37,9 @@ class Leg:
     """One dialog from our side. `name` is ``caller``, ``agent`` or ``phone``."""
 
     __slots__ = (
-        "_answer", "_calls", "_contact_user", "_invitation", "_inviting", "_keeper", "_left", "_log",
-        "_opening", "_refer", "_referred", "_reoffers", "core", "credentials", "dialog", "ended", "flow",
-        "keeps_flow", "media", "name", "peer_reason", "profile", "ringing", "takes_refer",
+        "__weakref__", "_answer", "_calls", "_contact_user", "_invitation", "_inviting", "_keeper", "_left",
+        "_log", "_opening", "_refer", "_referred", "_reoffers", "core", "credentials", "dialog", "ended",
+        "flow", "keeps_flow", "media", "name", "peer_reason", "profile", "ringing", "takes_refer",
     )  # fmt: skip
 
     def __init__(

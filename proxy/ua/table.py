@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 from proxy.sip.key import TransactionKey
+from proxy.ua.alarms import Alarm, Alarms
 from proxy.ua.late import Late
 
 GRAIN_S = 0.05
@@ -21,17 +22,17 @@ def _unheard(key: TransactionKey) -> None:
 
 
 class Table(Generic[T]):
-    """Transactions by their key. Those that linger equally long share one timer."""
+    """Transactions by their key. Those that linger equally long share one alarm."""
 
-    def __init__(self, forgotten: Callable[[TransactionKey], None] = _unheard) -> None:
+    def __init__(self, alarms: Alarms, forgotten: Callable[[TransactionKey], None] = _unheard) -> None:
         """`forgotten` hears of every key that is free again."""
-        self._forgotten = forgotten
+        self._alarms, self._forgotten = alarms, forgotten
         self._known: dict[TransactionKey, T | Late] = {}
         self.get: Callable[[TransactionKey], T | Late | None] = self._known.get
         """The transaction of a key, or what is left of it."""
         self._live: set[TransactionKey] = set()
         self._queues: dict[float, deque[tuple[float, TransactionKey, Late]]] = {}
-        self._timers: dict[float, asyncio.TimerHandle] = {}
+        self._timers: dict[float, Alarm] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -50,12 +51,11 @@ class Table(Generic[T]):
         """From now to loop time `until`, and `GRAIN_S` longer at most, this is what is left of it."""
         self._known[key] = late
         self._live.discard(key)
-        loop = asyncio.get_running_loop()
-        wait = round(until - loop.time(), 1)
+        wait = round(until - self._alarms.now(), 1)
         queue = self._queues.get(wait)
         if queue is None:
             queue = self._queues[wait] = deque()
-            self._timers[wait] = loop.call_at(until, self._due, wait)
+            self._timers[wait] = self._alarms.at(until, partial(self._due, wait))
         queue.append((until, key, late))
 
     def forget(self, key: TransactionKey, gone: T | Late) -> None:
@@ -77,12 +77,13 @@ class Table(Generic[T]):
             table.clear()
 
     def _due(self, wait: float) -> None:
-        loop, queue = asyncio.get_running_loop(), self._queues[wait]
-        now = max(loop.time(), queue[0][0])
+        queue = self._queues[wait]
+        now = max(self._alarms.now(), queue[0][0])
         while queue and queue[0][0] <= now:
             _, key, late = queue.popleft()
             self.forget(key, late)
         if queue:
-            self._timers[wait] = loop.call_at(max(queue[0][0], now + GRAIN_S), self._due, wait)
+            due = max(queue[0][0], now + GRAIN_S)
+            self._timers[wait] = self._alarms.at(due, partial(self._due, wait))
         else:
             del self._queues[wait], self._timers[wait]

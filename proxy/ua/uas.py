@@ -205,4 +205,4 @@ def take_prack(invitation: Invitation | None, prack: ServerTransaction) -> None:
 
 
 def _required(invite: Request) -> bool:
-    return any(option.lower() == "100rel" for option in invite.headers.split("Require"))
+    return "100rel" in map(str.lower, invite.headers.split("Require"))

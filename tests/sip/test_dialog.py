@@ -331,19 +331,27 @@ def test_a_display_name_that_is_no_text_is_not_written_back_rfc3261_25_1() -> No
 
 
 @pytest.mark.parametrize(
-    "from_",
+    "end",
     [
-        "<sip:a@example.com>;tag=1",
-        "sip:a@example.com;tag=1",
-        "Alice  <sip:a@example.com>;tag=1",
-        '"A \\"B\\"" <sip:a@example.com>;tag=1',
-        "<sip:a@example.com>;x=1;tag=1",
-        '<sip:a@example.com>;x="<>;tag=1"',
-        "<sip:a@example.com>;tag=1-2.3",
-        "<sip:a@example.com> ; tag = 1",
+        "<sip:alice@example.com>;tag=t1",
+        '"Alice \\"A\\" >;tag=x" <sip:alice@example.com;user=phone>;tag=t1',
+        "Alice B <sip:alice@example.com>;tag=t1",
+        "<sip:alice@example.com>;x=1;tag=t1",
+        "<sip:alice@example.com>;tag=t1;x=1",
+        '<sip:alice@example.com>;x="<>;tag=t1"',
+        "<sip:alice@example.com>;tag=1-2.3",
+        "<sip:alice@example.com> ; tag = t1",
+        "<sip:alice@example.com>; tag=t1",
+        "<sip:alice@example.com>;TAG=t1",
+        "sip:alice@example.com;tag=t1",
+        "<sip:alice@example.com>",
+        f"<sip:{'a' * 300}@example.com>;tag=t1",
     ],
 )
-def test_the_ends_of_a_dialog_are_written_as_they_are_understood(from_: str) -> None:
+def test_the_ends_are_written_as_they_are_read(end: str) -> None:
     received = invite()
-    received.headers.set("From", from_)
-    assert uas(received).request("BYE").headers.get("To") == str(NameAddr.parse(from_))
+    received.headers.set("From", end)
+    dialog = uas(received)
+    assert dialog.request("BYE").headers.get("To") == str(NameAddr.parse(end))
+    assert dialog.request("INFO").headers.get("From") == str(dialog.local)
+    assert dialog.request("INFO").headers.get("To") == str(dialog.remote)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from proxy.sip.key import TransactionKey
+from proxy.ua.alarms import Alarms
 from proxy.ua.late import ABSORBED, Absorbed
 from proxy.ua.table import GRAIN_S, Table
 from tests.ua.house import pending_timers
@@ -16,7 +17,7 @@ def key(number: int) -> TransactionKey:
 
 async def test_what_lingers_is_forgotten_when_its_time_has_come() -> None:
     gone: list[TransactionKey] = []
-    table: Table[str] = Table(gone.append)
+    table: Table[str] = Table(Alarms(), gone.append)
     table.enter(key(1), "one")
     assert (table.live(), table.get(key(1))) == (["one"], "one")
     table.linger(key(1), ABSORBED, asyncio.get_running_loop().time() + 32)
@@ -29,7 +30,7 @@ async def test_what_lingers_is_forgotten_when_its_time_has_come() -> None:
 
 
 async def test_those_that_wait_equally_long_share_one_timer() -> None:
-    table: Table[str] = Table()
+    table: Table[str] = Table(Alarms())
     for number in range(100):
         table.linger(key(number), Absorbed(), asyncio.get_running_loop().time() + 5)
         await asyncio.sleep(0.001)
@@ -39,7 +40,7 @@ async def test_those_that_wait_equally_long_share_one_timer() -> None:
 
 
 async def test_a_transaction_whose_place_is_taken_is_not_forgotten_with_it() -> None:
-    table: Table[str] = Table()
+    table: Table[str] = Table(Alarms())
     late = Absorbed()
     table.linger(key(1), late, asyncio.get_running_loop().time() + 5)
     table.enter(key(1), "another")
@@ -51,7 +52,7 @@ async def test_a_transaction_whose_place_is_taken_is_not_forgotten_with_it() -> 
 
 
 async def test_a_table_that_is_cleared_wants_nothing_more() -> None:
-    table: Table[str] = Table()
+    table: Table[str] = Table(Alarms())
     table.enter(key(1), "one")
     table.linger(key(2), ABSORBED, asyncio.get_running_loop().time() + 5)
     table.clear()

@@ -189,7 +189,7 @@ class SessionTimer:
             return
         self._listen(request)
         asked = _session_expires(request)
-        knows = any(option.lower() == "timer" for option in request.headers.split("Supported"))
+        knows = "timer" in map(str.lower, request.headers.split("Supported"))
         self.too_small = knows and asked is not None and asked.seconds < self.min_se
         if self.too_small:
             self.headers = (("Min-SE", str(self.min_se)),)
