@@ -39,7 +39,6 @@ class Answer(Driver):
         self._cseq = transaction.request.cseq.number
         self.waiting = True
         """True while the ACK is missing."""
-        self._ack: Request | None = None
         self._then: list[Callable[[Request | None], None]] = []
         self._machine = Acceptance(response, leg.core.timers)
         self._transaction = transaction
@@ -60,11 +59,8 @@ class Answer(Driver):
             self._settle(None)
 
     def then(self, tell: Callable[[Request | None], None]) -> None:
-        """Tell of its ACK, at once if it is in; of None if none came in time, or the leg was over before."""
-        if self.waiting:
-            self._then.append(tell)
-        else:
-            tell(self._ack)
+        """Tell of its ACK, which is awaited yet; of None if none comes in time, or the leg is over before."""
+        self._then.append(tell)
 
     async def settled(self) -> None:
         """Return once the ACK is in, or will not come."""
@@ -82,7 +78,7 @@ class Answer(Driver):
         self._transaction.respond(message)
 
     def _settle(self, ack: Request | None) -> None:
-        self.waiting, self._ack = False, ack
+        self.waiting = False
         told, self._then = self._then, []
         for tell in told:
             tell(ack)
