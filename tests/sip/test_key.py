@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.sip.errors import ParseError
-from proxy.sip.key import client_key, invite_key_of, server_key
+from proxy.sip.key import TransactionKey, client_key, invite_key_of, server_key
 from proxy.sip.message import Request
 from tests.kit.messages import ack, cancel, invite, ok, request, signalwire_invite, within
 
@@ -126,3 +126,9 @@ def test_an_rfc2543_cancel_names_its_invite_rfc3261_9_2() -> None:
     received = invite(branch=OLD)
     assert invite_key_of(cancel(received)) == server_key(received)
     assert server_key(cancel(received)) != server_key(received)
+
+
+def test_of_two_vias_on_one_line_the_first_names_the_sender_rfc3261_7_3_1() -> None:
+    joined = invite()
+    joined.headers.set("Via", "SIP/2.0/UDP Host.Example:5070;branch=z9hG4bKa, SIP/2.0/UDP b;branch=z9hG4bKb")
+    assert server_key(joined) == TransactionKey("z9hg4bka", "INVITE", "host.example:5070")
