@@ -332,8 +332,7 @@ def _log_wire(direction: str, flow: Flow, message: Message) -> None:
     log.debug(direction, peer=f"{flow.transport}:{flow.remote[0]}:{flow.remote[1]}", message="\n".join(lines))
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+_utc_now: Callable[[], datetime] = partial(datetime.now, UTC)
 
 
 async def _cancelled(task: asyncio.Future[Any]) -> None:

@@ -144,7 +144,12 @@ class Policy:
     ) -> Decision:
         """What to do with this caller, who last called at the time `before`, and at those of `earlier`."""
         case = self._case(caller, before, earlier)
-        return next(decision for rule in RULES if (decision := rule.judge(self, case)) is not None)
+        decision = None
+        for rule in RULES:
+            if (decision := rule.judge(self, case)) is not None:
+                break
+        assert decision is not None, "the last rule always speaks"
+        return decision
 
     def considered(
         self, caller: Caller, before: datetime | None = None, earlier: Sequence[datetime] = ()

@@ -86,7 +86,12 @@ class Admission:
         return Source(certified, wide=False) if certified else self._sources.at(flow.remote[0])
 
     def admits(self, flow: Flow) -> bool:
-        return self._sources.at(flow.remote[0]) is not None or self._certified.trunk(flow) is not None
+        host = flow.remote[0]  # asked of every message, more than once: mostly of one who is known
+        return (
+            host in self._sources.known
+            or self._sources.at(host) is not None
+            or self._certified.trunk(flow) is not None
+        )
 
     def bars(self, flow: Flow) -> bool:
         if not self._bans.bars(flow) or self.admits(flow):

@@ -54,7 +54,8 @@ class Sources:
         self._names: dict[str, _Name] = {}
         self._networks: dict[tuple[int, int], dict[int, Source]] = {}
         """By address family's version and number of bits: the network's own bits, and whose it is."""
-        self._known: dict[str, Source] = {}
+        self.known: dict[str, Source] = {}
+        """The addresses whose owner is known by heart: ours, and nobody else's."""
         for trunk, entry in [(trunk, entry) for trunk, entries in sources.items() for entry in entries]:
             try:
                 self._add(trunk, ip_network(entry, strict=False))
@@ -64,7 +65,7 @@ class Sources:
 
     def at(self, host: str) -> Source | None:
         """Whose address this is; None for a stranger's."""
-        return self._known.get(host) or self._in_a_network(host)
+        return self.known.get(host) or self._in_a_network(host)
 
     async def refresh(self) -> None:
         """Resolve every name that is due; one that cannot be resolved now keeps its addresses for an hour."""
@@ -109,7 +110,7 @@ class Sources:
 
     def _settle(self) -> None:
         """Know the names' addresses by heart; those of networks are learnt anew as they come."""
-        self._known = {
+        self.known = {
             address: Source(held.trunk, wide=False)
             for held in reversed(self._names.values())
             for address in held.addresses
@@ -130,9 +131,9 @@ class Sources:
         address = int.from_bytes(packed)
         for (kind, bits), alike in self._networks.items():
             if kind == version and (found := alike.get(address >> (size - bits))):
-                if len(self._known) >= MOST_KNOWN:
+                if len(self.known) >= MOST_KNOWN:
                     self._settle()
-                self._known[host] = found
+                self.known[host] = found
                 return found
         return None
 

@@ -48,7 +48,7 @@ def test_a_wide_network_takes_no_more_memory_than_a_narrow_one() -> None:
     table = Sources({"wide": ["10.0.0.0/8"]}, Names())
     for number in range(MOST_KNOWN + 5):
         assert table.at(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(table._known) <= MOST_KNOWN
+    assert len(table.known) <= MOST_KNOWN
 
 
 async def test_a_name_is_resolved_again_when_its_record_expires_within_60_to_300_seconds() -> None:
