@@ -5,27 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from screening import live_prompt
+from screening import live_prompt, shape
 from screening.briefing import Briefing
 from screening.session_config import FUNCTION_TOOL, VOICES, InvalidSession
 from screening.settings import AgentSettings
-from screening.shape import (
-    ANYTHING,
-    TEXT,
-    WORD,
-    YES_OR_NO,
-    Check,
-    Problems,
-    a_list,
-    fields,
-    is_within,
-    laid_over,
-    never,
-    number,
-    one_of,
-    or_null,
-    that,
-)
+from screening.shape import Check, Problems
 from screening.tools import NAME
 
 LIVE_VOICES = VOICES | {
@@ -60,7 +44,7 @@ def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[
         "delegation": _delegation(agent, briefing),
         "store": False,
     }
-    session = laid_over(session, agent.extra)
+    session = shape.laid_over(session, agent.extra)
     if problems := check(session):
         raise InvalidSession(problems)
     return {"session": session}
@@ -87,7 +71,7 @@ def delegate_of(body: Mapping[str, Any]) -> str | None:
 def check(session: Mapping[str, object]) -> Problems:
     """Return everything that is wrong with a Live session for a SIP call; empty if it is good."""
     problems = [f"{name}: missing" for name in ("type", "model") if name not in session]
-    problems += fields(SESSION)("", session)
+    problems += shape.fields(SESSION)("", session)
     responses = session.get("delegation")
     if not problems and isinstance(responses, Mapping) and responses["type"] == "responses":
         tools = responses["responses"].get("tools", ())
@@ -118,9 +102,9 @@ def _delegation_is(path: str, value: object) -> Problems:
     kind = value.get("type") if isinstance(value, Mapping) else None
     match kind:
         case "client":
-            return fields(CLIENT)(path, value)
+            return shape.fields(CLIENT)(path, value)
         case "responses" if "responses" in value:  # type: ignore[operator]
-            return fields(RESPONSES)(path, value)
+            return shape.fields(RESPONSES)(path, value)
         case "responses":
             return [f"{path}.responses: missing"]
     return [f"{path}.type: must be 'responses' or 'client'"]
@@ -128,45 +112,48 @@ def _delegation_is(path: str, value: object) -> Problems:
 
 def _model_of_delegate(path: str, value: object) -> Problems:
     missing = [] if isinstance(value, Mapping) and "model" in value else [f"{path}.model: missing"]
-    return missing + fields(DELEGATE)(path, value)
+    return missing + shape.fields(DELEGATE)(path, value)
 
 
 def _tool(path: str, value: object) -> Problems:
     if isinstance(value, Mapping) and value.get("type") not in (None, "function"):
         return []  # a tool of the vendor's own: it answers itself
-    return fields(FUNCTION_TOOL)(path, value)
+    return shape.fields(FUNCTION_TOOL)(path, value)
 
 
-_DELAY = number(0, 60_000)
-CLIENT: Mapping[str, Check] = {"type": one_of("client"), "acknowledgement_delay_ms": _DELAY}
+_DELAY = shape.number(0, 60_000)
+CLIENT: Mapping[str, Check] = {"type": shape.one_of("client"), "acknowledgement_delay_ms": _DELAY}
 DELEGATE: Mapping[str, Check] = {
-    "model": WORD,
-    "instructions": or_null(TEXT),
-    "tools": a_list(_tool),
-    "tool_choice": ANYTHING,
-    "parallel_tool_calls": or_null(YES_OR_NO),
-    "max_output_tokens": or_null(
-        that(
-            "a whole number, at least 16", lambda value: isinstance(value, int) and is_within(value, 16, 1e6)
+    "model": shape.WORD,
+    "instructions": shape.or_null(shape.TEXT),
+    "tools": shape.a_list(_tool),
+    "tool_choice": shape.ANYTHING,
+    "parallel_tool_calls": shape.or_null(shape.YES_OR_NO),
+    "max_output_tokens": shape.or_null(
+        shape.that(
+            "a whole number, at least 16",
+            lambda value: isinstance(value, int) and shape.is_within(value, 16, 1e6),
         )
     ),
-    "reasoning": or_null(ANYTHING),
-    "service_tier": or_null(TEXT),
-    "text": or_null(ANYTHING),
+    "reasoning": shape.or_null(shape.ANYTHING),
+    "service_tier": shape.or_null(shape.TEXT),
+    "text": shape.or_null(shape.ANYTHING),
 }
 RESPONSES: Mapping[str, Check] = {
-    "type": one_of("responses"),
+    "type": shape.one_of("responses"),
     "responses": _model_of_delegate,
     "acknowledgement_delay_ms": _DELAY,
 }
 SESSION: Mapping[str, Check] = {
-    "type": one_of("live"),
-    "model": WORD,
-    "instructions": or_null(TEXT),
-    "audio": fields({"output": fields({"voice": _voice}), "format": never("SIP negotiates the format")}),
+    "type": shape.one_of("live"),
+    "model": shape.WORD,
+    "instructions": shape.or_null(shape.TEXT),
+    "audio": shape.fields(
+        {"output": shape.fields({"voice": _voice}), "format": shape.never("SIP negotiates the format")}
+    ),
     "delegation": _delegation_is,
-    "input": a_list(ANYTHING),
-    "safety_identifier": or_null(TEXT),
-    "store": YES_OR_NO,
-    "triggers": a_list(ANYTHING),
+    "input": shape.a_list(shape.ANYTHING),
+    "safety_identifier": shape.or_null(shape.TEXT),
+    "store": shape.YES_OR_NO,
+    "triggers": shape.a_list(shape.ANYTHING),
 }

@@ -9,25 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from screening import shape
 from screening.briefing import Briefing
 from screening.settings import AgentSettings
-from screening.shape import (
-    ANYTHING,
-    TEXT,
-    WORD,
-    YES_OR_NO,
-    Check,
-    Problems,
-    a_list,
-    fields,
-    is_within,
-    laid_over,
-    never,
-    number,
-    one_of,
-    or_null,
-    that,
-)
+from screening.shape import Check, Problems
 from screening.tools import DECISION_TOOL, NAME
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -84,7 +69,7 @@ def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[
         "tool_choice": "auto",
         "max_output_tokens": 1024,
     }
-    body = laid_over(body, agent.extra)
+    body = shape.laid_over(body, agent.extra)
     if problems := check(body):
         raise InvalidSession(problems)
     return body
@@ -106,7 +91,7 @@ def check(body: Mapping[str, object]) -> Problems:
     known = {name: value for name, value in body.items() if name not in BETA_FIELDS}
     if "type" not in known:
         problems.append("type: missing, must be 'realtime'")
-    problems += fields(SESSION)("", known)
+    problems += shape.fields(SESSION)("", known)
     if not problems and DECISION_TOOL not in body.get("tools", ()):  # type: ignore[operator]
         problems.append(f"tools: {NAME} is missing")
     return problems
@@ -126,9 +111,9 @@ def _turn_detection(path: str, value: object) -> Problems:
         return [f"{path}: must be an object"]
     match value.get("type"):
         case "server_vad":
-            return fields(SERVER_VAD)(path, value)
+            return shape.fields(SERVER_VAD)(path, value)
         case "semantic_vad":
-            return fields(SEMANTIC_VAD)(path, value)
+            return shape.fields(SEMANTIC_VAD)(path, value)
     return [f"{path}.type: must be 'server_vad' or 'semantic_vad'"]
 
 
@@ -140,7 +125,7 @@ def _tool(path: str, value: object) -> Problems:
             return [] if isinstance(value.get("server_label"), str) else [f"{path}.server_label: missing"]
         case "function":
             missing = [f"{path}.{name}: missing" for name in ("name", "parameters") if name not in value]
-            return missing + fields(FUNCTION_TOOL)(path, value)
+            return missing + shape.fields(FUNCTION_TOOL)(path, value)
     return [f"{path}.type: must be 'function' or 'mcp'"]
 
 
@@ -153,71 +138,73 @@ def _tool_choice(path: str, value: object) -> Problems:
     return [] if good else [f"{path}: must be 'auto', 'none', 'required' or a named tool"]
 
 
-NO_FORMAT = never("SIP negotiates the format")
+NO_FORMAT = shape.never("SIP negotiates the format")
 
 SERVER_VAD: Mapping[str, Check] = {
-    "type": one_of("server_vad"),
-    "threshold": number(0, 1),
-    "prefix_padding_ms": number(0, 60_000),
-    "silence_duration_ms": number(0, 60_000),
-    "idle_timeout_ms": or_null(number(5000, 30_000)),
-    "create_response": YES_OR_NO,
-    "interrupt_response": YES_OR_NO,
+    "type": shape.one_of("server_vad"),
+    "threshold": shape.number(0, 1),
+    "prefix_padding_ms": shape.number(0, 60_000),
+    "silence_duration_ms": shape.number(0, 60_000),
+    "idle_timeout_ms": shape.or_null(shape.number(5000, 30_000)),
+    "create_response": shape.YES_OR_NO,
+    "interrupt_response": shape.YES_OR_NO,
 }
 SEMANTIC_VAD: Mapping[str, Check] = {
-    "type": one_of("semantic_vad"),
-    "eagerness": one_of("low", "medium", "high", "auto"),
-    "create_response": YES_OR_NO,
-    "interrupt_response": YES_OR_NO,
+    "type": shape.one_of("semantic_vad"),
+    "eagerness": shape.one_of("low", "medium", "high", "auto"),
+    "create_response": shape.YES_OR_NO,
+    "interrupt_response": shape.YES_OR_NO,
 }
 NOISE_REDUCTION: Mapping[str, Check] = {
-    "type": one_of("near_field", "far_field"),
-    "strength": number(0, 1),
+    "type": shape.one_of("near_field", "far_field"),
+    "strength": shape.number(0, 1),
 }
 TRANSCRIPTION: Mapping[str, Check] = {
-    "model": WORD,
-    "language": TEXT,
-    "languages": a_list(TEXT),
-    "prompt": TEXT,
-    "keywords": a_list(TEXT),
-    "delay": ANYTHING,
+    "model": shape.WORD,
+    "language": shape.TEXT,
+    "languages": shape.a_list(shape.TEXT),
+    "prompt": shape.TEXT,
+    "keywords": shape.a_list(shape.TEXT),
+    "delay": shape.ANYTHING,
 }
 FUNCTION_TOOL: Mapping[str, Check] = {
-    "type": one_of("function"),
-    "name": that("1 to 64 letters, digits, _ or -", lambda value: bool(TOOL_NAME.fullmatch(str(value)))),
-    "description": TEXT,
-    "parameters": that(
+    "type": shape.one_of("function"),
+    "name": shape.that(
+        "1 to 64 letters, digits, _ or -", lambda value: bool(TOOL_NAME.fullmatch(str(value)))
+    ),
+    "description": shape.TEXT,
+    "parameters": shape.that(
         "a schema of type object", lambda value: isinstance(value, Mapping) and value.get("type") == "object"
     ),
-    "strict": YES_OR_NO,
+    "strict": shape.YES_OR_NO,
 }
 AUDIO: Mapping[str, Check] = {
-    "input": fields(
+    "input": shape.fields(
         {
             "format": NO_FORMAT,
-            "noise_reduction": or_null(fields(NOISE_REDUCTION)),
-            "transcription": or_null(fields(TRANSCRIPTION)),
-            "turn_detection": or_null(_turn_detection),
+            "noise_reduction": shape.or_null(shape.fields(NOISE_REDUCTION)),
+            "transcription": shape.or_null(shape.fields(TRANSCRIPTION)),
+            "turn_detection": shape.or_null(_turn_detection),
         }
     ),
-    "output": fields({"format": NO_FORMAT, "voice": _voice, "speed": number(0.25, 1.5)}),
+    "output": shape.fields({"format": NO_FORMAT, "voice": _voice, "speed": shape.number(0.25, 1.5)}),
 }
 SESSION: Mapping[str, Check] = {
-    "type": one_of("realtime"),
-    "model": WORD,
-    "output_modalities": one_of(["audio"], ["text"]),
-    "instructions": TEXT,
-    "audio": fields(AUDIO),
-    "tools": a_list(_tool),
+    "type": shape.one_of("realtime"),
+    "model": shape.WORD,
+    "output_modalities": shape.one_of(["audio"], ["text"]),
+    "instructions": shape.TEXT,
+    "audio": shape.fields(AUDIO),
+    "tools": shape.a_list(_tool),
     "tool_choice": _tool_choice,
-    "parallel_tool_calls": YES_OR_NO,
-    "reasoning": fields({"effort": one_of("minimal", "low", "medium", "high", "xhigh")}),
-    "max_output_tokens": that(
+    "parallel_tool_calls": shape.YES_OR_NO,
+    "reasoning": shape.fields({"effort": shape.one_of("minimal", "low", "medium", "high", "xhigh")}),
+    "max_output_tokens": shape.that(
         "a whole number from 1 to 4096, or 'inf'",
-        lambda value: value == "inf" or (isinstance(value, int) and is_within(value, 1, 4096)),
+        lambda value: value == "inf" or (isinstance(value, int) and shape.is_within(value, 1, 4096)),
     ),
-    "truncation": ANYTHING,
-    "tracing": ANYTHING,
-    "include": a_list(one_of("item.input_audio_transcription.logprobs")),
-    "prompt": ANYTHING,
+    "truncation": shape.ANYTHING,
+    "tracing": shape.ANYTHING,
+    "include": shape.a_list(shape.one_of("item.input_audio_transcription.logprobs")),
+    "prompt": shape.ANYTHING,
 }

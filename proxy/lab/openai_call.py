@@ -21,6 +21,7 @@ from proxy.lab.openai_live_talk import LiveTalk
 from proxy.lab.openai_refusal import ApiError, call_not_found
 from proxy.lab.openai_talk import Talk
 from proxy.lab.openai_tasks import Tasks
+from proxy.lab.openai_voice import Surroundings
 from proxy.lab.openai_webhook import Incoming
 
 log = structlog.get_logger("screendoor")
@@ -156,16 +157,15 @@ class Call:
         session = live_session(fields, self.incoming.security)
         self._decide(Accepted(session))
         self.accept_body = fields
-        self.talk = LiveTalk(
-            resource(session, self.live_id, SESSION_LIMIT_S),
-            self._conversation,
-            tasks=self._tasks,
-            send=self.emit,
-            on_speech=self._on_speech,
-            no_decision=self._faults.no_decision,
-        )
+        self.talk = LiveTalk(resource(session, self.live_id, SESSION_LIMIT_S), self._surroundings)
         if not self._cancelled:
             self._tasks.start(self._sip.answer(), "openai answer")
+
+    @property
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            self._conversation, self._tasks, self.emit, self._on_speech, self._faults.no_decision
+        )
 
     def _acceptable(self) -> None:
         if self.over:
@@ -183,14 +183,7 @@ class Call:
             self._tasks.start(self._sip.reject(400), "openai reject")
             self.ended()
             return
-        self.talk = Talk(
-            new_session(body, int(time.time()) + SESSION_LIMIT_S),
-            self._conversation,
-            tasks=self._tasks,
-            send=self.emit,
-            on_speech=self._on_speech,
-            no_decision=self._faults.no_decision,
-        )
+        self.talk = Talk(new_session(body, int(time.time()) + SESSION_LIMIT_S), self._surroundings)
         if not self._cancelled:
             self._tasks.start(self._sip.answer(), "openai answer")
 

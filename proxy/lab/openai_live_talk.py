@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 
-from proxy.lab.openai_conversation import TOOL, Conversation, Plot, Turn
+from proxy.lab.openai_conversation import TOOL, Turn
 from proxy.lab.openai_events import Json, as_object, event, new_id, pieces
 from proxy.lab.openai_live_events import (
     APPENDS,
@@ -18,44 +18,27 @@ from proxy.lab.openai_live_events import (
     response,
 )
 from proxy.lab.openai_talk import MADE_EARLY
-from proxy.lab.openai_tasks import Tasks
+from proxy.lab.openai_voice import Surroundings, Voice
 
 SPEAK = "speak now"
 """How an instruction begins that the simulated voice follows at once; all others it only takes note of."""
 ACTIVE = "conversation_already_has_active_response"
 
 
-class LiveTalk:
+class LiveTalk(Voice):
     """One session. It lives on while no socket is attached; what it sent just before is sent again."""
 
-    def __init__(
-        self,
-        session: Json,
-        script: Conversation,
-        *,
-        tasks: Tasks,
-        send: Callable[[Json], None],
-        on_speech: Callable[[bool], None],
-        no_decision: bool = False,
-    ) -> None:
-        self.session = session
-        self.speaking = False
-        self._script = script
-        self._plot = Plot(script, no_decision=no_decision)
-        self._tasks = tasks
-        self._send = send
-        self._on_speech = on_speech
+    KIND = "openai live talk"
+
+    def __init__(self, session: Json, around: Surroundings) -> None:
+        super().__init__(session, around)
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
-        self._running: set[asyncio.Task[None]] = set()
-        self._turn: asyncio.Task[None] | None = None
-        self._voice = asyncio.Lock()
         delegation = as_object(session["delegation"])
         self._target = str(delegation.get("type", "client"))
         self._backend = as_object(delegation.get("responses"))
         self._delegations: set[object] = set()
         self._active: Delegate | None = None
-        self._calls: set[object] = set()
         self._results = False
         self._thought: Turn | None = None
 
@@ -66,12 +49,6 @@ class LiveTalk:
     def closed(self, reason: str) -> Json:
         """What every socket is told last."""
         return event("session.closed", reason=reason, session=self.session, usage=self._usage())
-
-    def close(self) -> None:
-        """The call is over: the voice falls silent at once. Calling it again does nothing."""
-        for task in list(self._running):
-            task.cancel()
-        self._speech(False)
 
     def hear(self, frame: str) -> None:
         """Take one client event."""
@@ -193,8 +170,7 @@ class LiveTalk:
         await asyncio.sleep(self._script.think_s)
         call = new_id("call")
         self._calls.add(call)
-        for each in delegate.calls(turn.tool, call, self._plot.arguments(turn.decides, turn.tool)):
-            self._send(each)
+        self._send_all(delegate.calls(turn.tool, call, self._plot.arguments(turn.decides, turn.tool)))
         await asyncio.sleep(self._script.think_s / 4)
         self._active = None
         self._send(delegate.ended())
@@ -204,8 +180,7 @@ class LiveTalk:
         delegate = self._active = Delegate(new_id("dlg"), self._backend.get("model"))
         self._send(delegate.began())
         await asyncio.sleep(self._script.think_s)
-        for each in delegate.says("Done."):
-            self._send(each)
+        self._send_all(delegate.says("Done."))
         self._active = None
         self._send(delegate.ended())
 
@@ -216,22 +191,8 @@ class LiveTalk:
         kind = f"session.{who}_transcript.delta"
         self._send(event(kind, delta=text, start_ms=start_ms, end_ms=start_ms + span_ms))
 
-    def _run(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        task = self._tasks.start(work, "openai live talk")
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
-
     def _usage(self) -> Json:
         return {"seconds": round(self._loop.time() - self._began, 3)}
 
     def _now_ms(self) -> int:
         return round(1000 * (self._loop.time() - self._began))
-
-    def _lasts(self, sentence: str) -> float:
-        return self._script.word_s * len(sentence.split())
-
-    def _speech(self, on: bool) -> None:
-        if on != self.speaking:
-            self.speaking = on
-            self._on_speech(on)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 
-from proxy.lab.openai_conversation import Conversation, Plot, Turn
+from proxy.lab.openai_conversation import Turn
 from proxy.lab.openai_events import (
     Json,
     Reply,
@@ -18,41 +18,22 @@ from proxy.lab.openai_events import (
     pieces,
     updated_session,
 )
-from proxy.lab.openai_tasks import Tasks
+from proxy.lab.openai_voice import Surroundings, Voice
 
 MADE_EARLY = 0.3
 """A sentence is made in this part of the time it takes to be heard."""
 
 
-class Talk:
+class Talk(Voice):
     """One session. It lives on while no socket is attached, and what it sends meanwhile is lost."""
 
-    def __init__(
-        self,
-        session: Json,
-        script: Conversation,
-        *,
-        tasks: Tasks,
-        send: Callable[[Json], None],
-        on_speech: Callable[[bool], None],
-        no_decision: bool = False,
-    ) -> None:
-        self.session = session
-        """The effective configuration."""
-        self.speaking = False
-        """The agent's voice is on the line."""
-        self._script = script
-        self._plot = Plot(script, no_decision=no_decision)
-        self._tasks = tasks
-        self._send = send
-        self._on_speech = on_speech
+    KIND = "openai talk"
+
+    def __init__(self, session: Json, around: Surroundings) -> None:
+        super().__init__(session, around)
         self._conversation_id = new_id("conv")
-        self._running: set[asyncio.Task[None]] = set()
-        self._turn: asyncio.Task[None] | None = None
         self._active: Reply | None = None
         self._heard_from = False
-        self._calls: set[object] = set()
-        self._voice = asyncio.Lock()
         self._cut = asyncio.Event()
 
     def opened(self) -> Json:
@@ -79,12 +60,6 @@ class Talk:
                 self._session_update(message)
             case kind:
                 self._refuse(message, "invalid_event", f"Invalid value: '{kind}'.", "type")
-
-    def close(self) -> None:
-        """The call is over: the model falls silent at once. Calling it again does nothing."""
-        for task in list(self._running):
-            task.cancel()
-        self._speech(False)
 
     def _response_create(self, message: Mapping[str, object]) -> None:
         request = as_object(message.get("response"))
@@ -238,23 +213,5 @@ class Talk:
         self._send(event("conversation.item.added", previous_item_id=None, item=item))
         self._send(event("conversation.item.done", previous_item_id=None, item=item))
 
-    def _run(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        task = self._tasks.start(work, "openai talk")
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
-
-    def _lasts(self, sentence: str) -> float:
-        return self._script.word_s * len(sentence.split())
-
-    def _speech(self, on: bool) -> None:
-        if on != self.speaking:
-            self.speaking = on
-            self._on_speech(on)
-
     def _refuse(self, message: Mapping[str, object], code: str, text: str, param: str | None = None) -> None:
         self._send(error(code, text, param=param, event_id=message.get("event_id")))
-
-    def _send_all(self, events: list[Json]) -> None:
-        for each in events:
-            self._send(each)

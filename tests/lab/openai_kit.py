@@ -11,6 +11,7 @@ from proxy.lab.openai_events import Json, as_object, new_session
 from proxy.lab.openai_faults import Faults
 from proxy.lab.openai_talk import Talk
 from proxy.lab.openai_tasks import Tasks
+from proxy.lab.openai_voice import Surroundings
 from proxy.lab.openai_webhook import Incoming
 
 KEY = "sk-lab"
@@ -65,14 +66,8 @@ class TalkNotes:
         self.speech: list[bool] = []
         self.tasks = Tasks()
         self._news = asyncio.Event()
-        self.talk = Talk(
-            new_session(accepted, 0),
-            script,
-            tasks=self.tasks,
-            send=self._sent,
-            on_speech=self.speech.append,
-            no_decision=no_decision,
-        )
+        around = Surroundings(script, self.tasks, self._sent, self.speech.append, no_decision)
+        self.talk = Talk(new_session(accepted, 0), around)
 
     @property
     def types(self) -> list[str]:

@@ -48,9 +48,9 @@ async def test_bye_crossing_bye_ends_both_rfc5407_3_2_1(house: House) -> None:
 
 async def test_a_bye_says_why_rfc3326(house: House) -> None:
     leg, _ = await house.called()
-    leg.end(EndReason.TALK_LIMIT)
+    leg.end(EndReason.COMPLETED)
     bye = await house.far.hears("BYE")
-    assert bye.headers.get("Reason") == 'Q.850;cause=16;text="the talk limit is reached"'
+    assert bye.headers.get("Reason") == 'Q.850;cause=16;text="the call is over"'
     assert bye.uri == "sip:alice@192.0.2.1:5060"
 
 
@@ -170,7 +170,7 @@ async def test_a_leg_refused_says_so_with_its_reason(house: House) -> None:
 
 async def test_a_refusal_is_resent_until_its_ack_rfc3261_17_2_1(house: House) -> None:
     leg = await house.rung()
-    leg.end(EndReason.NOT_FOUND)
+    leg.end(EndReason.NOT_IN_SERVICE)
     await asyncio.sleep(2)
     await house.far.says(messages.ack(INVITE, to_tag="tag1", branch=INVITE.via.branch or ""))
     await asyncio.sleep(30)

@@ -168,7 +168,7 @@ async def test_a_refer_nobody_came_for_is_refused_when_the_leg_is_let_go(house: 
     leg, invite = await an_agent(house)
     await house.far.says(back(invite, "REFER", headers=[TO]))
     await asyncio.sleep(1)
-    leg.end(EndReason.TALK_LIMIT)
+    leg.end(EndReason.COMPLETED)
     house.far.answers(await house.far.hears("BYE"), 200)
     assert house.far.count(481) == 1
     await house.assert_clean()

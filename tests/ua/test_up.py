@@ -145,18 +145,18 @@ async def test_a_leg_and_a_limit_in_one_tick_are_told_apart(house: House) -> Non
 
 async def test_a_limit_says_which_it_was() -> None:
     with pytest.raises(LimitReached) as reached:
-        async with limit(5, EndReason.TALK_LIMIT):
+        async with limit(5, EndReason.NO_ANSWER):
             await asyncio.sleep(10)
-    assert (reached.value.reason, reached.value.status) == (EndReason.TALK_LIMIT, 408)
+    assert (reached.value.reason, reached.value.status) == (EndReason.NO_ANSWER, 408)
 
 
 async def test_a_limit_that_is_not_reached_says_nothing() -> None:
-    async with limit(5, EndReason.TALK_LIMIT):
+    async with limit(5, EndReason.NO_ANSWER):
         await asyncio.sleep(4)
     await asyncio.sleep(10)
 
 
 async def test_a_timeout_of_somebody_else_passes_a_limit() -> None:
     with pytest.raises(TimeoutError):
-        async with limit(5, EndReason.TALK_LIMIT):
+        async with limit(5, EndReason.NO_ANSWER):
             raise TimeoutError

@@ -1,0 +1,69 @@
+"""What every simulated session has: a voice on the line, a script, and tasks that end with the call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import ClassVar
+
+from proxy.lab.openai_conversation import Conversation, Plot
+from proxy.lab.openai_events import Json
+from proxy.lab.openai_tasks import Tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a session is given by its call."""
+
+    script: Conversation
+    tasks: Tasks
+    send: Callable[[Json], None]
+    """To every socket that is attached."""
+    on_speech: Callable[[bool], None]
+    """Told when the agent's voice is on the line, and when it is no more."""
+    no_decision: bool = False
+
+
+class Voice:
+    """The part of a session that speaks; `Talk` and `LiveTalk` are the rest of it."""
+
+    KIND: ClassVar[str]
+    """What its tasks are called."""
+
+    def __init__(self, session: Json, around: Surroundings) -> None:
+        self.session = session
+        """The effective configuration."""
+        self.speaking = False
+        """The agent's voice is on the line."""
+        self._script = around.script
+        self._plot = Plot(around.script, no_decision=around.no_decision)
+        self._tasks, self._send, self._on_speech = around.tasks, around.send, around.on_speech
+        self._running: set[asyncio.Task[None]] = set()
+        self._turn: asyncio.Task[None] | None = None
+        self._voice = asyncio.Lock()
+        self._calls: set[object] = set()
+
+    def close(self) -> None:
+        """The call is over: the voice falls silent at once. Calling it again does nothing."""
+        for task in list(self._running):
+            task.cancel()
+        self._speech(False)
+
+    def _run(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = self._tasks.start(work, self.KIND)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    def _lasts(self, sentence: str) -> float:
+        return self._script.word_s * len(sentence.split())
+
+    def _speech(self, on: bool) -> None:
+        if on != self.speaking:
+            self.speaking = on
+            self._on_speech(on)
+
+    def _send_all(self, events: list[Json]) -> None:
+        for each in events:
+            self._send(each)
