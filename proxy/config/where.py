@@ -15,7 +15,8 @@ from proxy.media.clip import Clip, ClipError, clip_from_wav
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-UNREAD = SecretStr("")
+UNREAD = SecretStr("not+read")
+"""In the form of a key, for those who look at that alone; known by identity."""
 
 
 @dataclass(frozen=True, slots=True)
