@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import partial
 from operator import attrgetter
 from statistics import median
@@ -40,15 +41,9 @@ def srtp(trials: Trials) -> None:
 def latency(trials: Trials) -> None:
     """How much later a packet arrives because of the relay: of few streams, and of many."""
     for measure, streams in (("late", FEW), ("crowd", STREAMS)):
+        makes = {name: SYSTEMS[name].make for name in trials.present((US, RTPENGINE))}
         with trials.trying(measure, US):
-            makes = {name: SYSTEMS[name].make for name in trials.present((US, RTPENGINE))}
-            heard = media.in_turn(makes, streams, trials.extent.slices)
-            direct = heard.pop(media.STRAIGHT)
-            for name, runs in heard.items():
-                _doubt(trials, measure, name, *runs)
-                for part, late in (("50", attrgetter("p50_us")), ("99", attrgetter("p99_us"))):
-                    added = median(map(late, runs)) - median(map(late, direct))
-                    trials.note(f"{measure}-{part}", name, added)
+            _late(trials, measure, makes, streams)
 
 
 def kernel(trials: Trials) -> None:
@@ -64,6 +59,9 @@ def kernel(trials: Trials) -> None:
             beside = trials.book.read("media", RTPENGINE)
         if beside is not None:
             trials.note("media-kernel", RTPENGINE, beside)
+    makes = {name: SYSTEMS[name].make for name in trials.present((US, RTPENGINE))}
+    with trials.trying("late-kernel", US):
+        _late(trials, "late-kernel", makes | {US: partial(Screendoor, mode="kernel")}, FEW)
 
 
 def switch(trials: Trials) -> None:
@@ -90,6 +88,16 @@ def beside(trials: Trials) -> None:
                 waited = probed(calls.place.near, calls.place.far, seconds)
             trials.note("beside-50", name, waited.answered[0])
             trials.note("beside-99", name, waited.answered[1])
+
+
+def _late(trials: Trials, measure: str, makes: Mapping[str, MakeBox], streams: int) -> None:
+    heard = media.in_turn(makes, streams, trials.extent.slices)
+    direct = heard.pop(media.STRAIGHT)
+    for name, runs in heard.items():
+        _doubt(trials, measure, name, *runs)
+        for part, late in (("50", attrgetter("p50_us")), ("99", attrgetter("p99_us"))):
+            added = median(map(late, runs)) - median(map(late, direct))
+            trials.note(f"{measure}-{part}", name, added)
 
 
 def _cpu(trials: Trials, measure: str, *, secure: bool = False) -> None:

@@ -105,6 +105,8 @@ LINES: Final = (
     Line("the same in kernel mode", "media-kernel", "µs", 1 / 4, 1 / 6, RTPENGINE),
     Line("audio: added one-way latency at 200 streams, p99", "late-99", "µs", 1, 0.99, RTPENGINE),
     Line("audio: added one-way latency at 200 streams, p50", "late-50", "µs", beside=RTPENGINE),
+    Line("the same in kernel mode, p99", "late-kernel-99", "µs", 1, 0.99, RTPENGINE),
+    Line("the same in kernel mode, p50", "late-kernel-50", "µs", beside=RTPENGINE),
     Line("audio: added one-way latency at 1,000 streams, p99", "crowd-99", "µs", beside=RTPENGINE),
     Line("audio: added one-way latency at 1,000 streams, p50", "crowd-50", "µs", beside=RTPENGINE),
     Line("longest gap at the caller, agent → phone", "switch", "ms", 60, 20),
