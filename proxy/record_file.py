@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import IO
 
 _TRIES = 3
 """To find the file of our name; some file systems number one file in two ways."""
+_PATIENCE_S, _LOOK_S = 0.02, 0.001
+"""How long who appends waits for who takes a caller out: calls wait as long."""
 
 
 class RecordFile:
@@ -22,6 +25,8 @@ class RecordFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._file = path.open("ab", buffering=0)
+        self._asks = True
+        """Whether others are asked before we append; not those who keep the file locked for themselves."""
 
     def write(self, text: str, /) -> int:
         """Append all of it; where the disk is full, raise OSError and leave nothing of it behind.
@@ -31,11 +36,11 @@ class RecordFile:
         # What is no UTF-8 on the wire stands as "\udcff" in the record, which is good JSON.
         octets = memoryview(text.encode("utf-8", "backslashreplace"))
         for _ in range(_TRIES):
-            with _locked(self._file):
+            with self._held():
                 if _is_at(self._file, self._path):
                     self._append(octets)
                     return len(text)
-            before, self._file = self._file, self._path.open("ab", buffering=0)
+            before, self._file, self._asks = self._file, self._path.open("ab", buffering=0), True
             before.close()
         self._append(octets)
         return len(text)
@@ -46,6 +51,18 @@ class RecordFile:
     def close(self) -> None:
         """Take no more."""
         self._file.close()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """For us alone, if that can be had soon."""
+        until = time.monotonic() + _PATIENCE_S
+        while self._asks and not _lock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            self._asks = time.monotonic() < until
+            time.sleep(_LOOK_S)
+        try:
+            yield
+        finally:
+            _lock(self._file, fcntl.LOCK_UN)
 
     def _append(self, left: memoryview) -> None:
         before = os.fstat(self._file.fileno()).st_size
@@ -119,14 +136,23 @@ def _beside(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _locked(file: IO[bytes]) -> Iterator[None]:
-    """For this one alone, among those who ask; a file system without locks has none to wait for."""
-    with suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_EX)
+    """For this one alone, among those who ask."""
+    _lock(file, fcntl.LOCK_EX)
     try:
         yield
     finally:
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_UN)
+        _lock(file, fcntl.LOCK_UN)
+
+
+def _lock(file: IO[bytes], how: int) -> bool:
+    """False if another has it; a file system without locks has none to wait for."""
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:

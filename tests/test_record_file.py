@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import resource
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,3 +133,15 @@ def test_a_file_system_that_numbers_one_file_in_two_ways_is_written_to(
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         RecordFile(tmp_path)
+
+
+def test_a_lock_that_somebody_keeps_holds_up_the_calls_once_and_shortly(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    file = RecordFile(path)
+    with path.open("rb") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        began = time.monotonic()
+        for _ in range(200):
+            file.write(line("a", ANNA))
+    assert time.monotonic() - began < 2, "200 writes that waited would have taken 4 s"
+    assert path.read_text() == 200 * line("a", ANNA)
