@@ -96,9 +96,12 @@ def unrelayed(streams: int, seconds: float) -> Relayed:
         return _spoken((near, far), straight((near, far), streams), seconds, None)
 
 
-def in_turn(makes: Mapping[str, MakeBox], streams: int, slices: int) -> dict[str, list[Relayed]]:
+def in_turn(
+    makes: Mapping[str, MakeBox], streams: int, slices: int, warm_again_s: float = WARM_AGAIN_S
+) -> dict[str, list[Relayed]]:
     """A second of each relay, and of none under STRAIGHT, again and again, every other time backwards: what
-    troubles the machine for a while meets all of them. Who is not measured is stopped.
+    troubles the machine for a while meets all of them. Who is not measured is stopped. `warm_again_s`: how
+    long each speaks before its second, but for the first.
     """
     heard: dict[str, list[Relayed]] = {name: [] for name in (STRAIGHT, *makes)}
     with ExitStack() as stack:
@@ -113,7 +116,7 @@ def in_turn(makes: Mapping[str, MakeBox], streams: int, slices: int) -> dict[str
                 with ExitStack() as stopped:
                     for other in boxes.keys() - {name}:
                         stopped.enter_context(boxes[other].stopped())
-                    warm_s = WARM_AGAIN_S if heard[name] else WARM_S
+                    warm_s = warm_again_s if heard[name] else WARM_S
                     heard[name].append(_spoken(*ways[name], SLICE_S, boxes.get(name), warm_s=warm_s))
     return heard
 

@@ -61,7 +61,8 @@ def kernel(trials: Trials) -> None:
             trials.note("media-kernel", RTPENGINE, beside)
     makes = {name: SYSTEMS[name].make for name in trials.present((US, RTPENGINE))}
     with trials.trying("late-kernel", US):
-        _late(trials, "late-kernel", makes | {US: partial(Screendoor, mode="kernel")}, FEW)
+        makes[US] = partial(Screendoor, mode="kernel")
+        _late(trials, "late-kernel", makes, FEW, media.WARM_S)  # new lines are handed over after a while
 
 
 def switch(trials: Trials) -> None:
@@ -90,8 +91,14 @@ def beside(trials: Trials) -> None:
             trials.note("beside-99", name, waited.answered[1])
 
 
-def _late(trials: Trials, measure: str, makes: Mapping[str, MakeBox], streams: int) -> None:
-    heard = media.in_turn(makes, streams, trials.extent.slices)
+def _late(
+    trials: Trials,
+    measure: str,
+    makes: Mapping[str, MakeBox],
+    streams: int,
+    warm_again_s: float = media.WARM_AGAIN_S,
+) -> None:
+    heard = media.in_turn(makes, streams, trials.extent.slices, warm_again_s)
     direct = heard.pop(media.STRAIGHT)
     for name, runs in heard.items():
         _doubt(trials, measure, name, *runs)

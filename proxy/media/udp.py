@@ -26,10 +26,6 @@ _TURN = 32
 """Packets read before the event loop has its turn, one of each socket, so that no flood can starve the other
 calls, nor all of them the signalling: a third of a millisecond.
 """
-_PAIR = 2
-"""After a turn of more packets we look again at once, which is cheaper than to be wakened. After one of fewer
-there is seldom another yet.
-"""
 _MOST_KEPT = 4096
 """Packets to drop from a socket: more than its buffer holds, and an end to it however fast they come."""
 _CROWD, _CROWD_S = 200, 0.01
@@ -213,7 +209,7 @@ class _Watch:
 
     def _wakened(self, poll: select.epoll) -> None:
         read = more = self._turn(poll)
-        while more > _PAIR and read < _TURN and self._poll is poll:
+        while more and read < _TURN and self._poll is poll:  # looking once more is cheaper than to be wakened
             more = self._turn(poll)
             read += more
         self._read += read
