@@ -84,7 +84,7 @@ class Driver:
             elif type(effect) is Failed:
                 cause = effect.error
                 self.failed(cause if isinstance(cause, SipError) else SipError(str(cause)))
-            else:
+            else:  # TimedOut: the only other one
                 self.failed(TransactionTimeout("no final response in time"))
         if not self._over:
             self._rearm()
