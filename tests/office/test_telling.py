@@ -27,6 +27,7 @@ from proxy.lab.scenes import Scene, talks
 from proxy.lab.stage import Scenery, Stage
 from proxy.office import telling
 from tests.screening.notices.receiver import Receiver, answer
+from tests.sipp.process import leashed
 
 pytestmark = pytest.mark.network
 
@@ -137,7 +138,7 @@ asyncio.run(main())
 @pytest.mark.parametrize("after", [1, 60, 200])
 def test_no_call_that_is_over_lacks_its_notice_after_kill_9(tmp_path: Path, after: int) -> None:
     file = tmp_path / "kept.db"
-    child = subprocess.Popen([sys.executable, "-c", CHILD, f"sqlite:///{file}"], cwd=ROOT)
+    child = subprocess.Popen(leashed([sys.executable, "-c", CHILD, f"sqlite:///{file}"]), cwd=ROOT)
     try:
         while _count(file, "SELECT count(*) FROM calls") < after:
             assert child.poll() is None

@@ -23,6 +23,14 @@ def installed(program: str, package: str) -> str:
     return found
 
 
+def leashed(command: Sequence[str | Path], sent: str = "TERM") -> list[str | Path]:
+    """The command, such that the kernel sends it a signal when we end, also where we are killed.
+
+    To be started by a thread that lives as long as the program may: the signal comes when that thread ends.
+    """
+    return [installed("setpriv", "util-linux"), "--pdeathsig", sent, "--", *command]
+
+
 def until(true: Callable[[], object], what: str, *, within_s: float = 10.0) -> None:
     """Wait for something that another process does; AssertionError if it does not happen in time."""
     give_up = time.monotonic() + within_s
@@ -32,7 +40,7 @@ def until(true: Callable[[], object], what: str, *, within_s: float = 10.0) -> N
 
 
 class Process:
-    """One running program, its output in a file; ended when the block is left."""
+    """One running program, its output in a file; ended when the block is left, and with us."""
 
     def __init__(
         self, command: Sequence[str], output: Path, *, cwd: Path, environ: Mapping[str, str] | None = None,
@@ -41,7 +49,7 @@ class Process:
         self.output = output
         with output.open("ab") as file:
             self._popen = subprocess.Popen(
-                command, stdin=stdin, stdout=file, stderr=subprocess.STDOUT, cwd=cwd,
+                leashed(command), stdin=stdin, stdout=file, stderr=subprocess.STDOUT, cwd=cwd,
                 env={**os.environ, **(environ or {})},
             )  # fmt: skip
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.sipp.process import leashed
+
 LIMIT_S = 30.0
 
 
@@ -63,7 +65,7 @@ class Postgres:
         options = [part for setting in settings for part in ("-c", setting)]
         with (self._folder / "log").open("ab") as out:
             self._server = subprocess.Popen(
-                [self._bin / "postgres", "-D", self._folder / "data", *options],
+                leashed([self._bin / "postgres", "-D", self._folder / "data", *options], "INT"),
                 stdout=out, stderr=out, cwd=self._folder, env=self._environ(), **self._user,
             )  # fmt: skip
         until = time.monotonic() + LIMIT_S
