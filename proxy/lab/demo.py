@@ -78,8 +78,8 @@ async def _played(
 async def _all(scenes: list[Scene]) -> int:
     """Every fault, a few at a time, and a table at the end.
 
-    One with nothing wrong but a gap at the switch is played once more, alone: several at a time may be too
-    many for a machine that is busy. Whatever else is wrong counts at once.
+    One with nothing wrong but silence where somebody should be heard is played once more, alone: several at a
+    time may be too many for a machine that is busy. Whatever else is wrong counts at once.
     """
     places = asyncio.Queue[int]()
     for place in range(AT_ONCE):

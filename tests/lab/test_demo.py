@@ -11,7 +11,8 @@ import pytest
 
 from proxy.call.record import CallRecord
 from proxy.lab import demo
-from proxy.lab.scenes import DECISIONS, FAULTS, PLAIN, WITHOUT_AI
+from proxy.lab.report import Report
+from proxy.lab.scenes import DECISIONS, FAULTS, PLAIN, WITHOUT_AI, Scene
 from proxy.lab.stage import PROVIDERS, Provider, Stage
 
 pytestmark = pytest.mark.network
@@ -76,6 +77,27 @@ def test_there_is_a_fault_for_every_ending() -> None:
 @pytest.mark.parametrize("provider", ["realtime", "live"])
 def test_every_fault_ends_as_it_must(provider: Provider, capfd: pytest.CaptureFixture[str]) -> None:
     assert demo.main(False, "allow", "all", provider) == 0, capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("problems", "plays", "code"),
+    [((), 1, 0), (("late", "later"), 2, 0), (("late",), 2, 0), (("late", "wrong"), 1, 1), (("wrong",), 1, 1)],
+)
+def test_a_fault_that_was_only_late_is_played_once_more(
+    problems: tuple[str, ...], plays: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = FAULTS["refer-500"]
+    late = tuple(each for each in problems if each.startswith("late"))
+    reports = [Report(scene, None, 1.0, problems, late=late), Report(scene, None, 1.0, ())]
+    played = iter(reports)
+
+    async def play(scene: Scene, ports: tuple[int, int]) -> tuple[Report, list[str]]:
+        return next(played), []
+
+    monkeypatch.setattr(demo, "FAULTS", {scene.name: scene})
+    monkeypatch.setattr(demo, "_played", play)
+    assert demo.main(False, "allow", "all") == code
+    assert len(list(played)) == 2 - plays
 
 
 def test_the_scene_stays_up_until_interrupted(capfd: pytest.CaptureFixture[str]) -> None:
