@@ -86,8 +86,6 @@ class Certificates:
         self._kept: dict[str, _Kept] = {}
         self._going: dict[str, asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
-        self.fetched = 0
-        """Fetches that were begun."""
 
     async def __aenter__(self) -> Self:
         self._http = self._client()
@@ -118,7 +116,6 @@ class Certificates:
             return going
         if len(self._going) >= AT_ONCE:
             raise PassportRefused("too many certificates are being fetched", "unknown")
-        self.fetched += 1
         task = self._going[url] = self._tasks.create_task(self._fetch(url, host, port, path))
         task.add_done_callback(lambda task: self._going.pop(url, None))
         return task

@@ -81,14 +81,6 @@ class Expected:
         else:
             del self._all[place]
 
-    def expect(self, expectation: Expectation) -> None:
-        """From now on this is waited for, too."""
-        self._all.append(expectation)
-
-    def forget(self, now: datetime) -> None:
-        """Take away what was waited for until an earlier time."""
-        self._all = [each for each in self._all if each.until is None or now < each.until]
-
 
 NOBODY = Expected()
 """Nobody is expected, and nobody is ever added."""

@@ -28,6 +28,7 @@ from proxy.metrics import Metrics
 from proxy.office.telling import NoticeMetrics
 from proxy.transport.devcert import write_certificates
 from screening.contract import Said
+from screening.costs.prices import AS_OF, PUBLISHED, price
 from screening.policy import RULES
 
 ROOT = Path(__file__).parent.parent
@@ -211,6 +212,17 @@ def test_the_guides_show_every_provider() -> None:
     agent = TABLES["agent"]
     assert agent is not None
     assert providers == set(get_args(agent.model_fields["provider"].annotation))
+
+
+def test_the_prices_in_the_guide_are_those_that_are_built_in() -> None:
+    section = text("costs.md").partition("Prices are for a million")[2].partition("\nPrices change")[0]
+    assert f"{AS_OF:%-d %B %Y}" in section
+    told = {}
+    for models, *cells in re.findall(r"^\| (`[^|]*) \|([^|]*)\|([^|]*)\|([^|]*)\|$", section, re.MULTILINE):
+        words, sound, minute = (cell.replace("–", "0").replace("/", " ") for cell in cells)
+        given = price(words.strip() or "0 0 0", sound.strip() or "0 0 0", minute.strip() or "0")
+        told |= dict.fromkeys(re.findall(r"`([^`]+)`", models), given)
+    assert told == PUBLISHED
 
 
 # The record and the metrics.

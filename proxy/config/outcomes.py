@@ -12,15 +12,14 @@ from proxy.config import values
 from proxy.config.keys import Line, OnOff, Table
 from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, tables
+from screening.contract import REFUSALS
 
-STATUSES = (603, 607, 608, 486, 404)
-"""Those of `screening.contract.REFUSALS`."""
 NEEDS_CARD = 608
 
 
 def status(value: object) -> int:
     """Return a status that callers may be refused with."""
-    if type(value) is not int or value not in STATUSES:
+    if type(value) is not int or value not in REFUSALS:
         raise fault("one of 603, 607, 608, 486 or 404", shown(value))
     return value
 

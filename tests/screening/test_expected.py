@@ -44,11 +44,7 @@ def test_who_is_named_comes_before_anybody() -> None:
     assert expected.number(OTHER, caller(OTHER)) is None
 
 
-def test_what_is_over_can_be_forgotten() -> None:
-    expected = Expected()
-    expected.expect(Expectation(until=AT))
-    expected.expect(Expectation(COURIER))
-    expected.forget(AT)
-    assert list(expected) == [Expectation(COURIER)]
+def test_a_call_of_somebody_else_uses_nothing_up() -> None:
+    expected = Expected([Expectation(COURIER)])
     expected.came(Expectation(calls=1))
     assert list(expected) == [Expectation(COURIER)]
