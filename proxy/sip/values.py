@@ -95,10 +95,6 @@ class NameAddr:
         raw = raw.strip(WHITESPACE)
         return cls(display, Uri.parse(raw), Params.parse(params), raw)
 
-    def with_tag(self, tag: str) -> NameAddr:
-        """The same with this tag."""
-        return NameAddr(self.display, self.uri, self.params.with_("tag", tag), self.raw_uri)
-
     def __str__(self) -> str:
         display = "" if self.display is None else quote(self.display) + " "
         return f"{display}<{self.raw_uri}>{self.params}"

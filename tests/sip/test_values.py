@@ -64,11 +64,6 @@ def test_an_address_made_here_writes_its_uri() -> None:
     assert str(address) == '"A \\"B\\"" <sip:a@example.com>;tag=1'
 
 
-def test_a_tag_is_set() -> None:
-    assert str(NameAddr.parse("sip:a@example.com").with_tag("9")) == "<sip:a@example.com>;tag=9"
-    assert NameAddr.parse("<sip:a@example.com>;tag=1").with_tag("2").tag == "2"
-
-
 @pytest.mark.parametrize(
     "text",
     [

@@ -44,8 +44,6 @@ _MICROSECOND_BITS = 10
 
 NEXT = -1
 """TCX_NEXT: none of ours; the next program on the interface, if any, and then the stack."""
-REDIRECT = 7
-"""TCX_REDIRECT: it has gone out."""
 
 
 def forwarder(records: int, low: int) -> bytes:
