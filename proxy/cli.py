@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from proxy import commands
+from proxy.commands import CONFIG
 from proxy.version import VERSION
 
 if TYPE_CHECKING:
@@ -47,7 +48,13 @@ def main() -> None:
 
 @main.command()
 @click.option(
-    "--config", "file", required=True, type=click.Path(path_type=Path), help="The settings file (TOML)."
+    "--config",
+    "file",
+    required=True,
+    type=click.Path(path_type=Path),
+    envvar=CONFIG,
+    show_envvar=True,
+    help="The settings file (TOML).",
 )
 def run(file: Path) -> None:
     """Take calls until told to stop (SIGTERM or Ctrl-C lets live calls finish)."""
@@ -98,9 +105,12 @@ def demo(
 
 
 @main.command("check-config")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), envvar=CONFIG)
 def check_config(file: Path) -> None:
-    """Read a settings file and list everything that is wrong with it."""
+    """Read a settings file and list everything that is wrong with it.
+
+    Without FILE it is the one that SCREENDOOR_CONFIG names.
+    """
     from proxy.commands.given import settings_of
     from proxy.config import warnings
     from proxy.forwarding import missing

@@ -42,7 +42,6 @@ def application(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
     def put(run: Run) -> None:
         module = ModuleType("proxy.app")
         module.run = run  # type: ignore[attr-defined]
-        module.check = lambda settings, file: []  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "proxy.app", module)
 
     return put
@@ -73,6 +72,17 @@ def test_a_good_file_is_in_order_and_summed_up() -> None:
         "  webhook      http port 8080",
         "  *  screened by local, then sip:phone@127.0.0.1:5090",
     ]
+
+
+def test_the_file_may_be_named_by_the_environment(application: Callable[[Run], None]) -> None:
+    async def run(settings: object) -> int:
+        return 7
+
+    application(run)
+    named = {"SCREENDOOR_CONFIG": LAB}
+    assert CliRunner().invoke(main, ["check-config"], env=named).stdout.startswith(f"{LAB}: in order")
+    assert CliRunner().invoke(main, ["run"], env=named).exit_code == 7
+    assert CliRunner().invoke(main, ["run"], env={"SCREENDOOR_CONFIG": None}).exit_code == 2
 
 
 def test_what_is_allowed_but_doubtful_is_a_warning(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import itertools
 import re
 import shlex
@@ -12,7 +13,9 @@ import click
 import pytest
 
 from proxy.cli import main
+from proxy.commands.given import USAGE_FAULT
 from proxy.config import SettingsError, load
+from proxy.config.machine import Drain
 from proxy.lab.scenes import FAULTS, PLAIN
 from proxy.transport.devcert import write_certificates
 
@@ -90,6 +93,19 @@ def test_every_screendoor_command_in_the_guides_is_one(page: Path) -> None:
         values = dict(itertools.pairwise(left))
         assert values.get("--fault", "all") in {*FAULTS, "all"}
         assert values.get("--decision", "allow") in PLAIN
+
+
+def test_the_service_runs_a_command_of_ours_and_gives_calls_the_time_that_they_have() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None, comment_prefixes="#")
+    unit.optionxform = str
+    unit.read(ROOT / "config" / "screendoor.service", encoding="utf-8")
+    service = unit["Service"]
+    program, *words = shlex.split(service["ExecStart"])
+    assert program.endswith("/.venv/bin/screendoor")
+    command, left = command_of(words)
+    assert command.make_context("run", left).params["file"].name == "screendoor.toml"
+    assert int(service["TimeoutStopSec"]) > Drain().limit_s
+    assert int(service["RestartPreventExitStatus"]) == USAGE_FAULT
 
 
 def test_the_readme_shows_how_to_begin() -> None:

@@ -15,3 +15,5 @@ WHERE = {
     "voicemail": "voicemail.voicemail",
 }
 """The file and the function of each command."""
+CONFIG = "SCREENDOOR_CONFIG"
+"""The environment variable that names the settings file."""

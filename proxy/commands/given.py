@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from proxy.commands import CONFIG
 from proxy.config import Settings, SettingsError, load
 
 USAGE_FAULT = 2
@@ -20,7 +21,7 @@ with_config: Callable[..., Any] = click.option(
     "file",
     type=click.Path(path_type=Path),
     default="screendoor.toml",
-    envvar="SCREENDOOR_CONFIG",
+    envvar=CONFIG,
     show_default=True,
     show_envvar=True,
     help="The settings file (TOML).",
