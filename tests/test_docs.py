@@ -65,6 +65,8 @@ SECRETS = URLS | {
 }
 """Every environment variable of the guides."""
 WIDTH = 120
+LONG = 170
+"""Lines of prose and tables beyond which a page needs contents."""
 
 
 def text(name: str) -> str:
@@ -272,7 +274,12 @@ def test_every_metric_is_documented_and_no_other() -> None:
 def anchors(page: Path) -> set[str]:
     """The names that a page's headings can be linked by."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {anchor(heading) for heading in headings}
+
+
+def anchor(heading: str) -> str:
+    """The name of one."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -284,6 +291,15 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
         there = (page.parent / path).resolve() if path else page
         assert there.exists(), target
         assert not anchor or anchor in anchors(there), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_long_page_begins_with_its_contents(page: Path) -> None:
+    told = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    if page.parent.name == "docs" and told.count("\n") > LONG:
+        contents = told.partition("\nOn this page: ")[2].partition("\n\n")[0]
+        named = [anchor(heading) for heading in re.findall(r"^## (.*)$", told, re.MULTILINE)]
+        assert re.findall(r"\]\(#([^)]*)\)", contents) == named
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
