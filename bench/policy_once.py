@@ -12,12 +12,12 @@ from statistics import median
 from zoneinfo import ZoneInfo
 
 from bench.accounting import pss_kib
-from screening.contacts import read
+from screening.callers.contacts import read
+from screening.callers.number_list import NumberList
+from screening.callers.timetable import Timetable, window
+from screening.callers.wildcards import Wildcards
 from screening.contract import Caller
-from screening.number_list import NumberList
 from screening.policy import Action, Policy
-from screening.timetable import Timetable, window
-from screening.wildcards import Wildcards
 
 CONTACTS, PATTERNS, NAMES, CALLERS, SAMPLES = 100_000, 10_000, 1_000, 2_000, 5
 AT = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)

@@ -9,8 +9,8 @@ import structlog
 
 from screening import disclosure, languages, template
 from screening.briefing import Briefing
+from screening.callers.numbering import country_of
 from screening.contract import Caller
-from screening.numbering import country_of
 from screening.settings import TalkSettings
 from screening.template import BadTemplate, Template
 from screening.tools import Tools

@@ -30,13 +30,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from screening.contacts import Contacts
+from screening.callers.contacts import Contacts
+from screening.callers.expected import NOBODY, Expecting
+from screening.callers.number_list import NumberList
+from screening.callers.numbering import country_of, normal
+from screening.callers.timetable import Timetable
+from screening.callers.wildcards import Wildcards
 from screening.contract import Caller
-from screening.expected import NOBODY, Expecting
-from screening.number_list import NumberList
-from screening.numbering import country_of, normal
-from screening.timetable import Timetable
-from screening.wildcards import Wildcards
 
 LONGEST_NAME = 80
 """Characters of a name that are looked at."""

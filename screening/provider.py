@@ -1,6 +1,6 @@
 """The port to a voice-AI vendor: a few verbs, and a closed union of what can be heard from a session.
 
-One adapter file implements it for each vendor API (`openai_realtime`, `openai_live`, `azure_realtime`);
+One adapter implements it for each vendor API (`openai.realtime`, `openai.live`, `openai.azure`);
 nothing above knows a vendor's words.
 """
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from screening.azure_realtime import AzureRealtime
-from screening.openai_live import OpenAILive
-from screening.openai_realtime import OpenAIRealtime
+from screening.openai.azure import AzureRealtime
+from screening.openai.live import OpenAILive
+from screening.openai.realtime import OpenAIRealtime
 from screening.provider import Provider
 from screening.settings import AZURE_REALTIME, OPENAI_LIVE, OPENAI_REALTIME, AgentSettings
 from screening.webhook import Api

@@ -17,6 +17,8 @@ import structlog
 from screening.awaited import Awaited, Left, Passed, Waiting
 from screening.briefing import Briefing
 from screening.briefings import Briefings
+from screening.callers.numbering import normal
+from screening.callers.recent import RecentCalls
 from screening.contract import (
     Ask,
     Caller,
@@ -32,19 +34,17 @@ from screening.contract import (
     Wish,
 )
 from screening.costs.books import Books
-from screening.numbering import normal
 from screening.policy import Action, Decision, Policy
 from screening.provider import Provider
 from screening.providers import api_of, provider_of
 from screening.realtime_screening import RealtimeScreening, turn_away
-from screening.recent import RecentCalls
 from screening.settings import SIP_AGENT, AgentSettings, NumberSettings
 from screening.sip_agent import SipScreening
 from screening.token import HEADER, TokenMint, TokenRefused
 from screening.webhook import Api, IncomingCall, WebhookDoor
 
 if TYPE_CHECKING:  # cryptography is for those who verify
-    from screening.verifier import Verifier
+    from screening.stir.verifier import Verifier
 
 log = structlog.get_logger("screendoor")
 

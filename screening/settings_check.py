@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from screening import live_session_config, session_config
-from screening.session_config import InvalidSession
+from screening.openai import live_session_config, session_config
+from screening.openai.session_config import InvalidSession
 from screening.settings import OPENAI_LIVE, SIP_AGENT, AgentSettings
 from screening.webhook import signing_key
 

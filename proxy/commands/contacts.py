@@ -21,7 +21,7 @@ from proxy.commands.place import (
     with_json,
 )
 from proxy.config import Settings
-from screening.contacts import Contacts, read
+from screening.callers.contacts import Contacts, read
 from screening.memory import lists
 
 MOST_REMARKS = 20

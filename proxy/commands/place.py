@@ -16,10 +16,10 @@ from rich.text import Text
 from sqlalchemy import Connection, select
 
 from proxy.config import Settings
+from screening.callers.numbering import normal
 from screening.memory.database import Database
 from screening.memory.errors import Away
 from screening.memory.schema import calls
-from screening.numbering import normal
 
 PIPED_WIDTH = 10_000
 """Columns where no person reads: every row is one line then."""

@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from proxy.config import Settings
 from proxy.office import bookkeeping, forgetting, judging
 from proxy.web.api.house import Away, Row, Sought, Wrong
-from screening.contacts import Contacts, read
+from screening.callers.contacts import Contacts, read
+from screening.callers.numbering import normal
 from screening.memory import errors, history, lists, privacy
 from screening.memory.store import Memory
-from screening.numbering import normal
 
 T = TypeVar("T")
 NAMES = {"contacts": lists.CONTACT}

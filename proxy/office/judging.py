@@ -16,19 +16,21 @@ from proxy.config.numbers import EMERGENCY, country_of
 from proxy.config.problem import shown
 from proxy.config.whom import Whom
 from proxy.office import bookkeeping, talking
-from screening import number_list, settings_check, shutdowns, timetable
-from screening.contacts import Contacts, Import, read
-from screening.expected import NOBODY
-from screening.number_list import NumberList
+from screening import settings_check
+from screening.callers import number_list, timetable
+from screening.callers.contacts import Contacts, Import, read
+from screening.callers.expected import NOBODY
+from screening.callers.number_list import NumberList
+from screening.callers.timetable import Timetable
+from screening.callers.wildcards import Wildcards
+from screening.openai import shutdowns
 from screening.policy import Action, Doubt, Level, Policy, Rate, comparable
 from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
-from screening.timetable import Timetable
-from screening.wildcards import Wildcards
 
 if TYPE_CHECKING:
     from screening.memory.live_lists import LiveLists
-    from screening.verifier import Verifier
+    from screening.stir.verifier import Verifier
 
 MOST_SHOWN = 10
 """Bad rows of one contact file that are listed; the others are counted."""
@@ -227,8 +229,8 @@ def _verifier(stir: Stir, wall_clock: Callable[[], datetime]) -> Verifier | None
         return None
     from cryptography import x509
 
-    from screening.certificates import Certificates
-    from screening.verifier import Verifier
+    from screening.stir.certificates import Certificates
+    from screening.stir.verifier import Verifier
 
     roots = [each for file in stir.roots for each in x509.load_pem_x509_certificates(file.read_bytes())]
     return Verifier(Certificates(roots, wall_clock), wall_clock, stir.patience_s)

@@ -16,8 +16,8 @@ from proxy.call.record import CallRecord
 from proxy.config import Settings
 from proxy.config.memory import OFF
 from proxy.office import judging
+from screening.callers.recent import MOST, RecentCalls
 from screening.contract import Caller, Wish
-from screening.recent import MOST, RecentCalls
 from screening.screener import ANY_NUMBER
 
 log = structlog.get_logger("screendoor")

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, literal, select, tuple_, update
 
+from screening.callers.recent import Past
 from screening.memory.files import delete_file, of_message
 from screening.memory.schema import calls, lines, voicemails
-from screening.recent import Past
 
 Row = dict[str, Any]
 After = tuple[datetime, str]

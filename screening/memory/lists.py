@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from screening import number_list
+from screening.callers import number_list
+from screening.callers.numbering import e164
 from screening.memory.schema import entries, revisions
-from screening.numbering import e164
 
 ALLOW, BLOCK, VIP, CONTACT, EXPECTED = "allow", "block", "vip", "contact", "expected"
 LISTS = (ALLOW, BLOCK, VIP, CONTACT, EXPECTED)

@@ -11,12 +11,12 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection, select
 
-from screening.contacts import Contacts
+from screening.callers.contacts import Contacts
+from screening.callers.expected import Expectation, Expected
+from screening.callers.number_list import NumberList
 from screening.contract import Caller
-from screening.expected import Expectation, Expected
 from screening.memory import lists
 from screening.memory.schema import entries
-from screening.number_list import NumberList
 
 log = structlog.get_logger("screendoor")
 
@@ -30,7 +30,7 @@ Later = Callable[[Callable[[Connection], object]], None]
 
 
 class Expecting:
-    """Who is expected, as `screening.expected.Expecting` has it: until its time, and for so many calls."""
+    """Who is expected, as `callers.expected.Expecting` has it: until its time, and for so many calls."""
 
     def __init__(self, later: Later | None) -> None:
         """`later` has something written; None: that a call has come is not."""

@@ -13,12 +13,12 @@ from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Destination, Trunk
 from screening.contract import MOST_IDENTITIES, Ring, Verification
 from screening.screener import Screener
-from screening.verifier import Verifier
+from screening.stir.verifier import Verifier
 from tests.call.test_border import received
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number
 from tests.kit.messages import invite
 from tests.screening.pki import identity, shaken, token
-from tests.screening.test_certificates import HERE, Server
+from tests.screening.stir.test_certificates import HERE, Server
 
 TOKEN = "e30.e30.c2ln;info=<https://cert.example.org/a.pem>;alg=ES256;ppt=shaken"
 PASSED = Verification("passed", "A", source="header")

@@ -19,12 +19,12 @@ from screening.notices.notice import Event, of_call
 from screening.policy import Policy
 from screening.screener import Screener
 from screening.settings import AgentSettings
-from screening.verifier import Verifier
+from screening.stir.verifier import Verifier
 from tests.call.test_challenge import key
 from tests.call.test_whisper import Voice
 from tests.kit.edge import Edge, NewEdge, a_number, story
 from tests.screening.pki import identity, shaken, token
-from tests.screening.test_certificates import HERE, Server
+from tests.screening.stir.test_certificates import HERE, Server
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 SPENT = Budgets(all_numbers=Budget(number=Cap(minutes=0.0)))

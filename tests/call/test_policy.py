@@ -10,12 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from proxy.call.outcome import OnFailure, Result
-from screening.contacts import Contacts
+from screening.callers.contacts import Contacts
+from screening.callers.number_list import NumberList
+from screening.callers.timetable import Timetable, window
 from screening.contract import Ring
-from screening.number_list import NumberList
 from screening.policy import Action, Policy
 from screening.screener import Screener
-from screening.timetable import Timetable, window
 from tests.kit.edge import Edge, NewEdge, a_number, ends, story
 
 CALLER = "+13475550148"

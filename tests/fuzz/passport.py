@@ -12,10 +12,10 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 with atheris.instrument_imports(include=["screening"]):
-    from screening.certificates import PORTS, place
     from screening.contract import Signed
-    from screening.credential import CredentialRefused, credential, tn_auth_list
-    from screening.passport import Passport, PassportRefused, chain
+    from screening.stir.certificates import PORTS, place
+    from screening.stir.credential import CredentialRefused, credential, tn_auth_list
+    from screening.stir.passport import Passport, PassportRefused, chain
 
 from tests.fuzz.target import fuzz
 

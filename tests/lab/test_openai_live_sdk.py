@@ -17,8 +17,8 @@ from websockets.exceptions import InvalidStatus
 from proxy.lab.openai_call import Accepted, Call, Rejected
 from proxy.lab.openai_conversation import GOODBYES, TOOL
 from proxy.lab.openai_faults import Faults
-from screening import live_prompt
-from screening.live_session_config import accept_body
+from screening.openai import live_prompt
+from screening.openai.live_session_config import accept_body
 from screening.settings import AgentSettings
 from tests.lab.openai_kit import HEADERS, QUICK, SipNotes
 from tests.lab.test_openai_sdk import sdk

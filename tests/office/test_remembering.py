@@ -14,9 +14,9 @@ from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord
 from proxy.config import Settings, parse
 from proxy.office.remembering import Remembered, memory, restore, wishes, words_to
+from screening.callers.recent import RecentCalls
 from screening.contract import Caller, Wish
 from screening.memory.schema import entries, voicemails
-from screening.recent import RecentCalls
 
 pytestmark = pytest.mark.network
 

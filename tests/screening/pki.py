@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from screening.contract import Signed
-from screening.credential import TN_AUTH_LIST
+from screening.stir.credential import TN_AUTH_LIST
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ANN, BOB, CAROL = "14155550100", "14155551234", "14155559999"

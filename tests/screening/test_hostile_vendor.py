@@ -13,9 +13,9 @@ import pytest
 
 from screening.contract import Connect, Decline, News, TakeMessage, Undecided, Verdict
 from screening.conversation import TROUBLES_TOLD, WHY_LIMIT
-from screening.openai_live import OpenAILive
-from screening.openai_realtime import OpenAIRealtime
-from screening.openai_socket import CallOver
+from screening.openai.live import OpenAILive
+from screening.openai.realtime import OpenAIRealtime
+from screening.openai.sideband import CallOver
 from screening.provider import ProviderError
 from screening.providers import provider_of
 from screening.realtime_screening import RealtimeScreening

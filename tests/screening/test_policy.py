@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from screening.contacts import Contacts
+from screening.callers.contacts import Contacts
+from screening.callers.expected import Expectation, Expected
+from screening.callers.number_list import NumberList
+from screening.callers.timetable import Timetable, window
+from screening.callers.wildcards import Wildcards
 from screening.contract import Caller, Verification
-from screening.expected import Expectation, Expected
-from screening.number_list import NumberList
 from screening.policy import RULES, Action, Doubt, Level, Policy, Rate, comparable
-from screening.timetable import Timetable, window
-from screening.wildcards import Wildcards
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 NIGHT = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from screening.azure_realtime import AzureRealtime
-from screening.openai_live import OpenAILive
-from screening.openai_realtime import OpenAIRealtime
+from screening.openai.azure import AzureRealtime
+from screening.openai.live import OpenAILive
+from screening.openai.realtime import OpenAIRealtime
 from screening.providers import api_of, provider_of
 from screening.settings import PROVIDERS, SIP_AGENT, AgentSettings
 from screening.webhook import Api

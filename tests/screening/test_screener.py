@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from screening.callers.number_list import NumberList
 from screening.contract import (
     Ask,
     Caller,
@@ -28,7 +29,6 @@ from screening.contract import (
     Undecided,
     Wish,
 )
-from screening.number_list import NumberList
 from screening.policy import Action, Level, Policy
 from screening.provider import ProviderError, ToolCalled
 from screening.screener import Screener

@@ -10,12 +10,12 @@ import pytest
 import structlog
 from sqlalchemy import Connection, insert
 
+from screening.callers.number_list import NumberList
 from screening.contract import Caller
 from screening.memory.database import Database
 from screening.memory.lists import ANYBODY, Entry, came, listed, put, put_contacts, remove_number
 from screening.memory.live_lists import LiveLists
 from screening.memory.schema import entries
-from screening.number_list import NumberList
 from screening.policy import Policy
 from tests.screening.memory.conftest import MakeMemory
 from tests.screening.memory.records import AT

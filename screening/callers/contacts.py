@@ -1,0 +1,134 @@
+"""Contacts from files that address books export: CSV and vCard, read as far as they can be."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from screening.callers.contact_table import table
+from screening.callers.numbering import e164
+from screening.callers.vcard import cards
+
+LONGEST_NAME = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry of a contact file, as it stands there."""
+
+    place: int
+    """The line it begins on, from 1."""
+    name: str
+    numbers: tuple[str, ...] = ()
+    fault: str | None = None
+    """Why it cannot be read; None if it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that was left out, or a number of it; neither name nor number is shown."""
+
+    place: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.place}: {self.reason}"
+
+
+class Contacts:
+    """Names by number in E.164."""
+
+    def __init__(self, names: Mapping[str, str] | None = None) -> None:
+        self._names = dict(names or {})
+
+    def __contains__(self, number: str) -> bool:
+        return number in self._names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Every number with whose it is."""
+        return self._names.items()
+
+    def name(self, number: str) -> str | None:
+        """Whose number it is, empty where the file names nobody; None for a number that is not here."""
+        return self._names.get(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What came of reading a contact file."""
+
+    contacts: Contacts = field(default_factory=Contacts)
+    rows: int = 0
+    """How many had a number that is in `contacts` now."""
+    without_number: int = 0
+    """How many had none, which is no fault of theirs."""
+    bad: tuple[BadRow, ...] = ()
+
+
+def read(data: bytes, country: str) -> Import:
+    """Make contacts of the bytes of a CSV or vCard file; raises nothing.
+
+    `country` (two letters) is that of numbers without ``+``. A number that stands there twice is the first's.
+    """
+    text, remarks = _decoded(data)
+    if "\0" in text:
+        return Import(bad=(BadRow(1, "this is no text: neither CSV nor vCard"),))
+    reader: Callable[[str], Iterator[Row]] = _cards if _is_vcard(text) else _table
+    names: dict[str, str] = {}
+    rows = without = 0
+    bad = list(remarks)
+    for row in reader(text):
+        if row.fault is not None:
+            bad.append(BadRow(row.place, row.fault))
+        elif not row.numbers:
+            without += 1
+        else:
+            found = [e164(number, country) for number in row.numbers]
+            if None in found:
+                bad.append(BadRow(row.place, f"no telephone number that there can be ({country.upper()})"))
+            for number in found:
+                if number is not None:
+                    names.setdefault(number, row.name[:LONGEST_NAME])
+            rows += any(found)
+    return Import(Contacts(names), rows, without, tuple(bad))
+
+
+def _is_vcard(text: str) -> bool:
+    return text[:4096].lstrip().upper().startswith("BEGIN:VCARD")
+
+
+def _table(text: str) -> Iterator[Row]:
+    return (Row(*row) for row in table(text))
+
+
+def _cards(text: str) -> Iterator[Row]:
+    return (Row(*card) for card in cards(text))
+
+
+def _decoded(data: bytes) -> tuple[str, Iterable[BadRow]]:
+    """The text of a file, whatever program has written it: UTF-8, UTF-16 with its mark, else Windows-1252."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode("utf-16", "replace")
+        lost = "\ufffd" in text
+        return text, [
+            BadRow(1, "not all of it is UTF-16, as it says: some characters are lost")
+        ] if lost else []
+    try:
+        return data.decode("utf-8-sig"), []
+    except UnicodeDecodeError as error:
+        place = data.count(b"\n", 0, error.start) + 1
+        lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
+        return "\n".join(map(_line, lines)), [
+            BadRow(place, "not UTF-8: read as Windows-1252, as others like it")
+        ]
+
+
+def _line(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("cp1252", "replace")

@@ -1,0 +1,128 @@
+"""A list of telephone numbers as people write one: numbers, prefixes, ranges, wildcards.
+
++1 415 555 0100                  one number; without ``+`` it is one of the list's country
++1900*                           all that begin so
++14155550100..+14155550199       all from the first to the last
++1415555??99, *0000              ``?`` is one digit, ``*`` any number of them
+911, 22000                       a short number
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from screening.callers.numbering import e164
+from screening.callers.wildcards import Wildcards
+
+EXPECTED = (
+    "a number (+14155550100), a prefix (+1900*), a range (+14155550100..+14155550199) "
+    "or a wildcard (+1415555??99)"
+)
+_RANGE = re.compile(r"(.+\d)\s*\.\.\s*(.+)|(\+.*\d)\s*-\s*(\+.+)")
+_SHORT = re.compile(r"\d{2,6}")
+_PREFIX = re.compile(r"\+?\d+\*")
+_WILD = re.compile(r"(?=.*\d)[+*?][\d*?]*")
+_SEPARATORS = str.maketrans("", "", " -.()/")
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Numbers of one length, both ends included."""
+
+    low: int
+    high: int
+    digits: int
+
+
+Entry = str | Range
+"""A number or a pattern, or a range."""
+
+
+def entry(text: str, country: str) -> Entry:
+    """One entry of a list; raises ValueError with what is expected."""
+    if ends := _RANGE.fullmatch(text.strip()):
+        return _range(*(each for each in ends.groups() if each), country=country)
+    bare = text.translate(_SEPARATORS)
+    if "*" in bare or "?" in bare:
+        if not _WILD.fullmatch(bare):
+            raise ValueError("a pattern of digits, * and ? that begins with +, * or ?, and has a digit")
+        return bare
+    if _SHORT.fullmatch(bare):
+        return bare
+    number = e164(text, country)
+    if number is None:
+        raise ValueError(EXPECTED)
+    return number
+
+
+def _range(first: str, last: str, *, country: str) -> Range:
+    low, high = e164(first, country), e164(last, country)
+    if low is None or high is None or len(low) != len(high) or low > high:
+        raise ValueError("a range from a lower number to a higher one of the same length")
+    return Range(int(low[1:]), int(high[1:]), len(low) - 1)
+
+
+class NumberList:
+    """Numbers and patterns, looked up in a time that hardly grows with how many there are."""
+
+    def __init__(self, texts: Iterable[str] = (), country: str = "us") -> None:
+        """Raise ValueError for an entry that is none. `country` is that of numbers without ``+``."""
+        self._numbers: set[str] = set()
+        self._prefixes: dict[str, str] = {}
+        wild: list[str] = []
+        ranges: list[tuple[Range, str]] = []
+        for text in texts:
+            match found := entry(text, country):
+                case Range():
+                    ranges.append((found, text))
+                case _ if _PREFIX.fullmatch(found):
+                    self._prefixes[found[:-1]] = text
+                case _ if "*" in found or "?" in found:
+                    wild.append(found)
+                case _:
+                    self._numbers.add(found)
+        self._lengths = sorted({len(prefix) for prefix in self._prefixes})
+        self._wild = Wildcards(wild)
+        self._ranges = _apart(ranges)
+
+    def __contains__(self, number: str) -> bool:
+        """Whether the number itself stands on the list."""
+        return number in self._numbers
+
+    def pattern(self, number: str) -> str | None:
+        """The prefix, range or wildcard that the number matches; None if there is none."""
+        for length in self._lengths:
+            if (found := self._prefixes.get(number[:length])) is not None:
+                return found
+        if self._ranges and number.startswith("+") and number[1:].isdecimal():
+            lows, highs, texts = self._ranges.get(len(number) - 1, ((), (), ()))
+            place = bisect_right(lows, int(number[1:])) - 1
+            if place >= 0 and int(number[1:]) <= highs[place]:
+                return texts[place]
+        return self._wild.find(number) if self._wild else None
+
+    def find(self, number: str) -> str | None:
+        """The number, if it stands on the list, or the pattern that it matches; None for neither."""
+        return number if number in self._numbers else self.pattern(number)
+
+
+_Sorted = tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]
+
+
+def _apart(ranges: Iterable[tuple[Range, str]]) -> dict[int, _Sorted]:
+    """Lows, highs and texts by length, in order; ranges that overlap are one, under the name of the first."""
+    apart: dict[int, list[tuple[int, int, str]]] = {}
+    for one, text in sorted(ranges, key=lambda each: each[0].low):
+        line = apart.setdefault(one.digits, [])
+        if line and one.low <= line[-1][1]:
+            low, high, first = line[-1]
+            line[-1] = (low, max(high, one.high), first)
+        else:
+            line.append((one.low, one.high, text))
+    return {
+        digits: (tuple(a for a, _, _ in line), tuple(b for _, b, _ in line), tuple(c for _, _, c in line))
+        for digits, line in apart.items()
+    }

@@ -1,0 +1,98 @@
+"""A delegate that we ask ourselves (``delegation = "client"``): one request to the Responses API each time.
+
+The vendor says only that the voice has delegated something; what it is about stands in the transcript.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx2
+
+from screening.briefing import Briefing
+from screening.openai.live_session_config import delegate
+from screening.openai.live_usage import of_delegate
+from screening.openai.rest import authorization, post
+from screening.provider import ProviderError, ToolCalled, Used
+from screening.settings import AgentSettings
+
+THINK_LIMIT_S = 10.0
+"""How long the model may take; the voice keeps the caller company."""
+ANSWER_BYTES = 1_000_000
+MOST_LINES = 400
+"""So much of the talk is told to the model, the latest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What the model made of the talk: tools to call, or a sentence for the voice."""
+
+    calls: tuple[ToolCalled, ...]
+    text: str
+    used: tuple[Used, ...] = ()
+    """What it is billed."""
+
+
+class ClientDelegate:
+    """The model, and what it is told of the talk."""
+
+    def __init__(
+        self, agent: AgentSettings, briefing: Briefing | None, http: httpx2.AsyncClient, session_id: str
+    ) -> None:
+        self._request = delegate(agent, briefing)
+        self._url = f"{agent.api_base.rstrip('/')}/responses"
+        self._headers = authorization(agent)
+        self._http = http
+        self._session_id = session_id
+        self._talk: deque[str] = deque(maxlen=MOST_LINES)
+
+    def note(self, speaker: str, text: str) -> None:
+        """Somebody said something, or something was told."""
+        self._talk.append(f"{speaker}: {text}")
+
+    async def think(self, saying: str, unfinished: Iterable[tuple[str, str]] = ()) -> Thought:
+        """Ask once; `unfinished` are the lines that are just being said. Raises `ProviderError`."""
+        now = [f"{speaker}: {text} ..." for speaker, text in unfinished]
+        asked = "\n".join(["The conversation so far:", *self._talk, *now])
+        request = {
+            **self._request,
+            "input": [{"role": "user", "content": asked}],
+            "store": False,
+            "metadata": {"session_id": self._session_id[:512]},
+        }
+        body = await post(
+            self._http,
+            self._url,
+            self._headers,
+            request,
+            verb="delegate",
+            vendor="OpenAI",
+            limit_s=THINK_LIMIT_S,
+            most_bytes=ANSWER_BYTES,
+        )
+        try:
+            answer = json.loads(body)
+            used = tuple(of_delegate(answer, str(self._request["model"])))
+            return replace(_thought(answer, saying), used=used)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise ProviderError("delegate: OpenAI's answer cannot be read") from None
+
+
+def _thought(answer: Mapping[str, Any], saying: str) -> Thought:
+    if answer["status"] != "completed":
+        raise ProviderError(f"delegate: the answer is {str(answer['status'])[:40]}")
+    calls, words = [], []
+    for item in answer["output"]:
+        match item["type"]:
+            case "function_call":
+                call, name, arguments = item["call_id"], item["name"], item["arguments"]
+                if not (isinstance(call, str) and isinstance(name, str) and isinstance(arguments, str)):
+                    raise TypeError("a tool call without its texts")
+                calls.append(ToolCalled(call, name, arguments, saying))
+            case "message":
+                words += [part["text"] for part in item["content"] if part["type"] == "output_text"]
+    return Thought(tuple(calls), " ".join(map(str, words)).strip())

@@ -1,0 +1,263 @@
+"""A Live session in the words of the port: pieces become lines, and tools are the delegate's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from screening.change import Change
+from screening.openai import live_prompt
+from screening.openai.live_client import ClientDelegate
+from screening.openai.live_delegation import FAILURES, Delegation
+from screening.openai.live_lines import AGENT, CALLER, LiveLines
+from screening.openai.live_usage import Lasted
+from screening.openai.sideband import REATTACHED, Sideband
+from screening.provider import (
+    AgentSaid,
+    CallerPressed,
+    CallerSaid,
+    Closed,
+    Event,
+    ProviderError,
+    Resumed,
+    ToolCalled,
+    Trouble,
+)
+
+log = structlog.get_logger("screendoor")
+
+STARTED_LIMIT_S = 2.0
+"""How long ``session.started`` is waited for before the greeting; attached late, it never comes."""
+COVERED_LIMIT_S = 1.0
+"""How long the transcript may lag behind a delegation."""
+MOST_QUEUED = 256
+MOST_REMEMBERED = 1024
+CLOSED: Mapping[str, str] = {
+    "close_requested": "the session was closed",
+    "expired": "the session has reached the vendor's time limit",
+    "content": "the vendor's safety filter ended the session",
+    "remote_hangup": "the agent's call was hung up",
+    "connection_lost": "the vendor has lost the agent's audio",
+}
+"""What ``session.closed`` gives as its reason."""
+
+Message = Mapping[str, Any]
+
+
+class LiveSession:
+    """One session; `read` runs beside it and takes in what the vendor sends."""
+
+    def __init__(self, sideband: Sideband, client: ClientDelegate | None, delegate: str = "") -> None:
+        """`delegate` is the model that the vendor asks, where it does."""
+        self._sideband = sideband
+        self._client = client
+        self._lines = LiveLines()
+        self._delegation = Delegation(delegate)
+        self._lasted = Lasted()
+        self._loop = asyncio.get_running_loop()
+        self._incoming: asyncio.Queue[Message | tuple[Event, ...] | None] = asyncio.Queue(MOST_QUEUED)
+        self._started = asyncio.Event()
+        self._heard = Change()
+        self._seen: dict[str, None] = {}
+        self._asking: asyncio.Task[None] | None = None
+        self._delegated_since: tuple[str, int] | None = None
+        self._delegation_of: dict[str, str] = {}
+        self._failed = 0
+        self._next_words = live_prompt.GREET
+
+    # What the vendor sends.
+
+    async def read(self) -> None:
+        """Take in what comes until the session is over; a reader that falls behind holds the vendor back."""
+        try:
+            async for message in self._sideband.messages():
+                if message.get("type") == "session.started":
+                    self._started.set()
+                await self._incoming.put(message)
+                if message.get("type") == "session.closed":
+                    break
+        finally:
+            self._started.set()
+        await self._incoming.put(None)
+
+    async def close(self) -> None:
+        """Stop asking."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
+    async def events(self) -> AsyncIterator[Event]:
+        while True:
+            came = await self._next()
+            for event in self._lines.ended(self._loop.time()):
+                yield self._noted(event)
+            if came is None:
+                break
+            for event in came if isinstance(came, tuple) else self._read(came):
+                yield self._noted(event)
+                if isinstance(event, Closed):
+                    return
+            if self._delegation.may_go_on():
+                with suppress(ProviderError):
+                    await self._sideband.send({"type": "response.create"})
+        for event in self._lines.close():
+            yield self._noted(event)
+
+    async def _next(self) -> Message | tuple[Event, ...] | None:
+        """What comes next; nothing (an empty tuple) when a line has ended before."""
+        try:
+            async with asyncio.timeout_at(self._lines.due):
+                return await self._incoming.get()
+        except TimeoutError:
+            return ()
+
+    def _noted(self, event: Event) -> Event:
+        if self._client is not None:
+            match event:
+                case CallerSaid(text):
+                    self._client.note(CALLER, text)
+                case AgentSaid(text):
+                    self._client.note(AGENT, text)
+                case CallerPressed(key):
+                    self._client.note(CALLER, f"[pressed {key}]")
+                case _:
+                    pass
+        return event
+
+    def _read(self, message: Message) -> list[Event]:
+        """Read one vendor event; what is unknown, of another shape, or known already, is nothing."""
+        try:
+            return [] if self._repeated(message) else list(self._events(message))
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
+            return []
+
+    def _repeated(self, message: Message) -> bool:
+        """After a gap the vendor sends the last seconds again."""
+        name = message.get("event_id")
+        if not isinstance(name, str) or len(name) > MOST_REMEMBERED:
+            return False
+        if name in self._seen:
+            return True
+        self._seen[name] = None
+        if len(self._seen) > MOST_REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        return False
+
+    def _events(self, message: Message) -> Iterator[Event]:
+        match message["type"]:
+            case "session.input_transcript.delta":
+                yield from self._piece(CALLER, message)
+                self._heard.happened()
+            case "session.output_transcript.delta":
+                yield from self._piece(AGENT, message)
+            case "transport.dtmf.received":
+                yield CallerPressed(str(message["event"])[:1])
+            case "session.delegation.created":
+                self._delegated(message)
+            case "response.event":
+                yield from self._delegation.hear(message["event"], self._lines.agents)
+            case "session.usage.updated":
+                yield from self._lasted.heard(message.get("usage"))
+            case "session.closed":
+                reason = str(message.get("reason"))
+                yield from self._lines.close()
+                yield from self._lasted.heard(message.get("usage"))
+                yield Closed(CLOSED.get(reason, f"the session was closed: {reason[:40]}"))
+            case "error":
+                error = message["error"]
+                yield Trouble(str(error.get("code") or error.get("type")), str(error.get("message", "")))
+            case "screendoor.reattached" if message is REATTACHED:
+                self._delegation.forget()
+                yield from self._lines.close()
+                yield Resumed()
+
+    def _piece(self, speaker: str, message: Message) -> list[Event]:
+        piece, start_ms, end_ms = message["delta"], message["start_ms"], message["end_ms"]
+        if not isinstance(piece, str):
+            raise TypeError("a piece without a text")
+        return self._lines.said(speaker, piece, int(start_ms), int(end_ms), self._loop.time())
+
+    # What we say.
+
+    async def speak(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> None:
+        """Have the voice say `say`, or what was last told or asked of it; first of all, the greeting."""
+        if not self._started.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STARTED_LIMIT_S):
+                    await self._started.wait()
+        words, self._next_words = self._next_words, live_prompt.CARRY_ON
+        if must is not None:
+            words = live_prompt.MUST.format(tool=must)
+        await self._append("instructions", live_prompt.SPEAK + (say or words))
+
+    async def let_interrupt(self) -> None:
+        """The voice listens while it speaks, always: nobody could have had it heard out."""
+
+    async def answer(self, call: ToolCalled, output: Mapping[str, object]) -> None:
+        self._next_words = live_prompt.next_words(output) or self._next_words
+        text = json.dumps(output)
+        if self._client is not None:
+            self._client.note("tool", f"{call.name} answered {text}")
+            await self._append("thinking", text, self._delegation_of.pop(call.id, None))
+            return
+        item = {"type": "function_call_output", "call_id": call.id, "output": text}
+        await self._sideband.send({"type": "response.item.create", "item": item})
+        self._delegation.answered(call.id)
+        if self._delegation.may_go_on():
+            await self._sideband.send({"type": "response.create"})
+
+    async def inform(self, text: str) -> None:
+        self._next_words = text
+        if self._client is not None:
+            self._client.note("note", text)
+        await self._append("instructions", live_prompt.NOTE + text)
+
+    async def _append(self, what: str, text: str, delegation: str | None = None) -> None:
+        message = {"content": live_prompt.fitting(text), "delegation_id": delegation}
+        await self._sideband.send({"type": f"session.{what}.append", **message})
+
+    # A delegate of our own.
+
+    def _delegated(self, message: Message) -> None:
+        delegation = message["delegation"]
+        if delegation["target"] != "client" or self._client is None:
+            return
+        self._delegated_since = (str(delegation["id"]), int(message["offset_ms"]))
+        if self._asking is None or self._asking.done():
+            self._asking = self._loop.create_task(self._ask(self._client), name="live delegate")
+
+    async def _ask(self, client: ClientDelegate) -> None:
+        """Ask the model about what was delegated last, until nothing has been delegated meanwhile."""
+        while self._delegated_since is not None:
+            (delegation, offset_ms), self._delegated_since = self._delegated_since, None
+            await self._covers(offset_ms)
+            try:
+                thought = await client.think(self._lines.agents, self._lines.unfinished)
+            except ProviderError as error:
+                await self._unthinkable(delegation, error)
+                continue
+            self._failed = 0
+            self._delegation_of |= dict.fromkeys((call.id for call in thought.calls), delegation)
+            await self._incoming.put((*thought.used, *thought.calls))
+            if thought.text and not thought.calls:
+                with suppress(ProviderError):
+                    await self._append("commentary", thought.text, delegation)
+
+    async def _covers(self, offset_ms: int) -> None:
+        """Wait until the transcript has reached a place, or lags too far behind."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COVERED_LIMIT_S):
+                await self._heard.until(lambda: self._lines.caller_until_ms >= offset_ms)
+
+    async def _unthinkable(self, delegation: str, error: ProviderError) -> None:
+        log.warning("the delegate was not asked", why=str(error))
+        self._failed += 1
+        if self._failed >= FAILURES:
+            await self._incoming.put((Closed(f"the delegate cannot think: {error}"),))
+        with suppress(ProviderError):
+            await self._append("commentary", live_prompt.UNHEARD, delegation)

@@ -1,0 +1,159 @@
+"""The session that a Live call is accepted with, and what may stand in it (``SessionAcceptParams``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from screening.briefing import Briefing
+from screening.openai import live_prompt, shape
+from screening.openai.session_config import FUNCTION_TOOL, VOICES, InvalidSession
+from screening.openai.shape import Check, Problems
+from screening.settings import AgentSettings
+from screening.tools import NAME
+
+LIVE_VOICES = VOICES | {
+    *(
+        "beacon",
+        "bossa",
+        "cinder",
+        "delta",
+        "gleam",
+        "meridian",
+        "quartz",
+        "ripple",
+        "shida",
+        "stone",
+        "tempo",
+    ),
+    *("vesper", "willow"),
+}
+
+
+def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[str, object]:
+    """Build the body of accept: the session of a call, wrapped, with the agent's `extra` laid over it.
+
+    Raises `InvalidSession`. Without a `briefing` the agent is told what its own settings say. All of it is
+    fixed at startup but the delegation's settings.
+    """
+    session: dict[str, object] = {
+        "type": "live",
+        "model": agent.model,
+        "instructions": _told(agent, briefing).instructions + live_prompt.OF_THE_VOICE,
+        "audio": {"output": {"voice": agent.voice}},
+        "delegation": _delegation(agent, briefing),
+        "store": False,
+    }
+    session = shape.laid_over(session, agent.extra)
+    if problems := check(session):
+        raise InvalidSession(problems)
+    return {"session": session}
+
+
+def delegate(agent: AgentSettings, briefing: Briefing | None) -> dict[str, object]:
+    """The model that thinks, its instructions and its tools: for the vendor to ask, or for us."""
+    told = _told(agent, briefing)
+    return {
+        "model": agent.delegate_model,
+        "instructions": told.instructions + live_prompt.OF_THE_DELEGATE,
+        "tools": told.tools.schemas(),
+        "parallel_tool_calls": False,
+        "max_output_tokens": 1024,
+    }
+
+
+def delegate_of(body: Mapping[str, Any]) -> str | None:
+    """The model that the vendor is to ask, of a body that is good; None where it asks none."""
+    delegation = body["session"]["delegation"]
+    return str(delegation["responses"]["model"]) if delegation["type"] == "responses" else None
+
+
+def check(session: Mapping[str, object]) -> Problems:
+    """Return everything that is wrong with a Live session for a SIP call; empty if it is good."""
+    problems = [f"{name}: missing" for name in ("type", "model") if name not in session]
+    problems += shape.fields(SESSION)("", session)
+    responses = session.get("delegation")
+    if not problems and isinstance(responses, Mapping) and responses["type"] == "responses":
+        tools = responses["responses"].get("tools", ())
+        if not any(tool.get("name") == NAME for tool in tools):
+            problems.append(f"delegation.responses.tools: {NAME} is missing")
+    return problems
+
+
+def _told(agent: AgentSettings, briefing: Briefing | None) -> Briefing:
+    return briefing or (Briefing(agent.instructions) if agent.instructions else Briefing())
+
+
+def _delegation(agent: AgentSettings, briefing: Briefing | None) -> dict[str, object]:
+    if agent.delegation == "client":
+        return {"type": "client"}
+    return {"type": "responses", "responses": delegate(agent, briefing)}
+
+
+def _voice(path: str, value: object) -> Problems:
+    named = isinstance(value, Mapping) and set(value) == {"id"} and isinstance(value["id"], str)
+    good = named or (isinstance(value, str) and value in LIVE_VOICES)
+    return (
+        [] if good else [f"{path}: must be one of {', '.join(sorted(LIVE_VOICES))}, or an object with an id"]
+    )
+
+
+def _delegation_is(path: str, value: object) -> Problems:
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    match kind:
+        case "client":
+            return shape.fields(CLIENT)(path, value)
+        case "responses" if "responses" in value:  # type: ignore[operator]
+            return shape.fields(RESPONSES)(path, value)
+        case "responses":
+            return [f"{path}.responses: missing"]
+    return [f"{path}.type: must be 'responses' or 'client'"]
+
+
+def _model_of_delegate(path: str, value: object) -> Problems:
+    missing = [] if isinstance(value, Mapping) and "model" in value else [f"{path}.model: missing"]
+    return missing + shape.fields(DELEGATE)(path, value)
+
+
+def _tool(path: str, value: object) -> Problems:
+    if isinstance(value, Mapping) and value.get("type") not in (None, "function"):
+        return []  # a tool of the vendor's own: it answers itself
+    return shape.fields(FUNCTION_TOOL)(path, value)
+
+
+_DELAY = shape.number(0, 60_000)
+CLIENT: Mapping[str, Check] = {"type": shape.one_of("client"), "acknowledgement_delay_ms": _DELAY}
+DELEGATE: Mapping[str, Check] = {
+    "model": shape.WORD,
+    "instructions": shape.or_null(shape.TEXT),
+    "tools": shape.a_list(_tool),
+    "tool_choice": shape.ANYTHING,
+    "parallel_tool_calls": shape.or_null(shape.YES_OR_NO),
+    "max_output_tokens": shape.or_null(
+        shape.that(
+            "a whole number, at least 16",
+            lambda value: isinstance(value, int) and shape.is_within(value, 16, 1e6),
+        )
+    ),
+    "reasoning": shape.or_null(shape.ANYTHING),
+    "service_tier": shape.or_null(shape.TEXT),
+    "text": shape.or_null(shape.ANYTHING),
+}
+RESPONSES: Mapping[str, Check] = {
+    "type": shape.one_of("responses"),
+    "responses": _model_of_delegate,
+    "acknowledgement_delay_ms": _DELAY,
+}
+SESSION: Mapping[str, Check] = {
+    "type": shape.one_of("live"),
+    "model": shape.WORD,
+    "instructions": shape.or_null(shape.TEXT),
+    "audio": shape.fields(
+        {"output": shape.fields({"voice": _voice}), "format": shape.never("SIP negotiates the format")}
+    ),
+    "delegation": _delegation_is,
+    "input": shape.a_list(shape.ANYTHING),
+    "safety_identifier": shape.or_null(shape.TEXT),
+    "store": shape.YES_OR_NO,
+    "triggers": shape.a_list(shape.ANYTHING),
+}

@@ -1,0 +1,37 @@
+"""What OpenAI's Live API says that it bills: the time of the voice, and the tokens of its delegate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from screening.contract import Tokens
+from screening.openai.usage import count, part
+from screening.provider import Used
+
+LONGEST_S = 86_400.0
+"""No session lasts longer; what says so is not counted."""
+
+
+class Lasted:
+    """The time of one session: the vendor tells the sum of it each time."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def heard(self, usage: object) -> Iterator[Used]:
+        """The ``usage`` of the session, as far as it was not told before; nothing if it cannot be read."""
+        told = usage.get("seconds") if isinstance(usage, dict) else None
+        if isinstance(told, int | float) and self._seconds < told <= LONGEST_S and told is not True:
+            before, self._seconds = self._seconds, float(told)
+            yield Used(seconds=self._seconds - before)
+
+
+def of_delegate(response: object, model: str) -> Iterator[Used]:
+    """The ``usage`` of a response of the delegate's, whose `model` it is; nothing if it cannot be read."""
+    usage = part(response, "usage")
+    given, cached = count(usage, "input_tokens"), count(part(usage, "input_tokens_details"), "cached_tokens")
+    tokens = Tokens(
+        text_in=max(given - cached, 0), text_cached=cached, text_out=count(usage, "output_tokens")
+    )
+    if tokens.total:
+        yield Used(tokens, model=model)

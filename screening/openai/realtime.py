@@ -1,0 +1,201 @@
+"""OpenAI's Realtime API as a `Provider`: its events become ours, our verbs its events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+
+from screening.briefing import Briefing
+from screening.openai.rest import OpenAICalls, authorization
+from screening.openai.session_config import accept_body, turn_detection
+from screening.openai.sideband import REATTACHED, Dial, Sideband, dial, sideband_url
+from screening.openai.usage import of_response, of_transcript
+from screening.provider import (
+    AgentSaid,
+    CallerBegan,
+    CallerPaused,
+    CallerPressed,
+    CallerSaid,
+    Event,
+    ResponseBegan,
+    ResponseEnded,
+    Resumed,
+    SoundBegan,
+    SoundEnded,
+    ToolCalled,
+    Trouble,
+)
+from screening.settings import AgentSettings
+
+MOST_TOOL_CALLS = 200
+"""In one session; an agent that calls more is not listened to any more."""
+
+
+class OpenAIRealtime:
+    """One agent at OpenAI; raises `InvalidSession` or ValueError when its settings cannot work."""
+
+    def __init__(
+        self, agent: AgentSettings, http: httpx2.AsyncClient | None = None, dial: Dial = dial
+    ) -> None:
+        self._agent = agent
+        self._http = http or httpx2.AsyncClient()
+        self._dial = dial
+        body = accept_body(agent)
+        self._calls = OpenAICalls(agent, body, self._http)
+        self._detection = turn_detection(body)
+        sideband_url(agent.api_base, "")  # found out at start, not at the first call
+        self.reject = self._calls.reject
+        self.refer = self._calls.refer
+        self.hang_up = self._calls.hang_up
+
+    async def accept(self, call_id: str, briefing: Briefing | None = None) -> None:
+        await self._calls.accept(call_id, accept_body(self._agent, briefing) if briefing else None)
+
+    @asynccontextmanager
+    async def attach(self, call_id: str) -> AsyncIterator[OpenAISession]:
+        """Open the sideband of an accepted call."""
+        url = sideband_url(self._agent.api_base, call_id)
+        sideband = Sideband(url, authorization(self._agent), self._dial)
+        await sideband.open()
+        try:
+            yield OpenAISession(sideband, self._detection)
+        finally:
+            await sideband.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+class OpenAISession:
+    """The sideband, in the words of the port."""
+
+    def __init__(self, sideband: Sideband, detection: Mapping[str, object] | None = None) -> None:
+        """`detection` is how the session finds the caller's turns; None: it does not."""
+        self._sideband = sideband
+        self._detection = detection
+        self._tool_calls: set[str] = set()
+
+    async def events(self) -> AsyncIterator[Event]:
+        async for message in self._sideband.messages():
+            for event in read(message):
+                if isinstance(event, ToolCalled):
+                    if event.id in self._tool_calls or len(self._tool_calls) >= MOST_TOOL_CALLS:
+                        continue
+                    self._tool_calls.add(event.id)
+                yield event
+
+    async def speak(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> None:
+        response: dict[str, object] = {}
+        if say is not None:
+            response["instructions"] = say
+        if must is not None:
+            response["tool_choice"] = {"type": "function", "name": must}
+        elif not tools:
+            response["tool_choice"] = "none"
+        message = (
+            {"type": "response.create", "response": response} if response else {"type": "response.create"}
+        )
+        await self._sideband.send(message)
+
+    async def let_interrupt(self) -> None:
+        if self._detection is None:
+            return
+        # This and nothing else: an update that names formats, tools or a voice has silenced calls.
+        detection = {**self._detection, "interrupt_response": True}
+        session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
+        await self._sideband.send({"type": "session.update", "session": session})
+
+    async def answer(self, call: ToolCalled, output: Mapping[str, object]) -> None:
+        item = {"type": "function_call_output", "call_id": call.id, "output": json.dumps(output)}
+        await self._sideband.send({"type": "conversation.item.create", "item": item})
+
+    async def inform(self, text: str) -> None:
+        content = [{"type": "input_text", "text": text}]
+        item = {"type": "message", "role": "system", "content": content}
+        await self._sideband.send({"type": "conversation.item.create", "item": item})
+
+
+def read(message: Mapping[str, Any]) -> list[Event]:
+    """Read one vendor event; what is unknown, or not of use, is nothing.
+
+    A tool call may be reported twice, by its item and by the whole response.
+    """
+    try:
+        return list(_events(message))
+    except (KeyError, TypeError, AttributeError):  # an event of a shape we do not know
+        return []
+
+
+def _events(message: Mapping[str, Any]) -> Iterator[Event]:
+    # One sample of the vendor's reference has a space before the type.
+    match str(message["type"]).strip():
+        case "input_audio_buffer.speech_started":
+            yield CallerBegan()
+        case "input_audio_buffer.speech_stopped":
+            yield CallerPaused()
+        case "conversation.item.input_audio_transcription.completed":
+            yield CallerSaid(message["transcript"].strip())
+            yield from of_transcript(message.get("usage"))
+        case "input_audio_buffer.dtmf_event_received":
+            yield CallerPressed(str(message["event"])[:1])
+        case "response.output_audio_transcript.done":
+            yield AgentSaid(message["transcript"].strip())
+        case "response.created":
+            yield ResponseBegan(_text(message["response"]["id"]))
+        case "output_audio_buffer.started":
+            yield SoundBegan(_text(message["response_id"]))
+        case "output_audio_buffer.stopped":
+            yield SoundEnded(_text(message["response_id"]))
+        case "output_audio_buffer.cleared":
+            yield SoundEnded(_text(message["response_id"]), cut=True)
+        case "response.output_item.done":
+            yield from _item_done(message["item"], _text(message["response_id"]))
+        case "response.done":
+            yield from _response_done(message["response"])
+        case "error":
+            error = message["error"]
+            yield Trouble(str(error.get("code") or error.get("type")), str(error.get("message", "")))
+        case "screendoor.reattached" if message is REATTACHED:
+            yield Resumed()
+
+
+def _item_done(item: Mapping[str, Any], response: str) -> Iterator[Event]:
+    """Items are `done` when a response is cut off, too: then they are not completed, or not JSON."""
+    if item["type"] == "function_call" and item["status"] == "completed" and _is_json(item["arguments"]):
+        yield _tool_called(item, response)
+
+
+def _response_done(response: Mapping[str, Any]) -> Iterator[Event]:
+    status = response["status"]
+    if status == "completed":
+        for item in response.get("output") or ():
+            if item["type"] == "function_call":
+                yield _tool_called(item, _text(response["id"]))
+    details = response.get("status_details") or {}
+    error = details.get("error") or {}
+    code = error.get("code") or error.get("type") or details.get("reason")
+    yield ResponseEnded(_text(response["id"]), status, code)
+    yield from of_response(response.get("usage"))
+
+
+def _tool_called(item: Mapping[str, Any], response: str) -> ToolCalled:
+    return ToolCalled(_text(item["call_id"]), _text(item["name"]), _text(item["arguments"]), response)
+
+
+def _text(value: object) -> str:
+    """A name or a text where one belongs; TypeError for anything else JSON can hold."""
+    if not isinstance(value, str):
+        raise TypeError(f"no text: {type(value).__name__}")
+    return value
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,210 @@
+"""The session object posted to ``/accept``, and what may stand in it.
+
+The vendor answers 200 to a malformed session and lets the call die some seconds later; so it is checked
+here, against the GA schema (``RealtimeSessionCreateRequestGA``), when the settings are read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from screening.briefing import Briefing
+from screening.openai import shape
+from screening.openai.shape import Check, Problems
+from screening.settings import AgentSettings
+from screening.tools import DECISION_TOOL, NAME
+
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+VOICES = {"alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"}
+BETA_FIELDS = {
+    "voice": "audio.output.voice",
+    "modalities": "output_modalities",
+    "turn_detection": "audio.input.turn_detection",
+    "input_audio_transcription": "audio.input.transcription",
+    "input_audio_noise_reduction": "audio.input.noise_reduction",
+    "input_audio_format": "nothing: SIP negotiates the format",
+    "output_audio_format": "nothing: SIP negotiates the format",
+    "max_response_output_tokens": "max_output_tokens",
+    "temperature": "nothing: GA sessions have none",
+    "speed": "audio.output.speed",
+}
+"""Fields of the beta API, and what the GA API has instead."""
+
+
+class InvalidSession(ValueError):
+    """The session object would be refused, or worse, taken and fail later."""
+
+    def __init__(self, problems: Problems) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[str, object]:
+    """Build the session of a call, with the agent's `extra` laid over it; raises `InvalidSession`.
+
+    Without a `briefing` the agent is told what its own settings say. Everything is said here, once: tools or
+    a voice sent later by ``session.update`` have silenced calls.
+    """
+    told = briefing or (Briefing(agent.instructions) if agent.instructions else Briefing())
+    body: dict[str, object] = {
+        "type": "realtime",
+        "model": agent.model,
+        "output_modalities": ["audio"],
+        "instructions": told.instructions,
+        "audio": {
+            "input": {
+                "turn_detection": {
+                    "type": "semantic_vad",
+                    "eagerness": "auto",
+                    "create_response": True,
+                    "interrupt_response": not told.heard_out,
+                },
+                "transcription": {"model": agent.transcription} if agent.transcription else None,
+                "noise_reduction": {"type": "near_field"},
+            },
+            "output": {"voice": agent.voice},
+        },
+        "tools": told.tools.schemas(),
+        "tool_choice": "auto",
+        "max_output_tokens": 1024,
+    }
+    body = shape.laid_over(body, agent.extra)
+    if problems := check(body):
+        raise InvalidSession(problems)
+    return body
+
+
+def turn_detection(body: Mapping[str, object]) -> Mapping[str, object] | None:
+    """How a session that was checked finds the caller's turns; None where it does not."""
+    found: object = body
+    for name in ("audio", "input", "turn_detection"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else None
+
+
+def check(body: Mapping[str, object]) -> Problems:
+    """Return everything that is wrong with a session object for a SIP call; empty if it is good."""
+    problems = [
+        f"{name}: not a GA field, use {instead}" for name, instead in BETA_FIELDS.items() if name in body
+    ]
+    known = {name: value for name, value in body.items() if name not in BETA_FIELDS}
+    if "type" not in known:
+        problems.append("type: missing, must be 'realtime'")
+    problems += shape.fields(SESSION)("", known)
+    if not problems and DECISION_TOOL not in body.get("tools", ()):  # type: ignore[operator]
+        problems.append(f"tools: {NAME} is missing")
+    return problems
+
+
+def _voice(path: str, value: object) -> Problems:
+    good = (
+        value in VOICES
+        if isinstance(value, str)
+        else (isinstance(value, Mapping) and set(value) == {"id"} and isinstance(value["id"], str))
+    )
+    return [] if good else [f"{path}: must be one of {', '.join(sorted(VOICES))}, or an object with an id"]
+
+
+def _turn_detection(path: str, value: object) -> Problems:
+    if not isinstance(value, Mapping):
+        return [f"{path}: must be an object"]
+    match value.get("type"):
+        case "server_vad":
+            return shape.fields(SERVER_VAD)(path, value)
+        case "semantic_vad":
+            return shape.fields(SEMANTIC_VAD)(path, value)
+    return [f"{path}.type: must be 'server_vad' or 'semantic_vad'"]
+
+
+def _tool(path: str, value: object) -> Problems:
+    if not isinstance(value, Mapping):
+        return [f"{path}: must be an object"]
+    match value.get("type"):
+        case "mcp":
+            return [] if isinstance(value.get("server_label"), str) else [f"{path}.server_label: missing"]
+        case "function":
+            missing = [f"{path}.{name}: missing" for name in ("name", "parameters") if name not in value]
+            return missing + shape.fields(FUNCTION_TOOL)(path, value)
+    return [f"{path}.type: must be 'function' or 'mcp'"]
+
+
+def _tool_choice(path: str, value: object) -> Problems:
+    named = isinstance(value, Mapping) and (
+        (value.get("type") == "function" and isinstance(value.get("name"), str))
+        or (value.get("type") == "mcp" and isinstance(value.get("server_label"), str))
+    )
+    good = named or value in ("auto", "none", "required")
+    return [] if good else [f"{path}: must be 'auto', 'none', 'required' or a named tool"]
+
+
+NO_FORMAT = shape.never("SIP negotiates the format")
+
+SERVER_VAD: Mapping[str, Check] = {
+    "type": shape.one_of("server_vad"),
+    "threshold": shape.number(0, 1),
+    "prefix_padding_ms": shape.number(0, 60_000),
+    "silence_duration_ms": shape.number(0, 60_000),
+    "idle_timeout_ms": shape.or_null(shape.number(5000, 30_000)),
+    "create_response": shape.YES_OR_NO,
+    "interrupt_response": shape.YES_OR_NO,
+}
+SEMANTIC_VAD: Mapping[str, Check] = {
+    "type": shape.one_of("semantic_vad"),
+    "eagerness": shape.one_of("low", "medium", "high", "auto"),
+    "create_response": shape.YES_OR_NO,
+    "interrupt_response": shape.YES_OR_NO,
+}
+NOISE_REDUCTION: Mapping[str, Check] = {
+    "type": shape.one_of("near_field", "far_field"),
+    "strength": shape.number(0, 1),
+}
+TRANSCRIPTION: Mapping[str, Check] = {
+    "model": shape.WORD,
+    "language": shape.TEXT,
+    "languages": shape.a_list(shape.TEXT),
+    "prompt": shape.TEXT,
+    "keywords": shape.a_list(shape.TEXT),
+    "delay": shape.ANYTHING,
+}
+FUNCTION_TOOL: Mapping[str, Check] = {
+    "type": shape.one_of("function"),
+    "name": shape.that(
+        "1 to 64 letters, digits, _ or -", lambda value: bool(TOOL_NAME.fullmatch(str(value)))
+    ),
+    "description": shape.TEXT,
+    "parameters": shape.that(
+        "a schema of type object", lambda value: isinstance(value, Mapping) and value.get("type") == "object"
+    ),
+    "strict": shape.YES_OR_NO,
+}
+AUDIO: Mapping[str, Check] = {
+    "input": shape.fields(
+        {
+            "format": NO_FORMAT,
+            "noise_reduction": shape.or_null(shape.fields(NOISE_REDUCTION)),
+            "transcription": shape.or_null(shape.fields(TRANSCRIPTION)),
+            "turn_detection": shape.or_null(_turn_detection),
+        }
+    ),
+    "output": shape.fields({"format": NO_FORMAT, "voice": _voice, "speed": shape.number(0.25, 1.5)}),
+}
+SESSION: Mapping[str, Check] = {
+    "type": shape.one_of("realtime"),
+    "model": shape.WORD,
+    "output_modalities": shape.one_of(["audio"], ["text"]),
+    "instructions": shape.TEXT,
+    "audio": shape.fields(AUDIO),
+    "tools": shape.a_list(_tool),
+    "tool_choice": _tool_choice,
+    "parallel_tool_calls": shape.YES_OR_NO,
+    "reasoning": shape.fields({"effort": shape.one_of("minimal", "low", "medium", "high", "xhigh")}),
+    "max_output_tokens": shape.that(
+        "a whole number from 1 to 4096, or 'inf'",
+        lambda value: value == "inf" or (isinstance(value, int) and shape.is_within(value, 1, 4096)),
+    ),
+    "truncation": shape.ANYTHING,
+    "tracing": shape.ANYTHING,
+    "include": shape.a_list(shape.one_of("item.input_audio_transcription.logprobs")),
+    "prompt": shape.ANYTHING,
+}

@@ -1,0 +1,197 @@
+"""Certificates of those who sign for numbers: fetched from where their tokens say, with care, and kept.
+
+Anybody can send a token, and so have us fetch what he likes. So only by HTTPS, from a public address that is
+looked up once and then kept to, without redirects, so much and so long, and a few at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import httpx2
+import structlog
+from cryptography import x509
+
+from screening.stir.credential import Credential, CredentialRefused, credential
+from screening.stir.passport import PassportRefused
+from screening.stir.strange_hosts import StrangeHosts
+
+log = structlog.get_logger("screendoor")
+
+LARGEST_BYTES = 65536
+FETCH_LIMIT_S = 5.0
+AT_ONCE = 16
+"""Certificates that are fetched at the same time."""
+MOST_KEPT = 500
+KEPT_S, LEAST_KEPT_S, LONGEST_KEPT_S = 3600.0, 300.0, 86400.0
+"""How long a certificate is kept whose server does not say, and what it may say."""
+REFUSED_KEPT_S = 60.0
+"""How long one that was not to be had, or not believed, is not fetched again."""
+LONGEST_URL = 512
+PORTS = frozenset((443, 8443))
+"""Those that ATIS-1000074 allows."""
+
+_HOST = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}", re.IGNORECASE
+).fullmatch
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*").fullmatch
+_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})").search
+_WITHIN = [ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
+"""IPv6 addresses that lead to an IPv4 address, which may be anybody's."""
+
+Address = IPv4Address | IPv6Address
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+def public(address: Address) -> bool:
+    """Whether an address is one of the Internet's, and no way around this question."""
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return public(address.ipv4_mapped)
+        if any(address in each for each in _WITHIN):
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    what: Credential | PassportRefused
+    until: datetime
+
+
+class Certificates:
+    """Fetches certificates and keeps them, for the time of an ``async with``."""
+
+    def __init__(
+        self,
+        roots: Sequence[x509.Certificate],
+        wall_clock: Callable[[], datetime],
+        *,
+        resolve: Resolve | None = None,
+        ports: Collection[int] = PORTS,
+        permitted: Callable[[Address], bool] = public,
+        http: Callable[[], httpx2.AsyncClient] | None = None,
+    ) -> None:
+        self._roots, self._wall_clock = roots, wall_clock
+        self._resolve, self._ports, self._permitted = resolve or StrangeHosts(), ports, permitted
+        self._client = http or (lambda: httpx2.AsyncClient(trust_env=False))
+        self._kept: dict[str, _Kept] = {}
+        self._going: dict[str, asyncio.Task[None]] = {}
+        self._tasks = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        self._http = self._client()
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._going.values():
+            task.cancel()
+        await self._tasks.__aexit__(kind, error, trace)
+        await self._http.aclose()
+
+    def known(self, url: str) -> Credential | None:
+        """What is kept of this address; None if nothing is. Raises `PassportRefused` for one of no use."""
+        kept = self._kept.get(url)
+        if kept is None or kept.until <= self._wall_clock():
+            return None
+        if isinstance(kept.what, PassportRefused):
+            raise PassportRefused(str(kept.what), kept.what.result)
+        return kept.what
+
+    def fetch(self, url: str) -> asyncio.Task[None]:
+        """Fetch what is there, if that may be; afterwards it is `known`. Raises `PassportRefused`."""
+        host, port, path = place(url, self._ports)
+        if (going := self._going.get(url)) is not None:
+            return going
+        if len(self._going) >= AT_ONCE:
+            raise PassportRefused("too many certificates are being fetched", "unknown")
+        task = self._going[url] = self._tasks.create_task(self._fetch(url, host, port, path))
+        task.add_done_callback(lambda task: self._going.pop(url, None))
+        return task
+
+    async def _fetch(self, url: str, host: str, port: int, path: str) -> None:
+        what: Credential | PassportRefused
+        kept_s = REFUSED_KEPT_S
+        try:
+            async with asyncio.timeout(FETCH_LIMIT_S):
+                file, allowed_s = await self._download(host, port, path)
+            what, kept_s = credential(file, self._roots, self._wall_clock()), allowed_s
+        except CredentialRefused as refused:
+            what = PassportRefused(str(refused))
+        except PassportRefused as refused:
+            what = refused
+        except TimeoutError:
+            what = PassportRefused("the certificate's server did not answer in time", "unknown")
+        except (OSError, httpx2.HTTPError, httpx2.InvalidURL) as error:
+            what = PassportRefused("the certificate's server is not reached", "unknown")
+            log.debug("certificate not fetched", problem=type(error).__name__)
+        except Exception:
+            log.exception("certificate not read")
+            what = PassportRefused("the certificate cannot be read", "unknown")
+        self._keep(url, _Kept(what, self._wall_clock() + timedelta(seconds=kept_s)))
+
+    def _keep(self, url: str, kept: _Kept) -> None:
+        self._kept.pop(url, None)
+        self._kept[url] = kept
+        if len(self._kept) > MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+
+    async def _download(self, host: str, port: int, path: str) -> tuple[bytes, float]:
+        addresses = await self._resolve(host, port)
+        if not addresses:
+            raise PassportRefused("the certificate's server is not known", "unknown")
+        if not all(self._permitted(ip_address(each.partition("%")[0])) for each in addresses):
+            raise PassportRefused("the certificate's server is not on the Internet")
+        # By the address that was looked at: a second look-up might find another (DNS rebinding).
+        where = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
+        headers = {"Host": host if port == 443 else f"{host}:{port}", "Accept-Encoding": "identity"}
+        async with self._http.stream(
+            "GET",
+            f"https://{where}:{port}{path}",
+            headers=headers,
+            follow_redirects=False,
+            extensions={"sni_hostname": host},
+        ) as answer:
+            if "Content-Encoding" in answer.headers:
+                raise PassportRefused("the certificate's server sent it packed", "unknown")
+            if answer.status_code != 200:
+                raise PassportRefused(f"the certificate's server answered {answer.status_code}", "unknown")
+            file = bytearray()
+            async for chunk in answer.aiter_raw():
+                file += chunk
+                if len(file) > LARGEST_BYTES:
+                    raise PassportRefused("the certificate is too large", "unknown")
+        return bytes(file), _lifetime(answer.headers.get("Cache-Control", ""))
+
+
+def place(url: str, ports: Collection[int]) -> tuple[str, int, str]:
+    """Host, port and path of an address that may be fetched; raises `PassportRefused`."""
+    refused = PassportRefused("the certificate's address is not one that is fetched")
+    if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable():
+        raise refused
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+    except ValueError:
+        raise refused from None
+    host, path = parts.hostname or "", parts.path or "/"
+    plain = not (parts.query or parts.fragment or "@" in parts.netloc or "?" in url or "#" in url)
+    if parts.scheme != "https" or not plain or port not in ports or not _HOST(host) or not _PATH(path):
+        raise refused
+    return host, port, path
+
+
+def _lifetime(control: str) -> float:
+    said = _MAX_AGE(control.lower())
+    return min(max(float(said[1]), LEAST_KEPT_S), LONGEST_KEPT_S) if said else KEPT_S

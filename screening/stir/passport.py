@@ -1,0 +1,298 @@
+"""PASSporTs: who has signed that a call is from one number to another (RFC 8224, 8225, 8588, 8946).
+
+Pure: text in, claims or `PassportRefused` out. Whether the signature holds is asked with the key of a
+certificate that others have fetched and believed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from screening.callers.numbering import normal
+from screening.contract import Attest, Signed
+
+LONGEST = 8192
+"""Characters of an Identity header that are read."""
+FRESH_S = 60.0
+"""How far the time of a token may be from ours (RFC 8224 §6.2 step 4, ATIS-1000074)."""
+MOST_DESTS = 10
+MOST_PARAMETERS = 16
+SIGNATURE_BYTES = 64
+KINDS = (None, "shaken", "div", "div-o")
+"""Types of token that are understood; None is the plain one of RFC 8225."""
+
+_PARAMETER = re.compile(r'\s*;\s*([A-Za-z0-9-]+)\s*=\s*(<[^>]*>|"[^"]*"|[^;\s]*)')
+_BASE64 = re.compile(r"[A-Za-z0-9_-]*").fullmatch
+_ORIGID = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch
+_NOT_DIALLED = re.compile(r"[^0-9*#]")
+_URI = re.compile(r"(sips?):([^@;?]{1,128})@([^;?:]{1,253})(?::\d+)?(?:[;?].*)?", re.IGNORECASE | re.DOTALL)
+
+Result = Literal["failed", "unknown"]
+
+
+class PassportRefused(Exception):
+    """A token that proves nothing; the message says why, without any number."""
+
+    def __init__(self, why: str, result: Result = "failed") -> None:
+        super().__init__(why)
+        self.result: Result = result
+
+
+@dataclass(frozen=True, slots=True)
+class Passport:
+    """What one token claims."""
+
+    texts: tuple[str, ...]
+    """What may have been signed, ``header.payload``; several where the short form leaves it open."""
+    signature: bytes
+    x5u: str
+    """Where the signer's certificate is."""
+    kind: str | None
+    iat: float
+    """When it was signed, in seconds since 1970."""
+    orig: str
+    """Who calls, as `canonical` has it; so with the next two."""
+    dests: frozenset[str]
+    div: str | None = None
+    """Whom the call was for before it was sent on."""
+    attest: Attest | None = None
+    origid: str | None = None
+    opt: str | None = None
+    """A token within the token: that of the call before it was sent on (RFC 8946 §5)."""
+
+    @classmethod
+    def parse(cls, value: str, signed: Signed, country: str) -> Passport:
+        """One value of Identity, in the full form or the short one (RFC 8224 §4.1)."""
+        if len(value) >= LONGEST:
+            raise PassportRefused("the token is too long")
+        if not value.isascii():
+            raise PassportRefused("not a token of plain characters")
+        digest, params = _params(value)
+        if params.get("alg", "ES256") != "ES256":
+            raise PassportRefused("the algorithm is not ES256")
+        info = params.get("info", "")
+        if digest.startswith(".."):
+            return _short(digest[2:], info, params.get("ppt"), signed, country)
+        found = cls.full(digest)
+        if info and info != found.x5u:
+            raise PassportRefused("the header names another certificate than the token")
+        return found
+
+    @classmethod
+    def full(cls, token: str) -> Passport:
+        """A token in the full form, without the parameters of the header."""
+        parts = token.split(".")
+        if len(parts) != 3:
+            raise PassportRefused("not a token of three parts")
+        header, claims = _object(parts[0]), _object(parts[1])
+        if header.get("alg") != "ES256":
+            raise PassportRefused("the algorithm is not ES256")
+        if header.get("typ") != "passport" or "crit" in header or "b64" in header:
+            raise PassportRefused("not a token for calls")
+        kind = header.get("ppt")
+        if kind not in KINDS:
+            raise PassportRefused("a type of token that is not known here", "unknown")
+        x5u = header.get("x5u")
+        if not isinstance(x5u, str):
+            raise PassportRefused("no certificate is named")
+        return cls(
+            (f"{parts[0]}.{parts[1]}",), _signature(parts[2]), x5u, kind,
+            _time(claims.get("iat")), _party(claims.get("orig")), _parties(claims.get("dest")),
+            _party(claims.get("div")) if kind in ("div", "div-o") else None,
+            _attest(claims.get("attest")) if kind == "shaken" else None,
+            _origid(claims.get("origid")), _text(claims.get("opt")) if kind == "div-o" else None,
+        )  # fmt: skip
+
+    @property
+    def diverts(self) -> bool:
+        """Whether it is by somebody who sent the call on."""
+        return self.kind in ("div", "div-o")
+
+    def fresh(self, now: datetime) -> bool:
+        return abs(now.timestamp() - self.iat) <= FRESH_S
+
+    def signed_by(self, key: EllipticCurvePublicKey) -> bool:
+        """Whether the signature is one of this key (RFC 7518 §3.4)."""
+        r, s = (int.from_bytes(half) for half in (self.signature[:32], self.signature[32:]))
+        for text in self.texts:
+            try:
+                key.verify(encode_dss_signature(r, s), text.encode("ascii"), ECDSA(SHA256()))
+            except InvalidSignature:
+                continue
+            return True
+        return False
+
+
+def chain(passports: Sequence[Passport], signed: Signed, country: str) -> tuple[Passport, bool]:
+    """The token of whoever began the call, and whether the call was sent on to us (RFC 8946 §4.2).
+
+    From the called number back, each `div` leads to the number before it. Raises `PassportRefused`.
+    """
+    origs = {canonical(each, country) for each in signed.origs}
+    wanted: Collection[str] = {canonical(each, country) for each in signed.dests}
+    ours = [each for each in passports if each.orig in origs]
+    if not ours:
+        raise PassportRefused("it was signed for another caller")
+    diverted = False
+    while True:
+        meant = [each for each in ours if not each.dests.isdisjoint(wanted)]
+        if found := next((each for each in meant if not each.diverts), None):
+            return found, diverted
+        link = next((each for each in meant if each.div is not None), None)
+        if link is None or link.div is None:
+            why = (
+                "how the call came to us is not signed"
+                if diverted
+                else "it was signed for another called one"
+            )
+            raise PassportRefused(why)
+        ours.remove(link)
+        wanted, diverted = {link.div}, True
+
+
+def canonical(party: str, country: str) -> str:
+    """A number as it stands in a token, or a URI as it is compared (RFC 8224 §8.3, §8.5)."""
+    if (uri := _uri(party)) is not None:
+        return uri
+    return _NOT_DIALLED.sub("", normal(party, country))
+
+
+def _uri(text: str) -> str | None:
+    parts = _URI.fullmatch(text)
+    return f"{parts[1].lower()}:{parts[2]}@{parts[3].lower()}" if parts else None
+
+
+def _params(value: str) -> tuple[str, dict[str, str]]:
+    digest, semicolon, rest = value.strip().partition(";")
+    params: dict[str, str] = {}
+    place, text = 0, semicolon + rest
+    for _ in range(MOST_PARAMETERS):
+        if (found := _PARAMETER.match(text, place)) is None:
+            break
+        params.setdefault(found[1].lower(), found[2].strip('<>"'))
+        place = found.end()
+    return digest.strip(), params
+
+
+def _short(signature: str, info: str, kind: str | None, signed: Signed, country: str) -> Passport:
+    """The token that the headers of the call make (RFC 8224 §4.1, RFC 8225 §7); only a plain one can be."""
+    if kind is not None:
+        raise PassportRefused("the short form of a token with claims of its own")
+    if signed.date is None:
+        raise PassportRefused("the short form of a token without a Date")
+    iat = int(signed.date.timestamp())
+    header = _encoded({"alg": "ES256", "typ": "passport", "x5u": info})
+    pairs = [(one, other) for one in signed.origs[:4] for other in signed.dests[:4]]
+    texts = tuple(f"{header}.{_encoded(_claims(*pair, iat, country))}" for pair in pairs)
+    if not texts:
+        raise PassportRefused("a call from nobody")
+    dests = frozenset(canonical(each, country) for each in signed.dests)
+    return Passport(
+        texts, _signature(signature), info, None, float(iat), canonical(signed.origs[0], country), dests
+    )
+
+
+def _claims(orig: str, dest: str, iat: int, country: str) -> dict[str, Any]:
+    kinds = ["uri" if _uri(each) is not None else "tn" for each in (orig, dest)]
+    return {
+        "dest": {kinds[1]: [canonical(dest, country)]},
+        "iat": iat,
+        "orig": {kinds[0]: canonical(orig, country)},
+    }
+
+
+def _encoded(claims: Mapping[str, Any]) -> str:
+    text = json.dumps(claims, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    raw = text.encode("utf-8", "surrogateescape")
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _decoded(text: str) -> bytes:
+    if _BASE64(text) is None:
+        raise PassportRefused("not in base64url")
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        raise PassportRefused("not in base64url") from None
+
+
+def _signature(text: str) -> bytes:
+    signature = _decoded(text)
+    if len(signature) != SIGNATURE_BYTES:
+        raise PassportRefused("the signature is not one of ES256")
+    return signature
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(_decoded(text).decode("utf-8"), object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise PassportRefused("not in JSON") from None
+    if not isinstance(found, dict):
+        raise PassportRefused("not in JSON")
+    return found
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name twice")
+    return found
+
+
+def _time(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
+        raise PassportRefused("no time of signing")
+    return float(value)
+
+
+def _party(value: object) -> str:
+    """``{"tn": "1…"}`` or ``{"uri": "sip:…"}``."""
+    if isinstance(value, dict):
+        match value:
+            case {"tn": str(number)} if found := _NOT_DIALLED.sub("", number[:64]):
+                return found
+            case {"uri": str(uri)}:
+                return _uri(uri) or uri
+    raise PassportRefused("a caller that cannot be read")
+
+
+def _parties(value: object) -> frozenset[str]:
+    if not isinstance(value, dict):
+        raise PassportRefused("a called one that cannot be read")
+    listed = [(kind, each) for kind in ("tn", "uri") for each in _several(value.get(kind))]
+    if not listed:
+        raise PassportRefused("nobody is called")
+    return frozenset(_party({kind: each}) for kind, each in listed[:MOST_DESTS])
+
+
+def _several(value: object) -> list[object]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _attest(value: object) -> Attest:
+    if value not in ("A", "B", "C"):
+        raise PassportRefused("no attestation")
+    return value
+
+
+def _origid(value: object) -> str | None:
+    return value if isinstance(value, str) and _ORIGID(value) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,124 @@
+"""Verifies the Identity headers of a call, in a time that the call can wait (RFC 8224 §6.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from screening.contract import MOST_IDENTITIES, Signed, Verification
+from screening.stir.certificates import Certificates
+from screening.stir.passport import Passport, PassportRefused, chain
+
+MOST_FETCHED = 3
+"""Certificates that are fetched for one call; so few sign for one, and one caller may not keep us busy."""
+
+
+class Verifier:
+    """Says what signed tokens are worth; for the time of an ``async with``."""
+
+    def __init__(
+        self, certificates: Certificates, wall_clock: Callable[[], datetime], patience_s: float = 1.0
+    ) -> None:
+        self._certificates, self._wall_clock, self._patience_s = certificates, wall_clock, patience_s
+
+    async def __aenter__(self) -> Self:
+        await self._certificates.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._certificates.__aexit__(kind, error, trace)
+
+    async def verified(self, signed: Signed, country: str) -> Verification:
+        """What came of it; never later than the patience, and whatever is in the tokens."""
+        faults: list[PassportRefused] = []
+        now = self._wall_clock()
+        passports = [each for each in _read(signed, country, faults) if _fresh(each, now, faults)]
+        try:
+            if passports:
+                chain(passports, signed, country)  # what proves nothing even if it is true costs no fetch
+                refusals = await self._fetch(list(dict.fromkeys(each.x5u for each in passports)))
+                good = [each for each in passports if self._holds(each, refusals, faults)]
+                if good:
+                    return _passed(*chain(good, signed, country))
+        except PassportRefused as refused:
+            faults.append(refused)
+        return _refused(faults)
+
+    async def _fetch(self, urls: Sequence[str]) -> Mapping[str, PassportRefused]:
+        """Have the certificates fetched that are not there; what is late goes on, for the next call.
+
+        Returns why some are not to be had.
+        """
+        tasks: set[asyncio.Task[None]] = set()
+        refusals: dict[str, PassportRefused] = {}
+        for url in urls:
+            try:
+                if self._certificates.known(url) is None:
+                    if len(tasks) >= MOST_FETCHED:
+                        raise PassportRefused("too many certificates for one call", "unknown")
+                    tasks.add(self._certificates.fetch(url))
+            except PassportRefused as refused:
+                refusals[url] = refused
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._patience_s)
+        return refusals
+
+    def _holds(
+        self, passport: Passport, refusals: Mapping[str, PassportRefused], faults: list[PassportRefused]
+    ) -> bool:
+        try:
+            if passport.x5u in refusals:
+                raise refusals[passport.x5u]
+            self._check(passport)
+        except PassportRefused as refused:
+            faults.append(refused)
+            return False
+        return True
+
+    def _check(self, passport: Passport) -> None:
+        credential = self._certificates.known(passport.x5u)
+        if credential is None:
+            raise PassportRefused("the certificate was not there in time", "unknown")
+        if not credential.valid(self._wall_clock()):
+            raise PassportRefused("the certificate is not of this time")
+        if not passport.signed_by(credential.key):
+            raise PassportRefused("the signature is not the certificate's")
+        if not credential.covers(passport.div or passport.orig):
+            raise PassportRefused("the certificate is for other numbers")
+
+
+def _read(signed: Signed, country: str, faults: list[PassportRefused]) -> Iterator[Passport]:
+    """The tokens, and those within them."""
+    left = MOST_IDENTITIES
+    for value in signed.identities[:MOST_IDENTITIES]:
+        try:
+            passport: Passport | None = Passport.parse(value, signed, country)
+            while passport is not None and left:
+                left -= 1
+                yield passport
+                passport = Passport.full(passport.opt) if passport.opt else None
+        except PassportRefused as refused:
+            faults.append(refused)
+
+
+def _fresh(passport: Passport, now: datetime, faults: list[PassportRefused]) -> bool:
+    if passport.fresh(now):
+        return True
+    faults.append(PassportRefused("the token is stale, or of another time"))
+    return False
+
+
+def _passed(passport: Passport, diverted: bool) -> Verification:
+    return Verification("passed", passport.attest, diverted, passport.origid, "identity")
+
+
+def _refused(faults: Sequence[PassportRefused]) -> Verification:
+    """The first fault of the kind that weighs most."""
+    for fault in sorted(faults, key=lambda each: each.result):
+        return Verification(fault.result, source="identity", why=str(fault))
+    return Verification("none", source="identity")

@@ -1,0 +1,69 @@
+"""Who has called a moment ago."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from screening.callers.recent import MOST_EACH, Past, RecentCalls
+from screening.contract import Caller
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+CALLS = itertools.count(1)
+
+
+def caller(number: str | None, at: datetime = AT, dialed: str = "+14155551234") -> Caller:
+    return Caller(f"call {next(CALLS)}", number, None, dialed, "", at)
+
+
+def test_the_last_call_of_each_caller_to_each_number_is_known() -> None:
+    recent = RecentCalls()
+    assert recent.called(caller("+1")) is None
+    assert recent.called(caller("+1", AT + timedelta(minutes=1))) == AT
+    assert recent.called(caller("+1", AT + timedelta(minutes=2))) == AT + timedelta(minutes=1)
+    assert recent.called(caller("+1", dialed="*")) is None
+    assert recent.called(caller("+2")) is None
+
+
+def test_every_call_of_late_is_known_the_latest_last() -> None:
+    recent = RecentCalls()
+    times = [AT + timedelta(seconds=each) for each in range(150)]
+    assert [len(recent.calls(caller("+1", at))) for at in times] == [*range(101), *[100] * 49]
+    assert list(recent.calls(caller("+1")))[-3:] == times[-3:]
+    assert recent.calls(caller(None)) == ()
+
+
+def test_a_call_that_is_asked_about_twice_is_one_call() -> None:
+    recent = RecentCalls()
+    recent.called(caller("+1"))
+    later = caller("+1", AT + timedelta(minutes=1))
+    assert recent.called(later) == AT
+    assert recent.called(replace(later, challenged=True)) == AT
+    assert recent.called(caller("+1", AT + timedelta(minutes=2))) == AT + timedelta(minutes=1)
+
+
+def test_calls_of_before_a_start_are_taken_in() -> None:
+    recent = RecentCalls(2)
+    before = [Past(f"c{n}", "+1", "+14155551234", AT + timedelta(minutes=n)) for n in range(150)]
+    recent.restore([Past("c", "+3", "+14155551234", AT), *before, Past("d", "+2", "+14155551234", AT)])
+    found = recent.calls(caller("+1", AT + timedelta(hours=9)))
+    assert list(found) == [each.at for each in before[-MOST_EACH:]]
+    assert recent.called(caller("+2")) == AT
+    assert recent.called(caller("+3")) is None
+
+
+def test_withheld_callers_are_nobody() -> None:
+    recent = RecentCalls()
+    assert recent.called(caller(None)) is None
+    assert recent.called(caller(None)) is None
+
+
+def test_of_many_the_latest_are_remembered() -> None:
+    recent = RecentCalls(2)
+    for number in ("+1", "+2", "+1", "+3"):
+        recent.called(caller(number))
+    assert recent.called(caller("+1")) == AT
+    assert recent.called(caller("+2")) is None

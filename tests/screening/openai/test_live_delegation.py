@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from screening.openai.live_delegation import MOST_TOOL_CALLS, Delegation
+from screening.provider import Closed, ResponseEnded, ToolCalled
+
+
+def created(name: str = "resp_1") -> dict[str, Any]:
+    return {"type": "response.created", "response": {"id": name, "status": "in_progress"}}
+
+
+def over(name: str = "resp_1", how: str = "completed", **more: object) -> dict[str, Any]:
+    return {"type": f"response.{how}", "response": {"id": name, "status": how, **more}}
+
+
+def called(call: object = "call_1", status: str = "completed", arguments: object = "{}") -> dict[str, Any]:
+    item = {"type": "function_call", "status": status, "call_id": call, "name": "n", "arguments": arguments}
+    return {"type": "response.output_item.done", "item": item}
+
+
+CALL = ToolCalled("call_1", "n", "{}", "line 7")
+
+
+def test_a_tool_call_is_told_once_with_what_the_voice_is_saying() -> None:
+    delegation = Delegation()
+    assert delegation.hear(called(), "line 7") == [CALL]
+    assert delegation.hear(called(), "line 8") == []
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [called(status="incomplete"), {"type": "response.output_item.done", "item": {"type": "message"}}],
+)
+def test_what_was_cut_off_or_is_no_tool_call_is_none(nested: dict[str, Any]) -> None:
+    assert Delegation().hear(nested, "") == []
+
+
+@pytest.mark.parametrize(
+    "nested", [called(call=[1]), called(arguments=None), {"type": "response.created"}, {}]
+)
+def test_an_unknown_shape_is_an_error(nested: dict[str, Any]) -> None:
+    with pytest.raises((KeyError, TypeError)):
+        Delegation().hear(nested, "")
+
+
+def test_it_goes_on_once_when_the_response_is_over_and_every_result_is_given() -> None:
+    delegation = Delegation()
+    for nested in (created(), called("call_1"), called("call_2")):
+        delegation.hear(nested, "")
+    delegation.answered("call_1")
+    assert not delegation.may_go_on()
+    delegation.hear(over(), "")
+    assert not delegation.may_go_on()
+    delegation.answered("call_2")
+    assert delegation.may_go_on()
+    assert not delegation.may_go_on()
+
+
+def test_after_a_gap_nothing_is_waited_for() -> None:
+    delegation = Delegation()
+    delegation.hear(created(), "")
+    delegation.hear(called(), "")
+    delegation.answered("call_1")
+    delegation.forget()
+    assert delegation.may_go_on()
+
+
+def test_a_response_that_comes_to_nothing_is_a_failure_and_two_in_a_row_the_end() -> None:
+    delegation = Delegation()
+    failed = over(how="failed", error={"code": "insufficient_quota"})
+    assert delegation.hear(failed, "") == [ResponseEnded("resp_1", "failed", "insufficient_quota")]
+    delegation.hear(over("resp_2"), "")
+    assert delegation.hear(
+        over("resp_3", "incomplete", incomplete_details={"reason": "max_output_tokens"}), ""
+    ) == [ResponseEnded("resp_3", "failed", "max_output_tokens")]
+    assert delegation.hear(over("resp_4", "failed"), "") == [Closed("the delegate cannot think: failed")]
+
+
+def test_a_delegate_that_calls_without_end_is_not_listened_to() -> None:
+    delegation = Delegation()
+    told = [event for n in range(10_000) for event in delegation.hear(called(f"call_{n}"), "")]
+    assert len(told) == MOST_TOOL_CALLS

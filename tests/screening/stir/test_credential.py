@@ -1,0 +1,86 @@
+"""Certificates of those who sign for numbers: which are believed, and for which numbers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from screening.stir.credential import Credential, CredentialRefused, credential
+from tests.screening.pki import NOW, Country, Issued, der, issue, numbers
+
+HERE = Country()
+RSA = rsa.generate_private_key(65537, 2048)
+OLD = issue("old", HERE.authority, begins=NOW - timedelta(days=3), ends=NOW - timedelta(days=2))
+EARLY = issue("early", HERE.authority, begins=NOW + timedelta(hours=1))
+
+
+def read(issued: Issued | bytes, roots: list[x509.Certificate] | None = None) -> Credential:
+    file = issued if isinstance(issued, bytes) else issued.pem
+    return credential(file, HERE.roots if roots is None else roots, NOW)
+
+
+def test_a_carriers_certificate_signs_for_any_number() -> None:
+    found = read(HERE.carrier)
+    assert found.covers("14155550100")
+    assert found.valid(NOW)
+    assert not found.valid(NOW + timedelta(days=2))
+    assert found.key == HERE.carrier.key.public_key()
+
+
+def test_a_certificate_for_numbers_signs_for_those() -> None:
+    found = read(issue("numbers", HERE.authority, tn_auth_list=numbers("14155550100", 300)))
+    inside, outside = ("14155550100", "14155550399", "19005550100"), ("14155550400", "14155550099", "1415555")
+    assert [found.covers(each) for each in (*inside, *outside)] == [True] * 3 + [False] * 3
+    assert not found.covers("sip:alice@example.com")
+
+
+def test_der_is_read_as_well_as_pem() -> None:
+    leaf = issue("direct", HERE.root)
+    assert read(leaf.certificate.public_bytes(Encoding.DER)).carrier
+
+
+def lone(issued: Issued) -> bytes:
+    return issued.certificate.public_bytes(Encoding.PEM)
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        (Country().carrier.pem, "chain is not believed"),
+        (lone(HERE.carrier), "chain is not believed"),
+        (issue("self-signed").pem, "chain is not believed"),
+        (issue("by no authority", HERE.carrier).pem, "chain is not believed"),
+        (OLD.pem, "chain is not believed"),
+        (EARLY.pem, "chain is not believed"),
+        (HERE.authority.pem, "an authority's own"),
+        (issue("rsa", HERE.authority, key=RSA).pem, "not one of P-256"),
+        (
+            issue("p384", HERE.authority, key=ec.generate_private_key(ec.SECP384R1())).pem,
+            "not one of P-256",
+        ),
+        (issue("web", HERE.authority, tn_auth_list=None).pem, "not one for telephone numbers"),
+        (issue("junk", HERE.authority, tn_auth_list=b"\x30\x05\xa0").pem, "list of numbers cannot be read"),
+        (issue("none", HERE.authority, tn_auth_list=b"").pem, "list of numbers cannot be read"),
+        (
+            issue("letters", HERE.authority, tn_auth_list=der(0x30, der(0xA2, der(0x16, b"abc")))).pem,
+            "list of numbers cannot be read",
+        ),
+        (issue("long", HERE.authority, tn_auth_list=b"\x30\x84\xff\xff\xff\xff").pem, "cannot be read"),
+        (HERE.carrier.pem * 4, "too many certificates"),
+        (b"", "cannot be read"),
+        (b"<html>not here</html>", "cannot be read"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read"),
+    ],
+)
+def test_a_certificate_that_proves_nothing_is_refused_in_a_line(file: bytes, why: str) -> None:
+    with pytest.raises(CredentialRefused, match=why):
+        read(file)
+
+
+def test_without_roots_nobody_is_believed() -> None:
+    with pytest.raises(CredentialRefused, match="chain"):
+        read(HERE.carrier, [])

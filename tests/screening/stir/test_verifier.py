@@ -1,0 +1,256 @@
+"""Whole verifications: headers of a call in, one verdict out, in the time that a call can wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from structlog.testing import capture_logs
+
+from screening.callers.contacts import Contacts
+from screening.contract import Caller, Ring, Signed, Verification
+from screening.policy import Level, Policy
+from screening.screener import Screener
+from screening.stir.passport import Passport
+from screening.stir.verifier import MOST_FETCHED, Verifier
+from tests.screening.pki import (
+    ANN,
+    BOB,
+    CALL,
+    CAROL,
+    NOW,
+    ORIGID,
+    Country,
+    identity,
+    issue,
+    numbers,
+    shaken,
+    token,
+)
+from tests.screening.stir.test_certificates import HERE, Server
+
+PASSED = Verification("passed", "A", origid=ORIGID, source="identity")
+CARRIER = HERE.carrier
+
+
+@asynccontextmanager
+async def verifying(server: Server, patience_s: float = 1.0) -> AsyncIterator[Verifier]:
+    async with Verifier(server.certificates(), lambda: server.now, patience_s) as verifier:
+        yield verifier
+
+
+async def verdict(*tokens: str, call: Signed = CALL, server: Server | None = None) -> Verification:
+    async with verifying(server or Server()) as verifier:
+        return await verifier.verified(replace(call, identities=tokens), "US")
+
+
+def diverted(**claims: Any) -> str:
+    given = {"dest": {"tn": [CAROL]}, "div": {"tn": BOB}, "iat": int(NOW.timestamp()), "orig": {"tn": ANN}}
+    ppt = "div-o" if "opt" in claims else "div"
+    return identity(token(CARRIER, given | claims, ppt=ppt), ppt=ppt)
+
+
+async def test_a_call_that_is_rightly_signed_passes() -> None:
+    assert await verdict(identity(token(CARRIER))) == PASSED
+    assert await verdict(token(CARRIER, shaken("C"))) == replace(PASSED, attest="C")
+    plain = token(CARRIER, {k: v for k, v in shaken().items() if k not in ("attest", "origid")}, ppt=None)
+    assert await verdict(plain) == Verification("passed", source="identity")
+
+
+async def test_the_second_call_needs_no_fetch() -> None:
+    server = Server()
+    async with verifying(server) as verifier:
+        for _ in range(3):
+            found = await verifier.verified(replace(CALL, identities=(identity(token(CARRIER)),)), "US")
+            assert found == PASSED
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("tokens", "why"),
+    [
+        ([token(issue("mallory"))], "the signature is not the certificate's"),
+        ([token(CARRIER, shaken(orig={"tn": CAROL}))], "it was signed for another caller"),
+        ([token(CARRIER, shaken(dest={"tn": [CAROL]}))], "it was signed for another called one"),
+        ([token(CARRIER, shaken(iat=int(NOW.timestamp()) - 61))], "the token is stale, or of another time"),
+        ([token(CARRIER, shaken(iat=int(NOW.timestamp()) + 61))], "the token is stale, or of another time"),
+        ([token(CARRIER, algorithm="HS256")], "the algorithm is not ES256"),
+        (["x" * 1_000_000], "the token is too long"),
+        (
+            [identity(token(CARRIER, x5u="http://cert.example.org/a"), "http://cert.example.org/a")],
+            "the certificate's address is not one that is fetched",
+        ),
+        ([diverted()], "it was signed for another called one"),
+        (["junk"] * 1000, "not a token of three parts"),
+    ],
+)
+async def test_a_call_that_is_wrongly_signed_fails_and_says_why(tokens: list[str], why: str) -> None:
+    assert await verdict(*tokens) == Verification("failed", source="identity", why=why)
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        [token(CARRIER, shaken(orig={"tn": CAROL}))],
+        [token(CARRIER, shaken(iat=1))],
+        [token(CARRIER, algorithm="HS256")],
+        ["x" * 9000] * 8,
+    ],
+)
+async def test_what_proves_nothing_costs_no_fetch(tokens: list[str]) -> None:
+    server = Server()
+    await verdict(*tokens, server=server)
+    assert server.requests == []
+
+
+async def test_a_few_certificates_are_fetched_for_one_call() -> None:
+    server, urls = Server(), [f"https://cert.example.org/{n}" for n in range(8)]
+    found = await verdict(*(token(issue("m"), x5u=url) for url in urls), server=server)
+    assert len(server.requests) == MOST_FETCHED
+    assert (found.result, found.why) == ("failed", "the signature is not the certificate's")
+
+
+async def test_a_certificate_that_is_not_believed_fails() -> None:
+    server = Server(httpx2.Response(200, content=Country().carrier.pem))
+    found = await verdict(identity(token(CARRIER)), server=server)
+    assert (found.result, "chain is not believed" in found.why) == ("failed", True)
+
+
+async def test_a_certificate_for_other_numbers_fails() -> None:
+    other = issue("others", HERE.authority, tn_auth_list=numbers(CAROL, 1))
+    found = await verdict(token(other), server=Server(httpx2.Response(200, content=other.pem)))
+    assert found.why == "the certificate is for other numbers"
+    its = issue("its own", HERE.authority, tn_auth_list=numbers(ANN, 1))
+    assert await verdict(token(its), server=Server(httpx2.Response(200, content=its.pem))) == PASSED
+
+
+async def test_a_certificate_that_runs_out_while_it_is_kept_is_not_believed_any_more() -> None:
+    short = issue("short", HERE.authority, ends=NOW + timedelta(minutes=10))
+    server = Server(httpx2.Response(200, content=short.pem))
+    async with verifying(server) as verifier:
+        assert (await verifier.verified(replace(CALL, identities=(token(short),)), "US")).result == "passed"
+        server.now += timedelta(minutes=11)
+        late = token(short, shaken(iat=int(server.now.timestamp())))
+        found = await verifier.verified(replace(CALL, identities=(late,)), "US")
+    assert found.why == "the certificate is not of this time"
+
+
+async def test_no_call_waits_longer_than_the_patience_and_the_next_has_the_certificate() -> None:
+    server, clock = Server(takes_s=3.0), asyncio.get_running_loop().time
+    signed = replace(CALL, identities=(identity(token(CARRIER)),))
+    async with verifying(server) as verifier:
+        began = clock()
+        found = await verifier.verified(signed, "US")
+        assert clock() - began == pytest.approx(1.0)
+        assert found == Verification(
+            "unknown", source="identity", why="the certificate was not there in time"
+        )
+        await asyncio.sleep(3.0)
+        assert await verifier.verified(signed, "US") == PASSED
+        assert clock() - began == pytest.approx(4.0)
+    assert len(server.requests) == 1
+
+
+async def test_one_good_token_among_bad_ones_is_enough() -> None:
+    bad = ["junk", token(issue("mallory")), token(CARRIER, ppt="rcd")]
+    assert await verdict(*bad, identity(token(CARRIER))) == PASSED
+    assert (await verdict(token(CARRIER, ppt="rcd"))).result == "unknown"
+    assert (await verdict(token(CARRIER, ppt="rcd"), "junk")).result == "failed"
+
+
+async def test_a_call_that_was_sent_on_passes_by_the_chain_of_those_who_did() -> None:
+    to_carol, first = replace(CALL, dests=("+" + CAROL,)), identity(token(CARRIER))
+    sent_on = replace(PASSED, diverted=True)
+    assert await verdict(diverted(), first, call=to_carol) == sent_on
+    assert await verdict(diverted(opt=token(CARRIER)), call=to_carol) == sent_on
+    assert (await verdict(first, call=to_carol)).result == "failed"
+    assert (await verdict(diverted(opt="junk"), call=to_carol)).result == "failed"
+    forged = identity(token(issue("mallory"), {"dest": {"tn": [CAROL]}, "div": {"tn": BOB},
+                      "iat": int(NOW.timestamp()), "orig": {"tn": ANN}}, ppt="div"), ppt="div")  # fmt: skip
+    assert (await verdict(forged, first, call=to_carol)).result == "failed"
+
+
+async def test_tokens_in_tokens_are_opened_a_few_deep() -> None:
+    inner = token(CARRIER)
+    for _ in range(3):
+        inner = diverted(opt=inner).partition(";")[0]
+    found = await verdict(inner, inner, inner, call=replace(CALL, dests=("+" + CAROL,)))
+    assert found.result in ("passed", "failed")
+
+
+# In the screener.
+
+KNOWN = Policy(level=Level.TRUSTED, country="US", contacts=[Contacts({f"+{ANN}": "Ann"})])
+TRUSTED_TRUNK = Verification("passed", "B", source="header")
+
+
+def caller(*tokens: str, verification: Verification | None = None) -> Caller:
+    signed = replace(CALL, identities=tokens) if tokens else None
+    return Caller("c1", f"+{ANN}", None, f"+{BOB}", "", NOW, verification=verification, signed=signed)
+
+
+@asynccontextmanager
+async def screening(server: Server | None) -> AsyncIterator[Screener]:
+    screener = Screener(
+        [],
+        wall_clock=lambda: NOW,
+        token_bytes=lambda size: b"k" * size,
+        policies={"*": KNOWN},
+        verifier=server and Verifier(server.certificates(), lambda: server.now),
+    )
+    async with screener:
+        yield screener
+
+
+async def test_the_plan_heeds_what_was_verified_and_says_it() -> None:
+    async with screening(Server()) as screener:
+        good = await screener.plan(caller(token(CARRIER)))
+        bad = await screener.plan(caller(token(issue("mallory")), verification=TRUSTED_TRUNK))
+        unsigned = await screener.plan(caller(verification=TRUSTED_TRUNK))
+    assert (type(good), good.reason, good.verification) == (
+        Ring,
+        "contacts: the number is in the contacts",
+        PASSED,
+    )
+    assert bad.reason == "level: the caller is not known (trusted)"
+    assert bad.verification is not None
+    assert bad.verification.why == "the signature is not the certificate's"
+    assert (type(unsigned), unsigned.verification) == (Ring, None)
+
+
+async def test_what_cannot_be_found_out_leaves_it_to_the_trunk() -> None:
+    server = Server(httpx2.Response(500))
+    async with screening(server) as screener:
+        told = await screener.plan(
+            caller(token(CARRIER), verification=Verification("failed", source="header"))
+        )
+        untold = await screener.plan(caller(token(CARRIER)))
+    assert told.reason == "level: the caller is not known (trusted)"
+    assert told.verification is None
+    assert untold.verification is not None
+    assert untold.verification.result == "unknown"
+
+
+async def test_without_roots_nothing_is_verified_and_that_is_said_once() -> None:
+    with capture_logs() as logs:
+        async with screening(None) as screener:
+            for _ in range(3):
+                assert (await screener.plan(caller(token(CARRIER)))).verification is None
+    assert [line["event"] for line in logs] == ["identity headers are not verified"]
+
+
+async def test_a_bug_in_the_verifying_costs_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> Passport:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Passport, "parse", broken)
+    with capture_logs() as logs:
+        async with screening(Server()) as screener:
+            assert isinstance(await screener.plan(caller(token(CARRIER))), Ring)
+    assert [line["event"] for line in logs] == ["verification crashed"]
