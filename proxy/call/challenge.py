@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy.call.first import first
@@ -34,17 +34,6 @@ class Terms:
     """How long each try may take, the sentence included."""
     rejects: bool = False
     """What becomes of one who presses no right key: he is sent away, rather than to voicemail."""
-
-
-def passed_challenge(steps: Iterable[str]) -> bool | None:
-    """By the steps of a call whether its caller has pressed the right key; None where none was asked for."""
-    asked = None
-    for step in steps:
-        if step.startswith("challenge passed:"):
-            return True
-        if step.startswith("challenged:"):
-            asked = False
-    return asked
 
 
 class Challenge:
@@ -79,7 +68,7 @@ class Challenge:
             pressed = await self._pressed(clip)
             if pressed == key:
                 await asyncio.sleep(KEY_UP_S)
-                self._scribe.step("challenge passed", f"the right key after {clock() - began:.1f} s")
+                self._scribe.challenge_passed(clock() - began)
                 return True
             self._scribe.step("challenge", "a wrong key" if pressed else "no key was pressed")
         return False

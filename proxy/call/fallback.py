@@ -55,7 +55,7 @@ class Fallback:
         if (refusal := await self._alone()) is not None:
             legs.scribe.step("challenge not possible", refusal)
             return False
-        legs.scribe.step("challenged", why)
+        legs.scribe.challenged(why)
         if not await self._challenge().passed():
             return False
         legs.media.fill("caller", None)

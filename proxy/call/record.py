@@ -51,6 +51,8 @@ class CallRecord:
     """What was to be done before anything rang, and which rule said so; None where nothing was planned."""
     verification: Verification | None = None
     """What STIR/SHAKEN says of the caller's number; None where nobody says anything."""
+    challenge_passed: bool | None = None
+    """Whether the caller has pressed the key that he was told; None where he was told none."""
     decision: str | None = None
     """ALLOW, REJECT or VOICEMAIL; None if there was none."""
     trigger: str | None = None

@@ -184,6 +184,16 @@ class Scribe:
         self._tell("decision", decision=decision, by=by, why=self._record.why)
         self.log.info("decided", decision=decision, by=by)
 
+    def challenged(self, why: str) -> None:
+        """The caller is about to be told a key."""
+        self._record.challenge_passed = bool(self._record.challenge_passed)  # who has pressed one, has
+        self.step("challenged", why)
+
+    def challenge_passed(self, after_s: float) -> None:
+        """He has pressed it."""
+        self._record.challenge_passed = True
+        self.step("challenge passed", f"the right key after {after_s:.1f} s")
+
     def rung_by(self, trigger: str) -> None:
         self._record.trigger = trigger
 

@@ -6,7 +6,6 @@ import enum
 from collections.abc import Callable
 
 from proxy.call.call import Call
-from proxy.call.challenge import passed_challenge
 from proxy.call.outcome import Result
 from proxy.ua.reason import EndReason
 from screening.contract import Connect, Decline, Screening, TakeMessage
@@ -42,7 +41,7 @@ def state_of(call: Call) -> State:
         return State.RINGING
     if any(leg.name == "agent" and leg.answered for leg in legs):
         return State.SCREENED
-    return State.CHALLENGED if passed_challenge(record.steps) is False else State.ARRIVING
+    return State.CHALLENGED if record.challenge_passed is False else State.ARRIVING
 
 
 def connect(call: Call, who: str) -> None:

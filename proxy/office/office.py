@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from proxy.call.challenge import passed_challenge
 from proxy.call.outcome import Result
 from proxy.call.record import CallRecord
 from proxy.config import Settings
@@ -95,7 +94,7 @@ class Office:
     def _count(self, record: CallRecord) -> None:
         assert record.outcome is not None, "a call that is over has come to something"
         self._metrics.call_ended(record.outcome.result.value)
-        if (passed := passed_challenge(record.steps)) is not None:
+        if (passed := record.challenge_passed) is not None:
             left = "left" if record.outcome.result is Result.CALLER_LEFT else "failed"
             self._metrics.challenge_over("passed" if passed else left)
         for leg in record.legs:

@@ -22,8 +22,6 @@ _COPIED = (
     "trigger", "ended_by", "voicemail_s", "recording_s", "cost",
 )  # fmt: skip
 _FILES = ("voicemail", "recording")
-_GATES = ("challenged:", "challenge passed:")
-"""Steps of a caller who is to press a key, and who has."""
 
 
 class Event(enum.Enum):
@@ -141,7 +139,7 @@ def _screened(record: Record) -> bool:
     kind = str(record.get("plan") or "").partition(":")[0]
     if kind == "challenge":
         return record.get("answered") is not None
-    if any(str(step).startswith("challenge passed") for step in record.get("steps") or ()):
+    if record.get("challenge_passed"):
         return True
     return record.get("decision") is not None or (kind == "ask" and _met_agent(record))
 
@@ -209,8 +207,7 @@ def _stage(record: Record) -> str | None:
         return None
     if record.get("trigger"):
         return "phone"
-    gates = [step for step in record.get("steps") or () if str(step).startswith(_GATES)]
-    if gates and str(gates[-1]).startswith(_GATES[0]):
+    if record.get("challenge_passed") is False:
         return "challenge"
     return "agent" if _met_agent(record) else "door"
 

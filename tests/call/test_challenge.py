@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.call.challenge import KEYS, Terms, passed_challenge
+from proxy.call.challenge import KEYS, Terms
 from proxy.call.outcome import OnFailure, Result
+from proxy.call.record import CallRecord
 from proxy.call.routing import Confirmation
+from proxy.call.scribe import Scribe
 from proxy.lab.audio import AGENT_HZ, BEEP_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ, SPEECH_HZ
 from screening.contract import Ask, Caller, Challenge, Plan, Refusal, Refuse, Ring, Undecided
 from tests.call.test_whisper import Voice
-from tests.kit.edge import Edge, NewEdge, a_number, story
+from tests.kit.edge import BEGAN, Edge, NewEdge, a_number, story
 
 WHY = "anonymous: the number is withheld"
 GATE = Challenge(WHY)
@@ -40,16 +42,22 @@ async def challenged(edge: Edge) -> None:
     assert edge.caller_audio.hears(SPEECH_HZ)
 
 
-@pytest.mark.parametrize(
-    ("steps", "passed"),
-    [
-        (["plan: ring", "challenge not possible: its audio passes us by"], None),
-        (["challenged: x", "challenge: a wrong key"], False),
-        (["challenged: x", "challenge: no key was pressed", "challenge passed: the right key"], True),
-    ],
-)
-def test_the_steps_say_whether_the_key_was_pressed(steps: list[str], passed: bool | None) -> None:
-    assert passed_challenge(steps) is passed
+def test_the_record_says_whether_the_key_was_pressed() -> None:
+    record = CallRecord("7f3a", None, "*", BEGAN)
+    scribe = Scribe(record, lambda: BEGAN)
+    scribe.step("challenge not possible", "its audio passes us by")
+    assert record.challenge_passed is None
+    scribe.challenged("gate")
+    scribe.step("challenge", "a wrong key")
+    assert record.challenge_passed is False
+    scribe.challenge_passed(4.0)
+    assert record.challenge_passed is True
+    scribe.challenged("the agent is away")
+    assert record.challenge_passed is True
+    assert record.steps[-2:] == [
+        "challenge passed: the right key after 4.0 s",
+        "challenged: the agent is away",
+    ]
 
 
 async def test_who_presses_the_key_is_put_through(new_edge: NewEdge) -> None:
@@ -69,6 +77,7 @@ async def test_who_presses_the_key_is_put_through(new_edge: NewEdge) -> None:
         await edge.carrier.hangs_up()
         record = await edge.over()
         assert story(record) == (Result.BRIDGED, None, "plan", "caller")
+        assert record.challenge_passed is True
         assert len(edge.agent.calls) == 0
         assert [step.partition(":")[0] for step in record.steps][:4] == [
             "planned",
@@ -161,6 +170,7 @@ async def test_a_machine_that_presses_nothing_may_leave_a_message(new_edge: NewE
         await edge.carrier.hangs_up()
         record = await edge.over()
         assert story(record) == (Result.VOICEMAIL, None, None, "caller")
+        assert record.challenge_passed is False
         assert record.outcome.reason == f"no right key was pressed: {WHY}"
         assert record.steps.count("challenge: no key was pressed") == 3
         assert len(edge.phone.calls) == 0
