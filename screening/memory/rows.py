@@ -54,21 +54,17 @@ class Began:
 class Finished:
     """A call that is over, with its record."""
 
-    told: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
-    json: Callable[[], str] | None = None
-    """Gives the record as JSON, but the transcript, where somebody makes that anyway."""
-
-    @property
-    def record(self) -> Mapping[str, Any]:
-        """As `as_dict` gives it."""
-        return self.told() if callable(self.told) else self.told
+    record: Callable[[], Mapping[str, Any]]
+    """Gives it as `as_dict` does."""
+    json: Callable[[], str]
+    """Gives it as JSON, but the transcript."""
 
 
 def write(
     connection: Connection, calls_told: Sequence[Began | Finished], process: str, *, transcripts: bool
 ) -> None:
     """Write them within one transaction; what is written already may be written again."""
-    told = [(each, each.record) for each in calls_told if isinstance(each, Finished)]
+    told = [(each, each.record()) for each in calls_told if isinstance(each, Finished)]
     finished = {record["call"]: (each, record) for each, record in told}
     began = (
         _begun(each, process) for each in calls_told if isinstance(each, Began) and each.call not in finished
@@ -162,10 +158,7 @@ def _over(finished: Finished, record: Mapping[str, Any], process: str) -> Row:
         row["tokens"] = min(tokens, MOST_TOKENS)
     row["recording"] = _path(record.get("recording"))
     row["result"], row["reason"] = outcome.get("result"), outcome.get("reason")
-    if finished.json is None:
-        row["record"] = _json({name: value for name, value in record.items() if name != "transcript"})
-    else:
-        row["record"] = _sound(finished.json())
+    row["record"] = _sound(finished.json())
     return row
 
 

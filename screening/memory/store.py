@@ -131,14 +131,10 @@ class Memory:
         """A call has come in. Returns at once; so with the next two."""
         self._put(Began(call, at, caller, name, dialed))
 
-    def finished(
-        self,
-        record: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
-        json: Callable[[], str] | None = None,
-    ) -> None:
-        """A call is over; `record` as `CallRecord.as_dict` gives it, and not changed any more.
+    def finished(self, record: Callable[[], Mapping[str, Any]], json: Callable[[], str]) -> None:
+        """A call is over; `record` gives what `CallRecord.as_dict` does, `json` the same but the transcript.
 
-        Or what gives it, in the memory's own thread; `json` gives all of it but the transcript as JSON.
+        Both are asked in the memory's own thread, and give the same whenever that is.
         """
         self._put(Finished(record, json))
 

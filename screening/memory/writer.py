@@ -111,5 +111,5 @@ def _name(told: Told) -> str | None:
         case Began(call):
             return call
         case Finished():
-            return str(told.record.get("call"))
+            return str(told.record().get("call"))
     return None

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, text
 from proxy.cli import main
 from screening.memory import lists
 from screening.memory.database import Database
+from tests.screening.memory.records import finish
 from tests.web.api.kept import ANNA, BOB, TAKEN, a_memory, a_record
 
 TEXT = """
@@ -264,7 +265,7 @@ def test_messages_are_listed_and_saved(kept: Path) -> None:
 
 def test_a_message_that_the_agent_took_is_listed_shown_and_has_no_sound(place: Path) -> None:
     with a_memory(place) as memory:
-        memory.finished(a_record("call5", 5, BOB, **TAKEN))
+        finish(memory, a_record("call5", 5, BOB, **TAKEN))
         text = "Urgent: The cake is ready. (call back: 415 555 0199)"
         memory.asked(lambda c: None).result(10)
         assert told(place, "voicemail", "list").splitlines()[1].endswith(f" new    {text}")

@@ -21,6 +21,7 @@ from screening.costs.prices import PUBLISHED, Price
 from screening.memory.database import Database
 from screening.memory.store import Memory
 from tests.office.settled import AT, GERMAN, TEXT, US, settled
+from tests.screening.memory.records import finish
 
 
 def test_each_number_has_the_common_caps_and_its_own_and_the_day_of_its_place(tmp_path: Path) -> None:
@@ -84,10 +85,9 @@ def remembered(folder: Path, *told: tuple[str, str | None, datetime, float, int,
             "caller": caller,
             "began": at.isoformat(),
         }
-        memory.finished(
-            {**call, "cost": cost, "outcome": {"result": "bridged", "reason": "r"}, "transcript": []}
-        )
-    memory.finished({"call": "free", "dialed": US, "began": AT.isoformat(), "cost": None, "transcript": []})
+        outcome = {"result": "bridged", "reason": "r"}
+        finish(memory, {**call, "cost": cost, "outcome": outcome, "transcript": []})
+    finish(memory, {"call": "free", "dialed": US, "began": AT.isoformat(), "cost": None, "transcript": []})
     return memory
 
 

@@ -17,6 +17,7 @@ from proxy.office.remembering import Remembered, memory, restore, wishes, words_
 from screening.callers.recent import RecentCalls
 from screening.contract import Caller, Wish
 from screening.memory.schema import entries, voicemails
+from tests.screening.memory.records import finish
 
 pytestmark = pytest.mark.network
 
@@ -47,7 +48,7 @@ async def test_the_words_of_a_message_come_after_its_record(tmp_path: Path) -> N
     record.voicemail, record.outcome = "voicemail/c1.wav", Outcome(Result.VOICEMAIL, "nobody is in")
     told = words_to(kept)
     try:
-        kept.finished(record.as_dict())
+        finish(kept, record.as_dict())
         told(record)
         record.voicemail_transcript = "The cake is ready."
         told(record)

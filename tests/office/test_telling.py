@@ -112,6 +112,7 @@ from screening.notices.courier import Later
 from screening.notices.post import Post
 from screening.notices.stored_outbox import StoredOutbox
 from screening.notices.target import Target
+from tests.screening.memory.records import finish
 from tests.screening.notices.records import record
 
 class Down:
@@ -128,7 +129,7 @@ async def main():
         for n in range(1_000_000):
             told = record("unanswered", call=f"c{n}", decision=None, legs=[])
             post.finished(told)
-            memory.finished(told)
+            finish(memory, told)
             await asyncio.sleep(0.0003)
 
 asyncio.run(main())

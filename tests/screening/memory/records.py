@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from screening.memory.store import Memory
 
 AT = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 CALLER = "+13475550148"
@@ -37,3 +41,9 @@ def a_record(call: str = "c1", **told: Any) -> dict[str, Any]:
             {"speaker": "caller", "text": "Grace.", "at_s": 2.0},
         ],
     } | told
+
+
+def finish(memory: Memory, record: Mapping[str, Any]) -> None:
+    """The call of this record is over."""
+    kept = {name: value for name, value in record.items() if name != "transcript"}
+    memory.finished(lambda: record, lambda: json.dumps(kept, ensure_ascii=False))

@@ -18,7 +18,7 @@ from screening.memory.privacy import delete_caller, export_caller
 from screening.memory.retention import CHECK_EVERY, Retention
 from screening.memory.schema import calls, lines, notices, voicemails
 from screening.memory.store import Memory
-from tests.screening.memory.records import AT, CALLER, a_record
+from tests.screening.memory.records import AT, CALLER, a_record, finish
 from tests.screening.memory.test_store import WAIT_S, kept, rows
 
 pytestmark = pytest.mark.network
@@ -40,7 +40,7 @@ def tell(memory: Memory, folder: Path, call: str, at: datetime, caller: str = CA
         file.write_bytes(b"RIFF")
     began, ended = (each.isoformat(timespec="milliseconds") for each in (at, at + timedelta(minutes=1)))
     record = a_record(call, caller=caller, began=began, ended=ended, voicemail=str(files[0]), voicemail_s=2.0)
-    memory.finished(record | {"recording": str(files[2]), "recording_s": 60.0})
+    finish(memory, record | {"recording": str(files[2]), "recording_s": 60.0})
     notice = {
         "id": f"n-{call}",
         "event": "call.screened",

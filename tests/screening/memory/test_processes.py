@@ -11,7 +11,7 @@ from screening.memory.processes import CUT_REASON, GONE, Presence, runs
 from screening.memory.schema import calls, processes
 from screening.memory.store import Memory
 from tests.screening.memory.conftest import MakeMemory
-from tests.screening.memory.records import AT, CALLER, a_record
+from tests.screening.memory.records import AT, CALLER, a_record, finish
 from tests.screening.memory.test_store import WAIT_S, kept, rows
 
 pytestmark = pytest.mark.network
@@ -42,7 +42,7 @@ def test_what_an_earlier_process_left_is_cut_when_the_next_begins(url: str, memo
     wall = Wall()
     says(earlier, a_presence("old", wall, pid=7))
     earlier.began("c1", AT, CALLER, None, "*")
-    earlier.finished(a_record("c2"))
+    finish(earlier, a_record("c2"))
     assert kept(earlier) == {"c1": "going on", "c2": "over"}
     wall.now += timedelta(seconds=3)
     says(later, a_presence("new", wall, pid=8))

@@ -20,7 +20,7 @@ from screening.memory.store import Memory
 from screening.memory.writer import Told
 from tests.screening.memory.conftest import MakeMemory
 from tests.screening.memory.postgres import Postgres
-from tests.screening.memory.records import AT, CALLER, a_record
+from tests.screening.memory.records import AT, CALLER, a_record, finish
 from tests.sipp.process import until
 
 pytestmark = pytest.mark.network
@@ -48,7 +48,7 @@ def test_a_call_has_a_row_when_it_begins_and_all_of_it_when_it_is_over(memory: M
         None,
     )
     record = a_record()
-    memory.finished(record)
+    finish(memory, record)
     [row] = rows(memory, select(calls))
     assert (row.state, row.process, row.began) == ("over", "p1", AT)
     assert (row.result, row.reason) == ("bridged", "the caller talked to the phone")
@@ -65,7 +65,7 @@ def test_a_call_has_a_row_when_it_begins_and_all_of_it_when_it_is_over(memory: M
 
 def test_a_message_that_the_agent_took_has_its_words_whatever_they_are(memory: Memory) -> None:
     message = {"text": "Call\0 \udcff me.", "caller_name": None, "call_back": "1", "urgent": False}
-    memory.finished(a_record("c1") | {"message": message, "voicemail": None})
+    finish(memory, a_record("c1") | {"message": message, "voicemail": None})
     [row] = memory.asked(lambda c: history.messages(c)).result(10)
     assert (row["file"], row["transcript"]) == (None, "Call\ufffd ? me.")
     assert row["message"]["call_back"] == "1"
@@ -73,20 +73,20 @@ def test_a_message_that_the_agent_took_has_its_words_whatever_they_are(memory: M
     assert call["voicemail"] is True
 
 
-def test_a_record_may_be_made_in_the_thread_of_the_memory(memory: Memory) -> None:
+def test_a_record_is_made_in_the_thread_of_the_memory(memory: Memory) -> None:
     made_in: list[str] = []
 
     def made() -> Mapping[str, object]:
         made_in.append(threading.current_thread().name)
         return a_record()
 
-    memory.finished(made)
+    memory.finished(made, lambda: "{}")
     assert kept(memory) == {"c1": "over"}
     assert made_in == ["memory"]
 
 
-def test_a_record_may_be_told_as_json_too(memory: Memory) -> None:
-    memory.finished(a_record("c1"), lambda: '{"steps":["\udcff","gr\u00fcn","\\u0000"]}')
+def test_a_record_is_kept_as_the_json_that_is_told(memory: Memory) -> None:
+    memory.finished(lambda: a_record("c1"), lambda: '{"steps":["\udcff","gr\u00fcn","\\u0000"]}')
     [row] = rows(memory, select(calls))
     assert (row.result, row.record) == ("bridged", {"steps": ["\udcff", "gr\u00fcn", "\0"]})
 
@@ -110,7 +110,7 @@ def test_what_is_told_within_a_moment_is_written_in_one_go(
     written = written_by(memory)
     for n in range(20):
         memory.began(f"c{n}", AT, CALLER, None, "*")
-        memory.finished(a_record(f"c{n}"))
+        finish(memory, a_record(f"c{n}"))
     assert memory.waiting == 40
     until(lambda: not memory.waiting, "it is written", within_s=WAIT_S)
     assert set(kept(memory).values()) == {"over"}
@@ -121,7 +121,7 @@ def test_nobody_who_asks_waits_for_more_to_be_told(memory: Memory, monkeypatch: 
     monkeypatch.setattr("screening.memory.store.GATHER_S", 1000.0)
     memory.began("c1", AT, CALLER, None, "*")
     assert kept(memory) == {"c1": "going on"}
-    memory.finished(a_record("c1"))
+    finish(memory, a_record("c1"))
     assert kept(memory) == {"c1": "over"}
 
 
@@ -130,20 +130,20 @@ def test_a_memory_that_is_closed_waits_for_no_more(
 ) -> None:
     monkeypatch.setattr("screening.memory.store.GATHER_S", 1000.0)
     memory = memory_of(url)
-    memory.finished(a_record())
+    finish(memory, a_record())
     assert memory.close()
     assert kept(memory_of(url)) == {"c1": "over"}
 
 
 def test_a_message_has_a_row_of_its_own(memory: Memory) -> None:
-    memory.finished(a_record(voicemail="voicemail/c1.wav", voicemail_s=3.5))
+    finish(memory, a_record(voicemail="voicemail/c1.wav", voicemail_s=3.5))
     [row] = rows(memory, select(voicemails))
     whole = str(Path("voicemail/c1.wav").absolute())
     assert (row.call, row.file, row.seconds, row.heard_at) == ("c1", whole, 3.5, None)
     memory.later(partial(set_transcript, name="c1", text="The cake is ready."))
     [row] = rows(memory, select(voicemails))
     assert row.transcript == "The cake is ready."
-    memory.finished(a_record(voicemail="voicemail/c1.wav", voicemail_s=3.5))
+    finish(memory, a_record(voicemail="voicemail/c1.wav", voicemail_s=3.5))
     [row] = rows(memory, select(voicemails))
     assert row.transcript == "The cake is ready."
     assert row.left_at.isoformat() == "2026-11-22T09:01:00+00:00"
@@ -151,7 +151,7 @@ def test_a_message_has_a_row_of_its_own(memory: Memory) -> None:
 
 def test_what_was_said_is_not_kept_where_nobody_wants_it(url: str, memory_of: MakeMemory) -> None:
     memory = memory_of(url, transcripts=False)
-    memory.finished(a_record())
+    finish(memory, a_record())
     assert kept(memory) == {"c1": "over"}
     assert rows(memory, select(lines)) == []
 
@@ -160,21 +160,21 @@ def test_a_thousand_calls_told_at_once_are_all_kept(memory: Memory) -> None:
     for n in range(1000):
         memory.began(f"c{n}", AT, CALLER, None, "*")
         if n % 2:
-            memory.finished(a_record(f"c{n}"))
+            finish(memory, a_record(f"c{n}"))
     states = list(kept(memory).values())
     assert (len(states), states.count("over")) == (1000, 500)
 
 
 def test_what_is_told_is_written_when_the_memory_is_closed(url: str, memory_of: MakeMemory) -> None:
     memory = memory_of(url)
-    memory.finished(a_record())
+    finish(memory, a_record())
     assert memory.close()
     assert kept(memory_of(url)) == {"c1": "over"}
 
 
 def test_text_that_no_database_takes_is_kept_as_well_as_can_be(memory: Memory) -> None:
     said = [{"speaker": "caller", "text": "a\udcffb\0c", "at_s": 1.0}]
-    memory.finished(a_record(caller_name="Gr\udcffce\n", transcript=said, steps=["\udcff"]))
+    finish(memory, a_record(caller_name="Gr\udcffce\n", transcript=said, steps=["\udcff"]))
     [row] = rows(memory, select(calls))
     assert (row.caller_name, row.record["steps"]) == ("Gr?ce\n", ["\udcff"])
     assert [line.said for line in rows(memory, select(lines))] == ["a?b\ufffdc"]
@@ -182,7 +182,7 @@ def test_text_that_no_database_takes_is_kept_as_well_as_can_be(memory: Memory) -
 
 def test_a_vendor_that_counts_beyond_all_measure_costs_no_record(memory: Memory) -> None:
     cost = {"money": 1e12, "minutes": 1e9, "tokens": 6 * 10**9, "currency": "USD"}
-    memory.finished(a_record("c1", cost=cost))
+    finish(memory, a_record("c1", cost=cost))
     [row] = rows(memory, select(calls))
     assert (row.state, row.tokens, row.cost_money) == ("over", 2**31 - 1, 1e12)
     assert row.record["cost"]["tokens"] == 6 * 10**9
@@ -192,7 +192,7 @@ def test_a_call_that_cannot_be_kept_costs_no_other(memory: Memory) -> None:
     with structlog.testing.capture_logs() as logs:
         memory.later(lambda connection: connection.execute(text("select 1")))
         for record in (a_record("c1"), a_record("bad", recording_s=object()), a_record("c2")):
-            memory.finished(record)
+            finish(memory, record)
         assert kept(memory) == {"c1": "over", "c2": "over"}
     [line] = [line for line in logs if line["event"] == "not kept"]
     assert line["call"] == "bad"
@@ -210,7 +210,7 @@ def test_a_question_that_fails_is_answered_so_and_the_next_one_as_ever(memory: M
 
 
 async def test_a_question_is_awaited_on_a_loop(memory: Memory) -> None:
-    memory.finished(a_record())
+    finish(memory, a_record())
     assert await memory.ask(lambda connection: connection.execute(select(calls.c.id)).scalar_one()) == "c1"
 
 
@@ -230,9 +230,9 @@ def test_while_the_server_is_away_calls_wait_and_are_written_when_it_is_back(
     with structlog.testing.capture_logs() as logs:
         postgres.stop()
         try:
-            memory.finished(a_record("c1"))
+            finish(memory, a_record("c1"))
             until(lambda: memory.trouble, "it is noticed that the server is away")
-            memory.finished(a_record("c2"))
+            finish(memory, a_record("c2"))
             with pytest.raises(Away):
                 memory.asked(lambda connection: None).result(WAIT_S)
             assert memory.waiting == 2
@@ -252,7 +252,7 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(postgres: Postgres, me
     postgres.stop()
     try:
         memory = memory_of(url)
-        memory.finished(a_record())
+        finish(memory, a_record())
         assert memory.trouble
     finally:
         postgres.start()
@@ -268,7 +268,7 @@ def test_of_what_waits_too_long_the_oldest_is_lost_and_one_line_says_so(
         held = threading.Event()
         answer = memory.asked(lambda connection: held.wait(WAIT_S))
         for n in range(15):
-            memory.finished(a_record(f"c{n}"))
+            finish(memory, a_record(f"c{n}"))
         held.set()
         answer.result(WAIT_S)
         assert set(kept(memory)) == {f"c{n}" for n in range(5, 15)}
@@ -281,7 +281,7 @@ def test_a_file_that_another_process_has_locked_is_waited_for(tmp_path: Path, me
     other = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
     with structlog.testing.capture_logs() as logs:
         other.execute("BEGIN EXCLUSIVE")
-        memory.finished(a_record())
+        finish(memory, a_record())
         until(lambda: memory.trouble, "it is noticed", within_s=WAIT_S)
         other.execute("COMMIT")
         other.close()
@@ -297,11 +297,11 @@ def test_a_file_that_another_process_has_locked_is_waited_for(tmp_path: Path, me
 
 def test_a_file_that_is_taken_away_is_made_anew(tmp_path: Path, memory_of: MakeMemory) -> None:
     memory = memory_of(f"sqlite:///{tmp_path}/s.db")
-    memory.finished(a_record("c1"))
+    finish(memory, a_record("c1"))
     assert kept(memory) == {"c1": "over"}
     for file in tmp_path.iterdir():
         file.unlink()
-    memory.finished(a_record("c2"))
+    finish(memory, a_record("c2"))
     assert kept(memory) == {"c2": "over"}
     with sqlite3.connect(tmp_path / "s.db") as connection:
         assert connection.execute("SELECT id FROM calls").fetchall() == [("c2",)]
@@ -310,12 +310,12 @@ def test_a_file_that_is_taken_away_is_made_anew(tmp_path: Path, memory_of: MakeM
 def test_a_file_that_breaks_costs_no_call(tmp_path: Path, memory_of: MakeMemory) -> None:
     file = tmp_path / "s.db"
     memory = memory_of(f"sqlite:///{file}")
-    memory.finished(a_record("c1"))
+    finish(memory, a_record("c1"))
     assert kept(memory) == {"c1": "over"}
     with structlog.testing.capture_logs() as logs:
         good = [each.rename(each.with_name(f"good-{each.name}")) for each in tmp_path.iterdir()]
         file.write_bytes(b"this is a letter, not a database " * 1000)
-        memory.finished(a_record("c2"))
+        finish(memory, a_record("c2"))
         until(lambda: memory.trouble, "it is noticed")
         for each in good:
             each.replace(each.with_name(each.name.removeprefix("good-")))
@@ -330,7 +330,7 @@ def test_while_the_disk_is_full_calls_wait(tmp_path: Path, memory_of: MakeMemory
     memory.asked(lambda connection: connection.execute(no_larger)).result(WAIT_S)
     with structlog.testing.capture_logs() as logs:
         for n in range(200):
-            memory.finished(a_record(f"c{n}"))
+            finish(memory, a_record(f"c{n}"))
         until(lambda: memory.trouble, "it is noticed", within_s=WAIT_S)
         until(lambda: not memory.trouble, "there is room again", within_s=WAIT_S)
     assert [(line["event"], line.get("problem")) for line in logs] == [

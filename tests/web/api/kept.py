@@ -11,6 +11,7 @@ from typing import Any
 from screening.memory import lists
 from screening.memory.database import Database
 from screening.memory.store import Memory
+from tests.screening.memory.records import finish
 
 BEGAN = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 ANNA, BOB = "+14155550100", "+14155550199"
@@ -69,7 +70,7 @@ def a_memory(tmp: Path) -> Iterator[Memory]:
     memory.start()
     try:
         for n in range(5):
-            memory.finished(a_record(f"call{n}", n, BOB if n == 4 else ANNA, **_message(folder, n)))
+            finish(memory, a_record(f"call{n}", n, BOB if n == 4 else ANNA, **_message(folder, n)))
         block = lists.Entry(lists.BLOCK, "+1900*", note="dear")
         contact = lists.Entry(lists.CONTACT, ANNA, "Anna")
         for entry in (block, contact):

@@ -17,6 +17,7 @@ from proxy.office.tried import VERIFICATIONS
 from proxy.web.api.models import Trial
 from screening.memory import history, lists
 from screening.memory.schema import entries
+from tests.screening.memory.records import finish
 from tests.web.api.kept import ANNA, BEGAN, BOB, TAKEN, a_memory, a_record
 from tests.web.api.served import READS, Served, a_client, serving, settings
 
@@ -99,7 +100,7 @@ async def test_a_call_has_its_story(tmp_path: Path) -> None:
 
 async def test_a_message_that_the_agent_took_is_among_the_others_without_a_sound(tmp_path: Path) -> None:
     with a_memory(tmp_path) as memory:
-        memory.finished(a_record("call5", 5, BOB, **TAKEN))
+        finish(memory, a_record("call5", 5, BOB, **TAKEN))
         async with serving(tmp_path, memory) as served:
             first = (await served.get("/voicemails?heard=false")).json()["items"][0]
             assert (first["call"], first["seconds"], first["transcript"]) == (
@@ -134,7 +135,7 @@ async def test_the_words_of_a_message_stand_in_its_call(tmp_path: Path) -> None:
 async def test_what_calls_cost_is_told_by_number_and_in_all(tmp_path: Path) -> None:
     minutes = int((datetime.now(UTC) - BEGAN) / timedelta(minutes=1))
     with a_memory(tmp_path) as memory:
-        memory.finished(a_record("call5", minutes, **TAKEN))
+        finish(memory, a_record("call5", minutes, **TAKEN))
         async with serving(tmp_path, memory) as served:
             items = (await served.get("/costs")).json()["items"]
     assert [item["dialed"] for item in items] == ["+14155551234", None]
