@@ -14,6 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, MutableMapping
+from functools import lru_cache
 from typing import Any, TextIO
 
 import structlog
@@ -26,12 +27,10 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NUMBER = re.compile(r"\+?\d{7,15}")
 _PLAIN = re.compile(r"[!#-~]+").fullmatch
 _QUOTED = json.encoder.encode_basestring
-_AT = "_at"
-"""Where an entry tells when it was made, in seconds since 1970."""
-_APART = frozenset(("call", "leg", "event", "level", _AT))
-"""What is not written as one of the values behind an event."""
 _CALM = ("info", "debug")
 """Entries that may wait a moment."""
+_REMEMBERED = 256
+"""Texts that were made fit for a line, and need not be again; a call says the same few again and again."""
 
 
 def configure(level: str = "info", form: str = "console", stream: TextIO | None = None) -> None:
@@ -57,8 +56,8 @@ def mask(number: str | None) -> str:
     return f"{number[: len(number) - 7]}•••{number[-4:]}" if len(number) > 10 else f"•••{number[-2:]}"
 
 
-_Entry = tuple[str, MutableMapping[str, Any]]
-"""The method that was called, and what was said."""
+_Entry = tuple[str, float, MutableMapping[str, Any]]
+"""The method that was called; when, in seconds since 1970; what was said, the event among it."""
 
 
 class _Written(Gathered[_Entry]):
@@ -69,10 +68,9 @@ class _Written(Gathered[_Entry]):
         atexit.register(self.flush)
 
     def msg(self, method: str, entry: MutableMapping[str, Any]) -> None:
-        entry[_AT] = time.time()
         if "exc_info" in entry:  # true for the exception that is being handled: now, and not later
             structlog.processors.format_exc_info(None, "", entry)
-        self.write((method, entry))
+        self.write((method, time.time(), entry))
         if method not in _CALM:
             self.flush()
 
@@ -90,8 +88,8 @@ def _straight(level: int) -> type[structlog.typing.FilteringBoundLogger]:
                 if "exc_info" in values:
                     self._proxy_to_logger("info", event, **values)
                 else:
-                    entry = {**self._context, **values, "event": event, _AT: time.time()}
-                    self._logger.write(("info", entry))
+                    entry = {**self._context, **values, "event": event}
+                    self._logger.write(("info", time.time(), entry))
 
     return Straight
 
@@ -118,23 +116,25 @@ class Line:
 
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
         """The same, as a processor of structlog."""
-        return self.line((method, entry))
+        return self.line((entry.pop("level", method), time.time(), entry))
 
     def line(self, told: _Entry) -> str:
         """Return the line; values that hold spaces, quotes or control characters are quoted."""
-        method, entry = told
+        level, at, entry = told
         trace = _trace(entry) if "exc_info" in entry or "exception" in entry else None
-        whose = rest = ""
+        whose = event = rest = ""
         for key, value in entry.items():
-            if key not in _APART:
-                rest = f"{rest} {key}={value if type(value) is str and _PLAIN(value) else _shown(value)}"
-            elif key == "call":  # before the leg, wherever it was bound
-                whose = f" call={_shown(value)}{whose}"
+            if key == "event":
+                event = _one_line(str(value))
+                continue
+            shown = _text(value) if type(value) is str else _shown(value)
+            if key == "call":  # before the leg, wherever it was bound
+                whose = f" call={shown}{whose}"
             elif key == "leg":
-                whose = f"{whose} leg={_shown(value)}"
-        at, level = entry.get(_AT) or time.time(), entry.get("level", method)
-        between = "  " if whose else " "
-        line = f"{self._clock(at)} {level:<7}{whose}{between}{_one_line(str(entry.get('event', '')))}{rest}"
+                whose = f"{whose} leg={shown}"
+            else:
+                rest = f"{rest} {key}={shown}"
+        line = f"{self._clock(at)} {level:<7}{whose}{'  ' if whose else ' '}{event}{rest}"
         return f"{line}\n{trace}" if trace else line
 
 
@@ -147,14 +147,14 @@ class Json:
 
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
         """The same, as a processor of structlog."""
-        return self.line((method, entry))
+        return self.line((method, time.time(), entry))
 
     def line(self, told: _Entry) -> str:
         """Return the object as text; what JSON does not know is written as `str` writes it."""
-        method, entry = told
+        method, at, entry = told
         trace = _trace(entry)
         entry.setdefault("level", method)
-        entry["timestamp"] = f"{self._clock(entry.pop(_AT, None) or time.time())}Z"
+        entry["timestamp"] = f"{self._clock(at)}Z"
         if trace:
             entry["exception"] = trace
         return self._encode(dict(entry))
@@ -168,17 +168,20 @@ def _trace(entry: MutableMapping[str, Any]) -> str | None:
 
 
 def _shown(value: object) -> str:
-    if type(value) is str:
-        text = value
-    elif isinstance(value, float):
+    if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
-    else:
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return _text(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
+
+
+@lru_cache(_REMEMBERED)
+def _text(text: str) -> str:
+    """Return the text as a value: quoted, unless it is plain."""
     if _PLAIN(text):
         return text
     return _QUOTED(text) if text.isprintable() else json.dumps(text)
 
 
+@lru_cache(_REMEMBERED)
 def _one_line(text: str) -> str:
     """Return the text without characters that would begin another line or move the cursor."""
     return text if text.isprintable() else json.dumps(text)[1:-1]
