@@ -34,7 +34,7 @@ from screening.callers.contacts import Contacts
 from screening.callers.expected import NOBODY, Expecting
 from screening.callers.number_list import NumberList
 from screening.callers.numbering import country_of, normal
-from screening.callers.timetable import Timetable
+from screening.callers.timetable import ALWAYS_OPEN, Timetable
 from screening.callers.wildcards import Wildcards
 from screening.contract import Caller
 
@@ -119,7 +119,7 @@ class Policy:
     contacts: Sequence[Contacts] = ()
     anonymous: Action | None = None
     international: Action | None = None
-    times: Timetable = field(default_factory=Timetable)
+    times: Timetable = ALWAYS_OPEN
     out_of_hours: Action = Action.VOICEMAIL
     untrusted: Action = Action.VOICEMAIL
     """What level `TRUSTED` does with those who are not known."""
@@ -138,6 +138,16 @@ class Policy:
     """How callers are refused: one of `contract.REFUSALS`."""
     block_with: int = 603
     """The same for those on the block list."""
+    _rules: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
+    """Those that have something to go by here."""
+    _last: Decision = field(init=False, repr=False, compare=False)
+    """What the last of them says, whoever calls."""
+
+    def __post_init__(self) -> None:
+        idle = {rule for rule, told in _OF_ONE_FIELD.items() if getattr(self, told) in _NOTHING}
+        object.__setattr__(self, "_rules", tuple(rule for rule in RULES if rule.name not in idle))
+        action, why = _LEVELS.get(self.level, (self.untrusted, "the caller is not known"))
+        object.__setattr__(self, "_last", Decision(action, "level", f"{why} ({self.level.value})"))
 
     def decide(
         self, caller: Caller, before: datetime | None = None, earlier: Sequence[datetime] = ()
@@ -145,7 +155,7 @@ class Policy:
         """What to do with this caller, who last called at the time `before`, and at those of `earlier`."""
         case = self._case(caller, before, earlier)
         decision = None
-        for rule in RULES:
+        for rule in self._rules:
             if (decision := rule.judge(self, case)) is not None:
                 break
         assert decision is not None, "the last rule always speaks"
@@ -194,7 +204,7 @@ class Policy:
         return _found(self.allow, number) is not None or self.contact(number)
 
     def contact(self, number: str) -> bool:
-        return any(number in each for each in self.contacts)
+        return bool(self.contacts) and any(number in each for each in self.contacts)
 
 
 def comparable(name: str) -> str:
@@ -238,9 +248,11 @@ def _emergency(policy: Policy, case: _Case) -> Decision | None:
 
 
 def _block(policy: Policy, case: _Case) -> Decision | None:
-    if case.number is None or not any(case.number in each for each in policy.block):
-        return None
-    return Decision(Action.REJECT, "block", "the number is on the block list")
+    if case.number is not None:
+        for each in policy.block:
+            if case.number in each:
+                return Decision(Action.REJECT, "block", "the number is on the block list")
+    return None
 
 
 def _vip(policy: Policy, case: _Case) -> Decision | None:
@@ -362,11 +374,6 @@ _LEVELS = {
 }
 
 
-def _level(policy: Policy, case: _Case) -> Decision:
-    action, why = _LEVELS.get(policy.level, (policy.untrusted, "the caller is not known"))
-    return Decision(action, "level", f"{why} ({policy.level.value})")
-
-
 RULES = (
     Rule("emergency", "neither the number nor the call-back of an emergency service", _emergency),
     Rule("block", "the number is not on the block list", _block),
@@ -381,6 +388,12 @@ RULES = (
     Rule("hours", "open at this time, or a second call", _hours),
     Rule("allow", "the number is not on the allow list, or in doubt", _allow),
     Rule("contacts", "the number is not in the contacts, or in doubt, or everybody is asked", _contacts),
-    Rule("level", "", _level),
+    Rule("level", "", lambda policy, case: policy._last),
 )  # fmt: skip
 """In the order in which they are asked; the last one always speaks."""
+_OF_ONE_FIELD = {
+    "block name": "block_names", "failed": "failed", "expected": "expecting", "rate": "rate",
+    "anonymous": "anonymous", "international": "international", "hours": "times",
+}  # fmt: skip
+"""Rules that have nothing to say, whoever calls, where the policy says nothing in this field."""
+_NOTHING = (None, (), NOBODY, ALWAYS_OPEN)

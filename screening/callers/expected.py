@@ -68,6 +68,8 @@ class Expected:
         return next((each for each in self._all if each.number and each.meant(number, caller)), None)
 
     def find(self, number: str | None, caller: Caller) -> Expectation | None:
+        if not self._all:  # as nearly always
+            return None
         named = self.number(number, caller) if number is not None else None
         anybody = (each for each in self._all if each.number is None and each.meant(None, caller))
         return named or next(anybody, None)

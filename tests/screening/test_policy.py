@@ -57,6 +57,7 @@ def caller(
 
 def decided(policy: Policy, who: Caller, before: datetime | None = None) -> tuple[str, str]:
     decision = policy.decide(who, before)
+    assert list(policy.considered(who, before))[-1][1] == decision
     return decision.rule, decision.action.value
 
 
