@@ -272,7 +272,7 @@ class App:
             down=self.probes.down,
             hearing=Hearing(settings.media.inactivity_s, self._rounds),
             word=assembly.word(settings, self._trunk_of, trusts),
-            srtp=assembly.secured_by(settings, self._trunk_of),
+            srtp=assembly.secured_by(settings),
             feed=self._feed,
         )
 

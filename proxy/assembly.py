@@ -196,10 +196,10 @@ def _trunk(trunk: told.Trunk) -> Trunk:
     return Trunk(trunk.name, outbound, trunk.username, password, trunk.caller_id, terms, identity, srtp)
 
 
-def secured_by(settings: Settings, trunk_of: Callable[[Flow], str | None]) -> Callable[[Flow], SrtpPolicy]:
-    """Tells how the audio of the caller at the other end of a flow is protected."""
+def secured_by(settings: Settings) -> Callable[[str], SrtpPolicy]:
+    """Tells how the audio of a caller from the trunk of this name is protected."""
     policies = {trunk.name: SrtpPolicy(trunk.srtp) for trunk in settings.trunks}
-    return lambda flow: policies.get(trunk_of(flow) or "", SrtpPolicy.ACCEPT)
+    return lambda trunk: policies.get(trunk, SrtpPolicy.ACCEPT)
 
 
 def trusts(

@@ -279,10 +279,9 @@ def test_a_caller_is_protected_as_his_trunk_says_and_one_of_no_trunk_as_he_offer
     text = TRUNKS.replace('name = "two",', 'name = "two", srtp = "require",')
     text += f'number = [ {{ dialed = "*", {PLACES} }} ]'
     told = parse(text, {}, file="t.toml", folder=Path())
-    trunks = iter(("one", "two", "pbx", None))
-    by = assembly.secured_by(told, lambda flow: next(trunks))
-    flow = a_flow("192.0.2.1")
-    assert [by(flow).value for _ in range(4)] == ["accept", "require", "accept", "accept"]
+    by = assembly.secured_by(told)
+    assert [by(trunk).value for trunk in ("one", "two", "pbx")] == ["accept", "require", "accept"]
+    assert by("").value == "accept"
 
 
 def test_a_destination_keeps_the_name_that_the_agent_knows_it_by() -> None:

@@ -12,7 +12,7 @@ from typing import assert_never
 from proxy.call.attestation import NO_WORD, NOTHING_SAID, Attested, Word
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Agent, Destination, Trunk, dialable, e164
-from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, remote_party
+from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, is_plain, remote_party
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
@@ -62,10 +62,11 @@ class Identity:
         `word`: how far its word goes beside. Of anybody else From is believed, as ever, and the wish to be
         withheld, which can only hide.
         """
-        sender = invite.from_
+        sender, plain = invite.from_, is_plain(invite.headers)
+        trusted = trusted and not plain  # it is only of the other headers that it matters who sends them
         hops = MAX_FORWARDS if invite.max_forwards is None else max(invite.max_forwards - 1, 0)
         diverted_from = _diverted_from(invite) if trusted else None
-        if _withheld(invite, sender, trusted):
+        if _hidden(sender) if plain else _withheld(invite, sender, trusted):
             attested = Attested.of(invite, word, None, withheld=True)
             return cls(None, None, hops, withheld=True, diverted_from=diverted_from, attested=attested)
         vouched = _vouched(invite) if trusted else ()
@@ -97,8 +98,12 @@ def _withheld(invite: Request, sender: NameAddr, trusted: bool) -> bool:
     if privacy.withholds or (remote is not None and remote.private):
         return True
     # A From without a user is anonymous too, unless it is asserted who that is and that he may be known.
-    hidden = (sender.uri.user or "anonymous").lower() in ANONYMOUS
-    return hidden and not (trusted and privacy.declined)
+    return _hidden(sender) and not (trusted and privacy.declined)
+
+
+def _hidden(sender: NameAddr) -> bool:
+    """Whether From itself says so."""
+    return (sender.uri.user or "anonymous").lower() in ANONYMOUS
 
 
 def _name(party: NameAddr) -> str:

@@ -78,14 +78,14 @@ class Call:
         self.record = CallRecord(
             name, self._identity.number, number.dialed, around.wall_clock(), self._identity.name
         )
-        self._scribe = Scribe(self.record, around.wall_clock, around.feed)
+        self._scribe = Scribe(self.record, around.wall_clock, around.feed, around.log)
         self._introduction = Introduction(
             self._identity, number.dialed, around.host, around.refusals, self._scribe.step
         )
         self._legs = Legs(around.core, media, self._scribe)
         self._reception = Reception(around, number, self._legs, name)
         self._company = self._reception.company
-        self._srtp = around.srtp(invite.flow)
+        self._srtp = around.srtp(word.trunk)
         self._screening: Screening | None = None
         self._agent: Leg | None = None
         self._transfers = Transfers(number, self._scribe)

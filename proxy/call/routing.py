@@ -15,7 +15,7 @@ from proxy.call.voicemail import Voicemail
 from proxy.media.sdes import SrtpPolicy
 from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError, SipError
-from proxy.sip.identity import Diversion, HistoryEntry
+from proxy.sip.identity import Diversion, HistoryEntry, is_plain
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
@@ -178,7 +178,8 @@ class Routing:
             for name in (user, dialable(user)):
                 if name is not None and name in self._numbers:
                     return self._numbers[name]
-        return (self._diverted(invite) if trusted else None) or self._numbers.get("*")
+        diverted = self._diverted(invite) if trusted and not is_plain(invite.headers) else None
+        return diverted or self._numbers.get("*")
 
     def _diverted(self, invite: Request) -> Number | None:
         parties = [each.party for each in Diversion.all(invite.headers)]

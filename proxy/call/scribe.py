@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache, partial
 from pathlib import Path
 
 import structlog
@@ -33,7 +34,8 @@ from screening.contract import (
     Verdict,
 )
 
-LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
+Log = structlog.typing.FilteringBoundLogger
+LOG: Log = structlog.get_logger("screendoor")
 
 REFUSED = (EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJECTED)
 """Why the caller's leg is ended for what its peer asks of us."""
@@ -43,19 +45,24 @@ BY_US = (EndReason.DRAINING, EndReason.MEDIA_INACTIVE, EndReason.BY_USER, *REFUS
 _PLANNED = {
     Ask: "ask", Ring: "ring", Refuse: "reject", Challenge: "challenge", Undecided: "unscreened",
 }  # fmt: skip
-_DIGITS = re.compile(r"\d{5,}")
+_without_numbers = lru_cache(256)(partial(re.compile(r"\d{5,}").sub, "…"))
+"""Most calls are planned in one of a few ways."""
 
 
 class Scribe:
     """The one writer of a call's record and of its story in the log."""
 
-    __slots__ = ("_feed", "_record", "_wall_clock", "log")
+    __slots__ = ("_feed", "_latest", "_record", "_wall_clock", "log")
 
-    def __init__(self, record: CallRecord, wall_clock: WallClock, feed: Feed | None = None) -> None:
+    def __init__(
+        self, record: CallRecord, wall_clock: WallClock, feed: Feed | None = None, log: Log = LOG
+    ) -> None:
         """`feed` is told of every step as it happens."""
         self._record, self._wall_clock, self._feed = record, wall_clock, feed
+        self._latest: dict[str, LegRecord] = {}
+        """Of each name."""
         self._tell("began", caller=record.caller, dialed=record.dialed)
-        self.log: structlog.typing.FilteringBoundLogger = LOG.bind(call=record.call)
+        self.log: Log = log.bind(call=record.call)
 
     def _tell(self, name: str, /, **told: object) -> None:
         if self._feed is not None:
@@ -92,18 +99,18 @@ class Scribe:
         done = _PLANNED.get(type(plan), "voicemail")
         self._record.plan = f"{done}: {plan.reason}" if plan.reason else done
         if plan.reason:
-            self.step("planned", _DIGITS.sub("…", self._record.plan))
+            self.step("planned", _without_numbers(self._record.plan))
         return plan
 
     def began(self, name: str, peer: str) -> LegRecord:
-        entry = LegRecord(name, peer, self._wall_clock())
+        self._latest[name] = entry = LegRecord(name, peer, self._wall_clock())
         self._record.legs.append(entry)
         self._tell("leg", leg=name, state="began")
         return entry
 
     def answered(self, leg: str) -> None:
         now = self._wall_clock()
-        entry = self._latest(leg)
+        entry = self._latest[leg]
         entry.answered = now
         if leg == "caller":
             self._record.answered = now
@@ -112,7 +119,7 @@ class Scribe:
         self.log.info("answered", leg=leg, after_s=round((now - entry.began).total_seconds(), 2))
 
     def not_taken(self, leg: str, failure: SipError) -> None:
-        entry = self._latest(leg)
+        entry = self._latest[leg]
         entry.ended, entry.end = self._wall_clock(), str(failure)
         if isinstance(failure, Rejected):
             entry.peer_reason = reasons(failure.response)
@@ -255,6 +262,3 @@ class Scribe:
             record.cost = screening.spent
         self._tell("over", result=result, ended_by=record.ended_by)
         self.log.info("over", result=result, ended_by=record.ended_by or "us")
-
-    def _latest(self, leg: str) -> LegRecord:
-        return next(entry for entry in reversed(self._record.legs) if entry.name == leg)

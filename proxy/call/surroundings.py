@@ -14,6 +14,7 @@ from proxy.call.listening import Hearing
 from proxy.call.places import Patience
 from proxy.call.record import WallClock
 from proxy.call.ringing import Phones, nobody
+from proxy.call.scribe import LOG, Log
 from proxy.call.tolls import Tolls
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.speech import Prompts, Speech
@@ -43,9 +44,11 @@ class Surroundings:
     patience: Patience = field(default_factory=Patience)
     word: Callable[[Flow], Word] = lambda flow: NO_WORD
     """How far the word of the peer there goes on who calls."""
-    srtp: Callable[[Flow], SrtpPolicy] = lambda flow: SrtpPolicy.ACCEPT
-    """How the audio of a caller from there is protected."""
+    srtp: Callable[[str], SrtpPolicy] = lambda trunk: SrtpPolicy.ACCEPT
+    """How the audio of a caller from the trunk of that name is protected; from none: the empty one."""
     refusals: Refusals = field(default_factory=lambda: Refusals(lambda: asyncio.get_running_loop().time()))
     hearing: Hearing = field(default_factory=Hearing)
+    log: Log = field(default_factory=LOG.bind)
+    """Where all of them tell their story: to bind that of each call to it takes a third of the time."""
     feed: Feed | None = None
     """Where what happens is told as it happens; None where nobody can listen."""

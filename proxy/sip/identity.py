@@ -11,10 +11,13 @@ from urllib.parse import unquote as unescape
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import is_token, unquote
-from proxy.sip.headers import Headers
+from proxy.sip.headers import Headers, header_key
 from proxy.sip.uri import Params
 from proxy.sip.values import NameAddr
 
+_MORE = frozenset(
+    map(header_key, ("P-Asserted-Identity", "Remote-Party-ID", "Privacy", "Diversion", "History-Info"))
+)
 _KNOWN_WISHES = frozenset(("header", "session", "user", "none", "critical", "id", "history"))
 
 
@@ -34,6 +37,11 @@ def party(text: str) -> NameAddr | None:
         return NameAddr.parse(address + bracket)
     except ParseError:
         return None
+
+
+def is_plain(headers: Headers) -> bool:
+    """Whether nothing is said of who calls, nor of who sent the call on, but in From."""
+    return headers.first.keys().isdisjoint(_MORE)
 
 
 def asserted(headers: Headers) -> tuple[NameAddr, ...]:

@@ -217,7 +217,7 @@ class Edge:
                 speech=self.speech,
                 down=lambda name: name in self.down,
                 word=self._word,
-                srtp=lambda flow: self.caller_srtp,
+                srtp=lambda trunk: self.caller_srtp,
                 hearing=Hearing(self.inactivity_s if audio else 0.0, self.rounds),
                 feed=self.feed,
             ),
