@@ -168,7 +168,7 @@ def _trace(entry: MutableMapping[str, Any]) -> str | None:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, float):
+    if type(value) is float:
         return f"{value:.3f}".rstrip("0").rstrip(".")
     return _text(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
 

@@ -57,6 +57,7 @@ class Action(enum.Enum):
 class Doubt(enum.Enum):
     """What a verification may come to that makes a number not worth believing."""
 
+    __hash__ = object.__hash__  # as equality is identity; that of `Enum` is a call of its own
     FAILED = "failed"
     NONE = "none"
     """Not signed, or nobody says whether it was."""

@@ -82,8 +82,10 @@ class Admission:
 
     def source(self, flow: Flow) -> Source | None:
         """The trunk at the other end; None for a stranger."""
-        certified = self._certified.trunk(flow)
-        return Source(certified, wide=False) if certified else self._sources.at(flow.remote[0])
+        if self._certified.names and (certified := self._certified.trunk(flow)):
+            return Source(certified, wide=False)
+        host = flow.remote[0]
+        return self._sources.known.get(host) or self._sources.at(host)
 
     def admits(self, flow: Flow) -> bool:
         host = flow.remote[0]  # asked of every message, more than once: mostly of one who is known

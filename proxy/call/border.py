@@ -111,8 +111,13 @@ def _name(party: NameAddr) -> str:
     if not shown or (party.uri.user or "").lower() in NAMELESS:
         return ""
     if not shown.isprintable() or '"' in shown or "\\" in shown:
-        shown = "".join(c for c in shown if c.isprintable() and c not in '"\\')
+        shown = _fit(shown)
     return shown[:64].strip()
+
+
+def _fit(shown: str) -> str:
+    """Less what does not belong into a header."""
+    return "".join(c for c in shown if c.isprintable() and c not in '"\\')
 
 
 def _diverted_from(invite: Request) -> str | None:

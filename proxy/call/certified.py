@@ -15,18 +15,19 @@ class Certified:
 
     def __init__(self, sources: Mapping[str, Sequence[str]]) -> None:
         """`sources`: what each trunk may call from; only those with the mark count here."""
-        self._trunks = {
+        self.names = {
             entry.removeprefix(MARK): trunk
             for trunk, entries in sources.items()
             for entry in entries
             if entry.startswith(MARK)
         }
+        """To be read, not written to."""
 
     def trunk(self, flow: Flow) -> str | None:
         """The trunk whose certificate was shown on this connection; None if none was."""
-        if not self._trunks:
+        if not self.names:
             return None
-        return next((self._trunks[name] for name in flow.peer_names if name in self._trunks), None)
+        return next((self.names[name] for name in flow.peer_names if name in self.names), None)
 
 
 def by_address(sources: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import unquote as unescape
 
 from proxy.call.challenge import Terms
@@ -191,6 +192,7 @@ class Routing:
         return None
 
 
+@lru_cache(1024)
 def dialable(text: str | None) -> str | None:
     """The digits of a number, and its ``+`` if it has one, less visual separators (RFC 3966 §5.1.1).
 
@@ -198,6 +200,10 @@ def dialable(text: str | None) -> str | None:
     """
     if text is None or (text.isascii() and text.removeprefix("+").isdecimal()):
         return text
+    return _less_separators(text)
+
+
+def _less_separators(text: str) -> str | None:
     digits = unescape(text).partition(";")[0]
     for separator in "-.() ":
         digits = digits.replace(separator, "")

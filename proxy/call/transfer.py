@@ -48,5 +48,6 @@ class Transfers:
 
     def concluded(self, status: int) -> None:
         """What became of the phone: the last that these REFERs are told."""
-        self.progress(status)
-        self._accepted.clear()
+        if self._accepted:
+            self.progress(status)
+            self._accepted.clear()

@@ -168,10 +168,10 @@ class Memory:
     def _put(self, told: Began | Finished | Work) -> None:
         with self._lock:
             self._waiting.append(told)
-            first = len(self._waiting) == 1
-            if first:
+            count = len(self._waiting)
+            if first := count == 1:
                 self._write_at = self._clock() + GATHER_S
-            elif len(self._waiting) > self._most:
+            elif count > self._most:
                 self._cut_to_bound()
         if first:  # the thread is woken once for all that is gathered
             self._wake.set()

@@ -5,13 +5,27 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as some
 
-from proxy.call.border import Identity, towards_agent, towards_phone
+from proxy.call.border import (
+    Identity,
+    _diverted_from,
+    _fit,
+    _name,
+    _vouched,
+    _withheld,
+    towards_agent,
+    towards_phone,
+)
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import Result
 from proxy.call.routing import Agent, Destination, Number, Trunk
 from proxy.lab.shapes import CARRIER_MARKS
+from proxy.sip.identity import is_plain
 from proxy.sip.message import Request, Response
+from proxy.sip.uri import Uri
+from proxy.sip.values import NameAddr
 from tests.kit.edge import CARRIER, EDGE, HOST, OPENAI, PHONE_NUMBER, Edge, NewEdge, a_number, story
 from tests.kit.messages import invite
 
@@ -34,6 +48,50 @@ def origin(sdp: bytes) -> tuple[str, str, str]:
     match = re.search(rb"^o=\S+ (\d+) (\d+) IN IP4 (\S+)\r$", sdp, re.MULTILINE)
     assert match is not None
     return match[1].decode(), match[2].decode(), match[3].decode()
+
+
+@given(some.text('a"\\\\ \t\x00\u00e9\u200b\u2028\udcff') | some.text() | some.text(min_size=60))
+@example("")
+@example('"')
+@example("\\\\")
+@example("Zo\u00eb")
+@example("a\u00a0b")
+@example("\x7f")
+def test_a_name_that_is_fit_at_a_glance_is_what_is_left_of_it_otherwise(shown: str) -> None:
+    party = NameAddr(shown, Uri.parse("sip:+13475550148@carrier.example.com"))
+    assert _name(party) == _fit(shown)[:64].strip()
+
+
+SENDERS = ("+13475550148", "anonymous", "Anonymous", "restricted", "unavailable", "alice", "%2B13475550148")
+
+
+@given(some.sampled_from(SENDERS) | some.from_regex(r"[a-z0-9+]{0,8}", fullmatch=True), some.booleans())
+@example("", True)
+@example("", False)
+def test_of_whom_nothing_is_said_but_in_from_no_other_header_tells_more(user: str, trusted: bool) -> None:
+    request = invite()
+    request.headers.set("From", f'"Ann" <sip:{user + "@" if user else ""}carrier.example.com>;tag=1')
+    sender = request.from_
+    assert sender.display == "Ann"
+    assert is_plain(request.headers)
+    assert (_vouched(request), _diverted_from(request)) == ((), None)
+    assert Identity.of(request, trusted=trusted).withheld is _withheld(request, sender, trusted)
+    assert Identity.of(request, trusted=True) == Identity.of(request)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("P-Asserted-Identity", "<sip:+1@x>"),
+        ("p-asserted-identity", "<sip:+1@x>"),
+        ("Remote-Party-ID", "<sip:+1@x>;screen=yes"),
+        ("Privacy", "id"),
+        ("Diversion", "<sip:+1@x>"),
+        ("History-Info", "<sip:+1@x>;index=1"),
+    ],
+)
+def test_who_is_told_of_by_another_header_is_read_whole(more: tuple[str, str]) -> None:
+    assert not is_plain(invite(headers=[more]).headers)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as some
 
-from proxy.call.routing import Destination, Routing, e164
+from proxy.call.routing import Destination, Routing, _less_separators, dialable, e164
 from proxy.sip.values import NameAddr
 from tests.kit.edge import a_number
 from tests.kit.messages import invite
@@ -33,6 +35,20 @@ NUMBER = a_number(destinations=(HOME, ALICE))
 )
 def test_a_number_is_e164_or_none(text: str | None, number: str | None) -> None:
     assert e164(text) == number
+
+
+@given(some.text("+0123456789-.() ;%2Bx٣\u00b2\u2460\udcff") | some.text() | some.from_regex(r"\+?[0-9]*"))
+@example("")
+@example("+")
+@example("++1415")
+@example("1+415")
+@example("+1415\n")
+@example("\u00b2")  # a digit to `isdigit`, not to `isdecimal`
+@example("\u0663")
+@example("%2B1415")
+@example("%31415")
+def test_a_number_that_is_plain_at_a_glance_is_the_one_found_by_reading_it(text: str) -> None:
+    assert dialable(text) == _less_separators(text)
 
 
 @pytest.mark.parametrize(
