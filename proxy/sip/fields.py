@@ -7,7 +7,7 @@ from functools import lru_cache
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import number, once, shown
 from proxy.sip.headers import Headers
-from proxy.sip.values import CSeq, NameAddr, Via, branch_of, cseq, name_addr, one_via, sender_of, tag_of
+from proxy.sip.values import CSeq, NameAddr, Top, Via, cseq, name_addr, one_via, tag_of, top_of
 
 NEEDED = {"via": "Via", "from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
 """§8.1.1: what no message goes without (an RFC 2543 request may lack Max-Forwards)."""
@@ -34,19 +34,12 @@ class Message:
         return self.vias[0]
 
     @property
-    def branch(self) -> str | None:
-        """The branch of the topmost Via; None from an RFC 2543 element."""
-        line = self.headers.first.get("via")
-        return branch_of(line) if line and "," not in line else self.via.branch
-
-    @property
-    def sender(self) -> tuple[str, str]:
-        """Of the topmost Via: the host, and in lower case the sent-by."""
-        line = self.headers.first.get("via")
-        if line and "," not in line:
-            return sender_of(line.partition(";")[0])
-        via = self.via
-        return via.host, via.sent_by.lower()
+    def top(self) -> Top:
+        """Of the topmost Via what its transaction asks for."""
+        first = self.headers.first
+        if "via" in first and (line := first["via"]) and "," not in line:
+            return top_of(line)
+        return top_of(str(self.via))
 
     @property
     def vias(self) -> list[Via]:
@@ -67,27 +60,32 @@ class Message:
     @property
     def from_(self) -> NameAddr:
         """Who sent the request (§20.20)."""
-        return name_addr(self.headers.first.get("from") or self._needed("from"))
+        first = self.headers.first
+        return name_addr(first["from"] if "from" in first else _missing("from"))
 
     @property
     def to(self) -> NameAddr:
         """Whom the request was meant for (§20.39)."""
-        return name_addr(self.headers.first.get("to") or self._needed("to"))
+        first = self.headers.first
+        return name_addr(first["to"] if "to" in first else _missing("to"))
 
     @property
     def from_tag(self) -> str | None:
         """The tag of From; None from an RFC 2543 element."""
-        return tag_of(self.headers.first.get("from") or self._needed("from"))
+        first = self.headers.first
+        return tag_of(first["from"] if "from" in first else _missing("from"))
 
     @property
     def to_tag(self) -> str | None:
         """The tag of To; None outside a dialog."""
-        return tag_of(self.headers.first.get("to") or self._needed("to"))
+        first = self.headers.first
+        return tag_of(first["to"] if "to" in first else _missing("to"))
 
     @property
     def call_id(self) -> str:
         """The Call-ID, compared byte for byte (§20.8)."""
-        value = self.headers.first.get("call-id") or self._needed("call-id")
+        first = self.headers.first
+        value = first["call-id"] if "call-id" in first else _missing("call-id")
         if not value or " " in value or "\t" in value:
             raise ParseError(f"malformed Call-ID: {shown(value)}")
         return value
@@ -95,16 +93,18 @@ class Message:
     @property
     def cseq(self) -> CSeq:
         """The sequence number and method (§20.16)."""
-        return cseq(self.headers.first.get("cseq") or self._needed("cseq"))
+        first = self.headers.first
+        return cseq(first["cseq"] if "cseq" in first else _missing("cseq"))
 
     @property
     def contact(self) -> NameAddr | None:
         """The first Contact; None where there is none."""
-        line = self.headers.first.get("contact")
-        if line is None:
+        first = self.headers.first
+        if "contact" not in first:
             return None
+        line = first["contact"]
         if line and "," not in line:
-            return NameAddr.parse(line)
+            return name_addr(line)
         values = self.headers.split("Contact")
         return NameAddr.parse(values[0]) if values else None
 
@@ -121,8 +121,8 @@ class Message:
     @property
     def max_forwards(self) -> int | None:
         """Hops left, 0 to 255 (§20.22); None where the sender gave none."""
-        value = self.headers.first.get("max-forwards")
-        return _hops(value) if value else None
+        first = self.headers.first
+        return _hops(first["max-forwards"]) if first.get("max-forwards") else None
 
     @property
     def content_type(self) -> str | None:
@@ -146,11 +146,9 @@ class Message:
         text = f"{start}\r\n{self.headers.text(len(self.body))}\r\n\r\n"
         return text.encode("utf-8", "surrogateescape") + self.body
 
-    def _needed(self, key: str) -> str:
-        value = self.headers.first.get(key)
-        if value is None:
-            raise ParseError(f"missing {NEEDED[key]}")
-        return value
+
+def _missing(key: str) -> str:
+    raise ParseError(f"missing {NEEDED[key]}")
 
 
 @lru_cache(maxsize=256)

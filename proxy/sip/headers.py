@@ -30,20 +30,35 @@ _COMMON = (
     "WWW-Authenticate", "X-Plivo-Stir-Verification", "X-Twilio-VerStat",
 )  # fmt: skip
 
-# The spellings met on nearly every line, so that reading one costs a single look-up.
-_KEYS: dict[str, str] = {spelled: name.lower() for name in _COMMON for spelled in (name, name.lower())}
-_KEYS |= _COMPACT | {short.upper(): long for short, long in _COMPACT.items()}
+_MOST_SPELLINGS, _LONGEST_SPELLING = 2048, 64
+"""So many are kept beside the common ones, up to so many characters long."""
+
+
+class _Keys(dict[str, str]):
+    """The key of each spelling of a name, so that to read a line costs a single look-up.
+
+    The common ones stand here from the start, others from when they are first met; empty is that of no token.
+    """
+
+    def __missing__(self, name: str) -> str:
+        if not is_token(name):
+            return ""
+        lower = name.lower()
+        key = _COMPACT.get(lower, lower)
+        if len(self) < _MOST_SPELLINGS and len(name) <= _LONGEST_SPELLING:
+            self[name] = key
+        return key
+
+
+_KEYS = _Keys({spelled: name.lower() for name in _COMMON for spelled in (name, name.lower())})
+_KEYS.update(_COMPACT | {short.upper(): long for short, long in _COMPACT.items()})
 
 _UNSAFE = re.compile(r"[\r\n]|(?<!\\)\0").search
 
 
 def header_key(name: str) -> str:
     """The one spelling under which `name` and its compact form compare: long and lower-case."""
-    key = _KEYS.get(name)
-    if key is None:
-        lower = name.lower()
-        key = _COMPACT.get(lower, lower)
-    return key
+    return _KEYS[name] or name.lower()
 
 
 class Headers:
@@ -67,30 +82,30 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first line of that name, whole; None where there is none."""
-        return self.first.get(_KEYS.get(name) or header_key(name))
+        return self.first.get(_KEYS[name])
 
     def get_all(self, name: str) -> list[str]:
         """Every line of that name, whole."""
-        wanted = _KEYS.get(name) or header_key(name)
-        line = self.first.get(wanted)
-        if line is None:
+        wanted = _KEYS[name]
+        if wanted not in self.first:
             return []
+        line = self.first[wanted]
         return [line] if self._more is None else [line, *self._more.get(wanted, ())]
 
     def split(self, name: str) -> list[str]:
         """Every value of that name over all lines, commas taken apart (§7.3.1)."""
-        wanted = _KEYS.get(name) or header_key(name)
-        line = self.first.get(wanted)
-        if line is None:
+        wanted = _KEYS[name]
+        if wanted not in self.first:
             return []
+        line = self.first[wanted]
         if self._more is None:
             return split_commas(line)
         return [value for each in (line, *self._more.get(wanted, ())) for value in split_commas(each)]
 
     def add(self, name: str, value: str) -> None:
         """Append a line."""
-        key = _KEYS.get(name)
-        if key is None or not value.isprintable():  # else there is nothing to find fault with
+        key = _KEYS[name]
+        if not key or not value.isprintable():  # else there is nothing to find fault with
             key = _checked(name, value)
         self._append(key, name, value)
 
@@ -98,8 +113,8 @@ class Headers:
         """Append these lines."""
         append, first = self._lines.append, self.first
         for name, value in items:
-            key = _KEYS.get(name)
-            if key is None or not value.isprintable():
+            key = _KEYS[name]
+            if not key or not value.isprintable():
                 key = _checked(name, value)
             append(f"{name}: {value}")
             if key not in first:
@@ -128,15 +143,20 @@ class Headers:
         self.first[key] = value
         self._forget_more(key)
 
+    def rewrite(self, name: str, value: str) -> None:
+        """Put this in place of the first line of that name, which must be there."""
+        key = _checked(name, value)
+        self._lines[self._index(key)] = f"{name}: {value}"
+        self.first[key] = value
+
     def take(self, other: Headers, name: str) -> None:
         """Append every line of that name that `other` has, under this spelling of it; what stands there needs
         no second look.
         """
-        wanted = _KEYS.get(name) or header_key(name)
-        line = other.first.get(wanted)
-        if line is None:
+        wanted = _KEYS[name]
+        if wanted not in other.first:
             return
-        self._append(wanted, name, line)
+        self._append(wanted, name, other.first[wanted])
         if other._more is not None:
             for value in other._more.get(wanted, ()):
                 self._append(wanted, name, value)
@@ -147,10 +167,9 @@ class Headers:
         """
         append, mine = self._lines.append, self.first
         for name, key in names:
-            value = first.get(key) if to is None or key != "to" else to
-            if value is not None:
+            if key in first:
+                mine[key] = value = first[key] if to is None or key != "to" else to
                 append(f"{name}: {value}")
-                mine[key] = value
 
     def remove(self, name: str) -> None:
         """Take every line of that name away; nothing happens where there is none."""
@@ -183,7 +202,7 @@ class Headers:
         return twin
 
     def __contains__(self, name: str) -> bool:
-        return (_KEYS.get(name) or header_key(name)) in self.first
+        return _KEYS[name] in self.first
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return ((name, value) for name, _, value in [line.partition(": ") for line in self._lines])
@@ -228,7 +247,25 @@ class Headers:
             self._more.pop(key, None)
 
     def _index(self, wanted: str) -> int:
-        return next(index for index, line in enumerate(self._lines) if _key_of(line) == wanted)
+        return [_key_of(line) for line in self._lines].index(wanted)
+
+
+def plain_headers(lines: list[str], single: Collection[str] = ()) -> Headers | None:
+    """The headers of lines that are written as nearly all are, with one space after the colon and none at the
+    end; None where they are not, or `read_headers` finds fault. They are kept as they are, not copied.
+    """
+    headers = Headers()
+    headers._lines, first, keys = lines, headers.first, _KEYS
+    for line in lines:
+        name, _, value = line.partition(": ")
+        key = keys[name]
+        if key not in first:
+            first[key] = value
+        elif key in single and first[key] != value:
+            return None
+        else:
+            headers._again(key, value)
+    return None if "" in first else headers
 
 
 def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[Headers, ParseError | None]:
@@ -238,35 +275,25 @@ def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[He
     values of a key in `single` are a fault.
     """
     headers = Headers()
-    append, first = headers._lines.append, headers.first
     fault: ParseError | None = None
     for line in lines:
-        name, space, value = line.partition(": ")
-        key = _KEYS.get(name)
-        plain = value.strip(WHITESPACE)
-        if key is None or not space or plain is not value or len(line) > MAX_VALUE_CHARS:
-            name, colon, value = line.partition(":")
-            name, plain = name.rstrip(WHITESPACE), value.strip(WHITESPACE)
-            key = header_key(name)
-            if (wrong := _wrong(line, name, colon, value)) is not None:
-                fault = fault or wrong
-                continue
-            line = f"{name}: {plain}"
-        append(line)
-        if key not in first:
-            first[key] = plain
+        name, colon, value = line.partition(":")
+        name, plain = name.rstrip(WHITESPACE), value.strip(WHITESPACE)
+        key = _KEYS[name]
+        if (wrong := _wrong(line, key, name, colon, value)) is not None:
+            fault = fault or wrong
             continue
-        headers._again(key, plain)
-        if key in single and first[key] != plain:
+        if key in single and headers.first.get(key, plain) != plain:
             fault = fault or ParseError(f"conflicting values of {key}")
+        headers._append(key, name, plain)
     return headers, fault
 
 
-def _wrong(line: str, name: str, colon: str, value: str) -> ParseError | None:
-    """What is wrong with a line that is not plainly right."""
+def _wrong(line: str, key: str, name: str, colon: str, value: str) -> ParseError | None:
+    """What is wrong with a line."""
     if not colon:
         return ParseError(f"header line has no colon: {shown(line)}")
-    if name not in _KEYS and not is_token(name):
+    if not key:
         return ParseError(f"header name is no token: {shown(line)}")
     if len(value) > MAX_VALUE_CHARS:
         return ParseError(f"header value too long: {name}: {len(value)} characters")
@@ -283,11 +310,9 @@ def _key_of(line: str) -> str:
 
 def _checked(name: str, value: str) -> str:
     """The key of this name; ValueError where either would break the message."""
-    key = _KEYS.get(name)
-    if key is None:
-        if not is_token(name):
-            raise ValueError(f"header name is no token: {shown(name)}")
-        key = header_key(name)
+    key = _KEYS[name]
+    if not key:
+        raise ValueError(f"header name is no token: {shown(name)}")
     if not value.isprintable() and _UNSAFE(value) is not None:
         raise ValueError(f"header value would break the message: {shown(name)}: {shown(value)}")
     return key

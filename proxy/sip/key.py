@@ -33,10 +33,10 @@ def client_key(message: Request | Response) -> TransactionKey:
 
     Raises ParseError if the top Via has no branch: no request of ours lacks one.
     """
-    branch = message.branch
+    branch = message.top.branch
     if not branch:
         raise ParseError("top Via has no branch")
-    return TransactionKey(branch.lower(), message.cseq.method)
+    return TransactionKey(branch, message.cseq.method)
 
 
 def server_key(request: Request) -> TransactionKey:
@@ -53,10 +53,9 @@ def invite_key_of(cancel: Request) -> TransactionKey:
 
 
 def _server_key(request: Request, method: str) -> TransactionKey:
-    _, sent_by = request.sender
-    branch = (request.branch or "").lower()
+    _, sent_by, branch, _ = request.top
     # The cookie alone tells no transactions apart (RFC 4475 §3.2.1).
-    if branch.startswith(_COOKIE) and len(branch) > len(_COOKIE):
+    if branch.startswith(_COOKIE) and branch != _COOKIE:
         return TransactionKey(branch, method, sent_by)
     # §17.2.3, second half. The To tag is left out: an ACK carries that of the response, the INVITE none.
     # What we note in the Via ourselves does not count: a CANCEL is looked up with it, its INVITE without.

@@ -14,7 +14,7 @@ from functools import lru_cache
 from proxy.sip.errors import ParseError
 from proxy.sip.fields import NEEDED, Message
 from proxy.sip.grammar import WHITESPACE, is_token, number, once, shown
-from proxy.sip.headers import Headers, read_headers
+from proxy.sip.headers import MAX_VALUE_CHARS, Headers, plain_headers, read_headers
 from proxy.sip.methods import KNOWN_METHODS
 from proxy.sip.status import reason_phrase
 from proxy.sip.uri import Uri
@@ -137,15 +137,19 @@ def _plain(data: bytes) -> Request | Response | None:
     It costs half of what `_whole` does: nothing in the head is looked for twice.
     """
     end = data.find(b"\r\n\r\n")
-    lines = data[:end].decode("utf-8", "surrogateescape").split("\r\n")
-    text = "".join(lines)
-    if end < 0 or end >= MOST_HEAD_BYTES or len(lines) > MOST_LINES:
+    if end < 0 or end > MAX_VALUE_CHARS:
         return None
-    if "\n" in text or "\r" in text or "\0" in text:
+    text = data[: end + 2].decode("utf-8", "surrogateescape")
+    if "\t" in text or "\0" in text or ":  " in text or " \r\n" in text:
         return None
-    start = lines.pop(0)
-    headers, fault = read_headers(lines, _SINGLE)
-    if fault is not None:  # a folded line among others: a line that goes on has no token for its name
+    lines = text.split("\r\n")
+    bare = "".join(lines)
+    if "\n" in bare or "\r" in bare or len(lines) > MOST_LINES:
+        return None
+    start = lines[0]
+    del lines[0], lines[-1]
+    headers = plain_headers(lines, _SINGLE)
+    if headers is None:  # a folded line among others: a line that goes on has no token for its name
         return None
     message, fault = _read_start(start)
     if fault is not None:

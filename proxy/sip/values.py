@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import HOST, TOKEN, WHITESPACE, number, quote, shown, unquote
@@ -14,7 +14,7 @@ from proxy.sip.uri import LONGEST_KEPT, NO_PARAMS, Params, Uri, parse_port
 _MORE = re.compile(r'[;<>" \t]').search
 """What stands in no plain tag that ends its line."""
 _BRANCH = re.compile(
-    r"[^;\"= \t]+(?:;rport(?:=[0-9]+)?|;received=[0-9a-fA-F:.]+|;alias)*", re.IGNORECASE
+    r"([^;\"= \t]+)((?:;rport(?:=[0-9]+)?|;received=[0-9a-fA-F:.]+|;alias)*)", re.IGNORECASE
 ).fullmatch
 """A branch that comes first, and after it only what we and those who answer us put there."""
 
@@ -257,17 +257,35 @@ def tag_of(text: str) -> str | None:
     return name_addr(text).tag
 
 
+class Top(NamedTuple):
+    """What everybody asks of the topmost Via."""
+
+    host: str
+    """The sent-by host."""
+    sent_by: str
+    """Host and port as the sender wrote them, in lower case."""
+    branch: str
+    """In lower case, as branches are compared; empty from an RFC 2543 element."""
+    rest: str | None
+    """What stands after the branch; None where anything but what we and those who answer us put there does,
+    or the Via is not written as we would."""
+
+
 @lru_cache(maxsize=512)
-def branch_of(text: str) -> str | None:
-    """The branch of a Via, whose other parts are read too: raises ParseError where `Via` does."""
-    hop, _, params = text.partition(";")
-    before, mark, after = params.partition("branch=")
-    odd = before or not mark or _BRANCH(after) is None or _hop_kept(hop) is None
-    return one_via(text).branch if odd else after.partition(";")[0]
+def top_of(text: str) -> Top:
+    """Of a Via all that its transaction asks for: raises ParseError where `Via` does."""
+    hop, mark, params = text.partition(";branch=")
+    parts = _BRANCH(params) if mark and ";" not in hop else None
+    if parts is None:
+        via = one_via(text)
+        return Top(via.host, via.sent_by.lower(), (via.branch or "").lower(), None)
+    host, sent_by, plain = _sender_of(hop)
+    branch, rest = parts.groups()
+    return Top(host, sent_by, branch.lower(), rest if plain else None)
 
 
 @lru_cache(maxsize=1024)
-def sender_of(hop: str) -> tuple[str, str]:
-    """Of what stands in a Via before its parameters: the host, and in lower case the sent-by."""
+def _sender_of(hop: str) -> tuple[str, str, bool]:
+    """Of what stands in a Via before the branch: the host, the sent-by, and whether we would write it so."""
     via = Via._read(hop)
-    return via.host, via.sent_by.lower()
+    return via.host, via.sent_by.lower(), str(via) == hop

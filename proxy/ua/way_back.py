@@ -48,11 +48,14 @@ def way_back(request: Request, flow: Flow, profile: str) -> Target:
 
 def stamp(request: Request, flow: Flow) -> None:
     """Note in the top Via where the request really came from."""
-    line = request.headers.first.get("via", ",")
-    if "rport" not in line.lower() and "," not in line and request.sender[0] == flow.remote[0]:
-        return  # it says itself where it came from, as `seen_from` would find
+    top, (host, port) = request.top, flow.remote
+    if top.rest == "" and top.host == host:
+        return  # it says itself where it came from
+    line = request.headers.first["via"]
+    if top.rest == ";rport" and "," not in line:  # the same as below, for nearly everybody
+        return request.headers.rewrite("Via", f"{line}={port};received={host.partition('%')[0]}")
     via = request.via
-    seen = via.seen_from(flow.remote[0], flow.remote[1])
+    seen = via.seen_from(host, port)
     if seen is not via:
         request.headers.pop_first("Via")
         request.headers.prepend("Via", str(seen))

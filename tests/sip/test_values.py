@@ -12,12 +12,13 @@ from proxy.sip.values import (
     CSeq,
     NameAddr,
     SessionExpires,
+    Top,
     Via,
-    branch_of,
     name_addr,
     one_via,
     retry_after,
     tag_of,
+    top_of,
 )
 
 
@@ -262,7 +263,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-def _read(reader: Callable[[str], str | None], text: str) -> str | type[ParseError] | None:
+def _read(reader: Callable[[str], object], text: str) -> object:
     try:
         return reader(text)
     except ParseError:
@@ -281,20 +282,31 @@ def test_a_tag_is_the_one_of_the_whole_address(text: str, before: str) -> None:
     st.lists(PIECES, max_size=12).map("".join),
     st.sampled_from(["", "SIP/2.0/UDP a;", "SIP/2.0/UDP a;branch=", "SIP/2.0/UDP a:1;branch=z9hG4bK1;rport"]),
 )
-def test_a_branch_is_the_one_of_the_whole_via(text: str, before: str) -> None:
+def test_what_a_transaction_asks_of_a_via_is_what_the_whole_via_says(text: str, before: str) -> None:
+    def whole(text: str) -> object:
+        via = one_via(text)
+        return via.host, via.sent_by.lower(), (via.branch or "").lower()
+
     text = (before + text).strip()
-    assert _read(branch_of, text) == _read(lambda whole: one_via(whole).branch, text)
+    assert _read(lambda text: top_of(text)[:3], text) == _read(whole, text)
+    if isinstance(read := _read(top_of, text), Top) and read.rest is not None:
+        assert str(one_via(text)) == text
+        assert text.lower().endswith(f";branch={read.branch}{read.rest}".lower())
 
 
 @pytest.mark.parametrize(
-    ("via", "branch"),
+    ("via", "sent_by", "branch", "rest"),
     [
-        ("SIP/2.0/UDP a:5060;branch=z9hG4bK1;rport=5;received=192.0.2.1", "z9hG4bK1"),
-        ("SIP/2.0/TLS [2001:db8::1]:5061;branch=z9hG4bK2;rport;alias", "z9hG4bK2"),
-        ("SIP/2.0/UDP a;rport;branch=z9hG4bK3", "z9hG4bK3"),
-        ("SIP/2.0/UDP a;branch=z9hG4bK=4", "z9hG4bK=4"),
-        ("SIP/2.0/UDP a", None),
+        ("SIP/2.0/UDP A:5060;branch=z9hG4bK1;rport=5;received=192.0.2.1", "a:5060", "z9hg4bk1",
+         ";rport=5;received=192.0.2.1"),
+        ("SIP/2.0/TLS [2001:db8::1]:5061;branch=z9hG4bK2;rport;alias", "[2001:db8::1]:5061", "z9hg4bk2",
+         ";rport;alias"),
+        ("SIP/2.0/UDP a;branch=z9hG4bK", "a", "z9hg4bk", ""),
+        ("SIP/2.0/UDP a;rport;branch=z9hG4bK3", "a", "z9hg4bk3", None),
+        ("SIP/2.0/UDP a;branch=z9hG4bK=4", "a", "z9hg4bk=4", None),
+        ("SIP / 2.0/udp a : 5062;branch=z9hG4bK5", "a:5062", "z9hg4bk5", None),
+        ("SIP/2.0/UDP a", "a", "", None),
     ],
-)
-def test_the_branch_of_a_via(via: str, branch: str | None) -> None:
-    assert branch_of(via) == branch
+)  # fmt: skip
+def test_a_via_at_a_glance(via: str, sent_by: str, branch: str, rest: str | None) -> None:
+    assert top_of(via) == Top(one_via(via).host, sent_by, branch, rest)
