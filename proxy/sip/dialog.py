@@ -10,7 +10,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.sip.uri import LONGEST_KEPT
-from proxy.sip.values import NameAddr
+from proxy.sip.values import NameAddr, tag_of
 
 TARGET_REFRESH = frozenset({"INVITE", "UPDATE"})
 """Requests whose Contact becomes the remote target (§12.2, RFC 3311 §5.1)."""
@@ -30,12 +30,14 @@ class DialogId(NamedTuple):
     @classmethod
     def of_request(cls, request: Request) -> DialogId:
         """The dialog that a request received belongs to: our tag stands in To."""
-        return cls(request.call_id, request.to_tag or "", request.from_tag or "")
+        first = request.headers.first
+        return cls(first["call-id"], tag_of(first["to"]) or "", tag_of(first["from"]) or "")
 
     @classmethod
     def of_response(cls, response: Response) -> DialogId:
         """The dialog that a response received belongs to: our tag stands in From."""
-        return cls(response.call_id, response.from_tag or "", response.to_tag or "")
+        first = response.headers.first
+        return cls(first["call-id"], tag_of(first["from"]) or "", tag_of(first["to"]) or "")
 
 
 class Dialog:

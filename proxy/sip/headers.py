@@ -156,10 +156,12 @@ class Headers:
         wanted = _KEYS[name]
         if wanted not in other.first:
             return
-        self._append(wanted, name, other.first[wanted])
-        if other._more is not None:
-            for value in other._more.get(wanted, ()):
+        if wanted in self.first or other._more is not None:
+            for value in other.get_all(name):
                 self._append(wanted, name, value)
+        else:
+            self.first[wanted] = value = other.first[wanted]
+            self._lines.append(f"{name}: {value}")
 
     def echo(self, first: Mapping[str, str], names: Iterable[tuple[str, str]], to: str | None = None) -> None:
         """Append one line for each of these names, with their keys, that is in `first`: of another's headers,

@@ -17,7 +17,7 @@ from proxy.sip.grammar import WHITESPACE, is_token, number, once, shown
 from proxy.sip.headers import MAX_VALUE_CHARS, Headers, plain_headers, read_headers
 from proxy.sip.methods import KNOWN_METHODS
 from proxy.sip.status import reason_phrase
-from proxy.sip.uri import Uri
+from proxy.sip.uri import Uri, one_uri
 from proxy.sip.values import cseq, tag_of
 
 END_OF_HEAD = re.compile(rb"\n\r?\n")
@@ -69,7 +69,7 @@ class Request(Message):
     @property
     def target(self) -> Uri:
         """The Request-URI, parsed; a scheme we do not know parses too (416 is the core's word)."""
-        return Uri.parse(self.uri)
+        return one_uri(self.uri)
 
     def reply(
         self,
@@ -179,8 +179,16 @@ def _finished(
     try:
         if fault is not None:
             raise fault
-        _check(message)
-        message.body = _cut(message.headers, body)
+        first = message.headers.first
+        for key in NEEDED:
+            if key not in first:
+                raise ParseError(f"missing {NEEDED[key]}")
+        method = cseq(first["cseq"]).method
+        if isinstance(message, Request) and method != message.method:
+            raise _of_another(message.method, method)
+        length = first.get("content-length")
+        # Nearly always it is right; an empty one tells nothing; in a stream the framer has refused that.
+        message.body = body if not length or length == str(len(body)) else _cut(body, length)
     except ParseError as error:
         if isinstance(message, Request):
             error.partial = message
@@ -234,23 +242,13 @@ def _unprintable(text: str) -> ParseError | None:
     return None
 
 
-def _check(message: Request | Response) -> None:
-    first = message.headers.first
-    for key in NEEDED:
-        if key not in first:
-            raise ParseError(f"missing {NEEDED[key]}")
-    method = cseq(first["cseq"]).method
-    if isinstance(message, Request) and method != message.method:
-        # RFC 4475 §3.1.2.18: of a method that we do not recognise, that is the first thing to say
-        status = 400 if message.method in KNOWN_METHODS else 501
-        raise ParseError(f"CSeq method {shown(method)} in a {shown(message.method)} request", status)
+def _of_another(method: str, named: str) -> ParseError:
+    # RFC 4475 §3.1.2.18: of a method that we do not recognise, that is the first thing to say
+    status = 400 if method in KNOWN_METHODS else 501
+    return ParseError(f"CSeq method {shown(named)} in a {shown(method)} request", status)
 
 
-def _cut(headers: Headers, body: bytes) -> bytes:
-    length = headers.first.get("content-length")
-    # Nearly always it is right; an empty one tells nothing; in a stream the framer has refused that.
-    if not length or length == str(len(body)):
-        return body
+def _cut(body: bytes, length: str) -> bytes:
     size = number(once(length), "Content-Length", 2**31)
     if size > len(body):
         raise ParseError(f"body of {len(body)} bytes is shorter than its Content-Length: {size}")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Timers:
     """SIP timer values in seconds.
 
-    The three fields are what may be configured; every other timer follows from them. A property gives
-    the value for unreliable transports; the machines themselves know which timers are zero, or not
-    set at all, on a reliable one.
+    The three fields are what may be configured; every other timer follows from them, once, and is given
+    for unreliable transports; the machines themselves know which timers are zero, or not set at all, on
+    a reliable one.
     """
 
     t1: float = 0.5
@@ -21,27 +22,27 @@ class Timers:
     t4: float = 5.0
     """How long a message may stay in the network."""
 
-    @property
+    @cached_property
     def a(self) -> float:
         """First INVITE retransmission; doubles each time (§17.1.1.2)."""
         return self.t1
 
-    @property
+    @cached_property
     def b(self) -> float:
         """INVITE client gives up (§17.1.1.2)."""
         return 64 * self.t1
 
-    @property
+    @cached_property
     def d(self) -> float:
         """INVITE client answers repeated 300-699 with ACK: at least 32 s (§17.1.1.2)."""
         return max(32.0, 64 * self.t1)
 
-    @property
+    @cached_property
     def e(self) -> float:
         """First non-INVITE retransmission; doubles up to T2 (§17.1.2.2)."""
         return self.t1
 
-    @property
+    @cached_property
     def e_at_t2(self) -> float:
         """How long after a request its timer E reaches T2: the time to say 100 (RFC 4320 §4.1)."""
         interval, passed = self.e, 0.0
@@ -49,42 +50,42 @@ class Timers:
             passed, interval = passed + interval, 2 * interval
         return passed
 
-    @property
+    @cached_property
     def f(self) -> float:
         """Non-INVITE client gives up (§17.1.2.2)."""
         return 64 * self.t1
 
-    @property
+    @cached_property
     def g(self) -> float:
         """First retransmission of a 300-699 to an INVITE; doubles up to T2 (§17.2.1)."""
         return self.t1
 
-    @property
+    @cached_property
     def h(self) -> float:
         """INVITE server waits for the ACK (§17.2.1)."""
         return 64 * self.t1
 
-    @property
+    @cached_property
     def i(self) -> float:
         """INVITE server absorbs repeated ACKs (§17.2.1)."""
         return self.t4
 
-    @property
+    @cached_property
     def j(self) -> float:
         """Non-INVITE server answers repeated requests (§17.2.2)."""
         return 64 * self.t1
 
-    @property
+    @cached_property
     def k(self) -> float:
         """Non-INVITE client absorbs repeated responses (§17.1.2.2)."""
         return self.t4
 
-    @property
+    @cached_property
     def l(self) -> float:  # noqa: E743 (the RFC's letter)
         """INVITE server absorbs repeated INVITEs after a 2xx (RFC 6026 §7.1)."""
         return 64 * self.t1
 
-    @property
+    @cached_property
     def m(self) -> float:
         """INVITE client passes repeated and forked 2xx up (RFC 6026 §7.2)."""
         return 64 * self.t1

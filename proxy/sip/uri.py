@@ -142,7 +142,7 @@ class Uri:
     @classmethod
     def parse(cls, text: str) -> Uri:
         """From a URI without brackets around it; raises ParseError."""
-        return _uri_kept(text) if len(text) <= LONGEST_KEPT else cls._read(text)
+        return one_uri(text) if len(text) <= LONGEST_KEPT else cls._read(text)
 
     @classmethod
     def _read(cls, text: str) -> Uri:
@@ -255,4 +255,5 @@ def _bare_number(text: str | None) -> str:
     return (text or "").translate(_VISUAL).lower()
 
 
-_uri_kept = lru_cache(maxsize=4096)(Uri._read)
+one_uri = lru_cache(maxsize=2048)(Uri._read)
+"""`Uri.parse` for what stands in a message, whose lines are short already."""

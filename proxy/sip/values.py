@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import HOST, TOKEN, WHITESPACE, number, quote, shown, unquote
-from proxy.sip.uri import LONGEST_KEPT, NO_PARAMS, Params, Uri, parse_port
+from proxy.sip.uri import LONGEST_KEPT, NO_PARAMS, Params, Uri, one_uri, parse_port
 
 _MORE = re.compile(r'[;<>" \t]').search
 """What stands in no plain tag that ends its line."""
@@ -93,7 +93,7 @@ class NameAddr:
             if "?" in raw:
                 raise ParseError(f"URI with headers needs brackets: {shown(text)}")
         raw = raw.strip(WHITESPACE)
-        return cls(display, Uri.parse(raw), Params.parse(params), raw)
+        return cls(display, one_uri(raw), Params.parse(params), raw)
 
     def __str__(self) -> str:
         display = "" if self.display is None else quote(self.display) + " "

@@ -114,10 +114,9 @@ class UserAgentCore:
 
     def received(self, flow: Flow, data: bytes) -> None:
         """Take one message; whatever is wrong with it, or with us, goes no further than here."""
-        if self._closed:
-            return
         try:
-            self._received(flow, data)
+            if not self._closed:
+                self._received(flow, data)
         except Exception:
             log.exception("message not handled", source=flow.remote[0])
 
@@ -165,9 +164,12 @@ class UserAgentCore:
 
     def launch(self, request: Request, flow: Flow, user: User) -> ClientTransaction:
         """Send a request in a transaction of its own; a Via is put on top unless it is a CANCEL's."""
-        if request.method != "CANCEL":
-            request.headers.prepend("Via", self._via(flow))
-        key = client_key(request)
+        if request.method == "CANCEL":
+            key = client_key(request)
+        else:
+            branch = self.ids.branch()
+            request.headers.prepend("Via", self._via(flow, branch))
+            key = TransactionKey(branch.lower(), request.method)
         transaction = ClientTransaction(self, key, request, flow, user)
         self.clients.enter(key, transaction)
         self._gate.proved(flow)
@@ -179,7 +181,7 @@ class UserAgentCore:
 
         Returns it as sent.
         """
-        ack.headers.prepend("Via", self._via(flow))
+        ack.headers.prepend("Via", self._via(flow, self.ids.branch()))
         try:
             return self.emit(flow, ack)
         except TransportFailed:
@@ -383,10 +385,10 @@ class UserAgentCore:
         except (ParseError, TransportFailed, ValueError):
             log.debug("malformed request not answered", source=flow.remote[0])
 
-    def _via(self, flow: Flow) -> str:
+    def _via(self, flow: Flow, branch: str) -> str:
         sent_by = self.advertised.towards(flow)
         alias = ";alias" if flow.mutual else ""  # RFC 5923 §5: never without certificates of both ends
-        return f"SIP/2.0/{flow.transport.upper()} {sent_by};branch={self.ids.branch()};rport{alias}"
+        return f"SIP/2.0/{flow.transport.upper()} {sent_by};branch={branch};rport{alias}"
 
     def _trace(self, direction: str, flow: Flow, message: Message) -> None:
         for trace in self.traces:

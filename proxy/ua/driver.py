@@ -86,19 +86,8 @@ class Driver:
                 self.failed(cause if isinstance(cause, SipError) else SipError(str(cause)))
             else:  # TimedOut: the only other one
                 self.failed(TransactionTimeout("no final response in time"))
-        if not self._over:
-            self._rearm()
-
-    def fail(self, error: Exception) -> None:
-        """The flow under this machine is gone."""
-        self.perform(self._driven.fail(error, self._alarms.now()))
-
-    def stop(self) -> None:
-        """Drop the machine without another word."""
-        self._over = True
-        self._disarm()
-
-    def _rearm(self) -> None:
+        if self._over:
+            return
         due = self._driven.deadline
         if due is None and self._driven.terminated:
             self._over = True
@@ -110,6 +99,15 @@ class Driver:
             self._armed_for = due
             if due is not None and not self.lingers(due):
                 self._alarm = self._alarms.at(due, self._expire)
+
+    def fail(self, error: Exception) -> None:
+        """The flow under this machine is gone."""
+        self.perform(self._driven.fail(error, self._alarms.now()))
+
+    def stop(self) -> None:
+        """Drop the machine without another word."""
+        self._over = True
+        self._disarm()
 
     def _disarm(self) -> None:
         if self._alarm is not None:

@@ -20,40 +20,41 @@ class Ids(Protocol):
     def uniform(self, low: float, high: float) -> float: ...
 
 
-STORE_BYTES = 4096
-"""Random bytes fetched from the system in one go, and written as hexadecimal digits at once."""
+STORE = 256
+"""So many pieces of chance are fetched from the system in one go."""
+PIECE_BYTES = 16
+"""As many random bytes as the longest of them takes, a Call-ID."""
 
 
 class RandomIds:
     """Ids nobody can guess: in-dialog requests are matched by them alone."""
 
     def __init__(self) -> None:
-        self._store, self._used = "", 2 * STORE_BYTES
+        self._store: list[str] = []
 
     def branch(self) -> str:
-        return BRANCH_COOKIE + self._hex(10)
+        return BRANCH_COOKIE + (self._store or self._filled()).pop()[:20]
 
     def tag(self) -> str:
         """At least 32 bits are asked for (§19.3); 64 are given."""
-        return self._hex(8)
+        return (self._store or self._filled()).pop()[:16]
 
     def call_id(self) -> str:
-        return self._hex(16)
+        return (self._store or self._filled()).pop()
 
     def token(self) -> str:
         """The user part of our Contact, and the name of a call in the log."""
-        return self._hex(6)
+        return (self._store or self._filled()).pop()[:12]
 
     def bits(self, count: int) -> int:
-        return int(self._hex((count + 7) // 8), 16) >> (-count % 8)
+        """A number of so many bits, at most 128."""
+        return int((self._store or self._filled()).pop(), 16) >> (8 * PIECE_BYTES - count)
 
     def uniform(self, low: float, high: float) -> float:
         return low + (high - low) * self.bits(32) / (1 << 32)
 
-    def _hex(self, count: int) -> str:
-        end = self._used + 2 * count
-        if end > 2 * STORE_BYTES:
-            self._store, self._used, end = secrets.token_hex(STORE_BYTES), 0, 2 * count
-        taken = self._store[self._used : end]
-        self._used = end
-        return taken
+    def _filled(self) -> list[str]:
+        """The store, with pieces of hexadecimal digits in it again."""
+        digits, size = secrets.token_hex(STORE * PIECE_BYTES), 2 * PIECE_BYTES
+        self._store = [digits[at : at + size] for at in range(0, len(digits), size)]
+        return self._store

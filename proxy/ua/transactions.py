@@ -168,8 +168,8 @@ class ServerTransaction(Driver):
         self.perform(self._machine.respond(response, self._alarms.now()))
 
     def make(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Response:
-        """A response to this request, with our To tag on all but a 100 (§8.2.6.2)."""
-        tag = None if status == 100 or self.request.to_tag else self.tag
+        """A response to this request, with our To tag on all but a 100 where it has none yet (§8.2.6.2)."""
+        tag = None if status == 100 else self.tag
         kind = "application/sdp" if body else None
         response = self.request.reply(status, to_tag=tag, body=body, content_type=kind)
         response.headers.extend(headers)
