@@ -360,7 +360,7 @@ class Call:
             self._agent.end(EndReason.TRANSFERRED)
         self._scribe.settle(Result.BRIDGED, "the caller talked to the phone")
         async with phone.up():
-            await forever()
+            await forever(self._around.core.turn)
 
     def _tell(self, status: int, news: News) -> None:
         """Tell the agent what became of the phone: by NOTIFY whoever sent a REFER, and its screening."""

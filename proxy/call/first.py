@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from proxy.ua.latch import Latch, Turn
+
 T = TypeVar("T")
 
 
@@ -38,6 +40,6 @@ async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             task.result()
 
 
-async def forever() -> None:
-    """Wait until interrupted: a bridge has no end of its own."""
-    await asyncio.get_running_loop().create_future()
+def forever(turn: Turn) -> Latch[None]:
+    """To be awaited until interrupted: a bridge has no end of its own."""
+    return Latch(turn)

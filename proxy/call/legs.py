@@ -16,7 +16,7 @@ from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 
 if TYPE_CHECKING:
-    import asyncio
+    from proxy.ua.latch import Latch
 
 
 class Legs:
@@ -96,7 +96,7 @@ class Stretch:
         self._leg.end(self._legs.why())
         self._over(self._leg.ended)
 
-    def _over(self, ended: asyncio.Future[EndReason]) -> None:
+    def _over(self, ended: Latch[EndReason]) -> None:
         """Note how it ended; its ports go back, unless a later leg of the same name has them."""
         if self._noted:
             return

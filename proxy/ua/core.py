@@ -19,11 +19,13 @@ from proxy.sip.timers import Timers
 from proxy.transport.flow import Flow, Network, TransportFailed
 from proxy.ua.advertised import Advertised as Advertised
 from proxy.ua.alarms import Alarms
+from proxy.ua.capabilities import ALLOW, REGISTERING, UNDERSTOOD, capabilities
 from proxy.ua.doors import Doors
 from proxy.ua.driver import Message, User
 from proxy.ua.gate import Gate
 from proxy.ua.ids import Ids
 from proxy.ua.in_dialog import InDialog
+from proxy.ua.latch import Turn
 from proxy.ua.late import AcceptedByUs
 from proxy.ua.lately import Lately
 from proxy.ua.loop import calls_for_help, came_back
@@ -37,13 +39,6 @@ from proxy.ua.transactions import ClientTransaction, ServerTransaction
 from proxy.ua.way_back import stamp
 
 log = structlog.get_logger("screendoor")
-
-ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, REFER, NOTIFY, INFO"
-SUPPORTED = ("timer", "norefersub")
-"""What our INVITE and its answer say: nobody is asked for reliable provisional responses."""
-UNDERSTOOD = (*SUPPORTED, "100rel")
-REGISTERING = ("outbound",)
-"""What a peer may require of us."""
 
 MOST_TRANSACTIONS = 20_000
 """Requests under way, at some 6 kB each."""
@@ -75,7 +70,7 @@ class UserAgentCore:
         """`sheds`: whether a new call is not even looked at, and how many seconds it should wait."""
         self.network, self.ids, self.advertised = network, ids, advertised
         self.timers = timers or Timers()
-        self.alarms = Alarms()
+        self.alarms, self.turn = Alarms(), Turn()
         self.reachability = Reachability()
         self.traces: list[Trace] = []
         self.doors = Doors()
@@ -114,11 +109,18 @@ class UserAgentCore:
 
     def received(self, flow: Flow, data: bytes) -> None:
         """Take one message; whatever is wrong with it, or with us, goes no further than here."""
+        if self._closed:
+            return
+        turn = self.turn
+        within, turn.taking = turn.taking, True
         try:
-            if not self._closed:
-                self._received(flow, data)
+            self._received(flow, data)
         except Exception:
             log.exception("message not handled", source=flow.remote[0])
+        if not within:
+            if turn.woken:
+                turn.go_on()
+            turn.taking = False
 
     def _received(self, flow: Flow, data: bytes) -> None:
         """Read one message at the door; what cannot be read goes no further (§16.3, §18.3)."""
@@ -393,8 +395,3 @@ class UserAgentCore:
     def _trace(self, direction: str, flow: Flow, message: Message) -> None:
         for trace in self.traces:
             trace(direction, flow, message)
-
-
-def capabilities() -> list[tuple[str, str]]:
-    """What we say of ourselves in the answer to OPTIONS (§11.2)."""
-    return [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", ", ".join(UNDERSTOOD))]

@@ -13,10 +13,12 @@ from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.sip.reason import reasons
 from proxy.transport.flow import Flow, ip_version
-from proxy.ua.core import ALLOW, SUPPORTED, UNDERSTOOD, UserAgentCore
+from proxy.ua.capabilities import IN_DIALOG, IN_DIALOG_WITH_AGENT, UNDERSTOOD
+from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import LegEnded, OfferRefused
 from proxy.ua.in_dialog import Final, InDialogRequest
 from proxy.ua.info import take_info
+from proxy.ua.latch import Latch
 from proxy.ua.media import LegMedia
 from proxy.ua.opening import Opening
 from proxy.ua.reason import EndReason
@@ -29,8 +31,6 @@ from proxy.ua.uas import Answer, Invitation, take_prack
 from proxy.ua.up import Up
 
 LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
-_ABLE_TO_REFER = [("Allow", ALLOW), ("Supported", ", ".join(SUPPORTED))]
-_ABLE = [("Allow", ALLOW.replace("REFER, ", "")), _ABLE_TO_REFER[1]]
 
 
 class Leg:
@@ -53,7 +53,7 @@ class Leg:
     ) -> None:
         self.name, self.core, self.media = name, core, media
         self._log = log or LOG
-        self.ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
+        self.ended: Latch[EndReason] = Latch(core.turn)
         """Latched: set once, by the peer or by `end()`."""
         self.peer_reason: str | None = None
         """What the Reason of the peer's BYE or CANCEL says, if it ended the leg."""
@@ -278,8 +278,8 @@ class Leg:
     def contact(self, flow: Flow) -> str:
         return self.core.contact(flow, self._contact_user)
 
-    def capabilities(self) -> list[tuple[str, str]]:
-        return _ABLE_TO_REFER if self.takes_refer else _ABLE
+    def capabilities(self) -> tuple[tuple[str, str], ...]:
+        return IN_DIALOG_WITH_AGENT if self.takes_refer else IN_DIALOG
 
     # What the peer sends.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +21,7 @@ from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
 from proxy.ua.forks import MOST_FORKS, Forks
 from proxy.ua.in_dialog import InDialogRequest
+from proxy.ua.latch import Latch
 from proxy.ua.reason import EndReason
 from proxy.ua.receipts import Receipts
 from proxy.ua.transactions import ClientTransaction
@@ -61,7 +61,7 @@ class Inviting:
 
     def __init__(self, leg: Leg, outgoing: Outgoing) -> None:
         self._leg, self._core, self._outgoing = leg, leg.core, outgoing
-        self._answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._answered: Latch[None] = Latch(self._core.turn)
         self._call_id, self._cseq = self._core.ids.call_id(), 1
         self._identity = f"{outgoing.identity};tag={self._core.ids.tag()}"
         self._request: Request

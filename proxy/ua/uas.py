@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from proxy.sip.reason import reasons
 from proxy.sip.session import Acceptance
 from proxy.ua.alarms import Alarm
 from proxy.ua.driver import Driver, Message
+from proxy.ua.latch import Latch
 from proxy.ua.provisionals import Provisionals
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
@@ -65,7 +65,7 @@ class Answer(Driver):
     async def settled(self) -> None:
         """Return once the ACK is in, or will not come."""
         if self.waiting:
-            settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            settled: Latch[None] = Latch(self._leg.core.turn)
             self._then.append(lambda ack: None if settled.done() else settled.set_result(None))
             await settled
 

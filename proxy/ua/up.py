@@ -10,6 +10,7 @@ from proxy.ua.errors import LegEnded, LimitReached
 from proxy.ua.reason import EndReason
 
 if TYPE_CHECKING:
+    from proxy.ua.latch import Latch
     from proxy.ua.leg import Leg
 
 
@@ -35,7 +36,7 @@ class Up:
         self._leg.ended.add_done_callback(self._interrupt)
         return self._leg
 
-    def _interrupt(self, _: asyncio.Future[EndReason]) -> None:
+    def _interrupt(self, _: Latch[EndReason]) -> None:
         if not self._left:  # it may be scheduled already when the block is left in the same tick
             self._interrupted = True
             self._task.cancel()

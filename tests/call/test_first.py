@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from proxy.call.first import first, forever, meanwhile
+from proxy.ua.latch import Turn
 
 
 async def after(seconds: float, result: str) -> str:
@@ -76,6 +77,6 @@ async def test_a_bug_in_the_work_comes_out_at_the_end_of_the_block() -> None:
 
 async def test_what_the_block_raises_goes_on_and_the_work_ends() -> None:
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1), meanwhile(forever()):
-            await forever()
+        async with asyncio.timeout(1), meanwhile(forever(Turn())):
+            await forever(Turn())
     assert_nothing_runs()

@@ -16,6 +16,7 @@ from proxy.call.voicemail import Voicemail
 from proxy.lab.audio import BEEP_HZ, CALLER_HZ, KNOWN_HZ, frequencies_in
 from proxy.media.clip import Clip
 from proxy.media.speech import LEAVE_MESSAGE
+from proxy.ua.latch import Turn
 from screening.contract import TakeMessage
 from tests.kit.edge import Edge, NewEdge, a_number, ends, story
 
@@ -144,7 +145,7 @@ class Mute:
     """A voice that never comes to speak."""
 
     async def spoken(self, text: str, language: str) -> Clip:
-        await forever()
+        await forever(Turn())
         raise AssertionError
 
 

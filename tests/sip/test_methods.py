@@ -1,7 +1,7 @@
 """The methods that are known, served or not."""
 
 from proxy.sip.methods import KNOWN_METHODS
-from proxy.ua.core import ALLOW
+from proxy.ua.capabilities import ALLOW
 
 
 def test_what_is_allowed_is_known_rfc3261_21_5_2() -> None:

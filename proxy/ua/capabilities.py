@@ -1,0 +1,19 @@
+"""What we are capable of, and how we say so (RFC 3261 §11.2, §13.2.1)."""
+
+from __future__ import annotations
+
+ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, REFER, NOTIFY, INFO"
+SUPPORTED = ("timer", "norefersub")
+"""What our INVITE and its answer say: nobody is asked for reliable provisional responses."""
+UNDERSTOOD = (*SUPPORTED, "100rel")
+REGISTERING = ("outbound",)
+"""What a peer may require of us."""
+
+IN_DIALOG_WITH_AGENT = (("Allow", ALLOW), ("Supported", ", ".join(SUPPORTED)))
+IN_DIALOG = (("Allow", ALLOW.replace("REFER, ", "")), IN_DIALOG_WITH_AGENT[1])
+"""Headers of our INVITE and its answer: REFER is the agent's alone."""
+
+
+def capabilities() -> list[tuple[str, str]]:
+    """What we say of ourselves in the answer to OPTIONS (§11.2)."""
+    return [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", ", ".join(UNDERSTOOD))]

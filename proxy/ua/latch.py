@@ -1,0 +1,99 @@
+"""What a message brings about is done in the turn of the event loop in which the message came.
+
+A future of asyncio wakes who waits for it in the turn after, and a cancelled task goes on one turn later
+still. Each is a system call, and code that is touched anew where calls are few.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, TypeVar
+
+import structlog
+
+log = structlog.get_logger("screendoor")
+
+T = TypeVar("T")
+Told = Callable[[Any], object]
+
+
+class Turn:
+    """The time that belongs to one message: it is dealt with, then those go on whom that has woken."""
+
+    __slots__ = ("taking", "woken")
+
+    def __init__(self) -> None:
+        self.taking = False
+        """True from the first look at a message until all is done that it brings about."""
+        self.woken: deque[tuple[Told, Latch[Any], Context | None]] = deque()
+        """Those who wait for the message to be dealt with: they are not to go on in the midst of that."""
+
+    def soon(self, told: Told, latch: Latch[Any], context: Context | None) -> None:
+        """Tell of this latch once the message is dealt with; where there is none, in the loop's next turn."""
+        if self.taking:
+            self.woken.append((told, latch, context))
+        else:
+            asyncio.get_running_loop().call_soon(told, latch, context=context)
+
+    def go_on(self) -> None:
+        """The message is dealt with: tell those who wait for that, and whom they wake in turn."""
+        woken = self.woken
+        if asyncio.current_task() is not None:  # no task goes on inside another
+            self.taking = False
+        while woken:
+            told, latch, context = woken.popleft()
+            if not self.taking:
+                self.soon(told, latch, context)
+                continue
+            try:
+                if context is None:
+                    told(latch)
+                else:
+                    context.run(told, latch)
+            except Exception:
+                log.exception("message not followed up")
+
+
+class Latch(asyncio.Future[T]):
+    """A future whose waiters go on in the turn of the message that sets it."""
+
+    __slots__ = ("_told", "_turn")
+
+    def __init__(self, turn: Turn) -> None:
+        super().__init__()
+        self._turn = turn
+        self._told: tuple[tuple[Told, Context | None], ...] = ()
+
+    def set_result(self, result: T) -> None:
+        super().set_result(result)
+        self._tell()
+
+    def set_exception(self, error: type | BaseException) -> None:
+        super().set_exception(error)
+        self._tell()
+
+    def cancel(self, msg: object = None) -> bool:
+        if not super().cancel(msg):
+            return False
+        self._tell()
+        return True
+
+    def add_done_callback(self, told: Told, /, *, context: Context | None = None) -> None:
+        """As for any future; without a `context` it is called in that of whoever sets the latch."""
+        if self.done():
+            self._turn.soon(told, self, context)
+        else:
+            self._told = (*self._told, (told, context))
+
+    def remove_done_callback(self, told: Told, /) -> int:
+        kept = tuple([each for each in self._told if each[0] != told])
+        removed, self._told = len(self._told) - len(kept), kept
+        return removed
+
+    def _tell(self) -> None:
+        soon, told, self._told = self._turn.soon, self._told, ()
+        for each, context in told:
+            soon(each, self, context)
