@@ -202,7 +202,7 @@ class Call:
             ask.screening.verdict(),
         )
         try:
-            async with limit(ask.patience_s, EndReason.NO_ANSWER):
+            async with limit(agent.core.alarms, ask.patience_s, EndReason.NO_ANSWER):
                 verdict = await first(*waits)
         except NOT_TAKEN as failure:
             self._scribe.not_taken("agent", failure)

@@ -135,7 +135,7 @@ class Ringing:
     async def _attempt(self, leg: Leg, outgoing: Outgoing) -> None:
         wanted = self._place[leg].confirm
         self._whisper.prepare(wanted)
-        async with limit(self._number.ring_limit_s, EndReason.NO_ANSWER):
+        async with limit(leg.core.alarms, self._number.ring_limit_s, EndReason.NO_ANSWER):
             await leg.invite(outgoing)
         await self._whisper.confirmed(leg, wanted)
 

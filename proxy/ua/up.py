@@ -6,65 +6,85 @@ import asyncio
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from proxy.ua.alarms import Alarm, Alarms
 from proxy.ua.errors import LegEnded, LimitReached
 from proxy.ua.reason import EndReason
 
 if TYPE_CHECKING:
-    from proxy.ua.latch import Latch
     from proxy.ua.leg import Leg
 
 
-class Up:
-    """``async with leg.up():`` raises `LegEnded` inside the block when the peer ends the leg.
+class Block:
+    """The body of an ``async with`` that can be interrupted.
 
-    The current task is cancelled and the cancellation is turned into `LegEnded` at the exit of the block, so
-    blocks nest, and of two legs that end in one tick the outer one is reported.
+    The current task is cancelled, and the cancellation is turned into an exception at the exit of the block;
+    so blocks nest.
     """
 
-    __slots__ = ("_cancelling", "_interrupted", "_left", "_leg", "_task")
+    __slots__ = ("_cancelling", "_interrupted", "_left", "_task")
 
-    def __init__(self, leg: Leg) -> None:
-        self._leg = leg
-        self._interrupted = self._left = False
-
-    async def __aenter__(self) -> Leg:
+    def _enter(self) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task, self._cancelling = task, task.cancelling()
+        self._interrupted = self._left = False
+
+    def _interrupt(self, _: object = None) -> None:
+        if not self._left:  # it may be scheduled already when the block is left in the same tick
+            self._interrupted = True
+            self._task.cancel()
+
+    def _leave(self, kind: type[BaseException] | None) -> bool:
+        """Whether the exception of this kind that the block is left with is our interruption."""
+        self._left = True
+        if not self._interrupted:
+            return False
+        return self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError
+
+
+class Up(Block):
+    """``async with leg.up():`` raises `LegEnded` inside the block when the peer ends the leg.
+
+    Of two legs that end in one tick the outer one is reported.
+    """
+
+    __slots__ = ("_leg",)
+
+    def __init__(self, leg: Leg) -> None:
+        self._leg = leg
+
+    async def __aenter__(self) -> Leg:
+        self._enter()
         if self._leg.ended.done():
             raise LegEnded(self._leg, self._leg.ended.result())
         self._leg.ended.add_done_callback(self._interrupt)
         return self._leg
 
-    def _interrupt(self, _: Latch[EndReason]) -> None:
-        if not self._left:  # it may be scheduled already when the block is left in the same tick
-            self._interrupted = True
-            self._task.cancel()
-
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._left = True
         self._leg.ended.remove_done_callback(self._interrupt)
-        if self._interrupted and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        if self._leave(kind):
             raise LegEnded(self._leg, self._leg.ended.result()) from None
 
 
-class limit:
-    """``async with limit(seconds, reason):`` raises `LimitReached(reason)` when the block takes longer."""
+class limit(Block):
+    """``async with limit(alarms, seconds, reason):`` raises `LimitReached(reason)` when the block takes
+    longer.
+    """
 
-    def __init__(self, seconds: float, reason: EndReason) -> None:
-        self._clock, self._reason = asyncio.timeout(seconds), reason
+    __slots__ = ("_alarm", "_alarms", "_reason", "_seconds")
+
+    def __init__(self, alarms: Alarms, seconds: float, reason: EndReason) -> None:
+        self._alarms, self._seconds, self._reason = alarms, seconds, reason
 
     async def __aenter__(self) -> None:
-        await self._clock.__aenter__()
+        self._enter()
+        self._alarm: Alarm = self._alarms.at(self._alarms.now() + self._seconds, self._interrupt)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            await self._clock.__aexit__(kind, error, trace)
-        except TimeoutError:
-            if self._clock.expired():
-                raise LimitReached(self._reason) from None
-            raise
+        self._alarm.cancel()
+        if self._leave(kind):
+            raise LimitReached(self._reason) from None
