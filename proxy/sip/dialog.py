@@ -15,7 +15,8 @@ from proxy.sip.values import NameAddr, tag_of
 TARGET_REFRESH = frozenset({"INVITE", "UPDATE"})
 """Requests whose Contact becomes the remote target (§12.2, RFC 3311 §5.1)."""
 
-_CREDENTIALS = ("Authorization", "Proxy-Authorization")
+_CREDENTIALS = (("Authorization", "authorization"), ("Proxy-Authorization", "proxy-authorization"))
+_ESSENCE = (("From", "from"), ("CSeq", "cseq"))
 
 
 class DialogId(NamedTuple):
@@ -149,17 +150,15 @@ class Dialog:
                 self.target = target
         self.confirmed = True
 
-    def request(self, method: str) -> Request:
-        """The next request of this dialog, without Via and Contact (§12.2.1.1)."""
+    def request(self, method: str, *more: tuple[str, str]) -> Request:
+        """The next request of this dialog, without Via and Contact (§12.2.1.1), with these headers beside."""
         self.local_cseq += 1
-        return self._compose(method, self.local_cseq)
+        return self._compose(method, self.local_cseq, more)
 
     def ack(self, invite: Request) -> Request:
         """The ACK for a 2xx to this INVITE of ours: its number and its credentials (§13.2.2.4)."""
         ack = self._compose("ACK", invite.cseq.number)
-        for name in _CREDENTIALS:
-            for value in invite.headers.get_all(name):
-                ack.headers.add(name, value)
+        _take_credentials(ack.headers, invite.headers)
         return ack
 
     def receive(self, request: Request) -> None:
@@ -177,7 +176,7 @@ class Dialog:
         if target is not None:
             self.target = target
 
-    def _compose(self, method: str, number: int) -> Request:
+    def _compose(self, method: str, number: int, more: tuple[tuple[str, str], ...] = ()) -> Request:
         uri, routes = self._path()
         if not self._written:  # many a dialog sends nothing, none changes who its ends are
             local, remote = self._ends
@@ -191,6 +190,7 @@ class Dialog:
             ("To", to),
             ("Call-ID", self.id.call_id),
             ("CSeq", f"{number} {method}"),
+            *more,
         ]
         return Request(method, uri, Headers(lines))
 
@@ -207,9 +207,15 @@ class Dialog:
 def essence(invite: Request) -> Request:
     """An INVITE of ours reduced to what its dialogs and their ACKs are made of."""
     headers = Headers()
-    for name in ("From", "CSeq", *_CREDENTIALS):
-        headers.take(invite.headers, name)
+    headers.echo(invite.headers.first, _ESSENCE)
+    _take_credentials(headers, invite.headers)
     return Request(invite.method, invite.uri, headers)
+
+
+def _take_credentials(headers: Headers, others: Headers) -> None:
+    for name, key in _CREDENTIALS:
+        if key in others.first:
+            headers.take(others, name)
 
 
 def _as_written(end: str, tag: str) -> str:
@@ -239,6 +245,8 @@ def _contact(message: Request | Response) -> str | None:
 
 
 def _route_set(message: Request | Response, *, reverse: bool) -> tuple[str, ...]:
+    if "record-route" not in message.headers.first:
+        return ()
     routes = message.headers.split("Record-Route")
     for route in routes:
         NameAddr.parse(route)  # refused here, not when the first request is made

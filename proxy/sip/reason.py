@@ -43,6 +43,8 @@ def reasons(message: Request | Response) -> str | None:
 
     What cannot be read is passed over: nothing depends on it.
     """
+    if "reason" not in message.headers.first:
+        return None
     found: list[str] = []
     for value in message.headers.split("Reason")[:MOST_REASONS]:
         try:

@@ -129,8 +129,7 @@ class Forsaken:
         """As was to be expected."""
 
     def _hang_up(self, dialog: Dialog, flow: Flow) -> None:
-        bye = dialog.request("BYE")
-        bye.headers.add("Reason", EndReason.NO_ANSWER.header)
+        bye = dialog.request("BYE", ("Reason", EndReason.NO_ANSWER.header))
         InDialogRequest(self._leg, dialog, bye, lambda final: None, flow=flow).start()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from proxy.sip.dialog import Dialog
@@ -87,8 +86,10 @@ class Forks:
         if not tag or tag in self.over:
             return None
         if tag not in self._forks and len(self._forks) < MOST_FORKS:
-            with suppress(ParseError):  # of use without: the 2xx says it all again
+            try:
                 self._enter(tag, Dialog.as_uac(invite, response))
+            except ParseError:
+                return None  # of use without: the 2xx says it all again
         fork = self._forks.get(tag)
         return fork.dialog if fork else None
 

@@ -130,9 +130,11 @@ class InDialogRequest:
 
     def _launch(self) -> None:
         """Send it; under a new number if another request of the dialog, with a higher one, was quicker."""
-        if self._request.cseq.number < self._dialog.sent_cseq:
+        number = self._request.cseq.number
+        if number < self._dialog.sent_cseq:
             self._request = self._anew()
-        self._dialog.sent_cseq = self._request.cseq.number
+            number = self._dialog.local_cseq
+        self._dialog.sent_cseq = number
         if self._request.method in ("INVITE", "NOTIFY", "UPDATE"):
             self._request.headers.set("Contact", self._leg.contact(self._flow))
         self._transaction = self._leg.core.launch(self._request, self._flow, self)

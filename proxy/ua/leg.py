@@ -100,7 +100,8 @@ class Leg:
         if self.ended.done():
             return
         try:
-            _ = transaction.request.record_routes  # the dialog is made of them
+            if "record-route" in transaction.request.headers.first:
+                _ = transaction.request.record_routes  # the dialog is made of them
             too_small = self.keeper.invited(transaction.request)
         except ParseError as error:
             self._invitation.refuse(error.status, [])
@@ -114,8 +115,8 @@ class Leg:
 
     def progress(self, status: int, *, early: bool = False) -> None:
         """A provisional response above 100, `early` with our SDP; raises OfferRefused if it cannot offer."""
-        if self.invitation.open:
-            self.invitation.progress(status, early=early)
+        if (invitation := self.invitation).open:
+            invitation.progress(status, early=early)
 
     def consider(self) -> None:
         """Take the caller's offer, or make our own if the INVITE has none; raises OfferRefused."""
@@ -127,10 +128,12 @@ class Leg:
         Raises LegEnded if the leg is over before that, or its ACK brings an answer that cannot be used.
         """
         self._check_up()
-        self.opening.consider()
-        await self.invitation.heard()
-        self._check_up()
-        self._answer = answer = self.invitation.accept(self.opening.in_2xx(), self.keeper.answering())
+        invitation, opening = self.invitation, self.opening
+        opening.consider()
+        if invitation.provisionals is not None:  # RFC 3262 §3: no 2xx before they are acknowledged
+            await invitation.provisionals.heard()
+            self._check_up()
+        self._answer = answer = invitation.accept(opening.in_2xx(), self.keeper.answering())
         answer.then(self._answered_in_ack)
         await answer.settled()
         self._check_up()
@@ -225,7 +228,7 @@ class Leg:
     def rang(self, status: int) -> None:
         if self.ringing is None:
             self.ringing = status
-            self.log.info("ringing", status=status)
+            self._log.info("ringing", leg=self.name, status=status)
 
     def established(self, dialog: Dialog) -> None:
         """The dialog stands (early or confirmed): its requests come here from now on."""
@@ -364,8 +367,7 @@ class Leg:
     def _bye(self, reason: EndReason) -> None:
         if self.dialog is None or self._left:
             return
-        bye = self.dialog.request("BYE")
-        bye.headers.add("Reason", reason.header)
+        bye = self.dialog.request("BYE", ("Reason", reason.header))
         InDialogRequest(self, self.dialog, bye, self._hung_up).start()
 
     def _hung_up(self, final: Final) -> None:

@@ -283,8 +283,7 @@ class Inviting:
         if dialog.id.remote_tag in self._forks.over:  # its own BYE was quicker than its 2xx
             return
         self._forks.ending(dialog)
-        bye = dialog.request("BYE")
-        bye.headers.add("Reason", (self._ending or EndReason.COMPLETED).header)
+        bye = dialog.request("BYE", ("Reason", (self._ending or EndReason.COMPLETED).header))
         InDialogRequest(self._leg, dialog, bye, lambda final: self._forks.ended(dialog)).start()
 
     def _again(self, response: Response) -> bool:

@@ -127,11 +127,6 @@ class Invitation:
         self._stands(response)
         self.provisionals.respond(response)
 
-    async def heard(self) -> None:
-        """Wait until the peer has every session description of ours: no 2xx before (RFC 3262 §3)."""
-        if self.provisionals is not None:
-            await self.provisionals.heard()
-
     def accept(self, sdp: bytes, headers: list[tuple[str, str]]) -> Answer:
         """The 200: the dialog is confirmed, the ACK awaited."""
         capabilities = self._leg.capabilities()
@@ -201,4 +196,4 @@ def take_prack(invitation: Invitation | None, prack: ServerTransaction) -> None:
 
 
 def _required(invite: Request) -> bool:
-    return "100rel" in map(str.lower, invite.headers.split("Require"))
+    return "require" in invite.headers.first and "100rel" in map(str.lower, invite.headers.split("Require"))

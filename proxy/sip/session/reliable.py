@@ -157,6 +157,6 @@ class ReliableReceipts:
 
 def reliable(response: Response) -> bool:
     """Whether the peer wants a PRACK for this response (§4)."""
-    if not 100 < response.status < 200 or "Require" not in response.headers:
+    if not 100 < response.status < 200 or "require" not in response.headers.first:
         return False
     return any(option.lower() == OPTION for option in response.headers.split("Require"))

@@ -114,7 +114,7 @@ class SessionTimer:
 
         Raises ParseError for one that wants no more than we asked for: repeating it would go on for ever.
         """
-        least = _seconds(response, "Min-SE")
+        least = _min_se(response)
         if least is None:
             raise ParseError("422 has no Min-SE")
         if least <= (self.interval or self._wanted or 0) or least > MOST or self._raises >= MOST_RAISES:
@@ -194,7 +194,7 @@ class SessionTimer:
         if self.too_small:
             self.headers = (("Min-SE", str(self.min_se)),)
             return
-        agreed = self._terms(asked, knows, _seconds(request, "Min-SE") or 0)
+        agreed = self._terms(asked, knows, _min_se(request) or 0)
         self.interval = agreed.seconds if agreed else None
         self.refreshing = agreed is not None and agreed.refresher == "uas"
         self.alone = self.refreshing and not knows
@@ -215,7 +215,7 @@ class SessionTimer:
 
     def _listen(self, message: Request | Response) -> None:
         """Take note of what the peer allows; a message without Allow says nothing of it (§20.5)."""
-        if "Allow" in message.headers:
+        if "allow" in message.headers.first:
             self.by_update = "UPDATE" in message.headers.split("Allow")
 
     def _stop(self) -> None:
@@ -242,10 +242,10 @@ def _asking(seconds: int, refresher: Refresher, min_se: int) -> Lines:
 
 
 def _session_expires(message: Request | Response) -> SessionExpires | None:
-    value = message.headers.get("Session-Expires")
+    value = message.headers.first.get("session-expires")
     return SessionExpires.parse(value) if value else None  # an empty one asks for nothing
 
 
-def _seconds(message: Request | Response, name: str) -> int | None:
-    value = message.headers.get(name)
+def _min_se(message: Request | Response) -> int | None:
+    value = message.headers.first.get("min-se")
     return SessionExpires.parse(value).seconds if value else None
