@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from math import inf
 
 import structlog
@@ -22,7 +21,7 @@ from proxy.ua.latch import Latch
 from proxy.ua.media import LegMedia
 from proxy.ua.opening import Opening
 from proxy.ua.reason import EndReason
-from proxy.ua.refer import Refer
+from proxy.ua.refer import Refer, Refers
 from proxy.ua.reoffer import Reoffers
 from proxy.ua.session_keeper import SessionKeeper
 from proxy.ua.transactions import ServerTransaction
@@ -38,8 +37,8 @@ class Leg:
 
     __slots__ = (
         "__weakref__", "_answer", "_calls", "_contact_user", "_invitation", "_inviting", "_keeper", "_left",
-        "_log", "_opening", "_refer", "_referred", "_reoffers", "core", "credentials", "dialog", "ended",
-        "flow", "keeps_flow", "media", "name", "peer_reason", "profile", "ringing", "takes_refer",
+        "_log", "_opening", "_refers", "_reoffers", "core", "credentials", "dialog", "ended",
+        "flow", "keeps_flow", "media", "name", "peer_reason", "profile", "ringing",
     )  # fmt: skip
 
     def __init__(
@@ -67,13 +66,12 @@ class Leg:
         self.keeps_flow = False
         """Whether the peer is reached over its flow alone, as a registered phone is (RFC 5626 §5.3)."""
         self._contact_user = core.ids.token()
-        self.takes_refer, self._left, self._calls = takes_refer, False, True
+        self._left, self._calls = False, True
         self._inviting: Inviting | None = None
         self._invitation: Invitation | None = None
         self._answer: Answer | None = None
         self._opening: Opening | None = None
-        self._refer: Refer | None = None
-        self._referred: asyncio.Event | None = None
+        self._refers = Refers() if takes_refer else None
         self._keeper: SessionKeeper | None = None
         self._reoffers: Reoffers | None = None
 
@@ -165,15 +163,12 @@ class Leg:
 
     async def refer(self) -> Refer:
         """The peer's next REFER. It waits until it is answered: not lost if this wait is cancelled."""
-        self._referred = self._referred or asyncio.Event()
-        while (refer := self.refer_waiting()) is None:
-            self._referred.clear()
-            await self._referred.wait()
-        return refer
+        assert self._refers is not None
+        return await self._refers.next()
 
     def refer_waiting(self) -> Refer | None:
         """The REFER that nobody has answered yet, if any; also one that came just before the leg ended."""
-        return self._refer if self._refer is not None and not self._refer.answered else None
+        return self._refers.waiting if self._refers is not None else None
 
     def end(self, reason: EndReason, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """End the leg from our side: BYE, CANCEL or a final response (§15, §9.1).
@@ -281,8 +276,12 @@ class Leg:
     def contact(self, flow: Flow) -> str:
         return self.core.contact(flow, self._contact_user)
 
+    @property
+    def takes_refer(self) -> bool:
+        return self._refers is not None
+
     def capabilities(self) -> tuple[tuple[str, str], ...]:
-        return IN_DIALOG_WITH_AGENT if self.takes_refer else IN_DIALOG
+        return IN_DIALOG_WITH_AGENT if self._refers is not None else IN_DIALOG
 
     # What the peer sends.
 
@@ -336,8 +335,10 @@ class Leg:
         match transaction.request.method:
             case "REFER" if self.ended.done():
                 transaction.reply(481)
+            case "REFER" if self._refers is not None:
+                self._refers.receive(self, transaction)
             case "REFER":
-                self._take_refer(transaction)
+                transaction.reply(603)  # it is the agent's alone
             case "OPTIONS":
                 able = [*self.capabilities()[:1], ("Supported", ", ".join(UNDERSTOOD))]
                 transaction.reply(200, [*able, ("Accept", "application/sdp")])
@@ -347,16 +348,6 @@ class Leg:
                 transaction.reply(481)  # RFC 6665 §4.1.3: we subscribed to nothing
             case _:
                 transaction.reply(405, self.capabilities()[:1])
-
-    def _take_refer(self, transaction: ServerTransaction) -> None:
-        """REFER is the agent's alone; one at a time, since a retry by its sender is no second wish."""
-        if not self.takes_refer:
-            return transaction.reply(603)
-        if self._refer is not None and self._refer.open:
-            return transaction.reply(491)
-        self._refer = Refer(self, transaction, first=self._refer is None)
-        if self._referred is not None:
-            self._referred.set()
 
     # How it ends.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from proxy.sip.errors import ParseError, SipError
@@ -72,3 +73,32 @@ class Refer:
         if isinstance(final, SipError) or final.status >= 300:
             self._subscription.ended()
             self._leg.log.debug("NOTIFY not taken", answer=str(final))
+
+
+class Refers:
+    """Those of one leg's peer; one at a time, since a retry by its sender is no second wish."""
+
+    __slots__ = ("_came", "_latest")
+
+    def __init__(self) -> None:
+        self._latest: Refer | None = None
+        self._came = asyncio.Event()
+
+    async def next(self) -> Refer:
+        """The next one; it waits until it is answered: not lost if this wait is cancelled."""
+        while (refer := self.waiting) is None:
+            self._came.clear()
+            await self._came.wait()
+        return refer
+
+    @property
+    def waiting(self) -> Refer | None:
+        """The one that nobody has answered yet, if any."""
+        return self._latest if self._latest is not None and not self._latest.answered else None
+
+    def receive(self, leg: Leg, transaction: ServerTransaction) -> None:
+        """Another one; raises ParseError."""
+        if self._latest is not None and self._latest.open:
+            return transaction.reply(491)
+        self._latest = Refer(leg, transaction, first=self._latest is None)
+        self._came.set()
