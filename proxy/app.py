@@ -104,7 +104,7 @@ class App:
         self.metrics = Metrics(CollectorRegistry())
         self._rounds = Rounds()
         self.ports = PortPool(settings.media.ports.low, settings.media.ports.high)
-        self._sockets = SocketMedia(keep=min(2 * self.ports.free, _sockets_allowed() // 4))
+        self._sockets = SocketMedia(keep=min(self.ports.free, _sockets_allowed() // 8))
         self._forwarder: Forwarder | None = None
         self._lookup = SystemLookup()
         self.network = assembly.network(settings, Resolver(self._lookup))

@@ -9,13 +9,12 @@ from proxy.media.formats import EVENT_KEY
 from proxy.media.g711 import audible
 from proxy.media.negotiation import Agreement
 from proxy.media.outline import OutLine
-from proxy.media.pair import Pair
 from proxy.media.recorder import Recordings
 from proxy.media.rounds import Rounds
 from proxy.media.route import Route, route_for
 from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN
 from proxy.media.seal import Seal
-from proxy.media.udp import Address
+from proxy.media.udp import Address, Pair
 
 QUIET_S = 0.6
 """How long a joined leg must be silent before the ringback tone is heard."""
@@ -38,7 +37,6 @@ class Speaker:
         "_pair",
         "_rounds",
         "_routes",
-        "_rtp",
         "_seal",
         "_to",
         "agreement",
@@ -52,7 +50,6 @@ class Speaker:
         self, pair: Pair, ids: Callable[[int], int], clock: Callable[[], float], rounds: Rounds
     ) -> None:
         self._pair = pair
-        self._rtp = pair.rtp
         self._ids = ids
         self._clock = clock
         self._rounds = rounds
@@ -128,7 +125,7 @@ class Speaker:
         if table is not None:
             packet[start:end] = bytes(packet[start:end]).translate(table)
         if self._seal is None and self.recordings is None:
-            self._rtp.send(packet, to)
+            self._pair.send(packet, to)
             line.packets += 1
             line.octets += end - start
         else:
@@ -163,7 +160,7 @@ class Speaker:
             if sealed is None:  # its sequence number was sent before: never two packets under one key stream
                 return
             packet = sealed
-        self._rtp.send(packet, to)
+        self._pair.send(packet, to)
         line.packets += 1
         line.octets += octets
 

@@ -18,7 +18,7 @@ from proxy.media.formats import EVENT_KEY, G711, clock_rate
 from proxy.media.latch import may_take
 from proxy.media.mode import Counts
 from proxy.media.negotiation import Agreement
-from proxy.media.pair import Pair
+from proxy.media.pair import bind_next
 from proxy.media.ports import PortPool
 from proxy.media.quality import UNHEARD, Quality, measured
 from proxy.media.recorder import Recordings, WavRecording
@@ -44,12 +44,14 @@ class Stream(Speaker):
         "_dropped",
         "_holder",
         "_latched",
+        "_ports",
         "_reception",
         "_reports",
         "_since",
         "_source",
         "_target",
         "joined",
+        "port",
     )
 
     def __init__(
@@ -62,7 +64,10 @@ class Stream(Speaker):
         rounds: Rounds,
     ) -> None:
         """Take a pair of ports. `ids(n)` gives n random bits; `rounds` times reports. Raises NoPortFree."""
-        super().__init__(Pair(network, ports, host, self._received, self._control), ids, clock, rounds)
+        self.port, pair = bind_next(network, ports, host, self._received, self._control)
+        """Our RTP port; RTCP's is the next."""
+        super().__init__(pair, ids, clock, rounds)
+        self._ports = ports
         self._closed = False
         self.joined: Stream | None = None
         """Who hears us and whom we hear."""
@@ -75,11 +80,6 @@ class Stream(Speaker):
         self._dropped = 0
         self._since = 0.0  # when offer and answer were done last
         self._alive_at = 0.0  # when something came that is no speech
-
-    @property
-    def port(self) -> int:
-        """Our RTP port; RTCP's is the next."""
-        return self._pair.port
 
     def agreed(self, agreement: Agreement) -> None:
         """Offer and answer are done, or done again. Whoever names another address may be anybody until the
@@ -165,6 +165,7 @@ class Stream(Speaker):
         if self._keys is not None:
             self._keys.stop()
         self._pair.close()
+        self._ports.give_back(self.port)
 
     def _received(self, borrowed: memoryview, source: Address) -> None:
         packet = borrowed
@@ -281,7 +282,7 @@ class Stream(Speaker):
         packet = self._reporting().report(self._speaking(), self._reception, leaves=leaves)
         sealed = packet if self._seal is None else self._seal.sealed_rtcp(packet)
         if sealed is not None:
-            (self._pair.rtp if self.agreement.mux else self._pair.rtcp).send(sealed, to)
+            (self._pair.send if self.agreement.mux else self._pair.send_control)(sealed, to)
 
     def _reporting(self) -> Control:
         control = self._reports

@@ -12,7 +12,7 @@ import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 Address = tuple[str, int]
 OnPacket = Callable[[memoryview, Address], None]
@@ -55,13 +55,35 @@ class Endpoint(Protocol):
         ...
 
 
+class Pair(Protocol):
+    """One user's hold on the two ports of a stream: RTP's, and the next for RTCP (RFC 3550 §11)."""
+
+    def send(self, packet: bytes | memoryview, to: Address) -> None:
+        """Send from RTP's port, or lose the packet; see `Endpoint`."""
+        ...
+
+    def send_control(self, packet: bytes | memoryview, to: Address) -> None:
+        """Send from RTCP's port, likewise."""
+        ...
+
+    def close(self) -> None:
+        """Free both ports; again does nothing, whoever has them by then."""
+        ...
+
+
 class MediaNetwork(Protocol):
-    """Gives out endpoints: real sockets, or the memory network of the tests."""
+    """Gives out ports: real sockets, or the memory network of the tests."""
 
-    def bind(self, host: str, port: int, on_packet: OnPacket, *, rested: bool = False) -> Endpoint:
-        """Bind a UDP port (0: any) and have its packets delivered. Raises OSError if it is taken.
+    def bind(self, host: str, port: int, on_packet: OnPacket) -> Endpoint:
+        """Bind a UDP port (0: any) and have its packets delivered. Raises OSError if it is taken."""
+        ...
 
-        `rested`: its last user closed it so long ago that nothing it sent or was sent is left.
+    def bind_pair(
+        self, host: str, port: int, on_rtp: OnPacket, on_rtcp: OnPacket, *, rested: bool = False
+    ) -> Pair:
+        """Bind a UDP port and the next. Raises OSError if one is taken.
+
+        `rested`: their last user closed them so long ago that nothing it sent or was sent is left.
         """
         ...
 
@@ -69,72 +91,73 @@ class MediaNetwork(Protocol):
 class SocketMedia:
     """Real sockets on the running event loop (plain asyncio or uvloop, by `add_reader`).
 
-    A socket whose user is gone is kept bound for the next who wants its port: making one costs more than the
+    A pair whose user is gone is kept bound for the next who wants its ports: making one costs more than the
     SIP of half a call. What comes in meanwhile is read and dropped.
     """
 
     def __init__(self, keep: int = 0) -> None:
-        """`keep`: how many sockets may stand without a user."""
+        """`keep`: how many pairs may stand without a user."""
         self._keep = keep
-        self._idle: dict[Address, SocketEndpoint] = {}
-        """The last user of each socket that has none."""
+        self._idle: dict[Address, _Standing] = {}
         self._watch = _Watch()
 
-    def bind(self, host: str, port: int, on_packet: OnPacket, *, rested: bool = False) -> SocketEndpoint:
+    def bind(self, host: str, port: int, on_packet: OnPacket) -> SocketEndpoint:
         """Bind a UDP socket; raises OSError if the port is taken or the host is not ours."""
-        last = self._idle.pop((host, port), None)
-        if last is not None and rested:
-            last.user = on_packet
-            return last
-        if last is None:
-            bound = _bound(host, port)
-        else:
-            last.empty()  # of what came for that one
-            bound = last.bound
-        endpoint = SocketEndpoint(bound, host, port or bound.getsockname()[1], on_packet, self)
-        self._watch.add(endpoint)
-        return endpoint
+        bound = _bound(host, port)
+        ear = _Ear(bound, on_packet)
+        self._watch.add(ear)
+        return SocketEndpoint(self._watch, ear, (host, port or bound.getsockname()[1]))
+
+    def bind_pair(
+        self, host: str, port: int, on_rtp: OnPacket, on_rtcp: OnPacket, *, rested: bool = False
+    ) -> SocketPair:
+        """Bind two UDP sockets, or take those that stand; raises OSError as `bind` does."""
+        standing = self._idle.pop((host, port), None)
+        if standing is None:
+            standing = self._stand(host, port)
+        elif not rested:
+            standing.empty()  # of what came for its last user
+        standing.rtp.user, standing.rtcp.user = on_rtp, on_rtcp
+        return SocketPair(self, standing)
 
     def close(self) -> None:
         """Close what is kept."""
         while self._idle:
-            self._watch.close(self._idle.popitem()[1])
+            self._fell(self._idle.popitem()[1])
 
-    def let_go(self, endpoint: SocketEndpoint) -> None:
-        """An endpoint has lost its user."""
+    def let_go(self, standing: _Standing) -> None:
+        """A pair has lost its user."""
+        standing.rtp.user = standing.rtcp.user = None
         if len(self._idle) < self._keep:
-            self._idle[endpoint.address] = endpoint
+            self._idle[standing.address] = standing
         else:
-            self._watch.close(endpoint)
+            self._fell(standing)
 
-
-class SocketEndpoint:
-    """A UDP socket, for the time it has a user."""
-
-    __slots__ = ("_media", "address", "bound", "unsent", "user")
-
-    def __init__(
-        self, bound: socket.socket, host: str, port: int, on_packet: OnPacket, media: SocketMedia
-    ) -> None:
-        self.bound = bound
-        """The socket; another's too, once this one is closed."""
-        self.address: Address = host, port
-        """Where it is bound."""
-        self._media = media
-        self.user: OnPacket | None = on_packet
-        """Who is told; None once it is closed."""
-        self.unsent = 0
-        """Packets the kernel did not take: buffer full, no route, refused."""
-
-    def send(self, packet: bytes | memoryview, to: Address) -> None:
-        """Send without waiting; what the kernel refuses is counted and lost."""
-        if self.user is None:  # the socket may be another's by now
-            self.unsent += 1
-            return
+    def _stand(self, host: str, port: int) -> _Standing:
+        rtp = _Ear(_bound(host, port))
         try:
-            self.bound.sendto(packet, to)
-        except (OSError, OverflowError):
-            self.unsent += 1
+            rtcp = _Ear(_bound(host, port + 1))
+        except OSError:
+            rtp.bound.close()
+            raise
+        self._watch.add(rtp)
+        self._watch.add(rtcp)
+        return _Standing((host, port), rtp, rtcp)
+
+    def _fell(self, standing: _Standing) -> None:
+        self._watch.close(standing.rtp)
+        self._watch.close(standing.rtcp)
+
+
+class _Ear:
+    """A socket that is read for as long as it stands, and who is told."""
+
+    __slots__ = ("bound", "user")
+
+    def __init__(self, bound: socket.socket, user: OnPacket | None = None) -> None:
+        self.bound = bound
+        self.user = user
+        """None: what comes is dropped."""
 
     def empty(self) -> None:
         """Drop what has come so far."""
@@ -142,11 +165,91 @@ class SocketEndpoint:
             for _ in range(_MOST_KEPT):
                 self.bound.recv(1)
 
+
+class _Standing(NamedTuple):
+    """Two sockets, whoever has them."""
+
+    address: Address
+    """Of RTP's."""
+    rtp: _Ear
+    rtcp: _Ear
+
+    def empty(self) -> None:
+        """Drop what has come so far."""
+        self.rtp.empty()
+        self.rtcp.empty()
+
+
+def _closed() -> socket.socket:
+    closed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    closed.close()
+    return closed
+
+
+_CLOSED = _closed()
+"""What those have in place of theirs who have closed it: whatever is asked of it is an OSError."""
+
+
+class SocketEndpoint:
+    """A UDP socket, until it is closed."""
+
+    __slots__ = ("_bound", "_ear", "_watch", "address", "unsent")
+
+    def __init__(self, watch: _Watch, ear: _Ear, address: Address) -> None:
+        self._watch, self._ear = watch, ear
+        self._bound = ear.bound
+        self.address: Address = address
+        """Where it is bound."""
+        self.unsent = 0
+        """Packets the kernel did not take: buffer full, no route, refused."""
+
+    def send(self, packet: bytes | memoryview, to: Address) -> None:
+        """Send without waiting; what the kernel refuses is counted and lost."""
+        try:
+            self._bound.sendto(packet, to)
+        except (OSError, OverflowError):
+            self.unsent += 1
+
     def close(self) -> None:
         """Hear no more and free the port; again does nothing."""
-        if self.user is not None:
-            self.user = None
-            self._media.let_go(self)
+        if self._bound is not _CLOSED:
+            self._bound = _CLOSED
+            self._watch.close(self._ear)
+
+
+class SocketPair:
+    """Two UDP sockets, for one user: who comes after it has a `SocketPair` of its own, and this one reaches
+    them no more.
+    """
+
+    __slots__ = ("_media", "_standing", "rtcp", "rtp", "unsent")
+
+    def __init__(self, media: SocketMedia, standing: _Standing) -> None:
+        self._media, self._standing = media, standing
+        self.rtp = standing.rtp.bound
+        self.rtcp = standing.rtcp.bound
+        self.unsent = 0
+        """Packets the kernel did not take: buffer full, no route, refused."""
+
+    def send(self, packet: bytes | memoryview, to: Address) -> None:
+        """Send from RTP's port; see `SocketEndpoint`."""
+        try:
+            self.rtp.sendto(packet, to)
+        except (OSError, OverflowError):
+            self.unsent += 1
+
+    def send_control(self, packet: bytes | memoryview, to: Address) -> None:
+        """Send from RTCP's port, likewise."""
+        try:
+            self.rtcp.sendto(packet, to)
+        except (OSError, OverflowError):
+            self.unsent += 1
+
+    def close(self) -> None:
+        """Hear no more and leave the ports to another; again does nothing."""
+        if self.rtp is not _CLOSED:
+            self.rtp = self.rtcp = _CLOSED
+            self._media.let_go(self._standing)
 
 
 class _Watch:
@@ -161,8 +264,8 @@ class _Watch:
     """
 
     def __init__(self) -> None:
-        self._endpoints: dict[int, SocketEndpoint] = {}
-        """Whose each descriptor is, or was last."""
+        self._ears: dict[int, _Ear] = {}
+        """By descriptor."""
         self._poll: select.epoll | None = None
         self._buffer = bytearray(LARGEST)
         whole = memoryview(self._buffer)
@@ -173,13 +276,10 @@ class _Watch:
         self._tick: asyncio.Handle | None = None
         """The next one; None while every packet wakes us."""
 
-    def add(self, endpoint: SocketEndpoint) -> None:
-        """Read its socket for this one from now on."""
-        descriptor = endpoint.bound.fileno()
-        known = descriptor in self._endpoints
-        self._endpoints[descriptor] = endpoint
-        if known:
-            return
+    def add(self, ear: _Ear) -> None:
+        """Read its socket from now on."""
+        descriptor = ear.bound.fileno()
+        self._ears[descriptor] = ear
         if not hasattr(select, "epoll"):
             asyncio.get_running_loop().add_reader(descriptor, self._alone, descriptor)
             return
@@ -188,14 +288,14 @@ class _Watch:
             asyncio.get_running_loop().add_reader(self._poll.fileno(), self._wakened, self._poll)
         self._poll.register(descriptor, select.EPOLLIN)
 
-    def close(self, endpoint: SocketEndpoint) -> None:
+    def close(self, ear: _Ear) -> None:
         """Stop reading its socket and free the port; the last one takes the `epoll` along."""
-        descriptor = endpoint.bound.fileno()
-        del self._endpoints[descriptor]
+        descriptor = ear.bound.fileno()
+        del self._ears[descriptor]
         loop = asyncio.get_running_loop()
         if self._poll is None:
             loop.remove_reader(descriptor)
-        elif self._endpoints:
+        elif self._ears:
             self._poll.unregister(descriptor)
         else:
             if self._tick is None:
@@ -205,7 +305,7 @@ class _Watch:
                 self._tick = None
             self._poll.close()
             self._poll = None
-        endpoint.bound.close()
+        ear.bound.close()
 
     def _wakened(self, poll: select.epoll) -> None:
         read = more = self._turn(poll)
@@ -244,16 +344,16 @@ class _Watch:
         self._deliver([(descriptor, select.POLLIN)])
 
     def _deliver(self, ready: list[tuple[int, int]]) -> None:
-        endpoints, buffer, views = self._endpoints, self._buffer, self._views
+        ears, buffer, views = self._ears, self._buffer, self._views
         for descriptor, _ in ready:
-            endpoint = endpoints.get(descriptor)
-            if endpoint is None:  # closed by a packet that came in the same turn
+            ear = ears.get(descriptor)
+            if ear is None:  # closed by a packet that came in the same turn
                 continue
             try:
-                size, source = endpoint.bound.recvfrom_into(buffer)
+                size, source = ear.bound.recvfrom_into(buffer)
             except OSError:  # another's by now, who has nothing yet
                 continue
-            user = endpoint.user
+            user = ear.user
             if user is not None and size < LARGEST:
                 user(views[size], source if len(source) == 2 else source[:2])
 

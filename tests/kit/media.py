@@ -31,7 +31,7 @@ class MemoryMedia:
         self._ways: set[tuple[str, Address]] = set()
         self._sources: set[Address] = set()
 
-    def bind(self, host: str, port: int, on_packet: OnPacket, *, rested: bool = False) -> MemoryEndpoint:
+    def bind(self, host: str, port: int, on_packet: OnPacket) -> MemoryEndpoint:
         host = self.address if host in _WILDCARDS else host
         if port == 0:
             port, self._next_any = self._next_any, self._next_any + 2
@@ -40,6 +40,16 @@ class MemoryMedia:
         endpoint = MemoryEndpoint(self, (host, port), on_packet)
         self.open[endpoint.address] = endpoint
         return endpoint
+
+    def bind_pair(
+        self, host: str, port: int, on_rtp: OnPacket, on_rtcp: OnPacket, *, rested: bool = False
+    ) -> MemoryPair:
+        rtp = self.bind(host, port, on_rtp)
+        try:
+            return MemoryPair(rtp, self.bind(host, port + 1, on_rtcp))
+        except OSError:
+            rtp.close()
+            raise
 
     def sent_to(self, host: str) -> set[Address]:
         """Every address that packets were sent to from a host."""
@@ -88,3 +98,20 @@ class MemoryEndpoint:
         if self._network.open.get(self.address) is self:
             del self._network.open[self.address]
         self.on_packet = lambda packet, source: None  # as real ones do, it lets its user go
+
+
+class MemoryPair:
+    """Two neighbouring ports of a `MemoryMedia`."""
+
+    def __init__(self, rtp: MemoryEndpoint, rtcp: MemoryEndpoint) -> None:
+        self.rtp, self.rtcp = rtp, rtcp
+
+    def send(self, packet: bytes | memoryview, to: Address) -> None:
+        self.rtp.send(packet, to)
+
+    def send_control(self, packet: bytes | memoryview, to: Address) -> None:
+        self.rtcp.send(packet, to)
+
+    def close(self) -> None:
+        self.rtp.close()
+        self.rtcp.close()

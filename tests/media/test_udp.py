@@ -1,8 +1,9 @@
 import asyncio
+from contextlib import suppress
 
 import pytest
 
-from proxy.media.udp import SocketMedia
+from proxy.media.udp import SocketMedia, SocketPair
 
 pytestmark = pytest.mark.network
 
@@ -192,18 +193,80 @@ async def test_closing_from_within_a_packet_stops_the_drain():
     two.close()
 
 
-async def test_a_socket_that_is_kept_serves_the_next_user_and_never_two():
+FIRST = 30000
+
+
+def two_ports(media: SocketMedia, on_rtp: _Ear, on_rtcp: _Ear) -> tuple[int, SocketPair]:
+    """The first free pair, and its RTP port."""
+    for port in range(FIRST, 32000, 2):
+        with suppress(OSError):
+            return port, media.bind_pair("127.0.0.1", port, on_rtp, on_rtcp)
+    raise AssertionError
+
+
+async def test_each_port_of_a_pair_hears_and_sends_for_itself():
+    media, rtp, rtcp, ear = SocketMedia(), _Ear(), _Ear(), _Ear()
+    peer = media.bind("127.0.0.1", 0, ear)
+    port, pair = two_ports(media, rtp, rtcp)
+    peer.send(b"audio", ("127.0.0.1", port))
+    peer.send(b"report", ("127.0.0.1", port + 1))
+    assert await rtp.next() == (b"audio", peer.address)
+    assert await rtcp.next() == (b"report", peer.address)
+    pair.send(b"audio", peer.address)
+    assert await ear.next() == (b"audio", ("127.0.0.1", port))
+    pair.send_control(b"report", peer.address)
+    assert await ear.next() == (b"report", ("127.0.0.1", port + 1))
+    pair.close()
+    peer.close()
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+async def test_a_pair_of_which_a_port_is_taken_takes_none(taken):
+    media = SocketMedia()
+    port, pair = two_ports(media, _Ear(), _Ear())
+    pair.close()
+    other = media.bind("127.0.0.1", port + taken, _Ear())
+    with pytest.raises(OSError, match="in use"):
+        media.bind_pair("127.0.0.1", port, _Ear(), _Ear())
+    media.bind("127.0.0.1", port + 1 - taken, _Ear()).close()
+    other.close()
+
+
+async def test_a_pair_that_is_kept_serves_the_next_user_and_never_two():
     media, before, after = SocketMedia(keep=1), _Ear(), _Ear()
     peer = media.bind("127.0.0.1", 0, _Ear())
-    first = media.bind("127.0.0.1", 0, before)
+    port, first = two_ports(media, before, before)
     first.close()
-    peer.send(b"stray", first.address)
-    second = media.bind("127.0.0.1", first.address[1], after)
+    for each in (port, port + 1):
+        peer.send(b"stray", ("127.0.0.1", each))
+    second = media.bind_pair("127.0.0.1", port, after, after)
     first.send(b"not mine any more", peer.address)
+    first.send_control(b"nor this", peer.address)
     first.close()
-    peer.send(b"meant", second.address)
+    for each in (port, port + 1):
+        peer.send(b"meant", ("127.0.0.1", each))
+    assert [(await after.next())[0] for _ in range(2)] == [b"meant", b"meant"]
+    assert (before.heard.empty(), first.unsent) == (True, 2)
+    second.close()
+    peer.close()
+    media.close()
+
+
+async def test_who_had_a_pair_that_has_rested_can_neither_close_it_nor_speak_from_it():
+    media, before, after, ear = SocketMedia(keep=1), _Ear(), _Ear(), _Ear()
+    peer = media.bind("127.0.0.1", 0, ear)
+    port, first = two_ports(media, before, before)
+    first.close()
+    second = media.bind_pair("127.0.0.1", port, after, after, rested=True)
+    first.close()
+    first.send(b"not mine any more", peer.address)
+    peer.send(b"meant", ("127.0.0.1", port))
     assert (await after.next())[0] == b"meant"
-    assert (before.heard.empty(), first.unsent) == (True, 1)
+    second.send(b"mine", peer.address)
+    assert await ear.next() == (b"mine", ("127.0.0.1", port))
+    with pytest.raises(OSError, match="in use"):
+        SocketMedia().bind_pair("127.0.0.1", port, before, before)
+    assert (before.heard.empty(), ear.heard.empty(), first.unsent) == (True, True, 1)
     second.close()
     peer.close()
     media.close()
@@ -214,31 +277,32 @@ async def test_what_came_for_the_last_user_is_gone_even_if_the_next_comes_in_the
 
     def take_over(packet: memoryview, source: tuple[str, int]) -> None:
         second.close()
-        taken.append(media.bind("127.0.0.1", second.address[1], after))
+        taken.append(media.bind_pair("127.0.0.1", port, after, after))
 
     peer = media.bind("127.0.0.1", 0, _Ear())
-    first, second = media.bind("127.0.0.1", 0, take_over), media.bind("127.0.0.1", 0, after)
+    first = media.bind("127.0.0.1", 0, take_over)
+    port, second = two_ports(media, after, after)
     peer.send(b"take over", first.address)
-    peer.send(b"stray", second.address)
+    peer.send(b"stray", ("127.0.0.1", port))
     async with asyncio.timeout(5):
         while not taken:
             await asyncio.sleep(0.001)
-    peer.send(b"meant", taken[0].address)
+    peer.send(b"meant", ("127.0.0.1", port))
     assert (await after.next())[0] == b"meant"
     for endpoint in (peer, first, taken[0]):
         endpoint.close()
     media.close()
 
 
-async def test_a_socket_that_has_rested_is_the_next_users_as_it_stands():
+async def test_a_pair_that_has_rested_is_the_next_users_as_it_stands():
     media, before, after = SocketMedia(keep=1), _Ear(), _Ear()
     peer = media.bind("127.0.0.1", 0, _Ear())
-    first = media.bind("127.0.0.1", 0, before)
+    port, first = two_ports(media, before, before)
     first.close()
-    peer.send(b"stray", first.address)
+    peer.send(b"stray", ("127.0.0.1", port))
     await asyncio.sleep(0.01)
-    second = media.bind("127.0.0.1", first.address[1], after, rested=True)
-    peer.send(b"meant", second.address)
+    second = media.bind_pair("127.0.0.1", port, after, after, rested=True)
+    peer.send(b"meant", ("127.0.0.1", port))
     assert (await after.next())[0] == b"meant"
     assert before.heard.empty()
     second.close()
@@ -248,12 +312,12 @@ async def test_a_socket_that_has_rested_is_the_next_users_as_it_stands():
 
 async def test_what_is_kept_is_closed_in_the_end():
     media = SocketMedia(keep=1)
-    one = media.bind("127.0.0.1", 0, _Ear())
+    port, one = two_ports(media, _Ear(), _Ear())
     one.close()
     with pytest.raises(OSError, match="in use"):
-        SocketMedia().bind("127.0.0.1", one.address[1], _Ear())
+        SocketMedia().bind("127.0.0.1", port + 1, _Ear())
     media.close()
-    SocketMedia().bind("127.0.0.1", one.address[1], _Ear()).close()
+    SocketMedia().bind_pair("127.0.0.1", port, _Ear(), _Ear()).close()
 
 
 async def test_a_socket_on_all_of_ipv6_leaves_the_port_of_ipv4_to_another() -> None:
@@ -288,12 +352,13 @@ async def test_every_socket_of_many_is_heard_and_one_closed_in_the_same_turn_is_
 async def test_where_there_is_no_epoll_each_socket_is_shown_to_the_loop(monkeypatch) -> None:
     monkeypatch.delattr("select.epoll")
     media, ear = SocketMedia(keep=1), _Ear()
-    one, two = media.bind("127.0.0.1", 0, ear), media.bind("127.0.0.1", 0, _Ear())
-    two.send(b"a", one.address)
+    two = media.bind("127.0.0.1", 0, _Ear())
+    port, one = two_ports(media, ear, ear)
+    two.send(b"a", ("127.0.0.1", port))
     assert (await ear.next())[0] == b"a"
     one.close()
-    again = media.bind("127.0.0.1", one.address[1], ear)
-    two.send(b"b", one.address)
+    again = media.bind_pair("127.0.0.1", port, ear, ear)
+    two.send(b"b", ("127.0.0.1", port))
     assert (await ear.next())[0] == b"b"
     again.close()
     two.close()

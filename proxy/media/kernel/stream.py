@@ -18,7 +18,7 @@ from proxy.media.quality import Quality
 from proxy.media.recorder import WavRecording
 from proxy.media.rounds import Rounds
 from proxy.media.stream import Stream
-from proxy.media.udp import LARGEST, Address, MediaNetwork, SocketEndpoint
+from proxy.media.udp import LARGEST, Address, MediaNetwork, SocketPair
 
 _FIRST_TRY = 5
 """Packets that userspace sees first, so that both sides are latched and there is a line to the other one."""
@@ -251,12 +251,12 @@ class KernelStream(Stream):
         """Judge all that has come: the kernel takes the next packet alone, and where we are late, as when
         every stream comes back at once, a queue that never ends would keep each of them here.
         """
-        endpoint = self._pair.rtp
-        if not isinstance(endpoint, SocketEndpoint):
+        pair = self._pair
+        if not isinstance(pair, SocketPair):
             return
         with suppress(OSError):  # nothing left
             for _ in range(_LONGEST_QUEUE):
-                packet, source = endpoint.bound.recvfrom(LARGEST)
+                packet, source = pair.rtp.recvfrom(LARGEST)
                 if len(packet) < LARGEST:
                     super()._received(memoryview(bytearray(packet)), source[:2])
 
