@@ -36,7 +36,7 @@ from proxy.media.protection import (
 from proxy.media.sdes import Crypto, SrtpPolicy
 from proxy.media.sdp import Description, Direction, MediaSection, SdpError, number, parse_sdp
 from proxy.media.udp import Address
-from proxy.media.usual import usual_text
+from proxy.media.usual import moved, usual_ports
 
 Layout = tuple[MediaSection | None, ...]
 """The m= lines agreed with a peer, in order; None is our audio, the rest are refused (RFC 3264 §8)."""
@@ -80,9 +80,10 @@ class Agreement(NamedTuple):
     """Clock of the telephone-events between us, in Hz; their key is `EVENT_KEY` whatever it is."""
 
     def at(self, port: int) -> Agreement:
-        """The same with a peer that wants our packets at another port."""
+        """The same with a peer that wants our packets at this port, not at that of a usual text."""
         remote = None if self.remote is None else (self.remote[0], port)
-        return Agreement._make((remote, *self[1:]))
+        same = Agreement._make((remote, *self[1:]))
+        return same if self.rtcp is None else same._replace(rtcp=moved(self.rtcp, port))
 
     @property
     def control(self) -> Address | None:
@@ -116,7 +117,7 @@ def read_offer(
     leg it is to be joined with; only what that one can hear is accepted. `ip_version`: the one that is
     possible; None: either.
     """
-    usual = usual_text(body)
+    usual = usual_ports(body)
     if usual is None:
         return _read_offer(body, ip_version, spoken, anchor, srtp)
     answer = _usual_offer(usual[0], ip_version, spoken, anchor, srtp)
@@ -152,7 +153,7 @@ def read_answer(
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT,
 ) -> Agreement:
     """Judge a peer's answer to our offer (§7), which told it of this protection. Raises MediaRefused."""
-    usual = usual_text(body) if layout == (None,) and not told.cryptos else None
+    usual = usual_ports(body) if layout == (None,) and not told.cryptos else None
     if usual is None:
         return _read_answer(body, offered, layout, ip_version, anchor, told, srtp)
     return _usual_answer(usual[0], offered, layout, ip_version, anchor, told, srtp).at(usual[1])

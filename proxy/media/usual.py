@@ -7,6 +7,7 @@ import re
 _LONGEST = 2048
 """Bytes of a body that is worth keeping."""
 _USUAL = re.compile(rb"v=0\r\no=[^\r\n\0]*(\r\n(?:.*\r\n)?m=audio )([0-9]{1,5}) ", re.DOTALL)
+_RTCP = re.compile(rb"([0-9]{1,5})[ \r]")
 
 
 def usual_text(body: bytes) -> tuple[bytes, int] | None:
@@ -25,3 +26,26 @@ def usual_text(body: bytes) -> tuple[bytes, int] | None:
     if not 0 < port < 65536:
         return None
     return b"v=0\r\no=" + between + b"9" + body[found.end(2) :], port
+
+
+def usual_ports(body: bytes) -> tuple[bytes, int] | None:
+    """As `usual_text`, and so with its only a=rtcp line: port 9 where it names that of RTP, 10 where it names
+    the next. None as well where it names any other.
+    """
+    usual = usual_text(body)
+    if usual is None or b"a=rtcp:" not in usual[0]:
+        return usual
+    text, port = usual
+    before, line, after = text.partition(b"\na=rtcp:")
+    found = _RTCP.match(after)
+    if found is None or text.count(b"a=rtcp:") != 1:
+        return None
+    told = int(found[1])
+    if not port <= told <= min(port + 1, 65535):
+        return None
+    return before + line + (b"9" if told == port else b"10") + after[found.end(1) :], port
+
+
+def moved(control: tuple[str, int] | None, port: int) -> tuple[str, int] | None:
+    """Where a line whose RTP is at `port` wants its RTCP, if as `usual_ports` has it that is `control`."""
+    return None if control is None else (control[0], control[1] - 9 + port)

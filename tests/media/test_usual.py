@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from proxy.media.audio_line import AudioLine
 from proxy.media.formats import PCMU, TELEPHONE_EVENT
 from proxy.media.mode import MediaRefused
-from proxy.media.negotiation import read_answer, read_offer
+from proxy.media.negotiation import Answer, _read_offer, read_answer, read_offer
+from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Line, SdpError, parse_sdp
-from proxy.media.usual import usual_text
+from proxy.media.usual import usual_ports, usual_text
 
 BODY = (
     b"v=0\r\no=user1 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
@@ -83,6 +84,71 @@ def test_what_is_known_already_is_agreed_again_with_the_port_of_this_call() -> N
         read_answer(body, offered, (None,), ip_version=4, anchor=None).remote for body in (BODY, other)
     ]
     assert answers == [("192.0.2.1", 6000), ("192.0.2.1", 40002)]
+
+
+REPORTS = BODY + b"a=rtcp:6001 IN IP4 192.0.2.2\r\na=sendrecv\r\n"
+
+
+def test_two_calls_differ_in_the_port_of_their_reports_too_rfc3605() -> None:
+    other = REPORTS.replace(b"6000", b"40002").replace(b"6001", b"40003")
+    assert usual_ports(REPORTS) is not None
+    assert usual_ports(REPORTS)[0] == usual_ports(other)[0]
+    agreed = [read_offer(each, ip_version=4, spoken=None, anchor=None).agreement for each in (REPORTS, other)]
+    assert [each.rtcp for each in agreed] == [("192.0.2.2", 6001), ("192.0.2.2", 40003)]
+
+
+def test_reports_that_come_to_the_port_of_audio_are_no_other_text() -> None:
+    shared = [REPORTS.replace(b"6000", port).replace(b"6001", port) for port in (b"6000", b"40002")]
+    one, two = (usual_ports(each) for each in shared)
+    assert one is not None
+    assert two is not None
+    assert one[0] == two[0] != usual_ports(REPORTS)[0]
+    agreed = [read_offer(each, ip_version=4, spoken=None, anchor=None).agreement for each in shared]
+    assert [each.rtcp for each in agreed] == [("192.0.2.2", 6000), ("192.0.2.2", 40002)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"a=rtcp:6002",
+        b"a=rtcp:5999",
+        b"a=rtcp:10",
+        b"a=rtcp:0",
+        b"a=rtcp: 6001",
+        b"a=rtcp:6001x",
+        b"a=rtcp:6001\na=sendrecv",
+        b"a=rtcp:6001\r\na=rtcp:6001",
+        b"a=x\ra=rtcp:6001",
+    ],
+)
+def test_reports_at_any_other_port_are_read_each_time(line: bytes) -> None:
+    body = BODY + line + b"\r\n"
+    assert usual_ports(body) is None
+    assert usual_text(body) is not None
+    assert outcome(body) == outcome(body, anew=True)
+
+
+def outcome(body: bytes, *, anew: bool = False) -> Answer | str:
+    try:
+        if anew:
+            return _read_offer(body, 4, None, None, SrtpPolicy.ACCEPT)
+        return read_offer(body, ip_version=4, spoken=None, anchor=None)
+    except MediaRefused as refusal:
+        return refusal.reason
+
+
+@given(
+    st.sampled_from([6000, 65535, 65534, 9, 10]),
+    st.sampled_from([b"6000", b"6001", b"65535", b"65536", b"9", b"10", b"06001", b""]),
+    st.lists(st.tuples(st.integers(0, len(REPORTS)), st.binary(max_size=6)), max_size=2),
+)
+def test_what_is_known_already_says_what_reading_it_anew_says(
+    port: int, reports: bytes, edits: list[tuple[int, bytes]]
+) -> None:
+    body = REPORTS.replace(b"6001", reports).replace(b"6000", b"%d" % port, 1)
+    for place, piece in edits:
+        body = body[:place] + piece + body[place + len(piece) :]
+    assert outcome(body) == outcome(body, anew=True)
 
 
 def test_a_held_line_has_no_port_to_send_to_however_often_it_is_read_rfc3264_8_4() -> None:
