@@ -45,8 +45,10 @@ def _version(address: str) -> int:
 
 
 @lru_cache(maxsize=64)  # the house has its homes for as long as it stands
-def _homes(usual: Home, other: Home | None) -> dict[int, Home]:
-    return {_version(public): (bind, public) for bind, public in (usual, *([other] if other else []))}
+def _homes(usual: Home, other: Home | None) -> tuple[dict[int, Home], int]:
+    """Each by its IP version, and the usual one's."""
+    homes = {_version(public): (bind, public) for bind, public in (usual, *([other] if other else []))}
+    return homes, _version(usual[1])
 
 
 _NOTHING = say((), Direction.SENDRECV)
@@ -57,11 +59,11 @@ class _Leg(SoundedLeg):
 
     __slots__ = ("_version", "address", "ip_version", "origin_id", "said")
 
-    def __init__(self, stream: Stream, address: str, origin_id: int) -> None:
+    def __init__(self, stream: Stream, address: str, ip_version: int, origin_id: int) -> None:
         super().__init__(stream)
         self.address = address
         """Where the peer is told to send: ours, public."""
-        self.ip_version = _version(address)
+        self.ip_version = ip_version
         self.origin_id = origin_id
         self._version = 0  # of our last SDP; 0: there was none
         self.said = _NOTHING
@@ -133,8 +135,7 @@ class RelaySession(SoundedSession[_Leg]):
         super().__init__()
         self._network = network
         self._ports = ports
-        self._homes = _homes((bind_host, public_address), other_home)
-        self._usual = _version(public_address)
+        self._homes, self._usual = _homes((bind_host, public_address), other_home)
         self._offers: dict[str, int] | None = None
         """IP version of our offers to a leg, where it is not the usual one; None: nowhere."""
         self._ids = ids
@@ -242,21 +243,24 @@ class RelaySession(SoundedSession[_Leg]):
 
     def join(self, a: str, b: str) -> None:
         """a and b hear each other, and nobody else. If one is gone already, the other hears nobody."""
-        one, other = self._stream(a), self._stream(b)
-        if one is not None and other is not None and one.joined is other:
+        one, other = self._legs.get(a), self._legs.get(b)
+        if one is not None and other is not None and one.stream.joined is other.stream:
             return
-        for stream in (one, other):
-            self._part(stream)
+        for leg in (one, other):
+            if leg is not None:
+                self._part(leg.stream)
         if one is not None and other is not None:
-            one.hear(other)
-            other.hear(one)
+            one.stream.hear(other.stream)
+            other.stream.hear(one.stream)
             self._heed_hold()
-            for leg in (a, b):
-                self._legs[leg].cover()
+            one.cover()
+            other.cover()
 
     def part(self, leg: str) -> None:
         """The leg and whoever it was joined to hear nobody."""
-        self._part(self._stream(leg))
+        stream = self._stream(leg)
+        if stream is not None:
+            self._part(stream)
 
     async def digit(self, leg: str) -> str:
         """The next key that the leg has pressed; see `MediaSession`."""
@@ -332,8 +336,8 @@ class RelaySession(SoundedSession[_Leg]):
         for leg in tuple(self._legs):
             self.release(leg)
 
-    def _part(self, stream: Stream | None) -> None:
-        if stream is not None and stream.joined is not None:
+    def _part(self, stream: Stream) -> None:
+        if stream.joined is not None:
             stream.joined.hear(None)
             stream.hear(None)
             self._heed_hold()
@@ -355,7 +359,7 @@ class RelaySession(SoundedSession[_Leg]):
             bind, public = self._homes[ip_version]
             told = (self._network, self._ports, bind, self._ids, self._clock, self._rounds)
             stream = self._make_stream(*told)
-            ours = self._legs[leg] = _Leg(stream, public, origin_id=self._ids(31))
+            ours = self._legs[leg] = _Leg(stream, public, ip_version, origin_id=self._ids(31))
         return ours
 
     def _read_offer(

@@ -183,10 +183,6 @@ class Speaker:
             self._rounds.join(self)
         return line
 
-    def _cut(self) -> None:
-        if self._line is not None:
-            self._line.cut()
-
     def _touched(self) -> Keys:
         keys = self._keys
         if keys is None:

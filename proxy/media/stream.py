@@ -101,7 +101,8 @@ class Stream(Speaker):
         if self._reception is not None:
             self._reception.rate = clock_rate(agreement.voice.key)
             self._reception.resumed()
-        self._cut()
+        if self._line is not None:
+            self._line.cut()
 
     def hear(self, other: Stream | None) -> None:
         """From now on hear this stream, or nobody."""
@@ -109,7 +110,8 @@ class Stream(Speaker):
         self.fed_at = None
         if self._keys is not None:
             self._keys.forget()
-        self._cut()
+        if self._line is not None:
+            self._line.cut()
 
     def counts(self) -> Counts:
         """The counters so far."""
@@ -159,7 +161,8 @@ class Stream(Speaker):
         if self._line is not None and self._line.packets:
             self._say_control(leaves=True)
         self._closed, self._to = True, None
-        self._rounds.leave(self)
+        if self._line is not None or self._reception is not None:
+            self._rounds.leave(self)
         if self.recordings is not None:
             self.recordings.close()
         if self._keys is not None:
