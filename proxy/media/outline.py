@@ -85,6 +85,7 @@ class OutLine:
     def stamp(
         self,
         packet: memoryview,
+        marked: int,
         pt: int,
         source: object,
         sequence: int,
@@ -93,19 +94,21 @@ class OutLine:
         rate: int,
         event: bool,
     ) -> bool:
-        """Make a packet of a source one of ours, where it lies; see `place`. False: it must not be sent."""
+        """Make a packet of a source one of ours, where it lies; see `place`. `marked`: its marker bit, 0 or
+        0x80. False: it must not be sent.
+        """
         ticks = timestamp - self._in_timestamp
         if source is self._source and (sequence - self._in_sequence) & 0xFFFF == 1 and 0 < ticks <= rate:
             self._in_sequence, self._in_timestamp, self._at = sequence, timestamp, now
             self._sequence = ours = self._sequence + 1  # the next one, as nearly all are
             self._timestamp = then = self._timestamp + ticks
-            _pack_into(packet, 1, packet[1] & 0x80 | pt, ours & 0xFFFF, then & 0xFFFFFFFF, self.ssrc)
+            _pack_into(packet, 1, marked | pt, ours & 0xFFFF, then & 0xFFFFFFFF, self.ssrc)
             return True
         place = self.place(source, sequence, timestamp, now, rate, event)
         if place is None:
             return False
         ours, then, forced = place
-        _pack_into(packet, 1, (0x80 if forced else packet[1] & 0x80) | pt, ours, then, self.ssrc)
+        _pack_into(packet, 1, (0x80 if forced else marked) | pt, ours, then, self.ssrc)
         return True
 
     def skip(self, source: object, sequence: int) -> None:

@@ -103,6 +103,7 @@ class Speaker:
         start: int,
         end: int,
         key: str,
+        marked: int,
         source: object,
         sequence: int,
         timestamp: int,
@@ -114,13 +115,16 @@ class Speaker:
         to = self._to
         if to is None or self.reserved or (self._keys is not None and self._keys.down):
             return
-        route = self._routes[key] if key in self._routes else self._route(key)
+        try:
+            route = self._routes[key]
+        except KeyError:
+            route = self._route(key)
         line = self._line or self._speaking()
         if route is None or (self.ringing and not self._worth_hearing(key, bytes(packet[start:end]), now)):
             line.skip(source, sequence)
             return
         pt, table, rate, event = route
-        if not line.stamp(packet, pt, source, sequence, timestamp, now, rate, event):
+        if not line.stamp(packet, marked, pt, source, sequence, timestamp, now, rate, event):
             return
         if table is not None:
             packet[start:end] = bytes(packet[start:end]).translate(table)

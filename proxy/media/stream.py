@@ -45,6 +45,7 @@ class Stream(Speaker):
         "_holder",
         "_latched",
         "_ports",
+        "_receive",
         "_reception",
         "_reports",
         "_since",
@@ -75,6 +76,7 @@ class Stream(Speaker):
         self._latched: Address | None = None  # the same, while it may speak
         self._target: Address | None = None  # where the peer is
         self._source: object = None  # who speaks: our peer under its present SSRC; compared by identity
+        self._receive: dict[int, str] = {}  # of the agreement
         self._reception: Reception | None = None
         self._reports: Control | None = None
         self._dropped = 0
@@ -86,6 +88,7 @@ class Stream(Speaker):
         first valid packet; who names the same is where he was.
         """
         before, self.agreement = self.agreement, agreement
+        self._receive = agreement.receive
         if agreement.crypto is not None or self._seal is not None:
             self._seal = self._seal or Seal()
             self._seal.agreed(agreement, before)
@@ -179,16 +182,17 @@ class Stream(Speaker):
                 return
             packet = clear
         start, end = HEADER_BYTES, len(packet)
-        if source != self._latched or end < HEADER_BYTES or packet[0] != PLAIN:
+        if end < HEADER_BYTES:
+            return self._refuse(packet, source)
+        first, second, sequence, timestamp, ssrc = _unpack(packet)
+        if source != self._latched or first != PLAIN:
             span = self._admitted(packet, source)
             if span is None:
                 return
             start, end = span
-        agreement, reception = self.agreement, self._reception
-        assert agreement is not None
+        reception = self._reception
         assert reception is not None
-        _, second, sequence, timestamp, ssrc = _unpack(packet)
-        key = agreement.receive.get(second & 0x7F)
+        key = self._receive.get(second & 0x7F)
         if key is None:
             return self._refuse(packet, source)
         if ssrc != reception.ssrc:
@@ -197,17 +201,19 @@ class Stream(Speaker):
         now = self._clock()
         if key == EVENT_KEY:
             reception.counted(sequence, now)
-            self._pressed(packet[start:end], timestamp, agreement.event_rate)
+            self._pressed(packet[start:end], timestamp)
         if self.recordings is not None:
             self.recordings.heard(key, bytes(packet[start:end]), timestamp, self._source, now)
         joined = self.joined
         if joined is not None:
-            joined._relay(packet, start, end, key, self._source, sequence, timestamp, now)
+            joined._relay(packet, start, end, key, second & 0x80, self._source, sequence, timestamp, now)
         if key != EVENT_KEY:  # when it has gone on: it need not wait for that
             reception.heard(sequence, timestamp, now)
 
-    def _pressed(self, payload: memoryview, timestamp: int, rate: int) -> None:
+    def _pressed(self, payload: memoryview, timestamp: int) -> None:
         """A packet of the peer's events; it goes on with its duration by the clock of who hears it."""
+        assert self.agreement is not None
+        rate = self.agreement.event_rate
         self._touched().heard(self._source, timestamp, bytes(payload), rate)
         heard = None if self.joined is None else self.joined.agreement
         if heard is not None and heard.event_rate != rate:

@@ -337,7 +337,8 @@ class _Watch:
     def _turn(self, poll: select.epoll) -> int:
         """Read one packet of each socket that has some; returns how many had."""
         ready = poll.poll(0, _TURN)
-        self._deliver(ready)
+        if ready:
+            self._deliver(ready)
         return len(ready)
 
     def _alone(self, descriptor: int) -> None:
@@ -346,12 +347,10 @@ class _Watch:
     def _deliver(self, ready: list[tuple[int, int]]) -> None:
         ears, buffer, views = self._ears, self._buffer, self._views
         for descriptor, _ in ready:
-            ear = ears.get(descriptor)
-            if ear is None:  # closed by a packet that came in the same turn
-                continue
             try:
+                ear = ears[descriptor]
                 size, source = ear.bound.recvfrom_into(buffer)
-            except OSError:  # another's by now, who has nothing yet
+            except (KeyError, OSError):  # closed by a packet of the same turn; another's, who has nothing yet
                 continue
             user = ear.user
             if user is not None and size < LARGEST:

@@ -183,7 +183,9 @@ def test_a_packet_changed_where_it_lies_is_the_one_that_would_be_made_anew(steps
         place = made.place(source, sequence, timestamp, now, 8000)
         packet = memoryview(bytearray(HEADER.pack(0x91, marker << 7, sequence, timestamp, 9) + b"speech"))
         before = bytes(packet)
-        assert changed.stamp(packet, 8, source, sequence, timestamp, now, 8000, False) == (place is not None)
+        assert changed.stamp(packet, marker << 7, 8, source, sequence, timestamp, now, 8000, False) == (
+            place is not None
+        )
         if place is None:
             assert packet == before
         else:
