@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import Any, NoReturn, assert_never
 
 from proxy.call.attestation import Word
 from proxy.call.border import Identity
@@ -98,7 +98,8 @@ class Call:
             with self._legs.leg("caller", peer=self._identity.uri, srtp=self._srtp) as caller:
                 self._reception.invited(caller, self._opened())
                 async with caller.up():
-                    await self._admit(caller)
+                    if self._admitted(caller):
+                        await self._follow(await self._around.screener.plan(self._who))
         except LegEnded as end:
             self._scribe.ended_by(end)
             if end.leg.name == "caller":
@@ -129,14 +130,15 @@ class Call:
 
     # The plan.
 
-    async def _admit(self, caller: Leg) -> None:
+    def _admitted(self, caller: Leg) -> bool:
         caller.trying()
         try:
             caller.consider()
         except OfferRefused as refusal:
-            return self._reception.turn_away(refusal)
+            self._reception.turn_away(refusal)
+            return False
         self._who = who_calls(self.record, self._identity, self._number)
-        await self._follow(await self._around.screener.plan(self._who))
+        return True
 
     async def _follow(self, plan: Plan) -> None:
         self._scribe.planned(plan, self._who)
@@ -280,6 +282,16 @@ class Call:
         """
         self._fallback.phone_tried = True
         self._scribe.rung_by(trigger)
+        with self._legs.several() as legs:
+            taken = await self._picked_up(places, trigger, legs)
+            if isinstance(taken, Leg):  # how it was reached is forgotten while they talk
+                return await self._bridge(taken)
+        return await self._not_taken(taken)
+
+    async def _picked_up(
+        self, places: Sequence[Destination], trigger: str, legs: Stretches
+    ) -> Leg | SipError:
+        """The phone that takes the call, joined with the caller; or how the last that was rung failed."""
         failure: SipError = TransportFailed("no destination is configured")
         around, clock = self._around, asyncio.get_running_loop().time
         queue = Places(self._number, places, down=around.down, patience=around.patience, clock=clock)
@@ -291,19 +303,19 @@ class Call:
             for group in queue.groups():
                 alone = self._agent is None and len(group) == 1
                 self._company.rings(answered=self._reception.answered, alone=alone)
-                with self._legs.several() as legs:
-                    try:
-                        phone = await self._rung(ringing, group, legs)
-                        await self._reception.answer(phone.name)
-                    except NOT_TAKEN as problem:
-                        if self._reception.caller.ended.done():
-                            raise
-                        failure = problem
-                    else:
-                        await self._bridge(phone)
+                try:
+                    phone = await self._rung(ringing, group, legs)
+                    await self._reception.answer(phone.name)
+                except NOT_TAKEN as problem:
+                    if self._reception.caller.ended.done():
+                        raise
+                    failure = problem
+                else:
+                    return phone
+                legs.over()
                 if status_of(failure) >= GLOBAL_FAILURE:
                     break
-        return await self._not_taken(failure)
+        return failure
 
     async def _not_taken(self, failure: SipError) -> bool:
         """No phone took the call; whether the call is over."""
@@ -353,7 +365,7 @@ class Call:
         async with meanwhile(self._transfers.late(self._agent, self._screening)):
             return await ringing.answered(group, legs)
 
-    async def _bridge(self, phone: Leg) -> None:
+    async def _bridge(self, phone: Leg) -> NoReturn:
         """Caller and phone talk until one of them hangs up; the agent is let go."""
         self._tell(200, News.CONNECTED)
         if self._agent is not None:

@@ -81,6 +81,7 @@ class Capacity:
         """`draw(low, high)` picks a time; `strain` says what is the matter with us, if anything."""
         self._clock, self._draw, self._trunk_of, self._strain = clock, draw, trunk_of, strain
         self._overall = Account("all trunks", overall)
+        self._everybodys: tuple[Account, ...] = (self._overall,)
         self._trunks = _accounts(trunks, lambda name: f"trunk {name}")
         self._numbers = _accounts(numbers, lambda name: f"number {mask(name)}")
         self._told: dict[str, float] = {}
@@ -94,25 +95,29 @@ class Capacity:
         if (trunk := self._trunk_of(flow)) is None:  # a phone's, which is no call: it takes no trunk's turn
             return None
         own = self._trunks.get(trunk)
-        return self._full("trunk", (self._overall,) if own is None else (own, self._overall))
+        return self._full("trunk", self._everybodys if own is None else (own, self._overall))
 
     def refuses(self, number: str) -> int | None:
         """The same for a call to this number."""
         own = self._numbers.get(number)
         return None if own is None else self._full("number", (own,))
 
-    def enter(self, flow: Flow, number: str) -> Callable[[], None]:
-        """A call begins; what is returned is to be called when it is over."""
-        trunk = self._trunks.get(self._trunk_of(flow) or "") if self._trunks else None
-        accounts = [one for one in (self._overall, trunk, self._numbers.get(number)) if one is not None]
+    def enter(self, flow: Flow, number: str) -> tuple[Account, ...]:
+        """A call begins; returns where it is counted, for `leave`."""
+        accounts = self._everybodys
+        if self._trunks and (trunk := self._trunks.get(self._trunk_of(flow) or "")) is not None:
+            accounts = (*accounts, trunk)
+        if (own := self._numbers.get(number)) is not None:
+            accounts = (*accounts, own)
         for account in accounts:
             account.live += 1
+        return accounts
 
-        def leave() -> None:
-            for account in accounts:
-                account.live -= 1
-
-        return leave
+    @staticmethod
+    def leave(accounts: tuple[Account, ...]) -> None:
+        """A call is over that was counted there."""
+        for account in accounts:
+            account.live -= 1
 
     def later(self) -> int:
         """Seconds after which there may be room again."""

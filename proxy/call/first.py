@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Never, TypeVar
 
 from proxy.ua.latch import Latch, Turn
 
@@ -28,7 +28,7 @@ async def first(*waits: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def meanwhile(work: Awaitable[None]) -> AsyncIterator[None]:
     """Do this work beside the block, and no longer than the block takes; what it raises is raised after."""
     task = asyncio.ensure_future(work)
     try:
@@ -40,6 +40,6 @@ async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             task.result()
 
 
-def forever(turn: Turn) -> Latch[None]:
+def forever(turn: Turn) -> Latch[Never]:
     """To be awaited until interrupted: a bridge has no end of its own."""
     return Latch(turn)

@@ -14,6 +14,7 @@ from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import LegEnded
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
+from proxy.ua.up import when_ended
 
 if TYPE_CHECKING:
     from proxy.ua.latch import Latch
@@ -85,7 +86,7 @@ class Stretch:
 
     def __enter__(self) -> Leg:
         self._legs.begun(self._leg)
-        self._leg.ended.add_done_callback(self._over)
+        when_ended(self._leg, self._over)
         return self._leg
 
     def __exit__(
@@ -122,6 +123,10 @@ class Stretches:
         leg = stretch.__enter__()
         self._begun.append(stretch)
         return leg
+
+    def over(self) -> None:
+        """End those begun so far, as the end of the block would."""
+        self.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from proxy.call.call import Call
-from proxy.call.capacity import Capacity
+from proxy.call.capacity import Account, Capacity
 from proxy.call.record import CallRecord
 from proxy.call.routing import EmergencyCalled, Number, Routing
 from proxy.call.surroundings import Surroundings
@@ -69,8 +69,8 @@ class Registry:
             invite.reply(503, [("Retry-After", str(wait_s))])
         else:
             call = Call(self._around, self._ids.token(), number, self._media(number), invite, word)
-            leave = self._capacity.enter(invite.flow, number.dialed)  # last: nothing is counted that fails
-            self._calls[call] = asyncio.get_running_loop().create_task(self._run(call, leave))
+            accounts = self._capacity.enter(invite.flow, number.dialed)  # last: nothing is counted that fails
+            self._calls[call] = asyncio.get_running_loop().create_task(self._run(call, accounts))
             self._began(call.record)
 
     async def drain(self, limit_s: float) -> None:
@@ -84,7 +84,7 @@ class Registry:
         if self._calls:
             await asyncio.wait(self._calls.values())
 
-    async def _run(self, call: Call, leave: Callable[[], None]) -> None:
+    async def _run(self, call: Call, accounts: tuple[Account, ...]) -> None:
         try:
             try:
                 await call.run()
@@ -93,7 +93,7 @@ class Registry:
                 log.exception("call failed", call=call.record.call)
             self._keep(call.record)
         finally:
-            leave()
+            self._capacity.leave(accounts)
             del self._calls[call]
 
     def _keep(self, record: CallRecord) -> None:

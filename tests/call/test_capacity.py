@@ -41,16 +41,16 @@ def test_a_trunk_has_so_many_calls_at_once_and_another_is_not_hurt_by_it() -> No
     over = [capacity.enter(TRUNK, "n") for _ in range(2)]
     assert capacity.sheds(TRUNK) == 30
     assert capacity.sheds(OTHER) is None
-    over[0]()
+    capacity.leave(over[0])
     assert capacity.sheds(TRUNK) is None
     assert capacity.counts == {"strain": 0, "trunk": 1, "number": 0}
 
 
 def test_a_number_has_so_many_calls_at_once() -> None:
     capacity = new_capacity(numbers={"n": Limit(calls=1)})
-    leave = capacity.enter(TRUNK, "n")
+    accounts = capacity.enter(TRUNK, "n")
     assert (capacity.refuses("n"), capacity.refuses("m")) == (30, None)
-    leave()
+    capacity.leave(accounts)
     assert capacity.refuses("n") is None
 
 
