@@ -188,7 +188,7 @@ class App:
         folders.check(self._settings)
         self._stack.push_async_callback(asyncio.to_thread, self._disk.close)
         await self.office.open(self._stack)
-        if self._settings.media.mode == "kernel":
+        if forwarding.wanted(self._settings):
             self._forward_in_kernel()
         await self._serve_http()
         self._stack.push_async_callback(self.voices.close)
@@ -216,7 +216,10 @@ class App:
         try:
             self._forwarder = forwarder = forwarding.forwarder(self._settings)
         except KernelRefused as refused:
-            log.warning(str(refused))
+            if (wrong := forwarding.amiss(self._settings, refused)) is not None:
+                log.warning(wrong)
+            else:
+                log.info("relaying audio here, not in the kernel", why=str(refused), see="docs/media.md")
             return
         self._stack.callback(forwarder.close)
         forwarder.watch()

@@ -8,20 +8,29 @@ from proxy.media.kernel.bpf import KernelRefused
 from proxy.media.kernel.forwarder import Forwarder
 
 
+def wanted(settings: Settings) -> bool:
+    """Whether the kernel is to forward audio if it may."""
+    return settings.media.mode in ("auto", "kernel")
+
+
 def forwarder(settings: Settings) -> Forwarder:
     """Has the kernel forward between our media ports. Raises KernelRefused, in words for people."""
     ports, binds = settings.media.ports, [bind for bind, _ in homes(settings)]
-    try:
-        return Forwarder(ports.low, ports.high, binds)
-    except KernelRefused as refused:
-        raise KernelRefused(f'media.mode = "kernel" falls back to "relay": {refused}') from refused
+    return Forwarder(ports.low, ports.high, binds)
+
+
+def amiss(settings: Settings, refused: KernelRefused) -> str | None:
+    """What is wrong if the kernel does not forward; None where that was not asked for by name."""
+    if settings.media.mode != "kernel":
+        return None
+    return f'media.mode = "kernel" falls back to "relay": {refused}'
 
 
 def missing(settings: Settings) -> list[str]:
-    """What the settings ask for and this system does not give to this user, a line each."""
+    """What the settings ask for by name and this system does not give to this user, a line each."""
     if settings.media.mode == "kernel":
         try:
             forwarder(settings).close()
         except KernelRefused as refused:
-            return [str(refused)]
+            return [text for text in (amiss(settings, refused),) if text]
     return []

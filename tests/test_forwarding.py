@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.config import Settings, load
-from proxy.forwarding import missing
+from proxy.forwarding import missing, wanted
 
 LAB = Path(__file__).parents[1] / "config" / "lab.toml"
 
@@ -21,7 +21,7 @@ def settings(folder: Path, mode: str) -> Settings:
 
 @pytest.mark.parametrize(
     ("mode", "told"),
-    [("relay", []), ("kernel", ['media.mode = "kernel" falls back to "relay": no eBPF on Plan9 x86_64'])],
+    [("auto", []), ("relay", []), ("kernel", ['media.mode = "kernel" falls back to "relay": no eBPF on Plan9 x86_64'])],
 )
 def test_a_system_without_ebpf_lacks_something_only_where_that_was_asked_for(
     mode: str, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -29,3 +29,16 @@ def test_a_system_without_ebpf_lacks_something_only_where_that_was_asked_for(
     monkeypatch.setattr(platform, "system", lambda: "Plan9")
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     assert missing(settings(tmp_path, mode)) == told
+
+
+@pytest.mark.parametrize(
+    ("mode", "kernel"), [("auto", True), ("kernel", True), ("relay", False), ("direct", False)]
+)
+def test_the_kernel_forwards_if_it_may_unless_another_way_was_asked_for(
+    mode: str, kernel: bool, tmp_path: Path
+) -> None:
+    assert wanted(settings(tmp_path, mode)) is kernel
+
+
+def test_nobody_need_ask_for_it() -> None:
+    assert load(LAB, {}).media.mode == "auto"

@@ -15,7 +15,7 @@ from proxy.config.values import PortRange
 class Media(Table):
     """How audio flows."""
 
-    mode: Annotated[Literal["relay", "kernel", "direct"], PlainValidator(values.media_mode)] = "relay"
+    mode: Annotated[Literal["auto", "relay", "kernel", "direct"], PlainValidator(values.media_mode)] = "auto"
     ports: Annotated[PortRange, PlainValidator(values.ports)] = PortRange(20000, 29999)
     bind: Annotated[str, PlainValidator(values.local)] = "0.0.0.0"
     """Local address of the media sockets."""

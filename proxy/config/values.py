@@ -327,8 +327,8 @@ def api_base(value: object) -> str:
 
 def media_mode(value: object) -> str:
     """Return the media mode."""
-    if value not in ("relay", "kernel", "direct"):
-        raise fault('"relay", "kernel" or "direct"', shown(value))
+    if value not in ("auto", "relay", "kernel", "direct"):
+        raise fault('"auto", "relay", "kernel" or "direct"', shown(value))
     return str(value)
 
 

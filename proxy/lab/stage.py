@@ -102,7 +102,8 @@ class Scenery:
     agent: Callable[[Stage, AgentCall], None] | None = None
     """Takes the agent's calls in place of the API."""
     carrier_transport: str = "udp"
-    media_mode: str = "relay"
+    media_mode: str = "auto"
+    """As shipped: what is shown and tested is what whoever installs it gets."""
     talk_limit_s: float = 30.0
     ring_limit_s: float = 20.0
     ready_limit_s: float = 5.0

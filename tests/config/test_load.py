@@ -175,7 +175,7 @@ ring_limit_s = true
         'listen[0].transport: expected one of "udp", "tcp" or "tls", got "sctp"',
         "listen[1].certificate: expected the path of a PEM file (TLS needs certificate and key), got nothing",
         "listen[1].key: expected the path of a PEM file (TLS needs certificate and key), got nothing",
-        'media.mode: expected "relay", "kernel" or "direct", got "passed on"',
+        'media.mode: expected "auto", "relay", "kernel" or "direct", got "passed on"',
         'media.ports: expected a range LOW-HIGH between 1024 and 65535, got "29999-20000"',
         'trunk[0].from[0]: expected the networks of the carrier, not the whole internet, got "0.0.0.0/0"',
         'trunk[0].from[1]: expected a network without host bits, such as 198.51.100.0/24, got "198.51.100.7/24"',

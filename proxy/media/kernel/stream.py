@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -30,6 +31,12 @@ _REST = 250
 """Packets until the next try after that."""
 _LONGEST_QUEUE = 500
 """Packets that are read at once at most; a socket holds fewer."""
+
+
+@lru_cache(maxsize=8)
+def _settled(host: str) -> str | None:
+    """Where sockets that are bound to this send from; None: each way has an address of its own."""
+    return None if ip_address(host).is_unspecified else host
 
 
 class KernelStream(Stream):
@@ -71,7 +78,7 @@ class KernelStream(Stream):
         self.joined, self._played_to, self._rings = None, False, False  # what the setters look at
         super().__init__(network, ports, host, ids, clock, rounds)
         self._forwarder = forwarder
-        self._host = None if ip_address(host).is_unspecified else host
+        self._host = _settled(host)
         self._lane: Lane | None = None
         self._in_kernel = False
         self._untried = _FIRST_TRY
@@ -176,8 +183,10 @@ class KernelStream(Stream):
 
     def recall(self) -> None:
         """What our peer says, and what it hears, comes to userspace."""
-        self.take_back()
-        self._have_back_what_it_hears()
+        if self.joined is not None:
+            self._have_back_what_it_hears()
+        if self._reception is not None:  # else there was nothing to hand over yet
+            self.take_back()
 
     def take_back(self) -> None:
         """What our peer says comes to userspace, for some packets at least."""
@@ -188,8 +197,9 @@ class KernelStream(Stream):
         self._fruitless = 0
 
     def _have_back_what_it_hears(self) -> None:
-        if isinstance(self.joined, KernelStream):
-            self.joined.take_back()
+        joined = self.joined
+        if joined is not None and joined._reception is not None and isinstance(joined, KernelStream):
+            joined.take_back()
 
     def _received(self, packet: memoryview, source: Address) -> None:
         if self._in_kernel:
