@@ -216,15 +216,21 @@ class App:
         try:
             self._forwarder = forwarder = forwarding.forwarder(self._settings)
         except KernelRefused as refused:
-            if (wrong := forwarding.amiss(self._settings, refused)) is not None:
-                log.warning(wrong)
-            else:
-                log.info("relaying audio here, not in the kernel", why=str(refused), see="docs/media.md")
+            self._relaying_here(str(refused))
             return
         self._stack.callback(forwarder.close)
         forwarder.watch()
         self.metrics.follow_kernel(lambda: forwarder.forwarding)
+        if forwarder.doubt is not None:
+            self._relaying_here(forwarder.doubt)
+            return
         log.info("forwarding audio in the kernel", interfaces=len(forwarder.interfaces))
+
+    def _relaying_here(self, why: str) -> None:
+        if (wrong := forwarding.amiss(self._settings, why)) is not None:
+            log.warning(wrong)
+        else:
+            log.info("relaying audio here, not in the kernel", why=why, see="docs/media.md")
 
     async def _unregister(self) -> None:
         for task in self._registering:

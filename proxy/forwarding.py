@@ -19,18 +19,22 @@ def forwarder(settings: Settings) -> Forwarder:
     return Forwarder(ports.low, ports.high, binds)
 
 
-def amiss(settings: Settings, refused: KernelRefused) -> str | None:
+def amiss(settings: Settings, why: str) -> str | None:
     """What is wrong if the kernel does not forward; None where that was not asked for by name."""
     if settings.media.mode != "kernel":
         return None
-    return f'media.mode = "kernel" falls back to "relay": {refused}'
+    return f'media.mode = "kernel" falls back to "relay": {why}'
 
 
 def missing(settings: Settings) -> list[str]:
     """What the settings ask for by name and this system does not give to this user, a line each."""
-    if settings.media.mode == "kernel":
-        try:
-            forwarder(settings).close()
-        except KernelRefused as refused:
-            return [text for text in (amiss(settings, refused),) if text]
-    return []
+    try:
+        made = forwarder(settings) if settings.media.mode == "kernel" else None
+    except KernelRefused as refused:
+        why: str | None = str(refused)
+    else:
+        why = None if made is None else made.doubt
+        if made is not None:
+            made.close()
+    wrong = None if why is None else amiss(settings, why)
+    return [] if wrong is None else [wrong]

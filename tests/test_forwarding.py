@@ -21,7 +21,11 @@ def settings(folder: Path, mode: str) -> Settings:
 
 @pytest.mark.parametrize(
     ("mode", "told"),
-    [("auto", []), ("relay", []), ("kernel", ['media.mode = "kernel" falls back to "relay": no eBPF on Plan9 x86_64'])],
+    [
+        ("auto", []),
+        ("relay", []),
+        ("kernel", ['media.mode = "kernel" falls back to "relay": no eBPF on Plan9 x86_64']),
+    ],
 )
 def test_a_system_without_ebpf_lacks_something_only_where_that_was_asked_for(
     mode: str, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,10 +12,15 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
+import structlog
+
 from proxy.media.kernel import bpf, flow, netlink
 from proxy.media.kernel.flow import Flow
+from proxy.media.kernel.host import Host
 from proxy.media.kernel.netlink import Way
 from proxy.media.kernel.program import forwarder
+
+log = structlog.get_logger("screendoor")
 
 _COUNTERS = struct.Struct("=QQQQQ")
 _HEARING = struct.Struct("=QQQ")
@@ -62,30 +67,36 @@ class Forwarder:
         self._open: list[int] = []
         self._links: dict[int, int] = {}
         self._live: set[Lane] = set()
-        self._changes: socket.socket | None = None
+        self._changes: list[socket.socket] = []
         try:
             self._netlink = netlink.Netlink()
+            self._host = Host(self._netlink)
         except OSError as error:
             raise bpf.KernelRefused(f"no netlink: {error.strerror}") from error
+        self.doubt: str | None = None
+        """Why nothing is forwarded for the time being, in words for people; None: it is."""
         try:
             table = self._kept(bpf.create_array("screendoor", flow.RECORD_BYTES, records))
             self.memory = bpf.map_memory(table, flow.RECORD_BYTES, records)
             self.program = self._kept(bpf.load("screendoor", forwarder(table, self._low)))
             self._attach()
+            self.doubt = self._host.doubt()
         except (OSError, bpf.KernelRefused) as error:
             self.close()
             if isinstance(error, OSError):
                 raise bpf.KernelRefused(f"the kernel refuses: {error.strerror}") from error
             raise
         self.way = lru_cache(_WAYS_KEPT)(self._way)
+        self.translates = self._host.translates
 
     def watch(self) -> None:
         """From now on, when a route or an interface changes, every stream finds its way anew: it comes back
         to userspace, and is handed over again from there; and the program goes to interfaces that are new.
         Needs a running event loop.
         """
-        self._changes = netlink.changes()
-        asyncio.get_running_loop().add_reader(self._changes, self._changed)
+        self._changes = [each for each in (netlink.changes(), self._host.changes()) if each is not None]
+        for each in self._changes:
+            asyncio.get_running_loop().add_reader(each, self._changed, each)
 
     @property
     def interfaces(self) -> frozenset[int]:
@@ -103,36 +114,51 @@ class Forwarder:
 
     def close(self) -> None:
         """The kernel forwards nothing any more; again does nothing."""
-        if self._changes is not None:
-            asyncio.get_running_loop().remove_reader(self._changes)
-            self._changes.close()
-            self._changes = None
+        for told in self._changes:
+            asyncio.get_running_loop().remove_reader(told)
+            told.close()
+        self._changes.clear()
         for descriptor in (*self._links.values(), *self._open):
             os.close(descriptor)
         self._links.clear()
         self._open.clear()
         self._netlink.close()
+        self._host.close()
 
     def went(self, lane: Lane, live: bool) -> None:
         """A lane has begun, or ended, to be the kernel's."""
         (self._live.add if live else self._live.discard)(lane)
 
     def _way(self, to: str, source: str | None) -> Way | None:
+        if self.doubt is not None:
+            return None
         try:
             return self._netlink.way(to, source)
         except OSError:
             return None
 
-    def _changed(self) -> None:
-        assert self._changes is not None
+    def _changed(self, told: socket.socket) -> None:
         with suppress(OSError):
-            while self._changes.recv(65536):
+            while told.recv(65536):
                 pass
         self.way.cache_clear()
         for lane in tuple(self._live):
             lane.stop()
         with suppress(OSError, bpf.KernelRefused):  # then its packets come to userspace
             self._attach()
+        self._look()
+
+    def _look(self) -> None:
+        before = self.doubt
+        try:
+            self.doubt = self._host.doubt()
+        except OSError:
+            return
+        if self.doubt != before:
+            if self.doubt is None:
+                log.info("forwarding audio in the kernel again")
+            else:
+                log.info("relaying audio here, not in the kernel", why=self.doubt)
 
     def _kept(self, descriptor: int) -> int:
         self._open.append(descriptor)

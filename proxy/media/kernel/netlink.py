@@ -1,6 +1,6 @@
 """Asking the kernel by netlink which interfaces there are, whose an address is, and the way to a peer.
 
-Numbers are those of <linux/rtnetlink.h>; see `man 7 rtnetlink`. No privilege is needed.
+Numbers are those of <linux/rtnetlink.h>; see `man 7 rtnetlink`. No privilege is needed for these questions.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ _ROUTE = struct.Struct("=8BI")  # struct rtmsg
 _LINK = struct.Struct("=BxHiII")  # struct ifinfomsg
 _ADDRESS = struct.Struct("=4BI")  # struct ifaddrmsg
 _ATTRIBUTE = struct.Struct("=HH")  # struct rtattr
+_ERROR_CODE = struct.Struct("=i")  # struct nlmsgerr
 
-_REQUEST, _DUMP = 0x1, 0x300
+REQUEST, DUMP = 0x1, 0x300
 _ERROR, _DONE = 2, 3
 _GETLINK, _GETADDR, _GETROUTE = 18, 22, 26
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_SRC, _RTA_OIF, _RTA_PREFSRC = 1, 2, 4, 7
 _UNICAST, _LOCAL = 1, 2  # rtm_type
-_CHANGES = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
-"""RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE."""
+_CHANGES = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000
+"""RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV6_IFADDR, _IPV6_ROUTE; RTNLGRP_IPV6_RULE."""
 
 _ETHERNET, _LOOPBACK = 1, 772  # <linux/if_arp.h>
+_KIND = 0x3FFF
 _PATIENCE_S = 1.0
 _BUFFER = 65536
 
@@ -47,23 +49,25 @@ class Way:
 class Netlink:
     """Questions and answers; the network namespace is that of the process when this is made."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC)
+    def __init__(self, family: int = socket.NETLINK_ROUTE) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
         self._socket.settimeout(_PATIENCE_S)
         self._asked = 0
+        self.refused = 0
+        """The error number that the last question was answered with; 0: none."""
 
     def way(self, to: str, source: str | None = None) -> Way | None:
         """The way to an address, from `source` if that is settled; None if there is none, or no plain one."""
         where = ip_address(to)
         family = socket.AF_INET if where.version == 4 else socket.AF_INET6
-        attributes = _attribute(_RTA_DST, where.packed)
+        asked = attribute(_RTA_DST, where.packed)
         if source is not None:
-            attributes += _attribute(_RTA_SRC, ip_address(source).packed)
+            asked += attribute(_RTA_SRC, ip_address(source).packed)
         bits = 8 * len(where.packed)
-        question = _ROUTE.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, 0) + attributes
-        for body in self._ask(_GETROUTE, _REQUEST, question):
+        question = _ROUTE.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, 0) + asked
+        for body in self.ask(_GETROUTE, REQUEST, question):
             kind = _ROUTE.unpack_from(body)[7]
-            told = dict(_attributes(body[_ROUTE.size :]))
+            told = dict(attributes(body[_ROUTE.size :]))
             ours = source or (str(ip_address(told[_RTA_PREFSRC])) if _RTA_PREFSRC in told else None)
             if kind not in (_UNICAST, _LOCAL) or ours is None or _RTA_OIF not in told:
                 return None
@@ -73,7 +77,7 @@ class Netlink:
     def interfaces(self) -> dict[int, bool]:
         """Index of each interface that carries Ethernet frames, and whether it is the loopback one."""
         kinds = {}
-        for body in self._ask(_GETLINK, _REQUEST | _DUMP, _LINK.pack(0, 0, 0, 0, 0)):
+        for body in self.ask(_GETLINK, REQUEST | DUMP, _LINK.pack(0, 0, 0, 0, 0)):
             _, kind, index, _, _ = _LINK.unpack_from(body)
             kinds[index] = kind
         return {index: kind == _LOOPBACK for index, kind in kinds.items() if kind in (_ETHERNET, _LOOPBACK)}
@@ -82,9 +86,9 @@ class Netlink:
         """Those that have this address."""
         wanted = ip_address(address).packed
         found = set()
-        for body in self._ask(_GETADDR, _REQUEST | _DUMP, _ADDRESS.pack(0, 0, 0, 0, 0)):
+        for body in self.ask(_GETADDR, REQUEST | DUMP, _ADDRESS.pack(0, 0, 0, 0, 0)):
             index = _ADDRESS.unpack_from(body)[4]
-            told = dict(_attributes(body[_ADDRESS.size :]))
+            told = dict(attributes(body[_ADDRESS.size :]))
             if wanted == told.get(_IFA_LOCAL, told.get(_IFA_ADDRESS)):
                 found.add(index)
         return found
@@ -93,26 +97,33 @@ class Netlink:
         """Ask no more."""
         self._socket.close()
 
-    def _ask(self, kind: int, flags: int, question: bytes) -> Iterator[bytes]:
+    def ask(self, kind: int, flags: int, question: bytes) -> Iterator[bytes]:
         """The bodies of the answers; none to a question that is refused."""
         self._asked += 1
+        self.refused = 0
         head = _HEADER.pack(_HEADER.size + len(question), kind, flags, self._asked, 0)
         self._socket.send(head + question)
         while True:
             for answer, sequence, body in _messages(self._socket.recv(_BUFFER)):
                 if sequence != self._asked:
                     continue
+                if answer == _ERROR:
+                    (error,) = _ERROR_CODE.unpack_from(body)
+                    self.refused = -error
                 if answer in (_ERROR, _DONE):
                     return
                 yield body
-                if not flags & _DUMP:
+                if not flags & DUMP:
                     return
 
 
-def changes() -> socket.socket:
-    """A socket that becomes readable whenever an interface, an address or a route changes."""
-    told = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-    told.bind((0, _CHANGES))
+def changes(family: int = socket.NETLINK_ROUTE, groups: int = _CHANGES) -> socket.socket:
+    """A socket that becomes readable whenever an interface, an address, a route or a rule of routing changes;
+    or something else, by family and groups.
+    """
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    told = socket.socket(socket.AF_NETLINK, kind, family)
+    told.bind((0, groups))
     return told
 
 
@@ -126,15 +137,17 @@ def _messages(packet: bytes) -> Iterator[tuple[int, int, bytes]]:
         at += -(-size // 4) * 4
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
+def attribute(kind: int, value: bytes) -> bytes:
+    """One, as it stands in a question."""
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-def _attributes(packet: bytes) -> Iterator[tuple[int, bytes]]:
+def attributes(packet: bytes) -> Iterator[tuple[int, bytes]]:
+    """Those of an answer, each with its kind, less the marks of what is in it (NLA_TYPE_MASK)."""
     at = 0
     while at + _ATTRIBUTE.size <= len(packet):
         size, kind = _ATTRIBUTE.unpack_from(packet, at)
         if size < _ATTRIBUTE.size:
             return
-        yield kind, packet[at + _ATTRIBUTE.size : at + size]
+        yield kind & _KIND, packet[at + _ATTRIBUTE.size : at + size]
         at += -(-size // 4) * 4

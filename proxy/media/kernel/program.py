@@ -41,6 +41,8 @@ _DATA, _DATA_END, _GSO_SIZE = 76, 80, 176
 _INDEX, _CHANGE, _ELAPSED = -4, -16, -24
 """Places on the stack."""
 _MICROSECOND_BITS = 10
+_LONGEST = 1280
+"""Bytes of an IP packet that every interface takes (RFC 8200 §5); a longer one the stack may have to cut."""
 
 NEXT = -1
 """TCX_NEXT: none of ours; the next program on the interface, if any, and then the stack."""
@@ -92,6 +94,7 @@ def _parse(asm: Assembler, ip: Ip, name: str) -> None:
     asm.label(f"{name} whole")
     (_parse_ipv4 if ip is IPV4 else _parse_ipv6)(asm)
     # r3: bytes of the frame that IP accounts for, r4: bytes of UDP header and payload by IP
+    asm.jump_if_number(R3, ">", ETHERNET + _LONGEST, "up")
     asm.load(4, R1, R6, _LEN)
     asm.jump_if(R3, ">", R1, "up")
     asm.load(2, R1, R7, ip.udp + 4)

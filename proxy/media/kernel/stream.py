@@ -29,6 +29,10 @@ _GIVE_UP = 5
 """Packets in a row that the kernel left to us: it cannot help this stream for the time being."""
 _REST = 250
 """Packets until the next try after that."""
+_UNSEEN = 2
+"""After so many reports, which are five seconds apart, a packet comes up: so often the firewall of this
+machine sees each stream, lets it pass or not, and does not forget it (it keeps UDP in mind for 30 s).
+"""
 _LONGEST_QUEUE = 500
 """Packets that are read at once at most; a socket holds fewer."""
 
@@ -61,6 +65,8 @@ class KernelStream(Stream):
         "_lane",
         "_played_to",
         "_rings",
+        "_unseen",
+        "_untranslated",
         "_untried",
     )
 
@@ -83,6 +89,8 @@ class KernelStream(Stream):
         self._in_kernel = False
         self._untried = _FIRST_TRY
         self._fruitless = 0
+        self._unseen = 0
+        self._untranslated: tuple[Address, Address] | None = None
 
     @property
     def in_kernel(self) -> bool:
@@ -175,6 +183,11 @@ class KernelStream(Stream):
         """Tell the peer what was sent and heard in the kernel, too; see `Stream`."""
         self._catch_up_both()
         super().report()
+        if self._in_kernel and self._lane is not None:
+            self._unseen += 1
+            if self._unseen >= _UNSEEN:
+                self._unseen = 0
+                self._lane.stop()
 
     def close(self) -> None:
         """See `Stream`."""
@@ -244,7 +257,7 @@ class KernelStream(Stream):
             return
         self._hear_what_waits()
         flow, line, reception = self._flow(other), other._line, self._reception
-        if flow is None or line is None or reception is None:
+        if flow is None or line is None or reception is None or self._translated(flow):
             return
         sequence, timestamp = line.last_taken
         if (reception.highest - sequence) & 0xFFFF:  # the last one was left out of the line: the next will do
@@ -256,6 +269,15 @@ class KernelStream(Stream):
         hearing = Hearing(at, reception.jitter, reception.longest_gap_s)
         self._lane.forward(flow, sequence, timestamp, hearing)
         self._in_kernel = True
+
+    def _translated(self, flow: Flow) -> bool:
+        """What leaves for there has another address when it is out: that is decided once for its time."""
+        if self._untranslated == (flow.out, flow.to):
+            return False
+        if self._forwarder.translates(flow.out, flow.to):
+            return True
+        self._untranslated = flow.out, flow.to
+        return False
 
     def _hear_what_waits(self) -> None:
         """Judge all that has come: the kernel takes the next packet alone, and where we are late, as when
@@ -308,7 +330,7 @@ class KernelStream(Stream):
             types=types,
             rate=self._reception.rate,
             leaves_by=0 if goes.local else goes.interface,
-            only_from=came.interface if goes.local else 0,
+            only_from=came.interface,  # what comes by another one is for the rules of this machine to judge
         )
 
     def _types(self, agreement: Agreement, other: KernelStream, rate: int) -> dict[int, int]:
@@ -340,6 +362,7 @@ class KernelStream(Stream):
         packets, octets, timestamp, hearing = self._lane.carried()
         if packets == 0 or hearing.at is None:
             return False
+        self._fruitless = 0
         self._reception.went_on(packets, timestamp, hearing.at, hearing.jitter, hearing.longest_gap_s)
         other = self.joined
         if isinstance(other, KernelStream) and other._line is not None:

@@ -12,6 +12,7 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Self
 
 from proxy.media.rtp import HEADER
@@ -19,6 +20,7 @@ from proxy.media.rtp import HEADER
 CLONE_NEWNET = 0x40000000  # <sched.h>
 ETH_P_ALL = 0x0003
 _IP = shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "ip"
+_NFT = shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "nft"
 _SIOCETHTOOL, _ETHTOOL_STXCSUM = 0x8946, 0x17  # <linux/sockios.h>, <linux/ethtool.h>
 
 EDGE = {"caller": "192.0.2.1", "phone": "198.51.100.1"}
@@ -81,6 +83,15 @@ class Houses:
     def ip(self, who: str, *words: str) -> None:
         """Have `ip` do something there."""
         _ip("-n", self._names[who], *words)
+
+    def set(self, who: str, name: str, value: str) -> None:
+        """A setting of the kernel, as `sysctl` writes it."""
+        with self.inside(who):
+            Path("/proc/sys", *name.split(".")).write_text(value, encoding="ascii")
+
+    def nft(self, who: str, rules: str) -> None:
+        """Have `nft` do something there."""
+        _ip("netns", "exec", self._names[who], _NFT, rules)
 
 
 class Far:

@@ -23,16 +23,16 @@ ENOUGH = 6
 
 
 class Rig:
-    def __init__(self, houses: Houses, stack: ExitStack, *, six: bool = False) -> None:
-        self.houses, self.stack = houses, stack
+    def __init__(self, houses: Houses, stack: ExitStack, *, six: bool = False, low: int = LOW) -> None:
+        self.houses, self.stack, self.low = houses, stack, low
         self.edge, self.hosts = (EDGE6, PEERS6) if six else (EDGE, PEERS)
         wildcard = "::" if six else "0.0.0.0"
         with houses.inside("edge"):
-            self.forwarder = Forwarder(LOW, LOW + 99, [wildcard])
+            self.forwarder = Forwarder(low, low + 99, [wildcard])
             self.forwarder.watch()
         stack.callback(self.forwarder.close)
         self.media = SocketMedia()
-        self.ports = PortPool(LOW, LOW + 99)
+        self.ports = PortPool(low, low + 99)
         numbers = count(0xFFF0)
         clock = asyncio.get_running_loop().time
         self.session = RelaySession(
@@ -88,16 +88,16 @@ class Rig:
 
     def forwarded(self, leg: str) -> int:
         """Packets of that leg's that the kernel has sent on, by its own count."""
-        at = (self.port(leg) - LOW) // 2 * flow.RECORD_BYTES + flow.PACKETS
+        at = (self.port(leg) - self.low) // 2 * flow.RECORD_BYTES + flow.PACKETS
         (packets,) = struct.unpack_from("=Q", self.forwarder.memory, at)
         return int(packets)
 
 
 @contextmanager
-def rig(houses: Houses, *, six: bool = False) -> Iterator[Rig]:
+def rig(houses: Houses, *, six: bool = False, low: int = LOW) -> Iterator[Rig]:
     """A rig that gives everything back."""
     with ExitStack() as stack:
-        made = Rig(houses, stack, six=six)
+        made = Rig(houses, stack, six=six, low=low)
         yield made
         made.session.close()
         assert made.ports.lent == 0
