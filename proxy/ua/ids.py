@@ -47,7 +47,9 @@ class RandomIds:
         return (self._store or self._filled()).pop()[:12]
 
     def bits(self, count: int) -> int:
-        """A number of so many bits, at most 128."""
+        """A number of so many bits; keys have more than a piece."""
+        if count > 8 * PIECE_BYTES:
+            return secrets.randbits(count)
         return int((self._store or self._filled()).pop(), 16) >> (8 * PIECE_BYTES - count)
 
     def uniform(self, low: float, high: float) -> float:

@@ -17,5 +17,7 @@ def test_ids_are_long_enough_and_never_the_same() -> None:
 def test_numbers_stay_within_their_bounds() -> None:
     ids = RandomIds()
     assert all(0 <= ids.bits(8) < 256 for _ in range(100))
+    for count in (32, 64, 128, 129, 240, 368):  # an SSRC, ..., the master key and salt of AES-256
+        assert count - 16 < max(ids.bits(count) for _ in range(100)).bit_length() <= count
     assert all(2.1 <= ids.uniform(2.1, 4.0) <= 4.0 for _ in range(100))
     assert len({ids.uniform(0, 1) for _ in range(100)}) > 90
