@@ -260,7 +260,7 @@ def plain_headers(lines: list[str], single: Collection[str] = ()) -> Headers | N
     headers._lines, first, keys = lines, headers.first, _KEYS
     for line in lines:
         name, _, value = line.partition(": ")
-        key = keys[name]
+        key = keys[name] if value else ""
         if key not in first:
             first[key] = value
         elif key in single and first[key] != value:

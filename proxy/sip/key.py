@@ -53,7 +53,7 @@ def invite_key_of(cancel: Request) -> TransactionKey:
 
 
 def _server_key(request: Request, method: str) -> TransactionKey:
-    _, sent_by, branch, _ = request.top
+    _, sent_by, branch, *_ = request.top
     # The cookie alone tells no transactions apart (RFC 4475 §3.2.1).
     if branch.startswith(_COOKIE) and branch != _COOKIE:
         return TransactionKey(branch, method, sent_by)

@@ -13,10 +13,10 @@ from proxy.sip.uri import LONGEST_KEPT, NO_PARAMS, Params, Uri, one_uri, parse_p
 
 _MORE = re.compile(r'[;<>" \t]').search
 """What stands in no plain tag that ends its line."""
-_BRANCH = re.compile(
-    r"([^;\"= \t]+)((?:;rport(?:=[0-9]+)?|;received=[0-9a-fA-F:.]+|;alias)*)", re.IGNORECASE
+_PLAIN_HOP = re.compile(
+    r"(rport;)?branch=([^;\"= \t]+)((?:;rport(?:=[0-9]+)?|;received=[0-9a-fA-F:.]+|;alias)*)"
 ).fullmatch
-"""A branch that comes first, and after it only what we and those who answer us put there."""
+"""What nearly every Via has for parameters: a branch, and what we and those who answer us put there."""
 
 MAX_CSEQ = 2**31 - 1
 """§8.1.1.5: the sequence number stays below 2**31."""
@@ -266,22 +266,26 @@ class Top(NamedTuple):
     """Host and port as the sender wrote them, in lower case."""
     branch: str
     """In lower case, as branches are compared; empty from an RFC 2543 element."""
-    rest: str | None
-    """What stands after the branch; None where anything but what we and those who answer us put there does,
-    or the Via is not written as we would."""
+    bare: bool = False
+    """True only where the branch is all there is."""
+    gap: int = 0
+    """Where the port goes that `rport` asks for; 0 where it does not, or the Via is not as nearly all are."""
 
 
 @lru_cache(maxsize=512)
 def top_of(text: str) -> Top:
     """Of a Via all that its transaction asks for: raises ParseError where `Via` does."""
-    hop, mark, params = text.partition(";branch=")
-    parts = _BRANCH(params) if mark and ";" not in hop else None
+    hop, _, params = text.partition(";")
+    parts = _PLAIN_HOP(params)
     if parts is None:
         via = one_via(text)
-        return Top(via.host, via.sent_by.lower(), (via.branch or "").lower(), None)
-    host, sent_by, plain = _sender_of(hop)
-    branch, rest = parts.groups()
-    return Top(host, sent_by, branch.lower(), rest if plain else None)
+        return Top(via.host, via.sent_by.lower(), (via.branch or "").lower())
+    (host, sent_by, usual), (asks, branch, rest) = _sender_of(hop), parts.groups()
+    if not usual:
+        return Top(host, sent_by, branch.lower())
+    if asks:
+        return Top(host, sent_by, branch.lower(), gap=0 if rest else len(hop) + len(";rport"))
+    return Top(host, sent_by, branch.lower(), not rest, len(text) if rest == ";rport" else 0)
 
 
 @lru_cache(maxsize=1024)

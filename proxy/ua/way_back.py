@@ -49,11 +49,12 @@ def way_back(request: Request, flow: Flow, profile: str) -> Target:
 def stamp(request: Request, flow: Flow) -> None:
     """Note in the top Via where the request really came from."""
     top, (host, port) = request.top, flow.remote
-    if top.rest == "" and top.host == host:
+    if top.bare and top.host == host:
         return  # it says itself where it came from
-    line = request.headers.first["via"]
-    if top.rest == ";rport" and "," not in line:  # the same as below, for nearly everybody
-        return request.headers.rewrite("Via", f"{line}={port};received={host.partition('%')[0]}")
+    line, gap = request.headers.first["via"], top.gap
+    if gap and "," not in line:  # the same as below, for nearly everybody
+        seen_from = f"{line[:gap]}={port}{line[gap:]};received={host.partition('%')[0]}"
+        return request.headers.rewrite("Via", seen_from)
     via = request.via
     seen = via.seen_from(host, port)
     if seen is not via:

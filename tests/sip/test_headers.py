@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.sip.headers import MAX_VALUE_CHARS, Headers, header_key, read_headers
+from proxy.sip.headers import MAX_VALUE_CHARS, Headers, _Keys, header_key, read_headers
 
 
 def test_names_compare_without_case_and_compact_forms_equal_long_names_rfc3261_7_3_3() -> None:
@@ -241,3 +241,12 @@ def test_a_name_that_stands_more_than_once_is_read_and_written_whole() -> None:
     assert fault is None
     assert headers.split("Via") == ["a", "b", "c", "d"]
     assert headers.text(0) == "Via: a, b\r\nv: c\r\nVia: d\r\nContent-Length: 0"
+
+
+def test_names_that_nobody_knows_are_kept_up_to_a_bound() -> None:
+    keys = _Keys()
+    assert [keys[f"X-{number}"] for number in range(5000)] == [f"x-{number}" for number in range(5000)]
+    assert keys["x" * 100] == "x" * 100
+    assert keys["no token"] == ""
+    assert len(keys) < 5000
+    assert "x" * 100 not in keys

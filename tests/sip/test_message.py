@@ -1,7 +1,12 @@
 """Request, Response, parse_message."""
 
-import pytest
+from collections.abc import Callable
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.sip import message as reading
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.headers import Headers
 from proxy.sip.message import MOST_HEAD_BYTES, MOST_LINES, Request, Response, parse_message
@@ -469,3 +474,37 @@ def test_a_via_in_one_line_with_another_counts() -> None:
     assert message.via_count == 1
     message.headers.set("Via", "SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP b;branch=z9hG4bK2")
     assert message.via_count == 2
+
+
+ODD = st.sampled_from(
+    [b" ", b"\t", b"\r", b"\n", b"\r\n", b"\r\n ", b":", b": ", b":  ", b"\0", b",", b"\xff", b"\xe2\x80\xa8",
+     b"\r\nX", b"\r\nX:", b"\r\nX: ", b"\r\nX: y", b"\r\nf: other", b"\r\nCSeq: 1 INVITE", b"\r\nv: more"]
+)  # fmt: skip
+
+
+@settings(max_examples=500)
+@given(
+    st.sampled_from([SIGNALWIRE_INVITE, OPENAI_200]),
+    st.lists(st.tuples(st.floats(0, 0.999), ODD), max_size=3),
+)
+def test_a_message_that_is_plainly_read_is_read_as_any_other(
+    data: bytes, oddities: list[tuple[float, bytes]]
+) -> None:
+    for place, odd in oddities:
+        at = int(place * len(data))
+        data = data[:at] + odd + data[at:]
+
+    def told(read: Callable[[bytes], Request | Response | None]) -> object:
+        try:
+            message = read(data)
+        except ParseError as error:
+            return str(error), error.status, error.partial and error.partial.encode()
+        return message and (message, message.headers.first, message.encode())
+
+    if (plainly := told(reading._plain)) is not None:
+        assert plainly == told(reading._whole)
+
+
+def test_a_name_alone_on_its_line_is_no_header() -> None:
+    assert "no colon: Subject" in str(refused(wire("INVITE sip:b SIP/2.0", *HEAD, "Subject")))
+    assert request(wire("INVITE sip:b SIP/2.0", *HEAD, "Subject:")).headers.get("Subject") == ""
