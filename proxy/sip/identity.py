@@ -48,7 +48,7 @@ def asserted(headers: Headers) -> tuple[NameAddr, ...]:
     """P-Asserted-Identity: one sip or sips URI, one tel URI, or both; more of a kind are one too many
     (RFC 3325 §9.1).
     """
-    if "P-Asserted-Identity" not in headers:
+    if "p-asserted-identity" not in headers.first:
         return ()
     found: dict[bool, NameAddr] = {}
     for value in headers.split("P-Asserted-Identity"):
@@ -68,7 +68,7 @@ class Privacy:
     @classmethod
     def of(cls, headers: Headers) -> Privacy:
         """From every Privacy header; values may be parted by commas too."""
-        if "Privacy" not in headers:
+        if "privacy" not in headers.first:
             return NO_WISHES
         pieces = ";".join(headers.get_all("Privacy")).replace(",", ";").replace(" ", ";").split(";")
         return cls(frozenset(piece.strip('"\t').lower() for piece in pieces) - {""})
@@ -130,7 +130,7 @@ class Diversion:
     @classmethod
     def all(cls, headers: Headers) -> tuple[Diversion, ...]:
         """Every diversion that can be read; the latest comes first (§4)."""
-        if "Diversion" not in headers:
+        if "diversion" not in headers.first:
             return ()
         addresses = [party(value) for value in headers.split("Diversion")]
         return tuple(
@@ -162,7 +162,7 @@ class HistoryEntry:
     @classmethod
     def all(cls, headers: Headers) -> tuple[HistoryEntry, ...]:
         """Every entry that can be read, in the order in which the call was sent on."""
-        if "History-Info" not in headers:
+        if "history-info" not in headers.first:
             return ()
         addresses = [party(value) for value in headers.split("History-Info")]
         return tuple(

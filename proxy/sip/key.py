@@ -44,15 +44,15 @@ def server_key(request: Request) -> TransactionKey:
 
     An ACK for a 2xx is a transaction of its own, so its key matches none.
     """
-    return _server_key(request, "INVITE" if request.method == "ACK" else request.method)
+    return _key_of(request, "INVITE" if request.method == "ACK" else request.method)
 
 
 def invite_key_of(cancel: Request) -> TransactionKey:
     """Key of the INVITE server transaction that a CANCEL means (§9.2)."""
-    return _server_key(cancel, "INVITE")
+    return _key_of(cancel, "INVITE")
 
 
-def _server_key(request: Request, method: str) -> TransactionKey:
+def _key_of(request: Request, method: str) -> TransactionKey:
     _, sent_by, branch, *_ = request.top
     # The cookie alone tells no transactions apart (RFC 4475 §3.2.1).
     if branch.startswith(_COOKIE) and branch != _COOKIE:

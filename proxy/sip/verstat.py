@@ -90,7 +90,11 @@ def _found(headers: Headers) -> Iterator[Verstat]:
     if (plivo := headers.get("X-Plivo-Stir-Verification")) is not None:
         result = _PLIVO.get(" ".join(plivo[:LONGEST].lower().split()), "unknown")
         yield Verstat(result, "A" if result == "passed" else None)
-    if "P-Attestation-Indicator" in headers and not asserted and "X-Twilio-VerStat" not in headers:
+    if (
+        "p-attestation-indicator" in headers.first
+        and not asserted
+        and "x-twilio-verstat" not in headers.first
+    ):
         # ATIS-1000082 sends it for a signed call; without verstat it is not said that it was verified.
         yield _UNKNOWN
 
@@ -136,7 +140,7 @@ def calls_back(headers: Headers) -> bool:
     priority = headers.get("Priority")
     if priority is not None and priority.strip().lower() == "psap-callback":
         return True
-    if "Resource-Priority" not in headers:
+    if "resource-priority" not in headers.first:
         return False
     values = headers.split("Resource-Priority")[:MOST_READ]
     return any(each.strip().lower().startswith("esnet.") for each in values)

@@ -15,9 +15,10 @@ _ENVELOPED = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 
 def refusal(request: Request, supported: Collection[str]) -> Refusal | None:
     """None for a request that may go on; its body is what `keep_session` has left of it."""
-    required = request.headers.split("Require")
-    if required and (unknown := [option for option in required if option.lower() not in supported]):
-        return 420, [("Unsupported", ", ".join(unknown))]
+    if "require" in request.headers.first:
+        required = request.headers.split("Require")
+        if unknown := [option for option in required if option.lower() not in supported]:
+            return 420, [("Unsupported", ", ".join(unknown))]
     if request.method not in ("INVITE", "UPDATE", "PRACK"):
         return None
     if not takes_session(request.headers):

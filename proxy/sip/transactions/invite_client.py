@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
-from proxy.sip.message import Request, Response
-from proxy.sip.timers import Timers
+from proxy.sip.message import Response
 from proxy.sip.transactions.hop import ack_for
 from proxy.sip.transactions.machine import Machine
 from proxy.sip.transactions.state import State
@@ -28,12 +27,8 @@ class InviteClient(Machine):
     TimedOut (§9.1). The ACK for a 2xx is the dialog's business, not this machine's.
     """
 
+    state = State.CALLING
     lingering = (State.ACCEPTED, State.COMPLETED)
-
-    def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
-        super().__init__(request, timers, reliable)
-        self.state = State.CALLING
-        self._interval = timers.a
 
     def start(self, now: float) -> list[Effect]:
         """Send the INVITE (§17.1.1.2)."""

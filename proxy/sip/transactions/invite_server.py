@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
 from proxy.sip.message import Request, Response
-from proxy.sip.timers import Timers
 from proxy.sip.transactions.machine import Machine
 from proxy.sip.transactions.state import State
 
@@ -31,13 +30,9 @@ class InviteServer(Machine):
     until the ACK (§13.3.1.4). A transport error ends the transaction: Failed goes up.
     """
 
+    state = State.PROCEEDING
     lingering = (State.ACCEPTED, State.CONFIRMED)
-
-    def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
-        super().__init__(request, timers, reliable)
-        self.state = State.PROCEEDING
-        self._interval = timers.g
-        self._last: Response | None = None
+    _last: Response | None = None
 
     def receive(self, request: Request, now: float) -> list[Effect]:
         """The INVITE has come in again, or an ACK that matches it (§17.2.1)."""

@@ -13,6 +13,7 @@ class Machine:
     """A state and its timers; entering a state replaces all that were running. Figures: the subclasses."""
 
     state: State
+    """Where it stands; a subclass says where it begins."""
     lingering: tuple[State, ...] = ()
     """The states in which nothing is left to do but to absorb, repeat or pass on what comes late."""
 
@@ -26,6 +27,8 @@ class Machine:
         self.lingers = False
         """True while it only waits for what comes late; its deadline says how long."""
         self._timers = timers
+        self._interval = timers.t1
+        """Until the next retransmission: timers A, E and G begin alike."""
         self._reliable = reliable
         self._due: dict[str, float] = {}
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
-from proxy.sip.message import Request, Response
-from proxy.sip.timers import Timers
+from proxy.sip.message import Response
 from proxy.sip.transactions.machine import Machine
 from proxy.sip.transactions.state import State
 
@@ -24,12 +23,8 @@ class NonInviteClient(Machine):
         +---K---> TERMINATED                  K is zero on reliable transports
     """
 
+    state = State.TRYING
     lingering = (State.COMPLETED,)
-
-    def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
-        super().__init__(request, timers, reliable)
-        self.state = State.TRYING
-        self._interval = timers.e
 
     def start(self, now: float) -> list[Effect]:
         """Send the request (§17.1.2.2)."""

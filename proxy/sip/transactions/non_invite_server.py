@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from proxy.sip.effects import Effect, Failed, Send, TimedOut
 from proxy.sip.message import Request, Response
-from proxy.sip.timers import Timers
 from proxy.sip.transactions.machine import Machine
 from proxy.sip.transactions.state import State
 
@@ -28,13 +27,10 @@ class NonInviteServer(Machine):
         +---J---> TERMINATED                         J is zero on reliable transports
     """
 
+    state = State.TRYING
     lingering = (State.COMPLETED,)
-
-    def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
-        super().__init__(request, timers, reliable)
-        self.state = State.TRYING
-        self._last: Response | None = None
-        self._trying: Response | None = None
+    _last: Response | None = None
+    _trying: Response | None = None
 
     def deferred(self, trying: Response, now: float) -> list[Effect]:
         """The TU cannot answer yet (RFC 4320 §4.1, §4.2); again changes nothing.
