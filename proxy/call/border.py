@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import assert_never
 
 from proxy.call.attestation import NO_WORD, NOTHING_SAID, Attested, Word
@@ -248,6 +249,7 @@ def _diversion(ours: _Sender) -> Lines:
     return (("Diversion", str(Diversion(number, "unconditional"))),)
 
 
+@lru_cache(maxsize=1024)
 def _written(display: str | None, user: str, host: str) -> str:
     uri = f"<sip:{user}@{host}>"
     return str(NameAddr.parse(f'"{display}" {uri}' if display else uri))

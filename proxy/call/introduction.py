@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from proxy.call.border import Identity, towards_agent, towards_phone
 from proxy.call.identity_profile import IdentityProfile
@@ -60,8 +59,8 @@ class Introduction:
             return self._made(place, profile)
         if self._refusals.of_late(trunk):
             return self._made(place, IdentityProfile.TRUNK_DID)
-        return replace(
-            self._made(place, profile), otherwise=lambda refusal: self._as_ourselves(place, trunk, refusal)
+        return self._made(place, profile)._replace(
+            otherwise=lambda refusal: self._as_ourselves(place, trunk, refusal)
         )
 
     def _made(self, place: Destination, profile: IdentityProfile) -> Outgoing:
@@ -77,8 +76,8 @@ class Introduction:
             f"trunk {trunk.name} answers {why(refusal)} to {place.introduced_as.value}: "
             f"called again as {IdentityProfile.TRUNK_DID.value}, and so for an hour",
         )
-        return replace(
-            self._made(place, IdentityProfile.TRUNK_DID), otherwise=lambda again: self._in_vain(trunk, again)
+        return self._made(place, IdentityProfile.TRUNK_DID)._replace(
+            otherwise=lambda again: self._in_vain(trunk, again)
         )
 
     def _in_vain(self, trunk: Trunk, refusal: Response) -> None:

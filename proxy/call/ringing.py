@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from proxy.call.introduction import Introduction
 from proxy.call.legs import Stretches
@@ -66,7 +65,11 @@ class Ringing:
             leg = legs.leg(name, peer=outgoing.uri, srtp=place.secured_by)
             self._place[leg], invites[leg] = place, outgoing
         try:
-            winner = await self._first(invites)
+            if len(invites) == 1:  # as nearly always: no task for it
+                (winner,) = invites
+                await self._attempt(winner, invites[winner])
+            else:
+                winner = await self._first(invites)
         except NOT_TAKEN as failure:
             for leg in invites:
                 self._note(leg, failure)
@@ -97,13 +100,9 @@ class Ringing:
         outgoing = self._introduction.to_phone(place)
         if not contacts:
             return [outgoing]
-        return [replace(outgoing, uri=contact.uri, flow=contact.flow) for contact in contacts]
+        return [outgoing._replace(uri=contact.uri, flow=contact.flow) for contact in contacts]
 
     async def _first(self, invites: dict[Leg, Outgoing]) -> Leg:
-        if len(invites) == 1:  # as nearly always: no task for it
-            for leg, outgoing in invites.items():
-                await self._attempt(leg, outgoing)
-            return leg
         attempts = {asyncio.ensure_future(self._attempt(*each)): each[0] for each in invites.items()}
         try:
             winner = await self._race(attempts)

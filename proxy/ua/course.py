@@ -56,7 +56,7 @@ class Course:
 
     async def next(self) -> Flow:
         """A flow to the next target that can be connected to; raises TransportFailed if none is left."""
-        error = TransportFailed(f"{Uri.parse(self._uri).host}: no address")
+        error: TransportFailed | None = None
         while self._waiting:
             self._target = self._waiting.pop(0)
             try:
@@ -64,7 +64,7 @@ class Course:
             except TransportFailed as failure:
                 error = failure
                 self.failed(failure)
-        raise error
+        raise error or TransportFailed(f"{Uri.parse(self._uri).host}: no address")
 
     def sent(self, unheard: Callable[[], None]) -> None:
         """The INVITE is on its way; `unheard` is called if nothing comes back while another target waits."""

@@ -143,8 +143,9 @@ class Leg:
         self._check_up()
         self.credentials, self.profile = outgoing.credentials, outgoing.profile
         self.keeps_flow = outgoing.flow is not None
-        self._inviting = Inviting(self, outgoing)
-        await self._inviting.run()
+        self._inviting = inviting = Inviting(self, outgoing)
+        await inviting.start()
+        await inviting.answered
         if self._inviting is not None and not self._inviting.offered:
             self._inviting = None  # it is needed for as long as a 2xx may come again, and no longer
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from proxy.sip.dialog import Dialog, essence
 from proxy.sip.digest import DigestClient
@@ -33,8 +32,7 @@ NO_SUCH_MEDIA = (415, 488, 606)
 """Refusals of what was offered (§21.4.13, §21.4.26, §21.6.4)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """An INVITE to be made: whom to call, as whom."""
 
     uri: str
@@ -61,7 +59,11 @@ class Inviting:
 
     def __init__(self, leg: Leg, outgoing: Outgoing) -> None:
         self._leg, self._core, self._outgoing = leg, leg.core, outgoing
-        self._answered: Latch[None] = Latch(self._core.turn)
+        self.answered: Latch[None] = Latch(self._core.turn)
+        """Set when the peer has answered and its answer is in force.
+
+        Raises Rejected, TransportFailed, TransactionTimeout, LegEnded, or OfferRefused.
+        """
         self._call_id, self._cseq = self._core.ids.call_id(), 1
         self._identity = f"{outgoing.identity};tag={self._core.ids.tag()}"
         self._request: Request
@@ -79,15 +81,11 @@ class Inviting:
         self._owed: tuple[Acknowledgement, bytes] | None = None
         """The ACK that waits for our answer to the offer in the 2xx, and that offer."""
 
-    async def run(self) -> None:
-        """Return when the peer has answered and its answer is in force.
-
-        Raises Rejected, TransportFailed, TransactionTimeout, LegEnded, or OfferRefused.
-        """
+    async def start(self) -> None:
+        """Send it; raises TransportFailed."""
         if self._outgoing.flow is None:
             await self._course.begin()
         await self._advance()
-        await self._answered
 
     async def _advance(self) -> None:
         """INVITE the next target, in a new transaction (RFC 3263 §4.3); raises TransportFailed."""
@@ -133,7 +131,7 @@ class Inviting:
 
     def _elsewhere(self, error: SipError) -> None:
         """Try the next target; not once the phone has rung, lest it ring again by another way."""
-        open_still = not self._answered.done() and self._leg.ringing is None
+        open_still = not self.answered.done() and self._leg.ringing is None
         if not (self._course.more and open_still and self._core.spawn(self._move_on())):
             self._fail(error)
 
@@ -156,7 +154,7 @@ class Inviting:
         Not once the phone has rung: then it is not for who calls that it is refused.
         """
         otherwise = self._outgoing.otherwise
-        open_still = not self._answered.done() and self._leg.ringing is None
+        open_still = not self.answered.done() and self._leg.ringing is None
         outgoing = otherwise(response) if otherwise is not None and open_still else None
         if outgoing is None:
             return self._fail(Rejected(response))
@@ -172,19 +170,19 @@ class Inviting:
             if response.body or reliable(response):
                 self._receipts = self._receipts or Receipts(self._leg)
                 self._receipts.take(response, dialog)
-            if not self._answered.done():
+            if not self.answered.done():
                 self._leg.rang(response.status)
 
     def _declined(self) -> None:
-        if self._answered.done():  # by another fork, or it is over anyway
+        if self.answered.done():  # by another fork, or it is over anyway
             return
         self._leg.gone(EndReason.HUNG_UP)
         self.end(EndReason.HUNG_UP)
 
     def _fail(self, error: SipError) -> None:
-        if not self._answered.done():
-            self._answered.set_exception(error)
-            self._answered.exception()  # nobody may be waiting any more, and that is no fault
+        if not self.answered.done():
+            self.answered.set_exception(error)
+            self.answered.exception()  # nobody may be waiting any more, and that is no fault
             self._forks.decided()
 
     def _accepted(self, response: Response) -> None:
@@ -219,7 +217,7 @@ class Inviting:
 
     def _established(self, dialog: Dialog, response: Response, flow: Flow) -> None:
         gone = dialog.id.remote_tag in self._forks.over
-        if gone or self._answered.done():  # ended meanwhile, or another fork was quicker (§13.2.2.4, §15)
+        if gone or self.answered.done():  # ended meanwhile, or another fork was quicker (§13.2.2.4, §15)
             return self._hang_up(dialog)
         self._leg.flow = flow
         self._leg.established(dialog)
@@ -231,7 +229,7 @@ class Inviting:
             self._fail(refusal)
             self._leg.end(EndReason.MEDIA_REFUSED)
         else:
-            self._answered.set_result(None)
+            self.answered.set_result(None)
             # A late 2xx of a fork needs no more of it.
             self._request, self._transaction = essence(self._request), None
             self._forks.decided()
@@ -244,7 +242,7 @@ class Inviting:
     def _offered_in_2xx(self, dialog: Dialog, response: Response, ack: Acknowledgement) -> None:
         """Our INVITE had no offer: the dialog stands, and its ACK waits for our answer (§13.2.2.4)."""
         offer = self._answer(response)
-        if self._answered.done() or dialog.id.remote_tag in self._forks.over:
+        if self.answered.done() or dialog.id.remote_tag in self._forks.over:
             return ack.answer(self._leg.media.nothing_of(offer))
         self._owed = ack, offer
         self._established(dialog, response, self._flow)
@@ -288,7 +286,7 @@ class Inviting:
 
     def _again(self, response: Response) -> bool:
         """Whether the peer gets what it asks for: credentials, a longer session interval, another offer."""
-        if self._answered.done():
+        if self.answered.done():
             return False
         if response.status in (401, 407):
             return self._authorized(response)

@@ -198,9 +198,7 @@ class SessionTimer:
         self.interval = agreed.seconds if agreed else None
         self.refreshing = agreed is not None and agreed.refresher == "uas"
         self.alone = self.refreshing and not knows
-        self.headers = (("Session-Expires", str(agreed)),) if agreed else ()
-        if agreed and knows:  # §9: MUST when the peer refreshes, SHOULD when we do
-            self.headers = (("Require", "timer"), *self.headers)
+        self.headers = _granting(agreed.seconds, agreed.refresher, knows) if agreed else ()
 
     def _terms(self, asked: SessionExpires | None, knows: bool, peer_min_se: int) -> SessionExpires | None:
         if asked and knows:  # §9: left the choice, whoever asks for the timer does the work
@@ -239,6 +237,13 @@ def _asking(seconds: int, refresher: Refresher, min_se: int) -> Lines:
     """What a request of ours says."""
     asked = SessionExpires(seconds, refresher)
     return ("Supported", "timer"), ("Session-Expires", str(asked)), ("Min-SE", str(min_se))
+
+
+@lru_cache(maxsize=64)
+def _granting(seconds: int, refresher: Refresher, knows: bool) -> Lines:
+    """What our 2xx says, to one that knows of timers or knows none."""
+    agreed = ("Session-Expires", str(SessionExpires(seconds, refresher)))
+    return (("Require", "timer"), agreed) if knows else (agreed,)  # §9: MUST, or SHOULD when we refresh
 
 
 def _session_expires(message: Request | Response) -> SessionExpires | None:
