@@ -213,7 +213,7 @@ def comparable(name: str) -> str:
     return " ".join(name[:LONGEST_NAME].casefold().split())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Case:
     number: str | None
     caller: Caller

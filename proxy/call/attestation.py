@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import cast
 
 from proxy.call.routing import dialable
@@ -47,16 +48,20 @@ class Attested:
         The token of a withheld caller holds his number, and is not looked at.
         """
         headers = invite.headers
+        callback = word.trusted and calls_back(headers)
+        if not (callback or word.headers or word.identity):
+            return _nothing_said(word.trunk)
         said = Verstat.of(headers) if word.headers else None
         return cls(
             word.trunk,
             _verification(said) if said is not None else None,
-            word.trusted and calls_back(headers),
+            callback,
             _signed(invite, number) if word.identity and not withheld and "Identity" in headers else None,
         )
 
 
 NOTHING_SAID = Attested()
+_nothing_said = lru_cache(256)(Attested)
 NO_WORD = Word()
 
 

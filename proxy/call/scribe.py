@@ -61,10 +61,12 @@ class Scribe:
         self._record, self._wall_clock, self._feed = record, wall_clock, feed
         self._latest: dict[str, LegRecord] = {}
         """Of each name."""
-        self._tell("began", caller=record.caller, dialed=record.dialed)
+        if self._feed is not None:
+            self._tell("began", caller=record.caller, dialed=record.dialed)
         self.log: Log = log.bind(call=record.call)
 
     def _tell(self, name: str, /, **told: object) -> None:
+        """Tell whoever listens to it; what befalls every call asks first whether anybody can."""
         if self._feed is not None:
             self._feed.tell(self._record.call, name, **told)
 
@@ -78,7 +80,8 @@ class Scribe:
 
     def step(self, event: str, why: str) -> None:
         self._record.steps.append(f"{event}: {why}")
-        self._tell("step", step=event, why=why)
+        if self._feed is not None:
+            self._tell("step", step=event, why=why)
         self.log.info(event, why=why)
 
     def planned(self, plan: Plan, caller: Caller | None = None) -> Plan:
@@ -105,7 +108,8 @@ class Scribe:
     def began(self, name: str, peer: str) -> LegRecord:
         self._latest[name] = entry = LegRecord(name, peer, self._wall_clock())
         self._record.legs.append(entry)
-        self._tell("leg", leg=name, state="began")
+        if self._feed is not None:
+            self._tell("leg", leg=name, state="began")
         return entry
 
     def answered(self, leg: str) -> None:
@@ -115,7 +119,8 @@ class Scribe:
         if leg == "caller":
             self._record.answered = now
         self._record.steps.append(f"{leg} answered")
-        self._tell("leg", leg=leg, state="answered")
+        if self._feed is not None:
+            self._tell("leg", leg=leg, state="answered")
         self.log.info("answered", leg=leg, after_s=round((now - entry.began).total_seconds(), 2))
 
     def not_taken(self, leg: str, failure: SipError) -> None:
@@ -130,7 +135,8 @@ class Scribe:
     def leg_ended(self, entry: LegRecord, reason: EndReason, peer_reason: str | None) -> None:
         if entry.ended is None:
             entry.ended, entry.end, entry.peer_reason = self._wall_clock(), reason.text, peer_reason
-            self._tell("leg", leg=entry.name, state="ended", why=reason.text)
+            if self._feed is not None:
+                self._tell("leg", leg=entry.name, state="ended", why=reason.text)
             told = {"peer_reason": peer_reason} if peer_reason else {}
             self.log.info("ended", leg=entry.name, why=reason.text, **told)
 
@@ -208,7 +214,8 @@ class Scribe:
         """What became of the caller, once that is sure; a later hang-up does not change it."""
         self._record.outcome, told = Outcome(result, reason), result.value
         self._record.steps.append(told)
-        self._tell("settled", result=told)
+        if self._feed is not None:
+            self._tell("settled", result=told)
         self.log.info("settled", result=told)
 
     def recorded(self, path: Path, seconds: float) -> None:
@@ -260,5 +267,6 @@ class Scribe:
                 record.informed = record.began + timedelta(seconds=screening.informed_s)
             screening.over(result)
             record.cost = screening.spent
-        self._tell("over", result=result, ended_by=record.ended_by)
+        if self._feed is not None:
+            self._tell("over", result=result, ended_by=record.ended_by)
         self.log.info("over", result=result, ended_by=record.ended_by or "us")
