@@ -70,13 +70,13 @@ class Identity:
         if _hidden(sender) if plain else _withheld(invite, sender, trusted):
             attested = Attested.of(invite, word, None, withheld=True)
             return cls(None, None, hops, withheld=True, diverted_from=diverted_from, attested=attested)
-        vouched = _vouched(invite) if trusted else ()
-        number = next((found for each in vouched if (found := dialable(each.uri.user))), None)
-        names = [name for each in (*vouched, sender) if (name := _name(each))]
+        number, name = None, ""
+        for each in _vouched(invite) if trusted else ():
+            number, name = number or dialable(each.uri.user) or None, name or _name(each)
         known = number or dialable(sender.uri.user)
         return cls(
             known,
-            names[0] if names else None,
+            name or _name(sender) or None,
             hops,
             vouched=number is not None,
             diverted_from=diverted_from,

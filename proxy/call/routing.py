@@ -173,7 +173,7 @@ class Routing:
 
         Raises EmergencyCalled for a call for help: nothing stands before it, not even the screening of any.
         """
-        for user in (_user(invite.uri), invite.to.uri.user):
+        for user in {_user(invite.uri): None, invite.to.uri.user: None}:  # mostly the same one
             if user is not None and self._is_emergency(user):
                 raise EmergencyCalled("an emergency number was called")
             for name in (user, dialable(user)):
