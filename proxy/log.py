@@ -13,7 +13,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from functools import lru_cache
 from typing import Any, TextIO
 
@@ -94,25 +94,18 @@ def _straight(level: int) -> type[structlog.typing.FilteringBoundLogger]:
     return Straight
 
 
-class _Clock:
-    """The time of day, to the millisecond; what stands before that is written once a second."""
+@lru_cache(2)
+def _time_of_day(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
 
-    def __init__(self, form: str, parts: Callable[[float], time.struct_time]) -> None:
-        self._form, self._parts = form, parts
-        self._second, self._written = -1, ""
 
-    def __call__(self, now: float) -> str:
-        second = int(now)
-        if second != self._second:
-            self._second, self._written = second, time.strftime(self._form, self._parts(now))
-        return f"{self._written}.{int((now - second) * 1000):03d}"
+@lru_cache(2)
+def _utc(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 class Line:
     """Renders an entry as one line a person can read: time, level, call and leg, event, the rest."""
-
-    def __init__(self) -> None:
-        self._clock = _Clock("%H:%M:%S", time.localtime)
 
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
         """The same, as a processor of structlog."""
@@ -134,7 +127,8 @@ class Line:
                 whose = f"{whose} leg={shown}"
             else:
                 rest = f"{rest} {key}={shown}"
-        line = f"{self._clock(at)} {level:<7}{whose}{'  ' if whose else ' '}{event}{rest}"
+        at_ms, between = int(at % 1 * 1000), "  " if whose else " "
+        line = f"{_time_of_day(int(at))}.{at_ms:03d} {level:<7}{whose}{between}{event}{rest}"
         return f"{line}\n{trace}" if trace else line
 
 
@@ -142,7 +136,6 @@ class Json:
     """Renders an entry as one JSON object: the event and its values, then the level and the time in UTC."""
 
     def __init__(self) -> None:
-        self._clock = _Clock("%Y-%m-%dT%H:%M:%S", time.gmtime)
         self._encode = json.JSONEncoder(default=str).encode
 
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
@@ -154,7 +147,7 @@ class Json:
         method, at, entry = told
         trace = _trace(entry)
         entry.setdefault("level", method)
-        entry["timestamp"] = f"{self._clock(at)}Z"
+        entry["timestamp"] = f"{_utc(int(at))}.{int(at % 1 * 1000):03d}Z"
         if trace:
             entry["exception"] = trace
         return self._encode(dict(entry))

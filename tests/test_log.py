@@ -144,3 +144,18 @@ def test_a_log_that_cannot_be_written_costs_whoever_writes_nothing() -> None:
     log.configure("info", "console", Full())
     logger().warning("anything")
     logger().info("anything")
+
+
+def test_a_line_says_when_it_was_said_to_the_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    for at, clock, day in [
+        (1795392000.0, "00.000", "2026-11-23T00:00:00.000Z"),
+        (1795392000.9996, "00.999", "2026-11-23T00:00:00.999Z"),
+        (1795392001.5, "01.500", "2026-11-23T00:00:01.500Z"),
+    ]:
+        monkeypatch.setattr("time.time", lambda at=at: at)
+        out = written()
+        logger().info("ready")
+        assert out.getvalue().split()[0].endswith(f":{clock}")
+        out = written(form="json")
+        logger().warning("ready")
+        assert json.loads(out.getvalue())["timestamp"] == day

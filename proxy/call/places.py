@@ -58,8 +58,10 @@ class Places:
         """`down` knows the trunks that fail their probes: theirs are passed over while others stand."""
         self._number, self._patience, self._clock = number, patience, clock
         standing = [place for place in wanted if not (place.trunk and down(f"trunk:{place.trunk.name}"))]
-        now = clock()
-        self._waiting = sorted(standing or wanted, key=lambda place: patience.later(place, now))
+        self._waiting = list(standing or wanted)
+        if len(self._waiting) > 1:
+            now = clock()
+            self._waiting.sort(key=lambda place: patience.later(place, now))
         self._given: list[Destination] = []
         self._redirects = 0
 

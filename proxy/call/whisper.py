@@ -113,7 +113,7 @@ class Whisper:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._spoken.values():
-            task.cancel()
         if self._spoken:
+            for task in self._spoken.values():
+                task.cancel()
             await asyncio.gather(*self._spoken.values(), return_exceptions=True)
