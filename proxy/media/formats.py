@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -75,6 +76,7 @@ def events_beside(voice: AudioFormat, formats: Iterable[AudioFormat]) -> AudioFo
     return found.get(f"{TELEPHONE_EVENT.name}/{voice.rate}") or found.get(EVENT_KEY)
 
 
+@lru_cache(maxsize=64)
 def clock_rate(key: str) -> int:
     """RTP clock rate of a format's key."""
     return int(key.split("/")[1])

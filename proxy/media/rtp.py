@@ -58,11 +58,11 @@ class Reception:
     __slots__ = (
         "_base",
         "_before",
+        "_gone",
         "_highest",
         "_lost_before",
         "_missing",
         "_paused_at",
-        "_received",
         "_timestamp",
         "_unused",
         "at",
@@ -90,8 +90,8 @@ class Reception:
         self.reordered = 0
         """Packets that came after one that was sent later."""
         self._base = 0
-        self._highest = 0  # grows without wrapping
-        self._received = 0  # under this SSRC, each number once
+        self._highest = -1  # grows without wrapping
+        self._gone = 0  # of those expected under this SSRC
         self._before = 0  # under SSRCs before
         self._lost_before = 0
         self._unused = 0
@@ -102,7 +102,6 @@ class Reception:
         """Count one packet of speech under the present SSRC."""
         if (sequence - self._highest) & 0xFFFF == 1:
             self._highest += 1
-            self._received += 1
         elif not self._placed(sequence):
             return
         at = self.at
@@ -128,11 +127,11 @@ class Reception:
     def begin(self, ssrc: int, sequence: int) -> None:
         """A new SSRC, whose first packet has this number and is counted next; or the same one, anew."""
         self._lost_before = self.lost
-        self._before += self._received
+        self._before += self.received
         self.ssrc = ssrc
         self._base = sequence
         self._highest = sequence - 1
-        self._received = 0
+        self._gone = 0
         self._missing.clear()
         self._timestamp = -1
 
@@ -155,7 +154,7 @@ class Reception:
     @property
     def total(self) -> int:
         """Packets of speech that came, duplicates included."""
-        return self._before + self._received + self.duplicates - self._unused
+        return self._before + self.received + self.duplicates - self._unused
 
     @property
     def expected(self) -> int:
@@ -164,8 +163,8 @@ class Reception:
 
     @property
     def received(self) -> int:
-        """Of those expected, how many came."""
-        return self._received
+        """Of those expected, how many came, each counted once."""
+        return self.expected - self._gone
 
     @property
     def highest(self) -> int:
@@ -175,7 +174,6 @@ class Reception:
     def went_on(self, packets: int, timestamp: int, at: float, jitter: float, longest_gap_s: float) -> None:
         """Packets of the present SSRC, numbered one after another, came another way and were judged there."""
         self._highest += packets
-        self._received += packets
         self._timestamp = timestamp
         self.at, self.jitter, self.longest_gap_s = at, jitter, longest_gap_s
 
@@ -187,7 +185,7 @@ class Reception:
     @property
     def lost(self) -> int:
         """Packets that never came."""
-        return self._lost_before + max(0, self.expected - self._received) if self.ssrc != -1 else 0
+        return self._lost_before + self._gone
 
     def follows(self, sequence: int) -> bool:
         """Whether a packet of this number may belong to the line heard so far (A.1)."""
@@ -203,22 +201,22 @@ class Reception:
         elif step > MAX_DROPOUT:
             self.begin(self.ssrc, sequence)
         elif step > 1:
+            self._gone += step - 1
             between = range(self._highest + max(1, step - MAX_MISORDER), self._highest + step)
             self._missing = {each for each in self._missing if each > self._highest - MAX_MISORDER}
             self._missing.update(between)
             self._timestamp = -1 if step > MAX_MISORDER else self._timestamp
         self._highest += signed16(sequence - self._highest)
-        self._received += 1
         return True
 
     def _late(self, number: int) -> bool:
         if number in self._missing:
             self._missing.remove(number)
-            self._received += 1
+            self._gone -= 1
             self.reordered += 1
         elif number < self._base:  # from before the first that we heard
+            self._gone += self._base - number - 1
             self._base = number
-            self._received += 1
             self.reordered += 1
         else:
             self.duplicates += 1

@@ -19,8 +19,6 @@ from proxy.media.udp import Address, Pair
 QUIET_S = 0.6
 """How long a joined leg must be silent before the ringback tone is heard."""
 _pack = HEADER.pack
-NO_ROUTES: dict[str, Route | None] = {}
-"""Of a stream that was sent nothing yet; stays empty."""
 
 
 class Speaker:
@@ -32,11 +30,12 @@ class Speaker:
     __slots__ = (
         "_clock",
         "_ids",
+        "_key",
         "_keys",
         "_line",
         "_pair",
         "_rounds",
-        "_routes",
+        "_route",
         "_seal",
         "_to",
         "agreement",
@@ -64,7 +63,8 @@ class Speaker:
         """When the joined stream was last heard here; while ringing, when it was last audible."""
         self._to: Address | None = None  # where the peer is, if it wants to hear us
         self._line: OutLine | None = None
-        self._routes = NO_ROUTES
+        self._key: str | None = None  # the format that was heard last, and its way
+        self._route: Route | None = None
         self._keys: Keys | None = None
         self._seal: Seal | None = None  # of SRTP; None: there is none
 
@@ -79,7 +79,7 @@ class Speaker:
 
     def say(self, frame: bytes, key: str, source: object, sequence: int, timestamp: int) -> None:
         """Send 20 ms of our own sound, in a format that the peer takes as it is."""
-        route = self._route(key)
+        route = self._route_of(key)
         if route is None or self._to is None or self._dials:
             return
         place = self._speaking().place(source, sequence, timestamp, self._clock(), route.rate)
@@ -93,7 +93,7 @@ class Speaker:
 
     def press(self, key: str, seconds: float) -> None:
         """Press a key towards the peer, as telephone-events; nothing, if it takes none or holds us."""
-        route = self._route(EVENT_KEY)
+        route = self._route_of(EVENT_KEY)
         if self._to is not None and route is not None:
             self._touched().press(key, seconds, route.rate)
 
@@ -115,10 +115,7 @@ class Speaker:
         to = self._to
         if to is None or self.reserved or (self._keys is not None and self._keys.down):
             return
-        try:
-            route = self._routes[key]
-        except KeyError:
-            route = self._route(key)
+        route = self._route if key == self._key else self._route_of(key)
         line = self._line or self._speaking()
         if route is None or (self.ringing and not self._worth_hearing(key, bytes(packet[start:end]), now)):
             line.skip(source, sequence)
@@ -168,15 +165,12 @@ class Speaker:
         line.packets += 1
         line.octets += octets
 
-    def _route(self, key: str) -> Route | None:
+    def _route_of(self, key: str) -> Route | None:
         """How a format goes out to the peer; None if it does not."""
-        try:
-            return self._routes[key]
-        except KeyError:
-            if self._routes is NO_ROUTES:
-                self._routes = {}
-            route = self._routes[key] = None if self.agreement is None else route_for(key, self.agreement)
-            return route
+        if key != self._key:
+            self._route = None if self.agreement is None else route_for(key, self.agreement)
+            self._key = key
+        return self._route
 
     def _speaking(self) -> OutLine:
         """The line our peer hears."""
@@ -199,7 +193,7 @@ class Speaker:
         return self._keys is not None and self._keys.down
 
     def _say_event(self, payload: bytes, source: object, sequence: int, timestamp: int, begins: bool) -> None:
-        route = self._route(EVENT_KEY)
+        route = self._route_of(EVENT_KEY)
         if route is not None and self._to is not None:
             line, now = self._speaking(), self._clock()
             place = line.place(source, sequence, timestamp, now, route.rate, event=True)

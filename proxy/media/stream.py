@@ -25,8 +25,8 @@ from proxy.media.recorder import Recordings, WavRecording
 from proxy.media.rounds import Rounds
 from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN, Reception, is_rtcp, payload_span
 from proxy.media.seal import Seal
-from proxy.media.speaker import NO_ROUTES, Speaker
 from proxy.media.speaker import QUIET_S as QUIET_S
+from proxy.media.speaker import Speaker
 from proxy.media.udp import Address, MediaNetwork
 
 _unpack = HEADER.unpack_from
@@ -99,7 +99,7 @@ class Stream(Speaker):
                 self._reports.source = None
         self._to = self._target if agreement.hears else None
         self._latched = self._holder if agreement.speaks else None
-        self._routes = NO_ROUTES
+        self._key = None
         self._since = self._clock()
         if self._reception is not None:
             self._reception.rate = clock_rate(agreement.voice.key)

@@ -337,7 +337,7 @@ class KernelStream(Stream):
         """Payload types that change their number at most; telephone-events are heard here."""
         types = {}
         for pt, key in agreement.receive.items():
-            route = other._route(key) if key != EVENT_KEY else None
+            route = other._route_of(key) if key != EVENT_KEY else None
             if route is None or route.table is not None or clock_rate(key) != rate:
                 continue
             if not 64 <= pt < 96:  # RTCP (RFC 5761 §4)
