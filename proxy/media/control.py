@@ -100,13 +100,14 @@ class Control:
     def _block(self, reception: Reception, now: float) -> Block:
         if reception.ssrc != self._ssrc:
             self._ssrc, self._expected, self._received = reception.ssrc, 0, 0
-        expected = reception.expected - self._expected
-        lost = expected - (reception.received - self._received)
-        self._expected, self._received = reception.expected, reception.received
+        due, came = reception.expected, reception.received
+        expected = due - self._expected
+        lost = expected - (came - self._received)
+        self._expected, self._received = due, came
         return Block(
             ssrc=reception.ssrc,
             fraction_lost=lost / expected if lost > 0 and expected > 0 else 0.0,
-            lost=reception.expected - reception.received,
+            lost=due - came,
             highest=reception.highest,
             jitter=int(reception.jitter),
             last_report=self._heard_sent,

@@ -11,6 +11,7 @@ _CNAME = 1
 
 _HEAD = Struct("!BBHI")  # V|P|count, type, length in words less one, SSRC
 _SENT = Struct("!IIIII")  # NTP seconds and fraction, RTP timestamp, packets, octets
+_SENDER = Struct("!BBHIIIIII")  # both
 _BLOCK = Struct("!IIIIII")  # SSRC, fraction and total lost, highest number, jitter, LSR, DLSR
 
 
@@ -55,23 +56,20 @@ class Report(NamedTuple):
 
 def compound(ssrc: int, sent: Sent | None, blocks: tuple[Block, ...], cname: str, *, leaves: bool) -> bytes:
     """A report with its author's CNAME, and a BYE if it `leaves` (§6.1, §6.5, §6.6)."""
-    body = b""
-    if sent is not None:  # the counts begin anew at 2^32 (§6.4.1)
-        counts = sent.packets & 0xFFFFFFFF, sent.octets & 0xFFFFFFFF
-        body = _SENT.pack(*_ntp(sent.at), sent.timestamp, *counts)
+    count = len(blocks)
+    if sent is None:
+        packet = _HEAD.pack(_VERSION | count, RECEIVER_REPORT, 1 + 6 * count, ssrc)
+    else:  # the counts begin anew at 2^32 (§6.4.1)
+        head = (_VERSION | count, SENDER_REPORT, 6 + 6 * count, ssrc)
+        packets, octets = sent.packets & 0xFFFFFFFF, sent.octets & 0xFFFFFFFF
+        packet = _SENDER.pack(*head, *_ntp(sent.at), sent.timestamp, packets, octets)
     for each in blocks:
-        lost = (
-            min(int(each.fraction_lost * 256), 255) << 24
-            | max(min(each.lost, 0x7FFFFF), -0x800000) & 0xFFFFFF
-        )
-        delay = min(round(each.delay_s * 65536), 0xFFFFFFFF)
-        body += _BLOCK.pack(each.ssrc, lost, each.highest, each.jitter, each.last_report, delay)
-    kind = RECEIVER_REPORT if sent is None else SENDER_REPORT
+        packet += _packed(each)
     name = cname.encode("ascii")
-    item = bytes((_CNAME, len(name))) + name + b"\0"
+    item = b"%c%c%b\0" % (_CNAME, len(name), name)
     item += bytes(-len(item) % 4)
-    packet = _packet(kind, len(blocks), ssrc, body) + _packet(DESCRIPTION, 1, ssrc, item)
-    return packet + _packet(BYE, 1, ssrc, b"") if leaves else packet
+    packet += _HEAD.pack(_VERSION | 1, DESCRIPTION, 1 + len(item) // 4, ssrc) + item
+    return packet + _HEAD.pack(_VERSION | 1, BYE, 1, ssrc) if leaves else packet
 
 
 def read(packet: bytes) -> Report | None:
@@ -108,8 +106,13 @@ def _ntp(at: float) -> tuple[int, int]:
     return int(at) & 0xFFFFFFFF, int(at % 1 * 2**32)
 
 
-def _packet(kind: int, count: int, ssrc: int, body: bytes) -> bytes:
-    return _HEAD.pack(_VERSION | count, kind, 1 + len(body) // 4, ssrc) + body
+def _packed(block: Block) -> bytes:
+    ssrc, fraction_lost, lost, highest, jitter, last_report, delay_s = block
+    if lost:
+        lost = max(min(lost, 0x7FFFFF), -0x800000) & 0xFFFFFF
+    if fraction_lost:
+        lost |= min(int(fraction_lost * 256), 255) << 24
+    return _BLOCK.pack(ssrc, lost, highest, jitter, last_report, min(round(delay_s * 65536), 0xFFFFFFFF))
 
 
 def _block(packet: bytes, at: int) -> Block:

@@ -285,10 +285,11 @@ class Stream(Speaker):
             self._dropped += 1
 
     def _say_control(self, *, leaves: bool) -> None:
-        to = self._reporting().destination(self.agreement, self._target)
+        control = self._reporting()
+        to = control.destination(self.agreement, self._target)
         if to is None or self._closed or self.agreement is None:
             return
-        packet = self._reporting().report(self._speaking(), self._reception, leaves=leaves)
+        packet = control.report(self._speaking(), self._reception, leaves=leaves)
         sealed = packet if self._seal is None else self._seal.sealed_rtcp(packet)
         if sealed is not None:
             (self._pair.send if self.agreement.mux else self._pair.send_control)(sealed, to)
