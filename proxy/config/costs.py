@@ -19,8 +19,9 @@ MOST = 1_000_000_000
 
 
 def _is_number(value: object) -> bool:
-    real = isinstance(value, int | float) and not isinstance(value, bool)
-    return real and math.isfinite(float(value)) and 0 <= value <= MOST  # type: ignore[arg-type,operator]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and 0 <= value <= MOST
 
 
 def amount(what: str) -> Callable[[object], Decimal]:

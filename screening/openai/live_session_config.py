@@ -99,13 +99,12 @@ def _voice(path: str, value: object) -> Problems:
 
 
 def _delegation_is(path: str, value: object) -> Problems:
-    kind = value.get("type") if isinstance(value, Mapping) else None
-    match kind:
-        case "client":
+    match value:
+        case {"type": "client"}:
             return shape.fields(CLIENT)(path, value)
-        case "responses" if "responses" in value:  # type: ignore[operator]
+        case {"type": "responses", "responses": _}:
             return shape.fields(RESPONSES)(path, value)
-        case "responses":
+        case {"type": "responses"}:
             return [f"{path}.responses: missing"]
     return [f"{path}.type: must be 'responses' or 'client'"]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from proxy.transport.devcert import write_certificates
 from tests.interop.baresip_agent import AutoAnswer, Baresip
@@ -38,15 +36,6 @@ class Peers(Aftermath):
     def __init__(self, edge: EdgeProcess, door: AgentDoor, folder: Path) -> None:
         super().__init__(edge)
         self._door, self._folder = door, folder
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
 
     def caller(self, *, transport: str = "udp", srtp: str = "") -> Baresip:
         """Somebody who calls, already dialling."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
 
 from tests.sipp.edge_process import EdgeProcess
 from tests.sipp.process import until
@@ -13,12 +15,24 @@ OVER_S = 5.0
 
 
 class Aftermath:
-    """The edge's log and records since this was made, and the proof that nothing else is left."""
+    """The edge's log and records since this was made, and the proof that nothing else is left.
+
+    In a ``with``; what is entered on its stack ends with the block.
+    """
 
     def __init__(self, edge: EdgeProcess) -> None:
         self.edge = edge
+        self._stack = ExitStack()
         self._before = len(edge.records)
         self._log_before = len(edge.said)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
 
     @property
     def log(self) -> str:

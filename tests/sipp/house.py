@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.sipp.aftermath import Aftermath
 from tests.sipp.edge_process import DIALED, PASSWORD, PHONE, EdgeProcess, Gate
@@ -24,15 +21,6 @@ class House(Aftermath):
     def __init__(self, edge: EdgeProcess, gate: Gate, folder: Path) -> None:
         super().__init__(edge)
         self._gate, self._folder = gate, folder
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
 
     def carrier(
         self, scenario: str, *, transport: str = "udp", calls: int = 1, talk_s: float = 0.3,
