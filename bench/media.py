@@ -18,6 +18,7 @@ from bench import sealed
 from bench.accounting import percentile
 from bench.mmsg import roomy
 from bench.peers.rtpengine import Rtpengine
+from bench.peers.screendoor import Screendoor
 from bench.place import Place
 from bench.probe import HOST, Probe, audio_port, sdp
 from bench.process import Program
@@ -67,6 +68,8 @@ class Relayed:
     p50_us: float
     p99_us: float
     """From sending to receiving; 0 where it is not known."""
+    in_kernel: int = 0
+    """Streams that the kernel forwarded for the relay in the end."""
 
 
 @contextmanager
@@ -184,6 +187,7 @@ def _spoken(
         heard.silent,
         percentile(times, 0.5),
         percentile(times, 0.99),
+        box.kernel_streams if isinstance(box, Screendoor) else 0,
     )
 
 

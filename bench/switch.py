@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 
 from proxy import log
 from proxy.lab.report import judge
@@ -17,8 +18,9 @@ from proxy.lab.stage import Stage
 
 
 async def gaps_ms() -> tuple[float, float]:
-    """One screened call that is put through; AssertionError if it went wrong."""
+    """One screened call that is put through, in `relay`; AssertionError if it went wrong."""
     scene = PLAIN["allow"]
+    scene = replace(scene, scenery=replace(scene.scenery, media_mode="relay"))
     async with Stage(scene.scenery) as stage:
         await scene.play(stage)
         report = await judge(scene, stage, 0.0, None)

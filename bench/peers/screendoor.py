@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 import urllib.request
 from collections.abc import Sequence
@@ -103,8 +104,8 @@ ca = "{folder}/ca.pem"
 class Screendoor(Program):
     """``screendoor run`` with one number whose plan is `Ring`; ready when made."""
 
-    def __init__(self, place: Place, *, run: Sequence[str] = RUN, mode: str = "relay") -> None:
-        """`run` starts it otherwise, as under a profiler; `mode` of its media."""
+    def __init__(self, place: Place, *, run: Sequence[str] = RUN, mode: str = "auto") -> None:
+        """`run` starts it otherwise, as under a profiler; `mode` of its media, if not what ships."""
         self._http = free_port()
         probed = SECURE_AUDIO if place.srtp else PROBED if place.probe else ""
         text = SETTINGS + probed + (TRUSTING if place.secure else "")
@@ -121,6 +122,14 @@ class Screendoor(Program):
             core=place.core, environ={"PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         self.ready(self._healthy, "/healthz answers", within_s=START_S)
+
+    @property
+    def kernel_streams(self) -> int:
+        """How many streams the kernel forwards for it now."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._http}/metrics", timeout=5) as answer:
+            said = answer.read().decode()
+        found = re.search(r"^screendoor_kernel_streams (\S+)$", said, re.MULTILINE)
+        return 0 if found is None else round(float(found[1]))
 
     def _healthy(self) -> bool:
         try:
