@@ -10,7 +10,7 @@ import pytest
 
 from tests.interop.peers import AgentDoor, Peers
 from tests.interop.protected import POLICIES
-from tests.sipp.edge_process import HOST, EdgeProcess
+from tests.sipp.edge_process import COMMAND, HOST, EdgeProcess
 
 # pjsua2-python has no wheel for Python 3.13: there is nothing to collect there.
 PJSUA = ["test_pjsua.py", "test_pjsua_direct.py", "test_pjsua_srtp.py"]
@@ -26,13 +26,17 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> AgentDoor:
 def edge(
     door: AgentDoor, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[EdgeProcess]:
-    """A module may have a MODE, NUMBER and LEVEL of its own; one of EITHER_POLICY has SRTP by each."""
-    mode = getattr(request.module, "MODE", "relay")
+    """A module may have a MODE, NUMBER, LEVEL and SCREENDOOR of its own; one of EITHER_POLICY has SRTP by each.
+    Audio goes as shipped: by the kernel, where that may be had.
+    """
+    mode, command = getattr(request.module, "MODE", "auto"), getattr(request.module, "SCREENDOOR", COMMAND)
     number, level = getattr(request.module, "NUMBER", ""), getattr(request.module, "LEVEL", "info")
     srtp = POLICIES[getattr(request, "param", "off")]
     # baresip finds no localhost: it asks name servers, and no hosts file.
     folder = tmp_path_factory.mktemp("edge")
-    with EdgeProcess(folder, door, host=HOST, mode=mode, srtp=srtp, number=number, level=level) as edge:
+    with EdgeProcess(
+        folder, door, host=HOST, mode=mode, srtp=srtp, number=number, level=level, screendoor=command
+    ) as edge:
         yield edge
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.error import HTTPError
@@ -131,10 +132,11 @@ class EdgeProcess(Process):
     def __init__(
         self, folder: Path, gate: Door, *, password: str = PASSWORD, host: str = "localhost",
         trunk: str = HOST, limits: str = "", more: str = "", srtp: tuple[str, str] = ("off", "accept"),
-        mode: str = "relay", number: str = "", level: str = "info",
+        mode: str = "relay", number: str = "", level: str = "info", screendoor: Sequence[str] = COMMAND,
     ) -> None:  # fmt: skip
         """`trunk`: the address of the only one; `limits`, `number`, `more`: further lines of its settings;
-        `srtp`: of the agent and of the trunk; `mode`: of audio; `level`: of the log.
+        `srtp`: of the agent and of the trunk; `mode`: of audio (SIPp's calls are relayed by the process, those
+        of the interop tests go as shipped); `level`: of the log; `screendoor`: the command, if another.
         """
         self.folder, self.port, self.phone_port = folder, free_port(), free_port()
         self.tls_port, self._http = free_port(), free_port()
@@ -152,7 +154,7 @@ class EdgeProcess(Process):
             + more
         )  # fmt: skip
         environ = {"SIPP_TRUNK_PASSWORD": password, "PYTHONPATH": str(ROOT)}
-        command = [*COMMAND, "run", "--config", str(settings)]
+        command = [*screendoor, "run", "--config", str(settings)]
         super().__init__(command, folder / "screendoor.log", cwd=folder, environ=environ)
         self.ready(self._healthy, "/healthz answers", within_s=START_S)
 
@@ -175,9 +177,12 @@ class EdgeProcess(Process):
     @property
     def finished(self) -> int:
         """How many calls are over, whether or not their records are written yet."""
-        with urllib.request.urlopen(f"http://{HOST}:{self._http}/metrics", timeout=5) as answer:
-            said = answer.read().decode()
-        return round(sum(map(float, re.findall(r"^screendoor_calls_total\{.*\} (\S+)$", said, re.MULTILINE))))
+        return self._metric(r"screendoor_calls_total\{.*\}")
+
+    @property
+    def kernel_streams(self) -> int:
+        """How many streams the kernel forwards now."""
+        return self._metric("screendoor_kernel_streams")
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -185,6 +190,11 @@ class EdgeProcess(Process):
         path = self.folder / "calls.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
+
+    def _metric(self, name: str) -> int:
+        with urllib.request.urlopen(f"http://{HOST}:{self._http}/metrics", timeout=5) as answer:
+            said = answer.read().decode()
+        return round(sum(map(float, re.findall(rf"^{name} (\S+)$", said, re.MULTILINE))))
 
     def _healthy(self) -> bool:
         try:

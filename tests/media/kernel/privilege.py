@@ -18,6 +18,12 @@ def give_up(but: set[int]) -> None:
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
+    keep(but)
+
+
+def keep(but: set[int]) -> None:
+    """Whoever we are, have no other capabilities from now on."""
+    libc = ctypes.CDLL(None, use_errno=True)
     bits = sum(1 << each for each in but)
     low, high = bits & 0xFFFFFFFF, bits >> 32
     header = struct.pack("=II", _CAPABILITY_VERSION_3, 0)

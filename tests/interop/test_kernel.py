@@ -1,0 +1,67 @@
+"""Whole calls with baresip, as shipped: the kernel forwards what they say, and nobody can tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.interop.baresip_agent import talk
+from tests.interop.peers import Peers
+from tests.interop.test_baresip import answer, bridge
+from tests.media.kernel.able import needs_kernel
+from tests.sipp.edge_process import PHONE
+from tests.sipp.process import until
+
+pytestmark = [pytest.mark.network, needs_kernel]
+
+
+def carried(peers: Peers) -> None:
+    """Wait until the kernel has both directions of the call."""
+    until(lambda: peers.edge.kernel_streams == 2, "both streams in the kernel")
+
+
+def test_a_call_in_the_kernel_is_switched_held_resumed_keyed_and_hung_up(peers: Peers) -> None:
+    assert "forwarding audio in the kernel" in peers.edge.said
+    agent, phone = peers.agent(), peers.phone()
+    caller = peers.caller()
+    answer(agent)
+    talk(caller, agent)
+    carried(peers)
+    agent.does("transfer", f"tel:{PHONE}")
+    answer(phone)
+    agent.awaits("call_closed")
+    talk(caller, phone)
+    carried(peers)
+    caller.does("send_dtmf", "4")
+    assert phone.awaits("dtmf")["text"] == "4"
+    carried(peers)
+    caller.does("hold")
+    caller.awaits("did_hold")
+    caller.hears_nothing()
+    assert peers.edge.kernel_streams == 0
+    caller.does("resume")
+    caller.awaits("did_resume")
+    talk(caller, phone)
+    carried(peers)
+    caller.does("hangup")
+    phone.awaits("call_closed")
+    until(lambda: peers.edge.kernel_streams == 0, "nothing in the kernel")
+    record = peers.record()
+    assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "caller")
+
+
+def test_what_a_phone_says_in_the_kernel_is_in_the_record(peers: Peers) -> None:
+    agent, phone = peers.agent(), peers.phone()
+    caller = peers.caller()
+    bridge(caller, agent, phone)
+    talk(caller, phone)
+    carried(peers)
+    talk(caller, phone)
+    phone.does("hangup")
+    caller.awaits("call_closed")
+    for leg in peers.record()["legs"]:
+        if leg["name"] != "agent":  # who is gone after two packets
+            heard = leg["quality"]["heard"]
+            assert heard["packets"] > 60
+            assert (heard["lost"], heard["duplicates"]) == (0, 0)
+            assert heard["mos"] > 4
+            assert leg["quality"]["sent"]["packets"] > 60

@@ -1,0 +1,36 @@
+"""Whole calls as shipped by a user who may not load programs into the kernel: it is as if there were none."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.interop.baresip_agent import talk
+from tests.interop.peers import Peers
+from tests.interop.test_baresip import bridge
+from tests.media.kernel.able import needs_kernel
+
+pytestmark = [pytest.mark.network, needs_kernel]
+
+POWERLESS = """
+from proxy.cli import main
+from tests.media.kernel.privilege import keep
+keep(set())
+main()
+"""
+SCREENDOOR = [sys.executable, "-c", POWERLESS]
+
+
+def test_a_call_is_relayed_by_the_process_and_one_line_says_why_rfc3515(peers: Peers) -> None:
+    agent, phone = peers.agent(), peers.phone()
+    caller = peers.caller()
+    bridge(caller, agent, phone)
+    talk(caller, phone)
+    assert peers.edge.kernel_streams == 0
+    (line,) = (line for line in peers.edge.said.splitlines() if "kernel" in line)
+    assert "info" in line
+    assert "CAP_BPF and CAP_NET_ADMIN" in line
+    caller.does("hangup")
+    phone.awaits("call_closed")
+    assert peers.record()["outcome"]["result"] == "bridged"
