@@ -26,8 +26,8 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> AgentDoor:
 def edge(
     door: AgentDoor, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[EdgeProcess]:
-    """A module may have a MODE, NUMBER, LEVEL and SCREENDOOR of its own; one of EITHER_POLICY has SRTP by each.
-    Audio goes as shipped: by the kernel, where that may be had.
+    """A module may have a MODE, NUMBER, LEVEL and SCREENDOOR of its own; one of EITHER_POLICY has SRTP by
+    each. Audio goes as shipped: by the kernel, where that may be had.
     """
     mode, command = getattr(request.module, "MODE", "auto"), getattr(request.module, "SCREENDOOR", COMMAND)
     number, level = getattr(request.module, "NUMBER", ""), getattr(request.module, "LEVEL", "info")

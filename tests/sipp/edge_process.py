@@ -135,8 +135,8 @@ class EdgeProcess(Process):
         mode: str = "relay", number: str = "", level: str = "info", screendoor: Sequence[str] = COMMAND,
     ) -> None:  # fmt: skip
         """`trunk`: the address of the only one; `limits`, `number`, `more`: further lines of its settings;
-        `srtp`: of the agent and of the trunk; `mode`: of audio (SIPp's calls are relayed by the process, those
-        of the interop tests go as shipped); `level`: of the log; `screendoor`: the command, if another.
+        `srtp`: of the agent and of the trunk; `mode`: of audio (SIPp's calls are relayed by the process,
+        those of the interop tests go as shipped); `level`: of the log; `screendoor`: the command, if another.
         """
         self.folder, self.port, self.phone_port = folder, free_port(), free_port()
         self.tls_port, self._http = free_port(), free_port()
