@@ -31,7 +31,7 @@ from proxy.lab.audio import PHONE_HZ
 from proxy.lab.scenes import PLAIN, Scene, talks
 from proxy.lab.stage import Scenery, Stage
 from proxy.log import configure
-from proxy.media.kernel import flow
+from proxy.media.kernel import flow, host
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
 from proxy.office.judging import check
 from proxy.sip.message import Request, parse_message
@@ -137,6 +137,21 @@ def test_a_call_whose_audio_the_kernel_forwards_goes_through(
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(play())
+
+
+@needs_kernel
+@pytest.mark.parametrize(("mode", "level"), [("", "info"), ('mode = "kernel",', "warning")])
+async def test_on_a_machine_that_may_treat_packets_otherwise_the_house_relays_and_says_why(
+    mode: str, level: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "_BY_MORE", {15: "table"})  # every rule of routing has one
+    text = SETTINGS.replace("PORT", "0").replace("FOLDER", str(tmp_path))
+    text = text.replace("media = {", f"media = {{ {mode}")
+    async with App(parse(text, {}, file="test.toml", folder=tmp_path)) as app:
+        assert "screendoor_kernel_streams 0.0" in (await get(app, "/metrics")).text
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "kernel" in line)
+    assert f"[{level}" in line
+    assert "a rule of routing goes by table (see `ip rule`)" in line
 
 
 NO_TABLE = (

@@ -9,6 +9,8 @@ import pytest
 
 from proxy.config import Settings, load
 from proxy.forwarding import missing, wanted
+from proxy.media.kernel import host
+from tests.media.kernel.able import needs_kernel
 
 LAB = Path(__file__).parents[1] / "config" / "lab.toml"
 
@@ -46,3 +48,16 @@ def test_the_kernel_forwards_if_it_may_unless_another_way_was_asked_for(
 
 def test_nobody_need_ask_for_it() -> None:
     assert load(LAB, {}).media.mode == "auto"
+
+
+@pytest.mark.network
+@needs_kernel
+def test_a_machine_that_may_treat_packets_otherwise_is_told_of_where_the_kernel_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert missing(settings(tmp_path, "kernel")) == []
+    monkeypatch.setattr(host, "_BY_MORE", {15: "table"})  # every rule has one
+    assert missing(settings(tmp_path, "auto")) == []
+    assert missing(settings(tmp_path, "kernel")) == [
+        'media.mode = "kernel" falls back to "relay": a rule of routing goes by table (see `ip rule`)'
+    ]
