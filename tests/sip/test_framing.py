@@ -1,9 +1,11 @@
 """StreamFramer: whole messages out of a byte stream."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.sip.errors import ParseError
-from proxy.sip.framing import StreamFramer
+from proxy.sip.framing import StreamFramer, _content_length
 from proxy.sip.message import parse_message
 from tests.sip.shapes import KAMAILIO_INVITE, OPENAI_200, SIGNALWIRE_INVITE
 
@@ -181,3 +183,28 @@ def test_a_ping_of_the_peer_is_no_answer_to_ours() -> None:
     assert (framer.take_pings(), framer.pongs) == (1, 0)
     framer.feed(b"\r\n\r\n\r\n")
     assert (framer.take_pings(), framer.pongs) == (1, 1)
+
+
+SPELLINGS = st.lists(
+    st.sampled_from(
+        ["Content-Length: 4", "Content-Length: 04", "content-length: 5", "Content-Length : 4",
+         "Content-Length:4", "l: 4", "L:5", "Content-Length: 4, 4", "Content-Length: 4\r\n ",
+         "Content-Length: ", "Subject: l", "X-Content-Length: 9",
+         "Content-Length-X: 9", "Content-Length: 1234567890123"]
+    ),
+    max_size=3,
+)  # fmt: skip
+
+
+@given(SPELLINGS)
+def test_however_the_length_is_written_it_is_the_same(spelled: list[str]) -> None:
+    def told(lines: list[str]) -> object:
+        head = "\r\n".join(["OPTIONS sip:b SIP/2.0", *lines, "\r\n"]).encode()
+        try:
+            return _content_length(head)
+        except ParseError as error:
+            return str(error)
+
+    # With two spaces it is not as nearly all write it, so that it is looked for everywhere.
+    odd = [line.replace("Content-Length: ", "Content-Length:  ") for line in spelled]
+    assert told(spelled) == told(odd)
