@@ -250,3 +250,12 @@ def test_names_that_nobody_knows_are_kept_up_to_a_bound() -> None:
     assert keys["no token"] == ""
     assert len(keys) < 5000
     assert "x" * 100 not in keys
+
+
+def test_the_first_line_of_a_name_is_rewritten_where_it_stands() -> None:
+    lines = Headers([("To", "b"), ("v", "one"), ("Max-Forwards", "70"), ("Via", "two")])
+    lines.rewrite("Via", "another")
+    assert list(lines) == [("To", "b"), ("Via", "another"), ("Max-Forwards", "70"), ("Via", "two")]
+    assert lines.get_all("Via") == ["another", "two"]
+    with pytest.raises(ValueError, match="would break the message"):
+        lines.rewrite("Via", "a\r\nb")
