@@ -15,7 +15,7 @@ from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Agent, Destination, Trunk, dialable, e164
 from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, is_plain, remote_party
 from proxy.sip.message import Request
-from proxy.sip.uri import Uri
+from proxy.sip.uri import LONGEST_KEPT, Uri
 from proxy.sip.values import NameAddr
 from proxy.ua.uac import Outgoing
 
@@ -249,7 +249,13 @@ def _diversion(ours: _Sender) -> Lines:
     return (("Diversion", str(Diversion(number, "unconditional"))),)
 
 
-@lru_cache(maxsize=1024)
 def _written(display: str | None, user: str, host: str) -> str:
     uri = f"<sip:{user}@{host}>"
-    return str(NameAddr.parse(f'"{display}" {uri}' if display else uri))
+    text = f'"{display}" {uri}' if display else uri
+    return _normal(text) if len(text) <= LONGEST_KEPT else str(NameAddr.parse(text))
+
+
+@lru_cache(maxsize=1024)
+def _normal(text: str) -> str:
+    """People call more than once: each is written but once."""
+    return str(NameAddr.parse(text))
