@@ -14,7 +14,6 @@ from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import LegEnded
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
-from proxy.ua.up import when_ended
 
 if TYPE_CHECKING:
     from proxy.ua.latch import Latch
@@ -86,7 +85,7 @@ class Stretch:
 
     def __enter__(self) -> Leg:
         self._legs.begun(self._leg)
-        when_ended(self._leg, self._over)
+        self._leg.ended.add_done_callback(self._over)
         return self._leg
 
     def __exit__(

@@ -98,7 +98,8 @@ class SessionKeeper:
             self._alarm = None
 
     def _arm(self) -> None:
-        self.stop()
+        if self._alarm is not None:
+            self.stop()
         if self._timer is not None and self._timer.deadline is not None and not self._leg.ended.done():
             self._alarm = self._leg.core.alarms.at(self._timer.deadline, self._expire)
 

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from proxy.ua.alarms import Alarm, Alarms
 from proxy.ua.errors import LegEnded, LimitReached
-from proxy.ua.latch import Latch
 from proxy.ua.reason import EndReason
 
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg
-
-
-_NOWHERE = copy_context()
-"""Whoever hears of a leg's end asks for no context: one for all, where the loop would make each its own."""
-
-
-def when_ended(leg: Leg, tell: Callable[[Latch[EndReason]], None]) -> None:
-    """Call `tell` with `leg.ended` as soon as that is done."""
-    leg.ended.add_done_callback(tell, context=_NOWHERE)
 
 
 class Block:
@@ -69,7 +57,7 @@ class Up(Block):
         self._enter()
         if self._leg.ended.done():
             raise LegEnded(self._leg, self._leg.ended.result())
-        when_ended(self._leg, self._interrupt)
+        self._leg.ended.add_done_callback(self._interrupt)
         return self._leg
 
     async def __aexit__(
