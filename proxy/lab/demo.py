@@ -15,11 +15,10 @@ from proxy.call.record import CallRecord
 from proxy.lab.ladder import HEADING, LEGEND, Ladder
 from proxy.lab.report import Report, judge
 from proxy.lab.scenes import FAULTS, PLAIN, Scene, answers, by
-from proxy.lab.stage import HERE, MEDIA_PORTS, Provider, Stage
+from proxy.lab.stage import HERE, Provider, Stage
 
 AT_ONCE = 3
 """So many scenes of `--fault all` play side by side; each takes a few seconds, most of them waiting."""
-PORTS_EACH = 100
 
 TITLES = ("fault", "what happens", "the caller is", "rung by", "gap", "seconds", "")
 
@@ -45,19 +44,17 @@ def main(serve: bool, decision: str, fault: str | None, provider: Provider = "re
 async def _one(scene: Scene) -> int:
     console.print(f"Screendoor demo: {scene.about}\n\n{HEADING}\n{LEGEND}")
     ladder = Ladder(_say)
-    report, left = await _played(scene, MEDIA_PORTS, ladder)
+    report, left = await _played(scene, ladder)
     if report.record is not None:
         _tell(report.record)
     _close(report, left)
     return 0 if report.good and not left else 1
 
 
-async def _played(
-    scene: Scene, ports: tuple[int, int], ladder: Ladder | None = None
-) -> tuple[Report, list[str]]:
+async def _played(scene: Scene, ladder: Ladder | None = None) -> tuple[Report, list[str]]:
     """Play one scene on a stage of its own; also what was left when the stage was taken down."""
     before = asyncio.all_tasks()
-    stage = Stage(scene.scenery, media_ports=ports)
+    stage = Stage(scene.scenery)
     if ladder is not None:
         stage.traces.append(ladder)
     async with stage:
@@ -81,17 +78,11 @@ async def _all(scenes: list[Scene]) -> int:
     One with nothing wrong but silence where somebody should be heard is played once more, alone: several at a
     time may be too many for a machine that is busy. Whatever else is wrong counts at once.
     """
-    places = asyncio.Queue[int]()
-    for place in range(AT_ONCE):
-        places.put_nowait(place)
+    places = asyncio.Semaphore(AT_ONCE)
 
     async def play(scene: Scene) -> Report:
-        place = await places.get()
-        low = MEDIA_PORTS[0] + place * PORTS_EACH
-        try:
-            report, _ = await _played(scene, (low, low + PORTS_EACH - 1))
-        finally:
-            places.put_nowait(place)
+        async with places:
+            report, _ = await _played(scene)
         _mark(report)
         return report
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+import socket
 import tempfile
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,7 @@ PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 PHONE_NUMBER = "+14155559876"
 MEDIA_PORTS = (21000, 28999)
 """Below the range from which systems lend ports to clients."""
+PORTS_OF_A_STAGE = 100
 
 # lag_s: the peers and their voices share our event loop, so it says nothing of the edge.
 SETTINGS = """
@@ -116,9 +118,9 @@ class Scenery:
 class Stage:
     """Everything that plays, for the time of an ``async with``."""
 
-    def __init__(self, scenery: Scenery, *, media_ports: tuple[int, int] = MEDIA_PORTS) -> None:
+    def __init__(self, scenery: Scenery) -> None:
         self.scenery = scenery
-        self._media_ports = media_ports
+        self._media_ports = _some_ports()
         self.record: asyncio.Future[CallRecord] = asyncio.get_running_loop().create_future()
         self.traces: list[Callable[[str, Flow, Message], None]] = []
         """Told of every message that the edge sends or receives, once it runs."""
@@ -262,6 +264,25 @@ class Stage:
             self.record.set_result(record)
         for told in self.records:
             told(record)
+
+
+def _some_ports() -> tuple[int, int]:
+    """A part of the media ports, chosen by chance: others on this machine may play, or hold some, as well."""
+    low, high = MEDIA_PORTS
+    parts = list(range(low, high, PORTS_OF_A_STAGE))
+    secrets.SystemRandom().shuffle(parts)
+    at = next(filter(_nobody_has, parts), parts[0])
+    return at, at + PORTS_OF_A_STAGE - 1
+
+
+def _nobody_has(low: int) -> bool:
+    with ExitStack() as stack:
+        try:
+            for port in range(low, low + PORTS_OF_A_STAGE):
+                stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)).bind((HERE, port))
+        except OSError:
+            return False
+    return True
 
 
 def _certificates(folder: Path, agent_trusted: bool) -> None:

@@ -91,7 +91,7 @@ def test_a_fault_that_was_only_late_is_played_once_more(
     reports = [Report(scene, None, 1.0, problems, late=late), Report(scene, None, 1.0, ())]
     played = iter(reports)
 
-    async def play(scene: Scene, ports: tuple[int, int]) -> tuple[Report, list[str]]:
+    async def play(scene: Scene) -> tuple[Report, list[str]]:
         return next(played), []
 
     monkeypatch.setattr(demo, "FAULTS", {scene.name: scene})
