@@ -93,7 +93,7 @@ class TlsEngine:
             self.failure = TransportFailed(self._sentence(error))
             self.blame = "certificate" if self._refused else "protocol"
         if established and received and self.failure is None and not self.ended:
-            # To be told by the library that there is no answer is a fifth of the work. If there is one, as to a
+            # To be told by the library that there is no answer is a fifth of the work. If there is one, to a
             # KeyUpdate, it goes out before whatever we send next, which is soon enough (RFC 8446 §4.6.3).
             return bytes(received), b""
         return bytes(received), self._outgoing()
