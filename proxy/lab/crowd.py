@@ -36,10 +36,6 @@ _NUMBER = re.compile(r"\+(\d+)@")
 OF_NUMBER = """
 confirm = "off"
 identity = "original_with_diversion"
-
-[limits]
-calls_per_destination_per_hour = 0
-lag_s = 60
 """
 
 

@@ -54,7 +54,7 @@ media = {{ mode = "{media_mode}", bind = "{here}", ports = "{low}-{high}" }}
 http = {{ bind = "{here}:0" }}
 speech = {{ cache = "{folder}/speech" }}
 memory = {{ url = "sqlite:///{folder}/screendoor.db" }}
-limits = {{ lag_s = 0 }}
+limits = {{ lag_s = 0, calls_per_destination_per_hour = 0 }}
 
 [[trunk]]
 name = "carrier"
