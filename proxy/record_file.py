@@ -94,7 +94,9 @@ def without_caller(path: Path, caller: str) -> int:
                 gone += _copied(old, new, os.fstat(old.fileno()).st_size, caller)
                 if gone:
                     os.fsync(new.fileno())
-                    os.replace(new.name, path)
+                    with _locked(new):  # who finds it there waits for what came before
+                        os.replace(new.name, path)
+                        gone += _late(old, path, caller)
                 return gone
     return 0
 
@@ -110,6 +112,12 @@ def _copied(old: IO[bytes], new: IO[bytes], end: int, caller: str) -> int:
             new.write(line)
     new.flush()
     return gone
+
+
+def _late(old: IO[bytes], path: Path, caller: str) -> int:
+    """Copy what was appended to the old file since, by one for whom this took too long to wait for it."""
+    with path.open("ab", buffering=0) as new:
+        return _copied(old, new, os.fstat(old.fileno()).st_size, caller)
 
 
 def _caller(line: bytes) -> object:

@@ -110,6 +110,23 @@ def test_no_line_is_lost_while_a_caller_is_taken_out_again_and_again(tmp_path: P
     file.close()
 
 
+def test_what_one_appends_who_would_not_wait_is_taken_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_text(line("a", ANNA) + line("b", BOB))
+    slow = iter((line("c", BOB) + line("d", ANNA), line("e", ANNA) + line("f", BOB)))
+
+    def appended(fileno: int) -> None:
+        with path.open("a") as other:
+            other.write(next(slow))
+
+    monkeypatch.setattr("os.fsync", appended)
+    assert without_caller(path, ANNA) == 3
+    assert path.read_text() == line("b", BOB) + line("c", BOB) + line("f", BOB)
+    assert list(slow) == []
+
+
 def test_where_it_cannot_be_written_anew_all_is_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     path.write_text(line("a", ANNA) + 10 * line("b", BOB))
