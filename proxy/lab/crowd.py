@@ -30,6 +30,7 @@ FIRST = 13475550000
 ARRIVE_S = 4.0
 """All calls come within so many seconds."""
 SETTLE_S = 10.0
+PORTS = 4000
 WITHIN_S = 45.0
 _NUMBER = re.compile(r"\+(\d+)@")
 
@@ -125,7 +126,9 @@ class Crowd:
     async def play(self) -> Ended:
         """Make all the calls, and return when they are over."""
         before = asyncio.all_tasks()
-        scenery = Scenery(agent=self._agent, of_number=OF_NUMBER, ring_limit_s=3.0, ready_limit_s=20.0)
+        scenery = Scenery(
+            agent=self._agent, of_number=OF_NUMBER, ring_limit_s=3.0, ready_limit_s=20.0, media_ports=PORTS
+        )
         mute = Mute()
         async with Stage(scenery) as stage:
             stage.records.append(self._over)

@@ -8,7 +8,7 @@ import secrets
 import socket
 import tempfile
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +39,6 @@ PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 PHONE_NUMBER = "+14155559876"
 MEDIA_PORTS = (21000, 28999)
 """Below the range from which systems lend ports to clients."""
-PORTS_OF_A_STAGE = 100
 
 # lag_s: the peers and their voices share our event loop, so it says nothing of the edge.
 SETTINGS = """
@@ -109,6 +108,8 @@ class Scenery:
     talk_limit_s: float = 30.0
     ring_limit_s: float = 20.0
     ready_limit_s: float = 5.0
+    media_ports: int = 100
+    """How many of them the edge has; a call takes six."""
     destinations: str = f'"sip:{PHONE_NUMBER}@trunk:carrier"'
     """Of the number that is called, as they stand in the settings."""
     of_number: str = ""
@@ -120,7 +121,7 @@ class Stage:
 
     def __init__(self, scenery: Scenery) -> None:
         self.scenery = scenery
-        self._media_ports = _some_ports()
+        self._media_ports = _some_ports(scenery.media_ports)
         self.record: asyncio.Future[CallRecord] = asyncio.get_running_loop().create_future()
         self.traces: list[Callable[[str, Flow, Message], None]] = []
         """Told of every message that the edge sends or receives, once it runs."""
@@ -266,22 +267,22 @@ class Stage:
             told(record)
 
 
-def _some_ports() -> tuple[int, int]:
+def _some_ports(count: int) -> tuple[int, int]:
     """A part of the media ports, chosen by chance: others on this machine may play, or hold some, as well."""
     low, high = MEDIA_PORTS
-    parts = list(range(low, high, PORTS_OF_A_STAGE))
+    parts = list(range(low, high + 2 - count, count))
     secrets.SystemRandom().shuffle(parts)
-    at = next(filter(_nobody_has, parts), parts[0])
-    return at, at + PORTS_OF_A_STAGE - 1
+    at = next((part for part in parts if _nobody_has(part, count)), parts[0])
+    return at, at + count - 1
 
 
-def _nobody_has(low: int) -> bool:
-    with ExitStack() as stack:
-        try:
-            for port in range(low, low + PORTS_OF_A_STAGE):
-                stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)).bind((HERE, port))
-        except OSError:
-            return False
+def _nobody_has(low: int, count: int) -> bool:
+    for port in range(low, low + count):
+        with socket.socket(type=socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((HERE, port))
+            except OSError:
+                return False
     return True
 
 
