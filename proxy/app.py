@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,6 +40,7 @@ from proxy.media.mode import MediaSession
 from proxy.media.ports import PortPool
 from proxy.media.rounds import Rounds
 from proxy.media.session import RelaySession
+from proxy.media.stream import Stream
 from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
 from proxy.office.office import Office
@@ -307,15 +308,19 @@ class App:
         return source.trunk if source is not None else self.core.doors.trunk(flow)
 
     def _media(self, number: Number) -> MediaSession:
+        relay = self._relay()
+        if self._settings.media.mode == "direct" and not number.record:
+            return DirectSession(relay, self._homes[0][1], self.ids.bits)
+        return relay
+
+    @cached_property
+    def _relay(self) -> Callable[[], RelaySession]:
+        """Makes the relay of one call, of what all have in common."""
         clock = asyncio.get_running_loop().time
         home, other = self._homes
         told = (self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds)
-        if self._forwarder is not None:
-            return RelaySession(*told, disk=self._disk, make_stream=partial(KernelStream, self._forwarder))
-        relay = RelaySession(*told, disk=self._disk)
-        if self._settings.media.mode == "direct" and not number.record:
-            return DirectSession(relay, home[1], self.ids.bits)
-        return relay
+        make = Stream if self._forwarder is None else partial(KernelStream, self._forwarder)
+        return partial(RelaySession, *told, disk=self._disk, make_stream=make)
 
     def _finished(self, record: CallRecord) -> None:
         self.office.finished(record)

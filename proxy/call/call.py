@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn, assert_never
+from typing import Any, assert_never
 
 from proxy.call.attestation import Word
 from proxy.call.border import Identity
@@ -63,6 +63,11 @@ from screening.contract import (
 class Call:
     """All legs of one call and its story."""
 
+    __slots__ = (
+        "_agent", "_around", "_fallback", "_identity", "_invite", "_legs", "_media", "_number",
+        "_reception", "_screening", "_scribe", "_srtp", "_transfers", "_who", "record",
+    )  # fmt: skip
+
     def __init__(
         self,
         around: Surroundings,
@@ -79,12 +84,8 @@ class Call:
             name, self._identity.number, number.dialed, around.wall_clock(), self._identity.name
         )
         self._scribe = Scribe(self.record, around.wall_clock, around.feed, around.log)
-        self._introduction = Introduction(
-            self._identity, number.dialed, around.host, around.refusals, self._scribe.step
-        )
         self._legs = Legs(around.core, media, self._scribe)
         self._reception = Reception(around, number, self._legs, name)
-        self._company = self._reception.company
         self._srtp = around.srtp(word.trunk)
         self._screening: Screening | None = None
         self._agent: Leg | None = None
@@ -198,7 +199,7 @@ class Call:
         """Have the agent answer; returns why it does not, as soon as that is known, or None."""
         if self._around.down(f"agent:{called.name}"):
             return "the agent is down: it fails its probes"
-        outgoing = self._introduction.to_agent(called, ask.headers)
+        outgoing = self._introduction().to_agent(called, ask.headers)
         waits: tuple[Coroutine[Any, Any, Verdict | None], ...] = (
             agent.invite(outgoing),
             ask.screening.verdict(),
@@ -277,32 +278,31 @@ class Call:
 
     async def _ring(self, places: Sequence[Destination], trigger: str) -> bool:
         """Ring one destination after another, or all at once, and bridge with the first that takes the call;
-        the agent, if there is one, keeps the caller company. If none takes it: whether the caller
-        was sent to voicemail there, and the call is over.
+        the agent, if any, keeps the caller company. If none takes it: whether that was the end, a message.
         """
         self._fallback.phone_tried = True
         self._scribe.rung_by(trigger)
         with self._legs.several() as legs:
-            taken = await self._picked_up(places, trigger, legs)
+            taken = await self._reached(places, trigger, legs)
             if isinstance(taken, Leg):  # how it was reached is forgotten while they talk
-                return await self._bridge(taken)
+                self._bridged()
+                async with taken.up():
+                    await forever(self._around.core.turn)
         return await self._not_taken(taken)
 
-    async def _picked_up(
-        self, places: Sequence[Destination], trigger: str, legs: Stretches
-    ) -> Leg | SipError:
+    async def _reached(self, places: Sequence[Destination], trigger: str, legs: Stretches) -> Leg | SipError:
         """The phone that takes the call, joined with the caller; or how the last that was rung failed."""
         failure: SipError = TransportFailed("no destination is configured")
         around, clock = self._around, asyncio.get_running_loop().time
         queue = Places(self._number, places, down=around.down, patience=around.patience, clock=clock)
         async with self._whisper(trigger) as whisper:
             ringing = Ringing(
-                self._scribe, self._number, self._introduction, queue,
+                self._scribe, self._number, self._introduction(), queue,
                 phones=around.phones, tolls=around.tolls, whisper=whisper,
             )  # fmt: skip
             for group in queue.groups():
                 alone = self._agent is None and len(group) == 1
-                self._company.rings(answered=self._reception.answered, alone=alone)
+                self._reception.company.rings(answered=self._reception.answered, alone=alone)
                 try:
                     phone = await self._rung(ringing, group, legs)
                     await self._reception.answer(phone.name)
@@ -324,7 +324,7 @@ class Call:
         if self._agent is None or not self._reception.answered or spoken_for:
             self._media.ringback("caller", False)
         else:
-            self._company.until_heard()  # the agent is told, and has to think of something to say
+            self._reception.company.until_heard()  # the agent is told, and has to think of something to say
         self._tell(self._fallback.failed, news_of(failure))
         match failure:
             case MessageWanted():
@@ -334,6 +334,11 @@ class Call:
                 self._scribe.settle(Result.DECLINED if answered else Result.REFUSED, str(failure))
                 self._reception.caller.end(EndReason.BLOCKED if answered else EndReason.UNWANTED)
         return spoken_for
+
+    def _introduction(self) -> Introduction:
+        """Tells other legs of the caller."""
+        around, step = self._around, self._scribe.step
+        return Introduction(self._identity, self._number.dialed, around.host, around.refusals, step)
 
     def _whisper(self, trigger: str) -> Whisper:
         """What phones are told of this caller before they are connected."""
@@ -355,7 +360,7 @@ class Call:
     def _asked(self, phone: Leg) -> None:
         """A phone was picked up, and whoever did is asked whether he takes the call (RFC 3515 §2.4.5)."""
         self._scribe.step("picked up", f"{phone.name} is told who calls")
-        self._company.picked_up(phone, answered=self._reception.answered)
+        self._reception.company.picked_up(phone, answered=self._reception.answered)
         self._transfers.progress(183)
 
     async def _rung(self, ringing: Ringing, group: Sequence[Destination], legs: Stretches) -> Leg:
@@ -365,14 +370,12 @@ class Call:
         async with meanwhile(self._transfers.late(self._agent, self._screening)):
             return await ringing.answered(group, legs)
 
-    async def _bridge(self, phone: Leg) -> NoReturn:
-        """Caller and phone talk until one of them hangs up; the agent is let go."""
+    def _bridged(self) -> None:
+        """Caller and phone talk, until one of them hangs up; the agent is let go."""
         self._tell(200, News.CONNECTED)
         if self._agent is not None:
             self._agent.end(EndReason.TRANSFERRED)
         self._scribe.settle(Result.BRIDGED, "the caller talked to the phone")
-        async with phone.up():
-            await forever(self._around.core.turn)
 
     def _tell(self, status: int, news: News) -> None:
         """Tell the agent what became of the phone: by NOTIFY whoever sent a REFER, and its screening."""

@@ -114,13 +114,13 @@ class Stretches:
 
     def __init__(self, legs: Legs) -> None:
         self._legs = legs
-        self._begun: list[Stretch] = []
+        self._begun: tuple[Stretch, ...] = ()
 
     def leg(self, name: str, *, peer: str, srtp: SrtpPolicy) -> Leg:
         """One leg more; see `Legs.leg`."""
         stretch = self._legs.leg(name, peer=peer, srtp=srtp)
         leg = stretch.__enter__()
-        self._begun.append(stretch)
+        self._begun = (*self._begun, stretch)
         return leg
 
     def over(self) -> None:
@@ -135,7 +135,9 @@ class Stretches:
     ) -> None:
         try:
             if self._begun:
-                self._begun.pop().__exit__(kind, error, trace)
+                *others, last = self._begun
+                self._begun = tuple(others)
+                last.__exit__(kind, error, trace)
         finally:
             if self._begun:
                 self.__exit__(kind, error, trace)

@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
+from sys import intern
 
 import structlog
 
@@ -49,6 +50,11 @@ _without_numbers = lru_cache(256)(partial(re.compile(r"\d{5,}").sub, "…"))
 """Most calls are planned in one of a few ways."""
 
 
+@lru_cache(maxsize=256)  # one text for all calls of which there is the same to tell
+def _told(event: str, why: str) -> str:
+    return f"{event}: {why}"
+
+
 class Scribe:
     """The one writer of a call's record and of its story in the log."""
 
@@ -79,7 +85,7 @@ class Scribe:
         self._tell("line", speaker=said.speaker, text=said.text, at_s=said.at_s)
 
     def step(self, event: str, why: str) -> None:
-        self._record.steps.append(f"{event}: {why}")
+        self._record.steps.append(_told(event, why))
         if self._feed is not None:
             self._tell("step", step=event, why=why)
         self.log.info(event, why=why)
@@ -100,7 +106,7 @@ class Scribe:
                 **({"why": verification.why} if verification.why else {}),
             )
         done = _PLANNED.get(type(plan), "voicemail")
-        self._record.plan = f"{done}: {plan.reason}" if plan.reason else done
+        self._record.plan = _told(done, plan.reason) if plan.reason else done
         if plan.reason:
             self.step("planned", _without_numbers(self._record.plan))
         return plan
@@ -118,7 +124,7 @@ class Scribe:
         entry.answered = now
         if leg == "caller":
             self._record.answered = now
-        self._record.steps.append(f"{leg} answered")
+        self._record.steps.append(intern(f"{leg} answered"))
         if self._feed is not None:
             self._tell("leg", leg=leg, state="answered")
         self.log.info("answered", leg=leg, after_s=round((now - entry.began).total_seconds(), 2))

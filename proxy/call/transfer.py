@@ -16,7 +16,7 @@ class Transfers:
 
     def __init__(self, number: Number, scribe: Scribe) -> None:
         self._number, self._scribe = number, scribe
-        self._accepted: list[Refer] = []
+        self._accepted: tuple[Refer, ...] = ()
         """The agent waits to hear what became of them."""
 
     def selected(self, refer: Refer, screening: Screening | None) -> Destination | None:
@@ -31,7 +31,7 @@ class Transfers:
             return None
         if screening is not None:
             screening.tell(News.REFER_ARRIVED)
-        self._accepted.append(refer)
+        self._accepted = (*self._accepted, refer)
         refer.accept()
         return place
 
@@ -50,4 +50,4 @@ class Transfers:
         """What became of the phone: the last that these REFERs are told."""
         if self._accepted:
             self.progress(status)
-            self._accepted.clear()
+            self._accepted = ()

@@ -264,8 +264,10 @@ class _Watch:
     """
 
     def __init__(self) -> None:
-        self._ears: dict[int, _Ear] = {}
+        self._ears: list[_Ear | None] = []
         """By descriptor."""
+        self._count = 0
+        """How many there are."""
         self._poll: select.epoll | None = None
         self._buffer = bytearray(LARGEST)
         whole = memoryview(self._buffer)
@@ -278,8 +280,11 @@ class _Watch:
 
     def add(self, ear: _Ear) -> None:
         """Read its socket from now on."""
-        descriptor = ear.bound.fileno()
-        self._ears[descriptor] = ear
+        descriptor, ears = ear.bound.fileno(), self._ears
+        if descriptor >= len(ears):
+            ears.extend([None] * (descriptor + 1 - len(ears)))
+        ears[descriptor] = ear
+        self._count += 1
         if not hasattr(select, "epoll"):
             asyncio.get_running_loop().add_reader(descriptor, self._alone, descriptor)
             return
@@ -291,11 +296,12 @@ class _Watch:
     def close(self, ear: _Ear) -> None:
         """Stop reading its socket and free the port; the last one takes the `epoll` along."""
         descriptor = ear.bound.fileno()
-        del self._ears[descriptor]
+        self._ears[descriptor] = None
+        self._count -= 1
         loop = asyncio.get_running_loop()
         if self._poll is None:
             loop.remove_reader(descriptor)
-        elif self._ears:
+        elif self._count:
             self._poll.unregister(descriptor)
         else:
             if self._tick is None:
@@ -347,10 +353,12 @@ class _Watch:
     def _deliver(self, ready: list[tuple[int, int]]) -> None:
         ears, buffer, views = self._ears, self._buffer, self._views
         for descriptor, _ in ready:
+            ear = ears[descriptor]
+            if ear is None:  # closed by a packet of the same turn
+                continue
             try:
-                ear = ears[descriptor]
                 size, source = ear.bound.recvfrom_into(buffer)
-            except (KeyError, OSError):  # closed by a packet of the same turn; another's, who has nothing yet
+            except OSError:  # another's by now, who has nothing yet
                 continue
             user = ear.user
             if user is not None and size < LARGEST:

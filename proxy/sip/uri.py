@@ -255,5 +255,5 @@ def _bare_number(text: str | None) -> str:
     return (text or "").translate(_VISUAL).lower()
 
 
-one_uri = lru_cache(maxsize=2048)(Uri._read)
+one_uri = lru_cache(maxsize=1024)(Uri._read)
 """`Uri.parse` for what stands in a message, whose lines are short already."""

@@ -237,7 +237,7 @@ def retry_after(value: str | None) -> float | None:
     return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
 
-name_addr = lru_cache(maxsize=2048)(NameAddr._read)
+name_addr = lru_cache(maxsize=1024)(NameAddr._read)
 """`NameAddr.parse` for what stands in a message, whose lines are short already."""
 cseq = lru_cache(maxsize=256)(CSeq._read)
 """`CSeq.parse`, likewise."""
