@@ -64,8 +64,8 @@ class Call:
     """All legs of one call and its story."""
 
     __slots__ = (
-        "_agent", "_around", "_fallback", "_identity", "_invite", "_legs", "_media", "_number",
-        "_reception", "_screening", "_scribe", "_srtp", "_transfers", "_who", "record",
+        "__weakref__", "_agent", "_around", "_fallback", "_identity", "_invite", "_legs", "_media",
+        "_number", "_reception", "_screening", "_scribe", "_srtp", "_transfers", "_who", "record",
     )  # fmt: skip
 
     def __init__(

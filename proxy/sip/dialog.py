@@ -16,7 +16,6 @@ TARGET_REFRESH = frozenset({"INVITE", "UPDATE"})
 """Requests whose Contact becomes the remote target (§12.2, RFC 3311 §5.1)."""
 
 _CREDENTIALS = (("Authorization", "authorization"), ("Proxy-Authorization", "proxy-authorization"))
-_ESSENCE = (("From", "from"), ("CSeq", "cseq"))
 
 
 class DialogId(NamedTuple):
@@ -204,12 +203,26 @@ class Dialog:
         return _as_request_uri(first), (*self.route_set[1:], f"<{self.target}>")
 
 
-def essence(invite: Request) -> Request:
-    """An INVITE of ours reduced to what its dialogs and their ACKs are made of."""
-    headers = Headers()
-    headers.echo(invite.headers.first, _ESSENCE)
-    _take_credentials(headers, invite.headers)
-    return Request(invite.method, invite.uri, headers)
+class Essence(NamedTuple):
+    """Of an INVITE of ours: what its dialogs and their ACKs are made of."""
+
+    uri: str
+    sender: str
+    number: int
+    credentials: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, invite: Request) -> Essence:
+        """What is to be kept of it."""
+        headers = invite.headers
+        credentials = [(name, value) for name, _ in _CREDENTIALS for value in headers.get_all(name)]
+        return cls(invite.uri, headers.first["from"], invite.cseq.number, tuple(credentials))
+
+    @property
+    def invite(self) -> Request:
+        """One of which the same comes."""
+        lines = (("From", self.sender), ("CSeq", f"{self.number} INVITE"), *self.credentials)
+        return Request("INVITE", self.uri, Headers(lines))
 
 
 def _take_credentials(headers: Headers, others: Headers) -> None:

@@ -25,6 +25,8 @@ class Acknowledgement:
     Where the 2xx has brought an offer it carries our answer (§13.2.2.4), and is `held` until there is one.
     """
 
+    __slots__ = ("_ack", "_core", "_flow", "_kept", "_next_hop", "_profile", "_reaching", "_told", "held")
+
     def __init__(
         self,
         core: UserAgentCore,

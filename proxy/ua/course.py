@@ -33,6 +33,8 @@ caller, who is gone by then.
 class Course:
     """The targets of one URI, the reachable ones first; each is tried once."""
 
+    __slots__ = ("_core", "_loop", "_profile", "_target", "_timer", "_uri", "_waiting")
+
     def __init__(self, core: UserAgentCore, uri: str, profile: str = "") -> None:
         """`profile`: on whose terms TLS is spoken."""
         self._core, self._uri, self._profile = core, uri, profile

@@ -65,6 +65,9 @@ class Fork:
         self._forks.close()
 
 
+_NOBODYS: frozenset[str] = frozenset()
+
+
 def _nobody() -> None:
     """Nobody need hear of it."""
 
@@ -72,12 +75,14 @@ def _nobody() -> None:
 class Forks:
     """All of them, by the To tag of the peer."""
 
+    __slots__ = ("_declined", "_forks", "_leg", "_timer", "over")
+
     def __init__(self, leg: Leg, declined: Callable[[], None]) -> None:
         """`declined` is called when the peer hung up the only one before it answered."""
         self._leg, self._declined = leg, declined
         self._forks: dict[str, Fork] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self.over: set[str] = set()
+        self.over = _NOBODYS
         """Tags of peers that said BYE before they answered (RFC 5407 App. A)."""
 
     def provisional(self, invite: Request, response: Response) -> Dialog | None:
@@ -111,6 +116,8 @@ class Forks:
     def taken(self, dialog: Dialog) -> list[ServerTransaction]:
         """The leg has this dialog now; returns the requests that waited for that."""
         fork = self._forks.pop(dialog.id.remote_tag, None)
+        if not self._forks:
+            self._forks = {}  # an emptied one keeps its room, and most are never used again
         return fork.held if fork else []
 
     def decided(self) -> None:
@@ -130,7 +137,7 @@ class Forks:
     def hung_up(self, fork: Fork) -> None:
         """The peer said BYE, which it must not before its answer (§15); where no other rings, it is a no."""
         tag = fork.dialog.id.remote_tag
-        self.over.add(tag)
+        self.over |= {tag}
         self._drop(tag)
         if not self._forks:
             self._declined()

@@ -57,19 +57,25 @@ class AcceptedByPeer:
             self._user.received(message)
 
 
+class HearsAcks(Protocol):
+    """Knows whose ACK one is."""
+
+    def acknowledged(self, ack: Request) -> None: ...
+
+
 class AcceptedByUs:
     """An INVITE that we answered with 2xx: it is absorbed, an ACK goes up (timer L, RFC 6026 §7.1)."""
 
-    __slots__ = ("_acknowledged", "tag")
+    __slots__ = ("_core", "tag")
     answered = True
 
-    def __init__(self, tag: str, acknowledged: Callable[[Request], None]) -> None:
-        self.tag, self._acknowledged = tag, acknowledged
+    def __init__(self, tag: str, core: HearsAcks) -> None:
+        self.tag, self._core = tag, core
 
     def receive(self, message: Message, /) -> None:
         """Pass an ACK up: that of an RFC 2543 peer has the branch of its INVITE."""
         if isinstance(message, Request) and message.method == "ACK":
-            self._acknowledged(message)
+            self._core.acknowledged(message)
 
     def cancelled(self, cancel: Request) -> None:
         """Without effect: the final response is out (§9.2)."""

@@ -215,7 +215,7 @@ class ServerTransaction(Driver):
             return False
         late: Late = ABSORBED
         if machine.state is State.ACCEPTED:
-            late = AcceptedByUs(self.tag, self._core.acknowledged)
+            late = AcceptedByUs(self.tag, self._core)
             self._sent = b""
         elif isinstance(machine, NonInviteServer):
             late = Repeated(self._sent, partial(self._core.emit_again, self.flow))

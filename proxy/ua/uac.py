@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from proxy.sip.dialog import Dialog, essence
+from proxy.sip.dialog import Dialog, Essence
 from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.headers import Headers
@@ -57,6 +57,12 @@ class Outgoing(NamedTuple):
 class Inviting:
     """The client side of one INVITE (RFC 3261 §13.2), with CANCEL and all its races (§9.1)."""
 
+    __slots__ = (
+        "_acks", "_call_id", "_core", "_course", "_cseq", "_ending", "_flow", "_forks",
+        "_identity", "_late", "_leg", "_outgoing", "_owed", "_receipts", "_sent", "_transaction",
+        "answered",
+    )  # fmt: skip
+
     def __init__(self, leg: Leg, outgoing: Outgoing) -> None:
         self._leg, self._core, self._outgoing = leg, leg.core, outgoing
         self.answered: Latch[None] = Latch(self._core.turn)
@@ -66,7 +72,7 @@ class Inviting:
         """
         self._call_id, self._cseq = self._core.ids.call_id(), 1
         self._identity = f"{outgoing.identity};tag={self._core.ids.tag()}"
-        self._request: Request
+        self._sent: Request | Essence
         self._flow: Flow
         self._course = Course(self._core, outgoing.uri, outgoing.profile)
         self._transaction: ClientTransaction | None = None
@@ -80,6 +86,11 @@ class Inviting:
         """Our INVITE has no offer: the peer makes it in its 2xx."""
         self._owed: tuple[Acknowledgement, bytes] | None = None
         """The ACK that waits for our answer to the offer in the 2xx, and that offer."""
+
+    @property
+    def _request(self) -> Request:
+        """Our INVITE; once it is answered, one of which the same dialogs and ACKs come."""
+        return self._sent if isinstance(self._sent, Request) else self._sent.invite
 
     async def start(self) -> None:
         """Send it; raises TransportFailed."""
@@ -231,7 +242,7 @@ class Inviting:
         else:
             self.answered.set_result(None)
             # A late 2xx of a fork needs no more of it.
-            self._request, self._transaction = essence(self._request), None
+            self._sent, self._transaction = Essence.of(self._request), None
             self._forks.decided()
         for transaction in waiting:
             try:
@@ -332,7 +343,7 @@ class Inviting:
 
     def _send(self, request: Request) -> None:
         self._late = not request.body
-        self._request, self._receipts = request, None
+        self._sent, self._receipts = request, None
         self._transaction = self._core.launch(request, self._flow, self)
 
     def _invite(self, sdp: bytes) -> Request:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.sip.dialog import Dialog, DialogId, essence
+from proxy.sip.dialog import Dialog, DialogId, Essence
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.sip.values import NameAddr
@@ -275,7 +275,7 @@ def test_the_first_request_of_the_peer_sets_its_number_rfc3261_12_2_2() -> None:
 def test_the_essence_of_an_invite_makes_the_same_dialogs_and_acks_rfc3261_13_2_2_4() -> None:
     whole = invite()
     whole.headers.add("Authorization", 'Digest username="alice"')
-    kept = essence(whole)
+    kept = Essence.of(whole).invite
     dialogs = [Dialog.as_uac(each, ok(whole)) for each in (whole, kept)]
     assert dialogs[0].ack(whole).encode() == dialogs[1].ack(kept).encode()
     assert len(kept.headers) == 3

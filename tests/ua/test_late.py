@@ -48,14 +48,22 @@ def test_every_2xx_goes_up_and_nothing_else_rfc6026_7_2() -> None:
     assert ear.heard == [ok, ok]
 
 
+class Acks:
+    def __init__(self) -> None:
+        self.heard: list[Request] = []
+
+    def acknowledged(self, ack: Request) -> None:
+        self.heard.append(ack)
+
+
 def test_an_invite_that_was_accepted_is_absorbed_and_its_ack_goes_up_rfc6026_7_1() -> None:
-    acks: list[Request] = []
-    late = AcceptedByUs("tag", acks.append)
+    core = Acks()
+    late = AcceptedByUs("tag", core)
     ack = messages.ack(INVITE, to_tag="bob1")
     late.receive(INVITE)
     late.receive(ack)
     late.cancelled(messages.cancel(INVITE))
-    assert acks == [ack]
+    assert core.heard == [ack]
     assert (late.tag, late.answered) == ("tag", True)
 
 
