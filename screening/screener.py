@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, assert_never
 
@@ -53,6 +53,7 @@ TWIN_ALONE_S = 3.0
 """How long only the wrong API may have announced a call before that is told; the two come together."""
 ANY_NUMBER = "*"
 ASK_EVERYBODY = Policy()
+_ring = lru_cache(maxsize=256)(Ring)  # callers of one kind are let through for the same reason
 EVENTS = {Api.REALTIME: "realtime.call.incoming", Api.LIVE: "live.transport.incoming"}
 """The event to subscribe to, for each API."""
 
@@ -154,7 +155,7 @@ class Screener:
             policy.came(caller)
         match decision.action:
             case Action.RING | Action.CHALLENGE:
-                return Ring(decision.reason)
+                return _ring(decision.reason)
             case Action.VOICEMAIL:
                 return TakeMessage(decision.reason)
             case Action.REJECT:

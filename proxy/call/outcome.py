@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from functools import lru_cache
 
 from proxy.sip.errors import SipError
 from proxy.transport.flow import TransportFailed
@@ -68,6 +69,10 @@ class Outcome:
 
     result: Result
     reason: str
+
+
+outcome = lru_cache(maxsize=256)(Outcome)
+"""One for all calls that come to the same."""
 
 
 class OnFailure(enum.Enum):

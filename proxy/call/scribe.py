@@ -11,7 +11,7 @@ from sys import intern
 import structlog
 
 from proxy.call.feed import Feed
-from proxy.call.outcome import Outcome, Result
+from proxy.call.outcome import Outcome, Result, outcome
 from proxy.call.record import CallRecord, LegRecord, WallClock
 from proxy.media.quality import UNHEARD, Quality
 from proxy.sip.errors import SipError
@@ -218,7 +218,7 @@ class Scribe:
 
     def settle(self, result: Result, reason: str) -> None:
         """What became of the caller, once that is sure; a later hang-up does not change it."""
-        self._record.outcome, told = Outcome(result, reason), result.value
+        self._record.outcome, told = outcome(result, reason), result.value
         self._record.steps.append(told)
         if self._feed is not None:
             self._tell("settled", result=told)

@@ -28,7 +28,8 @@ class PortPool:
         if not self._fresh:
             raise ValueError(f"no even port with its odd neighbour in {low}-{high}")
         self._resting: deque[tuple[int, float]] = deque()
-        self._lent: set[int] = set()
+        self._lent = bytearray(high + 1 - low)
+        """By port, from the lowest: whether it is lent."""
         self._clock = clock
 
     def __contains__(self, port: int) -> bool:
@@ -43,7 +44,7 @@ class PortPool:
     @property
     def lent(self) -> int:
         """How many pairs are in use."""
-        return len(self._lent)
+        return self._lent.count(1)
 
     def take(self) -> int:
         """The RTP port of a pair. Raises NoPortFree."""
@@ -58,13 +59,13 @@ class PortPool:
         elif self._fresh:
             port, rested = self._fresh.popleft(), True
         else:
-            raise NoPortFree(f"all {len(self._lent)} pairs of media ports are in use")
-        self._lent.add(port)
+            raise NoPortFree(f"all {self.lent} pairs of media ports are in use")
+        self._lent[port - self._low] = 1
         return port, rested
 
     def give_back(self, port: int) -> None:
         """The pair is free again. Giving back what is not lent is a bug and raises ValueError."""
-        if port not in self._lent:
+        if port not in self or not self._lent[port - self._low]:
             raise ValueError(f"port {port} was not lent")
-        self._lent.remove(port)
+        self._lent[port - self._low] = 0
         self._resting.append((port, self._clock()))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from proxy.sip.dialog import Dialog
+from proxy.sip.dialog import Dialog, Essence
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
@@ -14,8 +14,7 @@ from proxy.sip.values import retry_after
 from proxy.transport.flow import Flow, Target, TransportFailed
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
-from proxy.ua.forks import MOST_FORKS
-from proxy.ua.in_dialog import InDialogRequest
+from proxy.ua.forks import MOST_FORKS, Forks, nobody
 from proxy.ua.reason import EndReason
 
 if TYPE_CHECKING:
@@ -28,6 +27,10 @@ TRY_S = 4.0
 The last one has the whole of Timer B. RFC 3263 §4.3 would wait that long for each: 32 s of silence for a
 caller, who is gone by then.
 """
+
+
+Acked = tuple[str | None, Acknowledgement]
+"""The To tag of a 2xx, and its ACK."""
 
 
 class Course:
@@ -103,43 +106,58 @@ class Course:
 
 
 class Forsaken:
-    """The user of an INVITE whose target was given up: a 2xx that comes late gets its ACK and a BYE."""
+    """The user of an INVITE that waits for no answer any more: a 2xx that comes late gets its ACK and a BYE.
 
-    def __init__(self, leg: Leg, request: Request, flow: Flow) -> None:
-        self._leg, self._request, self._flow = leg, request, flow
-        self._acks: dict[str | None, Acknowledgement] = {}
+    The one that was taken, if there is one, gets its ACK again. Of every INVITE that was answered this is all
+    that is left while a 2xx may come (RFC 6026 §7.2).
+    """
+
+    __slots__ = ("_acks", "_essence", "_flow", "_forks", "_leg", "_reason")
+
+    def __init__(
+        self, leg: Leg, invite: Essence, flow: Flow, reason: EndReason, acks: tuple[Acked, ...] = ()
+    ) -> None:
+        """`reason`: of the BYEs; `acks`: of the 2xx that have come."""
+        self._leg, self._essence, self._flow = leg, invite, flow
+        self._reason, self._acks = reason, acks
+        self._forks: Forks | None = None
 
     def received(self, message: Message) -> None:
         assert isinstance(message, Response)
         if message.status // 100 != 2:
             return
-        if message.to_tag not in self._acks:
+        tag = message.to_tag
+        ack = next((ack for known, ack in self._acks if known == tag), None)
+        if ack is None:
             if len(self._acks) >= MOST_FORKS:
                 return
-            dialog = dialog_of(self._request, message)
-            self._acks[message.to_tag] = Acknowledgement(
-                self._leg.core,
-                dialog,
-                self._request,
-                self._flow,
-                lambda flow: self._hang_up(dialog, flow),
-                profile=self._leg.profile,
-            )
-        self._acks[message.to_tag].send()
+            ack = self._acknowledgement(message)
+            self._acks = (*self._acks, (tag, ack))
+        ack.send()
 
     def failed(self, error: SipError) -> None:
         """As was to be expected."""
 
-    def _hang_up(self, dialog: Dialog, flow: Flow) -> None:
-        bye = dialog.request("BYE", ("Reason", EndReason.NO_ANSWER.header))
-        InDialogRequest(self._leg, dialog, bye, lambda final: None, flow=flow).start()
+    def _acknowledgement(self, response: Response) -> Acknowledgement:
+        leg, invite, reason = self._leg, self._essence.invite, self._reason
+        forks = self._forks = self._forks or Forks(leg, nobody)
+        dialog = dialog_of(forks, invite, response)
+        return Acknowledgement(
+            leg.core,
+            dialog,
+            invite,
+            self._flow,
+            lambda flow: forks.hang_up(dialog, reason, flow),
+            profile=leg.profile,
+            kept=leg.keeps_flow,
+        )
 
 
-def dialog_of(request: Request, response: Response) -> Dialog:
+def dialog_of(forks: Forks, invite: Request, response: Response) -> Dialog:
     """The dialog of a 2xx that is to be ended; what cannot be read in it is passed over."""
     try:
-        return Dialog.as_uac(request, response)
+        return forks.answered(invite, response)
     except ParseError:
         for name in ("Contact", "Record-Route"):
             response.headers.remove(name)
-        return Dialog.as_uac(request, response)
+        return forks.answered(invite, response)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from proxy.sip.dialog import Dialog
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, Response
+from proxy.transport.flow import Flow
+from proxy.ua.in_dialog import InDialogRequest
+from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
 
 if TYPE_CHECKING:
@@ -68,7 +71,7 @@ class Fork:
 _NOBODYS: frozenset[str] = frozenset()
 
 
-def _nobody() -> None:
+def nobody() -> None:
     """Nobody need hear of it."""
 
 
@@ -122,17 +125,23 @@ class Forks:
 
     def decided(self) -> None:
         """The INVITE is answered, or has come to nothing: nobody can decline it any more."""
-        self._declined = _nobody
+        self._declined = nobody
 
-    def ending(self, dialog: Dialog) -> None:
-        """This dialog is being hung up by us: the peer's requests are answered until that is done."""
-        if fork := self._forks.get(dialog.id.remote_tag):
+    @property
+    def none(self) -> bool:
+        """Nothing is left of any."""
+        return not self._forks and not self.over
+
+    def hang_up(self, dialog: Dialog, reason: EndReason, flow: Flow | None = None) -> None:
+        """BYE to one that nobody wants; the peer's requests are answered until that is done."""
+        tag = dialog.id.remote_tag
+        if tag in self.over:  # its own BYE was quicker than its 2xx
+            return
+        if fork := self._forks.get(tag):
             fork.ending = True
             self._refuse_held(fork)
-
-    def ended(self, dialog: Dialog) -> None:
-        """Our BYE in this dialog has its answer."""
-        self._drop(dialog.id.remote_tag)
+        bye = dialog.request("BYE", ("Reason", reason.header))
+        InDialogRequest(self._leg, dialog, bye, lambda final: self._drop(tag), flow=flow).start()
 
     def hung_up(self, fork: Fork) -> None:
         """The peer said BYE, which it must not before its answer (§15); where no other rings, it is a no."""

@@ -87,11 +87,15 @@ class ClientTransaction(Driver):
         self._core.clients.linger(self.key, late, until)
         return True
 
+    def hand_over(self, user: User) -> None:
+        """It is `user` who hears of what comes from now on."""
+        self._user = user
+
     def abandon(self, user: User, reason: str) -> None:
         """Send this INVITE no more, and CANCEL it if it shows life; `user` hears what still comes."""
         if isinstance(self._machine, InviteClient):
             self.perform(self._machine.abandoned())
-        self._user = user
+        self.hand_over(user)
         self.cancel(reason)
 
     def _cancel(self) -> None:

@@ -19,7 +19,6 @@ from proxy.ua.course import TRY_S, Course, Forsaken
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
 from proxy.ua.forks import MOST_FORKS, Forks
-from proxy.ua.in_dialog import InDialogRequest
 from proxy.ua.latch import Latch
 from proxy.ua.reason import EndReason
 from proxy.ua.receipts import Receipts
@@ -59,7 +58,7 @@ class Inviting:
 
     __slots__ = (
         "_acks", "_call_id", "_core", "_course", "_cseq", "_ending", "_flow", "_forks",
-        "_identity", "_late", "_leg", "_outgoing", "_owed", "_receipts", "_sent", "_transaction",
+        "_identity", "_late", "_leg", "_outgoing", "_owed", "_receipts", "_request", "_transaction",
         "answered",
     )  # fmt: skip
 
@@ -72,7 +71,7 @@ class Inviting:
         """
         self._call_id, self._cseq = self._core.ids.call_id(), 1
         self._identity = f"{outgoing.identity};tag={self._core.ids.tag()}"
-        self._sent: Request | Essence
+        self._request: Request
         self._flow: Flow
         self._course = Course(self._core, outgoing.uri, outgoing.profile)
         self._transaction: ClientTransaction | None = None
@@ -86,11 +85,6 @@ class Inviting:
         """Our INVITE has no offer: the peer makes it in its 2xx."""
         self._owed: tuple[Acknowledgement, bytes] | None = None
         """The ACK that waits for our answer to the offer in the 2xx, and that offer."""
-
-    @property
-    def _request(self) -> Request:
-        """Our INVITE; once it is answered, one of which the same dialogs and ACKs come."""
-        return self._sent if isinstance(self._sent, Request) else self._sent.invite
 
     async def start(self) -> None:
         """Send it; raises TransportFailed."""
@@ -136,7 +130,8 @@ class Inviting:
         """Not a word from this target: its INVITE is sent no more, what it may still say is seen to."""
         self._course.failed(f"no answer within {TRY_S:g} s")
         if self._transaction is not None:
-            forsaken = Forsaken(self._leg, self._request, self._flow)
+            invite = Essence.of(self._request)
+            forsaken = Forsaken(self._leg, invite, self._flow, EndReason.NO_ANSWER)
             self._transaction.abandon(forsaken, EndReason.NO_ANSWER.header)
         self._elsewhere(TransactionTimeout(f"no answer within {TRY_S:g} s"))
 
@@ -241,14 +236,21 @@ class Inviting:
             self._leg.end(EndReason.MEDIA_REFUSED)
         else:
             self.answered.set_result(None)
-            # A late 2xx of a fork needs no more of it.
-            self._sent, self._transaction = Essence.of(self._request), None
             self._forks.decided()
+            self._hand_over()
         for transaction in waiting:
             try:
                 self._leg.serve(transaction)
             except ParseError as error:
                 transaction.reply(error.status)
+
+    def _hand_over(self) -> None:
+        """Leave what may still come to somebody who takes less room, unless other forks are known."""
+        if self._transaction is not None and self._forks.none and not self._late:
+            invite, acks = Essence.of(self._request), tuple(self._acks.items())
+            late = Forsaken(self._leg, invite, self._flow, EndReason.COMPLETED, acks)
+            self._transaction.hand_over(late)
+        self._transaction = None
 
     def _offered_in_2xx(self, dialog: Dialog, response: Response, ack: Acknowledgement) -> None:
         """Our INVITE had no offer: the dialog stands, and its ACK waits for our answer (§13.2.2.4)."""
@@ -289,11 +291,7 @@ class Inviting:
         return self._receipts.answer(response) if self._receipts is not None else response.body
 
     def _hang_up(self, dialog: Dialog) -> None:
-        if dialog.id.remote_tag in self._forks.over:  # its own BYE was quicker than its 2xx
-            return
-        self._forks.ending(dialog)
-        bye = dialog.request("BYE", ("Reason", (self._ending or EndReason.COMPLETED).header))
-        InDialogRequest(self._leg, dialog, bye, lambda final: self._forks.ended(dialog)).start()
+        self._forks.hang_up(dialog, self._ending or EndReason.COMPLETED)
 
     def _again(self, response: Response) -> bool:
         """Whether the peer gets what it asks for: credentials, a longer session interval, another offer."""
@@ -343,7 +341,7 @@ class Inviting:
 
     def _send(self, request: Request) -> None:
         self._late = not request.body
-        self._sent, self._receipts = request, None
+        self._request, self._receipts = request, None
         self._transaction = self._core.launch(request, self._flow, self)
 
     def _invite(self, sdp: bytes) -> Request:
