@@ -376,6 +376,7 @@ class Call:
         if self._agent is not None:
             self._agent.end(EndReason.TRANSFERRED)
         self._scribe.settle(Result.BRIDGED, "the caller talked to the phone")
+        del self._who, self._identity, self._transfers, self._fallback  # they were for the way here
 
     def _tell(self, status: int, news: News) -> None:
         """Tell the agent what became of the phone: by NOTIFY whoever sent a REFER, and its screening."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 
 import structlog
 
@@ -18,6 +19,9 @@ from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
 
 log = structlog.get_logger("screendoor")
+
+_NO_CONTEXT = copy_context()
+"""For callbacks that ask for none: one for all calls, where the loop would give each its own."""
 
 
 class Registry:
@@ -39,7 +43,8 @@ class Registry:
         self._around, self._routing, self._ids = around, routing, ids
         self._media, self._began, self._finished, self._most = media, began, finished, most
         self._capacity = capacity or Capacity(lambda: 0.0, ids.uniform)
-        self._calls: dict[Call, asyncio.Task[None]] = {}
+        self._calls: dict[asyncio.Task[CallRecord], tuple[Call, tuple[Account, ...]]] = {}
+        self._ended = self._over
         self.draining = False
 
     def __len__(self) -> int:
@@ -47,7 +52,7 @@ class Registry:
 
     def going_on(self) -> list[Call]:
         """The calls that are not over, the oldest first."""
-        return list(self._calls)
+        return [call for call, _ in self._calls.values()]
 
     def invited(self, invite: ServerTransaction) -> None:
         """An INVITE outside any dialog, from one of ours: 404, 503, or a call."""
@@ -70,7 +75,9 @@ class Registry:
         else:
             call = Call(self._around, self._ids.token(), number, self._media(number), invite, word)
             accounts = self._capacity.enter(invite.flow, number.dialed)  # last: nothing is counted that fails
-            self._calls[call] = asyncio.get_running_loop().create_task(self._run(call, accounts))
+            task = asyncio.get_running_loop().create_task(call.run(), name=call.record.call)
+            self._calls[task] = call, accounts
+            task.add_done_callback(self._ended, context=_NO_CONTEXT)
             self._began(call.record)
 
     async def drain(self, limit_s: float) -> None:
@@ -78,23 +85,21 @@ class Registry:
         self.draining = self._around.core.draining = True
         if self._calls:
             log.info("draining", calls=len(self._calls), limit_s=limit_s)
-            await asyncio.wait(self._calls.values(), timeout=limit_s)
-        for call in self._calls:
+            await asyncio.wait(self._calls, timeout=limit_s)
+        for call in self.going_on():
             call.end(EndReason.DRAINING)
         if self._calls:
-            await asyncio.wait(self._calls.values())
+            await asyncio.wait(self._calls)
 
-    async def _run(self, call: Call, accounts: tuple[Account, ...]) -> None:
-        try:
-            try:
-                await call.run()
-            except Exception:
-                # A bug costs its own call, whose legs have been ended on the way here, and no other.
-                log.exception("call failed", call=call.record.call)
-            self._keep(call.record)
-        finally:
-            self._capacity.leave(accounts)
-            del self._calls[call]
+    def _over(self, task: asyncio.Task[CallRecord]) -> None:
+        call, accounts = self._calls.pop(task)
+        self._capacity.leave(accounts)
+        if task.cancelled():
+            return
+        if (bug := task.exception()) is not None:
+            # It costs its own call, whose legs have been ended on the way here, and no other.
+            log.error("call failed", call=call.record.call, exc_info=bug)
+        self._keep(call.record)
 
     def _keep(self, record: CallRecord) -> None:
         try:
