@@ -236,7 +236,8 @@ def _as_written(end: str, tag: str) -> str:
     mark = f">;tag={tag}"
     if len(end) > LONGEST_KEPT or not end.endswith(mark):
         return str(_presentable(NameAddr.parse(end)))
-    return f"{_presented(end.removesuffix(mark) + '>')};tag={tag}"
+    written = f"{_presented(end.removesuffix(mark) + '>')};tag={tag}"
+    return end if written == end else written  # it is kept elsewhere already
 
 
 @lru_cache(maxsize=1024)
