@@ -58,15 +58,13 @@ def _told(event: str, why: str) -> str:
 class Scribe:
     """The one writer of a call's record and of its story in the log."""
 
-    __slots__ = ("_feed", "_latest", "_record", "_wall_clock", "log")
+    __slots__ = ("_feed", "_record", "_wall_clock", "log")
 
     def __init__(
         self, record: CallRecord, wall_clock: WallClock, feed: Feed | None = None, log: Log = LOG
     ) -> None:
         """`feed` is told of every step as it happens."""
         self._record, self._wall_clock, self._feed = record, wall_clock, feed
-        self._latest: dict[str, LegRecord] = {}
-        """Of each name."""
         if self._feed is not None:
             self._tell("began", caller=record.caller, dialed=record.dialed)
         self.log: Log = log.bind(call=record.call)
@@ -112,7 +110,7 @@ class Scribe:
         return plan
 
     def began(self, name: str, peer: str) -> LegRecord:
-        self._latest[name] = entry = LegRecord(name, peer, self._wall_clock())
+        entry = LegRecord(name, peer, self._wall_clock())
         self._record.legs.append(entry)
         if self._feed is not None:
             self._tell("leg", leg=name, state="began")
@@ -120,7 +118,7 @@ class Scribe:
 
     def answered(self, leg: str) -> None:
         now = self._wall_clock()
-        entry = self._latest[leg]
+        entry = self._latest(leg)
         entry.answered = now
         if leg == "caller":
             self._record.answered = now
@@ -130,7 +128,7 @@ class Scribe:
         self.log.info("answered", leg=leg, after_s=round((now - entry.began).total_seconds(), 2))
 
     def not_taken(self, leg: str, failure: SipError) -> None:
-        entry = self._latest[leg]
+        entry = self._latest(leg)
         entry.ended, entry.end = self._wall_clock(), str(failure)
         if isinstance(failure, Rejected):
             entry.peer_reason = reasons(failure.response)
@@ -276,3 +274,9 @@ class Scribe:
         if self._feed is not None:
             self._tell("over", result=result, ended_by=record.ended_by)
         self.log.info("over", result=result, ended_by=record.ended_by or "us")
+
+    def _latest(self, leg: str) -> LegRecord:
+        for entry in reversed(self._record.legs):
+            if entry.name == leg:
+                return entry
+        raise KeyError(leg)
