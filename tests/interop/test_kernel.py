@@ -20,7 +20,7 @@ def carried(peers: Peers) -> None:
 
 
 def test_a_call_in_the_kernel_is_switched_held_resumed_keyed_and_hung_up(peers: Peers) -> None:
-    assert "forwarding audio in the kernel" in peers.edge.said
+    until(lambda: "forwarding audio in the kernel" in peers.edge.said, "the line that says so")
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
