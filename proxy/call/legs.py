@@ -71,7 +71,7 @@ class Legs:
 
 
 class Stretch:
-    """One leg, for the time of a ``with``."""
+    """One leg, for the time of a ``with``; called when the leg is over."""
 
     __slots__ = ("_entry", "_leg", "_legs", "_noted")
 
@@ -85,7 +85,7 @@ class Stretch:
 
     def __enter__(self) -> Leg:
         self._legs.begun(self._leg)
-        self._leg.ended.add_done_callback(self._over)
+        self._leg.ended.add_done_callback(self)
         return self._leg
 
     def __exit__(
@@ -94,9 +94,9 @@ class Stretch:
         if isinstance(error, Exception) and not isinstance(error, LegEnded):
             self._leg.end(EndReason.FAILED)
         self._leg.end(self._legs.why())
-        self._over(self._leg.ended)
+        self(self._leg.ended)
 
-    def _over(self, ended: Latch[EndReason]) -> None:
+    def __call__(self, ended: Latch[EndReason]) -> None:
         """Note how it ended; its ports go back, unless a later leg of the same name has them."""
         if self._noted:
             return

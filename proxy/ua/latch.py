@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import Context
 from typing import Any, TypeVar
 
@@ -36,7 +36,7 @@ class Turn:
         if self.taking:
             self.woken.append((told, latch, context))
         else:
-            asyncio.get_running_loop().call_soon(told, latch, context=context)
+            latch.get_loop().call_soon(told, latch, context=context)
 
     def go_on(self) -> None:
         """The message is dealt with: tell those who wait for that, and whom they wake in turn."""
@@ -65,7 +65,8 @@ class Latch(asyncio.Future[T]):
     def __init__(self, turn: Turn) -> None:
         super().__init__()
         self._turn = turn
-        self._told: tuple[tuple[Told, Context | None], ...] = ()
+        self._told: tuple[Any, ...] = ()
+        """Whom to tell, and in which context, by turns: pairs would take twice the room."""
 
     def set_result(self, result: T) -> None:
         super().set_result(result)
@@ -86,14 +87,21 @@ class Latch(asyncio.Future[T]):
         if self.done():
             self._turn.soon(told, self, context)
         else:
-            self._told = (*self._told, (told, context))
+            self._told = (*self._told, told, context)
 
     def remove_done_callback(self, told: Told, /) -> int:
-        kept = tuple([each for each in self._told if each[0] != told])
-        removed, self._told = len(self._told) - len(kept), kept
-        return removed
+        before, self._told = self._told, ()
+        for each, context in _pairs(before):
+            if each != told:
+                self._told = (*self._told, each, context)
+        return (len(before) - len(self._told)) // 2
 
     def _tell(self) -> None:
         soon, told, self._told = self._turn.soon, self._told, ()
-        for each, context in told:
+        for each, context in _pairs(told):
             soon(each, self, context)
+
+
+def _pairs(told: tuple[Any, ...]) -> Iterator[tuple[Told, Context | None]]:
+    turns = iter(told)
+    return zip(turns, turns, strict=True)

@@ -18,7 +18,8 @@ class Block:
     """The body of an ``async with`` that can be interrupted.
 
     The current task is cancelled, and the cancellation is turned into an exception at the exit of the block;
-    so blocks nest.
+    so blocks nest. A block is called to be interrupted: it waits as long as a call, and a bound method would
+    be as large again.
     """
 
     __slots__ = ("_cancelling", "_interrupted", "_left", "_task")
@@ -29,7 +30,7 @@ class Block:
         self._task, self._cancelling = task, task.cancelling()
         self._interrupted = self._left = False
 
-    def _interrupt(self, _: object = None) -> None:
+    def __call__(self, _: object = None) -> None:
         if not self._left:  # it may be scheduled already when the block is left in the same tick
             self._interrupted = True
             self._task.cancel()
@@ -57,13 +58,13 @@ class Up(Block):
         self._enter()
         if self._leg.ended.done():
             raise LegEnded(self._leg, self._leg.ended.result())
-        self._leg.ended.add_done_callback(self._interrupt)
+        self._leg.ended.add_done_callback(self)
         return self._leg
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leg.ended.remove_done_callback(self._interrupt)
+        self._leg.ended.remove_done_callback(self)
         if self._leave(kind):
             raise LegEnded(self._leg, self._leg.ended.result()) from None
 
@@ -80,7 +81,7 @@ class limit(Block):
 
     async def __aenter__(self) -> None:
         self._enter()
-        self._alarm: Alarm = self._alarms.at(self._alarms.now() + self._seconds, self._interrupt)
+        self._alarm: Alarm = self._alarms.at(self._alarms.now() + self._seconds, self)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -161,3 +161,14 @@ async def test_a_bye_interrupts_the_story_before_the_next_message_is_taken(house
     assert ended == [True]
     await house.far.hears(200)
     await house.assert_clean()
+
+
+def test_one_that_is_cancelled_when_its_loop_has_stopped_harms_nothing() -> None:
+    """As ``asyncio.run`` does to the tasks that an exception in the main one has left behind."""
+
+    async def main() -> None:
+        await waiting(Noted().waits(Latch(Turn())))
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        asyncio.run(main())
