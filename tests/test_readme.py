@@ -106,6 +106,8 @@ def test_the_service_runs_a_command_of_ours_and_gives_calls_the_time_that_they_h
     assert command.make_context("run", left).params["file"].name == "screendoor.toml"
     assert int(service["TimeoutStopSec"]) > Drain().limit_s
     assert int(service["RestartPreventExitStatus"]) == USAGE_FAULT
+    rights = service["AmbientCapabilities"], service["CapabilityBoundingSet"]
+    assert rights == ("CAP_BPF CAP_NET_ADMIN", "CAP_BPF CAP_NET_ADMIN")  # what audio in the kernel takes
 
 
 def test_the_readme_shows_how_to_begin() -> None:
