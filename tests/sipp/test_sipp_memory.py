@@ -39,6 +39,8 @@ def test_no_call_that_is_over_is_lost_by_a_kill_and_one_that_goes_on_is_known_to
         short = house.carrier("carrier_hangs_up", calls=CALLS)
         house.all_succeed(short)
         until(lambda: edge.finished == CALLS, f"{CALLS} calls are over")
+        # What is told waits for GATHER_S; docs/settings.md says that a kill loses so much.
+        until(lambda: states(kept).count(over[0]) == CALLS, "the memory has been told")
         edge.signal(signal.SIGKILL)
         assert edge.wait(5) == -signal.SIGKILL
         assert states(kept) == [("going on", None, DIALED), *over]
