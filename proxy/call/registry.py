@@ -44,7 +44,8 @@ class Registry:
         self._media, self._began, self._finished, self._most = media, began, finished, most
         self._capacity = capacity or Capacity(lambda: 0.0, ids.uniform)
         self._calls: dict[asyncio.Task[CallRecord], tuple[Call, tuple[Account, ...]]] = {}
-        self._ended = self._over
+        self._when_over = self._over
+        """Made once: each call would keep a bound method of its own."""
         self.draining = False
 
     def __len__(self) -> int:
@@ -77,7 +78,7 @@ class Registry:
             accounts = self._capacity.enter(invite.flow, number.dialed)  # last: nothing is counted that fails
             task = asyncio.get_running_loop().create_task(call.run(), name=call.record.call)
             self._calls[task] = call, accounts
-            task.add_done_callback(self._ended, context=_NO_CONTEXT)
+            task.add_done_callback(self._when_over, context=_NO_CONTEXT)
             self._began(call.record)
 
     async def drain(self, limit_s: float) -> None:
