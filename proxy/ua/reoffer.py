@@ -42,14 +42,13 @@ class Reoffers:
     async def offer(self, describe: Callable[[], bytes], *, glare_s: float = inf) -> None:
         """Re-INVITE the peer with what our media says by then; after a 491 again, for `glare_s` seconds.
 
-        Waits for the ACK of our own last 2xx. Raises Rejected, TransportFailed, TransactionTimeout,
-        OfferRefused, LegEnded, or OfferPending while another offer stands open. A 408 or 481 ends the leg
-        (§12.2.1.2).
+        Waits for the ACK of our own last 2xx, and for what becomes of an earlier offer. Raises Rejected, TransportFailed, TransactionTimeout,
+        OfferRefused, LegEnded, or OfferPending while an offer of the peer stands open. A 408 or 481 ends the
+        leg (§12.2.1.2).
         """
         until = asyncio.get_running_loop().time() + glare_s
         while True:
-            while (answer := self._leg.unacknowledged) is not None:  # §14.1: no INVITE of ours before its ACK
-                await answer.settled()
+            await self._free()
             try:
                 return await self._offer_once(describe)
             except Rejected as refusal:
@@ -58,6 +57,16 @@ class Reoffers:
                 if refusal.status != 491 or asyncio.get_running_loop().time() >= until:
                     raise
             await asyncio.sleep(self.glare_s())
+
+    async def _free(self) -> None:
+        """§14.1: no INVITE of ours before the ACK of our 2xx, or while another of ours is open."""
+        while True:
+            if (answer := self._leg.unacknowledged) is not None:
+                await answer.settled()
+            elif self._outcome is not None and not self._outcome.done():
+                await asyncio.wait([self._outcome])
+            else:
+                return
 
     def glare_s(self) -> float:
         """Seconds to wait after a 491, at random within what §14.1 gives our end."""
@@ -101,7 +110,7 @@ class Reoffers:
         self._outcome = outcome
         self._request = InDialogRequest(self._leg, dialog, request, partial(self._concluded, outcome))
         self._request.start()
-        if (error := await outcome) is not None:
+        if (error := await asyncio.shield(outcome)) is not None:  # another offer may wait for it, too
             raise error
 
     def _concluded(self, outcome: Outcome, final: Final) -> None:

@@ -205,13 +205,53 @@ async def test_a_reinvite_without_sdp_while_our_offer_stands_is_491_too(house: H
 
 
 async def test_a_second_offer_of_ours_has_to_wait(house: House) -> None:
+    """A refresh is under way when two legs are joined: the one goes after the other."""
     leg, _ = await house.called()
+    refreshing = asyncio.ensure_future(leg.refresh())
+    first = await house.far.hears("INVITE")
     offering = asyncio.ensure_future(leg.offer())
-    reinvite = await house.far.hears("INVITE")
+    await asyncio.sleep(0.4)
+    assert house.far.count("INVITE") == 1
+    house.far.answers(first, 200)
+    second = await house.far.hears("INVITE")
+    assert second.cseq.number == first.cseq.number + 1
+    house.far.answers(second, 200)
+    await asyncio.gather(refreshing, offering)
+
+
+async def test_a_second_offer_waits_for_a_first_that_nobody_waits_for_any_more(house: House) -> None:
+    leg, _ = await house.called()
+    refreshing = asyncio.ensure_future(leg.refresh())
+    first = await house.far.hears("INVITE")
+    refreshing.cancel()
+    await asyncio.gather(refreshing, return_exceptions=True)
+    offering = asyncio.ensure_future(leg.offer())
+    await asyncio.sleep(0.4)
+    assert house.far.count("INVITE") == 1
+    house.far.answers(first, 486)
+    house.far.answers(await house.far.hears("INVITE"), 200)
+    await offering
+
+
+async def test_a_second_offer_ends_with_the_leg_while_it_waits(house: House) -> None:
+    leg, _ = await house.called()
+    offering = [asyncio.ensure_future(leg.refresh()), asyncio.ensure_future(leg.offer())]
+    first = await house.far.hears("INVITE")
+    leg.end(EndReason.COMPLETED)
+    house.far.answers(first, 200)
+    house.far.answers(await house.far.hears("BYE"), 200)
+    ended = await asyncio.gather(*offering, return_exceptions=True)
+    assert [type(each) for each in ended] == [LegEnded, LegEnded]
+    await house.assert_clean()
+
+
+async def test_an_offer_of_ours_does_not_wait_for_one_of_the_peer(house: House) -> None:
+    leg, ours = await house.called()
+    leg.media.leaves_open = True
+    await house.far.says(within(INVITE, "INVITE", ours, 2, body=OTHER))
+    await house.far.hears(100)
     with pytest.raises(OfferPending):
         await leg.offer()
-    house.far.answers(reinvite, 200)
-    await offering
 
 
 async def test_our_offer_waits_for_the_ack_of_our_last_2xx_rfc3261_14_1(house: House) -> None:
