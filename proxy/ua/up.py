@@ -6,6 +6,7 @@ import asyncio
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from proxy.sip.errors import SipError
 from proxy.ua.alarms import Alarm, Alarms
 from proxy.ua.errors import LegEnded, LimitReached
 from proxy.ua.reason import EndReason
@@ -46,7 +47,8 @@ class Block:
 class Up(Block):
     """``async with leg.up():`` raises `LegEnded` inside the block when the peer ends the leg.
 
-    Of two legs that end in one tick the outer one is reported.
+    Of two legs that end in one tick the outer one is reported; and of a leg that has ended its end, whatever
+    else went wrong with others in the same tick.
     """
 
     __slots__ = ("_leg",)
@@ -65,7 +67,7 @@ class Up(Block):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._leg.ended.remove_done_callback(self)
-        if self._leave(kind):
+        if self._leave(kind) or (isinstance(error, SipError) and self._leg.ended.done()):
             raise LegEnded(self._leg, self._leg.ended.result()) from None
 
 

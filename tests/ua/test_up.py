@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from proxy.transport.flow import TransportFailed
 from proxy.ua.alarms import Alarms
 from proxy.ua.errors import LegEnded, LimitReached
 from proxy.ua.leg import Leg
@@ -132,6 +133,25 @@ async def test_another_error_in_the_block_is_raised_as_it_is(house: House) -> No
     with pytest.raises(ValueError, match="mine"):
         await story()
     await asyncio.sleep(1)
+
+
+async def test_what_fails_with_another_leg_in_the_tick_of_the_end_is_the_end(house: House) -> None:
+    """A caller is gone, and the connection to the phone: it is no fault that nobody takes his call."""
+    leg = house.leg()
+    wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    lost = TransportFailed("connection reset by peer")
+    later(1, lambda: wake.set_exception(lost), lambda: leg.end(EndReason.HUNG_UP))
+    with pytest.raises(LegEnded):
+        async with leg.up():
+            await wake
+    await asyncio.sleep(1)
+    assert cancellations() == 0
+
+
+async def test_what_fails_while_the_leg_is_up_is_raised_as_it_is(house: House) -> None:
+    with pytest.raises(TransportFailed):
+        async with house.leg().up():
+            raise TransportFailed("connection reset by peer")
 
 
 async def test_a_leg_and_a_limit_in_one_tick_are_told_apart(house: House) -> None:
