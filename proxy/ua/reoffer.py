@@ -42,9 +42,9 @@ class Reoffers:
     async def offer(self, describe: Callable[[], bytes], *, glare_s: float = inf) -> None:
         """Re-INVITE the peer with what our media says by then; after a 491 again, for `glare_s` seconds.
 
-        Waits for the ACK of our own last 2xx, and for what becomes of an earlier offer. Raises Rejected, TransportFailed, TransactionTimeout,
-        OfferRefused, LegEnded, or OfferPending while an offer of the peer stands open. A 408 or 481 ends the
-        leg (§12.2.1.2).
+        Waits for the ACK of our own last 2xx, and for what becomes of an earlier offer of ours. Raises
+        Rejected, TransportFailed, TransactionTimeout, OfferRefused, LegEnded, or OfferPending while an offer
+        of the peer stands open. A 408 or 481 ends the leg (§12.2.1.2).
         """
         until = asyncio.get_running_loop().time() + glare_s
         while True:
