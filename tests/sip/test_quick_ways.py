@@ -1,0 +1,264 @@
+"""What is nearly always so is read and written by a shorter way: it says what the general one says.
+
+Messages are generated that are plain but for a few spots, where the two might part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from proxy.sip import message as messages
+from proxy.sip.dialog import Dialog, DialogId
+from proxy.sip.errors import ParseError
+from proxy.sip.framing import StreamFramer
+from proxy.sip.headers import plain_headers, read_headers
+from proxy.sip.message import Request, Response, parse_message
+from proxy.sip.uri import NO_PARAMS, Params, Uri
+from proxy.sip.values import CSeq, NameAddr, Via
+
+often = settings(max_examples=300, deadline=None)
+
+SPOTS = ["", " ", "  ", "\t", " \t ", "\r\n ", "\r\n\t", "\n ", "\n", "\r", "\r\n",
+         "\0", ",", ";", ":", '"', "\\", "<",
+         ">", "=", "é", "\udcff", "\u2028", "\x85", "\x1c", "\x7f"]  # fmt: skip
+"""What may stand where nearly nobody has it."""
+
+spots = st.sampled_from(SPOTS)
+ADDRESSES = [
+    "<sip:alice@example.com>", '"Alice" <sip:alice@example.com;user=phone>', "sip:alice@example.com",
+    '"A >;tag=x, \\"<B>\\"; c" <sip:alice@example.com>', "Alice B <sips:alice@[2001:db8::1]:5061;lr>",
+    "<tel:+14155550100>", "<sip:alice@example.com>;x=<y>", '<sip:a@b>;x="<;,>"', '"" <sip:a@b>', "<>", "",
+    '"José" <sip:jos%C3%A9@example.com>', "<sip:a@b>, <sip:c@d>",
+]  # fmt: skip
+TAGS = ["", ";tag=1", ";TAG=1", "; tag=1", ";tag =1", ";tag=", ";tag", ";tag=1;tag=2", ";x=1;tag=1",
+        ";tag=1;x", ";;tag=1", ";tag=1;", ';tag="1"', ";tag=1 ",
+        ";tag=é", ";tag=<1>", ">;tag=1", ";tag=a=b", ";tag=1\t"]  # fmt: skip
+VIAS = ["SIP/2.0/UDP h;branch=z9hG4bK1", "SIP/2.0/TCP [2001:db8::1]:5060;branch=z9hG4bK1;rport",
+        "SIP/2.0/UDP h",
+        "sip / 2.0 / udp h : 5060 ; branch = z9hG4bK1", "SIP/2.0/UDP a;branch=1, SIP/2.0/UDP b;branch=2", "",
+        "SIP/2.0/UDP h;rport;branch=z9hG4bK1;received=192.0.2.1",
+        "SIP/2.0/UDP h;branch=z9;branch=z8"]  # fmt: skip
+LENGTHS = [
+    "0",
+    "3",
+    "4",
+    "5",
+    "04",
+    "4, 4",
+    "4,5",
+    "",
+    "+4",
+    "4 ",
+    "٤",
+    "99999999999999999999999",
+    "-1",
+    "4;x",
+]
+FIELDS = [
+    ("Via", VIAS), ("From", ADDRESSES), ("To", ADDRESSES), ("Call-ID", ["c", "", "a b", "a,b"]),
+    ("CSeq", ["1 INVITE", "1  INVITE", "01 INVITE", "1 invite", "1 BYE", "INVITE", "1\tINVITE",
+              "2147483648 INVITE"]),
+    ("Max-Forwards", ["70", "70, 70", "70,71", "256", "", "x"]), ("Content-Length", LENGTHS),
+    ("Contact", ADDRESSES), ("Record-Route", ["<sip:r;lr>", "<sip:r;lr>, <sip:q;lr>", ", <sip:r;lr>,"]),
+    ("Content-Type", ["application/sdp", "APPLICATION/SDP", "application / sdp;x=y", ""]),
+    ("Subject", ["", "a: b", ":"]), ("X-Y", ["v", ""]), ("No Token", ["v"]), ("", ["v"]),
+    ("Supported", ["timer,100rel", ",", "timer , path"]),
+]  # fmt: skip
+COMPACT = {"Via": "v", "From": "f", "To": "t", "Call-ID": "i", "Content-Length": "l", "Contact": "m"}
+
+
+@st.composite
+def lines(draw: st.DrawFn, name: str, values: list[str]) -> str:
+    """A header line as nearly all are, or with one spot somewhere."""
+    value = draw(st.sampled_from(values))
+    if name in ("From", "To"):
+        value += draw(st.sampled_from(TAGS))
+    if draw(st.booleans()):
+        return f"{name}: {value}"
+    name = draw(st.sampled_from([name, name.lower(), name.upper(), COMPACT.get(name, name)]))
+    colon = draw(st.sampled_from([": ", ":", " : ", ":  ", ":\t", ": \r\n ", "", ":\r\n\t"]))
+    line = f"{name}{colon}{value}"
+    place = draw(st.integers(0, len(line)))
+    return line[:place] + draw(spots) + line[place:] + draw(st.sampled_from(["", "", " ", "\t"]))
+
+
+@st.composite
+def nearly_plain(draw: st.DrawFn) -> bytes:
+    """A whole message that is plain but for a few lines of it."""
+    start = draw(
+        st.sampled_from(
+            ["INVITE sip:a@b SIP/2.0", "BYE sip:a@b SIP/2.0", "SIP/2.0 200 OK", "SIP/2.0 180", "sip/2.0 180 ",
+             "X", "INVITE  sip:a@b SIP/2.0", "INVITE sip:a@b SIP/2.0 ", "INVITE a SIP/2.0",
+             "INVITE sip:a@b SIP/3.0", "INVITE sip:a@b sip/2.0",
+             "SIP/2.0 700 X", "SIP/2.0 200 O\tK", "INVITE sip:\xe9@b SIP/2.0", ""]
+        )
+    )  # fmt: skip
+    if start.startswith("INVITE") or draw(st.booleans()):
+        start = draw(st.sampled_from([start, "INVITE sip:a@b SIP/2.0", "SIP/2.0 200 OK"]))
+    plain = {"Via": VIAS[0], "From": "<sip:a@b>;tag=1", "To": "<sip:c@d>", "Call-ID": "c", "CSeq": "1 INVITE"}
+    head = [f"{name}: {value}" for name, value in plain.items()]
+    for name, values in draw(st.lists(st.sampled_from(FIELDS), max_size=3)):
+        line = draw(lines(name, values))
+        place = list(plain).index(name) if name in plain and draw(st.booleans()) else None
+        if place is None:
+            head.insert(draw(st.integers(0, len(head))), line)
+        else:
+            head[place] = line
+    end = draw(st.sampled_from(["\r\n", "\r\n", "\r\n", "\n", "\r"]))
+    blank = draw(st.sampled_from([end, end, end, "\n", "", "\r\n", " \r\n"]))
+    body = draw(st.sampled_from([b"", b"v=0\n", b"body", b"\r\n\r\nx", b"\xff\0"]))
+    before = draw(st.sampled_from(["", "", "\r\n", "\n", "\r\n\r\n"]))
+    text = before + end.join([start, *head]) + end + blank
+    return text.encode("utf-8", "surrogateescape") + body
+
+
+Reader = Callable[[bytes], Request | Response | None]
+
+
+def outcome(read: Reader, data: bytes) -> object:
+    """What reading gives, as far as anybody could see a difference."""
+    try:
+        message = read(data)
+    except ParseError as error:
+        partial = error.partial
+        return str(error), error.status, partial and (partial.start_line, list(partial.headers), partial.body)
+    assert message is not None
+    return (
+        type(message),
+        message.start_line,
+        list(message.headers),
+        message.body,
+        told(message),
+        message.encode(),
+    )
+
+
+def told(message: Request | Response) -> list[object]:
+    """All that its headers say."""
+    names = ("via", "top", "vias", "via_count", "from_", "to", "from_tag", "to_tag", "call_id", "cseq",
+             "contact", "routes", "record_routes", "max_forwards", "content_type")  # fmt: skip
+    found: list[object] = [
+        message.headers.first,
+        message.headers.get_all("Via"),
+        message.headers.split("Supported"),
+    ]
+    for name in names:
+        try:
+            found.append(getattr(message, name))
+        except ParseError as error:
+            found.append((str(error), error.status))
+    return found
+
+
+@often
+@given(nearly_plain())
+@example(b"\r\n\r\n")
+@example(b"")
+def test_a_message_is_read_by_the_short_way_as_by_the_long_one(data: bytes) -> None:
+    assert outcome(parse_message, data) == outcome(lambda data: messages._whole(data.lstrip(b"\r\n")), data)
+
+
+@often
+@given(nearly_plain())
+def test_what_is_written_of_any_message_is_read_as_the_same(data: bytes) -> None:
+    try:
+        message = parse_message(data)
+    except ParseError:
+        return
+    written = message.encode()
+    again = parse_message(written)
+    told_of_both = [[each for each in told(one)[3:]] for one in (message, again)]
+    assert told_of_both[0] == told_of_both[1]
+    assert (again.start_line, again.body) == (message.start_line, message.body)
+    assert again.encode() == written
+    assert messages._whole(written) == again
+    assert StreamFramer().feed(written) == [written]
+
+
+@often
+@given(st.sampled_from(FIELDS).flatmap(lambda field: st.lists(lines(*field), max_size=4)))
+def test_plain_header_lines_are_what_any_are(texts: list[str]) -> None:
+    plain = plain_headers([*texts], ("from", "cseq", "max-forwards"))
+    if plain is None:
+        return
+    general, fault = read_headers(texts, ("from", "cseq", "max-forwards"))
+    if any("  " in text or text != text.rstrip(" \t") or "\t" in text for text in texts):
+        return  # which `_plain` does not hand over
+    assert fault is None
+    assert list(plain) == list(general)
+    assert plain.first == general.first
+    assert plain.text(7) == general.text(7)
+
+
+def ways(read: Callable[[str], object], text: str) -> object:
+    try:
+        return read(text)
+    except ParseError:
+        return ParseError
+
+
+pieces = st.sampled_from(
+    [";", "=", "a", "B", "tag", "lr", '"', '";"', " ", "\t", "\\", ",", "<", ">", "1", "é", ""]
+)
+
+
+@often
+@given(st.lists(pieces, max_size=10).map("".join))
+@example(";")
+@example(";;")
+@example(";a=")
+def test_plain_params_are_what_any_are(text: str) -> None:
+    def general(text: str) -> Params:
+        text = text.strip(" \t")
+        if text and text[0] != ";":
+            raise ParseError("no semicolon")
+        return Params._read(text) if text else NO_PARAMS
+
+    assert ways(Params.parse, text) == ways(general, text)
+
+
+@often
+@given(st.sampled_from(ADDRESSES), st.sampled_from(TAGS), st.lists(spots, max_size=2), st.data())
+def test_an_end_of_a_dialog_is_written_as_it_is_read(
+    address: str, tag: str, marks: list[str], data: st.DataObject
+) -> None:
+    end = (address + tag).strip(" \t")
+    for mark in marks:
+        place = data.draw(st.integers(0, len(end)))
+        end = (end[:place] + mark + end[place:]).strip(" \t")
+    try:
+        read = NameAddr.parse(end)
+    except ParseError:
+        return
+    if not read.uri.host or any(mark in end for mark in "\r\n\0"):
+        return  # what no header line holds
+    dialog = Dialog(DialogId("c", "l", read.tag or ""), "<sip:l@h>;tag=l", end, "sip:t@h", (), 1, None, True)
+    assert dialog.request("BYE").headers.get("To") == str(dialog.remote)
+    assert NameAddr.parse(str(dialog.remote)).params == read.params
+
+
+@often
+@given(st.sampled_from(ADDRESSES), st.sampled_from(TAGS), st.lists(spots, max_size=2), st.data())
+def test_an_address_that_is_kept_is_read_as_at_first(
+    address: str, tag: str, marks: list[str], data: st.DataObject
+) -> None:
+    text = address + tag
+    for mark in marks:
+        place = data.draw(st.integers(0, len(text)))
+        text = text[:place] + mark + text[place:]
+    assert ways(NameAddr.parse, text) == ways(lambda whole: NameAddr._read_whole(whole.strip(" \t")), text)
+
+
+@pytest.mark.parametrize("kind", [NameAddr, Via, CSeq, Uri])
+def test_what_is_too_long_to_be_kept_is_read_the_same(kind: type[NameAddr | Via | CSeq | Uri]) -> None:
+    long = "a" * 300
+    text = {
+        NameAddr: f"<sip:{long}@h>;tag=1", Via: f"SIP/2.0/UDP h;branch={long}", CSeq: f"1 {long}",
+        Uri: f"sip:{long}@h",
+    }[kind]  # fmt: skip
+    assert kind.parse(text) == kind._read(text)
+    assert str(kind.parse(text)) == text
