@@ -133,6 +133,7 @@ class Inviting:
             invite = Essence.of(self._request)
             forsaken = Forsaken(self._leg, invite, self._flow, EndReason.NO_ANSWER)
             self._transaction.abandon(forsaken, EndReason.NO_ANSWER.header)
+            self._transaction = None  # which is not ours to cancel any more
         self._elsewhere(TransactionTimeout(f"no answer within {TRY_S:g} s"))
 
     def _elsewhere(self, error: SipError) -> None:

@@ -70,6 +70,26 @@ async def test_a_target_that_wakes_up_too_late_is_cancelled_rfc3261_9_1(house: H
     await house.assert_clean()
 
 
+async def test_it_is_cancelled_once_though_the_call_ends_before_the_next_target_is_reached_rfc3261_9_1(
+    house: House,
+) -> None:
+    one, two_ = await two(house, "tcp")
+    leg, task = call(house, f"{URI};transport=tcp")
+    first = await one.hears("INVITE")
+    house.wire.silence(two_.address)  # a connection to it is waited for
+    await asyncio.sleep(4.5)
+    one.answers(first, 180)
+    one.answers(await one.hears("CANCEL"), 200)
+    leg.end(EndReason.CALLER_LEFT)
+    await asyncio.sleep(1)
+    assert one.count("CANCEL") == 1
+    one.answers(first, 487)
+    await one.hears("ACK")
+    with pytest.raises(LegEnded):
+        await task
+    await house.assert_clean()
+
+
 async def test_a_target_that_answers_too_late_gets_ack_and_bye_rfc3261_13_2_2_4(house: House) -> None:
     one, two_ = await two(house)
     leg, task = call(house)
