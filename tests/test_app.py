@@ -41,6 +41,7 @@ from proxy.transport.network import SocketNetwork
 from screening.contract import Caller, Ring
 from screening.memory.schema import calls, lines
 from tests.media.kernel.able import needs_kernel
+from tests.sipp.ports import free_range
 
 pytestmark = pytest.mark.network
 
@@ -50,13 +51,13 @@ records = "FOLDER/records/calls.jsonl"
 memory = { url = "sqlite:///FOLDER/screendoor.db" }
 public = { host = "127.0.0.1", address = "127.0.0.1" }
 listen = [ { transport = "udp", bind = "127.0.0.1:PORT" } ]
-media = { bind = "127.0.0.1", ports = "21000-21099" }
+media = { bind = "127.0.0.1", ports = "RANGE" }
 http = { bind = "127.0.0.1:0" }
 log = { level = "error" }
 trunk = [ { name = "lab", from = ["127.0.0.1"], outbound = "sip:127.0.0.1:9", probe_s = 0 } ]
 agent = [ { name = "local", provider = "sip", sip = "sip:agent@127.0.0.1:9", srtp = "off" } ]
 number = [ { dialed = "*", destinations = ["sip:phone@127.0.0.1:9", "tel:+14155559876"] } ]
-"""
+""".replace("RANGE", free_range(100))
 
 OPTIONS = b"""\
 OPTIONS sip:x@127.0.0.1 SIP/2.0

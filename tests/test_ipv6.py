@@ -21,6 +21,7 @@ from proxy.sip.message import Request
 from proxy.transport.devcert import make_authority
 from proxy.transport.network import SocketNetwork
 from proxy.transport.tls import ClientTls, ServerTls
+from tests.sipp.ports import free_range
 
 pytestmark = pytest.mark.network
 
@@ -30,7 +31,7 @@ SETTINGS = """
 records = ""
 memory = { url = "off" }
 public = { host = "127.0.0.1", address = "127.0.0.1", address6 = "::1" }
-media = { bind = "127.0.0.1", bind6 = "::1", ports = "27000-27099" }
+media = { bind = "127.0.0.1", bind6 = "::1", ports = "RANGE" }
 http = { bind = "127.0.0.1:0" }
 listen = [
     { transport = "udp", bind = "127.0.0.1:0" },
@@ -55,7 +56,7 @@ dialed = "+14155551234"
 destinations = ["sip:+14155559876@trunk:carrier"]
 confirm = "off"
 screen = "off"
-"""
+""".replace("RANGE", free_range(100))
 
 
 @dataclass

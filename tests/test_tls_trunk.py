@@ -19,6 +19,7 @@ from proxy.transport.devcert import SERVER_AUTH, Authority, make_authority
 from proxy.transport.network import SocketNetwork
 from proxy.transport.terms import TlsTerms
 from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
+from tests.sipp.ports import free_range
 
 pytestmark = pytest.mark.network
 
@@ -30,7 +31,7 @@ SETTINGS = """
 records = ""
 memory = { url = "off" }
 public = { host = "HERE", address = "HERE" }
-media = { bind = "HERE", ports = "21000-21099" }
+media = { bind = "HERE", ports = "RANGE" }
 http = { bind = "HERE:0" }
 log = { level = "error" }
 
@@ -64,7 +65,7 @@ dialed = "+14155551234"
 screen = "off"
 destinations = ["sip:+14155559876@trunk:carrier"]
 confirm = "off"
-"""
+""".replace("RANGE", free_range(100))
 
 
 class House:

@@ -1,9 +1,9 @@
 import asyncio
-from contextlib import suppress
 
 import pytest
 
 from proxy.media.udp import SocketMedia, SocketPair
+from tests.sipp.ports import free_block
 
 pytestmark = pytest.mark.network
 
@@ -193,15 +193,10 @@ async def test_closing_from_within_a_packet_stops_the_drain():
     two.close()
 
 
-FIRST = 30000
-
-
 def two_ports(media: SocketMedia, on_rtp: _Ear, on_rtcp: _Ear) -> tuple[int, SocketPair]:
-    """The first free pair, and its RTP port."""
-    for port in range(FIRST, 32000, 2):
-        with suppress(OSError):
-            return port, media.bind_pair("127.0.0.1", port, on_rtp, on_rtcp)
-    raise AssertionError
+    """A free pair, and its RTP port."""
+    port = free_block(2)
+    return port, media.bind_pair("127.0.0.1", port, on_rtp, on_rtcp)
 
 
 async def test_each_port_of_a_pair_hears_and_sends_for_itself():

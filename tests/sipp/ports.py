@@ -42,6 +42,12 @@ def free_block(size: int) -> int:
     raise OSError(f"no {size} free ports in a row between {place.start} and {place.stop}")
 
 
+def free_range(size: int) -> str:
+    """`size` neighbouring free ports, as the settings write them."""
+    first = free_block(size)
+    return f"{first}-{first + size - 1}"
+
+
 def _ours(block: range) -> bool:
     """Whether nobody has them, and no other run will get them from here."""
     try:
