@@ -33,7 +33,7 @@ class Sipp(Program):
         command = [installed("sipp", "sip-tester"), *options]
         command += ["-sf", str(SCENARIOS / f"{scenario}.xml"), "-i", HOST, "-p", str(port), "-mi", HOST]
         command += ["-t", "t1" if transport == "tcp" else "u1", "-nostdin", "-buff_size", str(4 << 20)]
-        command += ["-cp", str(free_port()), "-mp", str(free_port())]
+        command += ["-ci", HOST, "-cp", str(free_port()), "-mp", str(free_port())]
         command += ["-trace_stat", "-stf", str(self._statistics), "-fd", str(STATISTICS_S)]
         super().__init__(command, self._statistics.with_suffix(".screen"), cwd=folder, core=core)
 

@@ -50,7 +50,7 @@ class Sipp(Process):
         command += ["-i", HOST, "-bind_local", "-p", str(self.port)]
         command += ["-t", "t1" if transport == "tcp" else "u1", "-m", str(calls), "-mi", HOST]
         # SIPp binds the one after next as well, for video.
-        command += ["-mp", str(free_block(4)), "-cp", str(free_port()), "-nostdin"]
+        command += ["-mp", str(free_block(4)), "-ci", HOST, "-cp", str(free_port()), "-nostdin"]
         command += ["-d", str(round(talk_s * 1000)), "-timeout", f"{LIMIT_S}s", "-timeout_error"]
         command += ["-trace_err", "-error_file", str(self._log("errors"))]
         command += ["-trace_msg", "-message_file", str(self._log("messages"))]
