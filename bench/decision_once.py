@@ -117,7 +117,7 @@ class WatchedApi(OpenAiLab):
     marks: Marks
 
     def _app(self) -> Starlette:
-        return Watched(super()._app(), self.marks)  # type: ignore[return-value]
+        return Watched(super()._app(), self.marks)  # type: ignore[return-value]  # called, and nothing else
 
 
 class WatchedSip(OpenAiSip):

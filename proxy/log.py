@@ -78,7 +78,7 @@ class _Written(Gathered[_Entry]):
 def _straight(level: int) -> type[structlog.typing.FilteringBoundLogger]:
     """A bound logger whose entries go straight to the one renderer; structlog's chain costs twice as much."""
 
-    class Straight(structlog.make_filtering_bound_logger(level)):  # type: ignore[misc]
+    class Straight(structlog.make_filtering_bound_logger(level)):  # type: ignore[misc]  # a base that is computed
         def _proxy_to_logger(self, method_name: str, event: str | None = None, **values: Any) -> Any:
             self._logger.msg(method_name, {**self._context, **values, "event": event})
 

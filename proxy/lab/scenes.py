@@ -283,19 +283,19 @@ def by(scene: Scene, provider: Provider) -> Scene:
     return replace(scene, scenery=replace(scene.scenery, provider=provider))
 
 
-def _faulty(name: str, about: str, trigger: str = "refer", **faults: object) -> Scene:
+def _faulty(name: str, about: str, faults: Faults, trigger: str = "refer") -> Scene:
     """OpenAI's HTTP side misbehaves; the caller is bridged all the same."""
-    return Scene(name, about, trigger=trigger, scenery=Scenery(openai=Faults(**faults)))  # type: ignore[arg-type]
+    return Scene(name, about, trigger=trigger, scenery=Scenery(openai=faults))
 
 
-def _agent(name: str, about: str, trigger: str, **scenery: object) -> Scene:
+def _agent(name: str, about: str, trigger: str, scenery: Scenery) -> Scene:
     """OpenAI's SIP side misbehaves; the caller is bridged all the same."""
-    return Scene(name, about, trigger=trigger, scenery=Scenery(**scenery))  # type: ignore[arg-type]
+    return Scene(name, about, trigger=trigger, scenery=scenery)
 
 
-def _unanswered(name: str, about: str, phone: Script, **scenery: object) -> Scene:
+def _unanswered(name: str, about: str, phone: Script, ring_limit_s: float = 20.0) -> Scene:
     """The phone does not take the call: the agent is told, and takes a message."""
-    return Scene(name, about, Result.VOICEMAIL, "refer", Scenery(**scenery), phone=phone)  # type: ignore[arg-type]
+    return Scene(name, about, Result.VOICEMAIL, "refer", Scenery(ring_limit_s=ring_limit_s), phone=phone)
 
 
 def _without_agent(name: str, result: Result, trigger: str | None, then: str, caller: Script) -> Scene:
@@ -307,22 +307,36 @@ def _without_agent(name: str, result: Result, trigger: str | None, then: str, ca
 FAULTS = {
     scene.name: scene
     for scene in (
-        _faulty("refer-500", "POST /refer answers 500", "verdict", refer_status=500, refer_delay_s=0.37),
         _faulty(
-            "refer-504", "POST /refer answers 504 after 10 s", "verdict", refer_status=504, refer_delay_s=10.0
+            "refer-500", "POST /refer answers 500", Faults(refer_status=500, refer_delay_s=0.37), "verdict"
         ),
-        _faulty("refer-silent", "POST /refer answers 200, no REFER comes", "verdict", refer_silent=True),
+        _faulty(
+            "refer-504",
+            "POST /refer answers 504 after 10 s",
+            Faults(refer_status=504, refer_delay_s=10.0),
+            "verdict",
+        ),
+        _faulty(
+            "refer-silent", "POST /refer answers 200, no REFER comes", Faults(refer_silent=True), "verdict"
+        ),
         _agent(
-            "refer-new-connection", "REFER on a fresh TLS connection", "refer", refers_on_new_connection=True
+            "refer-new-connection",
+            "REFER on a fresh TLS connection",
+            "refer",
+            Scenery(refers_on_new_connection=True),
         ),
-        _faulty("refer-twice", "the REFER comes twice", refer_twice=True),
+        _faulty("refer-twice", "the REFER comes twice", Faults(refer_twice=True)),
         _unanswered("phone-busy", "the phone is busy: 486", partial(rejects, 486)),
-        _unanswered("phone-no-answer", "nobody answers in time", rings, ring_limit_s=2.0),
+        _unanswered("phone-no-answer", "nobody answers in time", rings, 2.0),
         _unanswered("phone-declines", "the call is declined: 603", partial(rejects, 603)),
         _unanswered("phone-503", "the phone's trunk has no capacity: 503", partial(rejects, 503)),
-        _agent("agent-bye-after-refer", "BYE right after the REFER", "refer", agent=hangs_up_after_refer),
-        _agent("agent-bye-mid-talk", "the agent hangs up in mid-talk", "failure", agent=hangs_up_in_talk),
-        _agent("agent-503", "the agent answers 503", "failure", agent=partial(refuses, 503)),
+        _agent(
+            "agent-bye-after-refer", "BYE right after the REFER", "refer", Scenery(agent=hangs_up_after_refer)
+        ),
+        _agent(
+            "agent-bye-mid-talk", "the agent hangs up in mid-talk", "failure", Scenery(agent=hangs_up_in_talk)
+        ),
+        _agent("agent-503", "the agent answers 503", "failure", Scenery(agent=partial(refuses, 503))),
         _without_agent("agent-503-challenge", Result.BRIDGED, "failure", "challenge", presses_the_key),
         _without_agent("agent-503-voicemail", Result.VOICEMAIL, None, "voicemail", talks),
         _without_agent("agent-503-reject", Result.REFUSED, None, "reject", partial(is_refused, 480)),
@@ -342,18 +356,25 @@ FAULTS = {
             caller=is_hung_up_on,
             phone=blocks,
         ),
-        _agent("agent-tls-refused", "the agent's certificate is not trusted", "failure", agent_trusted=False),
+        _agent(
+            "agent-tls-refused",
+            "the agent's certificate is not trusted",
+            "failure",
+            Scenery(agent_trusted=False),
+        ),
         Scene(
             "webhook-lost",
             "OpenAI never sends its webhook",
             trigger="failure",
             scenery=Scenery(openai=Faults(webhook_lost=True), ready_limit_s=2.0),
         ),
-        _faulty("webhook-twice", "the webhook comes twice", webhook_twice=True),
-        _faulty("webhook-of-both-apis", "OpenAI offers the call by both of its APIs", live_twin=True),
-        _faulty("webhook-forged", "a forged webhook comes first", webhook_forged="signature"),
-        _faulty("accept-404-then-ok", "POST /accept answers 404 once", accept_404_times=1),
-        _faulty("ws-drop", "the WebSocket drops in mid-talk", ws_drop_after="output_audio_buffer.started"),
+        _faulty("webhook-twice", "the webhook comes twice", Faults(webhook_twice=True)),
+        _faulty("webhook-of-both-apis", "OpenAI offers the call by both of its APIs", Faults(live_twin=True)),
+        _faulty("webhook-forged", "a forged webhook comes first", Faults(webhook_forged="signature")),
+        _faulty("accept-404-then-ok", "POST /accept answers 404 once", Faults(accept_404_times=1)),
+        _faulty(
+            "ws-drop", "the WebSocket drops in mid-talk", Faults(ws_drop_after="output_audio_buffer.started")
+        ),
         Scene(
             "no-decision",
             "the model never decides",

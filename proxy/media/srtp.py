@@ -15,6 +15,13 @@ from proxy.media.aes_cm import MOST_BYTES, MOST_SSRCS, CmReceiver, CmSender
 from proxy.media.rtp import HEADER_BYTES, is_rtcp
 from proxy.media.sdes import AEAD_128_GCM, AEAD_256_GCM, AES_CM_128_32, AES_CM_128_80, Crypto
 
+
+class _Octets(Protocol):
+    """A buffer of cffi, which has no types: a part of it is copied."""
+
+    def __getitem__(self, part: slice) -> bytes: ...
+
+
 _PROFILES = {
     AES_CM_128_80: Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
     AES_CM_128_32: Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
@@ -24,7 +31,7 @@ _PROFILES = {
 _UNAUTHENTIC = (7, 14)
 """Of libsrtp: the tag is wrong; the packet does not even say that it is encrypted."""
 _buffer = ffi.new("char[]", 4096)
-_content = ffi.buffer(_buffer)
+_content: _Octets = ffi.buffer(_buffer)
 _length = ffi.new("int *")
 _move = ffi.memmove
 
@@ -85,7 +92,7 @@ class _LibSender:
         _length[0] = size
         if lib.srtp_protect(self._srtp, _buffer, _length):
             return None
-        return _content[: _length[0]]  # type: ignore[no-any-return]
+        return _content[: _length[0]]
 
     def protect_rtcp(self, packet: bytes) -> bytes | None:
         size = len(packet)
@@ -95,7 +102,7 @@ class _LibSender:
         _length[0] = size
         if lib.srtp_protect_rtcp(self._srtp, _buffer, _length):
             return None
-        return _content[: _length[0]]  # type: ignore[no-any-return]
+        return _content[: _length[0]]
 
 
 class _LibReceiver:
@@ -119,7 +126,7 @@ class _LibReceiver:
             self.unauthentic += status in _UNAUTHENTIC
             return None
         self._known.add(name)
-        return _content[: _length[0]]  # type: ignore[no-any-return]
+        return _content[: _length[0]]
 
     def unprotect_rtcp(self, packet: bytes) -> bytes | None:
         size = len(packet)
@@ -132,7 +139,7 @@ class _LibReceiver:
             self.unauthentic += status in _UNAUTHENTIC
             return None
         self._known.add(name)
-        return _content[: _length[0]]  # type: ignore[no-any-return]
+        return _content[: _length[0]]
 
 
 class _Successor:

@@ -67,7 +67,7 @@ class Table(Generic[T]):
 
     def live(self) -> list[T]:
         """Those that are under way."""
-        return [self._known[key] for key in self._live]  # type: ignore[misc]
+        return [self._known[key] for key in self._live]  # type: ignore[misc]  # those that live are no `Late`
 
     def clear(self) -> None:
         """Forget all, without a word."""

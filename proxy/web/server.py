@@ -103,7 +103,7 @@ class _Punctual(H11Protocol):
     _due: asyncio.TimerHandle | None = None
     _since = 0.0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
         if _USER_TIMEOUT is not None:  # RFC 5482; a client of events may stop reading, and stay for ever
             connection = transport.get_extra_info("socket")

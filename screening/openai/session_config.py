@@ -92,7 +92,7 @@ def check(body: Mapping[str, object]) -> Problems:
     if "type" not in known:
         problems.append("type: missing, must be 'realtime'")
     problems += shape.fields(SESSION)("", known)
-    if not problems and DECISION_TOOL not in body.get("tools", ()):  # type: ignore[operator]
+    if not problems and DECISION_TOOL not in body.get("tools", ()):  # type: ignore[operator]  # checked: a list
         problems.append(f"tools: {NAME} is missing")
     return problems
 
