@@ -11,6 +11,7 @@ from math import cos, pi, sin
 from operator import mul
 
 from proxy.lab.keys import Lock, lock
+from proxy.lab.ports import any_pair
 from proxy.media.clip import FRAME_S, FRAME_SAMPLES, RATE
 from proxy.media.formats import PCMA, PCMU, TELEPHONE_EVENT, AudioFormat
 from proxy.media.g711 import PCMA_SAMPLES, PCMU_SAMPLES, PCMU_TO_PCMA, audible
@@ -58,7 +59,7 @@ class LineBreaks:
 
 
 class TonePeer:
-    """One RTP port that says a tone and listens. Works on any `MediaNetwork`; needs a running loop."""
+    """A pair of ports that says a tone and listens. Works on any `MediaNetwork`; needs a running loop."""
 
     def __init__(
         self, network: MediaNetwork, host: str, frequency_hz: int, *, known_hz: Sequence[int] = KNOWN_HZ
@@ -66,8 +67,7 @@ class TonePeer:
         """`frequency_hz` should be one of `known_hz`, or lie 120 Hz and more from all of them."""
         self.frequency_hz = frequency_hz
         self._known = tuple(dict.fromkeys((*known_hz, frequency_hz)))
-        self._endpoint = network.bind(host, 0, self._received)
-        self.address: Address = self._endpoint.address
+        self.address, self._pair = any_pair(network, host, self._received)
         self._ear = _Ear(self._known)
         self._line = _LineCheck()
         self._arrivals: list[float] = []
@@ -124,9 +124,9 @@ class TonePeer:
             self._timer = None
 
     def close(self) -> None:
-        """Stop and free the port."""
+        """Stop and free the ports."""
         self.stop()
-        self._endpoint.close()
+        self._pair.close()
 
     @property
     def packets_heard(self) -> int:
@@ -178,7 +178,7 @@ class TonePeer:
         direction: Direction = Direction.SENDRECV,
         version: int = 1,
     ) -> bytes:
-        """A plain offer or answer naming this port."""
+        """A plain offer or answer naming its port."""
         return describe((self.address[1], version), self.address, formats, direction)
 
     def _tick(self) -> None:
@@ -192,7 +192,7 @@ class TonePeer:
                 second, timestamp, said = self._key(*self._pressed)
             header = HEADER.pack(PLAIN, second, sequence, timestamp, 0x10000 + self.address[1])
             packet = header + said
-            self._endpoint.send(self._lock.protect(packet) if self._lock else packet, self._remote)
+            self._pair.send(self._lock.protect(packet) if self._lock else packet, self._remote)
             self.packets_sent += 1
         self._index += 1
         self._timer = loop.call_at(self._started + self._index * FRAME_S, self._tick)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import socket
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,10 +19,12 @@ from proxy.lab.openai_conversation import Conversation
 from proxy.lab.openai_faults import Faults
 from proxy.lab.openai_sip import AgentCall
 from proxy.lab.peer_call import PeerCall
+from proxy.lab.ports import any_pair
 from proxy.lab.stage import HERE, Scenery, Stage
 from proxy.media.formats import PCMA, PCMU, TELEPHONE_EVENT
 from proxy.media.negotiation import describe
 from proxy.media.sdp import Direction
+from proxy.media.udp import SocketMedia
 from proxy.transport.flow import Address
 
 FIRST = 13475550000
@@ -81,16 +82,14 @@ SCRIPTS = (
 
 
 class Mute:
-    """The audio of a peer that says nothing and hears nothing: a port that nobody reads."""
+    """The audio of a peer that says nothing and hears nothing."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self._socket.bind((HERE, 0))
+        self._address, self._pair = any_pair(SocketMedia(), HERE, lambda packet, source: None)
 
     def sdp(self) -> bytes:
-        address = self._socket.getsockname()
-        return describe((address[1], 1), address, (PCMU, PCMA, TELEPHONE_EVENT), Direction.SENDRECV)
+        formats = PCMU, PCMA, TELEPHONE_EVENT
+        return describe((self._address[1], 1), self._address, formats, Direction.SENDRECV)
 
     def start(self, remote: Address, payload_type: int) -> None: ...
     def secure(self, ours: bytes, theirs: bytes) -> None: ...
@@ -98,7 +97,7 @@ class Mute:
     def stop(self) -> None: ...
 
     def close(self) -> None:
-        self._socket.close()
+        self._pair.close()
 
 
 @dataclass(frozen=True, slots=True)
