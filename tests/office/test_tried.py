@@ -133,7 +133,8 @@ def test_settings_that_are_wrong_are_listed(tmp_path: Path) -> None:
 def test_the_lists_of_the_database_are_asked_too(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/kept.db"
     text = TEXT.replace("[screening]", f'[memory]\nurl = "{url}"\n[screening]')
-    assert tried(tmp_path, "+14155550123", text=text).stdout.splitlines()[-1].startswith("ask, ")
+    before = tried(tmp_path, "+14155550123", "--at", "2026-12-24T12:00", text=text)
+    assert before.stdout.splitlines()[-1].startswith("ask, ")
     assert not (tmp_path / "kept.db").exists()
     with Database(url).connect() as connection, connection.begin():
         put(connection, Entry("block", "+1415555*"), datetime.now(UTC))
