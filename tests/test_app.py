@@ -28,7 +28,8 @@ from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord, LegRecord
 from proxy.config import Settings, parse
 from proxy.lab.audio import PHONE_HZ
-from proxy.lab.scenes import PLAIN, Scene, talks
+from proxy.lab.scenes import PLAIN, Scene
+from proxy.lab.scripts import talks
 from proxy.lab.stage import Scenery, Stage
 from proxy.log import configure
 from proxy.media.kernel import flow, host

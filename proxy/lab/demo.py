@@ -14,7 +14,8 @@ from proxy import log
 from proxy.call.record import CallRecord
 from proxy.lab.ladder import HEADING, LEGEND, Ladder
 from proxy.lab.report import Report, judge
-from proxy.lab.scenes import FAULTS, PLAIN, Scene, answers, by
+from proxy.lab.scenes import FAULTS, PLAIN, Scene, by
+from proxy.lab.scripts import answers
 from proxy.lab.stage import HERE, Provider, Stage
 
 AT_ONCE = 3

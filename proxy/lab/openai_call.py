@@ -106,10 +106,8 @@ class Call:
         self.over = False
         self._gone = asyncio.Event()
         self._sip = sip
-        self._conversation = conversation
-        self._faults = faults
-        self._tasks = tasks
-        self._on_speech = on_speech
+        self._conversation, self._faults = conversation, faults
+        self._tasks, self._on_speech = tasks, on_speech
         self._cancelled = False
         self._usable = False
         self._accepts_refused = 0

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from proxy.call.outcome import Result
-from proxy.lab.audio import BEEP_HZ, CALLER_HZ
 from proxy.lab.openai_conversation import Conversation
 from proxy.lab.openai_faults import Faults
-from proxy.lab.openai_sip import AgentCall
+from proxy.lab.scripts import (
+    Script,
+    answers,
+    blocks,
+    cancels,
+    hangs_up_after_refer,
+    hangs_up_in_talk,
+    holds,
+    is_hung_up_on,
+    is_refused,
+    leaves_as_it_is_answered,
+    leaves_in_talk,
+    leaves_while_it_rings,
+    presses_1,
+    presses_the_key,
+    refuses,
+    rejects,
+    rings,
+    talks,
+)
 from proxy.lab.stage import Provider, Scenery, Stage
-
-Script = Callable[[Stage], Awaitable[None]]
-
-RINGS_S = 0.8
-TALK_S = 2.5
-STEP_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,226 +56,10 @@ class Scene:
             await asyncio.gather(phone, return_exceptions=True)
 
 
-# What the caller does.
-
-
-async def talks(stage: Stage) -> None:
-    """Call, talk with whoever there is, leave a message if asked to, and hang up."""
-    call = await stage.carrier.invites()
-    await stage.carrier.receives(200)
-    while not call.over:
-        if stage.phone_audio.hears(CALLER_HZ):
-            await asyncio.sleep(TALK_S)
-            break
-        if stage.caller_audio.hears(BEEP_HZ):
-            await asyncio.sleep(TALK_S)
-            break
-        await asyncio.sleep(STEP_S)
-    if not call.over:
-        await stage.carrier.hangs_up()
-
-
-async def cancels(stage: Stage) -> None:
-    await stage.carrier.invites()
-    await stage.carrier.receives(180)
-    await stage.carrier.cancels()
-    await stage.carrier.receives(487)
-
-
-async def leaves_in_talk(stage: Stage) -> None:
-    await stage.carrier.invites()
-    await stage.carrier.receives(200)
-    await asyncio.sleep(1.0)
-    await stage.carrier.hangs_up()
-
-
-async def leaves_while_it_rings(stage: Stage) -> None:
-    await stage.carrier.invites()
-    await stage.carrier.receives(200)
-    await _until(lambda: stage.phone.call is not None)
-    await asyncio.sleep(RINGS_S / 2)
-    await stage.carrier.hangs_up()
-
-
-async def leaves_as_it_is_answered(stage: Stage) -> None:
-    await stage.carrier.invites()
-    await stage.carrier.receives(200)
-    await _until(lambda: stage.phone.call is not None)
-    await asyncio.gather(stage.carrier.hangs_up(), stage.phone.answers())
-
-
-async def holds(stage: Stage) -> None:
-    """Talk, put the other end on hold, come back, and hang up."""
-    await stage.carrier.invites()
-    await stage.carrier.receives(200)
-    await _until(lambda: stage.phone_audio.hears(CALLER_HZ))
-    await asyncio.sleep(1.0)
-    await stage.carrier.reinvites(hold=True)
-    await asyncio.sleep(1.0)
-    await stage.carrier.reinvites(hold=False)
-    await asyncio.sleep(1.0)
-    await stage.carrier.hangs_up()
-
-
-async def presses_the_key(stage: Stage) -> None:
-    """Hear which key to press, press it, and talk with whoever answers."""
-    call = await stage.carrier.invites()
-    await stage.carrier.receives(200)
-    await _until(lambda: _key(stage) is not None)
-    await asyncio.sleep(TALK_S)
-    stage.carrier.presses(_key(stage) or "")
-    await _until(lambda: bool(stage.phone_audio.hears(CALLER_HZ)) or call.over)
-    await asyncio.sleep(TALK_S)
-    if not call.over:
-        await stage.carrier.hangs_up()
-
-
-def _key(stage: Stage) -> str | None:
-    """The key that the caller was told last."""
-    found = re.search(r"to be put through, press (\d)", stage.app.voices.latest, re.IGNORECASE)
-    return found[1] if found else None
-
-
-async def presses_1(stage: Stage) -> None:
-    """Press the key that is never the right one, as a machine might, until that is enough."""
-    call = await stage.carrier.invites()
-    await stage.carrier.receives(200)
-    while not call.over:
-        await asyncio.sleep(1.0)
-        stage.carrier.presses("1")
-
-
-async def is_refused(status: int, stage: Stage) -> None:
-    await stage.carrier.invites()
-    await stage.carrier.receives(status)
-
-
-async def is_hung_up_on(stage: Stage) -> None:
-    call = await stage.carrier.invites()
-    await stage.carrier.receives(200)
-    await _until(lambda: call.over)
-
-
-async def _until(fact: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not fact():
-            await asyncio.sleep(STEP_S)
-
-
-# What the phone does.
-
-
-async def answers(stage: Stage) -> None:
-    await stage.phone.rings()
-    await asyncio.sleep(RINGS_S)
-    await stage.phone.answers()
-
-
-async def blocks(stage: Stage) -> None:
-    """Pick up, hear who it is, and press 3."""
-    stage.phone.takes_calls = False
-    await answers(stage)
-    await asyncio.sleep(RINGS_S)
-    stage.phone.presses("3")
-
-
-async def rings(stage: Stage) -> None:
-    while True:
-        await stage.phone.invited()
-        await stage.phone.rings()
-
-
-async def rejects(status: int, stage: Stage) -> None:
-    while True:
-        await stage.phone.invited()
-        await stage.phone.rings()
-        await asyncio.sleep(RINGS_S / 2)
-        await stage.phone.rejects(status)
-
-
-# What the agent does, where it is not the API that says.
-
-
-def refuses(status: int, stage: Stage, call: AgentCall) -> None:
-    stage.spawn(call.reject(status))
-
-
-def hangs_up_in_talk(stage: Stage, call: AgentCall) -> None:
-    stage.announces(call)
-    stage.spawn(_later(1.5, call.hangup))
-
-
-def hangs_up_after_refer(stage: Stage, call: AgentCall) -> None:
-    stage.announces(call, RefersAndLeaves(stage, call))
-
-
-class RefersAndLeaves:
-    """An agent that sends BYE as soon as its REFER is taken; a `SipSide`."""
-
-    def __init__(self, stage: Stage, call: AgentCall) -> None:
-        self._stage, self._call = stage, call
-        self.answer, self.reject, self.hangup = call.answer, call.reject, call.hangup
-
-    async def refer(self, target_uri: str) -> None:
-        await self._call.refer(target_uri)
-        self._stage.spawn(_later(0.1, self._call.hangup))
-
-
-async def _later(delay_s: float, act: Callable[[], Awaitable[None]]) -> None:
-    await asyncio.sleep(delay_s)
-    await act()
-
-
-# The scenes.
-
-
 NAMED = (
     '{ name = "office", to = "sip:+14155559870@trunk:carrier", about = "orders" }, '
     '{ name = "workshop", to = "sip:+14155559876@trunk:carrier", about = "repairs" }'
 )
-
-
-def _plain(decision: str) -> Scene:
-    match decision:
-        case "reject":
-            talk = Conversation(decision="REJECT", reason="An unwanted sales call.", caller_name=None)
-            return Scene("reject", "an unwanted caller", Result.DECLINED, None, Scenery(conversation=talk))
-        case "voicemail":
-            talk = Conversation(decision="VOICEMAIL", reason="Nothing urgent; a message will do.")
-            return Scene(
-                "voicemail", "a message is enough", Result.VOICEMAIL, None, Scenery(conversation=talk)
-            )
-        case "message":
-            given = {
-                "message": "The cake is ready on Saturday at ten.",
-                "caller_name": "Grace",
-                "urgent": False,
-            }
-            talk = Conversation(decision="VOICEMAIL", tool="take_message", given=given)
-            scenery = Scenery(conversation=_parting(talk), of_number='tools = ["take_message"]')
-            return Scene("message", "the agent takes the message itself", Result.VOICEMAIL, None, scenery)
-        case "connect-to":
-            given = {"destination": "workshop", "reason": "A broken oven.", "caller_name": "Grace"}
-            talk = Conversation(tool="request_connect", given=given)
-            scenery = Scenery(conversation=talk, destinations=NAMED, of_number='name = "Acme"')
-            return Scene("connect-to", "one of several destinations, by its name", scenery=scenery)
-        case "end-call":
-            given = {"reason": "A wrong number."}
-            talk = Conversation(decision="REJECT", tool="end_call", given=given)
-            scenery = Scenery(conversation=talk)
-            return Scene("end-call", "nothing is left to do", Result.DECLINED, None, scenery)
-        case "challenge":
-            gated = Scenery(of_number='screen = "trusted"\nuntrusted = "challenge"')
-            about = "no AI: who presses the key that he is told is put through"
-            return Scene("challenge", about, Result.BRIDGED, "plan", gated, caller=presses_the_key)
-        case "refuse":
-            listed = Scenery(of_number='block = ["+13475550148"]\nblock_with = 607')
-            caller = partial(is_refused, 607)
-            return Scene(
-                "refuse", "a caller on the block list: 607", Result.REFUSED, None, listed, caller=caller
-            )
-        case _:
-            return Scene("allow", "a wanted caller, bridged by the agent's REFER")
 
 
 def _parting(talk: Conversation) -> Conversation:
@@ -273,9 +67,84 @@ def _parting(talk: Conversation) -> Conversation:
     return replace(talk, goodbyes={**talk.goodbyes, "VOICEMAIL": "I will pass that on. Goodbye."})
 
 
-DECISIONS = ("allow", "reject", "voicemail", "message", "connect-to", "end-call")
-WITHOUT_AI = ("challenge", "refuse")
-PLAIN = {decision: _plain(decision) for decision in (*DECISIONS, *WITHOUT_AI)}
+def _agents(name: str, about: str, result: Result, talk: Conversation, of_number: str = "") -> Scene:
+    """The agent does not put the caller through."""
+    return Scene(name, about, result, None, Scenery(conversation=talk, of_number=of_number))
+
+
+DECIDED = (
+    Scene("allow", "a wanted caller, bridged by the agent's REFER"),
+    _agents(
+        "reject",
+        "an unwanted caller",
+        Result.DECLINED,
+        Conversation(decision="REJECT", reason="An unwanted sales call.", caller_name=None),
+    ),
+    _agents(
+        "voicemail",
+        "a message is enough",
+        Result.VOICEMAIL,
+        Conversation(decision="VOICEMAIL", reason="Nothing urgent; a message will do."),
+    ),
+    _agents(
+        "message",
+        "the agent takes the message itself",
+        Result.VOICEMAIL,
+        _parting(
+            Conversation(
+                decision="VOICEMAIL",
+                tool="take_message",
+                given={
+                    "message": "The cake is ready on Saturday at ten.",
+                    "caller_name": "Grace",
+                    "urgent": False,
+                },
+            )
+        ),
+        'tools = ["take_message"]',
+    ),
+    Scene(
+        "connect-to",
+        "one of several destinations, by its name",
+        scenery=Scenery(
+            conversation=Conversation(
+                tool="request_connect",
+                given={"destination": "workshop", "reason": "A broken oven.", "caller_name": "Grace"},
+            ),
+            destinations=NAMED,
+            of_number='name = "Acme"',
+        ),
+    ),
+    _agents(
+        "end-call",
+        "nothing is left to do",
+        Result.DECLINED,
+        Conversation(decision="REJECT", tool="end_call", given={"reason": "A wrong number."}),
+    ),
+)
+"""What an agent may decide."""
+GATED = (
+    Scene(
+        "challenge",
+        "no AI: who presses the key that he is told is put through",
+        Result.BRIDGED,
+        "plan",
+        Scenery(of_number='screen = "trusted"\nuntrusted = "challenge"'),
+        caller=presses_the_key,
+    ),
+    Scene(
+        "refuse",
+        "a caller on the block list: 607",
+        Result.REFUSED,
+        None,
+        Scenery(of_number='block = ["+13475550148"]\nblock_with = 607'),
+        caller=partial(is_refused, 607),
+    ),
+)
+"""Without an agent."""
+DECISIONS = tuple(scene.name for scene in DECIDED)
+WITHOUT_AI = tuple(scene.name for scene in GATED)
+PLAIN = {scene.name: scene for scene in (*DECIDED, *GATED)}
 
 
 def by(scene: Scene, provider: Provider) -> Scene:

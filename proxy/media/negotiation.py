@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
 from proxy.media.formats import (
@@ -334,13 +334,7 @@ def _agree(
     ip_version: int | None,
     layout: Layout,
 ) -> Agreement:
-    try:
-        host = description.connection(section)
-    except SdpError as error:
-        raise MediaRefused(f"SDP not understood: {error}") from error
-    address = _address(host)
-    if ip_version not in (None, address.version):
-        raise MediaRefused(f"media over IPv{address.version} is not possible here")
+    host, address = _place(description, section, ip_version)
     keys = {format.key for format in ours}
     shared = [format for format in section.audio_formats() if format.key in keys]
     receive = {format.pt: _key(format) for format in ours}
@@ -367,6 +361,20 @@ def _agree(
         maxptime=_packet_ms(section.attribute("maxptime")),
         event_rate=TELEPHONE_EVENT.rate if event is None else event.rate,
     )
+
+
+def _place(
+    description: Description, section: MediaSection, ip_version: int | None
+) -> tuple[str, IPv4Address | IPv6Address]:
+    """Where it wants its packets, as it is written and as it is meant."""
+    try:
+        host = description.connection(section)
+    except SdpError as error:
+        raise MediaRefused(f"SDP not understood: {error}") from error
+    address = _address(host)
+    if ip_version not in (None, address.version):
+        raise MediaRefused(f"media over IPv{address.version} is not possible here")
+    return host, address
 
 
 def _packet_ms(value: str | None) -> int | None:

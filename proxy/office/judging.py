@@ -137,49 +137,67 @@ def policies(settings: Settings, kept: LiveLists | None = None) -> dict[str, Pol
 
     `kept` are the lists of the database; None: there are none.
     """
-    list_of = lru_cache(None)(NumberList)
-    names_of = lru_cache(None)(lambda texts: Wildcards(map(comparable, texts)))
+    lists = _Lists(settings, kept)
+    return {number.dialed: _policy(settings, number, lists) for number in settings.numbers}
 
-    def both(key: str, number: told.Number) -> list[tuple[str, ...]]:
-        return [texts for whom in (settings.screening, number) if (texts := getattr(whom, key))]
 
-    def listed(key: str, number: told.Number, where: str, *also: tuple[str, ...]) -> tuple[NumberList, ...]:
-        return tuple(list_of(texts, where) for texts in (*both(key, number), *also))
+def _policy(settings: Settings, number: told.Number, lists: _Lists) -> Policy:
+    where, whom = country(settings, number), settings.screening_of(number)
+    return Policy(
+        level=Level(number.screen),
+        country=where,
+        home=frozenset((where, *whom.home)),
+        emergency=lists.of("emergency", number, where, tuple(sorted(EMERGENCY))),
+        block=lists.live("block", number, where),
+        block_names=lists.names(number),
+        vip=lists.live("vip", number, where),
+        allow=lists.live("allow", number, where),
+        contacts=lists.contacts(number, _contacts(whom, where)),
+        anonymous=Action(whom.anonymous) if whom.anonymous else None,
+        international=Action(whom.international) if whom.international else None,
+        times=_times(whom),
+        out_of_hours=Action(whom.out_of_hours),
+        untrusted=Action(whom.untrusted),
+        repeat_s=whom.repeat_s or 0.0,
+        distrust=frozenset(map(Doubt, whom.distrust or ())),
+        failed=Action(whom.failed) if whom.failed else None,
+        rate=Rate(*whom.rate) if whom.rate else None,
+        rate_action=Action(whom.rate_action),
+        expecting=lists.kept.expecting if lists.kept else NOBODY,
+        gate=whom.gate == "challenge",
+        reject_with=whom.reject_with,
+        block_with=whom.block_with or whom.reject_with,
+    )
 
-    def live(key: str, number: told.Number, where: str) -> Sequence[NumberList]:
-        own = listed(key, number, where)
-        return kept.numbers(key, number.dialed, own) if kept is not None else own
 
-    found = {}
-    for number in settings.numbers:
-        where, whom = country(settings, number), settings.screening_of(number)
-        files = _contacts(whom, where)
-        found[number.dialed] = Policy(
-            level=Level(number.screen),
-            country=where,
-            home=frozenset((where, *whom.home)),
-            emergency=listed("emergency", number, where, tuple(sorted(EMERGENCY))),
-            block=live("block", number, where),
-            block_names=tuple(map(names_of, both("block_names", number))),
-            vip=live("vip", number, where),
-            allow=live("allow", number, where),
-            contacts=kept.contacts(number.dialed, files) if kept else files,
-            anonymous=Action(whom.anonymous) if whom.anonymous else None,
-            international=Action(whom.international) if whom.international else None,
-            times=_times(whom),
-            out_of_hours=Action(whom.out_of_hours),
-            untrusted=Action(whom.untrusted),
-            repeat_s=whom.repeat_s or 0.0,
-            distrust=frozenset(map(Doubt, whom.distrust or ())),
-            failed=Action(whom.failed) if whom.failed else None,
-            rate=Rate(*whom.rate) if whom.rate else None,
-            rate_action=Action(whom.rate_action),
-            expecting=kept.expecting if kept else NOBODY,
-            gate=whom.gate == "challenge",
-            reject_with=whom.reject_with,
-            block_with=whom.block_with or whom.reject_with,
-        )
-    return found
+class _Lists:
+    """The lists of the settings, for all and for one number, and those of the database beside them."""
+
+    def __init__(self, settings: Settings, kept: LiveLists | None) -> None:
+        self.kept = kept
+        self._of_all = settings.screening
+        self._list_of = lru_cache(None)(NumberList)
+        self._names_of = lru_cache(None)(lambda texts: Wildcards(map(comparable, texts)))
+
+    def of(self, key: str, number: told.Number, where: str, *also: tuple[str, ...]) -> tuple[NumberList, ...]:
+        """Those of the settings; `where` says what a number without ``+`` is."""
+        return tuple(self._list_of(texts, where) for texts in (*self._texts(key, number), *also))
+
+    def live(self, key: str, number: told.Number, where: str) -> Sequence[NumberList]:
+        """Those of the settings, and what the database says by then."""
+        own = self.of(key, number, where)
+        return own if self.kept is None else self.kept.numbers(key, number.dialed, own)
+
+    def names(self, number: told.Number) -> tuple[Wildcards, ...]:
+        """Names that are blocked."""
+        return tuple(map(self._names_of, self._texts("block_names", number)))
+
+    def contacts(self, number: told.Number, files: tuple[Contacts, ...]) -> Sequence[Contacts]:
+        """Those of the files, and what the database says by then."""
+        return files if self.kept is None else self.kept.contacts(number.dialed, files)
+
+    def _texts(self, key: str, number: told.Number) -> list[tuple[str, ...]]:
+        return [texts for whom in (self._of_all, number) if (texts := getattr(whom, key))]
 
 
 def _contacts(whom: Whom, where: str) -> tuple[Contacts, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -62,8 +62,29 @@ def build_app(
     every webhook: ``accepted``, ``refused``, ``failed`` or ``unread``. `api` is served under ``/api/v1``.
     """
 
+    async def healthz(request: Request) -> Response:
+        told = {"version": VERSION, **health()}
+        return JSONResponse(told, 200 if told.get("status") == "ok" else 503)
+
+    async def metrics(request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    routes: list[BaseRoute] = [Route("/healthz", healthz), Route("/metrics", metrics)]
+    if door is not None:
+        routes.append(Route("/openai/webhook", _webhook(door, counted), methods=["POST"]))
+    if api is not None:
+        mount = Mount("/api/v1", api)
+        mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)  # %0A is its business, too
+        routes.append(mount)
+    return Starlette(routes=routes)
+
+
+def _webhook(
+    door: Door, counted: Callable[[str], None]
+) -> Callable[[Request], Coroutine[None, None, Response]]:
+    """Whoever answers requests that bring one."""
+
     async def webhook(request: Request) -> Response:
-        assert door is not None
         try:
             async with asyncio.timeout(BODY_LIMIT_S):
                 body = await _body(request)
@@ -77,21 +98,7 @@ def build_app(
         counted({2: "accepted", 4: "refused"}.get(receipt.status // 100, "failed"))
         return JSONResponse({"reason": receipt.reason}, receipt.status)
 
-    async def healthz(request: Request) -> Response:
-        told = {"version": VERSION, **health()}
-        return JSONResponse(told, 200 if told.get("status") == "ok" else 503)
-
-    async def metrics(request: Request) -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-    routes: list[BaseRoute] = [Route("/healthz", healthz), Route("/metrics", metrics)]
-    if door is not None:
-        routes.append(Route("/openai/webhook", webhook, methods=["POST"]))
-    if api is not None:
-        mount = Mount("/api/v1", api)
-        mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)  # %0A is its business, too
-        routes.append(mount)
-    return Starlette(routes=routes)
+    return webhook
 
 
 async def _body(request: Request) -> bytes:

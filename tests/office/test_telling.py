@@ -23,7 +23,8 @@ from standardwebhooks.webhooks import Webhook
 
 from proxy.cli import main
 from proxy.config import parse
-from proxy.lab.scenes import Scene, talks
+from proxy.lab.scenes import Scene
+from proxy.lab.scripts import talks
 from proxy.lab.stage import Scenery, Stage
 from proxy.office import telling
 from tests.screening.notices.receiver import Receiver, answer
