@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 PCMU_SILENCE = 0xFF
-PCMA_SILENCE = 0xD5
 
 _BIAS = 0x84
 _CLIP = 32635

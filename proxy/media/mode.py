@@ -36,8 +36,6 @@ class Counts:
     """
     rtcp_in: int = 0
     """RTCP packets received; they are read, never forwarded."""
-    last_heard: float | None = None
-    """Clock time of the last accepted packet; None while nothing was heard."""
     unauthentic: int = 0
     """Of those dropped, the ones its SRTP key does not fit; if all are, the keys do not match."""
 

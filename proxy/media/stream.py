@@ -125,7 +125,6 @@ class Stream(Speaker):
             lost=0 if reception is None else reception.lost,
             dropped=self._dropped,
             rtcp_in=0 if self._reports is None else self._reports.count,
-            last_heard=None if reception is None else reception.last_at,
             unauthentic=0 if self._seal is None else self._seal.unauthentic,
         )
 

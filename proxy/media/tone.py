@@ -9,9 +9,7 @@ from math import pi, sin
 
 from proxy.media.clip import FRAME_S, FRAME_SAMPLES, RATE, Clip
 from proxy.media.formats import PCMA, PCMU
-from proxy.media.g711 import PCMU_SILENCE, to_pcmu
-
-SILENCE = bytes([PCMU_SILENCE]) * FRAME_SAMPLES
+from proxy.media.g711 import to_pcmu
 
 _PEAK = 6000
 """About -15 dBm0: heard well, hurts nobody."""

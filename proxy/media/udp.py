@@ -193,22 +193,20 @@ _CLOSED = _closed()
 class SocketEndpoint:
     """A UDP socket, until it is closed."""
 
-    __slots__ = ("_bound", "_ear", "_watch", "address", "unsent")
+    __slots__ = ("_bound", "_ear", "_watch", "address")
 
     def __init__(self, watch: _Watch, ear: _Ear, address: Address) -> None:
         self._watch, self._ear = watch, ear
         self._bound = ear.bound
         self.address: Address = address
         """Where it is bound."""
-        self.unsent = 0
-        """Packets the kernel did not take: buffer full, no route, refused."""
 
     def send(self, packet: bytes | memoryview, to: Address) -> None:
-        """Send without waiting; what the kernel refuses is counted and lost."""
+        """Send without waiting; what the kernel refuses is lost."""
         try:
             self._bound.sendto(packet, to)
         except (OSError, OverflowError):
-            self.unsent += 1
+            return  # buffer full, no route, refused
 
     def close(self) -> None:
         """Hear no more and free the port; again does nothing."""
@@ -222,28 +220,26 @@ class SocketPair:
     them no more.
     """
 
-    __slots__ = ("_media", "_standing", "rtcp", "rtp", "unsent")
+    __slots__ = ("_media", "_standing", "rtcp", "rtp")
 
     def __init__(self, media: SocketMedia, standing: _Standing) -> None:
         self._media, self._standing = media, standing
         self.rtp = standing.rtp.bound
         self.rtcp = standing.rtcp.bound
-        self.unsent = 0
-        """Packets the kernel did not take: buffer full, no route, refused."""
 
     def send(self, packet: bytes | memoryview, to: Address) -> None:
         """Send from RTP's port; see `SocketEndpoint`."""
         try:
             self.rtp.sendto(packet, to)
         except (OSError, OverflowError):
-            self.unsent += 1
+            return  # buffer full, no route, refused
 
     def send_control(self, packet: bytes | memoryview, to: Address) -> None:
         """Send from RTCP's port, likewise."""
         try:
             self.rtcp.sendto(packet, to)
         except (OSError, OverflowError):
-            self.unsent += 1
+            return  # buffer full, no route, refused
 
     def close(self) -> None:
         """Hear no more and leave the ports to another; again does nothing."""

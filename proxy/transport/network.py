@@ -66,10 +66,6 @@ class SocketNetwork:
         """Say who receives; once, before `listen` and `connect`."""
         self._receiver = receiver
 
-    def flows(self) -> int:
-        """Connections whose socket is open: 0 after `close()`."""
-        return len(self.connections)
-
     async def listen(self, endpoint: ListenOn) -> Address:
         """Listen; raises TransportFailed if address, certificate or key cannot be had."""
         try:

@@ -5,7 +5,6 @@ import pytest
 
 from proxy.media.g711 import (
     PCMA_SAMPLES,
-    PCMA_SILENCE,
     PCMA_TO_PCMU,
     PCMU_SAMPLES,
     PCMU_SILENCE,
@@ -55,7 +54,7 @@ def test_linear_is_little_endian_16_bit():
 
 @pytest.mark.parametrize("key", ["pcmu/8000", "pcma/8000"])
 def test_silence_and_speech_are_told_apart(key):
-    silence = {"pcmu/8000": PCMU_SILENCE, "pcma/8000": PCMA_SILENCE}[key]
+    silence = {"pcmu/8000": PCMU_SILENCE, "pcma/8000": 0xD5}[key]
     assert not audible(key, bytes([silence]) * 160)
     assert audible(key, bytes(range(160)))
     assert audible("opus/48000/2", b"anything")

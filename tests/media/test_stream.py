@@ -138,14 +138,6 @@ async def test_rtcp_is_counted_and_not_forwarded(rig, joined):
     assert agent.heard == []
 
 
-async def test_last_heard_is_loop_time(rig, joined):
-    caller, _ = joined
-    assert rig.session.counts("caller").last_heard is None
-    before = asyncio.get_running_loop().time()
-    await caller.says(1)
-    assert rig.session.counts("caller").last_heard == before
-
-
 async def test_no_bytes_whatever_raise_out_of_a_packet(rig, joined, tmp_path):
     caller, agent = joined
     failures = []

@@ -4,9 +4,10 @@ import pytest
 
 from proxy.lab.audio import frequencies_in
 from proxy.media.g711 import PCMU_SAMPLES
-from proxy.media.tone import ALIKE, COUNTRIES, FRAME_SAMPLES, SILENCE, beep, quiet, tone, tones_of
+from proxy.media.tone import ALIKE, COUNTRIES, FRAME_SAMPLES, beep, quiet, tone, tones_of
 
 KEY = "pcmu/8000"
+SILENCE = b"\xff" * FRAME_SAMPLES
 KNOWN = (350, 400, 440, 600, 1000)
 
 

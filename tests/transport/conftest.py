@@ -47,5 +47,5 @@ async def edge(authority: Authority, tmp_path: Path) -> AsyncIterator[Callable[[
     yield make
     for network in made:
         await network.close()
-        assert network.flows() == 0
+        assert len(network.connections) == 0
     assert asyncio.all_tasks() <= before | {asyncio.current_task()}

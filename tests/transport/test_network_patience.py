@@ -21,7 +21,7 @@ async def client(tmp_path, authority):
     network.start(Recorder())
     yield network
     await network.close()
-    assert network.flows() == 0
+    assert len(network.connections) == 0
     assert asyncio.all_tasks() <= {asyncio.current_task()}
 
 
@@ -66,7 +66,7 @@ async def test_a_peer_that_never_reads_holds_up_the_close_for_a_second_at_most(c
     start = asyncio.get_running_loop().time()
     await client.close()
     assert asyncio.get_running_loop().time() - start == 1
-    assert client.flows() == 0
+    assert len(client.connections) == 0
 
 
 async def test_an_attempt_that_fails_after_everyone_left_stays_quiet(client, dial, caplog):
@@ -78,4 +78,4 @@ async def test_an_attempt_that_fails_after_everyone_left_stays_quiet(client, dia
         await waiting
     await asyncio.sleep(10)
     assert caplog.records == []
-    assert client.flows() == 0
+    assert len(client.connections) == 0

@@ -18,7 +18,6 @@ _SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390
 # enum bpf_cmd
 _MAP_CREATE = 0
 _PROG_LOAD = 5
-_PROG_TEST_RUN = 10
 _LINK_CREATE = 28
 
 _MAP_TYPE_ARRAY = 2  # enum bpf_map_type
@@ -80,27 +79,6 @@ def attach(program: int, interface: int) -> int:
     """
     attr = struct.pack("=IIIIIIQ", program, interface, _TCX_INGRESS, 0, 0, 0, 0)
     return _bpf(_LINK_CREATE, attr, f"a program on interface {interface}")
-
-
-def run_once(program: int, frame: bytes, interface: int = 1, repeat: int = 1) -> tuple[int, bytes, int]:
-    """Have the program judge a frame that never was on a wire, as coming in through `interface`.
-
-    Returns its verdict, the frame as it left it, and nanoseconds a run.
-    """
-    into = ctypes.create_string_buffer(frame, len(frame))
-    out = ctypes.create_string_buffer(len(frame) + 256)
-    context = ctypes.create_string_buffer(struct.pack("=40xI148x", interface), 192)  # struct __sk_buff
-    attr = struct.pack(
-        "=IIIIQQIIIIQQ",
-        *(program, 0, len(frame), len(out)),
-        *(ctypes.addressof(into), ctypes.addressof(out)),
-        *(repeat, 0, len(context), 0),
-        *(ctypes.addressof(context), 0),
-    )
-    buffer = ctypes.create_string_buffer(attr, len(attr))
-    _bpf(_PROG_TEST_RUN, buffer, "a trial of a program")
-    _, verdict, _, size, _, _, _, took = struct.unpack_from("=IIIIQQII", buffer)
-    return verdict, out.raw[:size], took
 
 
 def _bpf(command: int, attr: bytes | ctypes.Array[ctypes.c_char], what: str) -> int:

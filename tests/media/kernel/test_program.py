@@ -11,6 +11,7 @@ from proxy.media.kernel import bpf, flow, program
 from proxy.media.kernel.flow import Flow
 from tests.media.kernel.able import needs_kernel
 from tests.media.kernel.frames import Frame, decode
+from tests.media.kernel.once import run_once
 
 pytestmark = [pytest.mark.network, needs_kernel]
 
@@ -39,7 +40,7 @@ class Trial:
 
     def passed_on(self, frame: Frame) -> Frame | None:
         """What becomes of a frame; None if it goes up as it came."""
-        verdict, out, _ = bpf.run_once(self.program, came := frame.encode())
+        verdict, out = run_once(self.program, came := frame.encode())
         assert verdict == program.NEXT & 0xFFFFFFFF
         return None if out == came else decode(out)
 
@@ -93,7 +94,7 @@ def test_a_plain_packet_leaves_as_ours_with_its_marker_and_payload(trial, frame)
 @BOTH
 def test_the_header_of_ip_is_as_a_socket_of_ours_would_make_it(trial, frame):
     trial.forward(local_flow(frame))
-    _, out, _ = bpf.run_once(trial.program, frame.encode())
+    _, out = run_once(trial.program, frame.encode())
     if ":" in frame.source[0]:
         assert struct.unpack_from("!I", out, 14)[0] == 0x60000000
         assert out[21] == 64
