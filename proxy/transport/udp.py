@@ -86,7 +86,7 @@ class UdpListener:
             if self.closed:
                 return
             try:
-                data, source = self._socket.recvfrom(65535)
+                data, address = self._socket.recvfrom(65535)
             except BlockingIOError:
                 return
             except OSError as error:  # an ICMP error about some peer says nothing about the others
@@ -96,13 +96,11 @@ class UdpListener:
                 data = data.lstrip(KEEPALIVE)
                 if not data:
                     continue
-            self._receive(data, (source[0], source[1]))
-
-    def _receive(self, data: bytes, source: Address) -> None:
-        try:
-            self._receiver.received(self.flow(source), data)
-        except Exception:  # one bad message must not cost the listener the rest of its queue
-            log.exception("receiver failed", source=f"{source[0]} port {source[1]}")
+            source: Address = address[:2]  # IPv6 has two more, of which no peer knows
+            try:
+                self._receiver.received(self._flows.get(source) or self.flow(source), data)
+            except Exception:  # one bad message must not cost the listener the rest of its queue
+                log.exception("receiver failed", source=f"{source[0]} port {source[1]}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,5 @@ class RandomIds:
 
     def _filled(self) -> list[str]:
         """The store, with pieces of hexadecimal digits in it again."""
-        digits, size = secrets.token_hex(STORE * PIECE_BYTES), 2 * PIECE_BYTES
-        self._store = [digits[at : at + size] for at in range(0, len(digits), size)]
+        self._store = secrets.token_bytes(STORE * PIECE_BYTES).hex(" ", PIECE_BYTES).split()
         return self._store

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
 from proxy.sip.message import Response
 from proxy.sip.transactions.hop import ack_for
@@ -32,9 +34,8 @@ class InviteClient(Machine):
 
     def start(self, now: float) -> list[Effect]:
         """Send the INVITE (§17.1.1.2)."""
-        self._set("B", now + self._timers.b)
-        if not self._reliable:
-            self._set("A", now + self._interval)
+        self._interval = inf if self._reliable else self._timers.a
+        self._stay(now + self._timers.b, now + self._interval)
         return [Send(self.request)]
 
     def receive(self, response: Response, now: float) -> list[Effect]:
@@ -46,7 +47,7 @@ class InviteClient(Machine):
             case State.PROCEEDING, 1:  # §17.1.1.2: "any further provisional responses MUST be passed up"
                 return [Deliver(response)]
             case State.CALLING | State.PROCEEDING, 2:  # RFC 6026 §7.2
-                self._enter(State.ACCEPTED, "M", now + self._timers.m)
+                self._enter(State.ACCEPTED, now + self._timers.m)
                 return [Deliver(response)]
             case State.ACCEPTED, 2:  # RFC 6026 §7.2: repeated or forked, every 2xx goes up
                 return [Deliver(response)]
@@ -54,7 +55,7 @@ class InviteClient(Machine):
                 if self._reliable:
                     self._enter(State.TERMINATED)
                 else:
-                    self._enter(State.COMPLETED, "D", now + self._timers.d)
+                    self._enter(State.COMPLETED, now + self._timers.d)
                 return [Send(ack_for(self.request, response)), Deliver(response)]
             case State.COMPLETED, 3 | 4 | 5 | 6:  # §17.1.1.2: acknowledged again, not delivered again
                 return [Send(ack_for(self.request, response))]
@@ -64,31 +65,32 @@ class InviteClient(Machine):
     def cancelled(self, now: float) -> list[Effect]:
         """A CANCEL for this INVITE has been sent: wait 64*T1 for the final response (§9.1)."""
         if self.state is State.PROCEEDING:
-            self._set("CANCEL", now + 64 * self._timers.t1)
+            self._stay(now + 64 * self._timers.t1)
         return []
 
     def abandoned(self) -> list[Effect]:
         """The INVITE went on to another target (RFC 3263 §4.3): it is not sent here again."""
-        self._drop("A")
+        if self.state is State.CALLING:
+            self._stay(self._ends_at)
         return []
 
     def expire(self, now: float) -> list[Effect]:
         """Do what is due at `now`; a timer that ends the transaction comes before a retransmission."""
         match self.state:
-            case State.CALLING if self._fired("B", now):  # §17.1.1.2
+            case State.CALLING if self._ends_at <= now:  # §17.1.1.2
                 self._enter(State.TERMINATED)
                 return [TimedOut()]
-            case State.CALLING if self._fired("A", now):  # §17.1.1.2: 2*T1, 4*T1, 8*T1 ... without a cap
+            case State.CALLING if self._again_at <= now:  # §17.1.1.2: 2*T1, 4*T1, 8*T1 ... without a cap
                 self._interval *= 2
-                self._set("A", now + self._interval)
+                self._stay(self._ends_at, now + self._interval)
                 return [Send(self.request)]
-            case State.PROCEEDING if self._fired("CANCEL", now):  # §9.1
+            case State.PROCEEDING if self._ends_at <= now:  # §9.1
                 self._enter(State.TERMINATED)
                 return [TimedOut()]
-            case State.COMPLETED if self._fired("D", now):  # §17.1.1.2
+            case State.COMPLETED if self._ends_at <= now:  # §17.1.1.2
                 self._enter(State.TERMINATED)
                 return []
-            case State.ACCEPTED if self._fired("M", now):  # RFC 6026 §7.2
+            case State.ACCEPTED if self._ends_at <= now:  # RFC 6026 §7.2
                 self._enter(State.TERMINATED)
                 return []
             case _:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
 from proxy.sip.message import Request, Response
 from proxy.sip.transactions.machine import Machine
@@ -43,7 +45,7 @@ class InviteServer(Machine):
                 if self._reliable:
                     self._enter(State.TERMINATED)
                 else:
-                    self._enter(State.CONFIRMED, "I", now + self._timers.i)
+                    self._enter(State.CONFIRMED, now + self._timers.i)
                 return []
             case State.ACCEPTED, "ACK":  # RFC 6026 §7.1; only an RFC 2543 peer's ACK gets here
                 return [Deliver(request)]
@@ -57,15 +59,15 @@ class InviteServer(Machine):
                 self._last = response
                 return [Send(response)]
             case State.PROCEEDING, 2:  # RFC 6026 §7.1
-                self._enter(State.ACCEPTED, "L", now + self._timers.l)
+                self._enter(State.ACCEPTED, now + self._timers.l)
                 return [Send(response)]
             case State.ACCEPTED, 2:  # RFC 6026 §7.1: passed on while the ACK is missing
                 return [Send(response)]
             case State.PROCEEDING, 3 | 4 | 5 | 6:  # §17.2.1
                 self._last = response
-                self._enter(State.COMPLETED, "H", now + self._timers.h)
-                if not self._reliable:
-                    self._set("G", now + self._interval)
+                self._enter(State.COMPLETED)
+                self._interval = inf if self._reliable else self._timers.g
+                self._stay(now + self._timers.h, now + self._interval)
                 return [Send(response)]
             case _:
                 return []
@@ -73,17 +75,17 @@ class InviteServer(Machine):
     def expire(self, now: float) -> list[Effect]:
         """Do what is due at `now`; a timer that ends the transaction comes before a retransmission."""
         match self.state:
-            case State.COMPLETED if self._fired("H", now):  # §17.2.1
+            case State.COMPLETED if self._ends_at <= now:  # §17.2.1
                 self._enter(State.TERMINATED)
                 return [TimedOut()]
-            case State.COMPLETED if self._fired("G", now):  # §17.2.1: MIN(2*G, T2)
+            case State.COMPLETED if self._again_at <= now:  # §17.2.1: MIN(2*G, T2)
                 self._interval = min(2 * self._interval, self._timers.t2)
-                self._set("G", now + self._interval)
+                self._stay(self._ends_at, now + self._interval)
                 return self._resend()
-            case State.CONFIRMED if self._fired("I", now):  # §17.2.1
+            case State.CONFIRMED if self._ends_at <= now:  # §17.2.1
                 self._enter(State.TERMINATED)
                 return []
-            case State.ACCEPTED if self._fired("L", now):  # RFC 6026 §7.1
+            case State.ACCEPTED if self._ends_at <= now:  # RFC 6026 §7.1
                 self._enter(State.TERMINATED)
                 return []
             case _:

@@ -1,4 +1,4 @@
-"""What the four transaction machines share: a state, and the timers that are due."""
+"""What the four transaction machines share: a state, and the two timers that may run in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from proxy.sip.transactions.state import State
 
 
 class Machine:
-    """A state and its timers; entering a state replaces all that were running. Figures: the subclasses."""
+    """A state, when its time is over (timers B, D, F, H to M), and when to send again (A, E, G).
+
+    Entering a state replaces both. Figures: the subclasses.
+    """
 
     state: State
     """Where it stands; a subclass says where it begins."""
@@ -27,29 +30,18 @@ class Machine:
         self.lingers = False
         """True while it only waits for what comes late; its deadline says how long."""
         self._timers = timers
-        self._interval = timers.t1
-        """Until the next retransmission: timers A, E and G begin alike."""
         self._reliable = reliable
-        self._due: dict[str, float] = {}
+        self._ends_at = self._again_at = inf
 
-    def _enter(self, state: State, timer: str | None = None, at: float | None = None) -> None:
-        """Be in this state, with this one timer running, if any."""
+    def _enter(self, state: State, ends_at: float = inf) -> None:
+        """Be in this state, until a message or its timer ends it; nothing is sent again by itself."""
         self.state = state
         self.terminated = state is State.TERMINATED
         self.lingers = state in self.lingering
-        self._due = {timer: at} if timer is not None and at is not None else {}
-        self.deadline = at
+        self._ends_at, self._again_at = ends_at, inf
+        self.deadline = ends_at if ends_at < inf else None
 
-    def _set(self, timer: str, at: float) -> None:
-        """Have one more timer run, or an old one anew."""
-        self._due[timer] = at
-        sooner = self.deadline is None or at <= self.deadline
-        self.deadline = at if sooner else min(self._due.values())
-
-    def _drop(self, timer: str) -> None:
-        """Have a timer run no more; another one runs still."""
-        self._due.pop(timer, None)
-        self.deadline = min(self._due.values())
-
-    def _fired(self, timer: str, now: float) -> bool:
-        return self._due.get(timer, inf) <= now
+    def _stay(self, ends_at: float, again_at: float = inf) -> None:
+        """Stay in this state until then at most, and send again what was sent before that."""
+        self._ends_at, self._again_at = ends_at, again_at
+        self.deadline = again_at if again_at < ends_at else ends_at

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
 from proxy.sip.message import Response
 from proxy.sip.transactions.machine import Machine
@@ -28,9 +30,8 @@ class NonInviteClient(Machine):
 
     def start(self, now: float) -> list[Effect]:
         """Send the request (§17.1.2.2)."""
-        self._set("F", now + self._timers.f)
-        if not self._reliable:
-            self._set("E", now + self._interval)
+        self._interval = inf if self._reliable else self._timers.e
+        self._stay(now + self._timers.f, now + self._interval)
         return [Send(self.request)]
 
     def receive(self, response: Response, now: float) -> list[Effect]:
@@ -43,7 +44,7 @@ class NonInviteClient(Machine):
                 if self._reliable:
                     self._enter(State.TERMINATED)
                 else:
-                    self._enter(State.COMPLETED, "K", now + self._timers.k)
+                    self._enter(State.COMPLETED, now + self._timers.k)
                 return [Deliver(response)]
             case _:  # §17.1.2.2: COMPLETED absorbs repeated responses
                 return []
@@ -51,14 +52,14 @@ class NonInviteClient(Machine):
     def expire(self, now: float) -> list[Effect]:
         """Do what is due at `now`; a timer that ends the transaction comes before a retransmission."""
         match self.state:
-            case State.TRYING | State.PROCEEDING if self._fired("F", now):  # §17.1.2.2
+            case State.TRYING | State.PROCEEDING if self._ends_at <= now:  # §17.1.2.2
                 self._enter(State.TERMINATED)
                 return [TimedOut()]
-            case State.TRYING if self._fired("E", now):  # §17.1.2.2: MIN(2*E, T2)
+            case State.TRYING if self._again_at <= now:  # §17.1.2.2: MIN(2*E, T2)
                 return self._resend(min(2 * self._interval, self._timers.t2), now)
-            case State.PROCEEDING if self._fired("E", now):  # §17.1.2.2: T2
+            case State.PROCEEDING if self._again_at <= now:  # §17.1.2.2: T2
                 return self._resend(self._timers.t2, now)
-            case State.COMPLETED if self._fired("K", now):  # §17.1.2.2
+            case State.COMPLETED if self._ends_at <= now:  # §17.1.2.2
                 self._enter(State.TERMINATED)
                 return []
             case _:
@@ -76,5 +77,5 @@ class NonInviteClient(Machine):
 
     def _resend(self, interval: float, now: float) -> list[Effect]:
         self._interval = interval
-        self._set("E", now + interval)
+        self._stay(self._ends_at, now + interval)
         return [Send(self.request)]

@@ -37,10 +37,9 @@ class NonInviteServer(Machine):
 
         `trying`, a 100, goes out when the client's timer E reaches T2; an answer later than its F is none.
         """
-        if self.state is State.TRYING and not self._due:
+        if self.state is State.TRYING and self._trying is None:
             self._trying = trying
-            self._set("E", now + self._timers.e_at_t2)
-            self._set("F", now + self._timers.f)
+            self._stay(now + self._timers.f, now + self._timers.e_at_t2)
         return []
 
     def receive(self, request: Request, now: float) -> list[Effect]:
@@ -56,7 +55,7 @@ class NonInviteServer(Machine):
         match self.state, response.status:
             case State.TRYING | State.PROCEEDING, 100:  # §17.2.2
                 self._last = response
-                self._enter(State.PROCEEDING, "F", self._due.get("F"))
+                self._enter(State.PROCEEDING, self._ends_at)
                 return [Send(response)]
             case State.TRYING | State.PROCEEDING, status if status < 200:  # RFC 4320 §4.1: 100 or nothing
                 return []
@@ -68,7 +67,7 @@ class NonInviteServer(Machine):
                 if self._reliable:
                     self._enter(State.TERMINATED)
                 else:
-                    self._enter(State.COMPLETED, "J", now + self._timers.j)
+                    self._enter(State.COMPLETED, now + self._timers.j)
                 return [Send(response)]
             case _:  # §17.2.2: COMPLETED discards what the TU adds
                 return []
@@ -76,13 +75,13 @@ class NonInviteServer(Machine):
     def expire(self, now: float) -> list[Effect]:
         """Do what is due at `now` (§17.2.2)."""
         match self.state:
-            case State.COMPLETED if self._fired("J", now):
+            case State.COMPLETED if self._ends_at <= now:
                 self._enter(State.TERMINATED)
                 return []
-            case State.TRYING | State.PROCEEDING if self._fired("F", now):  # RFC 4320 §4.2
+            case State.TRYING | State.PROCEEDING if self._ends_at <= now:  # RFC 4320 §4.2
                 self._enter(State.TERMINATED)
                 return [TimedOut()]
-            case State.TRYING if self._trying is not None and self._fired("E", now):  # RFC 4320 §4.1
+            case State.TRYING if self._trying is not None and self._again_at <= now:  # RFC 4320 §4.1
                 return self.respond(self._trying, now)
             case _:
                 return []
