@@ -286,8 +286,10 @@ class UserAgentCore:
                 return
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None
-        if (wait_s := self._overloaded(request, flow, leg)) is not None:
-            return self._turn_away(request, flow, wait_s)
+        if leg is None or request.method in IDLE:
+            wait_s = self._overloaded(request, flow)
+            if wait_s is not None:
+                return self._turn_away(request, flow, wait_s)
         if flow.mutual and request.via.params.has("alias"):
             self.network.alias(flow, request.via.port or DEFAULT_PORTS["tls"])
         transaction = ServerTransaction(self, key, request, flow)
@@ -301,13 +303,8 @@ class UserAgentCore:
             if not transaction.answered:
                 transaction.reply(500)
 
-    def _overloaded(self, request: Request, flow: Flow, leg: InDialog | None) -> int | None:
-        """Seconds that a request should wait which is none of our business yet; None if it need not.
-
-        Inside a dialog only what it can do without waits.
-        """
-        if leg is not None and request.method not in IDLE:
-            return None
+    def _overloaded(self, request: Request, flow: Flow) -> int | None:
+        """Seconds that a request should wait which is none of our business yet; None if it need not."""
         if request.method == "CANCEL" and self.servers.get(invite_key_of(request)) is not None:
             return None
         # Whoever asks without end leaves the half of the room to the calls.

@@ -95,7 +95,8 @@ class Driver:
             self.finished()
         elif due != self._armed_for:
             if self._alarm is not None:
-                self._disarm()
+                self._alarm.cancel()
+                self._alarm = None
             self._armed_for = due
             if due is not None and not self.lingers(due):
                 self._alarm = self._alarms.at(due, self._expire)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any, TypeVar
 
@@ -28,15 +28,17 @@ class Turn:
     def __init__(self) -> None:
         self.taking = False
         """True from the first look at a message until all is done that it brings about."""
-        self.woken: deque[tuple[Told, Latch[Any], Context | None]] = deque()
-        """Those who wait for the message to be dealt with: they are not to go on in the midst of that."""
+        self.woken: deque[tuple[Latch[Any], tuple[Any, ...]]] = deque()
+        """The latches that are set, and who waits for the message to be dealt with (`Latch`): they are not
+        to go on in the midst of that."""
 
-    def soon(self, told: Told, latch: Latch[Any], context: Context | None) -> None:
+    def soon(self, latch: Latch[Any], told: tuple[Any, ...]) -> None:
         """Tell of this latch once the message is dealt with; where there is none, in the loop's next turn."""
         if self.taking:
-            self.woken.append((told, latch, context))
-        else:
-            latch.get_loop().call_soon(told, latch, context=context)
+            return self.woken.append((latch, told))
+        call_soon = latch.get_loop().call_soon
+        for at in range(0, len(told), 2):
+            call_soon(told[at], latch, context=told[at + 1])
 
     def go_on(self) -> None:
         """The message is dealt with: tell those who wait for that, and whom they wake in turn."""
@@ -44,17 +46,19 @@ class Turn:
         if asyncio.current_task() is not None:  # no task goes on inside another
             self.taking = False
         while woken:
-            told, latch, context = woken.popleft()
+            latch, told = woken.popleft()
             if not self.taking:
-                self.soon(told, latch, context)
+                self.soon(latch, told)
                 continue
-            try:
-                if context is None:
-                    told(latch)
-                else:
-                    context.run(told, latch)
-            except Exception:
-                log.exception("message not followed up")
+            for at in range(0, len(told), 2):
+                tell, context = told[at : at + 2]
+                try:
+                    if context is None:
+                        tell(latch)
+                    else:
+                        context.run(tell, latch)
+                except Exception:
+                    log.exception("message not followed up")
 
 
 class Latch(asyncio.Future[T]):
@@ -85,23 +89,18 @@ class Latch(asyncio.Future[T]):
     def add_done_callback(self, told: Told, /, *, context: Context | None = None) -> None:
         """As for any future; without a `context` it is called in that of whoever sets the latch."""
         if self.done():
-            self._turn.soon(told, self, context)
+            self._turn.soon(self, (told, context))
         else:
-            self._told = (*self._told, told, context)
+            self._told += (told, context)
 
     def remove_done_callback(self, told: Told, /) -> int:
         before, self._told = self._told, ()
-        for each, context in _pairs(before):
-            if each != told:
-                self._told = (*self._told, each, context)
+        for at in range(0, len(before), 2):
+            if before[at] != told:
+                self._told += before[at : at + 2]
         return (len(before) - len(self._told)) // 2
 
     def _tell(self) -> None:
-        soon, told, self._told = self._turn.soon, self._told, ()
-        for each, context in _pairs(told):
-            soon(each, self, context)
-
-
-def _pairs(told: tuple[Any, ...]) -> Iterator[tuple[Told, Context | None]]:
-    turns = iter(told)
-    return zip(turns, turns, strict=True)
+        if told := self._told:
+            self._told = ()
+            self._turn.soon(self, told)

@@ -7,10 +7,10 @@ kept small.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from proxy.sip.message import Request, Response
+from proxy.transport.flow import Flow
 from proxy.ua.driver import Message, User
 
 
@@ -29,18 +29,24 @@ class Absorbed:
         """Drop it."""
 
 
+class Sends(Protocol):
+    """Sends again what was sent before."""
+
+    def emit_again(self, flow: Flow, data: bytes) -> None: ...
+
+
 class Repeated:
     """A repeat is answered as before: a request by our response (timer J), a refusal by our ACK (timer D)."""
 
-    __slots__ = ("_again", "_sent")
+    __slots__ = ("_core", "_flow", "_sent")
 
-    def __init__(self, sent: bytes, again: Callable[[bytes], None]) -> None:
-        self._sent, self._again = sent, again
+    def __init__(self, sent: bytes, flow: Flow, core: Sends) -> None:
+        self._sent, self._flow, self._core = sent, flow, core
 
     def receive(self, message: Message, /) -> None:
         """Send once more what was sent last; a late provisional asks for nothing."""
         if isinstance(message, Request) or message.status >= 300:
-            self._again(self._sent)
+            self._core.emit_again(self._flow, self._sent)
 
 
 class AcceptedByPeer:

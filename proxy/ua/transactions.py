@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from proxy.sip.errors import SipError
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 class ClientTransaction(Driver):
     """A request of ours on its way: its responses go to `user`."""
 
+    _sent = b""
+
     def __init__(
         self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow, user: User
     ) -> None:
@@ -37,7 +38,6 @@ class ClientTransaction(Driver):
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
         self._machine: InviteClient | NonInviteClient = kind(request, core.timers, flow.reliable)
         super().__init__(self._machine, core.alarms)
-        self._sent = b""
         self._unwanted: str | None = None
         """Why it is to be cancelled, while no provisional response allows it yet."""
 
@@ -83,7 +83,7 @@ class ClientTransaction(Driver):
             late = AcceptedByPeer(self._user)
             self._sent = b""
         elif isinstance(machine, InviteClient):
-            late = Repeated(self._sent, partial(self._core.emit_again, self.flow))
+            late = Repeated(self._sent, self.flow, self._core)
         self._core.clients.linger(self.key, late, until)
         return True
 
@@ -127,6 +127,12 @@ def _unheard(error: SipError | None = None) -> None:
 class ServerTransaction(Driver):
     """A peer's request and what we answer to it."""
 
+    cancel: Request | None = None
+    """The peer's CANCEL, once it is in."""
+    _sent = b""
+    _error: SipError | None = None
+    _returned = False
+
     def __init__(self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow) -> None:
         self.key, self.request, self.flow = key, request, flow
         self.tag = core.ids.tag()
@@ -136,13 +142,8 @@ class ServerTransaction(Driver):
         self._core = core
         self._machine: InviteServer | NonInviteServer = kind(request, core.timers, flow.reliable)
         super().__init__(self._machine, core.alarms)
-        self._sent = b""
         self._on_cancel: Callable[[], None] = _unheard
         self._on_failure: Callable[[SipError], None] = _unheard
-        self._returned = False
-        self.cancel: Request | None = None
-        """The peer's CANCEL, once it is in."""
-        self._error: SipError | None = None
 
     def watch(self, cancelled: Callable[[], None], failed: Callable[[SipError], None]) -> None:
         """Say who hears of a CANCEL and of a lost flow; one that came before is told at once."""
@@ -176,7 +177,8 @@ class ServerTransaction(Driver):
         tag = None if status == 100 else self.tag
         kind = "application/sdp" if body else None
         response = self.request.reply(status, to_tag=tag, body=body, content_type=kind)
-        response.headers.extend(headers)
+        if headers:
+            response.headers.extend(headers)
         return response
 
     def reply(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
@@ -222,6 +224,6 @@ class ServerTransaction(Driver):
             late = AcceptedByUs(self.tag, self._core)
             self._sent = b""
         elif isinstance(machine, NonInviteServer):
-            late = Repeated(self._sent, partial(self._core.emit_again, self.flow))
+            late = Repeated(self._sent, self.flow, self._core)
         self._core.servers.linger(self.key, late, until)
         return True

@@ -36,11 +36,8 @@ class Block:
             self._interrupted = True
             self._task.cancel()
 
-    def _leave(self, kind: type[BaseException] | None) -> bool:
-        """Whether the exception of this kind that the block is left with is our interruption."""
-        self._left = True
-        if not self._interrupted:
-            return False
+    def _broke(self, kind: type[BaseException] | None) -> bool:
+        """Whether the exception of this kind that the block is left with is our interruption, which was."""
         return self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError
 
 
@@ -66,8 +63,10 @@ class Up(Block):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._left = True
         self._leg.ended.remove_done_callback(self)
-        if self._leave(kind) or (isinstance(error, SipError) and self._leg.ended.done()):
+        ours = self._interrupted and self._broke(kind)
+        if ours or (isinstance(error, SipError) and self._leg.ended.done()):
             raise LegEnded(self._leg, self._leg.ended.result()) from None
 
 
@@ -88,6 +87,7 @@ class limit(Block):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._left = True
         self._alarm.cancel()
-        if self._leave(kind):
+        if self._interrupted and self._broke(kind):
             raise LimitReached(self._reason) from None

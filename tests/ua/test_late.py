@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from proxy.sip.message import Request
+from proxy.transport.flow import Flow
 from proxy.ua.driver import Message
 from proxy.ua.late import ABSORBED, AcceptedByPeer, AcceptedByUs, Repeated
 from proxy.ua.transactions import ServerTransaction
 from tests.kit import messages
 from tests.ua.house import House
+from tests.ua.test_route import AFlow
 
 INVITE = messages.invite()
 
@@ -30,13 +32,21 @@ def test_timers_i_and_k_absorb_everything_rfc3261_17() -> None:
     ABSORBED.receive(messages.ok(INVITE))
 
 
+class Sends:
+    def __init__(self) -> None:
+        self.sent: list[tuple[Flow, bytes]] = []
+
+    def emit_again(self, flow: Flow, data: bytes) -> None:
+        self.sent.append((flow, data))
+
+
 def test_a_repeated_request_or_refusal_is_answered_as_before_rfc3261_17() -> None:
-    sent: list[bytes] = []
-    late = Repeated(b"the same", sent.append)
+    core, flow = Sends(), AFlow("udp", ("192.0.2.7", 5060))
+    late = Repeated(b"the same", flow, core)
     late.receive(messages.bye(INVITE, to_tag="t"))
     late.receive(messages.response(INVITE, 486))
     late.receive(messages.ringing(INVITE))
-    assert sent == [b"the same"] * 2
+    assert core.sent == [(flow, b"the same")] * 2
 
 
 def test_every_2xx_goes_up_and_nothing_else_rfc6026_7_2() -> None:
