@@ -53,7 +53,7 @@ class Door(Protocol):
 
 
 class Doors:
-    """All doors of the house, as the core asks them."""
+    """All doors of the house, as the core asks them; most houses have none."""
 
     def __init__(self) -> None:
         self._doors: list[Door] = []
@@ -62,7 +62,7 @@ class Doors:
         self._doors.append(door)
 
     def know(self, flow: Flow) -> bool:
-        return any(door.knows(flow) for door in self._doors)
+        return bool(self._doors) and any(door.knows(flow) for door in self._doors)
 
     def trunk(self, flow: Flow) -> str | None:
         """The trunk that calls from where no trunk's address is; None for everybody else."""
@@ -77,10 +77,10 @@ class Doors:
         return False
 
     def unproven(self, request: Request, flow: Flow) -> bool:
-        return any(door.unproven(request, flow) for door in self._doors)
+        return bool(self._doors) and any(door.unproven(request, flow) for door in self._doors)
 
     def take(self, transaction: ServerTransaction) -> bool:
-        return any(door.takes(transaction) for door in self._doors)
+        return bool(self._doors) and any(door.takes(transaction) for door in self._doors)
 
     def lost(self, flow: Flow) -> None:
         for door in self._doors:

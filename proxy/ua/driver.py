@@ -18,13 +18,16 @@ Message = Request | Response
 class Machine(Protocol):
     """A pure machine: it says when it next wants to be woken, and what should be done.
 
-    Once terminated it wants it no more: its deadline is None.
+    Once terminated it wants it no more: its deadline is None. One that lingers waits for what comes late
+    alone.
     """
 
     @property
     def deadline(self) -> float | None: ...
     @property
     def terminated(self) -> bool: ...
+    @property
+    def lingers(self) -> bool: ...
     def expire(self, now: float) -> Sequence[Effect]: ...
     def fail(self, error: Exception, now: float) -> Sequence[Effect]: ...
 
@@ -63,9 +66,9 @@ class Driver:
     def finished(self) -> None:
         """Nothing can happen any more."""
 
-    def lingers(self, until: float) -> bool:
-        """Asked before a timer is set for that time: true if somebody else waits for it from now on."""
-        return False
+    def linger(self, until: float) -> None:
+        """Nothing is left but to wait until then for what comes late: somebody else does that from now on."""
+        raise NotImplementedError
 
     # What it does.
 
@@ -88,18 +91,22 @@ class Driver:
                 self.failed(TransactionTimeout("no final response in time"))
         if self._over:
             return
-        due = self._driven.deadline
-        if due is None and self._driven.terminated:
-            self._over = True
-            self._disarm()
-            self.finished()
-        elif due != self._armed_for:
+        machine = self._driven
+        due = machine.deadline
+        if due != self._armed_for:
             if self._alarm is not None:
                 self._alarm.cancel()
                 self._alarm = None
             self._armed_for = due
-            if due is not None and not self.lingers(due):
+            if due is None:
+                pass
+            elif machine.lingers:
+                self.linger(due)
+            else:
                 self._alarm = self._alarms.at(due, self._expire)
+        if due is None and machine.terminated:
+            self._over = True
+            self.finished()
 
     def fail(self, error: Exception) -> None:
         """The flow under this machine is gone."""
@@ -108,9 +115,6 @@ class Driver:
     def stop(self) -> None:
         """Drop the machine without another word."""
         self._over = True
-        self._disarm()
-
-    def _disarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm = self._armed_for = None

@@ -31,8 +31,9 @@ class Table(Generic[T]):
         self.get: Callable[[TransactionKey], T | Late | None] = self._known.get
         """The transaction of a key, or what is left of it."""
         self._live: set[TransactionKey] = set()
-        self._queues: dict[float, deque[tuple[float, TransactionKey, Late]]] = {}
-        self._timers: dict[float, Alarm] = {}
+        self._queues: dict[int, deque[tuple[float, TransactionKey, Late]]] = {}
+        """Those that linger, by how long they do, in tenths of a second."""
+        self._timers: dict[int, Alarm] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -51,7 +52,7 @@ class Table(Generic[T]):
         """From now to loop time `until`, and `GRAIN_S` longer at most, this is what is left of it."""
         self._known[key] = late
         self._live.discard(key)
-        wait = round(until - self._alarms.now(), 1)
+        wait = int((until - self._alarms.now()) * 10 + 0.5)
         queue = self._queues.get(wait)
         if queue is None:
             queue = self._queues[wait] = deque()
@@ -76,7 +77,7 @@ class Table(Generic[T]):
         for table in (self._known, self._live, self._queues, self._timers):
             table.clear()
 
-    def _due(self, wait: float) -> None:
+    def _due(self, wait: int) -> None:
         queue = self._queues[wait]
         now = max(self._alarms.now(), queue[0][0])
         while queue and queue[0][0] <= now:

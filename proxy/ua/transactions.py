@@ -73,11 +73,9 @@ class ClientTransaction(Driver):
     def finished(self) -> None:
         self._core.clients.forget(self.key, self)
 
-    def lingers(self, until: float) -> bool:
-        """Leave the core a small thing in our place, once only repeats can come (`proxy.ua.late`)."""
+    def linger(self, until: float) -> None:
+        """Leave the core a small thing in our place, for only repeats can come (`proxy.ua.late`)."""
         machine = self._machine
-        if not machine.lingers:
-            return False
         late: Late = ABSORBED
         if machine.state is State.ACCEPTED:
             late = AcceptedByPeer(self._user)
@@ -85,7 +83,6 @@ class ClientTransaction(Driver):
         elif isinstance(machine, InviteClient):
             late = Repeated(self._sent, self.flow, self._core)
         self._core.clients.linger(self.key, late, until)
-        return True
 
     def hand_over(self, user: User) -> None:
         """It is `user` who hears of what comes from now on."""
@@ -214,11 +211,9 @@ class ServerTransaction(Driver):
     def finished(self) -> None:
         self._core.servers.forget(self.key, self)
 
-    def lingers(self, until: float) -> bool:
-        """Leave the core a small thing in our place, once only repeats can come (`proxy.ua.late`)."""
+    def linger(self, until: float) -> None:
+        """Leave the core a small thing in our place, for only repeats can come (`proxy.ua.late`)."""
         machine = self._machine
-        if not machine.lingers:
-            return False
         late: Late = ABSORBED
         if machine.state is State.ACCEPTED:
             late = AcceptedByUs(self.tag, self._core)
@@ -226,4 +221,3 @@ class ServerTransaction(Driver):
         elif isinstance(machine, NonInviteServer):
             late = Repeated(self._sent, self.flow, self._core)
         self._core.servers.linger(self.key, late, until)
-        return True

@@ -23,7 +23,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.deadline: float | None = None
-        self.terminated = False
+        self.terminated = self.lingers = False
         self.expired: list[float] = []
         self.on_expire: Sequence[Effect] = ()
 

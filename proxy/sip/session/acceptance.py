@@ -20,6 +20,8 @@ class Acceptance:
     Each `Send` goes through the INVITE server transaction, which passes a 2xx on (RFC 6026 §7.1).
     """
 
+    lingers = False
+
     def __init__(self, response: Response, timers: Timers) -> None:
         self.response = response
         self._timers = timers

@@ -49,6 +49,8 @@ class ReliableProvisionals:
     Each `Send` goes through the INVITE server transaction.
     """
 
+    lingers = False
+
     def __init__(self, rseq: int, timers: Timers) -> None:
         """`rseq`: number of the first, chosen at random from 1 to 2**31 - 1 (§3)."""
         self._rseq, self._timers = rseq, timers
