@@ -36,20 +36,20 @@ class UdpListener:
         self._receiver = receiver
         self._flows: dict[Address, UdpFlow] = {}
         self._loop = asyncio.get_running_loop()
-        self._socket = socket.socket(self.family, socket.SOCK_DGRAM)
+        self.socket = socket.socket(self.family, socket.SOCK_DGRAM)
         try:
-            self._socket.setblocking(False)
+            self.socket.setblocking(False)
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
+                self.socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
             if self.family == socket.AF_INET6:
-                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            self._socket.bind(bind)
+                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self.socket.bind(bind)
         except OSError:
-            self._socket.close()
+            self.socket.close()
             raise
-        host, port = self._socket.getsockname()[:2]
+        host, port = self.socket.getsockname()[:2]
         self.local: Address = (str(host), int(port))
-        self._loop.add_reader(self._socket.fileno(), self._drain)
+        self._loop.add_reader(self.socket.fileno(), self._drain)
 
     def flow(self, remote: Address) -> UdpFlow:
         """The flow from this socket to a peer; flows to one peer are equal."""
@@ -60,33 +60,19 @@ class UdpListener:
             flow = self._flows[remote] = UdpFlow(self, remote)
         return flow
 
-    def send(self, data: bytes, remote: Address) -> None:
-        """Send a datagram; one that the kernel has no room for is lost, as on the wire."""
-        if self.closed:
-            raise TransportFailed(f"udp listener {self.local[0]} port {self.local[1]} is closed")
-        try:
-            try:
-                self._socket.sendto(data, remote)
-            except ConnectionRefusedError:  # an ICMP error owed to an earlier datagram; this one was not sent
-                self._socket.sendto(data, remote)
-        except BlockingIOError:
-            log.warning("datagram dropped, the send buffer is full", peer=remote[0])
-        except OSError as error:
-            raise TransportFailed(f"cannot send to {remote[0]} port {remote[1]}: {error.strerror}") from error
-
     def close(self) -> None:
         """Stop receiving and free the port."""
         if not self.closed:
             self.closed = True
-            self._loop.remove_reader(self._socket.fileno())
-            self._socket.close()
+            self._loop.remove_reader(self.socket.fileno())
+            self.socket.close()
 
     def _drain(self) -> None:
         for _ in range(DRAIN):
             if self.closed:
                 return
             try:
-                data, address = self._socket.recvfrom(65535)
+                data, address = self.socket.recvfrom(65535)
             except BlockingIOError:
                 return
             except OSError as error:  # an ICMP error about some peer says nothing about the others
@@ -137,8 +123,19 @@ class UdpFlow:
         """Never."""
 
     def send(self, data: bytes) -> None:
-        """Send one message as one datagram."""
-        self.listener.send(data, self.remote)
+        """Send one message as one datagram; one that the kernel has no room for is lost, as on the wire."""
+        listener, remote = self.listener, self.remote
+        if listener.closed:
+            raise TransportFailed(f"udp listener {listener.local[0]} port {listener.local[1]} is closed")
+        try:
+            try:
+                listener.socket.sendto(data, remote)
+            except ConnectionRefusedError:  # an ICMP error owed to an earlier datagram; this was not sent
+                listener.socket.sendto(data, remote)
+        except BlockingIOError:
+            log.warning("datagram dropped, the send buffer is full", peer=remote[0])
+        except OSError as error:
+            raise TransportFailed(f"cannot send to {remote[0]} port {remote[1]}: {error.strerror}") from error
 
     def close(self) -> None:
         """Nothing to close: the socket belongs to the listener."""

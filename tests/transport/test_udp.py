@@ -122,34 +122,34 @@ class Broken:
 async def listener():
     recorder = Recorder()
     made = UdpListener(("127.0.0.1", 0), recorder)
-    real = made._socket
+    real = made.socket
     yield made, recorder
-    made._socket = real
+    made.socket = real
     made.close()
 
 
 async def test_an_error_owed_to_an_earlier_datagram_does_not_cost_this_one(listener):
     udp, recorder = listener
-    udp._socket = Broken(ConnectionRefusedError(111, "Connection refused"), 1)
-    udp.send(b"x", ("192.0.2.1", 5060))
-    assert udp._socket.sent == [b"x"]
+    udp.socket = Broken(ConnectionRefusedError(111, "Connection refused"), 1)
+    udp.flow(("192.0.2.1", 5060)).send(b"x")
+    assert udp.socket.sent == [b"x"]
     came = (b"x", ("192.0.2.1", 5060))
-    udp._socket = Broken(ConnectionRefusedError(111, "refused"), came, BlockingIOError())
+    udp.socket = Broken(ConnectionRefusedError(111, "refused"), came, BlockingIOError())
     udp._drain()
     assert recorder.all_messages() == [b"x"]
 
 
 async def test_a_full_send_buffer_loses_the_datagram_as_the_wire_would(listener):
     udp, _ = listener
-    udp._socket = Broken(BlockingIOError())
+    udp.socket = Broken(BlockingIOError())
     with capture_logs() as logs:
-        udp.send(b"x", ("192.0.2.1", 5060))
+        udp.flow(("192.0.2.1", 5060)).send(b"x")
     assert logs[0]["event"] == "datagram dropped, the send buffer is full"
 
 
 async def test_a_datagram_the_kernel_refuses_fails_the_send(listener):
     udp, _ = listener
-    udp._socket = Broken(OSError(101, "Network is unreachable"))
+    udp.socket = Broken(OSError(101, "Network is unreachable"))
     with pytest.raises(TransportFailed, match=r"192\.0\.2\.1 port 5060: Network is unreachable"):
         udp.flow(("192.0.2.1", 5060)).send(b"x")
 

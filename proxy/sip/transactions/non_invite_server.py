@@ -52,25 +52,25 @@ class NonInviteServer(Machine):
 
     def respond(self, response: Response, now: float) -> list[Effect]:
         """The TU answers (§17.2.2); after a final response nothing else is sent."""
-        match self.state, response.status:
-            case State.TRYING | State.PROCEEDING, 100:  # §17.2.2
+        if self.state not in (State.TRYING, State.PROCEEDING):
+            return []  # §17.2.2: COMPLETED discards what the TU adds
+        match response.status:
+            case 100:  # §17.2.2
                 self._last = response
                 self._enter(State.PROCEEDING, self._ends_at)
                 return [Send(response)]
-            case State.TRYING | State.PROCEEDING, status if status < 200:  # RFC 4320 §4.1: 100 or nothing
-                return []
-            case State.TRYING | State.PROCEEDING, 408:  # RFC 4320 §4.2: it would come too late anyway
+            case 408:  # RFC 4320 §4.2: it would come too late anyway
                 self._enter(State.TERMINATED)
                 return []
-            case State.TRYING | State.PROCEEDING, _:  # §17.2.2; J is zero if reliable
+            case status if status < 200:  # RFC 4320 §4.1: 100 or nothing
+                return []
+            case _:  # §17.2.2; J is zero if reliable
                 self._last = response
                 if self._reliable:
                     self._enter(State.TERMINATED)
                 else:
                     self._enter(State.COMPLETED, now + self._timers.j)
                 return [Send(response)]
-            case _:  # §17.2.2: COMPLETED discards what the TU adds
-                return []
 
     def expire(self, now: float) -> list[Effect]:
         """Do what is due at `now` (§17.2.2)."""
