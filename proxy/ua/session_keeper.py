@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from proxy.sip.errors import ParseError, SipError
@@ -44,28 +45,25 @@ class SessionKeeper:
         self._arm()
         return list(self._timer.headers)
 
-    def offering(self) -> list[tuple[str, str]]:
+    def offering(self) -> Sequence[tuple[str, str]]:
         """Headers for ours (§7.1), which names what we support by itself."""
-        if self._timer is None:
-            self._timer = SessionTimer.offering()
-        return [header for header in self._timer.headers if header[0] != "Supported"]
+        return ASKED if self._timer is None else _besides(self._timer)
 
     def raised(self, refusal: Response) -> bool:
         """Whether a 422 to an INVITE or refresh of ours is worth another try, which asks for more (§7.3)."""
         try:
-            if self._timer is not None:
-                self._timer.raised(refusal)
+            self._own().raised(refusal)
         except ParseError as error:
             self._leg.log.warning("session interval cannot be agreed", reason=str(error))
             return False
-        return self._timer is not None
+        return True
 
     def answered(self, response: Response) -> None:
         """The peer has answered an INVITE of ours, the first or a later one, or our UPDATE."""
-        if self._timer is None:
+        if self._timer is None and SessionTimer.ignored_by(response):
             return
         try:
-            self._timer.refreshed(self._now(), response)
+            self._own().refreshed(self._now(), response)
         except ParseError as error:
             self._leg.log.warning("session timer not understood", reason=str(error))
         self._arm()
@@ -82,11 +80,12 @@ class SessionKeeper:
 
     def refreshed(self, request: Request) -> list[tuple[str, str]]:
         """Headers for our 2xx to the peer's re-INVITE or UPDATE; raises ParseError."""
-        if self._timer is None or self._leg.early:  # the first 2xx is yet to say what holds
+        if self._leg.early:  # the first 2xx is yet to say what holds
             return []
-        self._timer.refreshed(self._now(), request)
+        timer = self._own()
+        timer.refreshed(self._now(), request)
         self._arm()
-        return list(self._timer.headers)
+        return list(timer.headers)
 
     def headers(self) -> list[tuple[str, str]]:
         """What a re-INVITE or UPDATE of ours carries, lest it switch the timer off (§7.4)."""
@@ -96,6 +95,12 @@ class SessionKeeper:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+    def _own(self) -> SessionTimer:
+        """The timer; made when a peer that we have called first says something of it."""
+        if self._timer is None:
+            self._timer = SessionTimer.offering()
+        return self._timer
 
     def _arm(self) -> None:
         if self._alarm is not None:
@@ -153,6 +158,14 @@ class SessionKeeper:
 
     def _now(self) -> float:
         return self._leg.core.alarms.now()
+
+
+def _besides(timer: SessionTimer) -> list[tuple[str, str]]:
+    return [header for header in timer.headers if header[0] != "Supported"]
+
+
+ASKED = tuple(_besides(SessionTimer.offering()))
+"""What our INVITE asks of every peer."""
 
 
 def _retry_after_s(refusal: Response) -> float | None:

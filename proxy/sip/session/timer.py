@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Literal
 
 from proxy.sip.errors import ParseError
+from proxy.sip.grammar import split_commas
 from proxy.sip.message import Request, Response
 from proxy.sip.values import SessionExpires
 
@@ -114,9 +115,10 @@ class SessionTimer:
 
         Raises ParseError for one that wants no more than we asked for: repeating it would go on for ever.
         """
-        least = _min_se(response)
-        if least is None:
+        bound = _read(response.headers.first.get("min-se"))
+        if bound is None:
             raise ParseError("422 has no Min-SE")
+        least = bound.seconds
         if least <= (self.interval or self._wanted or 0) or least > MOST or self._raises >= MOST_RAISES:
             raise ParseError(f"422 wants {least} s")
         self._raises += 1
@@ -126,6 +128,14 @@ class SessionTimer:
             self.headers = _asking(least, None, least)
         else:
             self.interval = least
+
+    @staticmethod
+    def ignored_by(response: Response) -> bool:
+        """Whether a 2xx to our first INVITE leaves it at that we have asked: no timer will run, and its
+        sender is not to be asked by UPDATE either.
+        """
+        first = response.headers.first
+        return "session-expires" not in first and "allow" not in first
 
     @property
     def refresh_headers(self) -> Lines:
@@ -146,12 +156,13 @@ class SessionTimer:
 
         A request that is `too_small`, and a response other than 2xx, refresh nothing.
         """
-        self._listen(message)
         if isinstance(message, Request):
             self._decide(message)
             if not self.too_small:
                 self.start(now)
-        elif 200 <= message.status < 300:
+            return
+        self._listen(message)
+        if 200 <= message.status < 300:
             self._agree(message)
             self.start(now)
 
@@ -188,40 +199,33 @@ class SessionTimer:
         if not self._supported:
             return
         self._listen(request)
-        asked = _session_expires(request)
-        knows = "timer" in map(str.lower, request.headers.split("Supported"))
-        self.too_small = knows and asked is not None and asked.seconds < self.min_se
-        if self.too_small:
+        headers = request.headers
+        decided = _decided(
+            ", ".join(headers.get_all("Supported")),
+            headers.first.get("session-expires"),
+            headers.first.get("min-se"),
+            self.min_se,
+            # A peer that asks for nothing does not stop refreshes that are ours already.
+            self.interval if self.refreshing else self._wanted,
+            self.refreshing or self.by_update,
+        )
+        self.too_small = decided is None
+        if decided is None:
             self.headers = (("Min-SE", str(self.min_se)),)
-            return
-        agreed = self._terms(asked, knows, _min_se(request) or 0)
-        self.interval = agreed.seconds if agreed else None
-        self.refreshing = agreed is not None and agreed.refresher == "uas"
-        self.alone = self.refreshing and not knows
-        self.headers = _granting(agreed.seconds, agreed.refresher, knows) if agreed else ()
-
-    def _terms(self, asked: SessionExpires | None, knows: bool, peer_min_se: int) -> SessionExpires | None:
-        if asked and knows:  # §9: left the choice, whoever asks for the timer does the work
-            return SessionExpires(asked.seconds, asked.refresher or "uac")
-        # A peer that asks for nothing does not stop refreshes that are ours already.
-        wanted = self.interval if self.refreshing else self._wanted
-        if wanted is None or not (asked or knows or self.refreshing or self.by_update):
-            return None
-        if asked:  # put in by a proxy: §9 allows no more than it says
-            wanted = min(wanted, asked.seconds)
-        return SessionExpires(max(wanted, self.min_se, peer_min_se), "uas")
+        else:
+            self.interval, self.refreshing, self.alone, self.headers = decided
 
     def _listen(self, message: Request | Response) -> None:
         """Take note of what the peer allows; a message without Allow says nothing of it (§20.5)."""
         if "allow" in message.headers.first:
-            self.by_update = "UPDATE" in message.headers.split("Allow")
+            self.by_update = _takes_update(", ".join(message.headers.get_all("Allow")))
 
     def _stop(self) -> None:
         self.interval, self.refreshing, self.alone, self.deadline = None, False, False, None
 
     def _agree(self, response: Response) -> None:
         """Take what a 2xx to our request says (§7.2)."""
-        agreed = _session_expires(response)
+        agreed = _read(response.headers.first.get("session-expires"))
         self.alone = agreed is None and self._wanted is not None and self.by_update
         if self.alone:
             self.interval, self.refreshing = self._wanted, True
@@ -232,6 +236,32 @@ class SessionTimer:
             self.refreshing = agreed.refresher != "uas"
 
 
+Decision = tuple[int | None, bool, bool, Lines]
+"""The interval, whether we refresh and whether a peer that knows no timer; what our 2xx says."""
+
+
+@lru_cache(maxsize=256)  # what a peer asks for is the same in every call
+def _decided(
+    supported: str, asks: str | None, least: str | None, min_se: int, wanted: int | None, willing: bool
+) -> Decision | None:
+    """What holds after a request with these headers, where we would have a timer of `wanted`; None if it
+    asks for less than `min_se`. `willing`: also with a peer that knows none and asks for none.
+    """
+    asked, knows = _read(asks), "timer" in map(str.lower, split_commas(supported))
+    if asked and knows and asked.seconds < min_se:
+        return None
+    bound = _read(least)
+    if asked and knows:  # §9: left the choice, whoever asks for the timer does the work
+        seconds, refresher = asked.seconds, asked.refresher or "uac"
+    elif wanted is None or not (asked or knows or willing):
+        return None, False, False, ()
+    else:
+        most = min(wanted, asked.seconds) if asked else wanted  # put in by a proxy: §9 allows no more
+        seconds, refresher = max(most, min_se, bound.seconds if bound else 0), "uas"
+    ours = refresher == "uas"
+    return seconds, ours, ours and not knows, _granting(seconds, refresher, knows)
+
+
 @lru_cache(maxsize=64)
 def _asking(seconds: int, refresher: Refresher, min_se: int) -> Lines:
     """What a request of ours says."""
@@ -239,18 +269,16 @@ def _asking(seconds: int, refresher: Refresher, min_se: int) -> Lines:
     return ("Supported", "timer"), ("Session-Expires", str(asked)), ("Min-SE", str(min_se))
 
 
-@lru_cache(maxsize=64)
 def _granting(seconds: int, refresher: Refresher, knows: bool) -> Lines:
     """What our 2xx says, to one that knows of timers or knows none."""
     agreed = ("Session-Expires", str(SessionExpires(seconds, refresher)))
     return (("Require", "timer"), agreed) if knows else (agreed,)  # §9: MUST, or SHOULD when we refresh
 
 
-def _session_expires(message: Request | Response) -> SessionExpires | None:
-    value = message.headers.first.get("session-expires")
+@lru_cache(maxsize=256)
+def _takes_update(allow: str) -> bool:
+    return "UPDATE" in split_commas(allow)
+
+
+def _read(value: str | None) -> SessionExpires | None:
     return SessionExpires.parse(value) if value else None  # an empty one asks for nothing
-
-
-def _min_se(message: Request | Response) -> int | None:
-    value = message.headers.first.get("min-se")
-    return SessionExpires.parse(value).seconds if value else None

@@ -369,3 +369,13 @@ def test_a_peer_that_wants_ever_more_is_not_asked_for_ever_rfc4028_7_3() -> None
         timer.raised(too_brief(str(least)))
     with pytest.raises(ParseError, match="wants 1900 s"):
         timer.raised(too_brief("1900"))
+
+
+def test_a_2xx_that_says_nothing_of_timers_or_methods_leaves_all_as_it_was_before() -> None:
+    silent = response(invite(), 200)
+    asked, told = SessionTimer.offering(), SessionTimer.offering()
+    told.refreshed(0.0, silent)
+    assert SessionTimer.ignored_by(silent)
+    assert all(getattr(told, name) == getattr(asked, name) for name in SessionTimer.__slots__)
+    assert not SessionTimer.ignored_by(response(invite(), 200, headers=[("Allow", "INVITE")]))
+    assert not SessionTimer.ignored_by(response(invite(), 200, headers=[("Session-Expires", "600")]))
