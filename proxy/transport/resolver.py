@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Callable, Collection
+from functools import lru_cache
 
 import dns.entropy
 
@@ -42,12 +43,10 @@ class Resolver:
         if uri.scheme not in ("sip", "sips"):
             raise TransportFailed(f"a {uri.scheme}: URI names no host to send to")
         transport, name, asked = _transport(uri), bare(uri.host), bare(asked_for(uri))
-        address = numeric(asked)
+        address = _called(asked)
         if address is not None:
-            if ipaddress.ip_address(address).is_multicast:
-                raise TransportFailed(f"a multicast address is not called: {address}")
             chosen = transport or _default(uri)
-            return [Target(chosen, (address, uri.port or DEFAULT_PORTS[chosen]), name)]
+            return [_target(chosen, (address, uri.port or DEFAULT_PORTS[chosen]), name)]
         if uri.port is None and not local(asked):
             found = await self._by_service(uri, transport, asked, transports)
             if found:
@@ -117,6 +116,19 @@ def asked_for(uri: Uri) -> str:
 def bare(host: str) -> str:
     """A host without the brackets of an IPv6 address."""
     return host.removeprefix("[").removesuffix("]")
+
+
+@lru_cache(maxsize=1024)
+def _called(host: str) -> str | None:
+    """The canonical text of a numeric address; None for a name. Raises TransportFailed for one of many."""
+    address = numeric(host)
+    if address is not None and ipaddress.ip_address(address).is_multicast:
+        raise TransportFailed(f"a multicast address is not called: {address}")
+    return address
+
+
+_target = lru_cache(maxsize=1024)(Target)
+"""A plain address is the same place in every call."""
 
 
 def _pointed(pointers: list[Pointer], secure: bool, transports: Collection[str]) -> list[tuple[str, str]]:
