@@ -15,18 +15,22 @@ _ENVELOPED = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 
 def refusal(request: Request, supported: Collection[str]) -> Refusal | None:
     """None for a request that may go on; its body is what `keep_session` has left of it."""
-    if "require" in request.headers.first:
+    first = request.headers.first
+    if "require" in first:
         required = request.headers.split("Require")
         if unknown := [option for option in required if option.lower() not in supported]:
             return 420, [("Unsupported", ", ".join(unknown))]
     if request.method not in ("INVITE", "UPDATE", "PRACK"):
         return None
-    if not takes_session(request.headers):
+    if "accept" in first and not takes_session(request.headers):
         return 406, []  # whatever we answer is SDP (§8.2.3, RFC 4475 §3.3.15)
     return _unreadable(request) if request.body else None
 
 
 def _unreadable(request: Request) -> Refusal | None:
+    first = request.headers.first
+    if "content-encoding" not in first and first.get("content-type") == SDP:
+        return None
     coding = (request.headers.get("Content-Encoding") or "identity").lower()
     if coding != "identity":
         return 415, [("Accept-Encoding", "identity")]
