@@ -211,13 +211,6 @@ class Essence(NamedTuple):
     number: int
     credentials: tuple[tuple[str, str], ...]
 
-    @classmethod
-    def of(cls, invite: Request) -> Essence:
-        """What is to be kept of it."""
-        headers = invite.headers
-        credentials = [(name, value) for name, _ in _CREDENTIALS for value in headers.get_all(name)]
-        return cls(invite.uri, headers.first["from"], invite.cseq.number, tuple(credentials))
-
     @property
     def invite(self) -> Request:
         """One of which the same comes."""

@@ -36,13 +36,13 @@ Acked = tuple[str | None, Acknowledgement]
 class Course:
     """The targets of one URI, the reachable ones first; each is tried once."""
 
-    __slots__ = ("_core", "_loop", "_profile", "_target", "_timer", "_uri", "_waiting")
+    __slots__ = ("_core", "_profile", "_target", "_timer", "_uri", "_waiting")
 
     def __init__(self, core: UserAgentCore, uri: str, profile: str = "") -> None:
         """`profile`: on whose terms TLS is spoken."""
         self._core, self._uri, self._profile = core, uri, profile
-        self._loop = asyncio.get_running_loop()
-        self._waiting: list[Target] = []
+        self._waiting: list[Target] | None = None
+        """Those not yet tried; None until it is known where the URI leads."""
         self._target: Target | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -51,42 +51,41 @@ class Course:
         """True while there is a target that has not been tried."""
         return bool(self._waiting)
 
-    async def begin(self) -> None:
-        """Find out where the URI leads; raises TransportFailed."""
-        uri = Uri.parse(self._uri)
-        if not uri.host:
-            raise TransportFailed(f"a {uri.scheme} URI leads to no host")
-        targets = await self._core.network.resolve(uri, self._profile)
-        self._waiting = self._core.reachability.order(targets, self._loop.time())
-
     async def next(self) -> Flow:
         """A flow to the next target that can be connected to; raises TransportFailed if none is left."""
+        core, waiting = self._core, self._waiting
+        if waiting is None:
+            uri = Uri.parse(self._uri)
+            if not uri.host:
+                raise TransportFailed(f"a {uri.scheme} URI leads to no host")
+            targets = await core.network.resolve(uri, self._profile)
+            waiting = self._waiting = core.reachability.order(targets, core.alarms.now())
         error: TransportFailed | None = None
-        while self._waiting:
-            self._target = self._waiting.pop(0)
+        while waiting:
+            self._target = waiting.pop(0)
             try:
-                return await self._core.network.connect(self._target)
+                return await core.network.connect(self._target)
             except TransportFailed as failure:
                 error = failure
                 self.failed(failure)
         raise error or TransportFailed(f"{Uri.parse(self._uri).host}: no address")
 
     def sent(self, unheard: Callable[[], None]) -> None:
-        """The INVITE is on its way; `unheard` is called if nothing comes back while another target waits."""
-        if self._waiting:
-            self._timer = self._loop.call_later(TRY_S, unheard)
+        """The INVITE is on its way, and there are `more`; `unheard` is called if nothing comes back."""
+        self._timer = asyncio.get_running_loop().call_later(TRY_S, unheard)
 
-    def heard(self, response: Response) -> None:
+    def heard(self, status: int) -> None:
         """The target said something: it has its time now, and stands again if it is of use."""
-        self.rest()
-        if self._target is not None and response.status not in (100, 503):  # a 100 may precede a 503
+        if self._timer is not None:
+            self.rest()
+        if status not in (100, 503) and self._target is not None:  # a 100 may precede a 503
             self._core.reachability.answered(self._target)
 
     def failed(self, error: SipError | str) -> None:
         """The target could not be reached, or said nothing."""
         self.rest()
         if self._target is not None:
-            self._core.reachability.failed(self._target, str(error), self._loop.time())
+            self._core.reachability.failed(self._target, str(error), self._core.alarms.now())
 
     def unavailable(self, response: Response) -> None:
         """The target answered 503: to be left alone for its Retry-After, else to be tried last (§21.5.4)."""
@@ -94,7 +93,7 @@ class Course:
             return
         seconds = retry_after(response.headers.get("Retry-After"))
         if seconds:
-            self._core.reachability.hold(self._target, seconds, self._loop.time())
+            self._core.reachability.hold(self._target, seconds, self._core.alarms.now())
         else:
             self.failed("503 Service Unavailable")
 

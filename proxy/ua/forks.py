@@ -33,6 +33,8 @@ class Fork:
     Our offer stands open in it, so that the peer cannot offer (§14.2, RFC 3311 §5.2).
     """
 
+    __slots__ = ("_forks", "_leg", "dialog", "ending", "flow", "held")
+
     def __init__(self, forks: Forks, leg: Leg, dialog: Dialog) -> None:
         self._forks, self._leg, self.dialog = forks, leg, dialog
         self.flow = leg.flow
@@ -93,13 +95,16 @@ class Forks:
         tag = response.to_tag
         if not tag or tag in self.over:
             return None
-        if tag not in self._forks and len(self._forks) < MOST_FORKS:
-            try:
-                self._enter(tag, Dialog.as_uac(invite, response))
-            except ParseError:
-                return None  # of use without: the 2xx says it all again
-        fork = self._forks.get(tag)
-        return fork.dialog if fork else None
+        if (fork := self._forks.get(tag)) is not None:
+            return fork.dialog
+        if len(self._forks) >= MOST_FORKS:
+            return None
+        try:
+            dialog = Dialog.as_uac(invite, response)
+        except ParseError:
+            return None  # of use without: the 2xx says it all again
+        self._enter(tag, dialog)
+        return dialog
 
     def answered(self, invite: Request, response: Response) -> Dialog:
         """The dialog of the first 2xx of its To tag, confirmed; raises ParseError."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from proxy.sip.dialog import Dialog
+from proxy.sip.dialog import TARGET_REFRESH, Dialog
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import Flow, TransportFailed
@@ -43,6 +43,10 @@ class InDialogRequest:
     is the leg's or that of a fork being hung up; each further try takes its next CSeq number (§22.2).
     """
 
+    __slots__ = (
+        "_ack", "_dialog", "_done", "_finished", "_flow", "_leg", "_reopened", "_request", "_transaction",
+    )  # fmt: skip
+
     def __init__(
         self,
         leg: Leg,
@@ -72,13 +76,15 @@ class InDialogRequest:
 
     def received(self, message: Message) -> None:
         assert isinstance(message, Response)
-        if message.status < 200:
+        status = message.status
+        if status < 200:
             return
-        if self._request.method == "INVITE" and message.status < 300:
-            self._acknowledge(message)
-        elif self._request.method == "UPDATE" and message.status < 300:
-            self._confirm(message)
-        if message.status not in (401, 407) or not self._authorized(message):
+        if status < 300 and (method := self._request.method) in TARGET_REFRESH:
+            if method == "INVITE":
+                self._acknowledge(message)
+            else:
+                self._confirm(message)
+        if status not in (401, 407) or not self._authorized(message):
             self._finish(message)
 
     def failed(self, error: SipError) -> None:

@@ -11,6 +11,7 @@ from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.sip.reason import reasons
+from proxy.sip.session import INTERVAL, SessionTimer
 from proxy.transport.flow import Flow, ip_version
 from proxy.ua.capabilities import IN_DIALOG, IN_DIALOG_WITH_AGENT, UNDERSTOOD
 from proxy.ua.core import UserAgentCore
@@ -19,7 +20,6 @@ from proxy.ua.in_dialog import Final, InDialogRequest
 from proxy.ua.info import take_info
 from proxy.ua.latch import Latch
 from proxy.ua.media import LegMedia
-from proxy.ua.opening import Opening
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer, Refers
 from proxy.ua.reoffer import Reoffers
@@ -37,7 +37,7 @@ class Leg:
 
     __slots__ = (
         "__weakref__", "_answer", "_calls", "_contact_user", "_invitation", "_inviting", "_keeper", "_left",
-        "_log", "_opening", "_refers", "_reoffers", "core", "credentials", "dialog", "ended",
+        "_log", "_refers", "_reoffers", "core", "credentials", "dialog", "ended",
         "flow", "keeps_flow", "media", "name", "peer_reason", "profile", "ringing",
     )  # fmt: skip
 
@@ -70,7 +70,6 @@ class Leg:
         self._inviting: Inviting | None = None
         self._invitation: Invitation | None = None
         self._answer: Answer | None = None
-        self._opening: Opening | None = None
         self._refers = Refers() if takes_refer else None
         self._keeper: SessionKeeper | None = None
         self._reoffers: Reoffers | None = None
@@ -91,7 +90,6 @@ class Leg:
         self.flow = transaction.flow
         self.profile = self.core.terms(self.flow)
         self.media.over(ip_version(self.flow))
-        self._opening = Opening(self.media, transaction.request)
         self._invitation = Invitation(self, transaction)
         self._calls = False
         self._invitation.watch()
@@ -100,13 +98,14 @@ class Leg:
         try:
             if "record-route" in transaction.request.headers.first:
                 _ = transaction.request.record_routes  # the dialog is made of them
-            too_small = self.keeper.invited(transaction.request)
+            timer = SessionTimer.answering(transaction.request, wanted=INTERVAL)
         except ParseError as error:
-            self._invitation.refuse(error.status, [])
+            self._invitation.refuse(error.status)
             return self.gone(EndReason.REJECTED)
-        if too_small is not None:
-            self._invitation.refuse(422, too_small)
-            self.gone(EndReason.INTERVAL_TOO_SMALL)
+        if timer.too_small:
+            self._invitation.refuse(422, timer.headers)
+            return self.gone(EndReason.INTERVAL_TOO_SMALL)
+        self._keeper = SessionKeeper(self, timer)
 
     def trying(self) -> None:
         self.invitation.trying()
@@ -118,7 +117,7 @@ class Leg:
 
     def consider(self) -> None:
         """Take the caller's offer, or make our own if the INVITE has none; raises OfferRefused."""
-        self.opening.consider()
+        self.invitation.opening.consider()
 
     async def answer(self) -> None:
         """200 with the description of `consider()`; returns when it is acknowledged.
@@ -126,13 +125,14 @@ class Leg:
         Raises LegEnded if the leg is over before that, or its ACK brings an answer that cannot be used.
         """
         self._check_up()
-        invitation, opening = self.invitation, self.opening
-        opening.consider()
+        invitation = self.invitation
+        opening = invitation.opening
         if invitation.provisionals is not None:  # RFC 3262 §3: no 2xx before they are acknowledged
+            opening.consider()
             await invitation.provisionals.heard()
             self._check_up()
-        self._answer = answer = invitation.accept(opening.in_2xx(), self.keeper.answering())
-        answer.then(self._answered_in_ack)
+        sdp = opening.in_2xx()
+        self._answer = answer = invitation.accept(sdp, self.keeper.answering(), self._answered_in_ack)
         await answer.settled()
         self._check_up()
 
@@ -176,7 +176,7 @@ class Leg:
 
         Returns at once; the core sees the transaction through. Calling it again does nothing.
         """
-        if (refer := self.refer_waiting()) is not None:
+        if self._refers is not None and (refer := self._refers.waiting) is not None:
             refer.refuse(481)  # nobody came to answer it, and its dialog is over
         if self.ended.done():
             return
@@ -206,20 +206,21 @@ class Leg:
     def keeper(self) -> SessionKeeper:
         """Of the session timer."""
         if self._keeper is None:
-            self._keeper = SessionKeeper(self)
+            self._keeper = SessionKeeper(self, SessionTimer.offering())
         return self._keeper
+
+    @property
+    def timed(self) -> bool:
+        """Whether more was said of a session timer than that our INVITE asks for one."""
+        return self._keeper is not None
 
     @property
     def reoffers(self) -> Reoffers:
         """Of the offers after the first."""
         if self._reoffers is None:
-            self._reoffers = Reoffers(self, owns_call_id=self._calls, opening=self._opening)
+            opening = self._invitation.opening if self._invitation is not None else None
+            self._reoffers = Reoffers(self, owns_call_id=self._calls, opening=opening)
         return self._reoffers
-
-    @property
-    def opening(self) -> Opening:
-        assert self._opening is not None
-        return self._opening
 
     def rang(self, status: int) -> None:
         if self.ringing is None:
@@ -287,9 +288,10 @@ class Leg:
     # What the peer sends.
 
     def acknowledged(self, ack: Request) -> None:
-        for answer in (self._answer, self._reoffers.answer if self._reoffers else None):
-            if answer is not None:
-                answer.acknowledged(ack)
+        if self._answer is not None:
+            self._answer.acknowledged(ack)
+        if self._reoffers is not None and self._reoffers.answer is not None:
+            self._reoffers.answer.acknowledged(ack)
 
     def _answered_in_ack(self, ack: Request | None) -> None:
         """The INVITE had no offer and our 200 made one: its ACK has the answer (§13.2.1).
@@ -298,13 +300,14 @@ class Leg:
         """
         if ack is None or self.ended.done():
             return
+        invitation = self.invitation
         try:
-            self.opening.answered(ack.body)
+            invitation.opening.answered(ack.body)
         except OfferRefused:
             return self.end(EndReason.MEDIA_REFUSED)
         self._answer = None
-        if self.invitation.settled:
-            self._invitation = self._opening = None
+        if invitation.settled:
+            self._invitation = None
             if self._reoffers is not None:
                 self._reoffers.opened()
 
@@ -313,14 +316,15 @@ class Leg:
         assert self.dialog is not None
         if self.flow.closed:
             self.flow = transaction.flow
-        self.dialog.receive(transaction.request)
-        match transaction.request.method:
+        request = transaction.request
+        self.dialog.receive(request)
+        match request.method:
             case "BYE":
                 transaction.reply(200)
                 if self._invitation is not None:
-                    self._invitation.refuse(487, [])  # §15.1.2: a BYE before our final response
+                    self._invitation.refuse(487)  # §15.1.2: a BYE before our final response
                 if not self.ended.done():
-                    self.peer_reason = reasons(transaction.request)
+                    self.peer_reason = reasons(request)
                 self.gone(EndReason.HUNG_UP)
             case "PRACK":
                 take_prack(self._invitation, transaction)
@@ -377,12 +381,12 @@ class Leg:
         self._left = True
         if self.dialog is None:
             return
-        leave, id = self.core.leave, self.dialog.id
-        provisionals = self._invitation.provisionals if self._invitation is not None else None
-        if provisionals is not None and not provisionals.settled.done():
-            # RFC 3262 §3: a PRACK that is on its way is taken after the final response too
-            return provisionals.settled.add_done_callback(lambda settled: leave(id))
-        leave(id)
+        leave, id, invitation = self.core.leave, self.dialog.id, self._invitation
+        provisionals = None if invitation is None else invitation.provisionals
+        if provisionals is None or provisionals.settled.done():
+            return leave(id)
+        # RFC 3262 §3: a PRACK that is on its way is taken after the final response too
+        provisionals.settled.add_done_callback(lambda settled: leave(id))
 
     def _let_go(self) -> None:
         """All is said: the parts, which know the leg, are no longer known to it.

@@ -10,6 +10,7 @@ from proxy.sip.message import Response
 from proxy.sip.session import RAck, ReliableProvisionals
 from proxy.ua.driver import Driver, Message
 from proxy.ua.errors import OfferRefused
+from proxy.ua.opening import Opening
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
 
@@ -23,8 +24,8 @@ class Provisionals(Driver):
     We use them only where the INVITE has ``Require: 100rel``.
     """
 
-    def __init__(self, leg: Leg, invite: ServerTransaction) -> None:
-        self._leg, self._invite = leg, invite
+    def __init__(self, leg: Leg, invite: ServerTransaction, opening: Opening) -> None:
+        self._leg, self._invite, self._opening = leg, invite, opening
         self._machine = ReliableProvisionals(leg.core.ids.bits(31) or 1, leg.core.timers)
         super().__init__(self._machine, leg.core.alarms)
         self._acknowledged = asyncio.Event()
@@ -54,8 +55,8 @@ class Provisionals(Driver):
             return prack.reply(481)
         self.perform(self._machine.acknowledged(self._alarms.now()))
         self._acknowledged.set()
-        body, opening = prack.request.body, self._leg.opening
-        if opening.awaits_answer or not body or self._leg.ended.done():
+        body = prack.request.body
+        if self._opening.awaits_answer or not body or self._leg.ended.done():
             prack.reply(200)
             self._answered(body)
         else:
@@ -74,7 +75,7 @@ class Provisionals(Driver):
         if self._leg.ended.done():
             return
         try:
-            self._leg.opening.answered(sdp)
+            self._opening.answered(sdp)
         except OfferRefused:
             self._leg.end(EndReason.MEDIA_REFUSED)
 

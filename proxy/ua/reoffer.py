@@ -203,9 +203,8 @@ class Reoffers:
         return None
 
     def _accept(self, transaction: ServerTransaction, headers: list[tuple[str, str]], sdp: bytes) -> None:
-        self.answer = Answer(self._leg, transaction, transaction.make(200, headers, sdp))
-        if not transaction.request.body:
-            self.answer.then(self._answered_in_ack)
+        then = None if transaction.request.body else self._answered_in_ack
+        self.answer = Answer(self._leg, transaction, transaction.make(200, headers, sdp), then)
         self.answer.start()
 
     def _answered_in_ack(self, ack: Request | None) -> None:

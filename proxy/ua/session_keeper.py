@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
-from proxy.sip.session import INTERVAL, Expired, Refresh, SessionTimer
-from proxy.sip.session.timer import SHORTEST_WAIT
+from proxy.sip.session import Expired, Refresh, SessionTimer
+from proxy.sip.session.timer import SHORTEST_WAIT, Lines
 from proxy.sip.values import retry_after
 from proxy.ua.alarms import Alarm
 from proxy.ua.errors import Rejected, TransactionTimeout
@@ -25,34 +24,26 @@ class SessionKeeper:
 
     __slots__ = ("_alarm", "_leg", "_timer")
 
-    def __init__(self, leg: Leg) -> None:
-        self._leg = leg
-        self._timer: SessionTimer | None = None
+    def __init__(self, leg: Leg, timer: SessionTimer) -> None:
+        self._leg, self._timer = leg, timer
         self._alarm: Alarm | None = None
 
     # The INVITE that begins the leg.
 
-    def invited(self, invite: Request) -> list[tuple[str, str]] | None:
-        """Headers of the 422 owed to an interval that is too small (§9), else None; raises ParseError."""
-        self._timer = SessionTimer.answering(invite, wanted=INTERVAL)
-        return list(self._timer.headers) if self._timer.too_small else None
-
-    def answering(self) -> list[tuple[str, str]]:
+    def answering(self) -> Lines:
         """Headers for the 2xx to it; the clock starts."""
-        if self._timer is None:
-            return []
         self._timer.start(self._now())
         self._arm()
-        return list(self._timer.headers)
+        return self._timer.headers
 
-    def offering(self) -> Sequence[tuple[str, str]]:
-        """Headers for ours (§7.1), which names what we support by itself."""
-        return ASKED if self._timer is None else _besides(self._timer)
+    def offering(self) -> Lines:
+        """Headers for ours (§7.1)."""
+        return _besides(self._timer.headers)
 
     def raised(self, refusal: Response) -> bool:
         """Whether a 422 to an INVITE or refresh of ours is worth another try, which asks for more (§7.3)."""
         try:
-            self._own().raised(refusal)
+            self._timer.raised(refusal)
         except ParseError as error:
             self._leg.log.warning("session interval cannot be agreed", reason=str(error))
             return False
@@ -60,10 +51,8 @@ class SessionKeeper:
 
     def answered(self, response: Response) -> None:
         """The peer has answered an INVITE of ours, the first or a later one, or our UPDATE."""
-        if self._timer is None and SessionTimer.ignored_by(response):
-            return
         try:
-            self._own().refreshed(self._now(), response)
+            self._timer.refreshed(self._now(), response)
         except ParseError as error:
             self._leg.log.warning("session timer not understood", reason=str(error))
         self._arm()
@@ -82,34 +71,26 @@ class SessionKeeper:
         """Headers for our 2xx to the peer's re-INVITE or UPDATE; raises ParseError."""
         if self._leg.early:  # the first 2xx is yet to say what holds
             return []
-        timer = self._own()
-        timer.refreshed(self._now(), request)
+        self._timer.refreshed(self._now(), request)
         self._arm()
-        return list(timer.headers)
+        return list(self._timer.headers)
 
     def headers(self) -> list[tuple[str, str]]:
         """What a re-INVITE or UPDATE of ours carries, lest it switch the timer off (§7.4)."""
-        return [] if self._timer is None else list(self._timer.refresh_headers)
+        return list(self._timer.refresh_headers)
 
     def stop(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
 
-    def _own(self) -> SessionTimer:
-        """The timer; made when a peer that we have called first says something of it."""
-        if self._timer is None:
-            self._timer = SessionTimer.offering()
-        return self._timer
-
     def _arm(self) -> None:
         if self._alarm is not None:
             self.stop()
-        if self._timer is not None and self._timer.deadline is not None and not self._leg.ended.done():
-            self._alarm = self._leg.core.alarms.at(self._timer.deadline, self._expire)
+        if (due := self._timer.deadline) is not None and not self._leg.ended.done():
+            self._alarm = self._leg.core.alarms.at(due, self._expire)
 
     def _expire(self) -> None:
-        assert self._timer is not None
         for effect in self._timer.expire(max(self._now(), self._timer.deadline or 0.0)):
             match effect:
                 case Refresh():
@@ -160,12 +141,13 @@ class SessionKeeper:
         return self._leg.core.alarms.now()
 
 
-def _besides(timer: SessionTimer) -> list[tuple[str, str]]:
-    return [header for header in timer.headers if header[0] != "Supported"]
+def _besides(headers: Lines) -> Lines:
+    """Less what our INVITE says that we support, which it does by itself."""
+    return tuple([header for header in headers if header[0] != "Supported"])
 
 
-ASKED = tuple(_besides(SessionTimer.offering()))
-"""What our INVITE asks of every peer."""
+ASKED = _besides(SessionTimer.offering().headers)
+"""What our INVITE asks of every peer (§7.1); what more there is to say is `SessionKeeper.offering`."""
 
 
 def _retry_after_s(refusal: Response) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from proxy.sip.dialog import Dialog, Essence
@@ -11,6 +11,7 @@ from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
+from proxy.sip.session import SessionTimer
 from proxy.sip.session.reliable import reliable
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, ip_version
@@ -22,6 +23,7 @@ from proxy.ua.forks import MOST_FORKS, Forks
 from proxy.ua.latch import Latch
 from proxy.ua.reason import EndReason
 from proxy.ua.receipts import Receipts
+from proxy.ua.session_keeper import ASKED
 from proxy.ua.transactions import ClientTransaction
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class Inviting:
     """The client side of one INVITE (RFC 3261 §13.2), with CANCEL and all its races (§9.1)."""
 
     __slots__ = (
-        "_acks", "_call_id", "_core", "_course", "_cseq", "_ending", "_flow", "_forks",
+        "_acks", "_call_id", "_core", "_course", "_credentials", "_cseq", "_ending", "_flow", "_forks",
         "_identity", "_late", "_leg", "_outgoing", "_owed", "_receipts", "_request", "_transaction",
         "answered",
     )  # fmt: skip
@@ -72,34 +74,32 @@ class Inviting:
         self._call_id, self._cseq = self._core.ids.call_id(), 1
         self._identity = f"{outgoing.identity};tag={self._core.ids.tag()}"
         self._request: Request
+        self._credentials: tuple[tuple[str, str], ...]
+        """What the request answers a challenge with, as header lines."""
         self._flow: Flow
         self._course = Course(self._core, outgoing.uri, outgoing.profile)
         self._transaction: ClientTransaction | None = None
         self._acks: dict[str | None, Acknowledgement] = {}
         """The ACK of each 2xx, by its To tag."""
         self._forks = Forks(leg, self._declined)
-        self._receipts: Receipts | None = None
+        self._receipts: Receipts | None
         """Where a provisional response brought more than the news that it rings."""
         self._ending: EndReason | None = None
-        self._late = False
+        self._late: bool
         """Our INVITE has no offer: the peer makes it in its 2xx."""
         self._owed: tuple[Acknowledgement, bytes] | None = None
         """The ACK that waits for our answer to the offer in the 2xx, and that offer."""
 
     async def start(self) -> None:
-        """Send it; raises TransportFailed."""
-        if self._outgoing.flow is None:
-            await self._course.begin()
-        await self._advance()
-
-    async def _advance(self) -> None:
-        """INVITE the next target, in a new transaction (RFC 3263 §4.3); raises TransportFailed."""
+        """Send it to the next target, in a new transaction (RFC 3263 §4.3); raises TransportFailed."""
         flow = self._outgoing.flow or await self._course.next()
         if self._ending is None:
-            self._flow = self._leg.flow = flow
-            self._leg.media.over(ip_version(flow))
-            self._send(self._invite(self._leg.media.offer()))
-            self._course.sent(self._unheard)
+            leg = self._leg
+            self._flow = leg.flow = flow
+            leg.media.over(ip_version(flow))
+            self._send(self._invite(leg.media.offer()))
+            if self._course.more:
+                self._course.sent(self._unheard)
 
     def end(self, reason: EndReason) -> None:
         """Stop calling: CANCEL once a provisional response is in; a 2xx that still comes gets a BYE."""
@@ -111,10 +111,11 @@ class Inviting:
 
     def received(self, message: Message) -> None:
         assert isinstance(message, Response)
-        self._course.heard(message)
-        if message.status < 200:
+        status = message.status
+        self._course.heard(status)
+        if status < 200:
             self._progress(message)
-        elif message.status < 300:
+        elif status < 300:
             self._accepted(message)
         else:
             self._forks.close()
@@ -130,7 +131,7 @@ class Inviting:
         """Not a word from this target: its INVITE is sent no more, what it may still say is seen to."""
         self._course.failed(f"no answer within {TRY_S:g} s")
         if self._transaction is not None:
-            invite = Essence.of(self._request)
+            invite = self._essence()
             forsaken = Forsaken(self._leg, invite, self._flow, EndReason.NO_ANSWER)
             self._transaction.abandon(forsaken, EndReason.NO_ANSWER.header)
             self._transaction = None  # which is not ours to cancel any more
@@ -144,7 +145,7 @@ class Inviting:
 
     async def _move_on(self) -> None:
         try:
-            await self._advance()
+            await self.start()
         except SipError as error:
             self._fail(error)
 
@@ -195,23 +196,24 @@ class Inviting:
     def _accepted(self, response: Response) -> None:
         """One 2xx: the first of its To tag makes a dialog, each is acknowledged (§13.2.2.4)."""
         tag = response.to_tag
-        if tag not in self._acks:
+        ack = self._acks.get(tag)
+        if ack is None:
             if len(self._acks) >= MOST_FORKS:  # each has us send a BYE to wherever it says, again and again
                 return
             dialog = self._dialog(response)
-            self._acks[tag] = Acknowledgement(
+            self._acks[tag] = ack = Acknowledgement(
                 self._core,
                 dialog,
                 self._request,
                 self._flow,
-                lambda flow: self._acknowledged(dialog, response, flow),
+                partial(self._acknowledged, dialog, response),
                 profile=self._outgoing.profile,
                 kept=self._outgoing.flow is not None,
                 held=self._late,
             )
-            if self._acks[tag].held:
-                return self._offered_in_2xx(dialog, response, self._acks[tag])
-        self._acks[tag].send()
+            if self._late:
+                return self._offered_in_2xx(dialog, response, ack)
+        ack.send()
 
     def _dialog(self, response: Response) -> Dialog:
         try:
@@ -223,35 +225,40 @@ class Inviting:
             return self._forks.answered(self._request, response)
 
     def _established(self, dialog: Dialog, response: Response, flow: Flow) -> None:
-        gone = dialog.id.remote_tag in self._forks.over
+        leg, forks = self._leg, self._forks
+        gone = dialog.id.remote_tag in forks.over
         if gone or self.answered.done():  # ended meanwhile, or another fork was quicker (§13.2.2.4, §15)
             return self._hang_up(dialog)
-        self._leg.flow = flow
-        self._leg.established(dialog)
-        waiting = self._forks.taken(dialog)
-        self._leg.keeper.answered(response)
+        leg.flow = flow
+        leg.established(dialog)
+        waiting = forks.taken(dialog)
+        if leg.timed or not SessionTimer.ignored_by(response):
+            leg.keeper.answered(response)
         try:
             self._agreed(response)
         except OfferRefused as refusal:
             self._fail(refusal)
-            self._leg.end(EndReason.MEDIA_REFUSED)
+            leg.end(EndReason.MEDIA_REFUSED)
         else:
             self.answered.set_result(None)
-            self._forks.decided()
+            forks.decided()
             self._hand_over()
         for transaction in waiting:
             try:
-                self._leg.serve(transaction)
+                leg.serve(transaction)
             except ParseError as error:
                 transaction.reply(error.status)
 
     def _hand_over(self) -> None:
         """Leave what may still come to somebody who takes less room, unless other forks are known."""
         if self._transaction is not None and self._forks.none and not self._late:
-            invite, acks = Essence.of(self._request), tuple(self._acks.items())
-            late = Forsaken(self._leg, invite, self._flow, EndReason.COMPLETED, acks)
+            acks = tuple(self._acks.items())
+            late = Forsaken(self._leg, self._essence(), self._flow, EndReason.COMPLETED, acks)
             self._transaction.hand_over(late)
         self._transaction = None
+
+    def _essence(self) -> Essence:
+        return Essence(self._outgoing.uri, self._identity, self._cseq, self._credentials)
 
     def _offered_in_2xx(self, dialog: Dialog, response: Response, ack: Acknowledgement) -> None:
         """Our INVITE had no offer: the dialog stands, and its ACK waits for our answer (§13.2.2.4)."""
@@ -335,14 +342,13 @@ class Inviting:
             return False
         self._cseq += 1
         request = self._invite(self._request.body)
-        for name, value in answer:
-            request.headers.add(name, value)
-        self._send(request)
+        request.headers.extend(answer)
+        self._send(request, tuple(answer))
         return True
 
-    def _send(self, request: Request) -> None:
+    def _send(self, request: Request, credentials: tuple[tuple[str, str], ...] = ()) -> None:
         self._late = not request.body
-        self._request, self._receipts = request, None
+        self._request, self._receipts, self._credentials = request, None, credentials
         self._transaction = self._core.launch(request, self._flow, self)
 
     def _invite(self, sdp: bytes) -> Request:
@@ -355,7 +361,7 @@ class Inviting:
             ("CSeq", f"{self._cseq} INVITE"),
             ("Contact", leg.contact(self._flow)),
             *leg.capabilities(),
-            *leg.keeper.offering(),
+            *(leg.keeper.offering() if leg.timed else ASKED),
             *outgoing.headers,
         ]
         if sdp:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from proxy.sip.session import Acceptance
 from proxy.ua.alarms import Alarm
 from proxy.ua.driver import Driver, Message
 from proxy.ua.latch import Latch
+from proxy.ua.opening import Opening
 from proxy.ua.provisionals import Provisionals
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
@@ -34,12 +35,19 @@ class Answer(Driver):
     Without an ACK in 64·T1 the leg is ended with a BYE.
     """
 
-    def __init__(self, leg: Leg, transaction: ServerTransaction, response: Response) -> None:
+    def __init__(
+        self,
+        leg: Leg,
+        transaction: ServerTransaction,
+        response: Response,
+        then: Callable[[Request | None], None] | None = None,
+    ) -> None:
+        """`then`: as for `then()`."""
         self._leg = leg
         self._cseq = transaction.request.cseq.number
         self.waiting = True
         """True while the ACK is missing."""
-        self._then: list[Callable[[Request | None], None]] = []
+        self._then: list[Callable[[Request | None], None]] = [] if then is None else [then]
         self._machine = Acceptance(response, leg.core.timers)
         self._transaction = transaction
         super().__init__(self._machine, leg.core.alarms)
@@ -91,9 +99,12 @@ class Invitation:
         self._leg, self._transaction = leg, transaction
         self.request = transaction.request
         self._dialog: Dialog | None = None
-        self.provisionals = Provisionals(leg, transaction) if _required(self.request) else None
+        self.opening = Opening(leg.media, self.request)
+        required = _required(self.request)
+        self.provisionals = Provisionals(leg, transaction, self.opening) if required else None
         """Where the peer requires provisional responses above 100 to be reliable (RFC 3262)."""
         self._extension: Alarm | None = None
+        self._contact = "Contact", leg.contact(transaction.flow)
 
     @property
     def open(self) -> bool:
@@ -118,26 +129,28 @@ class Invitation:
         """
         self._extend(status, early)
         if self.provisionals is None:
-            body = self._leg.opening.in_ordinary() if early else b""
-            response = self._transaction.make(status if body or not early else 180, self._contact(), body)
+            body = self.opening.in_ordinary() if early else b""
+            response = self._transaction.make(status if body or not early else 180, [self._contact], body)
             self._stands(response)
             return self._transaction.respond(response)
-        headers = [*self._contact(), *self._leg.capabilities()]  # RFC 3311 §5.1: Allow tells of UPDATE
-        response = self._transaction.make(status, headers, self._leg.opening.in_provisional(early=early))
+        headers = [self._contact, *self._leg.capabilities()]  # RFC 3311 §5.1: Allow tells of UPDATE
+        response = self._transaction.make(status, headers, self.opening.in_provisional(early=early))
         self._stands(response)
         self.provisionals.respond(response)
 
-    def accept(self, sdp: bytes, headers: list[tuple[str, str]]) -> Answer:
-        """The 200: the dialog is confirmed, the ACK awaited."""
-        capabilities = self._leg.capabilities()
-        response = self._transaction.make(200, [*self._contact(), *capabilities, *headers], sdp)
+    def accept(
+        self, sdp: bytes, headers: Iterable[tuple[str, str]], then: Callable[[Request | None], None]
+    ) -> Answer:
+        """The 200: the dialog is confirmed, the ACK awaited; `then`: as for `Answer.then`."""
+        headers = [self._contact, *self._leg.capabilities(), *headers]
+        response = self._transaction.make(200, headers, sdp)
         self._stands(response)
-        answer = Answer(self._leg, self._transaction, response)
+        answer = Answer(self._leg, self._transaction, response, then)
         answer.start()
         self._final()
         return answer
 
-    def refuse(self, status: int, headers: list[tuple[str, str]]) -> None:
+    def refuse(self, status: int, headers: Iterable[tuple[str, str]] = ()) -> None:
         if self.open:
             self._transaction.reply(status, headers)
             self._final()
@@ -154,7 +167,7 @@ class Invitation:
             self._dialog = Dialog.as_uas(self.request, response)
             self._leg.established(self._dialog)
         elif response.status >= 200:
-            self._dialog.confirm(response)
+            self._dialog.confirmed = True
 
     def _cancelled(self) -> None:
         self._transaction.reply(487)
@@ -183,9 +196,6 @@ class Invitation:
         self._extend(None)
         if self.provisionals is not None:
             self.provisionals.final()
-
-    def _contact(self) -> list[tuple[str, str]]:
-        return [("Contact", self._leg.contact(self._transaction.flow))]
 
 
 def take_prack(invitation: Invitation | None, prack: ServerTransaction) -> None:
