@@ -136,14 +136,15 @@ class InDialogRequest:
 
     def _launch(self) -> None:
         """Send it; under a new number if another request of the dialog, with a higher one, was quicker."""
-        number = self._request.cseq.number
-        if number < self._dialog.sent_cseq:
-            self._request = self._anew()
-            number = self._dialog.local_cseq
-        self._dialog.sent_cseq = number
-        if self._request.method in ("INVITE", "NOTIFY", "UPDATE"):
-            self._request.headers.set("Contact", self._leg.contact(self._flow))
-        self._transaction = self._leg.core.launch(self._request, self._flow, self)
+        request, dialog = self._request, self._dialog
+        number = request.cseq.number
+        if number < dialog.sent_cseq:
+            self._request = request = self._anew()
+            number = dialog.local_cseq
+        dialog.sent_cseq = number
+        if request.method in ("INVITE", "NOTIFY", "UPDATE"):
+            request.headers.set("Contact", self._leg.contact(self._flow))
+        self._transaction = self._leg.core.launch(request, self._flow, self)
 
     def _acknowledge(self, response: Response) -> None:
         if self._ack is None:

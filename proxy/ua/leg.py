@@ -126,12 +126,11 @@ class Leg:
         """
         self._check_up()
         invitation = self.invitation
-        opening = invitation.opening
         if invitation.provisionals is not None:  # RFC 3262 §3: no 2xx before they are acknowledged
-            opening.consider()
+            invitation.opening.consider()
             await invitation.provisionals.heard()
             self._check_up()
-        sdp = opening.in_2xx()
+        sdp = invitation.opening.in_2xx()
         self._answer = answer = invitation.accept(sdp, self.keeper.answering(), self._answered_in_ack)
         await answer.settled()
         self._check_up()

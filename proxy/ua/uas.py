@@ -70,12 +70,14 @@ class Answer(Driver):
         """Tell of its ACK, which is awaited yet; of None if none comes in time, or the leg is over before."""
         self._then.append(tell)
 
-    async def settled(self) -> None:
-        """Return once the ACK is in, or will not come."""
+    def settled(self) -> Latch[None]:
+        """Set once the ACK is in, or will not come."""
+        settled: Latch[None] = Latch(self._leg.core.turn)
         if self.waiting:
-            settled: Latch[None] = Latch(self._leg.core.turn)
             self._then.append(lambda ack: None if settled.done() else settled.set_result(None))
-            await settled
+        else:
+            settled.set_result(None)
+        return settled
 
     def failed(self, error: SipError) -> None:
         self.stop()
@@ -95,13 +97,16 @@ class Answer(Driver):
 class Invitation:
     """A peer's INVITE that began a leg, until it has its final response (§13.3)."""
 
+    __slots__ = (
+        "_contact", "_dialog", "_extension", "_leg", "_transaction", "opening", "provisionals", "request",
+    )  # fmt: skip
+
     def __init__(self, leg: Leg, transaction: ServerTransaction) -> None:
         self._leg, self._transaction = leg, transaction
-        self.request = transaction.request
+        self.request = request = transaction.request
         self._dialog: Dialog | None = None
-        self.opening = Opening(leg.media, self.request)
-        required = _required(self.request)
-        self.provisionals = Provisionals(leg, transaction, self.opening) if required else None
+        self.opening = Opening(leg.media, request)
+        self.provisionals = Provisionals(leg, transaction, self.opening) if _required(request) else None
         """Where the peer requires provisional responses above 100 to be reliable (RFC 3262)."""
         self._extension: Alarm | None = None
         self._contact = "Contact", leg.contact(transaction.flow)
