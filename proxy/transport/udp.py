@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -144,10 +143,14 @@ class UdpFlow:
 def pick_listener(listeners: list[UdpListener], remote: Address) -> UdpListener | None:
     """The socket to send from: of the peer's family, and on the loopback interface just if the peer is."""
     family = socket.AF_INET6 if ":" in remote[0] else socket.AF_INET
-    fitting = [listener for listener in listeners if listener.family == family and not listener.closed]
-    with contextlib.suppress(StopIteration):
-        return next(one for one in fitting if _loopback(one.local) == _loopback(remote))
-    return fitting[0] if fitting else None
+    near, fallback = _loopback(remote), None
+    for listener in listeners:
+        if listener.family != family or listener.closed:
+            continue
+        if _loopback(listener.local) == near:
+            return listener
+        fallback = fallback or listener
+    return fallback
 
 
 def _loopback(address: Address) -> bool:
