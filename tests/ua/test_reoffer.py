@@ -31,6 +31,8 @@ async def test_a_reinvite_is_answered_by_media_and_its_200_resent_until_the_ack(
     await house.far.says(within(INVITE, "ACK", ours, 2))
     await asyncio.sleep(20)
     assert house.far.times(200)[1:] == [house.far.times(200)[1] + after for after in (0, 0.5, 1.5)]
+    assert (answer := leg.reoffers.answer) is not None
+    assert answer.settled().done()
 
 
 async def test_a_reinvite_never_acknowledged_ends_the_leg(house: House) -> None:
