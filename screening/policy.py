@@ -26,7 +26,7 @@ VIP nor known nor expected, for it may be another who calls. A number that nobod
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -139,14 +139,14 @@ class Policy:
     """How callers are refused: one of `contract.REFUSALS`."""
     block_with: int = 603
     """The same for those on the block list."""
-    _rules: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
-    """Those that have something to go by here."""
+    _judges: tuple[tuple[object, Judge], ...] = field(init=False, repr=False, compare=False)
+    """Those rules that have something to go by here, each with that: lists of it may be empty for now."""
     _last: Decision = field(init=False, repr=False, compare=False)
     """What the last of them says, whoever calls."""
 
     def __post_init__(self) -> None:
-        idle = {rule for rule, told in _OF_ONE_FIELD.items() if getattr(self, told) in _NOTHING}
-        object.__setattr__(self, "_rules", tuple(rule for rule in RULES if rule.name not in idle))
+        told = [(getattr(self, rule.field, True), rule.judge) for rule in RULES]
+        object.__setattr__(self, "_judges", tuple(each for each in told if each[0] not in _NOTHING))
         action, why = _LEVELS.get(self.level, (self.untrusted, "the caller is not known"))
         object.__setattr__(self, "_last", Decision(action, "level", f"{why} ({self.level.value})"))
 
@@ -155,12 +155,10 @@ class Policy:
     ) -> Decision:
         """What to do with this caller, who last called at the time `before`, and at those of `earlier`."""
         case = self._case(caller, before, earlier)
-        decision = None
-        for rule in self._rules:
-            if (decision := rule.judge(self, case)) is not None:
-                break
-        assert decision is not None, "the last rule always speaks"
-        return decision
+        for told, judge in self._judges:
+            if told and (decision := judge(self, case)) is not None:
+                return decision
+        return self._last
 
     def considered(
         self, caller: Caller, before: datetime | None = None, earlier: Sequence[datetime] = ()
@@ -202,7 +200,7 @@ class Policy:
 
     def known(self, number: str) -> bool:
         """Whether somebody has written the number down: on the allow list, or in the contacts."""
-        return _found(self.allow, number) is not None or self.contact(number)
+        return _on(self.allow, number) or self.contact(number)
 
     def contact(self, number: str) -> bool:
         return bool(self.contacts) and any(number in each for each in self.contacts)
@@ -223,6 +221,9 @@ class _Case:
     """The number again, unless it is doubted that it is the caller's."""
 
 
+Judge = Callable[[Policy, _Case], Decision | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule of the order above."""
@@ -230,20 +231,23 @@ class Rule:
     name: str
     otherwise: str
     """Why it has nothing to say, in a line for those who ask."""
-    judge: Callable[[Policy, _Case], Decision | None]
+    judge: Judge
+    field: str = ""
+    """Where the policy says nothing in this field, neither has the rule; empty: it goes by more than one."""
 
 
-def _found(lists: Iterable[NumberList], number: str) -> str | None:
-    for each in lists:
-        if (entry := each.find(number)) is not None:
-            return entry
-    return None
+def _on(lists: Sequence[NumberList], number: str | None) -> bool:
+    if number is not None:
+        for each in lists:
+            if each.find(number) is not None:
+                return True
+    return False
 
 
 def _emergency(policy: Policy, case: _Case) -> Decision | None:
     if case.caller.callback:
         return Decision(Action.RING, "emergency", "marked as the call-back of an emergency service")
-    if case.number is None or _found(policy.emergency, case.number) is None:
+    if not _on(policy.emergency, case.number):
         return None
     return Decision(Action.RING, "emergency", "the number of an emergency service")
 
@@ -257,9 +261,7 @@ def _block(policy: Policy, case: _Case) -> Decision | None:
 
 
 def _vip(policy: Policy, case: _Case) -> Decision | None:
-    if case.believed is None or _found(policy.vip, case.believed) is None:
-        return None
-    return Decision(Action.RING, "vip", "a VIP")
+    return Decision(Action.RING, "vip", "a VIP") if _on(policy.vip, case.believed) else None
 
 
 def _block_pattern(policy: Policy, case: _Case) -> Decision | None:
@@ -296,12 +298,9 @@ def _known(policy: Policy, case: _Case) -> bool:
 
 def _failed(policy: Policy, case: _Case) -> Decision | None:
     said = case.caller.verification
-    if (
-        policy.failed is None
-        or said is None
-        or said.result != "failed"
-        or _waits(policy, case, policy.failed)
-    ):
+    if policy.failed is None or said is None or said.result != "failed":
+        return None
+    if _waits(policy, case, policy.failed):
         return None
     return Decision(policy.failed, "failed", f"the number failed its verification by {said.source}")
 
@@ -357,7 +356,7 @@ def _again(policy: Policy, case: _Case) -> bool:
 
 
 def _allow(policy: Policy, case: _Case) -> Decision | None:
-    if case.believed is None or _found(policy.allow, case.believed) is None:
+    if not _on(policy.allow, case.believed):
         return None
     return Decision(Action.RING, "allow", "the number is on the allow list")
 
@@ -377,24 +376,24 @@ _LEVELS = {
 
 RULES = (
     Rule("emergency", "neither the number nor the call-back of an emergency service", _emergency),
-    Rule("block", "the number is not on the block list", _block),
-    Rule("vip", "not a VIP, or the number is in doubt", _vip),
-    Rule("block pattern", "no pattern of the block list, or a known number", _block_pattern),
-    Rule("block name", "no name pattern of the block list, or a known number", _block_name),
-    Rule("failed", "the number did not fail, nothing is said of such callers, or it is closed", _failed),
-    Rule("expected", "not a call that is expected", _expected),
-    Rule("rate", "not called too often, a known number, or nothing is said of that", _rate),
-    Rule("anonymous", "the number is shown, nothing is said of such callers, or it is closed", _anonymous),
-    Rule("international", "not from abroad, known, nothing is said of them, or it is closed", _international),
-    Rule("hours", "open at this time, or a second call", _hours),
-    Rule("allow", "the number is not on the allow list, or in doubt", _allow),
-    Rule("contacts", "the number is not in the contacts, or in doubt, or everybody is asked", _contacts),
+    Rule("block", "the number is not on the block list", _block, "block"),
+    Rule("vip", "not a VIP, or the number is in doubt", _vip, "vip"),
+    Rule("block pattern", "no pattern of the block list, or a known number", _block_pattern, "block"),
+    Rule("block name", "no name pattern of the block list, or a known number", _block_name, "block_names"),
+    Rule("failed", "the number did not fail, nothing is said of such callers, or it is closed",
+         _failed, "failed"),
+    Rule("expected", "not a call that is expected", _expected, "expecting"),
+    Rule("rate", "not called too often, a known number, or nothing is said of that", _rate, "rate"),
+    Rule("anonymous", "the number is shown, nothing is said of such callers, or it is closed",
+         _anonymous, "anonymous"),
+    Rule("international", "not from abroad, known, nothing is said of them, or it is closed",
+         _international, "international"),
+    Rule("hours", "open at this time, or a second call", _hours, "times"),
+    Rule("allow", "the number is not on the allow list, or in doubt", _allow, "allow"),
+    Rule("contacts", "the number is not in the contacts, or in doubt, or everybody is asked",
+         _contacts, "contacts"),
     Rule("level", "", lambda policy, case: policy._last),
 )  # fmt: skip
 """In the order in which they are asked; the last one always speaks."""
-_OF_ONE_FIELD = {
-    "block name": "block_names", "failed": "failed", "expected": "expecting", "rate": "rate",
-    "anonymous": "anonymous", "international": "international", "hours": "times",
-}  # fmt: skip
-"""Rules that have nothing to say, whoever calls, where the policy says nothing in this field."""
 _NOTHING = (None, (), NOBODY, ALWAYS_OPEN)
+"""What a field holds that says nothing, now or later."""

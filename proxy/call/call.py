@@ -15,7 +15,6 @@ from proxy.call.introduction import Introduction
 from proxy.call.legs import Legs, Stretches
 from proxy.call.outcome import (
     NOT_TAKEN,
-    REFUSED_BY,
     MessageWanted,
     OnFailure,
     Result,
@@ -36,6 +35,7 @@ from proxy.call.who import who_calls
 from proxy.call.wording import Announced
 from proxy.media.mode import MediaSession
 from proxy.sip.errors import SipError
+from proxy.sip.message import Request
 from proxy.transport.flow import TransportFailed
 from proxy.ua.errors import LegEnded, OfferRefused
 from proxy.ua.leg import Leg
@@ -64,8 +64,8 @@ class Call:
     """All legs of one call and its story."""
 
     __slots__ = (
-        "__weakref__", "_agent", "_around", "_fallback", "_identity", "_invite", "_legs", "_media",
-        "_number", "_reception", "_screening", "_scribe", "_srtp", "_transfers", "_who", "record",
+        "__weakref__", "_agent", "_around", "_identity", "_legs", "_number",
+        "_reception", "_screening", "_scribe", "_srtp", "_transfers", "_who", "record",
     )  # fmt: skip
 
     def __init__(
@@ -74,30 +74,26 @@ class Call:
         name: str,
         number: Number,
         media: MediaSession,
-        invite: ServerTransaction,
+        invite: Request,
         word: Word,
     ) -> None:
         """`word`: how far that of whoever sends the INVITE goes."""
-        self._around, self._number, self._media = around, number, media
-        self._identity = Identity.of(invite.request, trusted=word.trusted, word=word)
-        self.record = CallRecord(
-            name, self._identity.number, number.dialed, around.wall_clock(), self._identity.name
-        )
+        self._around, self._number = around, number
+        self._identity = caller = Identity.of(invite, trusted=word.trusted, word=word)
+        self.record = CallRecord(name, caller.number, number.dialed, around.wall_clock(), caller.name)
         self._scribe = Scribe(self.record, around.wall_clock, around.feed, around.log)
         self._legs = Legs(around.core, media, self._scribe)
         self._reception = Reception(around, number, self._legs, name)
         self._srtp = around.srtp(word.trunk)
         self._screening: Screening | None = None
         self._agent: Leg | None = None
-        self._transfers = Transfers(number, self._scribe)
-        self._fallback = Fallback(around, number, self._reception, self._legs, name)
-        self._invite: ServerTransaction | None = invite
 
-    async def run(self) -> CallRecord:
+    async def run(self, invite: ServerTransaction) -> CallRecord:
         """Screen the caller with the agent; ring the phone when the agent says so; bridge; end."""
         try:
             with self._legs.leg("caller", peer=self._identity.uri, srtp=self._srtp) as caller:
-                self._reception.invited(caller, self._opened())
+                self._reception.invited(caller, invite)
+                del invite  # of no use to the call now that its leg has it
                 async with caller.up():
                     if self._admitted(caller):
                         await self._follow(await self._around.screener.plan(self._who))
@@ -110,11 +106,10 @@ class Call:
             self._scribe.close(self._screening)
         return self.record
 
-    def _opened(self) -> ServerTransaction:
-        """The INVITE, which is of no use to the call once its leg has it, and is not kept."""
-        invite, self._invite = self._invite, None
-        assert invite is not None, "a call runs once"
-        return invite
+    @property
+    def _fallback(self) -> Fallback:
+        """What the caller gets where nobody takes the call, as few need it."""
+        return Fallback(self._reception, self.record.call)
 
     def end(self, reason: EndReason) -> None:
         """End the call from outside its story; `run` returns soon after."""
@@ -144,7 +139,7 @@ class Call:
     async def _follow(self, plan: Plan) -> None:
         self._scribe.planned(plan, self._who)
         if isinstance(plan, Refuse):
-            return self._refuse(plan)
+            return self._reception.refuse(plan)
         if isinstance(plan, Ask):
             self._screening = plan.screening  # which hears of the end, however early that is
         await self._reception.receive()
@@ -163,14 +158,6 @@ class Call:
             case _:
                 assert_never(plan)
 
-    def _refuse(self, plan: Refuse) -> None:
-        """Turn the caller away; a 608 says where to complain (RFC 8688 §3.2)."""
-        settled = Result.DECLINED if self._reception.answered else Result.REFUSED
-        self._scribe.settle(settled, plan.reason or plan.why.value)
-        card = self._number.reject_card if plan.status == 608 else None
-        headers = (("Call-Info", f"<{card}>;purpose=jwscard"),) if card else ()
-        self._reception.caller.end(REFUSED_BY[plan.status], headers)
-
     async def _challenge(self, why: str) -> None:
         """Only who presses the key that he is told gets any further."""
         if not await self._fallback.challenge(why):
@@ -187,7 +174,7 @@ class Call:
         called = self._number.agent
         assert called is not None
         with self._legs.leg("agent", peer=called.uri, takes_refer=True, srtp=called.srtp) as agent:
-            self._agent = agent
+            self._agent, self._transfers = agent, Transfers(self._number, self._scribe)
             agent.ended.add_done_callback(lambda ended: ask.screening.tell(News.AGENT_LEFT))
             without = await self._call_agent(agent, called, ask)
             if without is None:
@@ -280,52 +267,59 @@ class Call:
         """Ring one destination after another, or all at once, and bridge with the first that takes the call;
         the agent, if any, keeps the caller company. If none takes it: whether that was the end, a message.
         """
-        self._fallback.phone_tried = True
+        self._reception.phone_tried = True
         self._scribe.rung_by(trigger)
+        whisper = self._whisper(trigger)
         with self._legs.several() as legs:
-            taken = await self._reached(places, trigger, legs)
+            if whisper is None:
+                taken = await self._reached(places, whisper, legs)
+            else:
+                async with whisper:
+                    taken = await self._reached(places, whisper, legs)
             if isinstance(taken, Leg):  # how it was reached is forgotten while they talk
                 self._bridged()
                 async with taken.up():
                     await forever(self._around.core.turn)
         return await self._not_taken(taken)
 
-    async def _reached(self, places: Sequence[Destination], trigger: str, legs: Stretches) -> Leg | SipError:
+    async def _reached(
+        self, places: Sequence[Destination], whisper: Whisper | None, legs: Stretches
+    ) -> Leg | SipError:
         """The phone that takes the call, joined with the caller; or how the last that was rung failed."""
         failure: SipError = TransportFailed("no destination is configured")
-        around, clock = self._around, asyncio.get_running_loop().time
+        around, reception, agent = self._around, self._reception, self._agent
+        clock = asyncio.get_running_loop().time
         queue = Places(self._number, places, down=around.down, patience=around.patience, clock=clock)
-        async with self._whisper(trigger) as whisper:
-            ringing = Ringing(
-                self._scribe, self._number, self._introduction(), queue,
-                phones=around.phones, tolls=around.tolls, whisper=whisper,
-            )  # fmt: skip
-            for group in queue.groups():
-                alone = self._agent is None and len(group) == 1
-                self._reception.company.rings(answered=self._reception.answered, alone=alone)
-                try:
-                    phone = await self._rung(ringing, group, legs)
-                    await self._reception.answer(phone.name)
-                except NOT_TAKEN as problem:
-                    if self._reception.caller.ended.done():
-                        raise
-                    failure = problem
-                else:
-                    return phone
-                legs.over()
-                if status_of(failure) >= GLOBAL_FAILURE:
-                    break
+        ringing = Ringing(
+            self._scribe, self._number, self._introduction(), queue,
+            phones=around.phones, tolls=around.tolls, whisper=whisper,
+        )  # fmt: skip
+        while group := queue.together():
+            reception.company.rings(answered=reception.answered, alone=agent is None and len(group) == 1)
+            rung = ringing.answered(group, legs)
+            try:
+                phone = await (rung if agent is None else self._heeding(agent, rung))
+                await reception.answer(phone.name)
+            except NOT_TAKEN as problem:
+                if reception.caller.ended.done():
+                    raise
+                failure = problem
+            else:
+                return phone
+            legs.over()
+            if status_of(failure) >= GLOBAL_FAILURE:
+                break
         return failure
 
     async def _not_taken(self, failure: SipError) -> bool:
         """No phone took the call; whether the call is over."""
-        self._fallback.failed = status_of(failure)
+        self._reception.failed = status = status_of(failure)
         spoken_for = isinstance(failure, MessageWanted | Unwanted)
         if self._agent is None or not self._reception.answered or spoken_for:
-            self._media.ringback("caller", False)
+            self._legs.media.ringback("caller", False)
         else:
             self._reception.company.until_heard()  # the agent is told, and has to think of something to say
-        self._tell(self._fallback.failed, news_of(failure))
+        self._tell(status, news_of(failure))
         match failure:
             case MessageWanted():
                 await self._fallback.message(str(failure))
@@ -340,17 +334,20 @@ class Call:
         around, step = self._around, self._scribe.step
         return Introduction(self._identity, self._number.dialed, around.host, around.refusals, step)
 
-    def _whisper(self, trigger: str) -> Whisper:
-        """What phones are told of this caller before they are connected."""
-        tape = self._reception.tape
+    def _whisper(self, trigger: str) -> Whisper | None:
+        """Tells phones of this caller before they are connected; None where there is nothing to tell."""
+        tape, unscreened = self._reception.tape, trigger == "failure"
+        recorded = tape is not None and tape.announced
+        if not (self._number.announces or unscreened or recorded):
+            return None
         announced = Announced.of(
             self._identity,
             self._screening.decided if self._screening else None,
-            unscreened=trigger == "failure",
-            recorded=tape is not None and tape.announced,
-            keys=self._number.whisper_keys,
+            unscreened=unscreened, recorded=recorded, keys=self._number.whisper_keys,
+        )  # fmt: skip
+        return Whisper(
+            self._legs.media, self._around.speech, self._number, announced, self._asked, self._wishes
         )
-        return Whisper(self._media, self._around.speech, self._number, announced, self._asked, self._wishes)
 
     def _wishes(self, wish: Wish) -> None:
         """Whoever picked up says more of this caller than what is to be done now."""
@@ -361,26 +358,27 @@ class Call:
         """A phone was picked up, and whoever did is asked whether he takes the call (RFC 3515 §2.4.5)."""
         self._scribe.step("picked up", f"{phone.name} is told who calls")
         self._reception.company.picked_up(phone, answered=self._reception.answered)
-        self._transfers.progress(183)
+        if self._agent is not None:
+            self._transfers.progress(183)
 
-    async def _rung(self, ringing: Ringing, group: Sequence[Destination], legs: Stretches) -> Leg:
+    async def _heeding(self, agent: Leg, rung: Coroutine[Any, Any, Leg]) -> Leg:
         """The phone that has answered; the agent's wishes are heard meanwhile."""
-        if self._agent is None:
-            return await ringing.answered(group, legs)
-        async with meanwhile(self._transfers.late(self._agent, self._screening)):
-            return await ringing.answered(group, legs)
+        async with meanwhile(self._transfers.late(agent, self._screening)):
+            return await rung
 
     def _bridged(self) -> None:
         """Caller and phone talk, until one of them hangs up; the agent is let go."""
         self._tell(200, News.CONNECTED)
         if self._agent is not None:
             self._agent.end(EndReason.TRANSFERRED)
+            del self._transfers
         self._scribe.settle(Result.BRIDGED, "the caller talked to the phone")
-        del self._who, self._identity, self._transfers, self._fallback  # they were for the way here
+        del self._who, self._identity  # they were for the way here
 
     def _tell(self, status: int, news: News) -> None:
         """Tell the agent what became of the phone: by NOTIFY whoever sent a REFER, and its screening."""
-        self._transfers.concluded(status)
+        if self._agent is not None:
+            self._transfers.concluded(status)
         self._news(news)
 
     def _news(self, news: News) -> None:
@@ -392,7 +390,7 @@ class Call:
     async def _unscreened(self, why: str, then: OnFailure) -> None:
         """Fail open, as configured: the caller never sits in silence because a vendor is down."""
         self._scribe.step("unscreened", why)
-        rings = then in (OnFailure.RING, OnFailure.CHALLENGE) and not self._fallback.phone_tried
+        rings = then in (OnFailure.RING, OnFailure.CHALLENGE) and not self._reception.phone_tried
         challenges = rings and then is OnFailure.CHALLENGE and not self._who.challenged
         if challenges and not await self._fallback.challenge(why):
             return await self._fallback.not_admitted(why)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from proxy.call.challenge import Challenge
-from proxy.call.legs import Legs
 from proxy.call.outcome import NOT_TAKEN, OnFailure, Result
 from proxy.call.reception import Reception
 from proxy.call.ringing import GLOBAL_FAILURE
-from proxy.call.routing import Number
-from proxy.call.surroundings import Surroundings
 from proxy.call.voicemail import Message
 from proxy.ua.reason import EndReason
 
@@ -16,23 +13,18 @@ from proxy.ua.reason import EndReason
 class Fallback:
     """What the caller of one call gets instead of somebody to talk to. An agent in the call is let go."""
 
-    __slots__ = ("_around", "_legs", "_name", "_number", "_reception", "failed", "phone_tried")
+    __slots__ = ("_around", "_legs", "_name", "_number", "_reception")
 
-    def __init__(
-        self, around: Surroundings, number: Number, reception: Reception, legs: Legs, name: str
-    ) -> None:
+    def __init__(self, reception: Reception, name: str) -> None:
         """`name` is that of the call, and of a message's file."""
-        self._around, self._number, self._reception, self._legs = around, number, reception, legs
-        self._name = name
-        self.phone_tried = False
-        self.failed = 0
-        """The status for which no phone took the call."""
+        self._reception, self._name = reception, name
+        self._around, self._number, self._legs = reception.around, reception.number, reception.legs
 
     async def unanswered(self, why: str, then: OnFailure) -> None:
         """Nobody takes the call: a message, unless callers are rejected then."""
         if then is not OnFailure.REJECT:
             return await self.message(why)
-        rung = self._reception.answered or self.phone_tried
+        rung = self._reception.answered or self._reception.phone_tried
         self._legs.scribe.settle(Result.UNANSWERED if rung else Result.REFUSED, why)
         await self.sorry()
 
@@ -93,6 +85,6 @@ class Fallback:
         """A caller who was answered is told, by words or a tone."""
         self._legs.end("agent", EndReason.COMPLETED)
         if self._reception.answered:
-            busy, company = self.failed in (486, GLOBAL_FAILURE), self._reception.company
+            busy, company = self._reception.failed in (486, GLOBAL_FAILURE), self._reception.company
             self._legs.scribe.step("caller told", company.told(busy=busy))
             await company.sorry(busy=busy)

@@ -57,13 +57,14 @@ class Places:
     ) -> None:
         """`down` knows the trunks that fail their probes: theirs are passed over while others stand."""
         self._number, self._patience, self._clock = number, patience, clock
-        standing = [place for place in wanted if not (place.trunk and down(f"trunk:{place.trunk.name}"))]
-        self._waiting = list(standing or wanted)
-        if len(self._waiting) > 1:
-            now = clock()
-            self._waiting.sort(key=lambda place: patience.later(place, now))
+        self._waiting = list(wanted) if len(wanted) == 1 else self._in_order(wanted, down)
         self._given: list[Destination] = []
         self._redirects = 0
+
+    def _in_order(self, wanted: Sequence[Destination], down: Callable[[str], bool]) -> list[Destination]:
+        standing = [place for place in wanted if not (place.trunk and down(f"trunk:{place.trunk.name}"))]
+        now = self._clock()
+        return sorted(standing or wanted, key=lambda place: self._patience.later(place, now))
 
     def __iter__(self) -> Iterator[Destination]:
         """The next one, as long as there is one; a redirection may add to them meanwhile."""
@@ -71,13 +72,12 @@ class Places:
             self._given.append(self._waiting.pop(0))
             yield self._given[-1]
 
-    def groups(self) -> Iterator[list[Destination]]:
-        """The next ones in the same way: those that ring together."""
-        while self._waiting:
-            count = len(self._waiting) if self._number.at_once else 1
-            group, self._waiting = self._waiting[:count], self._waiting[count:]
-            self._given += group
-            yield group
+    def together(self) -> list[Destination]:
+        """The next ones in the same way: those that ring together; none when there are no more."""
+        count = len(self._waiting) if self._number.at_once else 1
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._given += group
+        return group
 
     def refused(self, place: Destination, failure: SipError) -> Note | None:
         """A destination did not take the call; what that changes, if it is worth telling."""

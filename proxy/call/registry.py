@@ -74,9 +74,9 @@ class Registry:
         elif (wait_s := self._capacity.refuses(number.dialed)) is not None:
             invite.reply(503, [("Retry-After", str(wait_s))])
         else:
-            call = Call(self._around, self._ids.token(), number, self._media(number), invite, word)
+            call = Call(self._around, self._ids.token(), number, self._media(number), invite.request, word)
             accounts = self._capacity.enter(invite.flow, number.dialed)  # last: nothing is counted that fails
-            task = asyncio.get_running_loop().create_task(call.run(), name=call.record.call)
+            task = asyncio.get_running_loop().create_task(call.run(invite), name=call.record.call)
             self._calls[task] = call, accounts
             task.add_done_callback(self._when_over, context=_NO_CONTEXT)
             self._began(call.record)

@@ -36,6 +36,8 @@ def nobody(name: str) -> Sequence[Binding]:
 class Ringing:
     """Rings the destinations of one call. Its phone legs are ``phone``, ``phone 2`` and so on."""
 
+    __slots__ = ("_introduction", "_number", "_phones", "_place", "_queue", "_scribe", "_tolls", "_whisper")
+
     def __init__(
         self,
         scribe: Scribe,
@@ -45,9 +47,9 @@ class Ringing:
         *,
         phones: Phones,
         tolls: Tolls,
-        whisper: Whisper,
+        whisper: Whisper | None,
     ) -> None:
-        """`queue` hears who refused; `whisper` asks whoever picks up."""
+        """`queue` hears who refused; `whisper` asks whoever picks up; None: nobody is asked."""
         self._scribe, self._number, self._queue = scribe, number, queue
         self._introduction, self._phones, self._tolls = introduction, phones, tolls
         self._whisper = whisper
@@ -59,19 +61,20 @@ class Ringing:
 
         Raises how the best of them failed, or LimitReached. The legs live as long as `legs`.
         """
-        invites: dict[Leg, Outgoing] = {}
-        for i, (place, outgoing) in enumerate(self._all_invites(places), 1):
-            name = "phone" if i == 1 else f"phone {i}"
+        invites: list[tuple[Leg, Outgoing]] = []
+        for place, outgoing in self._all_invites(places):
+            name = f"phone {len(invites) + 1}" if invites else "phone"
             leg = legs.leg(name, peer=outgoing.uri, srtp=place.secured_by)
-            self._place[leg], invites[leg] = place, outgoing
+            self._place[leg] = place
+            invites.append((leg, outgoing))
         try:
             if len(invites) == 1:  # as nearly always: no task for it
-                (winner,) = invites
-                await self._attempt(winner, invites[winner])
+                winner, outgoing = invites[0]
+                await self._attempt(winner, outgoing)
             else:
                 winner = await self._first(invites)
         except NOT_TAKEN as failure:
-            for leg in invites:
+            for leg, _ in invites:
                 self._note(leg, failure)
             raise
         self._scribe.answered(winner.name)
@@ -83,7 +86,7 @@ class Ringing:
         failures: list[SipError] = []
         for place in places:
             try:
-                outgoing += [(place, each) for each in self._invites(place)]
+                outgoing += self._invites(place)
             except NOT_TAKEN as failure:
                 self._scribe.step("not called", str(failure))
                 failures.append(failure)
@@ -91,7 +94,7 @@ class Ringing:
             raise best(failures)
         return outgoing
 
-    def _invites(self, place: Destination) -> list[Outgoing]:
+    def _invites(self, place: Destination) -> list[tuple[Destination, Outgoing]]:
         """The INVITEs that one destination means: one for each contact of a registered phone."""
         contacts = self._phones(place.phone) if place.phone else ()
         if place.phone and not contacts:
@@ -99,14 +102,14 @@ class Ringing:
         self._tolls.charge(place.uri, self._number.calls_per_destination_per_hour)
         outgoing = self._introduction.to_phone(place)
         if not contacts:
-            return [outgoing]
-        return [outgoing._replace(uri=contact.uri, flow=contact.flow) for contact in contacts]
+            return [(place, outgoing)]
+        return [(place, outgoing._replace(uri=contact.uri, flow=contact.flow)) for contact in contacts]
 
-    async def _first(self, invites: dict[Leg, Outgoing]) -> Leg:
-        attempts = {asyncio.ensure_future(self._attempt(*each)): each[0] for each in invites.items()}
+    async def _first(self, invites: Sequence[tuple[Leg, Outgoing]]) -> Leg:
+        attempts = {asyncio.ensure_future(self._attempt(*each)): each[0] for each in invites}
         try:
             winner = await self._race(attempts)
-            self._end_others(winner, invites, EndReason.ELSEWHERE)
+            self._end_others(winner, attempts.values(), EndReason.ELSEWHERE)
             return winner
         finally:
             for attempt in attempts:
@@ -132,11 +135,13 @@ class Ringing:
         raise best(failures)
 
     async def _attempt(self, leg: Leg, outgoing: Outgoing) -> None:
-        wanted = self._place[leg].confirm
-        self._whisper.prepare(wanted)
+        whisper, wanted = self._whisper, self._place[leg].confirm
+        if whisper is not None:
+            whisper.prepare(wanted)
         async with limit(leg.core.alarms, self._number.ring_limit_s, EndReason.NO_ANSWER):
             await leg.invite(outgoing)
-        await self._whisper.confirmed(leg, wanted)
+        if whisper is not None:
+            await whisper.confirmed(leg, wanted)
 
     def _note(self, leg: Leg, failure: SipError) -> None:
         """This leg did not take the call."""

@@ -56,6 +56,10 @@ class Confirmation(enum.Enum):
     PRESS_1 = "press-1"
 
 
+NOT_ASKED = (Confirmation.OFF, Confirmation.UNSCREENED)
+"""What has a phone told nothing of most callers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """One place that a number's calls may be connected to."""
@@ -128,6 +132,12 @@ class Number:
     """Whether whoever picks up may also have the caller blocked, or trusted, from now on."""
     reject_card: str | None = None
     """Where the signed jCard is that a 608 names, for those who think it wrong (RFC 8688 §3.2)."""
+    announces: bool = field(init=False, repr=False, compare=False)
+    """Whether some phone of it is told of every caller."""
+
+    def __post_init__(self) -> None:
+        announces = any(place.confirm not in NOT_ASKED for place in self.destinations)
+        object.__setattr__(self, "announces", announces)
 
     def rung_for(self, place: Destination) -> Sequence[Destination]:
         """What rings when one destination is selected: where all ring together, all."""

@@ -6,16 +6,13 @@ import re
 from dataclasses import dataclass
 
 from proxy.call.border import Identity
-from proxy.call.routing import Confirmation
+from proxy.call.routing import NOT_ASKED, Confirmation
 from proxy.call.words import words_of
 from proxy.media import speech
 from screening.contract import Connect, Verdict
 
 MOST_NAME, MOST_REASON = 60, 160
 """Characters of a caller's name and reason that are spoken."""
-
-NOT_ASKED = (Confirmation.OFF, Confirmation.UNSCREENED)
-"""What has a phone told nothing of most callers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class NumberList:
         self._lengths = sorted({len(prefix) for prefix in self._prefixes})
         self._wild = Wildcards(wild)
         self._ranges = _apart(ranges)
+        self._patterned = bool(self._lengths or wild or ranges)
 
     def __contains__(self, number: str) -> bool:
         """Whether the number itself stands on the list."""
@@ -106,7 +107,9 @@ class NumberList:
 
     def find(self, number: str) -> str | None:
         """The number, if it stands on the list, or the pattern that it matches; None for neither."""
-        return number if number in self._numbers else self.pattern(number)
+        if number in self._numbers:
+            return number
+        return self.pattern(number) if self._patterned else None
 
 
 _Sorted = tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]
