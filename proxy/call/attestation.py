@@ -49,15 +49,12 @@ class Attested:
         """
         headers = invite.headers
         callback = word.trusted and calls_back(headers)
-        if not (callback or word.headers or word.identity):
-            return _nothing_said(word.trunk)
         said = Verstat.of(headers) if word.headers else None
-        return cls(
-            word.trunk,
-            _verification(said) if said is not None else None,
-            callback,
-            _signed(invite, number) if word.identity and not withheld and "Identity" in headers else None,
-        )
+        signs = word.identity and not withheld and "identity" in headers.first
+        if said is None and not callback and not signs:  # as nearly always
+            return _nothing_said(word.trunk)
+        verification = _verification(said) if said is not None else None
+        return cls(word.trunk, verification, callback, _signed(invite, number) if signs else None)
 
 
 NOTHING_SAID = Attested()

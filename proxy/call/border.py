@@ -32,7 +32,7 @@ Lines = tuple[tuple[str, str], ...]
 WITHHELD: Lines = (("Privacy", "id"),)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as `Caller` is
 class Identity:
     """Who calls, as far as another leg may know: a number and a name, nothing else of his headers.
 
@@ -65,7 +65,8 @@ class Identity:
         """
         sender, plain = invite.from_, is_plain(invite.headers)
         trusted = trusted and not plain  # it is only of the other headers that it matters who sends them
-        hops = MAX_FORWARDS if invite.max_forwards is None else max(invite.max_forwards - 1, 0)
+        left = invite.max_forwards
+        hops = MAX_FORWARDS if left is None else max(left - 1, 0)
         diverted_from = _diverted_from(invite) if trusted else None
         if _hidden(sender) if plain else _withheld(invite, sender, trusted):
             attested = Attested.of(invite, word, None, withheld=True)
@@ -73,16 +74,10 @@ class Identity:
         number, name = None, ""
         for each in _vouched(invite) if trusted else ():
             number, name = number or dialable(each.uri.user) or None, name or _name(each)
-        known = number or dialable(sender.uri.user)
-        return cls(
-            known,
-            name or _name(sender) or None,
-            hops,
-            vouched=number is not None,
-            diverted_from=diverted_from,
-            uri=sender.raw_uri,
-            attested=Attested.of(invite, word, known, withheld=False),
-        )
+        known, name = number or dialable(sender.uri.user), name or _name(sender)
+        attested = Attested.of(invite, word, known, withheld=False)
+        vouched = number is not None
+        return cls(known, name or None, hops, False, vouched, diverted_from, sender.raw_uri, attested)
 
 
 def _vouched(invite: Request) -> tuple[NameAddr, ...]:
@@ -250,8 +245,7 @@ def _diversion(ours: _Sender) -> Lines:
 
 
 def _written(display: str | None, user: str, host: str) -> str:
-    uri = f"<sip:{user}@{host}>"
-    text = f'"{display}" {uri}' if display else uri
+    text = f'"{display}" <sip:{user}@{host}>' if display else f"<sip:{user}@{host}>"
     return _normal(text) if len(text) <= LONGEST_KEPT else str(NameAddr.parse(text))
 
 

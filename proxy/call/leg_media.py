@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
-
 from proxy.call.scribe import Scribe
 from proxy.media.audio_line import nothing_taken
 from proxy.media.mode import MediaRefused, MediaSession
@@ -12,8 +9,8 @@ from proxy.media.ports import NoPortFree
 from proxy.media.sdes import SrtpPolicy
 from proxy.ua.errors import OfferRefused
 
-P = ParamSpec("P")
-T = TypeVar("T")
+UNABLE = (MediaRefused, NoPortFree)
+"""What media raises that cannot do as it is asked."""
 
 
 class LegMedia:
@@ -35,24 +32,36 @@ class LegMedia:
         self._session.over(self._leg, ip_version)
 
     def offer(self) -> bytes:
-        return _translated(self._session.offer, self._leg)
+        try:
+            return self._session.offer(self._leg)
+        except UNABLE as problem:
+            raise _owed(problem) from problem
 
     def again(self) -> bytes:
-        told = _translated(self._session.again, self._leg)
+        try:
+            told = self._session.again(self._leg)
+        except UNABLE as problem:
+            raise _owed(problem) from problem
         if self._unanswered:
             self._unanswered = False
             self._tell()
         return told
 
     def answered(self, sdp: bytes) -> None:
-        _translated(self._session.answered, self._leg, sdp)
+        try:
+            self._session.answered(self._leg, sdp)
+        except UNABLE as problem:
+            raise _owed(problem) from problem
         self._tell()
 
     def early(self, sdp: bytes) -> None:
         self._session.early(self._leg, sdp)
 
     def accept(self, sdp: bytes) -> bytes:
-        answer = _translated(self._session.accept, self._leg, sdp)
+        try:
+            answer = self._session.accept(self._leg, sdp)
+        except UNABLE as problem:
+            raise _owed(problem) from problem
         self._unanswered = not answer
         if answer:
             self._tell()
@@ -81,10 +90,7 @@ class LegMedia:
         return nothing_taken(sdp)
 
 
-def _translated(ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    try:
-        return ask(*args, **kwargs)
-    except MediaRefused as refusal:
-        raise OfferRefused(refusal.reason, 488) from refusal
-    except NoPortFree as shortage:
-        raise OfferRefused("no free media port", 503) from shortage
+def _owed(problem: MediaRefused | NoPortFree) -> OfferRefused:
+    if isinstance(problem, MediaRefused):
+        return OfferRefused(problem.reason, 488)
+    return OfferRefused("no free media port", 503)

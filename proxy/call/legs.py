@@ -41,7 +41,9 @@ class Legs:
 
     def begun(self, leg: Leg) -> None:
         """From now on this is the leg of its name."""
-        self._latest = (*[each for each in self._latest if each.name != leg.name], leg)
+        if (before := self.named(leg.name)) is not None:
+            self._latest = tuple(each for each in self._latest if each is not before)
+        self._latest = (*self._latest, leg)
 
     def stands(self, leg: Leg) -> bool:
         """Whether no later leg has taken its name."""
@@ -49,7 +51,10 @@ class Legs:
 
     def named(self, name: str) -> Leg | None:
         """The latest leg of that name."""
-        return next((leg for leg in self._latest if leg.name == name), None)
+        for leg in self._latest:
+            if leg.name == name:
+                return leg
+        return None
 
     def end_caller(self, reason: EndReason) -> None:
         """End the leg on which the call hangs; nothing, if it has not begun."""
@@ -58,9 +63,8 @@ class Legs:
 
     def end(self, name: str, reason: EndReason) -> None:
         """End the latest leg of that name."""
-        for leg in self._latest:
-            if leg.name == name:
-                leg.end(reason)
+        if (leg := self.named(name)) is not None:
+            leg.end(reason)
 
     def why(self) -> EndReason:
         """Why a leg that still stands is ended now: for what befell the caller, or because all is said."""
@@ -73,15 +77,14 @@ class Legs:
 class Stretch:
     """One leg, for the time of a ``with``; called when the leg is over."""
 
-    __slots__ = ("_entry", "_leg", "_legs", "_noted")
+    __slots__ = ("_entry", "_leg", "_legs")
 
     def __init__(self, legs: Legs, name: str, peer: str, takes_refer: bool, srtp: SrtpPolicy) -> None:
         scribe = legs.scribe
         media = LegMedia(legs.media, name, srtp, scribe)
         self._legs = legs
         self._leg = Leg(name, legs.core, media, takes_refer=takes_refer, log=scribe.log)
-        self._entry: LegRecord = scribe.began(name, peer)
-        self._noted = False
+        self._entry: LegRecord | None = scribe.began(name, peer)
 
     def __enter__(self) -> Leg:
         self._legs.begun(self._leg)
@@ -91,20 +94,23 @@ class Stretch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        leg = self._leg
         if isinstance(error, Exception) and not isinstance(error, LegEnded):
-            self._leg.end(EndReason.FAILED)
-        self._leg.end(self._legs.why())
-        self(self._leg.ended)
+            leg.end(EndReason.FAILED)
+        leg.end(EndReason.COMPLETED if leg.ended.done() else self._legs.why())
+        if self._entry is not None:
+            self(leg.ended)
 
     def __call__(self, ended: Latch[EndReason]) -> None:
-        """Note how it ended; its ports go back, unless a later leg of the same name has them."""
-        if self._noted:
+        """Note how it ended, once; its ports go back, unless a later leg of the same name has them."""
+        entry, self._entry = self._entry, None
+        if entry is None:
             return
-        self._noted = True
-        self._legs.scribe.leg_ended(self._entry, ended.result(), self._leg.peer_reason)
-        if self._legs.stands(self._leg):
-            self._legs.scribe.heard(self._entry, self._legs.media.quality(self._leg.name))
-            self._legs.media.release(self._leg.name)
+        leg, legs = self._leg, self._legs
+        legs.scribe.leg_ended(entry, ended.result(), leg.peer_reason)
+        if legs.stands(leg):
+            legs.scribe.heard(entry, legs.media.quality(leg.name))
+            legs.media.release(leg.name)
 
 
 class Stretches:
@@ -118,7 +124,7 @@ class Stretches:
 
     def leg(self, name: str, *, peer: str, srtp: SrtpPolicy) -> Leg:
         """One leg more; see `Legs.leg`."""
-        stretch = self._legs.leg(name, peer=peer, srtp=srtp)
+        stretch = Stretch(self._legs, name, peer, False, srtp)
         leg = stretch.__enter__()
         self._begun = (*self._begun, stretch)
         return leg

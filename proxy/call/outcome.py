@@ -62,6 +62,10 @@ class Result(enum.Enum):
     CUT = "cut"
     """Ended by us in mid-story: shut-down, or an error of our own."""
 
+    def __init__(self, text: str) -> None:
+        self.text = text
+        """The same as `value`, which is looked up by two calls each time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

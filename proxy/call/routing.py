@@ -21,6 +21,9 @@ from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
 
+MOST_KNOWN = 1024
+"""Users of URIs of which it is remembered what was made of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
@@ -174,6 +177,8 @@ class Routing:
     ) -> None:
         self._numbers = {number.dialed: number for number in numbers}
         self._is_emergency = is_emergency
+        self._known = lru_cache(MOST_KNOWN)(self._called)
+        """Most calls are to one of a few numbers."""
 
     def find(self, invite: Request, *, trusted: bool = False) -> Number | None:
         """The number that was called: by the Request-URI's user, else the To's, else the one for any.
@@ -183,14 +188,19 @@ class Routing:
 
         Raises EmergencyCalled for a call for help: nothing stands before it, not even the screening of any.
         """
-        for user in {_user(invite.uri): None, invite.to.uri.user: None}:  # mostly the same one
+        if (known := self._known(_user(invite.uri), invite.to.uri.user)) is not None:
+            return known
+        diverted = self._diverted(invite) if trusted and not is_plain(invite.headers) else None
+        return diverted or self._numbers.get("*")
+
+    def _called(self, *users: str | None) -> Number | None:
+        for user in users:
             if user is not None and self._is_emergency(user):
                 raise EmergencyCalled("an emergency number was called")
             for name in (user, dialable(user)):
                 if name is not None and name in self._numbers:
                     return self._numbers[name]
-        diverted = self._diverted(invite) if trusted and not is_plain(invite.headers) else None
-        return diverted or self._numbers.get("*")
+        return None
 
     def _diverted(self, invite: Request) -> Number | None:
         parties = [each.party for each in Diversion.all(invite.headers)]
@@ -202,7 +212,7 @@ class Routing:
         return None
 
 
-@lru_cache(1024)
+@lru_cache(MOST_KNOWN)
 def dialable(text: str | None) -> str | None:
     """The digits of a number, and its ``+`` if it has one, less visual separators (RFC 3966 §5.1.1).
 

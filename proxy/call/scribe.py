@@ -88,7 +88,7 @@ class Scribe:
             self._tell("step", step=event, why=why)
         self.log.info(event, why=why)
 
-    def planned(self, plan: Plan, caller: Caller | None = None) -> Plan:
+    def planned(self, plan: Plan, caller: Caller | None = None) -> None:
         """What is done with the caller to begin with; numbers on lists are for the record alone.
 
         What was verified here comes before what his trunk says.
@@ -104,10 +104,10 @@ class Scribe:
                 **({"why": verification.why} if verification.why else {}),
             )
         done = _PLANNED.get(type(plan), "voicemail")
-        self._record.plan = _told(done, plan.reason) if plan.reason else done
         if plan.reason:
-            self.step("planned", _without_numbers(self._record.plan))
-        return plan
+            done = _told(done, plan.reason)
+            self.step("planned", _without_numbers(done))
+        self._record.plan = done
 
     def began(self, name: str, peer: str) -> LegRecord:
         entry = LegRecord(name, peer, self._wall_clock())
@@ -141,8 +141,10 @@ class Scribe:
             entry.ended, entry.end, entry.peer_reason = self._wall_clock(), reason.text, peer_reason
             if self._feed is not None:
                 self._tell("leg", leg=entry.name, state="ended", why=reason.text)
-            told = {"peer_reason": peer_reason} if peer_reason else {}
-            self.log.info("ended", leg=entry.name, why=reason.text, **told)
+            if peer_reason:
+                self.log.info("ended", leg=entry.name, why=reason.text, peer_reason=peer_reason)
+            else:
+                self.log.info("ended", leg=entry.name, why=reason.text)
 
     def heard(self, entry: LegRecord, quality: Quality) -> None:
         """How well a leg was heard that is over; nothing, if no audio went either way."""
@@ -216,7 +218,7 @@ class Scribe:
 
     def settle(self, result: Result, reason: str) -> None:
         """What became of the caller, once that is sure; a later hang-up does not change it."""
-        self._record.outcome, told = outcome(result, reason), result.value
+        self._record.outcome, told = outcome(result, reason), result.text
         self._record.steps.append(told)
         if self._feed is not None:
             self._tell("settled", result=told)
@@ -264,7 +266,7 @@ class Scribe:
         record.ended = self._wall_clock()
         if record.outcome is None:
             record.outcome = Outcome(Result.CUT, "ended by us before the story was over")
-        result = record.outcome.result.value
+        result = record.outcome.result.text
         if screening is not None:
             record.transcript = tuple(screening.transcript)
             if screening.informed_s is not None:

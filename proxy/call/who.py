@@ -14,13 +14,13 @@ def who_calls(record: CallRecord, identity: Identity, number: Number) -> Caller:
     """The caller of the call of this record, as he says, or as his trunk is believed to say."""
     agent, diverted_from, attested = number.agent, identity.diverted_from, identity.attested
     return Caller(
-        call=record.call,
-        number=identity.number,
-        name=identity.name,
-        dialed=number.dialed,
-        agent=agent.name if agent else "",
-        at=record.began,
-        privacy=identity.withheld,
+        record.call,
+        identity.number,
+        identity.name,
+        number.dialed,
+        agent.name if agent else "",
+        record.began,
+        identity.withheld,
         diverted_from=diverted_from if diverted_from != number.dialed else None,
         trunk=attested.trunk,
         verification=attested.verification,

@@ -93,7 +93,7 @@ class Office:
 
     def _count(self, record: CallRecord) -> None:
         assert record.outcome is not None, "a call that is over has come to something"
-        self._metrics.call_ended(record.outcome.result.value)
+        self._metrics.call_ended(record.outcome.result.text)
         if (passed := record.challenge_passed) is not None:
             left = "left" if record.outcome.result is Result.CALLER_LEFT else "failed"
             self._metrics.challenge_over("passed" if passed else left)

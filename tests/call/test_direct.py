@@ -588,7 +588,7 @@ async def test_a_prompt_in_a_talk_has_both_come_to_us_and_the_next_join_past_us_
     await edge.connects()
     [call] = edge.registry.going_on()
     began = edge.now
-    await call._media.play("caller", beep())
+    await call._legs.media.play("caller", beep())
     assert edge.caller_audio.hears(BEEP_HZ, since=began)
     began = edge.now
     await edge.passes(1)
