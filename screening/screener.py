@@ -34,7 +34,7 @@ from screening.contract import (
     Wish,
 )
 from screening.costs.books import Books
-from screening.policy import Action, Decision, Policy
+from screening.policy import Action, Policy
 from screening.provider import Provider
 from screening.providers import api_of, provider_of
 from screening.realtime_screening import RealtimeScreening, turn_away
@@ -149,7 +149,8 @@ class Screener:
     def _planned(self, policy: Policy, caller: Caller) -> Plan:
         earlier = self.recent.calls(caller)
         decision = policy.decide(caller, earlier[-1] if earlier else None, earlier)
-        if _challenged(policy, decision) and not caller.challenged:
+        first = decision.action is Action.CHALLENGE or (policy.gate and decision.action is Action.ASK)
+        if first and not caller.challenged:  # he has to press a key first
             return Challenge(decision.reason)
         if decision.rule == "expected":
             policy.came(caller)
@@ -277,11 +278,6 @@ class Screener:
             await work
         except Exception:
             log.exception("screening crashed")
-
-
-def _challenged(policy: Policy, decision: Decision) -> bool:
-    """Whether a caller has to press a key first."""
-    return decision.action is Action.CHALLENGE or (policy.gate and decision.action is Action.ASK)
 
 
 def _only(values: Sequence[str]) -> str:

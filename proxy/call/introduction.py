@@ -54,8 +54,11 @@ class Introduction:
 
     def to_phone(self, place: Destination) -> Outgoing:
         """The INVITE to a destination; one that its trunk refuses is made once more, by `trunk_did`."""
-        trunk, profile = place.trunk, place.introduced_as
-        if trunk is None or profile is IdentityProfile.TRUNK_DID:
+        trunk = place.trunk
+        if trunk is None:
+            return towards_phone(self.caller, place, self._host)
+        profile = place.introduced_as
+        if profile is IdentityProfile.TRUNK_DID:
             return self._made(place, profile)
         if self._refusals.of_late(trunk):
             return self._made(place, IdentityProfile.TRUNK_DID)

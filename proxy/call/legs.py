@@ -9,6 +9,7 @@ from proxy.call.leg_media import LegMedia
 from proxy.call.record import LegRecord
 from proxy.call.scribe import Scribe
 from proxy.media.mode import MediaSession
+from proxy.media.quality import UNHEARD
 from proxy.media.sdes import SrtpPolicy
 from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import LegEnded
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 class Legs:
     """Makes the legs of one call. The caller's is the first, and encloses all others."""
 
-    __slots__ = ("_latest", "core", "media", "scribe")
+    __slots__ = ("core", "latest", "media", "scribe")
 
     def __init__(self, core: UserAgentCore, media: MediaSession, scribe: Scribe) -> None:
         self.core, self.media, self.scribe = core, media, scribe
-        self._latest: tuple[Leg, ...] = ()
+        self.latest: tuple[Leg, ...] = ()
         """The latest leg of each name, the caller's first."""
 
     def leg(
@@ -42,24 +43,20 @@ class Legs:
     def begun(self, leg: Leg) -> None:
         """From now on this is the leg of its name."""
         if (before := self.named(leg.name)) is not None:
-            self._latest = tuple(each for each in self._latest if each is not before)
-        self._latest = (*self._latest, leg)
-
-    def stands(self, leg: Leg) -> bool:
-        """Whether no later leg has taken its name."""
-        return leg in self._latest
+            self.latest = tuple(each for each in self.latest if each is not before)
+        self.latest = (*self.latest, leg)
 
     def named(self, name: str) -> Leg | None:
         """The latest leg of that name."""
-        for leg in self._latest:
+        for leg in self.latest:
             if leg.name == name:
                 return leg
         return None
 
     def end_caller(self, reason: EndReason) -> None:
         """End the leg on which the call hangs; nothing, if it has not begun."""
-        if self._latest:
-            self._latest[0].end(reason)
+        if self.latest:
+            self.latest[0].end(reason)
 
     def end(self, name: str, reason: EndReason) -> None:
         """End the latest leg of that name."""
@@ -68,7 +65,7 @@ class Legs:
 
     def why(self) -> EndReason:
         """Why a leg that still stands is ended now: for what befell the caller, or because all is said."""
-        caller = self._latest[0].ended
+        caller = self.latest[0].ended
         if not caller.done():
             return EndReason.COMPLETED
         return EndReason.DRAINING if caller.result() is EndReason.DRAINING else EndReason.CALLER_LEFT
@@ -108,8 +105,9 @@ class Stretch:
             return
         leg, legs = self._leg, self._legs
         legs.scribe.leg_ended(entry, ended.result(), leg.peer_reason)
-        if legs.stands(leg):
-            legs.scribe.heard(entry, legs.media.quality(leg.name))
+        if leg in legs.latest:
+            if (quality := legs.media.quality(leg.name)) is not UNHEARD:
+                legs.scribe.heard(entry, quality)
             legs.media.release(leg.name)
 
 

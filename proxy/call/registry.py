@@ -100,10 +100,7 @@ class Registry:
         if (bug := task.exception()) is not None:
             # It costs its own call, whose legs have been ended on the way here, and no other.
             log.error("call failed", call=call.record.call, exc_info=bug)
-        self._keep(call.record)
-
-    def _keep(self, record: CallRecord) -> None:
         try:
-            self._finished(record)
+            self._finished(call.record)
         except Exception:
-            log.exception("record not kept", call=record.call)
+            log.exception("record not kept", call=call.record.call)

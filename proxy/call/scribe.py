@@ -6,7 +6,6 @@ import re
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
-from sys import intern
 
 import structlog
 
@@ -53,6 +52,11 @@ _without_numbers = lru_cache(256)(partial(re.compile(r"\d{5,}").sub, "…"))
 @lru_cache(maxsize=256)  # one text for all calls of which there is the same to tell
 def _told(event: str, why: str) -> str:
     return f"{event}: {why}"
+
+
+@lru_cache(maxsize=256)
+def _answered(leg: str) -> str:
+    return f"{leg} answered"
 
 
 class Scribe:
@@ -117,12 +121,11 @@ class Scribe:
         return entry
 
     def answered(self, leg: str) -> None:
-        now = self._wall_clock()
         entry = self._latest(leg)
-        entry.answered = now
+        entry.answered = now = self._wall_clock()
         if leg == "caller":
             self._record.answered = now
-        self._record.steps.append(intern(f"{leg} answered"))
+        self._record.steps.append(_answered(leg))
         if self._feed is not None:
             self._tell("leg", leg=leg, state="answered")
         self.log.info("answered", leg=leg, after_s=round((now - entry.began).total_seconds(), 2))
@@ -148,7 +151,7 @@ class Scribe:
 
     def heard(self, entry: LegRecord, quality: Quality) -> None:
         """How well a leg was heard that is over; nothing, if no audio went either way."""
-        if quality is UNHEARD or quality == UNHEARD:
+        if quality == UNHEARD:
             return
         entry.quality = quality
         heard, sent = quality.heard, quality.sent
