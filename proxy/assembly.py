@@ -84,6 +84,8 @@ def profiles(settings: Settings) -> dict[str, str]:
 def terms_of(settings: Settings, trunk_of: Callable[[Flow], str | None]) -> Callable[[Flow], str]:
     """Tells the name of the terms of the trunk at the other end of a connection."""
     named = profiles(settings)
+    if not any(named.values()):  # as mostly: whose connection it is need not be known then
+        return lambda flow: ""
     return lambda flow: named.get(trunk_of(flow) or "", "")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 
 import structlog
 
@@ -36,26 +37,19 @@ NO_LIMIT = Limit()
 class Account:
     """What one trunk or number has of its limit; made once, so that a flood makes nothing."""
 
-    __slots__ = ("_at", "_left", "_limit", "live", "name")
+    __slots__ = ("_at", "_left", "live", "most", "name", "rate")
 
     def __init__(self, name: str, limit: Limit) -> None:
         self.name = name
         self.live = 0
         """Calls going on."""
-        self._limit = limit
+        self.most = inf if limit.calls is None else limit.calls
+        self.rate = limit.calls_per_s
         self._left = max(limit.calls_per_s or 0.0, 1.0)
         self._at = 0.0
 
-    def crowded(self) -> bool:
-        """Whether one more call would be one too many."""
-        return self._limit.calls is not None and self.live >= self._limit.calls
-
-    def hurried(self, clock: Callable[[], float]) -> bool:
+    def hurried(self, rate: float, now: float) -> bool:
         """Whether one more call comes too soon; counts it if not."""
-        rate = self._limit.calls_per_s
-        if rate is None:
-            return False
-        now = clock()
         self._left = min(self._left + (now - self._at) * rate, max(rate, 1.0))
         self._at = now
         if self._left < 1.0:
@@ -126,10 +120,10 @@ class Capacity:
     def _full(self, kind: str, accounts: tuple[Account, ...]) -> int | None:
         """The narrowest account first: who has used up its own takes nothing of what is everybody's."""
         for account in accounts:
-            if account.crowded():
+            if account.live >= account.most:
                 return self._away(kind, f"too many calls at once: {account.name}", LATER_S)
         for account in accounts:
-            if account.hurried(self._clock):
+            if account.rate is not None and account.hurried(account.rate, self._clock()):
                 return self._away(kind, f"too many calls a second: {account.name}", SOON_S)
         return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proxy.call.places import Patience, Places, contacts
@@ -37,6 +39,16 @@ def answer(status: int, *contacts: str, retry_after: str | None = None) -> Rejec
 
 def test_destinations_are_rung_as_they_are_configured() -> None:
     assert list(places()) == [DESK, CELL, HOME]
+
+
+def test_those_that_ring_together_are_given_out_together_and_once() -> None:
+    queue = places()
+    assert [queue.together(), queue.together()] == [[DESK], [CELL]]
+    queue.refused(CELL, answer(302, "<sip:home@192.0.2.40:5070>"))
+    assert [queue.together(), queue.together(), queue.together()] == [[HOME], [], []]
+    number = replace(NUMBER, at_once=True)
+    queue = Places(number, EVERYWHERE, down=lambda name: False, patience=Patience(), clock=lambda: 0.0)
+    assert [queue.together(), queue.together()] == [[DESK, CELL, HOME], []]
 
 
 def test_a_destination_behind_a_dead_trunk_is_passed_over_while_another_stands() -> None:

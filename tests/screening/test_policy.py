@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from screening.callers.contacts import Contacts
 from screening.callers.expected import Expectation, Expected
@@ -301,6 +303,24 @@ def test_every_rule_is_told_up_to_the_one_that_decides() -> None:
     assert [rule.name for rule, _ in told] == [rule.name for rule in RULES][:-1]
     assert [decision is not None for _, decision in told] == [False] * (len(told) - 1) + [True]
     assert all(rule.otherwise for rule, decision in told if decision is None)
+
+
+@given(
+    st.sampled_from([POLICE, PEST, BOSS, ANNA, FRIEND, STRANGER, ABROAD, KNOWN_ABROAD, "+19005550100", None]),
+    st.sampled_from([NOON, NIGHT]),
+    st.sets(st.sampled_from(["emergency", "block", "block_names", "vip", "allow", "contacts"])),
+)
+def test_lists_that_are_empty_for_now_are_passed_over_until_they_are_filled(
+    number: str | None, at: datetime, empty: set[str]
+) -> None:
+    lists: dict[str, list[object]] = {name: [] for name in empty}
+    policy = replace(POLICY, **lists)
+    decided(policy, caller(number, at, "Spam Likely"))
+    for name, held in lists.items():
+        held.extend(getattr(POLICY, name))
+    assert decided(policy, caller(number, at, "Spam Likely")) == decided(
+        POLICY, caller(number, at, "Spam Likely")
+    )
 
 
 def test_without_rules_everybody_is_asked() -> None:
