@@ -114,8 +114,9 @@ class Scribe:
         self._record.plan = done
 
     def began(self, name: str, peer: str) -> LegRecord:
-        entry = LegRecord(name, peer, self._wall_clock())
-        self._record.legs.append(entry)
+        legs = self._record.legs
+        entry = LegRecord(name, peer, self._wall_clock() if legs else self._record.began)
+        legs.append(entry)
         if self._feed is not None:
             self._tell("leg", leg=name, state="began")
         return entry

@@ -16,7 +16,8 @@ class Told:
     __slots__ = ("_json", "_record", "_told")
 
     def __init__(self, record: CallRecord) -> None:
-        self._record, self._told, self._json = record, dict[str, object](), ""
+        self._record, self._json = record, ""
+        self._told: Mapping[str, object] = {}
 
     def __call__(self) -> Mapping[str, object]:
         """As `CallRecord.as_dict` gives it."""
