@@ -76,8 +76,8 @@ class Identity:
             number, name = number or dialable(each.uri.user) or None, name or _name(each)
         known, name = number or dialable(sender.uri.user), name or _name(sender)
         attested = Attested.of(invite, word, known, withheld=False)
-        vouched = number is not None
-        return cls(known, name or None, hops, False, vouched, diverted_from, sender.raw_uri, attested)
+        withheld, vouched = False, number is not None
+        return cls(known, name or None, hops, withheld, vouched, diverted_from, sender.raw_uri, attested)
 
 
 def _vouched(invite: Request) -> tuple[NameAddr, ...]:

@@ -38,7 +38,7 @@ Log = structlog.typing.FilteringBoundLogger
 LOG: Log = structlog.get_logger("screendoor")
 
 HUNDREDTH = timedelta(milliseconds=10)
-"""Of a second: what is asked for most takes a third of the time in whole ones."""
+"""Of a second: to count them takes a third of the time that it takes to round."""
 REFUSED = (EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJECTED)
 """Why the caller's leg is ended for what its peer asks of us."""
 BY_US = (EndReason.DRAINING, EndReason.MEDIA_INACTIVE, EndReason.BY_USER, *REFUSED)

@@ -43,7 +43,8 @@ class Strain:
 
     def __call__(self) -> str | None:
         """What is the matter, or None."""
-        if self._lag_limit_s and self.lag_s > self._lag_limit_s < self._before_s:
+        most_s = self._lag_limit_s
+        if most_s and self.lag_s > most_s and self._before_s > most_s:
             return "the event loop is late"
         if self._memory_limit and self._memory > self._memory_limit:
             return "too much memory is in use"
