@@ -47,6 +47,7 @@ NOT_TAKEN = (
 class Result(enum.Enum):
     """What became of the caller."""
 
+    __hash__ = object.__hash__  # as equality is identity; that of `Enum` is a call of its own
     BRIDGED = "bridged"
     """Talked to the phone."""
     DECLINED = "declined"
