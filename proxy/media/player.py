@@ -63,7 +63,8 @@ class Player:
         self._until_heard_from = now if until_heard and clip is not None else None
         if clip is self._ringing:
             return
-        self._ringing, self._stream.ringing = clip, clip is not None
+        self._ringing = clip
+        self._stream.ring(clip is not None)
         if not self._playing:
             self._next(after_s or None)
 
@@ -126,7 +127,7 @@ class Player:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._stream.reserved = bool(self._playing)
+        self._stream.reserve(bool(self._playing))
         loop = asyncio.get_running_loop()
         self._clip = self._playing[0][0] if self._playing else self._ringing or self._holding or self._filling
         if self._clip is None and self._covering and self._stream.said_at is not None:

@@ -29,6 +29,7 @@ class Speaker:
 
     __slots__ = (
         "_clock",
+        "_fed_at",
         "_ids",
         "_key",
         "_keys",
@@ -39,34 +40,30 @@ class Speaker:
         "_seal",
         "_to",
         "agreement",
-        "fed_at",
         "recordings",
         "reserved",
         "ringing",
     )
 
-    def __init__(
-        self, pair: Pair, ids: Callable[[int], int], clock: Callable[[], float], rounds: Rounds
-    ) -> None:
-        self._pair = pair
-        self._ids = ids
-        self._clock = clock
-        self._rounds = rounds
-        self.agreement: Agreement | None = None
-        self.recordings: Recordings | None = None
-        """Of what our peer says and hears; None while there is none."""
-        self.reserved = False
-        """While a clip plays, nobody else is heard."""
-        self.ringing = False
-        """While ringback is on, packets of mere silence are not passed on: the tone is better company."""
-        self.fed_at: float | None = None
-        """When the joined stream was last heard here; while ringing, when it was last audible."""
-        self._to: Address | None = None  # where the peer is, if it wants to hear us
-        self._line: OutLine | None = None
-        self._key: str | None = None  # the format that was heard last, and its way
-        self._route: Route | None = None
-        self._keys: Keys | None = None
-        self._seal: Seal | None = None  # of SRTP; None: there is none
+    # What `Stream` makes with the rest: a call has two, and each pays for every call of a function.
+    _pair: Pair
+    _ids: Callable[[int], int]
+    _clock: Callable[[], float]
+    _rounds: Rounds
+    agreement: Agreement | None
+    recordings: Recordings | None
+    """Of what our peer says and hears; None while there is none."""
+    reserved: bool
+    """While a clip plays, nobody else is heard; see `reserve`."""
+    ringing: bool
+    """While ringback is on, packets of mere silence are not passed on: the tone is better company."""
+    _fed_at: float | None
+    _to: Address | None  # where the peer is, if it wants to hear us
+    _line: OutLine | None
+    _key: str | None  # the format that was heard last, and its way
+    _route: Route | None
+    _keys: Keys | None
+    _seal: Seal | None  # of SRTP; None: there is none
 
     def report(self) -> None:
         """Tell the peer how it is heard (RFC 3550 §6.4); `Rounds` asks for it."""
@@ -76,6 +73,19 @@ class Speaker:
     def said_at(self) -> float | None:
         """When the peer was last sent something; None if it never was."""
         return None if self._line is None else self._line.at
+
+    @property
+    def fed_at(self) -> float | None:
+        """When the joined stream was last heard here; while ringing, when it was last audible."""
+        return self._fed_at
+
+    def reserve(self, on: bool) -> None:
+        """A clip plays, or plays no more."""
+        self.reserved = on
+
+    def ring(self, on: bool) -> None:
+        """Ringback is on, or off."""
+        self.ringing = on
 
     def say(self, frame: bytes, key: str, source: object, sequence: int, timestamp: int) -> None:
         """Send 20 ms of our own sound, in a format that the peer takes as it is."""
@@ -132,13 +142,13 @@ class Speaker:
         else:
             self._send(packet, line)
         if not self.ringing:
-            self.fed_at = now
+            self._fed_at = now
 
     def _worth_hearing(self, key: str, payload: bytes, now: float) -> bool:
         """Somebody speaks, or has just paused."""
         if audible(key, payload):
-            self.fed_at = now
-        return self.fed_at is not None and now - self.fed_at < QUIET_S
+            self._fed_at = now
+        return self._fed_at is not None and now - self._fed_at < QUIET_S
 
     def _emit(self, first: int, pt: int, marker: int, place: tuple[int, int, bool], body: bytes) -> None:
         line = self._line

@@ -67,11 +67,13 @@ class Stream(Speaker):
         """Take a pair of ports. `ids(n)` gives n random bits; `rounds` times reports. Raises NoPortFree."""
         self.port, pair = bind_next(network, ports, host, self._received, self._control)
         """Our RTP port; RTCP's is the next."""
-        super().__init__(pair, ids, clock, rounds)
-        self._ports = ports
-        self._closed = False
+        self._ports, self._pair = ports, pair
+        self._ids, self._clock, self._rounds = ids, clock, rounds
+        self._closed = self.reserved = self.ringing = False
         self.joined: Stream | None = None
         """Who hears us and whom we hear."""
+        self.agreement = self.recordings = None
+        self._to = self._line = self._key = self._route = self._keys = self._seal = self._fed_at = None
         self._holder: Address | None = None  # who is taken for the peer
         self._latched: Address | None = None  # the same, while it may speak
         self._target: Address | None = None  # where the peer is
@@ -87,6 +89,8 @@ class Stream(Speaker):
         """Offer and answer are done, or done again. Whoever names another address may be anybody until the
         first valid packet; who names the same is where he was.
         """
+        if self._reception is not None or self.joined is not None:
+            self.recall()
         before, self.agreement = self.agreement, agreement
         self._receive = agreement.receive
         if agreement.crypto is not None or self._seal is not None:
@@ -109,12 +113,17 @@ class Stream(Speaker):
 
     def hear(self, other: Stream | None) -> None:
         """From now on hear this stream, or nobody."""
+        if self._reception is not None or self.joined is not None:
+            self.recall()
         self.joined = other
-        self.fed_at = None
+        self._fed_at = None
         if self._keys is not None:
             self._keys.forget()
         if self._line is not None:
             self._line.cut()
+
+    def recall(self) -> None:
+        """What our peer says and hears is to come here, as it always does; see `KernelStream`."""
 
     def counts(self) -> Counts:
         """The counters so far."""
@@ -160,6 +169,8 @@ class Stream(Speaker):
         """Say goodbye in RTCP, close recordings and sockets, give the ports back; again does nothing."""
         if self._closed:
             return
+        if self._reception is not None or self.joined is not None:
+            self.recall()
         if self._line is not None and self._line.packets:
             self._say_control(leaves=True)
         self._closed, self._to = True, None

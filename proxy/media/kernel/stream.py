@@ -15,7 +15,6 @@ from proxy.media.kernel.forwarder import Forwarder, Hearing, Lane
 from proxy.media.mode import Counts
 from proxy.media.negotiation import Agreement
 from proxy.media.ports import PortPool
-from proxy.media.quality import Quality
 from proxy.media.recorder import WavRecording
 from proxy.media.rounds import Rounds
 from proxy.media.stream import Stream
@@ -57,14 +56,11 @@ class KernelStream(Stream):
     """
 
     __slots__ = (
-        "_fed_at",
         "_forwarder",
         "_fruitless",
         "_host",
         "_in_kernel",
         "_lane",
-        "_played_to",
-        "_rings",
         "_unseen",
         "_untranslated",
         "_untried",
@@ -81,7 +77,6 @@ class KernelStream(Stream):
         rounds: Rounds,
     ) -> None:
         """Take a pair of ports; `clock` is the system's monotonic one. Raises NoPortFree."""
-        self.joined, self._played_to, self._rings = None, False, False  # what the setters look at
         super().__init__(network, ports, host, ids, clock, rounds)
         self._forwarder = forwarder
         self._host = _settled(host)
@@ -97,33 +92,26 @@ class KernelStream(Stream):
         """What our peer says goes to the joined one without us."""
         return self._in_kernel
 
-    @property
-    def ringing(self) -> bool:
+    def ring(self, on: bool) -> None:
         """Ringback yields to speech, which must be seen here; see `Speaker`."""
-        return self._rings
-
-    @ringing.setter
-    def ringing(self, on: bool) -> None:
-        self._rings = on
+        self.ringing = on
         self._have_back_what_it_hears()
 
-    @property
-    def reserved(self) -> bool:
+    def reserve(self, on: bool) -> None:
         """A clip is heard instead of the joined peer; see `Speaker`."""
-        return self._played_to
-
-    @reserved.setter
-    def reserved(self, on: bool) -> None:
-        if on is not self._played_to:
-            self._played_to = on
+        if on is not self.reserved:
+            self.reserved = on
             self._have_back_what_it_hears()
 
     @property
     def said_at(self) -> float | None:
         """When the peer was last sent something, be it by the kernel; see `Speaker`."""
-        if isinstance(self.joined, KernelStream):
-            self.joined._catch_up()
-        return super().said_at
+        line, joined = self._line, self.joined
+        if line is None:
+            return None
+        if isinstance(joined, KernelStream):
+            joined._catch_up()
+        return line.at
 
     @property
     def fed_at(self) -> float | None:
@@ -131,20 +119,6 @@ class KernelStream(Stream):
         if isinstance(self.joined, KernelStream):
             self.joined._catch_up()
         return self._fed_at
-
-    @fed_at.setter
-    def fed_at(self, at: float | None) -> None:
-        self._fed_at = at
-
-    def agreed(self, agreement: Agreement) -> None:
-        """Both directions change; see `Stream`."""
-        self.recall()
-        super().agreed(agreement)
-
-    def hear(self, other: Stream | None) -> None:
-        """Both directions change; see `Stream`."""
-        self.recall()
-        super().hear(other)
 
     def say(self, frame: bytes, key: str, source: object, sequence: int, timestamp: int) -> None:
         """A sound of our own goes out in place of the joined peer's; see `Stream`."""
@@ -169,11 +143,6 @@ class KernelStream(Stream):
         self._catch_up_both()
         return super().counts()
 
-    def quality(self) -> Quality:
-        """How well the peer was heard so far; the kernel counts that, too."""
-        self._catch_up_both()
-        return super().quality()
-
     def quiet_s(self) -> float | None:
         """Seconds since the peer was heard, be it by the kernel."""
         self._catch_up()
@@ -189,13 +158,8 @@ class KernelStream(Stream):
                 self._unseen = 0
                 self._lane.stop()
 
-    def close(self) -> None:
-        """See `Stream`."""
-        self.recall()
-        super().close()
-
     def recall(self) -> None:
-        """What our peer says, and what it hears, comes to userspace."""
+        """What our peer says, and what it hears, comes to userspace; see `Stream`."""
         if self.joined is not None:
             self._have_back_what_it_hears()
         if self._reception is not None:  # else there was nothing to hand over yet
@@ -366,6 +330,6 @@ class KernelStream(Stream):
         self._reception.went_on(packets, timestamp, hearing.at, hearing.jitter, hearing.longest_gap_s)
         other = self.joined
         if isinstance(other, KernelStream) and other._line is not None:
-            other.fed_at = hearing.at
+            other._fed_at = hearing.at
             other._line.went_on(packets, octets, timestamp, hearing.at)
         return True

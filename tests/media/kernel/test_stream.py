@@ -270,13 +270,13 @@ async def test_a_recording_of_both_has_what_the_leg_hears_too_and_gives_both_bac
 async def test_a_leg_that_is_played_a_clip_hears_nobody_meanwhile_even_if_it_cannot_be_played_it(rig):
     rig.agree()
     await rig.talk()
-    rig.stream("phone").reserved = True
+    rig.stream("phone").reserve(True)
     assert rig.in_kernel() == (False, True)
     rig.caller.says(60)
     while rig.session.counts("caller").packets_in < ENOUGH + 60:
         await asyncio.sleep(0)
     assert rig.session.counts("phone").packets_out == ENOUGH
-    rig.stream("phone").reserved = False
+    rig.stream("phone").reserve(False)
     await rig.talk()
     assert rig.in_kernel() == (True, True)
 
