@@ -15,7 +15,7 @@ def is_ours(named: Address | None, homes: Iterable[tuple[str, str]], ports: Port
     """Whether packets sent there come to a port of the pool, lent or not: as far as our addresses are known,
     each home being a local one and the public one that leads there.
     """
-    if named is None or named[1] not in ports:
+    if named is None or named[1] not in ports.range:
         return False
     known = [address for home in homes for address in home]
     anywhere = any(address in _WILDCARDS for address in known)

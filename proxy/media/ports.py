@@ -22,7 +22,8 @@ class PortPool:
     def __init__(self, low: int, high: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         if not 0 < low < high <= 65535:
             raise ValueError(f"not a port range: {low}-{high}")
-        self._low, self._high = low, high
+        self._low, self.range = low, range(low, high + 1)
+        """`range`: every port of it, lent or not."""
         first = low + low % 2
         self._fresh = deque(range(first, high, 2))
         if not self._fresh:
@@ -31,10 +32,6 @@ class PortPool:
         self._lent = bytearray(high + 1 - low)
         """By port, from the lowest: whether it is lent."""
         self._clock = clock
-
-    def __contains__(self, port: int) -> bool:
-        """Whether it is of the range, lent or not."""
-        return self._low <= port <= self._high
 
     @property
     def free(self) -> int:
@@ -65,7 +62,7 @@ class PortPool:
 
     def give_back(self, port: int) -> None:
         """The pair is free again. Giving back what is not lent is a bug and raises ValueError."""
-        if port not in self or not self._lent[port - self._low]:
+        if port not in self.range or not self._lent[port - self._low]:
             raise ValueError(f"port {port} was not lent")
         self._lent[port - self._low] = 0
         self._resting.append((port, self._clock()))

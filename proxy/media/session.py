@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Never
 
 from proxy.media.disk import Disk, at_once
 from proxy.media.dtmf import USUAL_S, Presses
@@ -38,6 +39,7 @@ Home = tuple[str, str]
 
 
 _UNSAID = SrtpPolicy.ACCEPT
+_NOWHERE: Mapping[str, Never] = {}
 
 
 def _version(address: str) -> int:
@@ -60,7 +62,7 @@ class _Leg(SoundedLeg):
     __slots__ = ("_version", "address", "ip_version", "origin_id", "said")
 
     def __init__(self, stream: Stream, address: str, ip_version: int, origin_id: int) -> None:
-        super().__init__(stream)
+        self.stream, self._player = stream, None
         self.address = address
         """Where the peer is told to send: ours, public."""
         self.ip_version = ip_version
@@ -85,7 +87,7 @@ class _Leg(SoundedLeg):
         if anew or self._version == 0 or said != self.said:
             self._version += 1
             self.said = said
-        return self.again()
+        return said.written((self.origin_id, self._version), (self.address, self.stream.port))
 
     def again(self) -> bytes:
         """What was described last, to the byte."""
@@ -136,8 +138,8 @@ class RelaySession(SoundedSession[_Leg]):
         self._network = network
         self._ports = ports
         self._homes, self._usual = _homes((bind_host, public_address), other_home)
-        self._offers: dict[str, int] | None = None
-        """IP version of our offers to a leg, where it is not the usual one; None: nowhere."""
+        self._offers: Mapping[str, int] = _NOWHERE
+        """IP version of our offers to a leg, where it is not the usual one."""
         self._ids = ids
         self._clock = clock
         self._disk, self._make_stream = disk, make_stream
@@ -145,8 +147,8 @@ class RelaySession(SoundedSession[_Leg]):
         """Whether only G.711 is agreed on, where the peer speaks it: all else cannot be recorded."""
         self._early: tuple[str, str] | None = None
         """Who may be heard before he answers, and by whom."""
-        self._policies: dict[str, SrtpPolicy] | None = None
-        """Of the legs that are secured otherwise than usual; None: none is."""
+        self._policies: Mapping[str, SrtpPolicy] = _NOWHERE
+        """Of the legs that are secured otherwise than usual."""
         self._rounds = Rounds() if rounds is None else rounds
         self._last: dict[str, tuple[Counts, Quality]] | None = None
         """Of legs that are gone; None while none is."""
@@ -154,12 +156,12 @@ class RelaySession(SoundedSession[_Leg]):
     def over(self, leg: str, ip_version: int) -> None:
         """Offers to that leg name an address of this IP version; see `MediaSession`."""
         if ip_version in self._homes and (ip_version != self._usual or self._offers):
-            self._offers = {**(self._offers or {}), leg: ip_version}
+            self._offers = {**self._offers, leg: ip_version}
 
     def secure(self, leg: str, policy: SrtpPolicy) -> None:
         """How that leg's audio is protected; see `MediaSession`."""
         if policy is not self._policy(leg):
-            self._policies = {**(self._policies or {}), leg: policy}
+            self._policies = {**self._policies, leg: policy}
 
     def concede(self, leg: str) -> bool:
         """Offer plain RTP from now on, where policy allows it; see `MediaSession`."""
@@ -171,14 +173,13 @@ class RelaySession(SoundedSession[_Leg]):
 
     def secured(self, leg: str) -> str | None:
         """The crypto suite in force; see `MediaSession`."""
-        stream = self._stream(leg)
-        agreement = None if stream is None else stream.agreement
+        ours = self._legs.get(leg)
+        agreement = None if ours is None else ours.stream.agreement
         return None if agreement is None or agreement.crypto is None else agreement.crypto.suite.name
 
     def offer(self, leg: str) -> bytes:
         """Our offer, first or again; see `MediaSession`."""
-        wanted = self._offers.get(leg, self._usual) if self._offers else self._usual
-        ours = self._open(leg, wanted)
+        ours = self._open(leg, self._offers.get(leg, self._usual))
         other = self._other(leg)
         before, said = ours.stream.agreement, ours.said
         formats = formats_to_offer(said.formats, None if other is None else other.voice.key)
@@ -204,11 +205,12 @@ class RelaySession(SoundedSession[_Leg]):
             ip_version=ours.ip_version,
             anchor=None if other is None else other.voice.key,
             told=said.protection,
-            srtp=self._policy(leg),
+            srtp=self._policies.get(leg, _UNSAID),
         )
         self._elsewhere(agreement)
         ours.stream.agreed(agreement)
-        self._heed_hold(agreement)
+        if self._held or not agreement.hears:
+            self._heed_hold(agreement)
 
     def pass_early(self, leg: str, to: str) -> None:
         """What it plays before it answers is for that one."""
@@ -226,17 +228,19 @@ class RelaySession(SoundedSession[_Leg]):
 
     def accept(self, leg: str, sdp: bytes) -> bytes:
         """The peer's offer, first or again; see `MediaSession`."""
-        known = self._legs.get(leg)
-        spoken = None if known is None else known.spoken
-        fixed = known.ip_version if spoken is not None and known is not None else None
-        possible = fixed or (None if len(self._homes) > 1 else self._usual)
-        other = self._other(leg)
+        known, other = self._legs.get(leg), self._other(leg)
+        spoken, possible = None, None if len(self._homes) > 1 else self._usual
+        if known is not None and (spoken := known.spoken) is not None:
+            possible = known.ip_version
         answer = self._read_offer(leg, sdp, possible, spoken, None if other is None else other.voice.key)
-        self._elsewhere(answer.agreement)
-        ours = self._open(leg, answer.agreement.ip_version)
-        agreement = answering(answer.agreement, ours.stream.agreement, self._ids)
+        agreement = answer.agreement
+        self._elsewhere(agreement)
+        ours = self._open(leg, agreement.ip_version)
+        if agreement.crypto is not None:
+            agreement = answering(agreement, ours.stream.agreement, self._ids)
         ours.stream.agreed(agreement)
-        self._heed_hold(agreement)
+        if self._held or not agreement.hears:
+            self._heed_hold(agreement)
         protection, terms = Protection.of(agreement), Terms.between(agreement, other, mux=agreement.mux)
         said = say(answer.formats, answer.direction, agreement.layout, protection, terms)
         return ours.describe(said, anew=False)
@@ -247,12 +251,13 @@ class RelaySession(SoundedSession[_Leg]):
         if one is not None and other is not None and one.stream.joined is other.stream:
             return
         for leg in (one, other):
-            if leg is not None:
+            if leg is not None and leg.stream.joined is not None:
                 self._part(leg.stream)
         if one is not None and other is not None:
             one.stream.hear(other.stream)
             other.stream.hear(one.stream)
-            self._heed_hold()
+            if self._held:
+                self._heed_hold()
             one.cover()
             other.cover()
 
@@ -302,7 +307,8 @@ class RelaySession(SoundedSession[_Leg]):
         if ours is None:
             return
         stream = ours.stream
-        self._part(stream)
+        if stream.joined is not None:
+            self._part(stream)
         ours.close()
         if stream.touched or self._last:
             self._last = {**(self._last or {}), leg: (stream.counts(), stream.quality())}
@@ -316,9 +322,9 @@ class RelaySession(SoundedSession[_Leg]):
 
     def quality(self, leg: str) -> Quality:
         """How well the leg was heard; see `MediaSession`."""
-        stream = self._stream(leg)
-        if stream is not None:
-            return stream.quality()
+        ours = self._legs.get(leg)
+        if ours is not None:
+            return ours.stream.quality()
         return self._last[leg][1] if self._last and leg in self._last else UNHEARD
 
     def quiet_s(self, leg: str) -> float | None:
@@ -340,32 +346,33 @@ class RelaySession(SoundedSession[_Leg]):
         if stream.joined is not None:
             stream.joined.hear(None)
             stream.hear(None)
-            self._heed_hold()
+            if self._held:
+                self._heed_hold()
 
     def _stream(self, leg: str) -> Stream | None:
         ours = self._legs.get(leg)
         return None if ours is None else ours.stream
 
     def _policy(self, leg: str) -> SrtpPolicy:
-        return _UNSAID if self._policies is None else self._policies.get(leg, _UNSAID)
+        return self._policies.get(leg, _UNSAID)
 
     def _open(self, leg: str, ip_version: int) -> _Leg:
         """The leg's stream; one of the other IP version gives way to a new one, unless it is in use."""
         ours = self._legs.get(leg)
-        if ours is not None and ours.ip_version != ip_version and ours.spoken is None:
+        if ours is not None:
+            if ours.ip_version == ip_version or ours.spoken is not None:
+                return ours
             self.release(leg)
-            ours = None
-        if ours is None:
-            bind, public = self._homes[ip_version]
-            told = (self._network, self._ports, bind, self._ids, self._clock, self._rounds)
-            stream = self._make_stream(*told)
-            ours = self._legs[leg] = _Leg(stream, public, ip_version, origin_id=self._ids(31))
+        bind, public = self._homes[ip_version]
+        ids = self._ids
+        stream = self._make_stream(self._network, self._ports, bind, ids, self._clock, self._rounds)
+        ours = self._legs[leg] = _Leg(stream, public, ip_version, ids(31))
         return ours
 
     def _read_offer(
         self, leg: str, sdp: bytes, ip_version: int | None, spoken: str | None, anchor: str | None
     ) -> Answer:
-        policy = self._policy(leg)
+        policy = self._policies.get(leg, _UNSAID)
         if self._plain and anchor is None:
             with suppress(MediaRefused):
                 return read_offer(sdp, ip_version=ip_version, spoken=spoken, anchor=PCMU.key, srtp=policy)
@@ -373,7 +380,8 @@ class RelaySession(SoundedSession[_Leg]):
 
     def _elsewhere(self, agreement: Agreement) -> None:
         """What we send to ourselves would go round without end, or into another call. Raises MediaRefused."""
-        if is_ours(agreement.remote, self._homes.values(), self._ports):
+        named = agreement.remote
+        if named and named[1] in self._ports.range and is_ours(named, self._homes.values(), self._ports):
             raise MediaRefused("the audio address is one of ours")
 
     def _other(self, leg: str) -> Agreement | None:

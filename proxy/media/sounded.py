@@ -18,9 +18,9 @@ class SoundedLeg:
 
     __slots__ = ("_player", "stream")
 
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
-        self._player: Player | None = None
+    # Made by whoever makes the rest of it: see `Speaker`.
+    stream: Stream
+    _player: Player | None
 
     @property
     def player(self) -> Player:
@@ -93,11 +93,11 @@ class SoundedSession(Generic[LegT]):
             await ours.player.play(clip)
 
     def _heed_hold(self, agreement: Agreement | None = None) -> None:
-        """Who is joined to somebody that holds is told so; the one who holds hears nothing (§8.4)."""
+        """Who is joined to somebody that holds is told so; the one who holds hears nothing (§8.4). Needs to
+        be said only once somebody has held, which is rare.
+        """
         if agreement is not None and not agreement.hears:
             self._held = True
-        if not self._held:
-            return  # as nearly always
         for name, ours in self._legs.items():
             other = ours.stream.joined
             held = other is not None and _holds(other) and not _holds(ours.stream)

@@ -6,7 +6,9 @@ import re
 
 _LONGEST = 2048
 """Bytes of a body that is worth keeping."""
-_USUAL = re.compile(rb"v=0\r\no=[^\r\n\0]*(\r\n(?:.*\r\n)?m=audio )([0-9]{1,5}) ", re.DOTALL)
+_BEGINS, _AUDIO = b"v=0\r\no=", b"\r\nm=audio "
+_DIGITS = 5
+"""Of a port at most."""
 _RTCP = re.compile(rb"([0-9]{1,5})[ \r]")
 
 
@@ -16,16 +18,21 @@ def usual_text(body: bytes) -> tuple[bytes, int] | None:
     Neither has a say in what is agreed, but for where to send. None: not of that form, too long to keep, or
     a key may be in it, which no cache should have.
     """
-    if len(body) > _LONGEST or (found := _USUAL.match(body)) is None or body.count(b"m=") != 1:
+    at = body.find(_AUDIO) + len(_AUDIO)
+    if len(body) > _LONGEST or at < len(_AUDIO) or not body.startswith(_BEGINS) or body.count(b"m=") != 1:
+        return None
+    until = body.find(b"\r\n", len(_BEGINS))
+    origin = body[len(_BEGINS) : until]
+    if b"\r" in origin or b"\n" in origin or b"\0" in origin:
         return None
     # RFC 4568; RFC 8866 §5.12; RFC 4567
     if b"a=crypto" in body or b"k=" in body or b"a=key-mgmt" in body:
         return None
-    between, digits = found.groups()
-    port = int(digits)
-    if not 0 < port < 65536:
+    digits, space, formats = body[at:].partition(b" ")
+    if not (space and digits.isdigit() and len(digits) <= _DIGITS):
         return None
-    return b"v=0\r\no=" + between + b"9" + body[found.end(2) :], port
+    port = int(digits)
+    return (_BEGINS + body[until:at] + b"9 " + formats, port) if 0 < port < 65536 else None
 
 
 def usual_ports(body: bytes) -> tuple[bytes, int] | None:
