@@ -49,10 +49,10 @@ class PortPool:
 
     def lend(self) -> tuple[int, bool]:
         """The RTP port of a pair, and whether it has rested or was never lent. Raises NoPortFree."""
-        resting = self._resting
-        rested = not resting or self._clock() - resting[0][1] >= REST_S
-        if resting and (rested or not self._fresh):
-            port = resting.popleft()[0]
+        port, since = self._resting[0] if self._resting else (0, 0.0)
+        rested = not port or self._clock() - since >= REST_S
+        if port and (rested or not self._fresh):
+            self._resting.popleft()
         elif self._fresh:
             port, rested = self._fresh.popleft(), True
         else:

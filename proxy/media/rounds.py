@@ -14,6 +14,7 @@ _SPREAD, _STEP = 51, 20
 """Those who join together are put into so many notches, in steps that meet each of them once. Of each notch
 one reports in a turn of the event loop: no packet of speech waits for more.
 """
+_FIRST = _NOTCHES // 2 - _SPREAD // 2
 
 
 class Reporting(Protocol):
@@ -47,9 +48,8 @@ class Rounds:
         """From now on it is called; again does nothing."""
         if member in self._notch_of:
             return
-        first = self._at + _NOTCHES // 2 + self._joined - _SPREAD // 2
+        notch = self._notch_of[member] = (self._at + _FIRST + self._joined) % _NOTCHES
         self._joined = (self._joined + _STEP) % _SPREAD
-        notch = self._notch_of[member] = first % _NOTCHES
         self._members[notch][member] = None
         if self._timer is None:
             loop = asyncio.get_running_loop()

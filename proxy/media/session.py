@@ -30,7 +30,7 @@ from proxy.media.recorder import WavRecording
 from proxy.media.rounds import Rounds
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Direction
-from proxy.media.sounded import SoundedLeg, SoundedSession
+from proxy.media.sounded import USUAL_SOUNDS, SoundedLeg, SoundedSession
 from proxy.media.stream import Stream
 from proxy.media.udp import Address, MediaNetwork
 
@@ -134,7 +134,8 @@ class RelaySession(SoundedSession[_Leg]):
         everybody's reports, which sessions share. `disk` writes the recordings. `make_stream` takes what
         `Stream` takes.
         """
-        super().__init__()
+        self._legs = {}
+        self._sounds, self._held = USUAL_SOUNDS, False
         self._network = network
         self._ports = ports
         self._homes, self._usual = _homes((bind_host, public_address), other_home)
@@ -258,8 +259,9 @@ class RelaySession(SoundedSession[_Leg]):
             other.stream.hear(one.stream)
             if self._held:
                 self._heed_hold()
-            one.cover()
-            other.cover()
+            for each in (one, other):
+                if each.stream.said_at is not None:
+                    each.player.cover()
 
     def part(self, leg: str) -> None:
         """The leg and whoever it was joined to hear nobody."""

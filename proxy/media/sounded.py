@@ -10,7 +10,7 @@ from proxy.media.negotiation import Agreement
 from proxy.media.player import Player
 from proxy.media.stream import Stream
 
-_USUAL = Sounds()
+USUAL_SOUNDS = Sounds()
 
 
 class SoundedLeg:
@@ -29,20 +29,10 @@ class SoundedLeg:
             self._player = Player(self.stream)
         return self._player
 
-    def ring(self, clip: Clip | None, after_s: float, until_heard: bool) -> None:
-        """Ringback, or none."""
-        if clip is not None or self._player is not None:
-            self.player.ring(clip, after_s=after_s, until_heard=until_heard)
-
     def hold(self, clip: Clip | None) -> None:
         """What is heard because the other holds, or none."""
         if clip is not None or self._player is not None:
             self.player.hold(clip)
-
-    def cover(self) -> None:
-        """Somebody else is heard from now on."""
-        if self.stream.said_at is not None:
-            self.player.cover()
 
     def fill(self, clip: Clip | None) -> None:
         """What is heard where there would be nothing, or none."""
@@ -64,11 +54,11 @@ class SoundedSession(Generic[LegT]):
 
     __slots__ = ("_held", "_legs", "_sounds")
 
-    def __init__(self) -> None:
-        self._legs: dict[str, LegT] = {}
-        self._sounds = _USUAL
-        self._held = False
-        """Somebody has held somebody."""
+    # Made by whoever makes the rest of it: see `Speaker`.
+    _legs: dict[str, LegT]
+    _sounds: Sounds
+    _held: bool
+    """Somebody has held somebody."""
 
     def sounds(self, sounds: Sounds) -> None:
         """The tones of this call."""
@@ -77,8 +67,10 @@ class SoundedSession(Generic[LegT]):
     def ringback(self, leg: str, on: bool, *, after_s: float = 0.0, until_heard: bool = False) -> None:
         """Ringback tone while nothing else is heard; see `MediaSession`."""
         ours = self._legs.get(leg)
-        if ours is not None:
-            ours.ring(self._sounds.tones.ringback if on else None, after_s, until_heard)
+        if ours is not None and (on or ours._player):
+            ours.player.ring(
+                self._sounds.tones.ringback if on else None, after_s=after_s, until_heard=until_heard
+            )
 
     def fill(self, leg: str, clip: Clip | None) -> None:
         """Something where there would be nothing."""
