@@ -33,6 +33,7 @@ from proxy.config import Listen, Settings
 from proxy.garbage import collect_in_quiet, spare_the_calls
 from proxy.media.direct import DirectSession
 from proxy.media.disk import DiskThread
+from proxy.media.house import House
 from proxy.media.kernel.bpf import KernelRefused
 from proxy.media.kernel.forwarder import Forwarder
 from proxy.media.kernel.stream import KernelStream
@@ -308,19 +309,19 @@ class App:
         return source.trunk if source is not None else self.core.doors.trunk(flow)
 
     def _media(self, number: Number) -> MediaSession:
-        relay = self._relay()
+        relay = RelaySession(self._relays)
         if self._settings.media.mode == "direct" and not number.record:
             return DirectSession(relay, self._homes[0][1], self.ids.bits)
         return relay
 
     @cached_property
-    def _relay(self) -> Callable[[], RelaySession]:
-        """Makes the relay of one call, of what all have in common."""
+    def _relays(self) -> House:
+        """What the relays of all calls have in common."""
         clock = asyncio.get_running_loop().time
         home, other = self._homes
         told = (self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds)
         make = Stream if self._forwarder is None else partial(KernelStream, self._forwarder)
-        return partial(RelaySession, *told, disk=self._disk, make_stream=make)
+        return House(*told, disk=self._disk, make_stream=make)
 
     def _finished(self, record: CallRecord) -> None:
         self.office.finished(record)

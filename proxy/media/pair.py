@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 from proxy.media.ports import NoPortFree, PortPool
 from proxy.media.udp import MediaNetwork, OnPacket, Pair
 
@@ -16,12 +14,14 @@ def bind_next(
     """The next pair that no other program has taken, and its RTP port, to be given back to `ports` once the
     pair is closed. Raises NoPortFree.
     """
-    for tries in count(1):
+    tries = 0
+    while True:
         port, rested = ports.lend()
         try:
             return port, network.bind_pair(host, port, on_rtp, on_rtcp, rested=rested)
         except OSError:
             ports.give_back(port)
+            tries += 1
             if tries >= min(_BIND_TRIES, ports.free):
                 break
     taken = f"{ports.lent} pairs in use, {ports.free} taken by other programs"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Never
 
-from proxy.media.disk import Disk, at_once
 from proxy.media.dtmf import USUAL_S, Presses
 from proxy.media.elsewhere import is_ours
 from proxy.media.formats import G711, PCMU
+from proxy.media.house import House
 from proxy.media.mode import Counts, MediaRefused, Recording
 from proxy.media.negotiation import (
     Agreement,
@@ -23,34 +22,17 @@ from proxy.media.negotiation import (
     read_offer,
     say,
 )
-from proxy.media.ports import PortPool
 from proxy.media.protection import Protection, answering, offered
 from proxy.media.quality import UNHEARD, Quality
 from proxy.media.recorder import WavRecording
-from proxy.media.rounds import Rounds
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Direction
 from proxy.media.sounded import USUAL_SOUNDS, SoundedLeg, SoundedSession
 from proxy.media.stream import Stream
-from proxy.media.udp import Address, MediaNetwork
-
-Home = tuple[str, str]
-"""A local address to bind to, and the public one that leads there."""
-
+from proxy.media.udp import Address
 
 _UNSAID = SrtpPolicy.ACCEPT
 _NOWHERE: Mapping[str, Never] = {}
-
-
-def _version(address: str) -> int:
-    return 6 if ":" in address else 4
-
-
-@lru_cache(maxsize=64)  # the house has its homes for as long as it stands
-def _homes(usual: Home, other: Home | None) -> tuple[dict[int, Home], int]:
-    """Each by its IP version, and the usual one's."""
-    homes = {_version(public): (bind, public) for bind, public in (usual, *([other] if other else []))}
-    return homes, _version(usual[1])
 
 
 _NOTHING = say((), Direction.SENDRECV)
@@ -98,65 +80,33 @@ class RelaySession(SoundedSession[_Leg]):
     """A `MediaSession` that relays. It starts no task; timers run only while packets flow."""
 
     __slots__ = (
-        "_clock",
-        "_disk",
         "_early",
-        "_homes",
-        "_ids",
+        "_house",
         "_last",
-        "_make_stream",
-        "_network",
         "_offers",
         "_plain",
         "_policies",
-        "_ports",
-        "_rounds",
-        "_usual",
     )
 
-    def __init__(
-        self,
-        network: MediaNetwork,
-        ports: PortPool,
-        bind_host: str,
-        public_address: str,
-        ids: Callable[[int], int],
-        clock: Callable[[], float],
-        other_home: Home | None = None,
-        rounds: Rounds | None = None,
-        *,
-        disk: Disk = at_once,
-        make_stream: Callable[..., Stream] = Stream,
-    ) -> None:
-        """`public_address` stands in our SDP; `ids(n)` gives n random bits; `clock` is the loop's time.
-
-        `other_home`: local and public address of the other IP version, if we have one. `rounds`: the timer of
-        everybody's reports, which sessions share. `disk` writes the recordings. `make_stream` takes what
-        `Stream` takes.
-        """
+    def __init__(self, house: House) -> None:
+        self._house = house
         self._legs = {}
         self._sounds, self._held = USUAL_SOUNDS, False
-        self._network = network
-        self._ports = ports
-        self._homes, self._usual = _homes((bind_host, public_address), other_home)
         self._offers: Mapping[str, int] = _NOWHERE
         """IP version of our offers to a leg, where it is not the usual one."""
-        self._ids = ids
-        self._clock = clock
-        self._disk, self._make_stream = disk, make_stream
+        self._policies: Mapping[str, SrtpPolicy] = _NOWHERE
+        """Of the legs that are secured otherwise than usual."""
         self._plain = False
         """Whether only G.711 is agreed on, where the peer speaks it: all else cannot be recorded."""
         self._early: tuple[str, str] | None = None
         """Who may be heard before he answers, and by whom."""
-        self._policies: Mapping[str, SrtpPolicy] = _NOWHERE
-        """Of the legs that are secured otherwise than usual."""
-        self._rounds = Rounds() if rounds is None else rounds
         self._last: dict[str, tuple[Counts, Quality]] | None = None
         """Of legs that are gone; None while none is."""
 
     def over(self, leg: str, ip_version: int) -> None:
         """Offers to that leg name an address of this IP version; see `MediaSession`."""
-        if ip_version in self._homes and (ip_version != self._usual or self._offers):
+        house = self._house
+        if ip_version in house.homes and (ip_version != house.usual or self._offers):
             self._offers = {**self._offers, leg: ip_version}
 
     def secure(self, leg: str, policy: SrtpPolicy) -> None:
@@ -180,11 +130,11 @@ class RelaySession(SoundedSession[_Leg]):
 
     def offer(self, leg: str) -> bytes:
         """Our offer, first or again; see `MediaSession`."""
-        ours = self._open(leg, self._offers.get(leg, self._usual))
+        ours = self._open(leg, self._offers.get(leg, self._house.usual))
         other = self._other(leg)
         before, said = ours.stream.agreement, ours.said
         formats = formats_to_offer(said.formats, None if other is None else other.voice.key)
-        protection = offered(before, said.protection, self._policy(leg), self._ids)
+        protection = offered(before, said.protection, self._policy(leg), self._house.ids)
         terms = Terms.between(before, other, mux=True)
         return ours.describe(say(formats, Direction.SENDRECV, said.layout, protection, terms), anew=True)
 
@@ -230,7 +180,8 @@ class RelaySession(SoundedSession[_Leg]):
     def accept(self, leg: str, sdp: bytes) -> bytes:
         """The peer's offer, first or again; see `MediaSession`."""
         known, other = self._legs.get(leg), self._other(leg)
-        spoken, possible = None, None if len(self._homes) > 1 else self._usual
+        house = self._house
+        spoken, possible = None, None if len(house.homes) > 1 else house.usual
         if known is not None and (spoken := known.spoken) is not None:
             possible = known.ip_version
         answer = self._read_offer(leg, sdp, possible, spoken, None if other is None else other.voice.key)
@@ -238,7 +189,7 @@ class RelaySession(SoundedSession[_Leg]):
         self._elsewhere(agreement)
         ours = self._open(leg, agreement.ip_version)
         if agreement.crypto is not None:
-            agreement = answering(agreement, ours.stream.agreement, self._ids)
+            agreement = answering(agreement, ours.stream.agreement, house.ids)
         ours.stream.agreed(agreement)
         if self._held or not agreement.hears:
             self._heed_hold(agreement)
@@ -288,8 +239,8 @@ class RelaySession(SoundedSession[_Leg]):
         """
         stream = self._stream(leg)
         if stream is None:
-            return WavRecording(path, lambda recording: None, disk=self._disk)
-        return stream.record(path, disk=self._disk)
+            return WavRecording(path, lambda recording: None, disk=self._house.disk)
+        return stream.record(path, disk=self._house.disk)
 
     def record_both(self, caller: str, path: Path) -> Recording:
         """Record in stereo what the leg says and what it hears; see `MediaSession`."""
@@ -297,7 +248,7 @@ class RelaySession(SoundedSession[_Leg]):
         spoken = stream and stream.agreement and stream.agreement.voice.key
         if stream is None or spoken not in G711:
             raise MediaRefused(f"{spoken or 'no audio'} cannot be recorded, only G.711")
-        return stream.record(path, both=True, disk=self._disk)
+        return stream.record(path, both=True, disk=self._house.disk)
 
     def plain(self) -> None:
         """Agree on G.711 wherever the peer speaks it; see `MediaSession`."""
@@ -365,10 +316,10 @@ class RelaySession(SoundedSession[_Leg]):
             if ours.ip_version == ip_version or ours.spoken is not None:
                 return ours
             self.release(leg)
-        bind, public = self._homes[ip_version]
-        ids = self._ids
-        stream = self._make_stream(self._network, self._ports, bind, ids, self._clock, self._rounds)
-        ours = self._legs[leg] = _Leg(stream, public, ip_version, ids(31))
+        house = self._house
+        bind, public = house.homes[ip_version]
+        stream = house.make_stream(house.network, house.ports, bind, house.ids, house.clock, house.rounds)
+        ours = self._legs[leg] = _Leg(stream, public, ip_version, house.ids(31))
         return ours
 
     def _read_offer(
@@ -382,8 +333,8 @@ class RelaySession(SoundedSession[_Leg]):
 
     def _elsewhere(self, agreement: Agreement) -> None:
         """What we send to ourselves would go round without end, or into another call. Raises MediaRefused."""
-        named = agreement.remote
-        if named and named[1] in self._ports.range and is_ours(named, self._homes.values(), self._ports):
+        named, house = agreement.remote, self._house
+        if named and named[1] in house.ports.range and is_ours(named, house.homes.values(), house.ports):
             raise MediaRefused("the audio address is one of ours")
 
     def _other(self, leg: str) -> Agreement | None:

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from proxy.call.leg_media import LegMedia
 from proxy.call.record import CallRecord
 from proxy.call.scribe import Scribe
+from proxy.media.house import House
 from proxy.media.ports import PortPool
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.session import RelaySession
@@ -30,7 +31,9 @@ def a_leg(
 
 
 def a_session(ports: PortPool) -> RelaySession:
-    return RelaySession(MemoryMedia(), ports, EDGE, EDGE, CountingIds().bits, asyncio.get_running_loop().time)
+    return RelaySession(
+        House(MemoryMedia(), ports, EDGE, EDGE, CountingIds().bits, asyncio.get_running_loop().time)
+    )
 
 
 def elsewhere(description: bytes) -> bytes:

@@ -35,6 +35,7 @@ from proxy.lab.openai_sip import OpenAiSip
 from proxy.lab.phone import Phone
 from proxy.lab.shapes import CARRIER_MARKS
 from proxy.media.direct import DirectSession
+from proxy.media.house import House
 from proxy.media.mode import MediaSession
 from proxy.media.ports import PortPool
 from proxy.media.rounds import Rounds
@@ -402,7 +403,7 @@ class Edge:
 
     def _media(self, number: Number) -> MediaSession:
         clock = asyncio.get_running_loop().time
-        session = Noting(self.media, self.ports, EDGE, EDGE, self.ids.bits, clock, None, self.rounds)
+        session = Noting(House(self.media, self.ports, EDGE, EDGE, self.ids.bits, clock, None, self.rounds))
         session.named = self.named
         if self.mode == "relay" or number.record:
             return session

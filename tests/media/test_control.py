@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from proxy.media.house import House
 from proxy.media.rounds import Rounds
 from proxy.media.rtcp import Block, Report, Sent, compound, read
 from proxy.media.rtp import is_rtcp
@@ -196,7 +197,7 @@ async def test_a_peer_that_grants_no_bandwidth_gets_no_reports_rfc3556_2(rig):
 async def test_all_sessions_share_one_timer_and_leave_it_at_their_end(rig):
     rounds, clock = Rounds(), asyncio.get_running_loop().time
     sessions = [
-        RelaySession(rig.network, rig.ports, "0.0.0.0", PUBLIC, counting(), clock, rounds=rounds)
+        RelaySession(House(rig.network, rig.ports, "0.0.0.0", PUBLIC, counting(), clock, rounds=rounds))
         for _ in "12"
     ]
     for n, session in enumerate(sessions):

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from proxy.media.g711 import planes
+from proxy.media.house import House
 from proxy.media.mode import Counts, MediaRefused, MediaSession
 from proxy.media.ports import NoPortFree
 from proxy.media.session import RelaySession
@@ -463,7 +464,7 @@ class TwoHomes(Rig):
 
     def new_session(self) -> RelaySession:
         clock = asyncio.get_running_loop().time
-        return RelaySession(self.network, self.ports, PUBLIC, PUBLIC, counting(), clock, (SIX, SIX))
+        return RelaySession(House(self.network, self.ports, PUBLIC, PUBLIC, counting(), clock, (SIX, SIX)))
 
 
 def six(rig: Rig) -> bytes:

@@ -160,7 +160,8 @@ class KernelStream(Stream):
 
     def recall(self) -> None:
         """What our peer says, and what it hears, comes to userspace; see `Stream`."""
-        if self.joined is not None:
+        joined = self.joined
+        if joined is not None and joined._reception is not None:
             self._have_back_what_it_hears()
         if self._reception is not None:  # else there was nothing to hand over yet
             self.take_back()

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count, pairwise
 
+from proxy.media.house import House
 from proxy.media.kernel import flow
 from proxy.media.kernel.forwarder import Forwarder
 from proxy.media.kernel.stream import KernelStream
@@ -36,13 +37,15 @@ class Rig:
         numbers = count(0xFFF0)
         clock = asyncio.get_running_loop().time
         self.session = RelaySession(
-            self.media,
-            self.ports,
-            wildcard,
-            self.edge["caller"],
-            lambda bits: next(numbers) % (1 << bits),
-            clock,
-            make_stream=partial(KernelStream, self.forwarder),
+            House(
+                self.media,
+                self.ports,
+                wildcard,
+                self.edge["caller"],
+                lambda bits: next(numbers) % (1 << bits),
+                clock,
+                make_stream=partial(KernelStream, self.forwarder),
+            )
         )
         stack.callback(self.session.close)
         self.caller, self.phone = self.far("caller", 0xAAAA), self.far("phone", 0xBBBB)
