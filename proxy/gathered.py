@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
 GATHER_S = 0.05
@@ -35,35 +36,42 @@ class Gathered(Generic[T]):
         goes on, and how many were lost meanwhile.
         """
         self._out, self._line, self._told = out, line, told
-        self._entries: list[T] = []
-        self._lost = 0
-        self._due = False
+        self._lost, self._flushing = 0, Lock()
+        self.waiting: list[T] = []
+        """Whoever has no time for `write` appends to it, and calls `soon` unless that is `due`."""
+        self.due = False
         """Whether they are written soon."""
 
     def write(self, entry: T) -> None:
         """Have one line written soon."""
-        self._entries.append(entry)
-        if not self._due:
-            self._due = True
-            try:
-                asyncio.get_running_loop().call_later(GATHER_S, self.flush)
-            except RuntimeError:
-                self.flush()
+        self.waiting.append(entry)
+        if not self.due:
+            self.soon()
+
+    def soon(self) -> None:
+        """Have what waits written in a moment, all of it."""
+        self.due = True
+        try:
+            asyncio.get_running_loop().call_later(GATHER_S, self.flush)
+        except RuntimeError:
+            self.flush()
 
     def flush(self) -> None:
         """Write what waits. A disk that is full, or a reader that has gone, costs these lines and no call."""
-        self._due = False
-        if not self._entries:
+        self.due = False
+        with self._flushing:  # any thread may append, meanwhile, or flush
+            entries = self.waiting[:]
+            del self.waiting[: len(entries)]
+        if not entries:
             return
-        entries, self._entries = self._entries, []
-        lines = [f"{self._line(entry)}\n" for entry in entries]
+        lines = [*map(self._line, entries), ""]
         try:
-            self._out.write("".join(lines))
+            self._out.write("\n".join(lines))
             self._out.flush()
         except ValueError:
             pass  # the stream is closed: there is nobody to read
         except OSError as error:
-            first, self._lost = not self._lost, self._lost + len(lines)
+            first, self._lost = not self._lost, self._lost + len(entries)
             if first and self._told is not None:
                 self._told(error, self._lost)
         else:

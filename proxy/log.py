@@ -13,11 +13,12 @@ import logging
 import re
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 import structlog
+from structlog.processors import format_exc_info
 from structlog.typing import Processor
 
 from proxy.gathered import Gathered
@@ -29,8 +30,10 @@ _PLAIN = re.compile(r"[!#-~]+").fullmatch
 _QUOTED = json.encoder.encode_basestring
 _CALM = ("info", "debug")
 """Entries that may wait a moment."""
-_REMEMBERED = 256
-"""Texts that were made fit for a line, and need not be again; a call says the same few again and again."""
+_MOST_KEPT, _SHORT = 256, 160
+"""How many ends of lines are kept, and of how many characters: calls say the same few again and again."""
+_USUAL = frozenset({str, int, float})
+"""Kinds of values of which nothing but their text is kept, then."""
 
 
 def configure(level: str = "info", form: str = "console", stream: TextIO | None = None) -> None:
@@ -40,7 +43,7 @@ def configure(level: str = "info", form: str = "console", stream: TextIO | None 
     write = _Written(out, render)
     structlog.configure(
         processors=[render],
-        wrapper_class=_straight(LEVELS[level]),
+        wrapper_class=_from(level),
         logger_factory=lambda *names: write,
         cache_logger_on_first_use=False,
     )
@@ -56,8 +59,8 @@ def mask(number: str | None) -> str:
     return f"{number[: len(number) - 7]}•••{number[-4:]}" if len(number) > 10 else f"•••{number[-2:]}"
 
 
-_Entry = tuple[str, float, MutableMapping[str, Any]]
-"""The method that was called; when, in seconds since 1970; what was said, the event among it."""
+_Entry = tuple[str, float, str | None, str | None, dict[str, Any]]
+"""The level; when, in seconds since 1970; of which call; the event; its values."""
 
 
 class _Written(Gathered[_Entry]):
@@ -67,31 +70,67 @@ class _Written(Gathered[_Entry]):
         super().__init__(out, render.line)
         atexit.register(self.flush)
 
-    def msg(self, method: str, entry: MutableMapping[str, Any]) -> None:
-        if "exc_info" in entry:  # true for the exception that is being handled: now, and not later
-            structlog.processors.format_exc_info(None, "", entry)
-        self.write((method, time.time(), entry))
-        if method not in _CALM:
-            self.flush()
+
+class Logger:
+    """What values are bound to: its entries go straight to where they wait to be made lines.
+
+    Each call that is open has one; structlog's own is five times as large, and as slow.
+    """
+
+    __slots__ = ("_call", "_context", "_out")
+
+    def __init__(self, out: _Written, processors: object, context: Mapping[str, Any]) -> None:
+        self._out, self._context = out, {**context}
+        self._call: str | None = self._context.pop("call", None)
+        if not self._context:
+            self._context = _NOTHING
+
+    def bind(self, **values: Any) -> Self:
+        """One that says these, too."""
+        return type(self)(self._out, (), {"call": self._call, **self._context, **values})
+
+    def debug(self, event: str, call: str | None = None, **values: Any) -> None:
+        self._say("debug", event, call, values)
+
+    def info(self, event: str, call: str | None = None, **values: Any) -> None:
+        """As the others; by itself, since nearly all lines are of this level."""
+        if self._context or "exc_info" in values:
+            return self._say("info", event, call, values)
+        out = self._out
+        out.waiting.append(("info", time.time(), call or self._call, event, values))
+        if not out.due:
+            out.soon()
+
+    def warning(self, event: str, call: str | None = None, **values: Any) -> None:
+        self._say("warning", event, call, values)
+
+    def error(self, event: str, call: str | None = None, **values: Any) -> None:
+        self._say("error", event, call, values)
+
+    def exception(self, event: str, call: str | None = None, **values: Any) -> None:
+        """An error, with the exception that is being handled."""
+        self._say("error", event, call, {"exc_info": True, **values})
+
+    def _say(self, level: str, event: str, call: str | None, values: dict[str, Any]) -> None:
+        values = {**self._context, **values}
+        if "exc_info" in values:  # true for the exception that is being handled: now, and not later
+            format_exc_info(None, "", values)
+        self._out.write((level, time.time(), call or self._call, event, values))
+        if level not in _CALM:
+            self._out.flush()
 
 
-def _straight(level: int) -> type[structlog.typing.FilteringBoundLogger]:
-    """A bound logger whose entries go straight to the one renderer; structlog's chain costs twice as much."""
+_NOTHING: dict[str, Any] = {}
 
-    class Straight(structlog.make_filtering_bound_logger(level)):  # type: ignore[misc]  # a base that is computed
-        def _proxy_to_logger(self, method_name: str, event: str | None = None, **values: Any) -> Any:
-            self._logger.msg(method_name, {**self._context, **values, "event": event})
 
-        if level <= LEVELS["info"]:  # nearly all lines: without the calls that lead to it otherwise
+def _from(level: str) -> Any:
+    """A logger that is silent below that level."""
+    below = [name for name, rank in LEVELS.items() if rank < LEVELS[level]]
+    return type("Logger", (Logger,), {"__slots__": (), **dict.fromkeys(below, _silent)})
 
-            def info(self, event: str, **values: Any) -> None:
-                if "exc_info" in values:
-                    self._proxy_to_logger("info", event, **values)
-                else:
-                    entry = {**self._context, **values, "event": event}
-                    self._logger.write(("info", time.time(), entry))
 
-    return Straight
+def _silent(logger: Logger, event: str, **values: Any) -> None:
+    """Nothing is said."""
 
 
 @lru_cache(2)
@@ -107,29 +146,50 @@ def _utc(second: int) -> str:
 class Line:
     """Renders an entry as one line a person can read: time, level, call and leg, event, the rest."""
 
+    def __init__(self) -> None:
+        self._time = -1, ""
+        """The millisecond of the line before, and how it is written."""
+        self._ends: dict[object, str] = {}
+
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
         """The same, as a processor of structlog."""
-        return self.line((entry.pop("level", method), time.time(), entry))
+        return self.line(_entry(method, entry))
 
     def line(self, told: _Entry) -> str:
         """Return the line; values that hold spaces, quotes or control characters are quoted."""
-        level, at, entry = told
-        trace = _trace(entry) if "exc_info" in entry or "exception" in entry else None
-        whose = event = rest = ""
-        for key, value in entry.items():
-            if key == "event":
-                event = _one_line(str(value))
-                continue
-            shown = _text(value) if type(value) is str else _shown(value)
-            if key == "call":  # before the leg, wherever it was bound
-                whose = f" call={shown}{whose}"
-            elif key == "leg":
-                whose = f"{whose} leg={shown}"
-            else:
-                rest = f"{rest} {key}={shown}"
-        at_ms, between = int(at % 1 * 1000), "  " if whose else " "
-        line = f"{_time_of_day(int(at))}.{at_ms:03d} {level:<7}{whose}{between}{event}{rest}"
-        return f"{line}\n{trace}" if trace else line
+        level, at, call, event, values = told
+        at_ms, time_of_day = self._time
+        if at_ms != (now_ms := int(at * 1000)):
+            time_of_day = f"{_time_of_day(now_ms // 1000)}.{now_ms % 1000:03d}"
+            self._time = now_ms, time_of_day
+        try:
+            # With their kinds: what is equal (1, True) need not be written alike.
+            end = self._ends.get(said := (event, *values.items(), *map(type, values.values())))
+        except TypeError:  # a list, or the like
+            end = _end(event, values)
+        if end is None:
+            end = _end(event, values)
+            if len(end) <= _SHORT and _USUAL.issuperset(said[1 + len(values) :]):
+                if len(self._ends) >= _MOST_KEPT:
+                    self._ends.clear()
+                self._ends[said] = end
+        if call is None:
+            return f"{time_of_day} {level:<7}{end if end[1] != ' ' else end[1:]}"
+        whose = call if call.isalnum() and call.isascii() else _text(call)
+        return f"{time_of_day} {level:<7} call={whose}{end}"
+
+
+def _end(event: str | None, values: dict[str, Any]) -> str:
+    """What comes after the call: the leg, the event, its values; below it the trace of an exception."""
+    leg = rest = trace = ""
+    for key, value in values.items():
+        if key == "exception":
+            trace = f"\n{value}" if value else ""
+        elif key == "leg":
+            leg = f" leg={_shown(value)}"
+        else:
+            rest = f"{rest} {key}={_shown(value)}"
+    return f"{leg}  {_one_line(str(event))}{rest}{trace}"
 
 
 class Json:
@@ -140,24 +200,26 @@ class Json:
 
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
         """The same, as a processor of structlog."""
-        return self.line((method, time.time(), entry))
+        return self.line(_entry(method, entry))
 
     def line(self, told: _Entry) -> str:
         """Return the object as text; what JSON does not know is written as `str` writes it."""
-        method, at, entry = told
-        trace = _trace(entry)
-        entry.setdefault("level", method)
+        level, at, call, event, values = told
+        entry: dict[str, Any] = {} if call is None else {"call": call}
+        entry |= {**values, "event": event}
+        trace = entry.pop("exception", None)
+        entry.setdefault("level", level)
         entry["timestamp"] = f"{_utc(int(at))}.{int(at % 1 * 1000):03d}Z"
         if trace:
             entry["exception"] = trace
-        return self._encode(dict(entry))
+        return self._encode(entry)
 
 
-def _trace(entry: MutableMapping[str, Any]) -> str | None:
-    if "exc_info" in entry:
-        structlog.processors.format_exc_info(None, "", entry)
-    trace: str | None = entry.pop("exception", None)
-    return trace
+def _entry(method: str, entry: MutableMapping[str, Any]) -> _Entry:
+    """As structlog has it, for one that is not of ours."""
+    values = dict(format_exc_info(None, "", entry))
+    level, call, event = (values.pop(name, None) for name in ("level", "call", "event"))
+    return level or method, time.time(), call, event, values
 
 
 def _shown(value: object) -> str:
@@ -166,7 +228,6 @@ def _shown(value: object) -> str:
     return _text(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
 
 
-@lru_cache(_REMEMBERED)
 def _text(text: str) -> str:
     """Return the text as a value: quoted, unless it is plain."""
     if _PLAIN(text):
@@ -174,7 +235,6 @@ def _text(text: str) -> str:
     return _QUOTED(text) if text.isprintable() else json.dumps(text)
 
 
-@lru_cache(_REMEMBERED)
 def _one_line(text: str) -> str:
     """Return the text without characters that would begin another line or move the cursor."""
     return text if text.isprintable() else json.dumps(text)[1:-1]

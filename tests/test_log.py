@@ -4,10 +4,13 @@ import asyncio
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy import log
 from proxy.gathered import GATHER_S
@@ -159,3 +162,73 @@ def test_a_line_says_when_it_was_said_to_the_millisecond(monkeypatch: pytest.Mon
         out = written(form="json")
         logger().warning("ready")
         assert json.loads(out.getvalue())["timestamp"] == day
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_what_is_equal_and_of_another_kind_is_written_as_what_it_is(form: str) -> None:
+    out = written(form=form)
+    for value in (1, True, 1.0, 0, False, [1], (True,), None):
+        logger().info("counted", value=value)
+    told = (
+        [line.split("value=")[1] for line in out.getvalue().splitlines()]
+        if form == "console"
+        else [json.loads(line)["value"] for line in out.getvalue().splitlines()]
+    )
+    if form == "console":
+        assert told == ["1", "True", "1", "0", "False", "[1]", "(True,)", "None"]
+    else:
+        assert told == [1, True, 1.0, 0, False, [1], [True], None]
+
+
+@given(
+    st.text(max_size=8) | st.just("ended"),
+    st.dictionaries(
+        st.sampled_from(["leg", "why", "status", "exception"]),
+        st.text(max_size=200)
+        | st.integers()
+        | st.floats()
+        | st.booleans()
+        | st.binary(max_size=4)
+        | st.none(),
+    ),
+    st.none() | st.text(min_size=1, max_size=8) | st.just("7f3a"),
+)
+def test_a_line_is_the_same_however_often_it_is_said(
+    event: str, values: dict[str, object], call: str | None
+) -> None:
+    line = log.Line()
+    first, again = (line.line(("info", 0.0, call, event, dict(values))) for _ in range(2))
+    assert first == again == log.Line().line(("info", 0.0, call, event, dict(values)))
+    if "exception" not in values:
+        assert first.isprintable()
+
+
+def test_of_what_was_said_little_is_kept_and_nothing_long() -> None:
+    line = log.Line()
+    for number in range(1000):
+        line.line(("info", 0.0, "7f3a", "ended", {"why": f"because {number}"}))
+        line.line(("info", 0.0, "7f3a", "refused", {"why": f"because {number}" * 100}))
+        line.line(("info", 0.0, "7f3a", "kept", {"what": object()}))
+    assert 0 < len(line._ends) <= 256
+    assert max(map(len, line._ends.values())) <= 160
+
+
+async def test_what_another_thread_says_meanwhile_is_neither_lost_nor_said_twice() -> None:
+    out = written()
+
+    def talk(name: str) -> None:
+        for number in range(300):
+            logger().info("said", by=name, number=number)
+
+    await asyncio.gather(*(asyncio.to_thread(talk, name) for name in "abc"), asyncio.to_thread(talk, "d"))
+    talk("here")
+    await asyncio.sleep(GATHER_S + 0.01)
+    said = [line.split("said ")[1] for line in out.getvalue().splitlines()]
+    assert len(said) == len(set(said)) == 1500
+
+
+def test_a_logger_that_a_call_has_takes_little_room() -> None:
+    written()
+    bound = logger().bind(call="7f3a")
+    assert sys.getsizeof(bound) <= 64
+    assert not hasattr(bound, "__dict__")
