@@ -5,38 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
 from json import JSONEncoder
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy import JSON, Connection, Dialect, Table
 
 from screening.memory.schema import GOING_ON, OVER, calls, lines, voicemails
 
-Row = dict[str, Any]
-_ALIKE = (
-    "began",
-    "answered",
-    "ended",
-    "caller",
-    "caller_name",
-    "dialed",
-    "plan",
-    "decision",
-    "why",
-    "trigger",
-    "ended_by",
-    "recording_s",
-)  # fmt: skip
-"""Of a call, under the same name in its record."""
+Row = tuple[Any, ...]
+_BEGUN = ("id", "state", "process", "began", "caller", "caller_name", "dialed")
+_SAID = ("call", "n", "speaker", "said", "at_s")
+_LEFT = ("call", "file", "seconds", "transcript", "left_at", "message")
+_WHEN_AND_WHO = itemgetter("began", "answered", "ended", "caller", "caller_name", "dialed")
+_JUDGED = itemgetter("plan", "decision", "why", "trigger", "ended_by")
+"""Of a call, under the same names in its record, and one beside the other in its row."""
+_AT_THE_START = ("id", "process", "began", "caller", "dialed")
+"""What a row has since its call began: the indexes of it need not be written again."""
 AT_ONCE = 50
 """Rows that are made and written without a pause: no call waits for more of them to be made."""
 MOST_TOKENS = 2**31 - 1
 """The largest number that a column of PostgreSQL takes; what a vendor counts beyond it is none."""
 _json = JSONEncoder(separators=(",", ":")).encode
-_COSTS = {"cost_money": "money", "cost_minutes": "minutes", "tokens": "tokens"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,41 +59,42 @@ def write(
     """Write them within one transaction; what is written already may be written again."""
     told = [(each, each.record()) for each in calls_told if isinstance(each, Finished)]
     finished = {record["call"]: (each, record) for each, record in told}
-    began = (
-        _begun(each, process) for each in calls_told if isinstance(each, Began) and each.call not in finished
-    )
-    inserts = _inserts(connection.dialect)
-    inserts.begin.execute(connection, began)
-    inserts.finish.execute(connection, (_over(*each, process) for each in finished.values()))
+    began = [each for each in calls_told if isinstance(each, Began) and each.call not in finished]
+    begin, finish, say, leave = _inserts(connection.dialect)
+    begin.execute(connection, (_begun(each, process, begin) for each in began))
+    finish.execute(connection, (_over(*each, process, finish) for each in finished.values()))
     records = [record for _, record in finished.values()]
     if transcripts:
-        inserts.say.execute(connection, (row for record in records for row in _said(record)))
-    left = (_left(each) for each in records if each.get("voicemail") or each.get("message"))
-    inserts.leave.execute(connection, left)
+        say.execute(connection, (say.fit(row) for record in records for row in _said(record)))
+    left = [record for record in records if record.get("voicemail") or record.get("message")]
+    leave.execute(connection, (leave.fit(_left(record)) for record in left))
 
 
 class _Insert:
     """One statement, made once: that, and a row's way through SQLAlchemy, takes longer than to execute it."""
 
-    __slots__ = ("_columns", "_sql")
+    __slots__ = ("_processes", "_sql")
 
     def __init__(self, statement: Any, table: Table, names: Sequence[str], dialect: Dialect) -> None:
-        """`names`: the columns that rows have; JSON comes to them as text."""
+        """`names`: the columns that rows have, as they stand in the table; JSON comes to them as text."""
         compiled = statement.compile(dialect=dialect, column_keys=list(names))
+        assert compiled.positiontup == list(names), "rows are in the order of the table"
         self._sql = str(compiled)
-        self._columns = [
-            (name, None if name in _JSON else _processor(table, name, dialect))
-            for name in compiled.positiontup
+        self._processes = [
+            None if isinstance(table.c[name].type, JSON) else _processor(table, name, dialect)
+            for name in names
         ]
 
+    def fit(self, row: Row) -> Row:
+        """The row as the database takes it, whatever stands in its times and its words."""
+        pairs = zip(row, self._processes, strict=True)
+        return tuple([value if process is None else process(value) for value, process in pairs])
+
     def execute(self, connection: Connection, rows: Iterable[Row]) -> None:
-        columns, left = self._columns, iter(rows)
+        """Write rows that the database takes; they are made here, too."""
+        left = iter(rows)
         while part := list(islice(left, AT_ONCE)):
-            values = [
-                tuple([row[name] if process is None else process(row[name]) for name, process in columns])
-                for row in part
-            ]
-            connection.exec_driver_sql(self._sql, values)
+            connection.exec_driver_sql(self._sql, part)
 
 
 def _processor(table: Table, name: str, dialect: Dialect) -> Callable[[Any], Any] | None:
@@ -109,20 +103,9 @@ def _processor(table: Table, name: str, dialect: Dialect) -> Callable[[Any], Any
     return found
 
 
-_BEGUN = ("id", "state", "process", "began", "caller", "caller_name", "dialed")
-_JSON = ("record", "message")
-
-
-@dataclass(frozen=True, slots=True)
-class _Inserts:
-    begin: _Insert
-    finish: _Insert
-    say: _Insert
-    leave: _Insert
-
-
 @lru_cache
-def _inserts(dialect: Dialect) -> _Inserts:
+def _inserts(dialect: Dialect) -> tuple[_Insert, _Insert, _Insert, _Insert]:
+    """For a call that begins, one that is over, what was said, and a message."""
     insert: Any
     if dialect.name == "postgresql":  # the other of the two is not imported
         from sqlalchemy.dialects.postgresql import insert
@@ -131,35 +114,47 @@ def _inserts(dialect: Dialect) -> _Inserts:
     positional: Any = type(dialect)
     written = positional(paramstyle="format" if dialect.name == "postgresql" else "qmark")
     upsert = insert(calls)
-    values = {column.name: column for column in upsert.excluded if column.name not in ("id", "process")}
+    values = {column.name: column for column in upsert.excluded if column.name not in _AT_THE_START}
     finish = upsert.on_conflict_do_update(index_elements=["id"], set_=values)
-    names = [column.name for column in voicemails.columns if column.name != "heard_at"]
-    return _Inserts(
+    return (
         _Insert(insert(calls).on_conflict_do_nothing(), calls, _BEGUN, written),
         _Insert(finish, calls, calls.columns.keys(), written),
-        _Insert(insert(lines).on_conflict_do_nothing(), lines, lines.columns.keys(), written),
-        _Insert(insert(voicemails).on_conflict_do_nothing(), voicemails, names, written),
+        _Insert(insert(lines).on_conflict_do_nothing(), lines, _SAID, written),
+        _Insert(insert(voicemails).on_conflict_do_nothing(), voicemails, _LEFT, written),
     )
 
 
-def _begun(each: Began, process: str) -> Row:
-    values = (each.call, GOING_ON, process, each.at, each.caller, each.name, each.dialed)
-    return dict(zip(_BEGUN, values, strict=True))
+def _begun(each: Began, process: str, begin: _Insert) -> Row:
+    at = each.at.astimezone(UTC).isoformat("T", "milliseconds")
+    row = (each.call, GOING_ON, process, at, each.caller, each.name, each.dialed)
+    return row if f"{each.caller}{each.name}{each.dialed}".isprintable() else begin.fit(row)
 
 
-def _over(finished: Finished, record: Mapping[str, Any], process: str) -> Row:
-    outcome, cost = record.get("outcome") or {}, record.get("cost") or {}
-    row: Row = {"id": record["call"], "state": OVER, "process": process}
-    for name in _ALIKE:
-        row[name] = record.get(name)
-    for name, key in _COSTS.items():
-        row[name] = cost.get(key)
-    if (tokens := row["tokens"]) is not None:
-        row["tokens"] = min(tokens, MOST_TOKENS)
-    row["recording"] = _path(record.get("recording"))
-    row["result"], row["reason"] = outcome.get("result"), outcome.get("reason")
-    row["record"] = _sound(finished.json())
-    return row
+def _over(finished: Finished, record: Mapping[str, Any], process: str, finish: _Insert) -> Row:
+    outcome, cost, json = record["outcome"] or {}, record.get("cost") or {}, finished.json()
+    tokens: int | None = cost.get("tokens")
+    row = (
+        record["call"],
+        OVER,
+        process,
+        *_WHEN_AND_WHO(record),
+        outcome.get("result"),
+        outcome.get("reason"),
+        *_JUDGED(record),
+        path := _path(record["recording"]),
+        record["recording_s"],
+        cost.get("money"),
+        cost.get("minutes"),
+        None if tokens is None else min(tokens, MOST_TOKENS),
+        _sound(json),
+    )
+    return row if path is None and _is_plain(json, record) else finish.fit(row)
+
+
+def _is_plain(json: str, record: Mapping[str, Any]) -> bool:
+    """Whether its times are in UTC, and no text in it needs an escape; so are nearly all."""
+    times = f"{record['began']}{record['ended']}"
+    return json.isprintable() and "\\" not in json and times.count("+00:00") == 2
 
 
 def _sound(text: str) -> str:
@@ -169,21 +164,19 @@ def _sound(text: str) -> str:
 
 def _said(record: Mapping[str, Any]) -> list[Row]:
     call, transcript = record["call"], record.get("transcript") or ()
-    return [
-        {"call": call, "n": n, "speaker": line["speaker"], "said": line["text"], "at_s": line["at_s"]}
-        for n, line in enumerate(transcript)
-    ]
+    return [(call, n, line["speaker"], line["text"], line["at_s"]) for n, line in enumerate(transcript)]
 
 
 def _left(record: Mapping[str, Any]) -> Row:
-    return {
-        "call": record["call"],
-        "file": _path(record.get("voicemail")),
-        "seconds": record.get("voicemail_s"),
-        "transcript": None if record.get("voicemail") else record["message"]["text"],
-        "message": _json(record["message"]) if record.get("message") else None,
-        "left_at": record.get("ended") or record["began"],
-    }
+    voicemail, message = record.get("voicemail"), record.get("message")
+    return (
+        record["call"],
+        _path(voicemail),
+        record.get("voicemail_s"),
+        None if voicemail else record["message"]["text"],
+        record["ended"] or record["began"],
+        _json(message) if message else None,
+    )
 
 
 def _path(text: str | None) -> str | None:
