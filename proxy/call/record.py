@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from operator import attrgetter
 
 from proxy.call.outcome import Outcome
@@ -116,5 +117,17 @@ def _plain(entry: CallRecord | LegRecord | Said | Message | Verification) -> dic
     told = dict(zip(names, values(entry), strict=True))
     for name in times:
         if (time := told[name]) is not None:
-            told[name] = time.isoformat("T", "milliseconds")  # named, they take twice as long
+            told[name] = _iso_8601(time)
     return told
+
+
+def _iso_8601(time: datetime) -> str:
+    """In milliseconds; as `isoformat`, in half of its time: a call has ten of them."""
+    if time.tzinfo is not UTC:
+        return time.isoformat(timespec="milliseconds")
+    return f"{_second(int(time.timestamp()))}.{time.microsecond // 1000:03d}+00:00"
+
+
+@lru_cache(64)
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()[:19]

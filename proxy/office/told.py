@@ -28,7 +28,9 @@ class Told:
     def json(self) -> str:
         """All of it but the transcript."""
         if not self._json:
-            self._json = _json({name: value for name, value in self().items() if name != "transcript"})
+            told = {**self()}
+            del told["transcript"]
+            self._json = _json(told)
         return self._json
 
     def line(self) -> str:

@@ -54,18 +54,24 @@ class Finished:
 
 
 def write(
-    connection: Connection, calls_told: Sequence[Began | Finished], process: str, *, transcripts: bool
+    connection: Connection,
+    begun: Sequence[Began],
+    over: Sequence[Finished],
+    process: str,
+    *,
+    transcripts: bool,
 ) -> None:
     """Write them within one transaction; what is written already may be written again."""
-    told = [(each, each.record()) for each in calls_told if isinstance(each, Finished)]
+    told = [(each, each.record()) for each in over]
     finished = {record["call"]: (each, record) for each, record in told}
-    began = [each for each in calls_told if isinstance(each, Began) and each.call not in finished]
+    began = [each for each in begun if each.call not in finished]
     begin, finish, say, leave = _inserts(connection.dialect)
     begin.execute(connection, (_begun(each, process, begin) for each in began))
     finish.execute(connection, (_over(*each, process, finish) for each in finished.values()))
     records = [record for _, record in finished.values()]
     if transcripts:
-        say.execute(connection, (say.fit(row) for record in records for row in _said(record)))
+        spoken = [record for record in records if record.get("transcript")]
+        say.execute(connection, (say.fit(row) for record in spoken for row in _said(record)))
     left = [record for record in records if record.get("voicemail") or record.get("message")]
     leave.execute(connection, (leave.fit(_left(record)) for record in left))
 
@@ -152,19 +158,19 @@ def _over(finished: Finished, record: Mapping[str, Any], process: str, finish: _
 
 
 def _is_plain(json: str, record: Mapping[str, Any]) -> bool:
-    """Whether its times are in UTC, and no text in it needs an escape; so are nearly all."""
+    """Whether its times are in UTC, and no text in it is odd; so are nearly all, and one look tells."""
     times = f"{record['began']}{record['ended']}"
-    return json.isprintable() and "\\" not in json and times.count("+00:00") == 2
+    return json.isascii() and "\\" not in json and times.count("+00:00") == 2
 
 
 def _sound(text: str) -> str:
     """JSON that both databases take: half of a pair stands in it as an escape."""
-    return text if text.isprintable() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _said(record: Mapping[str, Any]) -> list[Row]:
-    call, transcript = record["call"], record.get("transcript") or ()
-    return [(call, n, line["speaker"], line["text"], line["at_s"]) for n, line in enumerate(transcript)]
+    call, said = record["call"], record["transcript"]
+    return [(call, n, line["speaker"], line["text"], line["at_s"]) for n, line in enumerate(said)]
 
 
 def _left(record: Mapping[str, Any]) -> Row:

@@ -70,12 +70,19 @@ class Writer:
             return work(connection)
 
     def _all(self, connection: Connection, told: Sequence[Told]) -> None:
-        of_calls = [each for each in told if isinstance(each, Began | Finished)]
-        if of_calls:
-            rows.write(connection, of_calls, self._process, transcripts=self._transcripts)
+        begun, over = list[Began](), list[Finished]()
+        works = list[Work]()
         for each in told:
-            if not isinstance(each, Began | Finished):
-                each(connection)
+            if isinstance(each, Began):
+                begun.append(each)
+            elif isinstance(each, Finished):
+                over.append(each)
+            else:
+                works.append(each)
+        if begun or over:
+            rows.write(connection, begun, over, self._process, transcripts=self._transcripts)
+        for work in works:
+            work(connection)
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.call.record import CallRecord
 from proxy.sip.message import Request
@@ -44,6 +47,12 @@ async def test_a_record_tells_the_whole_story_as_json(edge: Edge) -> None:
 def test_a_record_that_has_only_begun_can_be_read_too() -> None:
     record = CallRecord("7f3a", None, "+14155551234", BEGAN).as_dict()
     assert (record["outcome"], record["ended"], record["legs"]) == (None, None, [])
+
+
+@given(st.datetimes(datetime(1970, 1, 1), timezones=st.sampled_from([UTC, timezone(timedelta(hours=-5))])))
+def test_times_are_told_in_milliseconds_whatever_their_zone(at: datetime) -> None:
+    told = CallRecord("7f3a", None, "+14155551234", at).as_dict()["began"]
+    assert told == at.isoformat(timespec="milliseconds")
 
 
 async def test_the_story_in_the_log_names_no_number_and_no_word_said(edge: Edge, capsys) -> None:

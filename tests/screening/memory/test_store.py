@@ -91,6 +91,30 @@ def test_a_record_is_kept_as_the_json_that_is_told(memory: Memory) -> None:
     assert (row.result, row.record) == ("bridged", {"steps": ["\udcff", "gr\u00fcn", "\0"]})
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({"caller_name": "Gr\0ace \udcff"}, {"caller_name": "Gr\ufffdace ?"}),
+        ({"caller_name": "Gr\u00fcn\tund \\ Co"}, {"caller_name": "Gr\u00fcn\tund \\ Co"}),
+        ({"began": "2026-11-22T10:00:00.000+01:00"}, {"began": AT}),
+        ({"cost": {"money": 0.5, "minutes": 1.0, "tokens": 2**40}}, {"tokens": 2**31 - 1}),
+        ({"outcome": None, "ended": None}, {"result": None, "ended": None}),
+    ],
+)
+def test_a_record_with_odd_values_is_kept_as_any_other(
+    memory: Memory, told: dict[str, object], kept: dict[str, object]
+) -> None:
+    memory.began("c1", AT, CALLER, str(told.get("caller_name")), "*")
+    finish(memory, a_record("c2"))
+    finish(memory, a_record("c1") | told)
+    finish(memory, a_record("c3"))
+    found = {row.id: row for row in rows(memory, select(calls))}
+    assert {row.state for row in found.values()} == {"over"}
+    for name, value in kept.items():
+        assert getattr(found["c1"], name) == value
+        assert getattr(found["c2"], name) == getattr(found["c3"], name)
+
+
 def written_by(memory: Memory) -> list[int]:
     """How much is written in each transaction from now on."""
     told, write = list[int](), memory._writer.write
