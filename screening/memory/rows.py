@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
 from json import JSONEncoder
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import JSON, Connection, Dialect, Table
 
@@ -32,8 +31,7 @@ MOST_TOKENS = 2**31 - 1
 _json = JSONEncoder(separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Began:
+class Began(NamedTuple):
     """A call that has come in."""
 
     call: str
@@ -43,8 +41,7 @@ class Began:
     dialed: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A call that is over, with its record."""
 
     record: Callable[[], Mapping[str, Any]]

@@ -166,15 +166,14 @@ class Memory:
         self._farewells.append(work)
 
     def _put(self, told: Began | Finished | Work) -> None:
-        with self._lock:
-            self._waiting.append(told)
-            count = len(self._waiting)
-            if first := count == 1:
-                self._write_at = self._clock() + GATHER_S
-            elif count > self._most:
-                self._cut_to_bound()
-        if first:  # the thread is woken once for all that is gathered
+        waiting = self._waiting
+        waiting.append(told)  # without the lock: what stands before it may be taken meanwhile, and no more
+        if len(waiting) == 1:  # the thread is woken once for all that is gathered
+            self._write_at = self._clock() + GATHER_S
             self._wake.set()
+        elif len(waiting) > self._most:
+            with self._lock:
+                self._cut_to_bound()
 
     def _run(self) -> None:
         while not self._closing:
@@ -219,12 +218,13 @@ class Memory:
 
     def _write(self) -> None:
         with self._lock:
-            taken, self._waiting = self._waiting, []
+            taken = self._waiting[:]
+            del self._waiting[: len(taken)]
         try:
             self.lost += self._writer.write(taken)
         except Away:
             with self._lock:
-                self._waiting = taken + self._waiting
+                self._waiting[:0] = taken
                 self._cut_to_bound()
             raise
         if self._trouble:
