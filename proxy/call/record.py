@@ -91,9 +91,7 @@ class CallRecord:
         }
         record["cost"] = self.cost and self.cost.as_dict()
         record["verification"] = self.verification and _plain(self.verification)
-        record["legs"] = legs = [_plain(leg) for leg in self.legs]
-        for leg, told in zip(self.legs, legs, strict=True):
-            told["quality"] = leg.quality and leg.quality.as_dict()
+        record["legs"] = [_leg(leg) for leg in self.legs]
         record["message"] = self.message and _plain(self.message)
         record["transcript"] = [_plain(line) for line in self.transcript]
         return record
@@ -118,6 +116,13 @@ def _plain(entry: CallRecord | LegRecord | Said | Message | Verification) -> dic
     for name in times:
         if (time := told[name]) is not None:
             told[name] = _iso_8601(time)
+    return told
+
+
+def _leg(leg: LegRecord) -> dict[str, object]:
+    told = _plain(leg)
+    if leg.quality is not None:
+        told["quality"] = leg.quality.as_dict()
     return told
 
 

@@ -35,4 +35,5 @@ class Told:
 
     def line(self) -> str:
         """All of it, as JSON."""
-        return f'{self.json()[:-1]},"transcript":{_json(self()["transcript"])}}}'
+        transcript = self()["transcript"]
+        return f'{self.json()[:-1]},"transcript":{_json(transcript) if transcript else "[]"}}}'
