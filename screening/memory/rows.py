@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
 from json import JSONEncoder
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import JSON, Connection, Dialect, Table
@@ -19,8 +18,8 @@ Row = tuple[Any, ...]
 _BEGUN = ("id", "state", "process", "began", "caller", "caller_name", "dialed")
 _SAID = ("call", "n", "speaker", "said", "at_s")
 _LEFT = ("call", "file", "seconds", "transcript", "left_at", "message")
-_WHEN_AND_WHO = itemgetter("began", "answered", "ended", "caller", "caller_name", "dialed")
-_JUDGED = itemgetter("plan", "decision", "why", "trigger", "ended_by")
+_WHEN_AND_WHO = ("began", "answered", "ended", "caller", "caller_name", "dialed")
+_JUDGED = ("plan", "decision", "why", "trigger", "ended_by")
 """Of a call, under the same names in its record, and one beside the other in its row."""
 _AT_THE_START = ("id", "process", "began", "caller", "dialed")
 """What a row has since its call began: the indexes of it need not be written again."""
@@ -134,18 +133,19 @@ def _begun(each: Began, process: str, begin: _Insert) -> Row:
 
 
 def _over(finished: Finished, record: Mapping[str, Any], process: str, finish: _Insert) -> Row:
-    outcome, cost, json = record["outcome"] or {}, record.get("cost") or {}, finished.json()
+    found, json = record.get, finished.json()
+    outcome, cost = found("outcome") or {}, found("cost") or {}
     tokens: int | None = cost.get("tokens")
     row = (
         record["call"],
         OVER,
         process,
-        *_WHEN_AND_WHO(record),
+        *map(found, _WHEN_AND_WHO),
         outcome.get("result"),
         outcome.get("reason"),
-        *_JUDGED(record),
-        path := _path(record["recording"]),
-        record["recording_s"],
+        *map(found, _JUDGED),
+        path := _path(found("recording")),
+        found("recording_s"),
         cost.get("money"),
         cost.get("minutes"),
         None if tokens is None else min(tokens, MOST_TOKENS),
@@ -156,7 +156,7 @@ def _over(finished: Finished, record: Mapping[str, Any], process: str, finish: _
 
 def _is_plain(json: str, record: Mapping[str, Any]) -> bool:
     """Whether its times are in UTC, and no text in it is odd; so are nearly all, and one look tells."""
-    times = f"{record['began']}{record['ended']}"
+    times = f"{record['began']}{record.get('ended')}"
     return json.isascii() and "\\" not in json and times.count("+00:00") == 2
 
 
@@ -177,7 +177,7 @@ def _left(record: Mapping[str, Any]) -> Row:
         _path(voicemail),
         record.get("voicemail_s"),
         None if voicemail else record["message"]["text"],
-        record["ended"] or record["began"],
+        record.get("ended") or record["began"],
         _json(message) if message else None,
     )
 
