@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
-from proxy.call.outcome import Result
+from proxy.call.outcome import Outcome, Result
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import Flow
+from proxy.ua.reason import EndReason
+from screening.contract import Ring
 from tests.kit.edge import CARRIER, OPENAI, PHONE_NUMBER, TRUNK, Edge, NewEdge
 from tests.kit.races import LEGS, a_race, heard, settled
 
@@ -111,3 +114,22 @@ async def test_a_bridge_outlives_the_connection_of_either_side(new_edge: NewEdge
         await edge.passes(10)
         assert heard(other, "BYE")
         await settled(edge)
+
+
+async def test_a_phone_lost_in_the_tick_in_which_the_call_is_ended_is_no_fault_of_ours(
+    new_edge: NewEdge,
+) -> None:
+    with capture_logs() as logs:
+        async with a_race(new_edge, phone="tcp") as edge:
+            edge.screener.planned = Ring("known")
+            await edge.carrier.invites()
+            await edge.phone.rings()
+            edge.conduct.cut = True
+            for flow in edge.wire.flows():
+                edge.wire.cut(flow)
+            for call in edge.registry.going_on():
+                call.end(EndReason.BY_USER)
+            await edge.passes(1)
+            assert edge.record.outcome == Outcome(Result.DECLINED, EndReason.BY_USER.text)
+            await edge.assert_clean()
+    assert not [each for each in logs if each["log_level"] == "error"]

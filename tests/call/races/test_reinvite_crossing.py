@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
+from proxy.call.outcome import Result
 from proxy.lab.peer_call import PeerCall
 from proxy.ua.errors import SipError
-from tests.kit.edge import Edge, NewEdge
-from tests.kit.races import LEGS, a_race, again, heard, hears, ours, peer, rough, settled, talking, times
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge
+from tests.kit.races import LEGS, SDP, a_race, again, heard, hears, ours, peer, rough, settled, talking, times
 
 BACK_OFF_S = {"caller": (0.0, 2.0), "agent": (2.1, 4.0), "phone": (2.1, 4.0)}
 """How long we wait after a 491: longer where the Call-ID is ours (§14.1)."""
@@ -208,3 +209,22 @@ async def test_a_cancel_of_a_reinvite_that_we_answered_changes_nothing_rfc3261_9
         assert not heard(call, 487)
         assert not heard(call, "BYE")
         await settled(edge)
+
+
+async def test_a_refresh_that_is_under_way_costs_no_call_that_is_put_through(new_edge: NewEdge) -> None:
+    """Where audio passes us by, caller and phone are joined by re-INVITE; it waits for the refresh."""
+    async with a_race(new_edge, mode="direct") as edge:
+        await edge.connects()
+        edge.carrier.auto.discard("INVITE")
+        refreshing = asyncio.ensure_future(ours(edge, "caller").refresh())
+        refresh = await hears(edge.carrier.current, "INVITE")
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await edge.phone.answers()
+        await edge.passes(1)
+        edge.carrier.auto.add("INVITE")
+        edge.carrier.current.responds(refresh, 200, sdp=SDP)
+        await refreshing
+        await edge.passes(1)
+        await settled(edge)
+        assert edge.record.outcome is not None
+        assert edge.record.outcome.result is Result.BRIDGED
