@@ -137,7 +137,8 @@ class PeerCall:
 
         An offer in the 2xx is answered by `sdp`.
         """
-        asked = next(each for each in reversed(self._asked.values()) if each.request.method == "INVITE")
+        inviting = [each for each in self._asked.values() if each.request.method == "INVITE"]
+        asked = next(each for each in reversed(inviting) if each.final.done())
         body = self.sdp if asked.final.result().body and not asked.request.body else b""
         vias = self.peer.vias(self.peer.ids.branch())
         asked.ack = self._build("ACK", asked.request.cseq.number, vias, body)

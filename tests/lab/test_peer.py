@@ -39,6 +39,23 @@ async def test_on_a_lossy_wire_everything_still_arrives_once():
     await edge.close()
 
 
+async def test_of_two_offers_on_their_way_the_one_that_was_answered_is_acknowledged():
+    """Which nobody may do (RFC 3261 §14.1), and some gear does."""
+    carrier, edge = await carrier_and_edge()
+    await carrier.invites()
+    edge.responds(await edge.receives("INVITE"), 200, sdp=OFFER)
+    await carrier.receives(200)
+    await edge.receives("ACK")
+    for _ in range(2):
+        await carrier.current.sends("INVITE", body=OFFER)
+    for asked in [await edge.receives("INVITE") for _ in range(2)]:
+        edge.responds(asked, 200, sdp=OFFER)
+        assert (await edge.receives("ACK")).cseq.number == asked.cseq.number
+    assert (await carrier.hangs_up()).status == 200
+    await carrier.close()
+    await edge.close()
+
+
 async def test_what_was_not_awaited_shows_the_ladder():
     carrier, edge = await carrier_and_edge()
     await carrier.invites()
