@@ -11,8 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from screening.briefing import Briefing
 from screening.contract import Tokens
+from screening.talk.briefing import Briefing
 
 
 class ProviderError(Exception):

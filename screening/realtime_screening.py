@@ -8,16 +8,16 @@ from typing import assert_never
 
 import structlog
 
-from screening.briefing import Briefing
-from screening.closing import Transfer
 from screening.contract import News, Said, Spent, Undecided, Verdict
-from screening.conversation import Conversation
 from screening.costs.meter import Meter, unlimited
-from screening.judgement import Judgement
 from screening.provider import Provider, ProviderError
 from screening.settings import AgentSettings, ScreeningSettings
-from screening.talk_clock import TalkClock
-from screening.tools import Decision
+from screening.talk.briefing import Briefing
+from screening.talk.closing import Transfer
+from screening.talk.conversation import Conversation
+from screening.talk.judgement import Judgement
+from screening.talk.talk_clock import TalkClock
+from screening.talk.tools import Decision
 
 ANSWER_GRACE_S = 2.0
 """How much later than `ready_limit_s` the agent may be answered, seen from here."""

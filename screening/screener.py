@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Self, assert_never
 import structlog
 
 from screening.awaited import Awaited, Left, Passed, Waiting
-from screening.briefing import Briefing
-from screening.briefings import Briefings
 from screening.callers.numbering import normal
 from screening.callers.recent import RecentCalls
 from screening.contract import (
@@ -40,6 +38,8 @@ from screening.providers import api_of, provider_of
 from screening.realtime_screening import RealtimeScreening, turn_away
 from screening.settings import SIP_AGENT, AgentSettings, NumberSettings
 from screening.sip_agent import SipScreening
+from screening.talk.briefing import Briefing
+from screening.talk.briefings import Briefings
 from screening.token import HEADER, TokenMint, TokenRefused
 from screening.webhook import Api, IncomingCall, WebhookDoor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from screening.tools import Place
+from screening.talk.tools import Place
 
 OPENAI_REALTIME = "openai-realtime"
 """The agent is OpenAI's Realtime API: it has a webhook, REST and a WebSocket."""

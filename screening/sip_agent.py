@@ -12,7 +12,7 @@ from screening.change import Change
 from screening.contract import Decline, News, Said, Spent, Undecided, Verdict
 from screening.costs.meter import Meter, unlimited
 from screening.settings import ScreeningSettings
-from screening.talk_clock import TalkClock
+from screening.talk.talk_clock import TalkClock
 
 
 class SipScreening:

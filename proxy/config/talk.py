@@ -64,7 +64,7 @@ class Talk(Table):
     instructions: Annotated[ByLanguage, PlainValidator(texts)] | None = None
     """Templates of what the agent is told, before those of the ``[[agent]]``."""
     tools: tuple[Literal["take_message", "request_connect", "end_call"], ...] | None = None
-    """Beside the decision; the words are those of `screening.tools`. None: all but take_message."""
+    """Beside the decision; the words are those of `screening.talk.tools`. None: all but take_message."""
     consent: bool | None = None
     """False: callers are not told by the agent what is kept; whoever switches it off says that they know."""
     ask_if_there_s: Annotated[float, PlainValidator(values.seconds(0, 600))] | None = None

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from proxy.config import Problem, Settings
 from proxy.config import model as told
-from screening.briefings import BadTalk, Briefings
-from screening.disclosure import says_automated
 from screening.settings import SIP_AGENT, TalkSettings
-from screening.tools import END_CALL, REQUEST_CONNECT, Place
+from screening.talk.briefings import BadTalk, Briefings
+from screening.talk.disclosure import says_automated
+from screening.talk.tools import END_CALL, REQUEST_CONNECT, Place
 
 DEFAULT_TOOLS = (REQUEST_CONNECT, END_CALL)
 """A message that a model writes down is no recording: whoever wants it says so."""

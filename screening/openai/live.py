@@ -14,13 +14,13 @@ from urllib.parse import quote
 
 import httpx2
 
-from screening.briefing import Briefing
 from screening.openai.live_client import ClientDelegate
 from screening.openai.live_session import LiveSession
 from screening.openai.live_session_config import accept_body, delegate_of
 from screening.openai.rest import OpenAICalls, authorization
 from screening.openai.sideband import Dial, Sideband, dial, socket_base
 from screening.settings import AgentSettings
+from screening.talk.briefing import Briefing
 
 DECLINED = 603
 """What a caller is told whose call is turned away: the vendor's own default for Realtime."""

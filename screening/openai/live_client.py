@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx2
 
-from screening.briefing import Briefing
 from screening.openai.live_session_config import delegate
 from screening.openai.live_usage import of_delegate
 from screening.openai.rest import authorization, post
 from screening.provider import ProviderError, ToolCalled, Used
 from screening.settings import AgentSettings
+from screening.talk.briefing import Briefing
 
 THINK_LIMIT_S = 10.0
 """How long the model may take; the voice keeps the caller company."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from screening.briefing import Briefing
 from screening.openai import live_prompt, shape
 from screening.openai.session_config import FUNCTION_TOOL, VOICES, InvalidSession
 from screening.openai.shape import Check, Problems
 from screening.settings import AgentSettings
-from screening.tools import NAME
+from screening.talk.briefing import Briefing
+from screening.talk.tools import NAME
 
 LIVE_VOICES = VOICES | {
     *(

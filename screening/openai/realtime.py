@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx2
 
-from screening.briefing import Briefing
 from screening.openai.rest import OpenAICalls, authorization
 from screening.openai.session_config import accept_body, turn_detection
 from screening.openai.sideband import REATTACHED, Dial, Sideband, dial, sideband_url
@@ -30,6 +29,7 @@ from screening.provider import (
     Trouble,
 )
 from screening.settings import AgentSettings
+from screening.talk.briefing import Briefing
 
 MOST_TOOL_CALLS = 200
 """In one session; an agent that calls more is not listened to any more."""

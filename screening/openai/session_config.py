@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from screening.briefing import Briefing
 from screening.openai import shape
 from screening.openai.shape import Check, Problems
 from screening.settings import AgentSettings
-from screening.tools import DECISION_TOOL, NAME
+from screening.talk.briefing import Briefing
+from screening.talk.tools import DECISION_TOOL, NAME
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 VOICES = {"alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"}

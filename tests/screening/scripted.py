@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from screening.briefing import Briefing
 from screening.provider import (
     Event,
     ProviderError,
@@ -17,7 +16,8 @@ from screening.provider import (
     SoundEnded,
     ToolCalled,
 )
-from screening.tools import NAME
+from screening.talk.briefing import Briefing
+from screening.talk.tools import NAME
 
 
 class ScriptedVendor:

@@ -12,7 +12,6 @@ import httpx2
 import pytest
 
 from screening.contract import Connect, Decline, News, TakeMessage, Undecided, Verdict
-from screening.conversation import TROUBLES_TOLD, WHY_LIMIT
 from screening.openai.live import OpenAILive
 from screening.openai.realtime import OpenAIRealtime
 from screening.openai.sideband import CallOver
@@ -20,8 +19,9 @@ from screening.provider import ProviderError
 from screening.providers import provider_of
 from screening.realtime_screening import RealtimeScreening
 from screening.settings import AgentSettings, ScreeningSettings
-from screening.tools import NAME
-from screening.transcript import MOST_CHARS, MOST_LINE_CHARS, MOST_LINES
+from screening.talk.conversation import TROUBLES_TOLD, WHY_LIMIT
+from screening.talk.tools import NAME
+from screening.talk.transcript import MOST_CHARS, MOST_LINE_CHARS, MOST_LINES
 from tests.screening.wire import Dialer, Wire
 
 PROVIDERS = ("openai-realtime", "openai-live", "azure-realtime")

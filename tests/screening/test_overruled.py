@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from screening.contract import Connect, Decline, News, Said, TakeMessage, Undecided
-from screening.prompt import OVERRULED, user_asks
 from screening.provider import CallerSaid, ProviderError, ResponseBegan, SoundBegan
-from screening.tools import Choice
+from screening.talk.prompt import OVERRULED, user_asks
+from screening.talk.tools import Choice
 from tests.screening.test_realtime_screening import REFERRING, settled, staged
 
 WHY = "decided by the user"

@@ -27,7 +27,7 @@ from screening.provider import (
 )
 from screening.realtime_screening import RealtimeScreening
 from screening.settings import AgentSettings, ScreeningSettings
-from screening.tools import NAME
+from screening.talk.tools import NAME
 from tests.screening.scripted import ScriptedVendor
 
 TARGET = "tel:+14155550123"

@@ -34,7 +34,7 @@ from screening.provider import ProviderError, ToolCalled
 from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings, TalkSettings
 from screening.sip_agent import SipScreening
-from screening.tools import Place
+from screening.talk.tools import Place
 from screening.webhook import Reception
 from tests.screening.scripted import ScriptedVendor
 

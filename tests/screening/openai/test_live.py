@@ -11,7 +11,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from screening.briefing import Briefing
 from screening.openai import live_prompt
 from screening.openai.live import OpenAILive
 from screening.openai.session_config import InvalidSession
@@ -33,7 +32,8 @@ from screening.provider import (
     Trouble,
 )
 from screening.settings import AgentSettings
-from screening.tools import Tools
+from screening.talk.briefing import Briefing
+from screening.talk.tools import Tools
 from tests.screening.openai.test_rest import Api
 from tests.screening.wire import Dialer, Wire
 

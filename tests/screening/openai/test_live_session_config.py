@@ -7,12 +7,12 @@ import pytest
 from openai.types.live.session_accept_params import SessionAcceptParams
 from pydantic import TypeAdapter
 
-from screening import prompt
-from screening.briefing import Briefing
 from screening.openai.live_session_config import accept_body, check
 from screening.openai.session_config import InvalidSession
 from screening.settings import AgentSettings
-from screening.tools import DECISION_TOOL, END_CALL, NAME, Tools
+from screening.talk import prompt
+from screening.talk.briefing import Briefing
+from screening.talk.tools import DECISION_TOOL, END_CALL, NAME, Tools
 
 
 def settings(**changes: Any) -> AgentSettings:

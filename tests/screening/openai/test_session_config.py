@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from screening import prompt
-from screening.briefing import Briefing
 from screening.openai.session_config import InvalidSession, accept_body, check, turn_detection
 from screening.settings import AgentSettings
-from screening.tools import DECISION_TOOL, NAME, Place, Tools
+from screening.talk import prompt
+from screening.talk.briefing import Briefing
+from screening.talk.tools import DECISION_TOOL, NAME, Place, Tools
 
 
 def body(**extra: object) -> dict[str, object]:

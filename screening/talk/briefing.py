@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from screening import prompt
-from screening.tools import Tools
+from screening.talk import prompt
+from screening.talk.tools import Tools
 
 
 @dataclass(frozen=True, slots=True)

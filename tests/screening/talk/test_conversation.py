@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 
-from screening.briefing import Briefing
 from screening.contract import Connect, Decline, Message, News, TakeMessage, Undecided, Verdict
 from screening.provider import (
     CallerBegan,
@@ -25,7 +24,8 @@ from screening.provider import (
 )
 from screening.realtime_screening import RealtimeScreening
 from screening.settings import AgentSettings, ScreeningSettings
-from screening.tools import END_CALL, NAME, OPTIONAL, REQUEST_CONNECT, TAKE_MESSAGE, Place, Tools
+from screening.talk.briefing import Briefing
+from screening.talk.tools import END_CALL, NAME, OPTIONAL, REQUEST_CONNECT, TAKE_MESSAGE, Place, Tools
 from tests.screening.scripted import ScriptedVendor
 
 AGENT = AgentSettings("openai", transfer="local")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from screening.settings import ScreeningSettings
-from screening.talk_clock import Due, TalkClock
+from screening.talk.talk_clock import Due, TalkClock
 
 LIMITS = ScreeningSettings(talk_limit_s=90, silence_limit_s=20)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from screening.template import BadTemplate, Template, built_in, languages
+from screening.talk.template import BadTemplate, Template, built_in, languages
 
 KNOWN = ("name", "destinations")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from screening.words import plain, quoted
+from screening.talk.words import plain, quoted
 
 
 @pytest.mark.parametrize(

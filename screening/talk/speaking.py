@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from screening.judgement import Judgement
 from screening.provider import ProviderError, Session, ToolCalled
-from screening.voice import Voice
+from screening.talk.judgement import Judgement
+from screening.talk.voice import Voice
 
 HEARD_LIMIT_S = 8.0
 """How long a sentence is waited for, to be said and heard, before it is no longer waited for."""

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from screening import prompt
 from screening.contract import Message, News
-from screening.tools import NAME, REQUEST_CONNECT, TAKE_MESSAGE, Choice, Decision, Place, Tools
+from screening.talk import prompt
+from screening.talk.tools import NAME, REQUEST_CONNECT, TAKE_MESSAGE, Choice, Decision, Place, Tools
 
 
 def test_the_agent_says_that_it_is_an_automated_assistant() -> None:

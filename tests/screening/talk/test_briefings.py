@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from screening.briefings import INSTRUCTED, BadTalk, Briefings, Known
 from screening.contract import Caller, Verification
 from screening.settings import TalkSettings
-from screening.tools import OPTIONAL, Place
+from screening.talk.briefings import INSTRUCTED, BadTalk, Briefings, Known
+from screening.talk.tools import OPTIONAL, Place
 
 TALK = TalkSettings(name="Ada Lovelace", dialed="+14155550123", transcribed=True)
 CALLER = Caller("c1", "+14155550100", None, "+14155550123", "openai", datetime(2026, 11, 22, tzinfo=UTC))
@@ -157,7 +157,7 @@ def test_a_caller_is_verified_whose_own_carrier_has_signed_his_number(
 
 
 def test_every_value_that_a_template_may_ask_for_is_documented() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "conversation.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "conversation.md").read_text(encoding="utf-8")
     _, table = page.split("| in a template | is |")
     rows = table.split("\n\n")[0].splitlines()[2:]
     told = re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in rows))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from screening.contract import News
-from screening.languages import named
-from screening.tools import END_CALL, NAME, REQUEST_CONNECT, TAKE_MESSAGE, Choice, Decision, Tools
+from screening.talk.languages import named
+from screening.talk.tools import END_CALL, NAME, REQUEST_CONNECT, TAKE_MESSAGE, Choice, Decision, Tools
 
 INSTRUCTIONS = f"""\
 You answer the telephone for someone who wants to know who is calling before they pick up.

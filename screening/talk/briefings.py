@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from screening import disclosure, languages, template
-from screening.briefing import Briefing
 from screening.callers.numbering import country_of
 from screening.contract import Caller
 from screening.settings import TalkSettings
-from screening.template import BadTemplate, Template
-from screening.tools import Tools
-from screening.words import quoted
+from screening.talk import disclosure, languages, template
+from screening.talk.briefing import Briefing
+from screening.talk.template import BadTemplate, Template
+from screening.talk.tools import Tools
+from screening.talk.words import quoted
 
 log = structlog.get_logger("screendoor")
 

@@ -6,14 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, assert_never
 
-from screening import prompt
-from screening.briefing import Briefing
-from screening.closing import Closing, Transfer
 from screening.contract import Connect, News, Said, Undecided, Verdict
 from screening.costs.meter import Meter
-from screening.jobs import AskIfThere, By, Decided, DecideNow, Job, Misused, Pressed, SpeakAgain, Wished
-from screening.judgement import Judgement, Stage
-from screening.keypad import Keypad
 from screening.provider import (
     AgentSaid,
     CallerBegan,
@@ -30,12 +24,18 @@ from screening.provider import (
     Trouble,
     Used,
 )
-from screening.speaking import Speaking
-from screening.talk_clock import Due, TalkClock
-from screening.tools import NAME, BadDecision, Choice, Decision
-from screening.transcript import MOST_LINE_CHARS, Transcript
-from screening.voice import Voice
-from screening.words import plain
+from screening.talk import prompt
+from screening.talk.briefing import Briefing
+from screening.talk.closing import Closing, Transfer
+from screening.talk.jobs import AskIfThere, By, Decided, DecideNow, Job, Misused, Pressed, SpeakAgain, Wished
+from screening.talk.judgement import Judgement, Stage
+from screening.talk.keypad import Keypad
+from screening.talk.speaking import Speaking
+from screening.talk.talk_clock import Due, TalkClock
+from screening.talk.tools import NAME, BadDecision, Choice, Decision
+from screening.talk.transcript import MOST_LINE_CHARS, Transcript
+from screening.talk.voice import Voice
+from screening.talk.words import plain
 
 BAD_CALLS_FORCED = 3
 """After so many tool calls in a row that cannot be used, the agent may do nothing but decide."""

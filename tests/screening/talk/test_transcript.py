@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from screening.transcript import MOST_CHARS, MOST_LINE_CHARS, MOST_LINES, Transcript
+from screening.talk.transcript import MOST_CHARS, MOST_LINE_CHARS, MOST_LINES, Transcript
 
 
 def test_lines_are_kept_in_order_until_there_are_too_many() -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from screening.disclosure import KEPT, consent, says_automated
-from screening.template import built_in, languages
+from screening.talk.disclosure import KEPT, consent, says_automated
+from screening.talk.template import built_in, languages
 
 
 @pytest.mark.parametrize("language", list(languages()))

@@ -11,7 +11,7 @@ from screening.provider import (
     SoundBegan,
     SoundEnded,
 )
-from screening.voice import Voice
+from screening.talk.voice import Voice
 
 
 def heard(*events: object) -> Voice:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from screening.contract import Connect, Decline, Message, TakeMessage
-from screening.tools import (
+from screening.talk.tools import (
     DECISION_TOOL,
     END_CALL,
     NAME,

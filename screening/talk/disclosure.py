@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from screening.languages import base
+from screening.talk.languages import base
 
 _AUTOMATED = re.compile(
     r"automat|autom[aá]t|virtu[ae]|artificial|artificiel|künstlich|kunstmatig|robot|chatbot|machine|"

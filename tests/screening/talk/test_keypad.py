@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from screening.keypad import MOST, Keypad
+from screening.talk.keypad import MOST, Keypad
 
 
 async def test_keys_in_a_row_are_told_together() -> None:

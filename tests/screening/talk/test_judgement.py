@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from screening.contract import Connect, Undecided
-from screening.judgement import Judgement, Stage
+from screening.talk.judgement import Judgement, Stage
 
 
 async def test_a_verdict_is_latched_until_it_is_taken() -> None:

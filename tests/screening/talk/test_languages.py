@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from screening.languages import chosen, named
-from screening.template import languages
+from screening.talk.languages import chosen, named
+from screening.talk.template import languages
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from screening import prompt
-from screening.jobs import By, Decided
-from screening.judgement import Judgement
 from screening.provider import ProviderError
-from screening.speaking import Speaking
-from screening.tools import Choice
+from screening.talk import prompt
+from screening.talk.jobs import By, Decided
+from screening.talk.judgement import Judgement
+from screening.talk.speaking import Speaking
+from screening.talk.tools import Choice
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from screening.contract import News
 from screening.provider import Resumed, ToolCalled
-from screening.tools import Decision
+from screening.talk.tools import Decision
 
 
 class By(enum.StrEnum):
