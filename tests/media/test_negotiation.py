@@ -199,6 +199,16 @@ def test_an_answer_with_nothing_that_was_offered_is_refused_rfc3264_7():
         _answered(_sdp("9 101"))
 
 
+def test_a_refused_line_is_said_again_as_it_came_whatever_is_in_it_rfc3264_6():
+    answer = _accept(_sdp("0") + b"m=im%d 4000 TCP/%s %% 1\r\n")
+    body = describe(
+        (1, 2), ("203.0.113.10", 20000), answer.formats, answer.direction, answer.agreement.layout
+    )
+    assert body.startswith(b"v=0\r\no=- 1 2 IN IP4 203.0.113.10\r\ns=-\r\nc=IN IP4 203.0.113.10\r\nt=0 0\r\n")
+    assert b"\r\nm=audio 20000 RTP/AVP 0\r\n" in body
+    assert body.endswith(b"\r\nm=im%d 0 TCP/%s %% 1\r\n")
+
+
 def test_what_the_other_leg_cannot_hear_is_refused():
     with pytest.raises(MediaRefused, match="other leg"):
         _answered(OPENAI, anchor="opus/48000/2")

@@ -10,7 +10,7 @@ from proxy.media.mode import MediaRefused
 from proxy.media.negotiation import Answer, _read_offer, read_answer, read_offer
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Line, SdpError, parse_sdp
-from proxy.media.usual import usual_ports, usual_text
+from proxy.media.usual import _examine, usual_ports, usual_text
 
 BODY = (
     b"v=0\r\no=user1 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
@@ -49,6 +49,13 @@ def test_two_calls_of_one_carrier_differ_in_origin_and_port_alone() -> None:
 )
 def test_what_might_be_read_otherwise_is_not_shortened(before: bytes, after: bytes) -> None:
     assert usual_text(BODY.replace(before, after)) is None
+
+
+def test_a_text_with_a_key_is_kept_nowhere_however_often_it_comes_rfc4568() -> None:
+    body = BODY.replace(b"a=rtpmap:0", b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:KEY\r\na=rtpmap:0")
+    before = _examine.cache_info().currsize
+    assert usual_text(body) is usual_text(body) is None
+    assert _examine.cache_info().currsize == before
 
 
 @given(st.lists(st.tuples(st.integers(0, len(BODY)), st.binary(max_size=6)), max_size=3))
