@@ -32,6 +32,8 @@ _CALM = ("info", "debug")
 """Entries that may wait a moment."""
 _MOST_KEPT, _SHORT = 256, 160
 """How many ends of lines are kept, and of how many characters: calls say the same few again and again."""
+_NOTHING: dict[str, Any] = {}
+"""What is bound to most loggers beside their call."""
 _USUAL = frozenset({str, int, float})
 """Kinds of values of which nothing but their text is kept, then."""
 
@@ -118,9 +120,6 @@ class Logger:
         self._out.write((level, time.time(), call or self._call, event, values))
         if level not in _CALM:
             self._out.flush()
-
-
-_NOTHING: dict[str, Any] = {}
 
 
 def _from(level: str) -> Any:
