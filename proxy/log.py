@@ -91,10 +91,10 @@ class Logger:
         """One that says these, too."""
         return type(self)(self._out, (), {"call": self._call, **self._context, **values})
 
-    def debug(self, event: str, call: str | None = None, **values: Any) -> None:
+    def debug(self, event: str, *, call: str | None = None, **values: Any) -> None:
         self._say("debug", event, call, values)
 
-    def info(self, event: str, call: str | None = None, **values: Any) -> None:
+    def info(self, event: str, *, call: str | None = None, **values: Any) -> None:
         """As the others; by itself, since nearly all lines are of this level."""
         if self._context or "exc_info" in values:
             return self._say("info", event, call, values)
@@ -103,13 +103,13 @@ class Logger:
         if not out.due:
             out.soon()
 
-    def warning(self, event: str, call: str | None = None, **values: Any) -> None:
+    def warning(self, event: str, *, call: str | None = None, **values: Any) -> None:
         self._say("warning", event, call, values)
 
-    def error(self, event: str, call: str | None = None, **values: Any) -> None:
+    def error(self, event: str, *, call: str | None = None, **values: Any) -> None:
         self._say("error", event, call, values)
 
-    def exception(self, event: str, call: str | None = None, **values: Any) -> None:
+    def exception(self, event: str, *, call: str | None = None, **values: Any) -> None:
         """An error, with the exception that is being handled."""
         self._say("error", event, call, {"exc_info": True, **values})
 
