@@ -5,7 +5,7 @@ We answer with one voice format (and telephone-event if offered), so a peer neve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
@@ -198,114 +198,6 @@ def formats_to_offer(listed: tuple[AudioFormat, ...], anchor: str | None) -> tup
         if more.key not in {format.key for format in chosen}:
             chosen.append(_renumbered(more, {format.pt for format in (*chosen, *listed)}, listed))
     return tuple(chosen)
-
-
-class Terms(NamedTuple):
-    """What our audio section says beside formats and direction."""
-
-    ptime: int = 20
-    """Milliseconds of audio that we would like in a packet."""
-    maxptime: int | None = None
-    mux: bool = False
-    """RTCP may come to the port of RTP (RFC 5761 §5.1.1)."""
-
-    @classmethod
-    def between(cls, peer: Agreement | None, other: Agreement | None, *, mux: bool) -> Terms:
-        """Packets pass as they are: so a peer is asked for what the other leg would like, if it said, or else
-        for its own liking.
-        """
-        wish = None if other is None else other.ptime
-        if wish is None and peer is not None:
-            wish = peer.ptime
-        maxptime = None if other is None else other.maxptime
-        if wish is None and maxptime is None:
-            return _WITH_MUX if mux else _USUAL_TERMS
-        return cls(20 if wish is None else wish, maxptime, mux)
-
-
-_USUAL_TERMS, _WITH_MUX = Terms(), Terms(mux=True)
-
-
-class Said(NamedTuple):
-    """What an SDP of ours says, whoever it is said to; see `say`."""
-
-    formats: tuple[AudioFormat, ...]
-    """Under our numbers."""
-    direction: Direction
-    layout: Layout
-    protection: Protection
-    terms: Terms
-    pattern: bytes
-    """All of it, but for what `written` puts in."""
-
-    def written(self, origin: tuple[int, int], address: Address) -> bytes:
-        """Our SDP: origin is (id, version), address where we want to be sent packets. Nothing in it comes
-        from another leg, but for how long its packets are.
-        """
-        network = _network(address[0])
-        return self.pattern % (*origin, network, network, address[1])
-
-
-def say(
-    formats: tuple[AudioFormat, ...],
-    direction: Direction,
-    layout: Layout = (None,),
-    protection: Protection = NO_PROTECTION,
-    terms: Terms = _USUAL_TERMS,
-) -> Said:
-    """Made once, as calls of one carrier are told the same; keys are kept nowhere."""
-    make = _say if protection.cryptos else _say_as_ever
-    return make(formats, direction, layout, protection, terms)
-
-
-def _say(
-    formats: tuple[AudioFormat, ...],
-    direction: Direction,
-    layout: Layout,
-    protection: Protection,
-    terms: Terms,
-) -> Said:
-    lines = [" ".join([protection.protocol, *(str(each.pt) for each in formats)])]
-    for each in formats:
-        lines.append(f"a=rtpmap:{each.pt} {each.encoding}")
-        if each.key in EVENTS:
-            lines.append(f"a=fmtp:{each.pt} {TELEPHONE_EVENT.fmtp}")
-    lines.append(f"a=ptime:{terms.ptime}")
-    if terms.maxptime is not None:
-        lines.append(f"a=maxptime:{terms.maxptime}")
-    if terms.mux:
-        lines.append("a=rtcp-mux")
-    lines += [f"a={direction.value}", *(each.line for each in protection.cryptos)]
-    audio = "\r\n".join(lines).replace("%", "%%")
-    media = [f"m=audio %d {audio}\r\n" if each is None else _refused(each) for each in layout]
-    pattern = "v=0\r\no=- %d %d %s\r\ns=-\r\nc=%s\r\nt=0 0\r\n" + "".join(media)
-    encoded = pattern.encode("utf-8", "surrogateescape")
-    return Said(formats, direction, layout, protection, terms, encoded)
-
-
-_say_as_ever = lru_cache(maxsize=256)(_say)
-
-
-def describe(
-    origin: tuple[int, int],
-    address: Address,
-    formats: Iterable[AudioFormat],
-    direction: Direction,
-    layout: Layout = (None,),
-    protection: Protection = NO_PROTECTION,
-) -> bytes:
-    """An SDP that says this; see `Said.written`."""
-    return say(tuple(formats), direction, layout, protection).written(origin, address)
-
-
-@lru_cache(maxsize=64)  # the house has few
-def _network(host: str) -> bytes:
-    return f"IN IP{6 if ':' in host else 4} {host}".encode()
-
-
-def _refused(section: MediaSection) -> str:
-    line = f"{MediaSection(section.kind, 0, section.protocol, section.formats)}\r\n"
-    return line.replace("%", "%%")
 
 
 def _audio(

@@ -12,19 +12,11 @@ from proxy.media.elsewhere import is_ours
 from proxy.media.formats import G711, PCMU
 from proxy.media.house import House
 from proxy.media.mode import Counts, MediaRefused, Recording
-from proxy.media.negotiation import (
-    Agreement,
-    Answer,
-    Said,
-    Terms,
-    formats_to_offer,
-    read_answer,
-    read_offer,
-    say,
-)
+from proxy.media.negotiation import Agreement, Answer, formats_to_offer, read_answer, read_offer
 from proxy.media.protection import Protection, answering, offered
 from proxy.media.quality import UNHEARD, Quality
 from proxy.media.recorder import WavRecording
+from proxy.media.said import Said, Terms, say
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Direction
 from proxy.media.sounded import USUAL_SOUNDS, SoundedLeg, SoundedSession
@@ -33,8 +25,6 @@ from proxy.media.udp import Address
 
 _UNSAID = SrtpPolicy.ACCEPT
 _NOWHERE: Mapping[str, Never] = {}
-
-
 _NOTHING = say((), Direction.SENDRECV)
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from proxy.media.formats import PCMU
 from proxy.media.mode import MediaRefused
-from proxy.media.negotiation import describe, read_answer, read_offer
+from proxy.media.negotiation import read_answer, read_offer
 from proxy.media.protection import NO_PROTECTION, SECURE, Protection, answering, offered
+from proxy.media.said import describe
 from proxy.media.sdes import AEAD_256_GCM, AES_CM_128_32, AES_CM_128_80, OFFERED, SUITES, SrtpPolicy, fresh
 from proxy.media.sdp import Direction, parse_sdp
 from tests.media.peer import counting
