@@ -4,8 +4,10 @@ import asyncio
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -232,3 +234,13 @@ def test_a_logger_that_a_call_has_takes_little_room() -> None:
     bound = logger().bind(call="7f3a")
     assert sys.getsizeof(bound) <= 64
     assert not hasattr(bound, "__dict__")
+
+
+def test_a_logger_has_whatever_is_asked_of_it_anywhere() -> None:
+    """It is typed as structlog's, which has more: what it lacks would fail in the midst of a call."""
+    root = Path(log.__file__).parents[1]
+    texts = [
+        path.read_text("utf-8") for room in ("proxy", "screening") for path in (root / room).rglob("*.py")
+    ]
+    asked = {name for text in texts for name in re.findall(r"\blog\.([a-z_]+)\(", text)} - {"configure"}
+    assert {"info", "bind", "exception"} <= asked <= set(dir(log.Logger))
