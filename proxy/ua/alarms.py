@@ -34,18 +34,21 @@ class Alarms:
         self._count, self._most = 0, SPARE
         self.now: Callable[[], float] = self._now
         """The loop's time."""
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """Whose time it is, once it is known."""
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = inf
 
     def at(self, when: float, ring: Callable[[], None]) -> Alarm:
         """Call `ring` at loop time `when`."""
-        self._count += 1
+        alarms = self._set
+        self._count = count = self._count + 1
         alarm = Alarm()
         alarm.ring = ring
-        heappush(self._set, (when, self._count, alarm))
+        heappush(alarms, (when, count, alarm))
         if when < self._wakes_at:
             self._wake(when)
-        if len(self._set) > self._most:
+        if len(alarms) > self._most:
             self._clear_out()
         return alarm
 
@@ -61,15 +64,18 @@ class Alarms:
 
     def _now(self) -> float:
         """The first to ask finds out whose time it is: we are made before the loop runs."""
-        self.now = asyncio.get_running_loop().time
+        self.loop = asyncio.get_running_loop()
+        self.now = self.loop.time
         return self.now()
 
     def _wake(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._wakes_at = when
-        loop = asyncio.get_running_loop()
-        self._timer = None if when == inf else loop.call_at(when, self._due, when)
+        if when == inf:
+            self._timer = None
+        else:
+            self._timer = (self.loop or asyncio.get_running_loop()).call_at(when, self._due, when)
 
     def _due(self, when: float) -> None:
         now = max(self.now(), when)  # the loop may wake us a clock tick early

@@ -23,9 +23,11 @@ Told = Callable[[Any], object]
 class Turn:
     """The time that belongs to one message: it is dealt with, then those go on whom that has woken."""
 
-    __slots__ = ("taking", "woken")
+    __slots__ = ("loop", "taking", "woken")
 
     def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """Whose turn it is, once the first latch is made: we are made before the loop runs."""
         self.taking = False
         """True from the first look at a message until all is done that it brings about."""
         self.woken: deque[tuple[Latch[Any], tuple[Any, ...]]] = deque()
@@ -35,15 +37,15 @@ class Turn:
     def soon(self, latch: Latch[Any], told: tuple[Any, ...]) -> None:
         """Tell of this latch once the message is dealt with; where there is none, in the loop's next turn."""
         if self.taking:
-            return self.woken.append((latch, told))
-        call_soon = latch.get_loop().call_soon
-        for at in range(0, len(told), 2):
-            call_soon(told[at], latch, context=told[at + 1])
+            self.woken.append((latch, told))
+        else:
+            for at in range(0, len(told), 2):
+                latch.get_loop().call_soon(told[at], latch, context=told[at + 1])
 
     def go_on(self) -> None:
         """The message is dealt with: tell those who wait for that, and whom they wake in turn."""
         woken = self.woken
-        if asyncio.current_task() is not None:  # no task goes on inside another
+        if asyncio.current_task(self.loop) is not None:  # no task goes on inside another
             self.taking = False
         while woken:
             latch, told = woken.popleft()
@@ -51,7 +53,7 @@ class Turn:
                 self.soon(latch, told)
                 continue
             for at in range(0, len(told), 2):
-                tell, context = told[at : at + 2]
+                tell, context = told[at], told[at + 1]
                 try:
                     if context is None:
                         tell(latch)
@@ -67,24 +69,28 @@ class Latch(asyncio.Future[T]):
     __slots__ = ("_told", "_turn")
 
     def __init__(self, turn: Turn) -> None:
-        super().__init__()
+        if turn.loop is None:
+            turn.loop = asyncio.get_running_loop()
+        super().__init__(loop=turn.loop)
         self._turn = turn
         self._told: tuple[Any, ...] = ()
         """Whom to tell, and in which context, by turns: pairs would take twice the room."""
 
     def set_result(self, result: T) -> None:
         super().set_result(result)
-        self._tell()
+        if self._told:
+            self._tell()
 
     def set_exception(self, error: type | BaseException) -> None:
         super().set_exception(error)
-        self._tell()
+        if self._told:
+            self._tell()
 
     def cancel(self, msg: object = None) -> bool:
-        if not super().cancel(msg):
-            return False
-        self._tell()
-        return True
+        cancelled = super().cancel(msg)
+        if cancelled and self._told:
+            self._tell()
+        return cancelled
 
     def add_done_callback(self, told: Told, /, *, context: Context | None = None) -> None:
         """As for any future; without a `context` it is called in that of whoever sets the latch."""
@@ -94,13 +100,15 @@ class Latch(asyncio.Future[T]):
             self._told += (told, context)
 
     def remove_done_callback(self, told: Told, /) -> int:
-        before, self._told = self._told, ()
+        before = self._told
+        if told not in before:
+            return 0
+        self._told = ()
         for at in range(0, len(before), 2):
             if before[at] != told:
                 self._told += before[at : at + 2]
         return (len(before) - len(self._told)) // 2
 
     def _tell(self) -> None:
-        if told := self._told:
-            self._told = ()
-            self._turn.soon(self, told)
+        told, self._told = self._told, ()
+        self._turn.soon(self, told)

@@ -25,8 +25,8 @@ class Block:
 
     __slots__ = ("_cancelling", "_interrupted", "_left", "_task")
 
-    def _enter(self) -> None:
-        task = asyncio.current_task()
+    def _enter(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        task = asyncio.current_task(loop)
         assert task is not None
         self._task, self._cancelling = task, task.cancelling()
         self._interrupted = self._left = False
@@ -54,11 +54,13 @@ class Up(Block):
         self._leg = leg
 
     async def __aenter__(self) -> Leg:
-        self._enter()
-        if self._leg.ended.done():
-            raise LegEnded(self._leg, self._leg.ended.result())
-        self._leg.ended.add_done_callback(self)
-        return self._leg
+        leg = self._leg
+        ended = leg.ended
+        self._enter(ended.get_loop())
+        if ended.done():
+            raise LegEnded(leg, ended.result())
+        ended.add_done_callback(self)
+        return leg
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -81,8 +83,10 @@ class limit(Block):
         self._alarms, self._seconds, self._reason = alarms, seconds, reason
 
     async def __aenter__(self) -> None:
-        self._enter()
-        self._alarm: Alarm = self._alarms.at(self._alarms.now() + self._seconds, self)
+        alarms = self._alarms
+        ends_at = alarms.now() + self._seconds
+        self._enter(alarms.loop)
+        self._alarm: Alarm = alarms.at(ends_at, self)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
