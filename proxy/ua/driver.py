@@ -18,8 +18,8 @@ Message = Request | Response
 class Machine(Protocol):
     """A pure machine: it says when it next wants to be woken, and what should be done.
 
-    Once terminated it wants it no more: its deadline is None. One that lingers waits for what comes late
-    alone.
+    Once terminated it wants it no more: its deadline is None. One that lingers, for so many seconds, waits for
+    what comes late alone.
     """
 
     @property
@@ -27,7 +27,7 @@ class Machine(Protocol):
     @property
     def terminated(self) -> bool: ...
     @property
-    def lingers(self) -> bool: ...
+    def lingers(self) -> float: ...
     def expire(self, now: float) -> Sequence[Effect]: ...
     def fail(self, error: Exception, now: float) -> Sequence[Effect]: ...
 
@@ -93,16 +93,14 @@ class Driver:
             return
         machine = self._driven
         due = machine.deadline
-        if due != self._armed_for:
+        if due is not self._armed_for:
             if self._alarm is not None:
                 self._alarm.cancel()
                 self._alarm = None
             self._armed_for = due
-            if due is None:
-                pass
-            elif machine.lingers:
-                self.linger(due)
-            else:
+            if due is not None:
+                if machine.lingers:
+                    return self.linger(due)
                 self._alarm = self._alarms.at(due, self._expire)
         if due is None and machine.terminated:
             self._over = True

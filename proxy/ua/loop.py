@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.sip.message import Request
+from proxy.sip.values import Via
 
 SECURE_PORT, PORT = 5061, 5060
 
@@ -15,8 +16,10 @@ def came_back(request: Request, host: str, ports: Mapping[str, int]) -> bool:
     A proxy that sends our INVITE back to us leaves our Via in it (RFC 3261 §16.3), and many a carrier that
     takes the Via out leaves the Contact.
     """
-    if any(host in line for line in request.headers.get_all("Via")):
-        for via in request.vias:
+    for value in request.headers.split("Via"):
+        hop, _, _ = value.partition(";")  # read but once, without the branch that is new in every request
+        if host in hop:
+            via = Via.parse(hop)
             if via.host == host and _is_ours(via.transport.lower(), via.port, ports):
                 return True
     contact = request.contact

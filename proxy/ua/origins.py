@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from proxy.sip.key import TransactionKey
 from proxy.sip.message import Request
+from proxy.sip.values import tag_of
 
 Origin = tuple[str, str | None, int]
 """Call-ID, From tag and CSeq: the same in every copy of a request."""
@@ -18,7 +19,8 @@ class Origins:
 
     def first(self, key: TransactionKey, request: Request) -> bool:
         """Take note of a request outside any dialog; False if it has come already, by another way."""
-        origin = request.call_id, request.from_tag, request.cseq.number
+        first = request.headers.first
+        origin = first["call-id"], tag_of(first["from"]), request.cseq.number
         if self._keys.setdefault(origin, key) is not key:
             return False
         self._origins[key] = origin

@@ -31,9 +31,9 @@ class Table(Generic[T]):
         self.get: Callable[[TransactionKey], T | Late | None] = self._known.get
         """The transaction of a key, or what is left of it."""
         self._live: set[TransactionKey] = set()
-        self._queues: dict[int, deque[tuple[float, TransactionKey, Late]]] = {}
-        """Those that linger, by how long they do, in tenths of a second."""
-        self._timers: dict[int, Alarm] = {}
+        self._queues: dict[float, deque[tuple[float, TransactionKey, Late]]] = {}
+        """Those that linger, by how long they do: what began to first is over first."""
+        self._timers: dict[float, Alarm] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -48,15 +48,14 @@ class Table(Generic[T]):
         self._known[key] = transaction
         self._live.add(key)
 
-    def linger(self, key: TransactionKey, late: Late, until: float) -> None:
-        """From now to loop time `until`, and `GRAIN_S` longer at most, this is what is left of it."""
+    def linger(self, key: TransactionKey, late: Late, until: float, wait_s: float) -> None:
+        """For `wait_s`, to loop time `until` and `GRAIN_S` longer at most, this is what is left of it."""
         self._known[key] = late
         self._live.discard(key)
-        wait = int((until - self._alarms.now()) * 10 + 0.5)
-        queue = self._queues.get(wait)
+        queue = self._queues.get(wait_s)
         if queue is None:
-            queue = self._queues[wait] = deque()
-            self._timers[wait] = self._alarms.at(until, partial(self._due, wait))
+            queue = self._queues[wait_s] = deque()
+            self._timers[wait_s] = self._alarms.at(until, partial(self._due, wait_s))
         queue.append((until, key, late))
 
     def forget(self, key: TransactionKey, gone: T | Late) -> None:
@@ -77,14 +76,14 @@ class Table(Generic[T]):
         for table in (self._known, self._live, self._queues, self._timers):
             table.clear()
 
-    def _due(self, wait: int) -> None:
-        queue = self._queues[wait]
+    def _due(self, wait_s: float) -> None:
+        queue = self._queues[wait_s]
         now = max(self._alarms.now(), queue[0][0])
         while queue and queue[0][0] <= now:
             _, key, late = queue.popleft()
             self.forget(key, late)
         if queue:
             due = max(queue[0][0], now + GRAIN_S)
-            self._timers[wait] = self._alarms.at(due, partial(self._due, wait))
+            self._timers[wait_s] = self._alarms.at(due, partial(self._due, wait_s))
         else:
-            del self._queues[wait], self._timers[wait]
+            del self._queues[wait_s], self._timers[wait_s]

@@ -82,7 +82,7 @@ class ClientTransaction(Driver):
             self._sent = b""
         elif isinstance(machine, InviteClient):
             late = Repeated(self._sent, self.flow, self._core)
-        self._core.clients.linger(self.key, late, until)
+        self._core.clients.linger(self.key, late, until, machine.lingers)
 
     def hand_over(self, user: User) -> None:
         """It is `user` who hears of what comes from now on."""
@@ -220,4 +220,4 @@ class ServerTransaction(Driver):
             self._sent = b""
         elif isinstance(machine, NonInviteServer):
             late = Repeated(self._sent, self.flow, self._core)
-        self._core.servers.linger(self.key, late, until)
+        self._core.servers.linger(self.key, late, until, machine.lingers)

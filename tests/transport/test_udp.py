@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from proxy.transport.flow import ListenOn, Target, TransportFailed
-from proxy.transport.udp import UdpFlow, UdpListener, pick_listener
+from proxy.transport.udp import DRAIN, UdpFlow, UdpListener, pick_listener
 from tests.transport.recorder import Recorder, options
 
 pytestmark = pytest.mark.network
@@ -137,6 +137,23 @@ async def test_an_error_owed_to_an_earlier_datagram_does_not_cost_this_one(liste
     udp.socket = Broken(ConnectionRefusedError(111, "refused"), came, BlockingIOError())
     udp._drain()
     assert recorder.all_messages() == [b"x"]
+
+
+async def test_one_that_comes_alone_is_read_without_an_attempt_in_vain(listener):
+    udp, recorder = listener
+    udp.socket = Broken((b"x", ("192.0.2.1", 5060)))
+    udp._drain()
+    assert recorder.all_messages() == [b"x"]
+
+
+async def test_those_that_come_together_are_read_in_one_turn_but_for_a_flood(listener, phone):
+    udp, recorder = listener
+    for _ in range(DRAIN + 1):
+        phone.sendto(b"x", udp.local)
+    udp._drain()
+    assert len(recorder.all_messages()) == DRAIN
+    udp._drain()
+    assert len(recorder.all_messages()) == 1
 
 
 async def test_a_full_send_buffer_loses_the_datagram_as_the_wire_would(listener):

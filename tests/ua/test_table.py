@@ -20,7 +20,7 @@ async def test_what_lingers_is_forgotten_when_its_time_has_come() -> None:
     table: Table[str] = Table(Alarms(), gone.append)
     table.enter(key(1), "one")
     assert (table.live(), table.get(key(1))) == (["one"], "one")
-    table.linger(key(1), ABSORBED, asyncio.get_running_loop().time() + 32)
+    table.linger(key(1), ABSORBED, asyncio.get_running_loop().time() + 32, 32)
     assert (table.live(), table.get(key(1)), len(table)) == ([], ABSORBED, 1)
     await asyncio.sleep(31.9)
     assert gone == []
@@ -32,7 +32,7 @@ async def test_what_lingers_is_forgotten_when_its_time_has_come() -> None:
 async def test_those_that_wait_equally_long_share_one_timer() -> None:
     table: Table[str] = Table(Alarms())
     for number in range(100):
-        table.linger(key(number), Absorbed(), asyncio.get_running_loop().time() + 5)
+        table.linger(key(number), Absorbed(), asyncio.get_running_loop().time() + 5, 5)
         await asyncio.sleep(0.001)
     assert len(pending_timers()) == 1
     await asyncio.sleep(5 + 2 * GRAIN_S)
@@ -42,7 +42,7 @@ async def test_those_that_wait_equally_long_share_one_timer() -> None:
 async def test_a_transaction_whose_place_is_taken_is_not_forgotten_with_it() -> None:
     table: Table[str] = Table(Alarms())
     late = Absorbed()
-    table.linger(key(1), late, asyncio.get_running_loop().time() + 5)
+    table.linger(key(1), late, asyncio.get_running_loop().time() + 5, 5)
     table.enter(key(1), "another")
     await asyncio.sleep(6)
     table.forget(key(1), "somebody else")
@@ -54,6 +54,6 @@ async def test_a_transaction_whose_place_is_taken_is_not_forgotten_with_it() -> 
 async def test_a_table_that_is_cleared_wants_nothing_more() -> None:
     table: Table[str] = Table(Alarms())
     table.enter(key(1), "one")
-    table.linger(key(2), ABSORBED, asyncio.get_running_loop().time() + 5)
+    table.linger(key(2), ABSORBED, asyncio.get_running_loop().time() + 5, 5)
     table.clear()
     assert (len(table), table.live(), pending_timers()) == (0, [], [])

@@ -20,7 +20,7 @@ class Acceptance:
     Each `Send` goes through the INVITE server transaction, which passes a 2xx on (RFC 6026 §7.1).
     """
 
-    lingers = False
+    lingers = 0.0
 
     def __init__(self, response: Response, timers: Timers) -> None:
         self.response = response

@@ -49,7 +49,7 @@ class ReliableProvisionals:
     Each `Send` goes through the INVITE server transaction.
     """
 
-    lingers = False
+    lingers = 0.0
 
     def __init__(self, rseq: int, timers: Timers) -> None:
         """`rseq`: number of the first, chosen at random from 1 to 2**31 - 1 (§3)."""

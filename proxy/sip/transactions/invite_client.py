@@ -30,7 +30,6 @@ class InviteClient(Machine):
     """
 
     state = State.CALLING
-    lingering = (State.ACCEPTED, State.COMPLETED)
 
     def start(self, now: float) -> list[Effect]:
         """Send the INVITE (§17.1.1.2)."""
@@ -47,7 +46,7 @@ class InviteClient(Machine):
             case State.PROCEEDING, 1:  # §17.1.1.2: "any further provisional responses MUST be passed up"
                 return [Deliver(response)]
             case State.CALLING | State.PROCEEDING, 2:  # RFC 6026 §7.2
-                self._enter(State.ACCEPTED, now + self._timers.m)
+                self._linger(State.ACCEPTED, now, self._timers.m)
                 return [Deliver(response)]
             case State.ACCEPTED, 2:  # RFC 6026 §7.2: repeated or forked, every 2xx goes up
                 return [Deliver(response)]
@@ -55,7 +54,7 @@ class InviteClient(Machine):
                 if self._reliable:
                     self._enter(State.TERMINATED)
                 else:
-                    self._enter(State.COMPLETED, now + self._timers.d)
+                    self._linger(State.COMPLETED, now, self._timers.d)
                 return [Send(ack_for(self.request, response)), Deliver(response)]
             case State.COMPLETED, 3 | 4 | 5 | 6:  # §17.1.1.2: acknowledged again, not delivered again
                 return [Send(ack_for(self.request, response))]

@@ -33,7 +33,6 @@ class InviteServer(Machine):
     """
 
     state = State.PROCEEDING
-    lingering = (State.ACCEPTED, State.CONFIRMED)
     _last: Response | None = None
 
     def receive(self, request: Request, now: float) -> list[Effect]:
@@ -45,7 +44,7 @@ class InviteServer(Machine):
                 if self._reliable:
                     self._enter(State.TERMINATED)
                 else:
-                    self._enter(State.CONFIRMED, now + self._timers.i)
+                    self._linger(State.CONFIRMED, now, self._timers.i)
                 return []
             case State.ACCEPTED, "ACK":  # RFC 6026 §7.1; only an RFC 2543 peer's ACK gets here
                 return [Deliver(request)]
@@ -59,7 +58,7 @@ class InviteServer(Machine):
                 self._last = response
                 return [Send(response)]
             case State.PROCEEDING, 2:  # RFC 6026 §7.1
-                self._enter(State.ACCEPTED, now + self._timers.l)
+                self._linger(State.ACCEPTED, now, self._timers.l)
                 return [Send(response)]
             case State.ACCEPTED, 2:  # RFC 6026 §7.1: passed on while the ACK is missing
                 return [Send(response)]

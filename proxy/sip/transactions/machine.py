@@ -17,8 +17,6 @@ class Machine:
 
     state: State
     """Where it stands; a subclass says where it begins."""
-    lingering: tuple[State, ...] = ()
-    """The states in which nothing is left to do but to absorb, repeat or pass on what comes late."""
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
         """`reliable`: the transport loses nothing, so that nothing is sent twice (§17)."""
@@ -27,8 +25,9 @@ class Machine:
         """When `expire` is next due; None while only messages can move it."""
         self.terminated = False
         """True once nothing can happen any more."""
-        self.lingers = False
-        """True while it only waits for what comes late; its deadline says how long."""
+        self.lingers = 0.0
+        """For how long it only waits for what comes late, to absorb, repeat or pass it on: from when it began
+        to, until its deadline. Zero before that."""
         self._timers = timers
         self._reliable = reliable
         self._ends_at = self._again_at = inf
@@ -37,9 +36,15 @@ class Machine:
         """Be in this state, until a message or its timer ends it; nothing is sent again by itself."""
         self.state = state
         self.terminated = state is State.TERMINATED
-        self.lingers = state in self.lingering
         self._ends_at, self._again_at = ends_at, inf
         self.deadline = ends_at if ends_at < inf else None
+
+    def _linger(self, state: State, now: float, wait_s: float) -> None:
+        """Be in this state, in which nothing is left to do, for so long."""
+        self.state = state
+        self.lingers = wait_s
+        self.deadline = self._ends_at = now + wait_s
+        self._again_at = inf
 
     def _stay(self, ends_at: float, again_at: float = inf) -> None:
         """Stay in this state until then at most, and send again what was sent before that."""

@@ -26,7 +26,6 @@ class NonInviteClient(Machine):
     """
 
     state = State.TRYING
-    lingering = (State.COMPLETED,)
 
     def start(self, now: float) -> list[Effect]:
         """Send the request (§17.1.2.2)."""
@@ -44,7 +43,7 @@ class NonInviteClient(Machine):
                 if self._reliable:
                     self._enter(State.TERMINATED)
                 else:
-                    self._enter(State.COMPLETED, now + self._timers.k)
+                    self._linger(State.COMPLETED, now, self._timers.k)
                 return [Deliver(response)]
             case _:  # §17.1.2.2: COMPLETED absorbs repeated responses
                 return []

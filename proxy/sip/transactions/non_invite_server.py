@@ -28,7 +28,6 @@ class NonInviteServer(Machine):
     """
 
     state = State.TRYING
-    lingering = (State.COMPLETED,)
     _last: Response | None = None
     _trying: Response | None = None
 
@@ -69,7 +68,7 @@ class NonInviteServer(Machine):
                 if self._reliable:
                     self._enter(State.TERMINATED)
                 else:
-                    self._enter(State.COMPLETED, now + self._timers.j)
+                    self._linger(State.COMPLETED, now, self._timers.j)
                 return [Send(response)]
 
     def expire(self, now: float) -> list[Effect]:
