@@ -18,8 +18,8 @@ Message = Request | Response
 class Machine(Protocol):
     """A pure machine: it says when it next wants to be woken, and what should be done.
 
-    Once terminated it wants it no more: its deadline is None. One that lingers, for so many seconds, waits for
-    what comes late alone.
+    Once terminated it wants it no more: its deadline is None. One that lingers, for so many seconds, waits
+    for what comes late alone.
     """
 
     @property

@@ -13,8 +13,8 @@ from proxy.sip.transactions import (
     InviteServer,
     NonInviteClient,
     NonInviteServer,
-    State,
     cancel_for,
+    state,
 )
 from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.driver import Driver, Message, User
@@ -77,7 +77,7 @@ class ClientTransaction(Driver):
         """Leave the core a small thing in our place, for only repeats can come (`proxy.ua.late`)."""
         machine = self._machine
         late: Late = ABSORBED
-        if machine.state is State.ACCEPTED:
+        if machine.state is state.ACCEPTED:
             late = AcceptedByPeer(self._user)
             self._sent = b""
         elif isinstance(machine, InviteClient):
@@ -99,7 +99,7 @@ class ClientTransaction(Driver):
         machine = self._machine
         if self._unwanted is None or not isinstance(machine, InviteClient):
             return
-        if machine.state is State.PROCEEDING:  # §9.1: no CANCEL before a provisional response
+        if machine.state is state.PROCEEDING:  # §9.1: no CANCEL before a provisional response
             cancel = cancel_for(self.request)
             cancel.headers.add("Reason", self._unwanted)
             self._unwanted = None
@@ -215,7 +215,7 @@ class ServerTransaction(Driver):
         """Leave the core a small thing in our place, for only repeats can come (`proxy.ua.late`)."""
         machine = self._machine
         late: Late = ABSORBED
-        if machine.state is State.ACCEPTED:
+        if machine.state is state.ACCEPTED:
             late = AcceptedByUs(self.tag, self._core)
             self._sent = b""
         elif isinstance(machine, NonInviteServer):

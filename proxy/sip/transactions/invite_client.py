@@ -6,9 +6,9 @@ from math import inf
 
 from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
 from proxy.sip.message import Response
+from proxy.sip.transactions import state
 from proxy.sip.transactions.hop import ack_for
 from proxy.sip.transactions.machine import Machine
-from proxy.sip.transactions.state import State
 
 
 class InviteClient(Machine):
@@ -29,7 +29,7 @@ class InviteClient(Machine):
     TimedOut (§9.1). The ACK for a 2xx is the dialog's business, not this machine's.
     """
 
-    state = State.CALLING
+    begins = state.CALLING
 
     def start(self, now: float) -> list[Effect]:
         """Send the INVITE (§17.1.1.2)."""
@@ -40,57 +40,57 @@ class InviteClient(Machine):
     def receive(self, response: Response, now: float) -> list[Effect]:
         """A response that matches this transaction has come in (§17.1.1.2)."""
         match self.state, response.status // 100:
-            case State.CALLING, 1:  # §17.1.1.2: neither A nor B runs any more
-                self._enter(State.PROCEEDING)
+            case state.CALLING, 1:  # §17.1.1.2: neither A nor B runs any more
+                self._enter(state.PROCEEDING)
                 return [Deliver(response)]
-            case State.PROCEEDING, 1:  # §17.1.1.2: "any further provisional responses MUST be passed up"
+            case state.PROCEEDING, 1:  # §17.1.1.2: "any further provisional responses MUST be passed up"
                 return [Deliver(response)]
-            case State.CALLING | State.PROCEEDING, 2:  # RFC 6026 §7.2
-                self._linger(State.ACCEPTED, now, self._timers.m)
+            case state.CALLING | state.PROCEEDING, 2:  # RFC 6026 §7.2
+                self._linger(state.ACCEPTED, now, self._timers.m)
                 return [Deliver(response)]
-            case State.ACCEPTED, 2:  # RFC 6026 §7.2: repeated or forked, every 2xx goes up
+            case state.ACCEPTED, 2:  # RFC 6026 §7.2: repeated or forked, every 2xx goes up
                 return [Deliver(response)]
-            case State.CALLING | State.PROCEEDING, 3 | 4 | 5 | 6:  # §17.1.1.2; D is zero if reliable
+            case state.CALLING | state.PROCEEDING, 3 | 4 | 5 | 6:  # §17.1.1.2; D is zero if reliable
                 if self._reliable:
-                    self._enter(State.TERMINATED)
+                    self._enter(state.TERMINATED)
                 else:
-                    self._linger(State.COMPLETED, now, self._timers.d)
+                    self._linger(state.COMPLETED, now, self._timers.d)
                 return [Send(ack_for(self.request, response)), Deliver(response)]
-            case State.COMPLETED, 3 | 4 | 5 | 6:  # §17.1.1.2: acknowledged again, not delivered again
+            case state.COMPLETED, 3 | 4 | 5 | 6:  # §17.1.1.2: acknowledged again, not delivered again
                 return [Send(ack_for(self.request, response))]
             case _:
                 return []
 
     def cancelled(self, now: float) -> list[Effect]:
         """A CANCEL for this INVITE has been sent: wait 64*T1 for the final response (§9.1)."""
-        if self.state is State.PROCEEDING:
+        if self.state is state.PROCEEDING:
             self._stay(now + 64 * self._timers.t1)
         return []
 
     def abandoned(self) -> list[Effect]:
         """The INVITE went on to another target (RFC 3263 §4.3): it is not sent here again."""
-        if self.state is State.CALLING:
+        if self.state is state.CALLING:
             self._stay(self._ends_at)
         return []
 
     def expire(self, now: float) -> list[Effect]:
         """Do what is due at `now`; a timer that ends the transaction comes before a retransmission."""
         match self.state:
-            case State.CALLING if self._ends_at <= now:  # §17.1.1.2
-                self._enter(State.TERMINATED)
+            case state.CALLING if self._ends_at <= now:  # §17.1.1.2
+                self._enter(state.TERMINATED)
                 return [TimedOut()]
-            case State.CALLING if self._again_at <= now:  # §17.1.1.2: 2*T1, 4*T1, 8*T1 ... without a cap
+            case state.CALLING if self._again_at <= now:  # §17.1.1.2: 2*T1, 4*T1, 8*T1 ... without a cap
                 self._interval *= 2
                 self._stay(self._ends_at, now + self._interval)
                 return [Send(self.request)]
-            case State.PROCEEDING if self._ends_at <= now:  # §9.1
-                self._enter(State.TERMINATED)
+            case state.PROCEEDING if self._ends_at <= now:  # §9.1
+                self._enter(state.TERMINATED)
                 return [TimedOut()]
-            case State.COMPLETED if self._ends_at <= now:  # §17.1.1.2
-                self._enter(State.TERMINATED)
+            case state.COMPLETED if self._ends_at <= now:  # §17.1.1.2
+                self._enter(state.TERMINATED)
                 return []
-            case State.ACCEPTED if self._ends_at <= now:  # RFC 6026 §7.2
-                self._enter(State.TERMINATED)
+            case state.ACCEPTED if self._ends_at <= now:  # RFC 6026 §7.2
+                self._enter(state.TERMINATED)
                 return []
             case _:
                 return []
@@ -101,8 +101,8 @@ class InviteClient(Machine):
         An ACCEPTED transaction stays: it sends nothing, and the call may live on over another flow.
         """
         match self.state:
-            case State.ACCEPTED | State.TERMINATED:  # RFC 6026 Figure 5: no transport error leaves Accepted
+            case state.ACCEPTED | state.TERMINATED:  # RFC 6026 Figure 5: no transport error leaves Accepted
                 return []
             case _:
-                self._enter(State.TERMINATED)
+                self._enter(state.TERMINATED)
                 return [Failed(error)]

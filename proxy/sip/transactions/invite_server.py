@@ -6,8 +6,8 @@ from math import inf
 
 from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
 from proxy.sip.message import Request, Response
+from proxy.sip.transactions import state
 from proxy.sip.transactions.machine import Machine
-from proxy.sip.transactions.state import State
 
 
 class InviteServer(Machine):
@@ -32,21 +32,21 @@ class InviteServer(Machine):
     until the ACK (§13.3.1.4). A transport error ends the transaction: Failed goes up.
     """
 
-    state = State.PROCEEDING
+    begins = state.PROCEEDING
     _last: Response | None = None
 
     def receive(self, request: Request, now: float) -> list[Effect]:
         """The INVITE has come in again, or an ACK that matches it (§17.2.1)."""
         match self.state, request.method:
-            case State.PROCEEDING | State.COMPLETED, "INVITE":  # §17.2.1
+            case state.PROCEEDING | state.COMPLETED, "INVITE":  # §17.2.1
                 return self._resend()
-            case State.COMPLETED, "ACK":  # §17.2.1; I is zero if reliable
+            case state.COMPLETED, "ACK":  # §17.2.1; I is zero if reliable
                 if self._reliable:
-                    self._enter(State.TERMINATED)
+                    self._enter(state.TERMINATED)
                 else:
-                    self._linger(State.CONFIRMED, now, self._timers.i)
+                    self._linger(state.CONFIRMED, now, self._timers.i)
                 return []
-            case State.ACCEPTED, "ACK":  # RFC 6026 §7.1; only an RFC 2543 peer's ACK gets here
+            case state.ACCEPTED, "ACK":  # RFC 6026 §7.1; only an RFC 2543 peer's ACK gets here
                 return [Deliver(request)]
             case _:  # RFC 6026 §7.1: ACCEPTED absorbs the INVITE; §17.2.1: CONFIRMED absorbs everything
                 return []
@@ -54,17 +54,17 @@ class InviteServer(Machine):
     def respond(self, response: Response, now: float) -> list[Effect]:
         """The TU answers (§17.2.1); what comes after a final response is dropped, but for a repeated 2xx."""
         match self.state, response.status // 100:
-            case State.PROCEEDING, 1:  # §17.2.1
+            case state.PROCEEDING, 1:  # §17.2.1
                 self._last = response
                 return [Send(response)]
-            case State.PROCEEDING, 2:  # RFC 6026 §7.1
-                self._linger(State.ACCEPTED, now, self._timers.l)
+            case state.PROCEEDING, 2:  # RFC 6026 §7.1
+                self._linger(state.ACCEPTED, now, self._timers.l)
                 return [Send(response)]
-            case State.ACCEPTED, 2:  # RFC 6026 §7.1: passed on while the ACK is missing
+            case state.ACCEPTED, 2:  # RFC 6026 §7.1: passed on while the ACK is missing
                 return [Send(response)]
-            case State.PROCEEDING, 3 | 4 | 5 | 6:  # §17.2.1
+            case state.PROCEEDING, 3 | 4 | 5 | 6:  # §17.2.1
                 self._last = response
-                self._enter(State.COMPLETED)
+                self._enter(state.COMPLETED)
                 self._interval = inf if self._reliable else self._timers.g
                 self._stay(now + self._timers.h, now + self._interval)
                 return [Send(response)]
@@ -74,18 +74,18 @@ class InviteServer(Machine):
     def expire(self, now: float) -> list[Effect]:
         """Do what is due at `now`; a timer that ends the transaction comes before a retransmission."""
         match self.state:
-            case State.COMPLETED if self._ends_at <= now:  # §17.2.1
-                self._enter(State.TERMINATED)
+            case state.COMPLETED if self._ends_at <= now:  # §17.2.1
+                self._enter(state.TERMINATED)
                 return [TimedOut()]
-            case State.COMPLETED if self._again_at <= now:  # §17.2.1: MIN(2*G, T2)
+            case state.COMPLETED if self._again_at <= now:  # §17.2.1: MIN(2*G, T2)
                 self._interval = min(2 * self._interval, self._timers.t2)
                 self._stay(self._ends_at, now + self._interval)
                 return self._resend()
-            case State.CONFIRMED if self._ends_at <= now:  # §17.2.1
-                self._enter(State.TERMINATED)
+            case state.CONFIRMED if self._ends_at <= now:  # §17.2.1
+                self._enter(state.TERMINATED)
                 return []
-            case State.ACCEPTED if self._ends_at <= now:  # RFC 6026 §7.1
-                self._enter(State.TERMINATED)
+            case state.ACCEPTED if self._ends_at <= now:  # RFC 6026 §7.1
+                self._enter(state.TERMINATED)
                 return []
             case _:
                 return []
@@ -98,7 +98,7 @@ class InviteServer(Machine):
         """
         if self.terminated:
             return []
-        self._enter(State.TERMINATED)
+        self._enter(state.TERMINATED)
         return [Failed(error)]
 
     def _resend(self) -> list[Effect]:

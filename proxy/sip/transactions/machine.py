@@ -6,7 +6,7 @@ from math import inf
 
 from proxy.sip.message import Request
 from proxy.sip.timers import Timers
-from proxy.sip.transactions.state import State
+from proxy.sip.transactions.state import TERMINATED, State
 
 
 class Machine:
@@ -15,12 +15,14 @@ class Machine:
     Entering a state replaces both. Figures: the subclasses.
     """
 
-    state: State
-    """Where it stands; a subclass says where it begins."""
+    begins: State
+    """Where a subclass begins."""
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
         """`reliable`: the transport loses nothing, so that nothing is sent twice (§17)."""
         self.request = request
+        self.state = self.begins
+        """Where it stands."""
         self.deadline: float | None = None
         """When `expire` is next due; None while only messages can move it."""
         self.terminated = False
@@ -35,7 +37,7 @@ class Machine:
     def _enter(self, state: State, ends_at: float = inf) -> None:
         """Be in this state, until a message or its timer ends it; nothing is sent again by itself."""
         self.state = state
-        self.terminated = state is State.TERMINATED
+        self.terminated = state is TERMINATED
         self._ends_at, self._again_at = ends_at, inf
         self.deadline = ends_at if ends_at < inf else None
 

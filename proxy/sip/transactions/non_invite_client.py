@@ -6,8 +6,8 @@ from math import inf
 
 from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
 from proxy.sip.message import Response
+from proxy.sip.transactions import state
 from proxy.sip.transactions.machine import Machine
-from proxy.sip.transactions.state import State
 
 
 class NonInviteClient(Machine):
@@ -25,7 +25,7 @@ class NonInviteClient(Machine):
         +---K---> TERMINATED                  K is zero on reliable transports
     """
 
-    state = State.TRYING
+    begins = state.TRYING
 
     def start(self, now: float) -> list[Effect]:
         """Send the request (§17.1.2.2)."""
@@ -36,14 +36,14 @@ class NonInviteClient(Machine):
     def receive(self, response: Response, now: float) -> list[Effect]:
         """A response that matches this transaction has come in (§17.1.2.2)."""
         match self.state, response.status // 100:
-            case State.TRYING | State.PROCEEDING, 1:  # §17.1.2.2: E and F run on
-                self.state = State.PROCEEDING
+            case state.TRYING | state.PROCEEDING, 1:  # §17.1.2.2: E and F run on
+                self.state = state.PROCEEDING
                 return [Deliver(response)]
-            case State.TRYING | State.PROCEEDING, _:  # §17.1.2.2; K is zero if reliable
+            case state.TRYING | state.PROCEEDING, _:  # §17.1.2.2; K is zero if reliable
                 if self._reliable:
-                    self._enter(State.TERMINATED)
+                    self._enter(state.TERMINATED)
                 else:
-                    self._linger(State.COMPLETED, now, self._timers.k)
+                    self._linger(state.COMPLETED, now, self._timers.k)
                 return [Deliver(response)]
             case _:  # §17.1.2.2: COMPLETED absorbs repeated responses
                 return []
@@ -51,15 +51,15 @@ class NonInviteClient(Machine):
     def expire(self, now: float) -> list[Effect]:
         """Do what is due at `now`; a timer that ends the transaction comes before a retransmission."""
         match self.state:
-            case State.TRYING | State.PROCEEDING if self._ends_at <= now:  # §17.1.2.2
-                self._enter(State.TERMINATED)
+            case state.TRYING | state.PROCEEDING if self._ends_at <= now:  # §17.1.2.2
+                self._enter(state.TERMINATED)
                 return [TimedOut()]
-            case State.TRYING if self._again_at <= now:  # §17.1.2.2: MIN(2*E, T2)
+            case state.TRYING if self._again_at <= now:  # §17.1.2.2: MIN(2*E, T2)
                 return self._resend(min(2 * self._interval, self._timers.t2), now)
-            case State.PROCEEDING if self._again_at <= now:  # §17.1.2.2: T2
+            case state.PROCEEDING if self._again_at <= now:  # §17.1.2.2: T2
                 return self._resend(self._timers.t2, now)
-            case State.COMPLETED if self._ends_at <= now:  # §17.1.2.2
-                self._enter(State.TERMINATED)
+            case state.COMPLETED if self._ends_at <= now:  # §17.1.2.2
+                self._enter(state.TERMINATED)
                 return []
             case _:
                 return []
@@ -67,11 +67,11 @@ class NonInviteClient(Machine):
     def fail(self, error: Exception, now: float) -> list[Effect]:
         """The transport failed (§17.1.4). Once COMPLETED nothing is sent, so nothing is lost."""
         match self.state:
-            case State.TRYING | State.PROCEEDING:
-                self._enter(State.TERMINATED)
+            case state.TRYING | state.PROCEEDING:
+                self._enter(state.TERMINATED)
                 return [Failed(error)]
             case _:
-                self._enter(State.TERMINATED)
+                self._enter(state.TERMINATED)
                 return []
 
     def _resend(self, interval: float, now: float) -> list[Effect]:

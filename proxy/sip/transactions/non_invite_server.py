@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from proxy.sip.effects import Effect, Failed, Send, TimedOut
 from proxy.sip.message import Request, Response
+from proxy.sip.transactions import state
 from proxy.sip.transactions.machine import Machine
-from proxy.sip.transactions.state import State
 
 
 class NonInviteServer(Machine):
@@ -27,7 +27,7 @@ class NonInviteServer(Machine):
         +---J---> TERMINATED                         J is zero on reliable transports
     """
 
-    state = State.TRYING
+    begins = state.TRYING
     _last: Response | None = None
     _trying: Response | None = None
 
@@ -36,7 +36,7 @@ class NonInviteServer(Machine):
 
         `trying`, a 100, goes out when the client's timer E reaches T2; an answer later than its F is none.
         """
-        if self.state is State.TRYING and self._trying is None:
+        if self.state is state.TRYING and self._trying is None:
             self._trying = trying
             self._stay(now + self._timers.f, now + self._timers.e_at_t2)
         return []
@@ -44,43 +44,43 @@ class NonInviteServer(Machine):
     def receive(self, request: Request, now: float) -> list[Effect]:
         """The request has come in again (§17.2.2)."""
         match self.state:
-            case State.PROCEEDING | State.COMPLETED if self._last is not None:  # §17.2.2
+            case state.PROCEEDING | state.COMPLETED if self._last is not None:  # §17.2.2
                 return [Send(self._last)]
             case _:  # §17.2.2: TRYING discards retransmissions
                 return []
 
     def respond(self, response: Response, now: float) -> list[Effect]:
         """The TU answers (§17.2.2); after a final response nothing else is sent."""
-        if self.state not in (State.TRYING, State.PROCEEDING):
+        if self.state not in (state.TRYING, state.PROCEEDING):
             return []  # §17.2.2: COMPLETED discards what the TU adds
         match response.status:
             case 100:  # §17.2.2
                 self._last = response
-                self._enter(State.PROCEEDING, self._ends_at)
+                self._enter(state.PROCEEDING, self._ends_at)
                 return [Send(response)]
             case 408:  # RFC 4320 §4.2: it would come too late anyway
-                self._enter(State.TERMINATED)
+                self._enter(state.TERMINATED)
                 return []
             case status if status < 200:  # RFC 4320 §4.1: 100 or nothing
                 return []
             case _:  # §17.2.2; J is zero if reliable
                 self._last = response
                 if self._reliable:
-                    self._enter(State.TERMINATED)
+                    self._enter(state.TERMINATED)
                 else:
-                    self._linger(State.COMPLETED, now, self._timers.j)
+                    self._linger(state.COMPLETED, now, self._timers.j)
                 return [Send(response)]
 
     def expire(self, now: float) -> list[Effect]:
         """Do what is due at `now` (§17.2.2)."""
         match self.state:
-            case State.COMPLETED if self._ends_at <= now:
-                self._enter(State.TERMINATED)
+            case state.COMPLETED if self._ends_at <= now:
+                self._enter(state.TERMINATED)
                 return []
-            case State.TRYING | State.PROCEEDING if self._ends_at <= now:  # RFC 4320 §4.2
-                self._enter(State.TERMINATED)
+            case state.TRYING | state.PROCEEDING if self._ends_at <= now:  # RFC 4320 §4.2
+                self._enter(state.TERMINATED)
                 return [TimedOut()]
-            case State.TRYING if self._trying is not None and self._again_at <= now:  # RFC 4320 §4.1
+            case state.TRYING if self._trying is not None and self._again_at <= now:  # RFC 4320 §4.1
                 return self.respond(self._trying, now)
             case _:
                 return []
@@ -89,5 +89,5 @@ class NonInviteServer(Machine):
         """The response could not be sent, or its flow is gone (§17.2.4)."""
         if self.terminated:
             return []
-        self._enter(State.TERMINATED)
+        self._enter(state.TERMINATED)
         return [Failed(error)]
