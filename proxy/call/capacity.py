@@ -77,7 +77,6 @@ class Capacity:
         self._overall = Account("all trunks", overall)
         self._everybodys: tuple[Account, ...] = (self._overall,)
         self._trunks = _accounts(trunks, lambda name: f"trunk {name}")
-        self._limited = bool(self._trunks) or overall != NO_LIMIT
         self._numbers = _accounts(numbers, lambda name: f"number {mask(name)}")
         self._told: dict[str, float] = {}
         self.counts = {"strain": 0, "trunk": 0, "number": 0}
@@ -87,8 +86,6 @@ class Capacity:
         """Whether a new call of this trunk is turned away unread: seconds until it may come back, or None."""
         if why := self._strain():
             return self._away("strain", why, LATER_S)
-        if not self._limited:
-            return None
         if (trunk := self._trunk_of(flow)) is None:  # a phone's, which is no call: it takes no trunk's turn
             return None
         own = self._trunks.get(trunk)

@@ -305,14 +305,15 @@ class UserAgentCore:
 
     def _overloaded(self, request: Request, flow: Flow) -> int | None:
         """Seconds that a request should wait which is none of our business yet; None if it need not."""
-        if request.method == "CANCEL" and self.servers.get(invite_key_of(request)) is not None:
+        method, known = request.method, len(self.servers)
+        if method == "CANCEL" and self.servers.get(invite_key_of(request)) is not None:
             return None
-        # Whoever asks without end leaves the half of the room to the calls.
-        most = MOST_LATE if request.method in ("INVITE", "BYE") else MOST_LATE // 2
-        if self.servers.under_way >= MOST_TRANSACTIONS or len(self.servers) >= most:
-            return round(self.ids.uniform(*OVERLOADED_S))
-        calls = request.method == "INVITE" and not self.doors.unproven(request, flow)
-        return self._sheds(flow) if calls else None
+        if known >= min(MOST_TRANSACTIONS, MOST_LATE // 2):  # else there is room for anything
+            # Whoever asks without end leaves the half of the room to the calls.
+            most = MOST_LATE if method in ("INVITE", "BYE") else MOST_LATE // 2
+            if known >= most or self.servers.under_way >= MOST_TRANSACTIONS:
+                return round(self.ids.uniform(*OVERLOADED_S))
+        return self._sheds(flow) if method == "INVITE" and not self.doors.unproven(request, flow) else None
 
     def _turn_away(self, request: Request, flow: Flow, wait_s: int) -> None:
         """§21.5.4, without a transaction: one that comes again is told again, and nothing is kept."""
