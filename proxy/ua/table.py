@@ -17,15 +17,11 @@ GRAIN_S = 0.05
 T = TypeVar("T")
 
 
-def _unheard(key: TransactionKey) -> None:
-    """Nobody asks to be told."""
-
-
 class Table(Generic[T]):
     """Transactions by their key. Those that linger equally long share one alarm."""
 
-    def __init__(self, alarms: Alarms, forgotten: Callable[[TransactionKey], None] = _unheard) -> None:
-        """`forgotten` hears of every key that is free again."""
+    def __init__(self, alarms: Alarms, forgotten: Callable[[TransactionKey], None] | None = None) -> None:
+        """`forgotten` hears of every key that is free again; None if nobody asks."""
         self._alarms, self._forgotten = alarms, forgotten
         self._known: dict[TransactionKey, T | Late] = {}
         self.get: Callable[[TransactionKey], T | Late | None] = self._known.get
@@ -58,12 +54,13 @@ class Table(Generic[T]):
             self._timers[wait_s] = self._alarms.at(until, partial(self._due, wait_s))
         queue.append((until, key, late))
 
-    def forget(self, key: TransactionKey, gone: T | Late) -> None:
-        """It is over, unless another has its place."""
+    def forget(self, key: TransactionKey, gone: T) -> None:
+        """It is over without having lingered, unless another has its place."""
         if self._known.get(key) is gone:
             del self._known[key]
             self._live.discard(key)
-            self._forgotten(key)
+            if self._forgotten is not None:
+                self._forgotten(key)
 
     def live(self) -> list[T]:
         """Those that are under way."""
@@ -81,7 +78,10 @@ class Table(Generic[T]):
         now = max(self._alarms.now(), queue[0][0])
         while queue and queue[0][0] <= now:
             _, key, late = queue.popleft()
-            self.forget(key, late)
+            if self._known.get(key) is late:  # else another has its place
+                del self._known[key]
+                if self._forgotten is not None:
+                    self._forgotten(key)
         if queue:
             due = max(queue[0][0], now + GRAIN_S)
             self._timers[wait_s] = self._alarms.at(due, partial(self._due, wait_s))
