@@ -24,48 +24,43 @@ class Acceptance:
 
     def __init__(self, response: Response, timers: Timers) -> None:
         self.response = response
+        self.deadline: float | None = None
+        """When `expire` is next due; None before the start and once over."""
+        self.terminated = True
+        """True before the start, once acknowledged, and once given up."""
         self._timers = timers
         self._interval = timers.t1
-        self._resend_at: float | None = None
         self._give_up_at = 0.0
-
-    @property
-    def deadline(self) -> float | None:
-        """When `expire` is next due; None before the start and once over."""
-        return None if self._resend_at is None else min(self._resend_at, self._give_up_at)
-
-    @property
-    def terminated(self) -> bool:
-        """True before the start, once acknowledged, and once given up."""
-        return self._resend_at is None
 
     def start(self, now: float) -> list[Effect]:
         """Send the 2xx for the first time."""
-        self._resend_at = now + self._interval
+        self.terminated = False
         self._give_up_at = now + 64 * self._timers.t1
+        self.deadline = now + self._interval
         return [Send(self.response)]
 
     def acknowledged(self, now: float) -> list[Effect]:
         """The ACK has come in; a repeated one changes nothing."""
-        self._resend_at = None
+        self._over()
         return []
 
     def expire(self, now: float) -> list[Effect]:
         """Do what is due at `now`."""
-        if self._resend_at is None:
+        if self.deadline is None or now < self.deadline:
             return []
         if self._give_up_at <= now:
-            self._resend_at = None
+            self._over()
             return [TimedOut()]
-        if self._resend_at <= now:
-            self._interval = min(2 * self._interval, self._timers.t2)
-            self._resend_at = now + self._interval
-            return [Send(self.response)]
-        return []
+        self._interval = min(2 * self._interval, self._timers.t2)
+        self.deadline = min(now + self._interval, self._give_up_at)
+        return [Send(self.response)]
 
     def fail(self, error: Exception, now: float) -> list[Effect]:
         """The 2xx can no longer be sent; once over, that is no news."""
         if self.terminated:
             return []
-        self._resend_at = None
+        self._over()
         return [Failed(error)]
+
+    def _over(self) -> None:
+        self.deadline, self.terminated = None, True
