@@ -10,9 +10,9 @@ from typing import Any, assert_never
 from proxy.call.attestation import Word
 from proxy.call.border import Identity
 from proxy.call.fallback import Fallback
-from proxy.call.first import first, forever, meanwhile
+from proxy.call.first import EndOf, first, meanwhile
 from proxy.call.introduction import Introduction
-from proxy.call.legs import Legs, Stretches
+from proxy.call.legs import Legs
 from proxy.call.outcome import (
     NOT_TAKEN,
     MessageWanted,
@@ -106,9 +106,8 @@ class Call:
             self._scribe.close(self._screening)
         return self.record
 
-    @property
     def _fallback(self) -> Fallback:
-        """What the caller gets where nobody takes the call, as few need it."""
+        """What the caller gets where nobody takes the call; made when it is asked for, as few need it."""
         return Fallback(self._reception, self.record.call)
 
     def end(self, reason: EndReason) -> None:
@@ -150,9 +149,9 @@ class Call:
                 await self._challenge(reason)
             case Ring(reason) | Challenge(reason):
                 if not await self._ring(self._number.destinations, "plan"):
-                    await self._fallback.unanswered(reason, self._number.on_failure)
+                    await self._fallback().unanswered(reason, self._number.on_failure)
             case TakeMessage(reason):
-                await self._fallback.message(reason)
+                await self._fallback().message(reason)
             case Undecided(reason):
                 await self._unscreened(reason, self._number.on_failure)
             case _:
@@ -160,8 +159,8 @@ class Call:
 
     async def _challenge(self, why: str) -> None:
         """Only who presses the key that he is told gets any further."""
-        if not await self._fallback.challenge(why):
-            return await self._fallback.not_admitted(why)
+        if not await self._fallback().challenge(why):
+            return await self._fallback().not_admitted(why)
         # Verified once: by now its signature may be too old.
         self._who = replace(self._who, challenged=True, verification=self.record.verification, signed=None)
         await self._follow(await self._around.screener.plan(self._who))
@@ -232,7 +231,7 @@ class Call:
                 case TakeMessage():
                     self._scribe.decided("VOICEMAIL", "verdict", step)
                     if step.message is None:
-                        await self._fallback.message(step.reason)
+                        await self._fallback().message(step.reason)
                     else:
                         self._scribe.noted(step.message)
                     return None
@@ -248,7 +247,7 @@ class Call:
     @staticmethod
     async def _left(agent: Leg, screening: Screening) -> Refer | Verdict:
         """The agent is gone, perhaps with a REFER right before its BYE."""
-        await asyncio.shield(agent.ended)
+        await EndOf(agent)
         return agent.refer_waiting() or screening.agent_left()
 
     async def _referred(self, refer: Refer) -> bool:
@@ -270,33 +269,26 @@ class Call:
         self._reception.phone_tried = True
         self._scribe.rung_by(trigger)
         whisper = self._whisper(trigger)
-        with self._legs.several() as legs:
-            if whisper is None:
-                taken = await self._reached(places, whisper, legs)
-            else:
-                async with whisper:
-                    taken = await self._reached(places, whisper, legs)
-            if isinstance(taken, Leg):  # how it was reached is forgotten while they talk
-                self._bridged()
-                async with taken.up():
-                    await forever(self._around.core.turn)
+        if whisper is None:
+            taken = await self._reached(places, whisper)
+        else:
+            async with whisper:
+                taken = await self._reached(places, whisper)
+        if isinstance(taken, Leg):  # how it was reached is forgotten while they talk
+            self._bridged()
+            raise LegEnded(taken, await EndOf(taken))
         return await self._not_taken(taken)
 
-    async def _reached(
-        self, places: Sequence[Destination], whisper: Whisper | None, legs: Stretches
-    ) -> Leg | SipError:
+    async def _reached(self, places: Sequence[Destination], whisper: Whisper | None) -> Leg | SipError:
         """The phone that takes the call, joined with the caller; or how the last that was rung failed."""
         failure: SipError = TransportFailed("no destination is configured")
         around, reception, agent = self._around, self._reception, self._agent
         clock = asyncio.get_running_loop().time
         queue = Places(self._number, places, down=around.down, patience=around.patience, clock=clock)
-        ringing = Ringing(
-            self._scribe, self._number, self._introduction(), queue,
-            phones=around.phones, tolls=around.tolls, whisper=whisper,
-        )  # fmt: skip
+        ringing = Ringing(around, self._number, self._legs, self._introduction(), queue, whisper)
         while group := queue.together():
             reception.company.rings(answered=reception.answered, alone=agent is None and len(group) == 1)
-            rung = ringing.answered(group, legs)
+            rung = ringing.answered(group)
             try:
                 phone = await (rung if agent is None else self._heeding(agent, rung))
                 await reception.answer(phone.name)
@@ -306,7 +298,7 @@ class Call:
                 failure = problem
             else:
                 return phone
-            legs.over()
+            self._legs.end_after(agent or reception.caller)
             if status_of(failure) >= GLOBAL_FAILURE:
                 break
         return failure
@@ -322,7 +314,7 @@ class Call:
         self._tell(status, news_of(failure))
         match failure:
             case MessageWanted():
-                await self._fallback.message(str(failure))
+                await self._fallback().message(str(failure))
             case Unwanted():
                 answered = self._reception.answered
                 self._scribe.settle(Result.DECLINED if answered else Result.REFUSED, str(failure))
@@ -392,7 +384,7 @@ class Call:
         self._scribe.step("unscreened", why)
         rings = then in (OnFailure.RING, OnFailure.CHALLENGE) and not self._reception.phone_tried
         challenges = rings and then is OnFailure.CHALLENGE and not self._who.challenged
-        if challenges and not await self._fallback.challenge(why):
-            return await self._fallback.not_admitted(why)
+        if challenges and not await self._fallback().challenge(why):
+            return await self._fallback().not_admitted(why)
         if not (rings and await self._ring(self._number.destinations, "failure")):
-            await self._fallback.unanswered(why, then)
+            await self._fallback().unanswered(why, then)

@@ -1,13 +1,15 @@
-"""Waiting for more than one thing: whichever comes first, one beside another, nothing at all."""
+"""Waiting for more than one thing: whichever comes first, one beside another, the end of a leg."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Never, TypeVar
+from typing import Any, TypeVar
 
-from proxy.ua.latch import Latch, Turn
+from proxy.ua.latch import Latch
+from proxy.ua.leg import Leg
+from proxy.ua.reason import EndReason
 
 T = TypeVar("T")
 
@@ -40,6 +42,15 @@ async def meanwhile(work: Awaitable[None]) -> AsyncIterator[None]:
             task.result()
 
 
-def forever(turn: Turn) -> Latch[Never]:
-    """To be awaited until interrupted: a bridge has no end of its own."""
-    return Latch(turn)
+class EndOf(Latch[EndReason]):
+    """The end of a leg, for a wait that may be interrupted: one for the leg's own latch would cancel that."""
+
+    __slots__ = ()
+
+    def __init__(self, leg: Leg) -> None:
+        super().__init__(leg.core.turn)
+        leg.ended.add_done_callback(self)
+
+    def __call__(self, ended: Latch[EndReason]) -> None:
+        if not self.done():
+            self.set_result(ended.result())

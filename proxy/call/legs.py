@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from proxy.call.leg_media import LegMedia
 from proxy.call.record import LegRecord
@@ -21,127 +21,107 @@ if TYPE_CHECKING:
 
 
 class Legs:
-    """Makes the legs of one call. The caller's is the first, and encloses all others."""
+    """Makes the legs of one call. The caller's is the first, and encloses all others.
 
-    __slots__ = ("core", "latest", "media", "scribe")
+    It is called when a leg is over, as a bound method for each would be as large again as what is kept of it.
+    """
+
+    __slots__ = ("_standing", "core", "media", "scribe")
 
     def __init__(self, core: UserAgentCore, media: MediaSession, scribe: Scribe) -> None:
         self.core, self.media, self.scribe = core, media, scribe
-        self.latest: tuple[Leg, ...] = ()
-        """The latest leg of each name, the caller's first."""
+        self._standing: dict[Latch[EndReason], tuple[Leg, LegRecord | None]] = {}
+        """Those that are not ended for good, by their ends, as they were begun; and what is written of each
+        until it is over.
+        """
 
     def leg(
         self, name: str, *, peer: str, takes_refer: bool = False, srtp: SrtpPolicy = SrtpPolicy.ACCEPT
     ) -> Stretch:
-        """A leg that is ended, and its media released, when the block is left or its peer goes."""
-        return Stretch(self, name, peer, takes_refer, srtp)
+        """A leg that is ended when the block is left, after all that were begun in it."""
+        return Stretch(self, self.begin(name, peer, srtp, takes_refer=takes_refer))
 
-    def several(self) -> Stretches:
-        """Room for legs of one ``with``, begun one by one."""
-        return Stretches(self)
-
-    def begun(self, leg: Leg) -> None:
-        """From now on this is the leg of its name."""
-        if (before := self.named(leg.name)) is not None:
-            self.latest = tuple(each for each in self.latest if each is not before)
-        self.latest = (*self.latest, leg)
+    def begin(self, name: str, peer: str, srtp: SrtpPolicy, *, takes_refer: bool = False) -> Leg:
+        """One leg more, until `end_after` or its peer ends it; its media are released then."""
+        scribe = self.scribe
+        media = LegMedia(self.media, name, srtp, scribe)
+        leg = Leg(name, self.core, media, takes_refer=takes_refer, log=scribe.log)
+        self._standing[leg.ended] = leg, scribe.began(name, peer)
+        leg.ended.add_done_callback(self)
+        return leg
 
     def named(self, name: str) -> Leg | None:
-        """The latest leg of that name."""
-        for leg in self.latest:
+        """The leg of that name."""
+        for leg, _ in self._standing.values():
             if leg.name == name:
                 return leg
         return None
 
     def end_caller(self, reason: EndReason) -> None:
         """End the leg on which the call hangs; nothing, if it has not begun."""
-        if self.latest:
-            self.latest[0].end(reason)
+        self.end("caller", reason)
 
     def end(self, name: str, reason: EndReason) -> None:
-        """End the latest leg of that name."""
+        """End the leg of that name."""
         if (leg := self.named(name)) is not None:
             leg.end(reason)
 
-    def why(self) -> EndReason:
-        """Why a leg that still stands is ended now: for what befell the caller, or because all is said."""
-        caller = self.latest[0].ended
+    def end_after(self, first: Leg, why: EndReason = EndReason.COMPLETED) -> None:
+        """End the legs that were begun after this one, the last of them first."""
+        if next(reversed(self._standing)) is not first.ended:
+            try:
+                self.end_last(why)
+            finally:
+                self.end_after(first, why)
+
+    def end_last(self, why: EndReason) -> None:
+        """End the leg that was begun last, and have it noted if that is not yet done."""
+        ended = next(reversed(self._standing))
+        try:
+            self._standing[ended][0].end(why)
+            self(ended)
+        finally:
+            del self._standing[ended]
+
+    def why(self, error: BaseException | None) -> EndReason:
+        """Why legs that still stand are ended where this was raised: for what befell the caller, or all of
+        us, or because all is said.
+        """
+        if isinstance(error, Exception) and not isinstance(error, LegEnded):
+            return EndReason.FAILED
+        caller = next(iter(self._standing))
         if not caller.done():
             return EndReason.COMPLETED
         return EndReason.DRAINING if caller.result() is EndReason.DRAINING else EndReason.CALLER_LEFT
 
+    def __call__(self, ended: Latch[EndReason]) -> None:
+        """A leg is over: note how it ended, once; its ports go back."""
+        leg, entry = self._standing.get(ended, (None, None))
+        if leg is None or entry is None:  # noted, or ended for good
+            return
+        self._standing[ended] = leg, None
+        self.scribe.leg_ended(entry, ended.result(), leg.peer_reason)
+        if (quality := self.media.quality(leg.name)) is not UNHEARD:
+            self.scribe.heard(entry, quality)
+        self.media.release(leg.name)
+
 
 class Stretch:
-    """One leg, for the time of a ``with``; called when the leg is over."""
+    """One leg, for the time of a ``with``."""
 
-    __slots__ = ("_entry", "_leg", "_legs")
+    __slots__ = ("_leg", "_legs")
 
-    def __init__(self, legs: Legs, name: str, peer: str, takes_refer: bool, srtp: SrtpPolicy) -> None:
-        scribe = legs.scribe
-        media = LegMedia(legs.media, name, srtp, scribe)
-        self._legs = legs
-        self._leg = Leg(name, legs.core, media, takes_refer=takes_refer, log=scribe.log)
-        self._entry: LegRecord | None = scribe.began(name, peer)
+    def __init__(self, legs: Legs, leg: Leg) -> None:
+        self._legs, self._leg = legs, leg
 
     def __enter__(self) -> Leg:
-        self._legs.begun(self._leg)
-        self._leg.ended.add_done_callback(self)
         return self._leg
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        leg = self._leg
-        if isinstance(error, Exception) and not isinstance(error, LegEnded):
-            leg.end(EndReason.FAILED)
-        leg.end(EndReason.COMPLETED if leg.ended.done() else self._legs.why())
-        if self._entry is not None:
-            self(leg.ended)
-
-    def __call__(self, ended: Latch[EndReason]) -> None:
-        """Note how it ended, once; its ports go back, unless a later leg of the same name has them."""
-        entry, self._entry = self._entry, None
-        if entry is None:
-            return
-        leg, legs = self._leg, self._legs
-        legs.scribe.leg_ended(entry, ended.result(), leg.peer_reason)
-        if leg in legs.latest:
-            if (quality := legs.media.quality(leg.name)) is not UNHEARD:
-                legs.scribe.heard(entry, quality)
-            legs.media.release(leg.name)
-
-
-class Stretches:
-    """Several legs, for the time of a ``with``; the last that was begun is ended first."""
-
-    __slots__ = ("_begun", "_legs")
-
-    def __init__(self, legs: Legs) -> None:
-        self._legs = legs
-        self._begun: tuple[Stretch, ...] = ()
-
-    def leg(self, name: str, *, peer: str, srtp: SrtpPolicy) -> Leg:
-        """One leg more; see `Legs.leg`."""
-        stretch = Stretch(self._legs, name, peer, False, srtp)
-        leg = stretch.__enter__()
-        self._begun = (*self._begun, stretch)
-        return leg
-
-    def over(self) -> None:
-        """End those begun so far, as the end of the block would."""
-        self.__exit__(None, None, None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+        why = self._legs.why(error)
         try:
-            if self._begun:
-                *others, last = self._begun
-                self._begun = tuple(others)
-                last.__exit__(kind, error, trace)
+            self._legs.end_after(self._leg, why)
         finally:
-            if self._begun:
-                self.__exit__(kind, error, trace)
+            self._legs.end_last(why)

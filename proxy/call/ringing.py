@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from proxy.call.introduction import Introduction
-from proxy.call.legs import Stretches
+from proxy.call.legs import Legs
 from proxy.call.outcome import NOT_TAKEN, NotRegistered, status_of
 from proxy.call.places import Places
 from proxy.call.routing import Destination, Number
-from proxy.call.scribe import Scribe
-from proxy.call.tolls import Tolls
 from proxy.call.whisper import Whisper
 from proxy.sip.errors import SipError
 from proxy.ua.bindings import Binding
@@ -19,6 +18,9 @@ from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.uac import Outgoing
 from proxy.ua.up import limit
+
+if TYPE_CHECKING:
+    from proxy.call.surroundings import Surroundings
 
 GLOBAL_FAILURE = 600
 """From this status on nobody else is tried: it speaks for the user, not for one phone (RFC 3261 §16.7)."""
@@ -36,37 +38,29 @@ def nobody(name: str) -> Sequence[Binding]:
 class Ringing:
     """Rings the destinations of one call. Its phone legs are ``phone``, ``phone 2`` and so on."""
 
-    __slots__ = ("_introduction", "_number", "_phones", "_place", "_queue", "_scribe", "_tolls", "_whisper")
+    __slots__ = ("_around", "_introduction", "_legs", "_number", "_place", "_queue", "_whisper")
 
     def __init__(
         self,
-        scribe: Scribe,
+        around: Surroundings,
         number: Number,
+        legs: Legs,
         introduction: Introduction,
         queue: Places,
-        *,
-        phones: Phones,
-        tolls: Tolls,
         whisper: Whisper | None,
     ) -> None:
         """`queue` hears who refused; `whisper` asks whoever picks up; None: nobody is asked."""
-        self._scribe, self._number, self._queue = scribe, number, queue
-        self._introduction, self._phones, self._tolls = introduction, phones, tolls
-        self._whisper = whisper
+        self._around, self._number, self._legs = around, number, legs
+        self._introduction, self._queue, self._whisper = introduction, queue, whisper
         self._place: dict[Leg, Destination] = {}
         """What each leg calls, until it is noted that it did not take the call."""
 
-    async def answered(self, places: Iterable[Destination], legs: Stretches) -> Leg:
+    async def answered(self, places: Iterable[Destination]) -> Leg:
         """Ring these places at once; return the leg that took the call. The others are cancelled.
 
-        Raises how the best of them failed, or LimitReached. The legs live as long as `legs`.
+        Raises how the best of them failed, or LimitReached.
         """
-        invites: list[tuple[Leg, Outgoing]] = []
-        for place, outgoing in self._all_invites(places):
-            name = f"phone {len(invites) + 1}" if invites else "phone"
-            leg = legs.leg(name, peer=outgoing.uri, srtp=place.secured_by)
-            self._place[leg] = place
-            invites.append((leg, outgoing))
+        invites = self._begun(places)
         try:
             if len(invites) == 1:  # as nearly always: no task for it
                 winner, outgoing = invites[0]
@@ -77,33 +71,39 @@ class Ringing:
             for leg, _ in invites:
                 self._note(leg, failure)
             raise
-        self._scribe.answered(winner.name)
+        self._legs.scribe.answered(winner.name)
         return winner
 
-    def _all_invites(self, places: Iterable[Destination]) -> list[tuple[Destination, Outgoing]]:
-        """Those of every destination that can be called; raises why, if there is none."""
-        outgoing: list[tuple[Destination, Outgoing]] = []
+    def _begun(self, places: Iterable[Destination]) -> list[tuple[Leg, Outgoing]]:
+        """A leg to every destination that can be called; raises why, if there is none."""
+        invites: list[tuple[Leg, Outgoing]] = []
         failures: list[SipError] = []
         for place in places:
             try:
-                outgoing += self._invites(place)
+                for outgoing in self._invites(place):
+                    name = f"phone {len(invites) + 1}" if invites else "phone"
+                    leg = self._legs.begin(name, outgoing.uri, place.secured_by)
+                    self._place[leg] = place
+                    invites.append((leg, outgoing))
             except NOT_TAKEN as failure:
-                self._scribe.step("not called", str(failure))
+                self._legs.scribe.step("not called", str(failure))
                 failures.append(failure)
-        if not outgoing:
+        if not invites:
             raise best(failures)
-        return outgoing
+        return invites
 
-    def _invites(self, place: Destination) -> list[tuple[Destination, Outgoing]]:
+    def _invites(self, place: Destination) -> tuple[Outgoing, ...]:
         """The INVITEs that one destination means: one for each contact of a registered phone."""
-        contacts = self._phones(place.phone) if place.phone else ()
+        around = self._around
+        contacts = around.phones(place.phone) if place.phone else ()
         if place.phone and not contacts:
             raise NotRegistered(f"{place.phone} is not registered")
-        self._tolls.charge(place.uri, self._number.calls_per_destination_per_hour)
+        if most := self._number.calls_per_destination_per_hour:
+            around.tolls.charge(place.uri, most)
         outgoing = self._introduction.to_phone(place)
         if not contacts:
-            return [(place, outgoing)]
-        return [(place, outgoing._replace(uri=contact.uri, flow=contact.flow)) for contact in contacts]
+            return (outgoing,)
+        return tuple(outgoing._replace(uri=contact.uri, flow=contact.flow) for contact in contacts)
 
     async def _first(self, invites: Sequence[tuple[Leg, Outgoing]]) -> Leg:
         attempts = {asyncio.ensure_future(self._attempt(*each)): each[0] for each in invites}
@@ -146,10 +146,10 @@ class Ringing:
     def _note(self, leg: Leg, failure: SipError) -> None:
         """This leg did not take the call."""
         if (place := self._place.pop(leg, None)) is not None:
-            self._scribe.not_taken(leg.name, failure)
+            self._legs.scribe.not_taken(leg.name, failure)
             leg.end(EndReason.NO_ANSWER)
             if (note := self._queue.refused(place, failure)) is not None:
-                self._scribe.step(*note)
+                self._legs.scribe.step(*note)
 
     def _end_others(self, than: Leg, legs: Iterable[Leg], reason: EndReason) -> None:
         for leg in legs:

@@ -558,7 +558,10 @@ async def test_nothing_of_a_call_is_left_to_the_garbage_collector(edge: Edge) ->
         await edge.phone.answers()
         await edge.agent.receives("BYE")
         [call] = edge.registry.going_on()
-        left = [weakref.ref(each) for each in (call, call._reception.switch, *call._legs.latest)]
+        left = [
+            weakref.ref(each)
+            for each in (call, call._reception.switch, *(leg for leg, _ in call._legs._standing.values()))
+        ]
         del call
         await edge.carrier.hangs_up()
         await edge.assert_clean()

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from proxy.call.first import first, forever, meanwhile
-from proxy.ua.latch import Turn
+from proxy.call.first import EndOf, first, meanwhile
+from proxy.ua.reason import EndReason
+from tests.ua.house import a_house
 
 
 async def after(seconds: float, result: str) -> str:
@@ -77,6 +78,20 @@ async def test_a_bug_in_the_work_comes_out_at_the_end_of_the_block() -> None:
 
 async def test_what_the_block_raises_goes_on_and_the_work_ends() -> None:
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1), meanwhile(forever(Turn())):
-            await forever(Turn())
+        async with asyncio.timeout(1), meanwhile(asyncio.sleep(60)):
+            await asyncio.sleep(60)
     assert_nothing_runs()
+
+
+async def test_a_wait_for_the_end_of_a_leg_may_be_given_up_and_the_leg_goes_on() -> None:
+    async with a_house() as house:
+        leg = house.leg("phone")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await EndOf(leg)
+        assert not leg.ended.done()
+        end = EndOf(leg)
+        leg.end(EndReason.COMPLETED)
+        assert not end.done()  # who waits for it goes on when whatever ends it is dealt with
+        assert await end is EndReason.COMPLETED
+        assert await EndOf(leg) is EndReason.COMPLETED

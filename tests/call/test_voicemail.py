@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from proxy.call.first import forever
 from proxy.call.outcome import Result
 from proxy.call.voicemail import Voicemail
 from proxy.lab.audio import BEEP_HZ, CALLER_HZ, KNOWN_HZ, frequencies_in
 from proxy.media.clip import Clip
 from proxy.media.speech import LEAVE_MESSAGE
-from proxy.ua.latch import Turn
+from proxy.ua.latch import Latch, Turn
 from screening.contract import TakeMessage
 from tests.kit.edge import Edge, NewEdge, a_number, ends, story
 
@@ -145,7 +144,7 @@ class Mute:
     """A voice that never comes to speak."""
 
     async def spoken(self, text: str, language: str) -> Clip:
-        await forever(Turn())
+        await Latch[None](Turn())
         raise AssertionError
 
 
