@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextvars import copy_context
+from collections.abc import Callable, Coroutine
 
 import structlog
 
@@ -19,9 +18,6 @@ from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
 
 log = structlog.get_logger("screendoor")
-
-_NO_CONTEXT = copy_context()
-"""For callbacks that ask for none: one for all calls, where the loop would give each its own."""
 
 
 class Registry:
@@ -43,9 +39,7 @@ class Registry:
         self._around, self._routing, self._ids = around, routing, ids
         self._media, self._began, self._finished, self._most = media, began, finished, most
         self._capacity = capacity or Capacity(lambda: 0.0, ids.uniform)
-        self._calls: dict[asyncio.Task[CallRecord], tuple[Call, tuple[Account, ...]]] = {}
-        self._when_over = self._over
-        """Made once: each call would keep a bound method of its own."""
+        self._calls: dict[Call, asyncio.Task[None]] = {}
         self.draining = False
 
     def __len__(self) -> int:
@@ -53,7 +47,7 @@ class Registry:
 
     def going_on(self) -> list[Call]:
         """The calls that are not over, the oldest first."""
-        return [call for call, _ in self._calls.values()]
+        return list(self._calls)
 
     def invited(self, invite: ServerTransaction) -> None:
         """An INVITE outside any dialog, from one of ours: 404, 503, or a call."""
@@ -76,9 +70,9 @@ class Registry:
         else:
             call = Call(self._around, self._ids.token(), number, self._media(number), invite.request, word)
             accounts = self._capacity.enter(invite.flow, number.dialed)  # last: nothing is counted that fails
-            task = asyncio.get_running_loop().create_task(call.run(invite), name=call.record.call)
-            self._calls[task] = call, accounts
-            task.add_done_callback(self._when_over, context=_NO_CONTEXT)
+            story = self._seen_through(call, accounts, call.run(invite))
+            task = asyncio.get_running_loop().create_task(story, name=call.record.call)
+            self._calls[call] = task
             self._began(call.record)
 
     async def drain(self, limit_s: float) -> None:
@@ -86,20 +80,24 @@ class Registry:
         self.draining = self._around.core.draining = True
         if self._calls:
             log.info("draining", calls=len(self._calls), limit_s=limit_s)
-            await asyncio.wait(self._calls, timeout=limit_s)
+            await asyncio.wait(self._calls.values(), timeout=limit_s)
         for call in self.going_on():
             call.end(EndReason.DRAINING)
         if self._calls:
-            await asyncio.wait(self._calls)
+            await asyncio.wait(self._calls.values())
 
-    def _over(self, task: asyncio.Task[CallRecord]) -> None:
-        call, accounts = self._calls.pop(task)
-        self._capacity.leave(accounts)
-        if task.cancelled():
-            return
-        if (bug := task.exception()) is not None:
+    async def _seen_through(
+        self, call: Call, accounts: tuple[Account, ...], story: Coroutine[None, None, CallRecord]
+    ) -> None:
+        """One call from its beginning to its end, and what is owed to it then."""
+        try:
+            await story
+        except Exception as bug:
             # It costs its own call, whose legs have been ended on the way here, and no other.
             log.error("call failed", call=call.record.call, exc_info=bug)
+        finally:
+            del self._calls[call]
+            self._capacity.leave(accounts)
         try:
             self._finished(call.record)
         except Exception:
