@@ -270,7 +270,6 @@ class App:
 
     def _surroundings(self) -> Surroundings:
         settings = self._settings
-        trusts = assembly.trusts(settings, self.admission, self.registrations)
         return Surroundings(
             self.core,
             self.office.screener,
@@ -282,7 +281,7 @@ class App:
             phones=self.registrar.reachable,
             down=self.probes.down,
             hearing=Hearing(settings.media.inactivity_s, self._rounds),
-            word=assembly.word(settings, self._trunk_of, trusts),
+            word=assembly.word(settings, self.admission, self.registrations, self.core.doors.trunk),
             srtp=assembly.secured_by(settings),
             feed=self._feed,
         )

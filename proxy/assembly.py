@@ -204,28 +204,20 @@ def secured_by(settings: Settings) -> Callable[[str], SrtpPolicy]:
     return lambda trunk: policies.get(trunk, SrtpPolicy.ACCEPT)
 
 
-def trusts(
-    settings: Settings, admission: Admission, registrations: Sequence[Registration]
-) -> Callable[[Flow], bool]:
-    """Whose word on a caller's identity is believed: trunks known by their address or certificate, and those
-    that we are registered with (RFC 3325 §2.3); not those known by a password alone.
+def word(
+    settings: Settings,
+    admission: Admission,
+    registrations: Sequence[Registration],
+    proved: Callable[[Flow], str | None],
+) -> Callable[[Flow], Word]:
+    """Tells how far the word of whoever is at the other end of a flow goes on who calls.
+
+    Believed are trunks known by their address or certificate, and those that we are registered with (RFC 3325
+    §2.3); not those known by what they have `proved` alone, a password.
     """
+    told_of = {trunk.name: trunk.verification for trunk in settings.trunks}
     believed = {trunk.name for trunk in settings.trunks if trunk.trust_identity}
     registered = [each for each in registrations if each.account.trunk in believed]
-
-    def trusts(flow: Flow) -> bool:
-        if (source := admission.source(flow)) is not None:
-            return source.trunk in believed
-        return any(each.knows(flow) for each in registered)
-
-    return trusts
-
-
-def word(
-    settings: Settings, trunk_of: Callable[[Flow], str | None], trusts: Callable[[Flow], bool]
-) -> Callable[[Flow], Word]:
-    """Tells how far the word of whoever is at the other end of a flow goes on who calls."""
-    told_of = {trunk.name: trunk.verification for trunk in settings.trunks}
 
     @cache  # there are few trunks
     def of(trunk: str, trusted: bool) -> Word:
@@ -233,7 +225,12 @@ def word(
         headers = trusted and verification in ("headers", "both")
         return Word(trunk, trusted, headers, verification in ("identity", "both"))
 
-    return lambda flow: of(trunk_of(flow) or "", trusts(flow))
+    def told(flow: Flow) -> Word:
+        if (source := admission.source(flow)) is not None:
+            return of(source.trunk, source.trunk in believed)
+        return of(proved(flow) or "", any(each.knows(flow) for each in registered))
+
+    return told
 
 
 def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]) -> Number:

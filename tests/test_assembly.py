@@ -127,7 +127,7 @@ async def test_trunks_are_trusted_by_their_address_unless_they_are_not_to_be(
 ) -> None:
     told = parse(f'{TRUNKS}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
     admission = Admission({trunk.name: assembly.sources(trunk) for trunk in told.trunks}, resolved)
-    assert assembly.trusts(told, admission, [])(a_flow(source)) is trusted
+    assert assembly.word(told, admission, [], lambda flow: "one")(a_flow(source)).trusted is trusted
 
 
 @pytest.mark.parametrize(
@@ -145,11 +145,14 @@ async def test_a_trunks_word_on_its_callers_goes_as_far_as_it_says(
     verification: str, trusted: bool, word: Word
 ) -> None:
     told = parse(f'{TRUNKS}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
-    changed = told.trunks[0].model_copy(update={"verification": verification})
+    changed = told.trunks[0].model_copy(update={"verification": verification, "trust_identity": trusted})
     told = told.model_copy(update={"trunks": (changed, *told.trunks[1:])})
-    flow = a_flow("192.0.2.1")
-    assert assembly.word(told, lambda flow: "one", lambda flow: trusted)(flow) == word
-    assert assembly.word(told, lambda flow: None, lambda flow: False)(flow) == Word()
+    admission = Admission({trunk.name: assembly.sources(trunk) for trunk in told.trunks}, resolved)
+    known = assembly.word(told, admission, [], lambda flow: None)
+    assert known(a_flow("192.0.2.1")) == word
+    assert known(a_flow("192.0.2.66")) == Word()
+    proved = assembly.word(told, admission, [], lambda flow: "one")
+    assert proved(a_flow("192.0.2.66")) == Word("one", identity=word.identity)  # it takes no trust
 
 
 @pytest.mark.parametrize(

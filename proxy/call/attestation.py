@@ -12,7 +12,7 @@ from proxy.call.routing import dialable
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
-from proxy.sip.verstat import Verstat, calls_back
+from proxy.sip.verstat import Verstat, calls_back, says_nothing
 from screening.contract import MOST_IDENTITIES, Signed, Verification
 
 LONGEST_IDENTITY = 8192
@@ -48,10 +48,12 @@ class Attested:
         The token of a withheld caller holds his number, and is not looked at.
         """
         headers = invite.headers
+        if says_nothing(headers):
+            return _nothing_said(word.trunk)
         callback = word.trusted and calls_back(headers)
         said = Verstat.of(headers) if word.headers else None
         signs = word.identity and not withheld and "identity" in headers.first
-        if said is None and not callback and not signs:  # as nearly always
+        if said is None and not callback and not signs:
             return _nothing_said(word.trunk)
         verification = _verification(said) if said is not None else None
         return cls(word.trunk, verification, callback, _signed(invite, number) if signs else None)

@@ -37,8 +37,11 @@ _ORIGID = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch
 _TELNYX = re.compile(r"@[a-z0-9.-]*\btelnyx\.com\b", re.IGNORECASE).search
 _PLIVO = {"verified": "passed", "not verified": "unknown", "not applicable": "none"}
 _SAYING = frozenset(
-    ("x-twilio-verstat", "p-asserted-identity", "x-plivo-stir-verification", "p-attestation-indicator")
-)
+    (
+        "x-twilio-verstat", "p-asserted-identity", "x-plivo-stir-verification", "p-attestation-indicator",
+        "priority", "resource-priority", "identity",
+    )
+)  # fmt: skip
 _WORST_FIRST = ("failed", "unknown", "none", "passed")
 
 
@@ -60,8 +63,6 @@ class Verstat:
 
         `From` counts where no asserted address says anything.
         """
-        if _SAYING.isdisjoint(headers.first) and "erstat" not in headers.first.get("from", "").lower():
-            return None  # nearly every call
         found = list(_found(headers))
         if not found:
             return None
@@ -129,6 +130,11 @@ def _attest(text: str | None) -> str | None:
 def _origid(text: str | None) -> str | None:
     origid = (text or "").strip()
     return origid if _ORIGID(origid) else None
+
+
+def says_nothing(headers: Headers) -> bool:
+    """Whether nothing is said of who calls that goes beyond who that is, as in nearly every INVITE."""
+    return _SAYING.isdisjoint(headers.first) and "erstat" not in headers.first.get("from", "").lower()
 
 
 def calls_back(headers: Headers) -> bool:

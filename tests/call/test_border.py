@@ -13,6 +13,7 @@ from proxy.call.border import (
     _diverted_from,
     _fit,
     _name,
+    _sender,
     _vouched,
     _withheld,
     towards_agent,
@@ -22,6 +23,7 @@ from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import Result
 from proxy.call.routing import Agent, Destination, Number, Trunk
 from proxy.lab.shapes import CARRIER_MARKS
+from proxy.sip.errors import ParseError
 from proxy.sip.identity import is_plain
 from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
@@ -60,6 +62,23 @@ def origin(sdp: bytes) -> tuple[str, str, str]:
 def test_a_name_that_is_fit_at_a_glance_is_what_is_left_of_it_otherwise(shown: str) -> None:
     party = NameAddr(shown, Uri.parse("sip:+13475550148@carrier.example.com"))
     assert _name(party) == _fit(shown)[:64].strip()
+
+
+@given(
+    some.sampled_from(("<sip:a@b>", '"A >;tag=1" <sip:a@b;x=1>', "sip:a@b", '<sip:a@b>;x="1', "")),
+    some.text(';tag=1> "x,', max_size=8) | some.sampled_from((";tag=1", ";tag=", ";tag=a;x", ";x;tag=1")),
+)
+def test_the_sender_is_whom_from_names_whatever_stands_beside_it(address: str, beside: str) -> None:
+    request = invite()
+    request.headers.set("From", address + beside)
+    try:
+        named = request.from_
+    except ParseError:
+        with pytest.raises(ParseError):
+            _sender(request)
+        return
+    sender = _sender(request)
+    assert (sender.display, sender.uri, sender.raw_uri) == (named.display, named.uri, named.raw_uri)
 
 
 SENDERS = ("+13475550148", "anonymous", "Anonymous", "restricted", "unavailable", "alice", "%2B13475550148")

@@ -323,6 +323,6 @@ async def test_what_it_says_of_callers_is_believed_as_configured_rfc3325_2_3(
     async with registering(house) as registration:
         await carrier.registers()
         await asyncio.sleep(1)
-        trusts = assembly.trusts(told, admission, [registration])
-        assert trusts(a_flow(STRANGER)) is (trust == "true")
-        assert not trusts(a_flow("192.0.2.99"))
+        word = assembly.word(told, admission, [registration], lambda flow: None)
+        assert word(a_flow(STRANGER)).trusted is (trust == "true")
+        assert not word(a_flow("192.0.2.99")).trusted
