@@ -127,12 +127,16 @@ def _leg(leg: LegRecord) -> dict[str, object]:
 
 
 def _iso_8601(time: datetime) -> str:
-    """In milliseconds; as `isoformat`, in half of its time: a call has ten of them."""
+    """In milliseconds; as `isoformat`, in a quarter of its time: a call has ten of them."""
     if time.tzinfo is not UTC:
         return time.isoformat(timespec="milliseconds")
-    return f"{_second(int(time.timestamp()))}.{time.microsecond // 1000:03d}+00:00"
+    second = _second(time.year, time.month, time.day, time.hour, time.minute, time.second)
+    return second + _MILLISECONDS[time.microsecond // 1000]
+
+
+_MILLISECONDS = [f".{ms:03d}+00:00" for ms in range(1000)]
 
 
 @lru_cache(64)
-def _second(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat()[:19]
+def _second(year: int, month: int, day: int, hour: int, minute: int, second: int) -> str:
+    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord, LegRecord
 from proxy.office.told import Told
-from screening.contract import Said
+from screening.contract import Said, Spent, Tokens
 from tests.kit.edge import BEGAN
 
 
@@ -42,3 +44,19 @@ def test_each_form_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CallRecord, "as_dict", None)
     assert told() is first
     assert told.json() is text
+
+
+@given(
+    st.text(st.characters(exclude_categories=())),
+    st.none() | st.floats(allow_nan=False),
+    st.none() | st.integers(-(2**70), 2**70),
+)
+def test_whatever_stands_in_a_record_can_be_read_from_it(
+    name: str, seconds: float | None, heard: int | None
+) -> None:
+    record = a_record()
+    record.caller_name, record.voicemail_s = name, seconds
+    record.cost = Spent("openai", name, 1.5, Tokens(heard or 0), None)
+    line = Told(record).line()
+    assert json.loads(line) == record.as_dict()
+    assert "\n" not in line
