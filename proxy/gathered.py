@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
@@ -28,14 +28,17 @@ class Gathered(Generic[T]):
     """Puts out a line for each entry, whole and in order; at once where no event loop runs."""
 
     def __init__(
-        self, out: Out, line: Callable[[T], str], told: Callable[[OSError | None, int], None] | None = None
+        self,
+        out: Out,
+        lines: Callable[[list[T]], Iterable[str]],
+        told: Callable[[OSError | None, int], None] | None = None,
     ) -> None:
-        """`line` makes a line of an entry, without its end; it does so later, with what is in it then.
+        """`lines` makes a line of each entry, without its end; it does so later, with what is in them then.
 
         `told` hears why nothing can be written, once, and of how many lines so far; and with None that it
         goes on, and how many were lost meanwhile.
         """
-        self._out, self._line, self._told = out, line, told
+        self._out, self._lines, self._told = out, lines, told
         self._lost, self._flushing = 0, Lock()
         self.waiting: list[T] = []
         """Whoever has no time for `write` appends to it, and calls `soon` unless that is `due`."""
@@ -64,7 +67,7 @@ class Gathered(Generic[T]):
             del self.waiting[: len(entries)]
         if not entries:
             return
-        lines = [*map(self._line, entries), ""]
+        lines = [*self._lines(entries), ""]
         try:
             self._out.write("\n".join(lines))
             self._out.flush()

@@ -13,7 +13,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any, Self, TextIO
 
@@ -36,6 +36,7 @@ _NOTHING: dict[str, Any] = {}
 """What is bound to most loggers beside their call."""
 _USUAL = frozenset({str, int, float})
 """Kinds of values of which nothing but their text is kept, then."""
+_MS = [f"{ms:03d} " for ms in range(1000)]
 
 
 def configure(level: str = "info", form: str = "console", stream: TextIO | None = None) -> None:
@@ -69,7 +70,7 @@ class _Written(Gathered[_Entry]):
     """Puts the lines out: soon, at once from a warning on, and those of the end at the end."""
 
     def __init__(self, out: TextIO, render: Line | Json) -> None:
-        super().__init__(out, render.line)
+        super().__init__(out, render.lines)
         atexit.register(self.flush)
 
 
@@ -134,7 +135,7 @@ def _silent(logger: Logger, event: str, **values: Any) -> None:
 
 @lru_cache(2)
 def _time_of_day(second: int) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(second))
+    return time.strftime("%H:%M:%S.", time.localtime(second))
 
 
 @lru_cache(2)
@@ -143,39 +144,45 @@ def _utc(second: int) -> str:
 
 
 class Line:
-    """Renders an entry as one line a person can read: time, level, call and leg, event, the rest."""
+    """Renders entries as lines a person can read: time, level, call and leg, event, the rest."""
 
     def __init__(self) -> None:
-        self._time = -1, ""
-        """The millisecond of the line before, and how it is written."""
         self._ends: dict[object, str] = {}
 
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
-        """The same, as a processor of structlog."""
-        return self.line(_entry(method, entry))
+        """One, as a processor of structlog."""
+        return self.lines([_entry(method, entry)])[0]
 
-    def line(self, told: _Entry) -> str:
-        """Return the line; values that hold spaces, quotes or control characters are quoted."""
-        level, at, call, event, values = told
-        at_ms, time_of_day = self._time
-        if at_ms != (now_ms := int(at * 1000)):
-            time_of_day = f"{_time_of_day(now_ms // 1000)}.{now_ms % 1000:03d}"
-            self._time = now_ms, time_of_day
-        try:
-            # With their kinds: what is equal (1, True) need not be written alike.
-            end = self._ends.get(said := (event, *values.items(), *map(type, values.values())))
-        except TypeError:  # a list, or the like
-            end = _end(event, values)
-        if end is None:
-            end = _end(event, values)
-            if len(end) <= _SHORT and _USUAL.issuperset(said[1 + len(values) :]):
-                if len(self._ends) >= _MOST_KEPT:
-                    self._ends.clear()
-                self._ends[said] = end
-        if call is None:
-            return f"{time_of_day} {level:<7}{end if end[1] != ' ' else end[1:]}"
-        whose = call if call.isalnum() and call.isascii() else _text(call)
-        return f"{time_of_day} {level:<7} call={whose}{end}"
+    def lines(self, entries: Iterable[_Entry]) -> list[str]:
+        """Return a line for each; values that hold spaces, quotes or control characters are quoted."""
+        lines, found = list[str](), self._ends.get
+        second, time_of_day = -1, ""
+        names: dict[str, str] = {}
+        for level, at, call, event, values in entries:
+            if second != (now := int(at)):
+                second, time_of_day = now, _time_of_day(now)
+            try:
+                # With their kinds: what is equal (1, True) need not be written alike.
+                end = found((event, *values.items(), *map(type, values.values())))
+            except TypeError:  # a list, or the like
+                end = _end(event, values)
+            if end is None:
+                end = self._made(event, values)
+            if call is None:
+                whose, end = "", end if end[1] != " " else end[1:]
+            elif not (whose := names.get(call, "")):
+                whose = names[call] = f" call={_text(call)}"
+            lines.append(f"{time_of_day}{_MS[int((at - second) * 1000)]}{level.ljust(7)}{whose}{end}")
+        return lines
+
+    def _made(self, event: str | None, values: dict[str, Any]) -> str:
+        """The end of a line that is not kept; it is from now on, if others are likely to end so."""
+        end, kinds = _end(event, values), [*map(type, values.values())]
+        if len(end) <= _SHORT and _USUAL.issuperset(kinds):
+            if len(self._ends) >= _MOST_KEPT:
+                self._ends.clear()
+            self._ends[event, *values.items(), *kinds] = end
+        return end
 
 
 def _end(event: str | None, values: dict[str, Any]) -> str:
@@ -192,17 +199,20 @@ def _end(event: str | None, values: dict[str, Any]) -> str:
 
 
 class Json:
-    """Renders an entry as one JSON object: the event and its values, then the level and the time in UTC."""
+    """Renders entries as JSON objects: the event and its values, then the level and the time in UTC."""
 
     def __init__(self) -> None:
         self._encode = json.JSONEncoder(default=str).encode
 
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
-        """The same, as a processor of structlog."""
-        return self.line(_entry(method, entry))
+        """One, as a processor of structlog."""
+        return self._line(_entry(method, entry))
 
-    def line(self, told: _Entry) -> str:
-        """Return the object as text; what JSON does not know is written as `str` writes it."""
+    def lines(self, entries: Iterable[_Entry]) -> list[str]:
+        """Return each as text; what JSON does not know is written as `str` writes it."""
+        return [*map(self._line, entries)]
+
+    def _line(self, told: _Entry) -> str:
         level, at, call, event, values = told
         entry: dict[str, Any] = {} if call is None else {"call": call}
         entry |= {**values, "event": event}

@@ -199,8 +199,9 @@ def test_a_line_is_the_same_however_often_it_is_said(
     event: str, values: dict[str, object], call: str | None
 ) -> None:
     line = log.Line()
-    first, again = (line.line(("info", 0.0, call, event, dict(values))) for _ in range(2))
-    assert first == again == log.Line().line(("info", 0.0, call, event, dict(values)))
+    entry = ("info", 0.0, call, event, values)
+    (first,), both = line.lines([entry]), line.lines([entry, entry])
+    assert both == [first, first] == log.Line().lines([entry]) * 2
     if "exception" not in values:
         assert first.isprintable()
 
@@ -208,9 +209,9 @@ def test_a_line_is_the_same_however_often_it_is_said(
 def test_of_what_was_said_little_is_kept_and_nothing_long() -> None:
     line = log.Line()
     for number in range(1000):
-        line.line(("info", 0.0, "7f3a", "ended", {"why": f"because {number}"}))
-        line.line(("info", 0.0, "7f3a", "refused", {"why": f"because {number}" * 100}))
-        line.line(("info", 0.0, "7f3a", "kept", {"what": object()}))
+        line.lines([("info", 0.0, "7f3a", "ended", {"why": f"because {number}"})])
+        line.lines([("info", 0.0, "7f3a", "refused", {"why": f"because {number}" * 100})])
+        line.lines([("info", 0.0, "7f3a", "kept", {"what": object()})])
     assert 0 < len(line._ends) <= 256
     assert max(map(len, line._ends.values())) <= 160
 

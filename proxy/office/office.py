@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -55,7 +56,9 @@ class Office:
     async def open(self, stack: AsyncExitStack) -> None:
         """Begin; `stack` closes it. Raises OSError for a file that cannot be written."""
         if self._settings.records is not None:
-            self._records = Gathered(RecordFile(self._settings.records), Told.line, _tell_of_records)
+            self._records = Gathered(
+                RecordFile(self._settings.records), partial(map, Told.line), _tell_of_records
+            )
             stack.callback(self._records.close)
         if self.memory is not None:
             await asyncio.to_thread(self.memory.start)
