@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import attrgetter
 
 from proxy.call.outcome import Outcome
 from proxy.media.quality import Quality
@@ -33,6 +32,20 @@ class LegRecord:
     """The likely cause, where it should have spoken and was not heard."""
     quality: Quality | None = None
     """How well it was heard, and heard us; None where no audio went either way."""
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, as those of the call."""
+        return {
+            "name": self.name,
+            "peer": self.peer,
+            "began": _iso_8601(self.began),
+            "answered": self.answered and _iso_8601(self.answered),
+            "ended": self.ended and _iso_8601(self.ended),
+            "end": self.end,
+            "peer_reason": self.peer_reason,
+            "silent": self.silent,
+            "quality": self.quality and self.quality.as_dict(),
+        }
 
 
 @dataclass(slots=True)
@@ -84,46 +97,39 @@ class CallRecord:
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON: the fields in their order, times in ISO 8601."""
-        record = _plain(self)
-        record["outcome"] = self.outcome and {
-            "result": self.outcome.result.value,
-            "reason": self.outcome.reason,
+        return {
+            "call": self.call,
+            "caller": self.caller,
+            "dialed": self.dialed,
+            "began": _iso_8601(self.began),
+            "caller_name": self.caller_name,
+            "answered": self.answered and _iso_8601(self.answered),
+            "ended": self.ended and _iso_8601(self.ended),
+            "outcome": self.outcome and {"result": self.outcome.result.text, "reason": self.outcome.reason},
+            "plan": self.plan,
+            "verification": self.verification and _plain(self.verification),
+            "challenge_passed": self.challenge_passed,
+            "decision": self.decision,
+            "trigger": self.trigger,
+            "why": self.why,
+            "ended_by": self.ended_by,
+            "voicemail": self.voicemail,
+            "voicemail_s": self.voicemail_s,
+            "voicemail_transcript": self.voicemail_transcript,
+            "message": self.message and _plain(self.message),
+            "recording": self.recording,
+            "recording_s": self.recording_s,
+            "announced": self.announced and _iso_8601(self.announced),
+            "informed": self.informed and _iso_8601(self.informed),
+            "cost": self.cost and self.cost.as_dict(),
+            "legs": [leg.as_dict() for leg in self.legs],
+            "steps": self.steps,
+            "transcript": [_plain(line) for line in self.transcript],
         }
-        record["cost"] = self.cost and self.cost.as_dict()
-        record["verification"] = self.verification and _plain(self.verification)
-        record["legs"] = [_leg(leg) for leg in self.legs]
-        record["message"] = self.message and _plain(self.message)
-        record["transcript"] = [_plain(line) for line in self.transcript]
-        return record
 
 
-_TIMES = ("began", "answered", "ended", "announced", "informed")
-_FIELDS = {
-    # Every value in one go, and those that are times.
-    kind: (
-        kind.__slots__,
-        attrgetter(*kind.__slots__),
-        tuple(name for name in _TIMES if name in kind.__slots__),
-    )
-    for kind in (CallRecord, LegRecord, Said, Message, Verification)
-}
-
-
-def _plain(entry: CallRecord | LegRecord | Said | Message | Verification) -> dict[str, object]:
-    """One level of fields; `dataclasses.asdict` would copy every value, deeply, for each call."""
-    names, values, times = _FIELDS[type(entry)]
-    told = dict(zip(names, values(entry), strict=True))
-    for name in times:
-        if (time := told[name]) is not None:
-            told[name] = _iso_8601(time)
-    return told
-
-
-def _leg(leg: LegRecord) -> dict[str, object]:
-    told = _plain(leg)
-    if leg.quality is not None:
-        told["quality"] = leg.quality.as_dict()
-    return told
+def _plain(entry: Said | Message | Verification) -> dict[str, object]:
+    return {name: getattr(entry, name) for name in entry.__slots__}
 
 
 def _iso_8601(time: datetime) -> str:

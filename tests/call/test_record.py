@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.call.record import CallRecord
+from proxy.call.record import CallRecord, LegRecord
 from proxy.sip.message import Request
 from screening.contract import Connect, Said
 from tests.kit.edge import BEGAN, PHONE_NUMBER, Edge
@@ -47,6 +48,13 @@ async def test_a_record_tells_the_whole_story_as_json(edge: Edge) -> None:
 def test_a_record_that_has_only_begun_can_be_read_too() -> None:
     record = CallRecord("7f3a", None, "+14155551234", BEGAN).as_dict()
     assert (record["outcome"], record["ended"], record["legs"]) == (None, None, [])
+
+
+def test_a_record_leaves_nothing_out_and_keeps_the_order_of_its_fields() -> None:
+    record = CallRecord("7f3a", None, "+14155551234", BEGAN)
+    leg = LegRecord("caller", "sip:a@b", BEGAN)
+    for each in (record, leg):
+        assert list(each.as_dict()) == [field.name for field in fields(each)]
 
 
 @given(st.datetimes(datetime(1970, 1, 1), timezones=st.sampled_from([UTC, timezone(timedelta(hours=-5))])))
