@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from proxy.commands.given import settings_of, with_config
+from proxy.commands.place import database
 from proxy.config import Settings
 
 COLUMNS = ("calls", "minutes", "tokens", "money")
@@ -20,33 +20,16 @@ COLUMNS = ("calls", "minutes", "tokens", "money")
 @with_config
 def costs(file: Path) -> None:
     """Say what agents have cost today and this month, by number, as the memory has it."""
-    settings = settings_of(file, secrets=False)
-    if settings.memory.url == "off":
-        click.echo("screendoor: the memory is off ([memory] url), and nothing can be added up", err=True)
-        sys.exit(1)
-    try:
-        found = spent(settings, datetime.now(UTC))
-    except OSError as error:
-        click.echo(f"screendoor: {error}", err=True)
-        sys.exit(1)
-    for line in lines(found):
+    for line in lines(spent(settings_of(file, secrets=False), datetime.now(UTC))):
         click.echo(line)
 
 
 def spent(settings: Settings, now: datetime) -> list[dict[str, Any]]:
-    """What the memory says; raises OSError where it cannot be read."""
+    """What the memory says."""
     from proxy.office import bookkeeping
-    from screening.memory.database import Database
-    from screening.memory.errors import Away
 
-    database = Database(settings.memory.url)
-    if database.file is not None and not database.file.exists():
-        raise FileNotFoundError(f"no call was ever kept in {database.file}")
-    try:
-        with database.connect() as connection:
-            return bookkeeping.spent(connection, settings, now)
-    except Away as away:
-        raise OSError(str(away)) from away
+    with database(settings) as connection:
+        return bookkeeping.spent(connection, settings, now)
 
 
 def lines(found: list[dict[str, Any]]) -> Iterator[str]:

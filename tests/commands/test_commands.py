@@ -362,6 +362,7 @@ def test_records_that_cannot_be_written_anew_are_said_before_anything_is_deleted
     [
         ["calls"],
         ["call", "x"],
+        ["costs"],
         ["voicemail", "list"],
         ["contacts", "list"],
         ["export", ANNA],

@@ -9,9 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from click.testing import CliRunner
 
-from proxy.cli import main
 from proxy.commands import costs as costing
 from proxy.office import bookkeeping, judging
 from screening.contract import Ask, Caller, Undecided
@@ -20,7 +18,7 @@ from screening.costs.ledger import Past
 from screening.costs.prices import PUBLISHED, Price
 from screening.memory.database import Database
 from screening.memory.store import Memory
-from tests.office.settled import AT, GERMAN, TEXT, US, settled
+from tests.office.settled import AT, GERMAN, US, settled
 from tests.screening.memory.records import finish
 
 
@@ -141,14 +139,3 @@ def test_the_command_adds_up_today_and_this_month_by_number(tmp_path: Path) -> N
         "+493012345678           1       2.0       500      0.00           1       2.0       500      0.00",
         "all numbers             2       3.5      1500      0.25           3       7.5     10500      1.25",
     ]
-
-
-def test_the_command_says_why_it_cannot(tmp_path: Path) -> None:
-    (tmp_path / "other.db").write_text("this is no database, whatever its name says" * 50)
-    off, new, other = "off", f"sqlite:///{tmp_path}/calls.db", f"sqlite:///{tmp_path}/other.db"
-    for url, why in ((off, "the memory is off"), (new, "no call was ever kept"), (other, "other.db")):
-        file = tmp_path / "screendoor.toml"
-        file.write_text(TEXT % (f'[memory]\nurl = "{url}"', ""))
-        ran = CliRunner().invoke(main, ["costs", "--config", str(file)])
-        assert ran.exit_code == 1
-        assert why in ran.output
