@@ -149,6 +149,8 @@ class Scribe:
                 self._tell("leg", leg=entry.name, state="ended", why=reason.text)
             if peer_reason:
                 self.log.info("ended", leg=entry.name, why=reason.text, peer_reason=peer_reason)
+            elif reason is EndReason.CALLER_LEFT:  # his own leg says so
+                self.log.debug("ended", leg=entry.name, why=reason.text)
             else:
                 self.log.info("ended", leg=entry.name, why=reason.text)
 

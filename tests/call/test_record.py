@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from proxy.call.record import CallRecord, LegRecord
 from proxy.sip.message import Request
@@ -61,6 +62,21 @@ def test_a_record_leaves_nothing_out_and_keeps_the_order_of_its_fields() -> None
 def test_times_are_told_in_milliseconds_whatever_their_zone(at: datetime) -> None:
     told = CallRecord("7f3a", None, "+14155551234", at).as_dict()["began"]
     assert told == at.isoformat(timespec="milliseconds")
+
+
+async def test_the_log_says_of_each_leg_how_it_ended_and_once_that_the_caller_has_hung_up(edge: Edge) -> None:
+    edge.screening.decided = Connect("a courier")
+    with capture_logs() as logs:
+        await edge.bridges()
+        await edge.carrier.hangs_up()
+        await edge.over()
+    ended = [(line["log_level"], line["leg"], line["why"]) for line in logs if line["event"] == "ended"]
+    assert ended == [
+        ("info", "agent", "the caller is with the phone"),
+        ("info", "caller", "the peer hung up"),
+        ("debug", "phone", "the caller hung up"),
+    ]
+    await edge.assert_clean()
 
 
 async def test_the_story_in_the_log_names_no_number_and_no_word_said(edge: Edge, capsys) -> None:
