@@ -10,11 +10,12 @@ from proxy.sip.errors import ParseError
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.sip.uri import LONGEST_KEPT
-from proxy.sip.values import NameAddr, tag_of
+from proxy.sip.values import NameAddr, cseq, tag_of
 
 TARGET_REFRESH = frozenset({"INVITE", "UPDATE"})
 """Requests whose Contact becomes the remote target (§12.2, RFC 3311 §5.1)."""
 
+_HOPS = (("Max-Forwards", "70"),)
 _CREDENTIALS = (("Authorization", "authorization"), ("Proxy-Authorization", "proxy-authorization"))
 
 
@@ -88,15 +89,16 @@ class Dialog:
     @classmethod
     def as_uac(cls, request: Request, response: Response) -> Dialog:
         """The dialog that a 101-299 to our request makes (§12.1.2); raises ParseError."""
+        asked, answered = request.headers.first, response.headers.first
         return cls(
             DialogId.of_response(response),
-            local=request.headers.first["from"],
-            remote=response.headers.first["to"],
-            target=_contact(response) or request.uri,  # a 1xx without Contact must not cost the call
-            route_set=_route_set(response, reverse=True),
-            local_cseq=request.cseq.number,
-            remote_cseq=None,
-            confirmed=response.status >= 200,
+            asked["from"],
+            answered["to"],
+            _contact(response) or request.uri,  # a 1xx without Contact must not cost the call
+            _route_set(response, reverse=True) if "record-route" in answered else (),
+            cseq(asked["cseq"]).number,
+            None,
+            response.status >= 200,
         )
 
     @classmethod
@@ -105,18 +107,19 @@ class Dialog:
 
         A request without Contact leaves us no target: it is refused with 400.
         """
+        asked, to = request.headers.first, response.headers.first["to"]
         target = _contact(request)
         if target is None:
             raise ParseError(f"{request.method} has no Contact")
         return cls(
-            DialogId(request.call_id, response.to_tag or "", request.from_tag or ""),
-            local=response.headers.first["to"],
-            remote=request.headers.first["from"],
-            target=target,
-            route_set=_route_set(request, reverse=False),
-            local_cseq=0,
-            remote_cseq=request.cseq.number,
-            confirmed=response.status >= 200,
+            DialogId(request.call_id, tag_of(to) or "", tag_of(asked["from"]) or ""),
+            to,
+            asked["from"],
+            target,
+            _route_set(request, reverse=False) if "record-route" in asked else (),
+            0,
+            cseq(asked["cseq"]).number,
+            response.status >= 200,
         )
 
     @property
@@ -140,11 +143,11 @@ class Dialog:
         The peer's first one replaces the route set that its 1xx gave (§13.2.2.4); later ones, for a
         re-INVITE or UPDATE, leave it as it is (§12.2). Raises ParseError, and then changes nothing.
         """
-        received = (response.from_tag or "") == self.id.local_tag
-        if received:
+        first = response.headers.first
+        if (tag_of(first["from"]) or "") == self.id.local_tag:
             target = _contact(response)
             if not self.confirmed:
-                self.route_set = _route_set(response, reverse=True)
+                self.route_set = _route_set(response, reverse=True) if "record-route" in first else ()
             if target is not None:
                 self.target = target
         self.confirmed = True
@@ -156,7 +159,7 @@ class Dialog:
 
     def ack(self, invite: Request) -> Request:
         """The ACK for a 2xx to this INVITE of ours: its number and its credentials (§13.2.2.4)."""
-        ack = self._compose("ACK", invite.cseq.number)
+        ack = self._compose("ACK", cseq(invite.headers.first["cseq"]).number)
         _take_credentials(ack.headers, invite.headers)
         return ack
 
@@ -176,27 +179,29 @@ class Dialog:
             self.target = target
 
     def _compose(self, method: str, number: int, more: tuple[tuple[str, str], ...] = ()) -> Request:
-        uri, routes = self._path()
         if not self._written:  # many a dialog sends nothing, none changes who its ends are
             local, remote = self._ends
             self._ends = _as_written(local, self.id.local_tag), _as_written(remote, self.id.remote_tag)
             self._written = True
         from_, to = self._ends
-        lines = [
-            ("Max-Forwards", "70"),
-            *[("Route", route) for route in routes],
-            ("From", from_),
-            ("To", to),
-            ("Call-ID", self.id.call_id),
-            ("CSeq", f"{number} {method}"),
-            *more,
-        ]
-        return Request(method, uri, Headers(lines))
+        headers = Headers()
+        if self.route_set:
+            uri, routes = self._path()
+            headers.extend([*_HOPS, *[("Route", route) for route in routes]])
+        else:
+            uri = self.target
+            headers.repeat(_HOPS)
+        call_id, cseq = self.id.call_id, f"{number} {method}"
+        headers.write(
+            f"From: {from_}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}",
+            {"from": from_, "to": to, "call-id": call_id, "cseq": cseq},
+        )
+        if more:
+            headers.extend(more)
+        return Request(method, uri, headers)
 
     def _path(self) -> tuple[str, tuple[str, ...]]:
-        """Request-URI and Route values (§12.2.1.1)."""
-        if not self.route_set:
-            return self.target, ()
+        """Request-URI and Route values by the route set, where there is one (§12.2.1.1)."""
         first = NameAddr.parse(self.route_set[0])
         if first.uri.loose:
             return self.target, self.route_set
@@ -252,8 +257,6 @@ def _contact(message: Request | Response) -> str | None:
 
 
 def _route_set(message: Request | Response, *, reverse: bool) -> tuple[str, ...]:
-    if "record-route" not in message.headers.first:
-        return ()
     routes = message.headers.split("Record-Route")
     for route in routes:
         NameAddr.parse(route)  # refused here, not when the first request is made

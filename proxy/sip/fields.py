@@ -135,16 +135,16 @@ class Message:
         # OpenAI's 200 carried SDP without a Content-Type (2025-09)
         return "application/sdp" if self.body.startswith(b"v=0") else None
 
-    def encode(self) -> bytes:
-        """The message as it goes on the wire, with the Content-Length its body has.
 
-        Raises ValueError where the start line would break the message apart: that is our bug.
-        """
-        start = self.start_line
-        if not start.isprintable() and ("\r" in start or "\n" in start or "\0" in start):
-            raise ValueError(f"start line would break the message: {shown(start)}")
-        text = f"{start}\r\n{self.headers.text(len(self.body))}\r\n\r\n"
-        return text.encode("utf-8", "surrogateescape") + self.body
+def written(start: str, headers: Headers, body: bytes) -> bytes:
+    """A message as it goes on the wire, with the Content-Length its body has.
+
+    Raises ValueError where the start line would break the message apart: that is our bug.
+    """
+    if "\r" in start or "\n" in start or "\0" in start:
+        raise ValueError(f"start line would break the message: {shown(start)}")
+    head = f"{start}\r\n{headers.text(len(body))}\r\n\r\n".encode("utf-8", "surrogateescape")
+    return head + body if body else head
 
 
 def _missing(key: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import WHITESPACE, is_token, shown, split_commas
@@ -53,6 +54,9 @@ class _Keys(dict[str, str]):
 _KEYS = _Keys({spelled: name.lower() for name in _COMMON for spelled in (name, name.lower())})
 _KEYS.update(_COMPACT | {short.upper(): long for short, long in _COMPACT.items()})
 
+_ECHOED = {"from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
+"""§8.2.6.2: what stands in a response as it stood in the request, each once."""
+
 _UNSAFE = re.compile(r"[\r\n]|(?<!\\)\0").search
 
 
@@ -72,7 +76,9 @@ class Headers:
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._lines: list[str] = []
-        """Each as it goes on the wire: the name as spelled, a colon, one space, the value."""
+        """As they go on the wire: the name as spelled, a colon, one space, the value. Those appended together
+        are one text, until they are asked for one by one (`_apart`).
+        """
         self.first: dict[str, str] = {}
         """The first line of each name, by its key (`header_key`): to be read, never written to."""
         self._more: dict[str, list[str]] | None = None
@@ -122,15 +128,35 @@ class Headers:
             else:
                 self._again(key, value)
 
+    def write(self, text: str, first: dict[str, str]) -> None:
+        """Append lines as they go on the wire; `first`: their values by their keys, none of which is here."""
+        said = "".join(first.values())
+        if "\n" in said or "\r" in said or "\0" in said:
+            for name, value in first.items():
+                _checked(name, value)
+        self._lines.append(text)
+        self.first.update(first)
+
+    def repeat(self, items: tuple[tuple[str, str], ...]) -> None:
+        """Append these lines, which we say in many a message: they are written once."""
+        text, first = _written(items)
+        if not first or not self.first.keys().isdisjoint(first):
+            return self.extend(items)
+        self._lines.append(text)
+        self.first.update(first)
+
     def prepend(self, name: str, value: str) -> None:
         """Put a line before the first of that name, or at the front (Via and Route are stacks)."""
-        key = _checked(name, value)
-        there = self.first.get(key)
-        self._lines.insert(0 if there is None else self._index(key), f"{name}: {value}")
-        self.first[key] = value
-        if there is not None:
+        key = _KEYS[name]
+        if not key or "\n" in value or "\r" in value or "\0" in value:
+            key = _checked(name, value)
+        if key not in self.first:
+            self._lines.insert(0, f"{name}: {value}")
+        else:
+            self._lines.insert(self._index(key), f"{name}: {value}")
             self._more = self._more or {}
-            self._more[key] = [there, *self._more.get(key, ())]
+            self._more[key] = [self.first[key], *self._more.get(key, ())]
+        self.first[key] = value
 
     def set(self, name: str, value: str) -> None:
         """Make this the only line of that name, at the place of the first, or at the end."""
@@ -163,20 +189,34 @@ class Headers:
             self.first[wanted] = value = other.first[wanted]
             self._lines.append(f"{name}: {value}")
 
-    def echo(self, first: Mapping[str, str], names: Iterable[tuple[str, str]], to: str | None = None) -> None:
-        """Append one line for each of these names, with their keys, that is in `first`: of another's headers,
-        so that it needs no second look. `to`: what To is to say, if not what it says there.
+    def echo(self, to: str | None, *, routes: bool = False) -> Headers:
+        """What a response says again to the request that has these (§8.2.6.2): Record-Route too if `routes`.
+
+        `to`: what To is to say. What is missing is left out, and nothing needs a second look.
         """
-        append, mine = self._lines.append, self.first
-        for name, key in names:
+        echo, first = Headers(), self.first
+        if to is not None and not routes and self._more is None:
+            try:
+                via, from_, call_id, cseq = first["via"], first["from"], first["call-id"], first["cseq"]
+            except KeyError:
+                pass  # of a request that could not be read
+            else:
+                text = f"Via: {via}\r\nFrom: {from_}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}"
+                echo._lines.append(text)
+                echo.first = {"via": via, "from": from_, "to": to, "call-id": call_id, "cseq": cseq}
+                return echo
+        echo.take(self, "Via")
+        if routes:
+            echo.take(self, "Record-Route")
+        for key, name in _ECHOED.items():
             if key in first:
-                mine[key] = value = first[key] if to is None or key != "to" else to
-                append(f"{name}: {value}")
+                echo._append(key, name, first[key] if key != "to" or to is None else to)
+        return echo
 
     def remove(self, name: str) -> None:
         """Take every line of that name away; nothing happens where there is none."""
         if self.first.pop(wanted := header_key(name), None) is not None:
-            self._lines = [line for line in self._lines if _key_of(line) != wanted]
+            self._lines = [line for line in self._apart() if _key_of(line) != wanted]
             self._forget_more(wanted)
 
     def pop_first(self, name: str) -> str | None:
@@ -207,10 +247,10 @@ class Headers:
         return _KEYS[name] in self.first
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return ((name, value) for name, _, value in [line.partition(": ") for line in self._lines])
+        return ((name, value) for name, _, value in [line.partition(": ") for line in self._apart()])
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self.first) + (sum(map(len, self._more.values())) if self._more is not None else 0)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Headers):
@@ -223,13 +263,13 @@ class Headers:
 
     def text(self, length: int) -> str:
         """The header lines as they go on the wire, exactly one Content-Length among them: `length`."""
-        lines = self._lines
         if "content-length" in self.first:
             index = self._index("content-length")
+            lines = self._lines
             sized = f"{_name_of(lines[index])}: {length}"
             rest = [line for line in lines[index + 1 :] if _key_of(line) != "content-length"]
             return "\r\n".join([*lines[:index], sized, *rest])
-        return "\r\n".join([*lines, f"Content-Length: {length}"])
+        return "\r\n".join([*self._lines, f"Content-Length: {length}"])
 
     def _append(self, key: str, name: str, value: str) -> None:
         self._lines.append(f"{name}: {value}")
@@ -249,7 +289,20 @@ class Headers:
             self._more.pop(key, None)
 
     def _index(self, wanted: str) -> int:
-        return [_key_of(line) for line in self._lines].index(wanted)
+        return [_key_of(line) for line in self._apart()].index(wanted)
+
+    def _apart(self) -> list[str]:
+        """The lines, each by itself."""
+        if len(self._lines) != len(self):
+            self._lines[:] = "\r\n".join(self._lines).split("\r\n")
+        return self._lines
+
+
+@lru_cache(maxsize=256)
+def _written(items: tuple[tuple[str, str], ...]) -> tuple[str, dict[str, str]]:
+    """These lines as they go on the wire, and their values by their keys; none where a name comes twice."""
+    headers = Headers(items)
+    return "\r\n".join(headers._lines), headers.first if headers._more is None else {}
 
 
 def plain_headers(lines: list[str], single: Collection[str] = ()) -> Headers | None:

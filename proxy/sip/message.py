@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from proxy.sip.errors import ParseError
-from proxy.sip.fields import NEEDED, Message
+from proxy.sip.fields import NEEDED, Message, written
 from proxy.sip.grammar import WHITESPACE, is_token, number, once, shown
 from proxy.sip.headers import MAX_VALUE_CHARS, Headers, plain_headers, read_headers
 from proxy.sip.methods import KNOWN_METHODS
@@ -26,10 +26,6 @@ END_OF_HEAD = re.compile(rb"\n\r?\n")
 _SINGLE = frozenset(("cseq", "call-id", "from", "to", "max-forwards", "content-length"))
 """Headers of which two different values make the message ambiguous (RFC 4475 §3.3.8, §3.3.9)."""
 
-_ECHOED = (("From", "from"), ("To", "to"), ("Call-ID", "call-id"), ("CSeq", "cseq"))
-_ECHOED_BY_100 = (*_ECHOED, ("Timestamp", "timestamp"))
-"""§8.2.6.2, §8.2.6.1: what stands in a response as it stood in the request, each once."""
-
 MOST_LINES, MOST_HEAD_BYTES = 256, 32 * 1024
 """Header lines and bytes of a message's head; ten times what the longest ways through carriers make."""
 
@@ -38,6 +34,7 @@ _DIALOG_CREATING = ("INVITE", "SUBSCRIBE", "REFER")
 _UNREAD = Headers()
 """Stands in for the headers of a message of which just the start line is read."""
 
+_LOOSE_END = WHITESPACE + ";"
 _FOLD = re.compile(r"\n[ \t]+")
 _BARE_NUL = re.compile(r"(?<!\\)\0").search
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: (.*))?", re.IGNORECASE | re.DOTALL).fullmatch
@@ -66,6 +63,10 @@ class Request(Message):
         """The request line."""
         return f"{self.method} {self.uri} SIP/2.0"
 
+    def encode(self) -> bytes:
+        """The message as it goes on the wire; ValueError as for `written`."""
+        return written(f"{self.method} {self.uri} SIP/2.0", self.headers, self.body)
+
     @property
     def target(self) -> Uri:
         """The Request-URI, parsed; a scheme we do not know parses too (416 is the core's word)."""
@@ -85,14 +86,14 @@ class Request(Message):
         `to_tag` is added where To has no tag yet. Record-Route goes along in 101 to 299 (§12.1.1), Timestamp
         in a 100 (§8.2.6.1).
         """
-        headers, first = Headers(), self.headers.first
-        headers.take(self.headers, "Via")
-        if 100 < status < 300 and self.method in _DIALOG_CREATING and "record-route" in first:
-            headers.take(self.headers, "Record-Route")
+        first = self.headers.first
         to = first.get("to")
         if to_tag and to is not None:
             to = _tagged(to, to_tag)
-        headers.echo(first, _ECHOED if status != 100 else _ECHOED_BY_100, to)
+        makes_dialog = 100 < status < 300 and self.method in _DIALOG_CREATING
+        headers = self.headers.echo(to, routes=makes_dialog and "record-route" in first)
+        if status == 100 and "timestamp" in first:
+            headers.take(self.headers, "Timestamp")
         if content_type is not None:
             headers.add("Content-Type", content_type)
         return Response(status, reason_phrase(status) if reason is None else reason, headers, body)
@@ -118,6 +119,10 @@ class Response(Message):
     def start_line(self) -> str:
         """The status line."""
         return f"SIP/2.0 {self.status} {self.reason}"
+
+    def encode(self) -> bytes:
+        """The message as it goes on the wire; ValueError as for `written`."""
+        return written(f"SIP/2.0 {self.status} {self.reason}", self.headers, self.body)
 
 
 def parse_message(data: bytes) -> Request | Response:
@@ -269,4 +274,4 @@ def _tagged(to: str, tag: str) -> str:
         has_tag = tag_of(to) is not None
     except ParseError:
         return to  # what cannot be understood is given back as it came
-    return to if has_tag else f"{to.rstrip(WHITESPACE + ';')};tag={tag}"
+    return to if has_tag else f"{to.rstrip(_LOOSE_END)};tag={tag}"

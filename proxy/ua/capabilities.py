@@ -14,6 +14,10 @@ IN_DIALOG = (("Allow", ALLOW.replace("REFER, ", "")), IN_DIALOG_WITH_AGENT[1])
 """Headers of our INVITE and its answer: REFER is the agent's alone."""
 
 
+SDP = (("Content-Type", "application/sdp"),)
+"""Header of what carries a description."""
+
+
 def capabilities() -> list[tuple[str, str]]:
     """What we say of ourselves in the answer to OPTIONS (§11.2)."""
     return [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", ", ".join(UNDERSTOOD))]

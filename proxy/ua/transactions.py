@@ -17,6 +17,7 @@ from proxy.sip.transactions import (
     state,
 )
 from proxy.transport.flow import Flow, TransportFailed
+from proxy.ua.capabilities import SDP
 from proxy.ua.driver import Driver, Message, User
 from proxy.ua.late import ABSORBED, AcceptedByPeer, AcceptedByUs, Late, Repeated
 from proxy.ua.way_back import Interrupted
@@ -171,9 +172,9 @@ class ServerTransaction(Driver):
 
     def make(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Response:
         """A response to this request, with our To tag on all but a 100 where it has none yet (§8.2.6.2)."""
-        tag = None if status == 100 else self.tag
-        kind = "application/sdp" if body else None
-        response = self.request.reply(status, to_tag=tag, body=body, content_type=kind)
+        response = self.request.reply(status, to_tag=None if status == 100 else self.tag, body=body)
+        if body:
+            response.headers.repeat(SDP)
         if headers:
             response.headers.extend(headers)
         return response

@@ -16,6 +16,7 @@ from proxy.sip.session.reliable import reliable
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, ip_version
 from proxy.ua.ack import Acknowledgement
+from proxy.ua.capabilities import SDP
 from proxy.ua.course import TRY_S, Course, Forsaken
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
@@ -353,20 +354,26 @@ class Inviting:
 
     def _invite(self, sdp: bytes) -> Request:
         outgoing, leg = self._outgoing, self._leg
-        lines = [
-            ("Max-Forwards", str(outgoing.max_forwards)),
-            ("From", self._identity),
-            ("To", _to(outgoing.uri)),
-            ("Call-ID", self._call_id),
-            ("CSeq", f"{self._cseq} INVITE"),
-            ("Contact", leg.contact(self._flow)),
-            *leg.capabilities(),
-            *(leg.keeper.offering() if leg.timed else ASKED),
-            *outgoing.headers,
-        ]
-        if sdp:
-            lines.append(("Content-Type", "application/sdp"))
-        return Request("INVITE", outgoing.uri, Headers(lines), sdp)
+        hops, from_, to = str(outgoing.max_forwards), self._identity, _to(outgoing.uri)
+        call_id, cseq, contact = self._call_id, f"{self._cseq} INVITE", leg.contact(self._flow)
+        headers = Headers()
+        headers.write(
+            f"Max-Forwards: {hops}\r\nFrom: {from_}\r\nTo: {to}\r\n"
+            f"Call-ID: {call_id}\r\nCSeq: {cseq}\r\nContact: {contact}",
+            {
+                "max-forwards": hops,
+                "from": from_,
+                "to": to,
+                "call-id": call_id,
+                "cseq": cseq,
+                "contact": contact,
+            },
+        )
+        asked = leg.keeper.offering() if leg.timed else ASKED
+        headers.repeat((*leg.capabilities(), *asked, *(SDP if sdp else ())))
+        if outgoing.headers:
+            headers.extend(outgoing.headers)
+        return Request("INVITE", outgoing.uri, headers, sdp)
 
 
 @lru_cache(maxsize=256)

@@ -147,8 +147,8 @@ class Invitation:
         self, sdp: bytes, headers: Iterable[tuple[str, str]], then: Callable[[Request | None], None]
     ) -> Answer:
         """The 200: the dialog is confirmed, the ACK awaited; `then`: as for `Answer.then`."""
-        headers = [self._contact, *self._leg.capabilities(), *headers]
-        response = self._transaction.make(200, headers, sdp)
+        response = self._transaction.make(200, [self._contact], sdp)
+        response.headers.repeat((*self._leg.capabilities(), *headers))
         self._stands(response)
         answer = Answer(self._leg, self._transaction, response, then)
         answer.start()

@@ -180,13 +180,79 @@ def test_lines_are_appended_together_as_one_by_one() -> None:
         together.extend([("To", "x\r\nY: z")])
 
 
-def test_an_echo_has_the_first_line_of_each_name_that_is_there() -> None:
-    headers = Headers()
-    headers.echo(Headers([("f", "me"), ("f", "again"), ("i", "7")]).first, (("From", "from"), ("To", "to")))
-    assert list(headers) == [("From", "me")]
-    assert headers.get("From") == "me"
-    headers.echo({"to": "you", "i": "7"}, (("To", "to"),), "another")
-    assert list(headers) == [("From", "me"), ("To", "another")]
+def test_an_echo_has_what_is_there_of_what_a_response_takes_over() -> None:
+    echo = Headers([("f", "me"), ("f", "again"), ("i", "7")]).echo(None)
+    assert list(echo) == [("From", "me"), ("Call-ID", "7")]
+    assert echo.get("From") == "me"
+    lines = Headers([("t", "you"), ("v", "a"), ("Via", "b"), ("Record-Route", "r")])
+    assert list(lines.echo("me", routes=True)) == [
+        ("Via", "a"),
+        ("Via", "b"),
+        ("Record-Route", "r"),
+        ("To", "me"),
+    ]
+    assert list(lines.echo("me")) == [("Via", "a"), ("Via", "b"), ("To", "me")]
+    assert list(Headers([("t", "you"), ("v", "a")]).echo("me")) == [("Via", "a"), ("To", "me")]
+
+
+def test_what_is_said_in_many_a_message_is_written_as_if_it_were_new() -> None:
+    said = (("Allow", "INVITE"), ("k", "timer"))
+    for twice in ((), (("Allow", "ACK"),)):
+        repeated, extended = Headers([("To", "x"), *twice]), Headers([("To", "x"), *twice])
+        repeated.repeat(said)
+        extended.extend(said)
+        repeated.repeat(())
+        assert (list(repeated), repeated.first) == (list(extended), extended.first)
+        assert repeated.get_all("Allow") == extended.get_all("Allow")
+        repeated.repeat((("X", "1"), ("X", "2")))
+        assert repeated.get_all("X") == ["1", "2"]
+        repeated.set("Supported", "none")
+        assert Headers(said).get("Supported") == "timer"
+    with pytest.raises(ValueError, match="break the message"):
+        repeated.repeat((("To", "x\r\nY: z"),))
+
+
+def test_lines_written_out_are_as_if_they_were_appended() -> None:
+    written = Headers([("Via", "a")])
+    written.write("To: x\r\nFrom: y", {"to": "x", "from": "y"})
+    assert (written, written.get("From")) == (Headers([("Via", "a"), ("To", "x"), ("From", "y")]), "y")
+    for value in ("a\r\nVia: evil", "a\rb", "a\nb", "a\0b"):
+        with pytest.raises(ValueError, match="would break the message: cseq"):
+            written.write(f"CSeq: {value}", {"cseq": value})
+    written.write('Reason: "a\\\0b"', {"reason": '"a\\\0b"'})  # a quoted pair may carry one
+    assert list(written) == [("Via", "a"), ("To", "x"), ("From", "y"), ("Reason", '"a\\\0b"')]
+
+
+def test_lines_that_were_appended_together_are_found_and_changed_one_by_one() -> None:
+    def lines() -> Headers:
+        headers = Headers()
+        headers.write("Via: a\r\nTo: b", {"via": "a", "to": "b"})
+        headers.extend([("X%s", "%d"), ("v", "c"), ("Via", "d"), ("From", "e")])
+        return headers
+
+    assert list(lines()) == [
+        ("Via", "a"),
+        ("To", "b"),
+        ("X%s", "%d"),
+        ("v", "c"),
+        ("Via", "d"),
+        ("From", "e"),
+    ]
+    assert (len(lines()), lines().get_all("Via")) == (6, ["a", "c", "d"])
+    headers = lines()
+    headers.rewrite("To", "z")
+    headers.prepend("From", "y")
+    headers.set("Via", "x")
+    headers.remove("X%s")
+    assert list(headers) == [("Via", "x"), ("To", "z"), ("From", "y"), ("From", "e")]
+    headers = lines()
+    headers.pop_first("Via")
+    assert headers.copy().get_all("Via") == ["c", "d"]
+    headers.set("Content-Length", "9")
+    assert headers.text(7) == "To: b\r\nX%s: %d\r\nv: c\r\nVia: d\r\nFrom: e\r\nContent-Length: 7"
+    headers.extend(iter(()))
+    assert len(headers) == 6
+    assert list(Headers()) == []
 
 
 NAMES = st.sampled_from(["Via", "v", "VIA", "From", "f", "Content-Length", "l", "X-Own", "x-own"])
