@@ -112,7 +112,7 @@ class Dialog:
         if target is None:
             raise ParseError(f"{request.method} has no Contact")
         return cls(
-            DialogId(request.call_id, tag_of(to) or "", tag_of(asked["from"]) or ""),
+            DialogId(asked["call-id"], tag_of(to) or "", tag_of(asked["from"]) or ""),
             to,
             asked["from"],
             target,

@@ -136,17 +136,6 @@ class Message:
         return "application/sdp" if self.body.startswith(b"v=0") else None
 
 
-def written(start: str, headers: Headers, body: bytes) -> bytes:
-    """A message as it goes on the wire, with the Content-Length its body has.
-
-    Raises ValueError where the start line would break the message apart: that is our bug.
-    """
-    if "\r" in start or "\n" in start or "\0" in start:
-        raise ValueError(f"start line would break the message: {shown(start)}")
-    head = f"{start}\r\n{headers.text(len(body))}\r\n\r\n".encode("utf-8", "surrogateescape")
-    return head + body if body else head
-
-
 def _missing(key: str) -> str:
     raise ParseError(f"missing {NEEDED[key]}")
 

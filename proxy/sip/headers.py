@@ -261,15 +261,24 @@ class Headers:
     def __repr__(self) -> str:
         return f"Headers({list(self)!r})"
 
-    def text(self, length: int) -> str:
-        """The header lines as they go on the wire, exactly one Content-Length among them: `length`."""
+    def encode(self, start: str, body: bytes) -> bytes:
+        """The message of this start line and body as it goes on the wire, exactly one Content-Length in it.
+
+        Raises ValueError where the start line would break it apart: that is our bug.
+        """
+        if "\r" in start or "\n" in start or "\0" in start:
+            raise ValueError(f"start line would break the message: {shown(start)}")
         if "content-length" in self.first:
-            index = self._index("content-length")
-            lines = self._lines
-            sized = f"{_name_of(lines[index])}: {length}"
-            rest = [line for line in lines[index + 1 :] if _key_of(line) != "content-length"]
-            return "\r\n".join([*lines[:index], sized, *rest])
-        return "\r\n".join([*self._lines, f"Content-Length: {length}"])
+            lines = self._sized(len(body))
+        else:
+            lines = [*self._lines, f"Content-Length: {len(body)}"]
+        return "\r\n".join([start, *lines, "", ""]).encode("utf-8", "surrogateescape") + body
+
+    def _sized(self, length: int) -> list[str]:
+        index = self._index("content-length")
+        lines = self._lines
+        rest = [line for line in lines[index + 1 :] if _key_of(line) != "content-length"]
+        return [*lines[:index], f"{_name_of(lines[index])}: {length}", *rest]
 
     def _append(self, key: str, name: str, value: str) -> None:
         self._lines.append(f"{name}: {value}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from proxy.sip.errors import ParseError
-from proxy.sip.fields import NEEDED, Message, written
+from proxy.sip.fields import NEEDED, Message
 from proxy.sip.grammar import WHITESPACE, is_token, number, once, shown
 from proxy.sip.headers import MAX_VALUE_CHARS, Headers, plain_headers, read_headers
 from proxy.sip.methods import KNOWN_METHODS
@@ -64,8 +64,8 @@ class Request(Message):
         return f"{self.method} {self.uri} SIP/2.0"
 
     def encode(self) -> bytes:
-        """The message as it goes on the wire; ValueError as for `written`."""
-        return written(f"{self.method} {self.uri} SIP/2.0", self.headers, self.body)
+        """The message as it goes on the wire; ValueError where its start line would break it apart."""
+        return self.headers.encode(f"{self.method} {self.uri} SIP/2.0", self.body)
 
     @property
     def target(self) -> Uri:
@@ -121,8 +121,8 @@ class Response(Message):
         return f"SIP/2.0 {self.status} {self.reason}"
 
     def encode(self) -> bytes:
-        """The message as it goes on the wire; ValueError as for `written`."""
-        return written(f"SIP/2.0 {self.status} {self.reason}", self.headers, self.body)
+        """The message as it goes on the wire; ValueError where its start line would break it apart."""
+        return self.headers.encode(f"SIP/2.0 {self.status} {self.reason}", self.body)
 
 
 def parse_message(data: bytes) -> Request | Response:

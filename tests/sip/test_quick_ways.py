@@ -15,7 +15,7 @@ from proxy.sip import message as messages
 from proxy.sip.dialog import Dialog, DialogId
 from proxy.sip.errors import ParseError
 from proxy.sip.framing import StreamFramer
-from proxy.sip.headers import plain_headers, read_headers
+from proxy.sip.headers import Headers, plain_headers, read_headers
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.uri import NO_PARAMS, Params, Uri
 from proxy.sip.values import CSeq, NameAddr, Via
@@ -191,7 +191,46 @@ def test_plain_header_lines_are_what_any_are(texts: list[str]) -> None:
     assert fault is None
     assert list(plain) == list(general)
     assert plain.first == general.first
-    assert plain.text(7) == general.text(7)
+    assert plain.encode("X", b"body") == general.encode("X", b"body")
+
+
+@often
+@given(nearly_plain(), st.sampled_from([100, 180, 200, 486]), st.sampled_from([None, "me"]))
+def test_a_reply_has_what_its_request_had(data: bytes, status: int, tag: str | None) -> None:
+    try:
+        request = parse_message(data)
+    except ParseError as error:
+        request = error.partial or Response(100, "")
+    if isinstance(request, Response):
+        return
+    had, answer = request.headers, request.reply(status, to_tag=tag)
+    once = [name for name in ("From", "To", "Call-ID", "CSeq") if name in had]
+    if status == 100 and "Timestamp" in had:
+        once.append("Timestamp")
+    lines = [("Via", value) for value in had.get_all("Via")]
+    if status in (180, 200) and request.method == "INVITE":
+        lines += [("Record-Route", value) for value in had.get_all("Record-Route")]
+    lines += [
+        (name, answer.headers.first["to"] if name == "To" else had.first[name.lower()]) for name in once
+    ]
+    assert list(answer.headers) == lines
+    assert as_one_by_one(answer)
+    if "To" in had:
+        to, told = had.first["to"], answer.headers.first["to"]
+        assert told in (to, to.rstrip(" \t;") + f";tag={tag}")
+        assert told == to or ways(lambda text: NameAddr.parse(text).tag, to) is None
+
+
+def as_one_by_one(message: Request | Response) -> bool:
+    """What was written as one text is what its lines are, appended one by one."""
+    single = Headers()
+    for name, value in message.headers.copy():
+        single.add(name, value)
+    start = message.start_line
+    assert message.encode() == single.encode(start, message.body)
+    names = [name for name, _ in single]
+    assert [single.get_all(name) for name in names] == [message.headers.get_all(name) for name in names]
+    return message.headers.first == single.first and len(message.headers) == len(single)
 
 
 def ways(read: Callable[[str], object], text: str) -> object:
@@ -236,8 +275,12 @@ def test_an_end_of_a_dialog_is_written_as_it_is_read(
         return
     if not read.uri.host or any(mark in end for mark in "\r\n\0"):
         return  # what no header line holds
-    dialog = Dialog(DialogId("c", "l", read.tag or ""), "<sip:l@h>;tag=l", end, "sip:t@h", (), 1, None, True)
-    assert dialog.request("BYE").headers.get("To") == str(dialog.remote)
+    routes = data.draw(st.sampled_from([(), ("<sip:r;lr>",), ("<sip:r;lr>", "<sip:q>"), ("<sip:q>",)]))
+    id = DialogId("c", "l", read.tag or "")
+    dialog = Dialog(id, "<sip:l@h>;tag=l", end, "sip:t@h", routes, 1, None, True)
+    bye = dialog.request("BYE", ("Reason", "SIP"))
+    assert bye.headers.get("To") == str(dialog.remote)
+    assert as_one_by_one(bye)
     assert NameAddr.parse(str(dialog.remote)).params == read.params
 
 

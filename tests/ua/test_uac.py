@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from proxy.sip.digest import DigestClient
-from proxy.sip.message import Response
-from proxy.transport.flow import TransportFailed
+from proxy.sip.message import Request, Response
+from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
 from proxy.ua.reason import EndReason
 from proxy.ua.uac import Outgoing
@@ -30,6 +30,24 @@ async def test_an_invite_answered_is_acknowledged_and_its_answer_in_force(house:
     assert (ack.uri, ack.cseq.number, ack.to_tag) == (f"sip:bob@{FAR}:5060", 1, "bob1")
     assert ack.via.branch != invite.via.branch
     assert leg.media.told == [("offer", b""), ("answered", SDP)]
+
+
+async def test_what_we_say_is_what_the_peer_reads(house: House) -> None:
+    said: list[dict[str, str]] = []
+
+    def note(way: str, flow: Flow, message: Request | Response) -> None:
+        if way == ">":
+            said.append(message.headers.first | {"content-length": str(len(message.body))})
+
+    house.core.traces.append(note)
+    await house.called()
+    leg, task, invite = await house.calling()
+    house.far.answers(invite, 200)
+    await task
+    leg.end(EndReason.COMPLETED)
+    await house.far.hears("BYE")
+    assert said == [heard.message.headers.first for heard in house.far.heard]
+    assert len(said) >= 4
 
 
 async def test_an_invite_nobody_answers_is_resent_and_given_up_rfc3261_17_1_1_2(house: House) -> None:
