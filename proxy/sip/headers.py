@@ -215,8 +215,9 @@ class Headers:
 
     def remove(self, name: str) -> None:
         """Take every line of that name away; nothing happens where there is none."""
-        if self.first.pop(wanted := header_key(name), None) is not None:
+        if (wanted := header_key(name)) in self.first:
             self._lines = [line for line in self._apart() if _key_of(line) != wanted]
+            del self.first[wanted]
             self._forget_more(wanted)
 
     def pop_first(self, name: str) -> str | None:

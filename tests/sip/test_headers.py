@@ -223,6 +223,13 @@ def test_lines_written_out_are_as_if_they_were_appended() -> None:
     assert list(written) == [("Via", "a"), ("To", "x"), ("From", "y"), ("Reason", '"a\\\0b"')]
 
 
+def test_of_two_lines_written_together_one_may_go() -> None:
+    headers = Headers()
+    headers.write("From: x\r\nTo: y", {"from": "x", "to": "y"})
+    headers.remove("From")
+    assert (list(headers), headers.first) == ([("To", "y")], {"to": "y"})
+
+
 def test_lines_that_were_appended_together_are_found_and_changed_one_by_one() -> None:
     def lines() -> Headers:
         headers = Headers()

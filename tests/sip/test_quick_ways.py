@@ -221,6 +221,44 @@ def test_a_reply_has_what_its_request_had(data: bytes, status: int, tag: str | N
         assert told == to or ways(lambda text: NameAddr.parse(text).tag, to) is None
 
 
+CHANGES: list[Callable[[Headers], object]] = [
+    lambda headers: headers.add("Via", "x"),
+    lambda headers: headers.prepend("To", "x"),
+    lambda headers: headers.set("To", "x"),
+    lambda headers: headers.set("New", "x"),
+    lambda headers: headers.rewrite("From", "x"),
+    lambda headers: headers.remove("Via"),
+    lambda headers: headers.remove("To"),
+    lambda headers: headers.pop_first("Via"),
+    lambda headers: headers.extend([("To", "y"), ("Content-Length", "5")]),
+    lambda headers: headers.repeat((("Allow", "ACK"), ("Supported", "timer"))),
+    lambda headers: headers.take(Headers([("Via", "m"), ("Via", "n")]), "Via"),
+    lambda headers: headers.encode("X", b"x"),
+    list,
+]
+
+
+@often
+@given(st.lists(st.sampled_from(CHANGES), max_size=5), st.booleans())
+def test_lines_written_as_one_text_change_as_any_do(
+    changes: list[Callable[[Headers], object]], more: bool
+) -> None:
+    together, single = Headers(), Headers()
+    together.write("Via: a, b\r\nFrom: c\r\nTo: d", {"via": "a, b", "from": "c", "to": "d"})
+    for name, value in [("Via", "a, b"), ("From", "c"), ("To", "d")]:
+        single.add(name, value)
+    for headers in (together, single):
+        if more:
+            headers.add("Via", "e")
+        for change in changes:
+            change(headers)
+    assert together.encode("X", b"body") == single.encode("X", b"body")
+    assert list(together) == list(single)
+    assert together.first == single.first
+    assert together.get_all("Via") == single.get_all("Via")
+    assert len(together) == len(single) == len(list(single))
+
+
 def as_one_by_one(message: Request | Response) -> bool:
     """What was written as one text is what its lines are, appended one by one."""
     single = Headers()
