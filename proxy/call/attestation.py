@@ -73,7 +73,7 @@ def _verification(said: Verstat) -> Verification:
 def _signed(invite: Request, number: str | None) -> Signed | None:
     lines = invite.headers.get_all("Identity")[:MOST_IDENTITIES]
     values = [each[:LONGEST_IDENTITY] for each in _split(lines)][:MOST_IDENTITIES]
-    origs = (number, _party(invite.from_.uri))
+    origs = (number, _party(invite.sender.uri))
     dests = (_party(invite.to.uri), _uri(invite.uri))
     return Signed(tuple(values), _once(origs), _once(dests), _date(invite.headers.get("Date")))
 

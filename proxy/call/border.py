@@ -13,11 +13,10 @@ from typing import assert_never
 from proxy.call.attestation import NO_WORD, NOTHING_SAID, Attested, Word
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Agent, Destination, Trunk, dialable, e164
-from proxy.sip.grammar import is_token
 from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, is_plain, remote_party
 from proxy.sip.message import Request
 from proxy.sip.uri import LONGEST_KEPT, Uri
-from proxy.sip.values import NameAddr, name_addr
+from proxy.sip.values import NameAddr
 from proxy.ua.uac import Outgoing
 
 MAX_FORWARDS = 70
@@ -64,7 +63,7 @@ class Identity:
         `word`: how far its word goes beside. Of anybody else From is believed, as ever, and the wish to be
         withheld, which can only hide.
         """
-        sender, plain = _sender(invite), is_plain(invite.headers)
+        sender, plain = invite.sender, is_plain(invite.headers)
         trusted = trusted and not plain  # it is only of the other headers that it matters who sends them
         left = invite.max_forwards
         hops = MAX_FORWARDS if left is None else max(left - 1, 0)
@@ -79,16 +78,6 @@ class Identity:
         attested = Attested.of(invite, word, known, withheld=False)
         withheld, vouched = False, number is not None
         return cls(known, name or None, hops, withheld, vouched, diverted_from, sender.raw_uri, attested)
-
-
-def _sender(invite: Request) -> NameAddr:
-    """From, less its tag where that is all that follows the address: tags are new, people call again."""
-    address, mark, tag = invite.headers.first.get("from", "").rpartition(">;tag=")
-    if mark and is_token(tag):
-        sender = name_addr(address + ">")
-        if not sender.params:
-            return sender
-    return invite.from_
 
 
 def _vouched(invite: Request) -> tuple[NameAddr, ...]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import number, once, shown
 from proxy.sip.headers import Headers
-from proxy.sip.values import CSeq, NameAddr, Top, Via, cseq, name_addr, one_via, tag_of, top_of
+from proxy.sip.values import CSeq, NameAddr, Top, Via, cseq, name_addr, one_via, party_of, tag_of, top_of
 
 NEEDED = {"via": "Via", "from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
 """§8.1.1: what no message goes without (an RFC 2543 request may lack Max-Forwards)."""
@@ -62,6 +62,12 @@ class Message:
         """Who sent the request (§20.20)."""
         first = self.headers.first
         return name_addr(first["from"] if "from" in first else _missing("from"))
+
+    @property
+    def sender(self) -> NameAddr:
+        """Who sent the request, where the tag of From does not matter; it may stand there or not."""
+        first = self.headers.first
+        return party_of(first["from"] if "from" in first else _missing("from"))
 
     @property
     def to(self) -> NameAddr:
@@ -122,7 +128,7 @@ class Message:
     def max_forwards(self) -> int | None:
         """Hops left, 0 to 255 (§20.22); None where the sender gave none."""
         first = self.headers.first
-        return _hops(first["max-forwards"]) if first.get("max-forwards") else None
+        return hops_of(first["max-forwards"]) if first.get("max-forwards") else None
 
     @property
     def content_type(self) -> str | None:
@@ -141,5 +147,6 @@ def _missing(key: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _hops(value: str) -> int:
+def hops_of(value: str) -> int:
+    """Hops left by a Max-Forwards, 0 to 255; raises ParseError."""
     return number(once(value), "Max-Forwards", 255)

@@ -323,14 +323,15 @@ def plain_headers(lines: list[str], single: Collection[str] = ()) -> Headers | N
     headers._lines, first, keys = lines, headers.first, _KEYS
     for line in lines:
         name, _, value = line.partition(": ")
-        key = keys[name] if value else ""
-        if key not in first:
+        if (key := keys[name]) not in first:
             first[key] = value
         elif key in single and first[key] != value:
             return None
-        else:
+        elif value:
             headers._again(key, value)
-    return None if "" in first else headers
+        else:
+            return None
+    return None if "" in first or "" in first.values() else headers
 
 
 def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[Headers, ParseError | None]:

@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, Response
+from proxy.sip.values import cseq, top_of
 
 MAGIC_COOKIE = "z9hG4bK"
 """How every branch made by RFC 3261 begins (§8.1.1.7)."""
 
-
 _COOKIE = MAGIC_COOKIE.lower()
+_made = tuple.__new__
+"""Makes a key at once: what a NamedTuple has for that is a Python function."""
 
 
 class TransactionKey(NamedTuple):
@@ -33,32 +35,32 @@ def client_key(message: Request | Response) -> TransactionKey:
 
     Raises ParseError if the top Via has no branch: no request of ours lacks one.
     """
-    branch = message.top.branch
-    if not branch:
+    first = message.headers.first
+    top = top_of(via) if (via := first.get("via")) and "," not in via else message.top
+    if not top.branch:
         raise ParseError("top Via has no branch")
-    return TransactionKey(branch, message.cseq.method)
+    return _made(TransactionKey, (top.branch, cseq(first["cseq"]).method, "", ()))
 
 
-def server_key(request: Request) -> TransactionKey:
+def server_key(request: Request, method: str = "") -> TransactionKey:
     """Key of the server transaction of a received request; an ACK has that of its INVITE (§17.2.3).
 
-    An ACK for a 2xx is a transaction of its own, so its key matches none.
+    `method`: of the request that made the transaction, where that is another. An ACK for a 2xx is a
+    transaction of its own, so its key matches none.
     """
-    return _key_of(request, "INVITE" if request.method == "ACK" else request.method)
-
-
-def invite_key_of(cancel: Request) -> TransactionKey:
-    """Key of the INVITE server transaction that a CANCEL means (§9.2)."""
-    return _key_of(cancel, "INVITE")
-
-
-def _key_of(request: Request, method: str) -> TransactionKey:
-    _, sent_by, branch, *_ = request.top
+    via = request.headers.first.get("via")
+    top = top_of(via) if via and "," not in via else request.top
+    branch, method = top.branch, method or ("INVITE" if request.method == "ACK" else request.method)
     # The cookie alone tells no transactions apart (RFC 4475 §3.2.1).
     if branch.startswith(_COOKIE) and branch != _COOKIE:
-        return TransactionKey(branch, method, sent_by)
+        return _made(TransactionKey, (branch, method, top.sent_by, ()))
     # §17.2.3, second half. The To tag is left out: an ACK carries that of the response, the INVITE none.
     # What we note in the Via ourselves does not count: a CANCEL is looked up with it, its INVITE without.
     marks = str(request.via.params.without("received").without("rport"))
     legacy = (request.uri, request.from_tag or "", request.call_id, str(request.cseq.number), marks)
-    return TransactionKey("", method, sent_by, legacy)
+    return TransactionKey("", method, top.sent_by, legacy)
+
+
+def invite_key_of(cancel: Request) -> TransactionKey:
+    """Key of the INVITE server transaction that a CANCEL means (§9.2)."""
+    return server_key(cancel, "INVITE")

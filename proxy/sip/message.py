@@ -31,6 +31,8 @@ MOST_LINES, MOST_HEAD_BYTES = 256, 32 * 1024
 
 _DIALOG_CREATING = ("INVITE", "SUBSCRIBE", "REFER")
 
+_NEEDED = NEEDED.keys()
+
 _UNREAD = Headers()
 """Stands in for the headers of a message of which just the start line is read."""
 
@@ -131,7 +133,7 @@ def parse_message(data: bytes) -> Request | Response:
     A body longer than Content-Length is cut, a shorter one refused (§18.3). ParseError carries the status
     owed, and in `partial` the request to reply to as far as it could be read.
     """
-    if data[:1] in b"\r\n":
+    if data[:1] <= b"\r":
         data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start line are ignored
     return _plain(data) or _whole(data)
 
@@ -139,12 +141,13 @@ def parse_message(data: bytes) -> Request | Response:
 def _plain(data: bytes) -> Request | Response | None:
     """A message whose lines end in CRLF and have nothing wrong with them, as nearly all are; else None.
 
-    It costs half of what `_whole` does: nothing in the head is looked for twice.
+    It costs a third of what `_whole` does: nothing in the head is looked for twice, and what is wrong with a
+    message is left for that to say.
     """
     end = data.find(b"\r\n\r\n")
     if end < 0 or end > MAX_VALUE_CHARS:
         return None
-    text = data[: end + 2].decode("utf-8", "surrogateescape")
+    text, body = data[: end + 2].decode("utf-8", "surrogateescape"), data[end + 4 :]
     if "\t" in text or "\0" in text or ":  " in text or " \r\n" in text:
         return None
     lines = text.split("\r\n")
@@ -156,11 +159,24 @@ def _plain(data: bytes) -> Request | Response | None:
     headers = plain_headers(lines, _SINGLE)
     if headers is None:  # a folded line among others: a line that goes on has no token for its name
         return None
-    message, fault = _read_start(start)
-    if fault is not None:
+    first = headers.first
+    length = first.get("content-length")
+    if not first.keys() >= _NEEDED or (length is not None and length != str(len(body))):
         return None
-    message.headers = headers
-    return _finished(message, data[end + 4 :])
+    try:
+        named = cseq(first["cseq"]).method
+    except ParseError:
+        return None
+    method, _, rest = start.partition(" ")
+    if method == "SIP/2.0":
+        status = _read_status(start)
+        return None if status is None else Response(*status, headers, body)
+    uri, _, version = rest.rpartition(" ")
+    if version != "SIP/2.0" or method != named or method not in KNOWN_METHODS or " " in uri:
+        return None
+    if uri[:4] != "sip:" and _ABSOLUTE_URI(uri) is None:
+        return None
+    return Request(method, uri, headers, body)
 
 
 def _whole(data: bytes) -> Request | Response:

@@ -129,12 +129,8 @@ class Via:
 
     @classmethod
     def _read(cls, text: str) -> Via:
-        hop, semicolon, params = text.strip(WHITESPACE).partition(";")
-        # Branches are new in every transaction, peers are not: those are read but once.
-        sender = _hop_kept(hop) if len(hop) <= LONGEST_KEPT else _hop(hop)
-        if sender is None:
-            raise ParseError(f"malformed Via: {shown(text)}")
-        return cls(*sender, Params.parse(semicolon + params))
+        _, semicolon, params = text.partition(";")
+        return cls(*sender_of(text), Params.parse(semicolon + params))
 
     @property
     def received(self) -> str | None:
@@ -231,6 +227,16 @@ def _hop(text: str) -> tuple[str, str, int | None] | None:
     return None if parts is None else (parts[1].upper(), parts[2], parse_port(parts[3]))
 
 
+def sender_of(via: str) -> tuple[str, str, int | None]:
+    """Transport, host and port of a Via, as `Via.parse` reads them; raises ParseError."""
+    hop = via.partition(";")[0].strip(WHITESPACE)
+    # Branches are new in every transaction, peers are not: those are read but once.
+    sender = _hop_kept(hop) if len(hop) <= LONGEST_KEPT else _hop(hop)
+    if sender is None:
+        raise ParseError(f"malformed Via: {shown(via)}")
+    return sender
+
+
 def retry_after(value: str | None) -> float | None:
     """Seconds of a Retry-After (§20.33), less its comment; None where there is none, or it cannot be read."""
     digits = (value or "").partition(";")[0].partition("(")[0].strip(WHITESPACE)
@@ -255,6 +261,16 @@ def tag_of(text: str) -> str | None:
         if known.params is NO_PARAMS:
             return tag or None
     return name_addr(text).tag
+
+
+def party_of(text: str) -> NameAddr:
+    """Whom a From or To means, with its tag or without: raises ParseError where `NameAddr` does."""
+    address, mark, tag = text.rpartition(">;tag=")
+    if mark and (tag.isalnum() or not _MORE(tag)):
+        known = name_addr(address + ">")
+        if known.params is NO_PARAMS:
+            return known
+    return name_addr(text)
 
 
 class Top(NamedTuple):

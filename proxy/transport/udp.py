@@ -82,7 +82,7 @@ class UdpListener:
             except OSError as error:  # an ICMP error about some peer says nothing about the others
                 log.debug("datagram not received", why=str(error))
                 continue
-            if data[:1] in KEEPALIVE:
+            if data[:1] <= b"\r":  # all of these are, and nothing that begins a message
                 data = data.lstrip(KEEPALIVE)
                 if not data:
                     continue

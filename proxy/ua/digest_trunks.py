@@ -92,7 +92,7 @@ class DigestTrunks:
             return claimed.username if claimed.username in self._passwords else None
         with suppress(ParseError):
             contact = request.contact
-            for user in (request.from_.uri.user, contact and contact.uri.user):
+            for user in (request.sender.uri.user, contact and contact.uri.user):
                 if user in self._passwords:
                     return user
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.sip.message import Request
-from proxy.sip.values import Via
+from proxy.sip.values import sender_of
 
 SECURE_PORT, PORT = 5061, 5060
 
@@ -16,11 +16,10 @@ def came_back(request: Request, host: str, ports: Mapping[str, int]) -> bool:
     A proxy that sends our INVITE back to us leaves our Via in it (RFC 3261 §16.3), and many a carrier that
     takes the Via out leaves the Contact.
     """
-    for value in request.headers.split("Via"):
-        hop, _, _ = value.partition(";")  # read but once, without the branch that is new in every request
-        if host in hop:
-            via = Via.parse(hop)
-            if via.host == host and _is_ours(via.transport.lower(), via.port, ports):
+    for via in request.headers.split("Via"):
+        if host in via:
+            transport, sent_by, port = sender_of(via)
+            if sent_by == host and _is_ours(transport.lower(), port, ports):
                 return True
     contact = request.contact
     if contact is None or contact.uri.host != host:

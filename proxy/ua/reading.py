@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from proxy.sip.errors import ParseError
+from proxy.sip.fields import hops_of
 from proxy.sip.key import TransactionKey, client_key, server_key
 from proxy.sip.message import Request, Response
+from proxy.sip.uri import one_uri
 from proxy.sip.values import tag_of
 
 
@@ -12,12 +14,17 @@ def read(message: Request | Response) -> TransactionKey:
     """Read once what everybody behind the door relies on; raises ParseError, with whom an answer is owed."""
     try:
         first = message.headers.first
-        _ = (tag_of(first["from"]), tag_of(first["to"]), message.call_id)
+        _ = (tag_of(first["from"]), tag_of(first["to"]))
+        call_id = first["call-id"]
+        if not call_id or " " in call_id or "\t" in call_id:
+            _ = message.call_id  # which tells what is wrong with it
         if isinstance(message, Response):
             if message.via_count > 1:
                 raise ParseError("response with the Via of another")  # §8.1.3.3
             return client_key(message)
-        _ = (message.target, message.max_forwards)
+        _ = one_uri(message.uri)
+        if hops := first.get("max-forwards"):
+            hops_of(hops)
         if message.method == "INVITE" and message.contact is None:
             raise ParseError("INVITE without a Contact")
         return server_key(message)

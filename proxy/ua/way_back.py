@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from proxy.sip.message import Request
+from proxy.sip.values import top_of
 from proxy.transport.flow import Flow, Network, Target
 from proxy.ua.route import DEFAULT_PORTS, proven
 
@@ -48,10 +49,12 @@ def way_back(request: Request, flow: Flow, profile: str) -> Target:
 
 def stamp(request: Request, flow: Flow) -> None:
     """Note in the top Via where the request really came from."""
-    top, (host, port) = request.top, flow.remote
+    host, port = flow.remote
+    line = request.headers.first.get("via", "")
+    top = top_of(line) if line and "," not in line else request.top
     if top.bare and top.host == host:
         return  # it says itself where it came from
-    line, gap = request.headers.first["via"], top.gap
+    gap = top.gap
     if gap and "," not in line:  # the same as below, for nearly everybody
         seen_from = f"{line[:gap]}={port}{line[gap:]};received={host.partition('%')[0]}"
         return request.headers.rewrite("Via", seen_from)

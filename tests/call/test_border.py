@@ -13,7 +13,6 @@ from proxy.call.border import (
     _diverted_from,
     _fit,
     _name,
-    _sender,
     _vouched,
     _withheld,
     towards_agent,
@@ -75,9 +74,9 @@ def test_the_sender_is_whom_from_names_whatever_stands_beside_it(address: str, b
         named = request.from_
     except ParseError:
         with pytest.raises(ParseError):
-            _sender(request)
+            _ = request.sender
         return
-    sender = _sender(request)
+    sender = request.sender
     assert (sender.display, sender.uri, sender.raw_uri) == (named.display, named.uri, named.raw_uri)
 
 

@@ -16,9 +16,10 @@ from proxy.sip.dialog import Dialog, DialogId
 from proxy.sip.errors import ParseError
 from proxy.sip.framing import StreamFramer
 from proxy.sip.headers import Headers, plain_headers, read_headers
+from proxy.sip.key import client_key, server_key
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.uri import NO_PARAMS, Params, Uri
-from proxy.sip.values import CSeq, NameAddr, Via
+from proxy.sip.values import CSeq, NameAddr, Via, party_of, sender_of, tag_of, top_of
 
 often = settings(max_examples=300, deadline=None)
 
@@ -139,8 +140,8 @@ def outcome(read: Reader, data: bytes) -> object:
 
 def told(message: Request | Response) -> list[object]:
     """All that its headers say."""
-    names = ("via", "top", "vias", "via_count", "from_", "to", "from_tag", "to_tag", "call_id", "cseq",
-             "contact", "routes", "record_routes", "max_forwards", "content_type")  # fmt: skip
+    names = ("via", "top", "vias", "via_count", "from_", "sender", "to", "from_tag", "to_tag", "call_id",
+             "cseq", "contact", "routes", "record_routes", "max_forwards", "content_type")  # fmt: skip
     found: list[object] = [
         message.headers.first,
         message.headers.get_all("Via"),
@@ -320,6 +321,74 @@ def test_an_end_of_a_dialog_is_written_as_it_is_read(
     assert bye.headers.get("To") == str(dialog.remote)
     assert as_one_by_one(bye)
     assert NameAddr.parse(str(dialog.remote)).params == read.params
+
+
+@often
+@given(st.sampled_from(ADDRESSES), st.sampled_from(TAGS), st.lists(spots, max_size=2), st.data())
+def test_a_party_is_who_stands_there_whatever_the_tag(
+    address: str, tag: str, marks: list[str], data: st.DataObject
+) -> None:
+    text = address + tag
+    for mark in marks:
+        place = data.draw(st.integers(0, len(text)))
+        text = text[:place] + mark + text[place:]
+
+    def without_tag(read: Callable[[str], NameAddr]) -> Callable[[str], object]:
+        def party(text: str) -> object:
+            found = read(text)
+            return found.display, found.uri, found.raw_uri, found.params.without("tag")
+
+        return party
+
+    assert ways(without_tag(party_of), text) == ways(without_tag(NameAddr.parse), text)
+    assert ways(tag_of, text) == ways(lambda whole: NameAddr.parse(whole).tag, text)
+
+
+@often
+@given(st.sampled_from(VIAS), st.lists(spots, max_size=2), st.data())
+def test_the_sender_of_a_via_is_what_the_whole_of_it_says(
+    via: str, marks: list[str], data: st.DataObject
+) -> None:
+    text = via
+    for mark in marks:
+        place = data.draw(st.integers(0, len(text)))
+        text = text[:place] + mark + text[place:]
+    try:
+        whole = Via.parse(text)
+    except ParseError:
+        return  # of its parameters the sender is independent
+    assert sender_of(text) == (whole.transport, whole.host, whole.port)
+    top = top_of(text)
+    assert (top.host, top.sent_by, top.branch) == (
+        whole.host, whole.sent_by.lower(), (whole.branch or "").lower()
+    )  # fmt: skip
+
+
+@often
+@given(nearly_plain())
+def test_the_key_at_the_door_is_that_of_what_the_properties_say(data: bytes) -> None:
+    def told_key(message: Request | Response) -> object:
+        if isinstance(message, Response):
+            if not message.top.branch:
+                raise ParseError("no branch")
+            return message.top.branch, message.cseq.method, "", ()
+        method = "INVITE" if message.method == "ACK" else message.method
+        if not message.top.branch.startswith("z9hg4bk") or message.top.branch == "z9hg4bk":
+            return server_key(message)
+        return message.top.branch, method, message.top.sent_by, ()
+
+    try:
+        message = parse_message(data)
+    except ParseError:
+        return
+    key = server_key if isinstance(message, Request) else client_key
+    try:
+        expected = told_key(message)
+    except ParseError:
+        with pytest.raises(ParseError):
+            key(message)  # type: ignore[arg-type]
+        return
+    assert key(message) == expected  # type: ignore[arg-type]
 
 
 @often
