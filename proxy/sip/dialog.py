@@ -10,7 +10,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.sip.uri import LONGEST_KEPT
-from proxy.sip.values import NameAddr, cseq, tag_of
+from proxy.sip.values import NameAddr, cseq, made, tag_of
 
 TARGET_REFRESH = frozenset({"INVITE", "UPDATE"})
 """Requests whose Contact becomes the remote target (§12.2, RFC 3311 §5.1)."""
@@ -32,13 +32,13 @@ class DialogId(NamedTuple):
     def of_request(cls, request: Request) -> DialogId:
         """The dialog that a request received belongs to: our tag stands in To."""
         first = request.headers.first
-        return cls(first["call-id"], tag_of(first["to"]) or "", tag_of(first["from"]) or "")
+        return made(cls, (first["call-id"], tag_of(first["to"]) or "", tag_of(first["from"]) or ""))
 
     @classmethod
     def of_response(cls, response: Response) -> DialogId:
         """The dialog that a response received belongs to: our tag stands in From."""
         first = response.headers.first
-        return cls(first["call-id"], tag_of(first["from"]) or "", tag_of(first["to"]) or "")
+        return made(cls, (first["call-id"], tag_of(first["from"]) or "", tag_of(first["to"]) or ""))
 
 
 class Dialog:
@@ -112,7 +112,7 @@ class Dialog:
         if target is None:
             raise ParseError(f"{request.method} has no Contact")
         return cls(
-            DialogId(asked["call-id"], tag_of(to) or "", tag_of(asked["from"]) or ""),
+            made(DialogId, (asked["call-id"], tag_of(to) or "", tag_of(asked["from"]) or "")),
             to,
             asked["from"],
             target,

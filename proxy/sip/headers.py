@@ -319,8 +319,9 @@ def plain_headers(lines: list[str], single: Collection[str] = ()) -> Headers | N
     """The headers of lines that are written as nearly all are, with one space after the colon and none at the
     end; None where they are not, or `read_headers` finds fault. They are kept as they are, not copied.
     """
-    headers = Headers()
-    headers._lines, first, keys = lines, headers.first, _KEYS
+    headers, keys = Headers.__new__(Headers), _KEYS
+    first: dict[str, str] = {}
+    headers._lines, headers.first, headers._more = lines, first, None
     for line in lines:
         name, _, value = line.partition(": ")
         if (key := keys[name]) not in first:

@@ -6,14 +6,12 @@ from typing import NamedTuple
 
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, Response
-from proxy.sip.values import cseq, top_of
+from proxy.sip.values import cseq, made, top_of
 
 MAGIC_COOKIE = "z9hG4bK"
 """How every branch made by RFC 3261 begins (§8.1.1.7)."""
 
 _COOKIE = MAGIC_COOKIE.lower()
-_made = tuple.__new__
-"""Makes a key at once: what a NamedTuple has for that is a Python function."""
 
 
 class TransactionKey(NamedTuple):
@@ -39,7 +37,7 @@ def client_key(message: Request | Response) -> TransactionKey:
     top = top_of(via) if (via := first.get("via")) and "," not in via else message.top
     if not top.branch:
         raise ParseError("top Via has no branch")
-    return _made(TransactionKey, (top.branch, cseq(first["cseq"]).method, "", ()))
+    return made(TransactionKey, (top.branch, cseq(first["cseq"]).method, "", ()))
 
 
 def server_key(request: Request, method: str = "") -> TransactionKey:
@@ -53,7 +51,7 @@ def server_key(request: Request, method: str = "") -> TransactionKey:
     branch, method = top.branch, method or ("INVITE" if request.method == "ACK" else request.method)
     # The cookie alone tells no transactions apart (RFC 4475 §3.2.1).
     if branch.startswith(_COOKIE) and branch != _COOKIE:
-        return _made(TransactionKey, (branch, method, top.sent_by, ()))
+        return made(TransactionKey, (branch, method, top.sent_by, ()))
     # §17.2.3, second half. The To tag is left out: an ACK carries that of the response, the INVITE none.
     # What we note in the Via ourselves does not count: a CANCEL is looked up with it, its INVITE without.
     marks = str(request.via.params.without("received").without("rport"))

@@ -23,6 +23,9 @@ MAX_CSEQ = 2**31 - 1
 
 _MAX_SECONDS = 2**32 - 1
 
+made = tuple.__new__
+"""Makes a NamedTuple of every message at once: what it has itself for that is a Python function."""
+
 _BRACKETED = re.compile(r'(?:("(?:[^"\\]|\\.)*")[ \t]*|([^"<>;]*))<([^<>]*)>(.*)', re.DOTALL).fullmatch
 # Some gear leaves the brackets out although there is a display name.
 _UNBRACKETED = re.compile(
@@ -297,11 +300,12 @@ def top_of(text: str) -> Top:
         via = one_via(text)
         return Top(via.host, via.sent_by.lower(), (via.branch or "").lower())
     (host, sent_by, usual), (asks, branch, rest) = _sender_of(hop), parts.groups()
-    if not usual:
-        return Top(host, sent_by, branch.lower())
-    if asks:
-        return Top(host, sent_by, branch.lower(), gap=0 if rest else len(hop) + len(";rport"))
-    return Top(host, sent_by, branch.lower(), not rest, len(text) if rest == ";rport" else 0)
+    bare, gap = usual and not asks and not rest, 0
+    if usual and asks:
+        gap = 0 if rest else len(hop) + len(";rport")
+    elif usual and rest == ";rport":
+        gap = len(text)
+    return made(Top, (host, sent_by, branch.lower(), bare, gap))
 
 
 @lru_cache(maxsize=1024)
