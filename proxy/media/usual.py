@@ -7,30 +7,31 @@ from functools import lru_cache
 
 _LONGEST = 2048
 """Bytes of a body that is worth keeping."""
-_BEGINS, _AUDIO = b"v=0\r\no=", b"\r\nm=audio "
+_VERSION, _ORIGIN, _AUDIO = b"v=0", b"\r\no=", b"\r\nm=audio "
 _RTCP = re.compile(rb"([0-9]{1,5})[ \r]")
 
 
-def usual_text(body: bytes) -> tuple[bytes, int] | None:
-    """A body as it would be with nothing in its o= line and port 9 in its only m= line, and that line's port.
+def usual_text(body: bytes) -> tuple[bytes, int, bool] | None:
+    """A body as it would be with nothing in its o= line and port 9 in its only m= line, that line's port, and
+    whether there may be an a=rtcp line.
 
     Neither has a say in what is agreed, but for where to send. None: not of that form, too long to keep, or
     a key may be in it, which no cache should have.
     """
-    at = body.find(_AUDIO) + len(_AUDIO)
-    if at < len(_AUDIO) or len(body) > _LONGEST or not body.startswith(_BEGINS):
+    before, _, after = body.partition(_AUDIO)
+    digits, _, formats = after.partition(b" ")
+    version, _, named = before.partition(_ORIGIN)
+    origin, end, middle = named.partition(b"\r\n")
+    if version != _VERSION or not (end and digits.isdigit()) or len(digits) > 5:
         return None
-    until = body.find(b"\r\n", len(_BEGINS))
-    origin = body[len(_BEGINS) : until]
-    digits, space, formats = body[at:].partition(b" ")
-    if origin.translate(None, b"\r\n\0") != origin or not (space and digits.isdigit()) or len(digits) > 5:
+    port = int(digits)
+    if not 0 < port < 65536 or origin.translate(None, b"\r\n\0") != origin:
         return None
-    text, port = _BEGINS + body[until:at] + b"9 " + formats, int(digits)
     try:
-        _examine(text)
+        text, reports = _examine(middle, formats)
     except _Unusual:
         return None
-    return (text, port) if 0 < port < 65536 else None
+    return text, port, reports
 
 
 class _Unusual(Exception):
@@ -38,11 +39,16 @@ class _Unusual(Exception):
 
 
 @lru_cache(maxsize=256)
-def _examine(text: bytes) -> None:
-    """Once for each that is of use: as often as not this would be half of what a body costs."""
+def _examine(middle: bytes, formats: bytes) -> tuple[bytes, bool]:
+    """The text of which this is the part that counts, and whether an a=rtcp line may be in it. Once for each
+    that is of use: as often as not this would be half of what a body costs.
+    """
+    text = b"".join((_VERSION, _ORIGIN, b"\r\n", middle, _AUDIO, b"9 ", formats))
     # RFC 4568; RFC 8866 §5.12; RFC 4567
-    if text.count(b"m=") != 1 or b"a=crypto" in text or b"k=" in text or b"a=key-mgmt" in text:
+    keys = b"a=crypto" in text or b"k=" in text or b"a=key-mgmt" in text
+    if len(text) > _LONGEST or text.count(b"m=") != 1 or keys:
         raise _Unusual
+    return text, b"a=rtcp:" in text
 
 
 def usual_ports(body: bytes) -> tuple[bytes, int] | None:
@@ -50,9 +56,11 @@ def usual_ports(body: bytes) -> tuple[bytes, int] | None:
     the next. None as well where it names any other.
     """
     usual = usual_text(body)
-    if usual is None or b"a=rtcp:" not in usual[0]:
-        return usual
-    text, port = usual
+    if usual is None:
+        return None
+    text, port, reports = usual
+    if not reports:
+        return text, port
     before, line, after = text.partition(b"\na=rtcp:")
     found = _RTCP.match(after)
     if found is None or text.count(b"a=rtcp:") != 1:
