@@ -50,7 +50,8 @@ class RandomIds:
         """A number of so many bits; keys have more than a piece."""
         if count > 8 * PIECE_BYTES:
             return secrets.randbits(count)
-        return int((self._store or self._filled()).pop(), 16) >> (8 * PIECE_BYTES - count)
+        digits = (self._store or self._filled()).pop()[: (count + 3) // 4]
+        return int(digits, 16) >> (-count % 4)
 
     def uniform(self, low: float, high: float) -> float:
         return low + (high - low) * self.bits(32) / (1 << 32)
