@@ -22,15 +22,14 @@ class PortPool:
     def __init__(self, low: int, high: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         if not 0 < low < high <= 65535:
             raise ValueError(f"not a port range: {low}-{high}")
-        self._low, self.range = low, range(low, high + 1)
-        """`range`: every port of it, lent or not."""
+        self.range = range(low, high + 1)
+        """Every port of it, lent or not."""
         first = low + low % 2
         self._fresh = deque(range(first, high, 2))
         if not self._fresh:
             raise ValueError(f"no even port with its odd neighbour in {low}-{high}")
         self._resting: deque[tuple[int, float]] = deque()
-        self._lent = bytearray(high + 1 - low)
-        """By port, from the lowest: whether it is lent."""
+        self._lent: set[int] = set()
         self._clock = clock
 
     @property
@@ -41,7 +40,7 @@ class PortPool:
     @property
     def lent(self) -> int:
         """How many pairs are in use."""
-        return self._lent.count(1)
+        return len(self._lent)
 
     def take(self) -> int:
         """The RTP port of a pair. Raises NoPortFree."""
@@ -49,20 +48,20 @@ class PortPool:
 
     def lend(self) -> tuple[int, bool]:
         """The RTP port of a pair, and whether it has rested or was never lent. Raises NoPortFree."""
-        port, since = self._resting[0] if self._resting else (0, 0.0)
-        rested = not port or self._clock() - since >= REST_S
-        if port and (rested or not self._fresh):
-            self._resting.popleft()
+        resting = self._resting
+        rested = not resting or self._clock() - resting[0][1] >= REST_S
+        if resting and (rested or not self._fresh):
+            port = resting.popleft()[0]
         elif self._fresh:
             port, rested = self._fresh.popleft(), True
         else:
             raise NoPortFree(f"all {self.lent} pairs of media ports are in use")
-        self._lent[port - self._low] = 1
+        self._lent.add(port)
         return port, rested
 
     def give_back(self, port: int) -> None:
         """The pair is free again. Giving back what is not lent is a bug and raises ValueError."""
-        if port not in self.range or not self._lent[port - self._low]:
+        if port not in self._lent:
             raise ValueError(f"port {port} was not lent")
-        self._lent[port - self._low] = 0
+        self._lent.remove(port)
         self._resting.append((port, self._clock()))
