@@ -9,6 +9,9 @@ from proxy.media.ports import NoPortFree
 from proxy.media.sdes import SrtpPolicy
 from proxy.ua.errors import OfferRefused
 
+_ACCEPT, _OFFER = SrtpPolicy.ACCEPT, SrtpPolicy.OFFER
+_NOT_YET = "not yet"
+"""Told of a leg that is offered SRTP: if it takes none, that is news."""
 UNABLE = (MediaRefused, NoPortFree)
 """What media raises that cannot do as it is asked."""
 
@@ -16,16 +19,15 @@ UNABLE = (MediaRefused, NoPortFree)
 class LegMedia:
     """One leg's view of the call's media session; what media cannot do is said with the status we owe."""
 
-    __slots__ = ("_leg", "_policy", "_scribe", "_session", "_suite", "_unanswered")
+    __slots__ = ("_leg", "_scribe", "_session", "_told", "_unanswered")
 
     def __init__(self, session: MediaSession, leg: str, policy: SrtpPolicy, scribe: Scribe) -> None:
-        self._session, self._leg = session, leg
-        self._policy, self._scribe = policy, scribe
-        self._suite: str | None = None
-        """Of SRTP, as was told last."""
+        self._session, self._leg, self._scribe = session, leg, scribe
+        self._told: str | None = _NOT_YET if policy is _OFFER else None
+        """The suite of SRTP that was told last; None where all expect plain RTP, or were told of it."""
         self._unanswered = False
         """The peer's offer has no answer yet; `again` gives it."""
-        if policy is not SrtpPolicy.ACCEPT:
+        if policy is not _ACCEPT:
             session.secure(leg, policy)
 
     def over(self, ip_version: int) -> None:
@@ -44,7 +46,8 @@ class LegMedia:
             raise _owed(problem) from problem
         if self._unanswered:
             self._unanswered = False
-            self._tell()
+            if (suite := self._session.secured(self._leg)) != self._told:
+                self._tell(suite)
         return told
 
     def answered(self, sdp: bytes) -> None:
@@ -52,7 +55,8 @@ class LegMedia:
             self._session.answered(self._leg, sdp)
         except UNABLE as problem:
             raise _owed(problem) from problem
-        self._tell()
+        if (suite := self._session.secured(self._leg)) != self._told:
+            self._tell(suite)
 
     def early(self, sdp: bytes) -> None:
         self._session.early(self._leg, sdp)
@@ -64,7 +68,8 @@ class LegMedia:
             raise _owed(problem) from problem
         self._unanswered = not answer
         if answer:
-            self._tell()
+            if (suite := self._session.secured(self._leg)) != self._told:
+                self._tell(suite)
         return answer
 
     def concede(self) -> bool:
@@ -73,15 +78,13 @@ class LegMedia:
         self._scribe.step("offer refused", f"{self._leg} is called again with another")
         return True
 
-    def _tell(self) -> None:
-        """Say how the leg's audio is protected when that has changed, or is not as we would have it."""
-        before, self._suite = self._suite, self._session.secured(self._leg)
-        if self._suite is None:
-            if before is not None or self._policy is SrtpPolicy.OFFER:
-                self._policy = SrtpPolicy.ACCEPT  # said once
-                self._scribe.step("audio not protected", f"{self._leg} takes no SRTP")
-        elif self._suite != before:
-            self._scribe.log.info("audio protected", leg=self._leg, suite=self._suite)
+    def _tell(self, suite: str | None) -> None:
+        """Say how the leg's audio is protected: that has changed, or is not as we would have it."""
+        self._told = suite
+        if suite is None:
+            self._scribe.step("audio not protected", f"{self._leg} takes no SRTP")
+        else:
+            self._scribe.log.info("audio protected", leg=self._leg, suite=suite)
 
     def pressed(self, digit: str, seconds: float) -> None:
         self._session.pressed(self._leg, digit, seconds)
