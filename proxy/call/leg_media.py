@@ -67,9 +67,8 @@ class LegMedia:
         except UNABLE as problem:
             raise _owed(problem) from problem
         self._unanswered = not answer
-        if answer:
-            if (suite := self._session.secured(self._leg)) != self._told:
-                self._tell(suite)
+        if answer and (suite := self._session.secured(self._leg)) != self._told:
+            self._tell(suite)
         return answer
 
     def concede(self) -> bool:
