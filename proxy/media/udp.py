@@ -281,10 +281,10 @@ class _Watch:
             ears.extend([None] * (descriptor + 1 - len(ears)))
         ears[descriptor] = ear
         self._count += 1
-        if not hasattr(select, "epoll"):
-            asyncio.get_running_loop().add_reader(descriptor, self._alone, descriptor)
-            return
         if self._poll is None:
+            if not hasattr(select, "epoll"):
+                asyncio.get_running_loop().add_reader(descriptor, self._alone, descriptor)
+                return
             self._poll = select.epoll()
             asyncio.get_running_loop().add_reader(self._poll.fileno(), self._wakened, self._poll)
         self._poll.register(descriptor, select.EPOLLIN)
