@@ -295,7 +295,7 @@ class Call:
             except NOT_TAKEN as problem:
                 if reception.caller.ended.done():
                     raise
-                failure = problem
+                failure = problem.with_traceback(None)  # it would know this frame, which knows it
             else:
                 return phone
             self._legs.end_after(agent or reception.caller)

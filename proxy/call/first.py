@@ -27,6 +27,7 @@ async def first(*waits: Coroutine[Any, Any, T]) -> T:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        tasks.clear()  # an error knows this frame by its traceback, and its task knows the error
 
 
 @asynccontextmanager

@@ -112,7 +112,7 @@ class Leg:
 
     def progress(self, status: int, *, early: bool = False) -> None:
         """A provisional response above 100, `early` with our SDP; raises OfferRefused if it cannot offer."""
-        if (invitation := self.invitation).open:
+        if (invitation := self._invitation) is not None and invitation.open:
             invitation.progress(status, early=early)
 
     def consider(self) -> None:
@@ -143,8 +143,11 @@ class Leg:
         self.credentials, self.profile = outgoing.credentials, outgoing.profile
         self.keeps_flow = outgoing.flow is not None
         self._inviting = inviting = Inviting(self, outgoing)
-        await inviting.start()
-        await inviting.answered
+        try:
+            await inviting.start()
+            await inviting.answered
+        finally:
+            del inviting  # an error knows this frame by its traceback
         if self._inviting is not None and not self._inviting.offered:
             self._inviting = None  # it is needed for as long as a 2xx may come again, and no longer
 
@@ -171,10 +174,7 @@ class Leg:
         return self._refers.waiting if self._refers is not None else None
 
     def end(self, reason: EndReason, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        """End the leg from our side: BYE, CANCEL or a final response (§15, §9.1).
-
-        Returns at once; the core sees the transaction through. Calling it again does nothing.
-        """
+        """End the leg from our side, at once: BYE, CANCEL or a final response (§15, §9.1). Once is enough."""
         if self._refers is not None and (refer := self._refers.waiting) is not None:
             refer.refuse(481)  # nobody came to answer it, and its dialog is over
         if self.ended.done():
@@ -192,7 +192,10 @@ class Leg:
             self._bye(reason)
         elif self._inviting is not None:
             self._inviting.end(reason)
+            self._inviting = None
         self._hush(reason)
+        if self._left:
+            self._let_go()
 
     # What the parts of the leg tell it.
 
@@ -388,10 +391,9 @@ class Leg:
         provisionals.settled.add_done_callback(lambda settled: leave(id))
 
     def _let_go(self) -> None:
-        """All is said: the parts, which know the leg, are no longer known to it.
-
-        So they are gone at once, and need not wait for the garbage collector, which makes calls wait for it.
-        """
+        """All is said: the parts, which know the leg, are unknown to it, and need no garbage collector."""
         if self._invitation is not None and self._invitation.settled:
             self._invitation = self._answer = None
+        if self._refers is not None:
+            self._refers.close()
         self._inviting = self._keeper = self._reoffers = None

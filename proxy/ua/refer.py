@@ -96,6 +96,11 @@ class Refers:
         """The one that nobody has answered yet, if any."""
         return self._latest if self._latest is not None and not self._latest.answered else None
 
+    def close(self) -> None:
+        """The leg is over: one that was answered is of no interest to it any more."""
+        if self._latest is not None and self._latest.answered:
+            self._latest = None
+
     def receive(self, leg: Leg, transaction: ServerTransaction) -> None:
         """Another one; raises ParseError."""
         if self._latest is not None and self._latest.open:

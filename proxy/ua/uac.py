@@ -119,14 +119,19 @@ class Inviting:
         elif status < 300:
             self._accepted(message)
         else:
-            self._forks.close()
+            self._over()
             self._refused(message)
 
     def failed(self, error: SipError) -> None:
-        self._forks.close()
+        self._over()
         if self._ending is None:
             self._course.failed(error)
         self._elsewhere(error)
+
+    def _over(self) -> None:
+        """It has failed with this target: its transaction is not ours to cancel any more."""
+        self._forks.close()
+        self._transaction = None
 
     def _unheard(self) -> None:
         """Not a word from this target: its INVITE is sent no more, what it may still say is seen to."""
@@ -192,7 +197,7 @@ class Inviting:
         if not self.answered.done():
             self.answered.set_exception(error)
             self.answered.exception()  # nobody may be waiting any more, and that is no fault
-            self._forks.decided()
+        self._forks.decided()
 
     def _accepted(self, response: Response) -> None:
         """One 2xx: the first of its To tag makes a dialog, each is acknowledged (§13.2.2.4)."""
@@ -229,6 +234,7 @@ class Inviting:
         leg, forks = self._leg, self._forks
         gone = dialog.id.remote_tag in forks.over
         if gone or self.answered.done():  # ended meanwhile, or another fork was quicker (§13.2.2.4, §15)
+            self._transaction = None
             return self._hang_up(dialog)
         leg.flow = flow
         leg.established(dialog)
