@@ -8,9 +8,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.grammar import number, once
 from proxy.sip.message import END_OF_HEAD, Request, parse_message
 
-_LENGTH = re.compile(
-    rb"^(?:content-length|l)[ \t]*:((?:[^\r\n]|\r?\n[ \t])*)", re.IGNORECASE | re.MULTILINE
-).findall
+_LENGTHS = re.compile(rb"\n(?:content-length|l)[ \t]*:([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)").findall
 _EMPTY_LINES = re.compile(rb"(?:\r?\n)+").match
 
 
@@ -41,7 +39,7 @@ class StreamFramer:
 
     def __init__(self, max_bytes: int = 65536) -> None:
         """`max_bytes` bounds one message, and so the memory a peer can hold."""
-        self._buffer = bytearray()
+        self._buffer = b""
         self._max_bytes = max_bytes
         self._scanned = 0
         self._size = 0  # of the message whose head is whole; 0 before that
@@ -55,15 +53,26 @@ class StreamFramer:
 
         A message of more than `max_bytes` is a 513; one without Content-Length, or with a bad one, a 400.
         """
+        if self.fault is not None:
+            raise self.fault
         messages: list[bytes] = []
-        if self.fault is None:
-            self._buffer += data
-            try:
-                while (message := self._next()) is not None:
-                    messages.append(message)
-            except ParseError as error:
-                self.fault = error
-                self._buffer.clear()
+        buffer, start = self._buffer + data, 0
+        try:
+            while start < len(buffer):
+                if buffer[start] in b"\r\n" and (run := _EMPTY_LINES(buffer, start)):
+                    self._count(run[0].count(b"\n"))
+                    start = run.end()
+                    continue
+                if self._size == 0 and not self._measured(buffer, start):
+                    break
+                end = start + self._size
+                if end > len(buffer):
+                    break
+                messages.append(buffer[start:end])
+                start, self._scanned, self._size, self._lone = end, 0, 0, False
+        except ParseError as error:
+            self.fault, start = error, len(buffer)
+        self._buffer = buffer[start:]
         if self.fault is not None and not messages:
             raise self.fault
         return messages
@@ -82,42 +91,23 @@ class StreamFramer:
         pings, self._pings = self._pings, 0
         return pings
 
-    def _next(self) -> bytes | None:
-        buffer = self._buffer
-        if self._size == 0 and not self._measured():
-            return None
-        if len(buffer) < self._size:
-            return None
-        message = bytes(buffer[: self._size])
-        del buffer[: self._size]
-        self._scanned = self._size = 0
-        self._lone = False
-        return message
-
-    def _measured(self) -> bool:
+    def _measured(self, buffer: bytes, start: int) -> bool:
         """Whether the head is whole; it is looked at once, however slowly the body drips in."""
-        buffer = self._buffer
-        if self._scanned == 0:
-            self._swallow_empty_lines()
-        end = END_OF_HEAD.search(buffer, self._scanned)
-        if end is None:
-            if len(buffer) > self._max_bytes:
+        found = END_OF_HEAD.search(buffer, start + self._scanned)
+        if found is None:
+            if len(buffer) - start > self._max_bytes:
                 raise ParseError(f"message head longer than {self._max_bytes} bytes", 513)
-            self._scanned = max(len(buffer) - 2, 0)
+            self._scanned = max(len(buffer) - start - 2, 0)
             return False
-        head = bytes(buffer[: end.end()])
+        head = buffer[start : found.end()]
         size = len(head) + _content_length(head)
         if size > self._max_bytes:
             raise _with_partial(ParseError(f"message of {size} bytes is too large", 513), head)
         self._size = size
         return True
 
-    def _swallow_empty_lines(self) -> None:
-        run = _EMPTY_LINES(self._buffer)
-        if run is None:
-            return
-        ends = run[0].count(b"\n")
-        del self._buffer[: run.end()]
+    def _count(self, ends: int) -> None:
+        """Of so many line ends between messages, which are pings and which are pongs."""
         # A CRLF that came alone may have been the first half of a ping, or a pong. Both are served: a pong
         # too many does no harm, an unanswered ping ends the connection.
         pairs, odd = divmod(ends + self._lone, 2)
@@ -129,13 +119,10 @@ class StreamFramer:
 
 
 def _content_length(head: bytes) -> int:
-    lower = b"\n" + head.lower()
-    before, mark, rest = lower.partition(b"\ncontent-length: ")
-    digits, _, after = rest.partition(b"\r\n")
-    alone = b"content-length" not in before and b"content-length" not in after and b"\nl" not in lower
-    if mark and alone and digits.isdigit() and len(digits) < 10 and after[:1] not in (b" ", b"\t"):
+    found = _LENGTHS(b"\n" + head.lower())
+    if len(found) == 1 and (digits := found[0].strip()).isdigit() and len(digits) < 10:
         return int(digits)  # as nearly all write it, and once
-    values = {value.strip() for value in _LENGTH(head)}
+    values = {value.strip() for value in found}
     try:
         if len(values) != 1:
             raise ParseError("conflicting values of content-length" if values else "missing Content-Length")
