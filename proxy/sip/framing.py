@@ -24,15 +24,22 @@ class StreamFramer:
         "_buffer",
         "_lone",
         "_max_bytes",
-        "_pings",
         "_scanned",
         "_size",
         "fault",
+        "partial",
+        "pings",
         "pongs",
     )
 
     fault: ParseError | None
     """Set as soon as the stream is broken, so that a reader who got messages first need not wait for more."""
+
+    partial: bool
+    """A message has begun whose end is still to come."""
+
+    pings: int
+    """Double CRLFs that came and were not taken yet: each is owed a single CRLF (RFC 5626 §4.4.1)."""
 
     pongs: int
     """Single CRLFs received: answers to our keep-alives."""
@@ -43,9 +50,10 @@ class StreamFramer:
         self._max_bytes = max_bytes
         self._scanned = 0
         self._size = 0  # of the message whose head is whole; 0 before that
-        self._pings = 0
+        self.pings = 0
         self._lone = self._awaited = False
         self.pongs = 0
+        self.partial = False
         self.fault = None
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -73,22 +81,18 @@ class StreamFramer:
         except ParseError as error:
             self.fault, start = error, len(buffer)
         self._buffer = buffer[start:]
+        self.partial = start < len(buffer)
         if self.fault is not None and not messages:
             raise self.fault
         return messages
-
-    @property
-    def partial(self) -> bool:
-        """Whether a message has begun whose end is still to come."""
-        return len(self._buffer) > 0
 
     def pinged(self) -> None:
         """A keep-alive of ours is on its way: the next CRLF that comes alone answers it."""
         self._awaited, self._lone = True, False
 
     def take_pings(self) -> int:
-        """How many double CRLFs came since last asked; each is owed a single CRLF (RFC 5626 §4.4.1)."""
-        pings, self._pings = self._pings, 0
+        """How many `pings` came since last asked."""
+        pings, self.pings = self.pings, 0
         return pings
 
     def _measured(self, buffer: bytes, start: int) -> bool:
@@ -111,7 +115,7 @@ class StreamFramer:
         # A CRLF that came alone may have been the first half of a ping, or a pong. Both are served: a pong
         # too many does no harm, an unanswered ping ends the connection.
         pairs, odd = divmod(ends + self._lone, 2)
-        self._pings += pairs
+        self.pings += pairs
         self.pongs += odd
         self._lone = odd == 1 and not self._awaited
         if odd:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 from OpenSSL import SSL
 
 from proxy.transport.flow import TransportFailed
 from proxy.transport.identity import NOBODY, GuestCheck, PeerCheck, numeric
 
 CHUNK = 65536
+
+APPLICATION_DATA = 23
+RECORD_TYPES = range(20, 24)
+RECORD_HEAD = 5
+"""Bytes before a record's content: its type, a version, and the content's length in two (RFC 8446 §5.1)."""
 
 
 class TlsEngine:
@@ -30,6 +37,10 @@ class TlsEngine:
         """What failed, in a word: the `certificate`, or the `protocol`."""
         self.ended = False
         """The peer closed its side in order (close_notify)."""
+        self._between = True
+        """No record has begun whose end is still to come."""
+        self._head, self._rest = b"", 0
+        """Of one that has begun: its head, as far as that came, or how much of its content is to come."""
         self._check = check
         self._mutual = mutual
         self._connection = SSL.Connection(context, None)
@@ -76,15 +87,25 @@ class TlsEngine:
         """Take bytes of the peer; return (bytes for the application, bytes for the peer)."""
         if self.failure is not None:
             return b"", b""
-        established = self.established
+        established, size = self.established, len(data)
+        alone = (
+            self._between
+            and size > RECORD_HEAD
+            and data[0] == APPLICATION_DATA
+            and size == RECORD_HEAD + (data[3] << 8) + data[4]
+        )
+        if not alone:
+            self._follow(data)
         if data:
             self._connection.bio_write(data)
-        received = bytearray()
+        received = b""
         try:
-            if not self.established:
+            if not established:
                 self._handshake()
             while not self.ended:
                 received += self._connection.recv(CHUNK)
+                if alone:  # to be told by the library that there is no more is a third of the work
+                    break
         except SSL.WantReadError:
             pass
         except SSL.ZeroReturnError:
@@ -95,8 +116,8 @@ class TlsEngine:
         if established and received and self.failure is None and not self.ended:
             # To be told by the library that there is no answer is a fifth of the work. If there is one, to a
             # KeyUpdate, it goes out before whatever we send next, which is soon enough (RFC 8446 §4.6.3).
-            return bytes(received), b""
-        return bytes(received), self._outgoing()
+            return received, b""
+        return received, self._outgoing()
 
     def send(self, data: bytes) -> bytes:
         """Encrypt a message; raises TransportFailed unless the session is established and well."""
@@ -114,6 +135,17 @@ class TlsEngine:
         if self.established and self.failure is None:
             self._connection.shutdown()
         return self._outgoing()
+
+    def _follow(self, data: bytes) -> None:
+        """Note whether the last of these bytes ends a record (RFC 8446 §5.1)."""
+        data, at = self._head + data, self._rest
+        while at + RECORD_HEAD <= len(data):
+            if data[at] not in RECORD_TYPES:
+                at = sys.maxsize  # what this is, the library knows; where it ends, nobody here
+                break
+            at += RECORD_HEAD + (data[at + 3] << 8) + data[at + 4]
+        self._head, self._rest = data[at:], max(at - len(data), 0)
+        self._between = at == len(data)
 
     def _handshake(self) -> None:
         self._connection.do_handshake()

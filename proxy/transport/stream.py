@@ -197,7 +197,7 @@ class StreamFlow(asyncio.Protocol):
         received, answer = self._engine.feed(data)
         if answer:
             self._write(answer)
-        if self._engine.established and not self.opened.done():
+        if not self.opened.done() and self._engine.established:
             self._stop("handshake")
             self._established()
         if received:
@@ -237,11 +237,12 @@ class StreamFlow(asyncio.Protocol):
         return (self._engine.blame if self._engine else None) or "timeout"
 
     def _frame(self, data: bytes) -> None:
+        framer = self._framer
         try:
-            messages = self._framer.feed(data)
+            messages = framer.feed(data)
         except ParseError:
             messages = []
-        pings = self._framer.take_pings()
+        pings = framer.take_pings() if framer.pings else 0
         if pings and not self.closed and self._welcome():
             self._answer_pings(pings)
             self._stop("first message")  # one of ours keeps a connection ready for its calls
@@ -254,12 +255,12 @@ class StreamFlow(asyncio.Protocol):
             if "first message" in self._timers and self._welcome():
                 self._stop("first message")
                 self._keeper.known(self)
-        if self.inbound and not self.closed:
+        if self.inbound and (framer.partial or self._timers) and not self.closed:
             self._await_rest(progress=bool(messages))
-        broken = self._framer.fault
-        if broken is not None and not self.closed:
-            self._tell(self._receiver.unframeable, self, broken)
-            self._end(TransportFailed(f"stream from {self._peer()} cannot be cut into messages: {broken}"))
+        if framer.fault is not None and not self.closed:
+            self._tell(self._receiver.unframeable, self, framer.fault)
+            why = f"stream from {self._peer()} cannot be cut into messages: {framer.fault}"
+            self._end(TransportFailed(why))
 
     def _await_rest(self, *, progress: bool) -> None:
         """Who begins a message and never ends it would keep its memory for ever."""

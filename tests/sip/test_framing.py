@@ -31,6 +31,10 @@ def test_messages_come_out_however_the_stream_is_cut_rfc3261_18_3() -> None:
         assert [message for piece in pieces for message in framer.feed(piece)] == messages
 
 
+def test_a_message_that_comes_alone_is_not_copied() -> None:
+    assert StreamFramer().feed(OPENAI_200)[0] is OPENAI_200
+
+
 def test_a_body_that_looks_like_the_end_of_the_headers_is_only_body() -> None:
     message = OPTIONS + b"Content-Length: 8\r\n\r\n\r\n\r\na\n\nb"
     framer = StreamFramer()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,41 @@ def test_a_session_fed_one_byte_at_a_time_works_alike(tmp_path, authority):
     client, server = pair(tmp_path, authority, ["a.example"], "a.example")
     came = b"".join(server.feed(bytes([byte]))[0] for byte in client.send(b"INVITE"))
     assert came == b"INVITE"
+
+
+@pytest.mark.parametrize("most", [4, 40, 400, 4000])
+def test_a_record_is_read_as_soon_as_it_is_whole_however_the_stream_is_cut_rfc8446_5_1(
+    tmp_path, authority, most
+):
+    client, server = pair(tmp_path, authority, ["a.example"], "a.example")
+    draw = random.Random(most)
+    texts = [b"%d " % number * draw.randint(1, 60) for number in range(200)]
+    records = [client.send(text) for text in texts]
+    stream, came, fed = b"".join(records), b"", 0
+    while fed < len(stream):
+        # A cut where a record ends as often as elsewhere, so that one comes alone after one that came in two.
+        ends = [end for end in accumulate(map(len, records)) if end > fed]
+        upto = draw.choice([ends[0], fed + draw.randint(1, most)])
+        came += server.feed(stream[fed:upto])[0]
+        fed = min(upto, len(stream))
+        whole = sum(end <= fed for end in accumulate(map(len, records)))
+        assert came == b"".join(texts[:whole])
+
+
+def test_what_only_looks_like_a_whole_record_holds_up_none_of_those_in_it(tmp_path, authority):
+    client, server = pair(tmp_path, authority, ["a.example"], "a.example")
+    texts = [os.urandom(2000) for _ in range(40)]
+    records = [client.send(text) for text in texts]
+    stream, ends = b"".join(records), list(accumulate(map(len, records)))
+    cut, end = next(
+        (at, at + 5 + length)
+        for at in range(1, len(stream) - 5)
+        if stream[at] == 23 and at not in ends
+        for length in [int.from_bytes(stream[at + 3 : at + 5])]
+        if 4000 < length < len(stream) - at - 5
+    )
+    came = server.feed(stream[:cut])[0] + server.feed(stream[cut:end])[0]
+    assert came == b"".join(texts[: sum(one <= end for one in ends)])
 
 
 def test_close_notify_ends_the_other_side_in_order(tmp_path, authority):
