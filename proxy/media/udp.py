@@ -12,7 +12,7 @@ import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 Address = tuple[str, int]
 OnPacket = Callable[[memoryview, Address], None]
@@ -166,13 +166,15 @@ class _Ear:
                 self.bound.recv(1)
 
 
-class _Standing(NamedTuple):
+class _Standing:
     """Two sockets, whoever has them."""
 
-    address: Address
-    """Of RTP's."""
-    rtp: _Ear
-    rtcp: _Ear
+    __slots__ = ("address", "rtcp", "rtp")
+
+    def __init__(self, address: Address, rtp: _Ear, rtcp: _Ear) -> None:
+        self.address = address
+        """Of RTP's."""
+        self.rtp, self.rtcp = rtp, rtcp
 
     def empty(self) -> None:
         """Drop what has come so far."""
