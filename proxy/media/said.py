@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -39,7 +40,8 @@ class Terms(NamedTuple):
 _USUAL_TERMS, _WITH_MUX = Terms(), Terms(mux=True)
 
 
-class Said(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Said:
     """What an SDP of ours says, whoever it is said to; see `say`."""
 
     formats: tuple[AudioFormat, ...]
