@@ -34,25 +34,12 @@ _COMMON = (
 _MOST_SPELLINGS, _LONGEST_SPELLING = 2048, 64
 """So many are kept beside the common ones, up to so many characters long."""
 
+_KEYS = {spelled: name.lower() for name in _COMMON for spelled in (name, name.lower())}
+"""The key of each spelling of a name, so that to read a line costs a single look-up.
 
-class _Keys(dict[str, str]):
-    """The key of each spelling of a name, so that to read a line costs a single look-up.
-
-    The common ones stand here from the start, others from when they are first met; empty is that of no token.
-    """
-
-    def __missing__(self, name: str) -> str:
-        if not is_token(name):
-            return ""
-        lower = name.lower()
-        key = _COMPACT.get(lower, lower)
-        if len(self) < _MOST_SPELLINGS and len(name) <= _LONGEST_SPELLING:
-            self[name] = key
-        return key
-
-
-_KEYS = _Keys({spelled: name.lower() for name in _COMMON for spelled in (name, name.lower())})
-_KEYS.update(_COMPACT | {short.upper(): long for short, long in _COMPACT.items()})
+The common ones stand here from the start, others from when they are first met (`_learned`).
+"""
+_KEYS |= _COMPACT | {short.upper(): long for short, long in _COMPACT.items()}
 
 _ECHOED = {"from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
 """§8.2.6.2: what stands in a response as it stood in the request, each once."""
@@ -62,7 +49,18 @@ _UNSAFE = re.compile(r"[\r\n]|(?<!\\)\0").search
 
 def header_key(name: str) -> str:
     """The one spelling under which `name` and its compact form compare: long and lower-case."""
-    return _KEYS[name] or name.lower()
+    return _KEYS.get(name) or _learned(name) or name.lower()
+
+
+def _learned(name: str) -> str:
+    """The key of a spelling that is not in `_KEYS` yet; empty is that of no token."""
+    if not is_token(name):
+        return ""
+    lower = name.lower()
+    key = _COMPACT.get(lower, lower)
+    if len(_KEYS) < _MOST_SPELLINGS and len(name) <= _LONGEST_SPELLING:
+        _KEYS[name] = key
+    return key
 
 
 class Headers:
@@ -88,11 +86,11 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first line of that name, whole; None where there is none."""
-        return self.first.get(_KEYS[name])
+        return self.first.get(_KEYS.get(name) or _learned(name))
 
     def get_all(self, name: str) -> list[str]:
         """Every line of that name, whole."""
-        wanted = _KEYS[name]
+        wanted = _KEYS.get(name) or _learned(name)
         if wanted not in self.first:
             return []
         line = self.first[wanted]
@@ -100,7 +98,7 @@ class Headers:
 
     def split(self, name: str) -> list[str]:
         """Every value of that name over all lines, commas taken apart (§7.3.1)."""
-        wanted = _KEYS[name]
+        wanted = _KEYS.get(name) or _learned(name)
         if wanted not in self.first:
             return []
         line = self.first[wanted]
@@ -110,7 +108,7 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """Append a line."""
-        key = _KEYS[name]
+        key = _KEYS.get(name) or _learned(name)
         if not key or not value.isprintable():  # else there is nothing to find fault with
             key = _checked(name, value)
         self._append(key, name, value)
@@ -119,7 +117,7 @@ class Headers:
         """Append these lines."""
         append, first = self._lines.append, self.first
         for name, value in items:
-            key = _KEYS[name]
+            key = _KEYS.get(name) or _learned(name)
             if not key or not value.isprintable():
                 key = _checked(name, value)
             append(f"{name}: {value}")
@@ -147,7 +145,7 @@ class Headers:
 
     def prepend(self, name: str, value: str) -> None:
         """Put a line before the first of that name, or at the front (Via and Route are stacks)."""
-        key = _KEYS[name]
+        key = _KEYS.get(name) or _learned(name)
         if not key or "\n" in value or "\r" in value or "\0" in value:
             key = _checked(name, value)
         if key not in self.first:
@@ -179,7 +177,7 @@ class Headers:
         """Append every line of that name that `other` has, under this spelling of it; what stands there needs
         no second look.
         """
-        wanted = _KEYS[name]
+        wanted = _KEYS.get(name) or _learned(name)
         if wanted not in other.first:
             return
         if wanted in self.first or other._more is not None:
@@ -245,7 +243,7 @@ class Headers:
         return twin
 
     def __contains__(self, name: str) -> bool:
-        return _KEYS[name] in self.first
+        return (_KEYS.get(name) or _learned(name)) in self.first
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return ((name, value) for name, _, value in [line.partition(": ") for line in self._apart()])
@@ -324,7 +322,11 @@ def plain_headers(lines: list[str], single: Collection[str] = ()) -> Headers | N
     headers._lines, headers.first, headers._more = lines, first, None
     for line in lines:
         name, _, value = line.partition(": ")
-        if (key := keys[name]) not in first:
+        try:
+            key = keys[name]
+        except KeyError:
+            key = _learned(name)
+        if key not in first:
             first[key] = value
         elif key in single and first[key] != value:
             return None
@@ -346,7 +348,7 @@ def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[He
     for line in lines:
         name, colon, value = line.partition(":")
         name, plain = name.rstrip(WHITESPACE), value.strip(WHITESPACE)
-        key = _KEYS[name]
+        key = _KEYS.get(name) or _learned(name)
         if (wrong := _wrong(line, key, name, colon, value)) is not None:
             fault = fault or wrong
             continue
@@ -377,7 +379,7 @@ def _key_of(line: str) -> str:
 
 def _checked(name: str, value: str) -> str:
     """The key of this name; ValueError where either would break the message."""
-    key = _KEYS[name]
+    key = _KEYS.get(name) or _learned(name)
     if not key:
         raise ValueError(f"header name is no token: {shown(name)}")
     if not value.isprintable() and _UNSAFE(value) is not None:
