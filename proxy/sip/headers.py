@@ -70,7 +70,7 @@ class Headers:
     wire (a line end or a NUL in a value, a name that is no token) is a ValueError here: it is our bug.
     """
 
-    __slots__ = ("_lines", "_more", "first")
+    __slots__ = ("_lines", "first", "more")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._lines: list[str] = []
@@ -79,8 +79,8 @@ class Headers:
         """
         self.first: dict[str, str] = {}
         """The first line of each name, by its key (`header_key`): to be read, never written to."""
-        self._more: dict[str, list[str]] | None = None
-        """The other lines of each name that stands more than once; few messages have such a name."""
+        self.more: dict[str, list[str]] | None = None
+        """The other lines of each name that stands more than once, to be read only; nearly always None."""
         if items:
             self.extend(items)
 
@@ -94,7 +94,7 @@ class Headers:
         if wanted not in self.first:
             return []
         line = self.first[wanted]
-        return [line] if self._more is None else [line, *self._more.get(wanted, ())]
+        return [line] if self.more is None else [line, *self.more.get(wanted, ())]
 
     def split(self, name: str) -> list[str]:
         """Every value of that name over all lines, commas taken apart (§7.3.1)."""
@@ -102,9 +102,9 @@ class Headers:
         if wanted not in self.first:
             return []
         line = self.first[wanted]
-        if self._more is None:
+        if self.more is None:
             return split_commas(line)
-        return [value for each in (line, *self._more.get(wanted, ())) for value in split_commas(each)]
+        return [value for each in (line, *self.more.get(wanted, ())) for value in split_commas(each)]
 
     def add(self, name: str, value: str) -> None:
         """Append a line."""
@@ -152,8 +152,8 @@ class Headers:
             self._lines.insert(0, f"{name}: {value}")
         else:
             self._lines.insert(self._index(key), f"{name}: {value}")
-            self._more = self._more or {}
-            self._more[key] = [self.first[key], *self._more.get(key, ())]
+            self.more = self.more or {}
+            self.more[key] = [self.first[key], *self.more.get(key, ())]
         self.first[key] = value
 
     def set(self, name: str, value: str) -> None:
@@ -180,7 +180,7 @@ class Headers:
         wanted = _KEYS.get(name) or _learned(name)
         if wanted not in other.first:
             return
-        if wanted in self.first or other._more is not None:
+        if wanted in self.first or other.more is not None:
             for value in other.get_all(name):
                 self._append(wanted, name, value)
         else:
@@ -193,7 +193,7 @@ class Headers:
         `to`: what To is to say. What is missing is left out, and nothing needs a second look.
         """
         echo, first = Headers(), self.first
-        if to is not None and not routes and self._more is None:
+        if to is not None and not routes and self.more is None:
             try:
                 via, from_, call_id, cseq = first["via"], first["from"], first["call-id"], first["cseq"]
             except KeyError:
@@ -230,16 +230,16 @@ class Headers:
             self._lines[index] = f"{_name_of(self._lines[index])}: {self.first[key]}"
             return values[0]
         del self._lines[index], self.first[key]
-        if self._more is not None and (more := self._more.get(key)):
-            self.first[key], *self._more[key] = more
+        if self.more is not None and (more := self.more.get(key)):
+            self.first[key], *self.more[key] = more
         return values[0] if values else ""
 
     def copy(self) -> Headers:
         """The same lines, free to change."""
         twin = Headers()
         twin._lines, twin.first = self._lines.copy(), self.first.copy()
-        if self._more is not None:
-            twin._more = {key: more.copy() for key, more in self._more.items()}
+        if self.more is not None:
+            twin.more = {key: more.copy() for key, more in self.more.items()}
         return twin
 
     def __contains__(self, name: str) -> bool:
@@ -249,7 +249,7 @@ class Headers:
         return ((name, value) for name, _, value in [line.partition(": ") for line in self._apart()])
 
     def __len__(self) -> int:
-        return len(self.first) + (sum(map(len, self._more.values())) if self._more is not None else 0)
+        return len(self.first) + (sum(map(len, self.more.values())) if self.more is not None else 0)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Headers):
@@ -288,13 +288,13 @@ class Headers:
 
     def _again(self, key: str, value: str) -> None:
         """Another line of a name that stands there already."""
-        if self._more is None:
-            self._more = {}
-        self._more.setdefault(key, []).append(value)
+        if self.more is None:
+            self.more = {}
+        self.more.setdefault(key, []).append(value)
 
     def _forget_more(self, key: str) -> None:
-        if self._more is not None:
-            self._more.pop(key, None)
+        if self.more is not None:
+            self.more.pop(key, None)
 
     def _index(self, wanted: str) -> int:
         return [_key_of(line) for line in self._apart()].index(wanted)
@@ -310,7 +310,7 @@ class Headers:
 def _written(items: tuple[tuple[str, str], ...]) -> tuple[str, dict[str, str]]:
     """These lines as they go on the wire, and their values by their keys; none where a name comes twice."""
     headers = Headers(items)
-    return "\r\n".join(headers._lines), headers.first if headers._more is None else {}
+    return "\r\n".join(headers._lines), headers.first if headers.more is None else {}
 
 
 def plain_headers(lines: list[str], single: Collection[str] = ()) -> Headers | None:
@@ -319,7 +319,7 @@ def plain_headers(lines: list[str], single: Collection[str] = ()) -> Headers | N
     """
     headers, keys = Headers.__new__(Headers), _KEYS
     first: dict[str, str] = {}
-    headers._lines, headers.first, headers._more = lines, first, None
+    headers._lines, headers.first, headers.more = lines, first, None
     for line in lines:
         name, _, value = line.partition(": ")
         try:

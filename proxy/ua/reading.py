@@ -13,13 +13,13 @@ from proxy.sip.values import tag_of
 def read(message: Request | Response) -> TransactionKey:
     """Read once what everybody behind the door relies on; raises ParseError, with whom an answer is owed."""
     try:
-        first = message.headers.first
+        headers, first = message.headers, message.headers.first
         _ = (tag_of(first["from"]), tag_of(first["to"]))
         call_id = first["call-id"]
         if not call_id or " " in call_id or "\t" in call_id:
             _ = message.call_id  # which tells what is wrong with it
         if isinstance(message, Response):
-            if message.via_count > 1:
+            if ("," in first["via"] or headers.more is not None) and message.via_count > 1:
                 raise ParseError("response with the Via of another")  # §8.1.3.3
             return client_key(message)
         _ = one_uri(message.uri)
