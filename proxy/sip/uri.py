@@ -227,9 +227,16 @@ class Uri:
 def _place_kept(text: str) -> tuple[str, int | None, Params, str] | None:
     """Host, port, parameters and headers of a URI that are not preceded by a user; None if malformed."""
     parts = _SIP(text)
-    if parts is None or parts[1] is not None:
+    if parts is None or parts[1] is not None or _ILLEGAL(text) is not None:
         return None
     return parts[3], parse_port(parts[4]), Params.parse(parts[5] or ""), parts[6] or ""
+
+
+def check_uri(text: str) -> None:
+    """Raise ParseError where `Uri.parse` does, and mostly make none: users are new in every call."""
+    user, at, place = text.partition("@")
+    if not at or user[:4] != "sip:" or not user[4:].isalnum() or _place_kept(place) is None:
+        one_uri(text)
 
 
 def parse_port(text: str | None) -> int | None:

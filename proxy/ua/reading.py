@@ -6,7 +6,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.fields import hops_of
 from proxy.sip.key import TransactionKey, client_key, server_key
 from proxy.sip.message import Request, Response
-from proxy.sip.uri import one_uri
+from proxy.sip.uri import check_uri
 from proxy.sip.values import tag_of
 
 
@@ -22,7 +22,7 @@ def read(message: Request | Response) -> TransactionKey:
             if ("," in first["via"] or headers.more is not None) and message.via_count > 1:
                 raise ParseError("response with the Via of another")  # §8.1.3.3
             return client_key(message)
-        _ = one_uri(message.uri)
+        check_uri(message.uri)
         if hops := first.get("max-forwards"):
             hops_of(hops)
         if message.method == "INVITE" and message.contact is None:

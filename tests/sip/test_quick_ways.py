@@ -18,7 +18,7 @@ from proxy.sip.framing import StreamFramer
 from proxy.sip.headers import Headers, plain_headers, read_headers
 from proxy.sip.key import client_key, server_key
 from proxy.sip.message import Request, Response, parse_message
-from proxy.sip.uri import NO_PARAMS, Params, Uri
+from proxy.sip.uri import NO_PARAMS, Params, Uri, check_uri
 from proxy.sip.values import CSeq, NameAddr, Via, party_of, sender_of, tag_of, top_of
 
 often = settings(max_examples=300, deadline=None)
@@ -43,6 +43,12 @@ VIAS = ["SIP/2.0/UDP h;branch=z9hG4bK1", "SIP/2.0/TCP [2001:db8::1]:5060;branch=
         "sip / 2.0 / udp h : 5060 ; branch = z9hG4bK1", "SIP/2.0/UDP a;branch=1, SIP/2.0/UDP b;branch=2", "",
         "SIP/2.0/UDP h;rport;branch=z9hG4bK1;received=192.0.2.1",
         "SIP/2.0/UDP h;branch=z9;branch=z8"]  # fmt: skip
+URIS = [
+    "sip:token@192.0.2.1:5060", "sip:token@h;transport=tcp", "sip:+14155550100@[2001:db8::1]:5061;lr",
+    "sip:token@h;x=<y>", "sip:token@h?x=<y>", "sip:token@h;;lr", "sip:token@h;=x", "sip:token@h:0",
+    "sip:token@h:70000", "sip:token@h:", "sip:a@b@h", "sip:@h", "sip:a:b@h", "sip:a@", "sip:h",
+    "sips:token@h", "SIP:token@h", "tel:+14155550100@h", "xyz:token@h", "token@h", "sip:é@h", "sip:", "",
+]  # fmt: skip
 LENGTHS = [
     "0",
     "3",
@@ -401,6 +407,22 @@ def test_an_address_that_is_kept_is_read_as_at_first(
         place = data.draw(st.integers(0, len(text)))
         text = text[:place] + mark + text[place:]
     assert ways(NameAddr.parse, text) == ways(lambda whole: NameAddr._read_whole(whole.strip(" \t")), text)
+
+
+@often
+@given(st.sampled_from(URIS), st.lists(spots, max_size=2), st.data())
+def test_a_uri_that_is_only_checked_is_found_fault_with_as_if_it_were_read(
+    uri: str, marks: list[str], data: st.DataObject
+) -> None:
+    text = uri
+    for mark in marks:
+        place = data.draw(st.integers(0, len(text)))
+        text = text[:place] + mark + text[place:]
+
+    def read(text: str) -> None:
+        Uri.parse(text)
+
+    assert ways(check_uri, text) == ways(read, text)
 
 
 @pytest.mark.parametrize("kind", [NameAddr, Via, CSeq, Uri])
