@@ -49,7 +49,12 @@ _UNSAFE = re.compile(r"[\r\n]|(?<!\\)\0").search
 
 def header_key(name: str) -> str:
     """The one spelling under which `name` and its compact form compare: long and lower-case."""
-    return _KEYS.get(name) or _learned(name) or name.lower()
+    return _key(name) or name.lower()
+
+
+def _key(name: str) -> str:
+    """The key of a name; empty if it is no token."""
+    return _KEYS.get(name) or _learned(name)
 
 
 def _learned(name: str) -> str:
@@ -86,11 +91,11 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first line of that name, whole; None where there is none."""
-        return self.first.get(_KEYS.get(name) or _learned(name))
+        return self.first.get(_key(name))
 
     def get_all(self, name: str) -> list[str]:
         """Every line of that name, whole."""
-        wanted = _KEYS.get(name) or _learned(name)
+        wanted = _key(name)
         if wanted not in self.first:
             return []
         line = self.first[wanted]
@@ -98,7 +103,7 @@ class Headers:
 
     def split(self, name: str) -> list[str]:
         """Every value of that name over all lines, commas taken apart (§7.3.1)."""
-        wanted = _KEYS.get(name) or _learned(name)
+        wanted = _key(name)
         if wanted not in self.first:
             return []
         line = self.first[wanted]
@@ -108,7 +113,7 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """Append a line."""
-        key = _KEYS.get(name) or _learned(name)
+        key = _key(name)
         if not key or not value.isprintable():  # else there is nothing to find fault with
             key = _checked(name, value)
         self._append(key, name, value)
@@ -117,7 +122,7 @@ class Headers:
         """Append these lines."""
         append, first = self._lines.append, self.first
         for name, value in items:
-            key = _KEYS.get(name) or _learned(name)
+            key = _key(name)
             if not key or not value.isprintable():
                 key = _checked(name, value)
             append(f"{name}: {value}")
@@ -145,7 +150,7 @@ class Headers:
 
     def prepend(self, name: str, value: str) -> None:
         """Put a line before the first of that name, or at the front (Via and Route are stacks)."""
-        key = _KEYS.get(name) or _learned(name)
+        key = _key(name)
         if not key or "\n" in value or "\r" in value or "\0" in value:
             key = _checked(name, value)
         if key not in self.first:
@@ -177,7 +182,7 @@ class Headers:
         """Append every line of that name that `other` has, under this spelling of it; what stands there needs
         no second look.
         """
-        wanted = _KEYS.get(name) or _learned(name)
+        wanted = _key(name)
         if wanted not in other.first:
             return
         if wanted in self.first or other.more is not None:
@@ -243,7 +248,7 @@ class Headers:
         return twin
 
     def __contains__(self, name: str) -> bool:
-        return (_KEYS.get(name) or _learned(name)) in self.first
+        return _key(name) in self.first
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return ((name, value) for name, _, value in [line.partition(": ") for line in self._apart()])
@@ -348,7 +353,7 @@ def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[He
     for line in lines:
         name, colon, value = line.partition(":")
         name, plain = name.rstrip(WHITESPACE), value.strip(WHITESPACE)
-        key = _KEYS.get(name) or _learned(name)
+        key = _key(name)
         if (wrong := _wrong(line, key, name, colon, value)) is not None:
             fault = fault or wrong
             continue
@@ -379,7 +384,7 @@ def _key_of(line: str) -> str:
 
 def _checked(name: str, value: str) -> str:
     """The key of this name; ValueError where either would break the message."""
-    key = _KEYS.get(name) or _learned(name)
+    key = _key(name)
     if not key:
         raise ValueError(f"header name is no token: {shown(name)}")
     if not value.isprintable() and _UNSAFE(value) is not None:
