@@ -133,7 +133,7 @@ def parse_message(data: bytes) -> Request | Response:
     A body longer than Content-Length is cut, a shorter one refused (§18.3). ParseError carries the status
     owed, and in `partial` the request to reply to as far as it could be read.
     """
-    if data[:1] <= b"\r":
+    if data[:1] <= b"\r":  # what begins a message is above it
         data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start line are ignored
     return _plain(data) or _whole(data)
 

@@ -161,6 +161,14 @@ def told(message: Request | Response) -> list[object]:
     return found
 
 
+def spotted(text: str, marks: list[str], data: st.DataObject) -> str:
+    """The text with each of these marks somewhere in it."""
+    for mark in marks:
+        place = data.draw(st.integers(0, len(text)))
+        text = text[:place] + mark + text[place:]
+    return text
+
+
 @often
 @given(nearly_plain())
 @example(b"\r\n\r\n")
@@ -310,10 +318,7 @@ def test_plain_params_are_what_any_are(text: str) -> None:
 def test_an_end_of_a_dialog_is_written_as_it_is_read(
     address: str, tag: str, marks: list[str], data: st.DataObject
 ) -> None:
-    end = (address + tag).strip(" \t")
-    for mark in marks:
-        place = data.draw(st.integers(0, len(end)))
-        end = (end[:place] + mark + end[place:]).strip(" \t")
+    end = spotted(address + tag, marks, data).strip(" \t")
     try:
         read = NameAddr.parse(end)
     except ParseError:
@@ -334,10 +339,7 @@ def test_an_end_of_a_dialog_is_written_as_it_is_read(
 def test_a_party_is_who_stands_there_whatever_the_tag(
     address: str, tag: str, marks: list[str], data: st.DataObject
 ) -> None:
-    text = address + tag
-    for mark in marks:
-        place = data.draw(st.integers(0, len(text)))
-        text = text[:place] + mark + text[place:]
+    text = spotted(address + tag, marks, data)
 
     def without_tag(read: Callable[[str], NameAddr]) -> Callable[[str], object]:
         def party(text: str) -> object:
@@ -355,10 +357,7 @@ def test_a_party_is_who_stands_there_whatever_the_tag(
 def test_the_sender_of_a_via_is_what_the_whole_of_it_says(
     via: str, marks: list[str], data: st.DataObject
 ) -> None:
-    text = via
-    for mark in marks:
-        place = data.draw(st.integers(0, len(text)))
-        text = text[:place] + mark + text[place:]
+    text = spotted(via, marks, data)
     try:
         whole = Via.parse(text)
     except ParseError:
@@ -402,10 +401,7 @@ def test_the_key_at_the_door_is_that_of_what_the_properties_say(data: bytes) -> 
 def test_an_address_that_is_kept_is_read_as_at_first(
     address: str, tag: str, marks: list[str], data: st.DataObject
 ) -> None:
-    text = address + tag
-    for mark in marks:
-        place = data.draw(st.integers(0, len(text)))
-        text = text[:place] + mark + text[place:]
+    text = spotted(address + tag, marks, data)
     assert ways(NameAddr.parse, text) == ways(lambda whole: NameAddr._read_whole(whole.strip(" \t")), text)
 
 
@@ -414,10 +410,7 @@ def test_an_address_that_is_kept_is_read_as_at_first(
 def test_a_uri_that_is_only_checked_is_found_fault_with_as_if_it_were_read(
     uri: str, marks: list[str], data: st.DataObject
 ) -> None:
-    text = uri
-    for mark in marks:
-        place = data.draw(st.integers(0, len(text)))
-        text = text[:place] + mark + text[place:]
+    text = spotted(uri, marks, data)
 
     def read(text: str) -> None:
         Uri.parse(text)
