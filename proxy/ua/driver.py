@@ -93,7 +93,7 @@ class Driver:
             return
         machine = self._driven
         due = machine.deadline
-        if due is not self._armed_for:
+        if due != self._armed_for:
             if self._alarm is not None:
                 self._alarm.cancel()
                 self._alarm = None

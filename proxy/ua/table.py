@@ -54,8 +54,8 @@ class Table(Generic[T]):
             self._timers[wait_s] = self._alarms.at(until, partial(self._due, wait_s))
         queue.append((until, key, late))
 
-    def forget(self, key: TransactionKey, gone: T) -> None:
-        """It is over without having lingered, unless another has its place."""
+    def forget(self, key: TransactionKey, gone: T | Late) -> None:
+        """It is over, unless another has its place."""
         if self._known.get(key) is gone:
             del self._known[key]
             self._live.discard(key)
@@ -78,10 +78,7 @@ class Table(Generic[T]):
         now = max(self._alarms.now(), queue[0][0])
         while queue and queue[0][0] <= now:
             _, key, late = queue.popleft()
-            if self._known.get(key) is late:  # else another has its place
-                del self._known[key]
-                if self._forgotten is not None:
-                    self._forgotten(key)
+            self.forget(key, late)
         if queue:
             due = max(queue[0][0], now + GRAIN_S)
             self._timers[wait_s] = self._alarms.at(due, partial(self._due, wait_s))
