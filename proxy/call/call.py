@@ -126,7 +126,6 @@ class Call:
     # The plan.
 
     def _admitted(self, caller: Leg) -> bool:
-        caller.trying()
         try:
             caller.consider()
         except OfferRefused as refusal:

@@ -86,29 +86,29 @@ class Leg:
         return Up(self)
 
     def invited(self, transaction: ServerTransaction) -> None:
-        """Take the INVITE that begins this leg (we are the UAS); what it asks may end the leg at once."""
+        """Take the INVITE that begins this leg (we are the UAS) and say 100; or what it asks ends the leg."""
         self.flow = transaction.flow
         self.profile = self.core.terms(self.flow)
         self.media.over(ip_version(self.flow))
-        self._invitation = Invitation(self, transaction)
-        self._calls = False
+        self._invitation, self._calls = Invitation(self, transaction), False
         self._invitation.watch()
+        request = transaction.request
         if self.ended.done():
             return
         try:
-            if "record-route" in transaction.request.headers.first:
-                _ = transaction.request.record_routes  # the dialog is made of them
-            timer = SessionTimer.answering(transaction.request, wanted=INTERVAL)
+            if "record-route" in request.headers.first:
+                _ = request.record_routes  # the dialog is made of them
+            ignored = SessionTimer.ignored_by(request)
+            timer = None if ignored else SessionTimer.answering(request, wanted=INTERVAL)
         except ParseError as error:
             self._invitation.refuse(error.status)
             return self.gone(EndReason.REJECTED)
-        if timer.too_small:
-            self._invitation.refuse(422, timer.headers)
-            return self.gone(EndReason.INTERVAL_TOO_SMALL)
-        self._keeper = SessionKeeper(self, timer)
-
-    def trying(self) -> None:
-        self.invitation.trying()
+        if timer is not None:
+            if timer.too_small:
+                self._invitation.refuse(422, timer.headers)
+                return self.gone(EndReason.INTERVAL_TOO_SMALL)
+            self._keeper = SessionKeeper(self, timer)
+        transaction.reply(100)
 
     def progress(self, status: int, *, early: bool = False) -> None:
         """A provisional response above 100, `early` with our SDP; raises OfferRefused if it cannot offer."""
@@ -130,8 +130,8 @@ class Leg:
             invitation.opening.consider()
             await invitation.provisionals.heard()
             self._check_up()
-        sdp = invitation.opening.in_2xx()
-        self._answer = answer = invitation.accept(sdp, self.keeper.answering(), self._answered_in_ack)
+        sdp, timed = invitation.opening.in_2xx(), self._keeper.answering() if self._keeper else ()
+        self._answer = answer = invitation.accept(sdp, timed, self._answered_in_ack)
         await answer.settled()
         self._check_up()
 

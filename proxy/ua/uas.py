@@ -124,9 +124,6 @@ class Invitation:
         """From now on a CANCEL or a lost connection ends the leg; so does one that came before."""
         self._transaction.watch(self._cancelled, self._failed)
 
-    def trying(self) -> None:
-        self._transaction.reply(100)
-
     def progress(self, status: int, *, early: bool = False) -> None:
         """A provisional response that makes the dialog (§12.1.1); raises OfferRefused if it has to offer.
 

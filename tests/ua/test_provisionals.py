@@ -30,7 +30,6 @@ def prack(
 async def rung(house: House, invite: Request = INVITE) -> tuple[Leg, Response]:
     """A leg that rings, and its 180 as the peer has it."""
     leg = await house.rung(invite)
-    leg.trying()
     leg.progress(180)
     return leg, await house.far.hears(180)
 

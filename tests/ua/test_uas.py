@@ -19,7 +19,6 @@ INVITE = messages.invite()
 
 async def test_an_invite_is_tried_rung_and_answered(house: House) -> None:
     leg = await house.rung(INVITE)
-    leg.trying()
     leg.progress(180)
     leg.progress(183)
     answering = asyncio.ensure_future(leg.answer())

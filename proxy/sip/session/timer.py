@@ -22,6 +22,9 @@ MOST_RAISES = 5
 SHORTEST_WAIT = 5.0
 """Seconds between one refresh that was refused and the next, at least."""
 
+_OF_TIMERS = frozenset(("session-expires", "min-se", "supported"))
+"""Keys of the headers in which a timer is asked for, or known."""
+
 Refresher = Literal["uac", "uas"] | None
 Lines = tuple[tuple[str, str], ...]
 """Headers, in their order."""
@@ -130,12 +133,14 @@ class SessionTimer:
             self.interval = least
 
     @staticmethod
-    def ignored_by(response: Response) -> bool:
-        """Whether a 2xx to our first INVITE leaves it at that we have asked: no timer will run, and its
-        sender is not to be asked by UPDATE either.
+    def ignored_by(message: Request | Response) -> bool:
+        """Whether the INVITE that begins a session, or the 2xx to ours, leaves it without a timer: it says
+        nothing of one, and its sender is not to be asked by UPDATE either.
         """
-        first = response.headers.first
-        return "session-expires" not in first and "allow" not in first
+        headers = message.headers
+        if not headers.first.keys().isdisjoint(_OF_TIMERS):
+            return False
+        return "allow" not in headers.first or not _takes_update(", ".join(headers.get_all("Allow")))
 
     @property
     def refresh_headers(self) -> Lines:

@@ -7,7 +7,7 @@ import pytest
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, Response
 from proxy.sip.session import Expired, Refresh, SessionTimer
-from proxy.sip.session.timer import MOST_RAISES
+from proxy.sip.session.timer import INTERVAL, MOST_RAISES
 from tests.kit.messages import invite, ok, request, response, signalwire_invite
 
 KNOWS = ("Supported", "path, timer")
@@ -377,5 +377,32 @@ def test_a_2xx_that_says_nothing_of_timers_or_methods_leaves_all_as_it_was_befor
     told.refreshed(0.0, silent)
     assert SessionTimer.ignored_by(silent)
     assert all(getattr(told, name) == getattr(asked, name) for name in SessionTimer.__slots__)
-    assert not SessionTimer.ignored_by(response(invite(), 200, headers=[("Allow", "INVITE")]))
+    assert not SessionTimer.ignored_by(response(invite(), 200, headers=[("Allow", "INVITE, UPDATE")]))
     assert not SessionTimer.ignored_by(response(invite(), 200, headers=[("Session-Expires", "600")]))
+
+
+def test_methods_without_update_leave_it_as_it_was_before_too() -> None:
+    without = response(invite(), 200, headers=[("Allow", "INVITE, ACK"), ("Allow", "BYE")])
+    asked, told = SessionTimer.offering(), SessionTimer.offering()
+    told.refreshed(0.0, without)
+    assert SessionTimer.ignored_by(without)
+    assert all(getattr(told, name) == getattr(asked, name) for name in SessionTimer.__slots__)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "ignored"),
+    [
+        ("Allow", "INVITE, BYE", True),
+        ("Allow", "INVITE, UPDATE", False),
+        ("Supported", "timer", False),
+        ("Session-Expires", "600", False),
+        ("Min-SE", "much", False),  # to be refused by who reads it
+    ],
+)
+def test_an_invite_that_says_nothing_of_timers_needs_none(name: str, value: str, ignored: bool) -> None:
+    asked = invite(headers=[(name, value)])
+    assert SessionTimer.ignored_by(asked) is ignored
+    if ignored:
+        timer = SessionTimer.answering(asked, wanted=INTERVAL)
+        timer.start(0.0)
+        assert (timer.interval, timer.deadline, timer.headers, timer.too_small) == (None, None, (), False)
