@@ -77,6 +77,8 @@ class Capacity:
         self._overall = Account("all trunks", overall)
         self._everybodys: tuple[Account, ...] = (self._overall,)
         self._trunks = _accounts(trunks, lambda name: f"trunk {name}")
+        self._alike = not self._trunks and overall.calls_per_s is None
+        """Whether neither whose a call is matters nor how fast they come: no limit is set to either."""
         self._numbers = _accounts(numbers, lambda name: f"number {mask(name)}")
         self._told: dict[str, float] = {}
         self.counts = {"strain": 0, "trunk": 0, "number": 0}
@@ -86,6 +88,8 @@ class Capacity:
         """Whether a new call of this trunk is turned away unread: seconds until it may come back, or None."""
         if why := self._strain():
             return self._away("strain", why, LATER_S)
+        if self._alike and self._overall.live < self._overall.most:
+            return None
         if (trunk := self._trunk_of(flow)) is None:  # a phone's, which is no call: it takes no trunk's turn
             return None
         own = self._trunks.get(trunk)
