@@ -72,6 +72,8 @@ class Admission:
         self._sources = Sources(by_address(sources), lookup)
         self._certified = Certified(sources)
         self._bans = Bans(self._strictness.ban_after, self._strictness.ban_s, _now)
+        self.proved = self._bans.spare
+        """See `Gate`; asked for every request of ours."""
         self._scanners = [name.encode() for name in self._strictness.scanners]
         self._lines = (0.0, 0)
         self.named: tuple[bytes, ...] = ()
@@ -136,9 +138,6 @@ class Admission:
     def failed(self, flow: Flow) -> None:
         self.counts["unauthenticated"] += 1
         self._hold_against(flow, FAILURE_WEIGHT, "authentication failed")
-
-    def proved(self, flow: Flow) -> None:
-        self._bans.spare(flow)
 
     def told(self) -> Mapping[str, Any]:
         """What /healthz says of strangers."""
