@@ -76,10 +76,11 @@ class Legs:
 
     def end_last(self, why: EndReason) -> None:
         """End the leg that was begun last, and have it noted if that is not yet done."""
-        ended = next(reversed(self._standing))
+        ended, (leg, entry) = next(reversed(self._standing.items()))
         try:
-            self._standing[ended][0].end(why)
-            self(ended)
+            leg.end(why)
+            if entry is not None:
+                self(ended)
         finally:
             del self._standing[ended]
 
