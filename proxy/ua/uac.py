@@ -212,7 +212,7 @@ class Inviting:
                 dialog,
                 self._request,
                 self._flow,
-                partial(self._acknowledged, dialog, response),
+                partial(self._established, dialog, response),
                 profile=self._outgoing.profile,
                 kept=self._outgoing.flow is not None,
                 held=self._late,
@@ -231,7 +231,10 @@ class Inviting:
             return self._forks.answered(self._request, response)
 
     def _established(self, dialog: Dialog, response: Response, flow: Flow) -> None:
+        """The ACK has found its way over this flow, or waits for our answer alone."""
         leg, forks = self._leg, self._forks
+        if leg.dialog is dialog:  # it stands since the peer made its offer
+            return leg.moved(dialog, flow)
         gone = dialog.id.remote_tag in forks.over
         if gone or self.answered.done():  # ended meanwhile, or another fork was quicker (§13.2.2.4, §15)
             self._transaction = None
@@ -274,11 +277,6 @@ class Inviting:
             return ack.answer(self._leg.media.nothing_of(offer))
         self._owed = ack, offer
         self._established(dialog, response, self._flow)
-
-    def _acknowledged(self, dialog: Dialog, response: Response, flow: Flow) -> None:
-        if self._leg.dialog is dialog:  # an offer of the peer was answered
-            return self._leg.moved(dialog, flow)
-        self._established(dialog, response, flow)
 
     @property
     def offered(self) -> bool:
