@@ -359,8 +359,8 @@ class Call:
 
     def _bridged(self) -> None:
         """Caller and phone talk, until one of them hangs up; the agent is let go."""
-        self._tell(200, News.CONNECTED)
         if self._agent is not None:
+            self._tell(200, News.CONNECTED)
             self._agent.end(EndReason.TRANSFERRED)
             del self._transfers
         self._scribe.settle(Result.BRIDGED, "the caller talked to the phone")
