@@ -14,10 +14,14 @@ from proxy.media.sdp import Direction, MediaSection
 from proxy.media.udp import Address
 
 
+_USUAL_MS = 20
+"""Of audio in a packet, where nobody says otherwise."""
+
+
 class Terms(NamedTuple):
     """What our audio section says beside formats and direction."""
 
-    ptime: int = 20
+    ptime: int = _USUAL_MS
     """Milliseconds of audio that we would like in a packet."""
     maxptime: int | None = None
     mux: bool = False
@@ -32,9 +36,9 @@ class Terms(NamedTuple):
         if wish is None and peer is not None:
             wish = peer.ptime
         maxptime = None if other is None else other.maxptime
-        if wish is None and maxptime is None:
+        if maxptime is None and (wish is None or wish == _USUAL_MS):
             return _WITH_MUX if mux else _USUAL_TERMS
-        return cls(20 if wish is None else wish, maxptime, mux)
+        return cls(_USUAL_MS if wish is None else wish, maxptime, mux)
 
 
 _USUAL_TERMS, _WITH_MUX = Terms(), Terms(mux=True)
