@@ -6,9 +6,9 @@ We answer with one voice format (and telephone-event if offered), so a peer neve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import NamedTuple
 
 from proxy.media.formats import (
     EVENT_KEY,
@@ -42,8 +42,12 @@ Layout = tuple[MediaSection | None, ...]
 """The m= lines agreed with a peer, in order; None is our audio, the rest are refused (RFC 3264 §8)."""
 
 
-class Agreement(NamedTuple):
-    """What offer and answer settled with one peer."""
+@dataclass(slots=True)
+class Agreement:
+    """What offer and answer settled with one peer; nobody changes it.
+
+    A dataclass, whose fields are read much quicker than a tuple's, and not a frozen one, for a call makes two.
+    """
 
     remote: Address | None
     """Where its SDP wants our packets; None: nowhere (c=0.0.0.0)."""
@@ -81,9 +85,25 @@ class Agreement(NamedTuple):
 
     def at(self, port: int) -> Agreement:
         """The same with a peer that wants our packets at this port, not at that of a usual text."""
-        remote = None if self.remote is None else (self.remote[0], port)
-        same = tuple.__new__(Agreement, (remote, *self[1:]))  # what `_make` does, at half its price
-        return same if self.rtcp is None else same._replace(rtcp=moved(self.rtcp, port))
+        return Agreement(  # as `replace` does, at a quarter of its price
+            None if self.remote is None else (self.remote[0], port),
+            self.voice,
+            self.send,
+            self.receive,
+            self.hears,
+            self.speaks,
+            self.layout,
+            self.ip_version,
+            self.protocol,
+            self.crypto,
+            self.ours,
+            None if self.rtcp is None else moved(self.rtcp, port),
+            self.mux,
+            self.reports,
+            self.ptime,
+            self.maxptime,
+            self.event_rate,
+        )
 
     @property
     def control(self) -> Address | None:
@@ -95,8 +115,9 @@ class Agreement(NamedTuple):
         return self.rtcp or (self.remote[0], self.remote[1] + 1)
 
 
-class Answer(NamedTuple):
-    """Our side of an accepted offer."""
+@dataclass(slots=True)
+class Answer:
+    """Our side of an accepted offer; nobody changes it."""
 
     agreement: Agreement
     formats: tuple[AudioFormat, ...]
@@ -137,7 +158,7 @@ def _read_offer(
     layout = tuple(None if each is section else each.bare for each in description.media)
     agreement = _agree(description, section, ours, voice, ip_version, layout)
     if (crypto := best(section, srtp)) is not None:
-        agreement = agreement._replace(protocol=section.protocol, crypto=crypto)
+        agreement = replace(agreement, protocol=section.protocol, crypto=crypto)
     direction = Direction.of(sends=agreement.hears, receives=agreement.speaks)
     return Answer(agreement, ours, direction)
 
@@ -175,7 +196,7 @@ def _read_answer(
         raise MediaRefused("the answer names no audio format that was offered")
     agreement = _agree(description, section, offered, shared[0], ip_version, layout)
     if (pair := taken(section, told)) is not None:
-        agreement = agreement._replace(protocol=told.protocol, ours=pair[0], crypto=pair[1])
+        agreement = replace(agreement, protocol=told.protocol, ours=pair[0], crypto=pair[1])
     return agreement
 
 

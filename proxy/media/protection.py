@@ -60,8 +60,8 @@ def answering(agreed: Agreement, before: Agreement | None, ids: Callable[[int], 
     if theirs is None:
         return agreed
     if before is not None and before.ours is not None and theirs.same_key(before.crypto):
-        return agreed._replace(ours=replace(before.ours, tag=theirs.tag))
-    return agreed._replace(ours=fresh(theirs.suite, ids, theirs.tag))
+        return replace(agreed, ours=replace(before.ours, tag=theirs.tag))
+    return replace(agreed, ours=fresh(theirs.suite, ids, theirs.tag))
 
 
 def best(section: MediaSection, policy: SrtpPolicy) -> Crypto | None:

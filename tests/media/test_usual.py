@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -84,13 +84,21 @@ def test_what_is_known_already_is_agreed_again_with_the_port_of_this_call() -> N
     one = read_offer(BODY, ip_version=4, spoken=None, anchor=None)
     two = read_offer(other, ip_version=4, spoken=None, anchor=None)
     assert (one.agreement.remote, two.agreement.remote) == (("192.0.2.1", 6000), ("192.0.2.1", 40002))
-    assert two.agreement._replace(remote=one.agreement.remote) == one.agreement
+    assert replace(two.agreement, remote=one.agreement.remote) == one.agreement
     assert (one.formats, one.direction) == (two.formats, two.direction)
     offered = (PCMU, TELEPHONE_EVENT)
     answers = [
         read_answer(body, offered, (None,), ip_version=4, anchor=None).remote for body in (BODY, other)
     ]
     assert answers == [("192.0.2.1", 6000), ("192.0.2.1", 40002)]
+
+
+def test_another_port_changes_nothing_else_that_is_agreed() -> None:
+    agreed = read_offer(BODY, ip_version=4, spoken=None, anchor=None).agreement
+    others = {each.name: object() for each in fields(agreed) if each.name not in ("remote", "rtcp")}
+    whole = replace(agreed, **others)
+    assert whole.at(40002).remote == ("192.0.2.1", 40002)
+    assert replace(whole.at(40002), remote=agreed.remote) == whole
 
 
 REPORTS = BODY + b"a=rtcp:6001 IN IP4 192.0.2.2\r\na=sendrecv\r\n"
