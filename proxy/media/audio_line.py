@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from proxy.media.mode import MediaRefused
-from proxy.media.negotiation import Layout
-from proxy.media.sdp import Description, Direction, Line, MediaSection, SdpError, parse_sdp
+from proxy.media.sdp import Description, Direction, Layout, Line, MediaSection, SdpError, parse_sdp
 from proxy.media.usual import usual_text
 
 PROTOCOLS = ("RTP/AVP", "RTP/SAVP", "RTP/AVPF", "RTP/SAVPF")

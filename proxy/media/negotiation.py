@@ -33,20 +33,18 @@ from proxy.media.protection import (
     unfit_answer,
     unfit_offer,
 )
+from proxy.media.said import Said, Terms, Wish, say
 from proxy.media.sdes import Crypto, SrtpPolicy
-from proxy.media.sdp import Description, Direction, MediaSection, SdpError, number, parse_sdp
+from proxy.media.sdp import Description, Direction, Layout, MediaSection, SdpError, number, parse_sdp
 from proxy.media.udp import Address
 from proxy.media.usual import moved, usual_ports
-
-Layout = tuple[MediaSection | None, ...]
-"""The m= lines agreed with a peer, in order; None is our audio, the rest are refused (RFC 3264 §8)."""
 
 
 @dataclass(slots=True)
 class Agreement:
     """What offer and answer settled with one peer; nobody changes it.
 
-    A dataclass, whose fields are read much quicker than a tuple's, and not a frozen one, for a call makes two.
+    A dataclass, whose fields are read quicker than a tuple's, and not frozen, as a call makes two.
     """
 
     remote: Address | None
@@ -106,6 +104,11 @@ class Agreement:
         )
 
     @property
+    def wish(self) -> Wish:
+        """What it would like in a packet, and can take."""
+        return self.ptime, self.maxptime
+
+    @property
     def control(self) -> Address | None:
         """Where its SDP wants reports; None: nowhere."""
         if not self.reports or self.remote is None:
@@ -120,8 +123,8 @@ class Answer:
     """Our side of an accepted offer; nobody changes it."""
 
     agreement: Agreement
-    formats: tuple[AudioFormat, ...]
-    direction: Direction
+    said: Said
+    """What we say to it, but for a key of ours."""
 
 
 def read_offer(
@@ -131,22 +134,28 @@ def read_offer(
     spoken: str | None,
     anchor: str | None,
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT,
+    wish: Wish = (None, None),
 ) -> Answer:
     """Judge a peer's offer (§6). Raises MediaRefused.
 
     `spoken`: key of the voice in use with this peer, kept if still offered. `anchor`: key of the voice of the
-    leg it is to be joined with; only what that one can hear is accepted. `ip_version`: the one that is
-    possible; None: either.
+    leg it is to be joined with; only what that one can hear is accepted. `wish` is that leg's. `ip_version`:
+    the one that is possible; None: either.
     """
     usual = usual_ports(body)
     if usual is None:
-        return _read_offer(body, ip_version, spoken, anchor, srtp)
-    answer = _usual_offer(usual[0], ip_version, spoken, anchor, srtp)
-    return Answer(answer.agreement.at(usual[1]), answer.formats, answer.direction)
+        return _read_offer(body, ip_version, spoken, anchor, srtp, wish)
+    answer = _usual_offer(usual[0], ip_version, spoken, anchor, srtp, wish)
+    return Answer(answer.agreement.at(usual[1]), answer.said)
 
 
 def _read_offer(
-    body: bytes, ip_version: int | None, spoken: str | None, anchor: str | None, srtp: SrtpPolicy
+    body: bytes,
+    ip_version: int | None,
+    spoken: str | None,
+    anchor: str | None,
+    srtp: SrtpPolicy,
+    wish: Wish = (None, None),
 ) -> Answer:
     description, section, voices = _audio(body, anchor, lambda section: unfit_offer(section, srtp))
     by_key = {voice.key: voice for voice in reversed(voices)}
@@ -160,7 +169,8 @@ def _read_offer(
     if (crypto := best(section, srtp)) is not None:
         agreement = replace(agreement, protocol=section.protocol, crypto=crypto)
     direction = Direction.of(sends=agreement.hears, receives=agreement.speaks)
-    return Answer(agreement, ours, direction)
+    terms = Terms.between(agreement.ptime, wish, mux=agreement.mux)
+    return Answer(agreement, say(ours, direction, layout, Protection.of(agreement), terms))
 
 
 def read_answer(

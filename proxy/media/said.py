@@ -8,14 +8,16 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from proxy.media.formats import EVENTS, TELEPHONE_EVENT, AudioFormat
-from proxy.media.negotiation import Agreement, Layout
 from proxy.media.protection import NO_PROTECTION, Protection
-from proxy.media.sdp import Direction, MediaSection
+from proxy.media.sdp import Direction, Layout, MediaSection
 from proxy.media.udp import Address
-
 
 _USUAL_MS = 20
 """Of audio in a packet, where nobody says otherwise."""
+
+
+Wish = tuple[int | None, int | None]
+"""Milliseconds of audio that somebody would like in a packet, and can take at most; None where unsaid."""
 
 
 class Terms(NamedTuple):
@@ -28,17 +30,16 @@ class Terms(NamedTuple):
     """RTCP may come to the port of RTP (RFC 5761 §5.1.1)."""
 
     @classmethod
-    def between(cls, peer: Agreement | None, other: Agreement | None, *, mux: bool) -> Terms:
+    def between(cls, own: int | None, wish: Wish, *, mux: bool) -> Terms:
         """Packets pass as they are: so a peer is asked for what the other leg would like, if it said, or else
-        for its own liking.
+        for its `own` liking.
         """
-        wish = None if other is None else other.ptime
-        if wish is None and peer is not None:
-            wish = peer.ptime
-        maxptime = None if other is None else other.maxptime
-        if maxptime is None and (wish is None or wish == _USUAL_MS):
+        ptime, maxptime = wish
+        if ptime is None:
+            ptime = own
+        if maxptime is None and (ptime is None or ptime == _USUAL_MS):
             return _WITH_MUX if mux else _USUAL_TERMS
-        return cls(_USUAL_MS if wish is None else wish, maxptime, mux)
+        return cls(_USUAL_MS if ptime is None else ptime, maxptime, mux)
 
 
 _USUAL_TERMS, _WITH_MUX = Terms(), Terms(mux=True)
@@ -63,6 +64,10 @@ class Said:
         """
         network = _network(address[0])
         return self.pattern % (*origin, network, network, address[1])
+
+    def under(self, protection: Protection) -> Said:
+        """The same, but for how the audio is protected."""
+        return say(self.formats, self.direction, self.layout, protection, self.terms)
 
 
 def say(

@@ -127,6 +127,10 @@ class MediaSection:
             return None
 
 
+Layout = tuple[MediaSection | None, ...]
+"""The m= lines agreed with a peer, in order; None is our audio, the rest are refused (RFC 3264 §8)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Description:
     """A whole session description."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Never
 
@@ -13,10 +14,10 @@ from proxy.media.formats import G711, PCMU
 from proxy.media.house import House
 from proxy.media.mode import Counts, MediaRefused, Recording
 from proxy.media.negotiation import Agreement, Answer, formats_to_offer, read_answer, read_offer
-from proxy.media.protection import Protection, answering, offered
+from proxy.media.protection import NO_PROTECTION, Protection, answering, offered
 from proxy.media.quality import UNHEARD, Quality
 from proxy.media.recorder import WavRecording
-from proxy.media.said import Said, Terms, say
+from proxy.media.said import Said, Terms, Wish, say
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Direction
 from proxy.media.sounded import USUAL_SOUNDS, SoundedLeg, SoundedSession
@@ -26,6 +27,7 @@ from proxy.media.udp import Address
 _UNSAID = SrtpPolicy.ACCEPT
 _NOWHERE: Mapping[str, Never] = {}
 _NOTHING = say((), Direction.SENDRECV)
+_NO_WISH: Wish = (None, None)
 
 
 class _Leg(SoundedLeg):
@@ -123,9 +125,12 @@ class RelaySession(SoundedSession[_Leg]):
         ours = self._open(leg, self._offers.get(leg, self._house.usual))
         other = self._other(leg)
         before, said = ours.stream.agreement, ours.said
-        formats = formats_to_offer(said.formats, None if other is None else other.voice.key)
+        anchor, wish = (None, _NO_WISH) if other is None else (other.voice.key, other.wish)
         protection = offered(before, said.protection, self._policy(leg), self._house.ids)
-        terms = Terms.between(before, other, mux=True)
+        if said is _NOTHING and protection is NO_PROTECTION:
+            return ours.describe(_first_offer(anchor, wish), anew=True)
+        formats = formats_to_offer(said.formats, anchor)
+        terms = Terms.between(None if before is None else before.ptime, wish, mux=True)
         return ours.describe(say(formats, Direction.SENDRECV, said.layout, protection, terms), anew=True)
 
     def again(self, leg: str) -> bytes:
@@ -174,17 +179,16 @@ class RelaySession(SoundedSession[_Leg]):
         spoken, possible = None, None if len(house.homes) > 1 else house.usual
         if known is not None and (spoken := known.spoken) is not None:
             possible = known.ip_version
-        answer = self._read_offer(leg, sdp, possible, spoken, None if other is None else other.voice.key)
-        agreement = answer.agreement
+        answer = self._read_offer(leg, sdp, possible, spoken, other)
+        agreement, said = answer.agreement, answer.said
         self._elsewhere(agreement)
         ours = self._open(leg, agreement.ip_version)
         if agreement.crypto is not None:
             agreement = answering(agreement, ours.stream.agreement, house.ids)
+            said = said.under(Protection.of(agreement))
         ours.stream.agreed(agreement)
         if self._held or not agreement.hears:
             self._heed_hold(agreement)
-        protection, terms = Protection.of(agreement), Terms.between(agreement, other, mux=agreement.mux)
-        said = say(answer.formats, answer.direction, agreement.layout, protection, terms)
         return ours.describe(said, anew=False)
 
     def join(self, a: str, b: str) -> None:
@@ -313,13 +317,18 @@ class RelaySession(SoundedSession[_Leg]):
         return ours
 
     def _read_offer(
-        self, leg: str, sdp: bytes, ip_version: int | None, spoken: str | None, anchor: str | None
+        self, leg: str, sdp: bytes, ip_version: int | None, spoken: str | None, other: Agreement | None
     ) -> Answer:
         policy = self._policies.get(leg, _UNSAID)
-        if self._plain and anchor is None:
+        if other is not None:
+            anchor, wish = other.voice.key, other.wish
+            return read_offer(
+                sdp, ip_version=ip_version, spoken=spoken, anchor=anchor, srtp=policy, wish=wish
+            )
+        if self._plain:
             with suppress(MediaRefused):
                 return read_offer(sdp, ip_version=ip_version, spoken=spoken, anchor=PCMU.key, srtp=policy)
-        return read_offer(sdp, ip_version=ip_version, spoken=spoken, anchor=anchor, srtp=policy)
+        return read_offer(sdp, ip_version=ip_version, spoken=spoken, anchor=None, srtp=policy)
 
     def _elsewhere(self, agreement: Agreement) -> None:
         """What we send to ourselves would go round without end, or into another call. Raises MediaRefused."""
@@ -333,3 +342,9 @@ class RelaySession(SoundedSession[_Leg]):
             if name != leg and other.stream.agreement is not None:
                 return other.stream.agreement
         return None
+
+
+@lru_cache(maxsize=256)
+def _first_offer(anchor: str | None, wish: Wish) -> Said:
+    """What a peer is offered of whom nothing is known, where nothing protects it."""
+    return say(formats_to_offer((), anchor), Direction.SENDRECV, terms=Terms.between(None, wish, mux=True))

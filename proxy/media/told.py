@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from proxy.media.audio_line import AudioLine, both, unasked
 from proxy.media.mode import MediaRefused
-from proxy.media.negotiation import Layout
-from proxy.media.sdp import Direction
+from proxy.media.sdp import Direction, Layout
 
 
 @dataclass(slots=True)

@@ -85,7 +85,7 @@ def test_what_is_known_already_is_agreed_again_with_the_port_of_this_call() -> N
     two = read_offer(other, ip_version=4, spoken=None, anchor=None)
     assert (one.agreement.remote, two.agreement.remote) == (("192.0.2.1", 6000), ("192.0.2.1", 40002))
     assert replace(two.agreement, remote=one.agreement.remote) == one.agreement
-    assert (one.formats, one.direction) == (two.formats, two.direction)
+    assert one.said == two.said
     offered = (PCMU, TELEPHONE_EVENT)
     answers = [
         read_answer(body, offered, (None,), ip_version=4, anchor=None).remote for body in (BODY, other)
