@@ -1,4 +1,7 @@
-"""One timer for the reports of every stream: a wheel of 250 notches that turns once in five seconds."""
+"""One timer for the reports of every stream: a wheel of 250 notches that turns once in five seconds.
+
+It stops at each notch that has members, and else now and then: a call that is over in a second costs no turn.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ _SPREAD, _STEP = 51, 20
 one reports in a turn of the event loop: no packet of speech waits for more.
 """
 _FIRST = _NOTCHES // 2 - _SPREAD // 2
+"""Notches from where the wheel is to the first where somebody may join: it never goes further at once."""
 
 
 class Reporting(Protocol):
@@ -29,16 +33,20 @@ class Rounds:
     Without members no timer runs.
     """
 
-    __slots__ = ("_at", "_due", "_joined", "_members", "_notch_of", "_timer", "_turned")
+    __slots__ = ("_at", "_due", "_joined", "_loop", "_members", "_notch_of", "_step", "_timer", "_turned")
 
     def __init__(self) -> None:
         self._members: list[dict[Reporting, None]] = [{} for _ in range(_NOTCHES)]
         self._notch_of: dict[Reporting, int] = {}
         self._due: deque[Reporting] = deque()
         """Whose notch has come, and who have not reported yet."""
-        self._at = 0
+        self._at, self._turned = 0, 0.0
+        """Where the wheel stopped last, and when that was due."""
+        self._step = 0
+        """Notches from there to where it stops next."""
         self._joined = _SPREAD // 2
-        self._turned = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """That of the timer, once there was one."""
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -48,13 +56,17 @@ class Rounds:
         """From now on it is called; again does nothing."""
         if member in self._notch_of:
             return
-        notch = self._notch_of[member] = (self._at + _FIRST + self._joined) % _NOTCHES
+        loop = self._loop
+        if loop is None or self._timer is None:
+            loop = self._loop = asyncio.get_running_loop()
+            self._turned = loop.time()
+            self._stop_after(_FIRST, loop)
+        passed = int((loop.time() - self._turned) / _NOTCH_S)
+        if passed > self._step:  # the loop is late
+            passed = self._step
+        notch = self._notch_of[member] = (self._at + passed + _FIRST + self._joined) % _NOTCHES
         self._joined = (self._joined + _STEP) % _SPREAD
         self._members[notch][member] = None
-        if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._turned = loop.time()
-            self._timer = loop.call_at(self._turned + _NOTCH_S, self._turn)
 
     def leave(self, member: Reporting) -> None:
         """It is called no more; one that never joined is ignored."""
@@ -66,14 +78,19 @@ class Rounds:
             self._timer = None
 
     def _turn(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._turned = max(self._turned + _NOTCH_S, loop.time() - _NOTCH_S)  # what is missed is left out
-        self._timer = loop.call_at(self._turned + _NOTCH_S, self._turn)
-        self._at = (self._at + 1) % _NOTCHES
+        loop, due = asyncio.get_running_loop(), self._turned + self._step * _NOTCH_S
+        self._turned = max(due, loop.time() - _NOTCH_S)  # what is missed is left out
+        self._at = at = (self._at + self._step) % _NOTCHES
+        taken = (step for step in range(1, _FIRST) if self._members[(at + step) % _NOTCHES])
+        self._stop_after(next(taken, _FIRST), loop)
         idle = not self._due
         self._due.extend(self._members[self._at])
         if idle and self._due:
             self._next()
+
+    def _stop_after(self, step: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._step = step
+        self._timer = loop.call_at(self._turned + step * _NOTCH_S, self._turn)
 
     def _next(self) -> None:
         member = self._due.popleft()

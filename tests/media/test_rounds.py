@@ -1,6 +1,7 @@
 """The wheel: everybody in turn, one timer for all, and none for nobody."""
 
 import asyncio
+import itertools
 from collections import Counter
 
 from proxy.media.rounds import Rounds
@@ -24,6 +25,41 @@ async def test_each_is_called_after_about_half_an_interval_and_every_interval_th
     assert first.times == [2.5, 7.5, 12.5]
     assert second.times == [3.9, 8.9]
     assert len(rounds) == 2
+
+
+async def test_the_wheel_stops_where_somebody_is_due_and_no_more_often_than_it_must():
+    loop, rounds, member, stops = asyncio.get_running_loop(), Rounds(), Member(), list[float]()
+    call_at = loop.call_at
+
+    def counted(when: float, *told: object, **more: object) -> asyncio.TimerHandle:
+        stops.append(round(when - 5000, 3))
+        return call_at(when, *told, **more)
+
+    loop.call_at = counted
+    rounds.join(member)
+    gone = loop.create_future()
+    call_at(5009, gone.set_result, None)
+    await gone
+    loop.call_at = call_at
+    rounds.leave(member)
+    assert stops == [2.0, 2.5, 4.5, 6.5, 7.5, 9.5]
+    assert member.times == [2.5, 7.5]
+
+
+async def test_who_joins_while_the_wheel_rests_is_called_when_anybody_would_be():
+    rounds, members = Rounds(), [Member() for _ in range(60)]
+    joined = []
+    for member in members:
+        joined.append(asyncio.get_running_loop().time() - 5000)
+        rounds.join(member)
+        await asyncio.sleep(0.33)
+    await asyncio.sleep(3)
+    waits = [member.times[0] - at for member, at in zip(members, joined, strict=True)]
+    assert 1.97 <= min(waits) < max(waits) <= 3.0
+    for member in members:
+        later = [two - one for one, two in itertools.pairwise(member.times)]
+        assert all(round(wait, 3) == 5 for wait in later)
+        rounds.leave(member)
 
 
 async def test_those_who_join_together_are_not_called_together():
