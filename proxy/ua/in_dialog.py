@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
+import structlog
+
 from proxy.sip.dialog import TARGET_REFRESH, Dialog
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
@@ -19,6 +21,8 @@ from proxy.ua.transactions import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg
+
+log = structlog.get_logger("screendoor")
 
 Final = Response | SipError
 """How a request ended: the final response, or why there was none."""
@@ -98,7 +102,10 @@ class InDialogRequest:
         try:
             self._flow = await self._patiently()
         except SipError as error:
-            return self._finish(error)
+            if self._transaction is not None or self._flow.closed:
+                return self._finish(error)
+            # A name that the peer's network alone knows: as an ACK, it takes the way that led there.
+            log.debug("request leaves its way", next_hop=self._dialog.next_hop, reason=str(error))
         self._leg.moved(self._dialog, self._flow)
         if self._moot:
             return self._finish(LegEnded(self._leg, self._leg.ended.result()))

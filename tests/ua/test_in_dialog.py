@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ SERVER = ("WWW-Authenticate", 'Digest realm="pbx", nonce="n2", algorithm=SHA-256
 
 
 CONTACT = "<sip:p@192.0.2.7:5061>"
+INTERNAL = "<sip:gateway-7.internal.example.net:5060>"
 
 
 def secret() -> DigestClient:
@@ -115,6 +117,22 @@ async def test_a_contact_in_a_2xx_that_cannot_be_read_leaves_the_target(house: H
     house.far.answers(await house.far.hears("INVITE"), 200, contact="<sip:@@@>")
     await offering
     assert (await house.far.hears("ACK")).uri == f"sip:bob@{FAR}:5060"
+
+
+@pytest.mark.parametrize(
+    "named", [{"contact": INTERNAL}, {"headers": [("Record-Route", f"<{INTERNAL[1:-1]};lr>")]}]
+)
+async def test_a_request_goes_where_the_dialog_lives_when_only_the_peer_can_resolve_its_way(
+    house: House, named: dict[str, Any]
+) -> None:
+    leg, _ = await house.connected(ok=named)
+    offering = asyncio.ensure_future(leg.offer())
+    house.far.answers(await house.far.hears("INVITE"), 200)
+    await offering
+    await house.far.hears("ACK")
+    leg.end(EndReason.COMPLETED)
+    house.far.answers(await house.far.hears("BYE"), 200)
+    await house.assert_clean()
 
 
 @pytest.fixture
