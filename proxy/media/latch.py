@@ -9,8 +9,9 @@ from another address. So the first valid packet decides, and locks. From then on
 - whoever has the SRTP key, likewise: there a stranger does not get this far;
 - another port of the same machine once the old one has long been silent: the peer has started anew.
 
-A re-INVITE that names another address opens the lock; one that repeats the address does not. Nobody else gets
-in, however long the silence: such a call ends by its inactivity, not in a stranger's hands.
+A re-INVITE that names another address opens the lock; one that repeats the address does not. What comes from
+the old source for a moment longer was on its way: it is heard, and the lock stays open. Nobody else gets in,
+however long the silence: such a call ends by its inactivity, not in a stranger's hands.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ REBOUND_S = 0.2
 """Silence after which the same line may come from elsewhere: ten packets' time."""
 RESTARTED_S = 3.0
 """Silence after which the same machine may begin a new line from another port."""
+MOVING_S = 1.0
+"""So long after the peer has named another address its old source is heard, and not sent to."""
 
 
 def may_take(

@@ -15,7 +15,7 @@ from proxy.media.control import Control
 from proxy.media.disk import Disk, at_once
 from proxy.media.dtmf import retold
 from proxy.media.formats import EVENT_KEY, G711, clock_rate
-from proxy.media.latch import may_take
+from proxy.media.latch import MOVING_S, may_take
 from proxy.media.mode import Counts
 from proxy.media.negotiation import Agreement
 from proxy.media.pair import bind_next
@@ -44,6 +44,7 @@ class Stream(Speaker):
         "_dropped",
         "_holder",
         "_latched",
+        "_left",
         "_ports",
         "_receive",
         "_reception",
@@ -75,6 +76,7 @@ class Stream(Speaker):
         self.agreement = self.recordings = None
         self._to = self._line = self._key = self._route = self._keys = self._seal = self._fed_at = None
         self._holder: Address | None = None  # who is taken for the peer
+        self._left: Address | None = None  # who was, before it named another address
         self._latched: Address | None = None  # the same, while it may speak
         self._target: Address | None = None  # where the peer is
         self._source: object = None  # who speaks: our peer under its present SSRC; compared by identity
@@ -98,6 +100,7 @@ class Stream(Speaker):
             self._seal.agreed(agreement, before)
         if before is None or before.remote != agreement.remote:
             self._target = agreement.remote
+            self._left = (self._holder or self._left) if agreement.remote else None
             self._holder = None
             if self._reports is not None:
                 self._reports.source = None
@@ -250,9 +253,12 @@ class Stream(Speaker):
             reception = self._reception = Reception(clock_rate(self.agreement.voice.key))
             self._rounds.join(self)
         _, _, sequence, _, ssrc = HEADER.unpack_from(packet)
+        now = self._clock()
+        if self._holder is None and source == self._left and now - self._since < MOVING_S:
+            return True  # it was on its way when the peer moved
         same = ssrc == reception.ssrc and reception.follows(sequence)
         same = same or (self._seal is not None and self._seal.receiver is not None)
-        silent_s = self._clock() - max(self._since, reception.last_at or 0.0)
+        silent_s = now - max(self._since, reception.last_at or 0.0)
         named = self.agreement.remote
         if not may_take(source, holder=self._holder, named=named, silent_s=silent_s, same_line=same):
             return False

@@ -134,3 +134,41 @@ async def test_nothing_is_sent_where_nobody_was_named_or_heard(rig, joined):
     known = {caller.address, agent.address}
     known |= {(host, port + 1) for host, port in known}
     assert rig.network.sent_to("203.0.113.10") <= known
+
+
+async def test_what_was_on_its_way_when_the_peer_moved_keeps_nobody_out_rfc3264_8_3_1(rig):
+    """A phone behind a NAT takes another port by re-INVITE; both its addresses are private."""
+    inside, outside, agent = rig.peer("caller"), rig.peer("nat"), rig.outgoing("agent")
+    rig.session.accept("caller", inside.sdp(host="10.0.0.7", port=4000))
+    rig.session.join("caller", "agent")
+    outside.remote = rig.session.address("caller")
+    await outside.says(2)
+    rig.session.accept("caller", inside.sdp(host="10.0.0.7", port=4010))
+    await outside.says(3)
+    other = moved(rig, outside, host=outside.address[0])
+    await other.says(5)
+    await agent.says(1)
+    assert (len(other.heard), len(outside.heard)) == (1, 0)
+    assert len(agent.heard) == 10
+
+
+async def test_what_was_on_its_way_when_the_peer_moved_takes_our_audio_nowhere(rig, joined):
+    """Where it has gone it may have nothing to say for a while."""
+    caller, agent = joined
+    other = rig.peer("moved")
+    rig.session.accept("caller", other.sdp())
+    await caller.says(3)
+    await agent.says(1)
+    assert (len(other.heard), len(caller.heard)) == (1, 0)
+    assert len(agent.heard) == 5
+
+
+async def test_a_peer_that_stays_where_it_was_whatever_it_names_is_sent_to_again(rig, joined):
+    caller, agent = joined
+    rig.session.accept("caller", caller.sdp(host="10.0.0.7"))
+    await caller.says(60)
+    await agent.says(1)
+    assert len(caller.heard) == 1
+    thief = moved(rig, caller)
+    await thief.says(3)
+    assert rig.session.counts("caller").dropped == 3
