@@ -52,6 +52,7 @@ from proxy.transport.resolver import Resolver
 from proxy.transport.standing import Standing
 from proxy.ua.core import UserAgentCore
 from proxy.ua.driver import Message
+from proxy.ua.farewell import farewell
 from proxy.ua.ids import RandomIds
 from proxy.voices import Voices
 from proxy.web import HttpServer, build_app
@@ -178,6 +179,7 @@ class App:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.registry.drain(0.0)
+        await farewell(self.core)
         if self._feed is not None:
             self._feed.close()
         await self._stack.aclose()

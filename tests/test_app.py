@@ -37,10 +37,12 @@ from proxy.media.speech import LEAVE_MESSAGE, RECORDED
 from proxy.office.judging import check
 from proxy.sip.message import Request, parse_message
 from proxy.transport.devcert import write_certificates
-from proxy.transport.flow import Flow, ListenOn, TransportFailed
+from proxy.transport.flow import Flow, ListenOn, Target, TransportFailed
 from proxy.transport.network import SocketNetwork
+from proxy.ua.transactions import Unheard
 from screening.contract import Caller, Ring
 from screening.memory.schema import calls, lines
+from tests.kit import messages
 from tests.media.kernel.able import needs_kernel
 from tests.sipp.ports import free_range
 
@@ -338,6 +340,27 @@ async def test_a_signal_stops_the_house(tmp_path: Path, number: int) -> None:
         await asyncio.sleep(0)
     os.kill(os.getpid(), number)
     assert await asyncio.wait_for(running, 10) == 0
+
+
+async def test_a_house_that_stops_says_its_bye_again_where_that_was_lost(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.setblocking(False)
+
+        async def hears() -> None:
+            await loop.sock_recvfrom(peer, 65535)  # lost
+            again, source = await loop.sock_recvfrom(peer, 65535)
+            bye = parse_message(again)
+            assert isinstance(bye, Request)
+            await loop.sock_sendto(peer, bye.reply(200).encode(), source)
+
+        async with App(settings(tmp_path)) as app:
+            hearing = asyncio.ensure_future(hears())
+            flow = await app.network.connect(Target("udp", peer.getsockname(), "127.0.0.1"))
+            app.core.launch(messages.bye(messages.invite(), to_tag="x"), flow, Unheard())
+        assert hearing.done()
+        await hearing
 
 
 def test_what_only_the_screening_knows_is_a_problem_line_too(tmp_path: Path) -> None:
