@@ -22,6 +22,7 @@ from structlog.processors import format_exc_info
 from structlog.typing import Processor
 
 from proxy.gathered import Gathered
+from proxy.outlet import Outlet, blocks
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -41,7 +42,8 @@ _MS = [f"{ms:03d} " for ms in range(1000)]
 
 def configure(level: str = "info", form: str = "console", stream: TextIO | None = None) -> None:
     """Set up logging for the whole process; `form` is ``console`` or ``json``. May be called again."""
-    out = stream if stream is not None else sys.stderr
+    to = stream if stream is not None else sys.stderr
+    out = Outlet(to, _tell_of_lost) if blocks(to) else to
     render = Line() if form == "console" else Json()
     write = _Written(out, render)
     structlog.configure(
@@ -69,7 +71,7 @@ _Entry = tuple[str, float, str | None, str | None, dict[str, Any]]
 class _Written(Gathered[_Entry]):
     """Puts the lines out: soon, at once from a warning on, and those of the end at the end."""
 
-    def __init__(self, out: TextIO, render: Line | Json) -> None:
+    def __init__(self, out: TextIO | Outlet, render: Line | Json) -> None:
         super().__init__(out, render.lines)
         atexit.register(self.flush)
 
@@ -249,7 +251,11 @@ def _one_line(text: str) -> str:
     return text if text.isprintable() else json.dumps(text)[1:-1]
 
 
-def _gather_libraries(render: Processor, out: TextIO) -> None:
+def _tell_of_lost(lines: int) -> None:
+    structlog.get_logger("screendoor").warning("the log was not read", lost=lines)
+
+
+def _gather_libraries(render: Processor, out: TextIO | Outlet) -> None:
     """Let warnings of the libraries appear in the same form.
 
     Their lower levels stay off whatever ours is: they would print headers, keys among them.
