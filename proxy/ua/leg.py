@@ -23,6 +23,7 @@ from proxy.ua.media import LegMedia
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer, Refers
 from proxy.ua.reoffer import Reoffers
+from proxy.ua.route import lives_on
 from proxy.ua.session_keeper import SessionKeeper
 from proxy.ua.transactions import ServerTransaction
 from proxy.ua.uac import Inviting, Outgoing
@@ -316,10 +317,9 @@ class Leg:
     def receive(self, transaction: ServerTransaction) -> None:
         """One in-dialog request (§12.2.2), on whatever flow it came; raises ParseError."""
         assert self.dialog is not None
-        if self.flow.closed:
-            self.flow = transaction.flow
         request = transaction.request
         self.dialog.receive(request)
+        self.flow = lives_on(self.flow, transaction.flow, request.method, kept=self.keeps_flow)
         match request.method:
             case "BYE":
                 transaction.reply(200)

@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import replace
 from functools import lru_cache
 
+from proxy.sip.dialog import TARGET_REFRESH
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Address, Flow, Network, TransportFailed
 from proxy.transport.identity import numeric
@@ -27,6 +28,17 @@ def on_course(flow: Flow, next_hop: str, *, kept: bool = False) -> bool:
     if flow.closed:
         return False
     return flow.reliable or kept or _leads(flow.transport, flow.remote, next_hop)
+
+
+def lives_on(flow: Flow, came: Flow, method: str, *, kept: bool) -> Flow:
+    """The flow of a dialog, now that a request of its peer came by another.
+
+    One that refreshes the target says where the peer is, as its Contact does; where a NAT stands before that,
+    nothing else says it. A connection serves both ends for as long as it stands, save a phone's own (`kept`).
+    """
+    if flow.closed or (method in TARGET_REFRESH and (kept or not flow.reliable)):
+        return came
+    return flow
 
 
 @lru_cache(maxsize=4096)

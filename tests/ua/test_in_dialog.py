@@ -135,6 +135,44 @@ async def test_a_request_goes_where_the_dialog_lives_when_only_the_peer_can_reso
     await house.assert_clean()
 
 
+async def behind_a_nat(house: House) -> tuple[Leg, Request, Far, Far]:
+    """A leg to a phone whose Contact is a private address, and the phone in another network."""
+    phone, elsewhere = Far(house.wire, "8.8.8.8"), Far(house.wire, "8.8.4.4")
+    await phone.start()
+    await elsewhere.start()
+    ok = {"contact": "<sip:alice@10.0.0.7:5060>"}
+    leg, invite = await house.connected(phone, uri="sip:alice@8.8.8.8:5060", ok=ok)
+    return leg, invite, phone, elsewhere
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+async def test_a_peer_behind_a_nat_is_hung_up_on_where_it_has_moved_to_rfc3261_12_2_2(
+    house: House, method: str
+) -> None:
+    """It says so by re-INVITE or UPDATE; its Contact is of no use to us."""
+    leg, invite, phone, elsewhere = await behind_a_nat(house)
+    anew = back(invite, method, body=messages.SDP)
+    anew.headers.set("Contact", "<sip:alice@10.1.1.3:5060>")
+    await elsewhere.says(anew)
+    await elsewhere.hears(200)
+    if method == "INVITE":
+        await elsewhere.says(back(invite, "ACK", branch="z9hG4bKack"))
+    leg.end(EndReason.COMPLETED)
+    bye = await elsewhere.hears("BYE")
+    assert (bye.uri, phone.count("BYE")) == ("sip:alice@10.1.1.3:5060", 0)
+    elsewhere.answers(bye, 200)
+    await house.assert_clean()
+
+
+async def test_a_question_that_comes_from_elsewhere_moves_no_peer(house: House) -> None:
+    leg, invite, phone, elsewhere = await behind_a_nat(house)
+    await elsewhere.says(back(invite, "OPTIONS"))
+    await elsewhere.hears(200)
+    leg.end(EndReason.COMPLETED)
+    phone.answers(await phone.hears("BYE"), 200)
+    await house.assert_clean()
+
+
 @pytest.fixture
 async def far(house: House) -> Far:
     far = Far(house.wire, "192.0.2.7", "tls")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from proxy.transport.flow import Address, TransportFailed
-from proxy.ua.route import on_course, proven, reach
+from proxy.ua.route import lives_on, on_course, proven, reach
 from proxy.ua.way_back import way_back
 from tests.kit import messages
 from tests.ua.house import Far, House
@@ -49,6 +49,24 @@ def test_a_flow_leads_to_the_next_hop_or_it_does_not(
     transport: str, remote: Address, closed: bool, next_hop: str, expected: bool
 ) -> None:
     assert on_course(AFlow(transport, remote, closed), next_hop) is expected
+
+
+@pytest.mark.parametrize(
+    ("transport", "closed", "method", "kept", "moves"),
+    [
+        ("udp", False, "INVITE", False, True),
+        ("udp", False, "UPDATE", True, True),
+        ("udp", False, "BYE", False, False),
+        ("tls", False, "INVITE", False, False),
+        ("tls", False, "INVITE", True, True),
+        ("tls", True, "NOTIFY", False, True),
+    ],
+)
+def test_a_dialog_lives_where_its_peer_says_that_it_is(
+    transport: str, closed: bool, method: str, kept: bool, moves: bool
+) -> None:
+    flow, came = AFlow(transport, ("8.8.8.8", 5060), closed), AFlow(transport, ("8.8.4.4", 5060))
+    assert lives_on(flow, came, method, kept=kept) is (came if moves else flow)
 
 
 async def test_the_transport_of_the_dialog_wins_over_what_the_uri_says(house: House) -> None:
