@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from proxy.call.outcome import Result
 from proxy.call.record import LegRecord
 from proxy.media.udp import Address
+from tests.kit import edge as kit
 from tests.kit.edge import EDGE, TRUNK, Edge, ends, story
 
 
@@ -40,6 +42,23 @@ async def test_a_phone_that_falls_silent_ends_the_call_and_why_is_said(
     told = "".join(capsys.readouterr())
     assert told.count("likely=") == 1
     await edge.assert_clean()
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+async def test_a_clock_that_is_set_in_mid_call_changes_nothing_of_that(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    await edge.bridges()
+    assert edge.phone_audio is not None
+    monkeypatch.setattr(kit, "BEGAN", kit.BEGAN + timedelta(hours=hours))
+    await edge.passes(30)
+    edge.phone_audio.stop()
+    falls_silent(edge)
+    since = edge.now
+    await edge.phone.receives("BYE", within_s=80)
+    assert 60 <= edge.now - since <= 66
+    await edge.carrier.receives("BYE")
+    await edge.over()
 
 
 async def test_a_caller_that_falls_silent_is_hung_up(edge: Edge) -> None:
