@@ -75,6 +75,7 @@ class Acknowledgement:
                 self._flow.transport,
                 profile=self._profile,
                 peer=proven(self._flow),
+                rather=self._flow.remote,
             )
         except SipError as error:
             log.debug("ack leaves its way", next_hop=self._next_hop, reason=str(error))

@@ -127,6 +127,7 @@ class InDialogRequest:
                     flow.transport,
                     profile=self._leg.profile,
                     peer=proven(flow),
+                    rather=flow.remote,
                 )
             except TransportFailed:
                 if self._moot or loop.time() + pause_s > late:

@@ -60,12 +60,14 @@ async def reach(
     *,
     profile: str = "",
     peer: str | None = None,
+    rather: Address | None = None,
 ) -> Flow:
     """A flow to the next hop, over `transport` whatever the URI says; the first address that answers.
 
     OpenAI's Contact names no transport, for which RFC 3263 alone would choose UDP: a dialog stays on the
     transport it began with. `profile`: on whose terms TLS is spoken. `peer`: who gave us the next hop, proven
     by a certificate; where that is a bare address, which no certificate names, it must be they again.
+    `rather`: where the dialog has been so far; of a name's several addresses it is the one that knows it.
     """
     uri = Uri.parse(next_hop)
     if not uri.host:
@@ -73,7 +75,7 @@ async def reach(
     if transport is not None:
         uri = Uri("sip", uri.user, None, uri.host, uri.port, uri.params.with_("transport", transport))
     error = TransportFailed(f"{uri.host}: no address")
-    for target in await network.resolve(uri, profile):
+    for target in sorted(await network.resolve(uri, profile), key=lambda each: each.address != rather):
         named = replace(target, name=peer) if peer and numeric(target.name) else target
         try:
             return await network.connect(named)

@@ -135,6 +135,26 @@ async def test_a_request_goes_where_the_dialog_lives_when_only_the_peer_can_reso
     await house.assert_clean()
 
 
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_of_a_name_for_several_the_one_that_took_the_call_hears_all_of_it(
+    house: House, transport: str
+) -> None:
+    """A cluster's other members know nothing of the dialog, whatever order DNS names them in by then."""
+    names = ("pbx.example.com",)
+    another, taker = (Far(house.wire, host, transport, names) for host in ("192.0.2.8", "192.0.2.7"))
+    await another.start()
+    await taker.start()
+    port = 5061 if transport == "tls" else 5060
+    uri = f"sip:p@192.0.2.7:{port};transport={transport}"
+    leg, _ = await house.connected(taker, uri=uri, ok={"contact": f"<sip:p@pbx.example.com:{port}>"})
+    if transport == "tls":
+        house.wire.cut(leg.flow)
+    leg.end(EndReason.COMPLETED)
+    taker.answers(await taker.hears("BYE"), 200)
+    await house.assert_clean()
+    assert another.heard == []
+
+
 async def behind_a_nat(house: House) -> tuple[Leg, Request, Far, Far]:
     """A leg to a phone whose Contact is a private address, and the phone in another network."""
     phone, elsewhere = Far(house.wire, "8.8.8.8"), Far(house.wire, "8.8.4.4")

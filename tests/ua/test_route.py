@@ -86,6 +86,19 @@ async def test_the_first_address_that_answers_is_taken(house: House) -> None:
         await reach(house.network, "sip:x@192.0.2.7;transport=tcp")
 
 
+async def test_where_the_dialog_has_been_is_tried_first_and_what_is_gone_from_there_is_not(
+    house: House,
+) -> None:
+    first, second = (
+        Far(house.wire, host, "tcp", names=("pbx.example.com",)) for host in ("192.0.2.7", "192.0.2.8")
+    )
+    await first.start()
+    await second.start()
+    for rather, host in (("192.0.2.8", 5060), "192.0.2.8"), (("192.0.2.9", 5060), "192.0.2.7"):
+        flow = await reach(house.network, "sip:x@pbx.example.com;transport=tcp", rather=rather)
+        assert flow.remote[0] == host
+
+
 async def test_a_uri_without_a_host_leads_nowhere(house: House) -> None:
     with pytest.raises(TransportFailed):
         await reach(house.network, "tel:+14155550100", "tls")
