@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from proxy.call.introduction import Introduction
@@ -13,6 +14,7 @@ from proxy.call.places import Places
 from proxy.call.routing import Destination, Number
 from proxy.call.whisper import Whisper
 from proxy.sip.errors import SipError
+from proxy.transport.flow import Flow
 from proxy.ua.bindings import Binding
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
@@ -103,7 +105,11 @@ class Ringing:
         outgoing = self._introduction.to_phone(place)
         if not contacts:
             return (outgoing,)
-        return tuple(outgoing._replace(uri=contact.uri, flow=contact.flow) for contact in contacts)
+        phones, name = around.phones, place.phone or ""
+        return tuple(
+            outgoing._replace(uri=each.uri, flow=each.flow, anew=partial(_found_again, phones, name, each))
+            for each in contacts
+        )
 
     async def _first(self, invites: Sequence[tuple[Leg, Outgoing]]) -> Leg:
         attempts = {asyncio.ensure_future(self._attempt(*each)): each[0] for each in invites}
@@ -156,6 +162,13 @@ class Ringing:
             if leg is not than:
                 self._place.pop(leg, None)
                 leg.end(reason)
+
+
+def _found_again(phones: Phones, name: str, contact: Binding) -> Flow | None:
+    """The flow of a contact that has registered again; of a phone's only one, whatever it is called now."""
+    living = phones(name)
+    same = [each for each in living if each.replaces(contact)] or living
+    return same[0].flow if len(same) == 1 else None
 
 
 def best(failures: Sequence[SipError]) -> SipError:

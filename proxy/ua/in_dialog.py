@@ -120,6 +120,8 @@ class InDialogRequest:
         patience_s = 64 * core.timers.t1 if flow.reliable else 0.0
         late = loop.time() + patience_s
         while True:
+            if self._leg.anew is not None and (found := self._leg.anew()) is not None:
+                return found
             try:
                 return await reach(
                     core.network,

@@ -26,7 +26,7 @@ from proxy.ua.reoffer import Reoffers
 from proxy.ua.route import lives_on
 from proxy.ua.session_keeper import SessionKeeper
 from proxy.ua.transactions import ServerTransaction
-from proxy.ua.uac import Inviting, Outgoing
+from proxy.ua.uac import Anew, Inviting, Outgoing
 from proxy.ua.uas import Answer, Invitation, take_prack
 from proxy.ua.up import Up
 
@@ -38,7 +38,7 @@ class Leg:
 
     __slots__ = (
         "__weakref__", "_answer", "_calls", "_contact_user", "_invitation", "_inviting", "_keeper", "_left",
-        "_log", "_refers", "_reoffers", "core", "credentials", "dialog", "ended",
+        "_log", "_refers", "_reoffers", "anew", "core", "credentials", "dialog", "ended",
         "flow", "keeps_flow", "media", "name", "peer_reason", "profile", "ringing",
     )  # fmt: skip
 
@@ -64,6 +64,7 @@ class Leg:
         self.credentials: DigestClient | None = None
         self.profile = ""
         """On whose terms TLS is spoken with the peer."""
+        self.anew: Anew | None = None
         self.keeps_flow = False
         """Whether the peer is reached over its flow alone, as a registered phone is (RFC 5626 §5.3)."""
         self._contact_user = core.ids.token()
@@ -142,7 +143,7 @@ class Leg:
         """
         self._check_up()
         self.credentials, self.profile = outgoing.credentials, outgoing.profile
-        self.keeps_flow = outgoing.flow is not None
+        self.keeps_flow, self.anew = outgoing.flow is not None, outgoing.anew
         self._inviting = inviting = Inviting(self, outgoing)
         try:
             await inviting.start()

@@ -34,6 +34,9 @@ NO_SUCH_MEDIA = (415, 488, 606)
 """Refusals of what was offered (§21.4.13, §21.4.26, §21.6.4)."""
 
 
+Anew = Callable[[], Flow | None]
+
+
 class Outgoing(NamedTuple):
     """An INVITE to be made: whom to call, as whom."""
 
@@ -52,6 +55,8 @@ class Outgoing(NamedTuple):
     """The flow to take, for this INVITE and all that follows in its dialog (RFC 5626 §5.3); None leaves it to
     the URI.
     """
+    anew: Anew | None = None
+    """Where the peer is by then, once that flow is gone; None if nobody knows."""
     otherwise: Callable[[Response], Outgoing | None] | None = None
     """How else to make this call now that it was refused; None takes the refusal as it is."""
 

@@ -130,6 +130,30 @@ async def test_a_registered_phone_hangs_up(new_edge: NewEdge) -> None:
         await office.assert_clean()
 
 
+@pytest.mark.parametrize("registers_after_s", [0, 3])
+async def test_a_phone_whose_connection_is_lost_in_a_call_is_hung_up_on_where_it_has_registered_again(
+    new_edge: NewEdge, registers_after_s: float
+) -> None:
+    """Its Contact leads nowhere, behind its NAT; only a connection of its making does (RFC 5626)."""
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk(transport="tls")
+        await edge.carrier.invites()
+        call = await desk.answers()
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        edge.wire.cut(call.flow)
+        await edge.passes(1)
+        if not registers_after_s:
+            await desk.registers()
+        await edge.carrier.hangs_up()
+        if registers_after_s:
+            await edge.passes(registers_after_s)
+            await desk.registers()
+        await call.receives("BYE")
+        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        await office.assert_clean()
+
+
 async def test_a_phone_that_is_not_registered_is_skipped_at_once(new_edge: NewEdge) -> None:
     async with an_office(new_edge, ALICE, TRUNKED) as office:
         edge = office.edge
