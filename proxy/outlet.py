@@ -19,18 +19,18 @@ AGAIN_S = 0.2
 LAST_S = 1.0
 """How long the reader is waited for when the process ends."""
 _AT_ONCE = select.PIPE_BUF
-"""A pipe, terminal or socket that has room takes so much without blocking."""
+"""A pipe or socket that has room takes so much without blocking."""
 
 
 class Outlet:
     """A pipe, a terminal or a socket, written to only while it has room. As much of a TextIO as is needed.
 
-    It is not made non-blocking: that would be so for every other process that has it, too.
+    What we were given is not made non-blocking: that would be so for every other process that has it, too.
     """
 
     def __init__(self, out: TextIO, lost: Callable[[int], None]) -> None:
         """`lost` is told how many lines were, once the reader is back."""
-        self._out, self._file, self._told = out, out.fileno(), lost
+        self._out, self._file, self._told = out, _unblocking(out.fileno()), lost
         self._left, self._lost = bytearray(), 0
         self._turn, self._due = Lock(), False
         self._poll = select.poll()
@@ -63,6 +63,8 @@ class Outlet:
         """Put out what there is room for, and close it."""
         with suppress(OSError, ValueError):
             self.flush()
+        if not self._out.closed and self._file != self._out.fileno():
+            os.close(self._file)
         self._out.close()
 
     def _drain(self, patience_s: float = 0.0) -> None:
@@ -72,6 +74,8 @@ class Outlet:
             while self._left and self._poll.poll(1000 * patience_s):
                 written = os.write(self._file, bytes(self._left[:_AT_ONCE]))
                 del self._left[:written]
+        except BlockingIOError:
+            pass  # a terminal has room for less
         except OSError:
             self._left.clear()
             raise
@@ -90,6 +94,14 @@ class Outlet:
     def _last(self) -> None:
         with self._turn, suppress(OSError, ValueError):
             self._drain(LAST_S)
+
+
+def _unblocking(file: int) -> int:
+    """The same for us alone, where it is a terminal, whose room may be a single byte; else as it is."""
+    if os.isatty(file):
+        with suppress(OSError):  # another user's
+            return os.open(f"/dev/fd/{file}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    return file
 
 
 def blocks(out: TextIO) -> bool:

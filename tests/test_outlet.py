@@ -118,6 +118,18 @@ async def test_a_reader_that_leaves_meanwhile_is_no_matter(out: Outlet, pipe: Pi
         says(out, 1)
 
 
+def test_a_terminal_that_stands_still_holds_up_nobody_either(lost: list[int]) -> None:
+    """As after Ctrl-S; it may have room for less than a line."""
+    screen, terminal = os.openpty()
+    with os.fdopen(terminal, "w") as end, os.fdopen(screen, "rb", buffering=0):
+        out = Outlet(end, lost.append)
+        for _ in range(200):
+            says(out, 20)
+        out.close()
+        assert end.closed
+    assert lost == []
+
+
 def test_a_stream_that_is_closed_is_not_written_to(out: Outlet, pipe: Pipe) -> None:
     says(out, 1000)
     out.close()
