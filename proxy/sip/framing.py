@@ -8,7 +8,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.grammar import number, once
 from proxy.sip.message import END_OF_HEAD, Request, parse_message
 
-_LENGTHS = re.compile(rb"\n(?:content-length|l)[ \t]*:([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)").findall
+_LENGTHS = re.compile(rb"\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)").findall
 _EMPTY_LINES = re.compile(rb"(?:\r?\n)+").match
 
 
@@ -25,7 +25,7 @@ class StreamFramer:
         "_lone",
         "_max_bytes",
         "_scanned",
-        "_size",
+        "_wanted",
         "fault",
         "partial",
         "pings",
@@ -49,7 +49,7 @@ class StreamFramer:
         self._buffer = b""
         self._max_bytes = max_bytes
         self._scanned = 0
-        self._size = 0  # of the message whose head is whole; 0 before that
+        self._wanted = 0  # bytes of the message whose head is whole; 0 before that
         self.pings = 0
         self._lone = self._awaited = False
         self.pongs = 0
@@ -64,26 +64,28 @@ class StreamFramer:
         if self.fault is not None:
             raise self.fault
         messages: list[bytes] = []
-        buffer, start = self._buffer + data, 0
+        buffer, start = self._buffer + data if self._buffer else data, 0
+        size = len(buffer)
         try:
-            while start < len(buffer):
+            while start < size:
                 if buffer[start] in b"\r\n" and (run := _EMPTY_LINES(buffer, start)):
                     self._count(run[0].count(b"\n"))
                     start = run.end()
                     continue
-                if self._size == 0 and not self._measured(buffer, start):
+                wanted = self._wanted or self._measured(buffer, start)
+                if not wanted or start + wanted > size:
+                    self._wanted = wanted
                     break
-                end = start + self._size
-                if end > len(buffer):
-                    break
-                messages.append(buffer[start:end])
-                start, self._scanned, self._size, self._lone = end, 0, 0, False
+                messages.append(buffer[start : start + wanted])
+                start += wanted
+                self._scanned = self._wanted = 0
+                self._lone = False
         except ParseError as error:
-            self.fault, start = error, len(buffer)
-        self._buffer = buffer[start:]
-        self.partial = start < len(buffer)
-        if self.fault is not None and not messages:
-            raise self.fault
+            self.fault, self._buffer, self.partial = error, b"", False
+            if not messages:
+                raise
+        else:
+            self._buffer, self.partial = buffer[start:], start < size
         return messages
 
     def pinged(self) -> None:
@@ -95,20 +97,20 @@ class StreamFramer:
         pings, self.pings = self.pings, 0
         return pings
 
-    def _measured(self, buffer: bytes, start: int) -> bool:
-        """Whether the head is whole; it is looked at once, however slowly the body drips in."""
+    def _measured(self, buffer: bytes, start: int) -> int:
+        """How long the message is; 0 before its head is whole, which is looked at once, whatever drips in."""
         found = END_OF_HEAD.search(buffer, start + self._scanned)
         if found is None:
             if len(buffer) - start > self._max_bytes:
                 raise ParseError(f"message head longer than {self._max_bytes} bytes", 513)
             self._scanned = max(len(buffer) - start - 2, 0)
-            return False
-        head = buffer[start : found.end()]
-        size = len(head) + _content_length(head)
+            return 0
+        end = found.end()
+        head = buffer[start:end]
+        size = end - start + _content_length(head)
         if size > self._max_bytes:
             raise _with_partial(ParseError(f"message of {size} bytes is too large", 513), head)
-        self._size = size
-        return True
+        return size
 
     def _count(self, ends: int) -> None:
         """Of so many line ends between messages, which are pings and which are pongs."""
@@ -124,8 +126,8 @@ class StreamFramer:
 
 def _content_length(head: bytes) -> int:
     found = _LENGTHS(b"\n" + head.lower())
-    if len(found) == 1 and (digits := found[0].strip()).isdigit() and len(digits) < 10:
-        return int(digits)  # as nearly all write it, and once
+    if len(found) == 1 and found[0].isdigit() and len(found[0]) < 10:
+        return int(found[0])  # as nearly all write it, and once
     values = {value.strip() for value in found}
     try:
         if len(values) != 1:
