@@ -9,7 +9,12 @@ from OpenSSL import SSL
 from proxy.transport.flow import TransportFailed
 from proxy.transport.identity import NOBODY, GuestCheck, PeerCheck, numeric
 
-CHUNK = 65536
+LONGEST = 16384
+"""Bytes that a record may carry (RFC 8446 §5.1): what is asked for at once, so that one call has them all."""
+ROOM = LONGEST + 1024
+"""For a record on the wire, with its head and seal."""
+UNTOLD = sys.maxsize
+"""So many records have come, or are still to come, where only the library can say."""
 
 APPLICATION_DATA = 23
 RECORD_TYPES = range(20, 24)
@@ -87,25 +92,27 @@ class TlsEngine:
         """Take bytes of the peer; return (bytes for the application, bytes for the peer)."""
         if self.failure is not None:
             return b"", b""
-        established, size = self.established, len(data)
-        alone = (
+        established, size, received = self.established, len(data), b""
+        if (
             self._between
             and size > RECORD_HEAD
             and data[0] == APPLICATION_DATA
             and size == RECORD_HEAD + (data[3] << 8) + data[4]
-        )
-        if not alone:
-            self._follow(data)
+        ):
+            whole = 1
+        else:
+            whole = self._follow(data)
+        connection = self._connection
         if data:
-            self._connection.bio_write(data)
-        received = b""
+            connection.bio_write(data)
         try:
             if not established:
                 self._handshake()
-            while not self.ended:
-                received += self._connection.recv(CHUNK)
-                if alone:  # to be told by the library that there is no more is a third of the work
-                    break
+                whole = UNTOLD
+            while whole:  # to be told by the library that there is no more is a third of the work
+                record = connection.recv(LONGEST)
+                received = received + record if received else record
+                whole -= 1
         except SSL.WantReadError:
             pass
         except SSL.ZeroReturnError:
@@ -123,8 +130,12 @@ class TlsEngine:
         """Encrypt a message; raises TransportFailed unless the session is established and well."""
         if not self.established or self.failure is not None:
             raise TransportFailed("TLS session is not established")
+        connection = self._connection
         try:
-            self._connection.sendall(data)
+            if len(data) <= LONGEST:
+                connection.send(data)  # in one record
+            else:
+                connection.sendall(data)
         except SSL.Error as error:
             self.failure = TransportFailed(self._sentence(error))
             raise self.failure from error
@@ -136,16 +147,21 @@ class TlsEngine:
             self._connection.shutdown()
         return self._outgoing()
 
-    def _follow(self, data: bytes) -> None:
-        """Note whether the last of these bytes ends a record (RFC 8446 §5.1)."""
+    def _follow(self, data: bytes) -> int:
+        """How many records these bytes end; note whether the last of them ends one (RFC 8446 §5.1)."""
+        if self._rest == UNTOLD:
+            return UNTOLD
         data, at = self._head + data, self._rest
+        whole = int(0 < at <= len(data))
         while at + RECORD_HEAD <= len(data):
-            if data[at] not in RECORD_TYPES:
-                at = sys.maxsize  # what this is, the library knows; where it ends, nobody here
-                break
+            if data[at] not in RECORD_TYPES:  # what this is, the library knows; where it ends, nobody here
+                self._rest, self._between = UNTOLD, False
+                return UNTOLD
             at += RECORD_HEAD + (data[at + 3] << 8) + data[at + 4]
+            whole += at <= len(data)
         self._head, self._rest = data[at:], max(at - len(data), 0)
         self._between = at == len(data)
+        return whole
 
     def _handshake(self) -> None:
         self._connection.do_handshake()
@@ -158,9 +174,9 @@ class TlsEngine:
         out = b""
         try:
             while True:
-                chunk = self._connection.bio_read(CHUNK)
+                chunk = self._connection.bio_read(ROOM)
                 out = out + chunk if out else chunk
-                if len(chunk) < CHUNK:  # that was all; to be told so by the library is a third of the work
+                if len(chunk) < ROOM:  # that was all; to be told so by the library is a third of the work
                     return out
         except SSL.Error:  # WantReadError: nothing more to send
             return out

@@ -17,6 +17,7 @@ from proxy.transport.devcert import SERVER_AUTH, Authority, make_authority
 from proxy.transport.engine import TlsEngine
 from proxy.transport.flow import TransportFailed
 from proxy.transport.identity import SIP_DOMAIN, GuestCheck
+from proxy.transport.terms import TlsTerms
 from proxy.transport.tls import ClientTls, ServerContext, ServerTls
 from tests.transport.recorder import server_tls, trusted
 
@@ -261,6 +262,27 @@ def test_a_peer_that_does_not_speak_tls_fails_the_handshake(tmp_path, authority)
     assert str(server.failure).startswith("TLS handshake with peer failed: ")
     assert server.feed(b"more") == (b"", b"")
     assert server.close() == b""
+
+
+def test_what_is_no_record_is_left_to_the_library_however_it_comes(tmp_path, authority):
+    tls = server_tls(tmp_path, authority, "a.example")
+    old = ServerTls(tls.certificate, tls.key, TlsTerms(max_version="1.2"))
+    server = ServerContext(old).engine()
+    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    shake(client, server)
+    assert server.feed(client.send(b"whole"))[0] == b"whole"
+    for byte in b"\x63\x03\x03\x00\x30" + bytes(48):  # TLS 1.2 waits for all of it before it says no
+        assert server.failure is None
+        server.feed(bytes([byte]))
+    assert str(server.failure).startswith("TLS session with peer failed: ")
+
+
+def test_what_is_no_record_breaks_a_session_but_not_what_came_before_it(tmp_path, authority):
+    client, server = pair(tmp_path, authority, ["a.example"], "a.example")
+    received, alert = server.feed(client.send(b"whole") + b"OPTIONS sip:edge@localhost SIP/2.0\r\n\r\n")
+    assert received == b"whole"
+    assert alert
+    assert str(server.failure).startswith("TLS session with peer failed: ")
 
 
 def test_a_damaged_record_breaks_the_session_but_not_what_came_before_it(tmp_path, authority):
