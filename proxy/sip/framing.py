@@ -8,7 +8,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.grammar import number, once
 from proxy.sip.message import END_OF_HEAD, Request, parse_message
 
-_LENGTHS = re.compile(rb"\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)").findall
+_LENGTHS = re.compile(rb"(?i)\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)").findall
 _EMPTY_LINES = re.compile(rb"(?:\r?\n)+").match
 
 
@@ -106,10 +106,13 @@ class StreamFramer:
             self._scanned = max(len(buffer) - start - 2, 0)
             return 0
         end = found.end()
-        head = buffer[start:end]
-        size = end - start + _content_length(head)
+        lengths = _LENGTHS(buffer, start, end)
+        if len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 10:
+            size = end - start + int(lengths[0])  # as nearly all write it, and once
+        else:
+            size = end - start + _odd_length(lengths, buffer[start:end])
         if size > self._max_bytes:
-            raise _with_partial(ParseError(f"message of {size} bytes is too large", 513), head)
+            raise _with_partial(ParseError(f"message of {size} bytes is too large", 513), buffer[start:end])
         return size
 
     def _count(self, ends: int) -> None:
@@ -124,11 +127,8 @@ class StreamFramer:
             self._awaited = False
 
 
-def _content_length(head: bytes) -> int:
-    found = _LENGTHS(b"\n" + head.lower())
-    if len(found) == 1 and found[0].isdigit() and len(found[0]) < 10:
-        return int(found[0])  # as nearly all write it, and once
-    values = {value.strip() for value in found}
+def _odd_length(lengths: list[bytes], head: bytes) -> int:
+    values = {value.strip() for value in lengths}
     try:
         if len(values) != 1:
             raise ParseError("conflicting values of content-length" if values else "missing Content-Length")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.sip.errors import ParseError
-from proxy.sip.framing import StreamFramer, _content_length
+from proxy.sip.framing import StreamFramer
 from proxy.sip.message import parse_message
 from tests.sip.shapes import KAMAILIO_INVITE, OPENAI_200, SIGNALWIRE_INVITE
 
@@ -119,6 +119,11 @@ def test_a_content_length_that_a_hop_wrote_twice_is_one() -> None:
     assert StreamFramer().feed(message) == [message]
 
 
+def test_a_start_line_is_no_header() -> None:
+    error = broken(StreamFramer(), b"Content-Length: 3\r\nTo: <sip:b>\r\n\r\nabc")
+    assert "missing Content-Length" in str(error)
+
+
 def test_messages_before_a_broken_one_are_handed_out_first() -> None:
     framer = StreamFramer()
     good = OPTIONS + b"l: 0\r\n\r\n"
@@ -156,7 +161,7 @@ def test_a_head_is_read_once_however_slowly_its_body_drips_in(monkeypatch) -> No
     framer = StreamFramer()
     head = b"OPTIONS sip:x SIP/2.0\r\n" + b"X: y\r\n" * 7000 + b"Content-Length: 2000\r\n\r\n"
     assert framer.feed(head) == []
-    monkeypatch.delattr("proxy.sip.framing._content_length")  # looking again would fail
+    monkeypatch.delattr("proxy.sip.framing._LENGTHS")  # looking again would fail
     for _ in range(1999):
         assert framer.feed(b"x") == []
     assert framer.feed(b"x") == [head + b"x" * 2000]
@@ -205,9 +210,9 @@ def test_however_the_length_is_written_it_is_the_same(spelled: list[str]) -> Non
     def told(lines: list[str]) -> object:
         head = "\r\n".join(["OPTIONS sip:b SIP/2.0", *lines, "\r\n"]).encode()
         try:
-            return _content_length(head)
+            return [len(message) - len(head) for message in StreamFramer().feed(head + b"12345")]
         except ParseError as error:
-            return str(error)
+            return str(error) if error.status == 400 else error.status
 
     # With two spaces it is not as nearly all write it, so that it is looked for everywhere.
     odd = [line.replace("Content-Length: ", "Content-Length:  ") for line in spelled]
