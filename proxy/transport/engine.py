@@ -50,6 +50,9 @@ class TlsEngine:
         self._mutual = mutual
         self._connection = SSL.Connection(context, None)
         self._connection.set_app_data(check)
+        # Asked for once: a `Connection` looks for each of its names among those of a socket too.
+        self._recv, self._send = self._connection.recv, self._connection.send
+        self._bio_read, self._bio_write = self._connection.bio_read, self._connection.bio_write
         if isinstance(check, GuestCheck):
             self._connection.set_accept_state()
         else:
@@ -102,15 +105,14 @@ class TlsEngine:
             whole = 1
         else:
             whole = self._follow(data)
-        connection = self._connection
         if data:
-            connection.bio_write(data)
+            self._bio_write(data)
         try:
             if not established:
                 self._handshake()
                 whole = UNTOLD
             while whole:  # to be told by the library that there is no more is a third of the work
-                record = connection.recv(LONGEST)
+                record = self._recv(LONGEST)
                 received = received + record if received else record
                 whole -= 1
         except SSL.WantReadError:
@@ -130,12 +132,11 @@ class TlsEngine:
         """Encrypt a message; raises TransportFailed unless the session is established and well."""
         if not self.established or self.failure is not None:
             raise TransportFailed("TLS session is not established")
-        connection = self._connection
         try:
             if len(data) <= LONGEST:
-                connection.send(data)  # in one record
+                self._send(data)  # in one record
             else:
-                connection.sendall(data)
+                self._connection.sendall(data)
         except SSL.Error as error:
             self.failure = TransportFailed(self._sentence(error))
             raise self.failure from error
@@ -174,7 +175,7 @@ class TlsEngine:
         out = b""
         try:
             while True:
-                chunk = self._connection.bio_read(ROOM)
+                chunk = self._bio_read(ROOM)
                 out = out + chunk if out else chunk
                 if len(chunk) < ROOM:  # that was all; to be told so by the library is a third of the work
                     return out
