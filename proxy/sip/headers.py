@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import WHITESPACE, is_token, shown, split_commas
@@ -318,9 +319,10 @@ def _written(items: tuple[tuple[str, str], ...]) -> tuple[str, dict[str, str]]:
     return "\r\n".join(headers._lines), headers.first if headers.more is None else {}
 
 
-def plain_headers(lines: list[str], single: Collection[str] = ()) -> Headers | None:
+def plain_headers(start: str, lines: list[str], single: Collection[str] = ()) -> Headers | None:
     """The headers of lines that are written as nearly all are, with one space after the colon and none at the
-    end; None where they are not, or `read_headers` finds fault. They are kept as they are, not copied.
+    end; None where they are not, or `read_headers` finds fault, or the start line before them is as odd. They
+    are kept as they are, not copied.
     """
     headers, keys = Headers.__new__(Headers), _KEYS
     first: dict[str, str] = {}
@@ -331,15 +333,20 @@ def plain_headers(lines: list[str], single: Collection[str] = ()) -> Headers | N
             key = keys[name]
         except KeyError:
             key = _learned(name)
+            if not key:
+                return None
         if key not in first:
             first[key] = value
         elif key in single and first[key] != value:
             return None
-        elif value:
-            headers._again(key, value)
         else:
-            return None
-    return None if "" in first or "" in first.values() else headers
+            headers._again(key, value)
+    said = " ".join([start, *first.values(), ""])
+    if headers.more is not None:
+        said += " ".join([*chain(*headers.more.values()), ""])
+    # An empty value makes two spaces too. What has them where they mean nothing is read by the longer way.
+    odd = "  " in said or "\n" in said or "\r" in said or "\t" in said or "\0" in said
+    return None if odd else headers
 
 
 def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[Headers, ParseError | None]:

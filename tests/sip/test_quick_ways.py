@@ -197,12 +197,10 @@ def test_what_is_written_of_any_message_is_read_as_the_same(data: bytes) -> None
 @often
 @given(st.sampled_from(FIELDS).flatmap(lambda field: st.lists(lines(*field), max_size=4)))
 def test_plain_header_lines_are_what_any_are(texts: list[str]) -> None:
-    plain = plain_headers([*texts], ("from", "cseq", "max-forwards"))
+    plain = plain_headers("X", [*texts], ("from", "cseq", "max-forwards"))
     if plain is None:
         return
     general, fault = read_headers(texts, ("from", "cseq", "max-forwards"))
-    if any("  " in text or text != text.rstrip(" \t") or "\t" in text for text in texts):
-        return  # which `_plain` does not hand over
     assert fault is None
     assert list(plain) == list(general)
     assert plain.first == general.first
