@@ -231,6 +231,8 @@ def _take_credentials(headers: Headers, others: Headers) -> None:
 
 def _as_written(end: str, tag: str) -> str:
     """One end of the dialog in requests of ours, from how it came; `tag`: of that end."""
+    if end[:1] == "<" and end[-1] != ";" and " " not in end and "\t" not in end:
+        return end  # no name, and nothing that we would leave out
     mark = f">;tag={tag}"
     if len(end) > LONGEST_KEPT or not end.endswith(mark):
         return str(_presentable(NameAddr.parse(end)))
