@@ -15,7 +15,7 @@ from proxy.sip.values import NameAddr, cseq, made, tag_of
 TARGET_REFRESH = frozenset({"INVITE", "UPDATE"})
 """Requests whose Contact becomes the remote target (§12.2, RFC 3311 §5.1)."""
 
-_HOPS = (("Max-Forwards", "70"),)
+_HOPS = ("Max-Forwards", "70")
 _CREDENTIALS = (("Authorization", "authorization"), ("Proxy-Authorization", "proxy-authorization"))
 
 
@@ -184,18 +184,17 @@ class Dialog:
             self._ends = _as_written(local, self.id.local_tag), _as_written(remote, self.id.remote_tag)
             self._written = True
         from_, to = self._ends
-        headers = Headers()
+        call_id, cseq = self.id.call_id, f"{number} {method}"
         if self.route_set:
             uri, routes = self._path()
-            headers.extend([*_HOPS, *[("Route", route) for route in routes]])
+            ends = ("From", from_), ("To", to), ("Call-ID", call_id), ("CSeq", cseq)
+            headers = Headers([_HOPS, *[("Route", route) for route in routes], *ends])
         else:
             uri = self.target
-            headers.repeat(_HOPS)
-        call_id, cseq = self.id.call_id, f"{number} {method}"
-        headers.write(
-            f"From: {from_}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}",
-            {"from": from_, "to": to, "call-id": call_id, "cseq": cseq},
-        )
+            headers = Headers.written(
+                f"Max-Forwards: 70\r\nFrom: {from_}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}",
+                {"max-forwards": "70", "from": from_, "to": to, "call-id": call_id, "cseq": cseq},
+            )
         if more:
             headers.extend(more)
         return Request(method, uri, headers)

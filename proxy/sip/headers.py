@@ -90,6 +90,17 @@ class Headers:
         if items:
             self.extend(items)
 
+    @staticmethod
+    def written(text: str, first: dict[str, str]) -> Headers:
+        """Those of lines as they go on the wire; `first`: their values by their keys, no two of one."""
+        said = "".join(first.values())
+        if "\n" in said or "\r" in said or "\0" in said:
+            for name, value in first.items():
+                _checked(name, value)
+        headers = Headers.__new__(Headers)
+        headers._lines, headers.first, headers.more = [text], first, None
+        return headers
+
     def get(self, name: str) -> str | None:
         """The first line of that name, whole; None where there is none."""
         return self.first.get(_key(name))
@@ -114,32 +125,20 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """Append a line."""
-        key = _key(name)
-        if not key or not value.isprintable():  # else there is nothing to find fault with
-            key = _checked(name, value)
-        self._append(key, name, value)
+        self._append(_checked(name, value), name, value)
 
     def extend(self, items: Iterable[tuple[str, str]]) -> None:
         """Append these lines."""
-        append, first = self._lines.append, self.first
+        append, first, keys = self._lines.append, self.first, _KEYS
         for name, value in items:
-            key = _key(name)
-            if not key or not value.isprintable():
+            key = keys.get(name)
+            if not key or "\n" in value or "\r" in value or "\0" in value:
                 key = _checked(name, value)
             append(f"{name}: {value}")
             if key not in first:
                 first[key] = value
             else:
                 self._again(key, value)
-
-    def write(self, text: str, first: dict[str, str]) -> None:
-        """Append lines as they go on the wire; `first`: their values by their keys, none of which is here."""
-        said = "".join(first.values())
-        if "\n" in said or "\r" in said or "\0" in said:
-            for name, value in first.items():
-                _checked(name, value)
-        self._lines.append(text)
-        self.first.update(first)
 
     def repeat(self, items: tuple[tuple[str, str], ...]) -> None:
         """Append these lines, which we say in many a message: they are written once."""
@@ -151,7 +150,7 @@ class Headers:
 
     def prepend(self, name: str, value: str) -> None:
         """Put a line before the first of that name, or at the front (Via and Route are stacks)."""
-        key = _key(name)
+        key = _KEYS.get(name)
         if not key or "\n" in value or "\r" in value or "\0" in value:
             key = _checked(name, value)
         if key not in self.first:
@@ -198,7 +197,7 @@ class Headers:
 
         `to`: what To is to say. What is missing is left out, and nothing needs a second look.
         """
-        echo, first = Headers(), self.first
+        first = self.first
         if to is not None and not routes and self.more is None:
             try:
                 via, from_, call_id, cseq = first["via"], first["from"], first["call-id"], first["cseq"]
@@ -206,9 +205,11 @@ class Headers:
                 pass  # of a request that could not be read
             else:
                 text = f"Via: {via}\r\nFrom: {from_}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}"
-                echo._lines.append(text)
+                echo = Headers.__new__(Headers)
+                echo._lines, echo.more = [text], None
                 echo.first = {"via": via, "from": from_, "to": to, "call-id": call_id, "cseq": cseq}
                 return echo
+        echo = Headers()
         echo.take(self, "Via")
         if routes:
             echo.take(self, "Record-Route")
@@ -274,10 +275,10 @@ class Headers:
         if "\r" in start or "\n" in start or "\0" in start:
             raise ValueError(f"start line would break the message: {shown(start)}")
         if "content-length" in self.first:
-            lines = self._sized(len(body))
+            lines = [start, *self._sized(len(body)), "\r\n"]
         else:
-            lines = [*self._lines, f"Content-Length: {len(body)}"]
-        return "\r\n".join([start, *lines, "", ""]).encode("utf-8", "surrogateescape") + body
+            lines = [start, *self._lines, f"Content-Length: {len(body)}\r\n\r\n"]
+        return "\r\n".join(lines).encode("utf-8", "surrogateescape") + body
 
     def _sized(self, length: int) -> list[str]:
         index = self._index("content-length")
@@ -345,8 +346,8 @@ def plain_headers(start: str, lines: list[str], single: Collection[str] = ()) ->
     if headers.more is not None:
         said += " ".join([*chain(*headers.more.values()), ""])
     # An empty value makes two spaces too. What has them where they mean nothing is read by the longer way.
-    odd = "  " in said or "\n" in said or "\r" in said or "\t" in said or "\0" in said
-    return None if odd else headers
+    plain = not ("  " in said or "\n" in said or "\r" in said or "\t" in said or "\0" in said)
+    return headers if plain else None
 
 
 def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[Headers, ParseError | None]:

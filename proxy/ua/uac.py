@@ -365,8 +365,7 @@ class Inviting:
         outgoing, leg = self._outgoing, self._leg
         hops, from_, to = str(outgoing.max_forwards), self._identity, _to(outgoing.uri)
         call_id, cseq, contact = self._call_id, f"{self._cseq} INVITE", leg.contact(self._flow)
-        headers = Headers()
-        headers.write(
+        headers = Headers.written(
             f"Max-Forwards: {hops}\r\nFrom: {from_}\r\nTo: {to}\r\n"
             f"Call-ID: {call_id}\r\nCSeq: {cseq}\r\nContact: {contact}",
             {
