@@ -131,7 +131,7 @@ class UserAgentCore:
             return
         try:
             message = parse_message(data)
-            key = read(message)
+            key, dialog = read(message)
         except ParseError as error:
             self._gate.malformed(flow, error)
             if ours:
@@ -142,7 +142,8 @@ class UserAgentCore:
         if message.body:
             keep_session(message)
         if isinstance(message, Request):
-            self._request(message, key, flow, ours, len(data))
+            assert dialog is not None
+            self._request(message, key, dialog, flow, ours, len(data))
         elif client := self.clients.get(key):
             client.receive(message)
         elif not ours:
@@ -269,11 +270,12 @@ class UserAgentCore:
 
     # The way of a request.
 
-    def _request(self, request: Request, key: TransactionKey, flow: Flow, ours: bool, size: int) -> None:
+    def _request(
+        self, request: Request, key: TransactionKey, dialog: DialogId, flow: Flow, ours: bool, size: int
+    ) -> None:
         stamp(request, flow)
         if known := self.servers.get(key):
             return known.receive(request)
-        dialog = DialogId.of_request(request)
         leg = self._dialogs.get(dialog) if dialog.local_tag else None
         if leg is None and self._gate.scans(flow, request):
             return

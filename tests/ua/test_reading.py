@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy.sip.dialog import DialogId
 from proxy.sip.errors import ParseError
 from proxy.sip.key import client_key, server_key
 from proxy.ua.reading import read
@@ -11,8 +12,14 @@ INVITE = messages.invite()
 
 
 def test_a_message_is_known_by_the_key_of_its_transaction_rfc3261_17_1_3() -> None:
-    assert read(INVITE) == server_key(INVITE)
-    assert read(messages.ok(INVITE)) == client_key(INVITE)
+    assert read(INVITE)[0] == server_key(INVITE)
+    assert read(messages.ok(INVITE)) == (client_key(INVITE), None)
+
+
+def test_a_request_is_known_by_its_dialog_too_rfc3261_12() -> None:
+    bye = messages.bye(INVITE, to_tag="bob1")
+    for request in (INVITE, bye):
+        assert read(request)[1] == DialogId.of_request(request)
 
 
 def test_what_an_answer_is_owed_to_comes_with_the_error_rfc3261_8_2() -> None:
