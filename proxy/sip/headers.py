@@ -304,7 +304,7 @@ class Headers:
             self.more.pop(key, None)
 
     def _index(self, wanted: str) -> int:
-        return [_key_of(line) for line in self._apart()].index(wanted)
+        return next(place for place, line in enumerate(self._apart()) if _key_of(line) == wanted)
 
     def _apart(self) -> list[str]:
         """The lines, each by itself."""
@@ -395,6 +395,6 @@ def _checked(name: str, value: str) -> str:
     key = _key(name)
     if not key:
         raise ValueError(f"header name is no token: {shown(name)}")
-    if not value.isprintable() and _UNSAFE(value) is not None:
+    if ("\n" in value or "\r" in value or "\0" in value) and _UNSAFE(value) is not None:
         raise ValueError(f"header value would break the message: {shown(name)}: {shown(value)}")
     return key
