@@ -33,10 +33,8 @@ _CALM = ("info", "debug")
 """Entries that may wait a moment."""
 _MOST_KEPT, _SHORT = 256, 160
 """How many ends of lines are kept, and of how many characters: calls say the same few again and again."""
-_NOTHING: dict[str, Any] = {}
-"""What is bound to most loggers beside their call."""
 _USUAL = frozenset({str, int, float})
-"""Kinds of values of which nothing but their text is kept, then."""
+"""Kinds of values of which nothing but their text is kept, then: those that are equal are written alike."""
 _MS = [f"{ms:03d} " for ms in range(1000)]
 
 
@@ -84,15 +82,17 @@ class Logger:
 
     __slots__ = ("_call", "_context", "_out")
 
-    def __init__(self, out: _Written, processors: object, context: Mapping[str, Any]) -> None:
-        self._out, self._context = out, {**context}
-        self._call: str | None = self._context.pop("call", None)
-        if not self._context:
-            self._context = _NOTHING
+    def __init__(
+        self, out: _Written, processors: object, context: Mapping[str, Any], call: str | None = None
+    ) -> None:
+        if "call" in context:
+            call, context = context["call"], {name: context[name] for name in context if name != "call"}
+        self._out, self._call, self._context = out, call, context
 
-    def bind(self, **values: Any) -> Self:
+    def bind(self, *, call: str | None = None, **values: Any) -> Self:
         """One that says these, too."""
-        return type(self)(self._out, (), {"call": self._call, **self._context, **values})
+        context = {**self._context, **values} if values else self._context
+        return type(self)(self._out, (), context, call or self._call)
 
     def debug(self, event: str, *, call: str | None = None, **values: Any) -> None:
         self._say("debug", event, call, values)
@@ -158,14 +158,15 @@ class Line:
     def lines(self, entries: Iterable[_Entry]) -> list[str]:
         """Return a line for each; values that hold spaces, quotes or control characters are quoted."""
         lines, found = list[str](), self._ends.get
-        second, time_of_day = -1, ""
+        second = until = 0.0
+        time_of_day = ""
         names: dict[str, str] = {}
         for level, at, call, event, values in entries:
-            if second != (now := int(at)):
-                second, time_of_day = now, _time_of_day(now)
+            if not second <= at < until:
+                second, time_of_day = at // 1, _time_of_day(int(at))
+                until = second + 1.0
             try:
-                # With their kinds: what is equal (1, True) need not be written alike.
-                end = found((event, *values.items(), *map(type, values.values())))
+                end = found((event, *values.items()))
             except TypeError:  # a list, or the like
                 end = _end(event, values)
             if end is None:
@@ -174,17 +175,26 @@ class Line:
                 whose, end = "", end if end[1] != " " else end[1:]
             elif not (whose := names.get(call, "")):
                 whose = names[call] = f" call={_text(call)}"
-            lines.append(f"{time_of_day}{_MS[int((at - second) * 1000)]}{level.ljust(7)}{whose}{end}")
+            rank = "info   " if level == "info" else level.ljust(7)
+            lines.append(f"{time_of_day}{_MS[int((at - second) * 1000.0)]}{rank}{whose}{end}")
         return lines
 
     def _made(self, event: str | None, values: dict[str, Any]) -> str:
-        """The end of a line that is not kept; it is from now on, if others are likely to end so."""
-        end, kinds = _end(event, values), [*map(type, values.values())]
-        if len(end) <= _SHORT and _USUAL.issuperset(kinds):
+        """The end of a line that is not kept; it is from now on, if others are likely to end so.
+
+        Neither 0 nor 1: equal to False and True, which are written in another way. (0.0 is kept: what may be
+        a fraction of something is never true or false.)
+        """
+        end = _end(event, values)
+        if len(end) <= _SHORT and all(map(_is_usual, values.values())):
             if len(self._ends) >= _MOST_KEPT:
                 self._ends.clear()
-            self._ends[event, *values.items(), *kinds] = end
+            self._ends[event, *values.items()] = end
         return end
+
+
+def _is_usual(value: object) -> bool:
+    return type(value) in _USUAL and not (type(value) is int and value in (0, 1))
 
 
 def _end(event: str | None, values: dict[str, Any]) -> str:
