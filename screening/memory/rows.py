@@ -11,6 +11,7 @@ from json import JSONEncoder
 from typing import Any, NamedTuple
 
 from sqlalchemy import JSON, Connection, Dialect, Table
+from sqlalchemy.exc import DBAPIError
 
 from screening.memory.schema import GOING_ON, OVER, calls, lines, voicemails
 
@@ -93,10 +94,25 @@ class _Insert:
         return tuple([value if process is None else process(value) for value, process in pairs])
 
     def execute(self, connection: Connection, rows: Iterable[Row]) -> None:
-        """Write rows that the database takes; they are made here, too."""
+        """Write rows that the database takes; they are made here, too.
+
+        Straight to the driver: SQLAlchemy's own way takes three times as long as to insert one row.
+        """
         left = iter(rows)
-        while part := list(islice(left, AT_ONCE)):
-            connection.exec_driver_sql(self._sql, part)
+        if not (part := list(islice(left, AT_ONCE))):
+            return
+        cursor, driver = connection.connection.cursor(), connection.dialect.loaded_dbapi
+        try:
+            while part:
+                cursor.executemany(self._sql, part)
+                part = list(islice(left, AT_ONCE))
+        except driver.Error as error:
+            if gone := connection.dialect.is_disconnect(error, connection.connection, cursor):
+                connection.invalidate(error)  # there is nothing to be rolled back
+            raise DBAPIError.instance(
+                self._sql, None, error, driver.Error, connection_invalidated=gone
+            ) from error
+        cursor.close()
 
 
 def _processor(table: Table, name: str, dialect: Dialect) -> Callable[[Any], Any] | None:
