@@ -170,10 +170,17 @@ class Memory:
         waiting.append(told)  # without the lock: what stands before it may be taken meanwhile, and no more
         if len(waiting) == 1:  # the thread is woken once for all that is gathered
             self._write_at = self._clock() + GATHER_S
-            self._wake.set()
+            self._wake_then()
         elif len(waiting) > self._most:
             with self._lock:
                 self._cut_to_bound()
+
+    def _wake_then(self) -> None:
+        """Have the thread woken when it is to write; at once where no event loop runs, for it to wait."""
+        try:
+            asyncio.get_running_loop().call_later(GATHER_S, self._wake.set)
+        except RuntimeError:
+            self._wake.set()
 
     def _run(self) -> None:
         while not self._closing:

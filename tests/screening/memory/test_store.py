@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
@@ -139,6 +140,27 @@ def test_what_is_told_within_a_moment_is_written_in_one_go(
     until(lambda: not memory.waiting, "it is written", within_s=WAIT_S)
     assert set(kept(memory).values()) == {"over"}
     assert written == [40]
+
+
+async def test_the_thread_sleeps_until_what_an_event_loop_tells_is_to_be_written(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until(lambda: not memory._wake.is_set(), "nothing is to be done", within_s=WAIT_S)
+    written, turns, turn = written_by(memory), list[int](), memory._turn
+
+    def counted() -> None:
+        turns.append(memory.waiting)
+        turn()
+
+    monkeypatch.setattr(memory, "_turn", counted)
+    memory.began("c1", AT, CALLER, None, "*")
+    finish(memory, a_record("c2"))
+    assert not memory._wake.is_set()
+    async with asyncio.timeout(WAIT_S):
+        await asyncio.to_thread(until, lambda: not memory.waiting, "it is written", within_s=WAIT_S)
+    assert written == [2]
+    assert set(turns) == {2}
+    assert kept(memory) == {"c1": "going on", "c2": "over"}
 
 
 def test_nobody_who_asks_waits_for_more_to_be_told(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
