@@ -37,12 +37,12 @@ class RecordFile:
         octets = memoryview(text.encode("utf-8", "backslashreplace"))
         for _ in range(_TRIES):
             with self._held():
-                if _is_at(self._file, self._path):
-                    self._append(octets)
+                if (there := _at(self._file, self._path)) is not None:
+                    self._append(octets, there.st_size)
                     return len(text)
             before, self._file, self._asks = self._file, self._path.open("ab", buffering=0), True
             before.close()
-        self._append(octets)
+        self._append(octets, os.fstat(self._file.fileno()).st_size)
         return len(text)
 
     def flush(self) -> None:
@@ -64,8 +64,8 @@ class RecordFile:
         finally:
             _lock(self._file, fcntl.LOCK_UN)
 
-    def _append(self, left: memoryview) -> None:
-        before = os.fstat(self._file.fileno()).st_size
+    def _append(self, left: memoryview, before: int) -> None:
+        """`before`: the octets that are there, and stay."""
         try:
             while left:
                 left = left[self._file.write(left) or 0 :]
@@ -89,7 +89,7 @@ def without_caller(path: Path, caller: str) -> int:
             gone = _copied(old, new, end, caller)
             os.fsync(new.fileno())
             with _locked(old):
-                if not _is_at(old, path):
+                if _at(old, path) is None:
                     continue  # somebody else was quicker
                 gone += _copied(old, new, os.fstat(old.fileno()).st_size, caller)
                 if gone:
@@ -163,8 +163,10 @@ def _lock(file: IO[bytes], how: int) -> bool:
     return True
 
 
-def _is_at(file: IO[bytes], path: Path) -> bool:
+def _at(file: IO[bytes], path: Path) -> os.stat_result | None:
+    """What the file is, if it is the one of that name."""
+    here = os.fstat(file.fileno())
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return here if os.path.samestat(here, os.stat(path)) else None
     except FileNotFoundError:
-        return False
+        return None
