@@ -42,12 +42,12 @@ class User(Protocol):
 class Driver:
     """Performs its machine's effects and keeps the machine's one timer; what that means, a subclass says."""
 
-    def __init__(self, machine: Machine, alarms: Alarms) -> None:
-        self._driven = machine
-        self._alarms = alarms
-        self._alarm: Alarm | None = None
-        self._armed_for: float | None = None
-        self._over = False
+    _machine: Machine
+    _alarms: Alarms
+    """Both are set by the subclass: four are made in every call, and begin as they stand here."""
+    _alarm: Alarm | None = None
+    _armed_for: float | None = None
+    _over = False
 
     # What a subclass says.
 
@@ -91,7 +91,7 @@ class Driver:
                 self.failed(TransactionTimeout("no final response in time"))
         if self._over:
             return
-        machine = self._driven
+        machine = self._machine
         due = machine.deadline
         if due != self._armed_for:
             if self._alarm is not None:
@@ -108,7 +108,7 @@ class Driver:
 
     def fail(self, error: Exception) -> None:
         """The flow under this machine is gone."""
-        self.perform(self._driven.fail(error, self._alarms.now()))
+        self.perform(self._machine.fail(error, self._alarms.now()))
 
     def stop(self) -> None:
         """Drop the machine without another word."""
@@ -121,4 +121,4 @@ class Driver:
         due = self._armed_for or 0.0
         self._alarm = self._armed_for = None
         now = max(self._alarms.now(), due)  # the loop may wake us a clock tick early
-        self.perform(self._driven.expire(now))
+        self.perform(self._machine.expire(now))

@@ -24,10 +24,12 @@ class Provisionals(Driver):
     We use them only where the INVITE has ``Require: 100rel``.
     """
 
+    _machine: ReliableProvisionals
+
     def __init__(self, leg: Leg, invite: ServerTransaction, opening: Opening) -> None:
         self._leg, self._invite, self._opening = leg, invite, opening
         self._machine = ReliableProvisionals(leg.core.ids.bits(31) or 1, leg.core.timers)
-        super().__init__(self._machine, leg.core.alarms)
+        self._alarms = leg.core.alarms
         self._acknowledged = asyncio.Event()
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the INVITE has its final response and no PRACK can come any more."""

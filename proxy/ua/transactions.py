@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 class ClientTransaction(Driver):
     """A request of ours on its way: its responses go to `user`."""
 
+    _machine: InviteClient | NonInviteClient
     _sent = b""
+    _unwanted: str | None = None
+    """Why it is to be cancelled, while no provisional response allows it yet."""
 
     def __init__(
         self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow, user: User
     ) -> None:
         self.key, self.request, self.flow = key, request, flow
-        self._core, self._user = core, user
+        self._core, self._user, self._alarms = core, user, core.alarms
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
-        self._machine: InviteClient | NonInviteClient = kind(request, core.timers, flow.reliable)
-        super().__init__(self._machine, core.alarms)
-        self._unwanted: str | None = None
-        """Why it is to be cancelled, while no provisional response allows it yet."""
+        self._machine = kind(request, core.timers, flow.reliable)
 
     def start(self) -> None:
         self.perform(self._machine.start(self._alarms.now()))
@@ -125,23 +125,23 @@ def _unheard(error: SipError | None = None) -> None:
 class ServerTransaction(Driver):
     """A peer's request and what we answer to it."""
 
+    _machine: InviteServer | NonInviteServer
+    answered = False
     cancel: Request | None = None
     """The peer's CANCEL, once it is in."""
     _sent = b""
     _error: SipError | None = None
     _returned = False
+    _on_cancel: Callable[[], None] = staticmethod(_unheard)
+    _on_failure: Callable[[SipError], None] = staticmethod(_unheard)
 
     def __init__(self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow) -> None:
         self.key, self.request, self.flow = key, request, flow
         self.tag = core.ids.tag()
         """The To tag of every answer to a request that came without one (§8.2.6.2)."""
-        self.answered = False
+        self._core, self._alarms = core, core.alarms
         kind = InviteServer if request.method == "INVITE" else NonInviteServer
-        self._core = core
-        self._machine: InviteServer | NonInviteServer = kind(request, core.timers, flow.reliable)
-        super().__init__(self._machine, core.alarms)
-        self._on_cancel: Callable[[], None] = _unheard
-        self._on_failure: Callable[[SipError], None] = _unheard
+        self._machine = kind(request, core.timers, flow.reliable)
 
     def watch(self, cancelled: Callable[[], None], failed: Callable[[SipError], None]) -> None:
         """Say who hears of a CANCEL and of a lost flow; one that came before is told at once."""

@@ -35,6 +35,8 @@ class Answer(Driver):
     Without an ACK in 64·T1 the leg is ended with a BYE.
     """
 
+    _machine: Acceptance
+
     def __init__(
         self,
         leg: Leg,
@@ -50,7 +52,7 @@ class Answer(Driver):
         self._then: list[Callable[[Request | None], None]] = [] if then is None else [then]
         self._machine = Acceptance(response, leg.core.timers)
         self._transaction = transaction
-        super().__init__(self._machine, leg.core.alarms)
+        self._alarms = leg.core.alarms
 
     def start(self) -> None:
         self.perform(self._machine.start(self._alarms.now()))

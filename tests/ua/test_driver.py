@@ -45,7 +45,7 @@ class Around(Driver):
         self.errors: list[SipError] = []
         self.ends = 0
         self.broken = broken
-        super().__init__(self.machine, Alarms())
+        self._machine, self._alarms = self.machine, Alarms()
 
     def send(self, message: Request | Response) -> None:
         if self.broken:

@@ -9,6 +9,7 @@ from proxy.sip.message import Response
 from proxy.sip.transactions import state
 from proxy.sip.transactions.hop import ack_for
 from proxy.sip.transactions.machine import Machine
+from proxy.sip.transactions.state import State
 
 
 class InviteClient(Machine):
@@ -29,7 +30,7 @@ class InviteClient(Machine):
     TimedOut (§9.1). The ACK for a 2xx is the dialog's business, not this machine's.
     """
 
-    begins = state.CALLING
+    state = State.CALLING
 
     def start(self, now: float) -> list[Effect]:
         """Send the INVITE (§17.1.1.2)."""

@@ -8,6 +8,7 @@ from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
 from proxy.sip.message import Request, Response
 from proxy.sip.transactions import state
 from proxy.sip.transactions.machine import Machine
+from proxy.sip.transactions.state import State
 
 
 class InviteServer(Machine):
@@ -32,7 +33,7 @@ class InviteServer(Machine):
     until the ACK (§13.3.1.4). A transport error ends the transaction: Failed goes up.
     """
 
-    begins = state.PROCEEDING
+    state = State.PROCEEDING
     _last: Response | None = None
 
     def receive(self, request: Request, now: float) -> list[Effect]:

@@ -15,24 +15,20 @@ class Machine:
     Entering a state replaces both. Figures: the subclasses.
     """
 
-    begins: State
-    """Where a subclass begins."""
+    state: State
+    """Where it stands; a subclass says where it begins."""
+    deadline: float | None = None
+    """When `expire` is next due; None while only messages can move it."""
+    terminated = False
+    """True once nothing can happen any more."""
+    lingers = 0.0
+    """For how long it only waits for what comes late, to absorb, repeat or pass it on: from when it began to,
+    until its deadline. Zero before that."""
+    _ends_at = _again_at = inf
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
         """`reliable`: the transport loses nothing, so that nothing is sent twice (§17)."""
-        self.request = request
-        self.state = self.begins
-        """Where it stands."""
-        self.deadline: float | None = None
-        """When `expire` is next due; None while only messages can move it."""
-        self.terminated = False
-        """True once nothing can happen any more."""
-        self.lingers = 0.0
-        """For how long it only waits for what comes late, to absorb, repeat or pass it on: from when it began
-        to, until its deadline. Zero before that."""
-        self._timers = timers
-        self._reliable = reliable
-        self._ends_at = self._again_at = inf
+        self.request, self._timers, self._reliable = request, timers, reliable
 
     def _enter(self, state: State, ends_at: float = inf) -> None:
         """Be in this state, until a message or its timer ends it; nothing is sent again by itself."""

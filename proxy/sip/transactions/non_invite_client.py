@@ -8,6 +8,7 @@ from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
 from proxy.sip.message import Response
 from proxy.sip.transactions import state
 from proxy.sip.transactions.machine import Machine
+from proxy.sip.transactions.state import State
 
 
 class NonInviteClient(Machine):
@@ -25,7 +26,7 @@ class NonInviteClient(Machine):
         +---K---> TERMINATED                  K is zero on reliable transports
     """
 
-    begins = state.TRYING
+    state = State.TRYING
 
     def start(self, now: float) -> list[Effect]:
         """Send the request (§17.1.2.2)."""

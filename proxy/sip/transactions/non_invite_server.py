@@ -6,6 +6,7 @@ from proxy.sip.effects import Effect, Failed, Send, TimedOut
 from proxy.sip.message import Request, Response
 from proxy.sip.transactions import state
 from proxy.sip.transactions.machine import Machine
+from proxy.sip.transactions.state import State
 
 
 class NonInviteServer(Machine):
@@ -27,7 +28,7 @@ class NonInviteServer(Machine):
         +---J---> TERMINATED                         J is zero on reliable transports
     """
 
-    begins = state.TRYING
+    state = State.TRYING
     _last: Response | None = None
     _trying: Response | None = None
 
