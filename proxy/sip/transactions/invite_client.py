@@ -40,24 +40,25 @@ class InviteClient(Machine):
 
     def receive(self, response: Response, now: float) -> list[Effect]:
         """A response that matches this transaction has come in (§17.1.1.2)."""
-        match self.state, response.status // 100:
-            case state.CALLING, 1:  # §17.1.1.2: neither A nor B runs any more
+        kind = response.status // 100
+        match self.state:
+            case state.CALLING if kind == 1:  # §17.1.1.2: neither A nor B runs any more
                 self._enter(state.PROCEEDING)
                 return [Deliver(response)]
-            case state.PROCEEDING, 1:  # §17.1.1.2: "any further provisional responses MUST be passed up"
+            case state.PROCEEDING if kind == 1:  # §17.1.1.2: "any further [...] MUST be passed up"
                 return [Deliver(response)]
-            case state.CALLING | state.PROCEEDING, 2:  # RFC 6026 §7.2
+            case state.CALLING | state.PROCEEDING if kind == 2:  # RFC 6026 §7.2
                 self._linger(state.ACCEPTED, now, self._timers.m)
                 return [Deliver(response)]
-            case state.ACCEPTED, 2:  # RFC 6026 §7.2: repeated or forked, every 2xx goes up
+            case state.ACCEPTED if kind == 2:  # RFC 6026 §7.2: repeated or forked, every 2xx goes up
                 return [Deliver(response)]
-            case state.CALLING | state.PROCEEDING, 3 | 4 | 5 | 6:  # §17.1.1.2; D is zero if reliable
+            case state.CALLING | state.PROCEEDING if kind >= 3:  # §17.1.1.2; D is zero if reliable
                 if self._reliable:
                     self._enter(state.TERMINATED)
                 else:
                     self._linger(state.COMPLETED, now, self._timers.d)
                 return [Send(ack_for(self.request, response)), Deliver(response)]
-            case state.COMPLETED, 3 | 4 | 5 | 6:  # §17.1.1.2: acknowledged again, not delivered again
+            case state.COMPLETED if kind >= 3:  # §17.1.1.2: acknowledged again, not delivered again
                 return [Send(ack_for(self.request, response))]
             case _:
                 return []

@@ -54,16 +54,17 @@ class InviteServer(Machine):
 
     def respond(self, response: Response, now: float) -> list[Effect]:
         """The TU answers (§17.2.1); what comes after a final response is dropped, but for a repeated 2xx."""
-        match self.state, response.status // 100:
-            case state.PROCEEDING, 1:  # §17.2.1
+        kind = response.status // 100
+        match self.state:
+            case state.PROCEEDING if kind == 1:  # §17.2.1
                 self._last = response
                 return [Send(response)]
-            case state.PROCEEDING, 2:  # RFC 6026 §7.1
+            case state.PROCEEDING if kind == 2:  # RFC 6026 §7.1
                 self._linger(state.ACCEPTED, now, self._timers.l)
                 return [Send(response)]
-            case state.ACCEPTED, 2:  # RFC 6026 §7.1: passed on while the ACK is missing
+            case state.ACCEPTED if kind == 2:  # RFC 6026 §7.1: passed on while the ACK is missing
                 return [Send(response)]
-            case state.PROCEEDING, 3 | 4 | 5 | 6:  # §17.2.1
+            case state.PROCEEDING if kind >= 3:  # §17.2.1
                 self._last = response
                 self._enter(state.COMPLETED)
                 self._interval = inf if self._reliable else self._timers.g

@@ -36,11 +36,11 @@ class NonInviteClient(Machine):
 
     def receive(self, response: Response, now: float) -> list[Effect]:
         """A response that matches this transaction has come in (§17.1.2.2)."""
-        match self.state, response.status // 100:
-            case state.TRYING | state.PROCEEDING, 1:  # §17.1.2.2: E and F run on
+        match self.state:
+            case state.TRYING | state.PROCEEDING if response.status < 200:  # §17.1.2.2: E and F run on
                 self.state = state.PROCEEDING
                 return [Deliver(response)]
-            case state.TRYING | state.PROCEEDING, _:  # §17.1.2.2; K is zero if reliable
+            case state.TRYING | state.PROCEEDING:  # §17.1.2.2; K is zero if reliable
                 if self._reliable:
                     self._enter(state.TERMINATED)
                 else:
