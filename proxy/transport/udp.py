@@ -73,24 +73,23 @@ class UdpListener:
     def _drain(self) -> None:
         alone = True
         for _ in range(DRAIN):
-            if self.closed:
-                return
             try:
                 data, address = self.socket.recvfrom(65535)
             except BlockingIOError:
                 return
             except OSError as error:  # an ICMP error about some peer says nothing about the others
+                if self.closed:
+                    return
                 log.debug("datagram not received", why=str(error))
                 continue
-            if data[:1] <= b"\r":  # all of these are, and nothing that begins a message
+            if data < b"\x0e":  # all of these are, and nothing that begins a message
                 data = data.lstrip(KEEPALIVE)
                 if not data:
                     continue
-            source: Address = address[:2]  # IPv6 has two more, of which no peer knows
-            try:
-                self._receiver.received(self._flows.get(source) or self.flow(source), data)
+            try:  # an address of IPv6 has two more parts, of which no peer knows
+                self._receiver.received(self._flows.get(address) or self.flow(address[:2]), data)
             except Exception:  # one bad message must not cost the listener the rest of its queue
-                log.exception("receiver failed", source=f"{source[0]} port {source[1]}")
+                log.exception("receiver failed", source=f"{address[0]} port {address[1]}")
             if alone and not self._waiting(0):
                 return  # most come alone, and to ask costs a third of an attempt in vain
             alone = False
