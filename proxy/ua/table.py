@@ -74,11 +74,14 @@ class Table(Generic[T]):
             table.clear()
 
     def _due(self, wait_s: float) -> None:
-        queue = self._queues[wait_s]
+        queue, known, forgotten = self._queues[wait_s], self._known, self._forgotten
         now = max(self._alarms.now(), queue[0][0])
         while queue and queue[0][0] <= now:
             _, key, late = queue.popleft()
-            self.forget(key, late)
+            if known.get(key) is late:  # nothing else has its place
+                del known[key]
+                if forgotten is not None:
+                    forgotten(key)
         if queue:
             due = max(queue[0][0], now + GRAIN_S)
             self._timers[wait_s] = self._alarms.at(due, partial(self._due, wait_s))
