@@ -32,6 +32,8 @@ async def test_a_call_by_naptr_and_srv_passes_the_dead_target_and_reaches_the_ne
         assert isinstance(invite, Request)
         heard.put_nowait(invite)
         writer.write(invite.reply(486, to_tag="b").encode())
+        await reader.read()  # its ACK, up to the end of the connection
+        writer.close()  # from Python 3.12 on a server is closed when its connections are
 
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound, and nobody listens
