@@ -24,10 +24,12 @@ async def first(*waits: Coroutine[Any, Any, T]) -> T:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         return next(task for task in tasks if task.done()).result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        tasks.clear()  # an error knows this frame by its traceback, and its task knows the error
+        try:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            tasks.clear()  # an error knows this frame by its traceback, and its task knows the error
 
 
 @asynccontextmanager

@@ -46,8 +46,11 @@ class Switch:
         self._failure = None
         self.changed()
         await self.quiet()
-        if self._failure is not None:
-            raise self._failure
+        try:
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            self._failure = None  # it knows this frame by its traceback
 
     # What the session asks: see `Signalling`.
 
@@ -116,9 +119,9 @@ class Switch:
             self._step("not switched", f"{leg.name}: {refusal}")
             if leg.ended.done():
                 self._media.release(leg.name)
-                self._failure = refusal
+                self._failed(refusal)
             elif self._media.not_taken(leg.name, status if status in PASSED_ON else 500):
-                self._failure = refusal
+                self._failed(refusal)
         else:
             if patient:
                 where = "to us" if self._media.is_here(leg.name) else "past us"
@@ -130,8 +133,12 @@ class Switch:
         try:
             sdp = leg.media.again()
         except OfferRefused as refusal:
-            self._failure = refusal
+            self._failed(refusal)
             self._media.refused(leg.name)
             leg.offered.refuse(refusal.status)
         else:
             leg.offered.reply(sdp)
+
+    def _failed(self, refusal: SipError) -> None:
+        """For `settled` to raise; without its traceback, by which it would know us, who know it."""
+        self._failure = refusal.with_traceback(None)

@@ -180,7 +180,7 @@ class Leg:
         if self._refers is not None and (refer := self._refers.waiting) is not None:
             refer.refuse(481)  # nobody came to answer it, and its dialog is over
         if self.ended.done():
-            return
+            return self._let_go()
         self.ended.set_result(reason)
         if self._inviting is not None:
             self._inviting.reply(b"")  # its 2xx is owed an ACK, though nothing comes of it
@@ -196,8 +196,7 @@ class Leg:
             self._inviting.end(reason)
             self._inviting = None
         self._hush(reason)
-        if self._left:
-            self._let_go()
+        self._let_go()
 
     # What the parts of the leg tell it.
 
@@ -392,7 +391,9 @@ class Leg:
         provisionals.settled.add_done_callback(lambda settled: leave(id))
 
     def _let_go(self) -> None:
-        """All is said: the parts, which know the leg, are unknown to it, and need no garbage collector."""
+        """When all is said, the parts that know the leg are unknown to it: no garbage collector is needed."""
+        if not self._left:
+            return
         if self._invitation is not None and self._invitation.settled:
             self._invitation = self._answer = None
         if self._refers is not None:

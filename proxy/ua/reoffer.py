@@ -63,7 +63,7 @@ class Reoffers:
         while True:
             if (answer := self._leg.unacknowledged) is not None:
                 await answer.settled()
-            elif self._outcome is not None and not self._outcome.done():
+            elif self._outcome is not None:
                 await asyncio.wait([self._outcome])
             else:
                 return
@@ -84,7 +84,7 @@ class Reoffers:
             self.answer.stop()
         self.withdraw(reason)
         if self._outcome is not None:
-            _latch(self._outcome, LegEnded(self._leg, reason))
+            self._latch(self._outcome, LegEnded(self._leg, reason))
 
     def opened(self) -> None:
         """The first offer and answer are through."""
@@ -110,15 +110,19 @@ class Reoffers:
         self._outcome = outcome
         self._request = InDialogRequest(self._leg, dialog, request, partial(self._concluded, outcome))
         self._request.start()
-        if (error := await asyncio.shield(outcome)) is not None:  # another offer may wait for it, too
-            raise error
+        error: SipError | None = None
+        try:
+            if (error := await asyncio.shield(outcome)) is not None:  # another offer may wait for it, too
+                raise error
+        finally:
+            del outcome, error  # an error knows this frame by its traceback
 
     def _concluded(self, outcome: Outcome, final: Final) -> None:
         """Our re-INVITE has its final response, whether or not somebody still waits for it."""
         self._request = None
         self._negotiation.answered()
         error = self._taken(final)
-        _latch(outcome, error)
+        self._latch(outcome, error)
         if isinstance(error, (Rejected, TransactionTimeout)) and error.status in (408, 481):
             self._leg.lost(EndReason.UNREACHABLE)
 
@@ -130,8 +134,14 @@ class Reoffers:
             self._leg.keeper.answered(response)
             self._leg.media.answered(response.body)
         except SipError as error:
-            return error
+            return error.with_traceback(None)  # it would know us
         return None
+
+    def _latch(self, outcome: Outcome, end: SipError | None) -> None:
+        """Whoever waits is told; we know an offer of ours for as long as it is open."""
+        self._outcome = None
+        if not outcome.done():
+            outcome.set_result(end)
 
     # Theirs.
 
@@ -223,8 +233,3 @@ class Reoffers:
 
     def _contact(self, transaction: ServerTransaction) -> list[tuple[str, str]]:
         return [("Contact", self._leg.contact(transaction.flow))]
-
-
-def _latch(outcome: Outcome, end: SipError | None) -> None:
-    if not outcome.done():
-        outcome.set_result(end)

@@ -314,7 +314,7 @@ async def told(tmp: Path, story: Story) -> int:
     errors = [each for each in logs if each["log_level"] in ("error", "critical")]
     assert not errors, errors
     assert not loop.faults, loop.faults
-    if not story.cuts or (story.mode == "relay" and ORDINARY.issuperset(what for _, what in story.cuts)):
+    if ORDINARY.issuperset(what for _, what in story.cuts):
         assert not garbage(), "left to the garbage collector, which makes calls wait for it"
     return steps
 
@@ -373,6 +373,22 @@ def test_whatever_befalls_a_call_at_whatever_moment_nothing_is_left(
         for moment in range(MOMENTS):
             after = int(apart * (moment + number / len(INTERRUPTIONS)))
             run(tmp_path, Story(kind, mode, ((after, what),)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "quarter"),
+    [
+        ("fallback", "the user ends it", 0),  # while the agent's answer is on its way
+        ("refer", "the agent hangs up", 0),  # and its REFER is found when it is gone
+        ("fallback", "the caller hangs up", 2),  # while a re-INVITE of ours is open
+    ],
+)
+def test_an_ordinary_end_leaves_nothing_to_the_garbage_collector_at_any_step(
+    tmp_path: Path, kind: str, what: str, quarter: int
+) -> None:
+    steps = run(tmp_path, Story(kind, "direct"))
+    for after in range(steps * quarter // 4, steps * (quarter + 1) // 4):
+        run(tmp_path, Story(kind, "direct", ((after, what),)))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
