@@ -23,6 +23,19 @@ ANSWER_GRACE_S = 2.0
 """How much later than `ready_limit_s` the agent may be answered, seen from here."""
 
 
+class Referral:
+    """Asks the vendor for the REFER of one call; knows nothing of its screening, which knows it."""
+
+    def __init__(self, provider: Provider, target: str, targets: Mapping[str, str]) -> None:
+        self._provider, self._target, self._targets = provider, target, targets
+        self.call_id = ""
+        """The vendor's, once its call is taken."""
+
+    async def __call__(self, to: str | None) -> None:
+        target = self._target if to is None else self._targets.get(to, self._target)
+        await self._provider.refer(self.call_id, target)
+
+
 class RealtimeScreening:
     """Implements `contract.Screening` over a `Provider`.
 
@@ -50,8 +63,9 @@ class RealtimeScreening:
         self._log = structlog.get_logger("screendoor").bind(call=call, leg="agent")
         self._agent = agent
         self._provider = provider
-        self._refer_target = refer_target if agent.transfer == "refer" else None
-        self._targets = targets or {}
+        self._referral: Referral | None = None
+        if agent.transfer == "refer" and refer_target is not None:
+            self._referral = Referral(provider, refer_target, targets or {})
         self._briefing = briefing
         self._forget = forget
         self._loop = asyncio.get_running_loop()
@@ -60,8 +74,7 @@ class RealtimeScreening:
         self._finished = asyncio.Event()
         self._judgement = Judgement()
         self._clock = TalkClock(limits)
-        self._call_id = ""
-        transfer = Transfer(self._post_refer if self._refer_target else None, agent.refer_patience_s)
+        transfer = Transfer(self._referral, agent.refer_patience_s)
         self._conversation = Conversation(self._judgement, self._clock, transfer, self._log, meter, briefing)
         self._over = False
 
@@ -132,7 +145,8 @@ class RealtimeScreening:
         """Take the vendor's call, screen the caller, and leave no vendor session behind in the end."""
         if self._finished.is_set() or self._given_up():
             return await turn_away(self._provider, call_id, self._log)
-        self._call_id = call_id
+        if self._referral is not None:
+            self._referral.call_id = call_id
         try:
             # Never interrupted: an accept that is on its way cannot be taken back, only hung up after.
             await self._provider.accept(call_id, self._briefing)
@@ -168,11 +182,6 @@ class RealtimeScreening:
 
     def _given_up(self) -> bool:
         return not self._answered and self._loop.time() > self._answer_due
-
-    async def _post_refer(self, to: str | None) -> None:
-        assert self._refer_target is not None
-        target = self._targets.get(to, self._refer_target) if to is not None else self._refer_target
-        await self._provider.refer(self._call_id, target)
 
     async def _hang_up(self, call_id: str) -> None:
         try:

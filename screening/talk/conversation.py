@@ -68,11 +68,12 @@ class Conversation:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._voice = Voice()
-        self._keypad = Keypad(lambda keys: self._jobs.put_nowait(Pressed(keys)))
+        jobs: asyncio.Queue[Job] = asyncio.Queue()
+        self._jobs = jobs
+        self._keypad = Keypad(lambda keys: jobs.put_nowait(Pressed(keys)))  # it is not to know us
         self._failures = self._bad_calls = self._troubles = 0
         self._opening = self._briefing.heard_out
         """The greeting is being said, and has to be heard."""
-        self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._tried: list[str] = []
         """The destinations that were asked for by name."""
         self._said = Transcript()
@@ -124,6 +125,10 @@ class Conversation:
                         await self._do(job, speaking, tasks)
                     except ProviderError as error:
                         self._log.warning("agent not told", why=str(error))
+        except asyncio.CancelledError as cut:  # our task keeps it: it is to know neither group nor task
+            del tasks
+            cut.with_traceback(None)
+            raise
         finally:
             self._keypad.close()
 
