@@ -37,7 +37,7 @@ from proxy.media.mode import MediaSession
 from proxy.sip.errors import SipError
 from proxy.sip.message import Request
 from proxy.transport.flow import TransportFailed
-from proxy.ua.errors import LegEnded, OfferRefused
+from proxy.ua.errors import LegEnded, OfferRefused, bare
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer
@@ -294,7 +294,7 @@ class Call:
             except NOT_TAKEN as problem:
                 if reception.caller.ended.done():
                     raise
-                failure = problem.with_traceback(None)  # it would know this frame, which knows it
+                failure = bare(problem)
             else:
                 return phone
             self._legs.end_after(agent or reception.caller)

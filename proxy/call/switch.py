@@ -12,7 +12,7 @@ from proxy.call.legs import Legs
 from proxy.media.direct import DirectSession
 from proxy.media.moves import Answer, Move, Offer, Refuse
 from proxy.sip.errors import SipError
-from proxy.ua.errors import OfferRefused
+from proxy.ua.errors import OfferRefused, bare
 from proxy.ua.info import send_key
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
@@ -140,5 +140,5 @@ class Switch:
             leg.offered.reply(sdp)
 
     def _failed(self, refusal: SipError) -> None:
-        """For `settled` to raise; without its traceback, by which it would know us, who know it."""
-        self._failure = refusal.with_traceback(None)
+        """For `settled` to raise."""
+        self._failure = bare(refusal)

@@ -63,3 +63,11 @@ class LimitReached(SipError):
         super().__init__(reason.text)
         self.reason = reason
         self.status = 408
+
+
+def bare(error: SipError) -> SipError:
+    """The same, to be kept where it was caught: its traceback and context know the frames there, which would
+    know it.
+    """
+    error.__context__ = None
+    return error.with_traceback(None)

@@ -61,6 +61,7 @@ class Turn:
                         context.run(tell, latch)
                 except Exception:
                     log.exception("message not followed up")
+            del latch, told, tell, context  # from Python 3.12 on an error may know this frame, too
 
 
 class Latch(asyncio.Future[T]):

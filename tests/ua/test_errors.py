@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from proxy.sip.errors import SipError
-from proxy.ua.errors import LimitReached, OfferRefused, Rejected, TransactionTimeout
+from proxy.ua.errors import LimitReached, OfferRefused, Rejected, TransactionTimeout, bare
 from proxy.ua.reason import EndReason
 from tests.kit import messages
 
@@ -20,3 +22,14 @@ def test_errors_say_what_happened_and_which_status_it_amounts_to() -> None:
 def test_a_refusal_is_told_in_our_words_for_the_peers_may_hold_a_number() -> None:
     rejected = Rejected(messages.response(messages.invite(), 404, "+14155550148 is not known"))
     assert str(rejected) == "404 Not Found"
+
+
+def test_an_error_that_is_kept_knows_no_frame() -> None:
+    with pytest.raises(LimitReached) as caught:
+        try:
+            raise TransactionTimeout("late")
+        except TransactionTimeout:
+            raise LimitReached(EndReason.NO_ANSWER) from None
+    kept = bare(caught.value)
+    assert kept is caught.value
+    assert (kept.__traceback__, kept.__context__) == (None, None)
