@@ -76,6 +76,11 @@ class ResponseEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Crossed:
+    """The agent was asked to speak, and will not: it had begun another response, of which we did not know."""
+
+
+@dataclass(frozen=True, slots=True)
 class SoundBegan:
     """A response has begun to be heard."""
 
@@ -146,6 +151,7 @@ Event = (
     | AgentSaid
     | ResponseBegan
     | ResponseEnded
+    | Crossed
     | SoundBegan
     | SoundEnded
     | ToolCalled

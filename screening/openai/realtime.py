@@ -19,6 +19,7 @@ from screening.provider import (
     CallerPaused,
     CallerPressed,
     CallerSaid,
+    Crossed,
     Event,
     ResponseBegan,
     ResponseEnded,
@@ -33,6 +34,8 @@ from screening.talk.briefing import Briefing
 
 MOST_TOOL_CALLS = 200
 """In one session; an agent that calls more is not listened to any more."""
+ACTIVE = "conversation_already_has_active_response"
+"""What the vendor says to a `response.create` while it makes another response."""
 
 
 class OpenAIRealtime:
@@ -158,7 +161,8 @@ def _events(message: Mapping[str, Any]) -> Iterator[Event]:
             yield from _response_done(message["response"])
         case "error":
             error = message["error"]
-            yield Trouble(str(error.get("code") or error.get("type")), str(error.get("message", "")))
+            code = str(error.get("code") or error.get("type"))
+            yield Crossed() if code == ACTIVE else Trouble(code, str(error.get("message", "")))
         case "screendoor.reattached" if message is REATTACHED:
             yield Resumed()
 

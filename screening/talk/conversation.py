@@ -15,6 +15,7 @@ from screening.provider import (
     CallerPressed,
     CallerSaid,
     Closed,
+    Crossed,
     Event,
     ProviderError,
     ResponseEnded,
@@ -116,7 +117,8 @@ class Conversation:
         speaking = Speaking(session, self._judgement, self._voice)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._listen(session))
+                tasks.create_task(self._listen(speaking))
+                tasks.create_task(speaking.ask_again())
                 tasks.create_task(self._open(speaking))
                 tasks.create_task(self._keep_limits())
                 while True:
@@ -132,12 +134,12 @@ class Conversation:
         finally:
             self._keypad.close()
 
-    async def _listen(self, session: Session) -> None:
+    async def _listen(self, speaking: Speaking) -> None:
         opening = self._briefing.opening
         try:
             # The caller hears nothing until somebody is asked to speak.
-            await session.speak(tools=opening is None, say=opening)
-            async for event in session.events():
+            await speaking.say(tools=opening is None, say=opening)
+            async for event in speaking.session.events():
                 self._take(event)
                 self._judgement.change.happened()
         except ProviderError as error:
@@ -196,6 +198,8 @@ class Conversation:
                 self._voice.forget()
                 self._clock.sound(now, going_on=False)
                 self._jobs.put_nowait(event)
+            case Crossed():
+                self._log.debug("agent spoke already")
             case Trouble():
                 self._tell_trouble(event)
             case Closed(why):
@@ -297,7 +301,7 @@ class Conversation:
             case DecideNow():
                 await session.inform(prompt.DECIDE_NOW)
             case SpeakAgain():
-                pass
+                tasks.create_task(speaking.ask_again())
             case _:
                 assert_never(job)
         if self._judgement.stage is Stage.TALKING:
@@ -310,5 +314,7 @@ class Conversation:
             await speaking.say(must=NAME)
         elif isinstance(job, SpeakAgain) and opening is not None and not self._voice.heard_since(0):
             await speaking.say(tools=False, say=opening)
+        elif isinstance(job, SpeakAgain):
+            await speaking.answer_caller()
         else:
             await speaking.say(tools=not isinstance(job, AskIfThere))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from screening.provider import (
     CallerBegan,
     CallerPaused,
+    Crossed,
     Event,
     ResponseBegan,
     ResponseEnded,
@@ -37,6 +38,12 @@ class Voice:
         self.caller_speaks = False
         self._caller_paused = 0
         """So many responses had begun when the caller last stopped speaking."""
+        self.crossed = False
+        """What the agent was asked to say last will not be said: it was making another response."""
+        self._free_since = True
+        """It has ended one since."""
+        self._asked_again = 0
+        """So many had begun when it was asked again: none of them is what was asked for."""
 
     def hear(self, event: Event) -> bool:
         """Take note of an event; say whether it was a sound, or the end of one."""
@@ -49,7 +56,11 @@ class Voice:
             case ResponseBegan(name):
                 self._response(name)
                 return False
+            case Crossed():
+                self.crossed, self._free_since = True, False
+                return False
             case ResponseEnded(name, status):
+                self._free_since = True
                 response = self._response(name)
                 response.thinking = False
                 response.cut = response.cut or status != "completed"
@@ -76,14 +87,30 @@ class Voice:
         """Return now, for `said_since`."""
         return self._begun
 
+    @property
+    def to_ask_again(self) -> bool:
+        """Whether something is still to be said that has crossed a response, and the agent is free."""
+        return self.crossed and self._free_since and not self.agent_thinks
+
+    def asked_again(self) -> None:
+        """What crossed a response is asked for again."""
+        self.crossed, self._asked_again = False, self._begun
+
+    def since(self, mark: int) -> int:
+        """The same mark, or a later one where what was asked for since had to be asked for again."""
+        return max(mark, self._asked_again)
+
     def said(self, name: str) -> bool:
         """Whether a response has been made and heard."""
         response = self._responses.get(name)
         return response is None or not (response.thinking or response.sounding)
 
     def said_since(self, mark: int) -> bool:
-        """Whether a response that began after `mark` has been made and heard."""
-        return any(r.number >= mark and self.said(name) for name, r in self._responses.items())
+        """Whether a response that began after `mark` has been made and heard, and is what was asked for."""
+        mark = self.since(mark)
+        return not self.crossed and any(
+            r.number >= mark and self.said(name) for name, r in self._responses.items()
+        )
 
     def heard_since(self, mark: int) -> bool:
         """Whether a response that began after `mark` was heard to its end."""
@@ -97,6 +124,7 @@ class Voice:
         """The session was away: what was going on may have ended unseen."""
         self._responses.clear()
         self.caller_speaks = False
+        self._free_since = True
 
     def _response(self, name: str) -> _Response:
         if name not in self._responses:

@@ -16,6 +16,7 @@ from screening.provider import (
     CallerPaused,
     CallerPressed,
     CallerSaid,
+    Crossed,
     ResponseBegan,
     ResponseEnded,
     SoundBegan,
@@ -376,3 +377,82 @@ async def test_a_good_decision_forgives_the_bad_ones_before() -> None:
             stage.calls("dial", f"tool{number}")
         stage.vendor.decides("REJECT", call="good")
         assert isinstance((await stage.verdict())[1], Decline)
+
+
+@pytest.mark.parametrize("made_s", [0.0, 1.0, 3.0])
+async def test_a_goodbye_that_crosses_a_response_of_the_agent_s_own_is_said_after_it(made_s: float) -> None:
+    async with staged() as stage:
+        stage.vendor.goodbye_s = None
+        stage.vendor.decides("REJECT")
+        await asyncio.sleep(0.5)
+        assert stage.vendor.said[-1] == "speak without tools"
+        stage.vendor.happens(ResponseBegan("own"), Crossed(), SoundBegan("own"))
+        await asyncio.sleep(made_s)
+        stage.vendor.goodbye_s = 2.0
+        stage.vendor.happens(ResponseEnded("own", "completed"), SoundEnded("own"))
+        at, verdict = await stage.verdict()
+        assert stage.vendor.said[-2:] == ["speak without tools"] * 2
+        assert (at, type(verdict)) == (pytest.approx(0.501 + made_s + 2.0), Decline)
+
+
+async def test_a_greeting_that_crosses_a_response_is_what_has_to_be_heard() -> None:
+    async with staged(TOLD) as stage:
+        stage.vendor.goodbye_s = 4.0
+        stage.vendor.happens(ResponseBegan("own"), Crossed(), SoundBegan("own"))
+        await asyncio.sleep(1)
+        stage.vendor.happens(ResponseEnded("own", "completed"), SoundEnded("own"))
+        await asyncio.sleep(3)
+        assert stage.vendor.said == [FIRST, FIRST]
+        assert stage.screening.informed_s is None
+        await asyncio.sleep(2)
+        assert stage.screening.informed_s == 5.001
+
+
+async def test_a_caller_whom_the_agent_answers_by_itself_is_not_answered_twice() -> None:
+    async with staged(TOLD) as stage:
+        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), CallerBegan(), CallerPaused())
+        stage.vendor.happens(ResponseEnded("r1", "completed"), SoundEnded("r1"))
+        await asyncio.sleep(0.001)
+        assert stage.vendor.said == [FIRST, "let interrupt", "speak"]
+        stage.vendor.happens(ResponseBegan("own"), Crossed(), ResponseEnded("own", "completed"))
+        await asyncio.sleep(5)
+        assert stage.vendor.said == [FIRST, "let interrupt", "speak"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_question_that_crosses_the_response_which_decides_is_not_asked_any_more(late: bool) -> None:
+    async with staged() as stage:
+        assert stage.screening.ask("Which firm?")
+        await asyncio.sleep(0.001)
+        assert stage.vendor.said[-1] == "speak"
+        decides = ToolCalled("tool1", NAME, '{"decision": "ALLOW", "reason": "Anna"}', "r1")
+        stage.vendor.happens(ResponseBegan("r1"), *((decides, Crossed()) if late else (Crossed(), decides)))
+        stage.vendor.happens(ResponseEnded("r1", "completed"))
+        assert isinstance((await stage.verdict())[1], Connect)
+        await asyncio.sleep(10)
+        assert stage.vendor.said.count("speak") == 2
+
+
+async def test_what_is_asked_while_another_thing_waits_to_be_asked_again_comes_after_it() -> None:
+    async with staged() as stage:
+        stage.vendor.goodbye_s = None
+        assert stage.screening.ask("Which firm?")
+        await asyncio.sleep(0.001)
+        stage.vendor.happens(ResponseBegan("own"), Crossed())
+        await asyncio.sleep(0.001)
+        assert stage.screening.ask("And which town?")
+        await asyncio.sleep(1)
+        said = len(stage.vendor.said)
+        stage.vendor.happens(ResponseEnded("own", "completed"))
+        await asyncio.sleep(1)
+        assert stage.vendor.said[said:] == ["speak", "speak"]
+
+
+async def test_a_vendor_that_says_of_every_request_that_it_crosses_another_is_not_asked_without_end() -> None:
+    async with staged() as stage:
+        stage.vendor.goodbye_s = None
+        for number in range(40):
+            stage.vendor.happens(ResponseBegan(f"r{number}"), Crossed())
+            stage.vendor.happens(ResponseEnded(f"r{number}", "completed"))
+            await asyncio.sleep(0.001)
+        assert len(stage.vendor.said) == 1 + 20

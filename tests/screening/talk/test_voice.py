@@ -6,6 +6,7 @@ from screening.provider import (
     AgentSaid,
     CallerBegan,
     CallerPaused,
+    Crossed,
     ResponseBegan,
     ResponseEnded,
     SoundBegan,
@@ -102,3 +103,28 @@ def test_a_caller_who_spoke_into_a_sentence_and_got_no_other_is_unanswered() -> 
     assert voice.unanswered(0)
     voice.hear(ResponseBegan("r2"))
     assert not voice.unanswered(0)
+
+
+def test_what_crossed_a_response_is_to_be_asked_for_again_once_that_has_ended() -> None:
+    voice = Voice()
+    mark = voice.mark()
+    voice.hear(ResponseBegan("own"))
+    voice.hear(Crossed())
+    assert voice.crossed
+    assert not voice.to_ask_again
+    voice.hear(ResponseEnded("own", "completed"))
+    assert voice.to_ask_again
+    assert not voice.said_since(mark)
+    voice.asked_again()
+    assert not voice.to_ask_again
+    assert not voice.said_since(mark)
+    voice.hear(ResponseBegan("asked for"))
+    voice.hear(ResponseEnded("asked for", "completed"))
+    assert voice.said_since(mark)
+    assert voice.since(mark) == 1
+
+
+def test_what_crossed_a_response_whose_end_was_missed_is_asked_for_again_after_the_gap() -> None:
+    voice = heard(ResponseBegan("own"), Crossed())
+    voice.forget()
+    assert voice.to_ask_again
