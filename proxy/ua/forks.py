@@ -12,6 +12,7 @@ from proxy.sip.message import Request, Response
 from proxy.transport.flow import Flow
 from proxy.ua.in_dialog import InDialogRequest
 from proxy.ua.reason import EndReason
+from proxy.ua.served import serve
 from proxy.ua.transactions import ServerTransaction
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Fork:
                 transaction.defer()
                 self.held.append(transaction)
             case _:
-                self._leg.serve(transaction)
+                serve(self._leg, transaction)
 
     def acknowledged(self, ack: Request) -> None:
         """No INVITE of the peer is accepted here, so no ACK is awaited."""

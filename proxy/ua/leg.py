@@ -13,17 +13,17 @@ from proxy.sip.message import Request
 from proxy.sip.reason import reasons
 from proxy.sip.session import INTERVAL, SessionTimer
 from proxy.transport.flow import Flow, ip_version
-from proxy.ua.capabilities import IN_DIALOG, IN_DIALOG_WITH_AGENT, UNDERSTOOD
+from proxy.ua.capabilities import IN_DIALOG, IN_DIALOG_WITH_AGENT
 from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import LegEnded, OfferRefused
 from proxy.ua.in_dialog import Final, InDialogRequest
-from proxy.ua.info import take_info
 from proxy.ua.latch import Latch
 from proxy.ua.media import LegMedia
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer, Refers
 from proxy.ua.reoffer import Reoffers
 from proxy.ua.route import lives_on
+from proxy.ua.served import serve
 from proxy.ua.session_keeper import SessionKeeper
 from proxy.ua.transactions import ServerTransaction
 from proxy.ua.uac import Anew, Inviting, Outgoing
@@ -38,8 +38,8 @@ class Leg:
 
     __slots__ = (
         "__weakref__", "_answer", "_calls", "_contact_user", "_invitation", "_inviting", "_keeper", "_left",
-        "_log", "_refers", "_reoffers", "anew", "core", "credentials", "dialog", "ended",
-        "flow", "keeps_flow", "media", "name", "peer_reason", "profile", "ringing",
+        "_log", "_reoffers", "anew", "core", "credentials", "dialog", "ended",
+        "flow", "keeps_flow", "media", "name", "peer_reason", "profile", "refers", "ringing",
     )  # fmt: skip
 
     def __init__(
@@ -72,7 +72,7 @@ class Leg:
         self._inviting: Inviting | None = None
         self._invitation: Invitation | None = None
         self._answer: Answer | None = None
-        self._refers = Refers() if takes_refer else None
+        self.refers = Refers() if takes_refer else None
         self._keeper: SessionKeeper | None = None
         self._reoffers: Reoffers | None = None
 
@@ -168,16 +168,16 @@ class Leg:
 
     async def refer(self) -> Refer:
         """The peer's next REFER. It waits until it is answered: not lost if this wait is cancelled."""
-        assert self._refers is not None
-        return await self._refers.next()
+        assert self.refers is not None
+        return await self.refers.next()
 
     def refer_waiting(self) -> Refer | None:
         """The REFER that nobody has answered yet, if any; also one that came just before the leg ended."""
-        return self._refers.waiting if self._refers is not None else None
+        return self.refers.waiting if self.refers is not None else None
 
     def end(self, reason: EndReason, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """End the leg from our side, at once: BYE, CANCEL or a final response (§15, §9.1). Once is enough."""
-        if self._refers is not None and (refer := self._refers.waiting) is not None:
+        if self.refers is not None and (refer := self.refers.waiting) is not None:
             refer.refuse(481)  # nobody came to answer it, and its dialog is over
         if self.ended.done():
             return self._let_go()
@@ -283,10 +283,10 @@ class Leg:
 
     @property
     def takes_refer(self) -> bool:
-        return self._refers is not None
+        return self.refers is not None
 
     def capabilities(self) -> tuple[tuple[str, str], ...]:
-        return IN_DIALOG_WITH_AGENT if self._refers is not None else IN_DIALOG
+        return IN_DIALOG_WITH_AGENT if self.refers is not None else IN_DIALOG
 
     # What the peer sends.
 
@@ -335,26 +335,7 @@ class Leg:
             case "INVITE" | "UPDATE":
                 self.reoffers.receive(transaction)
             case _:
-                self.serve(transaction)
-
-    def serve(self, transaction: ServerTransaction) -> None:
-        """A request that touches neither the session nor its end; raises ParseError."""
-        match transaction.request.method:
-            case "REFER" if self.ended.done():
-                transaction.reply(481)
-            case "REFER" if self._refers is not None:
-                self._refers.receive(self, transaction)
-            case "REFER":
-                transaction.reply(603)  # it is the agent's alone
-            case "OPTIONS":
-                able = [*self.capabilities()[:1], ("Supported", ", ".join(UNDERSTOOD))]
-                transaction.reply(200, [*able, ("Accept", "application/sdp")])
-            case "INFO":
-                take_info(self, transaction)
-            case "NOTIFY":
-                transaction.reply(481)  # RFC 6665 §4.1.3: we subscribed to nothing
-            case _:
-                transaction.reply(405, self.capabilities()[:1])
+                serve(self, transaction)
 
     # How it ends.
 
@@ -396,6 +377,6 @@ class Leg:
             return
         if self._invitation is not None and self._invitation.settled:
             self._invitation = self._answer = None
-        if self._refers is not None:
-            self._refers.close()
+        if self.refers is not None:
+            self.refers.close()
         self._inviting = self._keeper = self._reoffers = None

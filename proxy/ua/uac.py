@@ -24,6 +24,7 @@ from proxy.ua.forks import MOST_FORKS, Forks
 from proxy.ua.latch import Latch
 from proxy.ua.reason import EndReason
 from proxy.ua.receipts import Receipts
+from proxy.ua.served import serve
 from proxy.ua.session_keeper import ASKED
 from proxy.ua.transactions import ClientTransaction
 
@@ -260,7 +261,7 @@ class Inviting:
             self._hand_over()
         for transaction in waiting:
             try:
-                leg.serve(transaction)
+                serve(leg, transaction)
             except ParseError as error:
                 transaction.reply(error.status)
 
