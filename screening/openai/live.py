@@ -17,7 +17,7 @@ import httpx2
 from screening.openai.live_client import ClientDelegate
 from screening.openai.live_session import LiveSession
 from screening.openai.live_session_config import accept_body, delegate_of
-from screening.openai.rest import OpenAICalls, authorization
+from screening.openai.rest import OpenAICalls, authorization, http_client
 from screening.openai.sideband import Dial, Sideband, dial, socket_base
 from screening.settings import AgentSettings
 from screening.talk.briefing import Briefing
@@ -36,7 +36,7 @@ class OpenAILive:
         dial: Dial = dial,
     ) -> None:
         self._agent = agent
-        self._http = http or httpx2.AsyncClient()
+        self._http = http or http_client()
         self._dial = dial
         self._base = f"{socket_base(agent.api_base)}/live/sessions"
         body = accept_body(agent)

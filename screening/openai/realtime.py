@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from screening.openai.rest import OpenAICalls, authorization
+from screening.openai.rest import OpenAICalls, authorization, http_client
 from screening.openai.session_config import accept_body, turn_detection
 from screening.openai.sideband import REATTACHED, Dial, Sideband, dial, sideband_url
 from screening.openai.usage import of_response, of_transcript
@@ -45,7 +45,7 @@ class OpenAIRealtime:
         self, agent: AgentSettings, http: httpx2.AsyncClient | None = None, dial: Dial = dial
     ) -> None:
         self._agent = agent
-        self._http = http or httpx2.AsyncClient()
+        self._http = http or http_client()
         self._dial = dial
         body = accept_body(agent)
         self._calls = OpenAICalls(agent, body, self._http)

@@ -48,6 +48,14 @@ TAKEN = "decision_already_made"
 """The vendor's word where the other of its two APIs, or an earlier request, has the call."""
 
 
+def http_client() -> httpx2.AsyncClient:
+    """What one agent's requests go out by: as many at a time as there are calls.
+
+    By the limit of 100 that it has by itself, transfers that hang for ten seconds would keep new callers out.
+    """
+    return httpx2.AsyncClient(limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20))
+
+
 class OpenAICalls:
     """``…/{call_id}/accept`` and the others under one agent's base, with its key."""
 

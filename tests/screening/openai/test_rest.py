@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import httpx2
 import pytest
 
-from screening.openai.rest import OpenAICalls, authorization
+from screening.openai.rest import OpenAICalls, authorization, http_client
 from screening.provider import ProviderError
 from screening.settings import AgentSettings
 
@@ -189,3 +189,30 @@ async def test_an_answer_without_end_is_read_no_further_than_an_error_is_long() 
     with pytest.raises(ProviderError, match="answered 500"):
         await api.calls().refer("rtc_1", "tel:+1")
     assert read <= 65
+
+
+@pytest.mark.network
+async def test_transfers_that_hang_keep_nobody_from_being_accepted() -> None:
+    hanging, gone = asyncio.Semaphore(0), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"/refer " in head:
+            hanging.release()
+            await gone.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    async with http_client() as http:
+        calls = OpenAICalls(AgentSettings("a", api_key="k", api_base=base), {}, http)
+        async with asyncio.TaskGroup() as tasks:
+            for n in range(120):
+                tasks.create_task(calls.refer(f"rtc_{n}", "tel:+1"))
+            async with asyncio.timeout(10):
+                for _ in range(120):
+                    await hanging.acquire()
+            await calls.accept("rtc_new")
+            gone.set()
+    server.close()
