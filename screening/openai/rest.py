@@ -129,10 +129,14 @@ async def post(
     most_bytes: int = ANSWER_BYTES,
 ) -> bytes:
     """Post once and return the beginning of the answer's body; raises `ProviderError` if anything fails."""
+    if body is None:
+        content = None
+    else:  # in ASCII: what the vendor's models wrote may hold half a surrogate pair
+        headers, content = {**headers, "Content-Type": "application/json"}, json.dumps(body).encode()
     try:
         async with (
             asyncio.timeout(limit_s),
-            http.stream("POST", url, headers=headers, json=body, timeout=None) as answer,
+            http.stream("POST", url, headers=headers, content=content, timeout=None) as answer,
         ):
             said = await _beginning(answer, most_bytes)
     except TimeoutError:

@@ -450,6 +450,15 @@ async def test_our_own_delegate_is_asked_with_the_talk_so_far_and_decides() -> N
         ]
 
 
+async def test_half_a_surrogate_pair_in_the_talk_keeps_our_delegate_from_nothing() -> None:
+    api = Api(answer(DECIDES))
+    async with attached(api=api, delegation="client") as talk:
+        said = piece("input", "Anna \ud83d", 900, 1200), piece("input", "\ude00 here", 1200, 1500)
+        came = await talk.hears(*said, delegated(offset_ms=1400))
+        assert came[-1] == CALLED
+        assert json.loads(api.requests[0].content)["input"][0]["content"].endswith("Anna \U0001f600 here ...")
+
+
 async def test_the_transcript_may_lag_behind_a_delegation_for_a_second() -> None:
     api = Api(answer(DECIDES))
     async with attached(api=api, delegation="client") as talk:
