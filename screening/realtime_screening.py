@@ -21,6 +21,10 @@ from screening.talk.tools import Decision
 
 ANSWER_GRACE_S = 2.0
 """How much later than `ready_limit_s` the agent may be answered, seen from here."""
+ANNOUNCED_LIMIT_S = 5.0
+"""How much later than the agent's answer its webhook may come. If it never does, somebody else has accepted
+the call, and nobody here would ever decide about its caller.
+"""
 
 
 class Referral:
@@ -109,6 +113,7 @@ class RealtimeScreening:
                 self._meter.begin()
                 self._clock.start(self._loop.time())
                 self._judgement.change.happened()
+                self._loop.call_later(ANNOUNCED_LIMIT_S, self._expect_webhook)
             case News.REFER_ARRIVED:
                 self._judgement.refer_seen()
             case News.CONNECTED:
@@ -180,8 +185,15 @@ class RealtimeScreening:
             self._judgement.lose("the agent accepted, but never answered")
             self._finished.set()
 
+    def _expect_webhook(self) -> None:
+        if not (self._call_id or self._finished.is_set()):
+            why = "does another application accept the calls of this project?"
+            self._log.warning("agent answered, but no webhook came", why=why)
+            self._judgement.lose("the agent answered, but its webhook never came")
+
     def _given_up(self) -> bool:
-        return not self._answered and self._loop.time() > self._answer_due
+        late = not self._answered and self._loop.time() > self._answer_due
+        return late or self._judgement.lost is not None
 
     async def _hang_up(self, call_id: str) -> None:
         try:

@@ -472,6 +472,28 @@ async def test_an_agent_that_accepts_and_never_answers_is_hung_up() -> None:
 # The caller leaves
 
 
+async def test_an_agent_that_answers_and_is_never_announced_is_given_up_soon() -> None:
+    stage = Stage(AGENT)
+    stage.screening.tell(News.AGENT_ANSWERED)  # another application has accepted the call
+    assert await stage.verdict() == (5.0, Undecided("the agent answered, but its webhook never came"))
+    await stage.screening.attend("rtc_1")
+    assert stage.vendor.done == ["reject"]
+    stage.screening.over("test ended")
+
+
+async def test_an_agent_that_is_announced_after_it_has_answered_is_waited_for() -> None:
+    stage = Stage(AGENT)
+    stage.vendor.takes_s["accept"] = 4.0
+    stage.screening.tell(News.AGENT_ANSWERED)
+    await asyncio.sleep(3)
+    attending = asyncio.create_task(stage.screening.attend("rtc_1"))
+    await asyncio.sleep(5)
+    stage.vendor.decides("ALLOW")
+    assert await stage.verdict() == (8.0, Connect("Anna about the boiler"))
+    stage.screening.over("test ended")
+    await attending
+
+
 async def test_a_caller_who_left_gets_no_verdict_and_leaves_no_session() -> None:
     async with staged() as stage:
         stage.vendor.decides("REJECT")
