@@ -25,6 +25,8 @@ ANNOUNCED_LIMIT_S = 5.0
 """How much later than the agent's answer its webhook may come. If it never does, somebody else has accepted
 the call, and nobody here would ever decide about its caller.
 """
+LEFT_GRACE_S = 2.0
+"""How much longer than the agent's leg its session may last: last words and their cost may come late."""
 
 
 class Referral:
@@ -120,6 +122,7 @@ class RealtimeScreening:
                 self._judgement.settle()
             case News.AGENT_LEFT:
                 self._meter.end()
+                self._loop.call_later(LEFT_GRACE_S if self._answered else 0.0, self._leave)
             case News.CALLER_LEFT:
                 self._finished.set()
             case News.PHONE_BUSY | News.PHONE_NO_ANSWER | News.PHONE_DECLINED | News.PHONE_UNREACHABLE:
@@ -190,6 +193,11 @@ class RealtimeScreening:
             why = "does another application accept the calls of this project?"
             self._log.warning("agent answered, but no webhook came", why=why)
             self._judgement.lose("the agent answered, but its webhook never came")
+
+    def _leave(self) -> None:
+        """End the session, of which the vendor may not know that it talks to nobody: a BYE can be lost."""
+        self._judgement.lose("the agent hung up")
+        self._finished.set()
 
     def _given_up(self) -> bool:
         late = not self._answered and self._loop.time() > self._answer_due

@@ -112,3 +112,10 @@ async def test_every_line_is_handed_out_as_it_comes() -> None:
         await asyncio.sleep(1)
         assert lines == [Said("caller", "It is Anna.", lines[0].at_s)]
         assert list(stage.screening.transcript) == lines
+
+
+async def test_nothing_is_decided_once_the_agent_has_left() -> None:
+    async with staged() as stage:
+        stage.screening.tell(News.AGENT_LEFT)
+        await asyncio.sleep(2.1)
+        assert not stage.screening.overrule(Connect(WHY))

@@ -494,6 +494,27 @@ async def test_an_agent_that_is_announced_after_it_has_answered_is_waited_for() 
     await attending
 
 
+async def test_a_session_whose_leg_is_over_is_ended_while_the_call_goes_on() -> None:
+    async with staged() as stage:
+        stage.vendor.decides("ALLOW")
+        await stage.verdict()
+        stage.screening.tell(News.CONNECTED)
+        stage.screening.tell(News.AGENT_LEFT)  # by our BYE, which never arrives
+        stage.vendor.happens(AgentSaid("One moment, please."))
+        await asyncio.sleep(60)
+        assert stage.vendor.verbs[-1] == (2.001, "hang_up rtc_1")
+        assert stage.screening.transcript == [Said("agent", "One moment, please.", 0.001)]
+
+
+async def test_a_webhook_that_comes_after_the_agent_was_given_up_is_turned_away() -> None:
+    stage = Stage(AGENT)
+    stage.screening.tell(News.AGENT_LEFT)  # not answered in time: cancelled
+    await settled()
+    await stage.screening.attend("rtc_1")
+    assert stage.vendor.done == ["reject"]
+    stage.screening.over("test ended")
+
+
 async def test_a_caller_who_left_gets_no_verdict_and_leaves_no_session() -> None:
     async with staged() as stage:
         stage.vendor.decides("REJECT")
