@@ -131,7 +131,7 @@ class RealtimeScreening:
                 assert_never(news)
 
     def overrule(self, verdict: Verdict) -> bool:
-        if isinstance(verdict, Undecided):
+        if isinstance(verdict, Undecided) or not self._answered:
             return False
         return self._conversation.overrule(Decision.of(verdict))
 

@@ -69,6 +69,13 @@ async def test_nothing_is_decided_before_the_agent_is_there() -> None:
         assert not stage.screening.overrule(Undecided(WHY))
 
 
+async def test_nothing_is_decided_while_the_agent_is_accepted_and_has_not_answered() -> None:
+    async with staged(answered=False) as stage:
+        assert not stage.screening.overrule(Decline(WHY))
+        stage.screening.tell(News.AGENT_ANSWERED)
+        assert stage.screening.overrule(Decline(WHY))
+
+
 async def test_after_a_phone_in_vain_the_user_may_decide_anew() -> None:
     async with staged() as stage:
         stage.screening.overrule(Connect(WHY))
