@@ -28,8 +28,9 @@ async def first(*waits: Coroutine[Any, Any, T]) -> T:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        finally:
-            tasks.clear()  # an error knows this frame by its traceback, and its task knows the error
+        finally:  # an error knows this frame by its traceback, and its task knows the error
+            tasks.clear()
+            del task
 
 
 @asynccontextmanager

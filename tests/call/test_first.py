@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from contextlib import suppress
 
 import pytest
 
@@ -37,6 +39,29 @@ async def test_what_the_first_wait_raises_is_raised() -> None:
     with pytest.raises(KeyError):
         await first(after(1, "late"), fails())
     assert_nothing_runs()
+
+
+@pytest.mark.parametrize("step", [1, -1])
+async def test_what_a_wait_raises_leaves_nothing_to_the_garbage_collector(step: int) -> None:
+    class Refused(Exception):
+        """Raised here alone."""
+
+    async def fails() -> str:
+        await asyncio.sleep(1)
+        raise Refused
+
+    async def story() -> None:
+        with suppress(Refused):
+            await first(*[after(2, "late"), fails()][::step])
+
+    gc.collect()
+    gc.disable()
+    try:
+        await story()
+        await asyncio.sleep(0)
+        assert not [each for each in gc.get_objects() if isinstance(each, Refused)]
+    finally:
+        gc.enable()
 
 
 async def test_a_wait_that_is_interrupted_leaves_nothing_running() -> None:
