@@ -186,8 +186,8 @@ class Call:
             return "the agent is down: it fails its probes"
         outgoing = self._introduction().to_agent(called, ask.headers)
         waits: tuple[Coroutine[Any, Any, Verdict | None], ...] = (
+            ask.screening.verdict(),  # the first named: it is handed out once, and the answer is not lost
             agent.invite(outgoing),
-            ask.screening.verdict(),
         )
         try:
             async with limit(agent.core.alarms, ask.patience_s, EndReason.NO_ANSWER):

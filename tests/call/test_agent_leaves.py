@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from proxy.call.outcome import OnFailure, Result
 from proxy.lab.audio import CALLER_HZ, PHONE_HZ, RINGBACK_HZ
-from screening.contract import News
+from screening.contract import News, Undecided
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
 
 
@@ -122,6 +124,29 @@ async def test_an_agent_that_answers_as_our_patience_ends_is_hung_up_rfc3261_15(
     await edge.agent.receives("BYE")
     await the_phone_takes_over(edge)
     assert story(edge.record) == (Result.BRIDGED, None, "failure", "caller")
+    await edge.assert_clean()
+
+
+@pytest.mark.parametrize("ticks", range(4))
+async def test_a_screening_that_fails_as_the_agent_answers_is_no_call_without_end(
+    edge: Edge, ticks: int
+) -> None:
+    edge.wire.delay_s, loop = 0.1, asyncio.get_running_loop()
+
+    def fails(after: int) -> None:
+        if after:
+            loop.call_soon(fails, after - 1)
+        else:
+            edge.screening.decides(Undecided("the accept failed"))
+
+    await edge.carrier.invites()
+    await edge.agent.receives("INVITE")
+    loop.call_at(loop.time() + edge.wire.delay_s, fails, ticks)
+    await edge.agent.answers()
+    await edge.phone.rings()
+    await the_phone_takes_over(edge)
+    assert story(edge.record) == (Result.BRIDGED, None, "failure", "caller")
+    assert "unscreened: the accept failed" in edge.record.steps
     await edge.assert_clean()
 
 
