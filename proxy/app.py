@@ -285,6 +285,7 @@ class App:
             hearing=Hearing(settings.media.inactivity_s, self._rounds),
             word=assembly.word(settings, self.admission, self.registrations, self.core.doors.trunk),
             srtp=assembly.secured_by(settings),
+            credentials=assembly.credentials(settings),
             feed=self._feed,
         )
 

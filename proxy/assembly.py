@@ -28,6 +28,7 @@ from proxy.config.values import Destination as Place
 from proxy.media.mode import Sounds
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.tone import tones_of
+from proxy.sip.digest import DigestClient
 from proxy.sip.digest_server import DigestServer
 from proxy.sip.uri import Uri
 from proxy.transport.connections import ConnectionLimits
@@ -202,6 +203,12 @@ def secured_by(settings: Settings) -> Callable[[str], SrtpPolicy]:
     """Tells how the audio of a caller from the trunk of this name is protected."""
     policies = {trunk.name: SrtpPolicy(trunk.srtp) for trunk in settings.trunks}
     return lambda trunk: policies.get(trunk, SrtpPolicy.ACCEPT)
+
+
+def credentials(settings: Settings) -> Callable[[str], DigestClient | None]:
+    """Tells as whom we answer the trunk of this name, once for each call: a nonce is counted by itself."""
+    accounts = {trunk.name: _trunk(trunk) for trunk in settings.trunks}
+    return lambda trunk: accounts[trunk].credentials() if trunk in accounts else None
 
 
 def word(

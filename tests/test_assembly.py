@@ -287,6 +287,14 @@ def test_a_caller_is_protected_as_his_trunk_says_and_one_of_no_trunk_as_he_offer
     assert by("").value == "accept"
 
 
+def test_a_trunk_that_asks_for_credentials_in_a_call_of_its_own_gets_those_of_its_account() -> None:
+    text = TRUNKS.replace('name = "two",', 'name = "two", username = "u", password = "env:PW",')
+    text += f'number = [ {{ dialed = "*", {PLACES} }} ]'
+    by = assembly.credentials(parse(text, {"PW": "pw"}, file="t.toml", folder=Path()))
+    assert [by(trunk) is None for trunk in ("one", "two", "")] == [True, False, True]
+    assert by("two") is not by("two")
+
+
 def test_a_destination_keeps_the_name_that_the_agent_knows_it_by() -> None:
     trunked = '{ name = "a", to = "sip:+14155559876@trunk:one" }'
     places = f'[{trunked}, {{ name = "b", to = "sip:desk@192.0.2.4" }}, "tel:+14155559877"]'

@@ -65,7 +65,7 @@ class Call:
 
     __slots__ = (
         "__weakref__", "_agent", "_around", "_identity", "_legs", "_number",
-        "_reception", "_screening", "_scribe", "_srtp", "_transfers", "_who", "record",
+        "_reception", "_screening", "_scribe", "_transfers", "_trunk", "_who", "record",
     )  # fmt: skip
 
     def __init__(
@@ -84,14 +84,16 @@ class Call:
         self._scribe = Scribe(self.record, around.wall_clock, around.feed, around.log)
         self._legs = Legs(around.core, media, self._scribe)
         self._reception = Reception(around, number, self._legs, name)
-        self._srtp = around.srtp(word.trunk)
+        self._trunk = word.trunk
         self._screening: Screening | None = None
         self._agent: Leg | None = None
 
     async def run(self, invite: ServerTransaction) -> CallRecord:
         """Screen the caller with the agent; ring the phone when the agent says so; bridge; end."""
         try:
-            with self._legs.leg("caller", peer=self._identity.uri, srtp=self._srtp) as caller:
+            srtp = self._around.srtp(self._trunk)
+            with self._legs.leg("caller", peer=self._identity.uri, srtp=srtp) as caller:
+                caller.credentials = self._around.credentials(self._trunk)
                 self._reception.invited(caller, invite)
                 del invite  # of no use to the call now that its leg has it
                 async with caller.up():

@@ -18,6 +18,7 @@ from proxy.call.scribe import LOG, Log
 from proxy.call.tolls import Tolls
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.speech import Prompts, Speech
+from proxy.sip.digest import DigestClient
 from proxy.transport.flow import Flow
 from proxy.ua.core import UserAgentCore
 from screening.contract import Screener
@@ -46,6 +47,8 @@ class Surroundings:
     """How far the word of the peer there goes on who calls."""
     srtp: Callable[[str], SrtpPolicy] = lambda trunk: SrtpPolicy.ACCEPT
     """How the audio of a caller from the trunk of that name is protected; from none: the empty one."""
+    credentials: Callable[[str], DigestClient | None] = lambda trunk: None
+    """As whom we answer the trunk of that name where it asks for credentials in a call of its own."""
     refusals: Refusals = field(default_factory=lambda: Refusals(lambda: asyncio.get_running_loop().time()))
     hearing: Hearing = field(default_factory=Hearing)
     log: Log = field(default_factory=LOG.bind)

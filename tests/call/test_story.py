@@ -8,6 +8,7 @@ import pytest
 
 from proxy.call.outcome import Result
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ
+from proxy.sip.digest import DigestClient
 from screening.contract import Connect, News
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, ends, story
 
@@ -97,4 +98,26 @@ async def test_both_hang_up_at_once_rfc5407_3_2_3(edge: Edge) -> None:
     await asyncio.gather(edge.carrier.hangs_up(), edge.phone.hangs_up())
     record = await edge.over()
     assert story(record)[0] is Result.BRIDGED
+    await edge.assert_clean()
+
+
+@pytest.mark.parametrize("status", [401, 407])
+async def test_a_carrier_that_challenges_what_we_say_in_its_own_call_gets_the_account_of_its_trunk(
+    edge: Edge, status: int
+) -> None:
+    """RFC 3261 §22.1: any request may be challenged; unanswered, the call stays up at the carrier."""
+    accounts = {"signalwire": DigestClient("screendoor", "secret")}
+    object.__setattr__(edge.registry._around, "credentials", accounts.get)
+    await edge.bridges()
+    edge.carrier.auto.discard("BYE")
+    await edge.phone.hangs_up()
+    bye = await edge.carrier.receives("BYE")
+    asks, answers = ("WWW", "Authorization") if status == 401 else ("Proxy", "Proxy-Authorization")
+    challenge = (f"{asks}-Authenticate", 'Digest realm="carrier", nonce="n1", qop="auth"')
+    edge.carrier.current.responds(bye, status, headers=[challenge])
+    again = await edge.carrier.receives("BYE")
+    assert 'username="screendoor", realm="carrier"' in (again.headers.get(answers) or "")
+    edge.carrier.current.finish()
+    edge.carrier.current.responds(again, 200)
+    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "phone")
     await edge.assert_clean()
