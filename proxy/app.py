@@ -132,6 +132,7 @@ class App:
         self.registrar = assembly.registrar(settings, self.core, self.admission)
         self.registrations = assembly.registrations(settings, self.core, self.metrics.trunk_registered)
         self._registering: list[asyncio.Future[None]] = []
+        self._drained = False
         self.registry = self._make_registry()
         home, *others = assembly.homes(settings)
         self._homes = home, others[0] if others else None
@@ -178,15 +179,22 @@ class App:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.registry.drain(0.0)
-        await farewell(self.core)
+        if not self._drained:
+            await self.drain(0.0)
         if self._feed is not None:
             self._feed.close()
         await self._stack.aclose()
 
     async def drain(self, limit_s: float) -> None:
-        """Take no more calls; let those going on finish within `limit_s`, then end them."""
-        await asyncio.gather(self.registry.drain(limit_s), self._unregister())
+        """Take no more calls; let those going on finish within `limit_s`, then end them.
+
+        Trunks hear that we leave when the last BYE is answered: behind a NAT they reach us only while we are
+        registered, and the way is kept open. New calls are refused meanwhile.
+        """
+        await self.registry.drain(limit_s)
+        await farewell(self.core)
+        await self._unregister()
+        self._drained = True
 
     async def _start(self) -> None:
         folders.check(self._settings)

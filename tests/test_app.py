@@ -469,15 +469,20 @@ class Registrar:
         """The edge has closed its connection."""
 
 
-async def test_it_registers_with_a_trunk_says_so_and_unregisters_at_the_end(tmp_path: Path) -> None:
-    registrar = Registrar()
+async def registered(tmp_path: Path, registrar: Registrar) -> Settings:
+    """The settings of a house that registers there."""
     _, port = await registrar.network.listen(ListenOn("tcp", ("127.0.0.1", 0)))
     more = f'outbound = "sip:127.0.0.1:{port};transport=tcp", register = true'
     more += ', username = "u", password = "env:PW"'
     text = SETTINGS.replace('outbound = "sip:127.0.0.1:9"', more).replace("PORT", "0")
     text = text.replace("listen = [", 'listen = [ { transport = "tcp", bind = "127.0.0.1:0" },')
     text += 'phone = [ { name = "alice", password = "env:PW" } ]\n'
-    told = parse(text.replace("FOLDER", str(tmp_path)), {"PW": "pw"}, file="t", folder=tmp_path)
+    return parse(text.replace("FOLDER", str(tmp_path)), {"PW": "pw"}, file="t", folder=tmp_path)
+
+
+async def test_it_registers_with_a_trunk_says_so_and_unregisters_at_the_end(tmp_path: Path) -> None:
+    registrar = Registrar()
+    told = await registered(tmp_path, registrar)
     async with App(told) as app:
         async with asyncio.timeout(5):
             while (health := (await get(app, "/healthz")).json())["registrations"]["lab"] != "registered":
@@ -486,6 +491,27 @@ async def test_it_registers_with_a_trunk_says_so_and_unregisters_at_the_end(tmp_
         assert 'screendoor_trunk_registered{trunk="lab"} 1.0' in (await get(app, "/metrics")).text
         await app.drain(0.0)
         assert 'screendoor_trunk_registered{trunk="lab"} 0.0' in (await get(app, "/metrics")).text
+    assert registrar.asked == ["600", "0"]
+    await registrar.network.close()
+
+
+async def test_it_stays_registered_while_the_last_calls_go_on(tmp_path: Path) -> None:
+    """A trunk behind whose registration a NAT lies reaches us no more without it, not even by BYE."""
+    registrar = Registrar()
+    async with App(await registered(tmp_path, registrar)) as app:
+        async with asyncio.timeout(5):
+            while (await get(app, "/healthz")).json()["registrations"]["lab"] != "registered":
+                await asyncio.sleep(0.01)
+        hung_up = asyncio.Event()
+        calls = app.registry._calls = {object(): asyncio.ensure_future(hung_up.wait())}  # type: ignore
+        draining = asyncio.ensure_future(app.drain(5.0))
+        await asyncio.sleep(0.1)
+        assert registrar.asked == ["600"]
+        assert (await get(app, "/healthz")).json()["registrations"]["lab"] == "registered"
+        hung_up.set()
+        calls.clear()
+        await draining
+        assert registrar.asked == ["600", "0"]
     assert registrar.asked == ["600", "0"]
     await registrar.network.close()
 
