@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from proxy.call.introduction import Introduction
@@ -107,7 +106,7 @@ class Ringing:
             return (outgoing,)
         phones, name = around.phones, place.phone or ""
         return tuple(
-            outgoing._replace(uri=each.uri, flow=each.flow, anew=partial(_found_again, phones, name, each))
+            outgoing._replace(uri=each.uri, flow=each.flow, anew=_Whereabouts(phones, name, each))
             for each in contacts
         )
 
@@ -164,11 +163,27 @@ class Ringing:
                 leg.end(reason)
 
 
-def _found_again(phones: Phones, name: str, contact: Binding) -> Flow | None:
-    """The flow of a contact that has registered again; of a phone's only one, whatever it is called now."""
-    living = phones(name)
-    same = [each for each in living if each.replaces(contact)] or living
-    return same[0].flow if len(same) == 1 else None
+class _Whereabouts:
+    """Where a phone is that was called at this contact: it may register again from elsewhere in a call."""
+
+    __slots__ = ("_contact", "_name", "_phones", "_registered")
+
+    def __init__(self, phones: Phones, name: str, contact: Binding) -> None:
+        self._phones, self._name, self._contact = phones, name, contact
+        self._registered = contact.flow
+
+    def __call__(self, flow: Flow) -> Flow | None:
+        """Its flow now, who was at this one last; None where that is closed, and nobody knows another.
+
+        What it has said by re-INVITE holds until it registers elsewhere, though the old way still seems open.
+        """
+        living, contact = self._phones(self._name), self._contact
+        same = [each for each in living if each.replaces(contact)]
+        same = same or [each for each in living if flow.closed or each.call_id == contact.call_id]
+        if len(same) != 1 or (same[0].flow == self._registered and not flow.closed):
+            return None if flow.closed else flow
+        self._registered = same[0].flow
+        return self._registered
 
 
 def best(failures: Sequence[SipError]) -> SipError:

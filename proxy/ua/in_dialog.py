@@ -68,6 +68,9 @@ class InDialogRequest:
         self._reopened = self._finished = False
 
     def start(self) -> None:
+        if (anew := self._leg.anew) is not None and self._dialog is self._leg.dialog:
+            self._flow = anew(self._flow) or self._flow
+            self._leg.moved(self._dialog, self._flow)
         if on_course(self._flow, self._dialog.next_hop, kept=self._leg.keeps_flow):
             self._launch()
         else:
@@ -120,7 +123,7 @@ class InDialogRequest:
         patience_s = 64 * core.timers.t1 if flow.reliable else 0.0
         late = loop.time() + patience_s
         while True:
-            if self._leg.anew is not None and (found := self._leg.anew()) is not None:
+            if self._leg.anew is not None and (found := self._leg.anew(flow)) is not None:
                 return found
             try:
                 return await reach(

@@ -35,7 +35,7 @@ NO_SUCH_MEDIA = (415, 488, 606)
 """Refusals of what was offered (§21.4.13, §21.4.26, §21.6.4)."""
 
 
-Anew = Callable[[], Flow | None]
+Anew = Callable[[Flow], Flow | None]
 
 
 class Outgoing(NamedTuple):
@@ -57,7 +57,7 @@ class Outgoing(NamedTuple):
     the URI.
     """
     anew: Anew | None = None
-    """Where the peer is by then, once that flow is gone; None if nobody knows."""
+    """Where the peer is by then, given where it was last; None if that flow is gone, and nobody knows."""
     otherwise: Callable[[Response], Outgoing | None] | None = None
     """How else to make this call now that it was refused; None takes the refusal as it is."""
 

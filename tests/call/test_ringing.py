@@ -13,6 +13,7 @@ from proxy.call.routing import Destination
 from proxy.lab.audio import CALLER_HZ, PHONE_HZ, TonePeer
 from proxy.sip.digest_server import DigestServer
 from proxy.sip.errors import SipError
+from proxy.sip.message import Request
 from proxy.transport.flow import TransportFailed
 from proxy.ua.challenger import Challenger
 from proxy.ua.errors import Rejected
@@ -42,13 +43,20 @@ class Office:
         object.__setattr__(edge.registry._around, "phones", self.registrar.reachable)
 
     async def desk(
-        self, address: str = "192.0.2.101", *, user: str = "alice", transport: str = "udp"
+        self,
+        address: str = "192.0.2.101",
+        *,
+        user: str = "alice",
+        transport: str = "udp",
+        of: Desk | None = None,
     ) -> Desk:
-        """One more phone, registered."""
+        """One more phone, registered; or `of` one that was elsewhere."""
         voice = TonePeer(self.edge.media, address, PHONE_HZ)
         desk = Desk(
             self.edge.wire.host(address), address, user=user, transport=transport, audio=voice, edge=HOST
         )
+        if of is not None:
+            desk.behind, desk._numbers, desk.calls = of.behind, of._numbers, of.calls
         self.voices.append(voice)
         self.desks.append(desk)
         await desk.start()
@@ -66,6 +74,12 @@ class Office:
             voice.close()
         for desk in self.desks:
             await desk.close()
+
+
+def says_bye(desk: Desk) -> bool:
+    """Whether it has heard BYE at its address."""
+    heard = [each.message for each in desk.trace if each.direction == "<"]
+    return any(isinstance(each, Request) and each.method == "BYE" for each in heard)
 
 
 @asynccontextmanager
@@ -150,6 +164,25 @@ async def test_a_phone_whose_connection_is_lost_in_a_call_is_hung_up_on_where_it
             await edge.passes(registers_after_s)
             await desk.registers()
         await call.receives("BYE")
+        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        await office.assert_clean()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_a_phone_that_registers_from_elsewhere_in_a_call_is_hung_up_on_there(
+    new_edge: NewEdge, transport: str
+) -> None:
+    """Its NAT has another way for it, and nothing tells us that the old one is dead (RFC 5626 §5.3)."""
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk(transport=transport)
+        await edge.carrier.invites()
+        call = await desk.answers()
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        moved = await office.desk("192.0.2.109", transport=transport, of=desk)
+        await edge.carrier.hangs_up()
+        await call.receives("BYE")
+        assert [says_bye(each) for each in (desk, moved)] == [False, True]
         assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
         await office.assert_clean()
 
