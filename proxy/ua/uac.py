@@ -213,6 +213,8 @@ class Inviting:
             if len(self._acks) >= MOST_FORKS:  # each has us send a BYE to wherever it says, again and again
                 return
             dialog = self._dialog(response)
+            if (anew := self._outgoing.anew) is not None:
+                self._flow = anew(self._flow) or self._flow
             self._acks[tag] = ack = Acknowledgement(
                 self._core,
                 dialog,

@@ -76,10 +76,10 @@ class Office:
             await desk.close()
 
 
-def says_bye(desk: Desk) -> bool:
-    """Whether it has heard BYE at its address."""
-    heard = [each.message for each in desk.trace if each.direction == "<"]
-    return any(isinstance(each, Request) and each.method == "BYE" for each in heard)
+def heard(desk: Desk, method: str) -> bool:
+    """Whether it has heard such a request at its address."""
+    came = [each.message for each in desk.trace if each.direction == "<"]
+    return any(isinstance(each, Request) and each.method == method for each in came)
 
 
 @asynccontextmanager
@@ -182,7 +182,27 @@ async def test_a_phone_that_registers_from_elsewhere_in_a_call_is_hung_up_on_the
         moved = await office.desk("192.0.2.109", transport=transport, of=desk)
         await edge.carrier.hangs_up()
         await call.receives("BYE")
-        assert [says_bye(each) for each in (desk, moved)] == [False, True]
+        assert [heard(each, "BYE") for each in (desk, moved)] == [False, True]
+        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        await office.assert_clean()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_a_phone_that_registers_from_elsewhere_while_it_rings_is_acknowledged_there(
+    new_edge: NewEdge, transport: str
+) -> None:
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk(transport=transport)
+        await edge.carrier.invites()
+        call = await desk.rings()
+        moved = await office.desk("192.0.2.109", transport=transport, of=desk)
+        await desk.answers()
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        assert [heard(each, "ACK") for each in (desk, moved)] == [False, True]
+        await edge.carrier.hangs_up()
+        await call.receives("BYE")
+        assert [heard(each, "BYE") for each in (desk, moved)] == [False, True]
         assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
         await office.assert_clean()
 
