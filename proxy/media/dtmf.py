@@ -25,6 +25,8 @@ _ENDS = 3  # the last packet is sent three times (§2.5.1.4)
 _PAUSE_S = 0.1
 _LAPSE_S = 0.2
 """A key of which nothing is heard for so long is up: every packet that had its end is lost (§2.5.2.2)."""
+_TWICE_S = 2.0
+"""A key that RTP has told so lately is the one that signalling tells again."""
 _WHOLE_SEGMENT = 0xFFFF
 _BELATED_S = 60
 """A timestamp further back than this is no late packet, but a sender that started anew."""
@@ -77,6 +79,7 @@ class EventReader:
     """
 
     __slots__ = (
+        "_at",
         "_before",
         "_clock",
         "_down",
@@ -93,6 +96,7 @@ class EventReader:
     def __init__(self, press: Callable[[str, float], None], clock: Callable[[], float]) -> None:
         """`press` is called with the key and the seconds for which it was held."""
         self._press, self._clock = press, clock
+        self._at: dict[int, float] = {}  # when each event was heard last
         self._source: object = None
         self._start = 0  # timestamp of the latest event, or of its latest segment
         self._before = 0  # ticks in the segments before
@@ -120,11 +124,16 @@ class EventReader:
             self._before = self._duration = 0
         self._start = timestamp
         self._duration = max(self._duration, self._before + duration)
-        self._heard_at = self._clock()
+        self._heard_at = self._at[event] = self._clock()
         if flags & _END:
             self._up()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_LAPSE_S, self._lapsed)
+
+    def lately(self, key: str) -> bool:
+        """Whether this key was down a moment ago, or is."""
+        at = self._at.get(KEYS.index(key))
+        return at is not None and self._clock() - at < _TWICE_S
 
     def stop(self) -> None:
         """The stream is going: no timer stays."""
@@ -247,6 +256,13 @@ class Keys:
     def heard(self, source: object, timestamp: int, payload: bytes, rate: int = RATE) -> None:
         """A packet of the peer's events, of that clock."""
         self._reader.heard(source, timestamp, payload, rate)
+
+    def told(self, key: str) -> bool:
+        """The peer has told a key by signalling; whether it is news: some gear tells each key both ways."""
+        news = not self._reader.lately(key)
+        if news:
+            self.presses.put(key)
+        return news
 
     def press(self, key: str, seconds: float, rate: int = RATE) -> None:
         """One of ours, after those that are pressed already, told by that clock."""

@@ -222,10 +222,8 @@ class RelaySession(SoundedSession[_Leg]):
     def pressed(self, leg: str, digit: str, seconds: float = USUAL_S) -> None:
         """A key told by signalling; see `MediaSession`."""
         stream = self._stream(leg)
-        if stream is not None:
-            stream.presses.put(digit)
-            if stream.joined is not None:
-                stream.joined.press(digit, seconds)
+        if stream is not None and stream.told(digit) and stream.joined is not None:
+            stream.joined.press(digit, seconds)
 
     def record(self, leg: str, path: Path) -> Recording:
         """Record what the leg says; of a leg that is gone, silence of no length. Raises OSError if the file

@@ -101,6 +101,10 @@ class Speaker:
         """The keys that the peer has pressed."""
         return self._touched().presses
 
+    def told(self, key: str) -> bool:
+        """The peer has told a key by signalling; whether it has not told it in RTP as well."""
+        return self._touched().told(key)
+
     def press(self, key: str, seconds: float) -> None:
         """Press a key towards the peer, as telephone-events; nothing, if it takes none or holds us."""
         route = self._route_of(EVENT_KEY)

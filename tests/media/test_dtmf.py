@@ -169,6 +169,21 @@ async def test_a_key_told_by_signalling_is_pressed_by_the_clock_of_opus_rfc4733_
     ]  # fmt: skip
 
 
+async def test_a_key_that_is_told_in_rtp_and_then_by_signalling_too_counts_once(rig):
+    """As gear does that is set to both; another key by signalling alone still counts."""
+    caller, phone = rig.incoming("caller", "0 101"), rig.outgoing("phone", "0 96")
+    rig.session.join("caller", "phone")
+    presses(caller, 5)
+    await asyncio.sleep(0.3)
+    rig.session.pressed("caller", "5", 0.16)
+    rig.session.pressed("caller", "7", 0.16)
+    assert await digits(rig.session, "caller") == "57"
+    await asyncio.sleep(2.5)
+    assert len({(packet.timestamp, packet.payload[0]) for packet in phone.heard if packet.pt == 96}) == 2
+    rig.session.pressed("caller", "5", 0.16)
+    assert await digits(rig.session, "caller") == "5"
+
+
 async def test_keys_pressed_fast_are_told_apart(rig):
     rig.incoming("caller")
     phone = rig.outgoing("phone")
