@@ -66,7 +66,10 @@ _CREDENTIALS = re.compile(
 
 
 async def run(settings: Settings) -> int:
-    """Take calls until SIGTERM or SIGINT, then drain; a second signal ends what is left at once."""
+    """Take calls until SIGTERM, SIGINT or SIGHUP, then drain; a second one ends what is left at once.
+
+    But for SIGHUP: where a terminal is closed, its shell and the system may both send one.
+    """
     logging.configure(settings.log.level, settings.log.format)
     _allow_sockets()
     asked_to_stop, in_a_hurry = asyncio.Event(), asyncio.Event()
@@ -77,6 +80,8 @@ async def run(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        loop.add_signal_handler(signal.SIGHUP, asked_to_stop.set)
     async with App(settings) as app:
         spare_the_calls()
         core, registry = app.core, app.registry

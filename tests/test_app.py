@@ -13,7 +13,7 @@ import struct
 import subprocess
 import sys
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -339,6 +339,46 @@ async def test_a_signal_stops_the_house(tmp_path: Path, number: int) -> None:
     while asyncio.get_running_loop()._signal_handlers == {}:  # type: ignore[attr-defined]
         await asyncio.sleep(0)
     os.kill(os.getpid(), number)
+    assert await asyncio.wait_for(running, 10) == 0
+
+
+@pytest.fixture
+def hang_up() -> Iterator[Callable[[signal.Handlers], None]]:
+    """Have SIGHUP treated so when the house begins, whatever the tests were begun under."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda how: signal.signal(signal.SIGHUP, how) and None
+    signal.signal(signal.SIGHUP, before)
+
+
+async def test_a_terminal_that_is_closed_lets_live_calls_finish_however_often_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hang_up: Callable[[signal.Handlers], None]
+) -> None:
+    hang_up(signal.SIG_DFL)
+    drained = []
+
+    async def drain(app: App, limit_s: float) -> None:
+        drained.append(limit_s)
+        os.kill(os.getpid(), signal.SIGHUP)
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(App, "drain", drain)
+    running = asyncio.ensure_future(run(settings(tmp_path)))
+    while signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        await asyncio.sleep(0)
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert await asyncio.wait_for(running, 10) == 0
+    assert drained == [30.0]
+
+
+async def test_under_nohup_a_terminal_that_is_closed_stops_nothing(
+    tmp_path: Path, hang_up: Callable[[signal.Handlers], None]
+) -> None:
+    hang_up(signal.SIG_IGN)
+    running = asyncio.ensure_future(run(settings(tmp_path)))
+    await asyncio.sleep(0)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    os.kill(os.getpid(), signal.SIGTERM)
     assert await asyncio.wait_for(running, 10) == 0
 
 
