@@ -17,18 +17,18 @@ _DER = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 def certificate(path: Path) -> x509.Certificate:
     """Load the first certificate of a PEM file, which is the one we show."""
     try:
-        return x509.load_pem_x509_certificates(path.read_bytes())[0]
-    except (OSError, ValueError) as error:
+        return x509.load_pem_x509_certificates(_read(path))[0]
+    except ValueError as error:
         raise fault("a PEM certificate", f"{path}, which does not load as one") from error
 
 
 def public_part(path: Path) -> bytes:
     """Load a PEM private key without a passphrase; return its public part."""
     try:
-        return load_pem_private_key(path.read_bytes(), password=None).public_key().public_bytes(*_DER)
+        return load_pem_private_key(_read(path), password=None).public_key().public_bytes(*_DER)
     except TypeError as error:
         raise fault("a private key without a passphrase", f"{path}, which has one") from error
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise fault("a PEM private key", f"{path}, which does not load as one") from error
 
 
@@ -56,3 +56,10 @@ def covers(shown: x509.Certificate, host: str) -> bool:
     wanted = host.rstrip(".").lower()
     wildcard = "*." + wanted.partition(".")[2]
     return any(dns.lower() in (wanted, wildcard) for dns in names.get_values_for_type(x509.DNSName))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise fault("a file that can be read", f"{path}: {error.strerror}") from error

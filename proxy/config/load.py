@@ -44,7 +44,7 @@ def load(path: Path, environ: Mapping[str, str], *, secrets: bool = True) -> Set
     Without `secrets` none is read but that of the database, and none need be there.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")  # editors on Windows begin it with a mark
     except OSError as error:
         unreadable = Problem(str(path), "file", "a file that can be read", str(error.strerror))
         raise SettingsError([unreadable]) from error
@@ -66,7 +66,7 @@ def parse(
     """Make settings of a text; `file` is its name in problem lines, `folder` where its paths begin."""
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also what int() says of a number of 5000 digits
         said = re.fullmatch(r"(.*) \(at (.*)\)", str(error))
         what, place = said.groups() if said else (str(error), "file")
         raise SettingsError([Problem(file, place, "TOML", what)]) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +33,7 @@ class Where:
     def path(self, text: str) -> Path:
         """Return the place of a file named in the settings: beside them first, then in the current folder."""
         beside = self.folder / text
-        return beside if beside.exists() or not Path(text).exists() else Path(text)
+        return beside if os.path.exists(beside) or not os.path.exists(text) else Path(text)
 
     def file(self, value: object) -> Path:
         """Return an existing file named as ``PATH`` or ``file:PATH``."""
@@ -40,7 +42,13 @@ class Where:
         if "-----BEGIN" in value:
             raise fault("file:PATH (a key never stands in the settings themselves)", "a literal key")
         path = self.path(value.removeprefix("file:"))
-        if not path.is_file():
+        try:
+            there = stat.S_ISREG(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            there = False
+        except OSError as error:  # it stands in a folder of somebody else's, such as /etc/letsencrypt/live
+            raise fault("a file that can be read", f"{path}: {_why(error)}") from error
+        if not there:
             raise fault("a file that exists", f"{path}, which is not there")
         return path
 

@@ -272,6 +272,17 @@ def test_a_file_that_is_not_utf8_is_a_problem(house: Path) -> None:
         load(house / "latin.txt", {})
 
 
+def test_a_file_may_begin_with_the_mark_of_an_editor_on_windows(tmp_path: Path) -> None:
+    file = tmp_path / "sd.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + (ROOT / "config/lab.toml").read_bytes())
+    assert load(file, {}).public.host == "127.0.0.1"
+
+
+@pytest.mark.parametrize("text", ["x = " + "9" * 5000, "x = " + "[" * 5000])
+def test_toml_that_python_cannot_hold_is_a_problem_too(faults: Faults, text: str) -> None:
+    assert "expected TOML" in faults(text)[0]
+
+
 def test_the_lab_example_loads() -> None:
     settings = load(ROOT / "config/lab.toml", {})
     assert settings.agents[0].provider == "sip"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,23 @@ def test_a_file_is_named_by_a_path_and_holds_no_key_itself(house: Path) -> None:
     assert where.file("certs/fullchain.pem") == where.file("file:certs/fullchain.pem")
     assert refusal(where, "file", "file:") == 'expected the path of a file, got "file:"'
     assert refusal(where, "file", "-----BEGIN PRIVATE KEY-----").endswith("got a literal key")
+
+
+@pytest.mark.parametrize("name", ["certs/privkey.pem", "/etc/letsencrypt/live/sbc.example.com/privkey.pem"])
+def test_a_file_in_a_folder_that_we_may_not_enter_is_refused_with_the_reason(
+    house: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def closed(path: object, **kwargs: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "stat", closed)
+    told = refusal(Where(house), "secret", f"file:{name}")
+    monkeypatch.undo()
+    assert told == f"expected a file that can be read, got {house / name}: Permission denied"
+
+
+def test_a_file_of_too_long_a_name_is_refused(house: Path) -> None:
+    assert refusal(Where(house), "text", "file:" + "x" * 300).endswith("File name too long")
 
 
 def test_the_environment_does_not_show_when_it_is_printed(house: Path) -> None:
