@@ -86,12 +86,13 @@ class Where:
             raise fault("env: and the name of an environment variable", "something that is not a name")
         if not (self.secrets or needed):
             return UNREAD
-        if not self.environ.get(name):
+        found = self.environ.get(name, "").strip()  # what Docker takes from a file of Windows ends in "\r"
+        if not found:
             raise fault(
                 f"the environment variable {name}",
                 "none of that name" if name not in self.environ else "an empty one",
             )
-        return SecretStr(self.environ[name])
+        return SecretStr(found)
 
     def _read(self, value: str) -> str:
         path = self.file(value)

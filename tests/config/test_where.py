@@ -24,6 +24,12 @@ def test_a_secret_comes_from_the_environment_or_a_file(house: Path) -> None:
     assert where.secret("file:webhook.secret").get_secret_value() == "whsec_hush"
 
 
+def test_white_space_around_a_secret_is_none_of_it(house: Path) -> None:
+    where = Where(house, {"KEY": "hush\r", "BLANK": " \n"})
+    assert where.secret("env:KEY").get_secret_value() == "hush"
+    assert refusal(where, "secret", "env:BLANK").endswith("got an empty one")
+
+
 @pytest.mark.parametrize("value", ["sk-proj-literal", "", 12345, ["env:KEY"]])
 def test_a_literal_secret_is_refused_and_not_repeated(house: Path, value: object) -> None:
     assert refusal(Where(house), "secret", value) == (
