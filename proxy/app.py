@@ -68,21 +68,40 @@ _CREDENTIALS = re.compile(
 async def run(settings: Settings) -> int:
     """Take calls until SIGTERM, SIGINT or SIGHUP, then drain; a second one ends what is left at once.
 
-    But for SIGHUP: where a terminal is closed, its shell and the system may both send one.
+    But for SIGHUP: where a terminal is closed, its shell and the system may both send one. A start that is
+    not over, since a name server is silent, say, ends there and then.
     """
     logging.configure(settings.log.level, settings.log.format)
     _allow_sockets()
     asked_to_stop, in_a_hurry = asyncio.Event(), asyncio.Event()
+    app = App(settings)
+    serving = asyncio.ensure_future(_serve(app, settings, asked_to_stop, in_a_hurry))
 
-    def stop() -> None:
-        (in_a_hurry if asked_to_stop.is_set() else asked_to_stop).set()
+    def stop(*, again: Callable[[], None] = in_a_hurry.set) -> None:
+        if asked_to_stop.is_set():
+            return again()
+        asked_to_stop.set()
+        if not app.listening:
+            serving.cancel()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
-        loop.add_signal_handler(signal.SIGHUP, asked_to_stop.set)
-    async with App(settings) as app:
+        loop.add_signal_handler(signal.SIGHUP, partial(stop, again=lambda: None))
+    try:
+        await serving
+    except asyncio.CancelledError:
+        if not asked_to_stop.is_set():
+            raise
+    log.info("stopped")
+    return 0
+
+
+async def _serve(
+    app: App, settings: Settings, asked_to_stop: asyncio.Event, in_a_hurry: asyncio.Event
+) -> None:
+    async with app:
         spare_the_calls()
         core, registry = app.core, app.registry
         collecting = asyncio.ensure_future(
@@ -98,8 +117,6 @@ async def run(settings: Settings) -> int:
         if not draining.done():
             draining.cancel()
             await app.drain(0.0)
-    log.info("stopped")
-    return 0
 
 
 class App:

@@ -38,6 +38,7 @@ from proxy.office.judging import check
 from proxy.sip.message import Request, parse_message
 from proxy.transport.devcert import write_certificates
 from proxy.transport.flow import Flow, ListenOn, Target, TransportFailed
+from proxy.transport.lasting import LastingLookup
 from proxy.transport.network import SocketNetwork
 from proxy.ua.transactions import Unheard
 from screening.contract import Caller, Ring
@@ -332,14 +333,41 @@ async def test_a_taken_port_is_one_clear_error_and_nothing_stays_open(tmp_path: 
         assert asyncio.all_tasks() <= before
 
 
+@pytest.fixture
+def ready(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set when the house has begun."""
+    begun = asyncio.Event()
+    monkeypatch.setattr("proxy.app.spare_the_calls", begun.set)
+    return begun
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_stops_the_house(tmp_path: Path, number: int) -> None:
+async def test_a_signal_stops_the_house(tmp_path: Path, number: int, ready: asyncio.Event) -> None:
     running = asyncio.ensure_future(run(settings(tmp_path)))
-    await asyncio.sleep(0)
-    while asyncio.get_running_loop()._signal_handlers == {}:  # type: ignore[attr-defined]
-        await asyncio.sleep(0)
+    await asyncio.wait_for(ready.wait(), 10)
     os.kill(os.getpid(), number)
     assert await asyncio.wait_for(running, 10) == 0
+
+
+async def test_a_signal_ends_a_start_that_waits_for_a_silent_name_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def never(lookup: LastingLookup, name: str) -> tuple[list[str], float]:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(LastingLookup, "__call__", never)
+    text = SETTINGS.replace("PORT", "0").replace("FOLDER", str(tmp_path))
+    named = text.replace('from = ["127.0.0.1"]', 'from = ["sip.example.com"]')
+    running = asyncio.ensure_future(run(parse(named, {}, file="test.toml", folder=tmp_path)))
+    await asyncio.wait_for(asked.wait(), 10)
+    before = asyncio.all_tasks()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await asyncio.wait_for(running, 10) == 0
+    assert asyncio.all_tasks() <= before
 
 
 @pytest.fixture
@@ -351,7 +379,10 @@ def hang_up() -> Iterator[Callable[[signal.Handlers], None]]:
 
 
 async def test_a_terminal_that_is_closed_lets_live_calls_finish_however_often_it_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hang_up: Callable[[signal.Handlers], None]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hang_up: Callable[[signal.Handlers], None],
+    ready: asyncio.Event,
 ) -> None:
     hang_up(signal.SIG_DFL)
     drained = []
@@ -364,19 +395,18 @@ async def test_a_terminal_that_is_closed_lets_live_calls_finish_however_often_it
 
     monkeypatch.setattr(App, "drain", drain)
     running = asyncio.ensure_future(run(settings(tmp_path)))
-    while signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(ready.wait(), 10)
     os.kill(os.getpid(), signal.SIGHUP)
     assert await asyncio.wait_for(running, 10) == 0
     assert drained == [30.0]
 
 
 async def test_under_nohup_a_terminal_that_is_closed_stops_nothing(
-    tmp_path: Path, hang_up: Callable[[signal.Handlers], None]
+    tmp_path: Path, hang_up: Callable[[signal.Handlers], None], ready: asyncio.Event
 ) -> None:
     hang_up(signal.SIG_IGN)
     running = asyncio.ensure_future(run(settings(tmp_path)))
-    await asyncio.sleep(0)
+    await asyncio.wait_for(ready.wait(), 10)
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     os.kill(os.getpid(), signal.SIGTERM)
     assert await asyncio.wait_for(running, 10) == 0
