@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -27,6 +28,9 @@ longest to ask for anything is hung up on, or else whose body does not come; whe
 UNREAD_LIMIT_S = 60.0
 """How long a client may take nothing of what we send, where the system can tell."""
 _USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
+
+WARNED_AGAIN_S = 60.0
+"""How long uvicorn says the same of strangers' requests no second time."""
 
 
 class HttpServer:
@@ -60,6 +64,7 @@ class HttpServer:
                 ssl_keyfile=key,
             )
         )
+        logging.getLogger("uvicorn.error").addFilter(_SELDOM)
         self._socket: socket.socket | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -95,6 +100,26 @@ class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _Seldom(logging.Filter):
+    """Whoever sends us no HTTP is worth a line, and a flood of that no more of them; errors always pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno != logging.WARNING:
+            return True
+        before = self._said.get(record.msg)
+        if before is not None and abs(record.created - before) < WARNED_AGAIN_S:
+            return False
+        self._said[record.msg] = record.created
+        return True
+
+
+_SELDOM = _Seldom()
 
 
 class _Punctual(H11Protocol):

@@ -38,6 +38,19 @@ async def test_it_serves_on_the_port_it_took_and_leaves_no_task_behind(app: Star
         await asyncio.open_connection("127.0.0.1", server.port)
 
 
+async def test_strangers_who_send_no_http_fill_no_log(
+    app: Starlette, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("proxy.web.server._SELDOM._said", {})
+    async with HttpServer(app, "127.0.0.1", 0) as server:
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"\x16\x03\x01\r\n\r\n")
+            assert b"400" in await reader.readline()
+            writer.close()
+    assert [record.message for record in caplog.records] == ["Invalid HTTP request received."]
+
+
 async def test_it_may_stop_before_it_was_asked_anything(app: Starlette) -> None:
     before = asyncio.all_tasks()
     async with HttpServer(app, "127.0.0.1", 0):
