@@ -76,13 +76,14 @@ class RealtimeScreening:
         self._forget = forget
         self._loop = asyncio.get_running_loop()
         self._answer_due = self._loop.time() + limits.ready_limit_s + ANSWER_GRACE_S
-        self._answered = False
+        self._announced = self._answered = False
         self._finished = asyncio.Event()
         self._judgement = Judgement()
         self._clock = TalkClock(limits)
         transfer = Transfer(self._referral, agent.refer_patience_s)
         self._conversation = Conversation(self._judgement, self._clock, transfer, self._log, meter, briefing)
         self._over = False
+        self._later: asyncio.TimerHandle | None = None
 
     @property
     def transcript(self) -> Sequence[Said]:
@@ -115,14 +116,14 @@ class RealtimeScreening:
                 self._meter.begin()
                 self._clock.start(self._loop.time())
                 self._judgement.change.happened()
-                self._loop.call_later(ANNOUNCED_LIMIT_S, self._expect_webhook)
+                self._then(ANNOUNCED_LIMIT_S, self._expect_webhook)
             case News.REFER_ARRIVED:
                 self._judgement.refer_seen()
             case News.CONNECTED:
                 self._judgement.settle()
             case News.AGENT_LEFT:
                 self._meter.end()
-                self._loop.call_later(LEFT_GRACE_S if self._answered else 0.0, self._leave)
+                self._then(LEFT_GRACE_S if self._answered else 0.0, self._leave)
             case News.CALLER_LEFT:
                 self._finished.set()
             case News.PHONE_BUSY | News.PHONE_NO_ANSWER | News.PHONE_DECLINED | News.PHONE_UNREACHABLE:
@@ -145,6 +146,7 @@ class RealtimeScreening:
         self._finished.set()
         if not self._over:
             self._over = True
+            self._waits_for_nothing()
             self._meter.close()
             self._log.debug("screening over", outcome=outcome)
             self._forget()
@@ -153,6 +155,7 @@ class RealtimeScreening:
         """Take the vendor's call, screen the caller, and leave no vendor session behind in the end."""
         if self._finished.is_set() or self._given_up():
             return await turn_away(self._provider, call_id, self._log)
+        self._announced = True
         if self._referral is not None:
             self._referral.call_id = call_id
         try:
@@ -188,8 +191,19 @@ class RealtimeScreening:
             self._judgement.lose("the agent accepted, but never answered")
             self._finished.set()
 
+    def _then(self, after_s: float, step: Callable[[], None]) -> None:
+        self._waits_for_nothing()
+        if not self._over:
+            self._later = self._loop.call_later(after_s, step)
+
+    def _waits_for_nothing(self) -> None:
+        """No timer keeps a screening that is over."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+
     def _expect_webhook(self) -> None:
-        if not (self._call_id or self._finished.is_set()):
+        if not (self._announced or self._finished.is_set()):
             why = "does another application accept the calls of this project?"
             self._log.warning("agent answered, but no webhook came", why=why)
             self._judgement.lose("the agent answered, but its webhook never came")
