@@ -385,13 +385,14 @@ async def test_a_terminal_that_is_closed_lets_live_calls_finish_however_often_it
     ready: asyncio.Event,
 ) -> None:
     hang_up(signal.SIG_DFL)
-    drained = []
+    drained, truly = list[float](), App.drain
 
     async def drain(app: App, limit_s: float) -> None:
         drained.append(limit_s)
         os.kill(os.getpid(), signal.SIGHUP)
         for _ in range(100):
             await asyncio.sleep(0)
+        await truly(app, limit_s)
 
     monkeypatch.setattr(App, "drain", drain)
     running = asyncio.ensure_future(run(settings(tmp_path)))
