@@ -301,7 +301,7 @@ class Conversation:
             case DecideNow():
                 await session.inform(prompt.DECIDE_NOW)
             case SpeakAgain():
-                tasks.create_task(speaking.ask_again())
+                pass
             case _:
                 assert_never(job)
         if self._judgement.stage is Stage.TALKING:
