@@ -33,7 +33,7 @@ from proxy.media.protection import (
     unfit_answer,
     unfit_offer,
 )
-from proxy.media.said import Said, Terms, Wish, say
+from proxy.media.said import NO_WISH, Said, Terms, Wish, say
 from proxy.media.sdes import Crypto, SrtpPolicy
 from proxy.media.sdp import Description, Direction, Layout, MediaSection, SdpError, number, parse_sdp
 from proxy.media.udp import Address
@@ -134,7 +134,7 @@ def read_offer(
     spoken: str | None,
     anchor: str | None,
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT,
-    wish: Wish = (None, None),
+    wish: Wish = NO_WISH,
 ) -> Answer:
     """Judge a peer's offer (§6). Raises MediaRefused.
 
@@ -155,7 +155,7 @@ def _read_offer(
     spoken: str | None,
     anchor: str | None,
     srtp: SrtpPolicy,
-    wish: Wish = (None, None),
+    wish: Wish = NO_WISH,
 ) -> Answer:
     description, section, voices = _audio(body, anchor, lambda section: unfit_offer(section, srtp))
     by_key = {voice.key: voice for voice in reversed(voices)}

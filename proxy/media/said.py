@@ -18,6 +18,7 @@ _USUAL_MS = 20
 
 Wish = tuple[int | None, int | None]
 """Milliseconds of audio that somebody would like in a packet, and can take at most; None where unsaid."""
+NO_WISH: Wish = (None, None)
 
 
 class Terms(NamedTuple):

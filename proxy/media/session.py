@@ -17,7 +17,7 @@ from proxy.media.negotiation import Agreement, Answer, formats_to_offer, read_an
 from proxy.media.protection import NO_PROTECTION, Protection, answering, offered
 from proxy.media.quality import UNHEARD, Quality
 from proxy.media.recorder import WavRecording
-from proxy.media.said import Said, Terms, Wish, say
+from proxy.media.said import NO_WISH, Said, Terms, Wish, say
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Direction
 from proxy.media.sounded import USUAL_SOUNDS, SoundedLeg, SoundedSession
@@ -27,7 +27,6 @@ from proxy.media.udp import Address
 _UNSAID = SrtpPolicy.ACCEPT
 _NOWHERE: Mapping[str, Never] = {}
 _NOTHING = say((), Direction.SENDRECV)
-_NO_WISH: Wish = (None, None)
 
 
 class _Leg(SoundedLeg):
@@ -125,7 +124,7 @@ class RelaySession(SoundedSession[_Leg]):
         ours = self._open(leg, self._offers.get(leg, self._house.usual))
         other = self._other(leg)
         before, said = ours.stream.agreement, ours.said
-        anchor, wish = (None, _NO_WISH) if other is None else (other.voice.key, other.wish)
+        anchor, wish = (None, NO_WISH) if other is None else (other.voice.key, other.wish)
         protection = offered(before, said.protection, self._policy(leg), self._house.ids)
         if said is _NOTHING and protection is NO_PROTECTION:
             return ours.describe(_first_offer(anchor, wish), anew=True)
