@@ -8,65 +8,16 @@ from functools import lru_cache
 from itertools import chain
 
 from proxy.sip.errors import ParseError
-from proxy.sip.grammar import WHITESPACE, is_token, shown, split_commas
+from proxy.sip.grammar import WHITESPACE, shown, split_commas
+from proxy.sip.header_names import KEYS, header_key, key_of, learned
 
 MAX_VALUE_CHARS = 8192
 """A longer value is refused when read: no peer sends one in good faith."""
-
-_COMPACT = {  # §7.3.3 and the IANA registry
-    "a": "accept-contact", "b": "referred-by", "c": "content-type", "d": "request-disposition",
-    "e": "content-encoding", "f": "from", "i": "call-id", "j": "reject-contact", "k": "supported",
-    "l": "content-length", "m": "contact", "n": "identity-info", "o": "event", "r": "refer-to",
-    "s": "subject", "t": "to", "u": "allow-events", "v": "via", "x": "session-expires", "y": "identity",
-}  # fmt: skip
-
-_COMMON = (
-    "Accept", "Accept-Encoding", "Accept-Language", "Alert-Info", "Allow", "Allow-Events", "Authorization",
-    "Call-ID", "Call-Info", "Contact", "Content-Disposition", "Content-Encoding", "Content-Length",
-    "Content-Type", "CSeq", "Date", "Diversion", "Event", "Expires", "From", "History-Info", "Identity",
-    "Max-Forwards", "Min-SE", "P-Asserted-Identity", "P-Attestation-Indicator", "P-Charging-Vector",
-    "P-Early-Media", "P-Origination-ID", "P-Preferred-Identity", "Priority", "Privacy", "Proxy-Authenticate",
-    "Proxy-Authorization", "RAck", "Reason", "Record-Route", "Refer-To", "Referred-By", "Remote-Party-ID",
-    "Require", "Resource-Priority", "Retry-After", "Route", "RSeq", "Server", "Session-Expires", "Subject",
-    "Subscription-State", "Supported", "Timestamp", "To", "Unsupported", "User-Agent", "Via",
-    "WWW-Authenticate", "X-Plivo-Stir-Verification", "X-Twilio-VerStat",
-)  # fmt: skip
-
-_MOST_SPELLINGS, _LONGEST_SPELLING = 2048, 64
-"""So many are kept beside the common ones, up to so many characters long."""
-
-_KEYS = {spelled: name.lower() for name in _COMMON for spelled in (name, name.lower())}
-"""The key of each spelling of a name, so that to read a line costs a single look-up.
-
-The common ones stand here from the start, others from when they are first met (`_learned`).
-"""
-_KEYS |= _COMPACT | {short.upper(): long for short, long in _COMPACT.items()}
 
 _ECHOED = {"from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
 """§8.2.6.2: what stands in a response as it stood in the request, each once."""
 
 _UNSAFE = re.compile(r"[\r\n]|(?<!\\)\0").search
-
-
-def header_key(name: str) -> str:
-    """The one spelling under which `name` and its compact form compare: long and lower-case."""
-    return _key(name) or name.lower()
-
-
-def _key(name: str) -> str:
-    """The key of a name; empty if it is no token."""
-    return _KEYS.get(name) or _learned(name)
-
-
-def _learned(name: str) -> str:
-    """The key of a spelling that is not in `_KEYS` yet; empty is that of no token."""
-    if not is_token(name):
-        return ""
-    lower = name.lower()
-    key = _COMPACT.get(lower, lower)
-    if len(_KEYS) < _MOST_SPELLINGS and len(name) <= _LONGEST_SPELLING:
-        _KEYS[name] = key
-    return key
 
 
 class Headers:
@@ -103,11 +54,11 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first line of that name, whole; None where there is none."""
-        return self.first.get(_key(name))
+        return self.first.get(key_of(name))
 
     def get_all(self, name: str) -> list[str]:
         """Every line of that name, whole."""
-        wanted = _key(name)
+        wanted = key_of(name)
         if wanted not in self.first:
             return []
         line = self.first[wanted]
@@ -115,7 +66,7 @@ class Headers:
 
     def split(self, name: str) -> list[str]:
         """Every value of that name over all lines, commas taken apart (§7.3.1)."""
-        wanted = _key(name)
+        wanted = key_of(name)
         if wanted not in self.first:
             return []
         line = self.first[wanted]
@@ -129,7 +80,7 @@ class Headers:
 
     def extend(self, items: Iterable[tuple[str, str]]) -> None:
         """Append these lines."""
-        append, first, keys = self._lines.append, self.first, _KEYS
+        append, first, keys = self._lines.append, self.first, KEYS
         for name, value in items:
             key = keys.get(name)
             if not key or "\n" in value or "\r" in value or "\0" in value:
@@ -150,7 +101,7 @@ class Headers:
 
     def prepend(self, name: str, value: str) -> None:
         """Put a line before the first of that name, or at the front (Via and Route are stacks)."""
-        key = _KEYS.get(name)
+        key = KEYS.get(name)
         if not key or "\n" in value or "\r" in value or "\0" in value:
             key = _checked(name, value)
         if key not in self.first:
@@ -182,7 +133,7 @@ class Headers:
         """Append every line of that name that `other` has, under this spelling of it; what stands there needs
         no second look.
         """
-        wanted = _key(name)
+        wanted = key_of(name)
         if wanted not in other.first:
             return
         if wanted in self.first or other.more is not None:
@@ -250,7 +201,7 @@ class Headers:
         return twin
 
     def __contains__(self, name: str) -> bool:
-        return _key(name) in self.first
+        return key_of(name) in self.first
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return ((name, value) for name, _, value in [line.partition(": ") for line in self._apart()])
@@ -325,7 +276,7 @@ def plain_headers(start: str, lines: list[str], single: Collection[str] = ()) ->
     end; None where they are not, or `read_headers` finds fault, or the start line before them is as odd. They
     are kept as they are, not copied.
     """
-    headers, keys = Headers.__new__(Headers), _KEYS
+    headers, keys = Headers.__new__(Headers), KEYS
     first: dict[str, str] = {}
     headers._lines, headers.first, headers.more = lines, first, None
     for line in lines:
@@ -333,7 +284,7 @@ def plain_headers(start: str, lines: list[str], single: Collection[str] = ()) ->
         try:
             key = keys[name]
         except KeyError:
-            key = _learned(name)
+            key = learned(name)
             if not key:
                 return None
         if key not in first:
@@ -361,7 +312,7 @@ def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[He
     for line in lines:
         name, colon, value = line.partition(":")
         name, plain = name.rstrip(WHITESPACE), value.strip(WHITESPACE)
-        key = _key(name)
+        key = key_of(name)
         if (wrong := _wrong(line, key, name, colon, value)) is not None:
             fault = fault or wrong
             continue
@@ -392,7 +343,7 @@ def _key_of(line: str) -> str:
 
 def _checked(name: str, value: str) -> str:
     """The key of this name; ValueError where either would break the message."""
-    key = _key(name)
+    key = key_of(name)
     if not key:
         raise ValueError(f"header name is no token: {shown(name)}")
     if ("\n" in value or "\r" in value or "\0" in value) and _UNSAFE(value) is not None:

@@ -11,7 +11,8 @@ from urllib.parse import unquote as unescape
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import is_token, unquote
-from proxy.sip.headers import Headers, header_key
+from proxy.sip.header_names import header_key
+from proxy.sip.headers import Headers
 from proxy.sip.uri import Params
 from proxy.sip.values import NameAddr
 

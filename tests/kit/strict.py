@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from proxy.sip.errors import ParseError
-from proxy.sip.headers import header_key
+from proxy.sip.header_names import header_key
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.values import NameAddr
 

@@ -1,0 +1,55 @@
+"""Names of headers, and the one spelling under which they compare (RFC 3261 §7.3.1, §7.3.3)."""
+
+from __future__ import annotations
+
+from proxy.sip.grammar import is_token
+
+_COMPACT = {  # §7.3.3 and the IANA registry
+    "a": "accept-contact", "b": "referred-by", "c": "content-type", "d": "request-disposition",
+    "e": "content-encoding", "f": "from", "i": "call-id", "j": "reject-contact", "k": "supported",
+    "l": "content-length", "m": "contact", "n": "identity-info", "o": "event", "r": "refer-to",
+    "s": "subject", "t": "to", "u": "allow-events", "v": "via", "x": "session-expires", "y": "identity",
+}  # fmt: skip
+
+_COMMON = (
+    "Accept", "Accept-Encoding", "Accept-Language", "Alert-Info", "Allow", "Allow-Events", "Authorization",
+    "Call-ID", "Call-Info", "Contact", "Content-Disposition", "Content-Encoding", "Content-Length",
+    "Content-Type", "CSeq", "Date", "Diversion", "Event", "Expires", "From", "History-Info", "Identity",
+    "Max-Forwards", "Min-SE", "P-Asserted-Identity", "P-Attestation-Indicator", "P-Charging-Vector",
+    "P-Early-Media", "P-Origination-ID", "P-Preferred-Identity", "Priority", "Privacy", "Proxy-Authenticate",
+    "Proxy-Authorization", "RAck", "Reason", "Record-Route", "Refer-To", "Referred-By", "Remote-Party-ID",
+    "Require", "Resource-Priority", "Retry-After", "Route", "RSeq", "Server", "Session-Expires", "Subject",
+    "Subscription-State", "Supported", "Timestamp", "To", "Unsupported", "User-Agent", "Via",
+    "WWW-Authenticate", "X-Plivo-Stir-Verification", "X-Twilio-VerStat",
+)  # fmt: skip
+
+_MOST_SPELLINGS, _LONGEST_SPELLING = 2048, 64
+"""So many are kept beside the common ones, up to so many characters long."""
+
+KEYS = {spelled: name.lower() for name in _COMMON for spelled in (name, name.lower())}
+"""The key of each spelling of a name, so that to read a line costs a single look-up.
+
+The common ones stand here from the start, others from when they are first met (`learned`).
+"""
+KEYS |= _COMPACT | {short.upper(): long for short, long in _COMPACT.items()}
+
+
+def header_key(name: str) -> str:
+    """The one spelling under which `name` and its compact form compare: long and lower-case."""
+    return key_of(name) or name.lower()
+
+
+def key_of(name: str) -> str:
+    """The key of a name; empty if it is no token."""
+    return KEYS.get(name) or learned(name)
+
+
+def learned(name: str) -> str:
+    """The key of a spelling that is not in `KEYS` yet; empty is that of no token."""
+    if not is_token(name):
+        return ""
+    lower = name.lower()
+    key = _COMPACT.get(lower, lower)
+    if len(KEYS) < _MOST_SPELLINGS and len(name) <= _LONGEST_SPELLING:
+        KEYS[name] = key
+    return key

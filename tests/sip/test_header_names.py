@@ -1,0 +1,34 @@
+"""Names of headers (RFC 3261 §7.3.1, §7.3.3)."""
+
+from __future__ import annotations
+
+import pytest
+
+import proxy.sip.header_names as module
+from proxy.sip.header_names import header_key, key_of
+
+
+@pytest.mark.parametrize(
+    ("compact", "name"),
+    [
+        ("a", "Accept-Contact"), ("b", "Referred-By"), ("c", "Content-Type"), ("d", "Request-Disposition"),
+        ("e", "Content-Encoding"), ("f", "From"), ("i", "Call-ID"), ("j", "Reject-Contact"),
+        ("k", "Supported"), ("l", "Content-Length"), ("m", "Contact"), ("n", "Identity-Info"), ("o", "Event"),
+        ("r", "Refer-To"), ("s", "Subject"), ("t", "To"), ("u", "Allow-Events"), ("v", "Via"),
+        ("x", "Session-Expires"), ("y", "Identity"),
+    ],
+)  # fmt: skip
+def test_every_registered_compact_form_is_known(compact: str, name: str) -> None:
+    assert header_key(compact) == header_key(compact.upper()) == header_key(name) == name.lower()
+
+
+def test_names_that_nobody_knows_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[str, str] = {}
+    monkeypatch.setattr(module, "KEYS", kept)
+    assert [header_key(f"X-{number}") for number in range(5000)] == [f"x-{number}" for number in range(5000)]
+    assert header_key("X" * 100) == "x" * 100
+    assert key_of("No Token") == ""
+    assert header_key("No Token") == "no token"
+    assert 1000 < len(kept) < 5000
+    assert "X" * 100 not in kept
+    assert "No Token" not in kept
