@@ -20,9 +20,17 @@ from proxy.sip.values import NameAddr
 from proxy.ua.uac import Outgoing
 
 MAX_FORWARDS = 70
-ANONYMOUS = {"anonymous", "restricted"}
+_KEYPAD = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")
+
+
+def _also_dialled(*words: str) -> set[str]:
+    """Words, and each as carriers with room for digits alone hand it on: by the letters on the keys."""
+    return {*words, *(f"+{word.translate(_KEYPAD)}" for word in words)}
+
+
+ANONYMOUS = _also_dialled("anonymous", "restricted", "blocked")
 """Users of a From that say: this caller withholds his number (RFC 3323 §4.1.1.3)."""
-NAMELESS = {*ANONYMOUS, "unavailable", "unknown"}
+NAMELESS = ANONYMOUS | _also_dialled("unavailable", "unknown")
 """Those, and the users of a From that say: nobody knows the number."""
 NOWHERE = "sip:anonymous@anonymous.invalid"
 NOBODY = f'"Anonymous" <{NOWHERE}>'
@@ -73,8 +81,8 @@ class Identity:
             return cls(None, None, hops, withheld=True, diverted_from=diverted_from, attested=attested)
         number, name = None, ""
         for each in _vouched(invite) if trusted else ():
-            number, name = number or dialable(each.uri.user) or None, name or _name(each)
-        known, name = number or dialable(sender.uri.user), name or _name(sender)
+            number, name = number or _number(each) or None, name or _name(each)
+        known, name = number or _number(sender), name or _name(sender)
         attested = Attested.of(invite, word, known, withheld=False)
         withheld, vouched = False, number is not None
         return cls(known, name or None, hops, withheld, vouched, diverted_from, sender.raw_uri, attested)
@@ -100,6 +108,11 @@ def _withheld(invite: Request, sender: NameAddr, trusted: bool) -> bool:
 def _hidden(sender: NameAddr) -> bool:
     """Whether From itself says so."""
     return (sender.uri.user or "anonymous").lower() in ANONYMOUS
+
+
+def _number(party: NameAddr) -> str | None:
+    number = dialable(party.uri.user)
+    return number if number not in NAMELESS else None
 
 
 def _name(party: NameAddr) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import phonenumbers
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as some
 
 from proxy.call.border import (
+    NAMELESS,
     Identity,
     _diverted_from,
     _fit,
@@ -259,6 +261,9 @@ def test_of_from_a_number_and_a_name_are_known(sender: str, number: str | None, 
         '"Anonymous" <sip:anonymous@anonymous.invalid>',
         '"Ann" <sip:Anonymous@a.example>',
         "<sip:restricted@a.example>",
+        '"ANONYMOUS" <sip:+266696687@a.example>',
+        "<sip:+7378742833@a.example>",
+        "<sip:+2562533@a.example>",
         "<sip:a.example>",
     ],
 )
@@ -266,6 +271,19 @@ def test_a_from_may_say_that_the_caller_is_withheld_rfc3323_4_1_1_3(sender: str)
     request = invite()
     request.headers.set("From", f"{sender};tag=1")
     assert Identity.of(request) == Identity(None, None, 69, withheld=True)
+
+
+@pytest.mark.parametrize("user", ["unavailable", "+86282452253", "+8656696"])
+def test_a_number_that_nobody_knows_is_none_not_even_if_it_is_spelled_in_digits(user: str) -> None:
+    request = invite()
+    request.headers.set("From", f'"UNAVAILABLE" <sip:{user}@a.example>;tag=1')
+    assert Identity.of(request) == Identity(None, None, 69)
+
+
+def test_no_number_that_somebody_may_have_says_that_there_is_none() -> None:
+    dialled = {word for word in NAMELESS if word.startswith("+")}
+    assert len(dialled) == 5
+    assert not any(phonenumbers.is_valid_number(phonenumbers.parse(each)) for each in dialled)
 
 
 @pytest.mark.parametrize(("received", "sent"), [("61", 60), ("1", 0), (None, 70)])
