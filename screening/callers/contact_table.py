@@ -16,20 +16,34 @@ Found = tuple[int, str, tuple[str, ...], str | None]
 MOST_LINES = 40
 """Of one row."""
 LONGEST_LINE = 100_000
-_NUMBER_TITLE = re.compile(r"phone|mobile|\btel|\bcell\b|number|nummer|telefon|rufnr|handy", re.IGNORECASE)
-_OF_A_NUMBER = re.compile(r"type|label|kind|count|fax|pager|id\b|street|house", re.IGNORECASE)
-_NAMES = ("name", "full name", "display name", "displayname", "fn", "file as", "contact")
-_PARTS = (
-    "first name",
-    "given name",
-    "firstname",
-    "middle name",
-    "last name",
-    "family name",
-    "lastname",
-    "surname",
+_NUMBER_TITLE = re.compile(
+    r"phone|mobil|\btel|\bcell\b|telefon|rufnr|handy|portable|m[oó]vil|celular|cellulare|\bgsm\b"
+    r"|number|nummer|n[uú]mero|numéro",
+    re.IGNORECASE,
 )
-_FIRMS = ("organization name", "organization", "company", "organisation", "firm")
+_OF_A_NUMBER = re.compile(
+    r"type|label|kind|count|fax|pager|id\b|street|house|customer|client|kunde|account|order|member|invoice",
+    re.IGNORECASE,
+)
+_NAMES = (
+    "name", "nom", "nombre", "nome", "naam",
+    "full name", "display name", "displayname", "fn", "file as", "contact", "kontakt", "contacto", "contatto",
+    "anzeigename", "nom complet", "nombre completo", "nome completo",
+)  # fmt: skip
+_HALF_A_NAME = _NAMES[:5]
+"""Beside a column of given names alone these are the family's, and the other way round."""
+_GIVEN = (
+    "first name", "given name", "firstname", "givenname", "middle name",
+    "vorname", "prénom", "prenom", "voornaam",
+)  # fmt: skip
+_FAMILY = (
+    "last name", "family name", "lastname", "familyname", "surname",
+    "nachname", "familienname", "nom de famille", "apellido", "apellidos",
+    "cognome", "sobrenome", "achternaam",
+)  # fmt: skip
+_FIRMS = ("organization name", "organization", "company", "organisation", "firm", "firma")
+_SEPARATOR_TOLD = re.compile(r"\A\s*sep=[,;\t][ \t]*(?=[\r\n])", re.IGNORECASE)
+"""A first line that is for spreadsheets alone."""
 _LOOKS_DIALLED = re.compile(r"\s*(?:tel:)?\+?[\d(][\d\s().\-/]{4,24}\s*")
 _SEVERAL = re.compile(r"\s*:::\s*|[;\n|]")
 
@@ -37,6 +51,7 @@ _SEVERAL = re.compile(r"\s*:::\s*|[;\n|]")
 def table(text: str) -> Iterator[Found]:
     """Yield the rows; never raises."""
     delimiter = _delimiter(text)
+    text = _SEPARATOR_TOLD.sub("", text)
     columns: _Columns | None = None
     for place, cells, fault in _rows(text, delimiter):
         if fault is not None:
@@ -61,10 +76,12 @@ class _Columns:
         self.numbers = [
             i for i, each in enumerate(known) if _NUMBER_TITLE.search(each) and not _OF_A_NUMBER.search(each)
         ]
-        whole = [i for i, each in enumerate(known) if each in _NAMES]
-        parts = [i for i, each in enumerate(known) if each in _PARTS]
-        firms = [i for i, each in enumerate(known) if each in _FIRMS]
-        self._names = (whole[:1], parts, firms[:1])
+        whole, given, family, firms = (
+            [i for i, each in enumerate(known) if each in some] for some in (_NAMES, _GIVEN, _FAMILY, _FIRMS)
+        )
+        if whole and known[whole[0]] in _HALF_A_NAME and bool(given) != bool(family):
+            given, whole = [*given, whole[0]], []
+        self._names = (whole[:1], [*given, *family], firms[:1])
 
     def of(self, cells: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         if not self.titled:

@@ -10,6 +10,8 @@ from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat
 
 E164 = re.compile(r"\+[1-9]\d{6,14}")
 _SEPARATORS = str.maketrans("", "", " -./\u00a0\u2010\u2011\u2013\t")
+_OLD_MEXICAN = re.compile(r"\+521(\d{10})")
+"""A mobile, as it was dialled from abroad until 2019, and as many a contact still has it."""
 _CODES = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
 _REMEMBERED = 8192
 """Callers whose number was worked out, and need not be again."""
@@ -20,7 +22,7 @@ def e164(text: str, country: str) -> str | None:
 
     `country` (two letters) is where a number without ``+`` is dialled.
     """
-    bare = text.translate(_SEPARATORS)
+    bare = _OLD_MEXICAN.sub(r"+52\1", text.translate(_SEPARATORS))
     parsed = _split(bare) if E164.fullmatch(bare) else None
     # Nearly all of a contact file, and `parse` takes much longer. A zero may be one that is not dialled.
     if parsed is not None and not bare.removeprefix(f"+{parsed.country_code}").startswith("0"):
@@ -40,8 +42,9 @@ def e164(text: str, country: str) -> str | None:
 def normal(number: str, country: str) -> str:
     """A caller's number, as a carrier has sent it, in E.164; as it stands where that cannot be said."""
     if number.startswith("+"):
-        return number
-    possible = [found for each in (number, f"+{number}") if (found := e164(each, country))]
+        return _OLD_MEXICAN.sub(r"+52\1", number)
+    spelled = (number, f"+{number.removeprefix('00')}")
+    possible = [found for each in spelled if (found := e164(each, country))]
     valid = (each for each in possible if phonenumbers.is_valid_number(phonenumbers.parse(each)))
     return next(valid, possible[0] if possible else number)
 

@@ -25,6 +25,8 @@ def names(came: Import, *numbers: str) -> list[str | None]:
         "Anna\t+14155550100\nBob\t4155550101",
         "+14155550100,Anna\n+14155550101,Bob",
         '\ufeff"Name","Mobile Phone"\n"Anna","+1 415 555 0100"\n"Bob","tel:+1-415-555-0101"\n',
+        "sep=;\r\nName;Phone\r\nAnna;+14155550100\r\nBob;+14155550101\r\n",
+        "Customer number,Name,Phone\n4155550108,Anna,4155550100\n4155550109,Bob,4155550101\n",
         "First Name,Last Name,Organization Name,Phone 1 - Label,Phone 1 - Value\n"
         "Anna,,,Mobile,+1 415-555-0100\n,,Bob,Work,+1 415-555-0101\n",
     ],
@@ -33,6 +35,28 @@ def test_tables_of_many_kinds_are_read(text: str) -> None:
     came = read(text.encode(), "us")
     assert names(came, ANNA, BOB) == ["Anna", "Bob"]
     assert (came.rows, came.without_number, came.bad, len(came.contacts)) == (2, 0, (), 2)
+
+
+@pytest.mark.parametrize(
+    "titles",
+    [
+        "Family Name,Given Name,Mobile",
+        "Nachname,Vorname,Mobiltelefon",
+        "Name,Vorname,Rufnummer",
+        "Nom,Prénom,Portable",
+        "Apellidos,Nombre,Teléfono móvil",
+        "Cognome,Nome,Cellulare",
+        "Achternaam,Voornaam,Mobiel nummer",
+    ],
+)
+def test_titles_may_be_in_the_language_of_the_address_book(titles: str) -> None:
+    came = read(f"{titles}\nEx,Anna,+14155550100\n".encode(), "us")
+    assert (names(came, ANNA), came.bad) == (["Anna Ex"], ())
+
+
+def test_a_whole_name_stands_for_itself_beside_its_parts() -> None:
+    came = read(b"Name,Given Name,Family Name,Phone\nMum,Anna,Ex,+14155550100\n", "us")
+    assert names(came, ANNA) == ["Mum"]
 
 
 def test_a_row_may_have_several_numbers_or_none() -> None:
