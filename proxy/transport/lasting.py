@@ -37,6 +37,6 @@ class LastingLookup:
         try:
             resolver = self._resolver or dns.asyncresolver.Resolver()
             answer = await resolver.resolve(name, kind, lifetime=self._patience_s)
-        except (dns.exception.DNSException, OSError, UnicodeError):
+        except (dns.exception.DNSException, OSError, ValueError):
             return UNTOLD_S
         return float(answer.rrset.ttl) if answer.rrset is not None else UNTOLD_S

@@ -22,6 +22,7 @@ from dns.rdtypes.IN.SRV import SRV
 log = structlog.get_logger("screendoor")
 
 HOSTS = Path("/etc/hosts")
+RESOLV_CONF = Path("/etc/resolv.conf")
 MOST_KEPT_S = 3600.0
 """However long a record says that it may be kept."""
 NOTHING_KEPT_S = 60.0
@@ -91,18 +92,21 @@ class SystemLookup:
         port: int = 53,
         source_of: Callable[[str], str | None] | None = None,
         hosts: Path = HOSTS,
+        resolv_conf: Path = RESOLV_CONF,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        """`nameservers` and `port`: None asks those of the machine. `source_of` says from which address of
+        """`patience_s`: for one question, whichever of the name servers answers. `nameservers` and `port`:
+        None asks those of the machine, which may change. `source_of` says from which address of
         ours a packet to an address would leave; None if there is no way to it. `clock`: the loop's.
         """
         self._patience_s = patience_s
         self._nameservers = list(nameservers) if nameservers is not None else None
         self._port = port
         self._source_of = source_of or route_source
-        self._hosts, self._clock = hosts, clock
+        self._hosts, self._resolv_conf, self._clock = hosts, resolv_conf, clock
         self._hosts_read, self._hosts_names = -1, set[str]()
         self._dns: dns.asyncresolver.Resolver | None = None
+        self._dns_read = -1
         self._ordered: dict[str, tuple[_Records, list[str]]] = {}
         self._kept: dict[tuple[str, str], _Kept] = {}
 
@@ -156,7 +160,7 @@ class SystemLookup:
             stale_s = STALE_S
         except dns.resolver.NXDOMAIN:
             records, kept_s, stale_s = (), NOTHING_KEPT_S, 0.0
-        except (dns.exception.DNSException, OSError, UnicodeError) as error:
+        except (dns.exception.DNSException, OSError, ValueError) as error:  # in our own settings, too
             log.debug("no answer from dns", name=name, kind=kind, why=type(error).__name__)
             stale = kept is not None and now < kept.stale_until
             records, kept_s = kept.records if kept is not None and stale else (), FAILURE_KEPT_S
@@ -203,12 +207,20 @@ class SystemLookup:
         return list(self._ordered[host][1])
 
     def _resolver(self) -> dns.asyncresolver.Resolver:
-        if self._dns is None:
-            self._dns = dns.asyncresolver.Resolver(configure=self._nameservers is None)
-            if self._nameservers is not None:
-                self._dns.nameservers = list(self._nameservers)
-                self._dns.port = self._port
+        """Who asks; another once the machine has been told of other name servers."""
+        changed = self._resolv_conf.stat().st_mtime_ns if self._nameservers is None else 0
+        if self._dns is None or changed != self._dns_read:
+            self._dns, self._dns_read = self._new_resolver(), changed
         return self._dns
+
+    def _new_resolver(self) -> dns.asyncresolver.Resolver:
+        made = dns.asyncresolver.Resolver(self._resolv_conf, configure=self._nameservers is None)
+        if self._nameservers is not None:
+            made.nameservers = list(self._nameservers)
+            made.port = self._port
+        # The first may be dead, or a datagram lost: each of them is asked, and the first once more.
+        made.timeout = self._patience_s / (len(made.nameservers) + 1)
+        return made
 
 
 def local(name: str) -> bool:

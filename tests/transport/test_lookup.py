@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from proxy.sip.uri import Uri
@@ -165,6 +167,34 @@ async def test_a_name_in_the_hosts_file_is_the_machines_own(tmp_path):
     assert lookup._in_hosts_file("phone.example.")
     assert not lookup._in_hosts_file("edge.example")
     assert not SystemLookup(hosts=tmp_path / "none")._in_hosts_file("phone.example")
+
+
+async def test_a_name_server_that_is_dead_leaves_time_for_the_next():
+    async with a_name_server(ZONE) as server, a_name_server(ZONE, host="127.0.0.2", port=server.port) as dead:
+        dead.silent = True
+        lookup = SystemLookup(patience_s=1.2, nameservers=["127.0.0.2", "127.0.0.1"], port=server.port)
+        assert len(await lookup.services("_sips._tcp.carrier.example")) == 2
+        assert dead.asked == [("_sips._tcp.carrier.example.", "SRV")]
+
+
+async def test_a_question_that_is_lost_is_asked_again():
+    async with a_name_server(ZONE) as server:
+        server.loses = 1
+        assert len(await server.lookup(patience_s=1.0).services("_sips._tcp.carrier.example")) == 2
+        assert len(server.asked) == 2
+
+
+async def test_name_servers_may_change_while_we_run(tmp_path):
+    told = tmp_path / "resolv.conf"
+    lookup = SystemLookup(resolv_conf=told)
+    assert await lookup.services("_sip._udp.carrier.example") == []  # the network is not there yet
+    for number, words in enumerate(("nameserver 192.0.2.53", "nameserver 192.0.2.54\noptions rotate")):
+        told.write_text(f"search example\n{words}\n")
+        os.utime(told, (number, number))
+        assert lookup._resolver().nameservers == [f"192.0.2.{53 + number}"]
+        assert lookup._resolver() is lookup._resolver()
+    told.write_text("nameserver what-is-this\n")
+    assert await lookup.services("_sip._tcp.carrier.example") == []
 
 
 async def test_localhost_resolves_by_the_machine():
