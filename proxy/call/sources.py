@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import structlog
@@ -15,7 +15,11 @@ log = structlog.get_logger("screendoor")
 REFRESH_S = (60.0, 300.0)
 """A name is resolved again when the life of its record is over, yet no sooner and no later than these."""
 KEPT_S = 3600.0
-"""How long the addresses of a name are believed that cannot be resolved any more."""
+"""How long an address is believed after its name last had it.
+
+A name server may tell a few of many addresses, and others the next time; a carrier that takes one out of its
+name may still call from it.
+"""
 MOST_KNOWN = 10_000
 """Addresses of ours that are remembered as such; a network may hold more."""
 NARROW = {4: 24, 6: 48}
@@ -40,9 +44,9 @@ class Source:
 @dataclass(slots=True)
 class _Name:
     trunk: str
-    addresses: frozenset[str] = frozenset()
+    addresses: dict[str, float] = field(default_factory=dict)
+    """Each with the time until which it is believed."""
     due: float = 0.0
-    until: float = 0.0
 
 
 class Sources:
@@ -68,7 +72,7 @@ class Sources:
         return self.known.get(host) or self._in_a_network(host)
 
     async def refresh(self) -> None:
-        """Resolve every name that is due; one that cannot be resolved now keeps its addresses for an hour."""
+        """Resolve every name that is due; each address holds for an hour after it was last named."""
         now = asyncio.get_running_loop().time()
         due = [(name, held) for name, held in self._names.items() if held.due <= now]
         await asyncio.gather(*(self._resolve(name, held) for name, held in due))
@@ -93,14 +97,14 @@ class Sources:
             return self._unresolved(name, held, "it has no address")
         low, high = REFRESH_S
         now = loop.time()
-        held.addresses = frozenset(addresses)
-        held.due, held.until = now + min(max(ttl_s, low), high), now + KEPT_S
+        held.addresses = _believed(held, now) | dict.fromkeys(addresses, now + KEPT_S)
+        held.due = now + min(max(ttl_s, low), high)
 
     def _unresolved(self, name: str, held: _Name, why: str) -> None:
         now = asyncio.get_running_loop().time()
         held.due = now + REFRESH_S[0]
-        if held.addresses and now >= held.until:
-            held.addresses = frozenset()
+        before, held.addresses = held.addresses, _believed(held, now)
+        if before and not held.addresses:
             log.error(
                 "trunk name given up: nobody at its old addresses is let in any more",
                 name=name, trunk=held.trunk, unresolved_for_s=KEPT_S, problem=why,
@@ -136,6 +140,10 @@ class Sources:
                 self.known[host] = found
                 return found
         return None
+
+
+def _believed(held: _Name, now: float) -> dict[str, float]:
+    return {address: until for address, until in held.addresses.items() if now < until}
 
 
 def _unscoped(host: str) -> str:

@@ -62,7 +62,7 @@ async def test_a_name_is_resolved_again_when_its_record_expires_within_60_to_300
         keeping.cancel()
 
 
-async def test_a_name_that_moves_takes_its_trunk_along() -> None:
+async def test_a_name_that_moves_takes_its_trunk_along_and_leaves_the_old_place_within_the_hour() -> None:
     names = Names("192.0.2.1")
     table = Sources({"trunk": ["sip.example.com"]}, names)
     assert table.at("192.0.2.1") is None
@@ -72,7 +72,26 @@ async def test_a_name_that_moves_takes_its_trunk_along() -> None:
     keeping = asyncio.ensure_future(table.keep_fresh())
     await asyncio.sleep(91)
     assert table.at("192.0.2.2") == Source("trunk", wide=False)
+    await asyncio.sleep(KEPT_S - 92)
+    assert table.at("192.0.2.1") == Source("trunk", wide=False)
+    await asyncio.sleep(90)
     assert table.at("192.0.2.1") is None
+    assert table.at("192.0.2.2") == Source("trunk", wide=False)
+    keeping.cancel()
+
+
+async def test_a_name_that_answers_with_other_addresses_each_time_keeps_them_all() -> None:
+    names = Names("192.0.2.1", "192.0.2.2")
+    table = Sources({"trunk": ["sip.example.com"]}, names)
+    await table.refresh()
+    keeping = asyncio.ensure_future(table.keep_fresh())
+    await asyncio.sleep(1)
+    for number in range(100):
+        names.addresses = [f"192.0.2.{number % 3 + 1}", f"192.0.2.{(number + 1) % 3 + 1}"]
+        await asyncio.sleep(names.ttl_s)
+        assert all(map(table.at, names.addresses)), number
+        if number:
+            assert all(table.at(f"192.0.2.{last}") for last in (1, 2, 3)), number
     keeping.cancel()
 
 
