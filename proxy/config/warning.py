@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from ipaddress import ip_address
 
 from proxy.config import api, certificate, notices
+from proxy.config.load import local_address
 from proxy.config.model import Settings
 from proxy.sip.uri import Uri
 
 
-def warnings(settings: Settings, now: datetime) -> Iterator[str]:
+def of_this_machine(address: str) -> bool:
+    """Whether it can be bound to."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+        return True
+
+
+def warnings(
+    settings: Settings,
+    now: datetime,
+    *,
+    find_address: Callable[[], str | None] = local_address,
+    has_address: Callable[[str], bool] = of_this_machine,
+) -> Iterator[str]:
     """Yield one line for each thing that will work less well than its owner may think."""
     offering: list[tuple[str, str, Uri]]
     offering = [(f"agent {one.name}", one.srtp, one.sip) for one in settings.agents]
@@ -44,3 +62,18 @@ def warnings(settings: Settings, now: datetime) -> Iterator[str]:
     outside = any(agent.sip.host.endswith((".openai.com", ".ai.azure.com")) for agent in settings.agents)
     if outside and not ours.is_global:
         yield f"public.address {ours} cannot be reached from the internet: the agent's audio would go nowhere"
+    yield from _sent_from(settings, find_address, has_address)
+
+
+def _sent_from(
+    settings: Settings, find_address: Callable[[], str | None], has_address: Callable[[str], bool]
+) -> Iterator[str]:
+    """A machine with several addresses answers from the one it likes best, where it may choose."""
+    ours = settings.public.address
+    places = {listen.bind[0] for listen in settings.listeners if listen.transport == "udp"}
+    free = "0.0.0.0" in places | {settings.media.bind} and ":" not in ours and ip_address(ours).is_global
+    if free and (chosen := find_address()) not in (None, ours) and has_address(ours):
+        yield (
+            f"public.address {ours} is an address of this machine, which sends from {chosen}, though: "
+            "bind to it in [[listen]] and [media], or peers may not take what comes"
+        )

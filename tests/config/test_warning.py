@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from proxy.config import Settings, certificate, warnings
+from proxy.config.warning import of_this_machine
 from tests.config.conftest import GOOD
 
 Settled = Callable[[str], Settings]
@@ -35,6 +36,29 @@ def test_keys_that_anybody_can_read_are_said_rfc4568_8(
 def test_an_address_that_openai_cannot_reach_is_said(settled: Settled) -> None:
     (line,) = warnings(settled(GOOD.replace("203.0.113.10", "10.0.0.5")), NOW)
     assert line.startswith("public.address 10.0.0.5 cannot be reached from the internet")
+
+
+def test_an_address_of_this_machine_that_it_does_not_send_from_is_said(settled: Settled) -> None:
+    def said(text: str, sends_from: str | None = "8.8.4.4", *, has: bool = True) -> list[str]:
+        settings = settled(text)
+        found = warnings(settings, NOW, find_address=lambda: sends_from, has_address=lambda address: has)
+        return list(found)
+
+    floating = GOOD.replace("203.0.113.10", "8.8.8.8")
+    [line] = said(floating)
+    assert line.startswith("public.address 8.8.8.8 is an address of this machine, which sends from 8.8.4.4,")
+    audio_alone = floating.replace('bind = "0.0.0.0:5060"', 'bind = "8.8.8.8:5060"')
+    assert said(audio_alone) == [line]
+    assert said(audio_alone + '\n[media]\nbind = "8.8.8.8"\n') == []
+    assert said(floating, "8.8.8.8") == said(floating, None) == []
+    assert said(floating, "10.0.0.5", has=False) == []  # behind a NAT
+
+
+@pytest.mark.parametrize(
+    ("address", "has"), [("127.0.0.1", True), ("192.0.2.1", False), ("2001:db8::1", False)]
+)
+def test_what_can_be_bound_to_is_of_this_machine(address: str, *, has: bool) -> None:
+    assert of_this_machine(address) is has
 
 
 def test_a_certificate_that_is_over_or_for_another_name_is_said(settled: Settled) -> None:
