@@ -205,6 +205,7 @@ Verdict = Connect | Decline | TakeMessage | Undecided
 class News(enum.Enum):
     """What the call tells the screening while it goes on."""
 
+    AGENT_CALLED = "the agent is called; the caller may have been told before that he is recorded"
     AGENT_ANSWERED = "the call is connected to the agent"
     REFER_ARRIVED = "the agent's REFER is on the wire"
     PHONE_BUSY = "the phone is busy"

@@ -75,7 +75,8 @@ class RealtimeScreening:
         self._briefing = briefing
         self._forget = forget
         self._loop = asyncio.get_running_loop()
-        self._answer_due = self._loop.time() + limits.ready_limit_s + ANSWER_GRACE_S
+        self._answer_limit_s = limits.ready_limit_s + ANSWER_GRACE_S
+        self._answer_due = self._loop.time() + self._answer_limit_s
         self._announced = self._answered = False
         self._finished = asyncio.Event()
         self._judgement = Judgement()
@@ -111,6 +112,8 @@ class RealtimeScreening:
 
     def tell(self, news: News) -> None:
         match news:
+            case News.AGENT_CALLED:
+                self._answer_due = self._loop.time() + self._answer_limit_s
             case News.AGENT_ANSWERED:
                 self._answered = True
                 self._meter.begin()

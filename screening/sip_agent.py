@@ -73,6 +73,8 @@ class SipScreening:
                 self._change.happened()
             case News.AGENT_LEFT:
                 self._meter.end()
+            case News.AGENT_CALLED:
+                pass
             case News.REFER_ARRIVED | News.CONNECTED | News.CALLER_LEFT:
                 self._talking = False
             case _:

@@ -187,6 +187,7 @@ class Call:
         if self._around.down(f"agent:{called.name}"):
             return "the agent is down: it fails its probes"
         outgoing = self._introduction().to_agent(called, ask.headers)
+        ask.screening.tell(News.AGENT_CALLED)
         waits: tuple[Coroutine[Any, Any, Verdict | None], ...] = (
             ask.screening.verdict(),  # the first named: it is handed out once, and the answer is not lost
             agent.invite(outgoing),

@@ -73,6 +73,19 @@ async def test_both_sides_are_recorded_from_the_answer_to_the_end_left_the_calle
         await edge.assert_clean()
 
 
+async def test_the_agent_is_called_and_its_time_runs_once_the_caller_has_been_told(new_edge: NewEdge) -> None:
+    async with new_edge(number=recorded()) as edge:
+        await edge.carrier.invites()
+        answered = await edge.carrier.receives(200)
+        assert answered is not None
+        began = edge.now
+        await edge.agent.answers()
+        assert edge.screening.agent_called is not None
+        assert edge.screening.agent_called - began == pytest.approx(ANNOUNCED_S, abs=0.05)
+        await edge.carrier.hangs_up()
+        await edge.assert_clean()
+
+
 async def test_the_caller_is_told_before_the_agent_hears_him(new_edge: NewEdge) -> None:
     async with new_edge(number=recorded()) as edge:
         await edge.carrier.invites()

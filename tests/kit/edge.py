@@ -78,6 +78,8 @@ class ScriptedScreening:
         self.decided: Verdict | None = None
         self.informed_s: float | None = None
         self.spent: Spent | None = None
+        self.agent_called: float | None = None
+        """When it was told that the agent is called, in loop time."""
         self.agent_is_gone = False
         self.heard: Callable[[Said], None] = lambda said: None
         self.asked: list[str] = []
@@ -95,6 +97,8 @@ class ScriptedScreening:
     def tell(self, news: News) -> None:
         if news is News.AGENT_LEFT:
             self.agent_is_gone = True
+        elif news is News.AGENT_CALLED:
+            self.agent_called = asyncio.get_running_loop().time()
         else:
             self.news.append(news)
 

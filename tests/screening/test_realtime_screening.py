@@ -541,6 +541,21 @@ async def test_a_webhook_after_all_patience_is_not_accepted() -> None:
     assert stage.vendor.done == ["reject"]
 
 
+async def test_the_agent_has_its_time_from_its_call_on_however_long_an_announcement_was() -> None:
+    stage = Stage(AGENT)
+    await asyncio.sleep(12)  # he was told at length that he is recorded
+    stage.screening.tell(News.AGENT_CALLED)
+    await asyncio.sleep(1)
+    attending = asyncio.create_task(stage.screening.attend("rtc_1"))
+    await asyncio.sleep(1)
+    stage.screening.tell(News.AGENT_ANSWERED)
+    stage.vendor.decides("ALLOW")
+    assert await stage.verdict() == (14.0, Connect("Anna about the boiler"))
+    stage.screening.over("test ended")
+    await attending
+    assert stage.vendor.done == ["accept", "attach", "hang_up"]
+
+
 async def test_a_caller_who_leaves_during_the_accept_is_hung_up_after_it() -> None:
     stage = Stage(AGENT)
     stage.vendor.takes_s["accept"] = 2.0
