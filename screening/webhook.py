@@ -37,8 +37,8 @@ ANNOUNCEMENTS: Mapping[str, tuple[Api, str]] = {
 """The events that speak of an INVITE, and where they name what is to be accepted."""
 TOLERANCE_S = 300.0
 """How far the delivery's own timestamp may be from our clock, either way."""
-STALE_S = 60.0
-"""An event older than this speaks of a call that has long been given up."""
+STALE_S = 60
+"""An event that is delivered so much later speaks of a call that has long been given up."""
 MOST_CALL_ID_CHARS = 256
 """The vendor's are far shorter; it goes into URLs, and is remembered."""
 REMEMBERED_S = 2 * (TOLERANCE_S + STALE_S)
@@ -97,16 +97,16 @@ class WebhookDoor:
         """Take one delivery with its raw body; returns at once, `incoming` was called if it is a new call."""
         now = self._wall_clock().timestamp()
         try:
-            webhook_id = verify(self._keys, headers, body, now)
+            webhook_id, delivered_at = verify(self._keys, headers, body, now)
             event = _event(body)
-            reason = self._admit(webhook_id, event, now)
+            reason = self._admit(webhook_id, delivered_at, event, now)
         except WebhookRefused as refused:
             log.warning("webhook refused", status=refused.status, reason=refused.reason)
             return Reception(refused.status, refused.reason)
         log.debug("webhook", id=webhook_id, type=event.get("type"), reason=reason)
         return Reception(200, reason)
 
-    def _admit(self, webhook_id: str, event: Mapping[str, Any], now: float) -> str:
+    def _admit(self, webhook_id: str, delivered_at: int, event: Mapping[str, Any], now: float) -> str:
         if self._known(f"webhook {webhook_id}", now):
             return "duplicate"
         kind = event.get("type")
@@ -114,8 +114,9 @@ class WebhookDoor:
         if announced is None:
             return "ignored type"
         created_at = event.get("created_at")
-        # Written so that JSON's NaN is stale, and no number is too large to compare.
-        if not isinstance(created_at, int | float) or not created_at >= now - STALE_S:
+        # Both times are by the vendor's clock: ours may differ. Written so that JSON's NaN is stale,
+        # and no number is too large to compare.
+        if not isinstance(created_at, int | float) or not created_at >= delivered_at - STALE_S:
             return "stale"
         call = _incoming_call(event, *announced)
         if call is None:
@@ -147,8 +148,10 @@ def signing_key(secret: str) -> bytes:
         raise ValueError("webhook secret is not base64 after whsec_") from None
 
 
-def verify(keys: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: float) -> str:
-    """Check one delivery's signature over its raw body and return its webhook-id; raises `WebhookRefused`."""
+def verify(keys: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: float) -> tuple[str, int]:
+    """Check one delivery's signature over its raw body and return its webhook-id, and when it was sent by the
+    vendor's clock; raises `WebhookRefused`.
+    """
     given = {name.lower(): value for name, value in headers.items()}
     try:
         webhook_id, timestamp = given["webhook-id"], given["webhook-timestamp"]
@@ -161,9 +164,10 @@ def verify(keys: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: 
     wanted = [base64.b64encode(hmac.digest(key, signed, hashlib.sha256)) for key in keys]
     if not any(hmac.compare_digest(one, given_one.encode()) for one in wanted for given_one in signatures):
         raise WebhookRefused(401, "signature does not match")
-    if abs(now - int(timestamp)) > TOLERANCE_S:
+    delivered_at = int(timestamp)
+    if abs(now - delivered_at) > TOLERANCE_S:
         raise WebhookRefused(400, "webhook-timestamp too far from our clock")
-    return webhook_id
+    return webhook_id, delivered_at
 
 
 def _event(body: bytes) -> Mapping[str, Any]:

@@ -183,6 +183,13 @@ def test_an_event_of_more_than_a_minute_ago_is_dropped(age_s: int, reason: str) 
     assert Door().receives(event(created_at=NOW - age_s)) == Reception(200, reason)
 
 
+@pytest.mark.parametrize("fast_s", [-299, -61, 61, 299])
+def test_a_clock_of_ours_that_is_minutes_off_makes_no_call_stale(fast_s: int) -> None:
+    door = Door()
+    door.now += fast_s
+    assert door.receives(event()) == Reception(200, "incoming")
+
+
 @pytest.mark.parametrize("created_at", [None, "yesterday"])
 def test_an_event_without_a_time_is_stale(created_at: object) -> None:
     assert Door().receives(event(created_at=created_at)).reason == "stale"
