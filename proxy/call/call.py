@@ -40,7 +40,6 @@ from proxy.transport.flow import TransportFailed
 from proxy.ua.errors import LegEnded, OfferRefused, bare
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
-from proxy.ua.refer import Refer
 from proxy.ua.transactions import ServerTransaction
 from proxy.ua.up import limit
 from screening.contract import (
@@ -219,11 +218,12 @@ class Call:
             return f"the caller could not be connected to the agent: {refusal}"
         while True:
             match step := await self._verdict(agent, screening):
-                case Refer():
+                case Destination():
                     if await self._referred(step):
                         return None
                 case Connect():
                     self._scribe.decided("ALLOW", "verdict", step)
+                    self._transfers.foregone(screening.decided)
                     if await self._ring(self._number.called(step.to), "verdict"):
                         return None
                 case Decline():
@@ -242,21 +242,20 @@ class Call:
                 case _:
                     assert_never(step)
 
-    async def _verdict(self, agent: Leg, screening: Screening) -> Refer | Verdict:
-        """The first of the agent's REFER, the screening's verdict, and the end of the agent's leg."""
-        return await first(agent.refer(), screening.verdict(), self._left(agent, screening))
+    async def _verdict(self, agent: Leg, screening: Screening) -> Destination | Verdict:
+        """The first of what a REFER selects, the screening's verdict, and the end of the agent's leg."""
+        wanted = self._transfers.wanted(agent, screening)
+        return await first(wanted, screening.verdict(), self._left(agent, screening))
 
-    @staticmethod
-    async def _left(agent: Leg, screening: Screening) -> Refer | Verdict:
+    async def _left(self, agent: Leg, screening: Screening) -> Destination | Verdict:
         """The agent is gone, perhaps with a REFER right before its BYE."""
         await EndOf(agent)
-        return agent.refer_waiting() or screening.agent_left()
+        refer = agent.refer_waiting()
+        place = self._transfers.selected(refer, screening) if refer is not None else None
+        return place or screening.agent_left()
 
-    async def _referred(self, refer: Refer) -> bool:
-        """Ring the destination that a REFER selects, if it selects one; true if the call is over then."""
-        place = self._transfers.selected(refer, self._screening)
-        if place is None:
-            return False
+    async def _referred(self, place: Destination) -> bool:
+        """Ring the destination that a REFER has selected; true if the call is over then."""
         decided = self._screening.decided if self._screening else None
         self._scribe.decided("ALLOW", "refer", decided)
         named = isinstance(decided, Connect) and decided.to is not None and decided.to == place.name

@@ -250,3 +250,57 @@ async def test_a_refer_that_crosses_another_end_of_the_call_is_answered(edge: Ed
     assert (await bye).status in (200, 481)
     await edge.over()
     await edge.assert_clean()
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.0005, 0.001, 0.0015])
+async def test_a_verdict_counts_though_a_refer_is_refused_in_the_same_moment(
+    edge: Edge, wait_s: float
+) -> None:
+    await edge.connects()
+    asyncio.get_running_loop().call_later(wait_s, edge.screening.decides, Connect("a friend"))
+    assert (await edge.agent.refers("tel:+19005550100")).status == 403
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+    await edge.assert_clean()
+
+
+@pytest.mark.parametrize("status", [486, 603])
+async def test_a_refer_that_comes_after_the_phone_was_busy_for_its_verdict_rings_it_no_second_time(
+    edge: Edge, status: int
+) -> None:
+    await edge.connects()
+    friend = edge.screening.decided = Connect("refer_patience_s is over")
+    edge.screening.decides(friend)
+    await edge.phone.rejects(status)
+    await edge.passes(1)
+    assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 202
+    await edge.agent.receives("NOTIFY", sipfrag=100)
+    await edge.agent.receives("NOTIFY", sipfrag=status)
+    await edge.phone.receives_nothing(for_s=3)
+    assert len(edge.phone.calls) == 1
+    urgent = edge.screening.decided = Connect("it is urgent")
+    edge.screening.decides(urgent)
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert story(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+    assert "refer too late: the phone was tried for it already" in record.steps
+    await edge.assert_clean()
+
+
+async def test_a_refer_for_a_new_decision_rings_the_phone_that_was_busy_before(edge: Edge) -> None:
+    await edge.connects()
+    friend = edge.screening.decided = Connect("refer_patience_s is over")
+    edge.screening.decides(friend)
+    await edge.phone.rejects(486)
+    await edge.passes(1)
+    edge.screening.decided = Connect("refer_patience_s is over")  # the same words, decided anew
+    assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 202
+    await edge.phone.answers()
+    await edge.agent.receives("BYE")
+    await edge.carrier.hangs_up()
+    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    await edge.assert_clean()
