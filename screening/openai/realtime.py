@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx2
@@ -12,7 +12,7 @@ import httpx2
 from screening.openai.rest import OpenAICalls, authorization, http_client
 from screening.openai.session_config import accept_body, turn_detection
 from screening.openai.sideband import REATTACHED, Dial, Sideband, dial, sideband_url
-from screening.openai.usage import of_response, of_transcript
+from screening.openai.usage import of_response, of_transcript, part
 from screening.provider import (
     AgentSaid,
     CallerBegan,
@@ -174,16 +174,32 @@ def _item_done(item: Mapping[str, Any], response: str) -> Iterator[Event]:
 
 
 def _response_done(response: Mapping[str, Any]) -> Iterator[Event]:
-    status = response["status"]
+    status, output = response["status"], response.get("output")
+    output = output if isinstance(output, list) else []
     if status == "completed":
-        for item in response.get("output") or ():
-            if item["type"] == "function_call":
-                yield _tool_called(item, _text(response["id"]))
-    details = response.get("status_details") or {}
-    error = details.get("error") or {}
+        yield from _tools_called(output, _text(response["id"]))
+    elif status == "incomplete" and not _of_use(output):
+        status = "failed"  # the caller hears nothing, or waits for what was promised
+    details = part(response, "status_details")
+    error = part(details, "error")
     code = error.get("code") or error.get("type") or details.get("reason")
     yield ResponseEnded(_text(response["id"]), status, code)
     yield from of_response(response.get("usage"))
+
+
+def _tools_called(output: Iterable[Any], response: str) -> Iterator[ToolCalled]:
+    """Those that can be read: what is odd about one keeps nobody from hearing that the response is over."""
+    for item in output:
+        with suppress(KeyError, TypeError):
+            if item["type"] == "function_call":
+                yield _tool_called(item, response)
+
+
+def _of_use(output: Iterable[Any]) -> bool:
+    """Whether something was said in a response that was cut off, or called, and nothing was half called."""
+    items = [item for item in output if isinstance(item, Mapping)]
+    called = [item.get("status") == "completed" for item in items if item.get("type") == "function_call"]
+    return all(called) and (bool(called) or any(item.get("type") == "message" for item in items))
 
 
 def _tool_called(item: Mapping[str, Any], response: str) -> ToolCalled:

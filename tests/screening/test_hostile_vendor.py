@@ -146,6 +146,21 @@ async def test_a_socket_that_drops_for_good_loses_no_caller(provider: str) -> No
         assert await stage.verdict() == Undecided("the session was lost")
 
 
+async def test_a_tool_call_that_is_cut_off_is_asked_for_again_at_once_and_given_up_the_second_time() -> None:
+    wire = Wire()
+    async with staged("openai-realtime", wire) as stage:
+        for number in range(2):
+            cut = stage.decision("ALLOW", f"call_{number}", cut=True, status="incomplete")
+            response = {"id": f"r{number}", "status": "incomplete", "output": [cut["item"]]}
+            response["status_details"] = {"type": "incomplete", "reason": "max_output_tokens"}
+            wire.delivers({"type": "response.created", "response": {"id": f"r{number}"}})
+            wire.delivers(cut)
+            wire.delivers({"type": "response.done", "response": response})
+            await asyncio.sleep(0.1)
+            assert [sent["type"] for sent in wire.sent] == ["response.create"] * 2
+        assert await stage.verdict(0.1) == Undecided("the agent cannot speak: max_output_tokens")
+
+
 JUNK: list[object] = [
     "",
     "{",

@@ -61,6 +61,7 @@ def response(status: str, **more: object) -> dict[str, object]:
 
 
 CALLED = ToolCalled("call_1", "make_screening_decision", ARGUMENTS, "resp_1")
+CUT = {"type": "incomplete", "reason": "max_output_tokens"}
 QUOTA = {"type": "failed", "error": {"type": "server_error", "code": "insufficient_quota"}}
 
 EVENTS: list[tuple[dict[str, object], list[Event]]] = [
@@ -114,8 +115,27 @@ EVENTS: list[tuple[dict[str, object], list[Event]]] = [
             "type": "response.done",
             "response": {"id": "r", "status": "completed", "output": [item(name=None)]},
         },
-        [],
+        [ResponseEnded("r", "completed")],
     ),
+    (
+        response("completed", output=[7, {}, item(arguments=None), item()]),
+        [CALLED, ResponseEnded("resp_1", "completed")],
+    ),
+    (response("failed", output=7, status_details="odd"), [ResponseEnded("resp_1", "failed")]),
+    (
+        response("incomplete", output=[{"type": "message"}], status_details=CUT),
+        [ResponseEnded("resp_1", "incomplete", "max_output_tokens")],
+    ),
+    (response("incomplete", output=[item()]), [ResponseEnded("resp_1", "incomplete")]),
+    (
+        response("incomplete", output=[item(status="incomplete")], status_details=CUT),
+        [ResponseEnded("resp_1", "failed", "max_output_tokens")],
+    ),
+    (
+        response("incomplete", output=[{"type": "message"}, item(status="incomplete")]),
+        [ResponseEnded("resp_1", "failed")],
+    ),
+    (response("incomplete", output=[{"type": "reasoning"}]), [ResponseEnded("resp_1", "failed")]),
 ]
 
 
