@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import aclosing
 from urllib.parse import quote
 
 import httpx2
@@ -26,6 +27,8 @@ HANG_UP_LIMIT_S = 5.0
 ACCEPT_RETRIES = 3
 """The webhook may beat the registration of the session: a 404 is asked again this often."""
 ACCEPT_RETRY_AFTER_S = 1.0
+FAILED_RETRY_AFTER_S = 0.5
+"""The same after an answer that is a failure of the vendor's, or after none that took its whole time."""
 ANSWER_BYTES = 65536
 """How much of an answer is read: an error is short, and a success says nothing we need."""
 
@@ -77,17 +80,26 @@ class OpenAICalls:
         self._http = http
 
     async def accept(self, call_id: str, session: Mapping[str, object] | None = None) -> None:
-        """Take the call, with its own `session` or that of all calls; 404 is asked again, since the webhook
-        may come before the call can be found.
+        """Take the call, with its own `session` or that of all calls.
+
+        A 404 is asked again, as the webhook may come before the call can be found; so is what the vendor or
+        the way to it failed in, while it rings for the caller. If that was heard, the call is taken already.
         """
+        clock = asyncio.get_running_loop().time
+        too_late, unsure = clock() + ACCEPT_LIMIT_S, False
         for retries_left in reversed(range(ACCEPT_RETRIES + 1)):
             try:
                 return await self._post(call_id, "accept", ACCEPT_LIMIT_S, session or self._session)
             except ProviderError as error:
-                if error.status != 404 or not retries_left:
+                if unsure and error.code == TAKEN:
+                    return
+                unknown, failed = error.status == 404, error.status is None or error.status >= 500
+                if not retries_left or not (unknown or (failed and clock() < too_late)):
                     raise
-                log.debug("accept again", after_s=ACCEPT_RETRY_AFTER_S, retries_left=retries_left)
-            await asyncio.sleep(ACCEPT_RETRY_AFTER_S)
+                unsure = unsure or failed
+                after_s = ACCEPT_RETRY_AFTER_S if unknown else FAILED_RETRY_AFTER_S
+                log.debug("accept again", after_s=after_s, retries_left=retries_left, why=str(error))
+            await asyncio.sleep(after_s)
 
     async def reject(self, call_id: str) -> None:
         """Turn the call away: by the vendor's default (603), or as `rejection` says; 404 is success."""
@@ -165,10 +177,11 @@ def authorization(agent: AgentSettings) -> dict[str, str]:
 async def _beginning(answer: httpx2.Response, most_bytes: int) -> bytes:
     """The body, as far as anybody would want to read it."""
     said = bytearray()
-    async for chunk in answer.aiter_bytes():
-        said += chunk
-        if len(said) >= most_bytes:
-            break
+    async with aclosing(answer.aiter_bytes()) as chunks:
+        async for chunk in chunks:
+            said += chunk
+            if len(said) >= most_bytes:
+                break
     return bytes(said)
 
 

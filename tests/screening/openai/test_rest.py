@@ -85,7 +85,43 @@ async def test_accept_is_repeated_three_times_and_no_more() -> None:
     assert (e.value.status, e.value.code) == (404, "call_id_not_found")
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 409, 429, 500, 503])
+@pytest.mark.parametrize(
+    "failure", [httpx2.Response(500), httpx2.Response(503), httpx2.ConnectError("no route")], ids=repr
+)
+async def test_accept_is_repeated_where_the_vendor_or_the_way_to_it_fails(
+    failure: httpx2.Response | Exception,
+) -> None:
+    api = Api(failure, failure, OK)
+    await api.calls().accept("rtc_1")
+    assert api.at == [0.0, 0.5, 1.0]
+    api = Api(failure)
+    with pytest.raises(ProviderError):
+        await api.calls().accept("rtc_1")
+    assert api.at == [0.0, 0.5, 1.0, 1.5]
+
+
+async def test_accept_is_not_repeated_once_the_vendor_has_taken_its_time() -> None:
+    api = Api(httpx2.Response(503), takes_s=3.0)
+    with pytest.raises(ProviderError):
+        await api.calls().accept("rtc_1")
+    assert api.at == [0.0, 3.5]
+    api = Api(OK, takes_s=6.0)
+    with pytest.raises(ProviderError, match="no answer"):
+        await api.calls().accept("rtc_1")
+    assert api.at == [0.0]
+
+
+async def test_an_accept_that_failed_may_have_been_heard() -> None:
+    taken = httpx2.Response(409, json={"error": {"code": "decision_already_made"}})
+    api = Api(httpx2.Response(504), taken)
+    await api.calls().accept("rtc_1")
+    assert len(api.requests) == 2
+    for before in (NOT_FOUND, taken):
+        with pytest.raises(ProviderError, match="decision_already_made"):
+            await Api(before, taken).calls().accept("rtc_1")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 429])
 async def test_accept_is_not_repeated_on_anything_else(status: int) -> None:
     api = Api(httpx2.Response(status))
     with pytest.raises(ProviderError):
