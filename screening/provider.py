@@ -118,6 +118,8 @@ class Trouble:
 
     code: str
     message: str
+    mute: bool = False
+    """The agent was to say something, and will not because of it."""
 
 
 @dataclass(frozen=True, slots=True)

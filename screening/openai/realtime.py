@@ -34,6 +34,8 @@ from screening.talk.briefing import Briefing
 
 MOST_TOOL_CALLS = 200
 """In one session; an agent that calls more is not listened to any more."""
+MUTE = frozenset({"insufficient_quota", "credit_balance_exhausted", "rate_limit_exceeded"})
+"""What the vendor says of an account that has nothing left to make a response with."""
 ACTIVE = "conversation_already_has_active_response"
 """What the vendor says to a `response.create` while it makes another response."""
 
@@ -162,7 +164,8 @@ def _events(message: Mapping[str, Any]) -> Iterator[Event]:
         case "error":
             error = message["error"]
             code = str(error.get("code") or error.get("type"))
-            yield Crossed() if code == ACTIVE else Trouble(code, str(error.get("message", "")))
+            trouble = Trouble(code, str(error.get("message", "")), mute=code in MUTE)
+            yield Crossed() if code == ACTIVE else trouble
         case "screendoor.reattached" if message is REATTACHED:
             yield Resumed()
 

@@ -192,16 +192,18 @@ class Conversation:
                 self._write("agent", text)
             case ToolCalled():
                 self._jobs.put_nowait(self._judged(event))
-            case ResponseEnded():
-                self._count_failures(event)
+            case ResponseEnded(_, status, code):
+                self._count_failures(status == "failed", code)
             case Resumed():
                 self._voice.forget()
                 self._clock.sound(now, going_on=False)
                 self._jobs.put_nowait(event)
             case Crossed():
                 self._log.debug("agent spoke already")
-            case Trouble():
+            case Trouble(code, mute=mute):
                 self._tell_trouble(event)
+                if mute:
+                    self._count_failures(True, code, unmade=True)
             case Closed(why):
                 why = plain(why, WHY_LIMIT)
                 self._log.info("session closed", why=why)
@@ -269,13 +271,16 @@ class Conversation:
         self._judgement.settle()
         return decided
 
-    def _count_failures(self, ended: ResponseEnded) -> None:
-        """A response that fails leaves the caller in silence: ask once more, then give up."""
-        self._failures = self._failures + 1 if ended.status == "failed" else 0
-        if self._failures == 1 and not self._opening:
+    def _count_failures(self, failed: bool, code: str | None, *, unmade: bool = False) -> None:
+        """A response that fails leaves the caller in silence: ask once more, then give up.
+
+        A greeting that has to be heard is asked for again by whoever waits for its end, if it was ever begun.
+        """
+        self._failures = self._failures + 1 if failed else 0
+        if self._failures == 1 and (unmade or not self._opening):
             self._jobs.put_nowait(SpeakAgain())
         elif self._failures > 1:
-            self._judgement.lose(f"the agent cannot speak: {plain(str(ended.code), WHY_LIMIT)}")
+            self._judgement.lose(f"the agent cannot speak: {plain(str(code), WHY_LIMIT)}")
 
     async def _do(self, job: Job, speaking: Speaking, tasks: asyncio.TaskGroup) -> None:
         session = speaking.session

@@ -19,6 +19,7 @@ from screening.provider import ProviderError
 from screening.providers import provider_of
 from screening.realtime_screening import RealtimeScreening
 from screening.settings import AgentSettings, ScreeningSettings
+from screening.talk.briefing import Briefing
 from screening.talk.conversation import TROUBLES_TOLD, WHY_LIMIT
 from screening.talk.tools import NAME
 from screening.talk.transcript import MOST_CHARS, MOST_LINE_CHARS, MOST_LINES
@@ -50,14 +51,16 @@ class Rest:
 class Stage:
     """One screening with the true adapter of a provider, between a scripted REST side and a scripted wire."""
 
-    def __init__(self, provider: str, rest: Rest, dial: Dialer) -> None:
+    def __init__(self, provider: str, rest: Rest, dial: Dialer, briefing: Briefing | None = None) -> None:
         agent = AgentSettings("a", provider, api_key="k", transfer="local", model="m")
         http = httpx2.AsyncClient(transport=httpx2.MockTransport(rest))
         made: Callable[..., Any] = type(provider_of(agent))
         self.adapter: OpenAIRealtime | OpenAILive = made(agent, http, dial)
         self.live = provider == "openai-live"
         self.rest = rest
-        self.screening = RealtimeScreening("c1", agent, ScreeningSettings(), self.adapter, None, lambda: None)
+        self.screening = RealtimeScreening(
+            "c1", agent, ScreeningSettings(), self.adapter, None, lambda: None, briefing=briefing
+        )
 
     def decision(
         self, choice: str, call: str, *, cut: bool = False, status: str = "completed"
@@ -81,11 +84,14 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    provider: str, *wires: Wire | Exception, accept: httpx2.Response | Exception | float | None = None
+    provider: str,
+    *wires: Wire | Exception,
+    accept: httpx2.Response | Exception | float | None = None,
+    briefing: Briefing | None = None,
 ) -> AsyncIterator[Stage]:
     """Attend a call; afterwards nothing may be left, and the session was hung up."""
     rest = Rest(accept if accept is not None else httpx2.Response(200))
-    stage = Stage(provider, rest, Dialer(*wires))
+    stage = Stage(provider, rest, Dialer(*wires), briefing)
     attending = asyncio.create_task(stage.screening.attend("id_1"))
     stage.screening.tell(News.AGENT_ANSWERED)
     try:
@@ -159,6 +165,19 @@ async def test_a_tool_call_that_is_cut_off_is_asked_for_again_at_once_and_given_
             await asyncio.sleep(0.1)
             assert [sent["type"] for sent in wire.sent] == ["response.create"] * 2
         assert await stage.verdict(0.1) == Undecided("the agent cannot speak: max_output_tokens")
+
+
+@pytest.mark.parametrize("heard_out", [False, True])
+@pytest.mark.parametrize("code", ["insufficient_quota", "credit_balance_exhausted", "rate_limit_exceeded"])
+async def test_an_account_that_is_used_up_leaves_no_caller_in_silence(code: str, heard_out: bool) -> None:
+    wire = Wire()
+    briefing = Briefing(greeting="Hello.", heard_out=heard_out)
+    async with staged("openai-realtime", wire, briefing=briefing) as stage:
+        for _ in range(2):
+            wire.delivers({"type": "error", "error": {"type": "x", "code": code, "message": "m"}})
+            await asyncio.sleep(0.1)
+            assert [sent["type"] for sent in wire.sent][:2] == ["response.create"] * 2
+        assert await stage.verdict(0.1) == Undecided(f"the agent cannot speak: {code}")
 
 
 JUNK: list[object] = [
