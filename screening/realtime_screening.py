@@ -168,7 +168,8 @@ class RealtimeScreening:
             if not self._finished.is_set():
                 await self._converse(call_id)
         except ProviderError as error:
-            self._log.warning("screening not possible", why=str(error))
+            tell = self._log.debug if self._finished.is_set() else self._log.warning
+            tell("screening not possible", why=str(error))  # of a call that is over, nothing else is true
             self._judgement.lose(str(error))
         except Exception:
             self._judgement.lose("the screening failed")

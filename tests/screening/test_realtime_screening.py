@@ -566,6 +566,19 @@ async def test_a_caller_who_leaves_during_the_accept_is_hung_up_after_it() -> No
     assert stage.vendor.verbs == [(0.0, "accept rtc_1"), (2.0, "hang_up rtc_1")]
 
 
+async def test_an_accept_that_finds_no_call_as_the_caller_has_left_is_no_warning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stage = Stage(AGENT)
+    stage.vendor.takes_s["accept"] = 2.0
+    stage.vendor.fails["accept"] = ProviderError("accept: OpenAI answered 404: is the API key right?", 404)
+    attending = asyncio.create_task(stage.screening.attend("rtc_1"))
+    await asyncio.sleep(1)
+    stage.screening.over("caller left")
+    await attending
+    assert "warning" not in capsys.readouterr().out
+
+
 async def test_what_is_said_and_pressed_is_written_down() -> None:
     async with staged() as stage:
         stage.vendor.happens(AgentSaid("Who is calling?"))
