@@ -5,6 +5,7 @@ What takes a while to import is imported by whoever needs it: ``--version`` and 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -166,9 +167,14 @@ def _leaf(group: ExceptionGroup[Exception]) -> Exception:
 
 
 def _loop_factory() -> Callable[[], AbstractEventLoop] | None:
-    """Return uvloop's loop where it exists; None for the standard one."""
+    """Return uvloop's loop where it exists; None for the standard one.
+
+    By itself uvloop looks up two names at a time: two whose name server does not answer, of somebody to be
+    notified, say, would keep the vendor and the phones from being found.
+    """
     try:
         import uvloop
     except ImportError:
         return None
+    os.environ.setdefault("UV_THREADPOOL_SIZE", "64")  # of which half look up names
     return uvloop.new_event_loop

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -144,6 +145,22 @@ def test_run_hands_the_settings_over_and_ends_with_what_comes_back(
     ((settings, loop),) = seen
     assert settings.public.host == "127.0.0.1"  # type: ignore[attr-defined]
     assert loop == "uvloop"
+
+
+def test_uvloop_looks_up_more_than_two_names_at_a_time() -> None:
+    program = """
+import asyncio, os
+from proxy.cli import _loop_factory
+
+async def looked_up():
+    await asyncio.get_running_loop().getaddrinfo("localhost", 443)
+    print(len(os.listdir("/proc/self/task")))
+
+with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    runner.run(looked_up())
+"""
+    threads = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert int(threads.stdout) > 60  # half of which look up names
 
 
 def test_run_does_without_uvloop(application: Callable[[Run], None], monkeypatch: pytest.MonkeyPatch) -> None:
