@@ -36,6 +36,7 @@ from screening.policy import Action, Policy
 from screening.provider import Provider
 from screening.providers import api_of, provider_of
 from screening.realtime_screening import RealtimeScreening, turn_away
+from screening.seldom import Seldom
 from screening.settings import SIP_AGENT, AgentSettings, NumberSettings
 from screening.sip_agent import SipScreening
 from screening.talk.briefing import Briefing
@@ -100,6 +101,7 @@ class Screener:
         self._tasks: asyncio.TaskGroup | None = None
         self.remembers: Callable[[Caller, Wish], None] | None = None
         """Keeps what users wish for callers, and returns at once; None: nobody does."""
+        self._ignored = Seldom("webhooks of no call of ours are not logged for a minute: there are too many")
         self.counts: Counter[str] = Counter()
         """Webhooks by what became of them, for the metrics."""
         self.door = WebhookDoor([agent.webhook_secret for agent in asked], wall_clock, self._incoming)
@@ -257,7 +259,8 @@ class Screener:
 
     def _ignore(self, reason: str) -> None:
         self._count(reason)
-        log.warning("webhook of no call of ours", reason=reason)
+        now = self._wall_clock().timestamp()
+        self._ignored.warning(now, "webhook of no call of ours", reason=reason)
 
     def _count(self, reason: str) -> None:
         self.counts[reason] += 1

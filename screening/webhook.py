@@ -19,6 +19,8 @@ from typing import Any
 
 import structlog
 
+from screening.seldom import Seldom
+
 log = structlog.get_logger("screendoor")
 
 
@@ -92,6 +94,7 @@ class WebhookDoor:
         self._wall_clock = wall_clock
         self._incoming = incoming
         self._seen: dict[str, float] = {}
+        self._refused = Seldom("refused webhooks are not logged for a minute: there are too many")
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Reception:
         """Take one delivery with its raw body; returns at once, `incoming` was called if it is a new call."""
@@ -101,7 +104,7 @@ class WebhookDoor:
             event = _event(body)
             reason = self._admit(webhook_id, delivered_at, event, now)
         except WebhookRefused as refused:
-            log.warning("webhook refused", status=refused.status, reason=refused.reason)
+            self._refused.warning(now, "webhook refused", status=refused.status, reason=refused.reason)
             return Reception(refused.status, refused.reason)
         log.debug("webhook", id=webhook_id, type=event.get("type"), reason=reason)
         return Reception(200, reason)

@@ -271,3 +271,12 @@ def test_a_call_id_that_can_stand_in_no_url_names_no_call(call_id: str) -> None:
     door = Door()
     assert door.receives(event(data={"call_id": call_id, "sip_headers": HEADERS})).reason == "no call"
     assert door.calls == []
+
+
+def test_a_flood_of_bad_deliveries_is_a_few_lines_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    door = Door()
+    for _ in range(1000):
+        assert door.receives(b"junk", {}).status == 400
+    out = capsys.readouterr().out
+    assert out.count("webhook refused") == 30
+    assert out.count("refused webhooks are not logged for a minute") == 1
