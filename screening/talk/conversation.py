@@ -227,6 +227,8 @@ class Conversation:
             self._judgement.give(Undecided(why))
 
     def _write(self, speaker: str, text: str) -> None:
+        if not text:  # what a cough is transcribed as
+            return
         full = self._said.full
         said = self._said.add(speaker, text, round(self._loop.time() - self._began, 3))
         if said is None:

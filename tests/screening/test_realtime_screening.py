@@ -579,6 +579,13 @@ async def test_an_accept_that_finds_no_call_as_the_caller_has_left_is_no_warning
     assert "warning" not in capsys.readouterr().out
 
 
+async def test_a_cough_that_is_transcribed_as_nothing_is_no_line() -> None:
+    async with staged() as stage:
+        stage.vendor.happens(CallerSaid(""), AgentSaid(""), CallerSaid("Anna."))
+        await settled()
+        assert [said.text for said in stage.screening.transcript] == ["Anna."]
+
+
 async def test_what_is_said_and_pressed_is_written_down() -> None:
     async with staged() as stage:
         stage.vendor.happens(AgentSaid("Who is calling?"))
