@@ -91,7 +91,7 @@ class WavRecording:
         if wall - self._samples >= _EVERY + _BEHIND and self._samples < _MOST:
             self._store(min(wall - _BEHIND, _MOST))
         track = self._tracks[channel]
-        place = track.place(timestamp, source, wall)
+        place = track.place(timestamp, source, wall, self._samples)
         if place + len(payload) <= min(wall + 2 * _ASTRAY, _MOST):  # more is more than real time can hold
             track.put(place, self._samples, key, payload)
 
@@ -223,11 +223,18 @@ class _Track:
         """Samples that wait to be written."""
         return len(self._low)
 
-    def place(self, timestamp: int, source: object, wall: int) -> int:
-        """The sample that a timestamp means; the wall clock decides for a source that is new or astray."""
-        place = self._base_sample + signed32(timestamp - self._base_timestamp)
-        if source is not self._source or abs(place - wall) > _ASTRAY:
+    def place(self, timestamp: int, source: object, wall: int, written: int) -> int:
+        """The sample that a timestamp means; the wall clock decides for a source that is new or astray.
+
+        One that falls behind, for its clock is slow or stood still while it paused, goes on after what is
+        `written`: only what was overtaken is too late.
+        """
+        place = meant = self._base_sample + signed32(timestamp - self._base_timestamp)
+        if source is not self._source or abs(meant - wall) > _ASTRAY:
             place = max(self._end, wall)
+        elif self._end <= meant < written:
+            place = written
+        if place != meant or source is not self._source:
             self._source, self._base_timestamp, self._base_sample = source, timestamp, place
         return place
 

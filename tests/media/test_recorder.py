@@ -70,6 +70,33 @@ def test_a_sender_whose_timestamps_stand_still_is_placed_by_the_clock(recording)
     assert 32124 in _samples(recording.path)[2 * 8000 :]
 
 
+def _voiced(path: Path) -> int:
+    return sum(sample != 0 for sample in _samples(path))
+
+
+def test_a_sender_whose_timestamps_stand_still_while_it_pauses_is_heard_after_it(recording):
+    for n in range(500):
+        recording.heard(PCMU, LOUD, 160 * n, PEER, 1.0 + 0.02 * n + (1.5 if n >= 100 else 0.0))
+    assert recording.close() == pytest.approx(11.5, abs=0.7)
+    assert _voiced(recording.path) == 500 * 160
+    assert set(_samples(recording.path)[100 * 160 : 100 * 160 + 6000]) == {0}
+
+
+def test_a_sender_of_a_slow_clock_is_heard_to_the_end(recording):
+    for n in range(60 * 50):
+        recording.heard(PCMU, LOUD, 160 * n, PEER, 1.0 + 0.02 * n * 1.01)
+    recording.close()
+    assert _voiced(recording.path) == 60 * 50 * 160
+
+
+def test_what_the_network_holds_up_is_heard_when_it_comes(recording):
+    for n in range(200):
+        sent = 1.0 + 0.02 * n
+        recording.heard(PCMU, LOUD, 160 * n, PEER, 3.0 if 2.0 <= sent < 3.0 else sent)
+    assert recording.close() < 5.0
+    assert _voiced(recording.path) == 200 * 160
+
+
 def test_a_long_pause_takes_no_room_on_the_disk(recording):
     recording.heard(PCMU, LOUD, 0, PEER, 1.0)
     recording.heard(PCMU, LOUD, 160, object(), 3601.0)
