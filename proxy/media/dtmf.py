@@ -26,7 +26,7 @@ _PAUSE_S = 0.1
 _LAPSE_S = 0.2
 """A key of which nothing is heard for so long is up: every packet that had its end is lost (§2.5.2.2)."""
 _TWICE_S = 2.0
-"""A key that RTP has told so lately is the one that signalling tells again."""
+"""A key that was told one way so lately is the one that is told the other way now."""
 _WHOLE_SEGMENT = 0xFFFF
 _BELATED_S = 60
 """A timestamp further back than this is no late packet, but a sender that started anew."""
@@ -71,6 +71,39 @@ class Presses:
         return self._kept.popleft()
 
 
+class Twins:
+    """Finds the keys that a peer tells in RTP and by signalling, as some gear does: such two are one press.
+
+    Either may come first. What has found its twin is none of the next, so a key pressed again at once counts.
+    """
+
+    __slots__ = ("_alone", "_clock")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._alone: dict[tuple[str, bool], tuple[int, float]] = {}
+        """By key, and whether RTP has told it: how often that was without the other way, and when last."""
+
+    def news(self, key: str, *, in_rtp: bool) -> bool:
+        """A key is told this way; whether it was not told the other way before."""
+        others, at = self._lately(key, not in_rtp)
+        if others:
+            self._alone[key, not in_rtp] = others - 1, at
+        else:
+            self._alone[key, in_rtp] = self._lately(key, in_rtp)[0] + 1, self._clock()
+        return not others
+
+    def held(self, key: str) -> None:
+        """RTP tells that it is still down: signalling may tell it when it is up."""
+        alone, _ = self._lately(key, True)
+        if alone:
+            self._alone[key, True] = alone, self._clock()
+
+    def _lately(self, key: str, in_rtp: bool) -> tuple[int, float]:
+        alone, at = self._alone.get((key, in_rtp), (0, 0.0))
+        return (alone, at) if self._clock() - at < _TWICE_S else (0, 0.0)
+
+
 class EventReader:
     """Reads one peer's telephone-events, each of which comes in many packets (§2.5.2).
 
@@ -79,24 +112,25 @@ class EventReader:
     """
 
     __slots__ = (
-        "_at",
         "_before",
         "_clock",
         "_down",
         "_duration",
         "_heard_at",
+        "_news",
         "_over",
         "_press",
         "_rate",
         "_source",
         "_start",
         "_timer",
+        "_twins",
     )
 
-    def __init__(self, press: Callable[[str, float], None], clock: Callable[[], float]) -> None:
-        """`press` is called with the key and the seconds for which it was held."""
-        self._press, self._clock = press, clock
-        self._at: dict[int, float] = {}  # when each event was heard last
+    def __init__(self, press: Callable[[str, float], None], clock: Callable[[], float], twins: Twins) -> None:
+        """`press` is called with the key and the seconds for which it was held, if it is news to `twins`."""
+        self._press, self._clock, self._twins = press, clock, twins
+        self._news = True  # signalling has not told it before
         self._source: object = None
         self._start = 0  # timestamp of the latest event, or of its latest segment
         self._before = 0  # ticks in the segments before
@@ -107,33 +141,35 @@ class EventReader:
         self._heard_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def heard(self, source: object, timestamp: int, payload: bytes, rate: int = RATE) -> None:
-        """Take one packet, of that clock; what is no event of §2.3, or no key, is nothing."""
+    def heard(self, source: object, timestamp: int, payload: bytes, rate: int = RATE) -> bool:
+        """Take one packet, of that clock; what is no event of §2.3, or no key, is nothing.
+
+        False: the key is known from signalling already.
+        """
         if len(payload) < _EVENT.size:
-            return
+            return True
         self._rate = rate
         event, flags, duration = _EVENT.unpack_from(payload)
         behind = signed32(timestamp - self._start) if source is self._source else 1
         if -_BELATED_S * rate < behind < 0 or (behind == 0 and self._over):
-            return  # of an event before, or the end once more
+            return self._news  # of an event before, or the end once more
         if behind == _WHOLE_SEGMENT and event == self._down and not self._over and source is self._source:
             self._before += _WHOLE_SEGMENT  # held for longer than a duration can say (§2.5.1.3)
         elif behind:
             self._up()
             self._source, self._over, self._down = source, False, event
             self._before = self._duration = 0
+            self._news = event >= len(KEYS) or self._twins.news(KEYS[event], in_rtp=True)
         self._start = timestamp
         self._duration = max(self._duration, self._before + duration)
-        self._heard_at = self._at[event] = self._clock()
+        self._heard_at = self._clock()
+        if event < len(KEYS):
+            self._twins.held(KEYS[event])
         if flags & _END:
             self._up()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_LAPSE_S, self._lapsed)
-
-    def lately(self, key: str) -> bool:
-        """Whether this key was down a moment ago, or is."""
-        at = self._at.get(KEYS.index(key))
-        return at is not None and self._clock() - at < _TWICE_S
+        return self._news
 
     def stop(self) -> None:
         """The stream is going: no timer stays."""
@@ -146,7 +182,7 @@ class EventReader:
         if self._over:
             return
         self.stop()
-        if self._down < len(KEYS):
+        if self._news and self._down < len(KEYS):
             self._press(KEYS[self._down], self._duration / self._rate)
 
     def _lapsed(self) -> None:
@@ -241,11 +277,12 @@ class Keypad:
 class Keys:
     """All about the keys of one stream: those its peer presses, and those pressed towards it."""
 
-    __slots__ = ("_pad", "_reader", "presses")
+    __slots__ = ("_pad", "_reader", "_twins", "presses")
 
     def __init__(self, say: Say, clock: Callable[[], float]) -> None:
         self.presses = Presses()
-        self._reader = EventReader(self.presses.put, clock)
+        self._twins = Twins(clock)
+        self._reader = EventReader(self.presses.put, clock, self._twins)
         self._pad = Keypad(say)
 
     @property
@@ -253,13 +290,13 @@ class Keys:
         """One of ours is down now."""
         return self._pad.busy
 
-    def heard(self, source: object, timestamp: int, payload: bytes, rate: int = RATE) -> None:
-        """A packet of the peer's events, of that clock."""
-        self._reader.heard(source, timestamp, payload, rate)
+    def heard(self, source: object, timestamp: int, payload: bytes, rate: int = RATE) -> bool:
+        """A packet of the peer's events, of that clock; whether it is news."""
+        return self._reader.heard(source, timestamp, payload, rate)
 
     def told(self, key: str) -> bool:
-        """The peer has told a key by signalling; whether it is news: some gear tells each key both ways."""
-        news = not self._reader.lately(key)
+        """The peer has told a key by signalling; whether it is news."""
+        news = self._twins.news(key, in_rtp=False)
         if news:
             self.presses.put(key)
         return news

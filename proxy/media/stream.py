@@ -214,7 +214,8 @@ class Stream(Speaker):
         now = self._clock()
         if key == EVENT_KEY:
             reception.counted(sequence, now)
-            self._pressed(packet[start:end], timestamp)
+            if not self._pressed(packet[start:end], timestamp):
+                return self._left_out(sequence)
         if self.recordings is not None:
             self.recordings.heard(key, bytes(packet[start:end]), timestamp, self._source, now)
         joined = self.joined
@@ -223,14 +224,18 @@ class Stream(Speaker):
         if key != EVENT_KEY:  # when it has gone on: it need not wait for that
             reception.heard(sequence, timestamp, now)
 
-    def _pressed(self, payload: memoryview, timestamp: int) -> None:
-        """A packet of the peer's events; it goes on with its duration by the clock of who hears it."""
+    def _pressed(self, payload: memoryview, timestamp: int) -> bool:
+        """A packet of the peer's events; it goes on with its duration by the clock of who hears it. False: it
+        does not, for that one was told of the key when signalling was faster.
+        """
         assert self.agreement is not None
         rate = self.agreement.event_rate
-        self._touched().heard(self._source, timestamp, bytes(payload), rate)
+        if not self._touched().heard(self._source, timestamp, bytes(payload), rate):
+            return False
         heard = None if self.joined is None else self.joined.agreement
         if heard is not None and heard.event_rate != rate:
             payload[:] = retold(bytes(payload), rate, heard.event_rate)
+        return True
 
     def _admitted(self, packet: memoryview, source: Address) -> tuple[int, int] | None:
         """Where the payload of a packet lies that is not as nearly all are; None if it is not to be heard."""
@@ -280,8 +285,12 @@ class Stream(Speaker):
         if ssrc == reception.ssrc:
             self._alive_at = self._clock()
             reception.left_out(sequence)
-            if self.joined is not None:
-                self.joined._speaking().skip(self._source, sequence)
+            self._left_out(sequence)
+
+    def _left_out(self, sequence: int) -> None:
+        """A packet of our peer's goes no further."""
+        if self.joined is not None:
+            self.joined._speaking().skip(self._source, sequence)
 
     def report(self) -> None:
         """Tell the peer how it is heard (RFC 3550 §6.4); `Rounds` asks for it."""

@@ -7,7 +7,7 @@ from struct import pack
 
 import pytest
 
-from proxy.media.dtmf import EventReader, Presses
+from proxy.media.dtmf import EventReader, Presses, Twins
 from proxy.media.stream import Stream
 from tests.media.peer import SPEECH
 
@@ -184,6 +184,40 @@ async def test_a_key_that_is_told_in_rtp_and_then_by_signalling_too_counts_once(
     assert await digits(rig.session, "caller") == "5"
 
 
+async def test_a_key_that_signalling_tells_before_rtp_does_counts_once(rig):
+    """INFO goes out when the key goes down; the first packet of it is yet to be due, or is lost."""
+    caller, phone = rig.incoming("caller", "0 101"), rig.outgoing("phone", "0 96")
+    rig.session.join("caller", "phone")
+    await caller.says(1)
+    rig.session.pressed("caller", "5", 0.1)
+    for _ in range(20):
+        await asyncio.sleep(0.02)
+        caller.send(caller.sequence, caller.timestamp, pt=101, payload=event(5, 800))
+        caller.sequence += 1
+    presses(caller, 5, packets=0)
+    await caller.says(2)
+    assert await digits(rig.session, "caller") == "5"
+    keys = [packet for packet in phone.heard if packet.pt == 96]
+    assert len({(packet.timestamp, packet.payload[0]) for packet in keys}) == 1
+    steps = [later.sequence - packet.sequence for packet, later in pairwise(phone.heard)]
+    assert steps == [1] * (len(phone.heard) - 1)
+
+
+@pytest.mark.parametrize("first", ["rtp", "signalling", "either"])
+async def test_a_key_pressed_again_and_again_and_told_both_ways_counts_each_time(rig, first):
+    caller = rig.incoming("caller", "0 101")
+    for n in range(6):
+        if first == "rtp" or (first == "either" and n % 2):
+            presses(caller, 5)
+            await asyncio.sleep(0.01)
+            rig.session.pressed("caller", "5", 0.1)
+        else:
+            rig.session.pressed("caller", "5", 0.1)
+            presses(caller, 5)
+        await asyncio.sleep(0.2)
+    assert await digits(rig.session, "caller") == "555555"
+
+
 async def test_keys_pressed_fast_are_told_apart(rig):
     rig.incoming("caller")
     phone = rig.outgoing("phone")
@@ -242,8 +276,11 @@ class Reading:
     def __init__(self) -> None:
         self.keys: list[tuple[str, float]] = []
         loop = asyncio.get_running_loop()
-        self.reader = EventReader(lambda key, seconds: self.keys.append((key, round(seconds, 3))), loop.time)
+        self.reader = EventReader(self._press, loop.time, Twins(loop.time))
         self.source = object()
+
+    def _press(self, key: str, seconds: float) -> None:
+        self.keys.append((key, round(seconds, 3)))
 
     def takes(self, timestamp: int, payload: bytes) -> None:
         self.reader.heard(self.source, timestamp & 0xFFFFFFFF, payload)
