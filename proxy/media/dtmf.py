@@ -116,6 +116,7 @@ class EventReader:
         "_clock",
         "_down",
         "_duration",
+        "_goes_on",
         "_heard_at",
         "_news",
         "_over",
@@ -131,6 +132,7 @@ class EventReader:
         """`press` is called with the key and the seconds for which it was held, if it is news to `twins`."""
         self._press, self._clock, self._twins = press, clock, twins
         self._news = True  # signalling has not told it before
+        self._goes_on = True  # nor was anybody else joined since it began
         self._source: object = None
         self._start = 0  # timestamp of the latest event, or of its latest segment
         self._before = 0  # ticks in the segments before
@@ -144,7 +146,7 @@ class EventReader:
     def heard(self, source: object, timestamp: int, payload: bytes, rate: int = RATE) -> bool:
         """Take one packet, of that clock; what is no event of §2.3, or no key, is nothing.
 
-        False: the key is known from signalling already.
+        False: who is joined is not to hear it, as a key that is known from signalling already.
         """
         if len(payload) < _EVENT.size:
             return True
@@ -152,14 +154,14 @@ class EventReader:
         event, flags, duration = _EVENT.unpack_from(payload)
         behind = signed32(timestamp - self._start) if source is self._source else 1
         if -_BELATED_S * rate < behind < 0 or (behind == 0 and self._over):
-            return self._news  # of an event before, or the end once more
+            return self._goes_on  # of an event before, or the end once more
         if behind == _WHOLE_SEGMENT and event == self._down and not self._over and source is self._source:
             self._before += _WHOLE_SEGMENT  # held for longer than a duration can say (§2.5.1.3)
         elif behind:
             self._up()
             self._source, self._over, self._down = source, False, event
             self._before = self._duration = 0
-            self._news = event >= len(KEYS) or self._twins.news(KEYS[event], in_rtp=True)
+            self._news = self._goes_on = event >= len(KEYS) or self._twins.news(KEYS[event], in_rtp=True)
         self._start = timestamp
         self._duration = max(self._duration, self._before + duration)
         self._heard_at = self._clock()
@@ -169,7 +171,11 @@ class EventReader:
             self._up()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_LAPSE_S, self._lapsed)
-        return self._news
+        return self._goes_on
+
+    def cut(self) -> None:
+        """Somebody else is joined: what is left of the latest event was not meant for him."""
+        self._goes_on = False
 
     def stop(self) -> None:
         """The stream is going: no timer stays."""
@@ -291,7 +297,7 @@ class Keys:
         return self._pad.busy
 
     def heard(self, source: object, timestamp: int, payload: bytes, rate: int = RATE) -> bool:
-        """A packet of the peer's events, of that clock; whether it is news."""
+        """A packet of the peer's events, of that clock; whether it is for who is joined."""
         return self._reader.heard(source, timestamp, payload, rate)
 
     def told(self, key: str) -> bool:
@@ -305,9 +311,10 @@ class Keys:
         """One of ours, after those that are pressed already, told by that clock."""
         self._pad.press(key, seconds, rate)
 
-    def forget(self) -> None:
-        """Press no more of what somebody has pressed who is joined no more."""
+    def joined_anew(self) -> None:
+        """What the one joined before has pressed is pressed no more, nor is he told the rest of a key."""
         self._pad.forget()
+        self._reader.cut()
 
     def stop(self) -> None:
         """The stream is going: no timer stays."""

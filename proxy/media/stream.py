@@ -121,7 +121,7 @@ class Stream(Speaker):
         self.joined = other
         self._fed_at = None
         if self._keys is not None:
-            self._keys.forget()
+            self._keys.joined_anew()
         if self._line is not None:
             self._line.cut()
 
@@ -226,7 +226,7 @@ class Stream(Speaker):
 
     def _pressed(self, payload: memoryview, timestamp: int) -> bool:
         """A packet of the peer's events; it goes on with its duration by the clock of who hears it. False: it
-        does not, for that one was told of the key when signalling was faster.
+        does not go on.
         """
         assert self.agreement is not None
         rate = self.agreement.event_rate

@@ -218,6 +218,27 @@ async def test_a_key_pressed_again_and_again_and_told_both_ways_counts_each_time
     assert await digits(rig.session, "caller") == "555555"
 
 
+async def test_what_is_left_of_a_key_is_not_for_who_is_joined_by_it_rfc4733_2_5_1_4(rig):
+    """As one that is down when the call is put through, or whose end, sent three times, comes slowly."""
+    caller, phone = rig.incoming("caller", "0 101"), rig.outgoing("phone", "0 96")
+    await caller.says(1)
+    await phone.says(1)
+    for n in range(1, 5):
+        phone.send(phone.sequence, phone.timestamp, pt=96, payload=event(1, 160 * n, ends=n > 2))
+        phone.sequence += 1
+        if n == 3:
+            assert await rig.session.digit("phone") == "1"
+            rig.session.join("caller", "phone")
+        await asyncio.sleep(0.02)
+    phone.timestamp += 640
+    await phone.says(1)
+    presses(phone, 2, pt=96)
+    assert await digits(rig.session, "phone") == "2"
+    assert [packet.payload[0] for packet in caller.heard if packet.pt == 101] == [2] * 7
+    steps = [later.sequence - packet.sequence for packet, later in pairwise(caller.heard)]
+    assert steps == [1] * (len(caller.heard) - 1)
+
+
 async def test_keys_pressed_fast_are_told_apart(rig):
     rig.incoming("caller")
     phone = rig.outgoing("phone")
