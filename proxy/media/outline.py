@@ -113,8 +113,11 @@ class OutLine:
 
     def skip(self, source: object, sequence: int) -> None:
         """A packet of this source is left out on purpose: that must not look like loss."""
-        if source is self._source and signed16(sequence - self._in_sequence) == 1:
+        step = signed16(sequence - self._in_sequence)
+        if source is self._source and 0 < step <= MAX_DROPOUT:
             self._in_sequence = sequence
+            self._sequence += step - 1
+            self._floor = self._sequence + 1  # older numbers of the source lead elsewhere now
 
     def timestamp_at(self, now: float) -> int:
         """The timestamp that a packet of this moment would have (RFC 3550 §6.4.1)."""

@@ -109,6 +109,23 @@ def test_a_packet_left_out_on_purpose_is_no_loss():
     assert _place(line, AGENT, 7, 5320, 1.04) == (102, 1320, False)
 
 
+def test_after_a_loss_what_is_left_out_on_purpose_is_no_loss_either():
+    line = _line()
+    _place(line, AGENT, 5, 5000, 1.0)
+    for sequence in range(7, 57):
+        line.skip(AGENT, sequence)
+    assert _place(line, AGENT, 57, 5000 + 52 * 160, 2.04) == (103, 1000 + 52 * 160, False)
+
+
+def test_what_comes_late_beside_packets_left_out_takes_no_number_twice():
+    line = _line()
+    assert _place(line, AGENT, 5, 5000, 1.0) == (101, 1000, True)
+    line.skip(AGENT, 7)
+    assert _place(line, AGENT, 6, 5160, 1.02) is None
+    assert _place(line, AGENT, 8, 5480, 1.04) == (103, 1480, False)
+    assert _place(line, AGENT, 7, 5320, 1.05) is None
+
+
 _PACKETS = st.lists(
     st.tuples(
         st.sampled_from([AGENT, PHONE]), st.integers(0, 65535), st.integers(0, 2**32 - 1), st.booleans()
