@@ -25,8 +25,10 @@ _BLOCKS = tuple(
     (b"", *(number.to_bytes(2) for number in range(count))) for count in range(MOST_BYTES // 16 + 1)
 )
 """Joined by a prefix, they are so many counters of AES (§4.1.1)."""
-MOST_SSRCS = 32
-"""Of one peer under one key: each has a state of its own, for as long as the key is in use."""
+MOST_SSRCS = 256
+"""Of one peer under one key: each has some hundred bytes of state for as long as the key is in use. An
+agent may have a new one for every sentence.
+"""
 
 
 class SessionKeys:

@@ -142,6 +142,12 @@ def test_another_ssrc_has_a_sequence_of_its_own_rfc3711_3_2_3(crypto):
     assert opens.unprotect(sends.protect(_packet(102, ssrc=1))) == _packet(102, ssrc=1)
 
 
+def test_a_peer_with_a_new_ssrc_for_every_sentence_is_heard_for_long(crypto):
+    sends, opens = sender(crypto), receiver(crypto)
+    for ssrc in range(200):
+        assert opens.unprotect(sends.protect(_packet(1, ssrc=ssrc))) == _packet(1, ssrc=ssrc)
+
+
 def test_one_peer_has_so_many_ssrcs_and_no_more(crypto):
     sends, opens = sender(crypto), receiver(crypto)
     opened = [opens.unprotect(sends.protect(_packet(1, ssrc=n))) is not None for n in range(MOST_SSRCS + 10)]
