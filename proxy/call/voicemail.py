@@ -9,7 +9,7 @@ from pathlib import Path
 from proxy.call.outcome import Result
 from proxy.call.scribe import Scribe
 from proxy.media.clip import Clip
-from proxy.media.mode import MediaSession, Recording
+from proxy.media.mode import MediaRefused, MediaSession, Recording
 from proxy.media.speech import LEAVE_MESSAGE, Prompts, Speech, SpeechFailed, within
 from proxy.media.tone import beep
 
@@ -50,7 +50,7 @@ class Message:
     async def taken(self, path: Path, why: str) -> bool:
         """Greet, beep and record; returns when the message is over, for whatever reason.
 
-        False where the disk takes no message.
+        False where no message can be taken: by the disk, or of a caller whose audio is not G.711.
         """
         await self._greet()
         await self._media.play("caller", beep())
@@ -58,8 +58,10 @@ class Message:
             recording = self._media.record("caller", path)
         except OSError as error:
             self._scribe.broken("voicemail not possible", error)
-            self._scribe.settle(Result.UNANSWERED, why)
-            return False
+            return self._none(why)
+        except MediaRefused as refusal:
+            self._scribe.step("voicemail not possible", refusal.reason)
+            return self._none(why)
         began = asyncio.get_running_loop().time()
         self._scribe.settle(Result.VOICEMAIL, why)
         try:
@@ -72,6 +74,10 @@ class Message:
                 recording.close(keep=False)
                 self._scribe.step("no message", "nothing was said, or next to nothing")
         return True
+
+    def _none(self, why: str) -> bool:
+        self._scribe.settle(Result.UNANSWERED, why)
+        return False
 
     async def _greet(self) -> None:
         if self._greeting is not None:

@@ -183,7 +183,7 @@ class MediaSession(Protocol):
 
     def record(self, leg: str, path: Path) -> Recording:
         """Write what the leg says to a WAV (8 kHz, mono, 16 bit) until closed or the leg is released. Raises
-        OSError if the file cannot be made.
+        OSError if the file cannot be made, MediaRefused for a leg whose audio is not G.711.
         """
         ...
 

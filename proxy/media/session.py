@@ -225,20 +225,15 @@ class RelaySession(SoundedSession[_Leg]):
             stream.joined.press(digit, seconds)
 
     def record(self, leg: str, path: Path) -> Recording:
-        """Record what the leg says; of a leg that is gone, silence of no length. Raises OSError if the file
-        cannot be made.
-        """
+        """Record what the leg says; of a leg that is gone, silence of no length. See `MediaSession`."""
         stream = self._stream(leg)
         if stream is None:
             return WavRecording(path, lambda recording: None, disk=self._house.disk)
-        return stream.record(path, disk=self._house.disk)
+        return _check_recorded(stream).record(path, disk=self._house.disk)
 
     def record_both(self, caller: str, path: Path) -> Recording:
         """Record in stereo what the leg says and what it hears; see `MediaSession`."""
-        stream = self._stream(caller)
-        spoken = stream and stream.agreement and stream.agreement.voice.key
-        if stream is None or spoken not in G711:
-            raise MediaRefused(f"{spoken or 'no audio'} cannot be recorded, only G.711")
+        stream = _check_recorded(self._stream(caller))
         return stream.record(path, both=True, disk=self._house.disk)
 
     def plain(self) -> None:
@@ -339,6 +334,14 @@ class RelaySession(SoundedSession[_Leg]):
             if name != leg and other.stream.agreement is not None:
                 return other.stream.agreement
         return None
+
+
+def _check_recorded(stream: Stream | None) -> Stream:
+    """The stream of a leg whose audio can be recorded. Raises MediaRefused."""
+    spoken = stream and stream.agreement and stream.agreement.voice.key
+    if stream is None or spoken not in G711:
+        raise MediaRefused(f"{spoken or 'no audio'} cannot be recorded, only G.711")
+    return stream
 
 
 @lru_cache(maxsize=256)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from proxy.call.outcome import Result
+from proxy.call.outcome import OnFailure, Result
 from proxy.call.voicemail import Voicemail
 from proxy.lab.audio import BEEP_HZ, CALLER_HZ, KNOWN_HZ, frequencies_in
 from proxy.media.clip import Clip
 from proxy.media.speech import LEAVE_MESSAGE
 from proxy.ua.latch import Latch, Turn
 from screening.contract import TakeMessage
+from tests.call.test_tape import OPUS
 from tests.kit.edge import Edge, NewEdge, a_number, ends, story
 
 
@@ -87,6 +88,21 @@ async def test_a_disk_that_takes_no_message_ends_the_call_and_no_more(edge: Edge
     assert story(record) == (Result.UNANSWERED, "VOICEMAIL", None, None)
     assert any(step.startswith("voicemail not possible: ") for step in record.steps)
     await edge.assert_clean()
+
+
+async def test_of_a_caller_whose_audio_cannot_be_recorded_no_message_is_taken(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(on_failure=OnFailure.VOICEMAIL), audio=False) as edge:
+        await edge.carrier.invites(body=OPUS)
+        await edge.agent.rejects(503)
+        await edge.carrier.receives(200)
+        await edge.carrier.receives("BYE")
+        record = await edge.over()
+        assert story(record) == (Result.UNANSWERED, None, None, None)
+        assert "voicemail not possible: opus/48000/2 cannot be recorded, only G.711" in record.steps
+        assert any(step.startswith("caller told: ") for step in record.steps)
+        assert (record.ended - record.answered).total_seconds() < 5
+        assert not edge.voicemail.exists()
+        await edge.assert_clean()
 
 
 async def test_a_message_ends_when_the_caller_has_said_nothing_for_a_while(new_edge: NewEdge) -> None:
