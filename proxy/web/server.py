@@ -15,6 +15,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from proxy.web.handshakes import Handshakes
+
 GRACE_S = 2
 """How long requests under way may take when the server stops."""
 HEAD_LIMIT_S = 10.0
@@ -95,7 +97,18 @@ class HttpServer:
 
 
 class _Uvicorn(uvicorn.Server):
-    """The server of uvicorn, a guest here: signals are the host's business."""
+    """The server of uvicorn, a guest here: signals are the host's business, and so are handshakes."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.config.ssl is None:
+            return await super().startup(sockets)
+        await super().startup([])
+        for each in sockets or ():
+            self.servers.append(Handshakes(each, self.config.ssl, self._protocol))  # type: ignore[arg-type]
+        return None
+
+    def _protocol(self) -> asyncio.Protocol:
+        return _Punctual(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
