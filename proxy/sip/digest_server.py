@@ -97,10 +97,13 @@ class DigestServer:
         self._forgotten = -1
         """Nonces made until then are no longer known to be unused (seconds)."""
 
-    def challenge(self, now: float, algorithm: str, *, stale: bool = False) -> str:
-        """One WWW-Authenticate value, as short as it may be; send one for each of ALGORITHMS, in order."""
+    def challenge(self, now: float, algorithm: str, *, stale: bool = False, whence: str = "") -> str:
+        """One WWW-Authenticate value, as short as it may be; send one for each of ALGORITHMS, in order.
+
+        `whence`: who alone may answer it, where a sender can be forged; empty for anybody.
+        """
         again = ", stale=true" if stale else ""
-        nonce = self._nonce(now)
+        nonce = self._nonce(now, whence)
         return f'Digest realm="{self.realm}", qop="auth", nonce="{nonce}"{again}, algorithm={algorithm}'
 
     def claimed(self, request: Request) -> Credentials | None:
@@ -114,8 +117,10 @@ class DigestServer:
                 return credentials
         return None
 
-    def judge(self, request: Request, username: str, password: str, now: float) -> Verdict:
-        """What the request's credentials are worth if they ought to be this user's."""
+    def judge(
+        self, request: Request, username: str, password: str, now: float, *, whence: str = ""
+    ) -> Verdict:
+        """What the request's credentials are worth if they ought to be this user's, and from `whence`."""
         credentials = self.claimed(request)
         if credentials is None:
             return Verdict.MISSING
@@ -129,20 +134,20 @@ class DigestServer:
         )
         if not credentials.prove(request.method, password) or not fitting:
             return Verdict.REFUSED
-        return Verdict.ACCEPTED if self._serves(credentials, now) else Verdict.STALE
+        return Verdict.ACCEPTED if self._serves(credentials, now, whence) else Verdict.STALE
 
     def mark(self, text: str) -> str:
         """A tag made of this text: always the same for it, and nobody else can make it (RFC 3261 §8.2.7)."""
         return self._seal(text.encode("utf-8", "surrogateescape")).hex()
 
-    def _nonce(self, now: float) -> str:
+    def _nonce(self, now: float, whence: str) -> str:
         self._made = (self._made + 1) % (1 << 24)
         body = int(now).to_bytes(4, "big") + self._made.to_bytes(3, "big")
-        return b64encode(body + self._seal(body)).decode()
+        return b64encode(body + self._seal(body + whence.encode())).decode()
 
-    def _serves(self, credentials: Credentials, now: float) -> bool:
+    def _serves(self, credentials: Credentials, now: float, whence: str) -> bool:
         """Whether the nonce is ours, fresh, and counted up (RFC 7616 §5.5); it has then served."""
-        made = self._time(credentials.nonce)
+        made = self._time(credentials.nonce, whence)
         if made is None or made <= self._forgotten or now - made > self._lifetime_s:
             return False
         if credentials.count <= self._used.get(credentials.nonce, 0):
@@ -155,25 +160,29 @@ class DigestServer:
 
     def _forget(self, now: float) -> None:
         """Drop the nonces that are too old, and if that is not enough, all made before the younger half."""
-        made = sorted(self._time(nonce) or 0 for nonce in self._used)
+        made = sorted(map(_made, self._used))
         self._forgotten = max(made[len(made) // 2], int(now - self._lifetime_s) - 1)
-        self._used = {
-            nonce: count for nonce, count in self._used.items() if (self._time(nonce) or 0) > self._forgotten
-        }
+        self._used = {nonce: count for nonce, count in self._used.items() if _made(nonce) > self._forgotten}
 
-    def _time(self, nonce: str) -> int | None:
-        """When a nonce of ours was made; None if it is not ours."""
+    def _time(self, nonce: str, whence: str) -> int | None:
+        """When a nonce of ours was made; None if it is not ours, or was somebody else's to answer."""
         try:
             sealed = b64decode(nonce, validate=True)
         except ValueError:
             return None
         body = sealed[:-_SEAL_BYTES]
-        if len(body) != 7 or not hmac.compare_digest(self._seal(body), sealed[-_SEAL_BYTES:]):
+        seal = self._seal(body + whence.encode())
+        if len(body) != 7 or not hmac.compare_digest(seal, sealed[-_SEAL_BYTES:]):
             return None
-        return int.from_bytes(body[:4], "big")
+        return _made(nonce)
 
     def _seal(self, body: bytes) -> bytes:
         return hmac.digest(self._secret, body, hashlib.sha256)[:_SEAL_BYTES]
+
+
+def _made(nonce: str) -> int:
+    """When a nonce was made that is known to be ours."""
+    return int.from_bytes(b64decode(nonce)[:4], "big")
 
 
 def _same(uri: str, target: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from proxy.sip.digest_server import ALGORITHMS, DigestServer
+from proxy.sip.digest_server import ALGORITHMS, DigestServer, Verdict
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import Flow, TransportFailed, source_of
@@ -73,7 +73,7 @@ class Challenger:
         Over UDP the source may be forged: the answer is never larger than the request, or there is none. It
         is made smaller by compact header names, then by leaving out what not every client understands.
         """
-        response = self._fitting(request, None if flow.reliable else size_bytes, stale)
+        response = self._fitting(request, flow, None if flow.reliable else size_bytes, stale)
         if response is None:
             return Meeting.IGNORED
         try:
@@ -81,6 +81,10 @@ class Challenger:
         except TransportFailed:
             log.debug("challenge not sent", to=flow.remote)
         return Meeting.SEEN_TO
+
+    def judge(self, request: Request, flow: Flow, username: str, password: str) -> Verdict:
+        """What the credentials of a request are worth if they ought to be this user's."""
+        return self.digest.judge(request, username, password, self._now(), whence=_whence(flow))
 
     def tag(self, request: Request) -> str:
         """The To tag of our challenge to this INVITE, or to the one that this ACK is for.
@@ -91,10 +95,9 @@ class Challenger:
 
     def ask(self, transaction: ServerTransaction, *, stale: bool = False) -> None:
         """Challenge one who has been let in; `stale` says that only the nonce was too old."""
-        now = self._now()
+        flow = transaction.flow
         transaction.reply(
-            401,
-            [("WWW-Authenticate", self.digest.challenge(now, each, stale=stale)) for each in ALGORITHMS],
+            401, [("WWW-Authenticate", self._challenge(flow, each, stale)) for each in ALGORITHMS]
         )
 
     def deny(self, transaction: ServerTransaction, who: str, most_bytes: int | None = None) -> None:
@@ -135,7 +138,7 @@ class Challenger:
     async def _late(self, transaction: ServerTransaction, delay_s: float, most_bytes: int | None) -> None:
         try:
             await asyncio.sleep(delay_s)
-            response = self._fitting(transaction.request, most_bytes, False)
+            response = self._fitting(transaction.request, transaction.flow, most_bytes, False)
             transaction.respond(response or self._compact(transaction.request.reply(403)))
         finally:
             self._waiting -= 1
@@ -146,24 +149,27 @@ class Challenger:
         self._lines = (since, lines + 1) if now - since < 60.0 else (now, 1)
         return self._lines[1] <= LINES_PER_MINUTE
 
-    def _fitting(self, request: Request, most_bytes: int | None, stale: bool) -> Response | None:
+    def _fitting(self, request: Request, flow: Flow, most_bytes: int | None, stale: bool) -> Response | None:
         """The most telling challenge of no more than so many bytes."""
         for algorithms, compact in ((ALGORITHMS, False), (ALGORITHMS, True), (ALGORITHMS[-1:], True)):
-            response = self._response(request, algorithms, compact, stale)
+            response = self._response(request, flow, algorithms, compact, stale)
             if most_bytes is None or len(response.encode()) <= most_bytes:
                 return response
         return None
 
     def _response(
-        self, request: Request, algorithms: tuple[str, ...], compact: bool, stale: bool
+        self, request: Request, flow: Flow, algorithms: tuple[str, ...], compact: bool, stale: bool
     ) -> Response:
         response = request.reply(401, to_tag=self.tag(request))
         if compact:
             response = self._compact(response)
         for algorithm in algorithms:
-            challenge = self.digest.challenge(self._now(), algorithm, stale=stale)
+            challenge = self._challenge(flow, algorithm, stale)
             response.headers.add("WWW-Authenticate", challenge.replace(", ", ",") if compact else challenge)
         return response
+
+    def _challenge(self, flow: Flow, algorithm: str, stale: bool) -> str:
+        return self.digest.challenge(self._now(), algorithm, stale=stale, whence=_whence(flow))
 
     @staticmethod
     def _compact(response: Response) -> Response:
@@ -182,3 +188,10 @@ class Challenger:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _whence(flow: Flow) -> str:
+    """Who alone may answer our challenge. The sender of a datagram can be forged, as that of a trunk: whoever
+    has a phone's password would have us call numbers there, at our expense.
+    """
+    return "" if flow.reliable else source_of(flow)

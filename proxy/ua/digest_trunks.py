@@ -50,7 +50,7 @@ class DigestTrunks:
         username = self._named(request) if request.method == "INVITE" else None
         if username is None or not self._challenger.allows(flow):
             return Meeting.IGNORED
-        match self._judge(request, username):
+        match self._judge(request, flow, username):
             case Verdict.ACCEPTED:
                 self._accept(flow, username)
                 self._passed = request
@@ -73,7 +73,7 @@ class DigestTrunks:
         if request.method != "INVITE" or passed or flow not in self._known or self._gate.admits(flow):
             return False
         username = self._named(request) or ""
-        match self._judge(request, username):
+        match self._judge(request, flow, username):
             case Verdict.ACCEPTED:
                 self._accept(flow, username)
                 return False
@@ -97,10 +97,10 @@ class DigestTrunks:
                     return user
         return None
 
-    def _judge(self, request: Request, username: str) -> Verdict:
+    def _judge(self, request: Request, flow: Flow, username: str) -> Verdict:
         if username not in self._passwords:
             return Verdict.MISSING
-        return self._challenger.digest.judge(request, username, self._passwords[username], _now())
+        return self._challenger.judge(request, flow, username, self._passwords[username])
 
     def _accept(self, flow: Flow, username: str) -> None:
         self._known = {

@@ -108,7 +108,7 @@ class Registrar:
         phone = self._meant(request) if request.method == "REGISTER" else None
         if phone is None or not phone.may_be_at(flow.remote[0]) or not self._challenger.allows(flow):
             return Meeting.IGNORED
-        verdict = self._judge(request, phone)
+        verdict = self._judge(request, flow, phone)
         if verdict is Verdict.MISSING:
             return self._challenger.meet(request, flow, size_bytes)
         if verdict is Verdict.REFUSED and self._challenger.exhausted:
@@ -140,8 +140,8 @@ class Registrar:
 
     # A REGISTER.
 
-    def _judge(self, request: Request, phone: Phone) -> Verdict:
-        return self._challenger.digest.judge(request, phone.name, phone.password, _now())
+    def _judge(self, request: Request, flow: Flow, phone: Phone) -> Verdict:
+        return self._challenger.judge(request, flow, phone.name, phone.password)
 
     def _meant(self, request: Request) -> Phone | None:
         """The phone whose address-of-record stands in To."""
@@ -154,7 +154,7 @@ class Registrar:
             return transaction.reply(404)  # to a trunk; nobody else gets as far as here
         judged, self._judged = self._judged, None
         if judged is None or judged[0] is not request:  # of a peer that was known already
-            judged = request, self._judge(request, phone), None
+            judged = request, self._judge(request, transaction.flow, phone), None
         match judged[1]:
             case Verdict.MISSING:
                 self._challenger.ask(transaction)

@@ -194,3 +194,13 @@ def test_a_mark_is_always_the_same_and_not_to_be_guessed(server: DigestServer) -
 def test_incomplete_credentials_are_malformed() -> None:
     with pytest.raises(ParseError, match="incomplete"):
         Credentials.parse('Digest username="alice", realm="sbc.example.com"')
+
+
+def test_a_challenge_may_be_one_persons_to_answer_rfc7616_5_4(server: DigestServer) -> None:
+    challenged = Response(
+        401, "", Headers([("WWW-Authenticate", server.challenge(0.0, "MD5", whence="here"))])
+    )
+    credentials = DigestClient("alice", "pw").authorize(register(), challenged, "cnonce")
+    request = register(credentials.get("Authorization") or "")
+    verdicts = [server.judge(request, "alice", "pw", 1.0, whence=each) for each in ("", "there", "here")]
+    assert verdicts == [Verdict.STALE, Verdict.STALE, Verdict.ACCEPTED]

@@ -125,6 +125,37 @@ async def test_credentials_that_were_heard_on_the_wire_open_nothing_rfc7616_5_5(
     registrar.close()
 
 
+async def test_a_challenge_over_udp_is_answered_by_whoever_was_asked_and_by_nobody_in_his_name_rfc7616_5_4(
+    house: House, registrar: Registrar
+) -> None:
+    """Whoever has a phone's password may forge the address of a trunk: we would call the trunk for him."""
+    desk = await a_desk(house)
+    premium = "<sip:+19005550123@carrier.example.com>"
+    request = desk.register(premium)
+    await desk.says(request)
+    forged = desk.authorized(request, await desk.hears(401))
+    await house.far.says(forged)
+    assert "stale=true" in ((await house.far.hears(401)).headers.get("WWW-Authenticate") or "")
+    assert uris(registrar) == []
+    proofs = tuple(("Authorization", line) for line in forged.headers.get_all("Authorization"))
+    await desk.says(desk.register(premium, headers=proofs))
+    await desk.hears(200)
+    registrar.close()
+
+
+async def test_a_phone_whose_address_changes_is_asked_once_more(house: House, registrar: Registrar) -> None:
+    desk, elsewhere = await a_desk(house), await a_desk(house, address="192.0.2.67", transport="tcp")
+    house.shut_out.add("192.0.2.67")
+    request = desk.register(ALICE)
+    await desk.says(request)
+    await elsewhere.says(desk.authorized(request, await desk.hears(401)))
+    stale = await elsewhere.hears(401)
+    elsewhere.credentials = desk.credentials
+    await elsewhere.says(elsewhere.authorized(request, stale))
+    await elsewhere.hears(200)
+    registrar.close()
+
+
 async def test_a_known_phone_with_an_old_nonce_is_asked_again_with_stale_rfc7616_3_3(
     house: House, registrar: Registrar
 ) -> None:
