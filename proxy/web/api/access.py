@@ -23,6 +23,8 @@ SLOWED_S = 1.0
 """How long each later one waits for its answer."""
 MOST_ADDRESSES = 10_000
 """So many addresses are remembered; then all are forgotten."""
+LINES_PER_MINUTE = 30
+"""So many are logged in a minute: one machine may have any number of addresses (IPv6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Access:
         self._clock = clock
         self._wrong: dict[str, tuple[float, int]] = {}
         """When the first wrong token of an address came in this minute, and how many since."""
+        self._lines = (0.0, 0)
         self.counts: Counter[str] = Counter()
         """Requests that were refused, by why, for the metrics."""
 
@@ -77,16 +80,22 @@ class Access:
             self._wrong.clear()
         self._wrong[address] = since, number + 1
         self.counts["wrong token"] += 1
-        if number == 0:
+        if number == 0 and self._may_say(now):
             log.warning("api token refused", source=address)
         if number < GUESSES:
             told = 'Bearer realm="screendoor", error="invalid_token"'
             raise Problem(401, "the token is none of ours", {"WWW-Authenticate": told})
-        if number == GUESSES:
+        if number == GUESSES and self._may_say(now):
             log.warning("api tokens are guessed", source=address, guesses=number)
         self.counts["slowed"] += 1
         await asyncio.sleep(SLOWED_S)
         raise Problem(429, "too many wrong tokens", {"Retry-After": str(int(since + WINDOW_S - now) + 1)})
+
+    def _may_say(self, now: float) -> bool:
+        """Whether one more line may be told."""
+        since, lines = self._lines
+        self._lines = (since, lines + 1) if now - since < 60.0 else (now, 1)
+        return self._lines[1] <= LINES_PER_MINUTE
 
 
 def _digest(token: str) -> bytes:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from structlog.testing import capture_logs
 
-from proxy.web.api.access import GUESSES, SLOWED_S, WINDOW_S, Access, Token
+from proxy.web.api.access import GUESSES, LINES_PER_MINUTE, SLOWED_S, WINDOW_S, Access, Token
 from proxy.web.api.problem import Problem
 
 pytestmark = pytest.mark.virtual
@@ -74,6 +74,17 @@ async def test_whoever_guesses_is_slowed_and_counted_and_the_right_token_passes_
     )
     await asyncio.sleep(WINDOW_S)
     assert (await refused(door, b"Bearer guess")).status_code == 401
+
+
+async def test_guesses_from_everywhere_do_not_flood_the_log() -> None:
+    door = access()
+    with capture_logs() as logs:
+        for number in range(500):
+            await refused(door, b"Bearer guess", f"2001:db8::{number:x}")
+        assert len(logs) == LINES_PER_MINUTE
+        await asyncio.sleep(61)
+        await refused(door, b"Bearer guess", "192.0.2.1")
+    assert len(logs) == LINES_PER_MINUTE + 1
 
 
 async def test_so_many_addresses_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
