@@ -21,6 +21,10 @@ from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
 
+LONGEST_NUMBER = 32
+"""Characters of a number with its ``+``: E.164 has 15 digits, and some carriers put a few before them. What
+is longer is none: callers write what they like, and it is compared, remembered and kept.
+"""
 MOST_KNOWN = 1024
 """Users of URIs of which it is remembered what was made of them."""
 
@@ -218,8 +222,10 @@ def dialable(text: str | None) -> str | None:
 
     From the user of a sip URI, where the ``+`` may be escaped (RFC 3261 §19.1.2), or the number of a tel URI.
     """
-    if text is None or (text.isascii() and text.removeprefix("+").isdecimal()):
-        return text
+    if text is None:
+        return None
+    if text.isascii() and text.removeprefix("+").isdecimal():
+        return text if len(text) <= LONGEST_NUMBER else None
     return _less_separators(text)
 
 
@@ -227,7 +233,8 @@ def _less_separators(text: str) -> str | None:
     digits = unescape(text).partition(";")[0]
     for separator in "-.() ":
         digits = digits.replace(separator, "")
-    return digits if digits.removeprefix("+").isdecimal() and digits.isascii() else None
+    number = digits.isascii() and digits.removeprefix("+").isdecimal() and len(digits) <= LONGEST_NUMBER
+    return digits if number else None
 
 
 def e164(text: str | None) -> str | None:

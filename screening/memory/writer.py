@@ -24,6 +24,9 @@ from screening.memory.rows import Began, Finished
 
 log = structlog.get_logger("screendoor")
 
+BEYOND_A_LIMIT = "54"
+"""The class of an SQLSTATE that says so."""
+
 T = TypeVar("T")
 Work = Callable[[Connection], object]
 Told = Began | Finished | Work
@@ -107,8 +110,11 @@ def _is_of_the_values(error: DBAPIError) -> bool:
     """Whether it lies with what was to be written, and would be no better later."""
     if isinstance(error, IntegrityError | DataError):
         return True
-    if error.connection_invalidated or getattr(error.orig, "sqlstate", None) is not None:
-        return False  # the server said it: a table is gone, or the right to use it
+    if error.connection_invalidated:
+        return False
+    if (said_by_server := getattr(error.orig, "sqlstate", None)) is not None:
+        # Beyond a limit of the server's, as for an index; else a table is gone, or the right to use it.
+        return str(said_by_server).startswith(BEYOND_A_LIMIT)
     sqlite = type(error.orig).__module__ == "sqlite3"
     return isinstance(error, ProgrammingError) or (sqlite and isinstance(error, InterfaceError))
 

@@ -84,6 +84,17 @@ async def test_a_blocked_caller_is_refused_and_nothing_rings(edge: Edge, block: 
     await edge.assert_clean()
 
 
+async def test_a_number_of_thousands_of_digits_is_none(edge: Edge) -> None:
+    """It is a caller's to write, and longer than an `int` may be."""
+    block = [NumberList(["+13475550100..+13475550199"])]
+    judged_by(edge, Policy(country="US", block=block, anonymous=Action.REJECT, international=Action.REJECT))
+    await edge.carrier.invites(caller=f"<sip:+{5000 * '1'}@carrier.example.com>")
+    await edge.carrier.receives(603)
+    record = await edge.over()
+    assert (record.caller, record.plan) == (None, "reject: anonymous: no number came with the call")
+    await edge.assert_clean()
+
+
 async def test_in_quiet_hours_a_contact_may_leave_a_message(edge: Edge) -> None:
     judged_by(edge, AT_NIGHT)
     await calls(edge)

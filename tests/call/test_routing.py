@@ -24,6 +24,9 @@ NUMBER = a_number(destinations=(HOME, ALICE))
         ("+1 (415) 555 1234", "+14155551234"),
         ("+14155551234;phone-context=x", "+14155551234"),
         ("%2B1-415-555-1234", "+14155551234"),
+        ("+" + 31 * "1", "+" + 31 * "1"),
+        ("+" + 32 * "1", None),
+        ("+-" + 32 * "1", None),
         ("4155551234", None),
         ("+", None),
         ("+1415x", None),
@@ -47,6 +50,7 @@ def test_a_number_is_e164_or_none(text: str | None, number: str | None) -> None:
 @example("\u0663")
 @example("%2B1415")
 @example("%31415")
+@example(33 * "1")
 def test_a_number_that_is_plain_at_a_glance_is_the_one_found_by_reading_it(text: str) -> None:
     assert dialable(text) == _less_separators(text)
 

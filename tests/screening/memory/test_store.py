@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
@@ -243,6 +244,14 @@ def test_a_call_that_cannot_be_kept_costs_no_other(memory: Memory) -> None:
     [line] = [line for line in logs if line["event"] == "not kept"]
     assert line["call"] == "bad"
     assert memory.lost == 1
+
+
+def test_what_is_too_long_for_an_index_costs_no_other_call(memory: Memory) -> None:
+    digits = "".join(random.Random(1).choices("0123456789", k=20_000))
+    memory.began("long", AT, digits, None, "*")
+    finish(memory, a_record("c1"))
+    assert kept(memory)["c1"] == "over"
+    assert not memory.trouble
 
 
 def test_a_question_that_fails_is_answered_so_and_the_next_one_as_ever(memory: Memory) -> None:
