@@ -14,8 +14,9 @@ from proxy.call.attestation import NO_WORD, NOTHING_SAID, Attested, Word
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Agent, Destination, Trunk, dialable, e164
 from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, is_plain, remote_party
+from proxy.sip.kept import LONGEST_KEPT
 from proxy.sip.message import Request
-from proxy.sip.uri import LONGEST_KEPT, Uri
+from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
 from proxy.ua.uac import Outgoing
 

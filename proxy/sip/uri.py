@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import unquote as unescape
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import HOST, WHITESPACE, is_quoted, number, shown, split_semicolons
+from proxy.sip.kept import LONGEST_KEPT, kept
 
 _SIP = re.compile(
     rf"(?:([^@:]*)(?::([^@]*))?@)?({HOST})(?::([0-9]*))?(;[^?]*)?(?:\?(.*))?", re.DOTALL
@@ -17,9 +17,6 @@ _SIP = re.compile(
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(?=.)", re.DOTALL).match
 _ILLEGAL = re.compile(r'[\x00-\x20<>"\x7f]').search
 _VISUAL = str.maketrans("", "", "-.()")
-
-LONGEST_KEPT = 256
-"""Values up to this many characters are kept once read: the same few stand in every message of a call."""
 
 _NEVER_DEFAULTED = ("user", "ttl", "method", "maddr", "transport")
 """§19.1.4: one of these standing in only one of two URIs makes them different."""
@@ -223,13 +220,15 @@ class Uri:
         return f"{self.scheme}:{before}{self.host}{port}{self.params}{headers}"
 
 
-@lru_cache(maxsize=1024)
-def _place_kept(text: str) -> tuple[str, int | None, Params, str] | None:
+def _place(text: str) -> tuple[str, int | None, Params, str] | None:
     """Host, port, parameters and headers of a URI that are not preceded by a user; None if malformed."""
     parts = _SIP(text)
     if parts is None or parts[1] is not None or _ILLEGAL(text) is not None:
         return None
     return parts[3], parse_port(parts[4]), Params.parse(parts[5] or ""), parts[6] or ""
+
+
+_place_kept = kept(_place, 1024)
 
 
 def check_uri(text: str) -> None:
@@ -262,5 +261,5 @@ def _bare_number(text: str | None) -> str:
     return (text or "").translate(_VISUAL).lower()
 
 
-one_uri = lru_cache(maxsize=1024)(Uri._read)
+one_uri = kept(Uri._read, 1024)
 """`Uri.parse` for what stands in a message, whose lines are short already."""

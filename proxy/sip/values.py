@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import HOST, TOKEN, WHITESPACE, number, quote, shown, unquote
-from proxy.sip.uri import LONGEST_KEPT, NO_PARAMS, Params, Uri, one_uri, parse_port
+from proxy.sip.kept import LONGEST_KEPT, kept
+from proxy.sip.uri import NO_PARAMS, Params, Uri, one_uri, parse_port
 
 _MORE = re.compile(r'[;<>" \t]').search
 """What stands in no plain tag that ends its line."""
@@ -246,12 +247,12 @@ def retry_after(value: str | None) -> float | None:
     return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
 
-name_addr = lru_cache(maxsize=1024)(NameAddr._read)
+name_addr = kept(NameAddr._read, 1024)
 """`NameAddr.parse` for what stands in a message, whose lines are short already."""
 cseq = lru_cache(maxsize=256)(CSeq._read)
 """`CSeq.parse`, likewise."""
 _hop_kept = lru_cache(maxsize=1024)(_hop)
-one_via = lru_cache(maxsize=1024)(Via._read)
+one_via = kept(Via._read, 1024)
 """`Via.parse`, likewise."""
 
 
