@@ -100,7 +100,8 @@ def tame(text: object, most: int) -> str:
     spaced = text[: 8 * most]
     if not spaced.isprintable():
         spaced = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in spaced)
-    clean = _EVERYONE.sub("@ ", " ".join(spaced.split()).replace("<", "‹").replace(">", "›"))
+    line = " ".join(spaced.split()).replace("<", "‹").replace(">", "›")
+    clean = _EVERYONE.sub("@ ", line).replace("](", "] (")  # a link whose words hide where it leads
     return clean if len(clean) <= most else clean[: most - 1].rstrip() + "…"
 
 

@@ -96,6 +96,7 @@ def test_a_limit_is_told_in_a_sentence() -> None:
 
 def test_a_strangers_words_call_no_room_together_and_stay_short() -> None:
     assert tame("<!channel> @everyone\nHi\u202e @here", 100) == "‹!channel› @ everyone Hi @ here"
+    assert tame("[Your bank](https://evil.example)", 100) == "[Your bank] (https://evil.example)"
     assert tame("x" * 100, 10) == "xxxxxxxxx…"
     assert tame(None, 10) == ""
 
