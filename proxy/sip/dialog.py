@@ -55,8 +55,8 @@ class Dialog:
     """
 
     __slots__ = (
-        "_ends", "_written", "confirmed", "id", "local_cseq", "remote_cseq", "route_set", "sent_cseq",
-        "target",
+        "_ends", "_refreshed_by", "_written", "confirmed", "id", "local_cseq", "remote_cseq", "route_set",
+        "sent_cseq", "target",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +84,8 @@ class Dialog:
         """Number of the last request that is on its way: requests leave in the order of their numbers."""
         self.remote_cseq = remote_cseq
         """Number of the last request of the peer; None before the first."""
+        self._refreshed_by = 0
+        """Number of the last request of the peer whose Contact became the target."""
         self.confirmed = confirmed
 
     @classmethod
@@ -173,10 +175,18 @@ class Dialog:
         number = request.cseq.number
         if self.remote_cseq is not None and number < self.remote_cseq:
             raise ParseError(f"CSeq number out of order: {number} after {self.remote_cseq}", 500)
-        target = _contact(request) if request.method in TARGET_REFRESH else None
+        if request.method in TARGET_REFRESH:
+            _contact(request)  # refused here, not when it is accepted
         self.remote_cseq = number
-        if target is not None:
-            self.target = target
+
+    def accepted(self, request: Request) -> None:
+        """Our 2xx to a request that refreshes the target goes out: its Contact is the target from now on.
+
+        One that we refuse changes nothing (RFC 6141 §4), nor does one that a later one has overtaken.
+        """
+        number, target = request.cseq.number, _contact(request)
+        if target is not None and number >= self._refreshed_by:
+            self.target, self._refreshed_by = target, number
 
     def _compose(self, method: str, number: int, more: tuple[tuple[str, str], ...] = ()) -> Request:
         if not self._written:  # many a dialog sends nothing, none changes who its ends are

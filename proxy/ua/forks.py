@@ -55,6 +55,7 @@ class Fork:
             case _ if self._leg.ended.done() or self.ending:
                 transaction.reply(481)  # our CANCEL or BYE is on its way
             case "UPDATE" if not request.body:
+                self.dialog.accepted(request)
                 transaction.reply(200, [("Contact", self._leg.contact(transaction.flow))])
             case "INVITE" | "UPDATE":
                 transaction.reply(491)

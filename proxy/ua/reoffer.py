@@ -153,7 +153,7 @@ class Reoffers:
         if (min_se := keeper.too_small(request)) is not None:
             return transaction.reply(422, min_se)
         if request.method == "UPDATE" and not request.body:  # a session refresh alone (RFC 4028 §7.4)
-            return transaction.reply(200, [*self._contact(transaction), *keeper.refreshed(request)])
+            return transaction.reply(200, self._refreshed(transaction))
         if (owed := self._owed(request)) is not None:
             return self._refuse(transaction, owed)
         try:
@@ -184,12 +184,12 @@ class Reoffers:
             transaction.reply(status)
 
     def _answered(self, transaction: ServerTransaction, sdp: bytes) -> None:
-        request, keeper = transaction.request, self._leg.keeper
+        request = transaction.request
         if request.body:
             self._negotiation.answered()
         if request.method == "PRACK":
             return transaction.reply(200, body=sdp)
-        headers = [*self._contact(transaction), *self._leg.capabilities(), *keeper.refreshed(request)]
+        headers = [*self._refreshed(transaction), *self._leg.capabilities()]
         if request.method == "UPDATE":
             return transaction.reply(200, headers, sdp)
         self._accept(transaction, headers, sdp)
@@ -231,5 +231,9 @@ class Reoffers:
         wait_s = round(self._leg.core.ids.uniform(*RETRY_AFTER_RANGE))
         transaction.reply(status, [("Retry-After", str(wait_s))] if status == 500 else [])
 
-    def _contact(self, transaction: ServerTransaction) -> list[tuple[str, str]]:
-        return [("Contact", self._leg.contact(transaction.flow))]
+    def _refreshed(self, transaction: ServerTransaction) -> list[tuple[str, str]]:
+        """Headers of our 2xx to a request that refreshes target and session: both are from now on."""
+        leg, request = self._leg, transaction.request
+        assert leg.dialog is not None
+        leg.dialog.accepted(request)
+        return [("Contact", leg.contact(transaction.flow)), *leg.keeper.refreshed(request)]

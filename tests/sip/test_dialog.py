@@ -291,23 +291,33 @@ def test_ack_and_cancel_carry_the_old_number_and_are_never_out_of_order_rfc3261_
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-def test_a_target_refresh_request_moves_the_target_rfc3261_12_2_2(method: str) -> None:
+def test_a_target_refresh_request_moves_the_target_when_it_is_accepted_rfc3261_12_2_2_rfc6141_4(
+    method: str,
+) -> None:
     dialog = uas(signalwire_invite(cseq=7))
-    dialog.receive(within(method, 8))
+    before = dialog.target
+    dialog.receive(refresh := within(method, 8))
+    assert dialog.target == before
+    dialog.accepted(refresh)
     assert dialog.target == "sip:moved@192.0.2.7;x=Y"
     assert dialog.route_set == (UDP_ROUTE, TLS_ROUTE)
     assert dialog.request("BYE").uri == "sip:moved@192.0.2.7;x=Y"
 
 
-@pytest.mark.parametrize(
-    ("method", "contact"), [("INVITE", None), ("INFO", "<sip:x@192.0.2.7>"), ("BYE", None)]
-)
-def test_other_requests_and_those_without_contact_leave_the_target_rfc3261_12_2_2(
-    method: str, contact: str | None
-) -> None:
+def test_a_target_refresh_request_without_contact_leaves_the_target_rfc3261_12_2_2() -> None:
     dialog = uas()
-    dialog.receive(within(method, 2, contact))
+    dialog.accepted(within("INVITE", 2, None))
     assert dialog.target == "sip:alice@192.0.2.1:5060"
+
+
+def test_a_reinvite_accepted_after_a_later_update_leaves_its_target_rfc6141_4() -> None:
+    dialog = uas()
+    late = within("INVITE", 2, "<sip:late@192.0.2.8>")
+    for each in (late, update := within("UPDATE", 3)):
+        dialog.receive(each)
+    dialog.accepted(update)
+    dialog.accepted(late)
+    assert dialog.target == "sip:moved@192.0.2.7;x=Y"
 
 
 def test_a_malformed_contact_is_refused_and_changes_nothing() -> None:

@@ -9,6 +9,7 @@ import pytest
 from proxy.ua.errors import LegEnded
 from proxy.ua.reason import EndReason
 from tests.kit import messages
+from tests.kit.messages import SDP
 from tests.ua.house import Far, House, back, within
 
 INVITE = messages.invite()
@@ -107,6 +108,21 @@ async def test_the_peers_contact_is_followed_rfc3261_12_2(house: House) -> None:
     await house.far.hears(200)
     leg.end(EndReason.COMPLETED)
     assert (await house.far.hears("BYE")).uri == "sip:moved@192.0.2.1:5060"
+
+
+@pytest.mark.parametrize("refused_for", ["Session-Expires", "offer"])
+async def test_the_contact_of_a_reinvite_that_we_refuse_is_not_followed_rfc6141_4(
+    house: House, refused_for: str
+) -> None:
+    leg, ours = await house.called()
+    leg.media.refuses = 488
+    timed = [("Supported", "timer"), ("Session-Expires", "30")] if refused_for != "offer" else []
+    moved = within(INVITE, "INVITE", ours, 2, body=SDP, headers=timed)
+    await house.far.says(moved.encode().replace(b"sip:alice@192.0.2.1:5060", b"sip:alice@192.0.2.9:5060"))
+    await house.far.hears(422 if timed else 488)
+    await house.far.says(within(INVITE, "ACK", ours, 2, branch="z9hG4bKinvite2"))
+    leg.end(EndReason.COMPLETED)
+    assert (await house.far.hears("BYE")).uri == "sip:alice@192.0.2.1:5060"
 
 
 async def test_a_request_on_a_new_connection_gives_the_leg_a_way_back(house: House) -> None:
