@@ -1,4 +1,4 @@
-"""Where nobody takes the call: a message, or words that say so. Nobody answered is just hung up on."""
+"""Where nobody takes the call: a message, or words that say so; by a status, to one who is not answered."""
 
 from __future__ import annotations
 
@@ -82,9 +82,11 @@ class Fallback:
         return None
 
     async def sorry(self) -> None:
-        """A caller who was answered is told, by words or a tone."""
+        """A caller who was answered is told by words or a tone, any other by a status: busy, or nobody."""
         self._legs.end("agent", EndReason.COMPLETED)
-        if self._reception.answered:
-            busy, company = self._reception.failed in (486, GLOBAL_FAILURE), self._reception.company
-            self._legs.scribe.step("caller told", company.told(busy=busy))
-            await company.sorry(busy=busy)
+        reception = self._reception
+        busy = reception.failed in (486, GLOBAL_FAILURE)
+        if not reception.answered:
+            return reception.caller.end(EndReason.BUSY if busy else EndReason.UNANSWERED)
+        self._legs.scribe.step("caller told", reception.company.told(busy=busy))
+        await reception.company.sorry(busy=busy)

@@ -25,6 +25,7 @@ class EndReason(enum.Enum):
     CALLER_LEFT = ("the caller hung up", 487, 16)
     ELSEWHERE = ("Call completed elsewhere", 487, 200, "SIP")
     NO_ANSWER = ("no answer in time", 480, 19)
+    UNANSWERED = ("nobody took the call", 480, 19)
     DECLINED = ("the caller was declined", 603, 21)
     UNWANTED = ("the caller is not wanted", 607, 21)
     SCREENED_OUT = ("the call was rejected by its screening", 608, 21)

@@ -138,12 +138,23 @@ async def test_a_known_caller_whom_nobody_answers_may_leave_a_message(edge: Edge
     await edge.assert_clean()
 
 
-async def test_a_known_caller_whom_nobody_answers_is_rejected_where_that_is_asked_for(new_edge) -> None:
+@pytest.mark.parametrize(
+    ("phone", "told", "cause"),
+    [
+        (486, 486, 'Q.850;cause=17;text="the phone is busy"'),
+        (600, 486, 'Q.850;cause=17;text="the phone is busy"'),
+        (480, 480, 'Q.850;cause=19;text="nobody took the call"'),
+        (503, 480, 'Q.850;cause=19;text="nobody took the call"'),
+    ],
+)
+async def test_a_known_caller_whom_nobody_answers_is_rejected_where_that_is_asked_for(
+    new_edge: NewEdge, phone: int, told: int, cause: str
+) -> None:
     async with new_edge(number=a_number(on_failure=OnFailure.REJECT)) as edge:
         edge.screener.planned = Ring("on the list")
         await edge.carrier.invites()
-        await edge.phone.rejects(486)
-        await edge.carrier.receives(480)
+        await edge.phone.rejects(phone)
+        assert (await edge.carrier.receives(told)).headers.get_all("Reason") == [cause]
         assert story(await edge.over()) == (Result.UNANSWERED, None, "plan", None)
         await edge.assert_clean()
 
