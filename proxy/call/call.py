@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 from proxy.call.attestation import Word
 from proxy.call.border import Identity
+from proxy.call.circle import comes_round
 from proxy.call.fallback import Fallback
 from proxy.call.first import EndOf, first, meanwhile
 from proxy.call.introduction import Introduction
@@ -119,6 +120,10 @@ class Call:
     def screening(self) -> Screening | None:
         """Who judges the caller, from the moment that the agent is called."""
         return self._screening
+
+    def meets(self, invite: Request) -> bool:
+        """Whether this INVITE is the call of a phone that rings for this one, sent on to us."""
+        return comes_round(invite, self.record, self._number)
 
     def wished(self, wish: str, who: str) -> None:
         """Note what the user wishes of this call, and by whom he is known."""

@@ -9,10 +9,12 @@ import structlog
 
 from proxy.call.call import Call
 from proxy.call.capacity import Account, Capacity
+from proxy.call.circle import may_come_round
 from proxy.call.record import CallRecord
 from proxy.call.routing import EmergencyCalled, Number, Routing
 from proxy.call.surroundings import Surroundings
 from proxy.media.mode import MediaSession
+from proxy.sip.message import Request
 from proxy.ua.ids import Ids
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
@@ -50,7 +52,7 @@ class Registry:
         return list(self._calls)
 
     def invited(self, invite: ServerTransaction) -> None:
-        """An INVITE outside any dialog, from one of ours: 404, 503, or a call."""
+        """An INVITE outside any dialog, from one of ours: 404, 486, 503, or a call."""
         try:
             word = self._around.word(invite.flow)
             number = self._routing.find(invite.request, trusted=word.trusted)
@@ -65,6 +67,9 @@ class Registry:
         elif number is None:
             log.info("turned away", why="the number is not configured here")
             invite.reply(404)
+        elif may_come_round(invite.request, number.dialed) and self._comes_round(invite.request):
+            log.info("turned away", why="a phone that we ring has sent our call on, back to us")
+            invite.reply(486, [("Reason", EndReason.BUSY.header)])
         elif (wait_s := self._capacity.refuses(number.dialed)) is not None:
             invite.reply(503, [("Retry-After", str(wait_s))])
         else:
@@ -85,6 +90,9 @@ class Registry:
             call.end(EndReason.DRAINING)
         if self._calls:
             await asyncio.wait(self._calls.values())
+
+    def _comes_round(self, invite: Request) -> bool:
+        return any(call.meets(invite) for call in self._calls)
 
     async def _seen_through(
         self, call: Call, accounts: tuple[Account, ...], story: Coroutine[None, None, CallRecord]
