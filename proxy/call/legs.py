@@ -19,6 +19,9 @@ from proxy.ua.reason import EndReason
 if TYPE_CHECKING:
     from proxy.ua.latch import Latch
 
+ANSWERED_ELSEWHERE = "sip;cause=200"
+"""In the Reason of a CANCEL (RFC 3326 §3.1)."""
+
 
 class Legs:
     """Makes the legs of one call. The caller's is the first, and encloses all others.
@@ -86,14 +89,17 @@ class Legs:
 
     def why(self, error: BaseException | None) -> EndReason:
         """Why legs that still stand are ended where this was raised: for what befell the caller, or all of
-        us, or because all is said.
+        us, or because all is said. Of a caller whose carrier rang others beside us and had an answer there,
+        it is what his CANCEL says.
         """
         if isinstance(error, Exception) and not isinstance(error, LegEnded):
             return EndReason.FAILED
-        caller = next(iter(self._standing))
-        if not caller.done():
+        ended, (caller, _) = next(iter(self._standing.items()))
+        if not ended.done():
             return EndReason.COMPLETED
-        return EndReason.DRAINING if caller.result() is EndReason.DRAINING else EndReason.CALLER_LEFT
+        if ended.result() is EndReason.CANCELLED and ANSWERED_ELSEWHERE in (caller.peer_reason or "").lower():
+            return EndReason.ELSEWHERE  # so that no phone of ours shows a missed call either
+        return EndReason.DRAINING if ended.result() is EndReason.DRAINING else EndReason.CALLER_LEFT
 
     def __call__(self, ended: Latch[EndReason]) -> None:
         """A leg is over: note how it ended, once; its ports go back."""

@@ -118,13 +118,14 @@ class PeerCall:
             self.sdp = before
         return response
 
-    async def cancels(self, *, within_s: float = WITHIN_S) -> Response:
+    async def cancels(self, *, headers: Pairs = (), within_s: float = WITHIN_S) -> Response:
         """Cancel the INVITE and return the answer to the CANCEL; that to the INVITE is for `receives`."""
         assert self.invite is not None
         lines = [("Via", self.invite.headers.split("Via")[0]), ("Max-Forwards", "70")]
         lines += [(name, self.invite.headers.get(name) or "") for name in ("From", "To", "Call-ID")]
         cancel = Request("CANCEL", self.invite.uri, Headers(lines))
         cancel.headers.add("CSeq", f"{self.invite.cseq.number} CANCEL")
+        cancel.headers.extend(headers)
         return await self._final(await self._ask(cancel, quiet=True), within_s)
 
     async def hangs_up(self, *, within_s: float = WITHIN_S) -> Response:

@@ -22,6 +22,8 @@ _COPIED = (
     "trigger", "ended_by", "voicemail_s", "recording_s", "cost",
 )  # fmt: skip
 _FILES = ("voicemail", "recording")
+ANSWERED_ELSEWHERE = "sip;cause=200"
+"""In what a CANCEL gave for its reason."""
 
 
 class Event(enum.Enum):
@@ -157,7 +159,15 @@ def _missed(record: Record) -> bool:
 
     Whoever had the chance to leave a message, and left none, was missed.
     """
-    return _result(record) in ("caller left", "unanswered", "cut", "voicemail")
+    missed = _result(record) in ("caller left", "unanswered", "cut", "voicemail")
+    return missed and not _taken_elsewhere(record)
+
+
+def _taken_elsewhere(record: Record) -> bool:
+    """Whether the carrier rang others beside us, and took its call back as one of them had answered."""
+    legs = [leg for leg in record.get("legs") or () if leg.get("name") == "caller"]
+    told = any(ANSWERED_ELSEWHERE in (leg.get("peer_reason") or "").lower() for leg in legs)
+    return told and record.get("answered") is None
 
 
 def _result(record: Record) -> str | None:

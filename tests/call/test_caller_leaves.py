@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from proxy.call.outcome import Result
-from screening.contract import Connect, News
+from screening.contract import Connect, News, Ring
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, ends, story
 
 CANCELLED = "the peer cancelled before an answer"
@@ -25,6 +25,26 @@ async def test_a_caller_cancels_while_the_agent_rings(edge: Edge) -> None:
     assert ends(record) == [("caller", CANCELLED), ("agent", "the caller hung up")]
     assert record.answered is None
     assert edge.screening.news == [News.CALLER_LEFT]
+    await edge.assert_clean()
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ('SIP ;cause=200 ;text="Call completed elsewhere"', 'SIP;cause=200;text="Call completed elsewhere"'),
+        ("Q.850;cause=16", 'Q.850;cause=16;text="the caller hung up"'),
+    ],
+)
+async def test_a_call_that_was_answered_elsewhere_is_missed_by_no_phone_of_ours_rfc3326_3_1(
+    edge: Edge, reason: str, told: str
+) -> None:
+    edge.screener.planned = Ring("on the list")
+    await edge.carrier.invites()
+    await edge.phone.rings()
+    await edge.carrier.current.cancels(headers=[("Reason", reason)])
+    await edge.carrier.receives(487)
+    assert (await edge.phone.receives("CANCEL")).headers.get("Reason") == told
+    assert story(await edge.over()) == (Result.CALLER_LEFT, None, "plan", "caller")
     await edge.assert_clean()
 
 

@@ -18,6 +18,7 @@ def events(told: dict[str, Any]) -> list[str]:
 
 
 RANG = (leg("caller"), leg("agent"), leg("phone", answered=False))
+ELSEWHERE = {**leg("caller", answered=False), "peer_reason": "SIP;cause=200"}
 NOT_ASKED = {"plan": "ring: contact: known", "decision": None, "why": None}
 
 
@@ -42,6 +43,9 @@ NOT_ASKED = {"plan": "ring: contact: known", "decision": None, "why": None}
         (record("unanswered", leg("caller"), **NOT_ASKED), ["call.missed"]),
         (record("cut", leg("caller"), **NOT_ASKED), ["call.missed"]),
         (record("refused", leg("caller"), **NOT_ASKED), []),
+        # The carrier rang others, too, and one of them answered.
+        (record("caller left", ELSEWHERE, **NOT_ASKED, answered=None), []),
+        (record("caller left", {**ELSEWHERE, "peer_reason": "Q.850;cause=16"}, **NOT_ASKED), ["call.missed"]),
         (record("voicemail", leg("caller"), **NOT_ASKED, voicemail="v/1.wav"), ["voicemail.new"]),
         # A gate instead of an agent.
         (record("bridged", leg("caller"), plan="challenge: level", decision=None), ["call.screened"]),
