@@ -33,9 +33,9 @@ def comes_round(invite: Request, record: CallRecord, number: Number) -> bool:
         if not leg.name.startswith("phone") or leg.answered is not None or leg.ended is not None:
             continue
         place = next((place for place in number.destinations if place.uri == leg.peer), None)
-        if place is None or place.trunk is None:
+        if place is None:
             continue
-        shown = (record.caller, place.trunk.caller_id, number.dialed)
+        shown = (record.caller, place.trunk.caller_id if place.trunk else None, number.dialed)
         sent_on = number.dialed in callers or any(same(party, place.number) for party in by_way_of)
         if sent_on and any(same(caller, each) for caller in callers for each in shown):
             return True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proxy.call.circle import same
 from proxy.call.outcome import Result
 from screening.contract import News, Ring
-from tests.kit.edge import PHONE_NUMBER, Edge, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
 
 ANN, OURS = "+13475550148", "+14155550100"
 BY_PHONE = ("Diversion", f"<sip:{PHONE_NUMBER}@carrier.example>;reason=no-answer;counter=1")
@@ -55,6 +57,20 @@ async def test_a_call_that_the_phone_sends_back_to_us_is_busy(
     await first.hangs_up()
     assert story(await edge.over())[0] is Result.CALLER_LEFT
     await edge.assert_clean()
+
+
+async def test_so_is_one_that_a_pbx_which_is_called_directly_sends_back(new_edge: NewEdge) -> None:
+    place = replace(a_number().destinations[0], trunk=None)
+    async with new_edge(number=a_number(destinations=(place,))) as edge:
+        edge.phone.challenges = False
+        edge.screener.planned = Ring("on the list")
+        await edge.carrier.invites()
+        await edge.phone.rings()
+        first = edge.carrier.current
+        await edge.carrier.invites(headers=[BY_PHONE])
+        await edge.carrier.receives(486)
+        await first.cancels()
+        await edge.assert_clean()
 
 
 async def test_whom_a_ringing_phone_sends_on_is_no_call_of_ours(edge: Edge) -> None:
