@@ -86,6 +86,10 @@ class Flow(Protocol):
     def mutual(self) -> bool:
         """Both ends have shown a certificate: the connection may be used both ways (RFC 5923 §5)."""
 
+    @property
+    def heard(self) -> bool:
+        """Whether a whole message has come by it; always over UDP, where nobody asks."""
+
     def when_closed(self, then: Callable[[], None]) -> None:
         """Have `then` called once the connection is closed, by whomever; never for UDP."""
 

@@ -102,6 +102,7 @@ class UdpFlow:
     transport: ClassVar[str] = "udp"
     reliable: ClassVar[bool] = False
     mutual: ClassVar[bool] = False
+    heard: ClassVar[bool] = True
     listener: UdpListener
     remote: Address
 

@@ -34,9 +34,13 @@ Acked = tuple[str | None, Acknowledgement]
 
 
 class Course:
-    """The targets of one URI, the reachable ones first; each is tried once."""
+    """The targets of one URI, the reachable ones first; each is tried once.
 
-    __slots__ = ("_core", "_profile", "_target", "_timer", "_uri", "_waiting")
+    The last is tried once more where its connection was there before, and breaks before it has said a word
+    to this INVITE: it may have been dead for long.
+    """
+
+    __slots__ = ("_again", "_core", "_profile", "_target", "_timer", "_uri", "_waiting")
 
     def __init__(self, core: UserAgentCore, uri: str, profile: str = "") -> None:
         """`profile`: on whose terms TLS is spoken."""
@@ -44,6 +48,8 @@ class Course:
         self._waiting: list[Target] | None = None
         """Those not yet tried; None until it is known where the URI leads."""
         self._target: Target | None = None
+        self._again = False
+        """Whether the target may be tried once more."""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -62,9 +68,11 @@ class Course:
             waiting = self._waiting = core.reachability.order(targets, core.alarms.now())
         error: TransportFailed | None = None
         while waiting:
-            self._target = waiting.pop(0)
+            before, self._target = self._target, waiting.pop(0)
             try:
-                return await core.network.connect(self._target)
+                flow = await core.network.connect(self._target)
+                self._again = flow.heard and self._target is not before
+                return flow
             except TransportFailed as failure:
                 error = failure
                 self.failed(failure)
@@ -76,6 +84,7 @@ class Course:
 
     def heard(self, status: int) -> None:
         """The target said something: it has its time now, and stands again if it is of use."""
+        self._again = False
         if self._timer is not None:
             self.rest()
         if status not in (100, 503) and self._target is not None:  # a 100 may precede a 503
@@ -86,6 +95,13 @@ class Course:
         self.rest()
         if self._target is not None:
             self._core.reachability.failed(self._target, str(error), self._core.alarms.now())
+
+    def broke(self, error: SipError) -> None:
+        """The connection to the target is gone."""
+        if not self._again or self._waiting or self._target is None:
+            return self.failed(error)
+        self.rest()
+        self._waiting = [self._target]
 
     def unavailable(self, response: Response) -> None:
         """The target answered 503: to be left alone for its Retry-After, else to be tried last (§21.5.4)."""

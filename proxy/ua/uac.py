@@ -14,7 +14,7 @@ from proxy.sip.message import Request, Response
 from proxy.sip.session import SessionTimer
 from proxy.sip.session.reliable import reliable
 from proxy.sip.uri import Uri
-from proxy.transport.flow import Flow, ip_version
+from proxy.transport.flow import Flow, TransportFailed, ip_version
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.capabilities import SDP
 from proxy.ua.course import TRY_S, Course, Forsaken
@@ -130,7 +130,9 @@ class Inviting:
 
     def failed(self, error: SipError) -> None:
         self._over()
-        if self._ending is None:
+        if self._ending is None and isinstance(error, TransportFailed) and self._flow.reliable:
+            self._course.broke(error)
+        elif self._ending is None:
             self._course.failed(error)
         self._elsewhere(error)
 

@@ -16,6 +16,7 @@ class Interrupted:
     reliable = True
     closed = False
     mutual = False
+    heard = True
 
     def __init__(self, flow: Flow) -> None:
         self.transport, self.local, self.remote = flow.transport, flow.local, flow.remote

@@ -160,6 +160,7 @@ class MemoryUdp:
     peer_name: str | None = None
     peer_names: frozenset[str] = frozenset()
     mutual = False
+    heard = True
 
     def __init__(self, host: MemoryNetwork, local: Address, remote: Address) -> None:
         self.local, self.remote = local, remote
@@ -192,7 +193,7 @@ class MemoryStream:
     ) -> None:
         self.transport, self.local, self.remote, self.peer_name = transport, local, remote, peer_name
         self.peer_names = frozenset([peer_name] if peer_name else [])
-        self.mutual = False
+        self.mutual = self.heard = False
         self.outbound = False
         self.closed = False
         self._host = host
@@ -218,6 +219,7 @@ class MemoryStream:
             return
         wire.arrived(self.remote, self.local, self.transport, data)
         if data.strip(b"\r\n"):
+            self.heard = True
             self._host.receiver.received(self, data)
 
     def peer_closed(self) -> None:

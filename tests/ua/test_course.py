@@ -220,6 +220,56 @@ async def test_a_connection_lost_before_any_answer_leads_to_the_next_target(hous
     await house.assert_clean()
 
 
+async def called_before(house: House) -> Far:
+    """A peer over TLS, and the connection that is left of a call to it."""
+    far = Far(house.wire, "192.0.2.11", "tls", names=(NAME,))
+    await far.start()
+    _, task = call(house, f"{URI};transport=tls")
+    far.answers(await far.hears("INVITE"), 486)
+    with pytest.raises(Rejected):
+        await task
+    return far
+
+
+async def test_a_connection_of_before_that_breaks_without_a_word_is_made_anew(house: House) -> None:
+    far = await called_before(house)
+    leg, task = call(house, f"{URI};transport=tls")
+    first = await far.hears("INVITE")
+    house.wire.cut(house.wire.flows()[0])
+    again = await far.hears("INVITE")
+    assert (again.call_id, again.cseq, again.from_tag) == (first.call_id, first.cseq, first.from_tag)
+    assert again.via.branch != first.via.branch
+    far.answers(again, 200)
+    await task
+    leg.end(EndReason.COMPLETED)
+    far.answers(await far.hears("BYE"), 200)
+    await house.assert_clean()
+
+
+async def test_the_new_one_is_the_last(house: House) -> None:
+    far = await called_before(house)
+    _, task = call(house, f"{URI};transport=tls")
+    for _ in range(2):
+        await far.hears("INVITE")
+        house.wire.cut(next(flow for flow in house.wire.flows() if not flow.closed))
+    with pytest.raises(TransportFailed):
+        await task
+    assert far.count("INVITE") == 3
+    await house.assert_clean()
+
+
+async def test_a_connection_that_breaks_after_a_word_is_not_made_anew(house: House) -> None:
+    far = await called_before(house)
+    _, task = call(house, f"{URI};transport=tls")
+    far.answers(await far.hears("INVITE"), 100)
+    await asyncio.sleep(0.1)
+    house.wire.cut(house.wire.flows()[0])
+    with pytest.raises(TransportFailed):
+        await task
+    assert far.count("INVITE") == 2
+    await house.assert_clean()
+
+
 async def test_when_no_target_is_left_the_last_failure_is_told(house: House) -> None:
     for end in (11, 12):
         Far(house.wire, f"192.0.2.{end}", "tcp", names=(NAME,))
