@@ -78,8 +78,8 @@ class Course:
                 self.failed(failure)
         raise error or TransportFailed(f"{Uri.parse(self._uri).host}: no address")
 
-    def sent(self, unheard: Callable[[], None]) -> None:
-        """The INVITE is on its way, and there are `more`; `unheard` is called if nothing comes back."""
+    def sending(self, unheard: Callable[[], None]) -> None:
+        """The INVITE goes out now, and there are `more`; `unheard` is called if nothing comes back."""
         self._timer = asyncio.get_running_loop().call_later(TRY_S, unheard)
 
     def heard(self, status: int) -> None:

@@ -104,9 +104,10 @@ class Inviting:
             leg = self._leg
             self._flow = leg.flow = flow
             leg.media.over(ip_version(flow))
-            self._send(self._invite(leg.media.offer()))
-            if self._course.more:
-                self._course.sent(self._unheard)
+            invite = self._invite(leg.media.offer())
+            if self._course.more:  # before it is sent, which may fail at once and lead to the next
+                self._course.sending(self._unheard)
+            self._send(invite)
 
     def end(self, reason: EndReason) -> None:
         """Stop calling: CANCEL once a provisional response is in; a 2xx that still comes gets a BYE."""

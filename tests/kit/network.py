@@ -63,6 +63,8 @@ class Wire:
         self._names: dict[str, list[str]] = {}
         self._refused: dict[str, str] = {}
         self._silent: set[str] = set()
+        self.unreachable: set[str] = set()
+        """Addresses to which the machine knows no way: no datagram to them can be sent."""
         self._dice = random.Random(seed)
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
@@ -176,6 +178,8 @@ class MemoryUdp:
     def send(self, data: bytes) -> None:
         if self.closed:
             raise TransportFailed(f"udp listener {self.local[0]} port {self.local[1]} is closed")
+        if self.remote[0] in self._host.wire.unreachable:
+            raise TransportFailed(f"cannot send to {self.remote[0]}: Network is unreachable")
         self._host.wire.carry(self, data)
 
     def close(self) -> None:

@@ -32,6 +32,20 @@ def call(house: House, uri: str = URI, **options: object) -> tuple[Leg, asyncio.
     return leg, asyncio.ensure_future(leg.invite(outgoing))
 
 
+async def test_a_target_that_cannot_be_sent_to_leaves_the_last_its_time(house: House) -> None:
+    one, two_ = await two(house)
+    house.wire.unreachable.add(one.address)
+    leg, task = call(house)
+    invite = await two_.hears("INVITE")
+    await asyncio.sleep(6)
+    assert not task.done()
+    two_.answers(invite, 200)
+    await task
+    leg.end(EndReason.COMPLETED)
+    two_.answers(await two_.hears("BYE"), 200)
+    await house.assert_clean()
+
+
 async def test_a_silent_target_is_given_up_after_four_seconds_for_the_next_rfc3263_4_3(house: House) -> None:
     one, two_ = await two(house)
     leg, task = call(house)
