@@ -9,6 +9,7 @@ from proxy.call.border import Identity, towards_agent, towards_phone
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Agent, Destination, Trunk
 from proxy.sip.message import Response
+from proxy.sip.reason import blocked_by_network
 from proxy.ua.uac import Outgoing
 
 REMEMBERED_S = 3600.0
@@ -70,7 +71,13 @@ class Introduction:
         return towards_phone(self.caller, place, self._host, dialed=self._dialed, profile=profile)
 
     def _as_ourselves(self, place: Destination, trunk: Trunk, refusal: Response) -> Outgoing | None:
-        """The same call by `trunk_did`, and so from now on, unless the trunk refuses that as well."""
+        """The same call by `trunk_did`, and so from now on, unless the trunk refuses that as well. Where some
+        network blocks the caller's number, others may pass all the same.
+        """
+        if blocked_by_network(refusal):
+            by_did = IdentityProfile.TRUNK_DID
+            self._step("number blocked", f"a network blocks the caller's: called again as {by_did.value}")
+            return self._made(place, by_did)
         if refusal.status != 403:
             return None
         self._refusals.remember(trunk)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from proxy.sip.errors import SipError
+from proxy.sip.reason import blocked_by_network
 from proxy.transport.flow import TransportFailed
 from proxy.ua.errors import LegEnded, LimitReached, OfferRefused, Rejected, TransactionTimeout
 from proxy.ua.reason import EndReason
@@ -104,6 +105,8 @@ def status_of(failure: SipError) -> int:
     """The final status that a failed attempt at the phone amounts to (RFC 3261 §8.1.3.1)."""
     if isinstance(failure, LegEnded):  # it hung up as soon as it had answered
         return failure.reason.status
+    if isinstance(failure, Rejected) and blocked_by_network(failure.response):
+        return 503  # it speaks for itself, and no phone has rung
     return int(getattr(failure, "status", 503))
 
 

@@ -52,3 +52,14 @@ def reasons(message: Request | Response) -> str | None:
         except ParseError:
             continue
     return ", ".join(found) or None
+
+
+def blocked_by_network(response: Response) -> bool:
+    """Whether a 603 is the word of a network that blocks calls by statistics, and not of whoever was called.
+
+    ATIS-1000099 ("603+"), as carriers of the USA send it: its Reason has a text of `v=analytics1;…`.
+    """
+    if response.status != 603:
+        return False
+    told = (value for value in response.headers.get_all("Reason") if "v=analytics" in value.lower())
+    return response.reason.lower() == "network blocked" or any(told)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proxy.call.border import Identity
@@ -60,6 +62,41 @@ async def test_a_403_makes_the_call_once_more_by_trunk_did(new_edge: NewEdge) ->
         assert "Diversion" not in again.headers
         assert refused.call_id != again.call_id  # RFC 3261 §21.4.4: not the same request again
         assert refused.from_tag != again.from_tag
+        await edge.assert_clean()
+
+
+BLOCKED = (("Reason", 'Q.850;cause=21;text="v=analytics1;url=https://carrier.example/redress"'),)
+
+
+async def test_a_network_that_blocks_the_callers_number_is_passed_by_ours(new_edge: NewEdge) -> None:
+    async with new_edge(audio=False, number=through(IdentityProfile.PAI_ORIGINAL)) as edge:
+        await edge.connects()
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await edge.phone.rejects(603, headers=BLOCKED)
+        await edge.phone.answers()
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        asserts = ["P-Asserted-Identity" in each.headers for each in received(edge.phone, "INVITE")]
+        assert asserts == [True, True, False, False]
+        assert "number blocked: a network blocks the caller's: called again as trunk_did" in record.steps
+        await edge.assert_clean()
+
+
+async def test_where_our_own_is_blocked_nobody_has_declined_and_the_next_phone_rings(
+    new_edge: NewEdge,
+) -> None:
+    number = through(IdentityProfile.TRUNK_DID)
+    other = Destination("sip:+14155559877@trunk.example.com", "+14155559877", number.destinations[0].trunk)
+    number = replace(number, destinations=(*number.destinations, other))
+    async with new_edge(audio=False, number=number) as edge:
+        await rings_unscreened(edge)
+        await edge.phone.rejects(603, headers=BLOCKED)
+        await edge.phone.answers()
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over())[0] is Result.BRIDGED
         await edge.assert_clean()
 
 

@@ -28,6 +28,7 @@ def refused(status: int) -> Rejected:
         (refused(408), 408, News.PHONE_NO_ANSWER),
         (refused(480), 480, News.PHONE_NO_ANSWER),
         (refused(603), 603, News.PHONE_DECLINED),
+        (Rejected(Response(603, "Network Blocked")), 503, News.PHONE_UNREACHABLE),
         (refused(403), 403, News.PHONE_DECLINED),
         (refused(404), 404, News.PHONE_UNREACHABLE),
         (refused(503), 503, News.PHONE_UNREACHABLE),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.sip.errors import ParseError
-from proxy.sip.reason import Reason, reasons
+from proxy.sip.reason import Reason, blocked_by_network, reasons
 from tests.kit.messages import invite, request, response
 
 
@@ -46,3 +46,21 @@ def test_the_reasons_of_a_message_are_told_in_one_line_and_no_more_than_three() 
     assert reasons(response(invite(), 486, headers=[("Reason", "Q.850;cause=17")])) == "Q.850;cause=17"
     assert reasons(request("BYE")) is None
     assert reasons(request("BYE", headers=[("Reason", "@")])) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "phrase", "reason", "blocked"),
+    [
+        (603, "Network Blocked", None, True),
+        (603, "Decline", 'Q.850;cause=21;text="v=analytics1;url=https://carrier.example/redress"', True),
+        (603, "Decline", 'Q.850;cause=21;text="call rejected"', False),
+        (603, "Decline", None, False),
+        (486, "Network Blocked", None, False),
+    ],
+)
+def test_a_network_that_blocks_a_call_is_nobody_who_declines_it(
+    status: int, phrase: str, reason: str | None, blocked: bool
+) -> None:
+    refusal = response(invite(), status, headers=[("Reason", reason)] if reason else [])
+    refusal.reason = phrase
+    assert blocked_by_network(refusal) is blocked
