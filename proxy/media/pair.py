@@ -20,9 +20,9 @@ def bind_next(
         try:
             return port, network.bind_pair(host, port, on_rtp, on_rtcp, rested=rested)
         except OSError:
-            ports.give_back(port)
+            ports.pass_over(port)
             tries += 1
             if tries >= min(_BIND_TRIES, ports.free):
                 break
-    taken = f"{ports.lent} pairs in use, {ports.free} taken by other programs"
+    taken = f"{ports.lent} pairs in use, {tries} taken by other programs"
     raise NoPortFree(f"no media port free: {taken}")

@@ -16,7 +16,8 @@ class NoPortFree(Exception):
 
 class PortPool:
     """Even ports of a range, lent and given back. One that has rested goes before one never lent, since its
-    sockets may still stand (`SocketMedia`); where there is neither, the one that rested longest.
+    sockets may still stand (`SocketMedia`); where there is neither, the one that rested longest. What another
+    program had when it was lent comes after all of them.
     """
 
     def __init__(self, low: int, high: int, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,13 +30,14 @@ class PortPool:
         if not self._fresh:
             raise ValueError(f"no even port with its odd neighbour in {low}-{high}")
         self._resting: deque[tuple[int, float]] = deque()
+        self._taken: deque[int] = deque()
         self._lent: set[int] = set()
         self._clock = clock
 
     @property
     def free(self) -> int:
         """How many pairs are free."""
-        return len(self._fresh) + len(self._resting)
+        return len(self._fresh) + len(self._resting) + len(self._taken)
 
     @property
     def lent(self) -> int:
@@ -54,6 +56,8 @@ class PortPool:
             port = resting.popleft()[0]
         elif self._fresh:
             port, rested = self._fresh.popleft(), True
+        elif self._taken:
+            port, rested = self._taken.popleft(), True
         else:
             raise NoPortFree(f"all {self.lent} pairs of media ports are in use")
         self._lent.add(port)
@@ -61,7 +65,15 @@ class PortPool:
 
     def give_back(self, port: int) -> None:
         """The pair is free again. Giving back what is not lent is a bug and raises ValueError."""
+        self._end_loan(port)
+        self._resting.append((port, self._clock()))
+
+    def pass_over(self, port: int) -> None:
+        """The same for one that another program has."""
+        self._end_loan(port)
+        self._taken.append(port)
+
+    def _end_loan(self, port: int) -> None:
         if port not in self._lent:
             raise ValueError(f"port {port} was not lent")
         self._lent.remove(port)
-        self._resting.append((port, self._clock()))

@@ -40,3 +40,20 @@ async def test_where_other_programs_have_every_pair_each_is_tried_once(rig):
     assert rig.network.open.keys() == {other.address for other in others}
     for other in others:
         other.close()
+
+
+async def test_pairs_that_others_have_keep_no_call_from_those_that_are_free(rig):
+    """A PBX beside us whose range overlaps ours: each of its pairs is met once, not by call after call."""
+    now = 10.0
+    ports = PortPool(30000, 30399, clock=lambda: now)
+    others = [rig.network.bind(PUBLIC, taken, nobody) for taken in range(30000, 30200, 2)]
+    with pytest.raises(NoPortFree, match="0 pairs in use, 64 taken by other programs"):
+        bind_next(rig.network, ports, "0.0.0.0", nobody, nobody)
+    for _ in range(3):
+        now += 10.0
+        port, pair = bind_next(rig.network, ports, "0.0.0.0", nobody, nobody)
+        assert port == 30200
+        pair.close()
+        ports.give_back(port)
+    for other in others:
+        other.close()

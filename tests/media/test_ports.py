@@ -39,10 +39,21 @@ def test_a_port_lent_says_whether_strays_of_its_last_call_may_still_come():
     assert pool.lend() == (20000, True)
 
 
+def test_a_port_that_another_program_has_goes_after_one_that_has_not_rested():
+    now = 10.0
+    pool = PortPool(20000, 20005, clock=lambda: now)
+    pool.pass_over(pool.take())
+    pool.give_back(pool.take())
+    assert pool.free == 3
+    assert [pool.take(), pool.take(), pool.take()] == [20004, 20002, 20000]
+
+
 def test_giving_back_what_was_not_lent_is_a_bug():
     pool = PortPool(20000, 20005)
     with pytest.raises(ValueError, match="20002 was not lent"):
         pool.give_back(20002)
+    with pytest.raises(ValueError, match="20002 was not lent"):
+        pool.pass_over(20002)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 10), (10, 10), (20, 10), (60000, 65536), (20001, 20002)])
