@@ -99,6 +99,7 @@ class Reception:
 
     def turn_away(self, refusal: OfferRefused) -> None:
         """Nothing can be agreed with the caller."""
+        self.legs.scribe.step("turned away", str(refusal))
         self.legs.scribe.settle(Result.REFUSED, str(refusal))
         ends = EndReason.OVERLOADED if refusal.status == 503 else EndReason.MEDIA_REFUSED
         self.caller.end(ends, refusal.told(self.around.host))

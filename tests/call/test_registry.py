@@ -40,11 +40,13 @@ async def test_more_calls_than_there_may_be_are_503(new_edge: NewEdge) -> None:
 async def test_no_free_media_port_is_503(new_edge: NewEdge) -> None:
     async with new_edge(ports=PortPool(20000, 20001)) as edge:
         ports = edge.ports.take()
-        await edge.carrier.invites()
-        await edge.carrier.receives(503)
+        with capture_logs() as logs:
+            await edge.carrier.invites()
+            await edge.carrier.receives(503)
         record = await edge.over()
         assert story(record) == (Result.REFUSED, None, None, None)
         assert record.outcome.reason == "no free media port"
+        assert [each["why"] for each in logs if each["event"] == "turned away"] == ["no free media port"]
         edge.ports.give_back(ports)
         await edge.assert_clean()
 
