@@ -38,14 +38,28 @@ def warnings(
         if srtp in ("offer", "require") and uri.transport != "tls" and uri.scheme != "sips":
             over = uri.transport or "udp"
             yield f'{name}: srtp = "{srtp}" sends its keys over {over}, for all to read: use transport=tls'
-    for listen in settings.listeners:
-        if listen.transport != "tls" or listen.certificate is None:
+    yield from _certificates(settings, now)
+    yield from notices.remarks(settings.notified, kept=settings.memory.url != "off")
+    yield from api.warnings(settings.api, settings.http.bind, tls=settings.http.certificate is not None)
+    ours = ip_address(settings.public.address)
+    outside = any(agent.sip.host.endswith((".openai.com", ".ai.azure.com")) for agent in settings.agents)
+    if outside and not ours.is_global:
+        yield f"public.address {ours} cannot be reached from the internet: the agent's audio would go nowhere"
+    yield from _sent_from(settings, find_address, has_address)
+
+
+def _certificates(settings: Settings, now: datetime) -> Iterator[str]:
+    """Those that we show."""
+    http = settings.http.certificate
+    secured = [one.certificate for one in settings.listeners if one.transport == "tls"]
+    for file in dict.fromkeys([*secured, http]):
+        if file is None:
             continue
-        shown = certificate.certificate(listen.certificate)
+        shown = certificate.certificate(file)
         if certificate.expired(shown, now):
-            yield f"{listen.certificate}: the certificate expired on {shown.not_valid_after_utc:%Y-%m-%d}"
-        if not certificate.covers(shown, settings.public.host):
-            yield f"{listen.certificate}: the certificate does not name public.host {settings.public.host}"
+            yield f"{file}: the certificate expired on {shown.not_valid_after_utc:%Y-%m-%d}"
+        if file in secured and not certificate.covers(shown, settings.public.host):
+            yield f"{file}: the certificate does not name public.host {settings.public.host}"
     terms = [(one.name, one.tls) for one in settings.trunks] + [
         (one.name, one.tls) for one in settings.agents
     ]
@@ -56,13 +70,6 @@ def warnings(
         if certificate.expired(shown, now):
             on = f"{shown.not_valid_after_utc:%Y-%m-%d}"
             yield f"{tls.certificate}: the certificate for {name} expired on {on}"
-    yield from notices.remarks(settings.notified, kept=settings.memory.url != "off")
-    yield from api.warnings(settings.api, settings.http.bind, tls=settings.http.certificate is not None)
-    ours = ip_address(settings.public.address)
-    outside = any(agent.sip.host.endswith((".openai.com", ".ai.azure.com")) for agent in settings.agents)
-    if outside and not ours.is_global:
-        yield f"public.address {ours} cannot be reached from the internet: the agent's audio would go nowhere"
-    yield from _sent_from(settings, find_address, has_address)
 
 
 def _sent_from(

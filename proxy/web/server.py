@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from proxy.web.certificate import RenewedContext
 from proxy.web.handshakes import Handshakes
 
 GRACE_S = 2
@@ -62,16 +63,18 @@ class HttpServer:
                 server_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=GRACE_S,
-                ssl_certfile=certificate,
-                ssl_keyfile=key,
             )
         )
+        self._files = (certificate, key) if certificate and key else None
         logging.getLogger("uvicorn.error").addFilter(_SELDOM)
         self._socket: socket.socket | None = None
         self._serving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> HttpServer:
-        self._server.config.load()  # a certificate that does not load is raised here, not in the task
+        config = self._server.config
+        config.load()
+        if self._files is not None:  # one that does not load is raised here, not in the task
+            config.ssl = RenewedContext.of(*self._files)
         family = socket.AF_INET6 if ip_address(self.host).version == 6 else socket.AF_INET
         self._socket = socket.create_server((self.host, self.port), family=family, backlog=128)
         self._socket.setblocking(False)

@@ -68,6 +68,14 @@ def test_a_certificate_that_is_over_or_for_another_name_is_said(settled: Settled
     assert lines[1].endswith("the certificate does not name public.host door.example.net")
 
 
+def test_a_certificate_of_https_that_is_over_is_said(settled: Settled) -> None:
+    http = '\n[http]\ncertificate = "other/fullchain.pem"\nkey = "other/privkey.pem"\n'
+    lines = list(
+        warnings(settled(GOOD.replace("203.0.113.10", "8.8.8.8") + http), NOW + timedelta(days=36500))
+    )
+    assert "other/fullchain.pem: the certificate expired on" in lines[1]
+
+
 def test_a_client_certificate_that_is_over_is_said(settled: Settled) -> None:
     terms = '[trunk.tls]\ncertificate = "certs/fullchain.pem"\nkey = "certs/privkey.pem"\n[[agent]]'
     settings = settled(GOOD.replace("203.0.113.10", "8.8.8.8").replace("[[agent]]", terms))

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import httpx2
 import pytest
+import uvloop
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -81,6 +84,35 @@ async def test_it_serves_https_with_a_certificate_of_its_own(app: Starlette, tmp
         httpx2.AsyncClient(verify=trust) as client,
     ):
         assert (await client.get(f"https://127.0.0.1:{server.port}/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_renewed_certificate_is_shown_without_a_restart_and_half_of_one_is_not(
+    app: Starlette, tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    chain, key = tmp_path / "fullchain.pem", tmp_path / "privkey.pem"
+    write_certificates(tmp_path, ["127.0.0.1"])
+
+    async def shown(port: int) -> str:
+        return await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+
+    async def renewing() -> None:
+        async with HttpServer(app, "127.0.0.1", 0, certificate=chain, key=key) as server:
+            first = await shown(server.port)
+            assert chain.read_text().startswith(first)
+            chain.unlink()
+            assert await shown(server.port) == first
+            write_certificates(tmp_path, ["127.0.0.1"])
+            renewed, private = chain.read_text(), key.read_text()
+            key.write_text("half of it")
+            os.utime(key, (1, 1))
+            assert await shown(server.port) == first
+            key.write_text(private)
+            assert await shown(server.port) != first
+            assert renewed.startswith(await shown(server.port))
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(renewing())
 
 
 async def test_a_certificate_that_does_not_load_is_raised_at_once(app: Starlette, tmp_path: Path) -> None:
