@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import ColumnElement, Connection, delete, select
 
+from screening.memory import traces
 from screening.memory.schema import calls, lines, notices, voicemails
 
 log = structlog.get_logger("screendoor")
@@ -37,6 +38,7 @@ def delete_calls(connection: Connection, names: Sequence[str]) -> int:
     """
     if not names:
         return 0
+    traces.left(connection)
     count = sum(map(delete_file, files_of(connection, names)))
     of: list[ColumnElement[bool]] = [lines.c.call.in_(names), voicemails.c.call.in_(names)]
     for table, which in zip((lines, voicemails), of, strict=True):

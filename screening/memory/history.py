@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, literal, select, tuple_, update
 
 from screening.callers.recent import Past
+from screening.memory import traces
 from screening.memory.files import delete_file, of_message
 from screening.memory.schema import calls, lines, voicemails
 
@@ -106,6 +107,7 @@ def delete_voicemail(connection: Connection, name: str) -> bool:
     if row["file"]:
         for file in of_message(Path(row["file"])):
             delete_file(file)
+    traces.left(connection)
     connection.execute(delete(voicemails).where(voicemails.c.call == name))
     return True
 

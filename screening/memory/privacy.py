@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, delete, select
 
-from screening.memory import history, lists
+from screening.memory import history, lists, traces
 from screening.memory.files import delete_calls, files_of
 from screening.memory.schema import GOING_ON, calls, notices
 
@@ -46,6 +46,8 @@ def delete_caller(connection: Connection, number: str, *, from_lists: bool = Fal
     while names := connection.execute(over).scalars().all():
         files += delete_calls(connection, names)
         count += len(names)
+    connection.execute(delete(notices).where(_of_no_call(number)))
+    traces.left(connection)
     left = select(calls.c.id).where(calls.c.caller == number)
     going_on = len(connection.execute(left).all())
     taken = lists.remove_number(connection, number) if from_lists else 0
@@ -59,10 +61,11 @@ def export_caller(connection: Connection, number: str) -> Export:
     own = [call["id"] for call in found]
     told = [
         {"event": row.event, "target": row.target, "created": row.created, "payload": row.payload}
-        for each in range(0, len(own), _AT_ONCE)
-        for row in connection.execute(
-            select(notices).where(notices.c.call.in_(own[each : each + _AT_ONCE])).order_by(notices.c.created)
+        for of in (
+            _of_no_call(number),
+            *(notices.c.call.in_(own[each : each + _AT_ONCE]) for each in range(0, len(own), _AT_ONCE)),
         )
+        for row in connection.execute(select(notices).where(of).order_by(notices.c.created))
     ]
     listed = lists.listed(connection, number=number, limit=10_000)
     files = [
@@ -73,3 +76,9 @@ def export_caller(connection: Connection, number: str) -> Export:
     ]
     known = {"number": number, "calls": found, "entries": listed, "notices": told}
     return Export(history.plain(known), files)
+
+
+def _of_no_call(number: str) -> ColumnElement[bool]:
+    """Notices that name a caller all the same: what his calls have cost on a day."""
+    named: ColumnElement[str] = notices.c.payload["data"]["caller"].as_string()
+    return notices.c.call.is_(None) & (named == number)

@@ -302,6 +302,7 @@ def test_a_caller_is_put_out_and_forgotten(kept: Path) -> None:
     assert result.stderr.splitlines() == [f"{kept}/voicemail/call1.wav", f"{kept}/secret.wav"]
     assert run(kept, "forget", ANNA, text="n\n").exit_code == 1
     assert told(kept, "forget", ANNA, "--yes") == "4 calls, 2 files and 0 entries of lists deleted\n"
+    assert ANNA.encode() not in (kept / "screendoor.db-wal").read_bytes()
     assert [row["id"] for row in json.loads(told(kept, "calls", "--json"))] == ["call4"]
     assert "1 calls" in run(kept, "forget", BOB, text="y\n").stdout
     assert not (kept / "voicemail" / "call1.wav").exists()

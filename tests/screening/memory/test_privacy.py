@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -12,12 +14,18 @@ import pytest
 import structlog
 from sqlalchemy import Connection, insert, select
 
+from screening.costs.caps import BudgetWarning
 from screening.memory import history, lists
 from screening.memory.history import Sought
 from screening.memory.privacy import delete_caller, export_caller
 from screening.memory.retention import CHECK_EVERY, Retention
 from screening.memory.schema import calls, lines, notices, voicemails
 from screening.memory.store import Memory
+from screening.notices.letter import Letter
+from screening.notices.stored_outbox import insert as store
+from screening.notices.target import Target, letters_of_budget
+from screening.notices.webhook_courier import WebhookCourier
+from tests.screening.memory.conftest import MakeMemory
 from tests.screening.memory.records import AT, CALLER, a_record, finish
 from tests.screening.memory.test_store import WAIT_S, kept, rows
 
@@ -54,6 +62,15 @@ def tell(memory: Memory, folder: Path, call: str, at: datetime, caller: str = CA
     }
     memory.later(lambda connection: connection.execute(insert(notices), notice))
     return files
+
+
+def warned(memory: Memory, caller: str) -> list[Letter]:
+    """Somebody is told that a limit of this caller is used up."""
+    budget = BudgetWarning("caller_calls", "*", caller, "3 of 3", 1.0, AT.date(), True)
+    target = Target("me", WebhookCourier("https://example.com", ["whsec_" + "A" * 32], AT.timestamp))
+    letters = letters_of_budget([target], budget, AT.timestamp())
+    memory.later(lambda connection: store(connection, letters))
+    return letters
 
 
 def counts(memory: Memory) -> list[int]:
@@ -123,6 +140,52 @@ def test_everything_of_a_caller_is_deleted_and_nothing_of_another(memory: Memory
     assert all(file.exists() for file in others)
     deleted = do(memory, lambda connection: delete_caller(connection, CALLER, from_lists=True))
     assert deleted.entries == 1
+
+
+def test_a_warning_of_what_a_caller_has_cost_is_handed_out_and_forgotten_with_him(memory: Memory) -> None:
+    ids = {caller: letters[0].id for caller in (CALLER, OTHER) if (letters := warned(memory, caller))}
+    export = do(memory, lambda connection: export_caller(connection, CALLER))
+    assert [notice["payload"]["data"]["caller"] for notice in export.told["notices"]] == [CALLER]
+    do(memory, lambda connection: delete_caller(connection, CALLER))
+    assert rows(memory, select(notices.c.id)) == [(ids[OTHER],)]
+
+
+def test_what_is_forgotten_stands_in_no_file_of_sqlite_any_more(
+    memory_of: MakeMemory, tmp_path: Path
+) -> None:
+    memory = memory_of(f"sqlite:///{tmp_path}/kept/screendoor.db")
+    tell(memory, tmp_path / "f", "c1", AT - timedelta(days=31))
+    tell(memory, tmp_path / "f", "c2", AT - timedelta(days=31), OTHER)
+    tell(memory, tmp_path / "f", "c3", AT - timedelta(days=31))
+    assert set(kept(memory)) == {"c1", "c2", "c3"}
+    assert named(tmp_path / "kept", CALLER) == ["screendoor.db-wal"]
+    do(memory, lambda connection: delete_caller(connection, CALLER))
+    assert set(kept(memory)) == {"c2"}
+    assert named(tmp_path / "kept", CALLER) == []
+    do(memory, Retention(30, lambda: AT).step)
+    assert kept(memory) == {}
+    assert named(tmp_path / "kept", OTHER) == []
+
+
+def test_what_is_forgotten_while_a_backup_reads_is_gone_from_the_log_afterwards(
+    memory_of: MakeMemory, tmp_path: Path
+) -> None:
+    memory = memory_of(f"sqlite:///{tmp_path}/kept/screendoor.db")
+    tell(memory, tmp_path / "f", "c1", AT)
+    assert set(kept(memory)) == {"c1"}
+    with closing(sqlite3.connect(tmp_path / "kept/screendoor.db")) as backup:
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM calls").fetchone()
+        do(memory, lambda connection: delete_caller(connection, CALLER))
+        assert kept(memory) == {}, "nobody waits for it"
+        assert named(tmp_path / "kept", CALLER) == ["screendoor.db-wal"]
+    assert kept(memory) == {}
+    assert named(tmp_path / "kept", CALLER) == []
+
+
+def named(folder: Path, number: str) -> list[str]:
+    """The files in which a number stands."""
+    return [file.name for file in folder.iterdir() if number.encode() in file.read_bytes()]
 
 
 def test_everything_of_a_caller_is_handed_out_as_json_and_files(memory: Memory, tmp_path: Path) -> None:
