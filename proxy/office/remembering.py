@@ -45,13 +45,16 @@ def memory(settings: Settings, process: str, wall_clock: Callable[[], datetime])
     if told.url == OFF:
         return None
     from screening.memory.database import Database  # here: they take a while, and not everybody needs them
+    from screening.memory.left_behind import Folders
     from screening.memory.live_lists import LOOK_EVERY_S, LiveLists
     from screening.memory.processes import SEEN_EVERY_S, Presence
     from screening.memory.retention import STEP_EVERY_S, Retention
     from screening.memory.store import Memory
 
     kept = Memory(Database(told.url), process=process, transcripts=told.transcripts == "on")
-    presence, lists = Presence(process, wall_clock), LiveLists(wall_clock, kept.later)
+    files = Folders(settings.screening.voicemail_dir, settings.screening.recording_dir)
+    presence = Presence(process, wall_clock, folders=files)
+    lists = LiveLists(wall_clock, kept.later)
     kept.every(SEEN_EVERY_S, presence.say)
     kept.every(LOOK_EVERY_S, lists.look)
     if told.keep_days:

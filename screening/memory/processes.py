@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection, delete, insert, select, update
 
+from screening.memory.left_behind import Folders, give_back
 from screening.memory.schema import CUT, GOING_ON, calls, processes
 
 log = structlog.get_logger("screendoor")
@@ -52,9 +53,11 @@ class Presence:
         place: str | None = None,
         pid: int | None = None,
         alive: Callable[[int], bool] = runs,
+        folders: Folders | None = None,
     ) -> None:
-        """`process` is its name in the rows of its calls."""
+        """`process` is its name in the rows of its calls; in the `folders` are their files."""
         self._process, self._wall_clock, self._alive = process, wall_clock, alive
+        self._folders = folders
         self._place, self._pid = place or here(), pid or os.getpid()
         self._began = wall_clock()
 
@@ -80,8 +83,11 @@ class Presence:
     def _revive(self, connection: Connection) -> None:
         """Ours go on: somebody may have thought us gone, while the database was away from us alone."""
         ours = (calls.c.state == CUT) & (calls.c.process == self._process)
+        if not (names := connection.execute(select(calls.c.id).where(ours)).scalars().all()):
+            return
         again = {"state": GOING_ON, "result": None, "reason": None, "ended": None}
-        connection.execute(update(calls).where(ours).values(again))
+        connection.execute(update(calls).where(calls.c.id.in_(names)).values(again))
+        give_back(connection, names)
 
     def leave(self, connection: Connection) -> None:
         """Say that we are no longer there."""
@@ -91,6 +97,10 @@ class Presence:
     def _cut(self, connection: Connection, now: datetime) -> None:
         alive = select(processes.c.id)
         left = (calls.c.state == GOING_ON) & calls.c.process.not_in(alive)
+        if not (names := connection.execute(select(calls.c.id).where(left)).scalars().all()):
+            return
         ended = update(calls).where(left).values(state=CUT, result="cut", reason=CUT_REASON, ended=now)
         if cut := connection.execute(ended).rowcount:
             log.warning("calls cut", calls=cut, why=CUT_REASON)
+        if self._folders is not None:
+            self._folders.take_in(connection, names, now)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from screening.memory.schema import CUT, calls, notices
+from screening.memory.schema import CUT, calls, notices, voicemails
 from screening.notices.stored_outbox import insert
 from screening.notices.target import Target, letters_of_call
 
@@ -23,6 +23,10 @@ _KNOWN = (
     calls.c.began,
     calls.c.answered,
     calls.c.ended,
+    calls.c.recording,
+    calls.c.recording_s,
+    voicemails.c.file.label("voicemail"),
+    voicemails.c.seconds.label("voicemail_s"),
 )
 
 
@@ -34,7 +38,9 @@ def teller(
     def tell(connection: Connection) -> None:
         since = datetime.fromtimestamp(now(), UTC) - KEPT
         known = select(notices.c.id).where(notices.c.call == calls.c.id).exists()
-        untold = select(calls.c.id, calls.c.reason, *_KNOWN).where(calls.c.state == CUT, ~known)
+        of_calls = calls.outerjoin(voicemails, voicemails.c.call == calls.c.id)
+        untold = select(calls.c.id, calls.c.reason, *_KNOWN).select_from(of_calls)
+        untold = untold.where(calls.c.state == CUT, ~known)
         rows = connection.execute(untold.where(calls.c.ended >= since)).mappings().all()
         letters = [letter for row in rows for letter in letters_of_call(targets, _record(dict(row)), now())]
         if letters:

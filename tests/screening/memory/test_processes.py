@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import select
 
+from proxy.media.recorder import RATE, wav_header
+from screening.memory.left_behind import Folders
+from screening.memory.privacy import delete_caller
 from screening.memory.processes import CUT_REASON, GONE, Presence, runs
-from screening.memory.schema import calls, processes
+from screening.memory.schema import calls, processes, voicemails
 from screening.memory.store import Memory
 from tests.screening.memory.conftest import MakeMemory
 from tests.screening.memory.records import AT, CALLER, a_record, finish
@@ -81,6 +86,63 @@ def test_a_process_of_another_machine_is_gone_once_nothing_is_heard_of_it(
     assert kept(other) == {"c1": "cut"}
     says(one, theirs)  # it was away from the database alone
     assert kept(one) == {"c1": "going on"}
+
+
+def test_the_message_and_the_recording_of_a_call_that_was_cut_are_found(
+    url: str, memory_of: MakeMemory, tmp_path: Path
+) -> None:
+    folders = Folders(tmp_path / "voicemail", tmp_path / "recordings")
+    earlier, later = memory_of(url, process="old"), memory_of(url, process="new")
+    says(earlier, a_presence("old", wall := Wall(), pid=7))
+    for name in ("c1", "c2", "c3", "c4"):
+        earlier.began(name, AT, CALLER, None, "*")
+    assert set(kept(earlier).values()) == {"going on"}
+    message = wav(folders.messages / "c1.wav", 12.5)
+    recording = wav(folders.recordings / "c2.wav", 0.5, channels=2)
+    wav(folders.messages / "c3.wav", 0.5)
+    odd = folders.messages / "c4.wav"
+    odd.write_text("no sound")
+    other = wav(folders.messages / "c9.wav", 3.0)
+    with structlog.testing.capture_logs() as logs:
+        says(later, Presence("new", wall, place="here", pid=8, alive=lambda pid: False, folders=folders))
+    assert next(line for line in logs if "files" in line)["files"] == 3
+    found = rows(later, select(voicemails.c.call, voicemails.c.file, voicemails.c.seconds))
+    assert sorted(found) == [("c1", str(message), 12.5), ("c4", str(odd), None)]
+    made = select(calls.c.id, calls.c.recording, calls.c.recording_s).where(calls.c.recording.is_not(None))
+    assert rows(later, made) == [("c2", str(recording), 0.5)]
+    assert not (folders.messages / "c3.wav").exists(), "too short to be a message"
+    later.asked(lambda connection: delete_caller(connection, CALLER)).result(WAIT_S)
+    assert [file.name for file in tmp_path.rglob("*.wav")] == [other.name]
+
+
+def test_a_call_that_goes_on_after_all_has_its_message_told_by_whoever_takes_it(
+    url: str, memory_of: MakeMemory, tmp_path: Path
+) -> None:
+    folders = Folders(tmp_path, tmp_path / "recordings")
+    one, other = memory_of(url, process="one"), memory_of(url, process="other")
+    wall = Wall()
+    theirs = a_presence("one", wall, pid=7, place="elsewhere")
+    says(one, theirs)
+    one.began("c1", AT, CALLER, None, "*")
+    assert kept(one) == {"c1": "going on"}
+    message, recording = wav(tmp_path / "c1.wav", 5.0), wav(folders.recordings / "c1.wav", 5.0)
+    wall.now += GONE + timedelta(seconds=1)
+    says(other, Presence("other", wall, place="here", pid=8, folders=folders))
+    assert len(rows(other, select(voicemails))) == 1
+    says(one, theirs)  # it was away from the database alone
+    assert (
+        rows(one, select(voicemails)) == rows(one, select(calls).where(calls.c.recording.is_not(None))) == []
+    )
+    finish(one, a_record("c1", voicemail=str(message), voicemail_s=9.0, recording=str(recording)))
+    assert kept(one) == {"c1": "over"}
+    assert rows(one, select(voicemails.c.seconds)) == [(9.0,)]
+
+
+def wav(file: Path, seconds: float, channels: int = 1) -> Path:
+    file.parent.mkdir(exist_ok=True)
+    samples = int(RATE * seconds)
+    file.write_bytes(wav_header(samples, channels) + bytes(2 * channels * samples))
+    return file
 
 
 def test_a_process_that_leaves_is_known_no_more(url: str, memory_of: MakeMemory) -> None:

@@ -13,7 +13,7 @@ import pytest
 import structlog
 from sqlalchemy import select
 
-from screening.memory.schema import calls, notices
+from screening.memory.schema import calls, notices, voicemails
 from screening.memory.store import Memory
 from screening.notices import cut_calls
 from screening.notices.courier import Answer, Delivered, Later
@@ -202,6 +202,22 @@ async def test_a_call_cut_by_the_end_of_its_process_is_told_at_the_next_start(
     assert told.payload["data"]["result"] == "cut"
     assert told.payload["data"]["began"] == AT.isoformat()
     assert len(await second.ask(lambda connection: connection.execute(select(notices)).all())) == 1
+
+
+async def test_the_message_of_a_call_that_was_cut_is_told_as_one(url: str, memory_of: MakeMemory) -> None:
+    memory = memory_of(url)
+    memory.began("c1", AT, "+14155550148", None, "+14155551234")
+    cut = calls.update().values(state="cut", result="cut", reason="the process ended", ended=AT)
+    await memory.ask(lambda connection: connection.execute(cut))
+    left = {"call": "c1", "file": "/var/voicemail/c1.wav", "seconds": 12.5, "left_at": AT}
+    await memory.ask(lambda connection: connection.execute(voicemails.insert(), left))
+    tell = cut_calls.teller([Target("t0", Recorded(Delivered("")))], AT.timestamp, lambda: None)
+    await memory.ask(tell)
+    [(event, payload)] = await memory.ask(
+        lambda connection: connection.execute(select(notices.c.event, notices.c.payload)).all()
+    )
+    assert event == "voicemail.new"
+    assert (payload["data"]["voicemail"], payload["data"]["voicemail_s"]) == ("c1.wav", 12.5)
 
 
 async def test_a_database_that_goes_away_keeps_nothing_from_arriving_later(
