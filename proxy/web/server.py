@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -76,7 +77,11 @@ class HttpServer:
         if self._files is not None:  # one that does not load is raised here, not in the task
             config.ssl = RenewedContext.of(*self._files)
         family = socket.AF_INET6 if ip_address(self.host).version == 6 else socket.AF_INET
-        self._socket = socket.create_server((self.host, self.port), family=family, backlog=128)
+        try:
+            self._socket = socket.create_server((self.host, self.port), family=family, backlog=128)
+        except OSError as error:  # what Python says of it is for programmers
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise OSError(f"cannot listen on http {self.host} port {self.port}: {why}") from error
         self._socket.setblocking(False)
         # Inherited by what is accepted; asyncio sets it only where the protocol is named. Without it what is
         # written in several pieces waits 40 ms for the acknowledgement of the first.

@@ -70,7 +70,8 @@ async def test_signals_stay_with_the_host(app: Starlette) -> None:
 
 async def test_a_port_that_is_taken_is_an_oserror_that_names_it(app: Starlette) -> None:
     async with HttpServer(app, "127.0.0.1", 0) as server:
-        with pytest.raises(OSError, match=str(server.port)):
+        said = f"^cannot listen on http 127.0.0.1 port {server.port}: Address already in use$"
+        with pytest.raises(OSError, match=said):
             async with HttpServer(app, "127.0.0.1", server.port):
                 pass
 
