@@ -63,11 +63,16 @@ class Limits:
         try:
             if int(_header(scope, b"content-length") or 0) > most:
                 raise Problem(413, f"a body has at most {most} bytes", {"Connection": "close"})
-            await self._app(scope, bounded, guarded)
+            await self._app(_asking(scope), bounded, guarded)
         except Problem as problem:
             if begun:
                 raise
             await problem.response()(scope, receive, guarded)
+
+
+def _asking(scope: Scope) -> Scope:
+    """HEAD asks as GET does (RFC 9110 §9.3.2), and the server leaves the body out."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

@@ -51,6 +51,18 @@ async def test_every_error_is_a_problem(tmp_path: Path) -> None:
         assert (described.status_code, described.json()["openapi"][:2]) == (200, "3.")
 
 
+async def test_head_is_answered_as_get_without_the_body_rfc9110_9_3_2(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, a_client(served.port, "") as stranger:
+        asked, told = await served.client.head("/api/v1/calls/live"), await served.get("/calls/live")
+        assert (asked.status_code, asked.content, asked.headers["content-length"]) == (
+            200,
+            b"",
+            str(len(told.content)),
+        )
+        assert (await stranger.head("/api/v1/calls/live")).status_code == 401
+        assert (await served.client.head("/api/v1/nothing/here")).status_code == 404
+
+
 async def test_a_bug_of_ours_is_a_problem_that_tells_nothing(tmp_path: Path) -> None:
     with a_memory(tmp_path) as memory:
         memory.asked(lambda c: c.exec_driver_sql("drop table voicemails")).result(10)
