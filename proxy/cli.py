@@ -5,13 +5,15 @@ What takes a while to import is imported by whoever needs it: ``--version`` and 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
     from proxy.config import Settings
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 class Commands(click.Group):
     """Those of this file, and those of `commands`, which are imported when they are used."""
@@ -31,6 +35,17 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All of them by name."""
         return sorted({*super().list_commands(ctx), *commands.WHERE})
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Do what was asked; where what it says finds no room, that is one line, too."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            with suppress(OSError, ValueError):  # what is left would be tried again at the end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.ClickException(f"cannot write: {error.strerror}") from error
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """One by name."""

@@ -452,6 +452,18 @@ def test_the_help_names_every_command() -> None:
 
 
 @pytest.mark.network
+def test_a_full_disk_under_what_is_shown_is_one_line(kept: Path) -> None:
+    environment = os.environ | {"SCREENDOOR_CONFIG": str(kept / "sd.toml")}
+    code = "from proxy.cli import main; main()"
+    for command in (["calls"], ["calls", "--json"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-c", code, *command],
+                env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+            )  # fmt: skip
+        assert (done.returncode, done.stderr) == (1, "Error: cannot write: No space left on device\n")
+
+
 def test_as_a_process_beside_a_service_that_writes(kept: Path) -> None:
     environment = os.environ | {"SCREENDOOR_CONFIG": str(kept / "sd.toml")}
     code = "from proxy.cli import main; main()"
