@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import IO
 
@@ -24,7 +25,7 @@ class RecordFile:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._file = path.open("ab", buffering=0)
+        self._file = _opened(path, 0o600)
         self._asks = True
         """Whether others are asked before we append; not those who keep the file locked for themselves."""
 
@@ -40,7 +41,8 @@ class RecordFile:
                 if (there := _at(self._file, self._path)) is not None:
                     self._append(octets, there.st_size)
                     return len(text)
-            before, self._file, self._asks = self._file, self._path.open("ab", buffering=0), True
+            before, rights = self._file, os.fstat(self._file.fileno()).st_mode & 0o777
+            self._file, self._asks = _opened(self._path, rights), True
             before.close()
         self._append(octets, os.fstat(self._file.fileno()).st_size)
         return len(text)
@@ -73,6 +75,11 @@ class RecordFile:
             if os.fstat(self._file.fileno()).st_size > before:
                 self._file.truncate(before)
             raise
+
+
+def _opened(path: Path, rights: int) -> FileIO:
+    """That file, for appending; one that is new has these rights, for what it tells is nobody's business."""
+    return FileIO(path, "ab", opener=lambda name, flags: os.open(name, flags, rights))
 
 
 def without_caller(path: Path, caller: str) -> int:

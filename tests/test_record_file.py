@@ -32,6 +32,17 @@ def room_for(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
+def test_it_is_for_its_owner_alone_unless_the_one_before_was_not(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    file = RecordFile(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    path.rename(tmp_path / "calls.jsonl.1")
+    file.write("two\n")
+    file.close()
+    assert (path.stat().st_mode & 0o777, path.read_text()) == (0o640, "two\n")
+
+
 def test_lines_are_appended_whatever_is_in_them(tmp_path: Path) -> None:
     for text in ("one\n", "tw\udcff\n"):
         file = RecordFile(tmp_path / "new" / "calls.jsonl")
