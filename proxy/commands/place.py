@@ -17,8 +17,7 @@ from sqlalchemy import Connection, select
 
 from proxy.config import Settings
 from screening.callers.numbering import normal
-from screening.memory import traces
-from screening.memory.database import LOCKED_S, Database
+from screening.memory.database import Database
 from screening.memory.errors import Away
 from screening.memory.schema import calls
 
@@ -44,10 +43,8 @@ def database(settings: Settings, *, make: bool = False) -> Iterator[Connection]:
         kept = Database(settings.memory.url)
         if kept.file is not None and not make and not kept.file.exists():
             raise click.ClickException(f"{kept.file}: there is no database yet (memory.url, seen from here)")
-        with kept.connect() as connection:
-            with connection.begin():
-                yield connection
-            traces.wipe(connection, LOCKED_S)
+        with kept.transaction() as connection:
+            yield connection
     except (OSError, Away) as error:
         raise click.ClickException(str(error)) from error
 

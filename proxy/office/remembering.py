@@ -80,7 +80,7 @@ def lists(settings: Settings) -> LiveLists | None:
         return None
     found = LiveLists(lambda: datetime.now(UTC))
     try:
-        with database.connect() as connection, connection.begin():
+        with database.transaction() as connection:
             found.look(connection)
     except Away as away:
         raise Unusable(str(away)) from away

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from json import JSONEncoder
 from pathlib import Path
@@ -14,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from screening.memory import migrations
+from screening.memory import migrations, traces
 from screening.memory.errors import Away, Unusable, said
 
 LOCKED_S = 5.0
@@ -60,6 +61,17 @@ class Database:
                 connection.close()
             raise (error if isinstance(error, OSError) else self._trouble(error)) from error
         return connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One, by a connection of its own; raises `Unusable`, `Away`."""
+        with self.connect() as connection:
+            try:
+                with connection.begin():
+                    yield connection
+            except DBAPIError as error:
+                raise self._trouble(error) from error
+            traces.wipe(connection, LOCKED_S)
 
     def gone(self) -> str | None:
         """Why what we write would be lost: SQLite goes on with a file that somebody has taken away."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -452,6 +454,22 @@ def test_the_help_names_every_command() -> None:
 
 
 @pytest.mark.network
+@pytest.mark.parametrize("command", [["contacts", "import", "many.csv"], ["try", BOB]], ids=" ".join)
+def test_a_database_that_fails_in_the_midst_is_one_line(
+    kept: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(kept)
+    (kept / "many.csv").write_text("Name,Phone\nGrace,+14155550142\n")
+    with closing(sqlite3.connect(kept / "screendoor.db")) as damaged:
+        damaged.execute("DROP TABLE entries")
+        damaged.commit()
+    result = run(kept, *command)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"Error: sqlite:///{kept}/screendoor.db: no such table: entries\n",
+    )
+
+
 def test_a_full_disk_under_what_is_shown_is_one_line(kept: Path) -> None:
     environment = os.environ | {"SCREENDOOR_CONFIG": str(kept / "sd.toml")}
     code = "from proxy.cli import main; main()"
