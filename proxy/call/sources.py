@@ -14,6 +14,8 @@ log = structlog.get_logger("screendoor")
 
 REFRESH_S = (60.0, 300.0)
 """A name is resolved again when the life of its record is over, yet no sooner and no later than these."""
+SOON_S = 2.0
+"""How soon one is tried again that has no address yet: twice as long each time, up to a minute."""
 KEPT_S = 3600.0
 """How long an address is believed after its name last had it.
 
@@ -47,6 +49,8 @@ class _Name:
     addresses: dict[str, float] = field(default_factory=dict)
     """Each with the time until which it is believed."""
     due: float = 0.0
+    in_vain_s: float = SOON_S
+    """How soon it is tried again if nothing comes of it."""
 
 
 class Sources:
@@ -99,10 +103,12 @@ class Sources:
         now = loop.time()
         held.addresses = _believed(held, now) | dict.fromkeys(addresses, now + KEPT_S)
         held.due = now + min(max(ttl_s, low), high)
+        held.in_vain_s = low
 
     def _unresolved(self, name: str, held: _Name, why: str) -> None:
         now = asyncio.get_running_loop().time()
-        held.due = now + REFRESH_S[0]
+        held.due = now + held.in_vain_s
+        held.in_vain_s = min(2 * held.in_vain_s, REFRESH_S[0])
         before, held.addresses = held.addresses, _believed(held, now)
         if before and not held.addresses:
             log.error(

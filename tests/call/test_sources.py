@@ -62,6 +62,21 @@ async def test_a_name_is_resolved_again_when_its_record_expires_within_60_to_300
         keeping.cancel()
 
 
+async def test_a_name_without_any_address_yet_is_tried_soon_then_every_minute() -> None:
+    """The machine is up before its network, after a power failure, say."""
+    names = Names("192.0.2.1")
+    names.fails = True
+    table = Sources({"trunk": ["sip.example.com"]}, names)
+    await table.refresh()
+    keeping = asyncio.ensure_future(table.keep_fresh())
+    await asyncio.sleep(200)
+    assert [round(after - names.asked[0]) for after in names.asked] == [0, 2, 6, 14, 30, 62, 122, 182]
+    names.fails = False
+    await asyncio.sleep(60)
+    assert table.at("192.0.2.1")
+    keeping.cancel()
+
+
 async def test_a_name_that_moves_takes_its_trunk_along_and_leaves_the_old_place_within_the_hour() -> None:
     names = Names("192.0.2.1")
     table = Sources({"trunk": ["sip.example.com"]}, names)
