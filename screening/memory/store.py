@@ -216,12 +216,17 @@ class Memory:
             raise
         self._answer(questions)
         self._do_chores()
+        self._went_well()
 
     def _do_chores(self) -> None:
         for chore in self._chores:
             if chore.due <= self._clock():
                 chore.due = self._clock() + chore.every_s
-                self._writer.do(chore.work)
+                try:
+                    self._writer.do(chore.work)
+                except Away:
+                    chore.due = self._clock()  # before that is done, the database is not back
+                    raise
 
     def _write(self) -> None:
         with self._lock:
@@ -234,6 +239,8 @@ class Memory:
                 self._waiting[:0] = taken
                 self._cut_to_bound()
             raise
+
+    def _went_well(self) -> None:
         if self._trouble:
             log.info("memory is written again", after_s=round(self._clock() - self._since, 1), lost=self.lost)
             self._trouble, self._failures, self._full = "", 0, False

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, insert, select, text
 from screening.memory import history
 from screening.memory.errors import Away
 from screening.memory.history import set_transcript
-from screening.memory.schema import calls, lines, voicemails
+from screening.memory.schema import calls, entries, lines, voicemails
 from screening.memory.store import Memory
 from screening.memory.writer import Told
 from tests.screening.memory.conftest import MakeMemory
@@ -377,6 +377,29 @@ def test_a_file_that_breaks_costs_no_call(tmp_path: Path, memory_of: MakeMemory)
         until(lambda: not memory.trouble, "it is whole", within_s=WAIT_S)
     assert "file is not a database" in " ".join(str(line.get("problem")) for line in logs)
     assert kept(memory)["c2"] == "over"
+
+
+def test_a_table_that_is_damaged_is_one_line_until_it_is_mended_and_calls_are_written(
+    tmp_path: Path, memory_of: MakeMemory
+) -> None:
+    file = tmp_path / "s.db"
+    memory = memory_of(f"sqlite:///{file}", start=False)
+    memory.every(0.05, lambda connection: connection.execute(select(entries.c.id)))
+    with structlog.testing.capture_logs() as logs:
+        memory.start()
+        with sqlite3.connect(file) as damaging:
+            damaging.execute("ALTER TABLE entries RENAME TO lost")
+        until(lambda: memory.failures >= 2, "it is tried again", within_s=WAIT_S)
+        finish(memory, a_record("c1"))
+        until(lambda: memory.waiting == 0, "the call is written", within_s=WAIT_S)
+        with sqlite3.connect(file) as mending:
+            mending.execute("ALTER TABLE lost RENAME TO entries")
+        until(lambda: not memory.trouble, "it is whole", within_s=WAIT_S)
+    assert [(line["event"], line.get("problem")) for line in logs] == [
+        ("memory away: calls go on, and are written later", "no such table: entries"),
+        ("memory is written again", None),
+    ]
+    assert kept(memory) == {"c1": "over"}
 
 
 def test_while_the_disk_is_full_calls_wait(tmp_path: Path, memory_of: MakeMemory) -> None:
