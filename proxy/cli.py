@@ -172,8 +172,15 @@ def _run(settings: Settings) -> int:
             if expected is None or bugs is not None:
                 raise
             reason = _leaf(expected)
-    click.echo(f"screendoor: {reason}", err=True)
+    click.echo(f"screendoor: {_said(reason)}", err=True)
     return 1
+
+
+def _said(error: Exception) -> str:
+    """Without the number that Python puts before it."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _leaf(group: ExceptionGroup[Exception]) -> Exception:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import platform
 import subprocess
@@ -190,6 +191,15 @@ def test_a_port_that_is_taken_is_one_line_and_no_traceback(
     (line,) = result.stderr.splitlines()
     assert line.startswith("screendoor: ")
     assert line.endswith("Address already in use: 127.0.0.1:5060")
+
+
+def test_a_folder_that_is_not_ours_is_said_with_its_name(application: Callable[[Run], None]) -> None:
+    async def forbidden(settings: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "recordings")
+
+    application(forbidden)
+    result = call("run", "--config", LAB)
+    assert (result.exit_code, result.stderr) == (1, "screendoor: recordings: Permission denied\n")
 
 
 def test_a_bug_stays_a_bug(application: Callable[[Run], None]) -> None:
