@@ -15,6 +15,7 @@ from proxy.call.whisper import Whisper
 from proxy.sip.errors import SipError
 from proxy.transport.flow import Flow
 from proxy.ua.bindings import Binding
+from proxy.ua.errors import Rejected
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.uac import Outgoing
@@ -114,7 +115,9 @@ class Ringing:
         attempts = {asyncio.ensure_future(self._attempt(*each)): each[0] for each in invites}
         try:
             winner = await self._race(attempts)
-            self._end_others(winner, attempts.values(), EndReason.ELSEWHERE)
+            for leg in attempts.values():
+                if leg is not winner:
+                    self._dismiss(leg, EndReason.ELSEWHERE)
             return winner
         finally:
             for attempt in attempts:
@@ -135,9 +138,20 @@ class Ringing:
                     self._note(attempts[attempt], failure)
                     failures.append(failure)
                     if status_of(failure) >= GLOBAL_FAILURE:
-                        self._end_others(attempts[attempt], attempts.values(), EndReason.DECLINED)
-                        raise
+                        waiting = self._spared(failure, {each: attempts[each] for each in waiting})
         raise best(failures)
+
+    def _spared(self, refusal: SipError, waiting: dict[asyncio.Task[None], Leg]) -> set[asyncio.Task[None]]:
+        """Who may still take the call though one speaks for all: the others are ended.
+
+        A phone's 6xx ends what rings, but hangs up on nobody who has picked up and is told who calls (§16.7).
+        Whoever has picked up himself, and says no by a key, speaks for those as well.
+        """
+        by_phone = isinstance(refusal, Rejected)
+        spared = {each for each, leg in waiting.items() if by_phone and leg.dialog is not None}
+        for attempt in waiting.keys() - spared:
+            self._dismiss(waiting[attempt], EndReason.DECLINED)
+        return spared
 
     async def _attempt(self, leg: Leg, outgoing: Outgoing) -> None:
         whisper, wanted = self._whisper, self._place[leg].confirm
@@ -156,11 +170,10 @@ class Ringing:
             if (note := self._queue.refused(place, failure)) is not None:
                 self._legs.scribe.step(*note)
 
-    def _end_others(self, than: Leg, legs: Iterable[Leg], reason: EndReason) -> None:
-        for leg in legs:
-            if leg is not than:
-                self._place.pop(leg, None)
-                leg.end(reason)
+    def _dismiss(self, leg: Leg, reason: EndReason) -> None:
+        """This leg is not wanted any more."""
+        self._place.pop(leg, None)
+        leg.end(reason)
 
 
 class _Whereabouts:

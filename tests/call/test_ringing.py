@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from proxy.call.outcome import NotRegistered, Result
 from proxy.call.ringing import best
-from proxy.call.routing import Destination
+from proxy.call.routing import Confirmation, Destination
 from proxy.lab.audio import CALLER_HZ, PHONE_HZ, TonePeer
 from proxy.sip.digest_server import DigestServer
 from proxy.sip.errors import SipError
@@ -59,6 +60,8 @@ class Office:
             desk.behind, desk._numbers, desk.calls = of.behind, of._numbers, of.calls
         self.voices.append(voice)
         self.desks.append(desk)
+        if self.edge.mode == "direct":
+            desk.auto.add("INVITE")
         await desk.start()
         assert (await desk.registers()).status == 200
         return desk
@@ -374,6 +377,49 @@ async def test_a_6xx_speaks_for_the_user_and_stops_all_rfc3261_16_7(new_edge: Ne
         await edge.carrier.receives(200)  # the voicemail
         await edge.carrier.hangs_up()
         assert (await edge.over()).outcome is not None
+        await office.assert_clean()
+
+
+@pytest.mark.parametrize("key", ["1", "2"])
+async def test_a_6xx_hangs_up_on_nobody_who_has_picked_up_rfc3261_16_7(new_edge: NewEdge, key: str) -> None:
+    """He is told who calls, and is about to say what he wants."""
+    async with an_office(new_edge, replace(ALICE, confirm=Confirmation.PRESS_1)) as office:
+        edge = office.edge
+        one, two = await office.desk(), await office.desk("192.0.2.102")
+        three = await office.desk("192.0.2.103", transport="tcp")
+        await edge.carrier.invites()
+        picked_up = await one.answers()
+        await two.rings()
+        await edge.passes(1)
+        await three.rejects(603)
+        await two.receives("CANCEL")
+        await edge.passes(1)
+        assert not picked_up.over
+        one.presses(key)
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        assert picked_up.over == (key == "2")
+        await edge.carrier.hangs_up()
+        taken = {"1": Result.BRIDGED, "2": Result.VOICEMAIL}
+        assert story(await edge.over())[0] is taken[key]
+        await office.assert_clean()
+
+
+async def test_a_6xx_speaks_for_whoever_has_picked_up_and_takes_no_call_after_all_rfc3261_16_7(
+    new_edge: NewEdge,
+) -> None:
+    async with an_office(new_edge, replace(ALICE, confirm=Confirmation.PRESS_1), TRUNKED) as office:
+        edge = office.edge
+        one, two = await office.desk(), await office.desk("192.0.2.102")
+        await edge.carrier.invites()
+        await one.answers()
+        await two.rejects(603)
+        await edge.passes(1)
+        await one.hangs_up()
+        await edge.phone.receives_nothing(for_s=30)
+        await edge.carrier.receives(200)  # the voicemail
+        await edge.carrier.hangs_up()
+        assert story(await edge.over())[0] is Result.VOICEMAIL
         await office.assert_clean()
 
 
