@@ -13,6 +13,7 @@ import structlog
 from proxy.sip.digest_server import Verdict
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
+from proxy.sip.values import NameAddr
 from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.bindings import Binding, Unregistrable, updated
 from proxy.ua.challenger import Challenger
@@ -105,9 +106,11 @@ class Registrar:
         return None  # phones are none
 
     def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
-        phone = self._meant(request) if request.method == "REGISTER" else None
+        phone = self._named(request)
         if phone is None or not phone.may_be_at(flow.remote[0]) or not self._challenger.allows(flow):
             return Meeting.IGNORED
+        if request.method != "REGISTER":
+            return Meeting.SEEN_TO  # by silence, as with strangers
         verdict = self._judge(request, flow, phone)
         if verdict is Verdict.MISSING:
             return self._challenger.meet(request, flow, size_bytes)
@@ -143,9 +146,22 @@ class Registrar:
     def _judge(self, request: Request, flow: Flow, phone: Phone) -> Verdict:
         return self._challenger.judge(request, flow, phone.name, phone.password)
 
+    def _named(self, request: Request) -> Phone | None:
+        """The phone that a stranger's request claims to come from.
+
+        One that does not know yet that we were started anew goes on with its OPTIONS or SUBSCRIBE, each of
+        them eleven times as nothing is answered (§17.1.2.2): held against it, that would bar its REGISTER.
+        """
+        if request.method in ("INVITE", "ACK"):  # phones call nobody
+            return None
+        return self._meant(request) if request.method == "REGISTER" else self._phone(request.sender)
+
     def _meant(self, request: Request) -> Phone | None:
         """The phone whose address-of-record stands in To."""
-        return self._phones.get(request.to.uri.user or "")
+        return self._phone(request.to)
+
+    def _phone(self, party: NameAddr) -> Phone | None:
+        return self._phones.get(party.uri.user or "")
 
     def _register(self, transaction: ServerTransaction) -> None:
         """§10.3, steps 3 to 8."""

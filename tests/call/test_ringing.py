@@ -15,6 +15,7 @@ from proxy.lab.audio import CALLER_HZ, PHONE_HZ, TonePeer
 from proxy.sip.digest_server import DigestServer
 from proxy.sip.errors import SipError
 from proxy.sip.message import Request
+from proxy.sip.uri import Uri
 from proxy.transport.flow import TransportFailed
 from proxy.ua.challenger import Challenger
 from proxy.ua.errors import Rejected
@@ -237,6 +238,26 @@ async def test_of_those_at_once_whoever_is_there_rings(new_edge: NewEdge) -> Non
         record = await edge.over()
         assert [leg.name for leg in record.legs] == ["caller", "phone", "phone 2"]
         await office.assert_clean()
+
+
+@pytest.mark.relay_only("nobody talks")
+@pytest.mark.parametrize("method", ["OPTIONS", "SUBSCRIBE", "PUBLISH"])
+async def test_a_phone_that_does_not_know_yet_that_we_began_anew_is_not_banned_for_asking(
+    new_edge: NewEdge, method: str
+) -> None:
+    """Nothing is answered, so that UDP has it ask again and again; then it registers (RFC 3261 §17.1.2.2)."""
+    async with an_office(new_edge) as office:
+        desk = Desk(office.edge.wire.host("192.0.2.101"), "192.0.2.101", edge=HOST)
+        await desk.start()
+        flow = await desk.flow_to(Uri.parse(f"sip:{HOST}"))
+        for number in range(4):
+            ping = messages.request(method, f"sip:{HOST}", call_id=f"ping{number}")
+            for wait_s in (0.5, 1, 2, 4, 4, 4, 4, 4, 4, 4, 0.5):
+                flow.send(ping.encode())
+                await office.edge.passes(wait_s)
+        assert desk.trace == []
+        assert (await desk.registers()).status == 200
+        await desk.close()
 
 
 async def test_the_agent_is_told_that_the_phone_cannot_be_reached(new_edge: NewEdge) -> None:
