@@ -15,6 +15,10 @@ from proxy.transport.flow import Flow
 MOST_CONTACTS = 10
 """Of one phone; one more takes the place of the one that would expire first."""
 DEFAULT_EXPIRES_S, LONGEST_EXPIRES_S, SHORTEST_EXPIRES_S = 3600, 3600, 60
+LONGEST_OVER_UDP_S = 300
+"""A phone over UDP does not notice that we were started anew, or that its NAT was: until it comes again of
+itself it does not ring. One over TCP or TLS loses its connection, and comes at once.
+"""
 
 _MAX_SECONDS = 2**32 - 1
 
@@ -95,6 +99,7 @@ def updated(bindings: Iterable[Binding], request: Request, flow: Flow, now: floa
 
 def _wanted(contacts: Sequence[str], request: Request, flow: Flow, now: float) -> list[Binding]:
     common = request.headers.get("Expires")
+    longest_s = LONGEST_EXPIRES_S if flow.reliable else LONGEST_OVER_UDP_S
     wanted = []
     for value in contacts:
         contact = NameAddr.parse(value)
@@ -103,7 +108,7 @@ def _wanted(contacts: Sequence[str], request: Request, flow: Flow, now: float) -
         expires = _seconds(contact.params.get("expires") or common)
         if 0 < expires < SHORTEST_EXPIRES_S:  # §10.3 step 7
             raise Unregistrable("too brief", 423, [("Min-Expires", str(SHORTEST_EXPIRES_S))])
-        expires_at = now + min(expires, LONGEST_EXPIRES_S)
+        expires_at = now + min(expires, longest_s)
         wanted.append(Binding(contact, flow, request.call_id, request.cseq.number, expires_at))
     if any(each.outbound for each in wanted):
         if len(wanted) > 1:
