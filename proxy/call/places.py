@@ -62,9 +62,13 @@ class Places:
         self._redirects = 0
 
     def _in_order(self, wanted: Sequence[Destination], down: Callable[[str], bool]) -> list[Destination]:
-        standing = [place for place in wanted if not (place.trunk and down(f"trunk:{place.trunk.name}"))]
+        once: dict[str, Destination] = {}
+        for place in wanted:
+            once.setdefault(place.uri, place)  # one phone may have several names
+        named = list(once.values())
+        standing = [place for place in named if not (place.trunk and down(f"trunk:{place.trunk.name}"))]
         now = self._clock()
-        return sorted(standing or wanted, key=lambda place: self._patience.later(place, now))
+        return sorted(standing or named, key=lambda place: self._patience.later(place, now))
 
     def __iter__(self) -> Iterator[Destination]:
         """The next one, as long as there is one; a redirection may add to them meanwhile."""

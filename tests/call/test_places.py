@@ -51,6 +51,18 @@ def test_those_that_ring_together_are_given_out_together_and_once() -> None:
     assert [queue.together(), queue.together()] == [[DESK, CELL, HOME], []]
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_one_phone_under_two_names_is_rung_once(at_once: bool) -> None:
+    """It would ring on two lines at once; or once more, right after it was declined."""
+    sales, support = replace(CELL, name="sales"), replace(CELL, name="support")
+    number = replace(NUMBER, destinations=(sales, support, HOME), at_once=at_once)
+    queue = Places(
+        number, number.destinations, down=lambda name: False, patience=Patience(), clock=lambda: 0.0
+    )
+    groups = [group for _ in range(3) if (group := queue.together())]
+    assert groups == ([[sales, HOME]] if at_once else [[sales], [HOME]])
+
+
 def test_a_destination_behind_a_dead_trunk_is_passed_over_while_another_stands() -> None:
     assert list(places(down=("trunk:one",))) == [CELL, HOME]
     assert list(places(DESK, CELL, down=("trunk:one", "trunk:two"))) == [DESK, CELL]
