@@ -69,6 +69,8 @@ class Registration:
         self.registered = False
         self.why = "not tried yet"
         """Why we are not registered."""
+        self._proved = False
+        """The password was right at least once."""
         self._user, self._call_id = core.ids.token(), core.ids.call_id()
         self._tag, self._cseq = core.ids.tag(), 0
         self._expires_s = account.expires_s
@@ -218,7 +220,7 @@ class Registration:
     def _patience_s(self, failures: int, error: SipError) -> float:
         """How long to wait after one more failure; longer if the registrar says so (§20.33)."""
         upper_s = min(MOST_S, BASE_S * (1 << min(failures, 10)))
-        if isinstance(error, DigestRefused):
+        if isinstance(error, DigestRefused) and not self._proved:
             upper_s = MOST_S  # nothing will change by itself, and a registrar bans who insists
         wait_s = upper_s * self._core.ids.uniform(0.5, 1.0)
         if isinstance(error, Rejected):
@@ -227,6 +229,7 @@ class Registration:
         return wait_s
 
     def _up(self, granted_s: int) -> None:
+        self._proved = True
         if not self.registered:
             self.registered, self.why = True, ""
             log.info("trunk registered", trunk=self.account.trunk, expires_s=granted_s)

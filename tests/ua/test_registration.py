@@ -169,6 +169,21 @@ async def test_a_refused_password_is_not_insisted_upon(house: House, carrier: Ca
     assert "pw" not in str(logs)
 
 
+async def test_a_password_that_was_right_before_is_tried_again_soon(house: House, carrier: Carrier) -> None:
+    """One of several registrars that does not know what another one of them has asked, say."""
+    async with registering(house) as registration:
+        await carrier.registers()
+        for _ in range(2):
+            request = await carrier.hears("REGISTER", within_s=700)
+            asked = carrier.digest.challenge(house.now, "MD5")
+            carrier.answers(request, 401, headers=[("WWW-Authenticate", asked)])
+        refused = house.now
+        await carrier.registers()
+        assert 15 <= house.now - refused < 31
+        await asyncio.sleep(1)
+        assert registration.registered
+
+
 async def test_failures_are_retried_ever_later_rfc5626_4_5(house: House, carrier: Carrier) -> None:
     async with registering(house):
         times = []
