@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from proxy.call.introduction import Introduction
@@ -13,28 +13,18 @@ from proxy.call.places import Places
 from proxy.call.routing import Destination, Number
 from proxy.call.whisper import Whisper
 from proxy.sip.errors import SipError
-from proxy.transport.flow import Flow
-from proxy.ua.bindings import Binding
 from proxy.ua.errors import Rejected
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.uac import Outgoing
 from proxy.ua.up import limit
+from proxy.ua.whereabouts import Whereabouts
 
 if TYPE_CHECKING:
     from proxy.call.surroundings import Surroundings
 
 GLOBAL_FAILURE = 600
 """From this status on nobody else is tried: it speaks for the user, not for one phone (RFC 3261 §16.7)."""
-
-
-Phones = Callable[[str], Sequence[Binding]]
-"""Where a phone is registered now, by its name; empty if nowhere."""
-
-
-def nobody(name: str) -> Sequence[Binding]:
-    """Where no phone is configured."""
-    return ()
 
 
 class Ringing:
@@ -107,7 +97,7 @@ class Ringing:
             return (outgoing,)
         phones, name = around.phones, place.phone or ""
         return tuple(
-            outgoing._replace(uri=each.uri, flow=each.flow, anew=_Whereabouts(phones, name, each))
+            outgoing._replace(uri=each.uri, flow=each.flow, anew=Whereabouts(phones, name, each, contacts))
             for each in contacts
         )
 
@@ -174,29 +164,6 @@ class Ringing:
         """This leg is not wanted any more."""
         self._place.pop(leg, None)
         leg.end(reason)
-
-
-class _Whereabouts:
-    """Where a phone is that was called at this contact: it may register again from elsewhere in a call."""
-
-    __slots__ = ("_contact", "_name", "_phones", "_registered")
-
-    def __init__(self, phones: Phones, name: str, contact: Binding) -> None:
-        self._phones, self._name, self._contact = phones, name, contact
-        self._registered = contact.flow
-
-    def __call__(self, flow: Flow) -> Flow | None:
-        """Its flow now, who was at this one last; None where that is closed, and nobody knows another.
-
-        What it has said by re-INVITE holds until it registers elsewhere, though the old way still seems open.
-        """
-        living, contact = self._phones(self._name), self._contact
-        same = [each for each in living if each.replaces(contact)]
-        same = same or [each for each in living if flow.closed or each.call_id == contact.call_id]
-        if len(same) != 1 or (same[0].flow == self._registered and not flow.closed):
-            return None if flow.closed else flow
-        self._registered = same[0].flow
-        return self._registered
 
 
 def best(failures: Sequence[SipError]) -> SipError:

@@ -13,7 +13,6 @@ from proxy.call.introduction import Refusals
 from proxy.call.listening import Hearing
 from proxy.call.places import Patience
 from proxy.call.record import WallClock
-from proxy.call.ringing import Phones, nobody
 from proxy.call.scribe import LOG, Log
 from proxy.call.tolls import Tolls
 from proxy.media.sdes import SrtpPolicy
@@ -21,6 +20,7 @@ from proxy.media.speech import Prompts, Speech
 from proxy.sip.digest import DigestClient
 from proxy.transport.flow import Flow
 from proxy.ua.core import UserAgentCore
+from proxy.ua.whereabouts import Phones, nobody
 from screening.contract import Screener
 
 

@@ -172,6 +172,32 @@ async def test_a_phone_whose_connection_is_lost_in_a_call_is_hung_up_on_where_it
         await office.assert_clean()
 
 
+@pytest.mark.parametrize("contact", ["as before", "another"])
+async def test_one_that_loses_its_connection_in_a_call_is_not_taken_for_another_phone_of_its_user(
+    new_edge: NewEdge, contact: str
+) -> None:
+    """Which knows nothing of the call, and says so: 481 (RFC 3261 §12.2.2)."""
+    async with an_office(new_edge) as office:
+        edge, other = office.edge, await office.desk("192.0.2.102")
+        desk = await office.desk(transport="tls")
+        await edge.carrier.invites()
+        await other.rings()
+        call = await desk.answers()
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        edge.wire.cut(call.flow)
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        await edge.passes(3)
+        if contact == "another":
+            desk.behind = "10.99.0.9"
+        await desk.registers()
+        await call.receives("BYE")
+        assert not heard(other, "BYE")
+        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        await office.assert_clean()
+
+
 @pytest.mark.parametrize("transport", ["udp", "tls"])
 async def test_a_phone_that_registers_from_elsewhere_in_a_call_is_hung_up_on_there(
     new_edge: NewEdge, transport: str

@@ -1,0 +1,51 @@
+"""Where a registered phone is that was called: it may register again from elsewhere meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from proxy.transport.flow import Flow
+from proxy.ua.bindings import Binding
+
+Phones = Callable[[str], Sequence[Binding]]
+"""Where a phone is registered now, by its name; empty if nowhere."""
+
+
+def nobody(name: str) -> Sequence[Binding]:
+    """Where no phone is configured."""
+    return ()
+
+
+class Whereabouts:
+    """Of whoever was called at one contact of a phone; whoever was at the others then is somebody else."""
+
+    __slots__ = ("_contact", "_name", "_others", "_phones", "_registered")
+
+    def __init__(self, phones: Phones, name: str, contact: Binding, all_contacts: Sequence[Binding]) -> None:
+        """`all_contacts`: those that the phone had when it was called."""
+        self._phones, self._name, self._contact = phones, name, contact
+        self._others = tuple(each for each in all_contacts if each is not contact)
+        self._registered = contact.flow
+
+    def __call__(self, flow: Flow) -> Flow | None:
+        """Its flow now, who was at this one last; None where that is closed, and nobody knows another.
+
+        What it has said by re-INVITE holds until it registers elsewhere, though the old way still seems open.
+        """
+        found = self._found(closed=flow.closed)
+        if len(found) != 1 or (found[0].flow == self._registered and not flow.closed):
+            return None if flow.closed else flow
+        self._registered = found[0].flow
+        return self._registered
+
+    def _found(self, *, closed: bool) -> list[Binding]:
+        """Where it is by now: under the same contact, else by the same Call-ID, else as nobody before."""
+        living, contact = self._phones(self._name), self._contact
+        return (
+            [each for each in living if each.replaces(contact)]
+            or [each for each in living if each.call_id == contact.call_id]
+            or [each for each in living if closed and not self._is_another(each)]
+        )
+
+    def _is_another(self, binding: Binding) -> bool:
+        return any(binding.replaces(each) or binding.call_id == each.call_id for each in self._others)
