@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from proxy.ua.core import UserAgentCore
 
 
+LOOK_S, RETURNS_WITHIN = 0.5, 16
+"""A phone that loses its connection while it rings is waited for so long (s), and so many times."""
+
+
 class ClientTransaction(Driver):
     """A request of ours on its way: its responses go to `user`."""
 
@@ -33,6 +38,8 @@ class ClientTransaction(Driver):
     _sent = b""
     _unwanted: str | None = None
     """Why it is to be cancelled, while no provisional response allows it yet."""
+    anew: Callable[[Flow], Flow | None] | None = None
+    """Where a registered phone is by now, given where it was called; see `Outgoing`."""
 
     def __init__(
         self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow, user: User
@@ -46,13 +53,33 @@ class ClientTransaction(Driver):
         self.perform(self._machine.start(self._alarms.now()))
 
     def receive(self, response: Response) -> None:
+        if self.anew is not None:
+            self._follow()
         self.perform(self._machine.receive(response, self._alarms.now()))
         if self._unwanted is not None:
             self._cancel()
 
     def lost(self, error: TransportFailed) -> None:
-        """The connection is gone."""
+        """The connection is gone; a phone that rings may answer over its next one."""
+        if self.anew is None or self._machine.state is not state.PROCEEDING:
+            self.fail(error)
+        else:
+            self._core.spawn(self._back(error))
+
+    async def _back(self, error: TransportFailed) -> None:
+        for _ in range(RETURNS_WITHIN):
+            if self._machine.state is not state.PROCEEDING:
+                return
+            self._follow()
+            if not self.flow.closed:
+                return self._cancel()  # if it was to be, and could not be told
+            await asyncio.sleep(LOOK_S)
         self.fail(error)
+
+    def _follow(self) -> None:
+        """To where the phone is by now: what it does not hear there it does not hear."""
+        if self.anew is not None:
+            self.flow = self.anew(self.flow) or self.flow
 
     def cancel(self, reason: str) -> None:
         """CANCEL this INVITE, at once or after its first provisional response (§9.1).
@@ -101,6 +128,9 @@ class ClientTransaction(Driver):
         if self._unwanted is None or not isinstance(machine, InviteClient):
             return
         if machine.state is state.PROCEEDING:  # §9.1: no CANCEL before a provisional response
+            self._follow()
+            if self.anew is not None and self.flow.closed:
+                return
             cancel = cancel_for(self.request)
             cancel.headers.add("Reason", self._unwanted)
             self._unwanted = None

@@ -216,8 +216,8 @@ class Inviting:
             if len(self._acks) >= MOST_FORKS:  # each has us send a BYE to wherever it says, again and again
                 return
             dialog = self._dialog(response)
-            if (anew := self._outgoing.anew) is not None:
-                self._flow = anew(self._flow) or self._flow
+            if self._transaction is not None:
+                self._flow = self._transaction.flow  # a registered phone may have gone elsewhere
             self._acks[tag] = ack = Acknowledgement(
                 self._core,
                 dialog,
@@ -249,7 +249,7 @@ class Inviting:
         gone = dialog.id.remote_tag in forks.over
         if gone or self.answered.done():  # ended meanwhile, or another fork was quicker (§13.2.2.4, §15)
             self._transaction = None
-            return self._hang_up(dialog)
+            return self._hang_up(dialog, flow)
         leg.flow = flow
         leg.established(dialog)
         waiting = forks.taken(dialog)
@@ -314,8 +314,8 @@ class Inviting:
     def _answer(self, response: Response) -> bytes:
         return self._receipts.answer(response) if self._receipts is not None else response.body
 
-    def _hang_up(self, dialog: Dialog) -> None:
-        self._forks.hang_up(dialog, self._ending or EndReason.COMPLETED)
+    def _hang_up(self, dialog: Dialog, flow: Flow) -> None:
+        self._forks.hang_up(dialog, self._ending or EndReason.COMPLETED, flow)
 
     def _again(self, response: Response) -> bool:
         """Whether the peer gets what it asks for: credentials, a longer session interval, another offer."""
@@ -366,6 +366,8 @@ class Inviting:
         self._late = not request.body
         self._request, self._receipts, self._credentials = request, None, credentials
         self._transaction = self._core.launch(request, self._flow, self)
+        if self._outgoing.anew is not None:
+            self._transaction.anew = self._outgoing.anew
 
     def _invite(self, sdp: bytes) -> Request:
         outgoing, leg = self._outgoing, self._leg

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.call.outcome import NotRegistered, Result
+from proxy.call.outcome import NotRegistered, OnFailure, Result
 from proxy.call.ringing import best
 from proxy.call.routing import Confirmation, Destination
 from proxy.lab.audio import CALLER_HZ, PHONE_HZ, TonePeer
 from proxy.sip.digest_server import DigestServer
 from proxy.sip.errors import SipError
+from proxy.sip.key import server_key
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.transport.flow import TransportFailed
@@ -234,6 +235,74 @@ async def test_a_phone_that_registers_from_elsewhere_while_it_rings_is_acknowled
         await call.receives("BYE")
         assert [heard(each, "BYE") for each in (desk, moved)] == [False, True]
         assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        await office.assert_clean()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_a_phone_that_registers_from_elsewhere_while_it_rings_is_cancelled_there(
+    new_edge: NewEdge, transport: str
+) -> None:
+    """It would ring on."""
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk(transport=transport)
+        await edge.carrier.invites()
+        await desk.rings()
+        moved = await office.desk("192.0.2.109", transport=transport, of=desk)
+        await edge.carrier.cancels()
+        await edge.carrier.receives(487)
+        await desk.receives("CANCEL")
+        await edge.passes(1)
+        for method in ("CANCEL", "ACK"):
+            assert [heard(each, method) for each in (desk, moved)] == [False, True]
+        await office.assert_clean()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_phone_whose_connection_is_lost_while_it_rings_may_answer_over_its_next(
+    new_edge: NewEdge, answers: bool
+) -> None:
+    """It has left the house, say, and rings on (RFC 3261 §18.2.2, RFC 5626 §4.5)."""
+    async with an_office(new_edge, on_failure=OnFailure.REJECT) as office:
+        edge, desk = office.edge, await office.desk(transport="tls")
+        await edge.carrier.invites()
+        call = await desk.rings()
+        await edge.passes(1)
+        edge.wire.cut(call.flow)
+        await edge.passes(3)
+        await desk.registers()
+        assert call.invite is not None
+        way = await desk.flow_to(Uri.parse(f"sip:{HOST};transport=tls"))
+        call._answers[server_key(call.invite)].flow = call.flow = way
+        await edge.passes(10)
+        if answers:
+            await desk.answers()
+            await edge.carrier.receives(200)
+            await edge.passes(1)
+            assert heard(desk, "ACK")
+            await edge.carrier.hangs_up()
+            await call.receives("BYE")
+            assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        else:
+            await edge.carrier.cancels()
+            await edge.carrier.receives(487)
+            await desk.receives("CANCEL")
+        await office.assert_clean()
+
+
+async def test_a_phone_whose_connection_is_lost_while_it_rings_and_that_does_not_come_back_is_given_up(
+    new_edge: NewEdge,
+) -> None:
+    async with an_office(new_edge, ALICE, TRUNKED) as office:
+        edge, desk = office.edge, await office.desk(transport="tls")
+        await edge.carrier.invites()
+        call = await desk.rings()
+        await edge.passes(1)
+        edge.wire.cut(call.flow)
+        lost = edge.now
+        await edge.phone.answers()
+        assert 5 < edge.now - lost < 15
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
         await office.assert_clean()
 
 
