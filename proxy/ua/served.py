@@ -20,7 +20,8 @@ def serve(leg: Leg, transaction: ServerTransaction) -> None:
         case "REFER" if leg.refers is not None:
             leg.refers.receive(leg, transaction)
         case "REFER":
-            transaction.reply(603)  # it is the agent's alone
+            leg.log.warning("transfer refused", why="only the agent transfers calls")
+            transaction.reply(603)
         case "OPTIONS":
             able = [*leg.capabilities()[:1], ("Supported", ", ".join(UNDERSTOOD))]
             transaction.reply(200, [*able, ("Accept", "application/sdp")])

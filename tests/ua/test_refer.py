@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from proxy.sip.message import Request
 from proxy.ua.leg import Leg
@@ -108,9 +109,12 @@ async def test_a_refused_refer_has_no_subscription(house: House) -> None:
 
 async def test_refer_on_a_leg_that_takes_none_is_603(house: House) -> None:
     leg, ours = await house.called()
-    await house.far.says(within(messages.invite(), "REFER", ours, 2, headers=[TO]))
-    await house.far.hears(603)
+    with capture_logs() as logs:
+        await house.far.says(within(messages.invite(), "REFER", ours, 2, headers=[TO]))
+        await house.far.hears(603)
     assert leg.refer_waiting() is None
+    (line,) = logs  # whoever pressed "transfer" on his phone wonders
+    assert (line["event"], line["leg"]) == ("transfer refused", "caller")
 
 
 @pytest.mark.parametrize("headers", [[], [TO, TO], [("Refer-To", "<nothing")]])
