@@ -90,6 +90,8 @@ class ClientTransaction(Driver):
         self._cancel()
 
     def send(self, message: Message) -> None:
+        if self.anew is not None:
+            self._follow()
         self._sent = self._core.emit(self.flow, message)
 
     def deliver(self, message: Message) -> None:

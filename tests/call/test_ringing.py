@@ -238,6 +238,25 @@ async def test_a_phone_that_registers_from_elsewhere_while_it_rings_is_acknowled
         await office.assert_clean()
 
 
+async def test_a_phone_that_registers_from_elsewhere_before_it_has_heard_of_the_call_rings_there(
+    new_edge: NewEdge,
+) -> None:
+    """Its INVITE is sent again in any case (RFC 3261 §17.1.1.2)."""
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk()
+        edge.wire.silence("192.0.2.101")
+        await edge.carrier.invites()
+        await edge.passes(1)
+        moved = await office.desk("192.0.2.109", of=desk)
+        await moved.answers()
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        await moved.receives("BYE")
+        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        await office.assert_clean()
+
+
 @pytest.mark.parametrize("transport", ["udp", "tls"])
 async def test_a_phone_that_registers_from_elsewhere_while_it_rings_is_cancelled_there(
     new_edge: NewEdge, transport: str
