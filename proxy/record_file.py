@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -17,6 +17,8 @@ _TRIES = 3
 """To find the file of our name; some file systems number one file in two ways."""
 _PATIENCE_S, _LOOK_S = 0.02, 0.001
 """How long who appends waits for who takes a caller out: calls wait as long."""
+_ENDS = 4
+"""Digits at the end of a number that no spelling of it leaves out."""
 
 
 class RecordFile:
@@ -82,38 +84,41 @@ def _opened(path: Path, rights: int) -> FileIO:
     return FileIO(path, "ab", opener=lambda name, flags: os.open(name, flags, rights))
 
 
-def without_caller(path: Path, caller: str) -> int:
+def without_caller(
+    path: Path, caller: str, alike: Callable[[str, str], bool] = lambda number, dialed: False
+) -> int:
     """Put a file in its place that lacks the calls of this caller; returns how many those were.
 
+    `alike`: whether he is the one whom a record has as caller, of the number that it has as dialed.
     Raises OSError, and all is as it was then. Who appends meanwhile goes on in the new file, and has waited
     only for what is written between two looks at the end of the old one.
     """
     path = Path(os.path.realpath(path))
+    his = _lines_of(caller, alike)
     while path.is_file():
         with path.open("rb") as old, _beside(path) as new:
             with _locked(old):  # nobody is in the midst of a line
                 end = os.fstat(old.fileno()).st_size
-            gone = _copied(old, new, end, caller)
+            gone = _copied(old, new, end, his)
             os.fsync(new.fileno())
             with _locked(old):
                 if _at(old, path) is None:
                     continue  # somebody else was quicker
-                gone += _copied(old, new, os.fstat(old.fileno()).st_size, caller)
+                gone += _copied(old, new, os.fstat(old.fileno()).st_size, his)
                 if gone:
                     os.fsync(new.fileno())
                     with _locked(new):  # who finds it there waits for what came before
                         os.replace(new.name, path)
-                        gone += _late(old, path, caller)
+                        gone += _late(old, path, his)
                 return gone
     return 0
 
 
-def _copied(old: IO[bytes], new: IO[bytes], end: int, caller: str) -> int:
+def _copied(old: IO[bytes], new: IO[bytes], end: int, his: Callable[[bytes], bool]) -> int:
     """Copy the lines up to that place, but for the caller's; how many those were."""
-    named = json.dumps(caller, ensure_ascii=False).encode("utf-8", "backslashreplace")
     gone = 0
     while old.tell() < end and (line := old.readline()):
-        if named in line and _caller(line) == caller:
+        if his(line):
             gone += 1
         else:
             new.write(line)
@@ -121,18 +126,28 @@ def _copied(old: IO[bytes], new: IO[bytes], end: int, caller: str) -> int:
     return gone
 
 
-def _late(old: IO[bytes], path: Path, caller: str) -> int:
+def _late(old: IO[bytes], path: Path, his: Callable[[bytes], bool]) -> int:
     """Copy what was appended to the old file since, by one for whom this took too long to wait for it."""
     with path.open("ab", buffering=0) as new:
-        return _copied(old, new, os.fstat(old.fileno()).st_size, caller)
+        return _copied(old, new, os.fstat(old.fileno()).st_size, his)
 
 
-def _caller(line: bytes) -> object:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record.get("caller") if isinstance(record, dict) else None
+def _lines_of(caller: str, alike: Callable[[str, str], bool]) -> Callable[[bytes], bool]:
+    """Whether a line is the record of a call of his."""
+    ends = json.dumps(caller[-_ENDS:], ensure_ascii=False).encode("utf-8", "backslashreplace")[1:]
+
+    def his(line: bytes) -> bool:
+        if ends not in line:  # most are none of his, and to read them takes much longer
+            return False
+        try:
+            record = json.loads(line)
+        except ValueError:
+            return False
+        if not isinstance(record, dict) or not isinstance(kept := record.get("caller"), str):
+            return False
+        return kept == caller or alike(kept, str(record.get("dialed")))
+
+    return his
 
 
 @contextmanager

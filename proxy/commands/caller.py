@@ -9,7 +9,7 @@ import click
 from proxy.commands.given import settings_of, with_config
 from proxy.commands.place import database, number_of, put_out
 from proxy.config.memory import OFF
-from proxy.office import forgetting
+from proxy.office import forgetting, whose
 from screening.memory import privacy
 
 
@@ -32,7 +32,8 @@ def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
         click.echo(f"{outside.records} lines of the records and {outside.spoken} spoken texts deleted")
     if settings.memory.url != OFF:
         with database(settings) as connection:
-            gone = privacy.delete_caller(connection, whole, from_lists=from_lists)
+            alike = whose.alike(settings, whole)
+            gone = privacy.delete_caller(connection, whole, alike=alike, from_lists=from_lists)
         click.echo(f"{gone.calls} calls, {gone.files} files and {gone.entries} entries of lists deleted")
         if gone.going_on:
             click.echo(f"{gone.going_on} go on: say it again when they are over", err=True)
@@ -48,8 +49,9 @@ def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
 def export(number: str, file: Path) -> None:
     """Put out all that is kept of NUMBER, as JSON; the files that belong to it are named at the end."""
     settings = settings_of(file, secrets=False)
+    whole = number_of(settings, number)
     with database(settings) as connection:
-        found = privacy.export_caller(connection, number_of(settings, number))
+        found = privacy.export_caller(connection, whole, alike=whose.alike(settings, whole))
     put_out(found.told)
     for path in found.files:
         click.echo(str(path), err=True)

@@ -20,6 +20,7 @@ from proxy.commands.place import (
     with_json,
     words_of,
 )
+from proxy.office import whose
 from screening.contract import Verification
 from screening.memory import history
 
@@ -50,10 +51,11 @@ def calls(
     sought = history.Sought(
         moment(since),
         moment(until),
-        caller=caller and number_of(settings, caller),
-        dialed=dialed and number_of(settings, dialed),
+        caller=(number := caller and number_of(settings, caller)),
+        dialed=dialed and whose.dialed_of(settings, dialed),
         result=result,
         decision=decision,
+        alike=whose.alike(settings, number or ""),
     )
     with database(settings) as connection:
         rows = history.found(connection, sought, limit=limit)

@@ -16,7 +16,6 @@ from rich.text import Text
 from sqlalchemy import Connection, select
 
 from proxy.config import Settings
-from screening.callers.numbering import normal
 from screening.memory.database import Database
 from screening.memory.errors import Away
 from screening.memory.schema import calls
@@ -57,10 +56,12 @@ def country(settings: Settings) -> str:
 
 
 def number_of(settings: Settings, text: str) -> str:
-    """A caller's number as calls have it."""
+    """A caller's number in E.164."""
     if not any(each.isdecimal() for each in text):
         raise click.UsageError(f"a number such as +14155550100 instead of {text!r}")
-    return normal(text, country(settings))
+    from proxy.office import whose
+
+    return whose.caller_of(settings, text)
 
 
 def named(connection: Connection, name: str) -> str:

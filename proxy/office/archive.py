@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from proxy.config import Settings
-from proxy.office import bookkeeping, forgetting, judging
+from proxy.office import bookkeeping, forgetting, judging, whose
 from proxy.web.api.house import Away, Row, Sought, Wrong
 from screening.callers.contacts import Contacts, read
-from screening.callers.numbering import normal
 from screening.memory import errors, history, lists, privacy
 from screening.memory.store import Memory
 
@@ -38,10 +37,11 @@ class Kept:
         wanted = history.Sought(
             sought.since,
             sought.until,
-            caller=sought.caller and self._number(sought.caller),
-            dialed=sought.dialed and self._number(sought.dialed),
+            caller=(caller := sought.caller and self._caller(sought.caller)),
+            dialed=sought.dialed and whose.dialed_of(self._settings, sought.dialed),
             result=sought.result,
             decision=sought.decision and sought.decision.upper(),
+            alike=whose.alike(self._settings, caller or ""),
         )
         behind = _behind(after)
         return await self._ask(lambda c: history.found(c, wanted, after=behind, limit=limit))
@@ -153,19 +153,21 @@ class Kept:
 
     async def forget(self, caller: str) -> Row:
         """Delete all that is kept of a caller."""
-        number = self._number(caller)
+        number = self._caller(caller)
+        alike = whose.alike(self._settings, number)
         try:
             outside = await asyncio.to_thread(forgetting.forget, self._settings, number)
         except OSError as error:
             raise Away(str(error)) from error
-        gone = await self._ask(lambda c: privacy.delete_caller(c, number))
+        gone = await self._ask(lambda c: privacy.delete_caller(c, number, alike=alike))
         kept = {"calls": gone.calls, "files": gone.files, "going_on": gone.going_on}
         return {**kept, "records": outside.records, "spoken": outside.spoken}
 
     async def export(self, caller: str) -> Row:
         """All that is kept of a caller."""
-        number = self._number(caller)
-        return (await self._ask(lambda c: privacy.export_caller(c, number))).told
+        number = self._caller(caller)
+        alike = whose.alike(self._settings, number)
+        return (await self._ask(lambda c: privacy.export_caller(c, number, alike=alike))).told
 
     async def costs(self) -> Sequence[Row]:
         """What each number cost today and this month; all of them last."""
@@ -182,8 +184,8 @@ class Kept:
         number = next((one for one in numbers if one.dialed == dialed), numbers[0])
         return judging.country(self._settings, number)
 
-    def _number(self, text: str) -> str:
-        return normal(text, self._country(None))
+    def _caller(self, text: str) -> str:
+        return whose.caller_of(self._settings, text)
 
     def _written(self, which: str, number: str, dialed: str | None) -> str:
         try:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from proxy.config import Settings
 from proxy.media.openai_speech import forget_spoken
+from proxy.office import whose
 from proxy.record_file import without_caller
 
 
@@ -19,10 +20,12 @@ class Gone(NamedTuple):
 
 
 def forget(settings: Settings, caller: str) -> Gone:
-    """Delete it, of one caller (E.164, as the calls have it). Raises OSError.
+    """Delete it, of one caller (E.164). Raises OSError.
 
     Which text names whom is not known any more, so that all of them go: they are spoken anew when needed.
     """
-    records = without_caller(settings.records, caller) if settings.records is not None else 0
+    records = 0
+    if settings.records is not None:
+        records = without_caller(settings.records, caller, whose.alike(settings, caller))
     spoken = forget_spoken(settings.speech.cache) if settings.speech.cache is not None else 0
     return Gone(records, spoken)

@@ -14,6 +14,7 @@ from screening.callers.recent import Past
 from screening.memory import traces
 from screening.memory.files import delete_file, of_message
 from screening.memory.schema import calls, lines, voicemails
+from screening.memory.whose import Alike, calls_of, nobody
 
 Row = dict[str, Any]
 After = tuple[datetime, str]
@@ -32,6 +33,8 @@ class Sought:
     state: str | None = None
     result: str | None = None
     decision: str | None = None
+    alike: Alike = nobody
+    """Who counts as the `caller` beside him who is written so."""
 
 
 def found(
@@ -41,9 +44,11 @@ def found(
     query = select(*_BRIEF, voicemails.c.call.is_not(None).label("voicemail")).outerjoin(
         voicemails, voicemails.c.call == calls.c.id
     )
-    for name in ("caller", "dialed", "state", "result", "decision"):
+    for name in ("dialed", "state", "result", "decision"):
         if (wanted := getattr(sought, name)) is not None:
             query = query.where(calls.c[name] == wanted)
+    if sought.caller is not None:
+        query = query.where(calls_of(connection, sought.caller, sought.alike))
     if sought.since is not None:
         query = query.where(calls.c.began >= sought.since)
     if sought.until is not None:

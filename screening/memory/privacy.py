@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, delete, select
 from screening.memory import history, lists, traces
 from screening.memory.files import delete_calls, files_of
 from screening.memory.schema import GOING_ON, calls, notices
+from screening.memory.whose import Alike, calls_of, nobody
 
 _AT_ONCE = 200
 
@@ -36,27 +37,31 @@ class Export:
     """Messages and recordings that are there."""
 
 
-def delete_caller(connection: Connection, number: str, *, from_lists: bool = False) -> Deleted:
-    """Delete the calls of a number (E.164, as the calls have it) with all that belongs to them.
+def delete_caller(
+    connection: Connection, number: str, *, alike: Alike = nobody, from_lists: bool = False
+) -> Deleted:
+    """Delete the calls of a number in E.164, and of those alike, with all that belongs to them.
 
     What the user himself has noted of it, on his lists, stays unless `from_lists` says otherwise.
     """
     count = files = 0
-    over = select(calls.c.id).where(calls.c.caller == number, calls.c.state != GOING_ON).limit(_AT_ONCE)
+    his = calls_of(connection, number, alike)
+    over = select(calls.c.id).where(his, calls.c.state != GOING_ON).limit(_AT_ONCE)
     while names := connection.execute(over).scalars().all():
         files += delete_calls(connection, names)
         count += len(names)
     connection.execute(delete(notices).where(_of_no_call(number)))
     traces.left(connection)
-    left = select(calls.c.id).where(calls.c.caller == number)
+    left = select(calls.c.id).where(his)
     going_on = len(connection.execute(left).all())
     taken = lists.remove_number(connection, number) if from_lists else 0
     return Deleted(count, files, taken, going_on)
 
 
-def export_caller(connection: Connection, number: str) -> Export:
+def export_caller(connection: Connection, number: str, *, alike: Alike = nobody) -> Export:
     """Everything that is known about a number: its calls with what was said, entries of lists, notices."""
-    names = connection.execute(select(calls.c.id).where(calls.c.caller == number).order_by(calls.c.began))
+    his = calls_of(connection, number, alike)
+    names = connection.execute(select(calls.c.id).where(his).order_by(calls.c.began))
     found = [call for name in names.scalars().all() if (call := history.call(connection, name)) is not None]
     own = [call["id"] for call in found]
     told = [

@@ -327,6 +327,57 @@ def test_a_caller_is_forgotten_in_the_records_and_in_what_was_spoken_too(
     assert [file.name for file in (kept / "speech").iterdir()] == ["music.wav"]
 
 
+def test_a_caller_is_found_and_forgotten_however_his_trunk_writes_him(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    berlin = ', { dialed = "+493023125001", destinations = ["tel:+493023125012"] } ]'
+    settings = (place / "sd.toml").read_text()
+    (place / "sd.toml").write_text(settings.replace('876"] } ]', '876"] }' + berlin))
+    shown = [
+        ("4155550100", "+14155551234"), ("14155550100", "+14155551234"), ("+493023125001", "+14155551234"),
+        ("03023125001", "+493023125001"), ("00493023125001", "+493023125001"), ("3023125001", "+14155551234"),
+        ("9999990100", "+14155551234"), ("4155550100", "+493023125001"),
+    ]  # fmt: skip
+    records = [a_record(f"c{n}", n, caller, dialed=dialed) for n, (caller, dialed) in enumerate(shown)]
+    (place / "calls.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    with a_memory(place) as memory:
+        for record in records:
+            finish(memory, record)
+        memory.asked(lambda c: None).result(10)
+        for asked in (ANNA, "415-555-0100", "14155550100"):
+            found = json.loads(told(place, "calls", "--caller", asked, "--json"))
+            others = [row["caller"] for row in found if row["caller"] != ANNA]
+            assert others == ["14155550100", "4155550100"]
+        found = json.loads(run(place, "export", "+493023125001").stdout)
+        assert [call["id"] for call in found["calls"]] == ["c2", "c3", "c4"]
+        assert told(place, "forget", "+493023125001", "--yes").splitlines() == [
+            "3 lines of the records and 0 spoken texts deleted",
+            "3 calls, 0 files and 0 entries of lists deleted",
+        ]
+        told(place, "forget", ANNA, "--yes")
+        left = [row["id"] for row in json.loads(told(place, "calls", "--json"))]
+        assert sorted(left) == ["c5", "c6", "c7", "call4"]
+    lines = [json.loads(line)["call"] for line in (place / "calls.jsonl").read_text().splitlines()]
+    assert lines == ["c5", "c6", "c7"]
+
+
+@pytest.mark.parametrize(
+    ("dialed", "asked"),
+    [("14155551234", "14155551234"), ("14155551234", "+14155551234"), ("inbound", "inbound"), ("*", "*")],
+)
+def test_calls_are_sought_by_the_number_that_was_called_as_the_settings_write_it(
+    place: Path, dialed: str, asked: str
+) -> None:
+    settings = (place / "sd.toml").read_text()
+    (place / "sd.toml").write_text(settings.replace("+14155551234", dialed))
+    with a_memory(place) as memory:
+        finish(memory, a_record("c0", 0, dialed=dialed))
+        memory.asked(lambda c: None).result(10)
+        assert "c0" in [row["id"] for row in json.loads(told(place, "calls", "--dialed", asked, "--json"))]
+        assert json.loads(told(place, "calls", "--dialed", "+14155559999", "--json")) == []
+
+
 def test_a_caller_is_forgotten_where_there_is_no_database(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ async def test_calls_are_listed_the_latest_first(tmp_path: Path) -> None:
     [
         ("?caller=%2B14155550199", ["call4"]),
         ("?caller=4155550199", ["call4"]),
+        ("?dialed=14155551234&caller=14155550199", ["call4"]),
         ("?since=2026-11-22T09:03:00Z", ["call4", "call3"]),
         ("?until=2026-11-22T10:01:00%2B01:00", ["call0"]),
         ("?result=bridged", []),
@@ -283,7 +284,7 @@ async def test_what_is_no_contact_file_is_422(tmp_path: Path, body: bytes) -> No
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
 
 
-def broken(path: Path, caller: str) -> int:
+def broken(path: Path, caller: str, alike: object) -> int:
     raise PermissionError(13, "Permission denied", path.name)
 
 
