@@ -58,7 +58,7 @@ URLS = {
     "OFFICE_MAIL": "mailtos://user:password@example.com?to=me@example.com",
 }
 SECRETS = URLS | {
-    name: "whsec_" + base64.b64encode(name.ljust(24).encode()).decode()
+    name: ("" if name.endswith("_KEY") else "whsec_") + base64.b64encode(name.ljust(24).encode()).decode()
     for guide in GUIDES
     for name in re.findall(r"env:(\w+)", guide.read_text(encoding="utf-8"))
     if name not in URLS

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import PlainValidator
 
 from proxy.config import values
-from proxy.config.keys import EarlyMedia, Line, Secret, Table, Tones, Wav
+from proxy.config.keys import ApiKey, EarlyMedia, Line, Table, Tones, Wav
 from proxy.config.values import PortRange
 
 
@@ -49,7 +49,7 @@ class Speech(Table):
     language: Annotated[str, PlainValidator(values.language)] = "en"
     provider: Literal["openai", "espeak", "prompts"] | None = None
     """Who is asked first, and after him those that stand behind; None: the first of them that can be had."""
-    api_key: Secret | None = None
+    api_key: ApiKey | None = None
     """None: that of the first agent that has one."""
     api_base: Annotated[str, PlainValidator(values.api_base)] | None = None
     """None: that of the first agent with a key."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr, ValidationInfo
 
 from proxy.config import values
+from proxy.config.problem import fault
 from proxy.config.where import Where
 from proxy.media.clip import Clip
 from proxy.sip.uri import Uri
@@ -29,6 +32,21 @@ def _secret(value: object, info: ValidationInfo) -> SecretStr:
     return where_of(info).secret(value)
 
 
+def _key(name: str, not_it: str, what: str) -> Callable[[object, ValidationInfo], SecretStr]:
+    """Return a check for a secret of the vendor's; what begins with `not_it` is another one."""
+
+    def check(value: object, info: ValidationInfo) -> SecretStr:
+        secret = _secret(value, info)
+        text = secret.get_secret_value()
+        if not re.fullmatch(r"[!#-&(-~]+", text):  # as a header, httpx fails at it, or tells it in its error
+            raise fault(f"a {name} of ASCII alone, without quotes, spaces or a second line", "something else")
+        if text.startswith(not_it):
+            raise fault(f"the {name}, which does not begin with {not_it}", what)
+        return secret
+
+    return check
+
+
 def where_of(info: ValidationInfo) -> Where:
     """Where the file that is read points to."""
     assert isinstance(info.context, Where), "settings are made by proxy.config.load"
@@ -44,6 +62,8 @@ File = Annotated[Path, PlainValidator(_file)]
 Wav = Annotated[Clip, PlainValidator(_wav)]
 Text = Annotated[str, PlainValidator(_text)]
 Secret = Annotated[SecretStr, PlainValidator(_secret)]
+ApiKey = Annotated[SecretStr, PlainValidator(_key("key", "whsec_", "a webhook secret"))]
+WebhookSecret = Annotated[SecretStr, PlainValidator(_key("secret", "sk-", "an API key"))]
 Limit = Annotated[float, PlainValidator(values.seconds(1, 3600))]
 Calls = Annotated[int, PlainValidator(values.count(1, 100_000))]
 Rate = Annotated[float, PlainValidator(values.rate(0.01, 100_000))]

@@ -17,6 +17,7 @@ from proxy.config.attestation import Stir, Verifying
 from proxy.config.audio import Media, Prompts, Speech
 from proxy.config.costs import Costs, CostsOfNumber
 from proxy.config.keys import (
+    ApiKey,
     Calls,
     Dialable,
     EarlyMedia,
@@ -35,6 +36,7 @@ from proxy.config.keys import (
     Table,
     Text,
     Tones,
+    WebhookSecret,
 )
 from proxy.config.machine import Connections, Drain, Http, Limits, Listen, Log, Public, Srtp, Tls
 from proxy.config.memory import Memory
@@ -115,9 +117,9 @@ class Agent(Vendor):
     keep_connected: bool = False
     """Have a connection to `sip` at all times."""
     project: Line | None = None
-    api_key: Secret | None = None
+    api_key: ApiKey | None = None
     """Present unless it is a ``sip`` agent."""
-    webhook_secret: Secret | None = None
+    webhook_secret: WebhookSecret | None = None
     """Present unless it is a ``sip`` agent."""
     model: Line = "gpt-realtime-2.1"
     voice: Line = "marin"

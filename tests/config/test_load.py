@@ -278,6 +278,31 @@ def test_a_file_may_begin_with_the_mark_of_an_editor_on_windows(tmp_path: Path) 
     assert load(file, {}).public.host == "127.0.0.1"
 
 
+@pytest.mark.parametrize("key", ['"sk-1"', "sk-…", "“sk-1”", "sk-1\nsk-2", "export KEY=sk-1"])
+def test_a_key_that_no_header_of_http_can_hold_is_refused_and_not_repeated(house: Path, key: str) -> None:
+    text = GOOD.replace('"file:webhook.secret"', '"env:OPENAI_API_KEY"')
+    text += '[speech]\napi_key = "env:OPENAI_API_KEY"\n'
+    with pytest.raises(SettingsError) as caught:
+        parse(text, ENVIRON | {"OPENAI_API_KEY": key}, file="sd.toml", folder=house)
+    expected = "of ASCII alone, without quotes, spaces or a second line, got something else"
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"sd.toml: agent[0].api_key: expected a key {expected}",
+        f"sd.toml: agent[0].webhook_secret: expected a secret {expected}",
+        f"sd.toml: speech.api_key: expected a key {expected}",
+    ]
+
+
+def test_a_key_and_a_webhook_secret_that_took_each_others_place_are_refused(house: Path) -> None:
+    text = GOOD.replace('"file:webhook.secret"', '"env:SECRET"')
+    environ = ENVIRON | {"OPENAI_API_KEY": "whsec_c2VjcmV0", "SECRET": "sk-very-secret"}
+    with pytest.raises(SettingsError) as caught:
+        parse(text, environ, file="sd.toml", folder=house)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "sd.toml: agent[0].api_key: expected the key, which does not begin with whsec_, got a webhook secret",
+        "sd.toml: agent[0].webhook_secret: expected the secret, which does not begin with sk-, got an API key",
+    ]
+
+
 @pytest.mark.parametrize("text", ["x = " + "9" * 5000, "x = " + "[" * 5000])
 def test_toml_that_python_cannot_hold_is_a_problem_too(faults: Faults, text: str) -> None:
     assert "expected TOML" in faults(text)[0]
