@@ -22,6 +22,7 @@ from proxy.config.where import Where
 
 ELSEWHERE = "192.0.2.1"
 """An address of RFC 5737: nobody's, yet routed like anybody's on the internet."""
+VALUE = 'a value of TOML, such as "text" in straight quotes, 25 or true'
 WITH_FILES = (rules.check, tls_rules.check, attestation.check)
 ALONE = (safety.check, whom.check, outcomes.check, talk.check, vendor.check, notices.check, api.check)
 """Rules across keys: those that look at files too, and those that look at what is written alone."""
@@ -69,7 +70,8 @@ def parse(
     except (ValueError, RecursionError) as error:  # also what int() says of a number of 5000 digits
         said = re.fullmatch(r"(.*) \(at (.*)\)", str(error))
         what, place = said.groups() if said else (str(error), "file")
-        raise SettingsError([Problem(file, place, "TOML", what)]) from error
+        expected, got = (VALUE, "something else") if what == "Invalid value" else ("TOML", what)
+        raise SettingsError([Problem(file, place, expected, got)]) from error
     where = Where(folder, environ, secrets)
     found = [each for check in WITH_FILES for each in check(raw, where)]
     found += [each for check in ALONE for each in check(raw)]
@@ -78,7 +80,7 @@ def parse(
     try:
         settings = Settings.model_validate(raw, context=where)
     except ValidationError as error:
-        problems += [_problem(file, one) for one in error.errors(include_url=False)]
+        problems += [_problem(file, one) for one in error.errors(include_url=False) if not _told(one)]
     if settings is not None and settings.public.address == "auto":
         address = find_address()
         if address is None:
@@ -90,6 +92,11 @@ def parse(
     if address is None:
         return settings
     return settings.model_copy(update={"public": settings.public.model_copy(update={"address": address})})
+
+
+def _told(error: ErrorDetails) -> bool:
+    """Whether faults of entries say all of it: pydantic finds too few in a list that has wrong ones."""
+    return error["type"] == "too_short" and bool(error["input"])
 
 
 def _problem(file: str, error: ErrorDetails) -> Problem:
@@ -112,6 +119,8 @@ def _problem(file: str, error: ErrorDetails) -> Problem:
             return Problem(file, key, "a list", got)
         case "too_short":
             return Problem(file, key, "at least one entry", got)
+        case "bool_type" | "bool_parsing":
+            return Problem(file, key, "true or false", got)
         case "model_type":
             return Problem(file, key, f"a table, written [{table}]" if len(where) == 1 else "a table", got)
         case _:

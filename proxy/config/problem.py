@@ -42,6 +42,8 @@ def fault(expected: str, got: str) -> PydanticCustomError:
 def shown(value: object) -> str:
     """Describe a TOML value in a problem line: short, on one line, without the password of a URI."""
     match value:
+        case None:
+            return "nothing"
         case bool():
             return "true" if value else "false"
         case str():

@@ -219,6 +219,16 @@ ring_limit_s = true
         ),
         ("[public]", "media = 5\n[public]", "media: expected a table, written [media], got 5"),
         ("[public]", "number = [5]\n[public]", "number[0]: expected a table, got 5"),
+        (
+            'name = "signalwire"',
+            'name = "signalwire"\ntrust_identity = 3',
+            "trunk[0].trust_identity: expected true or false, got 3",
+        ),
+        (
+            '["sip:+14155559876@trunk:signalwire"]',
+            '[{ name = "mobile" }]',
+            "number[0].destinations[0]: expected sip:+NUMBER@trunk:NAME, tel:+NUMBER or sip:user@host, got nothing",
+        ),
         ("[public]", 'records = " "\n[public]', 'records: expected a path, got " "'),
     ],
 )
@@ -229,6 +239,21 @@ def test_a_value_of_the_wrong_shape_is_said_in_words_of_toml(
     if "number = [5]" in new:
         text = text[: text.index("[[number]]")]
     assert line in faults(text)
+
+
+def test_a_list_of_which_no_entry_is_right_lacks_none(faults: Faults) -> None:
+    assert faults(GOOD.replace("sip:+14155559876@trunk:signalwire", "+14155559876")) == [
+        "number[0].destinations[0]: expected a SIP URI, such as sip:user@host:5061;transport=tls,"
+        ' got "+14155559876"'
+    ]
+
+
+@pytest.mark.parametrize("value", ["True", "Ada Lovelace", "“Ada”", ""])
+def test_a_value_that_is_none_is_said_with_what_one_looks_like(faults: Faults, value: str) -> None:
+    assert faults(f"[screening]\nname = {value}\n") == [
+        'line 2, column 8: expected a value of TOML, such as "text" in straight quotes, 25 or true,'
+        " got something else"
+    ]
 
 
 def test_an_empty_file_lists_what_it_needs(faults: Faults) -> None:
@@ -243,7 +268,7 @@ def test_an_empty_file_lists_what_it_needs(faults: Faults) -> None:
 
 def test_a_file_that_is_no_toml_names_the_line(faults: Faults) -> None:
     (line,) = faults("[public]\nhost = sbc.example.com\n")
-    assert line.startswith("line 2, column 8: expected TOML, got Invalid value")
+    assert line.startswith("line 2, column 8: expected a value of TOML, ")
 
 
 def test_toml_that_ends_early_is_a_problem_too(faults: Faults) -> None:

@@ -144,7 +144,7 @@ def test_a_value_is_shown_short_on_one_line_and_without_a_password() -> None:
         "an empty list",
         "a table",
     ]
-    assert shown(None) == "a NoneType"
+    assert shown(None) == "nothing"
 
 
 def test_a_port_range_prints_as_it_is_written() -> None:
