@@ -18,7 +18,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from proxy import assembly, folders, forwarding
+from proxy import assembly, audio_home, folders, forwarding
 from proxy import log as logging
 from proxy.call.admission import Admission
 from proxy.call.feed import Feed
@@ -219,6 +219,7 @@ class App:
         self._drained = True
 
     async def _start(self) -> None:
+        audio_home.check(self._homes[0][0])
         folders.check(self._settings)
         self._stack.push_async_callback(asyncio.to_thread, self._disk.close)
         await self.office.open(self._stack)

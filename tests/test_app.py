@@ -333,6 +333,14 @@ async def test_a_taken_port_is_one_clear_error_and_nothing_stays_open(tmp_path: 
         assert asyncio.all_tasks() <= before
 
 
+async def test_audio_on_an_address_of_another_machine_is_one_clear_error(tmp_path: Path) -> None:
+    text = SETTINGS.replace("PORT", "0").replace("FOLDER", str(tmp_path))
+    text = text.replace('media = { bind = "127.0.0.1"', 'media = { bind = "192.0.2.1"')
+    with pytest.raises(TransportFailed, match="cannot receive audio on 192"):
+        async with App(parse(text, {}, file="test.toml", folder=tmp_path)):
+            pass
+
+
 @pytest.fixture
 def ready(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Set when the house has begun."""
