@@ -143,8 +143,6 @@ def expect(
     if end is None and calls is None:
         anybody = _written(settings, lists.EXPECTED, number) == lists.ANYBODY
         end = now + (AN_HOUR if anybody else A_DAY)
-    if end is not None and end <= now:
-        raise click.UsageError(f"{clean(end)} is over")
     _put(settings, lists.Entry(lists.EXPECTED, number, None, dialed, end, note, calls))
 
 
@@ -189,10 +187,13 @@ def _put(settings: Settings, entry: lists.Entry) -> None:
     known = [number.dialed for number in settings.numbers]
     if entry.dialed is not None and entry.dialed not in known:
         raise click.UsageError(f"{entry.dialed} is none of the numbers of this file: {', '.join(known)}")
+    now = datetime.now(UTC)
+    if entry.until is not None and entry.until <= now:
+        raise click.UsageError(f"{clean(entry.until)} is over")
     written = _written(settings, entry.list, entry.number)
     kept = replace(entry, number=written)
     with database(settings, make=True) as connection:
-        _, new = lists.put(connection, kept, datetime.now(UTC))
+        _, new = lists.put(connection, kept, now)
     who = "anybody" if written == lists.ANYBODY else written
     limits = [f"until {clean(entry.until)}"] if entry.until else []
     limits += [f"for {entry.calls} call{'s' if entry.calls > 1 else ''}"] if entry.calls else []

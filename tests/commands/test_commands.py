@@ -233,8 +233,12 @@ def test_who_is_expected_counts_in_try(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["add", "nobody"], ["add", "+1900*"], ["add", ANNA, "--for", "+1999"], ["block", "*"]]
-)
+    "arguments",
+    [
+        ["add", "nobody"], ["add", "+1900*"], ["add", ANNA, "--for", "+1999"], ["block", "*"],
+        ["add", ANNA, "--list", "block", "--until", "2020-01-01"],
+    ],
+)  # fmt: skip
 def test_what_is_no_entry_is_a_fault_of_usage(place: Path, arguments: list[str]) -> None:
     assert run(place, "contacts", *arguments).exit_code == 2
 
