@@ -73,6 +73,12 @@ class Binding:
             return self.outbound == other.outbound
         return self.contact.uri.matches(other.contact.uri)
 
+    def of_one_phone(self, other: Binding) -> bool:
+        """Whether one phone has surely said both: a Call-ID is of one start of it (RFC 3261 §10.2)."""
+        instance = self.contact.params.get("+sip.instance")
+        same = instance is not None and instance == other.contact.params.get("+sip.instance")
+        return same or self.call_id == other.call_id or self.replaces(other)
+
 
 def updated(bindings: Iterable[Binding], request: Request, flow: Flow, now: float) -> list[Binding]:
     """The bindings of a phone after its REGISTER: as a whole, or not at all. Raises ParseError."""

@@ -24,7 +24,7 @@ class Whereabouts:
     def __init__(self, phones: Phones, name: str, contact: Binding, all_contacts: Sequence[Binding]) -> None:
         """`all_contacts`: those that the phone had when it was called."""
         self._phones, self._name, self._contact = phones, name, contact
-        self._others = tuple(each for each in all_contacts if each is not contact)
+        self._others = tuple(each for each in all_contacts if not each.of_one_phone(contact))
         self._registered = contact.flow
 
     def __call__(self, flow: Flow) -> Flow | None:
@@ -48,4 +48,4 @@ class Whereabouts:
         )
 
     def _is_another(self, binding: Binding) -> bool:
-        return any(binding.replaces(each) or binding.call_id == each.call_id for each in self._others)
+        return any(binding.of_one_phone(each) for each in self._others)

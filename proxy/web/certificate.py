@@ -5,46 +5,32 @@ from __future__ import annotations
 import os
 import ssl
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 log = structlog.get_logger("screendoor")
 
 
-class RenewedContext(ssl.SSLContext):
-    """A server's context that looks for renewed files at each connection, and has it made by what they say.
+class Renewed:
+    """What a server shows: by what its files say now. Connections that stand keep what they were shown."""
 
-    Connections that stand keep the certificate they were made with.
-    """
+    def __init__(self, certificate: Path, key: Path) -> None:
+        """PEM files; raises OSError (ssl.SSLError is one) where they are not to be used."""
+        self._files = (certificate, key)
+        self._stamp = _stamps(self._files)
+        self._context = _made(*self._files)
 
-    _files: tuple[Path, Path]
-    _stamp: tuple[int, ...]
-    _made: ssl.SSLContext
-
-    @classmethod
-    def of(cls, certificate: Path, key: Path) -> RenewedContext:
-        """One of these PEM files; raises OSError (ssl.SSLError is one) where they are not to be used."""
-        context = cls(ssl.PROTOCOL_TLS_SERVER)
-        context._files = (certificate, key)
-        context._stamp = _stamps(context._files)
-        context._made = _made(*context._files)
-        return context
-
-    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
-        """A new connection, of whichever event loop."""
-        return self._current().wrap_bio(*args, **options)
-
-    def _current(self) -> ssl.SSLContext:
+    def context(self) -> ssl.SSLContext:
+        """The context for one new connection."""
         stamp = _stamps(self._files)
         if stamp != self._stamp:
             self._stamp = stamp
             try:
-                self._made = _made(*self._files)
+                self._context = _made(*self._files)
                 log.info("certificate reloaded", certificate=str(self._files[0]))
             except OSError as error:  # half written: keep the old one, look again when it changes
                 log.warning("certificate not reloaded, the old one stays", why=str(error))
-        return self._made
+        return self._context
 
 
 def _made(certificate: Path, key: Path) -> ssl.SSLContext:

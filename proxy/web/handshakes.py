@@ -25,9 +25,14 @@ class Handshakes:
     """Takes what connects to a listening socket; a server as uvicorn knows one."""
 
     def __init__(
-        self, listening: socket.socket, context: ssl.SSLContext, protocol: Callable[[], asyncio.Protocol]
+        self,
+        listening: socket.socket,
+        context: Callable[[], ssl.SSLContext],
+        protocol: Callable[[], asyncio.Protocol],
     ) -> None:
-        """`protocol` makes whoever speaks with a client once its handshake is over."""
+        """`context` makes a connection safe; `protocol` makes whoever speaks with a client that has shaken
+        hands.
+        """
         self._listening, self._context, self._protocol = listening, context, protocol
         self._loop = asyncio.get_running_loop()
         self._going: dict[asyncio.Task[None], None] = {}
@@ -76,5 +81,5 @@ class Handshakes:
     async def _shake(self, connection: socket.socket) -> None:
         with suppress(OSError):  # what is no TLS, or too slow, or has hung up
             await self._loop.connect_accepted_socket(
-                self._protocol, connection, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_LIMIT_S
+                self._protocol, connection, ssl=self._context(), ssl_handshake_timeout=HANDSHAKE_LIMIT_S
             )

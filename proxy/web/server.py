@@ -7,7 +7,8 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from proxy.web.certificate import RenewedContext
+from proxy.web.certificate import Renewed
 from proxy.web.handshakes import Handshakes
 
 GRACE_S = 2
@@ -72,10 +73,9 @@ class HttpServer:
         self._serving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> HttpServer:
-        config = self._server.config
-        config.load()
+        self._server.config.load()
         if self._files is not None:  # one that does not load is raised here, not in the task
-            config.ssl = RenewedContext.of(*self._files)
+            self._server.secured = Renewed(*self._files).context
         family = socket.AF_INET6 if ip_address(self.host).version == 6 else socket.AF_INET
         try:
             self._socket = socket.create_server((self.host, self.port), family=family, backlog=128)
@@ -107,12 +107,15 @@ class HttpServer:
 class _Uvicorn(uvicorn.Server):
     """The server of uvicorn, a guest here: signals are the host's business, and so are handshakes."""
 
+    secured: Callable[[], ssl.SSLContext] | None = None
+    """By what a new connection of HTTPS is made; None: they are of HTTP."""
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        if self.config.ssl is None:
+        if self.secured is None:
             return await super().startup(sockets)
         await super().startup([])
         for each in sockets or ():
-            self.servers.append(Handshakes(each, self.config.ssl, self._protocol))  # type: ignore[arg-type]
+            self.servers.append(Handshakes(each, self.secured, self._protocol))  # type: ignore[arg-type]
         return None
 
     def _protocol(self) -> asyncio.Protocol:

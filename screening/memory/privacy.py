@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, select
 
-from screening.memory import history, lists, traces
+from screening.memory import history, lists, traces, whose
 from screening.memory.files import delete_calls, files_of
 from screening.memory.schema import GOING_ON, calls, notices
 from screening.memory.whose import Alike, calls_of, nobody
@@ -50,7 +50,7 @@ def delete_caller(
     while names := connection.execute(over).scalars().all():
         files += delete_calls(connection, names)
         count += len(names)
-    connection.execute(delete(notices).where(_of_no_call(number)))
+    connection.execute(delete(notices).where(_of_no_call(connection, number, alike)))
     traces.left(connection)
     left = select(calls.c.id).where(his)
     going_on = len(connection.execute(left).all())
@@ -67,7 +67,7 @@ def export_caller(connection: Connection, number: str, *, alike: Alike = nobody)
     told = [
         {"event": row.event, "target": row.target, "created": row.created, "payload": row.payload}
         for of in (
-            _of_no_call(number),
+            _of_no_call(connection, number, alike),
             *(notices.c.call.in_(own[each : each + _AT_ONCE]) for each in range(0, len(own), _AT_ONCE)),
         )
         for row in connection.execute(select(notices).where(of).order_by(notices.c.created))
@@ -83,7 +83,9 @@ def export_caller(connection: Connection, number: str, *, alike: Alike = nobody)
     return Export(history.plain(known), files)
 
 
-def _of_no_call(number: str) -> ColumnElement[bool]:
+def _of_no_call(connection: Connection, number: str, alike: Alike) -> ColumnElement[bool]:
     """Notices that name a caller all the same: what his calls have cost on a day."""
-    named: ColumnElement[str] = notices.c.payload["data"]["caller"].as_string()
-    return notices.c.call.is_(None) & (named == number)
+    data = notices.c.payload["data"]
+    return notices.c.call.is_(None) & whose.his(
+        connection, number, alike, data["caller"].as_string(), data["dialed"].as_string()
+    )

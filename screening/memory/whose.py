@@ -21,14 +21,14 @@ def nobody(caller: str, dialed: str) -> bool:
 
 def calls_of(connection: Connection, number: str, alike: Alike) -> ColumnElement[bool]:
     """The condition that a call is this caller's."""
-    other = select(calls.c.caller).where(
-        calls.c.caller.endswith(number[-LAST:], autoescape=True),
-        calls.c.caller != number,
-        calls.c.caller.not_like("+%"),
-    )
-    if not (others := connection.execute(other.distinct()).scalars().all()):
-        return calls.c.caller == number
-    pairs = select(calls.c.caller, calls.c.dialed).where(calls.c.caller.in_(others)).distinct()
-    his = [(caller, dialed) for caller, dialed in connection.execute(pairs).all() if alike(caller, dialed)]
-    spelled = [and_(calls.c.caller == caller, calls.c.dialed == dialed) for caller, dialed in his]
-    return or_(calls.c.caller == number, *spelled)
+    return his(connection, number, alike, calls.c.caller, calls.c.dialed)
+
+
+def his(
+    connection: Connection, number: str, alike: Alike, caller: ColumnElement[str], dialed: ColumnElement[str]
+) -> ColumnElement[bool]:
+    """The condition that a row is this caller's; it has him, and the number that he called, in these."""
+    written = (caller.endswith(number[-LAST:], autoescape=True), caller != number, caller.not_like("+%"))
+    others = connection.execute(select(caller, dialed).where(*written).distinct()).all()
+    spelled = [and_(caller == one, dialed == called) for one, called in others if alike(one, called)]
+    return or_(caller == number, *spelled)

@@ -58,6 +58,16 @@ async def test_instance_and_reg_id_name_a_binding_whatever_its_uri_rfc5626_6(flo
     assert [each.outbound for each in bindings][2] is None
 
 
+async def test_one_phone_is_known_by_its_contact_its_call_id_or_its_instance_rfc5626_4_1(flow: Flow) -> None:
+    (one,) = after(flow, (f"<sip:a@b>;{INSTANCE.format('1', '1')}", 1), call_id="one")
+    (second,) = after(flow, (f"<sip:a@c>;{INSTANCE.format('1', '2')}", 1), call_id="two")
+    (moved,) = after(flow, ("<sip:a@d>", 1), call_id="one")
+    (anew,) = after(flow, ("<sip:a@d>", 1), call_id="three")
+    (other,) = after(flow, (f"<sip:a@b>;{INSTANCE.format('2', '1')}", 1), call_id="four")
+    assert [one.of_one_phone(each) for each in (second, moved, anew, other)] == [True, True, False, False]
+    assert moved.of_one_phone(anew)
+
+
 async def test_a_reg_id_without_an_instance_names_nothing(flow: Flow) -> None:
     (binding,) = after(flow, ("<sip:a@b>;reg-id=1", 1))
     assert binding.outbound is None

@@ -80,6 +80,16 @@ async def test_those_who_were_there_when_it_was_called_are_other_phones(home: Ho
     assert desk(first) is None
 
 
+async def test_another_flow_of_the_same_phone_serves_as_well_rfc5626_4_2(home: Home) -> None:
+    one, two = (f'{DESK};+sip.instance="<urn:uuid:1>";reg-id={number}' for number in (1, 2))
+    first = await home.registers(one, "flow 1")
+    second = await home.registers(two, "flow 2")
+    await home.registers(APP, "app")
+    desk = home.called()
+    first.close()
+    assert desk(first) is second
+
+
 async def test_of_two_that_are_new_nobody_knows_which_it_is(home: Home) -> None:
     first = await home.registers(DESK, "boot 1")
     desk = home.called()

@@ -115,7 +115,7 @@ async def test_without_a_file_left_it_takes_a_rest(monkeypatch: pytest.MonkeyPat
     with _NoFiles() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        handshakes = Handshakes(listening, ssl.create_default_context(), asyncio.Protocol)
+        handshakes = Handshakes(listening, ssl.create_default_context, asyncio.Protocol)
         _, writer = await asyncio.open_connection(*listening.getsockname())
         rests = set[asyncio.TimerHandle]()
         async with asyncio.timeout(6):

@@ -150,6 +150,17 @@ def test_a_warning_of_what_a_caller_has_cost_is_handed_out_and_forgotten_with_hi
     assert rows(memory, select(notices.c.id)) == [(ids[OTHER],)]
 
 
+def test_such_a_warning_may_name_him_as_his_trunk_writes_him(memory: Memory) -> None:
+    def alike(caller: str, dialed: str) -> bool:
+        return (f"+1{caller}", dialed) == (CALLER, "*")
+
+    warned(memory, CALLER.removeprefix("+1"))
+    export = do(memory, lambda connection: export_caller(connection, CALLER, alike=alike))
+    assert len(export.told["notices"]) == 1
+    do(memory, lambda connection: delete_caller(connection, CALLER, alike=alike))
+    assert rows(memory, select(notices.c.id)) == []
+
+
 def test_what_is_forgotten_stands_in_no_file_of_sqlite_any_more(
     memory_of: MakeMemory, tmp_path: Path
 ) -> None:
