@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proxy.call.outcome import Result
@@ -10,7 +12,7 @@ from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ
 from proxy.lab.offers import at_home
 from proxy.lab.shapes import OPENAI_SDP, PHONE_SDP, sdp
 from screening.contract import Ring
-from tests.kit.edge import Edge, NewEdge, a_number, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
 
 OURS = [EarlyMedia.TONE, EarlyMedia.PASS]
 
@@ -87,7 +89,8 @@ async def test_it_rings_again_when_the_phone_that_played_early_does_not_take_the
     new_edge: NewEdge,
 ) -> None:
     first = a_number().destinations[0]
-    number = a_number(sound=Sound(early_media=EarlyMedia.PASS), destinations=(first, first))
+    second = replace(first, uri=first.uri.replace(PHONE_NUMBER, "+14155559877"))
+    number = a_number(sound=Sound(early_media=EarlyMedia.PASS), destinations=(first, second))
     async with new_edge(number=number) as edge:
         await rings_early(edge)
         assert edge.caller_audio.hears(PHONE_HZ)
