@@ -18,9 +18,9 @@ FEWEST_DIGITS = 6
 
 
 def may_come_round(invite: Request, dialed: str) -> bool:
-    """Whether a call has been sent on to us, or shows the number that it calls: the rare ones to look at."""
+    """Whether a call was sent on to us, or may show the number that it calls: the rare ones to look at."""
     first = invite.headers.first
-    return "diversion" in first or "history-info" in first or invite.sender.uri.user == dialed
+    return "diversion" in first or "history-info" in first or dialed in first["from"]
 
 
 def comes_round(invite: Request, record: CallRecord, number: Number) -> bool:
