@@ -31,6 +31,9 @@ FORGIVEN_S = 600.0
 MOST_WAITING = 100
 """So many late answers are owed at a time; a stranger who fails beyond them hears nothing."""
 
+UNHEEDED = 2
+"""Questions without credentials, in a row, after which a source is asked for MD5 first."""
+
 LINES_PER_MINUTE = 30
 """So many wrong passwords are logged in a minute."""
 
@@ -40,11 +43,15 @@ _SHORT = {"Via": "v", "From": "f", "To": "t", "Call-ID": "i"}
 class _Source:
     """What one source has done lately."""
 
-    __slots__ = ("at", "failures", "left", "spent_at")
+    __slots__ = ("at", "failures", "left", "question", "spent_at", "unheeded")
 
     def __init__(self, now: float) -> None:
         self.left, self.spent_at = float(BURST), now
         self.failures, self.at = 0, now
+        self.question: tuple[str, int] | None = None
+        """What it asked last without credentials: Call-ID and number."""
+        self.unheeded = 0
+        """How many such questions in a row there were, each of which was challenged."""
 
 
 class Challenger:
@@ -84,6 +91,10 @@ class Challenger:
 
     def judge(self, request: Request, flow: Flow, username: str, password: str) -> Verdict:
         """What the credentials of a request are worth if they ought to be this user's."""
+        if (claimed := self.digest.claimed(request)) is not None:
+            source = self._source(flow)
+            if source.unheeded < UNHEEDED or claimed.algorithm.upper() == ALGORITHMS[0]:
+                source.unheeded = 0  # else it is known by now for what it does
         return self.digest.judge(request, username, password, self._now(), whence=_whence(flow))
 
     def tag(self, request: Request) -> str:
@@ -95,10 +106,9 @@ class Challenger:
 
     def ask(self, transaction: ServerTransaction, *, stale: bool = False) -> None:
         """Challenge one who has been let in; `stale` says that only the nonce was too old."""
-        flow = transaction.flow
-        transaction.reply(
-            401, [("WWW-Authenticate", self._challenge(flow, each, stale)) for each in ALGORITHMS]
-        )
+        request, flow = transaction.request, transaction.flow
+        order = self._order(request, flow)
+        transaction.reply(401, [("WWW-Authenticate", self._challenge(flow, each, stale)) for each in order])
 
     def deny(self, transaction: ServerTransaction, who: str, most_bytes: int | None = None) -> None:
         """The credentials are wrong: it counts, and the answer takes its time.
@@ -151,11 +161,24 @@ class Challenger:
 
     def _fitting(self, request: Request, flow: Flow, most_bytes: int | None, stale: bool) -> Response | None:
         """The most telling challenge of no more than so many bytes."""
-        for algorithms, compact in ((ALGORITHMS, False), (ALGORITHMS, True), (ALGORITHMS[-1:], True)):
+        order = self._order(request, flow)
+        for algorithms, compact in ((order, False), (order, True), (ALGORITHMS[-1:], True)):
             response = self._response(request, flow, algorithms, compact, stale)
             if most_bytes is None or len(response.encode()) <= most_bytes:
                 return response
         return None
+
+    def _order(self, request: Request, flow: Flow) -> tuple[str, ...]:
+        """The strongest first (RFC 8760 §2.4), but for one who asks again rather than answer that.
+
+        Much gear that knows MD5 alone looks at the first challenge, and no further.
+        """
+        source, question = self._source(flow), (request.call_id, request.cseq.number)
+        if question != source.question and self.digest.claimed(request) is None:
+            source.question, source.unheeded = question, source.unheeded + 1
+            if source.unheeded == UNHEEDED and self._may_say(self._now()):
+                log.info("challenge not answered, MD5 is first from now on", source=flow.remote[0])
+        return ALGORITHMS if source.unheeded < UNHEEDED else ALGORITHMS[::-1]
 
     def _response(
         self, request: Request, flow: Flow, algorithms: tuple[str, ...], compact: bool, stale: bool

@@ -30,6 +30,48 @@ async def test_the_challenges_are_sha_256_then_md5_each_on_a_line_of_its_own_rfc
     assert [line.rpartition("=")[2] for line in asked] == ["SHA-256", "MD5"]
 
 
+def offered(challenge: Response) -> list[str]:
+    return [line.rpartition("=")[2] for line in challenge.headers.get_all("WWW-Authenticate")]
+
+
+async def test_who_knows_md5_alone_and_looks_at_the_first_challenge_alone_registers_at_the_second_try(
+    house: House, registrar: Registrar
+) -> None:
+    desk = await a_desk(house)
+
+    async def tries() -> bool:
+        """As many a phone does: it takes the first challenge, or none."""
+        request = desk.register(ALICE)
+        await desk.says(request)
+        challenge = await desk.hears(401)
+        first, *_ = challenge.headers.get_all("WWW-Authenticate")
+        challenge.headers.set("WWW-Authenticate", first)
+        if not first.endswith("MD5"):
+            await desk.says(request)  # the same once more, as an answer may be lost: no other question
+            assert offered(await desk.hears(401)) == ["SHA-256", "MD5"]
+            return False
+        await desk.says(desk.authorized(request, challenge))
+        return (await desk.hears(200)).status == 200
+
+    with capture_logs() as logs:
+        assert [await tries() for _ in range(4)] == [False, True, True, True]
+    told = [line["event"] for line in logs if "MD5" in line["event"]]
+    assert told == ["challenge not answered, MD5 is first from now on"]
+    registrar.close()
+
+
+async def test_who_answers_is_asked_for_the_strongest_first_again(house: House, registrar: Registrar) -> None:
+    desk = await a_desk(house)
+    for _ in range(3):
+        request = desk.register(ALICE)
+        await desk.says(request)
+        challenge = await desk.hears(401)
+        assert offered(challenge) == ["SHA-256", "MD5"]
+        await desk.says(desk.authorized(request, challenge))
+        await desk.hears(200)
+    registrar.close()
+
+
 async def test_a_challenge_is_never_larger_than_the_question(house: House, registrar: Registrar) -> None:
     desk = await a_desk(house)
     shapes = set()
