@@ -141,7 +141,7 @@ class WebhookDoor:
 
 def signing_key(secret: str) -> bytes:
     """Return the HMAC key of a secret: ``whsec_`` is followed by base64, anything else is the key itself."""
-    if not secret:
+    if not secret.removeprefix("whsec_"):
         raise ValueError("webhook secret is empty")
     if not secret.startswith("whsec_"):
         return secret.encode()

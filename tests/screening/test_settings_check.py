@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from screening.settings import SIP_AGENT, AgentSettings
 from screening.settings_check import problems
 
@@ -16,6 +18,11 @@ def test_every_problem_of_an_agent_is_said_at_once() -> None:
     voice, secret = problems(replace(GOOD, voice="nobody", webhook_secret="whsec_%%%"))
     assert voice.startswith("audio.output.voice: must be one of alloy")
     assert secret == "webhook secret is not base64 after whsec_"
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_"])
+def test_a_secret_with_nothing_in_it_is_none(secret: str) -> None:
+    assert problems(replace(GOOD, webhook_secret=secret)) == ["webhook secret is empty"]
 
 
 def test_a_sip_agent_has_nothing_of_the_kind() -> None:
