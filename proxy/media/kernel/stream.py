@@ -191,7 +191,7 @@ class KernelStream(Stream):
         """A packet that the kernel would not judge. A stranger's changes nothing, unless it is the peer's new
         address.
         """
-        holder, to = self._latched, self._to
+        holder = self._latched
         if source != holder:
             self._catch_up()  # how long the holder has been silent may decide
         else:
@@ -199,8 +199,14 @@ class KernelStream(Stream):
         super()._received(packet, source)
         if source == holder or self._latched != holder:
             self._renew()
+
+    def _latch(self, packet: memoryview, source: Address) -> bool:
+        """See `Stream`; what the peer hears goes to where it is now, whoever sends that on."""
+        to = self._to
+        admitted = super()._latch(packet, source)
         if self._to != to and isinstance(self.joined, KernelStream):
             self.joined._renew()
+        return admitted
 
     def _renew(self) -> None:
         """Hand over anew, as things are now; not what the kernel never takes."""

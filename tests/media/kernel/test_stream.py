@@ -198,6 +198,35 @@ async def test_the_address_of_the_sdp_takes_the_stream_from_a_faster_stranger(ri
     assert rig.forwarded("caller") > ENOUGH
 
 
+async def test_a_phone_that_speaks_late_is_spoken_to_where_it_is_and_not_where_its_sdp_says_rfc4961(rig):
+    rig.agree()
+    named, rig.phone = rig.phone, rig.far("phone", 0xBBBB)
+    rig.phone.remote = named.remote
+    for _ in range(2 * ENOUGH):  # what it hears is in the kernel before it is heard itself
+        rig.caller.says(1)
+        await named.hears(1)
+    assert rig.in_kernel() == (True, False)
+    rig.phone.says(1)
+    await rig.caller.hears(1)
+    _, heard = await rig.talk()
+    assert one_line(heard)
+    assert named.has_heard() == []
+
+
+async def test_a_peer_that_is_recorded_and_moves_is_followed_by_what_the_kernel_sends_it(rig, tmp_path):
+    rig.agree()
+    rig.session.record("caller", tmp_path / "heard.wav")
+    at_caller, _ = await rig.talk()
+    assert rig.in_kernel() == (False, True)
+    old, rig.caller = rig.caller, rig.far("caller", rig.caller.ssrc)
+    rig.caller.remote = old.remote
+    rig.caller.sequence, rig.caller.timestamp = old.sequence, old.timestamp
+    await asyncio.sleep(0.25)  # a NAT that rebinds
+    more, _ = await rig.talk()
+    assert one_line([*at_caller, *more])
+    assert old.has_heard() == []
+
+
 async def test_a_new_ssrc_continues_the_line_and_is_handed_over_again_rfc3550_8_1(rig):
     rig.agree()
     _, heard = await rig.talk()
