@@ -18,7 +18,7 @@ from proxy.media.udp import Address
 
 _GETRULE = 34
 _RULE = struct.Struct("=8BI")  # struct fib_rule_hdr
-_BY_MORE = {10: "fwmark", 17: "oif", 19: "l3mdev", 22: "ipproto", 23: "sport", 24: "dport"}
+_BY_MORE = {10: "fwmark", 17: "oif", 19: "l3mdev", 20: "uidrange", 22: "ipproto", 23: "sport", 24: "dport"}
 """What a rule may look at that we cannot ask for, or the program does not have, by attribute (FRA_…)."""
 
 _NETLINK_XFRM, _GETSPDINFO, _SPD_INFO = 6, 0x25, 1

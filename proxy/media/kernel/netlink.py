@@ -23,7 +23,7 @@ REQUEST, DUMP = 0x1, 0x300
 _ERROR, _DONE = 2, 3
 _GETLINK, _GETADDR, _GETROUTE = 18, 22, 26
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_RTA_DST, _RTA_SRC, _RTA_OIF, _RTA_PREFSRC = 1, 2, 4, 7
+_RTA_DST, _RTA_SRC, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_VIA = 1, 2, 4, 5, 7, 18
 _UNICAST, _LOCAL = 1, 2  # rtm_type
 _CHANGES = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000
 """RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV6_IFADDR, _IPV6_ROUTE; RTNLGRP_IPV6_RULE."""
@@ -57,12 +57,26 @@ class Netlink:
         """The error number that the last question was answered with; 0: none."""
 
     def way(self, to: str, source: str | None = None) -> Way | None:
-        """The way to an address, from `source` if that is settled; None if there is none, or no plain one."""
+        """The way to an address, from `source` if that is settled; None if there is none, or no plain one.
+
+        A socket's is looked up before it has an address of ours, the program's from that address and by the
+        interface: where rules of routing have these go to different neighbours, the way is not plain.
+        """
+        found = self._route(to, source)
+        if found is None:
+            return None
+        way = found[0]
+        return way if way.local or self._route(to, way.source, way.interface) == found else None
+
+    def _route(self, to: str, source: str | None, interface: int = 0) -> tuple[Way, bytes | None] | None:
+        """The way, and the neighbour it leads by, if it is another than who is to be reached."""
         where = ip_address(to)
         family = socket.AF_INET if where.version == 4 else socket.AF_INET6
         asked = attribute(_RTA_DST, where.packed)
         if source is not None:
             asked += attribute(_RTA_SRC, ip_address(source).packed)
+        if interface:
+            asked += attribute(_RTA_OIF, interface.to_bytes(4, sys.byteorder))
         bits = 8 * len(where.packed)
         question = _ROUTE.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, 0) + asked
         for body in self.ask(_GETROUTE, REQUEST, question):
@@ -71,7 +85,8 @@ class Netlink:
             ours = source or (str(ip_address(told[_RTA_PREFSRC])) if _RTA_PREFSRC in told else None)
             if kind not in (_UNICAST, _LOCAL) or ours is None or _RTA_OIF not in told:
                 return None
-            return Way(int.from_bytes(told[_RTA_OIF], sys.byteorder), ours, kind == _LOCAL)
+            way = Way(int.from_bytes(told[_RTA_OIF], sys.byteorder), ours, kind == _LOCAL)
+            return way, told.get(_RTA_GATEWAY, told.get(_RTA_VIA))
         return None
 
     def interfaces(self) -> dict[int, bool]:

@@ -61,8 +61,8 @@ def test_a_table_for_a_source_is_plain_too_for_we_can_ask_for_it(host, houses):
 
 @pytest.mark.parametrize(
     "rule",
-    ["fwmark 5", "ipproto udp sport 20000-30000", "oif phone"],
-    ids=["mark", "ports", "interface"],
+    ["fwmark 5", "ipproto udp sport 20000-30000", "oif phone", "uidrange 1000-1000"],
+    ids=["mark", "ports", "interface", "user"],
 )
 @pytest.mark.parametrize("version", ["-4", "-6"])
 def test_a_rule_that_goes_by_what_we_cannot_ask_for_is_one(host, houses, rule, version):

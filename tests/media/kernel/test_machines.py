@@ -8,7 +8,7 @@ import pytest
 from proxy.media.tone import beep
 from tests.media.kernel import rig as made
 from tests.media.kernel.able import needs_kernel
-from tests.media.kernel.houses import EDGE, Houses
+from tests.media.kernel.houses import EDGE, PEERS, Houses
 from tests.media.kernel.rig import ENOUGH, Rig, one_line
 
 pytestmark = [pytest.mark.network, needs_kernel]
@@ -127,6 +127,25 @@ async def test_a_doubt_about_this_machine_leaves_every_stream_to_userspace(rig):
     _, most = await rig.talk(60)
     assert rig.in_kernel() == (True, True)
     assert one_line([*heard, *more, *most])
+
+
+async def test_a_machine_with_a_table_for_each_of_its_addresses_loses_no_packet():
+    """That table has its own gateway alone; the phone is behind another one on the same cable."""
+    with Houses("sdkt") as houses:
+        houses.ip("phone", "link", "set", "lo", "up")
+        houses.ip("phone", "addr", "add", "203.0.113.5/32", "dev", "lo")
+        houses.ip("edge", "route", "add", "203.0.113.5", "via", PEERS["phone"])
+        houses.ip("edge", "route", "add", "default", "via", "198.51.100.66", "table", "100")
+        houses.ip("edge", "rule", "add", "from", EDGE["phone"], "lookup", "100")
+        with made.rig(houses) as rig:
+            with houses.inside("phone"):
+                rig.phone = made.Far("203.0.113.5", 0xBBBB)
+            rig.stack.callback(rig.phone.close)
+            rig.agree()
+            at_caller, at_phone = await rig.talk(20)
+            assert one_line(at_caller)
+            assert one_line(at_phone)
+            assert rig.in_kernel() == (False, False)
 
 
 async def test_who_has_the_peers_address_at_another_cable_is_left_to_rp_filter():

@@ -48,6 +48,22 @@ def test_a_source_that_is_settled_stays(edge):
     assert edge.way(PEERS["caller"], EDGE["phone"]).source == EDGE["phone"]
 
 
+@pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
+def test_where_the_table_of_our_address_knows_another_neighbour_there_is_no_plain_way(edge, houses, six):
+    ours, peer = (EDGE6 if six else EDGE)["phone"], (PEERS6 if six else PEERS)["phone"]
+    version, far = ("-6", "2001:db8:9::7") if six else ("-4", "203.0.116.7")
+    other = "2001:db8:2::66" if six else "198.51.100.66"
+    houses.ip("edge", version, "route", "add", far, "via", peer)
+    assert edge.way(far).source == ours
+    houses.ip("edge", version, "rule", "add", "from", ours, "lookup", "100")
+    houses.ip("edge", version, "route", "add", "default", "via", other, "dev", "phone", "table", "100")
+    assert edge.way(far) is None  # a socket goes by `peer`, and what is sent from our address by `other`
+    assert edge.way(far, ours).source == ours  # here both go by `other`
+    houses.ip("edge", version, "route", "replace", "default", "via", peer, "dev", "phone", "table", "100")
+    assert edge.way(far).source == ours
+    houses.ip("edge", version, "rule", "del", "from", ours, "lookup", "100")
+
+
 def test_interfaces_without_ethernet_frames_are_not_for_us(edge, houses):
     before = edge.interfaces()
     assert len(before) == 3
