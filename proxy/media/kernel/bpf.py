@@ -35,6 +35,10 @@ class KernelRefused(Exception):
     """This system, or this user, cannot have the kernel forward; the message says why, for people."""
 
 
+class NoInterface(KernelRefused):
+    """The interface is not there, or not any more."""
+
+
 def create_array(name: str, value_bytes: int, entries: int) -> int:
     """A map of `entries` values, all zero, that `map_memory` can map. Returns its descriptor."""
     attr = struct.pack(
@@ -75,10 +79,15 @@ def load(name: str, instructions: bytes) -> int:
 
 def attach(program: int, interface: int) -> int:
     """Have the program see what comes in through an interface, until the descriptor returned is closed: by
-    us, or by the kernel when the process ends, however it ends.
+    us, or by the kernel when the process ends, however it ends. Raises NoInterface.
     """
     attr = struct.pack("=IIIIIIQ", program, interface, _TCX_INGRESS, 0, 0, 0, 0)
-    return _bpf(_LINK_CREATE, attr, f"a program on interface {interface}")
+    try:
+        return _bpf(_LINK_CREATE, attr, f"a program on interface {interface}")
+    except KernelRefused as refused:
+        if isinstance(refused.__cause__, OSError) and refused.__cause__.errno == errno.ENODEV:
+            raise NoInterface(f"there is no interface {interface}") from refused
+        raise
 
 
 def _bpf(command: int, attr: bytes | ctypes.Array[ctypes.c_char], what: str) -> int:

@@ -174,7 +174,8 @@ class Forwarder:
         for gone in self._links.keys() - wanted:
             os.close(self._links.pop(gone))
         for interface in sorted(wanted - self._links.keys()):
-            self._links[interface] = bpf.attach(self.program, interface)
+            with suppress(bpf.NoInterface):  # gone since we asked: containers come and go
+                self._links[interface] = bpf.attach(self.program, interface)
 
 
 class Lane:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.media.kernel import bpf
+from proxy.media.kernel import bpf, netlink
 from proxy.media.kernel.flow import Flow
 from proxy.media.kernel.forwarder import Forwarder, Hearing
 from tests.media.kernel.able import needs_kernel
@@ -143,6 +143,15 @@ def test_the_program_stands_where_the_media_address_is(houses):
             Forwarder(20000, 20099, ["203.0.113.99"])
         everywhere.close()
         one.close()
+
+
+def test_an_interface_that_goes_while_we_start_keeps_the_program_from_no_other(houses, monkeypatch):
+    there = netlink.Netlink.interfaces
+    monkeypatch.setattr(netlink.Netlink, "interfaces", lambda asked: {**there(asked), 999999: False})
+    with houses.inside("edge"):
+        forwarder = Forwarder(20000, 20099, ["0.0.0.0"])
+        assert len(forwarder.interfaces) == 3
+        forwarder.close()
 
 
 def test_the_way_to_a_peer_is_asked_once(houses):
