@@ -237,6 +237,11 @@ class Keypad:
             self._due = asyncio.get_running_loop().time()
             self._next()
 
+    @property
+    def at_work(self) -> bool:
+        """A key is down, or waits until the one before has been up for long enough."""
+        return self.busy or bool(self._keys)
+
     def forget(self) -> None:
         """Those that wait are not pressed: who pressed them is joined no more."""
         self._keys.clear()
@@ -295,6 +300,11 @@ class Keys:
     def down(self) -> bool:
         """One of ours is down now."""
         return self._pad.busy
+
+    @property
+    def at_work(self) -> bool:
+        """One of ours is down, or will be in a moment."""
+        return self._pad.at_work
 
     def heard(self, source: object, timestamp: int, payload: bytes, rate: int = RATE) -> bool:
         """A packet of the peer's events, of that clock; whether it is for who is joined."""

@@ -271,7 +271,8 @@ class KernelStream(Stream):
     def _sounds_of_our_own(self) -> bool:
         """What our peer hears is not what the joined one says, or must be enciphered or written down here."""
         tapped = self.recordings is not None and self.recordings.on_both
-        return self.reserved or self.ringing or self._dials or self._seal is not None or tapped
+        dials = self._keys is not None and self._keys.at_work
+        return self.reserved or self.ringing or dials or self._seal is not None or tapped
 
     def _flow(self, other: KernelStream) -> Flow | None:
         """What becomes of our peer's packets; None while that takes more than new numbers and addresses."""

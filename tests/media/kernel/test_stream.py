@@ -340,6 +340,29 @@ async def test_a_key_told_by_signalling_takes_the_line_and_gives_it_back(rig):
     assert rig.in_kernel() == (True, True)
 
 
+async def test_keys_told_one_after_another_keep_the_line_until_the_last_is_up(rig):
+    rig.agree()
+    _, heard = await rig.talk()
+    rig.session.pressed("caller", "5")
+    rig.session.pressed("caller", "6")
+    while rig.stream("phone")._dials:
+        await asyncio.sleep(0.005)
+    rig.caller.says(ENOUGH)  # in the pause between the two
+    while len([each for each in heard if each.pt == 101]) < 14:
+        rig.caller.says(1)
+        heard += rig.phone.has_heard()
+        await asyncio.sleep(0.02)
+    while rig.stream("phone")._dials:
+        await asyncio.sleep(0.005)
+    heard += rig.phone.has_heard()
+    assert {each.payload[0] for each in heard if each.pt == 101} == {5, 6}
+    assert one_line(heard)
+    await asyncio.sleep(0.15)
+    _, more = await rig.talk(60)
+    assert one_line([*heard, *more])
+    assert rig.in_kernel() == (True, True)
+
+
 async def test_what_is_enciphered_on_one_leg_stays_in_userspace_rfc3711(rig):
     key = Crypto(1, AES_CM_128_80, bytes(range(30)))
     plain = rig.caller.sdp().decode()
