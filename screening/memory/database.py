@@ -19,8 +19,16 @@ from screening.memory import migrations, traces
 from screening.memory.errors import Away, Unusable, said
 
 LOCKED_S = 5.0
-"""How long we wait for another process that writes."""
+"""How long we wait for another process that writes; on PostgreSQL, for whoever holds a table or a row."""
 CONNECT_S = 5
+_SERVER = {
+    "connect_timeout": CONNECT_S,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""How a server is found out that is gone without a word: TCP by itself takes 15 minutes to two hours."""
 _PASSING = ("locked", "full", "busy", "disk i/o")
 """What SQLite says of troubles that pass."""
 
@@ -115,7 +123,10 @@ def _engine(url: URL) -> Engine:
         "json_serializer": JSONEncoder(separators=(",", ":")).encode,
     }
     if not _is_sqlite(url):
-        return create_engine(url, connect_args={"connect_timeout": CONNECT_S}, **kinds)
+        own = {name: value for name, value in _SERVER.items() if name not in url.query}
+        engine = create_engine(url, connect_args=own, **kinds)
+        event.listen(engine, "connect", _server_terms)
+        return engine
     arguments = {"timeout": LOCKED_S, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, **kinds)
     event.listen(engine, "connect", _sqlite_terms)
@@ -132,6 +143,12 @@ def _sqlite_terms(connection: Sqlite, _record: object) -> None:
     connection.isolation_level = None
     for term in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
         connection.execute(f"PRAGMA {term}")
+
+
+def _server_terms(connection: Any, _record: object) -> None:
+    """Not as an option of the connection: poolers take none."""
+    connection.execute(f"SET lock_timeout = {int(LOCKED_S * 1000)}")
+    connection.commit()
 
 
 def _writable(file: Path) -> None:

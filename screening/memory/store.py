@@ -38,6 +38,11 @@ RETRY_S = (0.5, 1.0, 2.0, 5.0)
 """How long after a failure the database is tried again; the last stands for all later ones."""
 
 IDLE_S = 60.0
+START_S = 15.0
+"""How long a start waits for the database: longer than for one that is not reached, or locked."""
+ANSWER_S = 30.0
+"""How long somebody waits who asks: a server, or a pooler before it, may take a question and say nothing."""
+SILENT = "the database does not answer"
 
 T = TypeVar("T")
 
@@ -106,15 +111,18 @@ class Memory:
     def start(self) -> None:
         """Open the database, do each chore once, and begin; raises `Unusable`. Blocks, for seconds at most.
 
-        A database that is away is tried again later: that it is, is one line of the log.
+        A database that is away, or silent, is tried again later: that it is, is one line of the log.
         """
-        try:
-            self._writer.open()
-            self._do_chores()
-        except Away as away:
-            self._failed(str(away))
-        self._thread = Thread(target=self._run, name="memory", daemon=True)
+        opened: Future[None] = Future()
+        self._thread = Thread(target=self._run, args=(opened,), name="memory", daemon=True)
         self._thread.start()
+        try:
+            opened.result(START_S)
+        except TimeoutError:
+            if not opened.cancel():
+                opened.result()  # in this very moment
+            else:
+                self._failed(SILENT)
 
     def close(self, within_s: float = 5.0) -> bool:
         """Write what waits, and end; False if it takes longer than this, or cannot be written. Blocks."""
@@ -144,13 +152,25 @@ class Memory:
 
     async def ask(self, work: Callable[[Connection], T]) -> T:
         """Do `work` within a transaction, and return what it returns; raises `Away`, and what it raises."""
-        return await asyncio.wrap_future(self.asked(work))
+        waiting = asyncio.timeout(ANSWER_S)
+        try:
+            async with waiting:
+                return await asyncio.wrap_future(self.asked(work))
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            if not self._trouble:
+                self._failed(SILENT)
+            raise Away(SILENT) from None
 
     def asked(self, work: Callable[[Connection], T]) -> Future[T]:
         """The same, for those who wait in another way."""
         answer: Future[T] = Future()
         if self._thread is None or self._closing:
             answer.set_exception(Away("the memory is closed"))
+            return answer
+        if self._trouble == SILENT:
+            answer.set_exception(Away(SILENT))
             return answer
         with self._lock:
             self._questions.append(_Question(work, answer))
@@ -182,7 +202,9 @@ class Memory:
         except RuntimeError:
             self._wake.set()
 
-    def _run(self) -> None:
+    def _run(self, opened: Future[None]) -> None:
+        if not self._begin(opened):
+            return
         while not self._closing:
             self._wake.wait(self._patience_s())
             self._wake.clear()
@@ -193,6 +215,24 @@ class Memory:
             except Exception:  # a bug costs its turn, not the memory
                 log.exception("memory failed")
         self._end()
+
+    def _begin(self, opened: Future[None]) -> bool:
+        """Open the database and do each chore; False where whoever starts us hears that it cannot be."""
+        try:
+            self._writer.open()
+            self._do_chores()
+        except Away as away:
+            self._failed(str(away))
+        except Exception as error:
+            if opened.set_running_or_notify_cancel():
+                self._closing = True
+                opened.set_exception(error)
+                return False
+            self._failed(str(error))
+            return True
+        if opened.set_running_or_notify_cancel():
+            opened.set_result(None)
+        return True
 
     def _patience_s(self) -> float:
         """How long there is nothing to do but what is told by then."""

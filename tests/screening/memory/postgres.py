@@ -32,7 +32,7 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         """`folder`, of a short name since a socket stands in it, is made."""
-        self._bin, self._folder = binaries(), folder
+        self._bin, self.folder = binaries(), folder
         folder.mkdir(mode=0o755)
         self._user: dict[str, int] = {}
         if os.getuid() == 0:  # the server does not run as root
@@ -53,24 +53,24 @@ class Postgres:
 
     def url(self, name: str) -> str:
         """Of a database of that name."""
-        return f"postgresql://screendoor@/{name}?host={self._folder}"
+        return f"postgresql://screendoor@/{name}?host={self.folder}"
 
     def create(self, name: str) -> str:
         """Make an empty database; returns its URL."""
-        self._run("createdb", "-h", str(self._folder), "-U", "screendoor", name)
+        self._run("createdb", "-h", str(self.folder), "-U", "screendoor", name)
         return self.url(name)
 
     def start(self) -> None:
-        settings = ("listen_addresses=", f"unix_socket_directories={self._folder}", "fsync=off")
+        settings = ("listen_addresses=", f"unix_socket_directories={self.folder}", "fsync=off")
         options = [part for setting in settings for part in ("-c", setting)]
-        with (self._folder / "log").open("ab") as out:
+        with (self.folder / "log").open("ab") as out:
             self._server = subprocess.Popen(
-                leashed([self._bin / "postgres", "-D", self._folder / "data", *options], "INT"),
-                stdout=out, stderr=out, cwd=self._folder, env=self._environ(), **self._user,
+                leashed([self._bin / "postgres", "-D", self.folder / "data", *options], "INT"),
+                stdout=out, stderr=out, cwd=self.folder, env=self._environ(), **self._user,
             )  # fmt: skip
         until = time.monotonic() + LIMIT_S
-        while subprocess.run([self._bin / "pg_isready", "-q", "-h", self._folder], check=False).returncode:
-            assert self._server.poll() is None, (self._folder / "log").read_text()
+        while subprocess.run([self._bin / "pg_isready", "-q", "-h", self.folder], check=False).returncode:
+            assert self._server.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < until, "PostgreSQL does not start"
             time.sleep(0.05)
 
@@ -84,7 +84,7 @@ class Postgres:
     def _run(self, program: str, *arguments: str) -> None:
         ran = subprocess.run(
             [self._bin / program, *arguments],
-            capture_output=True, text=True, timeout=LIMIT_S, cwd=self._folder, env=self._environ(),
+            capture_output=True, text=True, timeout=LIMIT_S, cwd=self.folder, env=self._environ(),
             check=False, **self._user,
         )  # fmt: skip
         assert ran.returncode == 0, ran.stderr

@@ -1,0 +1,134 @@
+"""A PostgreSQL server that is locked, that is gone without a word, or that takes all and says nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+import structlog
+from sqlalchemy import select
+
+from screening.memory import store
+from screening.memory.database import LOCKED_S, Database
+from screening.memory.errors import Away
+from screening.memory.schema import calls
+from screening.memory.store import Memory
+from tests.screening.memory.conftest import MakeMemory
+from tests.screening.memory.forwarder import Forwarder
+from tests.screening.memory.postgres import Postgres
+from tests.screening.memory.records import a_record, finish
+from tests.sipp.process import until
+
+pytestmark = pytest.mark.network
+
+WAIT_S = 20.0
+SOON_S = 0.3
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """As by a change of the schema that waits for a backup, or somebody's transaction that was left open."""
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE calls, alembic_version IN ACCESS EXCLUSIVE MODE")
+        yield
+        other.rollback()
+
+
+def kept(memory: Memory) -> list[str]:
+    query = select(calls.c.id).order_by(calls.c.id)
+    return list(memory.asked(lambda connection: connection.execute(query).scalars().all()).result(WAIT_S))
+
+
+def test_a_locked_server_is_away_and_what_waits_is_written_in_order(
+    postgres: Postgres, memory_of: MakeMemory
+) -> None:
+    memory = memory_of(url := postgres.create("locked"))
+    with structlog.testing.capture_logs() as logs, locked(url):
+        finish(memory, a_record("c1"))
+        until(lambda: memory.trouble, "it is noticed", within_s=WAIT_S)
+        finish(memory, a_record("c2"))
+    until(lambda: not memory.trouble, "it is written", within_s=WAIT_S)
+    assert logs[0]["problem"] == "canceling statement due to lock timeout"
+    assert kept(memory) == ["c1", "c2"]
+
+
+def test_a_start_waits_for_no_lock(postgres: Postgres, memory_of: MakeMemory) -> None:
+    memory_of(url := postgres.create("start")).close()
+    with structlog.testing.capture_logs(), locked(url):
+        began = time.monotonic()
+        memory = memory_of(url)
+        assert time.monotonic() - began < 2 * LOCKED_S
+        assert memory.trouble
+    until(lambda: not memory.trouble, "it is there", within_s=WAIT_S)
+
+
+def test_a_start_waits_for_no_server_that_says_nothing(
+    postgres: Postgres, memory_of: MakeMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "START_S", SOON_S)
+    postgres.create("silent")
+    with structlog.testing.capture_logs() as logs, Forwarder(postgres.folder, b"pg_advisory") as way:
+        memory = memory_of(way.url("silent"))
+        finish(memory, a_record())
+        with pytest.raises(Away, match="does not answer"):
+            memory.asked(lambda connection: None).result(WAIT_S)
+        way.release()
+        until(lambda: not memory.trouble, "it is there", within_s=WAIT_S)
+        assert kept(memory) == ["c1"]
+        memory.close()
+    assert [line["event"] for line in logs] == [
+        "memory away: calls go on, and are written later",
+        "memory is written again",
+    ]
+
+
+async def test_nobody_who_asks_waits_for_ever(
+    postgres: Postgres, memory_of: MakeMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres.create("asked")
+    with structlog.testing.capture_logs() as logs, Forwarder(postgres.folder) as way:
+        memory = memory_of(way.url("asked"))
+        way.hold()
+        monkeypatch.setattr(store, "ANSWER_S", SOON_S)
+        with pytest.raises(Away, match="does not answer"):
+            await memory.ask(lambda connection: connection.execute(select(calls.c.id)).all())
+        finish(memory, a_record())
+        monkeypatch.setattr(store, "ANSWER_S", WAIT_S)
+        with pytest.raises(Away, match="does not answer"):
+            await memory.ask(lambda connection: None)  # at once
+        way.release()
+        await asyncio.to_thread(until, lambda: not memory.trouble, "it answers", within_s=WAIT_S)
+        assert await asyncio.to_thread(kept, memory) == ["c1"]
+        memory.close()
+    assert [line["event"] for line in logs] == [
+        "memory away: calls go on, and are written later",
+        "memory is written again",
+    ]
+
+
+def test_a_server_that_is_gone_without_a_word_is_found_out_within_half_a_minute(postgres: Postgres) -> None:
+    postgres.create("gone")
+    with (
+        Forwarder(postgres.folder) as way,
+        Database(way.url("gone")).connect() as connection,
+        socket.socket(fileno=connection.connection.driver_connection.fileno()) as ours,  # type: ignore[union-attr]
+    ):
+        told = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)]
+        found = [ours.getsockopt(*each) for each in told]
+        unread_ms = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        ours.detach()
+    assert (found, unread_ms) == ([1, 10], 20_000)
+
+
+def test_what_a_url_says_of_its_server_holds(postgres: Postgres) -> None:
+    postgres.create("own")
+    with (
+        Forwarder(postgres.folder) as way,
+        Database(way.url("own") + "?keepalives_idle=60").connect() as connection,
+    ):
+        assert connection.connection.driver_connection.info.get_parameters()["keepalives_idle"] == "60"  # type: ignore[union-attr]
