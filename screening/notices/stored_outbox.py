@@ -20,6 +20,10 @@ from screening.notices.letter import Letter, Unreachable, Waiting
 from screening.notices.schedule import LONGEST_S
 
 WAITING, DONE, GIVEN_UP = "waiting", "done", "given up"
+CARRIED_S = 90.0
+"""How long a letter that is handed out is nobody else's, of the processes that share a database; longer than
+any courier takes. Whoever ends meanwhile leaves it to the others, and to the next start, after that.
+"""
 
 
 class StoredOutbox:
@@ -38,7 +42,10 @@ class StoredOutbox:
 
         def read(connection: Connection) -> Waiting:
             chosen = select(notices).where(mine & due).order_by(notices.c.due, notices.c.id).limit(most)
-            found = [_letter(row) for row in connection.execute(chosen)]
+            found = [_letter(row) for row in connection.execute(chosen.with_for_update(skip_locked=True))]
+            if found:
+                taken = notices.c.id.in_([letter.id for letter in found])
+                connection.execute(update(notices).where(taken).values(due=_moment(now + CARRIED_S)))
             first = connection.scalar(select(func.min(notices.c.due)).where(mine)) if not found else None
             return Waiting(found, first.timestamp() if first else None)
 

@@ -20,7 +20,7 @@ from screening.notices.courier import Answer, Delivered, Later
 from screening.notices.letter import Letter, Unreachable
 from screening.notices.post import Post
 from screening.notices.schedule import LONGEST_S
-from screening.notices.stored_outbox import StoredOutbox
+from screening.notices.stored_outbox import CARRIED_S, StoredOutbox
 from screening.notices.target import Target
 from tests.screening.memory.conftest import MakeMemory
 from tests.screening.memory.records import AT
@@ -101,7 +101,45 @@ async def test_letters_for_nobody_are_given_up(memory: Memory) -> None:
     await ids(outbox)
     assert await outbox.abandon(["t"]) == 1
     assert (await rows(memory))["b"].why == "no such target in the settings"
-    assert await ids(outbox) == ["a"]
+    assert await ids(outbox, NOW + CARRIED_S) == ["a"]
+
+
+async def test_what_one_process_carries_no_other_does(url: str, memory_of: MakeMemory) -> None:
+    """Unless that takes so long that it must have ended."""
+    ours, theirs = StoredOutbox(memory_of(url)), StoredOutbox(memory_of(url, process="p2"))
+    ours.put([letter("a"), letter("b")])
+    assert await ids(ours, most=1) == ["a"]
+    assert await ids(theirs) == ["b"]
+    found = await theirs.waiting("t", NOW + 1, 10)
+    assert (found.letters, found.next_due) == ([], NOW + CARRIED_S)
+    ours.later(replace(letter("a"), tries=1), NOW + 5, "busy")
+    await ids(ours)
+    assert await ids(theirs, NOW + 5) == ["a"]
+    assert await ids(ours, NOW + CARRIED_S) == ["b"]
+
+
+async def test_two_processes_tell_each_call_once(url: str, memory_of: MakeMemory) -> None:
+    got: list[str] = []
+
+    class Slow(Recorded):
+        at_once = 4
+
+        async def deliver(self, letter: Letter) -> Answer:
+            got.append(letter.payload["data"]["call"])
+            await asyncio.sleep(0.1)
+            return self.answer
+
+    one, other = (memory_of(url, process=name) for name in ("p1", "p2"))
+    async with post(one, Slow(told := Delivered("answered 204"))) as first, post(other, Slow(told)) as second:
+        for n in range(20):
+            (first, second)[n % 2].finished(record("unanswered", call=f"c{n}", decision=None, legs=[]))
+            await asyncio.sleep(0.05)
+
+        async def all_done() -> bool:
+            return [row.state for row in (await rows(one)).values()].count("done") == 20
+
+        await until(all_done)
+    assert sorted(got) == sorted({f"c{n}" for n in range(20)})
 
 
 async def test_a_memory_that_is_closed_is_said(memory: Memory) -> None:
