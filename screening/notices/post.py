@@ -26,7 +26,9 @@ from screening.notices.target import Target, letters_of_budget, letters_of_call
 log = structlog.get_logger("screendoor")
 
 LOOK_S = 60.0
-"""How often the wall clock is looked at while something waits: it may be set meanwhile."""
+"""How often the outbox is looked at: the wall clock may be set meanwhile, and another process that shares it
+may have left something there.
+"""
 AWAY_S = 5.0
 """How often the outbox is asked for while it cannot be had."""
 CLOSE_LIMIT_S = 5.0
@@ -141,7 +143,7 @@ class Post:
             self._away = False
             if not found.letters:
                 due = found.next_due
-                await self._rest(target, wake, None if due is None else min(max(due - now, 0.01), LOOK_S))
+                await self._rest(target, wake, LOOK_S if due is None else min(max(due - now, 0.01), LOOK_S))
                 continue
             answers = await self._carry_all(target, found.letters)
             tired = [answer for answer in answers if isinstance(answer, Later)]
@@ -150,8 +152,8 @@ class Post:
                 asked_s = max(answer.asked_s or 0.0 for answer in tired)
                 await self._rest(target, None, pause_s(failures, asked_s))
 
-    async def _rest(self, target: Target, wake: asyncio.Event | None, seconds: float | None) -> None:
-        """Wait for something new, or for so long; None: for ever."""
+    async def _rest(self, target: Target, wake: asyncio.Event | None, seconds: float) -> None:
+        """Wait for something new, or for so long."""
         self._resting.add(target.name)
         self._change.happened()
         try:

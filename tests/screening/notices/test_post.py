@@ -252,6 +252,17 @@ async def test_an_outbox_that_cannot_be_had_is_one_line_and_asked_again() -> Non
     ]
 
 
+async def test_what_another_process_leaves_in_the_outbox_is_told_within_a_minute() -> None:
+    outbox, other, receiver = MemoryOutbox(), Scripted(BUSY), Scripted(DONE)
+    async with post(receiver, outbox=outbox):
+        await asyncio.sleep(1)
+        async with post(other, outbox=outbox) as drains:
+            drains.finished(missed())
+            await asyncio.sleep(1)
+        await asyncio.sleep(60)
+    assert (other.calls, receiver.calls) == (["1f"], ["1f"])
+
+
 async def test_what_is_told_at_the_very_end_still_goes_out() -> None:
     receiver = Scripted(DONE, takes_s=2.0)
     with structlog.testing.capture_logs() as logs:
