@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from screening.memory.errors import Away
-from screening.memory.schema import notices
+from screening.memory.schema import notices, processes
 from screening.memory.store import Memory
 from screening.notices.letter import Letter, Unreachable, Waiting
 from screening.notices.schedule import LONGEST_S
@@ -64,7 +64,9 @@ class StoredOutbox:
         self._note(letter, state=GIVEN_UP, why=why)
 
     async def abandon(self, targets: Collection[str]) -> int:
-        others = (notices.c.state == WAITING) & notices.c.target.not_in(list(targets))
+        """Only where we are alone: a process that shares the database may have targets of its own."""
+        alone = select(func.count()).select_from(processes).scalar_subquery() <= 1
+        others = (notices.c.state == WAITING) & notices.c.target.not_in(list(targets)) & alone
         given_up = update(notices).where(others).values(state=GIVEN_UP, why="no such target in the settings")
 
         def write(connection: Connection) -> int:

@@ -13,6 +13,7 @@ import pytest
 import structlog
 from sqlalchemy import select
 
+from screening.memory.processes import Presence
 from screening.memory.schema import calls, notices, voicemails
 from screening.memory.store import Memory
 from screening.notices import cut_calls
@@ -102,6 +103,23 @@ async def test_letters_for_nobody_are_given_up(memory: Memory) -> None:
     assert await outbox.abandon(["t"]) == 1
     assert (await rows(memory))["b"].why == "no such target in the settings"
     assert await ids(outbox, NOW + CARRIED_S) == ["a"]
+
+
+async def test_letters_of_another_process_that_runs_are_not_given_up(url: str, memory_of: MakeMemory) -> None:
+    """It may have targets of its own, or be that of before the settings were changed, which still tells."""
+    first = memory_of(url, start=False)
+    first.every(10.0, Presence("p1", lambda: AT, place="here").say)
+    first.start()
+    outbox = StoredOutbox(first)
+    outbox.put([letter("a")])
+    second = memory_of(url, process="p2", start=False)
+    presence = Presence("p2", lambda: AT, place="there")
+    second.every(10.0, presence.say)
+    second.start()
+    await ids(outbox, target="nobody")
+    assert await StoredOutbox(second).abandon(["u"]) == 0
+    await second.ask(presence.leave)
+    assert await outbox.abandon(["u"]) == 1
 
 
 async def test_what_one_process_carries_no_other_does(url: str, memory_of: MakeMemory) -> None:
