@@ -81,25 +81,33 @@ def _budget(settings: Settings, number: Number) -> Budget:
     return Budget(cap("call"), cap("caller"), cap("number"), zone_of(settings, number))
 
 
-async def restore(settings: Settings, books: Books, memory: Memory | None, now: datetime) -> None:
-    """Take in what was spent before a restart, if anything is capped; else the day begins with nothing."""
+async def restore(
+    settings: Settings, books: Books, memory: Memory | None, now: datetime, again: bool = False
+) -> bool:
+    """Take in what was spent before a start, if anything is capped; else the day begins with nothing.
+
+    `now` is when we started. Returns False if it may be known later, which is said unless asked `again`.
+    """
     if not any_cap(settings):
-        return
+        return True
     if memory is None:
         log.warning("costs: there is no memory, what was spent today before this start is not known")
-        return
+        return True
     from screening.costs.sums import past_calls
     from screening.memory.errors import Away
 
     try:
         async with asyncio.timeout(PATIENCE_S):
-            calls = await memory.ask(lambda connection: list(past_calls(connection, now - timedelta(days=2))))
+            since = now - timedelta(days=2)
+            calls = await memory.ask(lambda connection: list(past_calls(connection, since, now)))
     except (Away, TimeoutError) as error:
         why = str(error) or f"it took longer than {PATIENCE_S:g} s"
-        log.warning("costs: what was spent today before this start is not known", why=why)
-        return
+        if not again:
+            log.warning("costs: what was spent today before this start is not known yet", why=why)
+        return False
     books.restore(calls)
     log.info("costs of today known", calls=len(calls))
+    return True
 
 
 def any_cap(settings: Settings) -> bool:

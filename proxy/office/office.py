@@ -17,7 +17,7 @@ from proxy.config import Settings
 from proxy.gathered import Gathered
 from proxy.media.disk import Disk
 from proxy.metrics import Metrics
-from proxy.office import bookkeeping, judging, remembering, telling
+from proxy.office import bookkeeping, judging, past, remembering, telling
 from proxy.office.told import Told
 from proxy.office.transcribing import Transcribing
 from proxy.record_file import RecordFile
@@ -69,11 +69,18 @@ class Office:
             await stack.enter_async_context(self.telling)
             self.transcribing.told.append(self._words_known)
             self.screener.books.tell(self.telling.budget)
-        await bookkeeping.restore(self._settings, self.screener.books, self.memory, self._now())
-        if self.memory is not None:
-            await remembering.restore(self.screener.recent, self.memory, self._now())
+        await stack.enter_async_context(past.taken_in(self._ways_to_the_past()))
         stack.push_async_callback(self.transcribing.close)
         await stack.enter_async_context(self.screener)
+
+    def _ways_to_the_past(self) -> list[past.Way]:
+        now, memory = self._now(), self.memory
+        ways: list[past.Way] = [
+            partial(bookkeeping.restore, self._settings, self.screener.books, memory, now)
+        ]
+        if memory is not None:
+            ways.append(partial(remembering.restore, self.screener.recent, memory, now))
+        return ways
 
     def began(self, record: CallRecord) -> None:
         """A call has come in."""

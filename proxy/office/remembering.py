@@ -110,19 +110,24 @@ def wishes(
     return remember
 
 
-async def restore(recent: RecentCalls, memory: Memory, now: datetime) -> None:
-    """Take in who has called within a day, so that a second call is one after a restart, too."""
+async def restore(recent: RecentCalls, memory: Memory, now: datetime, again: bool = False) -> bool:
+    """Take in who has called within a day, so that a second call is one after a restart, too.
+
+    `now` is when we started. Returns False if it may be known later, which is said unless asked `again`.
+    """
     from screening.memory.errors import Away
     from screening.memory.history import recent as callers
 
     try:
         async with asyncio.timeout(PATIENCE_S):
-            calls = await memory.ask(lambda connection: callers(connection, now - A_DAY, MOST))
+            calls = await memory.ask(lambda connection: callers(connection, now - A_DAY, now, MOST))
     except (Away, TimeoutError) as error:
         why = str(error) or f"it took longer than {PATIENCE_S:g} s"
-        log.warning("who has called before this start is not known", why=why)
-    else:
-        recent.restore(calls)
+        if not again:
+            log.warning("who has called before this start is not known yet", why=why)
+        return False
+    recent.restore(calls)
+    return True
 
 
 def words_to(memory: Memory) -> Callable[[CallRecord], None]:

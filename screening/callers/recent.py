@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,10 +55,13 @@ class RecentCalls:
         return times[:-1]
 
     def restore(self, calls: Iterable[Past]) -> None:
-        """Take in calls of before a start, the earliest first; before the first call of ours."""
+        """Take in calls of before a start, the earliest first; some of ours may have come already."""
         for past in calls:
             who = (past.caller, past.dialed)
-            _, times = self._calls.pop(who, ("", []))
-            self._calls[who] = past.call, [*times[1 - MOST_EACH :], past.at]
+            latest, times = self._calls.pop(who, ("", []))
+            if not times or times[-1] <= past.at:
+                latest = past.call
+            insort(times, past.at)
+            self._calls[who] = latest, times[-MOST_EACH:]
             if len(self._calls) > self._most:
                 del self._calls[next(iter(self._calls))]

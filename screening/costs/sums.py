@@ -47,11 +47,12 @@ def sum_since(connection: Connection, since: datetime, dialed: str | None = None
     return Sum(count, _amount(*found))
 
 
-def past_calls(connection: Connection, since: datetime) -> Iterator[Past]:
-    """Each call that cost something, the latest first."""
+def past_calls(connection: Connection, since: datetime, until: datetime) -> Iterator[Past]:
+    """Each call that began then, before `until`, and cost something, the latest first."""
     of_call = (calls.c.dialed, calls.c.caller, calls.c.began)
     costs = (calls.c.cost_minutes, calls.c.tokens, calls.c.cost_money)
-    wanted = select(*of_call, *costs).where(calls.c.began >= since, calls.c.cost_minutes.is_not(None))
+    wanted = select(*of_call, *costs).where(calls.c.began >= since, calls.c.began < until)
+    wanted = wanted.where(calls.c.cost_minutes.is_not(None))
     for dialed, caller, began, *spent in connection.execute(
         wanted.order_by(calls.c.began.desc()).limit(MOST)
     ):

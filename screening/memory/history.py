@@ -69,10 +69,10 @@ def call(connection: Connection, name: str) -> Row | None:
     return {**row, "transcript": transcript, "voicemail": voicemail(connection, name)}
 
 
-def recent(connection: Connection, since: datetime, most: int) -> Sequence[Past]:
-    """Whoever has called since then with a number, the earliest first; of more than `most`, the latest."""
+def recent(connection: Connection, since: datetime, until: datetime, most: int) -> Sequence[Past]:
+    """Whoever called then, before `until`, with a number, the earliest first; of too many the latest."""
     query = select(calls.c.id, calls.c.caller, calls.c.dialed, calls.c.began)
-    query = query.where(calls.c.began >= since, calls.c.caller.is_not(None))
+    query = query.where(calls.c.began >= since, calls.c.began < until, calls.c.caller.is_not(None))
     rows = connection.execute(query.order_by(calls.c.began.desc()).limit(most)).all()
     return [Past(*row) for row in reversed(rows)]
 

@@ -95,4 +95,4 @@ async def test_who_called_within_a_day_before_a_start_is_known_then(tmp_path: Pa
     await asyncio.to_thread(kept.close)
     with capture_logs() as logs:
         await restore(RecentCalls(), kept, AT)
-    assert [line["event"] for line in logs] == ["who has called before this start is not known"]
+    assert [line["event"] for line in logs] == ["who has called before this start is not known yet"]
