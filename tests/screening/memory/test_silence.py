@@ -87,6 +87,23 @@ def test_a_start_waits_for_no_server_that_says_nothing(
     ]
 
 
+def test_a_database_found_unusable_after_the_start_is_away(
+    postgres: Postgres, memory_of: MakeMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who starts us hears no more of it; the log does, and nothing ends."""
+    memory_of(url := postgres.create("newer")).close()
+    with psycopg.connect(url) as other:
+        other.execute("UPDATE alembic_version SET version_num = '9999'")
+    monkeypatch.setattr(store, "START_S", SOON_S)
+    with structlog.testing.capture_logs(), Forwarder(postgres.folder, b"pg_advisory") as way:
+        memory = memory_of(way.url("newer"))
+        way.release()
+        until(lambda: "a later version" in memory.trouble, "it is noticed", within_s=WAIT_S)
+        with pytest.raises(Away, match="a later version"):
+            kept(memory)
+        memory.close()
+
+
 async def test_nobody_who_asks_waits_for_ever(
     postgres: Postgres, memory_of: MakeMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
