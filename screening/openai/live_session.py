@@ -82,6 +82,7 @@ class LiveSession:
                 if message.get("type") == "session.closed":
                     break
         finally:
+            self._sideband.end()  # nobody reads any more who would attach again
             self._started.set()
         await self._incoming.put(None)
 
@@ -101,6 +102,7 @@ class LiveSession:
             for event in came if isinstance(came, tuple) else self._read(came):
                 yield self._noted(event)
                 if isinstance(event, Closed):
+                    self._sideband.end()
                     return
             if self._delegation.may_go_on():
                 with suppress(ProviderError):
@@ -190,6 +192,7 @@ class LiveSession:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STARTED_LIMIT_S):
                     await self._started.wait()
+            self._started.set()  # waited for once, not before each sentence
         words, self._next_words = self._next_words, live_prompt.CARRY_ON
         if must is not None:
             words = live_prompt.MUST.format(tool=must)

@@ -147,10 +147,15 @@ class Sideband:
                 await self._change.next()
         raise ProviderError("the session is over")
 
+    def end(self) -> None:
+        """The session is over: nobody waits for another socket. Again does nothing."""
+        self._over = True
+        self._change.happened()
+
     async def close(self) -> None:
         """Let go of the socket; the call itself goes on."""
         connection, self._connection = self._connection, None
-        self._end()
+        self.end()
         if connection is not None:
             await connection.close()
 
@@ -165,7 +170,7 @@ class Sideband:
             await self._attach(pauses_s, REATTACH_LIMIT_S, new=False)
         except ProviderError as error:
             log.debug("socket lost", why=str(error))
-            self._end()
+            self.end()
         return self._connection is not None
 
     async def _attach(self, pauses_s: Sequence[float], limit_s: float, *, new: bool) -> None:
@@ -191,10 +196,6 @@ class Sideband:
         self._connection = connection
         if connection is not None:
             self._attached_at = asyncio.get_running_loop().time()
-        self._change.happened()
-
-    def _end(self) -> None:
-        self._over = True
         self._change.happened()
 
 

@@ -309,6 +309,8 @@ async def test_the_greeting_follows_the_start_of_the_session_and_comes_without_i
         async with asyncio.timeout(2.1):
             await talk.session.speak()
         assert len(talk.wire.sent) == 1
+        async with asyncio.timeout(0.1):  # it was waited for once
+            await talk.session.speak()
 
 
 async def test_what_is_to_be_said_comes_before_what_was_told_and_a_tool_that_must_be_called_too() -> None:
@@ -398,6 +400,17 @@ async def test_a_session_that_is_over_says_so_to_whoever_speaks() -> None:
         await talk.hears({"type": "session.closed", "reason": "content"})
     with pytest.raises(ProviderError):
         await talk.session.speak()
+
+
+async def test_a_session_that_has_closed_keeps_nobody_waiting_for_its_socket() -> None:
+    async with attached() as talk:
+        speaking = asyncio.create_task(talk.session.speak())
+        await asyncio.sleep(0.5)
+        talk.wire.delivers({"type": "session.closed", "reason": "connection_lost"})
+        talk.wire.drops()
+        async with asyncio.timeout(0.5):
+            with pytest.raises(ProviderError, match="the session is over"):
+                await speaking
 
 
 # A delegate that we ask.
