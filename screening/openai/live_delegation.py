@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from screening.openai.live_usage import of_delegate
+from screening.openai.usage import part
 from screening.provider import Closed, Event, ResponseEnded, ToolCalled
 
 FAILURES = 2
@@ -30,6 +31,8 @@ class Delegation:
         self._seen: set[str] = set()
         self._results = False
         self._failed = 0
+        self._broken: set[str] = set()
+        """Responses of which an error was told; that they have failed may follow, or not."""
 
     def hear(self, nested: Mapping[str, Any], saying: str) -> list[Event]:
         """Take one nested event; `saying` names what the voice says meanwhile.
@@ -48,6 +51,8 @@ class Delegation:
                 return [*of_delegate(nested["response"], self._model)]
             case "response.failed" | "response.incomplete" as ending:
                 return self._come_to_nothing(nested["response"], ending.removeprefix("response."))
+            case "error":
+                return self._break_off(nested)
         return []
 
     def answered(self, call: str) -> None:
@@ -82,10 +87,20 @@ class Delegation:
     def _come_to_nothing(self, response: Mapping[str, Any], how: str) -> list[Event]:
         name = str(response["id"])
         self._running.discard(name)
-        error = response.get("error") or response.get("incomplete_details") or {}
-        code = str(error.get("code") or error.get("reason") or how)
-        self._failed += 1
         used = of_delegate(response, self._model)
+        if name in self._broken:
+            return [*used]
+        error = response.get("error") or response.get("incomplete_details") or {}
+        return [*used, self._failure(name, str(error.get("code") or error.get("reason") or how))]
+
+    def _break_off(self, error: Mapping[str, Any]) -> list[Event]:
+        """The stream of a response has met an error, and may end with that; which one it was is not told."""
+        self._broken, self._running = self._running, set()
+        code = error.get("code") or part(error, "error").get("code") or "error"
+        return [self._failure(min(self._broken, default=""), str(code))]
+
+    def _failure(self, name: str, code: str) -> Event:
+        self._failed += 1
         if self._failed >= FAILURES:
-            return [*used, Closed(f"the delegate cannot think: {code}")]
-        return [*used, ResponseEnded(name, "failed", code)]
+            return Closed(f"the delegate cannot think: {code}")
+        return ResponseEnded(name, "failed", code)

@@ -16,6 +16,7 @@ from screening.openai.live_client import ClientDelegate
 from screening.openai.live_delegation import FAILURES, Delegation
 from screening.openai.live_lines import AGENT, CALLER, LiveLines
 from screening.openai.live_usage import Lasted
+from screening.openai.realtime import MUTE
 from screening.openai.sideband import REATTACHED, Sideband
 from screening.provider import (
     AgentSaid,
@@ -172,7 +173,8 @@ class LiveSession:
                 yield Closed(CLOSED.get(reason, f"the session was closed: {reason[:40]}"))
             case "error":
                 error = message["error"]
-                yield Trouble(str(error.get("code") or error.get("type")), str(error.get("message", "")))
+                code = str(error.get("code") or error.get("type"))
+                yield Trouble(code, str(error.get("message", "")), mute=code in MUTE)
             case "screendoor.reattached" if message is REATTACHED:
                 self._delegation.forget()
                 yield from self._lines.close()

@@ -192,6 +192,14 @@ async def test_pieces_become_lines_when_a_pause_follows() -> None:
             {"type": "error", "error": {"type": "t", "code": "unknown_parameter", "message": "m"}},
             [Trouble("unknown_parameter", "m")],
         ),
+        (
+            {"type": "error", "error": {"type": "t", "code": "insufficient_quota", "message": "m"}},
+            [Trouble("insufficient_quota", "m", mute=True)],
+        ),
+        (
+            nested({"type": "error", "code": "server_error", "message": "m"}),
+            [ResponseEnded("", "failed", "server_error")],
+        ),
         ({"type": "info", "code": "c", "message": "m"}, []),
         ({"type": "session.usage.updated", "usage": {"seconds": "3"}}, []),
         ({"type": "brand.new.event"}, []),

@@ -79,6 +79,24 @@ def test_a_response_that_comes_to_nothing_is_a_failure_and_two_in_a_row_the_end(
     assert delegation.hear(over("resp_4", "failed"), "") == [Closed("the delegate cannot think: failed")]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"type": "error", "code": "server_error", "message": "m", "param": None},
+        {"type": "error", "error": {"code": "server_error", "message": "m"}},
+    ],
+)
+def test_an_error_in_place_of_an_end_is_a_failure_and_once_told_none_again(error: dict[str, Any]) -> None:
+    delegation = Delegation()
+    delegation.hear(created(), "")
+    delegation.hear(called(), "")
+    delegation.answered("call_1")
+    assert delegation.hear(error, "") == [ResponseEnded("resp_1", "failed", "server_error")]
+    assert delegation.may_go_on()
+    assert delegation.hear(over(how="failed", error={"code": "server_error"}), "") == []
+    assert delegation.hear(error, "") == [Closed("the delegate cannot think: server_error")]
+
+
 def test_a_delegate_that_calls_without_end_is_not_listened_to() -> None:
     delegation = Delegation()
     told = [event for n in range(10_000) for event in delegation.hear(called(f"call_{n}"), "")]
