@@ -34,7 +34,8 @@ class Voices:
             voices.append(Espeak())
         self.latest = ""
         """What was asked for last, for those who test what is said."""
-        self._voices = FirstOf([*map(Remembered, voices), Prompts()])
+        self._remembered = [*map(Remembered, voices)]
+        self._voices = FirstOf([*self._remembered, Prompts()])
 
     async def spoken(self, text: str, language: str) -> Clip:
         """By the first voice that can."""
@@ -50,7 +51,9 @@ class Voices:
                 log.warning("not spoken", why=str(failure))
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Say nothing more, and let go of the connections."""
+        for voice in self._remembered:
+            await voice.close()
         if self._http is not None:
             await self._http.aclose()
 

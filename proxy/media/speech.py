@@ -67,6 +67,53 @@ class Speech(Protocol):
         ...
 
 
+class Remembered:
+    """Keeps what was spoken last, so that what every caller hears is made once.
+
+    It is made to its end though whoever asked first could not wait for it: the next one has it at once.
+    """
+
+    def __init__(self, voice: Speech) -> None:
+        self._voice = voice
+        self._clips: dict[tuple[str, str], Clip] = {}
+        self._making: dict[tuple[str, str], asyncio.Task[Clip]] = {}
+
+    async def spoken(self, text: str, language: str) -> Clip:
+        """From memory, or by the voice."""
+        clip = self.kept(text, language)
+        return clip if clip is not None else await asyncio.shield(self.begin(text, language))
+
+    def kept(self, text: str, language: str) -> Clip | None:
+        """From memory; None where it is not there."""
+        clip = self._clips.pop((text, language), None)
+        if clip is not None:
+            self._clips[text, language] = clip  # the last to go
+        return clip
+
+    def begin(self, text: str, language: str) -> asyncio.Task[Clip]:
+        """Have it made; once, for all who ask meanwhile."""
+        key = (text, language)
+        making = self._making.get(key)
+        if making is None:
+            making = self._making[key] = asyncio.ensure_future(self._voice.spoken(text, language))
+            making.add_done_callback(lambda made: self._made(key, made))
+        return making
+
+    async def close(self) -> None:
+        """Make nothing more."""
+        for making in (left := list(self._making.values())):
+            making.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    def _made(self, key: tuple[str, str], made: asyncio.Task[Clip]) -> None:
+        del self._making[key]
+        if made.cancelled() or made.exception() is not None:
+            return
+        self._clips[key] = made.result()
+        if len(self._clips) > MOST_REMEMBERED:
+            del self._clips[next(iter(self._clips))]
+
+
 class FirstOf:
     """Asks one voice after another until one speaks."""
 
@@ -74,33 +121,34 @@ class FirstOf:
         self._voices = voices
 
     async def spoken(self, text: str, language: str) -> Clip:
-        """By the first voice that can; raises why the last one cannot."""
+        """From memory, or by the first voice that can; raises why the last one cannot."""
+        text = text[:MOST_TEXT]
+        if (clip := self._kept(text, language)) is not None:
+            return clip
         failure = SpeechFailed("there is no voice")
         for voice in self._voices:
             try:
-                return await voice.spoken(text[:MOST_TEXT], language)
+                return await voice.spoken(text, language)
             except SpeechFailed as error:
                 if not isinstance(voice, Prompts):
                     log.warning("voice failed", why=str(error))
                 failure = error
         raise failure
 
+    def _kept(self, text: str, language: str) -> Clip | None:
+        """What some voice remembers; one that stands before it has failed, and is asked anew for the next."""
+        remembering = [voice for voice in self._voices if isinstance(voice, Remembered)]
+        for number, voice in enumerate(remembering):
+            if (clip := voice.kept(text, language)) is not None:
+                for better in remembering[:number]:
+                    better.begin(text, language).add_done_callback(_tell)
+                return clip
+        return None
 
-class Remembered:
-    """Keeps what was spoken last, so that what every caller hears is made once."""
 
-    def __init__(self, voice: Speech) -> None:
-        self._voice = voice
-        self._clips: dict[tuple[str, str], Clip] = {}
-
-    async def spoken(self, text: str, language: str) -> Clip:
-        """From memory, or by the voice."""
-        key = (text, language)
-        clip = self._clips.pop(key, None) or await self._voice.spoken(text, language)
-        self._clips[key] = clip  # the last to go
-        if len(self._clips) > MOST_REMEMBERED:
-            del self._clips[next(iter(self._clips))]
-        return clip
+def _tell(made: asyncio.Task[Clip]) -> None:
+    if not made.cancelled() and isinstance(error := made.exception(), SpeechFailed):
+        log.warning("voice failed", why=str(error))
 
 
 class Prompts:

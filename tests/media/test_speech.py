@@ -30,15 +30,18 @@ from proxy.media.wav import read_wav
 class Voice:
     """Speaks, or fails, as it is told; and counts."""
 
-    def __init__(self, failure: str | None = None) -> None:
+    def __init__(self, failure: str | None = None, takes_s: float = 0.0) -> None:
         self.failure = failure
+        self.takes_s = takes_s
+        self.sound = [1] * 160
         self.asked: list[str] = []
 
     async def spoken(self, text: str, language: str) -> Clip:
         self.asked.append(f"{language}: {text}")
+        await asyncio.sleep(self.takes_s)
         if self.failure:
             raise SpeechFailed(self.failure)
-        return Clip([1] * 160)
+        return Clip(self.sound)
 
 
 async def test_the_first_voice_that_can_speaks() -> None:
@@ -82,6 +85,40 @@ async def test_a_failure_is_not_remembered() -> None:
         await remembered.spoken("Hello", "en")
     voice.failure = None
     assert (await remembered.spoken("Hello", "en")).seconds == 0.02
+
+
+async def test_who_could_not_wait_leaves_it_to_the_next_who_asks() -> None:
+    voice = Voice(takes_s=3)
+    remembered = Remembered(voice)
+    speaks = FirstOf([remembered, Prompts()])
+    for _ in range(2):
+        with pytest.raises(SpeechFailed, match="nothing was spoken within 1 s"):
+            await within(1, speaks, "Grüß Gott", "de")
+    await asyncio.sleep(2)
+    assert (await within(1, speaks, "Grüß Gott", "de")).seconds == 0.02
+    assert voice.asked == ["de: Grüß Gott"]
+    with pytest.raises(SpeechFailed):
+        await within(1, speaks, "Servus", "de")
+    await remembered.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_voice_that_hangs_keeps_nobody_from_what_another_remembers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    better, own = Voice("gone"), Voice()
+    speaks = FirstOf([Remembered(better), Remembered(own), Prompts()])
+    await speaks.spoken("Grüß Gott", "de")
+    better.takes_s = 8
+    for _ in range(2):
+        assert (await within(1, speaks, "Grüß Gott", "de")).seconds == 0.02
+    await asyncio.sleep(10)
+    assert "".join(capsys.readouterr()).count("gone") == 3
+    better.failure, better.takes_s, better.sound = None, 3, [1] * 320
+    assert (await within(1, speaks, "Grüß Gott", "de")).seconds == 0.02
+    await asyncio.sleep(4)
+    assert (await within(1, speaks, "Grüß Gott", "de")).seconds == 0.04
+    assert len(own.asked) == 1
 
 
 async def test_every_sentence_of_ours_is_recorded_and_short() -> None:
