@@ -308,8 +308,8 @@ class Screening(Protocol):
         """
         ...
 
-    def agent_left(self) -> Verdict:
-        """The agent has hung up without a REFER: what that amounts to."""
+    def agent_left(self, lost: str | None = None) -> Verdict:
+        """The agent has hung up without a REFER, or was `lost`, and why: what that amounts to."""
         ...
 
     def tell(self, news: News) -> None:

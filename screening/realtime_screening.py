@@ -106,9 +106,9 @@ class RealtimeScreening:
     async def verdict(self) -> Verdict:
         return await self._judgement.verdict()
 
-    def agent_left(self) -> Verdict:
+    def agent_left(self, lost: str | None = None) -> Verdict:
         """What was decided and not yet carried out still holds; without that it is a failure."""
-        return self._conversation.pending or Undecided("the agent hung up")
+        return self._conversation.pending or Undecided(lost or "the agent hung up")
 
     def tell(self, news: News) -> None:
         match news:

@@ -55,9 +55,11 @@ class SipScreening:
             except TimeoutError:
                 return Undecided(reason)
 
-    def agent_left(self) -> Verdict:
-        """A BYE is how it says no."""
-        return Decline("the agent hung up")
+    def agent_left(self, lost: str | None = None) -> Verdict:
+        """A BYE is how it says no, unless the user has just decided; one that is lost has said nothing."""
+        if self._talking and self._overruled is not None:
+            return self._overruled
+        return Undecided(lost) if lost is not None else Decline("the agent hung up")
 
     def tell(self, news: News) -> None:
         """The agent hears of the phone by NOTIFY; only our clock goes on."""

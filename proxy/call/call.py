@@ -254,10 +254,11 @@ class Call:
 
     async def _left(self, agent: Leg, screening: Screening) -> Destination | Verdict:
         """The agent is gone, perhaps with a REFER right before its BYE."""
-        await EndOf(agent)
+        end = await EndOf(agent)
         refer = agent.refer_waiting()
         place = self._transfers.selected(refer, screening) if refer is not None else None
-        return place or screening.agent_left()
+        lost = None if end is EndReason.HUNG_UP else f"the agent is gone: {end.text}"
+        return place or screening.agent_left(lost)
 
     async def _referred(self, place: Destination) -> bool:
         """Ring the destination that a REFER has selected; true if the call is over then."""

@@ -9,9 +9,13 @@ import pytest
 
 from proxy.call.outcome import Result
 from proxy.call.record import LegRecord
+from proxy.call.routing import Agent
 from proxy.media.udp import Address
+from screening.contract import Ask
+from screening.settings import ScreeningSettings
+from screening.sip_agent import SipScreening
 from tests.kit import edge as kit
-from tests.kit.edge import EDGE, TRUNK, Edge, ends, story
+from tests.kit.edge import EDGE, TRUNK, Edge, NewEdge, a_number, ends, story
 
 
 def falls_silent(edge: Edge) -> None:
@@ -84,6 +88,24 @@ async def test_an_agent_that_falls_silent_is_let_go_and_the_caller_is_not(edge: 
     await edge.over()
     assert story(edge.record)[:3] == (Result.BRIDGED, None, "failure")
     await edge.assert_clean()
+
+
+async def test_an_agent_without_an_api_that_dies_has_not_said_no(new_edge: NewEdge) -> None:
+    bot = Agent("local", "sip:bot@sip.api.openai.com:5061;transport=udp")
+    async with new_edge(number=a_number(agent=bot)) as edge:
+        edge.screener.planned = Ask(SipScreening(ScreeningSettings(talk_limit_s=120.0)))
+        await edge.connects()
+        assert edge.agent_audio is not None
+        edge.agent_audio.stop()
+        falls_silent(edge)
+        await edge.agent.receives("BYE", within_s=80)
+        await edge.phone.answers()
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert story(record)[:3] == (Result.BRIDGED, None, "failure")
+        assert "the agent is gone: no audio came any more" in "\n".join(record.steps)
+        await edge.assert_clean()
 
 
 async def test_a_leg_on_hold_need_not_speak_rfc3264_8_4(edge: Edge) -> None:

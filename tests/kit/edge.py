@@ -91,8 +91,8 @@ class ScriptedScreening:
     def decides(self, verdict: Verdict) -> None:
         self.verdicts.put_nowait(verdict)
 
-    def agent_left(self) -> Verdict:
-        return Undecided("the agent hung up")
+    def agent_left(self, lost: str | None = None) -> Verdict:
+        return Undecided(lost or "the agent hung up")
 
     def tell(self, news: News) -> None:
         if news is News.AGENT_LEFT:

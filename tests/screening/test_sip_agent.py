@@ -43,6 +43,11 @@ async def test_it_is_told_and_ended_without_a_word() -> None:
 
 async def test_a_bye_is_how_it_says_no() -> None:
     assert SipScreening(ScreeningSettings()).agent_left() == Decline("the agent hung up")
+    assert SipScreening(ScreeningSettings()).agent_left("it died") == Undecided("it died")
+    screening = SipScreening(ScreeningSettings())
+    screening.tell(News.AGENT_ANSWERED)
+    assert screening.overrule(Connect("the user"))
+    assert screening.agent_left() == Connect("the user")
 
 
 async def test_the_user_decides_while_it_talks_and_not_before_or_twice() -> None:
