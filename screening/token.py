@@ -16,7 +16,8 @@ from datetime import datetime
 HEADER = "X-Screendoor-Token"
 NONCE_BYTES = 16
 EXPIRY_BYTES = 8
-LIFETIME_S = 60.0
+LIFETIME_S = 180.0
+"""An announcement may take a minute before the agent is called, and the agent another to answer."""
 
 
 class TokenRefused(Exception):

@@ -35,6 +35,7 @@ from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings, TalkSettings
 from screening.sip_agent import SipScreening
 from screening.talk.tools import Place
+from screening.token import LIFETIME_S
 from screening.webhook import Reception
 from tests.screening.scripted import ScriptedVendor
 
@@ -247,10 +248,20 @@ async def test_a_webhook_with_a_wrong_signature_is_unauthorized() -> None:
 async def test_an_expired_token_is_not_accepted() -> None:
     async with house() as h:
         ask = await h.asks()
-        await asyncio.sleep(61.5)
+        await asyncio.sleep(LIFETIME_S + 1.5)
         await h.webhook(token(ask))
         assert h.vendor.verbs == []
         assert h.screener.counts == {"token has expired": 1}
+
+
+async def test_a_token_outlives_an_announcement_of_a_minute() -> None:
+    async with house() as h:
+        ask = await h.asks()
+        await asyncio.sleep(61.0)
+        ask.screening.tell(News.AGENT_CALLED)
+        await asyncio.sleep(2.0)
+        await h.webhook(token(ask))
+        assert h.vendor.done[0] == "accept"
 
 
 async def test_a_webhook_that_comes_after_the_call_is_turned_away() -> None:
@@ -268,7 +279,7 @@ async def test_calls_that_ended_are_forgotten_with_their_token() -> None:
     async with house() as h:
         for _ in range(3):
             (await h.asks()).screening.over("caller cancelled")
-            await asyncio.sleep(61.5)
+            await asyncio.sleep(LIFETIME_S + 1.5)
         assert len(h.screener._awaited._left) == 1
         assert h.screener._awaited.waiting == []
 
