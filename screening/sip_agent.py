@@ -24,6 +24,8 @@ class SipScreening:
         self._change = Change()
         self._loop = asyncio.get_running_loop()
         self._talking = False
+        self._left = self._left_before = False
+        """It has hung up; and had, before it was known that no phone took the call."""
         self._overruled: Verdict | None = None
 
     @property
@@ -56,9 +58,13 @@ class SipScreening:
                 return Undecided(reason)
 
     def agent_left(self, lost: str | None = None) -> Verdict:
-        """A BYE is how it says no, unless the user has just decided; one that is lost has said nothing."""
+        """A BYE is how it says no, unless the user has just decided; but not that of one that was done with
+        its REFER, and one that is lost has said nothing.
+        """
         if self._talking and self._overruled is not None:
             return self._overruled
+        if self._left_before:
+            return Undecided("the agent is not in the call any more")
         return Undecided(lost) if lost is not None else Decline("the agent hung up")
 
     def tell(self, news: News) -> None:
@@ -66,7 +72,7 @@ class SipScreening:
         match news:
             case News.PHONE_BUSY | News.PHONE_NO_ANSWER | News.PHONE_DECLINED | News.PHONE_UNREACHABLE:
                 self._clock.resume(self._loop.time())
-                self._talking, self._overruled = True, None
+                self._talking, self._overruled, self._left_before = True, None, self._left
                 self._change.happened()
             case News.AGENT_ANSWERED:
                 self._meter.begin()
@@ -75,6 +81,7 @@ class SipScreening:
                 self._change.happened()
             case News.AGENT_LEFT:
                 self._meter.end()
+                self._left = True
             case News.AGENT_CALLED:
                 pass
             case News.REFER_ARRIVED | News.CONNECTED | News.CALLER_LEFT:

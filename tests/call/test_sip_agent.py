@@ -60,6 +60,21 @@ async def test_a_sip_agent_hears_by_notify_of_a_busy_phone_and_may_say_goodbye(n
         await edge.assert_clean()
 
 
+async def test_a_sip_agent_that_hangs_up_after_its_refer_has_not_said_no_to_a_message(
+    new_edge: NewEdge,
+) -> None:
+    async with new_edge(number=a_number(agent=sip_agent("tcp"))) as edge:
+        asks(edge)
+        await edge.connects()
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await edge.agent.hangs_up()
+        await edge.phone.rejects(486)
+        await edge.passes(3.0)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.VOICEMAIL, "ALLOW", "refer", "caller")
+        await edge.assert_clean()
+
+
 async def test_a_sip_agent_has_until_the_talk_limit(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(agent=sip_agent("udp"))) as edge:
         asks(edge, talk_limit_s=10.0)
