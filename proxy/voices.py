@@ -44,9 +44,12 @@ class Voices:
 
     async def prepare(self) -> None:
         """Speak what callers may be told, before there is one."""
+        language = self._settings.speech.language
         for text in sorted(_texts(self._settings) | self._also):
+            for voice in self._remembered:
+                voice.hold(text, language)
             try:
-                await self._voices.spoken(text, self._settings.speech.language)
+                await self._voices.spoken(text, language)
             except SpeechFailed as failure:
                 log.warning("not spoken", why=str(failure))
 

@@ -9,7 +9,8 @@ import pytest
 from proxy.config import parse
 from proxy.lab.openai_api import OpenAiLab
 from proxy.media.disk import DiskThread
-from proxy.media.speech import LEAVE_MESSAGE, RECORDED, SpeechFailed
+from proxy.media.openai_speech import forget_spoken
+from proxy.media.speech import LEAVE_MESSAGE, MOST_REMEMBERED, RECORDED, SpeechFailed
 from proxy.voices import Voices
 
 pytestmark = pytest.mark.network
@@ -41,6 +42,18 @@ async def test_the_first_agent_with_a_key_pays_and_what_callers_hear_is_spoken_o
             await speaking.close()
             assert disk.close()
         assert lab.spoken == sorted([LEAVE_MESSAGE, RECORDED])
+
+
+async def test_what_callers_hear_is_not_forgotten_for_what_phones_are_told(tmp_path: Path) -> None:
+    async with OpenAiLab("sk-lab", "whsec_", "") as lab:
+        speaking = voices(tmp_path, DiskThread(), f'api_key = "env:KEY", api_base = "{lab.base_url}"')
+        await speaking.prepare()
+        for n in range(MOST_REMEMBERED + 1):
+            await speaking.spoken(f"Call from {n}", "en")
+        forget_spoken(tmp_path / "speech")
+        await speaking.spoken(LEAVE_MESSAGE, "en")
+        await speaking.close()
+        assert lab.spoken.count(LEAVE_MESSAGE) == 1
 
 
 async def test_an_account_of_its_own_may_pay(tmp_path: Path) -> None:

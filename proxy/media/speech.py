@@ -77,6 +77,11 @@ class Remembered:
         self._voice = voice
         self._clips: dict[tuple[str, str], Clip] = {}
         self._making: dict[tuple[str, str], asyncio.Task[Clip]] = {}
+        self._held: set[tuple[str, str]] = set()
+
+    def hold(self, text: str, language: str) -> None:
+        """Never forget this once it is made, however much else is spoken."""
+        self._held.add((text[:MOST_TEXT], language))
 
     async def spoken(self, text: str, language: str) -> Clip:
         """From memory, or by the voice."""
@@ -110,8 +115,9 @@ class Remembered:
         if made.cancelled() or made.exception() is not None:
             return
         self._clips[key] = made.result()
-        if len(self._clips) > MOST_REMEMBERED:
-            del self._clips[next(iter(self._clips))]
+        passing = [each for each in self._clips if each not in self._held]
+        if len(passing) > MOST_REMEMBERED:
+            del self._clips[passing[0]]
 
 
 class FirstOf:

@@ -78,6 +78,17 @@ async def test_what_was_spoken_last_is_remembered() -> None:
     assert await remembered.spoken("Hello", "en") is not clips[0]
 
 
+async def test_what_is_held_is_remembered_however_much_else_is_spoken() -> None:
+    voice = Voice()
+    remembered = Remembered(voice)
+    remembered.hold("Hello", "en")
+    clip = await remembered.spoken("Hello", "en")
+    for n in range(2 * speech.MOST_REMEMBERED):
+        await remembered.spoken(str(n), "en")
+    assert await remembered.spoken("Hello", "en") is clip
+    assert len(remembered._clips) == speech.MOST_REMEMBERED + 1
+
+
 async def test_a_failure_is_not_remembered() -> None:
     voice = Voice("gone")
     remembered = Remembered(voice)
