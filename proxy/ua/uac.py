@@ -16,7 +16,7 @@ from proxy.sip.session.reliable import reliable
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, TransportFailed, ip_version
 from proxy.ua.ack import Acknowledgement
-from proxy.ua.capabilities import SDP
+from proxy.ua.capabilities import RELIABLY, SDP, wants_reliability
 from proxy.ua.course import TRY_S, Course, Forsaken
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
@@ -318,14 +318,18 @@ class Inviting:
         self._forks.hang_up(dialog, self._ending or EndReason.COMPLETED, flow)
 
     def _again(self, response: Response) -> bool:
-        """Whether the peer gets what it asks for: credentials, a longer session interval, another offer."""
+        """Whether the peer gets what it asks for: credentials, another offer or option, a longer interval."""
         if self.answered.done():
             return False
         if response.status in (401, 407):
             return self._authorized(response)
         if response.status in NO_SUCH_MEDIA or (self._late and response.status == 400):
             return self._conceded()
-        return response.status == 422 and self._raised(response)
+        if wants_reliability(response) and RELIABLY not in self._outgoing.headers:
+            headers = (*self._outgoing.headers, RELIABLY)  # from now on
+            self._outgoing = self._outgoing._replace(headers=headers)
+            return self._once_more()
+        return response.status == 422 and self._leg.keeper.raised(response) and self._once_more()
 
     def _conceded(self) -> bool:
         """Make another offer in the same INVITE, its CSeq one higher (§8.1.3.5); not once the phone rang."""
@@ -335,16 +339,12 @@ class Inviting:
             sdp = self._leg.media.offer()
         except OfferRefused:
             return False
-        self._cseq += 1
-        self._send(self._invite(sdp))
-        return True
+        return self._once_more(sdp)
 
-    def _raised(self, response: Response) -> bool:
-        """Ask for a longer session interval in the same INVITE, its CSeq one higher (RFC 4028 §7.3)."""
-        if not self._leg.keeper.raised(response):
-            return False
+    def _once_more(self, sdp: bytes | None = None) -> bool:
+        """The same INVITE, its CSeq one higher (§8.1.3.5), with another offer if one is given."""
         self._cseq += 1
-        self._send(self._invite(self._request.body))
+        self._send(self._invite(self._request.body if sdp is None else sdp))
         return True
 
     def _authorized(self, response: Response) -> bool:

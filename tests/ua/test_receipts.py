@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.sip.message import Request
+from proxy.ua.errors import Rejected
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.receipts import MOST_KEPT
@@ -94,6 +95,51 @@ async def test_the_numbers_of_an_invite_that_is_sent_again_begin_anew(house: Hou
     await task
     assert leg.media.told == [("offer", b""), ("answered", SDP)]
     await ended(house, leg)
+
+
+REQUIRED = [("Require", "100REL, timer")]
+
+
+async def test_a_peer_that_requires_them_gets_the_invite_that_allows_them_rfc3261_21_4_16(
+    house: House,
+) -> None:
+    leg, task, invite = await house.calling()
+    house.far.answers(invite, 421, headers=REQUIRED)
+    again = await house.far.hears("INVITE")
+    assert (again.call_id, again.cseq.number, again.body) == (invite.call_id, 2, invite.body)
+    assert again.headers.split("Supported") == [*invite.headers.split("Supported"), "100rel"]
+    house.far.answers(again, 422, headers=[("Min-SE", "3600")])
+    longer = await house.far.hears("INVITE")
+    assert longer.headers.split("Supported") == again.headers.split("Supported")
+    rings(house, longer, 1)
+    prack = await house.far.hears("PRACK")
+    assert prack.headers.get("RAck") == "1 3 INVITE"
+    house.far.answers(prack, 200)
+    house.far.answers(longer, 200)
+    await task
+    await ended(house, leg)
+
+
+@pytest.mark.parametrize("required", [[], [("Require", "100rel, precondition")], [("Require", "timer")]])
+async def test_what_is_not_known_or_not_named_is_not_promised_rfc3261_21_4_16(
+    house: House, required: list[tuple[str, str]]
+) -> None:
+    _, task, invite = await house.calling()
+    house.far.answers(invite, 421, headers=required)
+    with pytest.raises(Rejected, match="421"):
+        await task
+    assert house.far.count("INVITE") == 1
+    await house.assert_clean()
+
+
+async def test_a_peer_that_refuses_them_once_more_is_heard_rfc3261_21_4_16(house: House) -> None:
+    _, task, invite = await house.calling()
+    house.far.answers(invite, 421, headers=REQUIRED)
+    house.far.answers(await house.far.hears("INVITE"), 421, headers=REQUIRED)
+    with pytest.raises(Rejected, match="421"):
+        await task
+    assert house.far.count("INVITE") == 2
+    await house.assert_clean()
 
 
 async def test_a_number_that_cannot_be_read_is_not_acknowledged(house: House) -> None:
