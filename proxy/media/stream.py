@@ -281,8 +281,8 @@ class Stream(Speaker):
         reception = self._reception
         if reception is None or source != self._latched or len(packet) < HEADER_BYTES:
             return
-        _, _, sequence, _, ssrc = HEADER.unpack_from(packet)
-        if ssrc == reception.ssrc:
+        first, _, sequence, _, ssrc = HEADER.unpack_from(packet)
+        if first >> 6 == 2 and ssrc == reception.ssrc:  # ZRTP has the SSRC there, too, and numbers of its own
             self._alive_at = self._clock()
             reception.left_out(sequence)
             self._left_out(sequence)

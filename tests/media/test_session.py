@@ -8,6 +8,7 @@ from proxy.media.g711 import planes
 from proxy.media.house import House
 from proxy.media.mode import Counts, MediaRefused, MediaSession
 from proxy.media.ports import NoPortFree
+from proxy.media.rtp import HEADER
 from proxy.media.session import RelaySession
 from proxy.media.tone import beep
 from tests.media.peer import PUBLIC, SPEECH, Peer, Rig, counting
@@ -234,6 +235,19 @@ async def test_unknown_payload_types_are_dropped_counted_and_no_loss(rig):
     assert [packet.sequence - agent.heard[0].sequence for packet in agent.heard] == [0, 1]
     counts = rig.session.counts("caller")
     assert (counts.packets_in, counts.dropped, counts.lost) == (2, 1, 0)
+
+
+async def test_zrtp_among_the_audio_is_no_loss_to_anybody_rfc6189_5(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    for number in range(1, 6):
+        caller.send(number, 160 * number)
+        hello = HEADER.pack(0x10, 0, 1000 + number, 0x5A525450, caller.ssrc)
+        caller.send_raw(hello + b"PZ" + bytes(30))  # its numbers are of a sequence of its own
+    await asyncio.sleep(0.01)
+    assert [packet.sequence - agent.heard[0].sequence for packet in agent.heard] == [0, 1, 2, 3, 4]
+    counts = rig.session.counts("caller")
+    assert (counts.packets_in, counts.dropped, counts.lost) == (5, 5, 0)
 
 
 async def test_hold_sends_nothing_and_resume_goes_on_with_the_line_rfc3264_8_4(rig):
