@@ -18,7 +18,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from proxy import assembly, audio_home, folders, forwarding
+from proxy import assembly, audio_home, expiry, folders, forwarding
 from proxy import log as logging
 from proxy.call.admission import Admission
 from proxy.call.feed import Feed
@@ -234,7 +234,8 @@ class App:
         self._stack.callback(self.registrar.close)
         self.network.start(self.core)
         await self.admission.refresh()
-        for upkeep in (self.admission.keep_fresh(), self.strain.watch(), self.voices.prepare()):
+        watching = self.strain.watch(), expiry.watch(self._settings, _utc_now)
+        for upkeep in (self.admission.keep_fresh(), *watching, self.voices.prepare()):
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(upkeep))
         places = [await self._listen(listen) for listen in self._settings.listeners]
         self.listening = " ".join(places)
@@ -280,6 +281,7 @@ class App:
 
     async def _serve_http(self) -> None:
         http = self._settings.http
+        self.metrics.follow_certificates(partial(expiry.ends, self._settings))
         wanted = any(agent.provider != SIP_AGENT for agent in self._settings.agents)
         web = build_app(
             self.office.screener.door if wanted else None,

@@ -83,8 +83,8 @@ def run(file: Path) -> None:
 
     settings = settings_of(file)
     log.configure(settings.log.level, settings.log.format)
-    now = datetime.now(UTC)
-    for text in [*warnings(settings, now), *ending(settings, now.date()), *remarks(settings)]:
+    today = datetime.now(UTC).date()
+    for text in [*warnings(settings), *ending(settings, today), *remarks(settings)]:
         structlog.get_logger("screendoor").warning(text)
     sys.exit(_run(settings))
 
@@ -127,6 +127,7 @@ def check_config(file: Path) -> None:
 
     Without FILE it is the one that SCREENDOOR_CONFIG names.
     """
+    from proxy import expiry
     from proxy.commands.given import settings_of
     from proxy.config import warnings
     from proxy.forwarding import missing
@@ -134,7 +135,8 @@ def check_config(file: Path) -> None:
 
     settings = settings_of(file)
     now = datetime.now(UTC)
-    told = (*warnings(settings, now), *missing(settings), *ending(settings, now.date()), *remarks(settings))
+    over = (remark.text for remark in expiry.remarks(settings, now))
+    told = (*warnings(settings), *over, *missing(settings), *ending(settings, now.date()), *remarks(settings))
     for text in told:
         click.echo(f"warning: {text}", err=True)
     click.echo(f"{file}: in order")

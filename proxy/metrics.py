@@ -76,6 +76,10 @@ class Metrics:
         """Show which targets of which peers are up, as their probes say; asked at every scrape."""
         self.registry.register(_Targets(targets))
 
+    def follow_certificates(self, ends: Callable[[], Iterable[tuple[str, float]]]) -> None:
+        """Show when the certificates that we show end, by file; asked at every scrape."""
+        self.registry.register(_Certificates(ends))
+
     def follow_connections(self, refused: Mapping[str, int]) -> None:
         """Show the connections to us that came to nothing; `refused` is read at every scrape."""
         about = "Connections to us that came to nothing, by result"
@@ -162,4 +166,19 @@ class _Targets(Collector):
         family = GaugeMetricFamily("screendoor_target_up", about, labels=["peer", "target"])
         for peer, target, up in self._targets():
             family.add_metric([peer, target], float(up))
+        yield family
+
+
+class _Certificates(Collector):
+    """When each certificate ends."""
+
+    def __init__(self, ends: Callable[[], Iterable[tuple[str, float]]]) -> None:
+        self._ends = ends
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        about = "When a certificate that we show ends, in seconds since 1970"
+        name = "screendoor_certificate_expires_timestamp_seconds"
+        family = GaugeMetricFamily(name, about, labels=["certificate"])
+        for certificate, end in self._ends():
+            family.add_metric([certificate], end)
         yield family

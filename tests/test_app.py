@@ -21,6 +21,7 @@ import httpx2
 import pytest
 import uvloop
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from proxy import assembly
 from proxy.app import App, run
@@ -36,7 +37,7 @@ from proxy.media.kernel import flow, host
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
 from proxy.office.judging import check
 from proxy.sip.message import Request, parse_message
-from proxy.transport.devcert import write_certificates
+from proxy.transport.devcert import make_authority, write_certificates
 from proxy.transport.flow import Flow, ListenOn, Target, TransportFailed
 from proxy.transport.lasting import LastingLookup
 from proxy.transport.network import SocketNetwork
@@ -110,6 +111,23 @@ async def test_a_call_over_each_transport_goes_through(transport: str) -> None:
         assert 'screendoor_calls_total{outcome="bridged"} 1.0' in metrics
         assert 'screendoor_sessions_total{result="matched"} 1.0' in metrics
         assert [peer.faults for peer in stage.peers] == [[], [], []]
+
+
+async def test_a_certificate_that_is_over_is_said_and_shown(tmp_path: Path) -> None:
+    chain, key = make_authority().issue(["127.0.0.1"], starts=datetime(2020, 1, 1, tzinfo=UTC), days=90)
+    (tmp_path / "sip.pem").write_bytes(chain)
+    (tmp_path / "key.pem").write_bytes(key)
+    secured = '{ transport = "tls", bind = "127.0.0.1:0", certificate = "sip.pem", key = "file:key.pem" }'
+    text = SETTINGS.replace(" ]\nmedia", f", {secured} ]\nmedia")
+    text = text.replace("PORT", "0").replace("FOLDER", str(tmp_path))
+    with capture_logs() as log:
+        async with App(parse(text, {}, file="test.toml", folder=tmp_path)) as app:
+            metrics = (await get(app, "/metrics")).text
+    label = f'{{certificate="{tmp_path}/sip.pem"}}'
+    assert f"screendoor_certificate_expires_timestamp_seconds{label} 1.5856128e+09" in metrics
+    [line] = [line for line in log if "certificate" in line["event"]]
+    assert line["log_level"] == "error"
+    assert line["event"].startswith(f"{tmp_path}/sip.pem: the certificate expired on 2020-03-31: ")
 
 
 @needs_kernel

@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -16,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from proxy.cli import main
 from proxy.sip.errors import SipError
+from proxy.transport.devcert import make_authority
 from proxy.version import VERSION
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +95,20 @@ def test_what_is_allowed_but_doubtful_is_a_warning(tmp_path: Path) -> None:
     result = call("check-config", str(file))
     assert result.exit_code == 0
     assert result.stderr.startswith("warning: agent local: srtp")
+
+
+def test_a_certificate_that_ends_soon_is_a_warning(tmp_path: Path) -> None:
+    issued = datetime.now(UTC) - timedelta(days=80)
+    chain, key = make_authority().issue(["localhost"], starts=issued, days=90)
+    (tmp_path / "web.pem").write_bytes(chain)
+    (tmp_path / "key.pem").write_bytes(key)
+    file = tmp_path / "sd.toml"
+    web = '[http]\ncertificate = "web.pem"\nkey = "file:key.pem"'
+    file.write_text(Path(LAB).read_text().replace("[http]", web))
+    (line,) = call("check-config", str(file)).stderr.splitlines()
+    assert line.startswith(
+        f"warning: {tmp_path}/web.pem: the certificate ends on {issued + timedelta(days=90):%F}:"
+    )
 
 
 def test_what_this_system_does_not_give_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

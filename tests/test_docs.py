@@ -256,6 +256,7 @@ def test_every_metric_is_documented_and_no_other() -> None:
     metrics.follow_capacity({}, lambda: 0.0)
     metrics.follow_kernel(lambda: 0)
     metrics.follow_targets(list)
+    metrics.follow_certificates(list)
     metrics.follow_connections({})
     registry.register(NoticeMetrics(None))
     metrics.follow_api({})

@@ -82,3 +82,13 @@ def test_connections_that_came_to_nothing_are_shown_by_why() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     metrics.follow_connections({"timeout": 2})
     assert registry.get_sample_value("screendoor_refused_connections_total", {"result": "timeout"}) == 2
+
+
+def test_when_certificates_end_is_asked_at_every_scrape() -> None:
+    metrics = Metrics(registry := CollectorRegistry())
+    ends = [("sip.pem", 1800000000.0)]
+    metrics.follow_certificates(lambda: ends)
+    name, labels = "screendoor_certificate_expires_timestamp_seconds", {"certificate": "sip.pem"}
+    assert registry.get_sample_value(name, labels) == 1800000000.0
+    ends[0] = ("sip.pem", 1900000000.0)
+    assert registry.get_sample_value(name, labels) == 1900000000.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from ipaddress import ip_address
 
 from proxy.config import api, certificate, notices
@@ -25,7 +24,6 @@ def of_this_machine(address: str) -> bool:
 
 def warnings(
     settings: Settings,
-    now: datetime,
     *,
     find_address: Callable[[], str | None] = local_address,
     has_address: Callable[[str], bool] = of_this_machine,
@@ -38,7 +36,7 @@ def warnings(
         if srtp in ("offer", "require") and uri.transport != "tls" and uri.scheme != "sips":
             over = uri.transport or "udp"
             yield f'{name}: srtp = "{srtp}" sends its keys over {over}, for all to read: use transport=tls'
-    yield from _certificates(settings, now)
+    yield from _certificates(settings)
     yield from notices.remarks(settings.notified, kept=settings.memory.url != "off")
     yield from api.warnings(settings.api, settings.http.bind, tls=settings.http.certificate is not None)
     ours = ip_address(settings.public.address)
@@ -48,28 +46,12 @@ def warnings(
     yield from _sent_from(settings, find_address, has_address)
 
 
-def _certificates(settings: Settings, now: datetime) -> Iterator[str]:
-    """Those that we show."""
-    http = settings.http.certificate
+def _certificates(settings: Settings) -> Iterator[str]:
+    """Those that listeners show."""
     secured = [one.certificate for one in settings.listeners if one.transport == "tls"]
-    for file in dict.fromkeys([*secured, http]):
-        if file is None:
-            continue
-        shown = certificate.certificate(file)
-        if certificate.expired(shown, now):
-            yield f"{file}: the certificate expired on {shown.not_valid_after_utc:%Y-%m-%d}"
-        if file in secured and not certificate.covers(shown, settings.public.host):
+    for file in dict.fromkeys(secured):
+        if file is not None and not certificate.covers(certificate.certificate(file), settings.public.host):
             yield f"{file}: the certificate does not name public.host {settings.public.host}"
-    terms = [(one.name, one.tls) for one in settings.trunks] + [
-        (one.name, one.tls) for one in settings.agents
-    ]
-    for name, tls in terms:
-        if tls is None or tls.certificate is None:
-            continue
-        shown = certificate.certificate(tls.certificate)
-        if certificate.expired(shown, now):
-            on = f"{shown.not_valid_after_utc:%Y-%m-%d}"
-            yield f"{tls.certificate}: the certificate for {name} expired on {on}"
 
 
 def _sent_from(

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from proxy.config import Settings, SettingsError, parse, warnings
-from tests.web.api.kept import BEGAN
 
 TEXT = """
 public = { host = "127.0.0.1", address = "203.0.113.10" }
@@ -80,13 +79,11 @@ def test_each_fault_is_one_clear_line(table: str, fault: str) -> None:
 )
 def test_tokens_that_cross_a_public_network_plainly_are_worth_a_word(bind: str, warned: bool) -> None:
     told = settings(f'[http]\nbind = "{bind}"\n[api]\ntokens = ["env:A"]')
-    assert any("for all to read" in line for line in warnings(told, BEGAN)) is warned
+    assert any("for all to read" in line for line in warnings(told)) is warned
     silent = settings(f'[http]\nbind = "{bind}"')
-    assert not any(line.startswith("api") for line in warnings(silent, BEGAN))
+    assert not any(line.startswith("api") for line in warnings(silent))
 
 
 def test_the_same_token_twice_is_worth_a_word() -> None:
     told = settings('[http]\nbind = "127.0.0.1:80"\n[api]\ntokens = ["env:A", "env:A"]')
-    assert "api.tokens: the same token stands there twice; the first one counts" in list(
-        warnings(told, BEGAN)
-    )
+    assert "api.tokens: the same token stands there twice; the first one counts" in list(warnings(told))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import pytest
 
@@ -139,4 +138,4 @@ def test_without_a_memory_there_is_one_warning(settled: Settled) -> None:
 
 
 def warned(settings: Settings) -> list[str]:
-    return list(warnings(settings, datetime(2026, 11, 22, tzinfo=UTC)))
+    return list(warnings(settings))
