@@ -70,6 +70,9 @@ class Kept:
             raise Wrong("dialed: none of the numbers of the settings")
         if entry["calls"] is not None and which != lists.EXPECTED:
             raise Wrong("calls: only expected ones are counted")
+        now = datetime.now(UTC)
+        if entry["until"] is not None and entry["until"] <= now:
+            raise Wrong("until: it is over")
         made = lists.Entry(
             which,
             self._written(which, entry["number"], entry["dialed"]),
@@ -81,7 +84,7 @@ class Kept:
         )
 
         def work(connection: Connection) -> tuple[Row, bool]:
-            place, new = lists.put(connection, made, datetime.now(UTC), number)
+            place, new = lists.put(connection, made, now, number)
             kept = lists.one(connection, place)
             assert kept is not None, "within one transaction"
             return kept, new

@@ -207,10 +207,10 @@ async def test_a_number_is_put_on_a_list_changed_and_taken_off(tmp_path: Path) -
         assert (again.status_code, again.json()["id"], again.json()["note"]) == (200, made.json()["id"], None)
         found = (await served.get("/lists/block?number=415-555-0123")).json()["items"]
         assert [item["name"] for item in found] == ["Eve"]
-        change = {"number": "+1415555*", "until": "2027-01-01T00:00:00+01:00", "dialed": "+14155551234"}
+        change = {"number": "+1415555*", "until": "2037-01-01T00:00:00+01:00", "dialed": "+14155551234"}
         changed = await served.client.put(where, json=change)
         assert changed.status_code == 200
-        assert (changed.json()["number"], changed.json()["until"]) == ("+1415555*", "2026-12-31T23:00:00Z")
+        assert (changed.json()["number"], changed.json()["until"]) == ("+1415555*", "2036-12-31T23:00:00Z")
         assert (await served.client.delete(where)).status_code == 204
         for verb in ("GET", "DELETE"):
             assert (await served.client.request(verb, where)).status_code == 404
@@ -250,6 +250,20 @@ async def test_expected_calls_may_be_counted_and_no_others(tmp_path: Path) -> No
         wrong = await served.post("/lists/block", json={"number": ANNA, "calls": 2})
         assert (wrong.status_code, "only expected ones" in wrong.text) == (422, True)
         assert (await served.post("/lists/expected", json={"number": "*", "calls": 0})).status_code == 422
+
+
+async def test_an_entry_that_is_over_at_once_is_422(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as served:
+        made = await served.post("/lists/block", json={"number": ANNA, "note": "fraud"})
+        past = {"number": ANNA, "until": "2026-01-01T00:00:00Z"}
+        where = made.headers["location"]
+        for answer in (
+            await served.post("/lists/block", json=past),
+            await served.client.put(where, json=past),
+        ):
+            assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+            assert answer.json()["errors"] == [{"at": "request", "why": "until: it is over"}]
+        assert (await served.client.get(where)).json() == made.json()
 
 
 async def test_lists_have_pages_and_unknown_lists_are_none(tmp_path: Path) -> None:
