@@ -8,8 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +29,19 @@ if TYPE_CHECKING:
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+@contextmanager
+def _room() -> Iterator[None]:
+    """Where what is said finds no room, that is one line, too."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        with suppress(OSError, ValueError):  # what is left would be tried again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.ClickException(f"cannot write: {error.strerror}") from error
+
+
 class Commands(click.Group):
     """Those of this file, and those of `commands`, which are imported when they are used."""
 
@@ -36,16 +49,15 @@ class Commands(click.Group):
         """All of them by name."""
         return sorted({*super().list_commands(ctx), *commands.WHERE})
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what was asked; ``--help`` and ``--version`` answer here."""
+        with _room():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Do what was asked; where what it says finds no room, that is one line, too."""
-        try:
+        """Do what was asked."""
+        with _room():
             return super().invoke(ctx)
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            with suppress(OSError, ValueError):  # what is left would be tried again at the end
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise click.ClickException(f"cannot write: {error.strerror}") from error
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """One by name."""
@@ -115,6 +127,8 @@ def demo(
     provider: Literal["realtime", "live", "live-client", "azure"],
 ) -> None:
     """Run one whole screened call on this machine, with a simulated carrier, AI and phone."""
+    if serve and fault is not None:
+        raise click.UsageError("either --serve or --fault")
     from proxy.lab.demo import main as lab
 
     sys.exit(lab(serve, decision, fault, provider))

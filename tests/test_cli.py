@@ -97,6 +97,12 @@ def test_what_is_allowed_but_doubtful_is_a_warning(tmp_path: Path) -> None:
     assert result.stderr.startswith("warning: agent local: srtp")
 
 
+@pytest.mark.parametrize("fault", ["all", "refer-silent"])
+def test_a_lab_that_stays_up_has_no_fault(fault: str) -> None:
+    result = call("demo", "--serve", "--fault", fault)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, "Error: either --serve or --fault")
+
+
 def test_a_certificate_that_ends_soon_is_a_warning(tmp_path: Path) -> None:
     issued = datetime.now(UTC) - timedelta(days=80)
     chain, key = make_authority().issue(["localhost"], starts=issued, days=90)

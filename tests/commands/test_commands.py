@@ -528,7 +528,7 @@ def test_a_database_that_fails_in_the_midst_is_one_line(
 def test_a_full_disk_under_what_is_shown_is_one_line(kept: Path) -> None:
     environment = os.environ | {"SCREENDOOR_CONFIG": str(kept / "sd.toml")}
     code = "from proxy.cli import main; main()"
-    for command in (["calls"], ["calls", "--json"]):
+    for command in (["calls"], ["calls", "--json"], ["--help"], ["--version"], ["calls", "--help"]):
         with Path("/dev/full").open("w") as full:
             done = subprocess.run(
                 [sys.executable, "-c", code, *command],
