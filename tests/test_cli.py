@@ -255,13 +255,13 @@ def test_demo_hands_its_options_to_the_lab(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setitem(sys.modules, "proxy.lab.demo", SimpleNamespace(main=lab))
     assert call("demo").exit_code == 3
-    assert (
-        call(
-            "demo", "--serve", "--decision", "reject", "--fault", "phone-busy", "--provider", "live"
-        ).exit_code
-        == 3
-    )
-    assert asked == [(False, "allow", None, "realtime"), (True, "reject", "phone-busy", "live")]
+    assert call("demo", "--serve", "--decision", "reject", "--provider", "live").exit_code == 3
+    assert call("demo", "--fault", "phone-busy").exit_code == 3
+    assert asked == [
+        (False, "allow", None, "realtime"),
+        (True, "reject", None, "live"),
+        (False, "allow", "phone-busy", "realtime"),
+    ]
 
 
 def test_demo_knows_its_decisions() -> None:
