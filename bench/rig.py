@@ -81,10 +81,11 @@ class Rig:
             caller.finish()
 
     def load(self, rate: int, seconds: float, *, patience_s: float = PATIENCE_S) -> Run:
-        """This many calls a second for this long: what they cost."""
+        """This many calls a second for this long: what they cost. AssertionError where SIPp did not start."""
         before, spent, began = self.callee.settled(), self.box.cpu_s, time.monotonic()
         with self.calls(rate, seconds, patience_s=patience_s) as caller:
             ours, elapsed_s = caller.finish(), time.monotonic() - began
+        assert ours.created, "SIPp has made no call"  # else it would have cost nothing at all
         theirs, spent = self.callee.settled() - before, self.box.cpu_s - spent
         return Run(1000 * spent / max(ours.good, 1), ours, theirs, elapsed_s)
 

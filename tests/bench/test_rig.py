@@ -1,0 +1,43 @@
+"""One middle box under load: what is no measurement is none."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from bench.accounting import Tally
+from bench.place import Place
+from bench.rig import Rig
+
+
+class Played(Rig):
+    """A box whose callers say at once what they have counted; each call costs it 2 ms."""
+
+    def __init__(self, counted: Tally) -> None:
+        self._counted, spent = counted, iter((1.0, 1.0 + counted.good * 0.002))
+
+        class Box:
+            @property
+            def cpu_s(self) -> float:
+                return next(spent)
+
+        callee = SimpleNamespace(settled=lambda: Tally())
+        super().__init__(Place(Path(), 1, 2, False, None, 0, 1), cast(Any, callee), cast(Any, Box()))
+
+    def calls(self, rate: int, seconds: float, **options: Any) -> Any:
+        return nullcontext(SimpleNamespace(finish=lambda: self._counted))
+
+
+def test_the_cost_of_a_call_is_that_of_those_that_were_answered() -> None:
+    run = Played(Tally(created=600, good=500, failed=100)).load(200, 3)
+    assert run.cpu_ms == pytest.approx(2.0)
+    assert run.trouble == pytest.approx(100 / 600)
+
+
+def test_a_load_without_a_call_has_not_cost_nothing() -> None:
+    with pytest.raises(AssertionError, match="SIPp has made no call"):
+        Played(Tally()).load(200, 3)
