@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
 from OpenSSL import SSL, crypto
 
 from proxy.transport.engine import TlsEngine, reasons
 from proxy.transport.flow import TransportFailed
 from proxy.transport.identity import GuestCheck, PeerCheck
+from proxy.transport.renewed import Renewed
 from proxy.transport.terms import TlsTerms
-
-log = structlog.get_logger("screendoor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,54 +51,17 @@ class ClientRules:
     """RFC 5922 to the letter: SIP URIs count before DNS names, and wildcards nowhere."""
 
 
-class _Renewed(ABC):
-    """A context made of files, made again when they change: renewals need no restart.
-
-    Connections that stand keep the context they were made with.
-    """
-
-    def __init__(self, *files: Path | str | None) -> None:
-        """Raises TransportFailed if a file cannot be used."""
-        self._files = [file for file in files if file is not None]
-        self._stamp = self._stamps()
-        self._context = self._make()
-
-    def current(self) -> SSL.Context:
-        """The context for one new connection."""
-        stamp = self._stamps()
-        if stamp != self._stamp:
-            self._stamp = stamp
-            try:
-                self._context = self._make()
-                log.info("certificate reloaded", certificate=str(self._files[0]))
-            except TransportFailed as error:  # half written: keep the old one, look again when it changes
-                log.warning("certificate not reloaded, the old one stays", why=str(error))
-        return self._context
-
-    @abstractmethod
-    def _make(self) -> SSL.Context: ...
-
-    def _stamps(self) -> tuple[int, ...]:
-        stamps = []
-        for path in self._files:
-            try:
-                stamps.append(os.stat(path).st_mtime_ns)
-            except OSError:
-                stamps.append(0)
-        return tuple(stamps)
-
-
-class ServerContext(_Renewed):
+class ServerContext:
     """A listener's side: its certificate, and whom it asks for theirs."""
 
     def __init__(self, tls: ServerTls) -> None:
         """Raises TransportFailed if certificate, key or authorities cannot be used."""
         self._tls = tls
-        super().__init__(tls.certificate, tls.key, tls.client_ca)
+        self._context = Renewed(self._make, tls.certificate, tls.key, tls.client_ca)
 
     def engine(self) -> TlsEngine:
         """A server's engine for one new connection."""
-        return TlsEngine(self.current(), GuestCheck(required=self._tls.clients == "require"))
+        return TlsEngine(self._context.current(), GuestCheck(required=self._tls.clients == "require"))
 
     def _make(self) -> SSL.Context:
         tls = self._tls
@@ -116,7 +76,7 @@ class ServerContext(_Renewed):
         return context
 
 
-class ClientTls(_Renewed):
+class ClientTls:
     """Our side where we dial: on whose terms, and whom we trust."""
 
     def __init__(
@@ -128,13 +88,13 @@ class ClientTls(_Renewed):
     ) -> None:
         """Raises TransportFailed if a file cannot be used. `ca` and `also` are short for rules of no more."""
         self._rules = rules = rules or ClientRules(ca, tuple(also))
-        super().__init__(rules.certificate, rules.key, rules.ca, *rules.also)
+        self._context = Renewed(self._make, rules.certificate, rules.key, rules.ca, *rules.also)
 
     def engine(self, name: str) -> TlsEngine:
         """A client's engine that accepts a peer whose certificate is for `name`, or what the rules say."""
         rules = self._rules
         check = PeerCheck(rules.name or name, strict=rules.strict)
-        return TlsEngine(self.current(), check, mutual=rules.certificate is not None)
+        return TlsEngine(self._context.current(), check, mutual=rules.certificate is not None)
 
     def _make(self) -> SSL.Context:
         rules = self._rules

@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from proxy.web.certificate import Renewed
+from proxy.transport.renewed import Renewed
 from proxy.web.handshakes import Handshakes
 
 GRACE_S = 2
@@ -75,7 +76,7 @@ class HttpServer:
     async def __aenter__(self) -> HttpServer:
         self._server.config.load()
         if self._files is not None:  # one that does not load is raised here, not in the task
-            self._server.secured = Renewed(*self._files).context
+            self._server.secured = Renewed(partial(_context, *self._files), *self._files).current
         family = socket.AF_INET6 if ip_address(self.host).version == 6 else socket.AF_INET
         try:
             self._socket = socket.create_server((self.host, self.port), family=family, backlog=128)
@@ -102,6 +103,13 @@ class HttpServer:
                 await asyncio.wait(left)
         finally:
             self._socket.close()
+
+
+def _context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """By which HTTPS is spoken; raises OSError (ssl.SSLError is one) where the files are not to be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
 
 
 class _Uvicorn(uvicorn.Server):
