@@ -15,12 +15,11 @@ from proxy.call.sources import Lookup, Source, Sources
 from proxy.sip.errors import ParseError
 from proxy.sip.glance import begins_nothing_new
 from proxy.sip.message import Request
+from proxy.transport.few_lines import LINES_PER_MINUTE, FewLines
 from proxy.transport.flow import Flow
 
 log = structlog.get_logger("screendoor")
 
-LINES_PER_MINUTE = 30
-"""So many lines about strangers are logged in a minute; a flood from a thousand must not flood the log."""
 FAILURE_WEIGHT = 2
 """A wrong password counts as so many messages."""
 TOP = 10
@@ -75,7 +74,7 @@ class Admission:
         self.proved = self._bans.spare
         """See `Gate`; asked for every request of ours."""
         self._scanners = [name.encode() for name in self._strictness.scanners]
-        self._lines = (0.0, 0)
+        self._lines = FewLines()
         self.named: tuple[bytes, ...] = ()
         """As whom strangers may prove themselves by a password: what they begin is read if one is in it."""
         self.counts = {"unknown": 0, "banned": 0, "scanner": 0, "unauthenticated": 0}
@@ -171,13 +170,10 @@ class Admission:
 
     def _say(self, what: str, flow: Flow, **more: Any) -> None:
         """A line in the log; no more than a few in a minute."""
-        now, (since, lines) = _now(), self._lines
-        if now - since >= 60.0:
-            since, lines = now, 0
-        self._lines = since, lines + 1
-        if lines < LINES_PER_MINUTE:
+        number = self._lines.another(_now())
+        if number <= LINES_PER_MINUTE:
             log.warning(what, source=flow.remote[0], **more)
-        elif lines == LINES_PER_MINUTE:
+        elif number == LINES_PER_MINUTE + 1:
             log.warning("strangers are not logged for a minute: there are too many; see /healthz")
 
 

@@ -10,6 +10,7 @@ import structlog
 from proxy.sip.digest_server import ALGORITHMS, DigestServer, Verdict
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
+from proxy.transport.few_lines import LINES_PER_MINUTE, FewLines
 from proxy.transport.flow import Flow, TransportFailed, source_of
 from proxy.ua.doors import Meeting
 from proxy.ua.gate import Gate
@@ -33,9 +34,6 @@ MOST_WAITING = 100
 
 UNHEEDED = 2
 """Questions without credentials, in a row, after which a source is asked for MD5 first."""
-
-LINES_PER_MINUTE = 30
-"""So many wrong passwords are logged in a minute."""
 
 _SHORT = {"Via": "v", "From": "f", "To": "t", "Call-ID": "i"}
 
@@ -61,7 +59,7 @@ class Challenger:
         self.digest = digest
         self._core, self._gate = core, gate
         self._sources: dict[tuple[str, bool], _Source] = {}
-        self._lines = (0.0, 0)
+        self._lines = FewLines()
         self._waiting = 0
 
     def allows(self, flow: Flow) -> bool:
@@ -155,9 +153,7 @@ class Challenger:
 
     def _may_say(self, now: float) -> bool:
         """Whether one more wrong password may be told: forged ones come from any number of sources."""
-        since, lines = self._lines
-        self._lines = (since, lines + 1) if now - since < 60.0 else (now, 1)
-        return self._lines[1] <= LINES_PER_MINUTE
+        return self._lines.another(now) <= LINES_PER_MINUTE
 
     def _fitting(self, request: Request, flow: Flow, most_bytes: int | None, stale: bool) -> Response | None:
         """The most telling challenge of no more than so many bytes."""

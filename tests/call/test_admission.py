@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.call.admission import LINES_PER_MINUTE, Admission, Strictness
+from proxy.call.admission import Admission, Strictness
 from proxy.call.bans import WINDOW_S
 from proxy.call.sources import Source
 from proxy.lab.carrier import Carrier
 from proxy.sip.errors import ParseError
+from proxy.transport.few_lines import LINES_PER_MINUTE
 from proxy.transport.flow import Target
 from tests.call.flows import a_flow
 from tests.kit import messages

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from proxy.sip.digest import DigestClient
 from proxy.sip.message import Response
-from proxy.ua.challenger import LINES_PER_MINUTE
+from proxy.transport.few_lines import LINES_PER_MINUTE
 from proxy.ua.registrar import Registrar
 from tests.ua.house import HOST, STRANGER, House
 from tests.ua.phones import ALICE, a_desk, a_registrar

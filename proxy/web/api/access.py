@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 from starlette.requests import Request
 
+from proxy.transport.few_lines import LINES_PER_MINUTE, FewLines
 from proxy.web.api.problem import Problem
 
 log = structlog.get_logger("screendoor")
@@ -23,8 +24,6 @@ SLOWED_S = 1.0
 """How long each later one waits for its answer."""
 MOST_ADDRESSES = 10_000
 """So many addresses are remembered; then all are forgotten."""
-LINES_PER_MINUTE = 30
-"""So many are logged in a minute: one machine may have any number of addresses (IPv6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Access:
         self._clock = clock
         self._wrong: dict[str, tuple[float, int]] = {}
         """When the first wrong token of an address came in this minute, and how many since."""
-        self._lines = (0.0, 0)
+        self._lines = FewLines()
         self.counts: Counter[str] = Counter()
         """Requests that were refused, by why, for the metrics."""
 
@@ -92,10 +91,8 @@ class Access:
         raise Problem(429, "too many wrong tokens", {"Retry-After": str(int(since + WINDOW_S - now) + 1)})
 
     def _may_say(self, now: float) -> bool:
-        """Whether one more line may be told."""
-        since, lines = self._lines
-        self._lines = (since, lines + 1) if now - since < 60.0 else (now, 1)
-        return self._lines[1] <= LINES_PER_MINUTE
+        """Whether one more line may be told: one machine may have any number of addresses (IPv6)."""
+        return self._lines.another(now) <= LINES_PER_MINUTE
 
 
 def _digest(token: str) -> bytes:

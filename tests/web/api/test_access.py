@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from structlog.testing import capture_logs
 
-from proxy.web.api.access import GUESSES, LINES_PER_MINUTE, SLOWED_S, WINDOW_S, Access, Token
+from proxy.transport.few_lines import LINES_PER_MINUTE
+from proxy.web.api.access import GUESSES, SLOWED_S, WINDOW_S, Access, Token
 from proxy.web.api.problem import Problem
 
 pytestmark = pytest.mark.virtual
