@@ -107,6 +107,7 @@ class Legs:
         if leg is None or entry is None:  # noted, or ended for good
             return
         self._standing[ended] = leg, None
+        entry.call_ids = leg.call_ids
         self.scribe.leg_ended(entry, ended.result(), leg.peer_reason)
         if (quality := self.media.quality(leg.name)) is not UNHEARD:
             self.scribe.heard(entry, quality)

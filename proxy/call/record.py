@@ -22,6 +22,10 @@ class LegRecord:
     peer: str
     """The URI called, or the caller's."""
     began: datetime
+    call_ids: Sequence[str] = ()
+    """Its Call-ID (RFC 3261 §8.1.1.4), for whoever looks for it at the other end, once it is over; more than
+    one where it was called again as somebody else.
+    """
     answered: datetime | None = None
     ended: datetime | None = None
     end: str | None = None
@@ -39,6 +43,7 @@ class LegRecord:
             "name": self.name,
             "peer": self.peer,
             "began": _iso_8601(self.began),
+            "call_ids": list(self.call_ids),
             "answered": self.answered and _iso_8601(self.answered),
             "ended": self.ended and _iso_8601(self.ended),
             "end": self.end,

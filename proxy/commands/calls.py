@@ -99,6 +99,8 @@ def _told(row: dict[str, Any]) -> list[str]:
         "cost": _money(row["cost_money"], record.get("cost") or {}),
     }
     lines += [f"  {name:<10} {value}" for name, value in facts.items() if value]
+    if legs := record.get("legs"):
+        lines += ["legs", *map(_leg, legs)]
     if steps := record.get("steps"):
         lines += ["story", *(f"  {step}" for step in steps)]
     if row["transcript"]:
@@ -107,6 +109,12 @@ def _told(row: dict[str, Any]) -> list[str]:
             f"  {said['at_s'] or 0:6.1f} {said['speaker']}: {said['text']}" for said in row["transcript"]
         ]
     return lines
+
+
+def _leg(leg: dict[str, Any]) -> str:
+    """How it ended, and the Call-ID by which whoever is at the other end finds it in his own log."""
+    ended = "; ".join(each for each in (leg["end"], leg["peer_reason"]) if each)
+    return f"  {leg['name']:<6} {leg['peer']}: {ended}, Call-ID {' and '.join(leg.get('call_ids') or '-')}"
 
 
 def _message(row: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ class Leg:
 
     __slots__ = (
         "__weakref__", "_answer", "_calls", "_contact_user", "_invitation", "_inviting", "_keeper", "_left",
-        "_log", "_reoffers", "anew", "core", "credentials", "dialog", "ended",
+        "_log", "_reoffers", "anew", "call_ids", "core", "credentials", "dialog", "ended",
         "flow", "keeps_flow", "media", "name", "peer_reason", "profile", "refers", "ringing",
     )  # fmt: skip
 
@@ -60,6 +60,8 @@ class Leg:
         self.ringing: int | None = None
         """The first provisional status above 100 from a peer that we call."""
         self.flow: Flow
+        self.call_ids: tuple[str, ...] = ()
+        """The Call-IDs that it is known by to its peer: one, unless it was called anew as somebody else."""
         self.dialog: Dialog | None = None
         self.credentials: DigestClient | None = None
         self.profile = ""
@@ -95,6 +97,7 @@ class Leg:
         self._invitation, self._calls = Invitation(self, transaction), False
         self._invitation.watch()
         request = transaction.request
+        self.call_ids = (request.call_id,)
         if self.ended.done():
             return
         try:
@@ -277,6 +280,12 @@ class Leg:
         self.gone(EndReason.DRAINING)
         if self._invitation is not None:
             self._invitation.stop()
+
+    def calls_anew(self) -> str:
+        """The Call-ID of one more INVITE that may begin the dialog."""
+        call_id = self.core.ids.call_id()
+        self.call_ids += (call_id,)
+        return call_id
 
     def contact(self, flow: Flow) -> str:
         return self.core.contact(flow, self._contact_user)

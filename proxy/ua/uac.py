@@ -78,7 +78,7 @@ class Inviting:
 
         Raises Rejected, TransportFailed, TransactionTimeout, LegEnded, or OfferRefused.
         """
-        self._call_id, self._cseq = self._core.ids.call_id(), 1
+        self._call_id, self._cseq = leg.calls_anew(), 1
         self._identity = f"{outgoing.identity};tag={self._core.ids.tag()}"
         self._request: Request
         self._credentials: tuple[tuple[str, str], ...]
@@ -181,7 +181,7 @@ class Inviting:
         outgoing = otherwise(response) if otherwise is not None and open_still else None
         if outgoing is None:
             return self._fail(Rejected(response))
-        self._outgoing, self._call_id, self._cseq = outgoing, self._core.ids.call_id(), 1
+        self._outgoing, self._call_id, self._cseq = outgoing, self._leg.calls_anew(), 1
         self._leg.credentials = outgoing.credentials
         self._identity = f"{outgoing.identity};tag={self._core.ids.tag()}"
         self._send(self._invite(self._request.body))

@@ -62,6 +62,7 @@ async def test_a_403_makes_the_call_once_more_by_trunk_did(new_edge: NewEdge) ->
         assert "Diversion" not in again.headers
         assert refused.call_id != again.call_id  # RFC 3261 §21.4.4: not the same request again
         assert refused.from_tag != again.from_tag
+        assert record.legs[-1].call_ids == (refused.call_id, again.call_id)
         await edge.assert_clean()
 
 

@@ -46,6 +46,15 @@ async def test_a_record_tells_the_whole_story_as_json(edge: Edge) -> None:
     await edge.assert_clean()
 
 
+async def test_a_record_says_by_which_call_id_each_peer_knows_its_leg(edge: Edge) -> None:
+    await edge.bridges()
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    peers = (edge.carrier, edge.agent, edge.phone)
+    assert [leg.call_ids for leg in record.legs] == [(peer.current.call_id,) for peer in peers]
+    await edge.assert_clean()
+
+
 def test_a_record_that_has_only_begun_can_be_read_too() -> None:
     record = CallRecord("7f3a", None, "+14155551234", BEGAN).as_dict()
     assert (record["outcome"], record["ended"], record["legs"]) == (None, None, [])

@@ -99,6 +99,24 @@ def test_a_call_is_told_with_its_story_and_what_was_said(kept: Path) -> None:
     assert json.loads(told(kept, "call", "call1", "--json"))["transcript"][0]["speaker"] == "caller"
 
 
+def test_a_call_names_its_legs_as_the_logs_of_their_peers_do(place: Path) -> None:
+    own = {"name": "agent", "peer": "sip:proj_X@sip.api.openai.com", "end": "the peer hung up"}
+    legs = [
+        {**own, "peer_reason": "Q.850;cause=16", "call_ids": ["7b1e"]},
+        {**own, "name": "phone", "peer": "sip:b@h", "peer_reason": None, "call_ids": ["4c", "5d"]},
+        {**own, "name": "phone", "peer": "sip:c@h", "peer_reason": None},  # as earlier versions wrote it
+    ]
+    with a_memory(place) as memory:
+        finish(memory, a_record("call9", 9, legs=legs))
+    text = told(place, "call", "call9")
+    for line in (
+        "  agent  sip:proj_X@sip.api.openai.com: the peer hung up; Q.850;cause=16, Call-ID 7b1e",
+        "  phone  sip:b@h: the peer hung up, Call-ID 4c and 5d",
+        "  phone  sip:c@h: the peer hung up, Call-ID -",
+    ):
+        assert line in text.splitlines()
+
+
 def test_a_name_may_be_abbreviated_where_it_is_clear(kept: Path) -> None:
     result = run(kept, "call", "cal")
     assert (result.exit_code, "several calls begin so: call0, call1" in result.stderr) == (1, True)
