@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import resource
 import signal
 from collections.abc import Callable, Mapping
@@ -44,6 +43,7 @@ from proxy.media.session import RelaySession
 from proxy.media.stream import Stream
 from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
+from proxy.observe.wire_log import log_message
 from proxy.office.office import Office
 from proxy.transport.flow import Flow
 from proxy.transport.lasting import LastingLookup
@@ -51,7 +51,6 @@ from proxy.transport.lookup import SystemLookup
 from proxy.transport.resolver import Resolver
 from proxy.transport.standing import Standing
 from proxy.ua.core import UserAgentCore
-from proxy.ua.driver import Message
 from proxy.ua.farewell import farewell
 from proxy.ua.ids import RandomIds
 from proxy.voices import Voices
@@ -59,10 +58,6 @@ from proxy.web import HttpServer, build_app
 from screening.settings import SIP_AGENT
 
 log = structlog.get_logger("screendoor")
-
-_CREDENTIALS = re.compile(
-    r"(?:Proxy-)?Authorization\s*:|X-Screendoor-Token\s*:|a=crypto|a=key-mgmt|k=|.*inline:", re.IGNORECASE
-).match
 
 
 async def run(settings: Settings) -> int:
@@ -173,7 +168,9 @@ class App:
             sheds=self.capacity.sheds,
         )
         if self._settings.log.level == "debug":
-            core.traces.append(_log_wire)
+            core.traces.append(log_message)
+        if self.office.capture is not None:
+            core.traces.append(self.office.capture)
         return core
 
     def _make_registry(self) -> Registry:
@@ -373,13 +370,6 @@ def _allow_sockets() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # where "unlimited" is more than the system has
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _log_wire(direction: str, flow: Flow, message: Message) -> None:
-    """Every message, whole, at DEBUG: `<` received, `>` sent. Credentials are left out."""
-    text = message.encode().decode("utf-8", "replace")
-    lines = [line for line in text.splitlines() if not _CREDENTIALS(line)]
-    log.debug(direction, peer=f"{flow.transport}:{flow.remote[0]}:{flow.remote[1]}", message="\n".join(lines))
 
 
 _utc_now: Callable[[], datetime] = partial(datetime.now, UTC)

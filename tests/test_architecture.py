@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "proxy.transport": ("proxy.sip", "proxy.transport"),
     "proxy.ua": ("proxy.sip", "proxy.transport", "proxy.ua"),
     "proxy.media": ("proxy.media",),
+    "proxy.observe": ("proxy.sip", "proxy.transport", "proxy.observe"),
     "screening": ("screening",),
 }
 """What of ours each part may import; the rest of `proxy` is bound by the rules further down alone."""

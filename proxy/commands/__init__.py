@@ -11,6 +11,7 @@ WHERE = {
     "forget": "caller.forget",
     "notify": "notify.notify",
     "prompt": "trying.prompt",
+    "trace": "trace.trace",
     "try": "trying.try_caller",
     "voicemail": "voicemail.voicemail",
 }

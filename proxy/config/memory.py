@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, PlainValidator, ValidationInfo
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo
 
 from proxy.config import values
 from proxy.config.keys import OnOff, Table
@@ -43,6 +43,12 @@ def _url(value: object, info: ValidationInfo) -> str:
     return url(value, info.context)
 
 
+def _with_url(value: str, info: ValidationInfo) -> str:
+    if value == "on" and info.data.get("url") == OFF:
+        raise fault('"off", since memory.url is', '"on"')
+    return value
+
+
 class Memory(Table):
     """The database of calls, messages and lists."""
 
@@ -52,3 +58,5 @@ class Memory(Table):
     """After so many days calls are forgotten, with their files; 0: never."""
     transcripts: OnOff = "on"
     """Whether what was said is kept."""
+    sip: Annotated[OnOff, AfterValidator(_with_url)] = "off"
+    """Whether the SIP messages of calls are kept, without secrets."""

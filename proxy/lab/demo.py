@@ -12,11 +12,12 @@ from rich.table import Column, Table
 
 from proxy import log
 from proxy.call.record import CallRecord
-from proxy.lab.ladder import HEADING, LEGEND, Ladder
+from proxy.lab.ladder import HEADING, Ladder
 from proxy.lab.report import Report, judge
 from proxy.lab.scenes import FAULTS, PLAIN, Scene, by
 from proxy.lab.scripts import answers
 from proxy.lab.stage import HERE, Provider, Stage
+from proxy.observe.ladder import LEGEND
 
 AT_ONCE = 3
 """So many scenes of `--fault all` play side by side; each takes a few seconds, most of them waiting."""

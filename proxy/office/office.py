@@ -45,6 +45,8 @@ class Office:
         self.screener = judging.screener(settings, now, remembered.lists if remembered else None)
         if self.memory is not None:
             self.screener.remembers = remembering.wishes(self.memory, settings, now)
+        self.capture = remembering.capture(settings, self.memory)
+        """What goes over the wire, where that is kept."""
         self.telling = telling.post(settings, now, ids.uniform, self.memory, metrics.registry)
         self.transcribing = Transcribing(settings, disk)
         self._records: Gathered[Told] | None = None
@@ -63,6 +65,8 @@ class Office:
         if self.memory is not None:
             await asyncio.to_thread(self.memory.start)
             stack.push_async_callback(asyncio.to_thread, self.memory.close)
+            if self.capture is not None:
+                stack.callback(self.capture.close)
             if self._settings.memory.transcripts == "on":
                 self.transcribing.told.append(remembering.words_to(self.memory))
         if self.telling is not None:
@@ -99,6 +103,8 @@ class Office:
                 self.memory.finished(told, told.json)
             if self._records is not None:
                 self._records.write(told)
+        if self.capture is not None:
+            self.capture.over(record.call, ((leg.name, leg.call_ids) for leg in record.legs))
         self.transcribing.finished(record)
 
     def _count(self, record: CallRecord) -> None:

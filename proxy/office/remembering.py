@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,6 +15,8 @@ import structlog
 from proxy.call.record import CallRecord
 from proxy.config import Settings
 from proxy.config.memory import OFF
+from proxy.observe.capture import Capture
+from proxy.observe.trace import Seen
 from proxy.office import judging
 from screening.callers.recent import MOST, RecentCalls
 from screening.contract import Caller, Wish
@@ -128,6 +130,23 @@ async def restore(recent: RecentCalls, memory: Memory, now: datetime, again: boo
         return False
     recent.restore(calls)
     return True
+
+
+def capture(settings: Settings, memory: Memory | None) -> Capture | None:
+    """Gathers the SIP of calls for the memory, where it is to be kept there."""
+    if memory is None or settings.memory.sip == "off":
+        return None
+    from screening.memory import wire
+
+    def keep(call: str, messages: Sequence[Seen]) -> None:
+        if memory.trouble:  # it is much, and may be for hours
+            log.warning("SIP of a call not kept", call=call, why=memory.trouble)
+        else:
+            memory.later(
+                lambda connection: wire.keep(connection, call, [each.as_dict() for each in messages])
+            )
+
+    return Capture(keep)
 
 
 def words_to(memory: Memory) -> Callable[[CallRecord], None]:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, delete, select
+from sqlalchemy import Connection, delete, select
 
 from screening.memory import traces
-from screening.memory.schema import calls, lines, notices, voicemails
+from screening.memory.schema import calls, lines, notices, voicemails, wire
 
 log = structlog.get_logger("screendoor")
 
@@ -40,10 +40,8 @@ def delete_calls(connection: Connection, names: Sequence[str]) -> int:
         return 0
     traces.left(connection)
     count = sum(map(delete_file, files_of(connection, names)))
-    of: list[ColumnElement[bool]] = [lines.c.call.in_(names), voicemails.c.call.in_(names)]
-    for table, which in zip((lines, voicemails), of, strict=True):
-        connection.execute(delete(table).where(which))
-    connection.execute(delete(notices).where(notices.c.call.in_(names)))
+    for table in (lines, voicemails, wire, notices):
+        connection.execute(delete(table).where(table.c.call.in_(names)))
     connection.execute(delete(calls).where(calls.c.id.in_(names)))
     return count
 

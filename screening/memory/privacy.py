@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, select
 
-from screening.memory import history, lists, traces, whose
+from screening.memory import history, lists, traces, whose, wire
 from screening.memory.files import delete_calls, files_of
 from screening.memory.schema import GOING_ON, calls, notices
 from screening.memory.whose import Alike, calls_of, nobody
@@ -79,6 +79,9 @@ def export_caller(connection: Connection, number: str, *, alike: Alike = nobody)
         for path in files_of(connection, own[each : each + _AT_ONCE])
         if path.is_file()
     ]
+    for call in found:
+        if sip := wire.of(connection, call["id"]):
+            call["sip"] = sip
     known = {"number": number, "calls": found, "entries": listed, "notices": told}
     return Export(history.plain(known), files)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Float, Index, Integer, MetaData, String, Table
+from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table
 
 from screening.memory.columns import Moment, Words
 
@@ -68,6 +68,14 @@ voicemails = Table(
 """Messages; `heard_at` is None until somebody has listened. Those that the agent took have no
 `file`, but a `message`, as records have it.
 """
+
+wire = Table(
+    "wire",
+    metadata,
+    Column("call", String(64), primary_key=True),
+    Column("packed", LargeBinary, nullable=False),
+)
+"""The SIP of calls, where it is kept: see `wire.py`."""
 
 entries = Table(
     "entries",

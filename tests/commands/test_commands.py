@@ -20,10 +20,11 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Connection, text
 
 from proxy.cli import main
-from screening.memory import lists
+from proxy.observe.trace import Seen
+from screening.memory import lists, wire
 from screening.memory.database import Database
 from tests.screening.memory.records import finish
-from tests.web.api.kept import ANNA, BOB, TAKEN, a_memory, a_record
+from tests.web.api.kept import ANNA, BEGAN, BOB, TAKEN, a_memory, a_record
 
 TEXT = """
 public = { host = "127.0.0.1", address = "127.0.0.1" }
@@ -115,6 +116,53 @@ def test_a_call_names_its_legs_as_the_logs_of_their_peers_do(place: Path) -> Non
         "  phone  sip:c@h: the peer hung up, Call-ID -",
     ):
         assert line in text.splitlines()
+
+
+BYE = b"BYE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP b;branch=z9hG4bK1\r\nFrom: <sip:c@b>;tag=1\r\n"
+BYE += b"To: <sip:a@b>;tag=2\r\nCall-ID: 7\r\nCSeq: 2 BYE\r\nUser-Agent: \x1b[2J\r\nContent-Length: 0\r\n\r\n"
+ENDS = ("203.0.113.10", 5061), ("192.0.2.112", 5061)
+
+
+@pytest.fixture
+def traced(place: Path) -> Path:
+    """The SIP of call1 is kept: a message that can be read, and one that cannot."""
+    seen = [Seen(BEGAN.timestamp() + n, "agent", n == 0, "tls", *ENDS, (BYE, b"\x07")[n]) for n in range(2)]
+    with a_memory(place) as memory:
+        memory.later(lambda connection: wire.keep(connection, "call1", [each.as_dict() for each in seen]))
+    return place
+
+
+def test_a_trace_is_a_ladder(traced: Path) -> None:
+    date, titles, legend, bye, bad = told(traced, "trace", "call1").splitlines()
+    assert date.startswith("2026-11-22 ")
+    assert titles.split() == ["time", "caller", "agent", "phone"]
+    assert "the edge says to the peer" in legend
+    assert bye.split() == ["0.000", "◀──", "BYE"]
+    assert bad.startswith("   1.000  agent: not understood: ")
+
+
+def test_a_trace_shows_whole_messages_which_draw_nothing_on_the_terminal(traced: Path) -> None:
+    lines = told(traced, "trace", "call1", "--whole").splitlines()
+    assert "          agent, TLS 203.0.113.10:5061 → 192.0.2.112:5061" in lines
+    assert "          agent, TLS 203.0.113.10:5061 ← 192.0.2.112:5061" in lines
+    assert "          | User-Agent: ?[2J" in lines
+
+
+def test_a_trace_can_be_written_for_other_programs(traced: Path) -> None:
+    file = traced / "call1.pcapng"
+    assert told(traced, "trace", "call1", "--pcap", str(file)) == f"{file}: 2 messages\n"
+    assert BYE in file.read_bytes()
+    refused = run(traced, "trace", "call1", "--pcap", str(traced / "nowhere" / "x"))
+    assert (refused.exit_code, refused.stderr) == (
+        1, f"Error: {traced}/nowhere/x: No such file or directory\n"
+    )  # fmt: skip
+
+
+def test_a_trace_that_is_not_there_is_missed_with_the_reason(kept: Path) -> None:
+    assert run(kept, "trace", "call1").stderr == 'Error: no SIP is kept of call call1: memory.sip is "off"\n'
+    settings = kept / "sd.toml"
+    settings.write_text(settings.read_text().replace('screendoor.db"', 'screendoor.db", sip = "on"'))
+    assert "it goes on, is over just now, or was before that was kept" in run(kept, "trace", "call1").stderr
 
 
 def test_a_name_may_be_abbreviated_where_it_is_clear(kept: Path) -> None:

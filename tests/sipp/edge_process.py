@@ -28,7 +28,7 @@ COMMAND = [sys.executable, "-c", "from proxy.cli import main; main()"]
 
 SETTINGS = """\
 records = "{folder}/calls.jsonl"
-memory = {{ url = "sqlite:///{folder}/screendoor.db" }}
+memory = {{ url = "sqlite:///{folder}/screendoor.db"{memory} }}
 
 [public]
 host = "{host}"
@@ -132,11 +132,13 @@ class EdgeProcess(Process):
     def __init__(
         self, folder: Path, gate: Door, *, password: str = PASSWORD, host: str = "localhost",
         trunk: str = HOST, limits: str = "", more: str = "", srtp: tuple[str, str] = ("off", "accept"),
-        mode: str = "relay", number: str = "", level: str = "info", screendoor: Sequence[str] = COMMAND,
+        mode: str = "relay", number: str = "", level: str = "info", memory: str = "",
+        screendoor: Sequence[str] = COMMAND,
     ) -> None:  # fmt: skip
         """`trunk`: the address of the only one; `limits`, `number`, `more`: further lines of its settings;
         `srtp`: of the agent and of the trunk; `mode`: of audio (SIPp's calls are relayed by the process,
-        those of the interop tests go as shipped); `level`: of the log; `screendoor`: the command, if another.
+        those of the interop tests go as shipped); `level`: of the log; `memory`: further keys of it, after a
+        comma; `screendoor`: the command, if another.
         """
         self.folder, self.port, self.phone_port = folder, free_port(), free_port()
         self.tls_port, self._http = free_port(), free_port()
@@ -149,13 +151,14 @@ class EdgeProcess(Process):
                 http=self._http, phone=self.phone_port, gate=gate.port, dialed=DIALED, to=PHONE,
                 media=media, media_end=media + MEDIA_PORTS - 1, trunk=trunk, limits=limits,
                 srtp=srtp[0], trunk_srtp=srtp[1],
-                mode=mode, number=number, level=level,
+                mode=mode, number=number, level=level, memory=memory,
             )
             + more
         )  # fmt: skip
         environ = {"SIPP_TRUNK_PASSWORD": password, "PYTHONPATH": str(ROOT)}
         command = [*screendoor, "run", "--config", str(settings)]
         super().__init__(command, folder / "screendoor.log", cwd=folder, environ=environ)
+        self.settings = settings
         self.ready(self._healthy, "/healthz answers", within_s=START_S)
 
     @property

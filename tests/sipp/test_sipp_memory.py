@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.sipp.edge_process import DIALED, EdgeProcess, Gate
+from tests.sipp.edge_process import COMMAND, DIALED, PHONE, ROOT, EdgeProcess, Gate
 from tests.sipp.house import House
 from tests.sipp.process import until
 
@@ -46,3 +48,35 @@ def test_no_call_that_is_over_is_lost_by_a_kill_and_one_that_goes_on_is_known_to
         assert states(kept) == [("going on", None, DIALED), *over]
     with EdgeProcess(kept, gate):
         until(lambda: states(kept) == [("cut", "cut", DIALED), *over], "the call is cut")
+
+
+def traced(edge: EdgeProcess, *options: str) -> str:
+    """What `screendoor trace` says of the one call, or why it says nothing."""
+    [record] = edge.records
+    command = [*COMMAND, "trace", record["call"], *options, "--config", str(edge.settings)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=30, env={"PYTHONPATH": str(ROOT)})
+    return told.stdout or told.stderr
+
+
+def test_the_sip_of_a_call_can_be_seen_while_the_edge_runs_tls_too(gate: Gate, tmp_path: Path) -> None:
+    kept = tmp_path / "edge"
+    kept.mkdir()
+    with EdgeProcess(kept, gate, memory=', sip = "on"') as edge, House(edge, gate, tmp_path) as house:
+        phone, agent = house.phone("phone_hangs_up"), house.agent("agent_refers")
+        house.all_succeed(house.carrier("carrier_waits"), agent, phone)
+        until(lambda: bool(edge.records), "the call is over")
+        until(lambda: "no SIP is kept" not in traced(edge), "its trace is kept")
+        ladder, whole = traced(edge), traced(edge, "--whole")
+        legs = [leg["call_ids"] for leg in edge.records[0]["legs"]]
+    said = {line.split("▶ ")[-1].split("── ")[-1] for line in ladder.splitlines()[3:]}
+    assert {
+        f"INVITE {DIALED}",
+        f"REFER tel:{PHONE}",
+        "NOTIFY 200 OK",
+        "407 Proxy",
+        "200 OK (BYE)",
+    } <= said
+    assert [f"| Call-ID: {call_id}" in whole for [call_id] in legs] == [True] * 3
+    assert "agent, TLS 127.0.0.1:" in whole
+    assert "Proxy-Authorization: Digest" in whole
+    assert re.search(r"response=x+\b", whole)

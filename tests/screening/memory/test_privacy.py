@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection, insert, select
 
 from screening.costs.caps import BudgetWarning
-from screening.memory import history, lists
+from screening.memory import history, lists, wire
 from screening.memory.history import Sought
 from screening.memory.privacy import delete_caller, export_caller
 from screening.memory.retention import CHECK_EVERY, Retention
@@ -255,3 +255,22 @@ def test_messages_are_found_heard_and_deleted(memory: Memory, tmp_path: Path) ->
     assert not do(memory, lambda connection: history.delete_voicemail(connection, "c1"))
     assert [file.exists() for file in files] == [False, False, True]
     assert kept(memory)["c1"] == "over"
+
+
+SIP = [{"at": 1.5, "leg": "caller", "sent": False, "message": "INVITE \udcff"}]
+
+
+def test_the_sip_of_a_call_is_kept_with_it_and_handed_out_and_goes_with_it(memory: Memory) -> None:
+    for call, caller in (("c1", CALLER), ("c2", OTHER)):
+        finish(memory, a_record(call, caller=caller))
+        memory.later(lambda connection, call=call: wire.keep(connection, call, SIP))
+        memory.later(lambda connection, call=call: wire.keep(connection, call, SIP * 2))  # there was more
+    told = do(memory, lambda connection: export_caller(connection, CALLER)).told
+    assert [call["sip"] for call in told["calls"]] == [SIP * 2]
+    do(memory, lambda connection: delete_caller(connection, CALLER))
+    memory.later(lambda connection: wire.keep(connection, "c1", SIP))  # it was under way, and comes too late
+    kept = [
+        do(memory, lambda connection, call=call: wire.of(connection, call)) for call in ("c1", "c2", "c3")
+    ]
+    assert kept == [[], SIP * 2, []]
+    json.dumps(told)

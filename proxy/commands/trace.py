@@ -1,0 +1,77 @@
+"""``screendoor trace``: what went over the wire in a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from proxy.commands.given import settings_of, with_config
+from proxy.commands.place import clean, database, named
+from proxy.observe.ladder import LEGEND, heading, rung
+from proxy.observe.pcapng import pcapng
+from proxy.observe.trace import Seen
+from proxy.sip.errors import ParseError
+from proxy.sip.message import parse_message
+from screening.memory import wire
+
+
+@click.command()
+@click.argument("call")
+@click.option("--whole", is_flag=True, help="Every message with its headers and its body.")
+@click.option(
+    "--pcap",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a capture file for Wireshark or sngrep instead.",
+)
+@with_config
+def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:
+    """Draw the SIP of one call, leg by leg, TLS in the clear. CALL may be abbreviated.
+
+    It is kept where the settings have sip = "on" in [memory], from about a second after the call.
+    """
+    settings = settings_of(file, secrets=False)
+    with database(settings) as connection:
+        name = named(connection, call)
+        messages = [Seen.of(told) for told in wire.of(connection, name)]
+    if not messages:
+        off = settings.memory.sip == "off"
+        why = 'memory.sip is "off"' if off else "it goes on, is over just now, or was before that was kept"
+        raise click.ClickException(f"no SIP is kept of call {name}: {why}")
+    if pcap is None:
+        for line in _drawn(messages, whole=whole):
+            click.echo(line)
+        return
+    try:
+        pcap.write_bytes(pcapng(messages))
+    except OSError as error:
+        raise click.ClickException(f"{pcap}: {error.strerror}") from error
+    click.echo(f"{pcap}: {len(messages)} messages")
+
+
+def _drawn(messages: Sequence[Seen], *, whole: bool) -> Iterator[str]:
+    began = messages[0].at
+    yield f"{datetime.fromtimestamp(began, UTC).astimezone():%Y-%m-%d %H:%M:%S.%f %Z}"
+    yield from (heading("caller", "agent", "phone").rstrip(), LEGEND)
+    for seen in messages:
+        yield _line(seen, began)
+        if whole:
+            yield from _told(seen)
+
+
+def _line(seen: Seen, began: float) -> str:
+    try:
+        return clean(rung(seen.at - began, seen.leg, sent=seen.sent, message=parse_message(seen.octets)))
+    except ParseError as error:
+        return f"{seen.at - began:8.3f}  {seen.leg}: not understood: {clean(error)}"
+
+
+def _told(seen: Seen) -> Iterable[str]:
+    """The message under a line that says between whom; what a terminal would obey is shown as `?`."""
+    ends = [f"{host}:{port}" for host, port in (seen.local, seen.remote)]
+    yield f"          {seen.leg}, {seen.transport.upper()} {ends[0]} {'→' if seen.sent else '←'} {ends[1]}"
+    text = seen.octets.decode("utf-8", "replace")
+    yield from (f"          | {clean(line)}" for line in text.splitlines())
+    yield ""

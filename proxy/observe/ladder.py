@@ -1,0 +1,53 @@
+"""A call as a ladder: a line for each message, in the column of its leg."""
+
+from __future__ import annotations
+
+from textwrap import shorten
+
+from proxy.sip.errors import ParseError
+from proxy.sip.message import Request, Response
+from proxy.sip.uri import Uri
+
+WIDTH, REASON = 27, 19
+"""Characters of a column, and of a reason phrase in it."""
+COLUMNS = ("caller", "agent", "phone")
+LEGEND = "          ──▶ the peer says to the edge    ◀── the edge says to the peer"
+
+
+def heading(*titles: str) -> str:
+    """What stands above the columns."""
+    return f"{'time':>8}  " + "".join(f"{title:<{WIDTH}}" for title in titles)
+
+
+def rung(after_s: float, leg: str, *, sent: bool, message: Request | Response) -> str:
+    """One message; a second phone and those after it are named by their numbers in the column of phones."""
+    column, _, number = leg.partition(" ")
+    place = " " * WIDTH * (COLUMNS.index(column) if column in COLUMNS else 0)
+    arrow = "◀──" if sent else "──▶"
+    return f"{after_s:8.3f}  {place}{arrow} {f'[{number}] ' if number else ''}{_words(message)}"
+
+
+def _words(message: Request | Response) -> str:
+    if isinstance(message, Request):
+        return _request(message)
+    method = "" if message.cseq.method == "INVITE" else f" ({message.cseq.method})"
+    return f"{message.status} {shorten(message.reason, REASON, placeholder='')}{method}"
+
+
+def _request(request: Request) -> str:
+    match request.method:
+        case "INVITE":
+            return "re-INVITE" if request.to_tag else f"INVITE {_user(request.uri)}"
+        case "NOTIFY":
+            return f"NOTIFY {request.body.decode(errors='replace').strip().removeprefix('SIP/2.0 ')}"
+        case "REFER":
+            return f"REFER {(request.headers.get('Refer-To') or '').strip('<>')}"
+        case method:
+            return method
+
+
+def _user(uri: str) -> str:
+    try:
+        return Uri.parse(uri).user or ""
+    except ParseError:
+        return ""

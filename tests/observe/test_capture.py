@@ -1,0 +1,180 @@
+"""What goes over the wire is gathered for its call, leg by leg, and let go; in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+
+from proxy.call.identity_profile import IdentityProfile
+from proxy.call.routing import Destination, Trunk
+from proxy.observe import capture
+from proxy.observe.capture import LATE_S, SOON_S, Capture
+from proxy.observe.trace import Seen
+from proxy.sip.message import Request, parse_message
+from proxy.transport.flow import Target
+from proxy.ua.reason import EndReason
+from proxy.ua.transactions import Unheard
+from screening.contract import Refusal, Refuse
+from tests.kit import messages
+from tests.kit.edge import EDGE, OPENAI, PHONE_NUMBER, TRUNK, Edge, a_number, an_edge
+
+pytestmark = pytest.mark.virtual
+
+
+@dataclass
+class Watched:
+    """An edge whose wire is captured, and what is kept of its calls, with the time of each."""
+
+    edge: Edge
+    capture: Capture
+    kept: list[tuple[float, str, Sequence[Seen]]]
+
+    async def over(self, calls: int = 1) -> float:
+        """So many calls are over, and the capture is told of the last; returns when that was."""
+        await self.edge.over(calls)
+        record = self.edge.records[-1]
+        self.capture.over(record.call, ((leg.name, leg.call_ids) for leg in record.legs))
+        return self.edge.now
+
+    @property
+    def gathered(self) -> int:
+        """Call-IDs that are known."""
+        return len(self.capture._dialogs)
+
+
+@pytest_asyncio.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+    async with an_edge(tmp_path, audio=False) as edge:
+        yield watching(edge)
+
+
+def watching(edge: Edge) -> Watched:
+    kept: list[tuple[float, str, Sequence[Seen]]] = []
+    capture = Capture(lambda call, seen: kept.append((edge.now, call, seen)), lambda: edge.now)
+    edge.core.traces.append(capture)
+    return Watched(edge, capture, kept)
+
+
+def drawn(seen: Sequence[Seen], leg: str) -> list[str]:
+    """Each message of a leg in a word or two, `>` if it was sent."""
+    parsed = [(each.sent, parse_message(each.octets)) for each in seen if each.leg == leg]
+    return [
+        f"{'>' if sent else '<'} {message.method if isinstance(message, Request) else message.status}"
+        for sent, message in parsed
+    ]
+
+
+async def test_every_message_of_every_leg_is_kept_in_its_order(watched: Watched) -> None:
+    edge = watched.edge
+    await edge.bridges()
+    await edge.carrier.hangs_up()
+    await watched.over()
+    await edge.assert_clean()
+    [(_, call, seen)] = watched.kept
+    assert call == edge.record.call
+    caller = ["< INVITE", "> 100", "> 180", "> 200", "< ACK", "< BYE", "> 200"]
+    assert drawn(seen, "caller") == caller
+    assert drawn(seen, "agent")[:4] == ["> INVITE", "< 100", "< 200", "> ACK"]
+    told = [each for each in drawn(seen, "agent") if each in ("< REFER", "> 202", "> NOTIFY", "> BYE")]
+    assert told == ["< REFER", "> 202", "> NOTIFY", "> NOTIFY", "> BYE"]
+    challenged = ["> INVITE", "< 407", "> ACK", "> INVITE", "< 200", "> ACK", "> BYE", "< 200"]
+    assert drawn(seen, "phone") == challenged
+    assert [each.at for each in seen] == sorted(each.at for each in seen)
+    first = next(each for each in seen if each.leg == "agent")
+    assert (first.transport, first.local[0], first.remote) == ("tls", EDGE, (OPENAI, 5061))
+    assert watched.gathered == 0
+
+
+async def test_a_trace_is_there_a_second_after_the_call_and_once_more_if_more_came(watched: Watched) -> None:
+    edge = watched.edge
+    await edge.bridges()
+    edge.wire.lose = lambda source, destination, data: data.startswith(b"BYE")
+    edge.registry.going_on()[0].end(EndReason.BY_USER)
+    ended = await watched.over()
+    await edge.passes(LATE_S + 1)
+    (soon, _, early), (late, _, whole) = watched.kept
+    assert (soon - ended, late - ended) == pytest.approx((SOON_S, LATE_S))
+    assert drawn(whole, "phone").count("> BYE") == 11  # §17.1.2.2: at 0, T1, 3*T1 … until 64*T1
+    assert len(early) < len(whole)
+    assert watched.gathered == 0
+
+
+async def test_a_leg_that_was_called_again_as_somebody_else_is_kept_whole(tmp_path: Path) -> None:
+    identity = IdentityProfile.ORIGINAL_WITH_DIVERSION
+    trunk = Trunk("trunk", "sip:trunk.example.com", "screendoor", "secret", "+14155550100", identity=identity)
+    place = Destination(f"sip:{PHONE_NUMBER}@trunk.example.com", PHONE_NUMBER, trunk)
+    number = a_number(destinations=(place,))
+    async with an_edge(tmp_path, audio=False, number=number) as edge:
+        watched = watching(edge)
+        await edge.connects()
+        await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+        await edge.phone.rejects(403)
+        await edge.phone.answers()
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        await watched.over()
+        await edge.assert_clean()
+        [(_, _, seen)] = watched.kept
+        assert drawn(seen, "phone").count("> INVITE") == 4
+        assert "< 403" in drawn(seen, "phone")
+
+
+async def test_what_never_became_a_call_is_let_go(watched: Watched) -> None:
+    edge = watched.edge
+    await edge.carrier.invites(dialed="+14155550000")
+    await edge.carrier.receives(404)
+    assert watched.gathered == 1
+    await edge.passes(LATE_S + 1)
+    assert (watched.gathered, watched.kept) == (0, [])
+
+
+async def test_a_call_that_we_refused_is_kept_as_any_other(watched: Watched) -> None:
+    edge = watched.edge
+    edge.screener.planned = Refuse(Refusal.BLOCKED)
+    await edge.carrier.invites()
+    await edge.carrier.receives(603)
+    await watched.over()
+    await edge.passes(LATE_S + 1)
+    [(_, _, seen)] = watched.kept
+    assert drawn(seen, "caller") == ["< INVITE", "> 100", "> 603", "< ACK"]
+    assert watched.gathered == 0
+
+
+async def test_what_belongs_to_no_call_is_not_gathered(watched: Watched) -> None:
+    edge = watched.edge
+    flow = await edge.host.connect(Target("udp", (TRUNK, 5060), TRUNK))
+    edge.core.launch(messages.request("OPTIONS"), flow, Unheard())
+    await edge.passes(1)
+    assert watched.gathered == 0
+
+
+async def test_the_capture_is_bounded(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    edge = watched.edge
+    monkeypatch.setattr(capture, "MOST_OCTETS", 0)
+    monkeypatch.setattr(capture, "MOST_MESSAGES", 2)
+    with capture_logs() as logs:
+        await edge.connects()
+        await edge.carrier.hangs_up()
+        await watched.over()
+    said = [line["event"] for line in logs if line["log_level"] == "warning"]
+    assert said == ["SIP of new calls not kept"]  # that of the leg to the agent
+    await edge.passes(LATE_S + 1)
+    [(_, _, seen)] = watched.kept
+    assert drawn(seen, "caller") == ["< INVITE", "> 100"]
+    assert drawn(seen, "agent") == []
+
+
+async def test_a_house_that_closes_keeps_what_has_come(watched: Watched) -> None:
+    edge = watched.edge
+    await edge.connects()
+    await edge.carrier.hangs_up()
+    await watched.over()
+    watched.capture.close()
+    assert [call for _, call, _ in watched.kept] == [edge.record.call]
+    await edge.assert_clean()
+    assert len(watched.kept) == 1

@@ -1,0 +1,35 @@
+"""A message as a line of a ladder."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.observe.ladder import heading, rung
+from proxy.sip.message import Request, Response
+from tests.kit import messages
+
+INVITE = messages.invite()
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (INVITE, "INVITE bob"),
+        (messages.invite(to_tag="b"), "re-INVITE"),
+        (messages.invite("sips:%%%@"), "INVITE"),
+        (messages.response(INVITE, 503, "Service Unavailable"), "503 Service Unavailable"),
+        (messages.response(INVITE, 407, "Proxy Authentication Required"), "407 Proxy"),
+        (messages.response(messages.bye(INVITE, to_tag="b"), 200, "OK"), "200 OK (BYE)"),
+        (messages.request("REFER", headers=[("Refer-To", "<tel:+1415>")]), "REFER tel:+1415"),
+        (messages.request("NOTIFY", body=b"SIP/2.0 180 Ringing\r\n"), "NOTIFY 180 Ringing"),
+    ],
+)
+def test_a_line_says_what_matters(message: Request | Response, words: str) -> None:
+    assert rung(1.5, "caller", sent=False, message=message).rstrip() == f"   1.500  ──▶ {words}"
+
+
+@pytest.mark.parametrize(("leg", "title"), [("caller", "one"), ("agent", "two"), ("phone 2", "three")])
+def test_each_leg_has_its_column(leg: str, title: str) -> None:
+    line = rung(0, leg, sent=True, message=INVITE)
+    assert line.index("◀──") == heading("one", "two", "three").index(title)
+    assert ("[2]" in line) == (leg == "phone 2")

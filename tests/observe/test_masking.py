@@ -1,0 +1,64 @@
+"""What lets somebody in is crossed out of the messages that are shown and kept."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.observe.masking import masked
+from proxy.sip.message import parse_message
+
+INVITE = """\
+INVITE sip:+14155551234@sbc.example.com SIP/2.0
+Via: SIP/2.0/TLS 192.0.2.1;branch=z9hG4bK1;response=kept
+From: <sip:a@192.0.2.1>;tag=1
+To: <sip:b@192.0.2.2>
+Call-ID: 1@192.0.2.1
+CSeq: 2 INVITE
+Max-Forwards: 70
+Proxy-Authorization: Digest username="bob", realm="r", nonce="n", response="6629fae49393a053",cnonce="0a"
+X-Screendoor-Token: eyJhbGciOi
+Content-Type: application/sdp
+Content-Length: 180
+
+v=0
+o=- 1 1 IN IP4 192.0.2.1
+s=-
+c=IN IP4 192.0.2.1
+t=0 0
+m=audio 5004 RTP/SAVP 0
+a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA|2^20
+k=clear:geheim
+""".replace("\n", "\r\n").encode()
+SECRETS = (b'"6629fae49393a053"', b"eyJhbGciOi", b"WVNfX19zZW1jdGwgKCkgewkyMjA", b"clear:geheim")
+
+
+def test_keys_tokens_and_answers_to_challenges_are_crossed_out_and_nothing_else() -> None:
+    shown = masked(INVITE)
+    expected = INVITE
+    for secret in SECRETS:
+        expected = expected.replace(secret, b"x" * len(secret))
+    assert shown == expected
+    assert parse_message(shown).body.endswith(b"k=xxxxxxxxxxxx\r\n")  # Content-Length is right as it was
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (b"Authorization: Bearer abc", b"Authorization: xxxxxxxxxx"),
+        (b"authorization : Basic YTpi", b"authorization : xxxxxxxxxx"),
+        (b"Authorization: Digest response = abc , uri=x", b"Authorization: Digest response = xxxx, uri=x"),
+        (b'AUTHORIZATION: digest RESPONSE="ab"', b"AUTHORIZATION: digest RESPONSE=xxxx"),
+        (b"a=key-mgmt:mikey AQAFgM0XflABAAA", b"a=key-mgmt:xxxxxxxxxxxxxxxxxxxxx"),
+        (b"a=crypto:1 A inline:k1;inline:k2", b"a=crypto:1 A inline:xx;inline:xx"),
+        (b'WWW-Authenticate: Digest realm="r", nonce="n"', b'WWW-Authenticate: Digest realm="r", nonce="n"'),
+    ],
+)
+def test_secrets_are_known_however_they_are_written(line: bytes, shown: bytes) -> None:
+    assert masked(line) == shown
+
+
+@given(st.binary(), st.sampled_from([b"\r\nAuthorization: ", b" inline:", b"\nk=", b",response="]))
+def test_a_message_stays_as_long_as_it_was(octets: bytes, before: bytes) -> None:
+    assert len(masked(octets + before + octets)) == len(octets + before + octets)
