@@ -31,7 +31,7 @@ m=audio 5004 RTP/SAVP 0
 a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA|2^20
 k=clear:geheim
 """.replace("\n", "\r\n").encode()
-SECRETS = (b'"6629fae49393a053"', b"eyJhbGciOi", b"WVNfX19zZW1jdGwgKCkgewkyMjA", b"clear:geheim")
+SECRETS = (b'"bob"', b'"6629fae49393a053"', b"eyJhbGciOi", b"WVNfX19zZW1jdGwgKCkgewkyMjA", b"clear:geheim")
 
 
 def test_keys_tokens_and_answers_to_challenges_are_crossed_out_and_nothing_else() -> None:
@@ -50,6 +50,7 @@ def test_keys_tokens_and_answers_to_challenges_are_crossed_out_and_nothing_else(
         (b"authorization : Basic YTpi", b"authorization : xxxxxxxxxx"),
         (b"Authorization: Digest response = abc , uri=x", b"Authorization: Digest response = xxxx, uri=x"),
         (b'AUTHORIZATION: digest RESPONSE="ab"', b"AUTHORIZATION: digest RESPONSE=xxxx"),
+        (b"Authorization: Digest a=b,username*=UTF-8''J", b"Authorization: Digest a=b,username*=xxxxxxxx"),
         (b"a=key-mgmt:mikey AQAFgM0XflABAAA", b"a=key-mgmt:xxxxxxxxxxxxxxxxxxxxx"),
         (b"a=crypto:1 A inline:k1;inline:k2", b"a=crypto:1 A inline:xx;inline:xx"),
         (b'WWW-Authenticate: Digest realm="r", nonce="n"', b'WWW-Authenticate: Digest realm="r", nonce="n"'),
