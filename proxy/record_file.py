@@ -30,21 +30,27 @@ class RecordFile:
         self._file = _opened(path, 0o600)
         self._asks = True
         """Whether others are asked before we append; not those who keep the file locked for themselves."""
+        self._begun = False
+        """Whether we have written to this file: what stands at its end is a whole line then."""
 
     def write(self, text: str, /) -> int:
         """Append all of it; where the disk is full, raise OSError and leave nothing of it behind.
 
-        Where ours was moved away, or another has taken its place, it goes on in the one of that name.
+        Where ours was moved away, or another has taken its place, it goes on in the one of that name. Half a line
+        that a killed process, or a power failure, has left there is ended first: nothing is appended to it.
         """
         # What is no UTF-8 on the wire stands as "\udcff" in the record, which is good JSON.
         octets = memoryview(text.encode("utf-8", "backslashreplace"))
         for _ in range(_TRIES):
             with self._held():
                 if (there := _at(self._file, self._path)) is not None:
+                    if not self._begun and not _ends_whole(self._path, there.st_size):
+                        octets = memoryview(b"\n" + octets)
                     self._append(octets, there.st_size)
+                    self._begun = True
                     return len(text)
             before, rights = self._file, os.fstat(self._file.fileno()).st_mode & 0o777
-            self._file, self._asks = _opened(self._path, rights), True
+            self._file, self._asks, self._begun = _opened(self._path, rights), True, False
             before.close()
         self._append(octets, os.fstat(self._file.fileno()).st_size)
         return len(text)
@@ -82,6 +88,18 @@ class RecordFile:
 def _opened(path: Path, rights: int) -> FileIO:
     """That file, for appending; one that is new has these rights, for what it tells is nobody's business."""
     return FileIO(path, "ab", opener=lambda name, flags: os.open(name, flags, rights))
+
+
+def _ends_whole(path: Path, size: int) -> bool:
+    """Whether a line of that file is not half there; of one that may not be read, nobody knows."""
+    if not size:
+        return True
+    try:
+        with path.open("rb") as file:
+            file.seek(size - 1)
+            return file.read(1) in (b"\n", b"")
+    except OSError:
+        return True
 
 
 def without_caller(

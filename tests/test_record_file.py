@@ -61,6 +61,23 @@ def test_half_a_line_is_taken_back(tmp_path: Path) -> None:
     assert (tmp_path / "calls.jsonl").read_text() == "first\nlast\n"
 
 
+def test_what_a_killed_process_left_of_a_line_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_text(line("a", BOB) + line("b", ANNA)[:20])
+    file = RecordFile(path)
+    file.write(line("c", ANNA) + line("d", BOB))
+    file.write(line("e", BOB))
+    torn = line("b", ANNA)[:20] + "\n"
+    assert path.read_text() == line("a", BOB) + torn + line("c", ANNA) + line("d", BOB) + line("e", BOB)
+    assert without_caller(path, ANNA) == 1, "his whole record is found"
+    path.write_text("by hand")  # as an editor leaves it, where ours is not the file any more
+    path.rename(tmp_path / "moved")
+    path.write_text("by hand")
+    file.write(line("f", BOB))
+    file.close()
+    assert path.read_text() == "by hand\n" + line("f", BOB)
+
+
 def line(call: str, caller: str | None) -> str:
     return json.dumps({"call": call, "caller": caller, "plan": f"ask: {ANNA}"}, ensure_ascii=False) + "\n"
 
