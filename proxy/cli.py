@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,6 +43,12 @@ def _room() -> Iterator[None]:
         raise click.ClickException(f"cannot write: {error.strerror}") from error
 
 
+def _any_letters() -> None:
+    """What a terminal or a file of another character set (Latin-1, say) cannot show is a question mark."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
+
+
 class Commands(click.Group):
     """Those of this file, and those of `commands`, which are imported when they are used."""
 
@@ -56,6 +63,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Do what was asked."""
+        _any_letters()
         with _room():
             return super().invoke(ctx)
 

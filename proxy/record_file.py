@@ -36,8 +36,8 @@ class RecordFile:
     def write(self, text: str, /) -> int:
         """Append all of it; where the disk is full, raise OSError and leave nothing of it behind.
 
-        Where ours was moved away, or another has taken its place, it goes on in the one of that name. Half a line
-        that a killed process, or a power failure, has left there is ended first: nothing is appended to it.
+        Where ours was moved away, or another has taken its place, it goes on in the one of that name. Half
+        a line that a killed process, or a power failure, has left there is ended first.
         """
         # What is no UTF-8 on the wire stands as "\udcff" in the record, which is good JSON.
         octets = memoryview(text.encode("utf-8", "backslashreplace"))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,8 +21,6 @@ from screening.memory.database import Database
 from screening.memory.errors import Away
 from screening.memory.schema import calls
 
-PIPED_WIDTH = 10_000
-"""Columns where no person reads: every row is one line then."""
 MOST_ALIKE = 10
 """Calls that are named where a short name fits several."""
 _AGO = re.compile(r"(\d{1,5})([mhdw])")
@@ -106,13 +105,22 @@ def put_out(told: object) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """For people. What callers said about themselves can draw nothing on the terminal."""
-    shown = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        shown.add_row(*(Text(clean(cell)) for cell in row))
+    cleaned = [[clean(cell) for cell in row] for row in rows]
     console = Console()
     if not console.is_terminal:
-        console.width = PIPED_WIDTH
+        return _lines([list(columns), *cleaned])
+    shown = Table(*columns, box=None, pad_edge=False)
+    for row in cleaned:
+        shown.add_row(*map(Text, row))
     console.print(shown)
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> None:
+    """Every row is one line, where no person reads; there may be a hundred thousand."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(padded))
 
 
 def clean(value: object) -> str:

@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Connection, text
 
 from proxy.cli import main
+from proxy.commands.place import table
 from proxy.observe.trace import Seen
 from screening.memory import lists, wire
 from screening.memory.database import Database
@@ -601,6 +602,30 @@ def test_a_full_disk_under_what_is_shown_is_one_line(kept: Path) -> None:
                 env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
             )  # fmt: skip
         assert (done.returncode, done.stderr) == (1, "Error: cannot write: No space left on device\n")
+
+
+def test_a_list_for_no_terminal_has_a_line_for_each_row_and_its_columns_under_one_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table(("call", "caller", "why"), [("c1", "李 Grace", "x" * 300), ("c2", None, "[b]two\nlines")])
+    assert capsys.readouterr().out.splitlines() == [
+        f"call  caller    {'why':<300}",
+        f"c1    李 Grace  {'x' * 300}",
+        f"c2              {'[b]two?lines':<300}",
+    ]
+
+
+def test_letters_that_a_terminal_does_not_have_are_question_marks(kept: Path) -> None:
+    add = ("contacts", "add", "+14155550123", "--name", "Łukasz Müller")
+    assert run(kept, *add).exit_code == 0
+    environment = os.environ | {"SCREENDOOR_CONFIG": str(kept / "sd.toml"), "PYTHONIOENCODING": "latin-1"}
+    code = "from proxy.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "contacts", "list"],
+        env=environment, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "?ukasz Müller" in done.stdout.decode("latin-1")
 
 
 def test_as_a_process_beside_a_service_that_writes(kept: Path) -> None:
