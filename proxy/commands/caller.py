@@ -50,7 +50,7 @@ def export(number: str, file: Path) -> None:
     """Put out all that is kept of NUMBER, as JSON; the files that belong to it are named at the end."""
     settings = settings_of(file, secrets=False)
     whole = number_of(settings, number)
-    with database(settings) as connection:
+    with database(settings, reads=True) as connection:
         found = privacy.export_caller(connection, whole, alike=whose.alike(settings, whole))
     put_out(found.told)
     for path in found.files:

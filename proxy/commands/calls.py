@@ -57,7 +57,7 @@ def calls(
         decision=decision,
         alike=whose.alike(settings, number or ""),
     )
-    with database(settings) as connection:
+    with database(settings, reads=True) as connection:
         rows = history.found(connection, sought, limit=limit)
     if as_json:
         return put_out(rows)
@@ -75,7 +75,7 @@ def calls(
 def call(call: str, file: Path, as_json: bool) -> None:
     """Tell one call: its story, what was said, and why it was decided so. CALL may be abbreviated."""
     settings = settings_of(file, secrets=False)
-    with database(settings) as connection:
+    with database(settings, reads=True) as connection:
         row = history.call(connection, named(connection, call))
     assert row is not None, "it was named"
     if as_json:

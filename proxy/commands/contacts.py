@@ -77,7 +77,7 @@ def take_in(files: tuple[Path, ...], file: Path, as_json: bool) -> None:
 def listed(which: str | None, limit: int, file: Path, as_json: bool) -> None:
     """List the entries, the latest first; those of the settings file are not among them."""
     settings = settings_of(file, secrets=False)
-    with database(settings) as connection:
+    with database(settings, reads=True) as connection:
         rows = lists.listed(connection, which, limit=limit)
     if as_json:
         return put_out(list(rows))

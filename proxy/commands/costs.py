@@ -28,7 +28,7 @@ def spent(settings: Settings, now: datetime) -> list[dict[str, Any]]:
     """What the memory says."""
     from proxy.office import bookkeeping
 
-    with database(settings) as connection:
+    with database(settings, reads=True) as connection:
         return bookkeeping.spent(connection, settings, now)
 
 

@@ -30,10 +30,10 @@ with_json: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, 
 
 
 @contextmanager
-def database(settings: Settings, *, make: bool = False) -> Iterator[Connection]:
+def database(settings: Settings, *, make: bool = False, reads: bool = False) -> Iterator[Connection]:
     """A transaction in the database, also while the service runs; a trouble ends the command with one line.
 
-    With `make` it is made where there is none yet.
+    With `make` it is made where there is none yet; one that only `reads` holds up no service.
     """
     if settings.memory.url == "off":
         raise click.ClickException('nothing is kept: memory.url is "off"')
@@ -41,7 +41,7 @@ def database(settings: Settings, *, make: bool = False) -> Iterator[Connection]:
         kept = Database(settings.memory.url)
         if kept.file is not None and not make and not kept.file.exists():
             raise click.ClickException(f"{kept.file}: there is no database yet (memory.url, seen from here)")
-        with kept.transaction() as connection:
+        with kept.transaction(reads=reads) as connection:
             yield connection
     except (OSError, Away) as error:
         raise click.ClickException(str(error)) from error

@@ -46,7 +46,7 @@ def voicemail() -> None:
 def listed(new: bool, limit: int, file: Path, as_json: bool) -> None:
     """List messages, the latest first."""
     settings = settings_of(file, secrets=False)
-    with database(settings) as connection:
+    with database(settings, reads=True) as connection:
         rows = history.messages(connection, heard=False if new else None, limit=limit)
     if as_json:
         return put_out(list(rows))
@@ -95,7 +95,7 @@ def export(call: str | None, folder: Path, file: Path) -> None:
         one = _found(settings, call)
         found = [(one, _sound(one))]
     else:
-        with database(settings) as connection:
+        with database(settings, reads=True) as connection:
             rows = history.messages(connection, limit=1_000_000)
         found = [(row, Path(row["file"])) for row in rows if row["file"] and Path(row["file"]).is_file()]
     try:
@@ -109,7 +109,7 @@ def export(call: str | None, folder: Path, file: Path) -> None:
 
 
 def _found(settings: Settings, call: str) -> dict[str, Any]:
-    with database(settings) as connection:
+    with database(settings, reads=True) as connection:
         row = history.voicemail(connection, named(connection, call))
     if row is None:
         raise click.ClickException(f"there is no message of the call {call}")

@@ -82,7 +82,7 @@ def lists(settings: Settings) -> LiveLists | None:
         return None
     found = LiveLists(lambda: datetime.now(UTC))
     try:
-        with database.transaction() as connection:
+        with database.transaction(reads=True) as connection:
             found.look(connection)
     except Away as away:
         raise Unusable(str(away)) from away

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from json import JSONEncoder
 from pathlib import Path
 from sqlite3 import Connection as Sqlite
@@ -29,6 +28,8 @@ _SERVER = {
     "tcp_user_timeout": 20_000,
 }
 """How a server is found out that is gone without a word: TCP by itself takes 15 minutes to two hours."""
+_READS = "screendoor_reads"
+"""The option of a connection whose transactions change nothing."""
 _PASSING = ("locked", "full", "busy", "disk i/o")
 """What SQLite says of troubles that pass."""
 
@@ -62,7 +63,11 @@ class Database:
         except SQLAlchemyError as error:
             raise self._trouble(error) from error
         try:
-            migrations.bring_up_to_date(connection, self.name)
+            connection.execution_options(**{_READS: True})
+            current = migrations.is_up_to_date(connection, self.name)
+            connection.execution_options(**{_READS: False})
+            if not current:
+                migrations.bring_up_to_date(connection, self.name)
             self._opened = os.stat(self.file) if self.file is not None else None
         except (SQLAlchemyError, OSError) as error:
             with suppress(SQLAlchemyError):
@@ -71,9 +76,13 @@ class Database:
         return connection
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """One, by a connection of its own; raises `Unusable`, `Away`."""
+    def transaction(self, *, reads: bool = False) -> Iterator[Connection]:
+        """One, by a connection of its own; raises `Unusable`, `Away`.
+
+        Whoever only `reads` holds up nobody who writes, however long that takes, and waits for nobody.
+        """
         with self.connect() as connection:
+            connection.execution_options(**{_READS: reads})
             try:
                 with connection.begin():
                     yield connection
@@ -130,13 +139,14 @@ def _engine(url: URL) -> Engine:
     arguments = {"timeout": LOCKED_S, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, **kinds)
     event.listen(engine, "connect", _sqlite_terms)
-    # At once, not at the first change: what was read by then could be out of date, and is refused.
-    event.listen(engine, "begin", partial(_execute, statement="BEGIN IMMEDIATE"))
+    event.listen(engine, "begin", _begin)
     return engine
 
 
-def _execute(connection: Connection, statement: str) -> None:
-    connection.exec_driver_sql(statement)
+def _begin(connection: Connection) -> None:
+    """At once, not at the first change: what was read by then could be out of date, and is refused."""
+    reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _sqlite_terms(connection: Sqlite, _record: object) -> None:

@@ -604,6 +604,21 @@ def test_a_full_disk_under_what_is_shown_is_one_line(kept: Path) -> None:
         assert (done.returncode, done.stderr) == (1, "Error: cannot write: No space left on device\n")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "calls", "call call1", "voicemail list", "voicemail export --to KEPT", "contacts list", "costs",
+        f"export {ANNA}", f"try {ANNA}",
+    ],
+)  # fmt: skip
+def test_what_only_reads_waits_for_nobody_who_writes(kept: Path, command: str) -> None:
+    with closing(sqlite3.connect(kept / "screendoor.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert run(kept, *command.replace("KEPT", str(kept)).split()).exit_code == 0
+        other.execute("DELETE FROM calls")
+        other.execute("COMMIT")
+
+
 def test_a_list_for_no_terminal_has_a_line_for_each_row_and_its_columns_under_one_another(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

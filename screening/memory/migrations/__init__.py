@@ -25,21 +25,29 @@ def revisions() -> list[str]:
     return sorted(path.name.partition("_")[0] for path in (HERE / "versions").glob("[0-9]*.py"))
 
 
+def is_up_to_date(connection: Connection, name: str) -> bool:
+    """Whether nothing is missing; raises `Unusable` for a later schema. `name`: of the database."""
+    with connection.begin():
+        return _is_latest(connection, name)
+
+
 def bring_up_to_date(connection: Connection, name: str) -> None:
-    """Make what is missing; raises `Unusable` for a schema of a later version. `name`: of the database."""
-    known = revisions()
+    """Make what is missing; raises `Unusable` as above."""
     with connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        found = _revision(connection)
-        if found == known[-1]:
-            return
-        if found is not None and found not in known:
-            raise Unusable(
-                f"{name} was made by a later version of Screendoor (its schema is {found}, this version "
-                f"knows up to {known[-1]}): install that version again, or use another database"
-            )
-        _upgrade(connection)
+        if not _is_latest(connection, name):  # another process may have been quicker
+            _upgrade(connection)
+
+
+def _is_latest(connection: Connection, name: str) -> bool:
+    known, found = revisions(), _revision(connection)
+    if found is not None and found not in known:
+        raise Unusable(
+            f"{name} was made by a later version of Screendoor (its schema is {found}, this version "
+            f"knows up to {known[-1]}): install that version again, or use another database"
+        )
+    return found == known[-1]
 
 
 def _revision(connection: Connection) -> str | None:

@@ -16,7 +16,7 @@ from sqlalchemy import insert, select, text
 from screening.memory import migrations
 from screening.memory.database import Database
 from screening.memory.errors import Away, Unusable
-from screening.memory.schema import calls, metadata
+from screening.memory.schema import calls, metadata, voicemails
 from tests.screening.memory.records import AT
 
 pytestmark = pytest.mark.network
@@ -42,6 +42,54 @@ def test_a_database_that_is_up_to_date_is_opened_as_it_is(url: str) -> None:
         connection.execute(insert(calls), row)
     with database.connect() as connection, connection.begin():
         assert connection.execute(select(calls.c.began)).scalar_one() == AT
+
+
+def test_who_only_reads_holds_up_nobody_who_writes_and_waits_for_nobody(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/s.db")
+    row = {"id": "c1", "state": "over", "began": AT, "dialed": "*"}
+    with database.transaction() as writes:
+        writes.execute(insert(calls), row)
+    with database.transaction(reads=True) as reads:
+        assert len(reads.execute(select(calls)).all()) == 1
+        with database.transaction() as writes:
+            writes.execute(insert(calls), row | {"id": "c2"})
+            with database.transaction(reads=True) as others:
+                assert len(others.execute(select(calls)).all()) == 1
+        assert len(reads.execute(select(calls)).all()) == 1, "as it was"
+    with database.transaction(reads=True) as reads:
+        assert len(reads.execute(select(calls)).all()) == 2
+
+
+def test_a_database_that_another_has_brought_up_to_date_meanwhile_is_left_as_it_is(url: str) -> None:
+    with Database(url).connect() as connection:
+        assert migrations.is_up_to_date(connection, "it")
+        migrations.bring_up_to_date(connection, "it")
+        assert migrations.is_up_to_date(connection, "it")
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_what_was_kept_by_the_first_schema_is_there_in_this_one(url: str, at_once: int) -> None:
+    database = Database(url)
+    row = {"id": "c1", "state": "over", "began": AT, "dialed": "*"}
+    message = {"call": "c1", "file": "/m/c1.wav", "seconds": 2.0, "left_at": AT}
+    with database.transaction() as connection:
+        connection.execute(insert(calls), row)
+        connection.execute(insert(voicemails), message)
+        connection.execute(text("alter table voicemails drop column message"))
+        connection.execute(text("alter table entries drop column calls"))
+        connection.execute(text("update alembic_version set version_num = '0001'"))
+
+    def opened(_: int) -> list[tuple[object, ...]]:
+        kept = select(calls.c.id, voicemails.c.seconds, voicemails.c.message)
+        with Database(url).transaction(reads=True) as connection:
+            joined = connection.execute(kept.join(voicemails, voicemails.c.call == calls.c.id))
+            return [tuple(row) for row in joined]
+
+    with ThreadPoolExecutor(at_once) as threads:
+        assert list(threads.map(opened, range(at_once))) == [[("c1", 2.0, None)]] * at_once
+    with database.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
 
 
 def test_several_databases_may_be_made_at_once(tmp_path: Path) -> None:

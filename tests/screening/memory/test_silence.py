@@ -95,7 +95,7 @@ def test_a_database_found_unusable_after_the_start_is_away(
     with psycopg.connect(url) as other:
         other.execute("UPDATE alembic_version SET version_num = '9999'")
     monkeypatch.setattr(store, "START_S", SOON_S)
-    with structlog.testing.capture_logs(), Forwarder(postgres.folder, b"pg_advisory") as way:
+    with structlog.testing.capture_logs(), Forwarder(postgres.folder, b"version_num") as way:
         memory = memory_of(way.url("newer"))
         way.release()
         until(lambda: "a later version" in memory.trouble, "it is noticed", within_s=WAIT_S)
