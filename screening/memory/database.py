@@ -21,13 +21,16 @@ LOCKED_S = 5.0
 """How long we wait for another process that writes; on PostgreSQL, for whoever holds a table or a row."""
 CONNECT_S = 5
 _SERVER = {
+    "client_encoding": "UTF8",
     "connect_timeout": CONNECT_S,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-"""How a server is found out that is gone without a word: TCP by itself takes 15 minutes to two hours."""
+"""How text is sent, whatever the environment says; and how a server is found out that is gone without a word:
+TCP by itself takes 15 minutes to two hours.
+"""
 _READS = "screendoor_reads"
 """The option of a connection whose transactions change nothing."""
 _PASSING = ("locked", "full", "busy", "disk i/o")
@@ -63,6 +66,7 @@ class Database:
         except SQLAlchemyError as error:
             raise self._trouble(error) from error
         try:
+            _has_every_letter(connection, self.name)
             connection.execution_options(**{_READS: True})
             current = migrations.is_up_to_date(connection, self.name)
             connection.execution_options(**{_READS: False})
@@ -159,6 +163,16 @@ def _server_terms(connection: Any, _record: object) -> None:
     """Not as an option of the connection: poolers take none."""
     connection.execute(f"SET lock_timeout = {int(LOCKED_S * 1000)}")
     connection.commit()
+
+
+def _has_every_letter(connection: Connection, name: str) -> None:
+    """Raise `Unusable` for a database that would take no call with a letter of another alphabet in it."""
+    if connection.dialect.name == "postgresql":
+        server: Any = connection.connection.driver_connection
+        encoding = server.info.parameter_status("server_encoding")
+        if encoding not in (None, "UTF8"):  # None: a pooler that does not say
+            how = "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            raise Unusable(f"{name} keeps text as {encoding}, UTF8 is needed: {how}")
 
 
 def _writable(file: Path) -> None:

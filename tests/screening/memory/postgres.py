@@ -55,9 +55,9 @@ class Postgres:
         """Of a database of that name."""
         return f"postgresql://screendoor@/{name}?host={self.folder}"
 
-    def create(self, name: str) -> str:
-        """Make an empty database; returns its URL."""
-        self._run("createdb", "-h", str(self.folder), "-U", "screendoor", name)
+    def create(self, name: str, *more: str) -> str:
+        """Make an empty database, as `createdb` is told `more`; returns its URL."""
+        self._run("createdb", "-h", str(self.folder), "-U", "screendoor", *more, name)
         return self.url(name)
 
     def start(self) -> None:

@@ -17,6 +17,7 @@ from screening.memory import migrations
 from screening.memory.database import Database
 from screening.memory.errors import Away, Unusable
 from screening.memory.schema import calls, metadata, voicemails
+from tests.screening.memory.postgres import Postgres
 from tests.screening.memory.records import AT
 
 pytestmark = pytest.mark.network
@@ -132,6 +133,26 @@ def test_a_place_that_cannot_be_written_is_refused_in_words(tmp_path: Path) -> N
 def test_a_url_of_another_kind_is_refused(wrong: str) -> None:
     with pytest.raises(Unusable):
         Database(wrong)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_server_that_does_not_keep_every_letter_is_refused_in_words(
+    postgres: Postgres, encoding: str
+) -> None:
+    """SQL_ASCII is what a server has that was set up where no locale was."""
+    url = postgres.create(f"of_{encoding.lower()}", "-E", encoding, "-T", "template0", "--locale=C")
+    with pytest.raises(Unusable, match=f"keeps text as {encoding}, UTF8 is needed: CREATE DATABASE"):
+        Database(url).connect()
+
+
+def test_every_letter_is_kept_whatever_the_environment_says(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    row = {"id": "c1", "state": "over", "began": AT, "dialed": "*", "caller_name": "Łukasz 李"}
+    with Database(url).transaction() as connection:
+        connection.execute(insert(calls), row)
+        assert connection.execute(select(calls.c.caller_name)).scalar_one() == "Łukasz 李"
 
 
 def test_a_server_that_is_not_there_is_away_and_no_password_is_shown(tmp_path: Path) -> None:
