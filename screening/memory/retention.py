@@ -1,12 +1,17 @@
-"""Forgetting: what is older than so many days is deleted, a few calls at a time."""
+"""Forgetting: what is older than so many days is deleted, a few calls at a time.
+
+What is deleted by a wrong clock is gone for good, so the clock has to go steadily for a while before it is
+believed: a machine may start with any time at all, until it has asked what time it is.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from screening.memory.files import delete_calls
 from screening.memory.lists import EXPECTED
@@ -16,23 +21,41 @@ log = structlog.get_logger("screendoor")
 
 STEP_EVERY_S = 5.0
 """Between two steps, if there is more to do."""
-CHECK_EVERY = timedelta(hours=1)
+CHECK_EVERY_S = 3600.0
 MOST = 200
 """Calls that are deleted in one step: whoever writes meanwhile waits for no more."""
+LEAP = timedelta(minutes=1)
+"""A wall clock that was moved by more than this begins anew to go steadily."""
+STEADY_S = 3600.0
+"""How long it goes steadily before it is believed."""
+SURE_S = 86400.0
+"""The same, where by this clock no call would be left, and none came for `LONG`: it is likelier wrong."""
+LONG = timedelta(days=14)
 
 
 class Retention:
     """Deletes what is older than `keep_days`; `step` is for the memory's thread."""
 
-    def __init__(self, keep_days: int, wall_clock: Callable[[], datetime], most: int = MOST) -> None:
-        self._kept, self._wall_clock, self._most = timedelta(days=keep_days), wall_clock, most
-        self._due: datetime | None = None
+    def __init__(
+        self,
+        keep_days: int,
+        wall_clock: Callable[[], datetime],
+        most: int = MOST,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` gives the seconds that pass, whatever becomes of the wall clock."""
+        self._kept, self._most = timedelta(days=keep_days), most
+        self._wall_clock, self._clock = wall_clock, clock
+        self._steady: tuple[datetime, float] | None = None
+        """Since when the wall clock goes steadily, by itself and in seconds."""
+        self._due = 0.0
         self._calls = self._files = 0
 
     def step(self, connection: Connection) -> None:
         """Delete a few, if it is time; say so when there are no more. Lists of people stay as they are."""
-        now = self._wall_clock()
-        if self._due is not None and now < self._due:
+        now, seconds = self._wall_clock(), self._clock()
+        if not self._goes_steadily(connection, now, seconds) or seconds < self._due:
             return
         before = now - self._kept
         old = select(calls.c.id).where(calls.c.began < before, calls.c.state != GOING_ON)
@@ -47,4 +70,26 @@ class Retention:
         if self._calls:
             told = {"calls": self._calls, "files": self._files}
             log.info("old calls deleted", **told, older_than=f"{before:%Y-%m-%d}")
-        self._due, self._calls, self._files = now + CHECK_EVERY, 0, 0
+        self._due, self._calls, self._files = seconds + CHECK_EVERY_S, 0, 0
+
+    def _goes_steadily(self, connection: Connection, now: datetime, seconds: float) -> bool:
+        """Whether the wall clock is not in doubt; where it begins to go, all has to wait."""
+        if self._steady is not None:
+            began, at = self._steady
+            if abs(now - began - timedelta(seconds=seconds - at)) <= LEAP:
+                return True
+        self._steady = now, seconds
+        self._due = seconds + (SURE_S if self._none_left(connection, now) else STEADY_S)
+        return False
+
+    def _none_left(self, connection: Connection, now: datetime) -> bool:
+        """Whether every call of before would go, and the last of them is long ago."""
+        last = connection.scalar(select(func.max(calls.c.began)).where(calls.c.began <= now))
+        if last is None or now - last <= max(self._kept, LONG):
+            return False
+        log.warning(
+            "by the clock all calls are older than keep_days: if it is wrong, put it right within a day",
+            clock=f"{now:%Y-%m-%d %H:%M %Z}",
+            last_call=f"{last:%Y-%m-%d}",
+        )
+        return True

@@ -4,40 +4,33 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 import structlog
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import insert, select
 
 from screening.costs.caps import BudgetWarning
 from screening.memory import history, lists, wire
 from screening.memory.history import Sought
 from screening.memory.privacy import delete_caller, export_caller
-from screening.memory.retention import CHECK_EVERY, Retention
+from screening.memory.retention import CHECK_EVERY_S
 from screening.memory.schema import calls, lines, notices, voicemails
 from screening.memory.store import Memory
 from screening.notices.letter import Letter
 from screening.notices.stored_outbox import insert as store
 from screening.notices.target import Target, letters_of_budget
 from screening.notices.webhook_courier import WebhookCourier
+from tests.screening.memory.clocks import Time, do
 from tests.screening.memory.conftest import MakeMemory
 from tests.screening.memory.records import AT, CALLER, a_record, finish
-from tests.screening.memory.test_store import WAIT_S, kept, rows
+from tests.screening.memory.test_store import kept, rows
 
 pytestmark = pytest.mark.network
 
 OTHER = "+14155550199"
-T = TypeVar("T")
-Work = Callable[[Connection], T]
-
-
-def do(memory: Memory, work: Work[T]) -> T:
-    return memory.asked(work).result(WAIT_S)
 
 
 def tell(memory: Memory, folder: Path, call: str, at: datetime, caller: str = CALLER) -> list[Path]:
@@ -85,8 +78,8 @@ def test_what_is_too_old_is_deleted_with_its_files_a_few_at_a_time(memory: Memor
         memory,
         lambda connection: lists.put(connection, lists.Entry("block", CALLER), AT - timedelta(days=99)),
     )
-    wall = [AT]
-    retention = Retention(30, lambda: wall[0], most=2)
+    time = Time(AT)
+    retention = time.believed(memory, most=2)
     with structlog.testing.capture_logs() as logs:
         for left in (4, 2, 1, 1):
             do(memory, retention.step)
@@ -96,10 +89,10 @@ def test_what_is_too_old_is_deleted_with_its_files_a_few_at_a_time(memory: Memor
     assert all(file.exists() for file in young)
     assert counts(memory) == [2, 2, 1, 1]
     assert len(do(memory, lambda connection: lists.listed(connection))) == 1
-    wall[0] += timedelta(days=1)
+    time.pass_by(86400)
     do(memory, retention.step)
     assert len(kept(memory)) == 2, "29 days and one"
-    wall[0] += CHECK_EVERY
+    time.pass_by(CHECK_EVERY_S)
     do(memory, retention.step)
     assert set(kept(memory)) == {"goes on"}
 
@@ -109,7 +102,7 @@ def test_what_one_expected_long_ago_is_forgotten_and_other_entries_are_not(memor
     for which in ("expected", "block"):
         entry = lists.Entry(which, CALLER, until=long_ago)
         do(memory, lambda connection, entry=entry: lists.put(connection, entry, long_ago))
-    do(memory, Retention(30, lambda: AT).step)
+    do(memory, Time(AT).believed(memory).step)
     assert [each["list"] for each in do(memory, lambda connection: lists.listed(connection))] == ["block"]
 
 
@@ -121,7 +114,7 @@ def test_a_file_that_cannot_be_deleted_is_said_and_one_that_is_gone_is_not(
     message.mkdir()
     recording.unlink()
     with structlog.testing.capture_logs() as logs:
-        do(memory, Retention(30, lambda: AT).step)
+        do(memory, Time(AT).believed(memory).step)
     assert [line["event"] for line in logs] == ["not deleted: please delete it", "old calls deleted"]
     assert logs[0]["file"] == str(message)
     assert kept(memory) == {}
@@ -173,7 +166,7 @@ def test_what_is_forgotten_stands_in_no_file_of_sqlite_any_more(
     do(memory, lambda connection: delete_caller(connection, CALLER))
     assert set(kept(memory)) == {"c2"}
     assert named(tmp_path / "kept", CALLER) == []
-    do(memory, Retention(30, lambda: AT).step)
+    do(memory, Time(AT).believed(memory).step)
     assert kept(memory) == {}
     assert named(tmp_path / "kept", OTHER) == []
 

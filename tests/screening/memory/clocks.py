@@ -1,0 +1,39 @@
+"""The two clocks of a machine: the one that tells the time and may be set, and the one that counts on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from screening.memory.retention import SURE_S, Retention
+from screening.memory.store import Memory
+from tests.screening.memory.test_store import WAIT_S
+
+T = TypeVar("T")
+
+
+def do(memory: Memory, work: Callable[[Connection], T]) -> T:
+    return memory.asked(work).result(WAIT_S)
+
+
+class Time:
+    def __init__(self, now: datetime) -> None:
+        self.now, self.seconds = now, 0.0
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+        self.seconds += seconds
+
+    def retention(self, keep_days: int = 30, most: int = 200) -> Retention:
+        return Retention(keep_days, lambda: self.now, most, clock=lambda: self.seconds)
+
+    def believed(self, memory: Memory, most: int = 200) -> Retention:
+        """One whose clock has gone steadily for long enough by now."""
+        retention = self.retention(most=most)
+        self.now -= timedelta(seconds=SURE_S)
+        do(memory, retention.step)
+        self.pass_by(SURE_S)
+        return retention

@@ -1,0 +1,107 @@
+"""A clock that is wrong deletes nothing before somebody, or the network, had time to put it right."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import structlog
+
+from screening.memory.retention import LONG, STEADY_S, SURE_S
+from screening.memory.store import Memory
+from tests.screening.memory.clocks import Time, do
+from tests.screening.memory.records import AT, a_record, finish
+from tests.screening.memory.test_store import kept
+
+pytestmark = pytest.mark.network
+
+YEARS = timedelta(days=4000)
+
+
+def told(memory: Memory, **ago: int) -> None:
+    """A call for each name, so many days ago."""
+    for name, days in ago.items():
+        began = (AT - timedelta(days=days)).isoformat(timespec="milliseconds")
+        finish(memory, a_record(name, began=began, ended=began))
+
+
+def test_a_machine_that_starts_with_a_wrong_clock_has_an_hour_to_ask_for_the_time(memory: Memory) -> None:
+    told(memory, old=31, young=20)
+    time = Time(AT + timedelta(days=20))
+    retention = time.retention()
+    for _ in range(12):
+        do(memory, retention.step)
+        time.pass_by(STEADY_S / 12 - 1)
+    do(memory, retention.step)
+    assert set(kept(memory)) == {"old", "young"}
+    time.now -= timedelta(days=20)
+    do(memory, retention.step)
+    time.pass_by(STEADY_S)
+    do(memory, retention.step)
+    assert set(kept(memory)) == {"young"}
+
+
+def test_a_clock_set_years_ahead_in_mid_run_and_back_the_same_day_deletes_nothing(memory: Memory) -> None:
+    told(memory, new=0)
+    time = Time(AT)
+    retention = time.believed(memory)
+    do(memory, retention.step)
+    with structlog.testing.capture_logs() as logs:
+        time.now += YEARS
+        do(memory, retention.step)
+        time.pass_by(SURE_S - 1)
+        do(memory, retention.step)
+    assert [(line["log_level"], line["last_call"]) for line in logs] == [("warning", f"{AT:%Y-%m-%d}")]
+    time.now -= YEARS
+    time.pass_by(STEADY_S)
+    do(memory, retention.step)
+    time.pass_by(STEADY_S)
+    do(memory, retention.step)
+    assert set(kept(memory)) == {"new"}
+
+
+def test_calls_that_come_by_the_wrong_clock_do_not_make_it_the_right_one(memory: Memory) -> None:
+    told(memory, before=0)
+    time = Time(AT + YEARS)
+    retention = time.retention()
+    do(memory, retention.step)
+    time.pass_by(60)
+    told(memory, meanwhile=-4000)
+    time.pass_by(2 * STEADY_S)
+    do(memory, retention.step)
+    assert set(kept(memory)) == {"before", "meanwhile"}
+
+
+def test_where_nobody_has_called_for_long_a_day_passes_and_all_is_forgotten(memory: Memory) -> None:
+    told(memory, old=31)
+    time = Time(AT)
+    retention = time.retention()
+    do(memory, retention.step)
+    time.pass_by(SURE_S)
+    do(memory, retention.step)
+    assert kept(memory) == {}
+
+
+def test_who_keeps_calls_for_a_day_waits_no_day_after_each_quiet_one(memory: Memory) -> None:
+    told(memory, old=LONG.days - 1)
+    time = Time(AT)
+    retention = time.retention(keep_days=1)
+    with structlog.testing.capture_logs() as logs:
+        do(memory, retention.step)
+        time.pass_by(STEADY_S)
+        do(memory, retention.step)
+    assert [line["event"] for line in logs] == ["old calls deleted"]
+    assert kept(memory) == {}
+
+
+def test_a_clock_that_was_ahead_and_is_right_again_forgets_every_hour_as_before(memory: Memory) -> None:
+    told(memory, old=29, young=1)
+    time = Time(AT + YEARS)
+    retention = time.retention()
+    do(memory, retention.step)
+    time.pass_by(SURE_S - 1)
+    time.now = AT
+    do(memory, retention.step)
+    time.pass_by(2 * 86400)
+    do(memory, retention.step)
+    assert set(kept(memory)) == {"young"}
