@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from proxy.commands.place import (
     who,
     with_json,
     words_of,
+    zone,
 )
 from proxy.office import whose
 from screening.contract import Verification
@@ -48,9 +50,10 @@ def calls(
 ) -> None:
     """List calls, the latest first."""
     settings = settings_of(file, secrets=False)
+    place = zone(settings)
     sought = history.Sought(
-        moment(since),
-        moment(until),
+        moment(since, place),
+        moment(until, place),
         caller=(number := caller and number_of(settings, caller)),
         dialed=dialed and whose.dialed_of(settings, dialed),
         result=result,
@@ -65,7 +68,7 @@ def calls(
         (row["id"][:8], row["began"], who(row), row["dialed"], row["result"] or row["state"], row["why"])
         for row in rows
     ]
-    table(("call", "began", "caller", "dialed", "result", "why"), shown)
+    table(("call", "began", "caller", "dialed", "result", "why"), shown, place)
 
 
 @click.command()
@@ -80,13 +83,13 @@ def call(call: str, file: Path, as_json: bool) -> None:
     assert row is not None, "it was named"
     if as_json:
         return put_out(row)
-    for line in _told(row):
+    for line in _told(row, zone(settings)):
         click.echo(clean(line))
 
 
-def _told(row: dict[str, Any]) -> list[str]:
+def _told(row: dict[str, Any], place: tzinfo | None) -> list[str]:
     record = row["record"] or {}
-    lines = [f"{row['id']}  {clean(row['began'])}  {who(row)} calls {row['dialed']}"]
+    lines = [f"{row['id']}  {clean(row['began'], place)}  {who(row)} calls {row['dialed']}"]
     facts = {
         "result": " - ".join(each for each in (row["result"] or row["state"], row["reason"]) if each),
         "plan": row["plan"],

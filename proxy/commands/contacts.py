@@ -19,6 +19,7 @@ from proxy.commands.place import (
     span,
     table,
     with_json,
+    zone,
 )
 from proxy.config import Settings
 from screening.callers.contacts import Contacts, read
@@ -82,7 +83,7 @@ def listed(which: str | None, limit: int, file: Path, as_json: bool) -> None:
     if as_json:
         return put_out(list(rows))
     names = ("list", "number", "name", "dialed", "until", "calls", "note")
-    table(names, [[row[name] for name in names] for row in rows])
+    table(names, [[row[name] for name in names] for row in rows], zone(settings))
 
 
 @contacts.command()
@@ -103,7 +104,9 @@ def add(
     file: Path,
 ) -> None:
     """Put NUMBER on a list; on those that are no contacts it may be a pattern, as +1900*."""
-    _put(settings_of(file, secrets=False), lists.Entry(which, number, name, dialed, moment(until), note))
+    settings = settings_of(file, secrets=False)
+    end = moment(until, zone(settings, dialed))
+    _put(settings, lists.Entry(which, number, name, dialed, end, note))
 
 
 @contacts.command()
@@ -139,7 +142,7 @@ def expect(
     if within is not None and until is not None:
         raise click.UsageError("either --within or --until")
     settings, now = settings_of(file, secrets=False), datetime.now(UTC)
-    end = now + span(within) if within is not None else moment(until)
+    end = now + span(within) if within is not None else moment(until, zone(settings, dialed))
     if end is None and calls is None:
         anybody = _written(settings, lists.EXPECTED, number) == lists.ANYBODY
         end = now + (AN_HOUR if anybody else A_DAY)
@@ -187,15 +190,15 @@ def _put(settings: Settings, entry: lists.Entry) -> None:
     known = [number.dialed for number in settings.numbers]
     if entry.dialed is not None and entry.dialed not in known:
         raise click.UsageError(f"{entry.dialed} is none of the numbers of this file: {', '.join(known)}")
-    now = datetime.now(UTC)
+    now, place = datetime.now(UTC), zone(settings, entry.dialed)
     if entry.until is not None and entry.until <= now:
-        raise click.UsageError(f"{clean(entry.until)} is over")
+        raise click.UsageError(f"{clean(entry.until, place)} is over")
     written = _written(settings, entry.list, entry.number)
     kept = replace(entry, number=written)
     with database(settings, make=True) as connection:
         _, new = lists.put(connection, kept, now)
     who = "anybody" if written == lists.ANYBODY else written
-    limits = [f"until {clean(entry.until)}"] if entry.until else []
+    limits = [f"until {clean(entry.until, place)}"] if entry.until else []
     limits += [f"for {entry.calls} call{'s' if entry.calls > 1 else ''}"] if entry.calls else []
     click.echo(" ".join([f"{who} is {'now' if new else 'still'} on the list {entry.list}", *limits]))
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import click
@@ -76,14 +76,24 @@ def named(connection: Connection, name: str) -> str:
     return str(found[0])
 
 
-def moment(text: str | None) -> datetime | None:
-    """A time such as 2026-12-24, 2026-12-24T18:00, or 3d (days ago); without a zone, by this machine."""
+def zone(settings: Settings, dialed: str | None = None) -> tzinfo | None:
+    """Where the user of a number is, or of all; None, where nothing says it: where this machine is."""
+    if dialed is None and settings.screening.time_zone is not None:
+        return settings.screening.time_zone
+    of = [number for number in settings.numbers if dialed in (None, number.dialed)]
+    found = {settings.screening_of(number).time_zone for number in of}
+    return found.pop() if len(found) == 1 else None
+
+
+def moment(text: str | None, zone: tzinfo | None) -> datetime | None:
+    """A time such as 2026-12-24, 2026-12-24T18:00, or 3d (days ago); unless it says another zone, in this."""
     if text is None:
         return None
     if _AGO.fullmatch(text):
         return datetime.now(UTC) - span(text)
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        when = datetime.fromisoformat(text)
+        return (when if when.tzinfo is not None else when.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise click.UsageError(f"a time such as 2026-12-24T18:00, or 3d, instead of {text!r}") from None
 
@@ -103,9 +113,9 @@ def put_out(told: object) -> None:
     click.echo(json.dumps(plain(told), indent=2))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """For people. What callers said about themselves can draw nothing on the terminal."""
-    cleaned = [[clean(cell) for cell in row] for row in rows]
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], zone: tzinfo | None) -> None:
+    """For people, times in this zone. What callers said about themselves can draw nothing on the terminal."""
+    cleaned = [[clean(cell, zone) for cell in row] for row in rows]
     console = Console()
     if not console.is_terminal:
         return _lines([list(columns), *cleaned])
@@ -123,12 +133,12 @@ def _lines(rows: Sequence[Sequence[str]]) -> None:
         click.echo("  ".join(padded))
 
 
-def clean(value: object) -> str:
-    """A value as one line; nothing is nothing."""
+def clean(value: object, zone: tzinfo | None = None) -> str:
+    """A value as one line, a time in this zone; nothing is nothing."""
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return f"{value.astimezone():%Y-%m-%d %H:%M}"
+        return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
     text = "".join(each if each.isprintable() else "?" for each in str(value))
     return text.encode("utf-8", "replace").decode("utf-8")
 

@@ -20,6 +20,7 @@ from proxy.commands.place import (
     who,
     with_json,
     words_of,
+    zone,
 )
 from proxy.config import Settings
 from screening.memory import history
@@ -61,7 +62,7 @@ def listed(new: bool, limit: int, file: Path, as_json: bool) -> None:
         ]
         for row in rows
     ]
-    table(("call", "left", "caller", "seconds", "heard", "transcript"), shown)
+    table(("call", "left", "caller", "seconds", "heard", "transcript"), shown, zone(settings))
 
 
 @voicemail.command()

@@ -1,0 +1,79 @@
+"""Times as the user says and reads them: by the clock on his wall, wherever the machine is."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from proxy.cli import main
+from tests.commands.test_commands import TEXT
+from tests.web.api.kept import ANNA, a_memory
+
+OURS = "+14155551234"
+
+
+@pytest.fixture(autouse=True)
+def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine is in a zone that is nobody's here."""
+    monkeypatch.setenv("TZ", "XXX-3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def told(folder: Path, zones: str, *arguments: str) -> str:
+    text = TEXT.replace("FOLDER", str(folder))
+    where = f'number = [ {{ dialed = "{OURS}",'
+    everywhere, _, here = zones.partition(" ")
+    if everywhere:
+        text += f'screening = {{ time_zone = "{everywhere}" }}\n'
+    if here:
+        text = text.replace(where, f'{where} time_zone = "{here}",')
+    (folder / "sd.toml").write_text(text)
+    result = CliRunner().invoke(main, [*arguments, "--config", str(folder / "sd.toml")])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.parametrize(
+    ("zones", "options", "hour"),
+    [
+        ("", [], 15),
+        ("America/New_York", [], 23),
+        (" America/New_York", [], 23),
+        ("Europe/Berlin America/New_York", [], 17),
+        ("Europe/Berlin America/New_York", ["--for", OURS], 23),
+    ],
+    ids=["machine", "everywhere", "only number", "two", "of the number"],
+)
+def test_until_is_by_the_users_time_zone_and_not_by_the_machines(
+    tmp_path: Path, zones: str, options: list[str], hour: int
+) -> None:
+    for which in ("expect", "add"):
+        said = told(tmp_path, zones, "contacts", which, ANNA, "--until", "2036-12-24T18:00", *options)
+        assert "until 2036-12-24 18:00" in said or which == "add"
+        rows = json.loads(told(tmp_path, zones, "contacts", "list", "--json"))
+        assert datetime.fromisoformat(rows[0]["until"]) == datetime(2036, 12, 24, hour, tzinfo=UTC)
+
+
+def test_a_time_that_says_its_zone_is_taken_by_that(tmp_path: Path) -> None:
+    zone = "America/New_York"
+    said = told(tmp_path, zone, "contacts", "expect", ANNA, "--until", "2036-12-24T18:00+01:00")
+    assert "until 2036-12-24 12:00" in said
+
+
+def test_calls_are_sought_and_shown_by_the_users_clock(tmp_path: Path) -> None:
+    with a_memory(tmp_path):
+        zone = "Asia/Kathmandu"  # 5:45 before UTC
+        lines = told(tmp_path, zone, "calls", "--since", "2026-11-22T14:48").splitlines()
+        assert [line.split()[0] for line in lines[1:]] == ["call4", "call3"]
+        assert lines[-1].split()[1:3] == ["2026-11-22", "14:48"]
+        assert "  2026-11-22 14:48  " in told(tmp_path, zone, "call", "call3").splitlines()[0]
+        assert " 2026-11-22 14:4" in told(tmp_path, zone, "voicemail", "list").splitlines()[1]
