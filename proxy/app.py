@@ -147,7 +147,7 @@ class App:
         self.probes = Probes(self.core, assembly.probed(settings), self.advertised.host)
         self.metrics.follow_targets(self.probes.targets)
         self.registrar = assembly.registrar(settings, self.core, self.admission)
-        self.registrations = assembly.registrations(settings, self.core, self.metrics.trunk_registered)
+        self.registrations = assembly.registrations(settings, self.core, self.metrics.trunk_registered, _now)
         self._registering: list[asyncio.Future[None]] = []
         self._drained = False
         self.registry = self._make_registry()
@@ -373,6 +373,11 @@ def _allow_sockets() -> None:
 
 
 _utc_now: Callable[[], datetime] = partial(datetime.now, UTC)
+
+
+def _now() -> float:
+    """In seconds since 1970."""
+    return _utc_now().timestamp()
 
 
 async def _cancelled(task: asyncio.Future[Any]) -> None:

@@ -161,7 +161,10 @@ def registrar(settings: Settings, core: UserAgentCore, gate: Admission) -> Regis
 
 
 def registrations(
-    settings: Settings, core: UserAgentCore, changed: Callable[[str, bool], None]
+    settings: Settings,
+    core: UserAgentCore,
+    changed: Callable[[str, bool], None],
+    wall_clock: Callable[[], float],
 ) -> Sequence[Registration]:
     """Our own registrations with trunks; what comes from their registrars comes through open doors."""
     found = []
@@ -175,7 +178,7 @@ def registrations(
             account = Account(
                 trunk.name, str(where), trunk.username, password, trunk.register_expires_s, _profile(trunk)
             )
-            found.append(Registration(core, account, changed=changed))
+            found.append(Registration(core, account, changed=changed, wall_clock=wall_clock))
             core.doors.open(found[-1])
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -39,6 +39,8 @@ MOST_TRIES = 5
 """Requests of one attempt: a challenge, a stale nonce and a longer time may each ask for one more."""
 FAREWELL_S = 2.0
 """How long we wait for the answer when we unregister."""
+SLEPT_S = 30.0
+"""By so much the wall clock is ahead of the loop's after a sleep that may have cost us our registration."""
 
 _MAX_SECONDS = 2**32 - 1
 
@@ -62,10 +64,18 @@ class Registration:
     """Keeps us registered while `run` runs. A door: what comes from the registrar comes from the trunk."""
 
     def __init__(
-        self, core: UserAgentCore, account: Account, *, changed: Callable[[str, bool], None] = lambda *_: None
+        self,
+        core: UserAgentCore,
+        account: Account,
+        *,
+        changed: Callable[[str, bool], None] = lambda *_: None,
+        wall_clock: Callable[[], float] | None = None,
     ) -> None:
-        """`changed` hears the trunk's name, and whether we are registered with it."""
+        """`changed` hears the trunk's name, and whether we are registered with it. `wall_clock`: seconds that
+        pass for the trunk, too, while this machine sleeps; None: those of the loop, which stand still then.
+        """
         self._core, self.account, self._changed = core, account, changed
+        self._wall_clock = wall_clock or (lambda: asyncio.get_running_loop().time())
         self.registered = False
         self.why = "not tried yet"
         """Why we are not registered."""
@@ -90,7 +100,7 @@ class Registration:
                 wait_s = self._patience_s(failures, error)
                 failures += 1
                 self._down(str(error), retry_in_s=round(wait_s))
-                await asyncio.sleep(wait_s)
+                await self._pause(wait_s)
                 continue
             failures = 0
             self._up(granted_s)
@@ -206,9 +216,7 @@ class Registration:
 
     async def _hold(self, for_s: float) -> None:
         """Wait until it is time to refresh, or the connection is gone; keep the way open meanwhile."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + for_s
-        while (left_s := until - loop.time()) > 0:
+        for left_s in self._awake(for_s):
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left_s, PING_S)):
                     await self._lost.wait()
@@ -216,6 +224,23 @@ class Registration:
             with suppress(TransportFailed):
                 if self._flow is not None:
                     self._flow.send(PING)
+
+    async def _pause(self, for_s: float) -> None:
+        """Wait until it is time to try again."""
+        for left_s in self._awake(for_s):
+            await asyncio.sleep(min(left_s, PING_S))
+
+    def _awake(self, for_s: float) -> Iterator[float]:
+        """What is left of so many seconds, until they are over. Who has slept since waits no longer: the
+        trunk has not, nor has any NAT on the way.
+        """
+        loop = asyncio.get_running_loop()
+        until, ahead = loop.time() + for_s, self._wall_clock() - loop.time()
+        while (left_s := until - loop.time()) > 0:
+            if (slept_s := self._wall_clock() - loop.time() - ahead) > SLEPT_S:
+                log.info("trunk asked anew: the clock leapt", trunk=self.account.trunk, by_s=round(slept_s))
+                return
+            yield left_s
 
     def _patience_s(self, failures: int, error: SipError) -> float:
         """How long to wait after one more failure; longer if the registrar says so (§20.33)."""

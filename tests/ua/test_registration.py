@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -53,9 +53,13 @@ class Carrier(Far):
 
 
 @asynccontextmanager
-async def registering(house: House, account: Account = ACCOUNT) -> AsyncIterator[Registration]:
+async def registering(
+    house: House, account: Account = ACCOUNT, wall_clock: Callable[[], float] | None = None
+) -> AsyncIterator[Registration]:
     changes: list[tuple[str, bool]] = []
-    registration = Registration(house.core, account, changed=lambda *change: changes.append(change))
+    registration = Registration(
+        house.core, account, changed=lambda *change: changes.append(change), wall_clock=wall_clock
+    )
     registration.changes = changes  # type: ignore[attr-defined]
     house.core.doors.open(registration)
     task = asyncio.ensure_future(registration.run())
@@ -263,6 +267,33 @@ async def test_the_way_through_a_nat_is_kept_open(house: House, carrier: Carrier
         await asyncio.sleep(101)
         pings = [each for each in house.wire.trace if each.data == b"\r\n\r\n"]
         assert len(pings) == 4
+
+
+@pytest.mark.parametrize("leap_s", [-3600, 0, 5, 60, 7200, 50 * 365 * 86400])
+async def test_a_machine_that_slept_registers_when_it_wakes_rfc3261_10_2_4(
+    house: House, carrier: Carrier, leap_s: int
+) -> None:
+    slept_s = 0.0
+    async with registering(house, wall_clock=lambda: house.now + slept_s):
+        await carrier.registers(expires=3600)
+        await asyncio.sleep(100)
+        woke, slept_s = house.now, leap_s
+        await carrier.registers(expires=3600, within_s=3600)
+        assert (house.now - woke < 30) == (leap_s > 30)
+        again = house.now
+        await carrier.hears("REGISTER", within_s=3600)
+        assert house.now - again > 1795, "once for one sleep"
+
+
+async def test_a_machine_that_slept_waits_for_no_refusal_of_before(house: House, carrier: Carrier) -> None:
+    slept_s = 0.0
+    async with registering(house, wall_clock=lambda: house.now + slept_s):
+        for _ in range(6):
+            carrier.answers(await carrier.hears("REGISTER", within_s=2000), 503)
+        await asyncio.sleep(60)
+        woke, slept_s = house.now, 3600
+        await carrier.registers()
+        assert house.now - woke < 30
 
 
 async def test_what_the_registrar_sends_is_the_trunks(house: House, carrier: Carrier) -> None:
