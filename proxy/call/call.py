@@ -25,7 +25,7 @@ from proxy.call.outcome import (
 )
 from proxy.call.places import Places
 from proxy.call.reception import Reception
-from proxy.call.record import CallRecord
+from proxy.call.record import CallRecord, clock_from
 from proxy.call.ringing import GLOBAL_FAILURE, Ringing
 from proxy.call.routing import Agent, Destination, Number
 from proxy.call.scribe import Scribe
@@ -80,8 +80,9 @@ class Call:
         """`word`: how far that of whoever sends the INVITE goes."""
         self._around, self._number = around, number
         self._identity = caller = Identity.of(invite, trusted=word.trusted, word=word)
-        self.record = CallRecord(name, caller.number, number.dialed, around.wall_clock(), caller.name)
-        self._scribe = Scribe(self.record, around.wall_clock, around.feed, around.log)
+        clock = clock_from(around.wall_clock(), asyncio.get_running_loop().time)
+        self.record = CallRecord(name, caller.number, number.dialed, clock(), caller.name)
+        self._scribe = Scribe(self.record, clock, around.feed, around.log)
         self._legs = Legs(around.core, media, self._scribe)
         self._reception = Reception(around, number, self._legs, name)
         self._trunk = word.trunk

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import inf
 from typing import TYPE_CHECKING
 
 from proxy.media.rounds import Rounds
@@ -62,7 +61,4 @@ class Listening:
 
 
 def _since(moment: datetime | None, now: datetime) -> float:
-    """Of a moment that is yet to come the clock was set back since: then it is no short while ago."""
-    if moment is None:
-        return 0.0
-    return (now - moment).total_seconds() if moment <= now else inf
+    return 0.0 if moment is None else (now - moment).total_seconds()

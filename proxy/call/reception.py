@@ -45,7 +45,7 @@ class Reception:
         """None where the call is not recorded."""
         if number.record:
             path = around.recording_dir / f"{name}.wav"
-            self.tape = Tape(legs.media, legs.scribe, around.wall_clock, path)
+            self.tape = Tape(legs.media, legs.scribe, path)
         self.answered = False
         """Whether the caller was, or is about to be."""
         self.phone_tried = False

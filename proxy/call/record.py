@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from proxy.call.outcome import Outcome
@@ -12,6 +12,14 @@ from proxy.media.quality import Quality
 from screening.contract import Message, Said, Spent, Verification
 
 WallClock = Callable[[], datetime]
+
+
+def clock_from(began: datetime, clock: Callable[[], float]) -> WallClock:
+    """Tells the time of one call by the seconds since it began: its times are as far apart as they were,
+    though the wall clock be set meanwhile.
+    """
+    at = clock()
+    return lambda: began + timedelta(seconds=clock() - at)
 
 
 @dataclass(slots=True)

@@ -246,8 +246,8 @@ class Scribe:
         self._record.recording, self._record.recording_s = str(path), round(seconds, 2)
         self.log.info("call recorded", seconds=round(seconds, 2))
 
-    def announced(self, at: datetime) -> None:
-        self._record.announced = at
+    def announced(self) -> None:
+        self._record.announced = self._wall_clock()
         self.log.info("recording announced")
 
     def ended_by(self, end: LegEnded) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proxy.call.record import WallClock
 from proxy.call.scribe import Scribe
 from proxy.media.mode import MediaRefused, MediaSession, Recording
 from proxy.media.speech import RECORDED, Prompts, Speech, SpeechFailed, within
@@ -16,8 +15,8 @@ SPEECH_PATIENCE_S = 1.0
 class Tape:
     """Records one call from its answer to its end: left the caller, right what the caller hears."""
 
-    def __init__(self, media: MediaSession, scribe: Scribe, wall_clock: WallClock, path: Path) -> None:
-        self._media, self._scribe, self._wall_clock, self._path = media, scribe, wall_clock, path
+    def __init__(self, media: MediaSession, scribe: Scribe, path: Path) -> None:
+        self._media, self._scribe, self._path = media, scribe, path
         self._recording: Recording | None = None
         self._told = False
         media.plain()
@@ -52,7 +51,7 @@ class Tape:
                 return self._scribe.broken("not recorded", worse)
         await self._media.play("caller", clip)
         self._told = True
-        self._scribe.announced(self._wall_clock())
+        self._scribe.announced()
 
     def close(self) -> None:
         """The call is over."""

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from proxy.call.record import CallRecord, LegRecord
 from proxy.sip.message import Request
 from screening.contract import Connect, Said
+from tests.kit import edge as kit
 from tests.kit.edge import BEGAN, PHONE_NUMBER, Edge
 
 
@@ -144,3 +145,23 @@ async def test_every_bye_and_cancel_of_ours_says_why_rfc3326_2(edge: Edge) -> No
         ]  # fmt: skip
         assert ours.headers.get_all("Reason") == ['Q.850;cause=16;text="the caller hung up"']
     await edge.assert_clean()
+
+
+@pytest.mark.parametrize("leap", [timedelta(days=-400), timedelta(hours=-1), timedelta(days=20_000)])
+async def test_a_clock_that_is_set_in_mid_call_leaves_it_as_long_as_it_was(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch, leap: timedelta
+) -> None:
+    await edge.connects()
+    monkeypatch.setattr(kit, "BEGAN", kit.BEGAN + leap)
+    await edge.agent.refers(f"tel:{PHONE_NUMBER}")
+    await edge.phone.answers()
+    await edge.passes(20)
+    await edge.carrier.hangs_up()
+    record = await edge.over()
+    assert record.answered is not None
+    assert record.ended is not None
+    assert timedelta(seconds=20) < record.ended - record.began < timedelta(seconds=40)
+    for leg in record.legs:
+        assert leg.answered is not None
+        assert leg.ended is not None
+        assert record.began <= leg.began <= leg.answered <= leg.ended <= record.ended
