@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -24,6 +24,7 @@ LOOK_EVERY_S = 2.0
 """How often it is asked whether there was a change, here or by another process."""
 _AT_ONCE = 500
 """Rows between which others get the processor."""
+_NEVER, _EVER = (each.replace(tzinfo=UTC) for each in (datetime.min, datetime.max))
 _Of = str | None
 """The number that was called; None: any."""
 Later = Callable[[Callable[[Connection], object]], None]
@@ -68,8 +69,8 @@ class LiveLists:
         self.expecting = Expecting(later)
         """Of all numbers."""
         self._seen = -1
-        self._until: datetime | None = None
-        """When the first of the entries that are held ceases to hold."""
+        self._read_at, self._until = _NEVER, _EVER
+        """When they were read, and when the first of the entries that are held ceases to hold."""
 
     def numbers(self, which: str, dialed: str, own: Iterable[NumberList]) -> Sequence[NumberList]:
         """The lists `own`, and behind them from now on what the database has for a number of ours."""
@@ -86,10 +87,10 @@ class LiveLists:
         return held.held
 
     def look(self, connection: Connection) -> None:
-        """Read the lists, if they have changed or time has passed over an entry."""
+        """Read the lists, if they have changed, or time has passed over an entry, or been set back."""
         revision = lists.revision(connection)
         now = self._wall_clock()
-        if revision != self._seen or (self._until is not None and self._until <= now):
+        if revision != self._seen or not self._read_at <= now < self._until:
             found = self._read(connection, now)
             if self._seen >= 0 and revision != self._seen:
                 log.info("lists read again", entries=found)
@@ -122,7 +123,7 @@ class LiveLists:
         self._books = {dialed: Contacts(each) for dialed, each in names.items()}
         self._hand_out()
         self.expecting.become(Expected(expected))
-        self._until = min(ends, default=None)
+        self._read_at, self._until = now, min(ends, default=_EVER)
         return count
 
     def _hand_out(self) -> None:

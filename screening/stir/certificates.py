@@ -64,7 +64,12 @@ def public(address: Address) -> bool:
 @dataclass(frozen=True, slots=True)
 class _Kept:
     what: Credential | PassportRefused
+    since: datetime
     until: datetime
+
+    def holds(self, now: datetime) -> bool:
+        """Not for one of a time yet to come: the clock was ahead then, and was what made it bad, perhaps."""
+        return self.since <= now < self.until
 
 
 class Certificates:
@@ -103,7 +108,7 @@ class Certificates:
     def known(self, url: str) -> Credential | None:
         """What is kept of this address; None if nothing is. Raises `PassportRefused` for one of no use."""
         kept = self._kept.get(url)
-        if kept is None or kept.until <= self._wall_clock():
+        if kept is None or not kept.holds(self._wall_clock()):
             return None
         if isinstance(kept.what, PassportRefused):
             raise PassportRefused(str(kept.what), kept.what.result)
@@ -139,7 +144,8 @@ class Certificates:
         except Exception:
             log.exception("certificate not read")
             what = PassportRefused("the certificate cannot be read", "unknown")
-        self._keep(url, _Kept(what, self._wall_clock() + timedelta(seconds=kept_s)))
+        now = self._wall_clock()
+        self._keep(url, _Kept(what, now, now + timedelta(seconds=kept_s)))
 
     def _keep(self, url: str, kept: _Kept) -> None:
         self._kept.pop(url, None)

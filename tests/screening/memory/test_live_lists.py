@@ -95,6 +95,18 @@ def test_an_entry_holds_until_its_time(kept: Kept) -> None:
     assert kept.rule() == "ask by level"
 
 
+def test_an_entry_that_was_over_by_a_clock_that_was_ahead_holds_again_when_it_is_right(kept: Kept) -> None:
+    kept.puts("block", NUMBER, until=AT + timedelta(minutes=5))
+    kept.puts("expected", ANYBODY, dialed=US, until=AT + timedelta(minutes=5))
+    kept.now += timedelta(days=1)
+    kept.looks()
+    assert kept.rule() == "ask by level"
+    kept.now -= timedelta(days=1)
+    kept.looks()
+    assert kept.rule() == "reject by block"
+    assert kept.lists.expecting.find(None, kept.caller(None)) is not None
+
+
 def test_an_expected_call_is_found_until_its_time(kept: Kept) -> None:
     kept.puts("expected", NUMBER, until=AT + timedelta(minutes=5))
     found = kept.lists.expecting.find(NUMBER, kept.caller())

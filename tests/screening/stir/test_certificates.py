@@ -197,6 +197,23 @@ async def test_what_is_no_certificate_is_said_in_a_line_and_not_asked_for_again_
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta(days=9000)])
+async def test_what_was_bad_by_a_clock_that_was_ahead_is_looked_at_again_when_it_is_right(
+    ahead: timedelta,
+) -> None:
+    server = Server()
+    server.now += ahead
+    async with server.certificates() as certificates:
+        if ahead.days:
+            assert "not believed" in await refusal(certificates)
+        else:
+            await certificates.fetch(X5U)
+        server.now = NOW
+        assert certificates.known(X5U) is None
+        await certificates.fetch(X5U)
+        assert certificates.known(X5U) is not None
+
+
 async def test_a_server_that_does_not_answer_is_given_up() -> None:
     server = Server(takes_s=3600)
     began = asyncio.get_running_loop().time()
