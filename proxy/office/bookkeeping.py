@@ -129,7 +129,7 @@ def spent(connection: Connection, settings: Settings, now: datetime) -> list[dic
         (each.dialed, zone_of(settings, each)) for each in settings.numbers
     ]
     for dialed, zone in [*zones, (None, settings.screening.time_zone or UTC)]:
-        day = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        day = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
         today, month = (sum_since(connection, since, dialed) for since in (day, day.replace(day=1)))
         told: dict[str, object] = {"dialed": dialed, "currency": settings.costs.currency}
         found.append(told | {"today": today.as_dict(), "month": month.as_dict()})

@@ -128,6 +128,32 @@ async def test_without_a_memory_the_day_begins_with_nothing_and_one_line_says_so
     assert books.ledger.today()[0] == (None, Amount(), Amount())
 
 
+@pytest.mark.parametrize(
+    ("zone", "now", "counted"),
+    [
+        # Clocks go back from 1:00 to 0:00: the first hour of the day comes twice.
+        ("Atlantic/Azores", "2026-10-25T01:30", {"2026-10-25T00:30": True, "2026-10-24T23:30": False}),
+        # They go forward at midnight: the day begins at 1:00.
+        ("America/Santiago", "2026-09-06T12:00", {"2026-09-06T04:01": True, "2026-09-06T03:59": False}),
+        ("Asia/Kathmandu", "2026-11-22T00:00", {"2026-11-21T18:16": True, "2026-11-21T18:14": False}),
+    ],
+)
+async def test_a_day_has_all_of_its_hours(
+    tmp_path: Path, zone: str, now: str, counted: dict[str, bool]
+) -> None:
+    settings = settled(tmp_path, f"[screening]\ntime_zone = '{zone}'")
+    at = datetime.fromisoformat(f"{now}+00:00")
+    for n, (began, counts) in enumerate(counted.items()):
+        (folder := tmp_path / str(n)).mkdir()
+        one = (US, None, datetime.fromisoformat(f"{began}+00:00"), 2.0, 500, None)
+        memory = remembered(folder, one)
+        try:
+            *_, whole = await memory.ask(lambda c: bookkeeping.spent(c, settings, at))
+        finally:
+            await asyncio.to_thread(memory.close)
+        assert whole["today"]["minutes"] == (2.0 if counts else 0.0), began  # type: ignore[index]
+
+
 def test_the_command_adds_up_today_and_this_month_by_number(tmp_path: Path) -> None:
     memory = remembered(tmp_path, *CALLS)
     memory.close()
