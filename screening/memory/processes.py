@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -54,12 +55,18 @@ class Presence:
         pid: int | None = None,
         alive: Callable[[int], bool] = runs,
         folders: Folders | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`process` is its name in the rows of its calls; in the `folders` are their files."""
+        """`process` is its name in the rows of its calls; in the `folders` are their files. `clock` gives the
+        seconds that pass, whatever becomes of the wall clock.
+        """
         self._process, self._wall_clock, self._alive = process, wall_clock, alive
         self._folders = folders
         self._place, self._pid = place or here(), pid or os.getpid()
         self._began = wall_clock()
+        self._clock = clock
+        self._heard: dict[str, tuple[datetime, float | None]] = {}
+        """What each of the others said last, and when we first saw that it does; None: only once so far."""
 
     def say(self, connection: Connection) -> None:
         """Say that we are there, and cut the calls of those that are not any more."""
@@ -70,15 +77,27 @@ class Presence:
             connection.execute(insert(processes).values(**row, seen=now))
             self._revive(connection)
         others = connection.execute(select(processes).where(processes.c.id != self._process)).all()
+        self._heard = {each.id: self._listen(each.id, each.seen) for each in others}
         gone = [
             each.id
             for each in others
-            if each.seen < now - GONE
+            if self._silent(each.id, now)
             or (each.place == self._place and (each.pid == self._pid or not self._alive(each.pid)))
         ]
         if gone:
             connection.execute(delete(processes).where(processes.c.id.in_(gone)))
         self._cut(connection, now)
+
+    def _listen(self, process: str, seen: datetime) -> tuple[datetime, float | None]:
+        before = self._heard.get(process, (seen, None))
+        return before if before[0] == seen else (seen, self._clock())
+
+    def _silent(self, process: str, now: datetime) -> bool:
+        """Whether nothing is heard of it for too long: by our own seconds where we have heard it go on, for
+        its wall clock may be another than ours, or either be set.
+        """
+        seen, at = self._heard[process]
+        return seen < now - GONE if at is None else self._clock() - at > GONE.total_seconds()
 
     def _revive(self, connection: Connection) -> None:
         """Ours go on: somebody may have thought us gone, while the database was away from us alone."""

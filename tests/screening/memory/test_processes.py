@@ -26,7 +26,11 @@ Ints = tuple[int, ...]
 
 class Wall:
     def __init__(self) -> None:
-        self.now = AT
+        self.now, self.leapt = AT, timedelta(0)
+
+    def leaps(self, by: timedelta) -> None:
+        """It is set; no time passes."""
+        self.now, self.leapt = self.now + by, self.leapt + by
 
     def __call__(self) -> datetime:
         return self.now
@@ -35,7 +39,10 @@ class Wall:
 def a_presence(
     name: str, wall: Wall, *, pid: int, place: str = "here", alive: tuple[int, ...] = ()
 ) -> Presence:
-    return Presence(name, wall, place=place, pid=pid, alive=lambda pid: pid in alive)
+    def clock() -> float:
+        return (wall.now - wall.leapt - AT).total_seconds()
+
+    return Presence(name, wall, place=place, pid=pid, alive=lambda pid: pid in alive, clock=clock)
 
 
 def says(memory: Memory, presence: Presence) -> None:
@@ -86,6 +93,54 @@ def test_a_process_of_another_machine_is_gone_once_nothing_is_heard_of_it(
     assert kept(other) == {"c1": "cut"}
     says(one, theirs)  # it was away from the database alone
     assert kept(one) == {"c1": "going on"}
+
+
+@pytest.mark.parametrize("minutes", [-4, 4])
+def test_a_machine_whose_clock_is_another_is_not_gone_while_it_is_heard(
+    url: str, memory_of: MakeMemory, minutes: int
+) -> None:
+    one, other = memory_of(url, process="one"), memory_of(url, process="other")
+    walls = Wall(), Wall()
+    walls[0].leaps(timedelta(minutes=minutes))
+    theirs, ours = (
+        a_presence("one", walls[0], pid=7, place="elsewhere"),
+        a_presence("other", walls[1], pid=8),
+    )
+    for _ in range(2):
+        says(one, theirs)
+        says(other, ours)
+        for wall in walls:
+            wall.now += timedelta(seconds=10)
+    says(one, theirs)
+    one.began("c1", AT, CALLER, None, "*")
+    assert kept(one) == {"c1": "going on"}
+    for _ in range(12):
+        for wall in walls:
+            wall.now += timedelta(seconds=5)
+        says(other, ours)
+        assert kept(other) == {"c1": "going on"}
+        for wall in walls:
+            wall.now += timedelta(seconds=5)
+        says(one, theirs)
+    says(other, ours)
+    walls[1].now += GONE + timedelta(seconds=1)
+    says(other, ours)
+    assert kept(other) == {"c1": "cut"}, "whatever its clock said"
+
+
+def test_a_clock_that_is_set_cuts_the_calls_of_nobody(url: str, memory_of: MakeMemory) -> None:
+    one, other = memory_of(url, process="one"), memory_of(url, process="other")
+    wall = Wall()
+    theirs, ours = a_presence("one", wall, pid=7), a_presence("other", wall, pid=8, alive=(7,))
+    for _ in range(2):
+        says(one, theirs)
+        says(other, ours)
+        wall.now += timedelta(seconds=10)
+    one.began("c1", AT, CALLER, None, "*")
+    assert kept(one) == {"c1": "going on"}
+    wall.leaps(timedelta(hours=5))
+    says(other, ours)
+    assert kept(other) == {"c1": "going on"}
 
 
 def test_the_message_and_the_recording_of_a_call_that_was_cut_are_found(
