@@ -24,8 +24,8 @@ STRANGER = "comes from an authority that is not trusted here"
 NO_PATH = f"{STRANGER}, or the peer did not send its intermediate certificate"
 
 CHAIN_FAULTS = {
-    Codes.ERR_CERT_NOT_YET_VALID: "is not valid yet",
-    Codes.ERR_CERT_HAS_EXPIRED: "has expired",
+    Codes.ERR_CERT_NOT_YET_VALID: "is not valid yet by the clock of this machine",
+    Codes.ERR_CERT_HAS_EXPIRED: "has expired by the clock of this machine",
     Codes.ERR_DEPTH_ZERO_SELF_SIGNED_CERT: "is self-signed and not trusted here",
     Codes.ERR_SELF_SIGNED_CERT_IN_CHAIN: STRANGER,
     Codes.ERR_UNABLE_TO_GET_ISSUER_CERT: STRANGER,
