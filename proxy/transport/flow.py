@@ -25,6 +25,10 @@ class TransportFailed(SipError):
     status = 503
 
 
+class NotSent(TransportFailed):
+    """The machine could not send a datagram now: an interface is down, say, or its firewall in the way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One place a request may be sent to, as resolution found it (RFC 3263 §4)."""
@@ -94,7 +98,7 @@ class Flow(Protocol):
         """Have `then` called once the connection is closed, by whomever; never for UDP."""
 
     def send(self, data: bytes) -> None:
-        """Send one whole message; returns at once, raises TransportFailed when closed."""
+        """Send one whole message; returns at once, raises TransportFailed when closed, over UDP NotSent."""
 
     def close(self) -> None:
         """Close from our side; what was sent before is still written. `Receiver.lost` is not called."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import structlog
 
-from proxy.transport.flow import Address, Receiver, TransportFailed
+from proxy.transport.flow import Address, NotSent, Receiver, TransportFailed
 from proxy.transport.identity import NOBODY
 
 log = structlog.get_logger("screendoor")
@@ -142,7 +142,7 @@ class UdpFlow:
         except BlockingIOError:
             log.warning("datagram dropped, the send buffer is full", peer=remote[0])
         except OSError as error:
-            raise TransportFailed(f"cannot send to {remote[0]} port {remote[1]}: {error.strerror}") from error
+            raise NotSent(f"cannot send to {remote[0]} port {remote[1]}: {error.strerror}") from error
 
     def close(self) -> None:
         """Nothing to close: the socket belongs to the listener."""

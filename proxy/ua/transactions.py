@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+import structlog
+
 from proxy.sip.errors import SipError
 from proxy.sip.key import TransactionKey
 from proxy.sip.message import Request, Response
@@ -17,7 +19,7 @@ from proxy.sip.transactions import (
     cancel_for,
     state,
 )
-from proxy.transport.flow import Flow, TransportFailed
+from proxy.transport.flow import Flow, NotSent, TransportFailed
 from proxy.ua.capabilities import SDP
 from proxy.ua.driver import Driver, Message, User
 from proxy.ua.late import ABSORBED, AcceptedByPeer, AcceptedByUs, Late, Repeated
@@ -26,6 +28,7 @@ from proxy.ua.way_back import Interrupted
 if TYPE_CHECKING:
     from proxy.ua.core import UserAgentCore
 
+log = structlog.get_logger("screendoor")
 
 LOOK_S, RETURNS_WITHIN = 0.5, 16
 """A phone that loses its connection while it rings is waited for so long (s), and so many times."""
@@ -92,7 +95,13 @@ class ClientTransaction(Driver):
     def send(self, message: Message) -> None:
         if self.anew is not None:
             self._follow()
-        self._sent = self._core.emit(self.flow, message)
+        try:
+            self._sent = self._core.emit(self.flow, message)
+        except NotSent as error:
+            request = self.request
+            if not (self._sent or request.to_tag or request.method == "CANCEL"):
+                raise  # a call that is yet to be made may go elsewhere
+            self._sent = _lost(message, error)
 
     def deliver(self, message: Message) -> None:
         self._user.received(message)
@@ -239,7 +248,10 @@ class ServerTransaction(Driver):
             self.fail(error)
 
     def send(self, message: Message) -> None:
-        self._sent = self._core.emit(self.flow, message)
+        try:
+            self._sent = self._core.emit(self.flow, message)
+        except NotSent as error:
+            self._sent = _lost(message, error)
 
     def finished(self) -> None:
         self._core.servers.forget(self.key, self)
@@ -254,3 +266,9 @@ class ServerTransaction(Driver):
         elif isinstance(machine, NonInviteServer):
             late = Repeated(self._sent, self.flow, self._core)
         self._core.servers.linger(self.key, late, until, machine.lingers)
+
+
+def _lost(message: Message, error: NotSent) -> bytes:
+    """A datagram that did not leave is lost as on the wire: it is sent again when due, or asked for again."""
+    log.warning("not sent yet", what=message.headers.get("CSeq"), why=str(error))
+    return message.encode()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from proxy.sip.uri import Uri
-from proxy.transport.flow import Address, Flow, ListenOn, Receiver, Target, TransportFailed
+from proxy.transport.flow import Address, Flow, ListenOn, NotSent, Receiver, Target, TransportFailed
 
 CONNECT_TIMEOUT_S = 4.0
 EPHEMERAL = 49152
@@ -179,7 +179,7 @@ class MemoryUdp:
         if self.closed:
             raise TransportFailed(f"udp listener {self.local[0]} port {self.local[1]} is closed")
         if self.remote[0] in self._host.wire.unreachable:
-            raise TransportFailed(f"cannot send to {self.remote[0]}: Network is unreachable")
+            raise NotSent(f"cannot send to {self.remote[0]}: Network is unreachable")
         self._host.wire.carry(self, data)
 
     def close(self) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request
 from proxy.transport.flow import Target
+from proxy.ua.errors import LegEnded
+from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ClientTransaction, Unheard
 from tests.kit import messages
-from tests.ua.house import FAR, House
+from tests.ua.house import FAR, House, rings
 
 
 async def launched(house: House, method: str) -> ClientTransaction:
@@ -69,3 +73,69 @@ async def test_a_cancel_and_a_lost_flow_before_anybody_watches_are_told(house: H
     told: list[str] = []
     transaction.watch(lambda: told.append("cancelled"), lambda error: told.append("failed"))
     assert told == ["cancelled"]
+
+
+async def test_a_bye_that_cannot_be_sent_now_is_sent_when_there_is_a_way_again(house: House) -> None:
+    leg, _ = await house.connected()
+    house.wire.unreachable.add(FAR)
+    leg.end(EndReason.COMPLETED)
+    await asyncio.sleep(3)
+    house.wire.unreachable.clear()
+    bye = await house.far.hears("BYE", within_s=1)
+    house.far.answers(bye, 200)
+    await house.assert_clean()
+    assert house.far.count("BYE") == 1
+
+
+async def test_a_refresh_that_cannot_be_sent_now_ends_no_call(house: House) -> None:
+    leg, _ = await house.connected()
+    house.wire.unreachable.add(FAR)
+    offering = asyncio.ensure_future(leg.offer())
+    await asyncio.sleep(1)
+    house.wire.unreachable.clear()
+    house.far.answers(await house.far.hears("INVITE", within_s=1), 200)
+    await offering
+    leg.end(EndReason.COMPLETED)
+    house.far.answers(await house.far.hears("BYE"), 200)
+    await house.assert_clean()
+
+
+async def test_a_cancel_that_cannot_be_sent_now_is_sent_when_there_is_a_way_again(house: House) -> None:
+    leg, task, invite = await house.calling()
+    house.far.answers(invite, 180)
+    await rings(leg)
+    house.wire.unreachable.add(FAR)
+    leg.end(EndReason.COMPLETED)
+    await asyncio.sleep(3)
+    house.wire.unreachable.clear()
+    house.far.answers(await house.far.hears("CANCEL", within_s=1), 200)
+    house.far.answers(invite, 487)
+    with pytest.raises(LegEnded):
+        await task
+    await house.assert_clean()
+
+
+async def test_an_answer_that_cannot_be_sent_now_is_sent_when_there_is_a_way_again(house: House) -> None:
+    invite = messages.invite()
+    leg = await house.rung(invite)
+    house.wire.unreachable.add(FAR)
+    answering = asyncio.ensure_future(leg.answer())
+    await asyncio.sleep(3)
+    house.wire.unreachable.clear()
+    await house.far.hears(200, within_s=1)
+    await house.far.says(messages.ack(invite, to_tag="tag1"))
+    await answering
+    leg.end(EndReason.COMPLETED)
+    house.far.answers(await house.far.hears("BYE"), 200)
+    await house.assert_clean()
+
+
+async def test_a_refusal_that_cannot_be_sent_now_is_sent_when_it_is_asked_for_again(house: House) -> None:
+    house.wire.unreachable.add(FAR)
+    bye = messages.bye(messages.invite(), to_tag="nobody")
+    await house.far.says(bye)
+    await asyncio.sleep(0.1)
+    house.wire.unreachable.clear()
+    await house.far.says(bye)
+    await house.far.hears(481, within_s=1)
+    await house.assert_clean()
