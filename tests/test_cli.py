@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import platform
+import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -143,6 +144,22 @@ def test_every_problem_is_a_line_on_standard_error_and_the_exit_code_is_2(
         f"{file}: number[0].dialed: expected no emergency number (they are never screened,"
         ' and never a transfer target), got "911"',
     ]
+
+
+def test_a_network_that_is_not_there_yet_is_no_fault_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(probe: socket.socket, address: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    file = tmp_path / "sd.toml"
+    file.write_text(Path(LAB).read_text().replace('address = "127.0.0.1"', 'address = "auto"'))
+    monkeypatch.setattr(socket.socket, "connect", nowhere)
+    result = call("run", "--config", str(file))
+    assert result.exit_code == 1  # systemd starts it again, as it would not after 2
+    assert result.stderr == (
+        f'{file}: public.address: expected an IP address, got "auto" without a route to find it by\n'
+    )
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from proxy.commands import CONFIG
-from proxy.config import Settings, SettingsError, load
+from proxy.config import NoRoute, Settings, SettingsError, load
 
 USAGE_FAULT = 2
 """Exit code for a fault in the settings or on the command line."""
+LATER = 1
+"""Exit code where the same may succeed later: who supervises us starts us again."""
 
 with_config: Callable[..., Any] = click.option(
     "--config",
@@ -45,5 +47,5 @@ def settings_of(file: Path, *, secrets: bool = True) -> Settings:
     except SettingsError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
-        sys.exit(USAGE_FAULT)
+        sys.exit(LATER if isinstance(error, NoRoute) else USAGE_FAULT)
     return settings

@@ -5,7 +5,7 @@ from proxy.config.keys import OnFailure
 from proxy.config.load import load, local_address, parse
 from proxy.config.machine import Drain, Http, Limits, Listen, Log, Public
 from proxy.config.model import Agent, Number, Screening, Settings, Trunk
-from proxy.config.problem import Problem, SettingsError
+from proxy.config.problem import NoRoute, Problem, SettingsError
 from proxy.config.values import Destination, PortRange, Source
 from proxy.config.warning import warnings
 
@@ -18,6 +18,7 @@ __all__ = [
     "Listen",
     "Log",
     "Media",
+    "NoRoute",
     "Number",
     "OnFailure",
     "PortRange",

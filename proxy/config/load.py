@@ -17,11 +17,11 @@ from proxy.config import api, attestation, notices, outcomes, rules, safety, tal
 from proxy.config.costs import CostsOfNumber, Price
 from proxy.config.machine import Tls
 from proxy.config.model import Settings
-from proxy.config.problem import Problem, SettingsError, shown
+from proxy.config.problem import NoRoute, Problem, SettingsError, shown
 from proxy.config.where import Where
 
-ELSEWHERE = "192.0.2.1"
-"""An address of RFC 5737: nobody's, yet routed like anybody's on the internet."""
+ELSEWHERE, ELSEWHERE6 = "192.0.2.1", "2001:db8::1"
+"""Addresses of RFC 5737 and RFC 3849: nobody's, yet routed like anybody's on the internet."""
 VALUE = 'a value of TOML, such as "text" in straight quotes, 25 or true'
 WITH_FILES = (rules.check, tls_rules.check, attestation.check)
 ALONE = (safety.check, whom.check, outcomes.check, talk.check, vendor.check, notices.check, api.check)
@@ -30,7 +30,8 @@ ALONE = (safety.check, whom.check, outcomes.check, talk.check, vendor.check, not
 
 def local_address(elsewhere: str = ELSEWHERE) -> str | None:
     """Return the address this machine uses towards the internet, or None without a route; sends nothing."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    family = socket.AF_INET6 if ":" in elsewhere else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((elsewhere, 9))  # on UDP this only chooses a route
         except OSError:
@@ -61,10 +62,13 @@ def parse(
     *,
     file: str,
     folder: Path,
-    find_address: Callable[[], str | None] = local_address,
+    find_address: Callable[[str], str | None] = local_address,
     secrets: bool = True,
 ) -> Settings:
-    """Make settings of a text; `file` is its name in problem lines, `folder` where its paths begin."""
+    """Make settings of a text; `file` is its name in problem lines, `folder` where its paths begin.
+
+    `find_address`: see `local_address`; who reads no secrets takes no calls, and needs no address.
+    """
     try:
         raw = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also what int() says of a number of 5000 digits
@@ -76,21 +80,26 @@ def parse(
     found = [each for check in WITH_FILES for each in check(raw, where)]
     found += [each for check in ALONE for each in check(raw)]
     problems = [Problem(file, key, *_said(fault.context)) for key, fault in found]
-    settings = address = None
+    settings = None
     try:
         settings = Settings.model_validate(raw, context=where)
     except ValidationError as error:
         problems += [_problem(file, one) for one in error.errors(include_url=False) if not _told(one)]
-    if settings is not None and settings.public.address == "auto":
-        address = find_address()
-        if address is None:
-            problems.append(
-                Problem(file, "public.address", "an IP address", '"auto" without a route to find it by')
-            )
     if problems or settings is None:
         raise SettingsError(sorted(problems, key=_place))
-    if address is None:
+    return _addressed(settings, file, find_address) if secrets else settings
+
+
+def _addressed(settings: Settings, file: str, find_address: Callable[[str], str | None]) -> Settings:
+    """With the address that "auto" stands for, of IPv6 where nothing else is listened on."""
+    if settings.public.address != "auto":
         return settings
+    four = any(":" not in listen.bind[0] for listen in settings.listeners)
+    address = find_address(ELSEWHERE if four else ELSEWHERE6)
+    if address is None:
+        raise NoRoute(
+            [Problem(file, "public.address", "an IP address", '"auto" without a route to find it by')]
+        )
     return settings.model_copy(update={"public": settings.public.model_copy(update={"address": address})})
 
 

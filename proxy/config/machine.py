@@ -19,7 +19,7 @@ class Public(Table):
     host: Annotated[str, PlainValidator(values.host)]
     """Name in Contact and in the TLS certificate."""
     address: Annotated[str, PlainValidator(values.address)] = "auto"
-    """IP address in SDP; "auto" has become the address itself once the settings are loaded."""
+    """IP address in SDP; "auto" has become the address itself once the settings are loaded to take calls."""
     address6: Annotated[str | None, PlainValidator(values.address6)] = None
     """IPv6 address in the SDP of peers over IPv6, beside an `address` of IPv4; None if we have none."""
 

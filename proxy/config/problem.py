@@ -34,6 +34,10 @@ class SettingsError(Exception):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+class NoRoute(SettingsError):
+    """This machine has no way out, by which its address is found: its network may not be there yet."""
+
+
 def fault(expected: str, got: str) -> PydanticCustomError:
     """Make the exception by which a value is refused while it is validated."""
     return PydanticCustomError("settings", "{expected}", {"expected": expected, "got": got})

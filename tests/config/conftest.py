@@ -64,7 +64,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settled(house: Path) -> Callable[[str], Settings]:
     """Make settings of a text as if it stood in that folder."""
-    return lambda text: parse(text, ENVIRON, file="sd.toml", folder=house, find_address=lambda: "192.0.2.99")
+
+    def found(elsewhere: str) -> str:
+        return "2001:db8::99" if ":" in elsewhere else "192.0.2.99"
+
+    return lambda text: parse(text, ENVIRON, file="sd.toml", folder=house, find_address=found)
 
 
 @pytest.fixture

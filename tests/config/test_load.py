@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.config import Destination, PortRange, Settings, SettingsError, load, local_address, parse
+from proxy.config import Destination, NoRoute, PortRange, Settings, SettingsError, load, local_address, parse
 from tests.config.conftest import ENVIRON, GOOD
 
 Settled = Callable[[str], Settings]
@@ -102,22 +102,35 @@ def test_auto_becomes_the_address_towards_the_internet(settled: Settled) -> None
     assert settled(GOOD.replace('address = "203.0.113.10"', "")).public.address == "192.0.2.99"
 
 
+def test_auto_is_of_ipv6_where_nothing_else_is_listened_on(settled: Settled) -> None:
+    auto = GOOD.replace('"203.0.113.10"', '"auto"')
+    assert settled(auto.replace('"0.0.0.0:5060"', '"[::]:5060"')).public.address == "192.0.2.99"
+    assert settled(auto.replace("0.0.0.0:", "[::]:")).public.address == "2001:db8::99"
+
+
+def test_who_takes_no_calls_needs_no_address(house: Path) -> None:
+    text = GOOD.replace('"203.0.113.10"', '"auto"')
+    offline = parse(text, {}, file="f", folder=house, find_address=lambda elsewhere: None, secrets=False)
+    assert offline.numbers[0].dialed == "+14155551234"
+
+
 def test_auto_without_a_route_is_a_problem(house: Path) -> None:
     with pytest.raises(
-        SettingsError, match=r"public\.address: expected an IP address, got \"auto\" without a route"
+        NoRoute, match=r"public\.address: expected an IP address, got \"auto\" without a route"
     ):
         parse(
             GOOD.replace('"203.0.113.10"', '"auto"'),
             ENVIRON,
             file="f",
             folder=house,
-            find_address=lambda: None,
+            find_address=lambda elsewhere: None,
         )
 
 
 @pytest.mark.network
 def test_the_local_address_is_found_by_its_route_and_none_without_one() -> None:
     assert local_address("127.0.0.1") == "127.0.0.1"
+    assert local_address("::1") == "::1"
     assert local_address("255.255.255.255") is None  # broadcast: refused without a permit
 
 
