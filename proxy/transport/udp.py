@@ -13,6 +13,7 @@ import structlog
 
 from proxy.transport.flow import Address, NotSent, Receiver, TransportFailed
 from proxy.transport.identity import NOBODY
+from proxy.transport.lookup import route_source
 
 log = structlog.get_logger("screendoor")
 
@@ -22,6 +23,7 @@ DRAIN = 64
 """Datagrams taken in one go, so that a flood on one socket leaves the others their turn."""
 MOST_FLOWS = 1024
 """So many peers' flows are kept for their next datagram; a trunk has a handful, a flood any number."""
+WILDCARDS = ("0.0.0.0", "::")
 BUFFER_BYTES = 1024 * 1024
 """Asked of the kernel for either direction; it may grant less."""
 
@@ -148,17 +150,24 @@ class UdpFlow:
         """Nothing to close: the socket belongs to the listener."""
 
 
-def pick_listener(listeners: list[UdpListener], remote: Address) -> UdpListener | None:
-    """The socket to send from: of the peer's family, and on the loopback interface just if the peer is."""
+def pick_listener(
+    listeners: list[UdpListener],
+    remote: Address,
+    source_of: Callable[[str], str | None] = route_source,
+) -> UdpListener | None:
+    """The socket to send from: of the peer's family, and on the loopback interface just if the peer is.
+
+    Of several that on the side where the peer is, by the kernel's routes (`source_of`): a carrier outside
+    takes nothing that comes from an address of the inside.
+    """
     family = socket.AF_INET6 if ":" in remote[0] else socket.AF_INET
-    near, fallback = _loopback(remote), None
-    for listener in listeners:
-        if listener.family != family or listener.closed:
-            continue
-        if _loopback(listener.local) == near:
-            return listener
-        fallback = fallback or listener
-    return fallback
+    fit = [listener for listener in listeners if listener.family == family and not listener.closed]
+    near = _loopback(remote)
+    fit = [listener for listener in fit if _loopback(listener.local) == near] or fit
+    if len(fit) > 1:
+        order = (source_of(remote[0]), *WILDCARDS)
+        fit.sort(key=lambda each: order.index(each.local[0]) if each.local[0] in order else len(order))
+    return fit[0] if fit else None
 
 
 def _loopback(address: Address) -> bool:

@@ -224,6 +224,25 @@ async def test_a_loopback_peer_is_served_from_the_loopback_listener():
     anyone.close()
 
 
+async def test_a_peer_is_served_from_the_address_on_its_side():
+    outside, inside, any_ = (
+        UdpListener((host, 0), Recorder()) for host in ("127.0.0.2", "127.0.0.3", "0.0.0.0")
+    )
+    phone = ("127.0.0.9", 5060)
+
+    def picked(listeners, source):
+        return pick_listener(listeners, phone, lambda remote: source if remote == phone[0] else None)
+
+    assert picked([outside, inside], "127.0.0.3") is inside
+    assert picked([inside, outside], "127.0.0.2") is outside
+    assert picked([outside, inside], "127.0.0.1") is outside
+    assert picked([outside, inside], None) is outside
+    carrier = ("192.0.2.1", 5060)
+    assert pick_listener([any_, outside], carrier) is any_
+    for listener in (outside, inside, any_):
+        listener.close()
+
+
 async def test_ipv6_addresses_stand_without_brackets_or_scope(edge):
     network, recorder = edge()
     address = await network.listen(ListenOn("udp", ("::1", 0)))
