@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,6 +29,12 @@ WILDCARDS = ("0.0.0.0", "::")
 BUFFER_BYTES = 1024 * 1024
 """Asked of the kernel for either direction; it may grant less."""
 
+MAY_BE_CUT = 10, 0
+"""`IP_MTU_DISCOVER`, `IP_PMTUDISC_DONT` of Linux: a router cuts what is too long for its next link (PPPoE, a
+VPN). By itself the system forbids that, and where a firewall keeps what the router says to it from us, a
+message of 1450 bytes never arrives, however often it is sent.
+"""
+
 
 class UdpListener:
     """One bound socket. `add_reader` and `sendto` cost less than a datagram endpoint, on any loop."""
@@ -45,6 +53,9 @@ class UdpListener:
                 self.socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
             if self.family == socket.AF_INET6:
                 self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            elif sys.platform == "linux":
+                with suppress(OSError):  # where something else plays Linux, and does not know it
+                    self.socket.setsockopt(socket.IPPROTO_IP, *MAY_BE_CUT)
             self.socket.bind(bind)
         except OSError:
             self.socket.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 
 import pytest
 from structlog.testing import capture_logs
@@ -222,6 +223,13 @@ async def test_a_loopback_peer_is_served_from_the_loopback_listener():
     local.close()
     assert pick_listener([anyone, local], ("127.0.0.1", 5060)) is anyone
     anyone.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems let routers cut by themselves")
+async def test_a_router_may_cut_what_is_too_long_for_its_next_link(listener):
+    udp, _ = listener
+    discover_mtu, never = 10, 0  # as ip(7) has them
+    assert udp.socket.getsockopt(socket.IPPROTO_IP, discover_mtu) == never
 
 
 async def test_a_peer_is_served_from_the_address_on_its_side():
