@@ -274,7 +274,7 @@ class App:
         host, port = await self.network.listen(assembly.listen_on(listen))
         ports = self.advertised.ports6 if ":" in host else self.advertised.ports
         ports.setdefault(listen.transport, port)
-        return f"{listen.transport}:{host}:{port}"
+        return f"{listen.transport}:{assembly.in_uri(host)}:{port}"
 
     async def _serve_http(self) -> None:
         http = self._settings.http

@@ -35,7 +35,7 @@ from proxy.transport.connections import ConnectionLimits
 from proxy.transport.flow import Flow, ListenOn
 from proxy.transport.identity import numeric
 from proxy.transport.network import SocketNetwork
-from proxy.transport.resolver import Resolver
+from proxy.transport.resolver import Resolver, bare
 from proxy.transport.stream import StreamLimits
 from proxy.transport.terms import TlsTerms
 from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
@@ -137,8 +137,8 @@ def kept(settings: Settings) -> list[tuple[Uri, str]]:
 
 def sources(trunk: told.Trunk) -> list[str]:
     """Where a trunk's requests come from; the place that we call out to answers from there, too."""
-    out = [trunk.outbound.host] if trunk.outbound is not None else []
-    registrar = [trunk.registrar.host] if trunk.register_ and trunk.registrar is not None else []
+    out = [bare(trunk.outbound.host)] if trunk.outbound is not None else []
+    registrar = [bare(trunk.registrar.host)] if trunk.register_ and trunk.registrar is not None else []
     return [*map(str, trunk.sources), *out, *registrar]
 
 
@@ -328,7 +328,7 @@ def _destination(
 def advertised(settings: Settings) -> Advertised:
     """Where peers find us. A name serves all of them; an address may serve those of its IP version alone."""
     public = settings.public
-    host, six = _in_uri(public.host), _in_uri(public.address6) if public.address6 else None
+    host, six = in_uri(public.host), in_uri(public.address6) if public.address6 else None
     if host.startswith("[") and ":" not in public.address:
         return Advertised(public.address, host6=host)
     return Advertised(host, host6=six if _is_address(public.host) else None)
@@ -345,7 +345,8 @@ def _is_address(host: str) -> bool:
     return numeric(host) is not None
 
 
-def _in_uri(host: str) -> str:
+def in_uri(host: str) -> str:
+    """A host as it stands before a port: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
 
 

@@ -130,6 +130,13 @@ async def test_trunks_are_trusted_by_their_address_unless_they_are_not_to_be(
     assert assembly.word(told, admission, [], lambda flow: "one")(a_flow(source)).trusted is trusted
 
 
+def test_a_place_that_we_call_out_to_may_be_written_as_an_address_of_ipv6() -> None:
+    text = TRUNKS.replace("sip:192.0.2.1", "sip:[2001:db8::1]:5070")
+    assert text != TRUNKS
+    told = parse(f'{text}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
+    assert "2001:db8::1" in assembly.sources(told.trunks[0])
+
+
 @pytest.mark.parametrize(
     ("verification", "trusted", "word"),
     [

@@ -79,6 +79,12 @@ def test_a_good_file_is_in_order_and_summed_up() -> None:
     ]
 
 
+def test_listeners_of_ipv6_are_summed_up_in_brackets(tmp_path: Path) -> None:
+    file = tmp_path / "sd.toml"
+    file.write_text(Path(LAB).read_text().replace('"127.0.0.1:5060"', '"[::1]:5060"'))
+    assert "  listens      udp [::1]:5060\n" in call("check-config", str(file)).stdout
+
+
 def test_the_file_may_be_named_by_the_environment(application: Callable[[Run], None]) -> None:
     async def run(settings: object) -> int:
         return 7
