@@ -232,7 +232,8 @@ class App:
         self.network.start(self.core)
         await self.admission.refresh()
         watching = self.strain.watch(), expiry.watch(self._settings, _utc_now)
-        for upkeep in (self.admission.keep_fresh(), *watching, self.voices.prepare()):
+        following = audio_home.follow(self._settings, self._moved)
+        for upkeep in (self.admission.keep_fresh(), *watching, following, self.voices.prepare()):
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(upkeep))
         places = [await self._listen(listen) for listen in self._settings.listeners]
         self.listening = " ".join(places)
@@ -354,6 +355,12 @@ class App:
         told = (self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds)
         make = Stream if self._forwarder is None else partial(KernelStream, self._forwarder)
         return House(*told, disk=self._disk, make_stream=make)
+
+    def _moved(self, address: str) -> None:
+        """Peers of new calls are told of this address."""
+        (local, _), other = self._homes
+        self._homes = (local, address), other
+        self._relays.homes[6 if ":" in address else 4] = local, address
 
     def _finished(self, record: CallRecord) -> None:
         self.office.finished(record)

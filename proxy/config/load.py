@@ -28,12 +28,12 @@ ALONE = (safety.check, whom.check, outcomes.check, talk.check, vendor.check, not
 """Rules across keys: those that look at files too, and those that look at what is written alone."""
 
 
-def local_address(elsewhere: str = ELSEWHERE) -> str | None:
+def local_address(outwards: str = ELSEWHERE) -> str | None:
     """Return the address this machine uses towards the internet, or None without a route; sends nothing."""
-    family = socket.AF_INET6 if ":" in elsewhere else socket.AF_INET
+    family = socket.AF_INET6 if ":" in outwards else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((elsewhere, 9))  # on UDP this only chooses a route
+            probe.connect((outwards, 9))  # on UDP this only chooses a route
         except OSError:
             return None
         found: str = probe.getsockname()[0]
@@ -94,13 +94,17 @@ def _addressed(settings: Settings, file: str, find_address: Callable[[str], str 
     """With the address that "auto" stands for, of IPv6 where nothing else is listened on."""
     if settings.public.address != "auto":
         return settings
-    four = any(":" not in listen.bind[0] for listen in settings.listeners)
-    address = find_address(ELSEWHERE if four else ELSEWHERE6)
+    address = find_address(elsewhere(settings))
     if address is None:
         raise NoRoute(
             [Problem(file, "public.address", "an IP address", '"auto" without a route to find it by')]
         )
-    return settings.model_copy(update={"public": settings.public.model_copy(update={"address": address})})
+    return settings.model_copy(update={"public": settings.public.at(address)})
+
+
+def elsewhere(settings: Settings) -> str:
+    """By the route to which address "auto" is found."""
+    return ELSEWHERE if any(":" not in listen.bind[0] for listen in settings.listeners) else ELSEWHERE6
 
 
 def _told(error: ErrorDetails) -> bool:

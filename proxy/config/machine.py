@@ -22,6 +22,18 @@ class Public(Table):
     """IP address in SDP; "auto" has become the address itself once the settings are loaded to take calls."""
     address6: Annotated[str | None, PlainValidator(values.address6)] = None
     """IPv6 address in the SDP of peers over IPv6, beside an `address` of IPv4; None if we have none."""
+    _found: bool = False
+
+    @property
+    def found(self) -> bool:
+        """Whether `address` was "auto", and may change while calls are taken."""
+        return self._found
+
+    def at(self, address: str) -> Public:
+        """The same, with the address that "auto" stands for."""
+        found = self.model_copy(update={"address": address})
+        found._found = True
+        return found
 
 
 class Tls(Table):
