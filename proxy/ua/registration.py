@@ -30,6 +30,8 @@ log = structlog.get_logger("screendoor")
 
 BASE_S, MOST_S = 30.0, 1800.0
 """RFC 5626 §4.5: the wait after a failure, doubled with each, and its bound; half to all of it is taken."""
+MOST_AWAY_S = 60.0
+"""The bound while nobody is reached: mostly our own line is down, and calls come when it is back."""
 SOON_S = 5.0
 """A connection that broke is made anew within this time."""
 PING_S = 25.0
@@ -244,7 +246,8 @@ class Registration:
 
     def _patience_s(self, failures: int, error: SipError) -> float:
         """How long to wait after one more failure; longer if the registrar says so (§20.33)."""
-        upper_s = min(MOST_S, BASE_S * (1 << min(failures, 10)))
+        away = isinstance(error, TransportFailed | TransactionTimeout)
+        upper_s = min(MOST_AWAY_S if away else MOST_S, BASE_S * (1 << min(failures, 10)))
         if isinstance(error, DigestRefused) and not self._proved:
             upper_s = MOST_S  # nothing will change by itself, and a registrar bans who insists
         wait_s = upper_s * self._core.ids.uniform(0.5, 1.0)

@@ -200,6 +200,25 @@ async def test_failures_are_retried_ever_later_rfc5626_4_5(house: House, carrier
             assert upper / 2 - 1 <= wait <= upper + 1
 
 
+@pytest.mark.parametrize("out", ["silent", "no way"])
+async def test_a_line_that_was_down_for_hours_is_registered_over_soon_after(
+    house: House, carrier: Carrier, out: str
+) -> None:
+    async with registering(house) as registration:
+        await carrier.registers()
+        if out == "silent":
+            house.wire.silence(STRANGER)
+        else:
+            house.wire.unreachable.add(STRANGER)
+        await asyncio.sleep(2 * 3600)
+        assert not registration.registered
+        house.wire.silence(STRANGER, False)
+        house.wire.unreachable.clear()
+        await carrier.registers(within_s=95)
+        await asyncio.sleep(1)
+        assert registration.registered
+
+
 async def test_retry_after_is_obeyed_rfc3261_20_33(house: House, carrier: Carrier) -> None:
     async with registering(house):
         request = await carrier.hears("REGISTER")
