@@ -18,6 +18,7 @@ from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr, retry_after
 from proxy.transport.flow import Flow, TransportFailed
+from proxy.ua.course import TRY_S
 from proxy.ua.doors import Meeting
 from proxy.ua.driver import Message
 from proxy.ua.errors import Rejected, TransactionTimeout
@@ -146,32 +147,43 @@ class Registration:
     # How it goes.
 
     async def _anywhere(self, expires_s: int) -> int:
-        """Register at the first place that takes it (RFC 3263 §4.3); returns for how many seconds."""
+        """Register at the first place that takes it (RFC 3263 §4.3); returns for how many seconds.
+
+        One that was silent lately comes last, and none is waited for long while there is another: where IPv6
+        leads nowhere, say, a registration for a minute would be over half a minute before it is made anew.
+        """
         targets = await self._core.network.resolve(self._uri, self.account.profile)
+        reachability, now = self._core.reachability, self._core.alarms.now
         failure: SipError = TransportFailed(f"{self._uri.host}: no address")
+        targets.sort(key=lambda each: not reachability.stands(each, now()))
         for target in targets:
             try:
                 flow = await self._core.network.connect(target)
                 self._lost.clear()
                 self._flow = flow
-                granted_s = await self._register(flow, expires_s)
+                granted_s = await self._register(flow, expires_s, None if target is targets[-1] else TRY_S)
             except (TransportFailed, TransactionTimeout) as error:
                 failure = error
+                reachability.failed(target, str(error), now())
             except Rejected as refusal:
                 if refusal.status != 503:
                     raise
                 failure = refusal
             else:
+                reachability.answered(target)
                 self._addresses = frozenset(each.address[0] for each in targets)
                 return granted_s
         raise failure
 
-    async def _register(self, flow: Flow, expires_s: int) -> int:
-        """One attempt, with what the registrar wants added to it; raises SipError."""
+    async def _register(self, flow: Flow, expires_s: int, patience_s: float | None = None) -> int:
+        """One attempt, with what the registrar wants added to it; raises SipError.
+
+        `patience_s`: for each answer; None is as long as a transaction lasts.
+        """
         credentials = Headers()
         for _ in range(MOST_TRIES):
             request = self._request(flow, expires_s, credentials)
-            response = await self._answer(request, flow)
+            response = await self._answer(request, flow, patience_s)
             if response.status < 300:
                 return self._granted(response, expires_s)
             if response.status in (401, 407):
@@ -184,10 +196,14 @@ class Registration:
                 raise Rejected(response)
         raise Rejected(response)
 
-    async def _answer(self, request: Request, flow: Flow) -> Response:
+    async def _answer(self, request: Request, flow: Flow, patience_s: float | None) -> Response:
         asked = _Asked()
         self._core.launch(request, flow, asked)
-        return await asked.final
+        try:
+            async with asyncio.timeout(patience_s):
+                return await asked.final
+        except TimeoutError:
+            raise TransactionTimeout(f"no answer within {patience_s:g} s") from None
 
     def _request(self, flow: Flow, expires_s: int, credentials: Headers) -> Request:
         domain = Uri(self._uri.scheme, None, None, self._uri.host)

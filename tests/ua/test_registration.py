@@ -257,6 +257,22 @@ async def test_the_next_place_is_tried_at_once_rfc3263_4_3(house: House, trouble
         assert registration.registered
 
 
+async def test_a_place_that_is_silent_is_not_waited_for_each_time(house: House) -> None:
+    """One by IPv6, say, where that leads nowhere; the registrar grants a minute."""
+    Carrier(house, "192.0.2.8")
+    house.wire.silence("192.0.2.8")
+    carrier = Carrier(house, "192.0.2.9")
+    await carrier.start()
+    async with registering(house):
+        await carrier.registers(expires=60, within_s=40)
+        until, lapsed_s = house.now + 60, 0.0
+        for _ in range(20):
+            await carrier.registers(expires=60, within_s=100)
+            lapsed_s += max(0.0, house.now - until)
+            until = house.now + 60
+        assert lapsed_s == 0
+
+
 async def test_a_lost_connection_is_made_anew_soon_rfc5626_4_5(house: House) -> None:
     carrier = Carrier(house, transport="tcp")
     await carrier.start()
