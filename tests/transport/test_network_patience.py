@@ -6,8 +6,11 @@ import asyncio
 
 import pytest
 
+from proxy.sip.uri import Uri
 from proxy.transport.flow import Target, TransportFailed
+from proxy.transport.lookup import SystemLookup
 from proxy.transport.network import SocketNetwork
+from proxy.transport.resolver import Resolver
 from proxy.transport.tls import ClientTls
 from tests.transport.recorder import Recorder, options, trusted
 from tests.transport.wire import Wire
@@ -79,3 +82,14 @@ async def test_an_attempt_that_fails_after_everyone_left_stays_quiet(client, dia
     await asyncio.sleep(10)
     assert caplog.records == []
     assert len(client.connections) == 0
+
+
+async def test_a_name_that_no_server_answers_for_is_said_before_the_caller_is_gone(monkeypatch):
+    async def silent(host, port, **how):
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+    resolver = Resolver(SystemLookup(nameservers=["192.0.2.53"]))
+    async with asyncio.timeout(8):  # what an agent has to take a call
+        with pytest.raises(TransportFailed, match="host has no address: switchboard"):
+            await resolver.resolve(Uri.parse("sip:agent@switchboard:5061;transport=tls"))
