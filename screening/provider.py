@@ -18,12 +18,20 @@ from screening.talk.briefing import Briefing
 class ProviderError(Exception):
     """The vendor refused or could not be reached; the message is a sentence for the operator."""
 
-    def __init__(self, message: str, status: int | None = None, code: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         """HTTP status; None if there was no answer."""
         self.code = code
         """The vendor's own word for it."""
+        self.retry_after_s = retry_after_s
+        """When the vendor wants to be asked again; None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

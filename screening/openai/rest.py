@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 import httpx2
@@ -24,11 +26,13 @@ ACCEPT_LIMIT_S = 5.0
 REJECT_LIMIT_S = 5.0
 REFER_LIMIT_S = 15.0
 HANG_UP_LIMIT_S = 5.0
-ACCEPT_RETRIES = 3
-"""The webhook may beat the registration of the session: a 404 is asked again this often."""
-ACCEPT_RETRY_AFTER_S = 1.0
+RETRIES = 3
+"""So often is asked again what may be asked twice."""
+UNKNOWN_RETRY_AFTER_S = 1.0
+"""After a 404: the webhook may beat the registration of the session."""
 FAILED_RETRY_AFTER_S = 0.5
-"""The same after an answer that is a failure of the vendor's, or after none that took its whole time."""
+"""After an answer that is a failure of the vendor's, or one of too much at a time, or none."""
+DIGITS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 ANSWER_BYTES = 65536
 """How much of an answer is read: an error is short, and a success says nothing we need."""
 
@@ -49,6 +53,16 @@ GENERAL_ADVICE: Mapping[int, str] = {
 }
 TAKEN = "decision_already_made"
 """The vendor's word where the other of its two APIs, or an earlier request, has the call."""
+NO_MODEL = "the model is not there for this project: is its name right, or was it switched off?"
+NO_CREDIT = "the account's credit is used up"
+CODED_ADVICE: Mapping[str, str] = {
+    TAKEN: GENERAL_ADVICE[409],
+    "model_not_found": NO_MODEL,
+    "DeploymentNotFound": NO_MODEL,  # Azure's word
+    "insufficient_quota": NO_CREDIT,
+    "credit_balance_exhausted": NO_CREDIT,
+}
+"""What the vendor's own word means, whatever the status: another answer comes of none of them in seconds."""
 
 
 def http_client() -> httpx2.AsyncClient:
@@ -82,28 +96,17 @@ class OpenAICalls:
     async def accept(self, call_id: str, session: Mapping[str, object] | None = None) -> None:
         """Take the call, with its own `session` or that of all calls.
 
-        A 404 is asked again, as the webhook may come before the call can be found; so is what the vendor or
-        the way to it failed in, while it rings for the caller. If that was heard, the call is taken already.
+        A 404 is asked again, as the webhook may come before the call can be found. What failed may have been
+        heard all the same: then the call is taken already.
         """
-        clock = asyncio.get_running_loop().time
-        too_late, unsure = clock() + ACCEPT_LIMIT_S, False
-        for retries_left in reversed(range(ACCEPT_RETRIES + 1)):
-            try:
-                return await self._post(call_id, "accept", ACCEPT_LIMIT_S, session or self._session)
-            except ProviderError as error:
-                if unsure and error.code == TAKEN:
-                    return
-                unknown, failed = error.status == 404, error.status is None or error.status >= 500
-                if not retries_left or not (unknown or (failed and clock() < too_late)):
-                    raise
-                unsure = unsure or failed
-                after_s = ACCEPT_RETRY_AFTER_S if unknown else FAILED_RETRY_AFTER_S
-                log.debug("accept again", after_s=after_s, retries_left=retries_left, why=str(error))
-            await asyncio.sleep(after_s)
+        body = session or self._session
+        await self._until_heard(
+            call_id, "accept", ACCEPT_LIMIT_S, body, lambda error, unsure: unsure and error.code == TAKEN
+        )
 
     async def reject(self, call_id: str) -> None:
         """Turn the call away: by the vendor's default (603), or as `rejection` says; 404 is success."""
-        await self._unless_gone(call_id, "reject", REJECT_LIMIT_S, self._rejection)
+        await self._until_heard(call_id, "reject", REJECT_LIMIT_S, self._rejection, _gone)
 
     async def refer(self, call_id: str, target: str) -> None:
         """Ask for a REFER, once: whether a failed one went out cannot be known, so it is never repeated."""
@@ -111,16 +114,36 @@ class OpenAICalls:
 
     async def hang_up(self, call_id: str) -> None:
         """End the call; 404 is success."""
-        await self._unless_gone(call_id, "hangup", HANG_UP_LIMIT_S)
+        await self._until_heard(call_id, "hangup", HANG_UP_LIMIT_S, None, _gone)
 
-    async def _unless_gone(
-        self, call_id: str, verb: str, limit_s: float, body: Mapping[str, object] | None = None
+    async def _until_heard(
+        self,
+        call_id: str,
+        verb: str,
+        limit_s: float,
+        body: Mapping[str, object] | None,
+        done: Callable[[ProviderError, bool], bool],
     ) -> None:
-        try:
-            await self._post(call_id, verb, limit_s, body)
-        except ProviderError as error:
-            if error.status != 404:
-                raise
+        """Post what may be posted twice, and again where the vendor or the way to it failed within `limit_s`.
+
+        `done` says whether an error is as good as success; its flag: an earlier post may have been heard.
+        """
+        clock = asyncio.get_running_loop().time
+        too_late, unsure = clock() + limit_s, False
+        for retries_left in reversed(range(RETRIES + 1)):
+            try:
+                return await self._post(call_id, verb, limit_s, body)
+            except ProviderError as error:
+                if done(error, unsure):
+                    return
+                after_s = _again_after_s(error)
+                if after_s is None or not retries_left:
+                    raise
+                if error.status != 404 and clock() + after_s >= too_late:
+                    raise
+                unsure = unsure or _failed(error)
+                log.debug(f"{verb} again", after_s=after_s, retries_left=retries_left, why=str(error))
+            await asyncio.sleep(after_s)
 
     async def _post(
         self, call_id: str, verb: str, limit_s: float, body: Mapping[str, object] | None = None
@@ -157,7 +180,7 @@ async def post(
         why = str(error) or type(error).__name__
         raise ProviderError(f"{verb}: {vendor} not reached: {why}") from error
     if not answer.is_success:
-        raise _refused(verb, vendor, answer.status_code, said)
+        raise _refused(verb, vendor, answer, said)
     return said
 
 
@@ -185,14 +208,48 @@ async def _beginning(answer: httpx2.Response, most_bytes: int) -> bytes:
     return bytes(said)
 
 
-def _refused(verb: str, vendor: str, status: int, body: bytes) -> ProviderError:
-    code = _code(body)
+def _refused(verb: str, vendor: str, answer: httpx2.Response, body: bytes) -> ProviderError:
+    status, code = answer.status_code, _code(body)
     said = f"{status} {code}" if code else str(status)
-    advice = GENERAL_ADVICE[409] if code == TAKEN else None
-    advice = advice or ADVICE.get((verb, status)) or GENERAL_ADVICE.get(status)
+    advice = CODED_ADVICE.get(code or "") or ADVICE.get((verb, status)) or GENERAL_ADVICE.get(status)
     return ProviderError(
-        f"{verb}: {vendor} answered {said}" + (f": {advice}" if advice else ""), status, code
+        f"{verb}: {vendor} answered {said}" + (f": {advice}" if advice else ""),
+        status,
+        code,
+        _retry_after_s(answer.headers),
     )
+
+
+def _gone(error: ProviderError, unsure: bool) -> bool:
+    return error.status == 404
+
+
+def _failed(error: ProviderError) -> bool:
+    """Whether nobody can say if the vendor has heard it."""
+    return error.status is None or error.status >= 500
+
+
+def _again_after_s(error: ProviderError) -> float | None:
+    """How soon the same may be asked again; None: never, it would be answered the same."""
+    if error.code in CODED_ADVICE:
+        return None
+    if error.status == 404:
+        return UNKNOWN_RETRY_AFTER_S
+    if _failed(error) or error.status == 429:
+        return FAILED_RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
+    return None
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """What the vendor asks for, in any of its three ways; a date is read by the clock of its answer."""
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        if DIGITS.fullmatch(value := headers.get(name, "").strip()):
+            return float(value) * unit_s
+    try:
+        until, now = (parsedate_to_datetime(headers.get(name, "")) for name in ("retry-after", "date"))
+        return max((until - now).total_seconds(), 0.0)
+    except (ValueError, TypeError):  # no date, or one without a time zone
+        return None
 
 
 def _code(body: bytes) -> str | None:

@@ -121,7 +121,59 @@ async def test_an_accept_that_failed_may_have_been_heard() -> None:
             await Api(before, taken).calls().accept("rtc_1")
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 409, 429])
+@pytest.mark.parametrize(
+    ("headers", "after_s"),
+    [
+        ({}, 0.5),
+        ({"Retry-After": "2"}, 2.0),
+        ({"Retry-After": "0.75"}, 0.75),
+        ({"Retry-After-Ms": "250", "Retry-After": "1"}, 0.25),
+        (
+            {"Retry-After": "Mon, 23 Nov 2026 16:00:03 GMT", "Date": "Mon, 23 Nov 2026 16:00:00 GMT"},
+            3.0,
+        ),
+        ({"Retry-After": "Mon, 23 Nov 2026 15:00:00 GMT", "Date": "Mon, 23 Nov 2026 16:00:00 GMT"}, 0.0),
+        ({"Retry-After": "Mon, 23 Nov 2026 16:00:03 GMT"}, 0.5),
+        ({"Retry-After": "Mon, 23 Nov 2026 16:00:03 -0000", "Date": "Mon, 23 Nov 2026 16:00:00 GMT"}, 0.5),
+        ({"Retry-After": "soon"}, 0.5),
+        ({"Retry-After": "-1"}, 0.5),
+    ],
+)
+async def test_accept_is_repeated_where_the_vendor_had_too_much_to_do(
+    headers: dict[str, str], after_s: float
+) -> None:
+    busy = httpx2.Response(429, headers=headers, json={"error": {"code": "rate_limit_exceeded"}})
+    api = Api(busy, OK)
+    await api.calls().accept("rtc_1")
+    assert api.at == [0.0, after_s]
+
+
+async def test_an_accept_that_would_come_too_late_is_not_waited_for() -> None:
+    api = Api(httpx2.Response(429, headers={"Retry-After": "5"}), OK)
+    with pytest.raises(ProviderError, match="429: the account's rate limit"):
+        await api.calls().accept("rtc_1")
+    assert api.at == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "says"),
+    [
+        (429, "insufficient_quota", "credit is used up"),
+        (404, "model_not_found", "model is not there for this project"),
+        (404, "DeploymentNotFound", "model is not there for this project"),
+        (400, "model_not_found", "model is not there for this project"),
+    ],
+)
+async def test_accept_is_not_repeated_where_the_vendor_s_word_is_final(
+    status: int, code: str, says: str
+) -> None:
+    api = Api(httpx2.Response(status, json={"error": {"code": code}}))
+    with pytest.raises(ProviderError, match=f"accept: OpenAI answered {status} {code}: .*{says}"):
+        await api.calls().accept("rtc_1")
+    assert api.at == [0.0]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409])
 async def test_accept_is_not_repeated_on_anything_else(status: int) -> None:
     api = Api(httpx2.Response(status))
     with pytest.raises(ProviderError):
@@ -171,6 +223,18 @@ async def test_a_call_that_is_gone_is_ended(verb: str) -> None:
     await getattr(api.calls(), verb)("rtc_1")
     assert len(api.requests) == 1
     assert api.requests[0].content == b""
+
+
+@pytest.mark.parametrize("verb", ["hang_up", "reject"])
+@pytest.mark.parametrize(
+    "failure", [httpx2.Response(503), httpx2.Response(429), httpx2.ConnectError("no route")], ids=repr
+)
+async def test_an_end_that_was_not_heard_is_asked_for_again(
+    verb: str, failure: httpx2.Response | Exception
+) -> None:
+    api = Api(failure, failure, NOT_FOUND)
+    await getattr(api.calls(), verb)("rtc_1")
+    assert api.at == [0.0, 0.5, 1.0]
 
 
 @pytest.mark.parametrize("verb", ["hang_up", "reject"])
