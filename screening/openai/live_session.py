@@ -16,7 +16,7 @@ from screening.openai.live_client import ClientDelegate
 from screening.openai.live_delegation import FAILURES, Delegation
 from screening.openai.live_lines import AGENT, CALLER, LiveLines
 from screening.openai.live_usage import Lasted
-from screening.openai.realtime import MUTE
+from screening.openai.realtime import ASKED, trouble
 from screening.openai.sideband import REATTACHED, Sideband
 from screening.provider import (
     AgentSaid,
@@ -27,7 +27,6 @@ from screening.provider import (
     ProviderError,
     Resumed,
     ToolCalled,
-    Trouble,
 )
 
 log = structlog.get_logger("screendoor")
@@ -68,7 +67,7 @@ class LiveSession:
         self._asking: asyncio.Task[None] | None = None
         self._delegated_since: tuple[str, int] | None = None
         self._delegation_of: dict[str, str] = {}
-        self._failed = 0
+        self._failed = self._asked = 0
         self._next_words = live_prompt.GREET
 
     # What the vendor sends.
@@ -173,8 +172,7 @@ class LiveSession:
                 yield Closed(CLOSED.get(reason, f"the session was closed: {reason[:40]}"))
             case "error":
                 error = message["error"]
-                code = str(error.get("code") or error.get("type"))
-                yield Trouble(code, str(error.get("message", "")), mute=code in MUTE)
+                yield trouble(error, error.get("client_event_id"))
             case "screendoor.reattached" if message is REATTACHED:
                 self._delegation.forget()
                 yield from self._lines.close()
@@ -198,7 +196,8 @@ class LiveSession:
         words, self._next_words = self._next_words, live_prompt.CARRY_ON
         if must is not None:
             words = live_prompt.MUST.format(tool=must)
-        await self._append("instructions", live_prompt.SPEAK + (say or words))
+        self._asked += 1
+        await self._append("instructions", live_prompt.SPEAK + (say or words), named=f"{ASKED}{self._asked}")
 
     async def let_interrupt(self) -> None:
         """The voice listens while it speaks, always: nobody could have had it heard out."""
@@ -222,9 +221,10 @@ class LiveSession:
             self._client.note("note", text)
         await self._append("instructions", live_prompt.NOTE + text)
 
-    async def _append(self, what: str, text: str, delegation: str | None = None) -> None:
+    async def _append(self, what: str, text: str, delegation: str | None = None, *, named: str = "") -> None:
         message = {"content": live_prompt.fitting(text), "delegation_id": delegation}
-        await self._sideband.send({"type": f"session.{what}.append", **message})
+        event_id = {"event_id": named} if named else {}
+        await self._sideband.send({"type": f"session.{what}.append", **event_id, **message})
 
     # A delegate of our own.
 

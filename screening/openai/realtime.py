@@ -36,6 +36,8 @@ MOST_TOOL_CALLS = 200
 """In one session; an agent that calls more is not listened to any more."""
 MUTE = frozenset({"insufficient_quota", "credit_balance_exhausted", "rate_limit_exceeded"})
 """What the vendor says of an account that has nothing left to make a response with."""
+ASKED = "screendoor-speak-"
+"""How the names begin of events that ask for a response: of an error that has one, none will be made."""
 ACTIVE = "conversation_already_has_active_response"
 """What the vendor says to a `response.create` while it makes another response."""
 
@@ -83,6 +85,7 @@ class OpenAISession:
         self._sideband = sideband
         self._detection = detection
         self._tool_calls: set[str] = set()
+        self._asked = 0
 
     async def events(self) -> AsyncIterator[Event]:
         async for message in self._sideband.messages():
@@ -101,10 +104,9 @@ class OpenAISession:
             response["tool_choice"] = {"type": "function", "name": must}
         elif not tools:
             response["tool_choice"] = "none"
-        message = (
-            {"type": "response.create", "response": response} if response else {"type": "response.create"}
-        )
-        await self._sideband.send(message)
+        self._asked += 1
+        message: dict[str, object] = {"type": "response.create", "event_id": f"{ASKED}{self._asked}"}
+        await self._sideband.send(message | {"response": response} if response else message)
 
     async def let_interrupt(self) -> None:
         if self._detection is None:
@@ -163,11 +165,16 @@ def _events(message: Mapping[str, Any]) -> Iterator[Event]:
             yield from _response_done(message["response"])
         case "error":
             error = message["error"]
-            code = str(error.get("code") or error.get("type"))
-            trouble = Trouble(code, str(error.get("message", "")), mute=code in MUTE)
-            yield Crossed() if code == ACTIVE else trouble
+            yield Crossed() if error.get("code") == ACTIVE else trouble(error, error.get("event_id"))
         case "screendoor.reattached" if message is REATTACHED:
             yield Resumed()
+
+
+def trouble(error: Mapping[str, Any], of: object) -> Trouble:
+    """An error of the vendor's, and what it is about: the name of an event of ours, if it is one."""
+    code = str(error.get("code") or error.get("type"))
+    mute = code in MUTE or (isinstance(of, str) and of.startswith(ASKED))
+    return Trouble(code, str(error.get("message", "")), mute)
 
 
 def _item_done(item: Mapping[str, Any], response: str) -> Iterator[Event]:

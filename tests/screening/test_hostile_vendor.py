@@ -180,6 +180,36 @@ async def test_an_account_that_is_used_up_leaves_no_caller_in_silence(code: str,
         assert await stage.verdict(0.1) == Undecided(f"the agent cannot speak: {code}")
 
 
+@pytest.mark.parametrize("provider", ["openai-realtime", "openai-live"])
+async def test_what_the_agent_was_to_say_and_the_vendor_refused_leaves_no_caller_in_silence(
+    provider: str,
+) -> None:
+    wire = Wire()
+    async with staged(provider, wire, briefing=Briefing(greeting="Hello.")) as stage:
+        wire.delivers({"type": "session.started", "session": {}})
+        for asked in range(1, 3):
+            await asyncio.sleep(0.1)
+            assert len(wire.sent) == asked
+            named = wire.sent[-1]["event_id"]
+            error = {"type": "invalid_request_error", "code": "invalid_value", "message": "m"}
+            error["client_event_id" if stage.live else "event_id"] = named
+            wire.delivers({"type": "error", "event_id": f"event_{asked}", "error": error})
+        assert await stage.verdict(0.1) == Undecided("the agent cannot speak: invalid_value")
+        assert len({sent["event_id"] for sent in wire.sent}) == 2
+
+
+@pytest.mark.parametrize("provider", ["openai-realtime", "openai-live"])
+async def test_anything_else_that_the_vendor_refuses_leaves_the_talk_as_it_is(provider: str) -> None:
+    wire = Wire()
+    async with staged(provider, wire) as stage:
+        for event_id in (None, "event_567", 7, ["speak-1"]):
+            error = {"type": "invalid_request_error", "code": "invalid_value", "message": "m"}
+            named = {"client_event_id" if stage.live else "event_id": event_id}
+            wire.delivers({"type": "error", "error": error | named})
+        wire.delivers(stage.decision("ALLOW", "call_1"))
+        assert isinstance(await stage.verdict(), Connect)
+
+
 JUNK: list[object] = [
     "",
     "{",

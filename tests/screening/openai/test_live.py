@@ -309,6 +309,7 @@ async def test_the_greeting_follows_the_start_of_the_session_and_comes_without_i
         assert talk.wire.sent == [
             {
                 "type": "session.instructions.append",
+                "event_id": "screendoor-speak-1",
                 "content": live_prompt.SPEAK + live_prompt.GREET,
                 "delegation_id": None,
             }

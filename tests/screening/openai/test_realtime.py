@@ -161,8 +161,12 @@ async def test_what_we_say_is_in_the_vendors_words() -> None:
         await session.answer(CALLED, {"ok": True})
         await session.inform("The phone is busy.")
     assert wire.sent == [
-        {"type": "response.create"},
-        {"type": "response.create", "response": {"tool_choice": "none"}},
+        {"type": "response.create", "event_id": "screendoor-speak-1"},
+        {
+            "type": "response.create",
+            "event_id": "screendoor-speak-2",
+            "response": {"tool_choice": "none"},
+        },
         {
             "type": "conversation.item.create",
             "item": {"type": "function_call_output", "call_id": "call_1", "output": '{"ok": true}'},
@@ -269,7 +273,7 @@ async def test_a_whole_call_against_a_real_server() -> None:
         assert vendor.posts[1][1]["type"] == "realtime"
         assert vendor.posts[2][1] == {"target_uri": "tel:+14155550123"}
         assert {key for _, _, key in vendor.posts} == {"Bearer sk-secret"}
-        assert vendor.heard == [{"type": "response.create"}]
+        assert vendor.heard == [{"type": "response.create", "event_id": "screendoor-speak-1"}]
 
 
 async def test_a_greeting_a_forced_tool_and_leave_to_interrupt_in_the_vendors_words() -> None:
