@@ -35,15 +35,16 @@ class Closing:
 
     async def carry_out(self, decided: Decided, speaking: Speaking, tasks: asyncio.TaskGroup) -> None:
         """Have the last words said and heard, and give the verdict, unless a REFER brings it."""
-        decision = decided.decision
-        more = decision.choice is not Choice.ALLOW
+        more = decided.decision.choice is not Choice.ALLOW
         if decided.call is not None:
-            answer = {"ok": True, "next": prompt.decided(decision)}
-            await speaking.last_words(decided.call, answer, more=more)
+            await speaking.last_words(
+                decided.call, lambda: {"ok": True, "next": prompt.decided(decided.decision)}, more=more
+            )
         elif decided.by is By.USER:
-            await speaking.words_for_user(prompt.OVERRULED[decision.choice], more=more)
-        if decision.choice is not Choice.ALLOW or not await self._referred(decision.to, tasks):
-            self._judgement.give(decision.verdict)
+            await speaking.words_for_user(prompt.OVERRULED[decided.decision.choice], more=more)
+        if more or not await self._referred(decided.decision.to, tasks):
+            decided.given = True
+            self._judgement.give(decided.decision.verdict)
 
     async def _referred(self, to: str | None, tasks: asyncio.TaskGroup) -> bool:
         """Ask for a REFER if one is wanted; say whether it arrived in time (RFC 3515 is the call's business).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, assert_never
 
 from screening.contract import Connect, News, Said, Undecided, Verdict
@@ -75,6 +76,7 @@ class Conversation:
         self._failures = self._bad_calls = self._troubles = 0
         self._opening = self._briefing.heard_out
         """The greeting is being said, and has to be heard."""
+        self._last: Decided | None = None
         self._tried: list[str] = []
         """The destinations that were asked for by name."""
         self._said = Transcript()
@@ -252,7 +254,7 @@ class Conversation:
     def _judged(self, call: ToolCalled) -> Job:
         """Settle a decision at once, so that nothing comes between; it is carried out in its turn."""
         if self._judgement.stage is not Stage.TALKING:
-            return Misused(call, prompt.ALREADY_DECIDED, again=False)
+            return self._too_late(call)
         try:
             decision = self._briefing.tools.read(call.name, call.arguments)
         except BadDecision as bad:
@@ -264,9 +266,18 @@ class Conversation:
             return Misused(call, str(bad), again=True)
         return self._settled(Decided(decision, call))
 
+    def _too_late(self, call: ToolCalled) -> Misused:
+        """It is decided; but a message that comes beside the decision is not lost."""
+        with suppress(BadDecision):
+            written = self._briefing.tools.read(call.name, call.arguments)
+            if self._last is not None and self._last.takes(written):
+                self.decided = self.pending = self._last.decision.verdict
+                self._log.info("message taken beside the decision")
+        return Misused(call, prompt.ALREADY_DECIDED, again=False)
+
     def _settled(self, decided: Decided) -> Decided:
         self._log.info("decided", decision=decided.decision.choice.value, by=decided.by)
-        self._bad_calls = 0
+        self._bad_calls, self._last = 0, decided
         self.decided = self.pending = decided.decision.verdict
         if isinstance(self.decided, Connect) and self.decided.to is not None:
             self._tried.append(self.decided.to)

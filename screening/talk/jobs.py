@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from screening.contract import News
 from screening.provider import Resumed, ToolCalled
-from screening.talk.tools import Decision
+from screening.talk.tools import Choice, Decision
 
 
 class By(enum.StrEnum):
@@ -20,13 +20,24 @@ class By(enum.StrEnum):
     """In the agent's place."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decided:
     """A decision; the agent makes it by a tool call."""
 
     decision: Decision
     call: ToolCalled | None = None
     by: By = By.AGENT
+    given: bool = False
+    """The call has it as a verdict."""
+
+    def takes(self, other: Decision) -> bool:
+        """Take in a message that the agent hands over beside its word to record one, or to end the call."""
+        ours = self.decision
+        if self.given or self.by is not By.AGENT or ours.choice is Choice.ALLOW or ours.message is not None:
+            return False
+        if other.message is not None:
+            self.decision = replace(other, caller_name=other.caller_name or ours.caller_name)
+        return other.message is not None
 
 
 @dataclass(frozen=True, slots=True)

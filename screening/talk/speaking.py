@@ -70,14 +70,19 @@ class Speaking:
                 with suppress(ProviderError):  # whoever listens to the session finds out
                     await self._speak(self._asked)
 
-    async def last_words(self, call: ToolCalled, answer: Mapping[str, object], *, more: bool) -> None:
+    async def last_words(
+        self, call: ToolCalled, answer: Callable[[], Mapping[str, object]], *, more: bool
+    ) -> None:
         """Answer the tool; return when the sentence going on was heard or, if `more`, the one after it.
 
-        A session that is lost meanwhile changes nothing of what was decided.
+        That one waits until the response is made: what else is called in it may change the `answer`. A
+        session that is lost meanwhile changes nothing of what was decided.
         """
         with suppress(TimeoutError, ProviderError):
             async with asyncio.timeout(HEARD_LIMIT_S):
-                await self.session.answer(call, answer)
+                if more:
+                    await self.until(lambda: not self._voice.agent_thinks)
+                await self.session.answer(call, answer())
                 if not more:
                     return await self.until(lambda: self._voice.said(call.response))
                 mark = await self.say(tools=False)

@@ -27,6 +27,8 @@ class ScriptedVendor:
         self.began = asyncio.get_running_loop().time()
         self.verbs: list[tuple[float, str]] = []
         self.said: list[str] = []
+        self.outputs: dict[str, Mapping[str, object]] = {}
+        """What tools answered, by their calls."""
         self.fails: dict[str, ProviderError | Exception] = {}
         self.takes_s: dict[str, float] = {}
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -123,6 +125,7 @@ class ScriptedSession:
 
     async def answer(self, call: ToolCalled, output: Mapping[str, object]) -> None:
         self._vendor.said.append(f"answer {call.id} ok={output['ok']}")
+        self._vendor.outputs[call.id] = output
         if "answer" in self._vendor.fails:
             raise self._vendor.fails["answer"]
 

@@ -132,9 +132,10 @@ async def test_goodbye_is_asked_for_when_the_agent_has_done_speaking() -> None:
         stage.vendor.happens(ResponseBegan("r1"))
         stage.vendor.happens(ToolCalled("tool1", NAME, '{"decision": "REJECT", "reason": "spam"}', "r1"))
         await asyncio.sleep(1)
-        assert stage.vendor.said == ["speak", "answer tool1 ok=True"]
+        assert stage.vendor.said == ["speak"]
         stage.vendor.happens(ResponseEnded("r1", "completed"))
         assert await stage.verdict() == (3.001, Decline("spam"))
+        assert stage.vendor.said == ["speak", "answer tool1 ok=True", "speak without tools"]
 
 
 async def test_a_goodbye_that_is_never_said_is_not_waited_for_forever() -> None:

@@ -26,7 +26,17 @@ from screening.provider import (
 from screening.realtime_screening import RealtimeScreening
 from screening.settings import AgentSettings, ScreeningSettings
 from screening.talk.briefing import Briefing
-from screening.talk.tools import END_CALL, NAME, OPTIONAL, REQUEST_CONNECT, TAKE_MESSAGE, Place, Tools
+from screening.talk.prompt import decided
+from screening.talk.tools import (
+    END_CALL,
+    NAME,
+    OPTIONAL,
+    REQUEST_CONNECT,
+    TAKE_MESSAGE,
+    Decision,
+    Place,
+    Tools,
+)
 from tests.screening.scripted import ScriptedVendor
 
 AGENT = AgentSettings("openai", transfer="local")
@@ -152,6 +162,59 @@ async def test_a_greeting_nobody_ever_hears_holds_up_nothing() -> None:
 
 
 # Tools beside the decision
+
+
+WRITTEN = {"message": "The boiler is cold.", "caller_name": "Anna"}
+TAKEN = TakeMessage("the agent took a message", "Anna", Message("The boiler is cold.", "Anna"))
+BESIDE = [
+    (NAME, {"decision": "VOICEMAIL", "reason": "A message.", "caller_name": "Ann"}, TAKEN),
+    (NAME, {"decision": "REJECT", "reason": "Wants nothing more."}, TAKEN),
+    (END_CALL, {"reason": "The caller says goodbye."}, TAKEN),
+    (NAME, {"decision": "ALLOW", "reason": "It is urgent."}, Connect("It is urgent.")),
+    (TAKE_MESSAGE, {**WRITTEN, "message": "First."}, replace(TAKEN, message=Message("First.", "Anna"))),
+]
+
+
+@pytest.mark.parametrize(("tool", "given", "verdict"), BESIDE)
+async def test_a_message_beside_another_decision_is_not_lost(
+    tool: str, given: dict[str, str], verdict: Verdict
+) -> None:
+    async with staged() as stage:
+        stage.vendor.happens(
+            ResponseBegan("r"),
+            ToolCalled("t1", tool, json.dumps(given), "r"),
+        )
+        await asyncio.sleep(0.2)
+        stage.vendor.happens(
+            ToolCalled("t2", TAKE_MESSAGE, json.dumps(WRITTEN), "r"), ResponseEnded("r", "completed")
+        )
+        assert (await stage.verdict())[1] == verdict == stage.screening.decided
+        await asyncio.sleep(0.1)
+        assert stage.vendor.outputs["t1"] == {"ok": True, "next": decided(Decision.of(verdict))}
+        assert stage.vendor.outputs["t2"]["ok"] is False
+
+
+async def test_a_message_that_is_none_changes_no_decision() -> None:
+    async with staged() as stage:
+        stage.calls(NAME, decision="VOICEMAIL", reason="A message.")
+        stage.calls(TAKE_MESSAGE, "tool2", message="")
+        assert (await stage.verdict())[1] == TakeMessage("A message.")
+
+
+async def test_a_message_that_comes_after_the_call_has_its_verdict_changes_nothing() -> None:
+    async with staged() as stage:
+        stage.calls(NAME, decision="REJECT", reason="An offer.")
+        declined = (await stage.verdict())[1]
+        stage.calls(TAKE_MESSAGE, "tool2", **WRITTEN)
+        await asyncio.sleep(1)
+        assert stage.screening.decided == declined == Decline("An offer.")
+
+
+async def test_what_the_user_has_decided_no_message_of_the_agent_changes() -> None:
+    async with staged() as stage:
+        assert stage.screening.overrule(Decline("not today"))
+        stage.calls(TAKE_MESSAGE, **WRITTEN)
+        assert (await stage.verdict())[1] == Decline("not today")
 
 
 async def test_a_message_is_taken_and_the_goodbye_heard() -> None:
