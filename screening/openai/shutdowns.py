@@ -10,9 +10,17 @@ from screening.settings import AZURE_REALTIME, OPENAI_LIVE, SIP_AGENT, AgentSett
 AHEAD = timedelta(days=60)
 """How long before its end a model is warned about."""
 
+_PREVIEW = date(2026, 5, 7)
+_SNAPSHOTS = date(2026, 7, 23)
 _REALTIME = date(2027, 1, 20)
 _TRANSCRIBE = date(2027, 2, 26)
 SHUTDOWNS: Mapping[str, tuple[date, str]] = {
+    "gpt-4o-realtime-preview": (_PREVIEW, "gpt-realtime-2.1"),
+    "gpt-4o-realtime-preview-2024-12-17": (_PREVIEW, "gpt-realtime-2.1"),
+    "gpt-4o-realtime-preview-2025-06-03": (_PREVIEW, "gpt-realtime-2.1"),
+    "gpt-4o-mini-realtime-preview": (_PREVIEW, "gpt-realtime-2.1-mini"),
+    "gpt-4o-mini-realtime-preview-2024-12-17": (_SNAPSHOTS, "gpt-realtime-2.1-mini"),
+    "gpt-realtime-mini-2025-10-06": (_SNAPSHOTS, "gpt-realtime-2.1-mini"),
     "gpt-realtime": (_REALTIME, "gpt-realtime-2.1"),
     "gpt-realtime-2025-08-28": (_REALTIME, "gpt-realtime-2.1"),
     "gpt-realtime-mini": (_REALTIME, "gpt-realtime-2.1-mini"),
@@ -23,7 +31,9 @@ SHUTDOWNS: Mapping[str, tuple[date, str]] = {
     "gpt-4o-mini-transcribe": (_TRANSCRIBE, "gpt-transcribe"),
     "gpt-4o-mini-transcribe-2025-12-15": (_TRANSCRIBE, "gpt-transcribe"),
 }
-"""As OpenAI has announced them (2026-11), each with what follows it. Azure's are deployments."""
+"""As OpenAI has announced them (2026-11), each with what follows it; tutorials still name those that have
+ended. Azure's are deployments.
+"""
 
 
 def remarks(agent: AgentSettings, today: date) -> Iterator[str]:

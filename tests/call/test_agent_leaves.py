@@ -89,6 +89,22 @@ async def test_the_agent_refuses_with_503_and_the_phone_is_rung_unscreened(edge:
     await edge.assert_clean()
 
 
+@pytest.mark.parametrize("status", [302, 400, 403, 404, 408, 480, 486, 500, 603])
+async def test_an_agent_that_refuses_in_any_way_keeps_the_caller_waiting_for_nothing(
+    edge: Edge, status: int
+) -> None:
+    await edge.carrier.invites()
+    began = edge.now
+    await edge.agent.rejects(status)
+    await edge.phone.rings()
+    assert edge.now - began < 0.5
+    await the_phone_takes_over(edge)
+    assert story(edge.record) == (Result.BRIDGED, None, "failure", "caller")
+    assert ends(edge.record)[1][1].startswith(str(status))
+    assert len(edge.agent.calls) == 1
+    await edge.assert_clean()
+
+
 async def test_the_agents_certificate_is_refused_and_the_phone_is_rung_unscreened(edge: Edge) -> None:
     edge.wire.refuse_tls("sip.api.openai.com")
     await edge.carrier.invites()

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from screening.openai.shutdowns import remarks
+from screening.openai.shutdowns import SHUTDOWNS, remarks
 from screening.settings import AgentSettings
 
 NOVEMBER, DECEMBER, LATER = date(2026, 11, 20), date(2026, 12, 1), date(2027, 2, 1)
@@ -26,6 +26,16 @@ def test_after_its_end_it_was_switched_off() -> None:
         line
         == 'agent a: model "gpt-realtime-mini" was switched off on 2027-01-20: use "gpt-realtime-2.1-mini"'
     )
+
+
+def test_the_previews_of_older_tutorials_have_ended_too() -> None:
+    [line] = told(NOVEMBER, model="gpt-4o-mini-realtime-preview")
+    assert line.endswith(
+        '"gpt-4o-mini-realtime-preview" was switched off on 2026-05-07: use "gpt-realtime-2.1-mini"'
+    )
+    assert "2026-07-23" in told(NOVEMBER, model="gpt-realtime-mini-2025-10-06")[0]
+    instead = {follows for _, follows in SHUTDOWNS.values()}
+    assert not instead & SHUTDOWNS.keys()
 
 
 def test_the_model_that_transcribes_ends_too() -> None:
