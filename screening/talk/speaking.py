@@ -12,8 +12,8 @@ from screening.talk.voice import Voice
 
 HEARD_LIMIT_S = 8.0
 """How long a sentence is waited for, to be said and heard, before it is no longer waited for."""
-GREETING_LIMIT_S = 20.0
-"""The same for a greeting, which may be longer."""
+LONG_LIMIT_S = 20.0
+"""The same for a greeting, or what comes before a goodbye (a message read back, say): they may be longer."""
 MOST_ASKED_AGAIN = 20
 """So often in a session is the agent asked again for what it was not free to say."""
 MOST_GREETINGS = 3
@@ -75,8 +75,8 @@ class Speaking:
     ) -> None:
         """Answer the tool; return when the sentence going on was heard or, if `more`, the one after it.
 
-        That one waits until the response is made: what else is called in it may change the `answer`. A
-        session that is lost meanwhile changes nothing of what was decided.
+        What else is called in the response may change the `answer`. A session that is lost meanwhile changes
+        nothing of what was decided.
         """
         with suppress(TimeoutError, ProviderError):
             async with asyncio.timeout(HEARD_LIMIT_S):
@@ -85,20 +85,31 @@ class Speaking:
                 await self.session.answer(call, answer())
                 if not more:
                     return await self.until(lambda: self._voice.said(call.response))
-                mark = await self.say(tools=False)
-                await self.until(lambda: self._voice.said_since(mark))
+            await self._goodbye()
 
     async def words_for_user(self, told: str, *, more: bool) -> None:
         """Tell the agent what was decided in its place; if `more`, return when it has said so.
 
-        A sentence going on is none about that, and is not waited for.
+        A sentence going on is none about that.
         """
         with suppress(TimeoutError, ProviderError):
             async with asyncio.timeout(HEARD_LIMIT_S):
                 await self.session.inform(told)
-                if more:
-                    mark = await self.say(tools=False)
-                    await self.until(lambda: self._voice.said_since(mark))
+            if more:
+                await self._goodbye()
+
+    async def _goodbye(self) -> None:
+        """Have the agent say what it was told to; return when it was heard.
+
+        A response is made faster than it is said: one asked for while another is heard would wait behind
+        that, and be cut off with it.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONG_LIMIT_S):
+                await self.until(lambda: not (self._voice.agent_thinks or self._voice.agent_speaks))
+        async with asyncio.timeout(HEARD_LIMIT_S):
+            mark = await self.say(tools=False)
+            await self.until(lambda: self._voice.said_since(mark))
 
     async def hear_out(self, greeting: str) -> bool:
         """The greeting is being said: begin it again where it is cut off, then let the caller interrupt.
@@ -110,7 +121,7 @@ class Speaking:
             for attempt in range(MOST_GREETINGS):
                 if attempt:
                     mark = await self.say(tools=False, say=greeting)
-                async with asyncio.timeout(GREETING_LIMIT_S):
+                async with asyncio.timeout(LONG_LIMIT_S):
                     await self.until(lambda: self._voice.said_since(mark))  # noqa: B023
                 mark = self._voice.since(mark)
                 if heard := self._voice.heard_since(mark):

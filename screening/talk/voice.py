@@ -80,8 +80,12 @@ class Voice:
         return any(response.thinking for response in self._responses.values())
 
     @property
+    def agent_speaks(self) -> bool:
+        return any(response.sounding for response in self._responses.values())
+
+    @property
     def anyone_speaks(self) -> bool:
-        return self.caller_speaks or any(response.sounding for response in self._responses.values())
+        return self.caller_speaks or self.agent_speaks
 
     def mark(self) -> int:
         """Return now, for `said_since`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from screening.contract import Connect, Decline, News, Said, TakeMessage, Undecided
-from screening.provider import CallerSaid, ProviderError, ResponseBegan, SoundBegan
+from screening.provider import CallerSaid, ProviderError, ResponseBegan, ResponseEnded, SoundBegan, SoundEnded
 from screening.talk.prompt import OVERRULED, user_asks
 from screening.talk.tools import Choice
 from tests.screening.test_realtime_screening import REFERRING, settled, staged
@@ -35,6 +35,17 @@ async def test_the_agent_says_its_goodbye_for_the_user() -> None:
         assert stage.screening.overrule(Decline(WHY))
         assert await stage.verdict() == (2.001, Decline(WHY))
         assert stage.vendor.said[1:] == [f"inform {OVERRULED[Choice.REJECT]}", "speak without tools"]
+
+
+async def test_a_sentence_going_on_is_heard_before_the_goodbye_for_the_user_is_asked_for() -> None:
+    async with staged() as stage:
+        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed"))
+        await settled()
+        assert stage.screening.overrule(Decline(WHY))
+        asyncio.get_running_loop().call_later(10, stage.vendor.happens, SoundEnded("r1"))
+        at, verdict = await stage.verdict()
+        assert (round(at), verdict) == (12, Decline(WHY))
+        assert stage.vendor.said[-1] == "speak without tools"
 
 
 async def test_the_agent_announces_the_message_for_the_user() -> None:

@@ -194,6 +194,28 @@ async def test_a_message_beside_another_decision_is_not_lost(
         assert stage.vendor.outputs["t2"]["ok"] is False
 
 
+async def test_what_was_read_back_is_heard_to_its_end_before_the_goodbye_is_asked_for() -> None:
+    async with staged() as stage:
+        stage.vendor.happens(
+            ResponseBegan("r"),
+            SoundBegan("r"),
+            ToolCalled("t1", TAKE_MESSAGE, json.dumps(WRITTEN), "r"),
+            ResponseEnded("r", "completed"),  # made at once, and twelve seconds long
+        )
+        await asyncio.sleep(11.9)
+        assert stage.vendor.said == ["speak", "answer t1 ok=True"]
+        asyncio.get_running_loop().call_later(0.1, stage.vendor.happens, SoundEnded("r"))
+        assert await stage.verdict() == (14.001, TAKEN)
+        assert stage.vendor.said == ["speak", "answer t1 ok=True", "speak without tools"]
+
+
+async def test_what_is_never_heard_to_its_end_is_not_waited_for_for_ever() -> None:
+    async with staged() as stage:
+        call = ToolCalled("t1", END_CALL, '{"reason": "A wrong number."}', "r")
+        stage.vendor.happens(ResponseBegan("r"), SoundBegan("r"), call, ResponseEnded("r", "completed"))
+        assert await stage.verdict() == (22.001, Decline("A wrong number."))
+
+
 async def test_a_message_that_is_none_changes_no_decision() -> None:
     async with staged() as stage:
         stage.calls(NAME, decision="VOICEMAIL", reason="A message.")
