@@ -209,7 +209,16 @@ def _of_use(output: Iterable[Any]) -> bool:
     """Whether something was said in a response that was cut off, or called, and nothing was half called."""
     items = [item for item in output if isinstance(item, Mapping)]
     called = [item.get("status") == "completed" for item in items if item.get("type") == "function_call"]
-    return all(called) and (bool(called) or any(item.get("type") == "message" for item in items))
+    return all(called) and (
+        bool(called) or any(item.get("type") == "message" and _heard(item) for item in items)
+    )
+
+
+def _heard(item: Mapping[str, Any]) -> bool:
+    """Whether anything of a message was said; cut off early, it has no content, or no word in it."""
+    content = item.get("content")
+    parts = content if isinstance(content, list) else [None]
+    return any(not isinstance(part, Mapping) or part.get("transcript") != "" for part in parts)
 
 
 def _tool_called(item: Mapping[str, Any], response: str) -> ToolCalled:

@@ -60,6 +60,12 @@ def response(status: str, **more: object) -> dict[str, object]:
     return {"type": "response.done", "response": {"id": "resp_1", "status": status, "output": [], **more}}
 
 
+def message(**changes: object) -> dict[str, object]:
+    return {"id": "item_2", "type": "message", "role": "assistant", "status": "incomplete", **changes}
+
+
+VOICE: dict[str, object] = {"type": "output_audio", "transcript": "Hello, who"}
+FAILED, CUT_OFF = ResponseEnded("resp_1", "failed"), ResponseEnded("resp_1", "incomplete")
 CALLED = ToolCalled("call_1", "make_screening_decision", ARGUMENTS, "resp_1")
 CUT = {"type": "incomplete", "reason": "max_output_tokens"}
 QUOTA = {"type": "failed", "error": {"type": "server_error", "code": "insufficient_quota"}}
@@ -136,6 +142,19 @@ EVENTS: list[tuple[dict[str, object], list[Event]]] = [
         [ResponseEnded("resp_1", "failed")],
     ),
     (response("incomplete", output=[{"type": "reasoning"}]), [ResponseEnded("resp_1", "failed")]),
+    (
+        response(
+            "incomplete",
+            output=[message(status="incomplete", content=[])],
+            status_details={"type": "incomplete", "reason": "content_filter"},
+        ),
+        [ResponseEnded("resp_1", "failed", "content_filter")],
+    ),
+    (response("incomplete", output=[message(content=[VOICE | {"transcript": ""}])]), [FAILED]),
+    (response("incomplete", output=[message(content=[VOICE])]), [CUT_OFF]),
+    (response("incomplete", output=[message(content=[VOICE | {"transcript": None}])]), [CUT_OFF]),
+    (response("incomplete", output=[message(content=["odd"])]), [CUT_OFF]),
+    (response("incomplete", output=[{"type": "message"}]), [CUT_OFF]),
 ]
 
 
