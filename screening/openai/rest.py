@@ -235,9 +235,9 @@ def _again_after_s(error: ProviderError) -> float | None:
         return None
     if error.status == 404:
         return UNKNOWN_RETRY_AFTER_S
-    if _failed(error) or error.status == 429:
-        return FAILED_RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
-    return None
+    if error.status == 429 and error.retry_after_s is not None:
+        return error.retry_after_s
+    return FAILED_RETRY_AFTER_S if _failed(error) or error.status == 429 else None
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -86,7 +86,13 @@ async def test_accept_is_repeated_three_times_and_no_more() -> None:
 
 
 @pytest.mark.parametrize(
-    "failure", [httpx2.Response(500), httpx2.Response(503), httpx2.ConnectError("no route")], ids=repr
+    "failure",
+    [
+        httpx2.Response(500),
+        httpx2.Response(503, headers={"Retry-After": "60"}),  # of whatever stands before it; a caller waits
+        httpx2.ConnectError("no route"),
+    ],
+    ids=repr,
 )
 async def test_accept_is_repeated_where_the_vendor_or_the_way_to_it_fails(
     failure: httpx2.Response | Exception,
