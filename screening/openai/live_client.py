@@ -52,11 +52,11 @@ class ClientDelegate:
 
     def note(self, speaker: str, text: str) -> None:
         """Somebody said something, or something was told."""
-        self._talk.append(f"{speaker}: {text}")
+        self._talk.append(_line(speaker, text))
 
     async def think(self, saying: str, unfinished: Iterable[tuple[str, str]] = ()) -> Thought:
         """Ask once; `unfinished` are the lines that are just being said. Raises `ProviderError`."""
-        now = [f"{speaker}: {text} ..." for speaker, text in unfinished]
+        now = [f"{_line(speaker, text)} ..." for speaker, text in unfinished]
         asked = "\n".join(["The conversation so far:", *self._talk, *now])
         request = {
             **self._request,
@@ -80,6 +80,11 @@ class ClientDelegate:
             return replace(_thought(answer, saying), used=used)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ProviderError("delegate: OpenAI's answer cannot be read") from None
+
+
+def _line(speaker: str, text: str) -> str:
+    """One line, whatever was said: no caller speaks for anybody else."""
+    return f"{speaker}: {' '.join(text.split())}"
 
 
 def _thought(answer: Mapping[str, Any], saying: str) -> Thought:
