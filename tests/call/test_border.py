@@ -23,6 +23,7 @@ from proxy.call.border import (
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import Result
 from proxy.call.routing import Agent, Destination, Number, Trunk
+from proxy.lab.peer_call import PeerCall
 from proxy.lab.shapes import CARRIER_MARKS
 from proxy.sip.errors import ParseError
 from proxy.sip.identity import is_plain
@@ -226,6 +227,26 @@ async def test_a_contact_without_transport_is_reached_on_the_flow_of_its_dialog(
     assert "transport" not in call.contact
     [bye] = received(edge.agent, "BYE")
     assert bye.uri == call.contact.strip("<>")
+    assert {each.transport for each in edge.wire.trace if each.destination[0] == OPENAI} == {"tls"}
+    await edge.carrier.hangs_up()
+    await edge.assert_clean()
+
+
+async def test_a_contact_by_sips_is_reached_there_too(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    # OpenAI's own, in a trace of 2026; RFC 3261 §12.1.1 asks for no such thing of a sip: request.
+    replies, contact = PeerCall.replies, "<sips:OAI@sip.api.openai.com:5061>"
+
+    def by_sips(call: PeerCall, request: Request, response: Response) -> None:
+        if call.peer is edge.agent and response.headers.get("Contact"):
+            call.contact = contact
+            response.headers.remove("Contact")
+            response.headers.add("Contact", contact)
+        replies(call, request, response)
+
+    monkeypatch.setattr(PeerCall, "replies", by_sips)
+    await edge.bridges()
+    [bye] = received(edge.agent, "BYE")
+    assert bye.uri == "sips:OAI@sip.api.openai.com:5061"
     assert {each.transport for each in edge.wire.trace if each.destination[0] == OPENAI} == {"tls"}
     await edge.carrier.hangs_up()
     await edge.assert_clean()
