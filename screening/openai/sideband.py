@@ -35,6 +35,11 @@ REATTACH_PAUSES_S = (0.0, 0.25, 0.5, 1.0)
 STEADY_S = 1.0
 HASTY_DROPS = 3
 """After so many sockets in a row that dropped within `STEADY_S`, none is attached again at once any more."""
+NEVER_THERE = (
+    "attach: OpenAI knows no such call (404): the caller is gone, or the session could not be made; "
+    "is the model there for this project?"
+)
+"""A session that cannot be made, of a model that is none, say, is accepted with 200 all the same."""
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 REATTACHED: Mapping[str, Any] = {"type": "screendoor.reattached"}
@@ -183,7 +188,7 @@ class Sideband:
                     try:
                         return self._put(await self._dial(self._url, self._headers))
                     except CallOver:
-                        failure = ProviderError("attach: OpenAI knows no such call (404)", 404)
+                        failure = ProviderError(NEVER_THERE if new else "attach: the call is over (404)", 404)
                         if not new:
                             break
                     except ProviderError as error:
