@@ -13,6 +13,7 @@ from proxy.call.places import Places
 from proxy.call.routing import Destination, Number
 from proxy.call.whisper import Whisper
 from proxy.sip.errors import SipError
+from proxy.ua.bindings import one_of_each
 from proxy.ua.errors import Rejected
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
@@ -98,7 +99,7 @@ class Ringing:
         phones, name = around.phones, place.phone or ""
         return tuple(
             outgoing._replace(uri=each.uri, flow=each.flow, anew=Whereabouts(phones, name, each, contacts))
-            for each in contacts
+            for each in one_of_each(contacts)
         )
 
     async def _first(self, invites: Sequence[tuple[Leg, Outgoing]]) -> Leg:

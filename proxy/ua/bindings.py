@@ -42,6 +42,8 @@ class Binding:
     cseq: int
     expires_at: float
     """Loop time."""
+    said_at: float = 0.0
+    """When it was last said, in loop time."""
 
     @property
     def uri(self) -> str:
@@ -79,6 +81,17 @@ class Binding:
         same = instance is not None and instance == other.contact.params.get("+sip.instance")
         return same or self.call_id == other.call_id or self.replaces(other)
 
+    def left_for(self, other: Binding) -> bool:
+        """Whether its phone has said another since; several of one REGISTER are meant to be several."""
+        return self.said_at < other.said_at and self.of_one_phone(other)
+
+
+def one_of_each(bindings: Sequence[Binding]) -> Sequence[Binding]:
+    """These, less those that their phone has left for another, or has besides: one rings (RFC 5626 §7)."""
+    if len(bindings) < 2:
+        return bindings
+    return [each for each in bindings if not any(each.left_for(other) for other in bindings)]
+
 
 def updated(bindings: Iterable[Binding], request: Request, flow: Flow, now: float) -> list[Binding]:
     """The bindings of a phone after its REGISTER: as a whole, or not at all. Raises ParseError."""
@@ -115,7 +128,7 @@ def _wanted(contacts: Sequence[str], request: Request, flow: Flow, now: float) -
         if 0 < expires < SHORTEST_EXPIRES_S:  # §10.3 step 7
             raise Unregistrable("too brief", 423, [("Min-Expires", str(SHORTEST_EXPIRES_S))])
         expires_at = now + min(expires, longest_s)
-        wanted.append(Binding(contact, flow, request.call_id, request.cseq.number, expires_at))
+        wanted.append(Binding(contact, flow, request.call_id, request.cseq.number, expires_at, now))
     if any(each.outbound for each in wanted):
         if len(wanted) > 1:
             raise Unregistrable("a reg-id among several Contacts", 400)

@@ -2,103 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
 from proxy.call.outcome import NotRegistered, OnFailure, Result
 from proxy.call.ringing import best
-from proxy.call.routing import Confirmation, Destination
-from proxy.lab.audio import CALLER_HZ, PHONE_HZ, TonePeer
-from proxy.sip.digest_server import DigestServer
+from proxy.call.routing import Confirmation
+from proxy.lab.audio import CALLER_HZ, PHONE_HZ
 from proxy.sip.errors import SipError
 from proxy.sip.key import server_key
-from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.transport.flow import TransportFailed
-from proxy.ua.challenger import Challenger
 from proxy.ua.errors import Rejected
-from proxy.ua.registrar import Phone, Registrar
 from screening.contract import News, Ring
 from tests.kit import messages
 from tests.kit.desk import Desk
-from tests.kit.edge import HOST, PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
+from tests.kit.edge import HOST, PHONE_NUMBER, NewEdge, a_number, ends, story
+from tests.kit.office import ALICE, BOB, Office, an_office, heard
 
-ALICE = Destination("sip:alice@registered", phone="alice")
-BOB = Destination("sip:bob@registered", phone="bob")
 TRUNKED = a_number().destinations[0]
 ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
-
-
-class Office:
-    """An edge with a registrar, and desks round it."""
-
-    def __init__(self, edge: Edge) -> None:
-        self.edge = edge
-        self.desks: list[Desk] = []
-        self.voices: list[TonePeer] = []
-        challenger = Challenger(edge.core, edge.gate, DigestServer(HOST, b"secret"))
-        self.registrar = Registrar(edge.gate, challenger, [Phone("alice", "pw"), Phone("bob", "pw")])
-        edge.core.doors.open(self.registrar)
-        edge.gate.named = (b"alice", b"bob")
-        object.__setattr__(edge.registry._around, "phones", self.registrar.reachable)
-
-    async def desk(
-        self,
-        address: str = "192.0.2.101",
-        *,
-        user: str = "alice",
-        transport: str = "udp",
-        of: Desk | None = None,
-    ) -> Desk:
-        """One more phone, registered; or `of` one that was elsewhere."""
-        voice = TonePeer(self.edge.media, address, PHONE_HZ)
-        desk = Desk(
-            self.edge.wire.host(address), address, user=user, transport=transport, audio=voice, edge=HOST
-        )
-        if of is not None:
-            desk.behind, desk._numbers, desk.calls = of.behind, of._numbers, of.calls
-        self.voices.append(voice)
-        self.desks.append(desk)
-        if self.edge.mode == "direct":
-            desk.auto.add("INVITE")
-        await desk.start()
-        assert (await desk.registers()).status == 200
-        return desk
-
-    async def assert_clean(self) -> None:
-        self.registrar.close()
-        await self.edge.assert_clean()
-        assert [desk.faults for desk in self.desks] == [[] for _ in self.desks]
-
-    async def close(self) -> None:
-        self.registrar.close()
-        for voice in self.voices:
-            voice.close()
-        for desk in self.desks:
-            await desk.close()
-
-
-def heard(desk: Desk, method: str) -> bool:
-    """Whether it has heard such a request at its address."""
-    came = [each.message for each in desk.trace if each.direction == "<"]
-    return any(isinstance(each, Request) and each.method == method for each in came)
-
-
-@asynccontextmanager
-async def an_office(
-    new_edge: NewEdge, *destinations: Destination, **changes: object
-) -> AsyncIterator[Office]:
-    number = a_number(destinations=destinations or (ALICE,), **changes)
-    async with new_edge(number=number) as edge:
-        edge.screener.planned = Ring("a test")
-        office = Office(edge)
-        try:
-            yield office
-        finally:
-            await office.close()
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
@@ -416,6 +340,35 @@ async def test_all_contacts_of_a_phone_ring_and_the_first_answer_wins_rfc3261_16
             ("phone", "Call completed elsewhere"),
             ("phone 2", "the caller hung up"),
         ]
+        await office.assert_clean()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "boots"),
+    [
+        (';+sip.instance="<urn:uuid:1>"', ';+sip.instance="<urn:uuid:1>"', ["boot-1", "boot-2"]),
+        (
+            ';+sip.instance="<urn:uuid:1>";reg-id=1',
+            ';+sip.instance="<urn:uuid:1>";reg-id=2',
+            ["flow-1", "flow-2"],
+        ),
+        ("", "", ["boot-1", "boot-1"]),
+    ],
+)
+async def test_a_phone_that_is_known_at_two_places_rings_at_the_later_one_alone_rfc5626_7(
+    new_edge: NewEdge, before: str, now: str, boots: list[str]
+) -> None:
+    """It has left the house, or has two ways to us: who declines there is not rung for elsewhere."""
+    async with an_office(new_edge, on_failure=OnFailure.REJECT) as office:
+        edge = office.edge
+        desk = await office.desk(instance=before, boot=boots[0])
+        away = await office.desk("192.0.2.109", instance=now, boot=boots[1])
+        await edge.carrier.invites()
+        began = edge.now
+        await away.rejects(486)
+        await edge.carrier.receives(486)
+        assert edge.now - began < 2
+        assert not heard(desk, "INVITE")
         await office.assert_clean()
 
 

@@ -30,6 +30,10 @@ class Desk(Phone):
         self.user, self.secret, self.edge = user, password, edge
         self.behind = f"10.{address.rpartition('.')[2]}.0.7"
         """Its address as it knows it."""
+        self.boot = f"register@{self.behind}"
+        """The Call-ID of its registrations."""
+        self.instance = ""
+        """Parameters that name it, and perhaps its way, in its Contact (RFC 5626 §4.1)."""
         self._answers: asyncio.Queue[Response] = asyncio.Queue()
         self._numbers = itertools.count(1)
 
@@ -41,12 +45,13 @@ class Desk(Phone):
     async def registers(self, *, q: float | None = None, expires: int = 3600) -> Response:
         """Register with the password, and return the answer to that."""
         preference = "" if q is None else f";q={q:g}"
-        request = self._register(f"{self.contact}{preference}", expires)
+        contact = f"{self.contact}{preference}{self.instance}"
+        request = self._register(contact, expires)
         flow = await self.flow_to(Uri.parse(f"sip:{self.edge};transport={self.transport}"))
         flow.send(request.encode())
         challenge = await self._answers.get()
         credentials = DigestClient(self.user, self.secret).authorize(request, challenge, "cnonce")
-        again = self._register(f"{self.contact}{preference}", expires)
+        again = self._register(contact, expires)
         for name, value in credentials:
             again.headers.add(name, value)
         flow.send(again.encode())
@@ -82,7 +87,7 @@ class Desk(Phone):
             ("Max-Forwards", "70"),
             ("From", f"{record};tag={self.ids.tag()}"),
             ("To", record),
-            ("Call-ID", f"register@{self.behind}"),
+            ("Call-ID", self.boot),
             ("CSeq", f"{number} REGISTER"),
             ("Contact", contact),
             ("Expires", str(expires)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.transport.flow import Flow, Target
-from proxy.ua.bindings import MOST_CONTACTS, Binding, Unregistrable, updated
+from proxy.ua.bindings import MOST_CONTACTS, Binding, Unregistrable, one_of_each, updated
 from tests.kit import messages
 from tests.ua.house import FAR, House
 
@@ -66,6 +66,16 @@ async def test_one_phone_is_known_by_its_contact_its_call_id_or_its_instance_rfc
     (other,) = after(flow, (f"<sip:a@b>;{INSTANCE.format('2', '1')}", 1), call_id="four")
     assert [one.of_one_phone(each) for each in (second, moved, anew, other)] == [True, True, False, False]
     assert moved.of_one_phone(anew)
+
+
+async def test_of_what_one_phone_has_said_the_last_counts_and_all_of_one_register_rfc5626_7(
+    flow: Flow,
+) -> None:
+    (first,) = after(flow, ("<sip:a@b>", 1), call_id="boot")
+    two = after(flow, ("<sip:a@c>, <sip:a@d>;q=0.5", 2), call_id="boot", now=9.0)
+    (other,) = after(flow, ("<sip:a@e>", 1), call_id="other", now=5.0)
+    assert one_of_each([first]) == [first]
+    assert one_of_each([first, other, *two]) == [other, *two]
 
 
 async def test_a_reg_id_without_an_instance_names_nothing(flow: Flow) -> None:

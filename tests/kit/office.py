@@ -1,0 +1,94 @@
+"""An edge with a registrar, and desks round it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from proxy.call.routing import Destination
+from proxy.lab.audio import PHONE_HZ, TonePeer
+from proxy.sip.digest_server import DigestServer
+from proxy.sip.message import Request
+from proxy.ua.challenger import Challenger
+from proxy.ua.registrar import Phone, Registrar
+from screening.contract import Ring
+from tests.kit.desk import Desk
+from tests.kit.edge import HOST, Edge, NewEdge, a_number
+
+ALICE = Destination("sip:alice@registered", phone="alice")
+BOB = Destination("sip:bob@registered", phone="bob")
+
+
+class Office:
+    """An edge with a registrar, and desks round it."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+        self.desks: list[Desk] = []
+        self.voices: list[TonePeer] = []
+        challenger = Challenger(edge.core, edge.gate, DigestServer(HOST, b"secret"))
+        self.registrar = Registrar(edge.gate, challenger, [Phone("alice", "pw"), Phone("bob", "pw")])
+        edge.core.doors.open(self.registrar)
+        edge.gate.named = (b"alice", b"bob")
+        object.__setattr__(edge.registry._around, "phones", self.registrar.reachable)
+
+    async def desk(
+        self,
+        address: str = "192.0.2.101",
+        *,
+        user: str = "alice",
+        transport: str = "udp",
+        of: Desk | None = None,
+        instance: str = "",
+        boot: str = "",
+    ) -> Desk:
+        """One more phone, registered; or `of` one that was elsewhere.
+
+        `instance`: parameters of its Contact; `boot`: the Call-ID of its registrations.
+        """
+        voice = TonePeer(self.edge.media, address, PHONE_HZ)
+        desk = Desk(
+            self.edge.wire.host(address), address, user=user, transport=transport, audio=voice, edge=HOST
+        )
+        if of is not None:
+            desk.behind, desk.boot, desk._numbers, desk.calls = of.behind, of.boot, of._numbers, of.calls
+        desk.instance, desk.boot = instance, boot or desk.boot
+        self.voices.append(voice)
+        self.desks.append(desk)
+        if self.edge.mode == "direct":
+            desk.auto.add("INVITE")
+        await desk.start()
+        assert (await desk.registers()).status == 200
+        return desk
+
+    async def assert_clean(self) -> None:
+        self.registrar.close()
+        await self.edge.assert_clean()
+        assert [desk.faults for desk in self.desks] == [[] for _ in self.desks]
+
+    async def close(self) -> None:
+        self.registrar.close()
+        for voice in self.voices:
+            voice.close()
+        for desk in self.desks:
+            await desk.close()
+
+
+def heard(desk: Desk, method: str) -> bool:
+    """Whether it has heard such a request at its address."""
+    came = [each.message for each in desk.trace if each.direction == "<"]
+    return any(isinstance(each, Request) and each.method == method for each in came)
+
+
+@asynccontextmanager
+async def an_office(
+    new_edge: NewEdge, *destinations: Destination, **changes: object
+) -> AsyncIterator[Office]:
+    number = a_number(destinations=destinations or (ALICE,), **changes)
+    async with new_edge(number=number) as edge:
+        edge.screener.planned = Ring("a test")
+        office = Office(edge)
+        try:
+            yield office
+        finally:
+            await office.close()
