@@ -312,6 +312,7 @@ class App:
             recording_dir=settings.screening.recording_dir,
             speech=self.voices,
             phones=self.registrar.reachable,
+            arrivals=self.registrar.arrivals,
             down=self.probes.down,
             hearing=Hearing(settings.media.inactivity_s, self._rounds),
             word=assembly.word(settings, self.admission, self.registrations, self.core.doors.trunk),

@@ -24,9 +24,10 @@ from proxy.call.outcome import (
     status_of,
 )
 from proxy.call.places import Places
+from proxy.call.race import GLOBAL_FAILURE
 from proxy.call.reception import Reception
 from proxy.call.record import CallRecord, clock_from
-from proxy.call.ringing import GLOBAL_FAILURE, Ringing
+from proxy.call.ringing import Ringing
 from proxy.call.routing import Agent, Destination, Number
 from proxy.call.scribe import Scribe
 from proxy.call.surroundings import Surroundings

@@ -1,20 +1,22 @@
-"""The phones ring, several at once where it is so configured: the first confirmed answer wins (§16.7)."""
+"""The phones ring, several at once where it is so configured; one that registers meanwhile rings, too."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from proxy.call.introduction import Introduction
 from proxy.call.legs import Legs
-from proxy.call.outcome import NOT_TAKEN, NotRegistered, status_of
+from proxy.call.outcome import NOT_TAKEN, NotRegistered
 from proxy.call.places import Places
+from proxy.call.race import Race, best
 from proxy.call.routing import Destination, Number
 from proxy.call.whisper import Whisper
 from proxy.sip.errors import SipError
-from proxy.ua.bindings import one_of_each
-from proxy.ua.errors import Rejected
+from proxy.transport.flow import TransportFailed
+from proxy.ua.bindings import MOST_CONTACTS, Binding, one_of_each
+from proxy.ua.errors import TransactionTimeout
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.uac import Outgoing
@@ -24,14 +26,16 @@ from proxy.ua.whereabouts import Whereabouts
 if TYPE_CHECKING:
     from proxy.call.surroundings import Surroundings
 
-GLOBAL_FAILURE = 600
-"""From this status on nobody else is tried: it speaks for the user, not for one phone (RFC 3261 §16.7)."""
+Invite = tuple[Leg, Outgoing]
 
 
 class Ringing:
     """Rings the destinations of one call. Its phone legs are ``phone``, ``phone 2`` and so on."""
 
-    __slots__ = ("_around", "_introduction", "_legs", "_number", "_place", "_queue", "_whisper")
+    __slots__ = (
+        "_around", "_begun", "_charged", "_ends_at", "_introduction", "_legs", "_number", "_place", "_queue",
+        "_rung", "_whisper",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -47,37 +51,45 @@ class Ringing:
         self._introduction, self._queue, self._whisper = introduction, queue, whisper
         self._place: dict[Leg, Destination] = {}
         """What each leg calls, until it is noted that it did not take the call."""
+        self._rung: dict[Leg, Whereabouts] = {}
+        """The contacts of registered phones that are called, or have said no."""
+        self._charged: set[Destination] = set()
+        self._begun = 0
+        """How many legs those that ring together have had."""
+        self._ends_at: float
+        """Until when they may ring."""
 
-    async def answered(self, places: Iterable[Destination]) -> Leg:
+    async def answered(self, places: Sequence[Destination]) -> Leg:
         """Ring these places at once; return the leg that took the call. The others are cancelled.
 
         Raises how the best of them failed, or LimitReached.
         """
-        invites = self._begun(places)
+        self._rung.clear()
+        self._begun = 0
+        self._ends_at = self._around.core.alarms.now() + self._number.ring_limit_s
+        phones = {place.phone: place for place in places if place.phone}
+        invites = self._invited(places)
         try:
-            if len(invites) == 1:  # as nearly always: no task for it
+            if len(invites) == 1 and not phones:  # as nearly always: no task for it
                 winner, outgoing = invites[0]
                 await self._attempt(winner, outgoing)
             else:
-                winner = await self._first(invites)
+                winner = await self._first(invites, phones)
         except NOT_TAKEN as failure:
-            for leg, _ in invites:
+            for leg in list(self._place):
                 self._note(leg, failure)
             raise
         self._legs.scribe.answered(winner.name)
         return winner
 
-    def _begun(self, places: Iterable[Destination]) -> list[tuple[Leg, Outgoing]]:
+    def _invited(self, places: Iterable[Destination]) -> list[Invite]:
         """A leg to every destination that can be called; raises why, if there is none."""
-        invites: list[tuple[Leg, Outgoing]] = []
+        invites: list[Invite] = []
         failures: list[SipError] = []
         for place in places:
             try:
                 for outgoing in self._invites(place):
-                    name = f"phone {len(invites) + 1}" if invites else "phone"
-                    leg = self._legs.begin(name, outgoing.uri, place.secured_by)
-                    self._place[leg] = place
-                    invites.append((leg, outgoing))
+                    invites.append((self._leg(place, outgoing), outgoing))
             except NOT_TAKEN as failure:
                 self._legs.scribe.step("not called", str(failure))
                 failures.append(failure)
@@ -87,74 +99,83 @@ class Ringing:
 
     def _invites(self, place: Destination) -> tuple[Outgoing, ...]:
         """The INVITEs that one destination means: one for each contact of a registered phone."""
-        around = self._around
-        contacts = around.phones(place.phone) if place.phone else ()
+        contacts = self._around.phones(place.phone) if place.phone else ()
         if place.phone and not contacts:
             raise NotRegistered(f"{place.phone} is not registered")
-        if most := self._number.calls_per_destination_per_hour:
-            around.tolls.charge(place.uri, most)
+        self._charge(place)
         outgoing = self._introduction.to_phone(place)
         if not contacts:
             return (outgoing,)
-        phones, name = around.phones, place.phone or ""
-        return tuple(
-            outgoing._replace(uri=each.uri, flow=each.flow, anew=Whereabouts(phones, name, each, contacts))
-            for each in one_of_each(contacts)
-        )
+        return tuple(self._at(each, contacts, place, outgoing) for each in one_of_each(contacts))
 
-    async def _first(self, invites: Sequence[tuple[Leg, Outgoing]]) -> Leg:
-        attempts = {asyncio.ensure_future(self._attempt(*each)): each[0] for each in invites}
-        try:
-            winner = await self._race(attempts)
-            for leg in attempts.values():
-                if leg is not winner:
-                    self._dismiss(leg, EndReason.ELSEWHERE)
-            return winner
-        finally:
-            for attempt in attempts:
-                attempt.cancel()
-            await asyncio.gather(*attempts, return_exceptions=True)
+    def _at(
+        self, contact: Binding, contacts: Sequence[Binding], place: Destination, outgoing: Outgoing
+    ) -> Outgoing:
+        """The INVITE to one contact of a phone, which has these by now."""
+        whereabouts = Whereabouts(self._around.phones, place.phone or "", contact, contacts)
+        return outgoing._replace(uri=contact.uri, flow=contact.flow, anew=whereabouts)
 
-    async def _race(self, attempts: dict[asyncio.Task[None], Leg]) -> Leg:
-        """The first leg that takes the call; raises the best failure when none does, or any can any more."""
-        failures: list[SipError] = []
-        waiting = set(attempts)
-        while waiting:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for attempt in [each for each in attempts if each in done]:  # of one tick, the first named
-                try:
-                    attempt.result()
-                    return attempts[attempt]
-                except NOT_TAKEN as failure:
-                    self._note(attempts[attempt], failure)
-                    failures.append(failure)
-                    if status_of(failure) >= GLOBAL_FAILURE:
-                        waiting = self._spared(failure, {each: attempts[each] for each in waiting})
-        raise best(failures)
+    def _charge(self, place: Destination) -> None:
+        """It is dialled, once, at however many places; raises TransportFailed if that is too often."""
+        if (most := self._number.calls_per_destination_per_hour) and place not in self._charged:
+            self._around.tolls.charge(place.uri, most)
+            self._charged.add(place)
 
-    def _spared(self, refusal: SipError, waiting: dict[asyncio.Task[None], Leg]) -> set[asyncio.Task[None]]:
-        """Who may still take the call though one speaks for all: the others are ended.
+    def _leg(self, place: Destination, outgoing: Outgoing) -> Leg:
+        self._begun += 1
+        name = f"phone {self._begun}" if self._begun > 1 else "phone"
+        leg = self._legs.begin(name, outgoing.uri, place.secured_by)
+        self._place[leg] = place
+        if isinstance(outgoing.anew, Whereabouts):
+            self._rung[leg] = outgoing.anew
+        return leg
 
-        A phone's 6xx ends what rings, but hangs up on nobody who has picked up and is told who calls (§16.7).
-        Whoever has picked up himself, and says no by a key, speaks for those as well.
+    async def _first(self, invites: Iterable[Invite], phones: Mapping[str, Destination]) -> Leg:
+        """The first that takes the call, of these and of those of `phones` that register meanwhile."""
+        race = Race(self._note, self._dismiss)
+        for leg, outgoing in invites:
+            race.enter(leg, self._attempt(leg, outgoing))
+        with self._around.arrivals.told(phones, partial(self._arrived, race, phones, self._begun)):
+            return await race.won()
+
+    def _arrived(self, race: Race, phones: Mapping[str, Destination], first: int, name: str) -> None:
+        """A phone has registered: where nobody has called it yet it rings as well, for as long as the others.
+
+        Whoever rings is not called again, wherever he registers; nor is whoever has said no.
         """
-        by_phone = isinstance(refusal, Rejected)
-        spared = {each for each, leg in waiting.items() if by_phone and leg.dialog is not None}
-        for attempt in waiting.keys() - spared:
-            self._dismiss(waiting[attempt], EndReason.DECLINED)
-        return spared
+        called = {leg: where for leg, where in self._rung.items() if where.name == name}
+        flows = [leg.seek() for leg in called]  # which is news to them
+        place, contacts = phones[name], self._around.phones(name)
+        for contact in one_of_each(contacts):
+            known = contact.flow in flows or any(each.is_of(contact) for each in called.values())
+            if not known and race.open and self._left_s > 0 and self._begun - first < MOST_CONTACTS:
+                try:
+                    self._charge(place)
+                except TransportFailed:
+                    return
+                outgoing = self._at(contact, contacts, place, self._introduction.to_phone(place))
+                leg = self._leg(place, outgoing)
+                self._legs.scribe.step("rung as well", f"{name} has registered")
+                race.enter(leg, self._attempt(leg, outgoing))
+
+    @property
+    def _left_s(self) -> float:
+        """How long those that ring may ring on."""
+        return self._ends_at - self._around.core.alarms.now()
 
     async def _attempt(self, leg: Leg, outgoing: Outgoing) -> None:
         whisper, wanted = self._whisper, self._place[leg].confirm
         if whisper is not None:
             whisper.prepare(wanted)
-        async with limit(leg.core.alarms, self._number.ring_limit_s, EndReason.NO_ANSWER):
+        async with limit(leg.core.alarms, self._left_s, EndReason.NO_ANSWER):
             await leg.invite(outgoing)
         if whisper is not None:
             await whisper.confirmed(leg, wanted)
 
     def _note(self, leg: Leg, failure: SipError) -> None:
         """This leg did not take the call."""
+        if isinstance(failure, TransportFailed | TransactionTimeout):
+            self._rung.pop(leg, None)  # its phone may not have heard of it
         if (place := self._place.pop(leg, None)) is not None:
             self._legs.scribe.not_taken(leg.name, failure)
             leg.end(EndReason.NO_ANSWER)
@@ -165,13 +186,3 @@ class Ringing:
         """This leg is not wanted any more."""
         self._place.pop(leg, None)
         leg.end(reason)
-
-
-def best(failures: Sequence[SipError]) -> SipError:
-    """The failure that speaks for all (RFC 3261 §16.7): a 6xx, else of the lowest class, busy first."""
-
-    def rank(failure: SipError) -> tuple[int, bool]:
-        status = status_of(failure)
-        return (0 if status >= GLOBAL_FAILURE else status // 100), status != 486
-
-    return min(failures, key=rank)

@@ -19,6 +19,7 @@ from proxy.media.sdes import SrtpPolicy
 from proxy.media.speech import Prompts, Speech
 from proxy.sip.digest import DigestClient
 from proxy.transport.flow import Flow
+from proxy.ua.arrivals import Arrivals
 from proxy.ua.core import UserAgentCore
 from proxy.ua.whereabouts import Phones, nobody
 from screening.contract import Screener
@@ -40,6 +41,8 @@ class Surroundings:
     tolls: Tolls = field(default_factory=lambda: Tolls(lambda: asyncio.get_running_loop().time()))
     phones: Phones = nobody
     """Where the registered phones are."""
+    arrivals: Arrivals = field(default_factory=Arrivals)
+    """Who tells that one of them has registered."""
     down: Callable[[str], bool] = lambda name: False
     """Whether the peer of that name (`agent:NAME`, `trunk:NAME`) failed its probes."""
     patience: Patience = field(default_factory=Patience)

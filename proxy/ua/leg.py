@@ -156,6 +156,10 @@ class Leg:
         if self._inviting is not None and not self._inviting.offered:
             self._inviting = None  # it is needed for as long as a 2xx may come again, and no longer
 
+    def seek(self) -> Flow | None:
+        """The phone that we call has registered: where it is by now, if it has not answered yet."""
+        return self._inviting.seek() if self._inviting is not None else None
+
     async def offer(self, *, glare_s: float = inf) -> None:
         """Re-INVITE the peer with what media offers now; a 491 is tried again for `glare_s`. Raises much."""
         await self.reoffers.offer(self.media.offer, glare_s=glare_s)

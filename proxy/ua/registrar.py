@@ -15,6 +15,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.sip.values import NameAddr
 from proxy.transport.flow import Flow, TransportFailed
+from proxy.ua.arrivals import Arrivals
 from proxy.ua.bindings import Binding, Unregistrable, updated
 from proxy.ua.challenger import Challenger
 from proxy.ua.doors import Meeting
@@ -65,6 +66,7 @@ class Registrar:
         needs: Callable[[Flow], bool] = lambda flow: True,
     ) -> None:
         """`needs`: whether a connection is of use, though no phone is registered over it any more."""
+        self.arrivals = Arrivals()
         self._needs = needs
         self._left: set[Flow] = set()
         """Connections that phones are registered over no more; nobody else counts them."""
@@ -196,6 +198,7 @@ class Registrar:
         if any(each.outbound and each.flow == transaction.flow for each in bindings):
             headers += [("Require", "outbound"), ("Flow-Timer", str(FLOW_TIMER_S))]  # RFC 5626 §6
         transaction.reply(200, [*headers, ("Supported", "outbound")])
+        self.arrivals.tell(phone.name)
 
     # What is kept.
 

@@ -63,11 +63,11 @@ class ClientTransaction(Driver):
             self._cancel()
 
     def lost(self, error: TransportFailed) -> None:
-        """The connection is gone; a phone that rings may answer over its next one."""
-        if self.anew is None or self._machine.state is not state.PROCEEDING:
-            self.fail(error)
-        else:
+        """The connection is gone; a phone that rings may answer over its next one, or ring over another."""
+        if self.anew is not None and self._machine.state is state.PROCEEDING:
             self._core.spawn(self._back(error))
+        elif self._machine.state is not state.CALLING or self.seek().closed:
+            self.fail(error)
 
     async def _back(self, error: TransportFailed) -> None:
         for _ in range(RETURNS_WITHIN):
@@ -83,6 +83,17 @@ class ClientTransaction(Driver):
         """To where the phone is by now: what it does not hear there it does not hear."""
         if self.anew is not None:
             self.flow = self.anew(self.flow) or self.flow
+
+    def seek(self) -> Flow:
+        """Where the phone is by now; one that has shown no sign of this request hears it there at once.
+
+        It is the same request, in case it comes by its old way, too.
+        """
+        before = self.flow
+        self._follow()
+        if self.flow is not before and self._machine.state is state.CALLING:
+            self._core.emit_again(self.flow, self._sent)
+        return self.flow
 
     def cancel(self, reason: str) -> None:
         """CANCEL this INVITE, at once or after its first provisional response (§9.1).

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 NO_SUCH_MEDIA = (415, 488, 606)
 """Refusals of what was offered (§21.4.13, §21.4.26, §21.6.4)."""
 
-
 Anew = Callable[[Flow], Flow | None]
 
 
@@ -116,6 +115,10 @@ class Inviting:
         self._fail(LegEnded(self._leg, reason))
         if self._transaction is not None:
             self._transaction.cancel(reason.header)
+
+    def seek(self) -> Flow | None:
+        """Where the phone that we call is by now (`ClientTransaction.seek`); None if it is not called yet."""
+        return self._transaction.seek() if self._transaction is not None else None
 
     def received(self, message: Message) -> None:
         assert isinstance(message, Response)

@@ -19,11 +19,11 @@ def nobody(name: str) -> Sequence[Binding]:
 class Whereabouts:
     """Of whoever was called at one contact of a phone; whoever was at the others then is somebody else."""
 
-    __slots__ = ("_contact", "_name", "_others", "_phones", "_registered")
+    __slots__ = ("_contact", "_others", "_phones", "_registered", "name")
 
     def __init__(self, phones: Phones, name: str, contact: Binding, all_contacts: Sequence[Binding]) -> None:
         """`all_contacts`: those that the phone had when it was called."""
-        self._phones, self._name, self._contact = phones, name, contact
+        self._phones, self.name, self._contact = phones, name, contact
         self._others = tuple(each for each in all_contacts if not each.of_one_phone(contact))
         self._registered = contact.flow
 
@@ -38,9 +38,13 @@ class Whereabouts:
         self._registered = found[0].flow
         return self._registered
 
+    def is_of(self, contact: Binding) -> bool:
+        """Whether it was surely this phone that was called."""
+        return contact.of_one_phone(self._contact)
+
     def _found(self, *, closed: bool) -> list[Binding]:
         """Where it is by now: under the same contact, else by the same Call-ID, else as nobody before."""
-        living, contact = self._phones(self._name), self._contact
+        living, contact = self._phones(self.name), self._contact
         return (
             [each for each in living if each.replaces(contact)]
             or [each for each in living if each.call_id == contact.call_id]

@@ -6,15 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.call.outcome import NotRegistered, OnFailure, Result
-from proxy.call.ringing import best
+from proxy.call.outcome import OnFailure, Result
 from proxy.call.routing import Confirmation
 from proxy.lab.audio import CALLER_HZ, PHONE_HZ
-from proxy.sip.errors import SipError
 from proxy.sip.key import server_key
 from proxy.sip.uri import Uri
-from proxy.transport.flow import TransportFailed
-from proxy.ua.errors import Rejected
 from screening.contract import News, Ring
 from tests.kit import messages
 from tests.kit.desk import Desk
@@ -609,28 +605,3 @@ async def test_a_phone_may_be_called_again_when_the_first_call_is_over(new_edge:
             await edge.passes(1)
         office.registrar.close()
         await edge.assert_clean(calls=2)
-
-
-@pytest.mark.parametrize(
-    ("statuses", "chosen"),
-    [
-        ([480, 486], 486),
-        ([486, 603], 603),
-        ([503, 404], 404),
-        ([408, 480], 408),
-        ([500, 302], 302),
-        ([503], 503),
-    ],
-)
-def test_the_best_response_speaks_for_all_rfc3261_16_7(statuses: list[int], chosen: int) -> None:
-    invite = messages.invite()
-    failures: list[SipError] = [Rejected(messages.response(invite, status)) for status in statuses]
-    failure = best(failures)
-    assert isinstance(failure, Rejected)
-    assert failure.status == chosen
-
-
-def test_a_network_failure_speaks_only_where_nobody_else_does_rfc3261_16_7() -> None:
-    gone, away = TransportFailed("gone"), NotRegistered("away")
-    assert best([gone, away]) is away
-    assert best([gone]) is gone

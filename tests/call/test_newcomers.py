@@ -1,0 +1,253 @@
+"""Phones that register while their user is rung: an app that was asleep, say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from proxy.call.outcome import OnFailure, Result
+from proxy.call.routing import Confirmation
+from proxy.lab.audio import PHONE_HZ
+from proxy.ua.bindings import MOST_CONTACTS
+from tests.call.test_ringing import ELSEWHERE, TRUNKED
+from tests.kit.edge import NewEdge, ends, story
+from tests.kit.office import ALICE, BOB, an_office, heard
+
+INSTANCE = ';+sip.instance="<urn:uuid:1>";reg-id=1'
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_a_phone_that_registers_while_another_of_its_user_rings_rings_too(
+    new_edge: NewEdge, transport: str
+) -> None:
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk()
+        await edge.carrier.invites()
+        await desk.rings()
+        await edge.passes(10)
+        app = await office.desk("192.0.2.102", transport=transport)
+        await app.answers()
+        cancel = await desk.receives("CANCEL")
+        assert cancel.headers.get("Reason") == ELSEWHERE
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        assert edge.caller_audio is not None
+        assert edge.caller_audio.hears(PHONE_HZ)
+        await edge.carrier.hangs_up()
+        await app.receives("BYE")
+        record = await edge.over()
+        assert ends(record)[1:] == [
+            ("phone", "Call completed elsewhere"),
+            ("phone 2", "the caller hung up"),
+        ]
+        await office.assert_clean()
+
+
+async def test_a_phone_that_was_nowhere_rings_beside_the_others_once_it_registers(new_edge: NewEdge) -> None:
+    """Those that ring at once: the user's mobile number wakes him, and he opens the app."""
+    async with an_office(new_edge, ALICE, TRUNKED, at_once=True) as office:
+        edge = office.edge
+        await edge.carrier.invites()
+        await edge.phone.rings()
+        await edge.passes(8)
+        app = await office.desk(transport="tls")
+        await app.answers()
+        await edge.phone.receives("CANCEL")
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        await office.assert_clean()
+
+
+async def test_it_rings_no_longer_than_the_others(new_edge: NewEdge) -> None:
+    async with an_office(new_edge, on_failure=OnFailure.REJECT) as office:
+        edge, desk = office.edge, await office.desk()
+        await edge.carrier.invites()
+        began = edge.now
+        await desk.rings()
+        await edge.passes(20)
+        app = await office.desk("192.0.2.102")
+        await app.rings()
+        await edge.carrier.receives(480)
+        assert 24 < edge.now - began < 26
+        assert heard(app, "CANCEL")
+        await office.assert_clean()
+
+
+async def test_a_caller_who_leaves_takes_it_along(new_edge: NewEdge) -> None:
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk()
+        await edge.carrier.invites()
+        await desk.rings()
+        app = await office.desk("192.0.2.102")
+        await app.rings()
+        await edge.carrier.cancels()
+        await edge.carrier.receives(487)
+        for each in (desk, app):
+            await each.receives("CANCEL")
+        await office.assert_clean()
+
+
+async def test_a_phone_that_has_declined_is_not_rung_again_as_it_registers(new_edge: NewEdge) -> None:
+    async with an_office(new_edge, ALICE, BOB, at_once=True, on_failure=OnFailure.REJECT) as office:
+        edge, desk = office.edge, await office.desk(instance=INSTANCE)
+        other = await office.desk("192.0.2.102", user="bob")
+        await edge.carrier.invites()
+        await other.rings()
+        await desk.rejects(486)
+        moved = await office.desk("192.0.2.109", instance=INSTANCE)
+        await edge.passes(3)
+        assert not heard(moved, "INVITE")
+        await other.rejects(486)
+        await edge.carrier.receives(486)
+        await office.assert_clean()
+
+
+async def test_once_one_has_spoken_for_all_nobody_joins_rfc3261_16_7(new_edge: NewEdge) -> None:
+    async with an_office(new_edge, replace(ALICE, confirm=Confirmation.PRESS_1)) as office:
+        edge = office.edge
+        one, two = await office.desk(), await office.desk("192.0.2.102")
+        await edge.carrier.invites()
+        await one.answers()  # and is told who calls
+        await edge.passes(1)
+        await two.rejects(603)
+        app = await office.desk("192.0.2.103")
+        await edge.passes(1)
+        assert not heard(app, "INVITE")
+        one.presses("1")
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        await office.assert_clean()
+
+
+async def test_one_that_has_been_dialled_too_often_does_not_join(new_edge: NewEdge) -> None:
+    async with an_office(
+        new_edge, ALICE, BOB, at_once=True, calls_per_destination_per_hour=1, on_failure=OnFailure.REJECT
+    ) as office:
+        edge, desk = office.edge, await office.desk(user="bob")
+        edge.registry._around.tolls.charge(ALICE.uri, 1)
+        await edge.carrier.invites()
+        await desk.rings()
+        app = await office.desk("192.0.2.102")
+        await edge.passes(1)
+        assert not heard(app, "INVITE")
+        await desk.rejects(486)
+        await edge.carrier.receives(486)
+        await office.assert_clean()
+
+
+async def test_a_phone_whose_connection_is_lost_before_it_has_rung_rings_by_its_other_way_rfc5626_4_2(
+    new_edge: NewEdge,
+) -> None:
+    async with an_office(new_edge) as office:
+        edge = office.edge
+        second = await office.desk("192.0.2.109", instance=INSTANCE.replace("reg-id=1", "reg-id=2"))
+        first = await office.desk(transport="tls", instance=INSTANCE)
+        edge.wire.silence("192.0.2.101")
+        await edge.carrier.invites()
+        await edge.passes(1)
+        for flow in edge.wire.flows():
+            edge.wire.cut(flow)
+        await second.answers()
+        assert not heard(first, "INVITE")
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert [leg.name for leg in record.legs] == ["caller", "phone"]
+        await office.assert_clean()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_a_phone_that_was_asleep_rings_where_it_registers_as_it_wakes_rfc5626_5_3(
+    new_edge: NewEdge, transport: str
+) -> None:
+    """Its connection was dead, and nothing had told us."""
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk(transport=transport, instance=INSTANCE)
+        edge.wire.silence("192.0.2.101")
+        await edge.carrier.invites()
+        await edge.passes(9)
+        awake = await office.desk("192.0.2.109", transport=transport, of=desk, instance=INSTANCE)
+        woke = edge.now
+        await awake.answers()
+        assert edge.now - woke < 1
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        await awake.receives("BYE")
+        record = await edge.over()
+        assert [leg.name for leg in record.legs] == ["caller", "phone"]
+        await office.assert_clean()
+
+
+async def test_a_phone_whose_connection_is_refused_joins_those_that_ring_when_it_is_back(
+    new_edge: NewEdge,
+) -> None:
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk()
+        app = await office.desk("192.0.2.102", transport="tls", instance=INSTANCE)
+        edge.wire.silence("192.0.2.102")
+        await edge.carrier.invites()
+        await desk.rings()
+        for flow in edge.wire.flows():
+            edge.wire.cut(flow)
+        await edge.passes(3)
+        back = await office.desk("192.0.2.109", transport="tls", instance=INSTANCE)
+        await back.answers()
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        record = await edge.over()
+        assert [leg.name for leg in record.legs] == ["caller", "phone", "phone 2", "phone 3"]
+        assert not heard(app, "INVITE")
+        await office.assert_clean()
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_phone_that_rings_and_registers_elsewhere_does_not_ring_twice(
+    new_edge: NewEdge, named: bool
+) -> None:
+    """Whether it can be told by its name, or is the only one that lost its connection."""
+    async with an_office(new_edge, on_failure=OnFailure.REJECT) as office:
+        edge, desk = office.edge, await office.desk(transport="tls", instance=INSTANCE if named else "")
+        await edge.carrier.invites()
+        call = await desk.rings()
+        await edge.passes(1)
+        if not named:
+            edge.wire.cut(call.flow)
+            await edge.passes(1)
+        moved = await office.desk("192.0.2.109", transport="tls", instance=INSTANCE if named else "")
+        await edge.passes(1)
+        assert not heard(moved, "INVITE")
+        await edge.carrier.cancels()
+        await edge.carrier.receives(487)
+        await edge.passes(1)
+        assert heard(moved, "CANCEL")
+        await office.assert_clean(faults=False)
+
+
+async def test_no_more_join_than_a_phone_may_have_contacts(new_edge: NewEdge) -> None:
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk()
+        await edge.carrier.invites()
+        await desk.rings()
+        more = [await office.desk(f"192.0.2.{150 + n}") for n in range(MOST_CONTACTS + 2)]
+        await edge.passes(1)
+        assert sum(heard(each, "INVITE") for each in more) == MOST_CONTACTS
+        await edge.carrier.cancels()
+        await edge.carrier.receives(487)
+        await edge.passes(1)
+        await office.assert_clean()
+
+
+async def test_who_registers_when_the_ringing_is_over_is_not_rung(new_edge: NewEdge) -> None:
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk()
+        await edge.carrier.invites()
+        await desk.answers()
+        await edge.carrier.receives(200)
+        app = await office.desk("192.0.2.102")
+        await edge.passes(1)
+        assert not heard(app, "INVITE")
+        await edge.carrier.hangs_up()
+        await office.assert_clean()
