@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from proxy.transport.flow import Flow
-from proxy.ua.bindings import Binding
+from proxy.ua.bindings import Binding, one_of_each
 
 Phones = Callable[[str], Sequence[Binding]]
 """Where a phone is registered now, by its name; empty if nowhere."""
@@ -42,14 +42,12 @@ class Whereabouts:
         """Whether it was surely this phone that was called."""
         return contact.of_one_phone(self._contact)
 
-    def _found(self, *, closed: bool) -> list[Binding]:
-        """Where it is by now: under the same contact, else by the same Call-ID, else as nobody before."""
-        living, contact = self._phones(self.name), self._contact
-        return (
-            [each for each in living if each.replaces(contact)]
-            or [each for each in living if each.call_id == contact.call_id]
-            or [each for each in living if closed and not self._is_another(each)]
-        )
+    def _found(self, *, closed: bool) -> Sequence[Binding]:
+        """Where it is by now: where it registered last, else as nobody before."""
+        living = self._phones(self.name)
+        if own := one_of_each([each for each in living if self.is_of(each)]):
+            return [each for each in own if each.replaces(self._contact)] or own
+        return [each for each in living if closed and not self._is_another(each)]
 
     def _is_another(self, binding: Binding) -> bool:
         return any(binding.of_one_phone(each) for each in self._others)

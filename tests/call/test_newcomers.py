@@ -158,17 +158,19 @@ async def test_a_phone_whose_connection_is_lost_before_it_has_rung_rings_by_its_
         await office.assert_clean()
 
 
+@pytest.mark.parametrize("changed", [{}, {"behind": "10.9.9.9"}, {"behind": "10.9.9.9", "boot": "anew"}])
 @pytest.mark.parametrize("transport", ["udp", "tls"])
 async def test_a_phone_that_was_asleep_rings_where_it_registers_as_it_wakes_rfc5626_5_3(
-    new_edge: NewEdge, transport: str
+    new_edge: NewEdge, transport: str, changed: dict[str, str]
 ) -> None:
     """Its connection was dead, and nothing had told us."""
     async with an_office(new_edge) as office:
-        edge, desk = office.edge, await office.desk(transport=transport, instance=INSTANCE)
+        name = INSTANCE.removesuffix(";reg-id=1")
+        edge, desk = office.edge, await office.desk(transport=transport, instance=name)
         edge.wire.silence("192.0.2.101")
         await edge.carrier.invites()
         await edge.passes(9)
-        awake = await office.desk("192.0.2.109", transport=transport, of=desk, instance=INSTANCE)
+        awake = await office.desk("192.0.2.109", transport=transport, of=desk, instance=name, **changed)
         woke = edge.now
         await awake.answers()
         assert edge.now - woke < 1

@@ -138,6 +138,30 @@ async def test_a_phone_that_registers_from_elsewhere_in_a_call_is_hung_up_on_the
         await office.assert_clean()
 
 
+@pytest.mark.parametrize(
+    "named", [{"instance": ';+sip.instance="<urn:uuid:1>"', "boot": "another"}, {"instance": ""}]
+)
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_a_phone_that_has_got_another_contact_in_a_call_is_hung_up_on_there(
+    new_edge: NewEdge, transport: str, named: dict[str, str]
+) -> None:
+    """In another network it has another address, and what it had registered from the last stands until it
+    expires.
+    """
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk(transport=transport, instance=named["instance"])
+        await edge.carrier.invites()
+        call = await desk.answers()
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        moved = await office.desk("192.0.2.109", transport=transport, of=desk, behind="10.9.9.9", **named)
+        await edge.carrier.hangs_up()
+        await call.receives("BYE")
+        assert [heard(each, "BYE") for each in (desk, moved)] == [False, True]
+        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        await office.assert_clean()
+
+
 @pytest.mark.parametrize("transport", ["udp", "tls"])
 async def test_a_phone_that_registers_from_elsewhere_while_it_rings_is_acknowledged_there(
     new_edge: NewEdge, transport: str

@@ -42,10 +42,12 @@ class Office:
         of: Desk | None = None,
         instance: str = "",
         boot: str = "",
+        behind: str = "",
     ) -> Desk:
         """One more phone, registered; or `of` one that was elsewhere.
 
-        `instance`: parameters of its Contact; `boot`: the Call-ID of its registrations.
+        `instance`: parameters of its Contact; `boot`: the Call-ID of its registrations; `behind`: its address
+        as it knows it.
         """
         voice = TonePeer(self.edge.media, address, PHONE_HZ)
         desk = Desk(
@@ -54,6 +56,7 @@ class Office:
         if of is not None:
             desk.behind, desk.boot, desk._numbers, desk.calls = of.behind, of.boot, of._numbers, of.calls
         desk.instance, desk.boot = instance, boot or desk.boot
+        desk.behind = behind or desk.behind
         self.voices.append(voice)
         self.desks.append(desk)
         if self.edge.mode == "direct":
