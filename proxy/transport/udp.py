@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import structlog
 
+from proxy.transport import stun
 from proxy.transport.flow import Address, NotSent, Receiver, TransportFailed
 from proxy.transport.identity import NOBODY
 from proxy.transport.lookup import route_source
@@ -96,6 +97,8 @@ class UdpListener:
                 log.debug("datagram not received", why=str(error))
                 continue
             if data < b"\x0e":  # all of these are, and nothing that begins a message
+                if self._answered(data, address[:2]):
+                    continue
                 data = data.lstrip(KEEPALIVE)
                 if not data:
                     continue
@@ -106,6 +109,15 @@ class UdpListener:
             if alone and not self._waiting(0):
                 return  # most come alone, and to ask costs a third of an attempt in vain
             alone = False
+
+    def _answered(self, data: bytes, remote: Address) -> bool:
+        """Whether this is the STUN of one of ours, who is told where we see it; strangers hear nothing."""
+        response = stun.answer(data, remote)
+        if response is None or not self._receiver.welcomes(flow := self.flow(remote)):
+            return False
+        with suppress(TransportFailed):
+            flow.send(response)
+        return True
 
 
 @dataclass(frozen=True, slots=True)

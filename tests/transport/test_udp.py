@@ -9,9 +9,11 @@ import sys
 import pytest
 from structlog.testing import capture_logs
 
+from proxy.transport import stun
 from proxy.transport.flow import ListenOn, Target, TransportFailed
 from proxy.transport.udp import DRAIN, UdpFlow, UdpListener, pick_listener
 from tests.transport.recorder import Recorder, options
+from tests.transport.test_stun import REQUEST
 
 pytestmark = pytest.mark.network
 
@@ -53,6 +55,20 @@ async def test_a_flow_to_a_target_leaves_from_the_listener(edge, phone):
     data, source = phone.recvfrom(65535)
     assert (data, source) == (options(), address)
     assert len(network.connections) == 0
+
+
+async def test_the_stun_of_one_of_ours_is_answered_and_a_stranger_s_is_not_rfc5626_4_4_2(edge, phone):
+    """Else a phone that has been told of `outbound` takes its registration for lost."""
+    network, recorder = edge()
+    address = await network.listen(ANYWHERE)
+    phone.sendto(REQUEST, address)
+    assert await heard(phone) == stun.answer(REQUEST, phone.getsockname())
+    assert recorder.messages.empty()
+    recorder.welcoming = False
+    phone.sendto(REQUEST, address)
+    await recorder.messages.get()
+    with pytest.raises(BlockingIOError):
+        phone.recv(65535)
 
 
 async def test_flows_to_one_peer_are_equal(edge, phone):
