@@ -71,6 +71,7 @@ class RelaySession(SoundedSession[_Leg]):
     """A `MediaSession` that relays. It starts no task; timers run only while packets flow."""
 
     __slots__ = (
+        "_aloud",
         "_early",
         "_house",
         "_last",
@@ -91,6 +92,8 @@ class RelaySession(SoundedSession[_Leg]):
         """Whether only G.711 is agreed on, where the peer speaks it: all else cannot be recorded."""
         self._early: tuple[str, str] | None = None
         """Who may be heard before he answers, and by whom."""
+        self._aloud: tuple[str, str] | None = None
+        """Who is heard before anybody has answered, and by whom."""
         self._last: dict[str, tuple[Counts, Quality]] | None = None
         """Of legs that are gone; None while none is."""
 
@@ -139,6 +142,7 @@ class RelaySession(SoundedSession[_Leg]):
 
     def answered(self, leg: str, sdp: bytes) -> None:
         """The peer's answer to our offer; see `MediaSession`."""
+        self._aloud = None
         ours = self._legs.get(leg)
         if ours is None:
             raise MediaRefused("an answer without an offer")
@@ -170,6 +174,7 @@ class RelaySession(SoundedSession[_Leg]):
             self.answered(leg, sdp)
             self.join(to, leg)
             self.ringback(to, True, until_heard=True)
+            self._aloud = leg, to
 
     def accept(self, leg: str, sdp: bytes) -> bytes:
         """The peer's offer, first or again; see `MediaSession`."""
@@ -248,6 +253,9 @@ class RelaySession(SoundedSession[_Leg]):
         stream = ours.stream
         if stream.joined is not None:
             self._part(stream)
+        if self._aloud is not None and self._aloud[0] == leg:
+            self.ringback(self._aloud[1], True)  # others may ring on, and nothing else is heard
+            self._aloud = None
         ours.close()
         if stream.touched or self._last:
             self._last = {**(self._last or {}), leg: (stream.counts(), stream.quality())}

@@ -13,6 +13,7 @@ from proxy.lab.offers import at_home
 from proxy.lab.shapes import OPENAI_SDP, PHONE_SDP, sdp
 from screening.contract import Ring
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
+from tests.kit.office import an_office
 
 OURS = [EarlyMedia.TONE, EarlyMedia.PASS]
 
@@ -104,6 +105,37 @@ async def test_it_rings_again_when_the_phone_that_played_early_does_not_take_the
         await edge.carrier.receives(200)
         await edge.carrier.hangs_up()
         await edge.assert_clean()
+
+
+async def test_it_rings_again_while_others_do_when_the_one_that_played_early_is_busy(
+    new_edge: NewEdge,
+) -> None:
+    """Else the caller would sit in silence for as long as they ring."""
+    async with an_office(new_edge, sound=Sound(early_media=EarlyMedia.PASS)) as office:
+        edge, voices = office.edge, office.voices
+        one, two = await office.desk(), await office.desk("192.0.2.102")
+        await edge.carrier.invites()
+        call = await one.invited()
+        assert call.invite is not None
+        call.sdp = at_home(sdp(PHONE_SDP), voices[0])
+        one._says(call, 183, call.sdp)
+        voices[0].start_towards(call.invite.body)
+        await two.rings()
+        await edge.passes(5)
+        assert edge.caller_audio.hears(PHONE_HZ)
+        await one.rejects(486)
+        voices[0].close()
+        busy = edge.now
+        await edge.passes(7)
+        assert edge.caller_audio.hears(RINGBACK_HZ, since=busy)
+        await two.answers()
+        await edge.carrier.receives(200)
+        answered = edge.now
+        await edge.passes(7)
+        assert edge.caller_audio.hears(PHONE_HZ, since=answered)
+        assert not edge.caller_audio.hears(RINGBACK_HZ, since=answered + 0.05)
+        await edge.carrier.hangs_up()
+        await office.assert_clean()
 
 
 @pytest.mark.parametrize("early", list(EarlyMedia))
