@@ -16,7 +16,7 @@ from proxy.config import Settings, parse
 from proxy.office.remembering import Remembered, memory, restore, wishes, words_to
 from screening.callers.recent import RecentCalls
 from screening.contract import Caller, Wish
-from screening.memory.schema import entries, voicemails
+from screening.memory.schema import calls, entries, voicemails
 from tests.screening.memory.records import finish
 
 pytestmark = pytest.mark.network
@@ -25,7 +25,7 @@ TEXT = """
 public = {{ host = "sbc.example.com", address = "203.0.113.10" }}
 listen = [ {{ transport = "udp", bind = "0.0.0.0:5060" }} ]
 trunk = [ {{ name = "t", from = ["192.0.2.1"], outbound = "sip:t.example", caller_id = "+14155550100" }} ]
-memory = {{ url = "sqlite:///{folder}/memory.db" }}
+memory = {{ url = "sqlite:///{folder}/memory.db", keep_days = {days} }}
 number = [
   {{ dialed = "+14155551234", screen = "off", destinations = ["tel:+14155559876"] }},
   {{ dialed = "*", screen = "off", destinations = ["tel:+14155559876"] }},
@@ -34,9 +34,9 @@ number = [
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def kept_in(folder: Path) -> tuple[Settings, Remembered]:
-    settings = parse(TEXT.format(folder=folder), {}, file="t.toml", folder=folder)
-    remembered = memory(settings, "p1", lambda: AT)
+def kept_in(folder: Path, days: int = 30, now: datetime = AT) -> tuple[Settings, Remembered]:
+    settings = parse(TEXT.format(folder=folder, days=days), {}, file="t.toml", folder=folder)
+    remembered = memory(settings, "p1", lambda: now)
     assert remembered is not None
     return settings, remembered
 
@@ -96,3 +96,22 @@ async def test_who_called_within_a_day_before_a_start_is_known_then(tmp_path: Pa
     with capture_logs() as logs:
         await restore(RecentCalls(), kept, AT)
     assert [line["event"] for line in logs] == ["who has called before this start is not known yet"]
+
+
+@pytest.mark.parametrize(("days", "later", "left"), [(7, 6, ["c1"]), (7, 8, []), (0, 4000, ["c1"])])
+async def test_calls_are_forgotten_after_keep_days_and_never_where_that_is_0(
+    days: int, later: int, left: list[str], tmp_path: Path
+) -> None:
+    kept = kept_in(tmp_path, days)[1].memory
+    await asyncio.to_thread(kept.start)
+    record = CallRecord("c1", "+14155550199", "*", AT)
+    record.ended, record.outcome = AT, Outcome(Result.BRIDGED, "they talked")
+    finish(kept, record.as_dict())
+    await asyncio.to_thread(kept.close)
+    kept = kept_in(tmp_path, days, AT + timedelta(days=later))[1].memory
+    await asyncio.to_thread(kept.start)
+    try:
+        found = await kept.ask(lambda connection: connection.execute(select(calls.c.id)).scalars().all())
+    finally:
+        await asyncio.to_thread(kept.close)
+    assert found == left

@@ -379,6 +379,17 @@ def test_a_file_that_breaks_costs_no_call(tmp_path: Path, memory_of: MakeMemory)
     assert kept(memory)["c2"] == "over"
 
 
+def test_what_is_done_now_and_then_is_not_done_each_time_that_something_else_is(
+    tmp_path: Path, memory_of: MakeMemory
+) -> None:
+    memory, done = memory_of(f"sqlite:///{tmp_path}/s.db", start=False), []
+    memory.every(3600.0, lambda connection: done.append(1))
+    memory.start()
+    for _ in range(3):
+        assert kept(memory) == {}
+    assert done == [1]
+
+
 def test_a_table_that_is_damaged_is_one_line_until_it_is_mended_and_calls_are_written(
     tmp_path: Path, memory_of: MakeMemory
 ) -> None:

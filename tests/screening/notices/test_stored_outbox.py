@@ -260,6 +260,20 @@ async def test_a_call_cut_by_the_end_of_its_process_is_told_at_the_next_start(
     assert len(await second.ask(lambda connection: connection.execute(select(notices)).all())) == 1
 
 
+async def test_a_call_that_was_cut_is_told_once_whatever_was_told_of_others(
+    url: str, memory_of: MakeMemory
+) -> None:
+    memory, told = memory_of(url), list[str]()
+    targets = [Target("t0", Recorded(Delivered("")))]
+    cut = calls.update().values(state="cut", result="cut", reason="the process ended", ended=AT)
+    for name in ("c1", "c2"):
+        memory.began(name, AT, "+14155550148", None, "+14155551234")
+        await memory.ask(lambda connection: connection.execute(cut))
+        for _ in range(2):
+            await memory.ask(cut_calls.teller(targets, AT.timestamp, lambda name=name: told.append(name)))
+    assert sorted(row.call for row in (await rows(memory)).values()) == told == ["c1", "c2"]
+
+
 async def test_the_message_of_a_call_that_was_cut_is_told_as_one(url: str, memory_of: MakeMemory) -> None:
     memory = memory_of(url)
     memory.began("c1", AT, "+14155550148", None, "+14155551234")
