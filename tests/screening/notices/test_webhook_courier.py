@@ -136,6 +136,16 @@ async def test_of_an_endless_answer_only_the_beginning_is_read() -> None:
     assert time.monotonic() - began < 5
 
 
+async def test_what_was_answered_holds_though_the_rest_of_it_breaks_off() -> None:
+    """Else it would be told twice."""
+
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nthanks")
+        writer.close()
+
+    assert await delivered(broken) == Delivered("answered 200")
+
+
 @pytest.mark.parametrize(
     ("play", "why"),
     [
