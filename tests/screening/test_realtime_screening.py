@@ -308,6 +308,19 @@ async def test_a_lost_session_cannot_decide_again() -> None:
         assert (await stage.verdict())[1] == Undecided("the session was lost")
 
 
+async def test_an_agent_that_says_nothing_after_the_phone_did_not_answer_is_given_up() -> None:
+    async with staged() as stage:
+        stage.vendor.goodbye_s = None
+        stage.vendor.decides("ALLOW")
+        await stage.verdict()
+        await asyncio.sleep(20)
+        stage.screening.tell(News.PHONE_NO_ANSWER)
+        silence_s = ScreeningSettings().silence_limit_s
+        at, verdict = await stage.verdict()
+        assert verdict == Undecided(f"nobody spoke for {silence_s:g} s")
+        assert at == pytest.approx(20 + silence_s, abs=0.01)
+
+
 async def test_an_agent_that_never_came_cannot_decide() -> None:
     stage = Stage(AGENT)
     stage.screening.tell(News.PHONE_BUSY)

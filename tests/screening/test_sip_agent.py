@@ -22,6 +22,15 @@ async def test_a_sip_agent_decides_by_itself_until_the_talk_limit() -> None:
     assert now() - began == 97
 
 
+async def test_the_talk_limit_holds_for_who_has_waited_since_before_the_answer() -> None:
+    screening, began = SipScreening(ScreeningSettings()), now()
+    waiting = asyncio.create_task(screening.verdict())
+    await asyncio.sleep(7)
+    screening.tell(News.AGENT_ANSWERED)
+    assert await asyncio.wait_for(waiting, 600) == Undecided("no decision within 90 s")
+    assert now() - began == 97
+
+
 async def test_a_phone_that_did_not_answer_gives_it_time_for_a_goodbye() -> None:
     screening, began = SipScreening(ScreeningSettings()), now()
     screening.tell(News.AGENT_ANSWERED)
