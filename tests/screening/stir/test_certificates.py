@@ -43,8 +43,8 @@ class Server:
             raise self.answer
         answer = self.answer or httpx2.Response(200, content=PEM)
         if answer.is_stream_consumed:  # else it comes in pieces already
-            control = {"Cache-Control": answer.headers.get("Cache-Control", "")}
-            return httpx2.Response(answer.status_code, headers=control, content=pieces(answer.content))
+            said = {name: answer.headers.get(name, "") for name in ("Cache-Control", "Location")}
+            return httpx2.Response(answer.status_code, headers=said, content=pieces(answer.content))
         return answer
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
@@ -150,6 +150,14 @@ async def test_a_name_that_leads_to_a_private_address_is_not_fetched(address: st
 
 def test_the_addresses_of_the_internet_are_public() -> None:
     assert all(public(ip_address(each)) for each in ("203.0.114.7", "1.1.1.1", "2606:4700::1111"))
+
+
+@pytest.mark.parametrize("to", ["https://169.254.169.254/latest", "http://localhost/", "/other.pem"])
+async def test_nobody_is_led_on_to_another_address(to: str) -> None:
+    server = Server(httpx2.Response(302, headers={"Location": to}))
+    async with server.certificates() as certificates:
+        assert await refusal(certificates) == "the certificate's server answered 302"
+    assert len(server.requests) == 1
 
 
 async def test_an_address_of_version_6_is_called_by_it() -> None:
