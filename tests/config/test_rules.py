@@ -102,6 +102,23 @@ def test_a_refer_target_may_be_a_destination_as_written(settled: Callable[[str],
     settled(GOOD[: GOOD.index("destinations")] + more)
 
 
+@pytest.mark.parametrize("target", ["sip:bob@192.0.2.60", "sip:alice@192.0.2.61", "tel:+14155559876"])
+def test_a_refer_target_with_a_name_is_the_destination_itself(faults: Faults, target: str) -> None:
+    more = f'destinations = ["sip:alice@192.0.2.60"]\nrefer_target = "{target}"\n'
+    assert faults(GOOD[: GOOD.index("destinations")] + more) == [
+        f'number[0].refer_target: expected the URI or the number of a destination, got "{target}"'
+    ]
+
+
+@pytest.mark.parametrize(
+    "public", ['address = "203.0.113.10"\naddress6 = "2001:db8::10"', 'address = "2001:db8::10"']
+)
+def test_an_address_of_ipv6_stands_alone_or_beside_one_of_ipv4(
+    settled: Callable[[str], object], public: str
+) -> None:
+    settled(GOOD.replace('address = "203.0.113.10"', public))
+
+
 def test_ports_chosen_by_the_system_are_never_the_same(settled: Callable[[str], object]) -> None:
     settled(GOOD.replace("0.0.0.0:5061", "0.0.0.0:0") + '[http]\nbind = "0.0.0.0:0"\n')
 

@@ -60,7 +60,7 @@ def test_a_holiday_covers_its_days(text: str, at: str, covered: bool) -> None:
         "",
         "22-7",
         "25:00-26:00",
-        "09:60-10:00",
+        "09:60-11:00",
         "24:00-01:00",
         "Mom 09:00-10:00",
         "Mon-Wed-Fri",

@@ -7,6 +7,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
+import structlog
 
 from screening.contract import Caller
 from screening.costs import ledger
@@ -52,6 +53,18 @@ def test_a_day_over_all_numbers_is_warned_of_once_at_80_and_once_at_100_percent(
     assert house.marks() == [("day_money", False), ("day_money", True)]
     assert house.opens() == "the budget for today is spent: 1 of 1 USD"
     assert house.told[0].spent == "0.8 of 1 USD"
+
+
+def test_the_log_says_which_budget_is_nearly_spent_and_which_is_and_shows_no_whole_number() -> None:
+    house = House(Budget(caller=Cap(minutes=10)))
+    with structlog.testing.capture_logs() as logs:
+        house.spends(minutes=9)
+        house.spends(minutes=1)
+    whose = {"cap": "caller_minutes", "number": "…1234", "caller": "…0148", "log_level": "warning"}
+    assert logs == [
+        {"event": "budget nearly spent", "spent": "9 of 10 minutes", **whose},
+        {"event": "budget spent", "spent": "10 of 10 minutes", **whose},
+    ]
 
 
 def test_the_next_day_begins_with_nothing_spent_in_the_time_zone_of_the_number() -> None:
