@@ -12,11 +12,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from structlog.testing import capture_logs
 
 from screening.callers.number_list import NumberList
+from screening.callers.timetable import Timetable, window
 from screening.contract import (
     Ask,
     Caller,
@@ -26,6 +28,7 @@ from screening.contract import (
     Refusal,
     Refuse,
     Ring,
+    TakeMessage,
     Undecided,
     Wish,
 )
@@ -390,6 +393,16 @@ def ruled_by(policy: Policy, caller: Caller) -> Screener:
 
 
 CALLER = Caller("c1", "+14155550100", "Anna", "+14155551234", "openai", START)
+
+
+async def test_who_insists_is_let_through_whenever_he_first_called() -> None:
+    closed = Timetable(ZoneInfo("UTC"), quiet=(window("00:00-23:59"),))
+    screener = ruled_by(Policy(level=Level.OFF, times=closed, repeat_s=300.0), CALLER)
+    plans = [
+        type(await screener.plan(replace(CALLER, call=f"c{minutes}", at=START + timedelta(minutes=minutes))))
+        for minutes in (0, 20, 24, 40, 44)
+    ]
+    assert plans == [TakeMessage, TakeMessage, Ring, TakeMessage, Ring]
 
 
 async def test_the_gate_challenges_whoever_would_be_asked_and_asks_him_then() -> None:

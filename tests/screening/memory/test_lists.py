@@ -63,6 +63,19 @@ def test_the_same_number_again_takes_the_place_of_the_first(memory: Memory) -> N
     memory.asked(work).result(WAIT_S)
 
 
+def test_a_number_is_taken_off_one_list_or_off_all_and_no_other_number_is(memory: Memory) -> None:
+    def work(connection: Connection) -> None:
+        for which in ("allow", "block", "vip"):
+            put(connection, Entry(which, NUMBER), AT)
+        put(connection, Entry("allow", "+14155550199"), AT)
+        assert lists.remove_number(connection, NUMBER, "allow") == 1
+        assert [each["list"] for each in lists.listed(connection, number=NUMBER)] == ["vip", "block"]
+        assert lists.remove_number(connection, NUMBER) == 2
+        assert [each["number"] for each in lists.listed(connection)] == ["+14155550199"]
+
+    memory.asked(work).result(WAIT_S)
+
+
 def test_every_change_is_seen_in_the_revision_and_what_changes_nothing_is_not(memory: Memory) -> None:
     def work(connection: Connection) -> None:
         seen = [lists.revision(connection)]

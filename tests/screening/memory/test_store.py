@@ -6,8 +6,10 @@ import asyncio
 import random
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -377,6 +379,21 @@ def test_a_file_that_breaks_costs_no_call(tmp_path: Path, memory_of: MakeMemory)
         until(lambda: not memory.trouble, "it is whole", within_s=WAIT_S)
     assert "file is not a database" in " ".join(str(line.get("problem")) for line in logs)
     assert kept(memory)["c2"] == "over"
+
+
+def test_who_has_nothing_to_do_sleeps(tmp_path: Path, memory_of: MakeMemory) -> None:
+    looked = count()
+
+    def clock() -> float:
+        next(looked)
+        return time.monotonic()
+
+    memory = memory_of(f"sqlite:///{tmp_path}/s.db", start=False, clock=clock)
+    memory.every(3600.0, lambda connection: None)
+    memory.start()
+    assert kept(memory) == {}
+    threading.Event().wait(0.3)
+    assert next(looked) < 100, "times that the thread has looked at the clock"
 
 
 def test_what_is_done_now_and_then_is_not_done_each_time_that_something_else_is(

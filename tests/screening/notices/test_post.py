@@ -177,6 +177,25 @@ async def test_a_fault_of_ours_costs_a_try_and_not_the_post() -> None:
     assert "notice not told" in [line["event"] for line in logs]
 
 
+async def test_a_fault_of_ours_in_what_is_kept_costs_a_minute_and_not_the_target() -> None:
+    class Faulty(MemoryOutbox):
+        asked = 0
+
+        async def waiting(self, target: str, now: float, most: int) -> Waiting:
+            self.asked += 1
+            if self.asked == 1:
+                raise ValueError("a bug")
+            return await super().waiting(target, now, most)
+
+    receiver = Scripted(DONE)
+    with structlog.testing.capture_logs() as logs:
+        async with post(receiver, outbox=Faulty()) as posted:
+            posted.finished(missed())
+            await asyncio.sleep(120)
+    assert receiver.at == [60.0]
+    assert [line["event"] for line in logs].count("notices stuck") == 1
+
+
 async def test_letters_go_in_order_of_what_is_due() -> None:
     receiver = Scripted(BUSY, DONE)
     async with post(receiver) as posted:
@@ -252,6 +271,19 @@ async def test_an_outbox_that_cannot_be_had_is_one_line_and_asked_again() -> Non
     ]
 
 
+async def test_what_is_left_in_the_outbox_is_told_at_once_where_that_is_said() -> None:
+    outbox, other, receiver = MemoryOutbox(), Scripted(BUSY), Scripted(DONE)
+    async with post(receiver, outbox=outbox) as posted:
+        await asyncio.sleep(1)
+        async with post(other, outbox=outbox) as drains:
+            drains.finished(missed())
+            await asyncio.sleep(1)
+        await asyncio.sleep(10)
+        posted.look()
+        await asyncio.sleep(0.1)
+        assert receiver.at == [12.0]
+
+
 async def test_what_another_process_leaves_in_the_outbox_is_told_within_a_minute() -> None:
     outbox, other, receiver = MemoryOutbox(), Scripted(BUSY), Scripted(DONE)
     async with post(receiver, outbox=outbox):
@@ -263,10 +295,12 @@ async def test_what_another_process_leaves_in_the_outbox_is_told_within_a_minute
     assert (other.calls, receiver.calls) == (["1f"], ["1f"])
 
 
-async def test_what_is_told_at_the_very_end_still_goes_out() -> None:
+@pytest.mark.parametrize("quiet_s", [0.0, 5.0])
+async def test_what_is_told_at_the_very_end_still_goes_out(quiet_s: float) -> None:
     receiver = Scripted(DONE, takes_s=2.0)
     with structlog.testing.capture_logs() as logs:
         async with post(receiver) as posted:
+            await asyncio.sleep(quiet_s)
             posted.finished(missed())
     assert receiver.calls == ["1f"]
     assert [line["event"] for line in logs] == ["told"]
