@@ -119,6 +119,10 @@ def test_an_address_of_ipv6_stands_alone_or_beside_one_of_ipv4(
     settled(GOOD.replace('address = "203.0.113.10"', public))
 
 
+def test_tcp_and_tls_may_have_the_numbers_of_media_ports(settled: Callable[[str], object]) -> None:
+    settled(GOOD.replace("0.0.0.0:5061", "0.0.0.0:20010"))
+
+
 def test_ports_chosen_by_the_system_are_never_the_same(settled: Callable[[str], object]) -> None:
     settled(GOOD.replace("0.0.0.0:5061", "0.0.0.0:0") + '[http]\nbind = "0.0.0.0:0"\n')
 

@@ -32,7 +32,9 @@ GOOD: list[tuple[Callable[[object], object], object, object]] = [
     (values.tones, "GB", "gb"),
     (values.tones, "auto", "auto"),
     (values.seconds(1, 10), 3, 3.0),
-    (values.count(1, 10), 3, 3),
+    (values.seconds(1, 10), 10, 10.0),
+    (values.count(1, 10), 1, 1),
+    (values.count(1, 10), 10, 10),
 ]  # fmt: skip
 
 BAD: list[tuple[Callable[[object], object], object]] = [
@@ -76,8 +78,11 @@ BAD: list[tuple[Callable[[object], object], object]] = [
     (values.media_mode, 1),
     (values.path, ""),
     (values.seconds(1, 10), 11),
+    (values.seconds(1, 10), 0.5),
     (values.seconds(1, 10), float("nan")),
     (values.seconds(1, 10), True),
+    (values.count(1, 10), 0),
+    (values.count(1, 10), 11),
     (values.count(1, 10), 1.5),
     (values.count(1, 10), True),
     (values.api_base, "http://api.example.com"),

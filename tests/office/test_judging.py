@@ -62,6 +62,15 @@ def test_a_contact_without_a_country_code_is_one_of_the_country_of_each_number(t
     ]
 
 
+def test_a_number_may_say_of_which_country_its_callers_are(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("Carl,030 12345670\n")
+    own = settled(tmp_path, 'contacts = ["c.csv"]\ncountry = "us"', 'country = "de"')
+    assert rule(own, "030 12345670") == "ring by contacts"
+    assert (
+        rule(settled(tmp_path, 'contacts = ["c.csv"]', 'country = "de"'), "03012345670") == "ring by contacts"
+    )
+
+
 def test_only_some_bad_rows_are_shown(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("Anna,+16505550100\n" + "X,9\n" * 20)
     told = list(judging.remarks(settled(tmp_path, 'contacts = ["c.csv"]\ncountry = "us"')))

@@ -64,6 +64,7 @@ def test_what_is_kept_is_told_unless_the_user_says_that_callers_know(made: Make)
     assert told(made(top='records = ""\nmemory = { transcripts = "off" }')) == (False, False)
     assert told(made(top='records = ""\nmemory = { url = "off" }')) == (False, False)
     assert told(made("consent = false")) == (False, False)
+    assert told(made("consent = false", 'record = "on"\nannouncement = ""')) == (False, False)
     assert told(made(common='record = "on"')) == (True, False)  # announced before the agent speaks
     assert told(made(common='record = "on"\nannouncement = ""')) == (True, True)
     assert told(made(common='record = "on"\nannouncement = ""\nrecord_announced = false')) == (True, False)

@@ -30,7 +30,11 @@ Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 def der(tag: int, *content: bytes) -> bytes:
     body = b"".join(content)
-    return bytes([tag, len(body)]) + body
+    size = len(body)
+    told = (
+        bytes([size]) if size < 0x80 else bytes([0x81, size]) if size < 0x100 else b"\x82" + size.to_bytes(2)
+    )
+    return bytes([tag]) + told + body
 
 
 SPC = der(0x30, der(0xA0, der(0x16, b"709J")))

@@ -38,6 +38,16 @@ def test_a_certificate_for_numbers_signs_for_those() -> None:
     assert not found.covers("sip:alice@example.com")
 
 
+@pytest.mark.parametrize("count", [2, 8, 20])
+def test_a_certificate_may_list_many_numbers(count: int) -> None:
+    """From 128 octets on, DER tells a length in an octet of its own, from 256 on in two."""
+    listed = [f"1415555{each:04}" for each in range(count)]
+    entries = [der(0xA2, der(0x16, each.encode())) for each in listed]
+    found = read(issue("many", HERE.authority, tn_auth_list=der(0x30, *entries)))
+    assert all(found.covers(each) for each in listed)
+    assert not found.covers(f"1415555{count:04}")
+
+
 def test_der_is_read_as_well_as_pem() -> None:
     leaf = issue("direct", HERE.root)
     assert read(leaf.certificate.public_bytes(Encoding.DER)).carrier
