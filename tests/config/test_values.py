@@ -133,7 +133,20 @@ def test_emergency_numbers_are_known_in_every_spelling(number: str) -> None:
 
 @pytest.mark.parametrize(
     "number",
-    ["+14155550911", "101", "alice", "*", "9110", "+49112345678", "desk112", "", "+", "1911", "7112"],
+    [
+        "+14155550911",
+        "101",
+        "alice",
+        "*",
+        "9110",
+        "+49112345678",
+        "desk112",
+        "",
+        "+",
+        "1911",
+        "7112",
+        "+44102",
+    ],
 )
 def test_other_numbers_are_not_taken_for_emergency_numbers(number: str) -> None:
     assert not is_emergency(number)

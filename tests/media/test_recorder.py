@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.media.disk import Work
-from proxy.media.recorder import WavRecording
+from proxy.media.disk import Work, at_once
+from proxy.media.recorder import Recordings, WavRecording
 
 PCMU, PCMA = "pcmu/8000", "pcma/8000"
 LOUD = b"\x80" * 160
@@ -181,6 +181,18 @@ def test_in_stereo_either_channel_is_placed_by_its_own_timestamps(tmp_path):
     samples = _samples(recording.path, channels=2)
     assert samples[::2] == [32124] * 16000
     assert samples[1::2] == [0] * 8000 + [1884] * 8000
+
+
+def test_one_of_several_that_ends_leaves_the_others_going_on(tmp_path):
+    recordings = Recordings()
+    first, second, third = (recordings.begin(tmp_path / f"{n}.wav", n == 2, at_once) for n in range(3))
+    recordings.heard(PCMU, LOUD, 5000, PEER, 1.0)
+    assert second.close() == 0.02
+    recordings.heard(PCMU, LOUD, 5160, PEER, 1.02)
+    assert (recordings.on, recordings.on_both) == (True, True)
+    recordings.close()
+    assert (recordings.on, recordings.on_both) == (False, False)
+    assert (first.close(), third.close()) == (0.04, 0.04)
 
 
 def test_it_knows_when_somebody_was_last_heard(recording):

@@ -142,6 +142,15 @@ def test_numbers_from_abroad_that_nobody_knows_have_a_rule_too(number: str | Non
     assert replace(POLICY, international=Action.REJECT).decide(caller(number)).rule == rule
 
 
+@pytest.mark.parametrize("action", list(Action))
+def test_nobody_from_abroad_rings_at_night_who_would_not_from_here(action: Action) -> None:
+    policy = replace(POLICY, international=action)
+    waits = action in (Action.RING, Action.ASK, Action.CHALLENGE)
+    at_night = ("hours", "voicemail") if waits else ("international", action.value)
+    assert decided(policy, caller(ABROAD)) == ("international", action.value)
+    assert decided(policy, caller(ABROAD, NIGHT)) == at_night
+
+
 @pytest.mark.parametrize(
     ("level", "friend", "contact", "stranger"),
     [

@@ -41,6 +41,21 @@ def test_a_number_is_found_as_itself_or_by_its_pattern(number: str, entry: str |
     assert NumberList(LIST, "us").find(number) == entry
 
 
+@pytest.mark.parametrize(
+    ("entry", "number"),
+    [
+        ("+1900*", "+19001234567"),
+        ("+14155550200..+14155550299", "+14155550200"),
+        ("+14155550200..+14155550299", "+14155550299"),
+        ("*0000", "+442079460000"),
+        ("911", "911"),
+    ],
+)
+def test_one_entry_of_any_kind_is_a_list(entry: str, number: str) -> None:
+    assert NumberList([entry], "us").find(number) == entry
+    assert NumberList([entry], "us").find("+14155550300") is None
+
+
 def test_only_what_is_written_whole_is_on_the_list_itself() -> None:
     numbers = NumberList(LIST, "us")
     assert "+14155550100" in numbers

@@ -36,6 +36,16 @@ def test_a_call_without_an_agent_costs_nothing() -> None:
     assert counted.spent is None
 
 
+def test_a_call_that_is_over_costs_no_more_as_time_goes_by() -> None:
+    counted, clock = meter()
+    counted.begin()
+    clock.now += 60
+    counted.close()
+    clock.now += 3600
+    assert counted.spent is not None
+    assert counted.spent.minutes == 1.0
+
+
 def test_tokens_are_paid_for_by_kind_and_the_transcriber_by_its_minutes() -> None:
     counted, clock = meter()
     counted.begin()

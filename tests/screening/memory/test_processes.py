@@ -193,6 +193,25 @@ def test_a_call_that_goes_on_after_all_has_its_message_told_by_whoever_takes_it(
     assert rows(one, select(voicemails.c.seconds)) == [(9.0,)]
 
 
+def test_of_a_process_that_was_thought_gone_only_what_was_cut_goes_on(
+    url: str, memory_of: MakeMemory
+) -> None:
+    one, other = memory_of(url, process="one"), memory_of(url, process="other")
+    wall = Wall()
+    theirs = a_presence("one", wall, pid=7, place="elsewhere")
+    says(one, theirs)
+    finish(one, a_record("c1"))
+    one.began("c2", AT, CALLER, None, "*")
+    assert kept(one) == {"c1": "over", "c2": "going on"}
+    wall.now += GONE + timedelta(seconds=1)
+    says(other, a_presence("other", wall, pid=8))
+    assert kept(other) == {"c1": "over", "c2": "cut"}
+    says(one, theirs)
+    assert kept(one) == {"c1": "over", "c2": "going on"}
+    [row] = rows(one, select(calls).where(calls.c.id == "c1"))
+    assert row.result == "bridged"
+
+
 def wav(file: Path, seconds: float, channels: int = 1) -> Path:
     file.parent.mkdir(exist_ok=True)
     samples = int(RATE * seconds)
