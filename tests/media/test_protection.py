@@ -80,6 +80,8 @@ def test_keys_are_answered_with_their_tag_suite_and_protocol_rfc4568_5_1_2(polic
 def test_a_plain_offer_is_answered_plainly_unless_srtp_is_required():
     for policy in (OFF, ACCEPT, OFFER):
         assert _accept(_sdp(("RTP/AVP",)), policy).crypto is None
+        # Who could do DTLS-SRTP, too, says so on a plain line; it is plain RTP to all others.
+        assert _accept(_sdp(("RTP/AVP", "a=fingerprint:sha-256 AA")), policy).crypto is None
     with pytest.raises(MediaRefused, match="SRTP is required: no a=crypto line"):
         _accept(_sdp(("RTP/AVP",)), REQUIRE)
 

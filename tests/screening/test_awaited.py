@@ -34,6 +34,19 @@ def test_a_call_that_ended_is_left_until_its_token_is_no_good() -> None:
     assert awaited.match(b"n", LIVE, 1) is Passed.UNKNOWN
 
 
+def test_what_becomes_of_other_calls_meanwhile_changes_nothing() -> None:
+    awaited, left, taken = Awaited(60), waiting(), waiting()
+    awaited.add(b"left", left)
+    awaited.add(b"taken", taken)
+    awaited.over(b"left", 0)
+    awaited.match(b"taken", LIVE, 0)
+    for n in range(59):
+        awaited.add(b"%d" % n, waiting())
+        awaited.over(b"%d" % n, n)
+    assert awaited.match(b"left", LIVE, 59) == Left(left.provider, LIVE)
+    assert awaited.match(b"taken", REALTIME, 59) is Passed.TWIN
+
+
 @pytest.mark.parametrize("came", [REALTIME, None])
 def test_the_twin_is_alone_while_only_it_has_come(came: Api | None) -> None:
     awaited = Awaited(60)

@@ -213,6 +213,22 @@ def test_everything_of_a_caller_is_handed_out_as_json_and_files(memory: Memory, 
     assert [notice["payload"] for notice in told["notices"]] == [{"call": "c1"}]
 
 
+def test_all_calls_of_a_caller_are_handed_out_however_many(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screening.memory.privacy._AT_ONCE", 2)
+    files = [
+        file for n in range(5) for file in tell(memory, tmp_path / "f", f"c{n}", AT + timedelta(minutes=n))
+    ]
+    export = do(memory, lambda connection: export_caller(connection, CALLER))
+    names = [f"c{n}" for n in range(5)]
+    assert [call["id"] for call in export.told["calls"]] == names
+    assert sorted(notice["payload"]["call"] for notice in export.told["notices"]) == names
+    assert sorted(export.files) == sorted(files)
+    deleted = do(memory, lambda connection: delete_caller(connection, CALLER))
+    assert (deleted.calls, deleted.files, counts(memory)) == (5, 15, [0, 0, 0, 0])
+
+
 def test_calls_are_found_a_page_at_a_time_the_latest_first(memory: Memory, tmp_path: Path) -> None:
     for n in range(5):
         tell(memory, tmp_path, f"c{n}", AT + timedelta(minutes=n // 2), OTHER if n == 3 else CALLER)
