@@ -84,4 +84,5 @@ def test_openai_speaks_for_those_who_pay(faults: Faults, settled: Settled) -> No
     assert faults(wanted) == [
         "speech.api_key: expected env:NAME or file:PATH (provider openai needs it), got nothing"
     ]
+    settled(GOOD.replace("[[number]]", '[speech]\nprovider = "openai"\n[[number]]'))  # as its agent does
     settled(wanted.replace('"openai"\n[[', '"openai"\napi_key = "env:OPENAI_API_KEY"\n[['))

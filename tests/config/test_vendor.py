@@ -49,6 +49,12 @@ def test_a_live_agent_has_its_own_model_and_takes_srtp_alone(settled: Settled) -
     assert (one.delegation, one.delegate_model) == ("responses", "gpt-5.6-luna")
 
 
+def test_what_region_says_may_be_written_out_beside_it(settled: Settled) -> None:
+    both = 'sip = "sip:proj_1@sip-eu.api.openai.com:5061;transport=tls"\nregion = "eu"'
+    one = made(settled, f'{both}\napi_base = "https://eu.api.openai.com/v1"')
+    assert (one.sip.host, one.api_base) == ("sip-eu.api.openai.com", "https://eu.api.openai.com/v1")
+
+
 def test_azure_is_reached_by_resource_region_and_project(settled: Settled) -> None:
     text = AZURE.replace("eastus2", "swedencentral").replace('"door"', '"Door"').replace('"p"', '"proj_1"')
     one = made(settled, text)

@@ -33,6 +33,13 @@ def test_keys_that_anybody_can_read_are_said_rfc4568_8(
     ]
 
 
+def test_an_agent_of_ones_own_may_be_reached_from_a_private_address(settled: Settled) -> None:
+    own = GOOD.replace('srtp = "off"', 'srtp = "off"\nprovider = "sip"').replace(
+        "proj_XXXX@sip.api.openai.com", "agent@192.0.2.50"
+    )
+    assert list(warnings(settled(own.replace("203.0.113.10", "10.0.0.5")))) == []
+
+
 def test_an_address_that_openai_cannot_reach_is_said(settled: Settled) -> None:
     (line,) = warnings(settled(GOOD.replace("203.0.113.10", "10.0.0.5")))
     assert line.startswith("public.address 10.0.0.5 cannot be reached from the internet")

@@ -5,8 +5,9 @@ import random
 
 import pytest
 
+from proxy.media.rtp import HEADER
 from tests.kit.media import MemoryMedia
-from tests.media.peer import Peer
+from tests.media.peer import SPEECH, Peer
 
 
 @pytest.fixture
@@ -32,6 +33,22 @@ async def test_a_peer_behind_nat_is_sent_to_where_it_sends_from(rig):
     await outside.says(1)
     await agent.says(2)
     assert (len(outside.heard), len(inside.heard)) == (2, 0)
+
+
+async def test_a_peer_behind_nat_is_heard_whatever_its_packets_carry_beside_speech(rig):
+    """Header extensions and CSRCs: many phones and bridges send them."""
+    outside, agent = rig.peer("nat"), rig.outgoing("agent")
+    rig.session.accept("caller", rig.peer("caller").sdp())
+    outside.remote = rig.session.address("caller")
+    rig.session.join("caller", "agent")
+    for first, more in ((0x90, b"\xbe\xde\0\1extn"), (0x81, b"csrc")) * 2:
+        header = HEADER.pack(first, 0, outside.sequence, outside.timestamp, outside.ssrc)
+        outside.send_raw(header + more + SPEECH)
+        outside.sequence += 1
+        outside.timestamp += 160
+        await asyncio.sleep(0.02)
+    assert len(agent.heard) == 4
+    assert rig.session.counts("caller").dropped == 0
 
 
 async def test_a_thief_after_the_first_packet_gets_and_says_nothing(rig, joined):
