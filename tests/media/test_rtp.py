@@ -85,6 +85,12 @@ def test_duplicates_are_counted_apart_and_hide_no_loss():
     assert (reception.lost, reception.duplicates, reception.total) == (1, 3, 5)
 
 
+def test_what_comes_late_is_no_loss_the_first_time_and_a_duplicate_the_second():
+    reception = Reception()
+    hears(reception, 7, 10, 12, 11, 11)
+    assert (reception.lost, reception.reordered, reception.duplicates) == (0, 1, 1)
+
+
 def test_what_comes_before_the_first_is_no_duplicate_the_first_time():
     reception = Reception()
     hears(reception, 7, 10, 9, 9)

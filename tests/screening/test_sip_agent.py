@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
-from screening.contract import Connect, Decline, News, Undecided
-from screening.settings import ScreeningSettings
+from screening.contract import Caller, Connect, Decline, News, Undecided
+from screening.costs.books import Books
+from screening.costs.caps import Budget, Budgets, Cap
+from screening.costs.meter import Meter
+from screening.settings import AgentSettings, ScreeningSettings
 from screening.sip_agent import SipScreening
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 def now() -> float:
@@ -48,6 +54,18 @@ async def test_it_is_told_and_ended_without_a_word() -> None:
     screening.over("ended")
     assert list(screening.transcript) == []
     assert screening.decided is None
+
+
+async def test_what_was_set_aside_for_it_is_free_again_when_its_call_is_over() -> None:
+    books = Books(lambda: AT, Budgets(all_numbers=Budget(number=Cap(minutes=2))))
+    caller = Caller("c1", "+13475550148", None, "+14155551234", "bot", AT)
+    bot, limits = AgentSettings("bot", provider="sip"), ScreeningSettings(talk_limit_s=90)
+    meter = books.meter(caller, bot, limits)
+    assert isinstance(meter, Meter)
+    screening = SipScreening(limits, meter)
+    assert isinstance(books.meter(caller, bot, limits), str), "another would not fit beside it"
+    screening.over("the caller left while it rang")
+    assert isinstance(books.meter(caller, bot, limits), Meter)
 
 
 async def test_a_bye_is_how_it_says_no() -> None:
