@@ -293,6 +293,31 @@ async def test_of_keys_that_nobody_asks_for_the_latest_are_kept():
     assert [await keys.next() for _ in range(32)] == [str(n % 10) for n in range(68, 100)]
 
 
+@pytest.mark.parametrize(
+    ("ways", "presses"),
+    [
+        ("RI", 1),
+        ("IR", 1),
+        ("RIRI", 2),
+        ("RIIR", 2),
+        ("RRII", 2),
+        ("RII", 2),  # what came by RTP the second time is lost
+        ("IRR", 2),
+        ("III", 3),
+        ("R..I", 2),  # so long apart, they are two
+    ],
+)
+async def test_a_key_told_in_rtp_and_by_signalling_is_one_press_in_any_order(ways, presses):
+    twins, told = Twins(asyncio.get_running_loop().time), []
+    for way in ways:
+        if way == ".":
+            await asyncio.sleep(1.1)
+        else:
+            told.append(twins.news("5", in_rtp=way == "R"))
+            await asyncio.sleep(0.05)
+    assert told.count(True) == presses
+
+
 class Reading:
     def __init__(self) -> None:
         self.keys: list[tuple[str, float]] = []

@@ -42,8 +42,12 @@ def moved(rig, caller, *, host: str | None = None):
     return other
 
 
-async def test_a_nat_that_rebinds_in_mid_talk_is_followed_after_ten_packets(rig, joined):
-    caller, agent = joined
+@pytest.mark.parametrize("number", [1000, 40000, 65530])
+async def test_a_nat_that_rebinds_in_mid_talk_is_followed_after_ten_packets(rig, number):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    caller.sequence = number
+    await caller.says(2)
     other = moved(rig, caller)
     other.ssrc, other.sequence, other.timestamp = caller.ssrc, caller.sequence, caller.timestamp
     await other.says(20)
@@ -77,6 +81,17 @@ async def test_a_stranger_never_steals_a_leg_however_long_it_is_silent(rig, join
     caller, agent = joined
     await asyncio.sleep(300)
     thief = moved(rig, caller)
+    await thief.says(10)
+    await agent.says(1)
+    assert (len(thief.heard), len(caller.heard)) == (0, 1)
+    assert len(agent.heard) == 2
+
+
+async def test_who_knows_the_ssrc_alone_takes_nothing_from_a_silent_peer(rig, joined):
+    caller, agent = joined
+    await asyncio.sleep(10)
+    thief = moved(rig, caller)
+    thief.ssrc, thief.sequence = caller.ssrc, caller.sequence + 20000
     await thief.says(10)
     await agent.says(1)
     assert (len(thief.heard), len(caller.heard)) == (0, 1)
