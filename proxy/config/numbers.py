@@ -66,13 +66,18 @@ def regions_of(numbers: Iterable[str]) -> tuple[str, ...]:
 
 
 def country_of(number: str | None) -> str | None:
-    """The country of a number in E.164, as two letters in lower case; None for what is no such number."""
+    """The country of a number in E.164, as two letters in lower case; None for what is no such number, or one
+    of no country.
+    """
     if number is None or E164.fullmatch(number) is None:
         return None
-    parsed = phonenumbers.parse(number)
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return None  # a country code that nobody has
     region = phonenumbers.region_code_for_number(parsed)
     found = region or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
-    return found.lower() if found.isalpha() and found != "ZZ" else None
+    return found.lower() if found.isalpha() else None
 
 
 def _local(number: str, regions: Iterable[str]) -> bool:

@@ -71,6 +71,13 @@ def test_a_number_may_say_of_which_country_its_callers_are(tmp_path: Path) -> No
     )
 
 
+def test_a_number_of_a_country_code_that_nobody_has_is_where_its_destination_is(tmp_path: Path) -> None:
+    text = TEXT.replace(GERMAN, "+9991234567") % ("", "")
+    settings = parse(text, {}, file="t.toml", folder=tmp_path)
+    assert [judging.country(settings, number) for number in settings.numbers] == ["US", "DE"]
+    assert problems(settings) == []
+
+
 def test_only_some_bad_rows_are_shown(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("Anna,+16505550100\n" + "X,9\n" * 20)
     told = list(judging.remarks(settled(tmp_path, 'contacts = ["c.csv"]\ncountry = "us"')))
