@@ -343,6 +343,22 @@ async def test_a_key_held_long_is_one_key_of_several_segments_rfc4733_2_5_1_3():
     assert reading.keys == [("1", round((2 * 0xFFFF + 65440) / 8000, 3))]
 
 
+async def test_each_key_is_as_long_as_itself_and_not_as_the_one_before():
+    reading = Reading()
+    reading.takes(1000, event(1, 8000, ends=True))
+    reading.takes(20000, event(2, 800, ends=True))
+    assert reading.keys == [("1", 1.0), ("2", 0.1)]
+
+
+async def test_a_key_held_long_in_rtp_and_told_by_signalling_once_it_is_up_is_one_press():
+    twins = Twins(asyncio.get_running_loop().time)
+    assert twins.news("5", in_rtp=True)
+    for _ in range(5):
+        await asyncio.sleep(1)
+        twins.held("5")
+    assert not twins.news("5", in_rtp=False)
+
+
 async def test_late_packets_of_a_key_before_are_no_key(rig):
     reading = Reading()
     reading.takes(1000, event(1, 160, ends=True))
