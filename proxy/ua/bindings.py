@@ -13,7 +13,7 @@ from proxy.sip.values import NameAddr
 from proxy.transport.flow import Flow
 
 MOST_CONTACTS = 10
-"""Of one phone; one more takes the place of the one that would expire first."""
+"""Of one phone; one more takes the place of the one among the others that would expire first."""
 DEFAULT_EXPIRES_S, LONGEST_EXPIRES_S, SHORTEST_EXPIRES_S = 3600, 3600, 60
 LONGEST_OVER_UDP_S = 300
 """A phone over UDP does not notice that we were started anew, or that its NAT was: until it comes again of
@@ -70,6 +70,10 @@ class Binding:
         left = Params((*kept, ("expires", str(max(round(self.expires_at - now), 0)))))
         return str(NameAddr(None, self.contact.uri, left, self.contact.raw_uri))
 
+    def said_in(self, request: Request) -> bool:
+        """Whether it stands there: what a phone says now is worth more than all that it said before."""
+        return (self.call_id, self.cseq) == (request.call_id, request.cseq.number)
+
     def replaces(self, other: Binding) -> bool:
         if self.outbound is not None or other.outbound is not None:
             return self.outbound == other.outbound
@@ -112,7 +116,7 @@ def updated(bindings: Iterable[Binding], request: Request, flow: Flow, now: floa
         bindings = [each for each in bindings if not wanted.replaces(each)]
         if wanted.expires_at > now:
             bindings.append(wanted)
-    bindings.sort(key=lambda each: each.expires_at)
+    bindings.sort(key=lambda each: (each.said_in(request), each.expires_at))
     return bindings[-MOST_CONTACTS:]
 
 

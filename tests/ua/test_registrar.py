@@ -333,6 +333,20 @@ async def test_contacts_are_bounded_the_first_to_expire_makes_room(
     registrar.close()
 
 
+async def test_a_phone_that_has_just_registered_is_reached_whatever_it_left_behind_rfc3261_10_3_step_8(
+    house: House, registrar: Registrar
+) -> None:
+    """One that starts again and again leaves contacts that are good for longer than its last."""
+    desk = await a_desk(house)
+    for number in range(10):
+        await desk.registers(f"<sip:alice@192.168.1.{number + 1}>", call_id=f"reg{number}")
+    answer = await desk.registers("<sip:alice@192.168.1.99>", call_id="last", expires=60)
+    assert "sip:alice@192.168.1.99" in uris(registrar)
+    assert len(uris(registrar)) == 10
+    assert "192.168.1.99" in str(answer.headers.get_all("Contact"))
+    registrar.close()
+
+
 # Flows.
 
 

@@ -127,6 +127,24 @@ async def test_a_grant_may_stand_in_expires_rfc3261_10_2_4(house: House, carrier
         assert 25 < house.now - began < 56
 
 
+async def test_a_200_that_tells_no_time_grants_what_we_asked_for_rfc3261_10_2_4(
+    house: House, carrier: Carrier
+) -> None:
+    async with registering(house):
+        carrier.answers(await carrier.hears("REGISTER"), 200)
+        granted = house.now
+        await carrier.hears("REGISTER", within_s=700)
+        assert 295 < house.now - granted < 545
+
+
+async def test_a_refresh_is_no_news_the_trunk_stays_registered(house: House, carrier: Carrier) -> None:
+    async with registering(house) as registration:
+        for _ in range(4):
+            await carrier.registers(expires=100)
+        await asyncio.sleep(1)
+        assert registration.changes == [("carrier", True)]  # type: ignore[attr-defined]
+
+
 async def test_a_longer_time_is_asked_for_when_it_must_be_rfc3261_10_2_8(
     house: House, carrier: Carrier
 ) -> None:
