@@ -103,7 +103,8 @@ async def test_a_second_refer_while_the_phone_rings_is_no_second_wish(edge: Edge
 
 async def test_a_refer_that_comes_while_the_phone_rings_on_a_verdict_joins_it(edge: Edge) -> None:
     await edge.connects()
-    edge.screening.decides(Connect("refer_patience_s is over"))
+    friend = edge.screening.decided = Connect("refer_patience_s is over")
+    edge.screening.decides(friend)
     await edge.phone.rings()
     assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 202
     await edge.agent.receives("NOTIFY", sipfrag=100)

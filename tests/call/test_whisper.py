@@ -353,7 +353,8 @@ async def test_the_next_phone_is_asked_in_its_turn(new_edge: NewEdge) -> None:
         await edge.assert_clean()
 
 
-async def test_of_phones_that_ring_together_the_first_that_presses_1_has_the_call(new_edge: NewEdge) -> None:
+def together(**changes: object) -> Number:
+    """Two mobiles that ring at once."""
     trunk = a_number().destinations[0].trunk
     places = tuple(
         Destination(
@@ -361,7 +362,11 @@ async def test_of_phones_that_ring_together_the_first_that_presses_1_has_the_cal
         )
         for n in (6, 7)
     )
-    async with new_edge(number=a_number(destinations=places, at_once=True), speech=Voice()) as edge:
+    return a_number(destinations=places, at_once=True, **changes)
+
+
+async def test_of_phones_that_ring_together_the_first_that_presses_1_has_the_call(new_edge: NewEdge) -> None:
+    async with new_edge(number=together(), speech=Voice()) as edge:
         await edge.connects()
         edge.screening.decides(Connect("the cake"))
         mailbox = await edge.phone.answers()
@@ -381,6 +386,25 @@ async def test_of_phones_that_ring_together_the_first_that_presses_1_has_the_cal
             "Call completed elsewhere",
             "the caller hung up",
         ]
+        await edge.assert_clean()
+
+
+async def test_a_mailbox_that_presses_nothing_is_hung_up_while_the_other_phone_rings_on_rfc3261_15(
+    new_edge: NewEdge,
+) -> None:
+    async with new_edge(number=together(confirm_limit_s=10.0), speech=Voice()) as edge:
+        await edge.connects()
+        edge.screening.decides(Connect("the cake"))
+        mailbox = await edge.phone.answers()
+        await edge.phone.rings()
+        await edge.passes(11)
+        assert mailbox.over
+        await edge.phone.answers()
+        await edge.passes(1)
+        edge.phone.presses("1")
+        await edge.agent.receives("BYE")
+        await edge.carrier.hangs_up()
+        assert story(await edge.over())[0] is Result.BRIDGED
         await edge.assert_clean()
 
 

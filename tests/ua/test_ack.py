@@ -56,3 +56,15 @@ async def test_it_is_told_even_when_it_could_not_be_sent(house: House) -> None:
     ack.send()
     await asyncio.sleep(1)
     assert len(sent) == 1
+
+
+async def test_it_goes_over_a_new_connection_on_the_terms_of_its_trunk(house: House) -> None:
+    """A trunk's own authorities and certificate count for each connection to it, not for the first alone."""
+    pbx = Far(house.wire, "192.0.2.7", transport="tls")
+    await pbx.start()
+    flow = await house.network.connect(Target("tls", ("192.0.2.7", 5061), "192.0.2.7", "trunk one"))
+    house.wire.cut(flow)
+    dialog = Dialog.as_uac(INVITE, messages.ok(INVITE, contact="<sip:bob@192.0.2.7:5061>"))
+    Acknowledgement(house.core, dialog, INVITE, flow, lambda flow: None, profile="trunk one").send()
+    await pbx.hears("ACK")
+    assert {target.profile for target in house.network._made} == {"trunk one"}
