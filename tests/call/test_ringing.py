@@ -589,11 +589,13 @@ async def test_a_caller_who_leaves_takes_every_ringing_phone_along(new_edge: New
         await edge.carrier.invites()
         await one.rings()
         await two.rings()
+        left = edge.now
         await edge.carrier.cancels()
         await edge.carrier.receives(487)
         for desk in (one, two):
             cancel = await desk.receives("CANCEL")
             assert "the caller hung up" in (cancel.headers.get("Reason") or "")
+        assert edge.now - left < 1
         await office.assert_clean()
 
 
