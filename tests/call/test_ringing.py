@@ -599,6 +599,22 @@ async def test_a_caller_who_leaves_takes_every_ringing_phone_along(new_edge: New
         await office.assert_clean()
 
 
+async def test_whom_a_mobile_sends_on_while_a_registered_phone_rings_is_taken_rfc5806(
+    new_edge: NewEdge,
+) -> None:
+    async with an_office(new_edge, ALICE, TRUNKED) as office:
+        edge, desk = office.edge, await office.desk()
+        await edge.carrier.invites()
+        await desk.rings()
+        first = edge.carrier.current
+        await edge.carrier.invites(headers=[("Diversion", f"<sip:{PHONE_NUMBER}@carrier.example>")])
+        await edge.carrier.receives(180)
+        for call in (edge.carrier.current, first):
+            await call.cancels()
+        await edge.over(2)
+        await office.assert_clean()
+
+
 async def test_a_phone_whose_connection_is_lost_while_it_rings_costs_the_others_nothing(
     new_edge: NewEdge,
 ) -> None:
