@@ -112,8 +112,6 @@ def status_of(failure: SipError) -> int:
 
 def news_of(failure: SipError) -> News:
     """What the agent is told about a phone that did not take the call."""
-    if isinstance(failure, LimitReached):
-        return News.PHONE_NO_ANSWER
     if isinstance(failure, NotRegistered):
         return News.PHONE_UNREACHABLE
     match status_of(failure):
