@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import assert_never
 
 import structlog
@@ -27,6 +28,10 @@ the call, and nobody here would ever decide about its caller.
 """
 LEFT_GRACE_S = 2.0
 """How much longer than the agent's leg its session may last: last words and their cost may come late."""
+HANG_UP_AGAIN_S = 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0
+"""How long each time until a session that could not be ended is ended again. Where the way to the vendor is
+gone, our BYE is lost, too, and the session would be billed for up to an hour.
+"""
 
 
 class Referral:
@@ -83,7 +88,9 @@ class RealtimeScreening:
         self._clock = TalkClock(limits)
         transfer = Transfer(self._referral, agent.refer_patience_s)
         self._conversation = Conversation(self._judgement, self._clock, transfer, self._log, meter, briefing)
-        self._over = False
+        self._over = self._stopping = False
+        self._again: asyncio.Event | None = None
+        """What a session waits for that could not be ended."""
         self._later: asyncio.TimerHandle | None = None
 
     @property
@@ -154,6 +161,13 @@ class RealtimeScreening:
             self._log.debug("screening over", outcome=outcome)
             self._forget()
 
+    def shut_down(self) -> None:
+        """The process ends: the session, too, and nothing is tried again later."""
+        self._stopping = True
+        if self._again is not None:
+            self._again.set()
+        self.over("shut down")
+
     async def attend(self, call_id: str) -> None:
         """Take the vendor's call, screen the caller, and leave no vendor session behind in the end."""
         if self._finished.is_set() or self._given_up():
@@ -222,10 +236,21 @@ class RealtimeScreening:
         return late or self._judgement.lost is not None
 
     async def _hang_up(self, call_id: str) -> None:
-        try:
-            await self._provider.hang_up(call_id)
-        except ProviderError as error:
-            self._log.warning("session not ended", why=str(error))
+        """End the session, though it takes some time where the vendor, or the way to it, fails."""
+        for again_s in (*HANG_UP_AGAIN_S, None):
+            try:
+                await self._provider.hang_up(call_id)
+                return
+            except ProviderError as error:
+                passing = error.status is None or error.status == 429 or error.status >= 500
+                if again_s is None or self._stopping or not passing:
+                    self._log.warning("session not ended", why=str(error))
+                    return
+                self._log.debug("session not ended yet", why=str(error), again_s=again_s)
+            self._again = asyncio.Event()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(again_s):
+                    await self._again.wait()
 
 
 async def turn_away(provider: Provider, call_id: str, log: structlog.stdlib.BoundLogger) -> None:

@@ -118,7 +118,7 @@ class Screener:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for screening in [*self._attended, *self._awaited.waiting]:
-            screening.over("shut down")
+            screening.shut_down()
         await self._stack.__aexit__(kind, error, trace)
         self._tasks = None
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from screening.contract import Connect, Decline, News, Said, TakeMessage, Undecided, Verdict
 from screening.provider import (
@@ -447,6 +448,50 @@ async def test_a_hangup_that_fails_is_only_logged() -> None:
     async with staged() as stage:
         stage.vendor.fails["hang_up"] = ProviderError("hangup: OpenAI answered 500", 500)
     assert stage.vendor.done[-1] == "hang_up"
+
+
+def gone(status: int | None) -> ProviderError:
+    return ProviderError("hangup: OpenAI not reached", status)
+
+
+@pytest.mark.parametrize("status", [None, 429, 500, 503])
+async def test_a_session_is_ended_when_the_way_to_its_vendor_is_back(status: int | None) -> None:
+    async with staged() as stage:
+        stage.vendor.fails["hang_up"] = gone(status)
+        stage.screening.over("the caller left")
+        await asyncio.sleep(40)
+        del stage.vendor.fails["hang_up"]
+    tried = [at for at, verb in stage.vendor.verbs if verb == "hang_up rtc_1"]
+    assert tried == [0.001, 1.001, 3.001, 7.001, 15.001, 31.001, 63.001]
+
+
+async def test_a_session_that_can_never_be_ended_is_told_of_once() -> None:
+    with capture_logs() as said:
+        await _never_ended()
+    assert [line["why"] for line in said if line["log_level"] == "warning"] == ["hangup: OpenAI not reached"]
+
+
+async def _never_ended() -> None:
+    async with staged() as stage:
+        stage.vendor.fails["hang_up"] = gone(None)
+    assert stage.vendor.done.count("hang_up") == 9
+    assert stage.vendor.now == 183.001
+
+
+async def test_a_hangup_that_is_refused_is_not_asked_again() -> None:
+    async with staged() as stage:
+        stage.vendor.fails["hang_up"] = ProviderError("hangup: OpenAI answered 401", 401)
+    assert stage.vendor.done.count("hang_up") == 1
+
+
+async def test_a_process_that_ends_asks_once_more_and_waits_no_longer() -> None:
+    async with staged() as stage:
+        stage.vendor.fails["hang_up"] = gone(None)
+        stage.screening.over("the caller left")
+        await asyncio.sleep(10)
+        stage.screening.shut_down()
+    tried = [at for at, verb in stage.vendor.verbs if verb == "hang_up rtc_1"]
+    assert tried[-2:] == [7.001, 10.001]
 
 
 async def test_a_session_that_was_away_is_told_to_repeat_what_was_missed() -> None:
