@@ -13,7 +13,7 @@ from proxy.sip.errors import SipError
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
-from proxy.transport.flow import Target, TransportFailed
+from proxy.transport.flow import Flow, Target, TransportFailed
 from proxy.ua.core import UserAgentCore
 from proxy.ua.driver import Message
 from proxy.ua.targets import place
@@ -50,6 +50,8 @@ class _State:
     failures: int = 0
     told: bool = False
     """Its silence has been told, though it may just not know OPTIONS."""
+    by: tuple[Flow, int] | None = None
+    """The way that the first of its failures went, and how much had come by it before."""
 
 
 class Probes:
@@ -129,6 +131,8 @@ class _Probe:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 flow = await self._core.network.connect(target)
+                if state.by is None or state.by[0] is not flow:
+                    state.by = flow, flow.heard
                 self._core.launch(self._options(), flow, asked)
                 status = await asked.status
         except TimeoutError:
@@ -141,16 +145,28 @@ class _Probe:
             else:
                 self._answered(target, state)
 
+    def _give_up(self, state: _State) -> None:
+        """A connection by which nothing has come since may hang at its other end: only a new one tells."""
+        if state.by is None:
+            return
+        flow, heard = state.by
+        state.by = flow, flow.heard
+        if flow.reliable and flow.heard == heard:
+            flow.fail(TransportFailed("nothing came by the connection, not even answers to OPTIONS"))
+
     def _answered(self, target: Target, state: _State) -> None:
         if state.up is not True:
             log.info("target up", peer=self.name, target=place(target))
-        state.up, state.failures = True, 0
+        state.up, state.failures, state.by = True, 0, None
         self._core.reachability.answered(target)
 
     def _silent(self, target: Target, state: _State) -> None:
         """No answer; of one that has never given any that says little: many do not know OPTIONS."""
         if state.up is not None:
-            return self._failed(target, state, "no answer to OPTIONS")
+            self._failed(target, state, "no answer to OPTIONS")
+            if state.failures >= FAILURES:
+                self._give_up(state)
+            return
         if not state.told:
             state.told = True
             log.warning(

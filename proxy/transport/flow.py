@@ -91,8 +91,8 @@ class Flow(Protocol):
         """Both ends have shown a certificate: the connection may be used both ways (RFC 5923 §5)."""
 
     @property
-    def heard(self) -> bool:
-        """Whether a whole message has come by it; always over UDP, where nobody asks."""
+    def heard(self) -> int:
+        """How many whole messages have come by it; over UDP, where nobody asks, one."""
 
     def when_closed(self, then: Callable[[], None]) -> None:
         """Have `then` called once the connection is closed, by whomever; never for UDP."""
@@ -102,6 +102,9 @@ class Flow(Protocol):
 
     def close(self) -> None:
         """Close from our side; what was sent before is still written. `Receiver.lost` is not called."""
+
+    def fail(self, why: TransportFailed) -> None:
+        """Close, for the peer is not there any more; `Receiver.lost` is called. Nothing, over UDP."""
 
 
 class Receiver(Protocol):

@@ -90,8 +90,8 @@ class StreamFlow(asyncio.Protocol):
         """Both ends have shown a certificate."""
         self.inbound = inbound
         """The peer made it."""
-        self.heard = False
-        """A whole message came."""
+        self.heard = 0
+        """So many whole messages came."""
         self.used = False
         """A message was sent or came since `take_use` was last called."""
         loop = asyncio.get_running_loop()
@@ -247,7 +247,8 @@ class StreamFlow(asyncio.Protocol):
             self._answer_pings(pings)
             self._stop("first message")  # one of ours keeps a connection ready for its calls
         if messages:
-            self.heard = self.used = True
+            self.heard += len(messages)
+            self.used = True
         for message in messages:
             if self.closed:
                 return

@@ -127,7 +127,7 @@ class UdpFlow:
     transport: ClassVar[str] = "udp"
     reliable: ClassVar[bool] = False
     mutual: ClassVar[bool] = False
-    heard: ClassVar[bool] = True
+    heard: ClassVar[int] = 1
     listener: UdpListener
     remote: Address
 
@@ -171,6 +171,9 @@ class UdpFlow:
 
     def close(self) -> None:
         """Nothing to close: the socket belongs to the listener."""
+
+    def fail(self, why: TransportFailed) -> None:
+        """Nothing: the next datagram may arrive."""
 
 
 def pick_listener(

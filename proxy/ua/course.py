@@ -40,7 +40,9 @@ class Course:
     to this INVITE: it may have been dead for long.
     """
 
-    __slots__ = ("_again", "_core", "_profile", "_target", "_timer", "_uri", "_waiting")
+    __slots__ = (
+        "_again", "_core", "_flow", "_heard", "_profile", "_sent", "_target", "_timer", "_uri", "_waiting",
+    )  # fmt: skip
 
     def __init__(self, core: UserAgentCore, uri: str, profile: str = "") -> None:
         """`profile`: on whose terms TLS is spoken."""
@@ -51,6 +53,11 @@ class Course:
         self._again = False
         """Whether the target may be tried once more."""
         self._timer: asyncio.TimerHandle | None = None
+        self._flow: Flow | None = None
+        """The way to the target."""
+        self._heard: int
+        self._sent: float
+        """How much it had brought before the INVITE went out, and when that was."""
 
     @property
     def more(self) -> bool:
@@ -71,7 +78,8 @@ class Course:
             before, self._target = self._target, waiting.pop(0)
             try:
                 flow = await core.network.connect(self._target)
-                self._again = flow.heard and self._target is not before
+                self._again = flow.reliable and flow.heard > 0 and self._target is not before
+                self._flow, self._heard, self._sent = flow, flow.heard, core.alarms.now()
                 return flow
             except TransportFailed as failure:
                 error = failure
@@ -97,11 +105,26 @@ class Course:
             self._core.reachability.failed(self._target, str(error), self._core.alarms.now())
 
     def broke(self, error: SipError) -> None:
-        """The connection to the target is gone."""
-        if not self._again or self._waiting or self._target is None:
+        """The INVITE has failed without an answer: its connection is gone, or its time is over."""
+        gone = isinstance(error, TransportFailed)
+        if not (self._again and gone) or self._waiting or self._target is None:
             return self.failed(error)
         self.rest()
         self._waiting = [self._target]
+
+    def unanswered(self) -> None:
+        """Its time is over. A connection that has brought nothing all the while, of any call, is given up.
+
+        Its other end may hang though its system acknowledges all that we send, or may wait for the rest of
+        a message; and we would send it call after call.
+        """
+        flow = self._flow
+        if flow is None or not flow.reliable or flow.heard != self._heard:
+            return
+        if (silent_s := self._core.alarms.now() - self._sent) >= TRY_S:
+            self._flow, why = None, f"nothing came by the connection for {silent_s:.0f} s"
+            self.failed(why)
+            flow.fail(TransportFailed(why))
 
     def unavailable(self, response: Response) -> None:
         """The target answered 503: to be left alone for its Retry-After, else to be tried last (§21.5.4)."""

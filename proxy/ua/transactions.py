@@ -22,6 +22,7 @@ from proxy.sip.transactions import (
 from proxy.transport.flow import Flow, NotSent, TransportFailed
 from proxy.ua.capabilities import SDP
 from proxy.ua.driver import Driver, Message, User
+from proxy.ua.errors import TransactionTimeout
 from proxy.ua.late import ABSORBED, AcceptedByPeer, AcceptedByUs, Late, Repeated
 from proxy.ua.way_back import Interrupted
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("screendoor")
 
+ALWAYS_ANSWERED = ("INVITE", "REGISTER")
+"""Requests that no peer passes over, as some do OPTIONS, and for which connections of ours are made."""
 LOOK_S, RETURNS_WITHIN = 0.5, 16
 """A phone that loses its connection while it rings is waited for so long (s), and so many times."""
 
@@ -49,6 +52,8 @@ class ClientTransaction(Driver):
     ) -> None:
         self.key, self.request, self.flow = key, request, flow
         self._core, self._user, self._alarms = core, user, core.alarms
+        self._heard = flow.heard
+        """How much had come by the flow before."""
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
         self._machine = kind(request, core.timers, flow.reliable)
 
@@ -119,6 +124,16 @@ class ClientTransaction(Driver):
 
     def failed(self, error: SipError) -> None:
         self._user.failed(error)
+        if isinstance(error, TransactionTimeout):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """A connection by which nothing has come all the while hangs at its other end, or waits for the rest
+        of a message. All that we send may be acknowledged; only a new connection brings an answer.
+        """
+        flow, silent = self.flow, self.flow.heard == self._heard
+        if flow.reliable and silent and self.anew is None and self.request.method in ALWAYS_ANSWERED:
+            flow.fail(TransportFailed("nothing came by the connection in the time of a transaction"))
 
     def finished(self) -> None:
         self._core.clients.forget(self.key, self)

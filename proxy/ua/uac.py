@@ -14,7 +14,7 @@ from proxy.sip.message import Request, Response
 from proxy.sip.session import SessionTimer
 from proxy.sip.session.reliable import reliable
 from proxy.sip.uri import Uri
-from proxy.transport.flow import Flow, TransportFailed, ip_version
+from proxy.transport.flow import Flow, ip_version
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.capabilities import RELIABLY, SDP, wants_reliability
 from proxy.ua.course import TRY_S, Course, Forsaken
@@ -115,6 +115,8 @@ class Inviting:
         self._fail(LegEnded(self._leg, reason))
         if self._transaction is not None:
             self._transaction.cancel(reason.header)
+        if reason is EndReason.NO_ANSWER:
+            self._course.unanswered()
 
     def seek(self) -> Flow | None:
         """Where the phone that we call is by now (`ClientTransaction.seek`); None if it is not called yet."""
@@ -134,10 +136,8 @@ class Inviting:
 
     def failed(self, error: SipError) -> None:
         self._over()
-        if self._ending is None and isinstance(error, TransportFailed) and self._flow.reliable:
+        if self._ending is None:
             self._course.broke(error)
-        elif self._ending is None:
-            self._course.failed(error)
         self._elsewhere(error)
 
     def _over(self) -> None:

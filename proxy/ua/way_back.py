@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from proxy.sip.message import Request
 from proxy.sip.values import top_of
-from proxy.transport.flow import Flow, Network, Target
+from proxy.transport.flow import Flow, Network, Target, TransportFailed
 from proxy.ua.route import DEFAULT_PORTS, proven
 
 
@@ -16,7 +16,7 @@ class Interrupted:
     reliable = True
     closed = False
     mutual = False
-    heard = True
+    heard = 1
 
     def __init__(self, flow: Flow) -> None:
         self.transport, self.local, self.remote = flow.transport, flow.local, flow.remote
@@ -32,6 +32,9 @@ class Interrupted:
 
     def close(self) -> None:
         """Nothing to close."""
+
+    def fail(self, why: TransportFailed) -> None:
+        """It has failed already."""
 
     async def replaced(self, network: Network, request: Request, profile: str) -> Flow:
         """A flow to the sender of the request, who has been told what waited; raises TransportFailed."""

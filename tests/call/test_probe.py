@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from proxy.call.probe import Probed, Probes
 from proxy.sip.message import Request
 from proxy.transport.flow import Flow, Target
+from tests.kit import messages
 from tests.ua.house import HOST, Far, House, a_house
 
 NAME = "sip.trunk.example"
@@ -153,6 +154,46 @@ async def test_a_peer_stands_as_long_as_one_of_its_targets_does() -> None:
             assert probes.peers() == {"trunk:t": "up"}
             assert [up for _, _, up in probes.targets()] == [False, True]
             assert not probes.down("trunk:other")
+
+
+class Stuck(Answering):
+    """A peer behind a connection by which nothing comes any more, though all that we send is acknowledged."""
+
+    stuck: Flow | None = None
+
+    def answers(self, request: Request, status: int, **fields: object) -> None:
+        if self.heard[-1].flow is not self.stuck:
+            super().answers(request, status, **fields)
+
+
+async def test_a_connection_that_brings_nothing_is_made_anew_and_its_peer_is_up_again() -> None:
+    async with a_house() as house:
+        far = Stuck(house.wire, "192.0.2.31", "tcp", names=(NAME,))
+        await far.start()
+        async with probing(house, f"sip:{NAME};transport=tcp") as probes:
+            await asyncio.sleep(1)
+            far.stuck = far.heard[-1].flow
+            await asyncio.sleep(29 + 6 + 5 + 6 + 5 + 5)
+            assert not far.stuck.closed
+            await asyncio.sleep(2)
+            assert far.stuck.closed
+            assert probes.down("trunk:t")
+            await asyncio.sleep(30)
+            assert probes.peers() == {"trunk:t": "up"}
+        await house.assert_clean()
+
+
+async def test_a_connection_that_brings_other_things_stays_though_probes_are_not_answered() -> None:
+    async with a_house() as house:
+        far = await peer(house, transport="tcp")
+        async with probing(house, f"sip:{NAME};transport=tcp") as probes:
+            await asyncio.sleep(1)
+            far.status, flow = None, far.heard[-1].flow
+            await asyncio.sleep(35)
+            await far.says(messages.request("OPTIONS"), flow=flow)
+            await asyncio.sleep(40)
+            assert probes.down("trunk:t")
+            assert not flow.closed
 
 
 async def test_an_answer_after_our_patience_is_too_late_and_harms_nothing() -> None:

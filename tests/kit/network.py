@@ -162,7 +162,7 @@ class MemoryUdp:
     peer_name: str | None = None
     peer_names: frozenset[str] = frozenset()
     mutual = False
-    heard = True
+    heard = 1
 
     def __init__(self, host: MemoryNetwork, local: Address, remote: Address) -> None:
         self.local, self.remote = local, remote
@@ -185,6 +185,9 @@ class MemoryUdp:
     def close(self) -> None:
         """Nothing to close: the listener stays."""
 
+    def fail(self, why: TransportFailed) -> None:
+        """Nothing fails."""
+
 
 class MemoryStream:
     """One end of a TCP or TLS connection."""
@@ -197,7 +200,8 @@ class MemoryStream:
     ) -> None:
         self.transport, self.local, self.remote, self.peer_name = transport, local, remote, peer_name
         self.peer_names = frozenset([peer_name] if peer_name else [])
-        self.mutual = self.heard = False
+        self.mutual = False
+        self.heard = 0
         self.outbound = False
         self.closed = False
         self._host = host
@@ -216,6 +220,11 @@ class MemoryStream:
         if self.drop():
             self._in_order(self.other.peer_closed)
 
+    def fail(self, why: TransportFailed) -> None:
+        if self.drop():
+            self.tell_lost(str(why))
+            self._in_order(self.other.peer_closed)
+
     def take(self, data: bytes) -> None:
         """The other end's message is here; keep-alives go no further (RFC 5626 §4.4.1)."""
         wire = self._host.wire
@@ -223,7 +232,7 @@ class MemoryStream:
             return
         wire.arrived(self.remote, self.local, self.transport, data)
         if data.strip(b"\r\n"):
-            self.heard = True
+            self.heard += 1
             self._host.receiver.received(self, data)
 
     def peer_closed(self) -> None:

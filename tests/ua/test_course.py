@@ -7,11 +7,12 @@ import asyncio
 import pytest
 
 from proxy.sip.digest import DigestClient
-from proxy.transport.flow import TransportFailed
+from proxy.transport.flow import Target, TransportFailed
 from proxy.ua.errors import LegEnded, Rejected, TransactionTimeout
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.uac import Outgoing
+from tests.kit import messages
 from tests.ua.house import HOST, Far, House, rings
 
 NAME = "pbx.example.com"
@@ -234,11 +235,11 @@ async def test_a_connection_lost_before_any_answer_leads_to_the_next_target(hous
     await house.assert_clean()
 
 
-async def called_before(house: House) -> Far:
-    """A peer over TLS, and the connection that is left of a call to it."""
-    far = Far(house.wire, "192.0.2.11", "tls", names=(NAME,))
+async def called_before(house: House, transport: str = "tls") -> Far:
+    """A peer, and the connection that is left of a call to it."""
+    far = Far(house.wire, "192.0.2.11", transport, names=(NAME,))
     await far.start()
-    _, task = call(house, f"{URI};transport=tls")
+    _, task = call(house, f"{URI};transport={transport}")
     far.answers(await far.hears("INVITE"), 486)
     with pytest.raises(Rejected):
         await task
@@ -281,6 +282,112 @@ async def test_a_connection_that_breaks_after_a_word_is_not_made_anew(house: Hou
     with pytest.raises(TransportFailed):
         await task
     assert far.count("INVITE") == 2
+    await house.assert_clean()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_a_connection_that_brings_nothing_is_made_anew_for_the_next_call(
+    house: House, transport: str
+) -> None:
+    """As one whose other end hangs, or waits for the rest of a message that its length was wrong of."""
+    far = await called_before(house, transport)
+    stuck = house.wire.flows()[0]
+    leg, task = call(house, f"{URI};transport={transport}")
+    await far.hears("INVITE")
+    await asyncio.sleep(8)
+    leg.end(EndReason.NO_ANSWER)
+    with pytest.raises(LegEnded):
+        await task
+    assert stuck.closed
+    leg, task = call(house, f"{URI};transport={transport}")
+    far.answers(await far.hears("INVITE"), 200)
+    await task
+    assert leg.flow is not stuck
+    leg.end(EndReason.COMPLETED)
+    far.answers(await far.hears("BYE"), 200)
+    await house.assert_clean()
+
+
+async def test_those_who_wait_for_it_too_are_called_over_the_new_one(house: House) -> None:
+    far = await called_before(house)
+    first, given_up = call(house, f"{URI};transport=tls")
+    await far.hears("INVITE")
+    await asyncio.sleep(5)
+    second, task = call(house, f"{URI};transport=tls")
+    await far.hears("INVITE")
+    await asyncio.sleep(3)
+    first.end(EndReason.NO_ANSWER)
+    with pytest.raises(LegEnded):
+        await given_up
+    far.answers(await far.hears("INVITE"), 200)
+    await task
+    second.end(EndReason.COMPLETED)
+    far.answers(await far.hears("BYE"), 200)
+    await house.assert_clean()
+
+
+async def test_a_caller_who_hangs_up_first_leaves_it_to_timer_b(house: House) -> None:
+    far = await called_before(house)
+    stuck = house.wire.flows()[0]
+    leg, task = call(house, f"{URI};transport=tls")
+    await far.hears("INVITE")
+    await asyncio.sleep(6)
+    leg.end(EndReason.COMPLETED)
+    with pytest.raises(LegEnded):
+        await task
+    await asyncio.sleep(25)
+    assert not stuck.closed
+    await asyncio.sleep(2)
+    assert stuck.closed
+    await house.assert_clean()
+
+
+@pytest.mark.parametrize(("method", "given_up"), [("REGISTER", True), ("OPTIONS", False)])
+async def test_so_does_a_register_in_vain_but_no_options_which_some_pass_over(
+    house: House, method: str, given_up: bool
+) -> None:
+    await called_before(house)
+    flow = await house.network.connect(Target("tls", ("192.0.2.11", 5061), NAME))
+    assert flow is house.wire.flows()[0]
+    house.core.launch(messages.request(method), flow, Nobody())
+    await asyncio.sleep(33)
+    assert flow.closed is given_up
+    await house.assert_clean()
+
+
+class Nobody:
+    def received(self, message: object) -> None: ...
+    def failed(self, error: object) -> None: ...
+
+
+async def test_a_connection_that_brings_anything_stays(house: House) -> None:
+    far = await called_before(house)
+    flow = house.wire.flows()[0]
+    leg, task = call(house, f"{URI};transport=tls")
+    invite = await far.hears("INVITE")
+    await asyncio.sleep(5)
+    far.answers(invite, 100)
+    await asyncio.sleep(3)
+    leg.end(EndReason.NO_ANSWER)
+    with pytest.raises(LegEnded):
+        await task
+    assert not flow.closed
+    far.answers(invite, 487)
+    far.answers(await far.hears("CANCEL"), 200)
+    await house.assert_clean()
+
+
+async def test_one_who_was_given_little_time_says_nothing_of_his_connection(house: House) -> None:
+    far = await called_before(house)
+    flow = house.wire.flows()[0]
+    leg, task = call(house, f"{URI};transport=tls")
+    invite = await far.hears("INVITE")
+    await asyncio.sleep(3)
+    leg.end(EndReason.NO_ANSWER)
+    with pytest.raises(LegEnded):
+        await task
+    assert not flow.closed
+    far.answers(invite, 487)
     await house.assert_clean()
 
 
