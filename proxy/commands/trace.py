@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 import click
 
 from proxy.commands.given import settings_of, with_config
-from proxy.commands.place import clean, database, named
+from proxy.commands.place import clean, database, named, zone
 from proxy.observe.ladder import LEGEND, heading, rung
 from proxy.observe.pcapng import pcapng
-from proxy.observe.trace import Seen
+from proxy.observe.trace import Seen, end
 from proxy.sip.errors import ParseError
 from proxy.sip.message import parse_message
 from screening.memory import wire
@@ -33,7 +33,7 @@ def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:
     It is kept where the settings have sip = "on" in [memory], from about a second after the call.
     """
     settings = settings_of(file, secrets=False)
-    with database(settings) as connection:
+    with database(settings, reads=True) as connection:
         name = named(connection, call)
         messages = [Seen.of(told) for told in wire.of(connection, name)]
     if not messages:
@@ -41,7 +41,7 @@ def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:
         why = 'memory.sip is "off"' if off else "it goes on, is over just now, or was before that was kept"
         raise click.ClickException(f"no SIP is kept of call {name}: {why}")
     if pcap is None:
-        for line in _drawn(messages, whole=whole):
+        for line in _drawn(messages, zone(settings), whole=whole):
             click.echo(line)
         return
     try:
@@ -51,9 +51,9 @@ def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:
     click.echo(f"{pcap}: {len(messages)} messages")
 
 
-def _drawn(messages: Sequence[Seen], *, whole: bool) -> Iterator[str]:
+def _drawn(messages: Sequence[Seen], place: tzinfo | None, *, whole: bool) -> Iterator[str]:
     began = messages[0].at
-    yield f"{datetime.fromtimestamp(began, UTC).astimezone():%Y-%m-%d %H:%M:%S.%f %Z}"
+    yield f"{datetime.fromtimestamp(began, UTC).astimezone(place):%Y-%m-%d %H:%M:%S.%f %Z}"
     yield from (heading("caller", "agent", "phone").rstrip(), LEGEND)
     for seen in messages:
         yield _line(seen, began)
@@ -70,8 +70,8 @@ def _line(seen: Seen, began: float) -> str:
 
 def _told(seen: Seen) -> Iterable[str]:
     """The message under a line that says between whom; what a terminal would obey is shown as `?`."""
-    ends = [f"{host}:{port}" for host, port in (seen.local, seen.remote)]
-    yield f"          {seen.leg}, {seen.transport.upper()} {ends[0]} {'→' if seen.sent else '←'} {ends[1]}"
+    arrow = "→" if seen.sent else "←"
+    yield f"          {seen.leg}, {seen.transport.upper()} {end(seen.local)} {arrow} {end(seen.remote)}"
     text = seen.octets.decode("utf-8", "replace")
     yield from (f"          | {clean(line)}" for line in text.splitlines())
     yield ""

@@ -622,7 +622,7 @@ def test_what_only_reads_waits_for_nobody_who_writes(kept: Path, command: str) -
 def test_a_list_for_no_terminal_has_a_line_for_each_row_and_its_columns_under_one_another(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    table(("call", "caller", "why"), [("c1", "李 Grace", "x" * 300), ("c2", None, "[b]two\nlines")])
+    table(("call", "caller", "why"), [("c1", "李 Grace", "x" * 300), ("c2", None, "[b]two\nlines")], None)
     assert capsys.readouterr().out.splitlines() == [
         f"call  caller    {'why':<300}",
         f"c1    李 Grace  {'x' * 300}",

@@ -231,15 +231,14 @@ async def test_a_call_that_is_gone_is_ended(verb: str) -> None:
     assert api.requests[0].content == b""
 
 
-@pytest.mark.parametrize("verb", ["hang_up", "reject"])
 @pytest.mark.parametrize(
     "failure", [httpx2.Response(503), httpx2.Response(429), httpx2.ConnectError("no route")], ids=repr
 )
-async def test_an_end_that_was_not_heard_is_asked_for_again(
-    verb: str, failure: httpx2.Response | Exception
+async def test_a_rejection_not_heard_is_asked_for_again(
+    failure: httpx2.Response | Exception,
 ) -> None:
     api = Api(failure, failure, NOT_FOUND)
-    await getattr(api.calls(), verb)("rtc_1")
+    await api.calls().reject("rtc_1")
     assert api.at == [0.0, 0.5, 1.0]
 
 
