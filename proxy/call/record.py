@@ -19,7 +19,7 @@ def clock_from(began: datetime, clock: Callable[[], float]) -> WallClock:
     though the wall clock be set meanwhile.
     """
     at = clock()
-    return lambda: began + timedelta(seconds=clock() - at)
+    return lambda: began + timedelta(0, clock() - at)
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ from screening.realtime_screening import RealtimeScreening
 from screening.settings import AgentSettings, ScreeningSettings
 from screening.talk.briefing import Briefing
 from screening.talk.prompt import decided
-from screening.talk.speaking import GREETING_LIMIT_S
+from screening.talk.speaking import LONG_LIMIT_S
 from screening.talk.tools import (
     END_CALL,
     NAME,
@@ -137,7 +137,7 @@ async def test_a_greeting_is_begun_three_times_and_not_for_ever() -> None:
 async def test_a_greeting_that_never_ends_is_not_taken_for_one_that_was_heard() -> None:
     async with staged(TOLD) as stage:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
-        await asyncio.sleep(GREETING_LIMIT_S + 1)
+        await asyncio.sleep(LONG_LIMIT_S + 1)
         assert stage.vendor.said == [FIRST, "let interrupt"]
         assert stage.screening.informed_s is None
 
