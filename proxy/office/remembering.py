@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,8 +42,16 @@ class Remembered:
     lists: LiveLists
 
 
-def memory(settings: Settings, process: str, wall_clock: Callable[[], datetime]) -> Remembered | None:
-    """The memory, not started, and its lists; None where it is off. Raises `Unusable`, an OSError."""
+def memory(
+    settings: Settings,
+    process: str,
+    wall_clock: Callable[[], datetime],
+    clock: Callable[[], float] = time.monotonic,
+) -> Remembered | None:
+    """The memory, not started, and its lists; None where it is off. Raises `Unusable`, an OSError.
+
+    `clock` gives the seconds that pass, whatever becomes of the wall clock.
+    """
     told = settings.memory
     if told.url == OFF:
         return None
@@ -53,14 +62,14 @@ def memory(settings: Settings, process: str, wall_clock: Callable[[], datetime])
     from screening.memory.retention import STEP_EVERY_S, Retention
     from screening.memory.store import Memory
 
-    kept = Memory(Database(told.url), process=process, transcripts=told.transcripts == "on")
+    kept = Memory(Database(told.url), process=process, transcripts=told.transcripts == "on", clock=clock)
     files = Folders(settings.screening.voicemail_dir, settings.screening.recording_dir)
-    presence = Presence(process, wall_clock, folders=files)
+    presence = Presence(process, wall_clock, folders=files, clock=clock)
     lists = LiveLists(wall_clock, kept.later)
     kept.every(SEEN_EVERY_S, presence.say)
     kept.every(LOOK_EVERY_S, lists.look)
     if told.keep_days:
-        kept.every(STEP_EVERY_S, Retention(told.keep_days, wall_clock).step)
+        kept.every(STEP_EVERY_S, Retention(told.keep_days, wall_clock, clock=clock).step)
     kept.at_the_end(presence.leave)
     return Remembered(kept, lists)
 

@@ -16,7 +16,9 @@ from proxy.config import Settings, parse
 from proxy.office.remembering import Remembered, memory, restore, wishes, words_to
 from screening.callers.recent import RecentCalls
 from screening.contract import Caller, Wish
+from screening.memory.retention import STEADY_S
 from screening.memory.schema import calls, entries, voicemails
+from tests.screening.memory.clocks import Time
 from tests.screening.memory.records import finish
 
 pytestmark = pytest.mark.network
@@ -108,9 +110,14 @@ async def test_calls_are_forgotten_after_keep_days_and_never_where_that_is_0(
     record.ended, record.outcome = AT, Outcome(Result.BRIDGED, "they talked")
     finish(kept, record.as_dict())
     await asyncio.to_thread(kept.close)
-    kept = kept_in(tmp_path, days, AT + timedelta(days=later))[1].memory
+    time = Time(AT + timedelta(days=later))
+    remembered = memory(kept_in(tmp_path, days)[0], "p1", lambda: time.now, lambda: time.seconds)
+    assert remembered is not None
+    kept = remembered.memory
     await asyncio.to_thread(kept.start)
     try:
+        time.pass_by(STEADY_S)  # by then the clock is believed
+        await kept.ask(lambda connection: None)
         found = await kept.ask(lambda connection: connection.execute(select(calls.c.id)).scalars().all())
     finally:
         await asyncio.to_thread(kept.close)

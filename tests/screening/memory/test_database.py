@@ -78,6 +78,7 @@ def test_what_was_kept_by_the_first_schema_is_there_in_this_one(url: str, at_onc
         connection.execute(insert(voicemails), message)
         connection.execute(text("alter table voicemails drop column message"))
         connection.execute(text("alter table entries drop column calls"))
+        connection.execute(text("drop table wire"))
         connection.execute(text("update alembic_version set version_num = '0001'"))
 
     def opened(_: int) -> list[tuple[object, ...]]:
