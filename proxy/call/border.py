@@ -18,7 +18,7 @@ from proxy.sip.kept import LONGEST_KEPT
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
-from proxy.ua.uac import Outgoing
+from proxy.ua.outgoing import Outgoing
 
 MAX_FORWARDS = 70
 _KEYPAD = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")

@@ -10,7 +10,7 @@ from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Agent, Destination, Trunk
 from proxy.sip.message import Response
 from proxy.sip.reason import blocked_by_network
-from proxy.ua.uac import Outgoing
+from proxy.ua.outgoing import Outgoing
 
 REMEMBERED_S = 3600.0
 """Seconds for which a trunk that refused a profile is called by `trunk_did` at once."""

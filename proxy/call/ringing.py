@@ -18,8 +18,8 @@ from proxy.transport.flow import TransportFailed
 from proxy.ua.bindings import MOST_CONTACTS, Binding, one_of_each
 from proxy.ua.errors import TransactionTimeout
 from proxy.ua.leg import Leg
+from proxy.ua.outgoing import Outgoing
 from proxy.ua.reason import EndReason
-from proxy.ua.uac import Outgoing
 from proxy.ua.up import limit
 from proxy.ua.whereabouts import Whereabouts
 

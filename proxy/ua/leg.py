@@ -19,6 +19,7 @@ from proxy.ua.errors import LegEnded, OfferRefused
 from proxy.ua.in_dialog import Final, InDialogRequest
 from proxy.ua.latch import Latch
 from proxy.ua.media import LegMedia
+from proxy.ua.outgoing import Anew, Outgoing
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer, Refers
 from proxy.ua.reoffer import Reoffers
@@ -26,7 +27,7 @@ from proxy.ua.route import lives_on
 from proxy.ua.served import serve
 from proxy.ua.session_keeper import SessionKeeper
 from proxy.ua.transactions import ServerTransaction
-from proxy.ua.uac import Anew, Inviting, Outgoing
+from proxy.ua.uac import Inviting
 from proxy.ua.uas import Answer, Invitation, take_prack
 from proxy.ua.up import Up
 

@@ -2,86 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING
 
-from proxy.sip.dialog import Dialog, Essence
-from proxy.sip.digest import DigestClient
+from proxy.sip.dialog import Dialog
 from proxy.sip.errors import ParseError, SipError
-from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.sip.session import SessionTimer
 from proxy.sip.session.reliable import reliable
-from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, ip_version
 from proxy.ua.ack import Acknowledgement
-from proxy.ua.capabilities import RELIABLY, SDP, wants_reliability
-from proxy.ua.course import TRY_S, Course, Forsaken
+from proxy.ua.course import TRY_S, Course, Forsaken, dialog_of
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
 from proxy.ua.forks import MOST_FORKS, Forks
 from proxy.ua.latch import Latch
+from proxy.ua.outgoing import Draft, Outgoing
 from proxy.ua.reason import EndReason
 from proxy.ua.receipts import Receipts
 from proxy.ua.served import serve
-from proxy.ua.session_keeper import ASKED
 from proxy.ua.transactions import ClientTransaction
 
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg
-
-NO_SUCH_MEDIA = (415, 488, 606)
-"""Refusals of what was offered (§21.4.13, §21.4.26, §21.6.4)."""
-
-Anew = Callable[[Flow], Flow | None]
-
-
-class Outgoing(NamedTuple):
-    """An INVITE to be made: whom to call, as whom."""
-
-    uri: str
-    """Request-URI, and To less its port and transport."""
-    identity: str
-    """From, a name-addr without tag."""
-    headers: tuple[tuple[str, str], ...] = ()
-    credentials: DigestClient | None = None
-    """Answers a 401 or 407, where the peer may ask for one."""
-    profile: str = ""
-    """On whose terms TLS is spoken."""
-    max_forwards: int = 70
-    """Hops left: one less than the caller had, lest two of us call each other for ever (RFC 7332)."""
-    flow: Flow | None = None
-    """The flow to take, for this INVITE and all that follows in its dialog (RFC 5626 §5.3); None leaves it to
-    the URI.
-    """
-    anew: Anew | None = None
-    """Where the peer is by then, given where it was last; None if that flow is gone, and nobody knows."""
-    otherwise: Callable[[Response], Outgoing | None] | None = None
-    """How else to make this call now that it was refused; None takes the refusal as it is."""
 
 
 class Inviting:
     """The client side of one INVITE (RFC 3261 §13.2), with CANCEL and all its races (§9.1)."""
 
     __slots__ = (
-        "_acks", "_call_id", "_core", "_course", "_credentials", "_cseq", "_ending", "_flow", "_forks",
-        "_identity", "_late", "_leg", "_outgoing", "_owed", "_receipts", "_request", "_transaction",
-        "answered",
+        "_acks", "_core", "_course", "_draft", "_ending", "_flow", "_forks", "_late", "_leg", "_owed",
+        "_receipts", "_transaction", "answered",
     )  # fmt: skip
 
     def __init__(self, leg: Leg, outgoing: Outgoing) -> None:
-        self._leg, self._core, self._outgoing = leg, leg.core, outgoing
+        self._leg, self._core = leg, leg.core
         self.answered: Latch[None] = Latch(self._core.turn)
         """Set when the peer has answered and its answer is in force.
 
         Raises Rejected, TransportFailed, TransactionTimeout, LegEnded, or OfferRefused.
         """
-        self._call_id, self._cseq = leg.calls_anew(), 1
-        self._identity = f"{outgoing.identity};tag={self._core.ids.tag()}"
-        self._request: Request
-        self._credentials: tuple[tuple[str, str], ...]
-        """What the request answers a challenge with, as header lines."""
+        self._draft = Draft(leg, outgoing)
         self._flow: Flow
         self._course = Course(self._core, outgoing.uri, outgoing.profile)
         self._transaction: ClientTransaction | None = None
@@ -98,12 +59,12 @@ class Inviting:
 
     async def start(self) -> None:
         """Send it to the next target, in a new transaction (RFC 3263 §4.3); raises TransportFailed."""
-        flow = self._outgoing.flow or await self._course.next()
+        flow = self._draft.outgoing.flow or await self._course.next()
         if self._ending is None:
             leg = self._leg
             self._flow = leg.flow = flow
             leg.media.over(ip_version(flow))
-            invite = self._invite(leg.media.offer())
+            invite = self._draft.written(flow, leg.media.offer())
             if self._course.more:  # before it is sent, which may fail at once and lead to the next
                 self._course.sending(self._unheard)
             self._send(invite)
@@ -149,8 +110,7 @@ class Inviting:
         """Not a word from this target: its INVITE is sent no more, what it may still say is seen to."""
         self._course.failed(f"no answer within {TRY_S:g} s")
         if self._transaction is not None:
-            invite = self._essence()
-            forsaken = Forsaken(self._leg, invite, self._flow, EndReason.NO_ANSWER)
+            forsaken = Forsaken(self._leg, self._draft.essence(), self._flow, EndReason.NO_ANSWER)
             self._transaction.abandon(forsaken, EndReason.NO_ANSWER.header)
             self._transaction = None  # which is not ours to cancel any more
         self._elsewhere(TransactionTimeout(f"no answer within {TRY_S:g} s"))
@@ -170,29 +130,16 @@ class Inviting:
     def _refused(self, response: Response) -> None:
         if response.status == 503:
             self._course.unavailable(response)
-            self._elsewhere(Rejected(response))
-        elif not self._again(response):
-            self._as_another(response)
-
-    def _as_another(self, response: Response) -> None:
-        """Refused: call as somebody else, where that is known to help, in a new request (§21.4.4).
-
-        Not once the phone has rung: then it is not for who calls that it is refused.
-        """
-        otherwise = self._outgoing.otherwise
-        open_still = not self.answered.done() and self._leg.ringing is None
-        outgoing = otherwise(response) if otherwise is not None and open_still else None
-        if outgoing is None:
+            return self._elsewhere(Rejected(response))
+        invite = None if self.answered.done() else self._draft.again(response, self._flow)
+        if invite is None:
             return self._fail(Rejected(response))
-        self._outgoing, self._call_id, self._cseq = outgoing, self._leg.calls_anew(), 1
-        self._leg.credentials = outgoing.credentials
-        self._identity = f"{outgoing.identity};tag={self._core.ids.tag()}"
-        self._send(self._invite(self._request.body))
+        self._send(invite)
 
     def _progress(self, response: Response) -> None:
         """A 1xx above 100 makes an early dialog, if it has a tag (§12.1.2)."""
         if response.status > 100:
-            dialog = self._forks.provisional(self._request, response)
+            dialog = self._forks.provisional(self._draft.request, response)
             if response.body or reliable(response):
                 self._receipts = self._receipts or Receipts(self._leg)
                 self._receipts.take(response, dialog)
@@ -224,11 +171,11 @@ class Inviting:
             self._acks[tag] = ack = Acknowledgement(
                 self._core,
                 dialog,
-                self._request,
+                self._draft.request,
                 self._flow,
                 partial(self._established, dialog, response),
-                profile=self._outgoing.profile,
-                kept=self._outgoing.flow is not None,
+                profile=self._draft.outgoing.profile,
+                kept=self._draft.outgoing.flow is not None,
                 held=self._late,
             )
             if self._late:
@@ -237,12 +184,10 @@ class Inviting:
 
     def _dialog(self, response: Response) -> Dialog:
         try:
-            return self._forks.answered(self._request, response)
+            return self._forks.answered(self._draft.request, response)
         except ParseError as error:  # no way to talk on, yet the peer is owed its ACK and a BYE
             self._fail(OfferRefused(f"the answer cannot be read: {error}"))
-            for name in ("Contact", "Record-Route"):
-                response.headers.remove(name)
-            return self._forks.answered(self._request, response)
+            return dialog_of(self._forks, self._draft.request, response)
 
     def _established(self, dialog: Dialog, response: Response, flow: Flow) -> None:
         """The ACK has found its way over this flow, or waits for our answer alone."""
@@ -277,12 +222,9 @@ class Inviting:
         """Leave what may still come to somebody who takes less room, unless other forks are known."""
         if self._transaction is not None and self._forks.none and not self._late:
             acks = tuple(self._acks.items())
-            late = Forsaken(self._leg, self._essence(), self._flow, EndReason.COMPLETED, acks)
+            late = Forsaken(self._leg, self._draft.essence(), self._flow, EndReason.COMPLETED, acks)
             self._transaction.hand_over(late)
         self._transaction = None
-
-    def _essence(self) -> Essence:
-        return Essence(self._outgoing.uri, self._identity, self._cseq, self._credentials)
 
     def _offered_in_2xx(self, dialog: Dialog, response: Response, ack: Acknowledgement) -> None:
         """Our INVITE had no offer: the dialog stands, and its ACK waits for our answer (§13.2.2.4)."""
@@ -320,81 +262,8 @@ class Inviting:
     def _hang_up(self, dialog: Dialog, flow: Flow) -> None:
         self._forks.hang_up(dialog, self._ending or EndReason.COMPLETED, flow)
 
-    def _again(self, response: Response) -> bool:
-        """Whether the peer gets what it asks for: credentials, another offer or option, a longer interval."""
-        if self.answered.done():
-            return False
-        if response.status in (401, 407):
-            return self._authorized(response)
-        if response.status in NO_SUCH_MEDIA or (self._late and response.status == 400):
-            return self._conceded()
-        if wants_reliability(response) and RELIABLY not in self._outgoing.headers:
-            headers = (*self._outgoing.headers, RELIABLY)  # from now on
-            self._outgoing = self._outgoing._replace(headers=headers)
-            return self._once_more()
-        return response.status == 422 and self._leg.keeper.raised(response) and self._once_more()
-
-    def _conceded(self) -> bool:
-        """Make another offer in the same INVITE, its CSeq one higher (§8.1.3.5); not once the phone rang."""
-        if self._leg.ringing is not None or not self._leg.media.concede():
-            return False
-        try:
-            sdp = self._leg.media.offer()
-        except OfferRefused:
-            return False
-        return self._once_more(sdp)
-
-    def _once_more(self, sdp: bytes | None = None) -> bool:
-        """The same INVITE, its CSeq one higher (§8.1.3.5), with another offer if one is given."""
-        self._cseq += 1
-        self._send(self._invite(self._request.body if sdp is None else sdp))
-        return True
-
-    def _authorized(self, response: Response) -> bool:
-        """Answer a challenge with the same INVITE, its CSeq one higher (§22.2)."""
-        credentials = self._outgoing.credentials
-        if credentials is None:
-            return False
-        try:
-            answer = credentials.authorize(self._request, response, self._core.ids.token())
-        except SipError:
-            return False
-        self._cseq += 1
-        request = self._invite(self._request.body)
-        request.headers.extend(answer)
-        self._send(request, tuple(answer))
-        return True
-
-    def _send(self, request: Request, credentials: tuple[tuple[str, str], ...] = ()) -> None:
-        self._late = not request.body
-        self._request, self._receipts, self._credentials = request, None, credentials
-        self._transaction = self._core.launch(request, self._flow, self)
-        if self._outgoing.anew is not None:
-            self._transaction.anew = self._outgoing.anew
-
-    def _invite(self, sdp: bytes) -> Request:
-        outgoing, leg = self._outgoing, self._leg
-        hops, from_, to = str(outgoing.max_forwards), self._identity, _to(outgoing.uri)
-        call_id, cseq, contact = self._call_id, f"{self._cseq} INVITE", leg.contact(self._flow)
-        headers = Headers.written(
-            f"Max-Forwards: {hops}\r\nFrom: {from_}\r\nTo: {to}\r\n"
-            f"Call-ID: {call_id}\r\nCSeq: {cseq}\r\nContact: {contact}",
-            {
-                "max-forwards": hops,
-                "from": from_,
-                "to": to,
-                "call-id": call_id,
-                "cseq": cseq,
-                "contact": contact,
-            },
-        )
-        asked = leg.keeper.offering() if leg.timed else ASKED
-        headers.repeat((*leg.capabilities(), *asked, *(SDP if sdp else ())))
-        if outgoing.headers:
-            headers.extend(outgoing.headers)
-        return Request("INVITE", outgoing.uri, headers, sdp)
-
-
-@lru_cache(maxsize=256)
-def _to(uri: str) -> str:
-    return f"<{Uri.parse(uri).logical}>"
+    def _send(self, invite: Request) -> None:
+        self._late, self._receipts = not invite.body, None
+        self._transaction = self._core.launch(invite, self._flow, self)
+        if self._draft.outgoing.anew is not None:
+            self._transaction.anew = self._draft.outgoing.anew

@@ -18,8 +18,8 @@ from proxy.ua.alarms import Alarms
 from proxy.ua.core import Advertised, UserAgentCore
 from proxy.ua.errors import OfferRefused
 from proxy.ua.leg import Leg
+from proxy.ua.outgoing import Outgoing
 from proxy.ua.transactions import ServerTransaction
-from proxy.ua.uac import Outgoing
 from tests.kit import messages
 from tests.kit.ids import CountingIds
 from tests.kit.messages import SDP

@@ -13,9 +13,9 @@ from proxy.sip.errors import ParseError
 from proxy.transport.flow import Flow, Target, TransportFailed
 from proxy.ua.core import Advertised
 from proxy.ua.errors import Rejected
+from proxy.ua.outgoing import Outgoing
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import Unheard
-from proxy.ua.uac import Outgoing
 from tests.kit import messages
 from tests.kit.virtual_loop import run_virtual
 from tests.ua.house import FAR, HOST, STRANGER, Far, House, a_house, back, pending_timers, within

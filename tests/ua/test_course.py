@@ -10,8 +10,8 @@ from proxy.sip.digest import DigestClient
 from proxy.transport.flow import Target, TransportFailed
 from proxy.ua.errors import LegEnded, Rejected, TransactionTimeout
 from proxy.ua.leg import Leg
+from proxy.ua.outgoing import Outgoing
 from proxy.ua.reason import EndReason
-from proxy.ua.uac import Outgoing
 from tests.kit import messages
 from tests.ua.house import HOST, Far, House, rings
 

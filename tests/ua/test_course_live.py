@@ -14,7 +14,7 @@ from proxy.transport.resolver import Resolver
 from proxy.ua.core import Advertised, UserAgentCore
 from proxy.ua.errors import Rejected
 from proxy.ua.leg import Leg
-from proxy.ua.uac import Outgoing
+from proxy.ua.outgoing import Outgoing
 from tests.kit.ids import CountingIds
 from tests.kit.messages import SDP
 from tests.transport.name_server import a_name_server

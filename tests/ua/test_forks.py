@@ -8,8 +8,8 @@ import pytest
 
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected
 from proxy.ua.forks import MOST_FORKS
+from proxy.ua.outgoing import Outgoing
 from proxy.ua.reason import EndReason
-from proxy.ua.uac import Outgoing
 from tests.kit.messages import SDP
 from tests.ua.house import FAR, Far, House, back, rings
 

@@ -12,8 +12,8 @@ from proxy.sip.message import Request
 from proxy.transport.flow import Target, TransportFailed
 from proxy.ua.errors import LegEnded, Rejected
 from proxy.ua.leg import Leg
+from proxy.ua.outgoing import Outgoing
 from proxy.ua.reason import EndReason
-from proxy.ua.uac import Outgoing
 from tests.kit import messages
 from tests.kit.network import MemoryStream, MemoryUdp
 from tests.ua.house import FAR, Far, House, back

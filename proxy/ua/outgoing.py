@@ -1,0 +1,160 @@
+"""What our INVITE says: whom we call, as whom, and how it is written again for a peer that refuses it so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from proxy.sip.dialog import Essence
+from proxy.sip.digest import DigestClient
+from proxy.sip.errors import SipError
+from proxy.sip.headers import Headers
+from proxy.sip.message import Request, Response
+from proxy.sip.uri import Uri
+from proxy.transport.flow import Flow
+from proxy.ua.capabilities import RELIABLY, SDP, wants_reliability
+from proxy.ua.errors import OfferRefused
+from proxy.ua.session_keeper import ASKED
+
+if TYPE_CHECKING:
+    from proxy.ua.leg import Leg
+
+NO_SUCH_MEDIA = (415, 488, 606)
+"""Refusals of what was offered (§21.4.13, §21.4.26, §21.6.4)."""
+
+Anew = Callable[[Flow], Flow | None]
+
+
+class Outgoing(NamedTuple):
+    """An INVITE to be made: whom to call, as whom."""
+
+    uri: str
+    """Request-URI, and To less its port and transport."""
+    identity: str
+    """From, a name-addr without tag."""
+    headers: tuple[tuple[str, str], ...] = ()
+    credentials: DigestClient | None = None
+    """Answers a 401 or 407, where the peer may ask for one."""
+    profile: str = ""
+    """On whose terms TLS is spoken."""
+    max_forwards: int = 70
+    """Hops left: one less than the caller had, lest two of us call each other for ever (RFC 7332)."""
+    flow: Flow | None = None
+    """The flow to take, for this INVITE and all that follows in its dialog (RFC 5626 §5.3); None leaves it to
+    the URI.
+    """
+    anew: Anew | None = None
+    """Where the peer is by then, given where it was last; None if that flow is gone, and nobody knows."""
+    otherwise: Callable[[Response], Outgoing | None] | None = None
+    """How else to make this call now that it was refused; None takes the refusal as it is."""
+
+
+class Draft:
+    """The INVITE of a leg as it stands. Written again it is the same call, its CSeq one higher (§8.1.3.5)."""
+
+    __slots__ = ("_call_id", "_credentials", "_cseq", "_identity", "_leg", "outgoing", "request")
+
+    request: Request
+    """As it was written last."""
+
+    def __init__(self, leg: Leg, outgoing: Outgoing) -> None:
+        self._leg, self.outgoing = leg, outgoing
+        self._call_id, self._cseq = leg.calls_anew(), 1
+        self._identity = f"{outgoing.identity};tag={leg.core.ids.tag()}"
+        self._credentials: tuple[tuple[str, str], ...]
+        """What the request answers a challenge with, as header lines."""
+
+    def written(self, flow: Flow, sdp: bytes) -> Request:
+        """Write it with this offer, to be sent by this flow."""
+        outgoing, leg = self.outgoing, self._leg
+        hops, from_, to = str(outgoing.max_forwards), self._identity, _to(outgoing.uri)
+        call_id, cseq, contact = self._call_id, f"{self._cseq} INVITE", leg.contact(flow)
+        headers = Headers.written(
+            f"Max-Forwards: {hops}\r\nFrom: {from_}\r\nTo: {to}\r\n"
+            f"Call-ID: {call_id}\r\nCSeq: {cseq}\r\nContact: {contact}",
+            {
+                "max-forwards": hops,
+                "from": from_,
+                "to": to,
+                "call-id": call_id,
+                "cseq": cseq,
+                "contact": contact,
+            },
+        )
+        asked = leg.keeper.offering() if leg.timed else ASKED
+        headers.repeat((*leg.capabilities(), *asked, *(SDP if sdp else ())))
+        if outgoing.headers:
+            headers.extend(outgoing.headers)
+        self.request, self._credentials = Request("INVITE", outgoing.uri, headers, sdp), ()
+        return self.request
+
+    def essence(self) -> Essence:
+        """All that is needed to make it out again."""
+        return Essence(self.outgoing.uri, self._identity, self._cseq, self._credentials)
+
+    def again(self, refusal: Response, flow: Flow) -> Request | None:
+        """Write it as the peer would have it, or else as from another; None if it is to have its refusal."""
+        asked_for = self._as_asked(refusal, flow)
+        return asked_for if asked_for is not None else self._as_another(refusal, flow)
+
+    def _as_asked(self, refusal: Response, flow: Flow) -> Request | None:
+        """With what the peer asks for: credentials, another offer or option, a longer interval."""
+        status, leg = refusal.status, self._leg
+        if status in (401, 407):
+            return self._authorized(refusal, flow)
+        if status in NO_SUCH_MEDIA or (status == 400 and not self.request.body):
+            return self._conceded(flow)
+        if wants_reliability(refusal) and RELIABLY not in self.outgoing.headers:
+            headers = (*self.outgoing.headers, RELIABLY)  # from now on
+            self.outgoing = self.outgoing._replace(headers=headers)
+            return self._once_more(flow)
+        return self._once_more(flow) if status == 422 and leg.keeper.raised(refusal) else None
+
+    def _as_another(self, refusal: Response, flow: Flow) -> Request | None:
+        """Call as somebody else, where that is known to help, in a new request (§21.4.4).
+
+        Not once the phone has rung: then it is not for who calls that it is refused.
+        """
+        leg, otherwise = self._leg, self.outgoing.otherwise
+        outgoing = otherwise(refusal) if otherwise is not None and leg.ringing is None else None
+        if outgoing is None:
+            return None
+        self.outgoing, self._call_id, self._cseq = outgoing, leg.calls_anew(), 1
+        leg.credentials = outgoing.credentials
+        self._identity = f"{outgoing.identity};tag={leg.core.ids.tag()}"
+        return self.written(flow, self.request.body)
+
+    def _authorized(self, challenge: Response, flow: Flow) -> Request | None:
+        """Answer a challenge (§22.2)."""
+        credentials = self.outgoing.credentials
+        if credentials is None:
+            return None
+        try:
+            answer = credentials.authorize(self.request, challenge, self._leg.core.ids.token())
+        except SipError:
+            return None
+        request = self._once_more(flow)
+        request.headers.extend(answer)
+        self._credentials = tuple(answer)
+        return request
+
+    def _conceded(self, flow: Flow) -> Request | None:
+        """Make another offer; not once the phone rang."""
+        if self._leg.ringing is not None or not self._leg.media.concede():
+            return None
+        try:
+            sdp = self._leg.media.offer()
+        except OfferRefused:
+            return None
+        return self._once_more(flow, sdp)
+
+    def _once_more(self, flow: Flow, sdp: bytes | None = None) -> Request:
+        """The same INVITE, with another offer if one is given."""
+        self._cseq += 1
+        return self.written(flow, self.request.body if sdp is None else sdp)
+
+
+@lru_cache(maxsize=256)
+def _to(uri: str) -> str:
+    return f"<{Uri.parse(uri).logical}>"
