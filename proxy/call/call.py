@@ -7,11 +7,12 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, assert_never
 
+from proxy.call.asking import call_agent, wanted
 from proxy.call.attestation import Word
 from proxy.call.border import Identity
 from proxy.call.circle import comes_round
 from proxy.call.fallback import Fallback
-from proxy.call.first import EndOf, first, meanwhile
+from proxy.call.first import EndOf, meanwhile
 from proxy.call.introduction import Introduction
 from proxy.call.legs import Legs
 from proxy.call.outcome import (
@@ -28,7 +29,7 @@ from proxy.call.race import GLOBAL_FAILURE
 from proxy.call.reception import Reception
 from proxy.call.record import CallRecord, clock_from
 from proxy.call.ringing import Ringing
-from proxy.call.routing import Agent, Destination, Number
+from proxy.call.routing import Destination, Number
 from proxy.call.scribe import Scribe
 from proxy.call.surroundings import Surroundings
 from proxy.call.transfer import Transfers
@@ -43,7 +44,6 @@ from proxy.ua.errors import LegEnded, OfferRefused, bare
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
-from proxy.ua.up import limit
 from screening.contract import (
     Ask,
     Challenge,
@@ -56,7 +56,6 @@ from screening.contract import (
     Screening,
     TakeMessage,
     Undecided,
-    Verdict,
     Wish,
 )
 
@@ -182,37 +181,13 @@ class Call:
         with self._legs.leg("agent", peer=called.uri, takes_refer=True, srtp=called.srtp) as agent:
             self._agent, self._transfers = agent, Transfers(self._number, self._scribe)
             agent.ended.add_done_callback(lambda ended: ask.screening.tell(News.AGENT_LEFT))
-            without = await self._call_agent(agent, called, ask)
+            without: str | None = "the agent is down: it fails its probes"
+            if not self._around.down(f"agent:{called.name}"):
+                without = await call_agent(agent, called, ask, self._introduction(), self._scribe)
             if without is None:
                 without = await self._conversation(agent, ask.screening)
             if without is not None:
                 await self._unscreened(without, self._number.on_failure)
-
-    async def _call_agent(self, agent: Leg, called: Agent, ask: Ask) -> str | None:
-        """Have the agent answer; returns why it does not, as soon as that is known, or None."""
-        if self._around.down(f"agent:{called.name}"):
-            return "the agent is down: it fails its probes"
-        outgoing = self._introduction().to_agent(called, ask.headers)
-        ask.screening.tell(News.AGENT_CALLED)
-        waits: tuple[Coroutine[Any, Any, Verdict | None], ...] = (
-            ask.screening.verdict(),  # the first named: it is handed out once, and the answer is not lost
-            agent.invite(outgoing),
-        )
-        try:
-            async with limit(agent.core.alarms, ask.patience_s, EndReason.NO_ANSWER):
-                verdict = await first(*waits)
-        except NOT_TAKEN as failure:
-            self._scribe.not_taken("agent", failure)
-            why = f"the agent did not take the call: {failure}"
-        else:
-            if verdict is None:
-                self._scribe.answered("agent")
-                ask.screening.tell(News.AGENT_ANSWERED)
-                return None
-            # The screening cannot even begin; any other verdict's reason is a person's words.
-            why = verdict.reason if isinstance(verdict, Undecided) else "the agent decided before it answered"
-        agent.end(EndReason.NO_ANSWER)
-        return why
 
     async def _conversation(self, agent: Leg, screening: Screening) -> str | None:
         """Act on one verdict after another; returns why the call must do without one, or None."""
@@ -224,7 +199,7 @@ class Call:
             agent.end(EndReason.COMPLETED)
             return f"the caller could not be connected to the agent: {refusal}"
         while True:
-            match step := await self._verdict(agent, screening):
+            match step := await wanted(agent, screening, self._transfers):
                 case Destination():
                     if await self._referred(step):
                         return None
@@ -248,19 +223,6 @@ class Call:
                     return reason
                 case _:
                     assert_never(step)
-
-    async def _verdict(self, agent: Leg, screening: Screening) -> Destination | Verdict:
-        """The first of what a REFER selects, the screening's verdict, and the end of the agent's leg."""
-        wanted = self._transfers.wanted(agent, screening)
-        return await first(wanted, screening.verdict(), self._left(agent, screening))
-
-    async def _left(self, agent: Leg, screening: Screening) -> Destination | Verdict:
-        """The agent is gone, perhaps with a REFER right before its BYE."""
-        end = await EndOf(agent)
-        refer = agent.refer_waiting()
-        place = self._transfers.selected(refer, screening) if refer is not None else None
-        lost = None if end is EndReason.HUNG_UP else f"the agent is gone: {end.text}"
-        return place or screening.agent_left(lost)
 
     async def _referred(self, place: Destination) -> bool:
         """Ring the destination that a REFER has selected; true if the call is over then."""
