@@ -1,12 +1,11 @@
-"""The composition root: the only file that knows every part. Run, drain, stop."""
+"""The composition root: the only file that knows every part. Start, drain, stop."""
 
 from __future__ import annotations
 
 import asyncio
 import resource
-import signal
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from types import TracebackType
@@ -18,7 +17,6 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from proxy import assembly, audio_home, expiry, folders, forwarding
-from proxy import log as logging
 from proxy.call.admission import Admission
 from proxy.call.feed import Feed
 from proxy.call.listening import Hearing
@@ -29,7 +27,6 @@ from proxy.call.routing import Number
 from proxy.call.strain import Strain
 from proxy.call.surroundings import Surroundings
 from proxy.config import Listen, Settings
-from proxy.garbage import collect_in_quiet, spare_the_calls
 from proxy.media.direct import DirectSession
 from proxy.media.disk import DiskThread
 from proxy.media.house import House
@@ -58,60 +55,6 @@ from proxy.web import HttpServer, build_app
 from screening.settings import SIP_AGENT
 
 log = structlog.get_logger("screendoor")
-
-
-async def run(settings: Settings) -> int:
-    """Take calls until SIGTERM, SIGINT or SIGHUP, then drain; a second one ends what is left at once.
-
-    But for SIGHUP: where a terminal is closed, its shell and the system may both send one. A start that is
-    not over, since a name server is silent, say, ends there and then.
-    """
-    logging.configure(settings.log.level, settings.log.format)
-    _allow_sockets()
-    asked_to_stop, in_a_hurry = asyncio.Event(), asyncio.Event()
-    app = App(settings)
-    serving = asyncio.ensure_future(_serve(app, settings, asked_to_stop, in_a_hurry))
-
-    def stop(*, again: Callable[[], None] = in_a_hurry.set) -> None:
-        if asked_to_stop.is_set():
-            return again()
-        asked_to_stop.set()
-        if not app.listening:
-            serving.cancel()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
-        loop.add_signal_handler(signal.SIGHUP, partial(stop, again=lambda: None))
-    try:
-        await serving
-    except asyncio.CancelledError:
-        if not asked_to_stop.is_set():
-            raise
-    log.info("stopped")
-    return 0
-
-
-async def _serve(
-    app: App, settings: Settings, asked_to_stop: asyncio.Event, in_a_hurry: asyncio.Event
-) -> None:
-    async with app:
-        spare_the_calls()
-        core, registry = app.core, app.registry
-        collecting = asyncio.ensure_future(
-            collect_in_quiet(lambda: len(registry), lambda: len(core.clients) + len(core.servers))
-        )
-        log.info("ready", listening=app.listening, numbers=len(settings.numbers))
-        await asked_to_stop.wait()
-        collecting.cancel()
-        draining = asyncio.ensure_future(app.drain(settings.drain.limit_s))
-        hurry = asyncio.ensure_future(in_a_hurry.wait())
-        await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
-        if not draining.done():
-            draining.cancel()
-            await app.drain(0.0)
 
 
 class App:
@@ -371,13 +314,6 @@ class App:
 
 def _sockets_allowed() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
-def _allow_sockets() -> None:
-    """As many as we are let: a call takes six for its media, and the usual 1024 are soon gone."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # where "unlimited" is more than the system has
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 _utc_now: Callable[[], datetime] = partial(datetime.now, UTC)

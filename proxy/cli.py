@@ -182,7 +182,7 @@ def _run(settings: Settings) -> int:
     """Run the application; a port that is taken, and the like, is one line and no traceback."""
     import asyncio
 
-    from proxy.app import run as take_calls
+    from proxy.running import run as take_calls
     from proxy.sip.errors import SipError
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

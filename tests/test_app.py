@@ -6,14 +6,12 @@ import asyncio
 import io
 import json
 import os
-import resource
-import signal
 import socket
 import struct
 import subprocess
 import sys
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +22,7 @@ from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from proxy import assembly
-from proxy.app import App, run
+from proxy.app import App
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord, LegRecord
 from proxy.config import Settings, parse
@@ -39,7 +37,6 @@ from proxy.office.judging import check
 from proxy.sip.message import Request, parse_message
 from proxy.transport.devcert import make_authority, write_certificates
 from proxy.transport.flow import Flow, ListenOn, Target, TransportFailed
-from proxy.transport.lasting import LastingLookup
 from proxy.transport.network import SocketNetwork
 from proxy.ua.transactions import Unheard
 from screening.contract import Caller, Ring
@@ -359,86 +356,6 @@ async def test_audio_on_an_address_of_another_machine_is_one_clear_error(tmp_pat
             pass
 
 
-@pytest.fixture
-def ready(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Set when the house has begun."""
-    begun = asyncio.Event()
-    monkeypatch.setattr("proxy.app.spare_the_calls", begun.set)
-    return begun
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_stops_the_house(tmp_path: Path, number: int, ready: asyncio.Event) -> None:
-    running = asyncio.ensure_future(run(settings(tmp_path)))
-    await asyncio.wait_for(ready.wait(), 10)
-    os.kill(os.getpid(), number)
-    assert await asyncio.wait_for(running, 10) == 0
-
-
-async def test_a_signal_ends_a_start_that_waits_for_a_silent_name_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = asyncio.Event()
-
-    async def never(lookup: LastingLookup, name: str) -> tuple[list[str], float]:
-        asked.set()
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    monkeypatch.setattr(LastingLookup, "__call__", never)
-    text = SETTINGS.replace("PORT", "0").replace("FOLDER", str(tmp_path))
-    named = text.replace('from = ["127.0.0.1"]', 'from = ["sip.example.com"]')
-    running = asyncio.ensure_future(run(parse(named, {}, file="test.toml", folder=tmp_path)))
-    await asyncio.wait_for(asked.wait(), 10)
-    before = asyncio.all_tasks()
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert await asyncio.wait_for(running, 10) == 0
-    assert asyncio.all_tasks() <= before
-
-
-@pytest.fixture
-def hang_up() -> Iterator[Callable[[signal.Handlers], None]]:
-    """Have SIGHUP treated so when the house begins, whatever the tests were begun under."""
-    before = signal.getsignal(signal.SIGHUP)
-    yield lambda how: signal.signal(signal.SIGHUP, how) and None
-    signal.signal(signal.SIGHUP, before)
-
-
-async def test_a_terminal_that_is_closed_lets_live_calls_finish_however_often_it_says_so(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    hang_up: Callable[[signal.Handlers], None],
-    ready: asyncio.Event,
-) -> None:
-    hang_up(signal.SIG_DFL)
-    drained, truly = list[float](), App.drain
-
-    async def drain(app: App, limit_s: float) -> None:
-        drained.append(limit_s)
-        os.kill(os.getpid(), signal.SIGHUP)
-        for _ in range(100):
-            await asyncio.sleep(0)
-        await truly(app, limit_s)
-
-    monkeypatch.setattr(App, "drain", drain)
-    running = asyncio.ensure_future(run(settings(tmp_path)))
-    await asyncio.wait_for(ready.wait(), 10)
-    os.kill(os.getpid(), signal.SIGHUP)
-    assert await asyncio.wait_for(running, 10) == 0
-    assert drained == [30.0]
-
-
-async def test_under_nohup_a_terminal_that_is_closed_stops_nothing(
-    tmp_path: Path, hang_up: Callable[[signal.Handlers], None], ready: asyncio.Event
-) -> None:
-    hang_up(signal.SIG_IGN)
-    running = asyncio.ensure_future(run(settings(tmp_path)))
-    await asyncio.wait_for(ready.wait(), 10)
-    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert await asyncio.wait_for(running, 10) == 0
-
-
 async def test_a_house_that_stops_says_its_bye_again_where_that_was_lost(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
@@ -527,19 +444,6 @@ async def test_what_is_no_text_on_the_wire_costs_no_record(tmp_path: Path) -> No
         app._finished(record)
     told = json.loads((tmp_path / "records" / "calls.jsonl").read_text(encoding="utf-8"))
     assert told["legs"][0]["peer"] == "sip:\udcff@h"
-
-
-async def test_a_running_house_may_open_as_many_sockets_as_it_is_let(tmp_path: Path) -> None:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
-    try:
-        running = asyncio.ensure_future(run(settings(tmp_path)))
-        await asyncio.sleep(0)
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 class Registrar:

@@ -45,9 +45,9 @@ def application(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
     """Put something else where the application is, so that nothing listens anywhere."""
 
     def put(run: Run) -> None:
-        module = ModuleType("proxy.app")
+        module = ModuleType("proxy.running")
         module.run = run  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "proxy.app", module)
+        monkeypatch.setitem(sys.modules, "proxy.running", module)
 
     return put
 

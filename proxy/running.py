@@ -1,0 +1,80 @@
+"""The whole edge as a process: it runs until a signal says stop, drains, and is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+import structlog
+
+from proxy import log as logging
+from proxy.app import App
+from proxy.config import Settings
+from proxy.garbage import collect_in_quiet, spare_the_calls
+
+log = structlog.get_logger("screendoor")
+
+
+async def run(settings: Settings) -> int:
+    """Take calls until SIGTERM, SIGINT or SIGHUP, then drain; a second one ends what is left at once.
+
+    But for SIGHUP: where a terminal is closed, its shell and the system may both send one. A start that is
+    not over, since a name server is silent, say, ends there and then.
+    """
+    logging.configure(settings.log.level, settings.log.format)
+    _allow_sockets()
+    asked_to_stop, in_a_hurry = asyncio.Event(), asyncio.Event()
+    app = App(settings)
+    serving = asyncio.ensure_future(_serve(app, settings, asked_to_stop, in_a_hurry))
+
+    def stop(*, again: Callable[[], None] = in_a_hurry.set) -> None:
+        if asked_to_stop.is_set():
+            return again()
+        asked_to_stop.set()
+        if not app.listening:
+            serving.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        loop.add_signal_handler(signal.SIGHUP, partial(stop, again=lambda: None))
+    try:
+        await serving
+    except asyncio.CancelledError:
+        if not asked_to_stop.is_set():
+            raise
+    log.info("stopped")
+    return 0
+
+
+async def _serve(
+    app: App, settings: Settings, asked_to_stop: asyncio.Event, in_a_hurry: asyncio.Event
+) -> None:
+    async with app:
+        spare_the_calls()
+        core, registry = app.core, app.registry
+        collecting = asyncio.ensure_future(
+            collect_in_quiet(lambda: len(registry), lambda: len(core.clients) + len(core.servers))
+        )
+        log.info("ready", listening=app.listening, numbers=len(settings.numbers))
+        await asked_to_stop.wait()
+        collecting.cancel()
+        draining = asyncio.ensure_future(app.drain(settings.drain.limit_s))
+        hurry = asyncio.ensure_future(in_a_hurry.wait())
+        await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if not draining.done():
+            draining.cancel()
+            await app.drain(0.0)
+
+
+def _allow_sockets() -> None:
+    """As many as we are let: a call takes six for its media, and the usual 1024 are soon gone."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # where "unlimited" is more than the system has
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
