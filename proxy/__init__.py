@@ -4,5 +4,5 @@ Imports go one way: `sip` (messages and machines, pure) ← `transport` (bytes) 
 story: begin with `call.call`). `media` stands beside them, and knows neither `sip` nor `ua`. `config` reads
 the settings, `office` stands between settings, calls and the screening, `web` serves HTTP, `commands` are
 those of the shell, and `lab` plays carrier, OpenAI and phone. `app` puts all of it together, in the words of
-`assembly`; `running` has it run until a signal, and `cli` starts it.
+`assembly` and `connecting`; `running` has it run until a signal, and `cli` starts it.
 """

@@ -16,7 +16,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from proxy import assembly, audio_home, expiry, folders, forwarding
+from proxy import assembly, audio_home, connecting, expiry, folders, forwarding
 from proxy.call.admission import Admission
 from proxy.call.feed import Feed
 from proxy.call.listening import Hearing
@@ -70,7 +70,7 @@ class App:
         self._sockets = SocketMedia(keep=min(self.ports.free, _sockets_allowed() // 8))
         self._forwarder: Forwarder | None = None
         self._lookup = SystemLookup()
-        self.network = assembly.network(settings, Resolver(self._lookup))
+        self.network = connecting.network(settings, Resolver(self._lookup))
         self.admission = Admission(
             {trunk.name: assembly.sources(trunk) for trunk in settings.trunks},
             LastingLookup(self._lookup),
@@ -170,7 +170,7 @@ class App:
         self._stack.callback(self._sockets.close)
         self._stack.push_async_callback(self.network.close)
         self._stack.push_async_callback(self.core.close)
-        self.core.terms = assembly.terms_of(self._settings, self._trunk_of)
+        self.core.terms = connecting.terms_of(self._settings, self._trunk_of)
         self._stack.callback(self.registrar.close)
         self.network.start(self.core)
         await self.admission.refresh()
@@ -182,7 +182,7 @@ class App:
         self.listening = " ".join(places)
         if self.probes.peers():
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(self.probes.run()))
-        for uri, profile in assembly.kept(self._settings):
+        for uri, profile in connecting.kept(self._settings):
             standing = Standing(self.network, uri, profile, dns.entropy.between)
             self.core.needed.append(standing.needs)
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(standing.keep()))
@@ -215,7 +215,7 @@ class App:
         await asyncio.gather(*(registration.close() for registration in self.registrations))
 
     async def _listen(self, listen: Listen) -> str:
-        host, port = await self.network.listen(assembly.listen_on(listen))
+        host, port = await self.network.listen(connecting.listen_on(listen))
         ports = self.advertised.ports6 if ":" in host else self.advertised.ports
         ports.setdefault(listen.transport, port)
         return f"{listen.transport}:{assembly.in_uri(host)}:{port}"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 
 from proxy.call.admission import SCANNERS, Admission, Strictness
 from proxy.call.attestation import Word
@@ -20,119 +18,26 @@ from proxy.call.routing import Agent, Confirmation, Destination, Number, Routing
 from proxy.call.sound import EarlyMedia, Sound
 from proxy.call.voicemail import Voicemail
 from proxy.call.words import words_of
-from proxy.config import Listen, Settings
+from proxy.config import Settings
 from proxy.config import model as told
-from proxy.config.machine import Tls
 from proxy.config.numbers import country_of, is_emergency, regions_of
 from proxy.config.values import Destination as Place
+from proxy.connecting import profile_of
 from proxy.media.mode import Sounds
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.tone import tones_of
 from proxy.sip.digest import DigestClient
 from proxy.sip.digest_server import DigestServer
 from proxy.sip.uri import Uri
-from proxy.transport.connections import ConnectionLimits
-from proxy.transport.flow import Flow, ListenOn
+from proxy.transport.flow import Flow
 from proxy.transport.identity import numeric
-from proxy.transport.network import SocketNetwork
-from proxy.transport.resolver import Resolver, bare
-from proxy.transport.stream import StreamLimits
-from proxy.transport.terms import TlsTerms
-from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
-from proxy.transport.upkeep import Upkeep
+from proxy.transport.resolver import bare
 from proxy.ua.challenger import Challenger
 from proxy.ua.core import Advertised, UserAgentCore
 from proxy.ua.digest_trunks import DigestTrunks
 from proxy.ua.ids import Ids
 from proxy.ua.registrar import Phone, Registrar
 from proxy.ua.registration import Account, Registration
-
-
-def terms(settings: Settings) -> TlsProfiles:
-    """On whose terms TLS is spoken where we connect; raises TransportFailed for files that cannot be used."""
-    also = tuple(agent.ca for agent in settings.agents if agent.ca is not None)
-    tables: list[told.Trunk | told.Agent] = [*settings.trunks, *settings.agents]
-    return TlsProfiles(
-        ClientTls(also=also),
-        {_profile(one): ClientTls(rules=_rules(one.tls, also)) for one in tables if one.tls is not None},
-    )
-
-
-def _profile(one: told.Trunk | told.Agent) -> str:
-    """The name of the terms of a trunk or an agent; empty where it has none of its own."""
-    if one.tls is None:
-        return ""
-    return f"trunk {one.name}" if isinstance(one, told.Trunk) else f"agent {one.name}"
-
-
-def _rules(tls: Tls, also: tuple[Path, ...]) -> ClientRules:
-    return ClientRules(
-        tls.ca,
-        also if tls.ca is None else (),
-        tls.certificate,
-        tls.key,
-        TlsTerms(tls.min_version, tls.max_version, tls.ciphers),
-        tls.name,
-        strict=tls.verify == "sip-domain",
-    )
-
-
-def profiles(settings: Settings) -> dict[str, str]:
-    """The name of each trunk's terms of TLS, by the trunk's name."""
-    return {trunk.name: _profile(trunk) for trunk in settings.trunks}
-
-
-def terms_of(settings: Settings, trunk_of: Callable[[Flow], str | None]) -> Callable[[Flow], str]:
-    """Tells the name of the terms of the trunk at the other end of a connection."""
-    named = profiles(settings)
-    if not any(named.values()):  # as mostly: whose connection it is need not be known then
-        return lambda flow: ""
-    return lambda flow: named.get(trunk_of(flow) or "", "")
-
-
-def network(settings: Settings, resolver: Resolver) -> SocketNetwork:
-    """Everything below user agents; raises TransportFailed for files that cannot be used."""
-    return SocketNetwork(
-        resolver,
-        limits=StreamLimits(handshake_s=settings.connections.handshake_s),
-        profiles=terms(settings),
-        strangers=strangers(settings, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
-        upkeep=Upkeep(settings.connections.keep_alive_s, settings.connections.idle_s),
-    )
-
-
-def listen_on(listen: Listen) -> ListenOn:
-    """One place to listen on."""
-    tls = None
-    if listen.certificate is not None and listen.key is not None:
-        tls = ServerTls(
-            listen.certificate,
-            listen.key,
-            TlsTerms(listen.min_version, listen.max_version, listen.ciphers),
-            listen.client_certificates,
-            listen.client_ca,
-        )
-    return ListenOn(listen.transport, listen.bind, tls)
-
-
-def strangers(settings: Settings, most: int) -> ConnectionLimits:
-    """How many connections strangers may have: a quarter of the `most` that we can have, or fewer.
-
-    `most` is a limit of the system; one below zero is none.
-    """
-    limits = settings.connections
-    return ConnectionLimits(
-        min(limits.strangers, most // 4) if most > 0 else limits.strangers,
-        limits.strangers_per_source,
-        limits.handshakes,
-        limits.handshakes_per_source,
-    )
-
-
-def kept(settings: Settings) -> list[tuple[Uri, str]]:
-    """Where connections are kept at all times, each with the name of its terms of TLS."""
-    trunks = [(one.outbound, _profile(one)) for one in settings.trunks if one.outbound and one.keep_connected]
-    return [*trunks, *((one.sip, _profile(one)) for one in settings.agents if one.keep_connected)]
 
 
 def sources(trunk: told.Trunk) -> list[str]:
@@ -176,7 +81,7 @@ def registrations(
             assert trunk.password is not None
             password = trunk.password.get_secret_value()
             account = Account(
-                trunk.name, str(where), trunk.username, password, trunk.register_expires_s, _profile(trunk)
+                trunk.name, str(where), trunk.username, password, trunk.register_expires_s, profile_of(trunk)
             )
             found.append(Registration(core, account, changed=changed, wall_clock=wall_clock))
             core.doors.open(found[-1])
@@ -198,7 +103,7 @@ def _trunk(trunk: told.Trunk) -> Trunk:
     password = trunk.password.get_secret_value() if trunk.password else None
     outbound = str(trunk.outbound) if trunk.outbound is not None else None
     identity = IdentityProfile(trunk.identity)
-    terms, srtp = _profile(trunk), SrtpPolicy(trunk.srtp)
+    terms, srtp = profile_of(trunk), SrtpPolicy(trunk.srtp)
     return Trunk(trunk.name, outbound, trunk.username, password, trunk.caller_id, terms, identity, srtp)
 
 
@@ -248,7 +153,7 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
     return Number(
         number.dialed,
         tuple(_destination(settings, place, trunks, number) for place in number.destinations),
-        Agent(agent.name, str(agent.sip), _profile(agent), SrtpPolicy(agent.srtp)) if agent else None,
+        Agent(agent.name, str(agent.sip), profile_of(agent), SrtpPolicy(agent.srtp)) if agent else None,
         number.ring_limit_s,
         OnFailure(screening.on_failure),
         Voicemail(
@@ -352,8 +257,10 @@ def in_uri(host: str) -> str:
 
 def probed(settings: Settings) -> list[Probed]:
     """The trunks and agents that are asked by OPTIONS whether they are there."""
-    trunks = [(f"trunk:{each.name}", each.outbound, each.probe_s, _profile(each)) for each in settings.trunks]
-    agents = [(f"agent:{each.name}", each.sip, each.probe_s, _profile(each)) for each in settings.agents]
+    trunks = [
+        (f"trunk:{each.name}", each.outbound, each.probe_s, profile_of(each)) for each in settings.trunks
+    ]
+    agents = [(f"agent:{each.name}", each.sip, each.probe_s, profile_of(each)) for each in settings.agents]
     asked = [*trunks, *agents]
     return [Probed(name, str(uri), every, profile) for name, uri, every, profile in asked if uri and every]
 
