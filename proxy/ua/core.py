@@ -32,6 +32,7 @@ from proxy.ua.loop import calls_for_help, came_back
 from proxy.ua.origins import Origins
 from proxy.ua.reading import read
 from proxy.ua.refusal import refusal
+from proxy.ua.room import IDLE, Room
 from proxy.ua.route import DEFAULT_PORTS
 from proxy.ua.table import Table
 from proxy.ua.targets import Reachability
@@ -39,15 +40,6 @@ from proxy.ua.transactions import ClientTransaction, ServerTransaction
 from proxy.ua.way_back import stamp
 
 log = structlog.get_logger("screendoor")
-
-MOST_TRANSACTIONS = 20_000
-"""Requests under way, at some 6 kB each."""
-MOST_LATE = 200_000
-"""Those and the ones answered lately, at some 1 kB each: over UDP each is kept for 32 s."""
-IDLE = ("OPTIONS", "INFO", "MESSAGE", "UPDATE", "NOTIFY")
-"""What a call that stands can do without for a while."""
-OVERLOADED_S = (15.0, 45.0)
-"""How long whoever comes beyond these is told to wait, drawn at random."""
 
 Trace = Callable[[str, Flow, Message], None]
 """Called with ``<`` or ``>`` for every message received or sent."""
@@ -67,7 +59,7 @@ class UserAgentCore:
         sheds: Callable[[Flow], int | None] = lambda flow: None,
         timers: Timers | None = None,
     ) -> None:
-        """`sheds`: whether a new call is not even looked at, and how many seconds it should wait."""
+        """`sheds`: see `Room`."""
         self.network, self.ids, self.advertised = network, ids, advertised
         self.timers = timers or Timers()
         self.alarms, self.turn = Alarms(), Turn()
@@ -79,10 +71,11 @@ class UserAgentCore:
         """On whose terms TLS is spoken with the peer of a connection, should it have to be made anew."""
         self.needed: list[Callable[[Flow], bool]] = [self.doors.know]
         """Who else may count on a connection, such as a registration."""
-        self._gate, self._invited, self._sheds = gate, invited, sheds
+        self._gate, self._invited = gate, invited
         self.clients: Table[ClientTransaction] = Table(self.alarms)
         self._origins = Origins()
         self.servers: Table[ServerTransaction] = Table(self.alarms, self._origins.forget)
+        self._room = Room(self.servers, self.doors, sheds, ids)
         self._dialogs: dict[DialogId, InDialog] = {}
         self._lately = Lately()
         self._proven: set[Flow] = set()
@@ -289,7 +282,7 @@ class UserAgentCore:
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None
         if leg is None or request.method in IDLE:
-            wait_s = self._overloaded(request, flow)
+            wait_s = self._room.wait_s(request, flow)
             if wait_s is not None:
                 return self._turn_away(request, flow, wait_s)
         if flow.mutual and request.via.params.has("alias"):
@@ -304,18 +297,6 @@ class UserAgentCore:
             log.exception("request not handled", method=request.method)
             if not transaction.answered:
                 transaction.reply(500)
-
-    def _overloaded(self, request: Request, flow: Flow) -> int | None:
-        """Seconds that a request should wait which is none of our business yet; None if it need not."""
-        method, known = request.method, len(self.servers)
-        if method == "CANCEL" and self.servers.get(invite_key_of(request)) is not None:
-            return None
-        if known >= min(MOST_TRANSACTIONS, MOST_LATE // 2):  # else there is room for anything
-            # Whoever asks without end leaves the half of the room to the calls.
-            most = MOST_LATE if method in ("INVITE", "BYE") else MOST_LATE // 2
-            if known >= most or self.servers.under_way >= MOST_TRANSACTIONS:
-                return round(self.ids.uniform(*OVERLOADED_S))
-        return self._sheds(flow) if method == "INVITE" and not self.doors.unproven(request, flow) else None
 
     def _turn_away(self, request: Request, flow: Flow, wait_s: int) -> None:
         """§21.5.4, without a transaction: one that comes again is told again, and nothing is kept."""

@@ -233,7 +233,7 @@ async def test_who_came_by_password_is_the_trunk_whose_password_it_is_for_a_whil
 
 async def test_an_invite_that_is_yet_to_be_proved_takes_no_turn_of_its_trunk(house: House, pbx: Far) -> None:
     counted: list[Flow] = []
-    house.core._sheds = lambda flow: counted.append(flow)  # type: ignore[func-returns-value]
+    house.core._room.sheds = lambda flow: counted.append(flow)  # type: ignore[func-returns-value]
     for number in (1, 11, 21):
         request = invite(number)
         await pbx.says(request)
