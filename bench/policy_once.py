@@ -17,7 +17,8 @@ from screening.callers.number_list import NumberList
 from screening.callers.timetable import Timetable, window
 from screening.callers.wildcards import Wildcards
 from screening.contract import Caller
-from screening.policy import Action, Policy
+from screening.decision import Action
+from screening.policy import Policy
 
 CONTACTS, PATTERNS, NAMES, CALLERS, SAMPLES = 100_000, 10_000, 1_000, 2_000, 5
 AT = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)

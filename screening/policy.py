@@ -25,7 +25,6 @@ VIP nor known nor expected, for it may be another who calls. A number that nobod
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,69 +36,10 @@ from screening.callers.numbering import country_of, normal
 from screening.callers.timetable import ALWAYS_OPEN, Timetable
 from screening.callers.wildcards import Wildcards
 from screening.contract import Caller
+from screening.decision import Action, Decision, Doubt, Level, Rate
 
 LONGEST_NAME = 80
 """Characters of a name that are looked at."""
-
-
-class Action(enum.Enum):
-    """What is done with a caller."""
-
-    RING = "ring"
-    ASK = "ask"
-    """The agent talks to him first."""
-    CHALLENGE = "challenge"
-    """He has to press the key that he is told; then it rings."""
-    VOICEMAIL = "voicemail"
-    REJECT = "reject"
-
-
-class Doubt(enum.Enum):
-    """What a verification may come to that makes a number not worth believing."""
-
-    __hash__ = object.__hash__  # as equality is identity; that of `Enum` is a call of its own
-    FAILED = "failed"
-    NONE = "none"
-    """Not signed, or nobody says whether it was."""
-    B = "B"
-    C = "C"
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """How often one caller may call before it is too often."""
-
-    calls: int
-    within_s: float
-
-    def __str__(self) -> str:
-        return f"more than {self.calls} calls in {self.within_s / 60:g} minutes"
-
-
-class Level(enum.Enum):
-    """Whom the agent asks, of those whom no other rule speaks of."""
-
-    OFF = "off"
-    """Nobody: they ring."""
-    UNKNOWN = "unknown"
-    """Everybody who is not known."""
-    EVERYONE = "everyone"
-    """Contacts too: all but those on the allow list, and VIPs."""
-    TRUSTED = "trusted"
-    """Nobody: who is not known does not get through."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is done with one caller, and which rule says so."""
-
-    action: Action
-    rule: str
-    why: str
-
-    @property
-    def reason(self) -> str:
-        return f"{self.rule}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)

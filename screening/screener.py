@@ -32,7 +32,8 @@ from screening.contract import (
     Wish,
 )
 from screening.costs.books import Books
-from screening.policy import Action, Policy
+from screening.decision import Action
+from screening.policy import Policy
 from screening.provider import Provider
 from screening.providers import api_of, provider_of
 from screening.realtime_screening import RealtimeScreening, turn_away

@@ -23,8 +23,9 @@ from screening.callers.expected import NOBODY
 from screening.callers.number_list import NumberList
 from screening.callers.timetable import Timetable
 from screening.callers.wildcards import Wildcards
+from screening.decision import Action, Doubt, Level, Rate
 from screening.openai import shutdowns
-from screening.policy import Action, Doubt, Level, Policy, Rate, comparable
+from screening.policy import Policy, comparable
 from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
 

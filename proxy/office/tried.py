@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from proxy.config import Number, Settings
 from proxy.office import judging, remembering
 from screening.contract import Caller, Verification
-from screening.policy import Action, Decision, Policy
+from screening.decision import Action, Decision
+from screening.policy import Policy
 
 WITHHELD = ("anonymous", "withheld")
 VERIFICATIONS = {

@@ -14,7 +14,8 @@ from screening.callers.contacts import Contacts
 from screening.callers.number_list import NumberList
 from screening.callers.timetable import Timetable, window
 from screening.contract import Ring
-from screening.policy import Action, Policy
+from screening.decision import Action
+from screening.policy import Policy
 from screening.screener import Screener
 from tests.kit.edge import Edge, NewEdge, a_number, ends, story
 

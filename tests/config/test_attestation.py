@@ -9,7 +9,7 @@ import pytest
 
 from proxy.config import Settings
 from proxy.office import judging
-from screening.policy import Action, Doubt, Rate
+from screening.decision import Action, Doubt, Rate
 from tests.config.conftest import GOOD
 
 Settled = Callable[[str], Settings]

@@ -10,7 +10,7 @@ import pytest
 from proxy.config import Settings, parse
 from proxy.office import judging
 from screening.contract import Caller
-from screening.policy import Action, Level
+from screening.decision import Action, Level
 from tests.office import settled as house
 from tests.office.settled import AT, GERMAN, TEXT, US
 from tests.screening.pki import ANN, CALL, Country, shaken, token

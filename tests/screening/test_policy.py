@@ -15,7 +15,8 @@ from screening.callers.number_list import NumberList
 from screening.callers.timetable import Timetable, window
 from screening.callers.wildcards import Wildcards
 from screening.contract import Caller, Verification
-from screening.policy import RULES, Action, Doubt, Level, Policy, Rate, comparable
+from screening.decision import Action, Doubt, Level, Rate
+from screening.policy import RULES, Policy, comparable
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 NIGHT = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)

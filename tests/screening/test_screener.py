@@ -33,7 +33,8 @@ from screening.contract import (
     Undecided,
     Wish,
 )
-from screening.policy import Action, Level, Policy
+from screening.decision import Action, Level
+from screening.policy import Policy
 from screening.provider import ProviderError, ToolCalled
 from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings, TalkSettings

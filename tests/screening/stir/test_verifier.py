@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from screening.callers.contacts import Contacts
 from screening.contract import Caller, Ring, Signed, Verification
-from screening.policy import Level, Policy
+from screening.decision import Level
+from screening.policy import Policy
 from screening.screener import Screener
 from screening.stir.passport import Passport
 from screening.stir.verifier import MOST_FETCHED, Verifier
