@@ -24,6 +24,7 @@ from proxy.media.dtmf import USUAL_S
 from proxy.media.mode import MediaRefused
 from proxy.media.moves import Answer, Move, NoSignalling, Offer, Refuse, Signalling
 from proxy.media.packets import Packets
+from proxy.media.pairs import Pairs
 from proxy.media.ports import NoPortFree
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.session import RelaySession
@@ -47,11 +48,7 @@ class DirectSession(Packets):
         super().__init__(relay)
         self._host, self._ids = host, ids
         self._legs: dict[str, ToldLeg] = {}
-        self._partner: dict[str, str] = {}
-        self._before: dict[str, str] = {}
-        """Whom a leg was joined to before its last join, which may come to nothing."""
-        self._apart: set[frozenset[str]] = set()
-        """Pairs that cannot talk to each other but through us."""
+        self._pairs = Pairs()
         self._wanted: set[str] = set()
         """Legs whose packets are wanted here."""
         self._stuck: set[str] = set()
@@ -99,7 +96,8 @@ class DirectSession(Packets):
         if known.proposal is not None and known.proposal.ours:
             return self._relay.concede(leg)
         if not known.invited_late:
-            self._apart |= {frozenset((leg, other)) for other in self._legs if other != leg}
+            for other in self._legs.keys() - {leg}:
+                self._pairs.set_apart(leg, other)
         known.invited_late, known.wants_ours = False, True
         return True
 
@@ -147,13 +145,13 @@ class DirectSession(Packets):
 
     def join(self, a: str, b: str) -> None:
         """See `MediaSession`; two legs that are not here yet hear each other once every move is made."""
-        if self._partner.get(a) != b:
+        if self._pairs.partner(a) != b:
             self._unjoin(a)
             self._unjoin(b)
         self._wanted -= {a, b}
         self._stuck -= {a, b}
         if a in self._legs and b in self._legs:
-            self._partner[a], self._partner[b] = b, a
+            self._pairs.join(a, b)
         self._link(a)
         self.signalling.changed()
 
@@ -173,7 +171,7 @@ class DirectSession(Packets):
 
     def pressed(self, leg: str, digit: str, seconds: float = USUAL_S) -> None:
         """A key told by signalling, which is how the other leg hears of it where packets pass us by."""
-        partner = self._partner.get(leg)
+        partner = self._pairs.partner(leg)
         if partner is None or self.is_here(leg):
             return self._relay.pressed(leg, digit, seconds)
         self.signalling.press(partner, digit, seconds)
@@ -183,11 +181,11 @@ class DirectSession(Packets):
         they do, or will not.
         """
         if leg in self._legs and not self.is_here(leg):
-            partner = self._partner.get(leg)
+            partner = self._pairs.partner(leg)
             if partner is None:
                 self._wanted.add(leg)
             else:
-                self._apart.add(frozenset((leg, partner)))
+                self._pairs.set_apart(leg, partner)
             self.signalling.changed()
             await self.signalling.quiet()
 
@@ -198,8 +196,7 @@ class DirectSession(Packets):
         self._wanted.discard(leg)
         self._stuck.discard(leg)
         self.left(leg)
-        self._before = {one: was for one, was in self._before.items() if leg not in (one, was)}
-        self._apart = {pair for pair in self._apart if leg not in pair}
+        self._pairs.forget(leg)
         self._take_back(leg)
         if self._legs:
             self.signalling.changed()
@@ -209,8 +206,7 @@ class DirectSession(Packets):
         self.signalling = NoSignalling()
         self._relay.close()
         self._legs.clear()
-        self._partner.clear()
-        self._before.clear()
+        self._pairs.clear()
 
     # What has to be said to whom.
 
@@ -262,16 +258,16 @@ class DirectSession(Packets):
         source = self._source(leg)
         if source is None or (proposal is not None and proposal.ours != (source == US)):
             return False  # something else is wished by now
-        other = self._legs.get(self._partner.get(leg, ""))
-        if other is None:
+        partner = self._pairs.partner(leg)
+        other = self._legs.get(partner) if partner is not None else None
+        if partner is None or other is None:
             self._stuck.add(leg)
             return True
         if other.offer is not None and not other.invited_late:
             other.refusal = status
             return False
-        pair = frozenset((leg, self._partner[leg]))
-        if pair not in self._apart:
-            self._apart.add(pair)
+        if not self._pairs.are_apart(leg, partner):
+            self._pairs.set_apart(leg, partner)
             return False
         self._take_back(leg)
         return True
@@ -316,14 +312,14 @@ class DirectSession(Packets):
 
     def _source(self, leg: str) -> str | None:
         """Of whom the leg is to be told; None: it is left with what it was told."""
-        partner = self._partner.get(leg)
+        partner = self._pairs.partner(leg)
         if partner is not None:
             return US if self._is_apart(leg, partner) else partner
         return US if leg in self._wanted | self._ringing.keys() and leg not in self._stuck else None
 
     def _is_apart(self, leg: str, other: str) -> bool:
         """Whether these two talk through us: already, or because they cannot do it by themselves."""
-        if frozenset((leg, other)) in self._apart or (self._legs[leg].here and self._legs[other].here):
+        if self._pairs.are_apart(leg, other) or (self._legs[leg].here and self._legs[other].here):
             return True
         lines = (leg, self._line(other)), (other, self._line(leg))
         return not all(line is None or self._suits(one, line) for one, line in lines)
@@ -377,23 +373,15 @@ class DirectSession(Packets):
 
     def _link(self, leg: str) -> None:
         """Two legs that are both here hear each other through us."""
-        partner = self._partner.get(leg)
+        partner = self._pairs.partner(leg)
         if partner is not None and self._legs[leg].here and self._legs[partner].here:
             self._relay.join(leg, partner)
 
     def _unjoin(self, leg: str) -> None:
         self._relay.part(leg)
-        other = self._partner.pop(leg, None)
-        if other is not None:
-            self._partner.pop(other, None)
-            self._before[leg] = other
+        self._pairs.part(leg)
 
     def _take_back(self, leg: str) -> None:
         """The join has come to nothing: who was joined before is so again."""
-        pair = (leg, self._partner.pop(leg, ""))
-        self._partner.pop(pair[1], None)
-        for one in pair:
-            before = self._before.pop(one, "")
-            if one in self._legs and before in self._legs:
-                self._partner[one], self._partner[before] = before, one
-                self._link(one)
+        for one in self._pairs.take_back(leg, self._legs):
+            self._link(one)
