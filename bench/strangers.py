@@ -19,7 +19,8 @@ from proxy.call.admission import Admission, Strictness
 from proxy.transport.flow import ListenOn, Network
 from proxy.transport.network import SocketNetwork
 from proxy.transport.udp import UdpFlow, UdpListener
-from proxy.ua.core import Advertised, UserAgentCore
+from proxy.ua.advertised import Advertised
+from proxy.ua.core import UserAgentCore
 from proxy.ua.ids import RandomIds
 
 INVITE = """\

@@ -32,8 +32,9 @@ from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow
 from proxy.transport.identity import numeric
 from proxy.transport.resolver import bare
+from proxy.ua.advertised import Advertised
 from proxy.ua.challenger import Challenger
-from proxy.ua.core import Advertised, UserAgentCore
+from proxy.ua.core import UserAgentCore
 from proxy.ua.digest_trunks import DigestTrunks
 from proxy.ua.ids import Ids
 from proxy.ua.registrar import Phone, Registrar

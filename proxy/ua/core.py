@@ -17,7 +17,7 @@ from proxy.sip.message import Request, parse_message
 from proxy.sip.methods import KNOWN_METHODS
 from proxy.sip.timers import Timers
 from proxy.transport.flow import Flow, Network, TransportFailed
-from proxy.ua.advertised import Advertised as Advertised
+from proxy.ua.advertised import Advertised
 from proxy.ua.alarms import Alarms
 from proxy.ua.capabilities import ALLOW, REGISTERING, UNDERSTOOD, capabilities
 from proxy.ua.doors import Doors

@@ -47,7 +47,8 @@ from proxy.media.udp import Address
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, ListenOn
-from proxy.ua.core import Advertised, UserAgentCore
+from proxy.ua.advertised import Advertised
+from proxy.ua.core import UserAgentCore
 from screening.contract import Ask, Caller, News, Plan, Said, Spent, Undecided, Verdict, Wish
 from tests.kit.conduct import Conduct
 from tests.kit.ears import Silence, silences

@@ -14,8 +14,9 @@ from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.sipfrag import parse_sipfrag
 from proxy.transport.flow import Flow, ListenOn, Target, TransportFailed
+from proxy.ua.advertised import Advertised
 from proxy.ua.alarms import Alarms
-from proxy.ua.core import Advertised, UserAgentCore
+from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import OfferRefused
 from proxy.ua.leg import Leg
 from proxy.ua.outgoing import Outgoing

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.sip.errors import ParseError
 from proxy.transport.flow import Flow, Target, TransportFailed
-from proxy.ua.core import Advertised
+from proxy.ua.advertised import Advertised
 from proxy.ua.errors import Rejected
 from proxy.ua.outgoing import Outgoing
 from proxy.ua.reason import EndReason

@@ -11,7 +11,8 @@ from proxy.sip.message import Request, parse_message
 from proxy.sip.uri import Uri
 from proxy.transport.network import SocketNetwork
 from proxy.transport.resolver import Resolver
-from proxy.ua.core import Advertised, UserAgentCore
+from proxy.ua.advertised import Advertised
+from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import Rejected
 from proxy.ua.leg import Leg
 from proxy.ua.outgoing import Outgoing
