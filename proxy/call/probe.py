@@ -51,7 +51,7 @@ class _State:
     told: bool = False
     """Its silence has been told, though it may just not know OPTIONS."""
     by: tuple[Flow, int] | None = None
-    """The way that the first of its failures went, and how much had come by it before."""
+    """The way of its probes since it answers none, and how much it had brought before: a new one nothing."""
 
 
 class Probes:
@@ -132,7 +132,7 @@ class _Probe:
             async with asyncio.timeout(PATIENCE_S):
                 flow = await self._core.network.connect(target)
                 if state.by is None or state.by[0] is not flow:
-                    state.by = flow, flow.heard
+                    state.by = flow, flow.heard if state.by is None else 0
                 self._core.launch(self._options(), flow, asked)
                 status = await asked.status
         except TimeoutError:
@@ -146,13 +146,19 @@ class _Probe:
                 self._answered(target, state)
 
     def _give_up(self, state: _State) -> None:
-        """A connection by which nothing has come since may hang at its other end: only a new one tells."""
-        if state.by is None:
-            return
-        flow, heard = state.by
-        state.by = flow, flow.heard
-        if flow.reliable and flow.heard == heard:
+        """A connection by which nothing has come since may hang at its other end: only a new one tells.
+
+        One by which a call rings is left to that; so is one that has brought other things, for good: its peer
+        answers OPTIONS no more, and that is all.
+        """
+        flow, heard = state.by or (None, 0)
+        if flow is not None and flow.reliable and flow.heard == heard and not self._rings(flow):
             flow.fail(TransportFailed("nothing came by the connection, not even answers to OPTIONS"))
+
+    def _rings(self, flow: Flow) -> bool:
+        """Whether an INVITE of ours waits for its answer there."""
+        waiting = self._core.clients.live()
+        return any(each.flow is flow and each.request.method == "INVITE" for each in waiting)
 
     def _answered(self, target: Target, state: _State) -> None:
         if state.up is not True:

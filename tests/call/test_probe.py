@@ -12,6 +12,8 @@ from structlog.testing import capture_logs
 from proxy.call.probe import Probed, Probes
 from proxy.sip.message import Request
 from proxy.transport.flow import Flow, Target
+from proxy.ua.reason import EndReason
+from proxy.ua.uac import Outgoing
 from tests.kit import messages
 from tests.ua.house import HOST, Far, House, a_house
 
@@ -192,6 +194,44 @@ async def test_a_connection_that_brings_other_things_stays_though_probes_are_not
             await asyncio.sleep(35)
             await far.says(messages.request("OPTIONS"), flow=flow)
             await asyncio.sleep(40)
+            assert probes.down("trunk:t")
+            assert not flow.closed
+
+
+async def test_a_call_that_rings_by_a_peer_that_answers_no_options_rings_on() -> None:
+    """It may take calls all the same, and says nothing while a phone rings there."""
+    async with a_house() as house:
+        far = await peer(house, transport="tcp")
+        async with probing(house, f"sip:{NAME};transport=tcp") as probes:
+            await asyncio.sleep(1)
+            far.status = None
+            await asyncio.sleep(100)
+            assert probes.down("trunk:t")
+            leg = house.leg("phone")
+            outgoing = Outgoing(f"sip:1@{NAME};transport=tcp", f"<sip:us@{HOST}>")
+            task = asyncio.ensure_future(leg.invite(outgoing))
+            invite = await far.hears("INVITE")
+            far.answers(invite, 180)
+            await asyncio.sleep(50)
+            far.answers(invite, 200)
+            await task
+            leg.end(EndReason.COMPLETED)
+            far.answers(await far.hears("BYE"), 200)
+        await house.assert_clean()
+
+
+async def test_a_new_connection_that_brings_anything_stays_though_probes_are_not_answered() -> None:
+    """Or a trunk that answers no more OPTIONS would lose its registration with every probe."""
+    async with a_house() as house:
+        far = await peer(house, transport="tcp")
+        async with probing(house, f"sip:{NAME};transport=tcp") as probes:
+            await asyncio.sleep(1)
+            far.status, old = None, far.heard[-1].flow
+            await asyncio.sleep(89)
+            assert old.closed
+            flow = far.heard[-1].flow
+            await far.says(messages.request("OPTIONS"), flow=flow)
+            await asyncio.sleep(300)
             assert probes.down("trunk:t")
             assert not flow.closed
 
