@@ -24,6 +24,8 @@ MOST_OCTETS = 64_000_000
 """Of all calls that are gathered at a time; what begins beyond that is not."""
 MOST_MESSAGES = 2000
 """Of one Call-ID; a call of a day with a session timer has some hundred."""
+MOST_UNANSWERED = 256
+"""INVITEs that we have not said a word to yet: a stranger's never gets one, and there may be any number."""
 
 Keep = Callable[[str, Sequence[Seen]], None]
 Legs = Iterable[tuple[str, Sequence[str]]]
@@ -36,7 +38,7 @@ class _Dialog:
 
     messages: list[Seen] = field(default_factory=list)
     refused: bool = False
-    """We refused its INVITE, and no other has come."""
+    """We refused its INVITE, and have taken no other since."""
 
 
 @dataclass(slots=True)
@@ -57,26 +59,27 @@ class Capture:
         """`keep` is given the name of a call and its messages in their order; once more, if more come."""
         self._keep, self._clock = keep, clock
         self._dialogs: dict[str, _Dialog] = {}
+        self._unanswered: dict[str, Seen] = {}
         self._over: dict[str, _Over] = {}
         self._octets, self._full = 0, False
 
     def __call__(self, direction: str, flow: Flow, message: Request | Response) -> None:
         """One message, `<` received or `>` sent."""
         call_id, sent = message.call_id, direction == ">"
-        invites = isinstance(message, Request) and message.method == "INVITE"
-        dialog = self._dialogs.get(call_id)
+        dialog = self._dialogs.get(call_id) or self._begun(call_id, sent, message)
         if dialog is None:
-            if not invites or message.to_tag is not None or self._is_full():
-                return
-            dialog = self._dialogs[call_id] = _Dialog()
+            if not sent and _begins(message):
+                self._unanswered.setdefault(call_id, self._seen(sent, flow, message))
+                if len(self._unanswered) > MOST_UNANSWERED:
+                    del self._unanswered[next(iter(self._unanswered))]
+            return
         if len(dialog.messages) < MOST_MESSAGES:
-            octets = masked(message.encode())
-            seen = Seen(self._clock(), "", sent, flow.transport, flow.local, flow.remote, octets)
-            dialog.messages.append(seen)
-            self._octets += len(octets)
-        if invites:
+            self._add(dialog, self._seen(sent, flow, message))
+        if not sent or message.cseq.method != "INVITE":
+            return
+        if not _refuses(message):
             dialog.refused = False
-        elif sent and _refuses(message) and not dialog.refused:
+        elif not dialog.refused:
             dialog.refused = True  # perhaps there never was a call of it
             asyncio.get_running_loop().call_later(LATE_S, self._forget_refused, call_id)
 
@@ -92,6 +95,24 @@ class Capture:
         """Keep what has come by now of calls that are over."""
         for over in list(self._over.values()):
             self._let_go(over)
+
+    def _begun(self, call_id: str, sent: bool, message: Request | Response) -> _Dialog | None:
+        """One that begins with our INVITE, or our first word to a peer's."""
+        first = self._unanswered.pop(call_id, None) if sent else None
+        if (first is None and not (sent and _begins(message))) or self._is_full():
+            return None
+        dialog = self._dialogs[call_id] = _Dialog()
+        if first is not None:
+            self._add(dialog, first)
+        return dialog
+
+    def _seen(self, sent: bool, flow: Flow, message: Request | Response) -> Seen:
+        octets = masked(message.encode())
+        return Seen(self._clock(), "", sent, flow.transport, flow.local, flow.remote, octets)
+
+    def _add(self, dialog: _Dialog, seen: Seen) -> None:
+        dialog.messages.append(seen)
+        self._octets += len(seen.octets)
 
     def _keep_what_came(self, over: _Over) -> None:
         messages = [
@@ -126,6 +147,10 @@ class Capture:
             log.warning("SIP of new calls not kept", why=f"that of calls going on has {MOST_OCTETS} octets")
         self._full = full
         return full
+
+
+def _begins(message: Request | Response) -> bool:
+    return isinstance(message, Request) and message.method == "INVITE" and message.to_tag is None
 
 
 def _refuses(message: Request | Response) -> bool:

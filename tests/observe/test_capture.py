@@ -21,7 +21,17 @@ from proxy.ua.reason import EndReason
 from proxy.ua.transactions import Unheard
 from screening.contract import Refusal, Refuse
 from tests.kit import messages
-from tests.kit.edge import EDGE, OPENAI, PHONE_NUMBER, TRUNK, Edge, a_number, an_edge
+from tests.kit.edge import (
+    CARRIER,
+    EDGE,
+    OPENAI,
+    PHONE_NUMBER,
+    STRANGER,
+    TRUNK,
+    Edge,
+    a_number,
+    an_edge,
+)
 
 pytestmark = pytest.mark.virtual
 
@@ -131,6 +141,39 @@ async def test_what_never_became_a_call_is_let_go(watched: Watched) -> None:
     assert watched.gathered == 1
     await edge.passes(LATE_S + 1)
     assert (watched.gathered, watched.kept) == (0, [])
+
+
+async def test_of_strangers_who_get_no_answer_nothing_is_gathered(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read where a name of ours is in what they send: nobody says when they are over."""
+    edge = watched.edge
+    edge.gate.named = (b"alice",)
+    monkeypatch.setattr(capture, "MOST_UNANSWERED", 3, raising=False)
+    flow = await edge.host.connect(Target("udp", (STRANGER, 5060), STRANGER))
+    for number in range(9):
+        request = messages.invite(branch=f"z9hG4bKs{number}", call_id=f"s{number}")
+        edge.core.received(flow, request.encode())
+    assert edge.gate.counts["unknown"] == 9
+    assert (watched.gathered, watched.capture._octets, len(watched.capture._unanswered)) == (0, 0, 3)
+    await edge.bridges()
+    await edge.carrier.hangs_up()
+    await watched.over()
+    await edge.passes(LATE_S + 1)
+    [(_, _, seen)] = watched.kept
+    assert drawn(seen, "caller")[:2] == ["< INVITE", "> 100"]
+
+
+async def test_an_invite_that_comes_once_more_behind_its_refusal_is_let_go_too(watched: Watched) -> None:
+    edge = watched.edge
+    await edge.carrier.invites(dialed="+14155550000")
+    await edge.carrier.receives(404)
+    await edge.passes(1)
+    invite = next(each.data for each in edge.wire.trace if each.data.startswith(b"INVITE"))
+    flow = await edge.host.connect(Target("udp", (CARRIER, 5060), CARRIER))
+    edge.core.received(flow, invite)
+    await edge.passes(2 * LATE_S)
+    assert watched.gathered == 0
 
 
 async def test_a_call_that_we_refused_is_kept_as_any_other(watched: Watched) -> None:
