@@ -87,6 +87,8 @@ class Inviting:
         assert isinstance(message, Response)
         status = message.status
         self._course.heard(status)
+        if self._transaction is not None and status >= 200:
+            self._flow = self._transaction.flow  # a registered phone may have gone elsewhere
         if status < 200:
             self._progress(message)
         elif status < 300:
@@ -166,8 +168,6 @@ class Inviting:
             if len(self._acks) >= MOST_FORKS:  # each has us send a BYE to wherever it says, again and again
                 return
             dialog = self._dialog(response)
-            if self._transaction is not None:
-                self._flow = self._transaction.flow  # a registered phone may have gone elsewhere
             self._acks[tag] = ack = Acknowledgement(
                 self._core,
                 dialog,

@@ -253,3 +253,23 @@ async def test_who_registers_when_the_ringing_is_over_is_not_rung(new_edge: NewE
         assert not heard(app, "INVITE")
         await edge.carrier.hangs_up()
         await office.assert_clean()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_a_phone_that_wants_it_otherwise_is_asked_again_where_it_woke_rfc4028_7_3(
+    new_edge: NewEdge, transport: str
+) -> None:
+    async with an_office(new_edge) as office:
+        edge, desk = office.edge, await office.desk(transport=transport, instance=INSTANCE)
+        edge.wire.silence("192.0.2.101")
+        await edge.carrier.invites()
+        await edge.passes(9)
+        awake = await office.desk("192.0.2.109", transport=transport, of=desk, instance=INSTANCE)
+        woke = edge.now
+        await awake.rejects(422, headers=(("Min-SE", "3600"),))
+        await awake.answers()
+        assert edge.now - woke < 2
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        await awake.receives("BYE")
+        await office.assert_clean()
