@@ -184,15 +184,15 @@ def pick_listener(
     """The socket to send from: of the peer's family, and on the loopback interface just if the peer is.
 
     Of several that on the side where the peer is, by the kernel's routes (`source_of`): a carrier outside
-    takes nothing that comes from an address of the inside.
+    takes nothing that comes from an address of the inside. Of those the first, whose port our Contact has.
     """
     family = socket.AF_INET6 if ":" in remote[0] else socket.AF_INET
     fit = [listener for listener in listeners if listener.family == family and not listener.closed]
     near = _loopback(remote)
     fit = [listener for listener in fit if _loopback(listener.local) == near] or fit
     if len(fit) > 1:
-        order = (source_of(remote[0]), *WILDCARDS)
-        fit.sort(key=lambda each: order.index(each.local[0]) if each.local[0] in order else len(order))
+        there = (source_of(remote[0]), *WILDCARDS)
+        fit = [listener for listener in fit if listener.local[0] in there] or fit
     return fit[0] if fit else None
 
 

@@ -263,6 +263,11 @@ async def test_a_peer_is_served_from_the_address_on_its_side():
     assert picked([outside, inside], None) is outside
     carrier = ("192.0.2.1", 5060)
     assert pick_listener([any_, outside], carrier) is any_
+    other = UdpListener(("0.0.0.0", 0), Recorder())
+    other.local = "192.0.2.9", 5061  # an address that this machine has not
+    for first, second in ((any_, other), (other, any_)):
+        assert pick_listener([first, second], carrier, lambda remote: "192.0.2.9") is first
+    other.close()
     for listener in (outside, inside, any_):
         listener.close()
 
