@@ -6,7 +6,7 @@ import re
 
 _SECRETS = re.compile(
     rb"^(?:Proxy-)?Authorization[ \t]*:[ \t]*+(?!Digest[ \t])(?P<other>[^\r\n]+)"
-    rb"|(?<=[, \t])(?:response|username\*?)[ \t]*=[ \t]*(?P<answer>[^,\r\n]+)"
+    rb"|(?<=[, \t])(?:response|rspauth|username\*?)[ \t]*=[ \t]*(?P<answer>[^,\r\n]+)"
     rb"|^X-Screendoor-Token[ \t]*:[ \t]*(?P<token>[^\r\n]+)"
     rb"|\binline:(?P<inline>[^|\s;]+)"
     rb"|^a=key-mgmt:(?P<managed>[^\r\n]+)"
@@ -14,7 +14,7 @@ _SECRETS = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 
-_SIGNS = (b"authorization", b"x-screendoor-token", b"inline:", b"a=key-mgmt:", b"\nk=")
+_SIGNS = (b"authorization", b"rspauth", b"x-screendoor-token", b"inline:", b"a=key-mgmt:", b"\nk=")
 """One of them is in every message with a secret; most have none, and to look for these is quicker."""
 
 

@@ -51,6 +51,11 @@ def test_keys_tokens_and_answers_to_challenges_are_crossed_out_and_nothing_else(
         (b"Authorization: Digest response = abc , uri=x", b"Authorization: Digest response = xxxx, uri=x"),
         (b'AUTHORIZATION: digest RESPONSE="ab"', b"AUTHORIZATION: digest RESPONSE=xxxx"),
         (b"Authorization: Digest a=b,username*=UTF-8''J", b"Authorization: Digest a=b,username*=xxxxxxxx"),
+        (
+            b'Authentication-Info: nc=1,rspauth="6629", qop=auth',
+            b"Authentication-Info: nc=1,rspauth=xxxxxx, qop=auth",
+        ),
+        (b'Authentication-Info: rspauth="6629"', b"Authentication-Info: rspauth=xxxxxx"),
         (b"a=key-mgmt:mikey AQAFgM0XflABAAA", b"a=key-mgmt:xxxxxxxxxxxxxxxxxxxxx"),
         (b"a=crypto:1 A inline:k1;inline:k2", b"a=crypto:1 A inline:xx;inline:xx"),
         (b'WWW-Authenticate: Digest realm="r", nonce="n"', b'WWW-Authenticate: Digest realm="r", nonce="n"'),
