@@ -31,13 +31,13 @@ ALONE = (safety.check, whom.check, outcomes.check, talk.check, vendor.check, not
 def local_address(outwards: str = ELSEWHERE) -> str | None:
     """Return the address this machine uses towards the internet, or None without a route; sends nothing."""
     family = socket.AF_INET6 if ":" in outwards else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((outwards, 9))  # on UDP this only chooses a route
-        except OSError:
-            return None
-        found: str = probe.getsockname()[0]
-        return found
+            found: str = probe.getsockname()[0]
+            return found
+    except OSError:  # also without a socket left, or without this family
+        return None
 
 
 def load(path: Path, environ: Mapping[str, str], *, secrets: bool = True) -> Settings:

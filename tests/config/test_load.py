@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import EMFILE
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -132,6 +133,16 @@ def test_the_local_address_is_found_by_its_route_and_none_without_one() -> None:
     assert local_address("127.0.0.1") == "127.0.0.1"
     assert local_address("::1") == "::1"
     assert local_address("255.255.255.255") is None  # broadcast: refused without a permit
+
+
+def test_without_a_socket_left_no_local_address_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever follows it asks again."""
+
+    def none_left(*_: object) -> None:
+        raise OSError(EMFILE, "Too many open files")
+
+    monkeypatch.setattr("socket.socket", none_left)
+    assert local_address() is None
 
 
 def test_several_faults_are_all_listed_at_once_with_place_and_expectation(faults: Faults) -> None:
