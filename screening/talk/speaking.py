@@ -75,13 +75,15 @@ class Speaking:
     ) -> None:
         """Answer the tool; return when the sentence going on was heard or, if `more`, the one after it.
 
-        What else is called in the response may change the `answer`. A session that is lost meanwhile changes
-        nothing of what was decided.
+        What else is called in the response may change the `answer`, which waits for that, but not for ever.
+        A session that is lost meanwhile changes nothing of what was decided.
         """
+        if more:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARD_LIMIT_S):
+                    await self.until(lambda: not self._voice.agent_thinks)
         with suppress(TimeoutError, ProviderError):
             async with asyncio.timeout(HEARD_LIMIT_S):
-                if more:
-                    await self.until(lambda: not self._voice.agent_thinks)
                 await self.session.answer(call, answer())
                 if not more:
                     return await self.until(lambda: self._voice.said(call.response))

@@ -218,6 +218,18 @@ async def test_what_was_read_back_is_heard_to_its_end_before_the_goodbye_is_aske
         assert stage.vendor.said == ["speak", "answer t1 ok=True", "speak without tools"]
 
 
+async def test_a_voice_that_is_heard_as_it_is_made_is_not_cut_off_either() -> None:
+    """GPT-Live's: of a response nobody knows that it is made before it has been heard."""
+    async with staged() as stage:
+        call = ToolCalled("t1", TAKE_MESSAGE, json.dumps(WRITTEN), "r")
+        stage.vendor.happens(ResponseBegan("r"), SoundBegan("r"), call)
+        heard = ResponseEnded("r", "completed"), SoundEnded("r")
+        asyncio.get_running_loop().call_later(12, stage.vendor.happens, *heard)
+        at, verdict = await stage.verdict()
+        assert (round(at), verdict) == (14, TAKEN)
+        assert stage.vendor.said == ["speak", "answer t1 ok=True", "speak without tools"]
+
+
 async def test_what_is_never_heard_to_its_end_is_not_waited_for_for_ever() -> None:
     async with staged() as stage:
         call = ToolCalled("t1", END_CALL, '{"reason": "A wrong number."}', "r")
