@@ -293,6 +293,16 @@ async def test_messages_that_come_in_pieces_have_their_time_each():
     assert len(bench.recorder.all_messages()) == 20
 
 
+async def test_a_ping_that_comes_in_two_halves_is_no_message_begun():
+    bench = Bench()
+    bench.arrives(options())
+    bench.arrives(b"\r\n\r")
+    bench.arrives(b"\n")
+    await asyncio.sleep(60)
+    assert not bench.flow.closed
+    assert bytes(bench.wire.written) == b"\r\n"
+
+
 async def test_whom_we_dialled_may_take_its_time_over_a_message():
     bench = Bench(inbound=False)
     bench.arrives(options("1")[:20])

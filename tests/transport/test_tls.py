@@ -329,6 +329,29 @@ def test_without_authorities_of_our_own_those_of_the_system_count(tmp_path, auth
     assert "authority that is not trusted here" in str(client.failure)
 
 
+def test_the_authorities_of_the_system_are_trusted_where_we_name_none(tmp_path, authority, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted(tmp_path, authority)))
+    more = make_authority()
+    (tmp_path / "more.pem").write_bytes(more.cert_pem)
+    for ours in (ClientTls(), ClientTls(also=[tmp_path / "more.pem"])):
+        client = ours.engine("a.example")
+        shake(client, ServerContext(server_tls(tmp_path, authority, "a.example")).engine())
+        assert client.established
+    alone = ClientTls(tmp_path / "more.pem").engine("a.example")
+    shake(alone, ServerContext(server_tls(tmp_path, authority, "a.example")).engine())
+    assert "authority that is not trusted here" in str(alone.failure)
+
+
+def test_who_is_asked_for_a_certificate_is_told_of_which_authority_rfc8446_4_2_4(tmp_path, authority):
+    ca = trusted(tmp_path, authority)
+    tls = server_tls(tmp_path, authority, "a.example")
+    client = ClientTls(ca).engine("a.example")
+    shake(client, ServerContext(ServerTls(tls.certificate, tls.key, clients="ask", client_ca=ca)).engine())
+    assert client.established
+    told = [name.CN for name in client._connection.get_client_ca_list()]
+    assert told == ["Screendoor development CA"]
+
+
 def test_a_renewed_certificate_is_taken_by_new_connections(tmp_path, authority):
     tls = server_tls(tmp_path, authority, "old.example")
     context = ServerContext(tls)
@@ -339,6 +362,7 @@ def test_a_renewed_certificate_is_taken_by_new_connections(tmp_path, authority):
     with capture_logs() as logs:
         still_old = client.engine("old.example")
         shake(still_old, context.engine())  # the key is new, the certificate is not: the pair does not fit
+        context.engine()  # and that is not tried again before either of them changes
     assert still_old.established
     assert [line["event"] for line in logs] == ["certificate not reloaded, the old one stays"]
     Path(tls.certificate).write_bytes(certificate)
@@ -365,5 +389,8 @@ def test_files_that_cannot_be_used_are_named(tmp_path, authority):
         ServerContext(ServerTls(tls.certificate, tmp_path / "none.pem"))
     with pytest.raises(TransportFailed, match=r"key .*ca\.pem cannot be used: "):
         ServerContext(ServerTls(tls.certificate, trusted(tmp_path, authority)))
+    (tmp_path / "rsa.pem").write_bytes(authority.issue(["a.example"], rsa_bits=2048)[1])
+    with pytest.raises(TransportFailed, match=r"key .*rsa\.pem cannot be used: "):
+        ServerContext(ServerTls(tls.certificate, tmp_path / "rsa.pem"))
     with pytest.raises(TransportFailed, match=r"authorities in .*none\.pem cannot be used: "):
         ClientTls(tmp_path / "none.pem")

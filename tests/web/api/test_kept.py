@@ -66,17 +66,25 @@ async def test_calls_are_sought(tmp_path: Path, query: str, expected: list[str])
         assert await names(served, query) == expected
 
 
-async def test_pages_follow_one_another_though_calls_come_meanwhile(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("begin", "name", "whole"),
+    [
+        ("calls?limit=2&decision=VOICEMAIL", "id", ["call4", "call3", "call2", "call1", "call0"]),
+        ("voicemails?limit=1", "call", ["call3", "call2", "call1"]),
+        ("voicemails?limit=2&heard=false", "call", ["call3", "call2", "call1"]),
+    ],
+)
+async def test_pages_follow_one_another(tmp_path: Path, begin: str, name: str, whole: list[str]) -> None:
     async with keeping(tmp_path) as served:
         found: list[str] = []
-        path: str | None = "/api/v1/calls?limit=2&decision=VOICEMAIL"
+        path: str | None = f"/api/v1/{begin}"
         while path is not None:
             answer = await served.client.get(path)
-            found += [item["id"] for item in answer.json()["items"]]
+            found += [item[name] for item in answer.json()["items"]]
             following = answer.links.get("next")
             assert (following is None) == (answer.json()["next"] is None)
             path = following and following["url"]
-        assert found == ["call4", "call3", "call2", "call1", "call0"]
+        assert found == whole
 
 
 @pytest.mark.parametrize(
