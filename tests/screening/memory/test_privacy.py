@@ -200,6 +200,7 @@ def test_everything_of_a_caller_is_handed_out_as_json_and_files(memory: Memory, 
     files = tell(memory, tmp_path / "f", "c1", AT)
     tell(memory, tmp_path / "f", "c2", AT, OTHER)
     do(memory, lambda connection: lists.put(connection, lists.Entry("vip", CALLER, "Grace"), AT))
+    do(memory, lambda connection: lists.put(connection, lists.Entry("vip", OTHER, "Ada"), AT))
     export = do(memory, lambda connection: export_caller(connection, CALLER))
     assert sorted(export.files) == sorted(files)
     told = json.loads(json.dumps(export.told))

@@ -127,6 +127,7 @@ EVENTS: list[tuple[dict[str, object], list[Event]]] = [
         response("completed", output=[7, {}, item(arguments=None), item()]),
         [CALLED, ResponseEnded("resp_1", "completed")],
     ),
+    (response("cancelled"), [ResponseEnded("resp_1", "cancelled")]),  # interrupted before its first word
     (response("failed", output=7, status_details="odd"), [ResponseEnded("resp_1", "failed")]),
     (
         response("incomplete", output=[{"type": "message"}], status_details=CUT),
