@@ -252,6 +252,28 @@ async def test_a_phone_whose_connection_is_lost_while_it_rings_may_answer_over_i
         await office.assert_clean()
 
 
+async def test_a_caller_who_leaves_while_a_ringing_phone_is_away_is_told_of_when_it_is_back(
+    new_edge: NewEdge,
+) -> None:
+    """It would ring on."""
+    async with an_office(new_edge, on_failure=OnFailure.REJECT) as office:
+        edge, desk = office.edge, await office.desk(transport="tls")
+        await edge.carrier.invites()
+        call = await desk.rings()
+        await edge.passes(1)
+        edge.wire.cut(call.flow)
+        await edge.passes(1)
+        await edge.carrier.cancels()
+        await edge.passes(2)
+        await desk.registers()
+        way = await desk.flow_to(Uri.parse(f"sip:{HOST};transport=tls"))
+        assert call.invite is not None
+        call._answers[server_key(call.invite)].flow = call.flow = way
+        await edge.carrier.receives(487)
+        await desk.receives("CANCEL")
+        await office.assert_clean()
+
+
 async def test_a_phone_whose_connection_is_lost_while_it_rings_and_that_does_not_come_back_is_given_up(
     new_edge: NewEdge,
 ) -> None:
