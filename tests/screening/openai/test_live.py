@@ -14,6 +14,7 @@ import pytest
 from screening.openai import live_prompt
 from screening.openai.live import OpenAILive
 from screening.openai.session_config import InvalidSession
+from screening.openai.sideband import CallOver
 from screening.provider import (
     AgentSaid,
     CallerBegan,
@@ -277,6 +278,19 @@ async def test_events_sent_again_after_a_gap_are_taken_once() -> None:
         ]
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
+    await provider.close()
+
+
+async def test_what_was_being_said_when_the_call_ended_is_told_though_nobody_says_that_it_has() -> None:
+    wire = Wire()
+    provider = OpenAILive(agent(), dial=Dialer(wire, CallOver()))
+    async with provider.attach("live_1") as session:
+        talk = Talk(session, wire)
+        listening = asyncio.create_task(talk.listen())
+        await talk.hears(piece("input", "It burns", 0, 300))
+        wire.drops()
+        await listening
+        assert talk.events == [CallerBegan(), CallerPaused(), CallerSaid("It burns")]
     await provider.close()
 
 
