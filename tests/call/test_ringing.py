@@ -340,6 +340,21 @@ async def test_a_phone_that_does_not_know_yet_that_we_began_anew_is_not_banned_f
         await desk.close()
 
 
+async def test_a_stranger_who_calls_in_the_name_of_a_phone_is_banned_as_any_other(new_edge: NewEdge) -> None:
+    async with an_office(new_edge) as office:
+        edge = office.edge
+        stranger = Desk(edge.wire.host("192.0.2.101"), "192.0.2.101", edge=HOST)
+        await stranger.start()
+        flow = await stranger.flow_to(Uri.parse(f"sip:{HOST}"))
+        for number in range(40):
+            call = messages.request("INVITE", f"sip:{number}@{HOST}", call_id=f"call{number}")
+            flow.send(call.encode())
+            await edge.passes(1)
+        assert edge.gate.banned() == 1
+        assert stranger.trace == []
+        await stranger.close()
+
+
 async def test_the_agent_is_told_that_the_phone_cannot_be_reached(new_edge: NewEdge) -> None:
     async with an_office(new_edge) as office:
         edge = office.edge

@@ -234,6 +234,11 @@ async def test_over_tls_messages_and_pings_are_told_apart_alike(tmp_path, author
     assert client.feed(bytes(bench.wire.written))[0] == b"\r\n" + options("2")
     assert bench.recorder.all_messages() == [options("1")]
     bench.wire.written.clear()
+    pongs = bench.flow.ping()
+    assert client.feed(bytes(bench.wire.written))[0] == b"\r\n\r\n"
+    bench.wire.written.clear()
+    bench.arrives(client.send(b"\r\n"))
+    assert bench.flow.pongs == pongs + 1
     bench.arrives(client.send(options("3")) + client.close())
     assert bench.recorder.all_messages() == [options("3")]
     assert "was closed by the peer" in await bench.loss()

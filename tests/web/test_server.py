@@ -54,6 +54,20 @@ async def test_strangers_who_send_no_http_fill_no_log(
     assert [record.message for record in caplog.records] == ["Invalid HTTP request received."]
 
 
+async def test_nobody_says_by_a_header_that_he_is_somebody_else() -> None:
+    """Whoever guesses at tokens is told apart by his address."""
+
+    async def whence(request: Request) -> Response:
+        assert request.client is not None
+        return Response(f"{request.url.scheme} {request.client.host}")
+
+    app = Starlette(routes=[Route("/", whence)])
+    async with HttpServer(app, "127.0.0.1", 0) as server, httpx2.AsyncClient() as client:
+        forged = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https"}
+        answer = await client.get(f"http://127.0.0.1:{server.port}/", headers=forged)
+    assert answer.text == "http 127.0.0.1"
+
+
 async def test_it_may_stop_before_it_was_asked_anything(app: Starlette) -> None:
     before = asyncio.all_tasks()
     async with HttpServer(app, "127.0.0.1", 0):
