@@ -556,6 +556,9 @@ def test_the_secret_of_the_database_is_needed_by_all(place: Path, monkeypatch: p
 def test_settings_that_are_not_in_order_are_told(place: Path) -> None:
     (place / "sd.toml").write_text("[x]")
     assert run(place, "calls").exit_code == 2
+    (place / "sd.toml").write_text(TEXT + 'screening = { block = ["nobody"] }\n')
+    result = run(place, "try", ANNA)
+    assert (result.exit_code, "screening.block[0]" in result.stderr) == (2, True)
 
 
 def test_the_help_names_every_command() -> None:

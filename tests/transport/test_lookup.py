@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import pytest
@@ -167,6 +168,20 @@ async def test_a_name_in_the_hosts_file_is_the_machines_own(tmp_path):
     assert lookup._in_hosts_file("phone.example.")
     assert not lookup._in_hosts_file("edge.example")
     assert not SystemLookup(hosts=tmp_path / "none")._in_hosts_file("phone.example")
+
+
+async def test_a_name_in_the_hosts_file_is_never_asked_of_dns(tmp_path, monkeypatch):
+    async def by_machine(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(0, 0, 0, "", ("192.0.2.4", 0))] if host == "phone.carrier.example" else []
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", by_machine)
+    (hosts := tmp_path / "hosts").write_text("192.0.2.4 phone.carrier.example\n")
+    (resolv_conf := tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    async with a_name_server({("phone.carrier.example.", "A"): ["198.51.100.4"]}) as server:
+        lookup = SystemLookup(hosts=hosts, resolv_conf=resolv_conf)
+        lookup._resolver().port = server.port
+        assert await lookup.addresses("phone.carrier.example") == ["192.0.2.4"]
+        assert server.asked == []
 
 
 async def test_a_name_server_that_is_dead_leaves_time_for_the_next():
