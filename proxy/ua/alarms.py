@@ -9,6 +9,11 @@ from math import inf
 
 SPARE = 256
 """So many cancelled alarms may stand beside as many as were set at the last clearing."""
+LATE_S = 1.0
+"""A loop that is later than this was stopped (a paused container, a frozen machine, SIGSTOP): it wakes with
+its timers first, and what came meanwhile lies unread in the sockets."""
+READING_S = 0.25
+"""So long that is read before anything rings: an answer that has come is not one that never came."""
 
 
 class Alarm:
@@ -79,7 +84,15 @@ class Alarms:
 
     def _due(self, when: float) -> None:
         now = max(self.now(), when)  # the loop may wake us a clock tick early
-        self._wakes_at, alarms = -inf, self._set
+        self._wakes_at = -inf  # whatever is set meanwhile needs no timer of its own
+        if now - when > LATE_S:
+            loop = self.loop or asyncio.get_running_loop()
+            self._timer = loop.call_at(now + READING_S, self._ring, now + READING_S)
+        else:
+            self._ring(now)
+
+    def _ring(self, now: float) -> None:
+        alarms = self._set
         try:
             while alarms and (alarms[0][0] <= now or alarms[0][2].ring is None):
                 if (ring := heappop(alarms)[2].ring) is not None:

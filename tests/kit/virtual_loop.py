@@ -61,6 +61,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._now
 
+    def stop_for(self, seconds: float) -> None:
+        """The process is stopped, from now on; it wakes with the timers that are due, before it reads."""
+        self._now += seconds
+
     def _idle(self, timeout: float | None) -> None:
         """Nothing is ready: jump to the next timer, exactly (no rounding of `now + timeout`)."""
         if timeout is None:
@@ -101,6 +105,13 @@ def _innermost(coro: Any) -> str:
         where = f"{frame.f_code.co_filename}:{frame.f_lineno} ({coro.__qualname__})"
         coro = getattr(coro, "cr_await", None) or getattr(coro, "ag_await", None)
     return where
+
+
+def stoppable() -> VirtualLoop:
+    """The loop of this test, which may stop for a while."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
 
 
 def run_virtual(coro: Coroutine[Any, Any, T]) -> T:

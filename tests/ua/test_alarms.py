@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.ua.alarms import SPARE, Alarms
+from proxy.ua.alarms import READING_S, SPARE, Alarms
+from tests.kit.virtual_loop import stoppable
 from tests.ua.house import pending_timers
 
 
@@ -72,6 +73,42 @@ async def test_one_that_fails_leaves_the_others_theirs() -> None:
     alarms.at(now + 3, noting(rang))
     await asyncio.sleep(5)
     assert ([when - now for when in rang], told) == ([1.0, 3.0], ["a bug"])
+
+
+async def test_a_process_that_was_stopped_reads_before_any_rings() -> None:
+    alarms, rang = Alarms(), list[float]()
+    loop, now = stoppable(), alarms.now()
+    answered = alarms.at(now + 32, noting(rang))
+    alarms.at(now + 2, noting(rang))
+    await asyncio.sleep(1)
+    loop.stop_for(60)
+    await asyncio.sleep(0.01)  # the socket is read
+    answered.cancel()
+    alarms.at(alarms.now() - 1, noting(rang))
+    assert rang == []
+    await asyncio.sleep(1)
+    assert [when - now for when in rang] == [61 + READING_S] * 2
+    assert handles() == 0
+
+
+async def test_a_loop_that_is_always_late_rings_all_the_same() -> None:
+    alarms, rang = Alarms(), list[float]()
+    loop, now = stoppable(), alarms.now()
+    alarms.at(now + 1, noting(rang))
+    for _ in range(3):
+        loop.stop_for(3)
+        await asyncio.sleep(0.01)
+    assert [when - now for when in rang] == [pytest.approx(6.01)]
+
+
+async def test_once_closed_after_a_stop_none_rings() -> None:
+    alarms, rang = Alarms(), list[float]()
+    alarms.at(alarms.now() + 1, noting(rang))
+    stoppable().stop_for(9)
+    await asyncio.sleep(0.01)
+    alarms.close()
+    await asyncio.sleep(5)
+    assert (rang, handles()) == ([], 0)
 
 
 @pytest.mark.parametrize("standing", [0, 10])

@@ -14,6 +14,7 @@ from proxy.ua.outgoing import Outgoing
 from proxy.ua.reason import EndReason
 from tests.kit import messages
 from tests.kit.messages import SDP
+from tests.kit.virtual_loop import stoppable
 from tests.ua.house import FAR, Far, House, back, rings
 
 CHALLENGE = 'Digest realm="trunk", nonce="n1", algorithm=MD5, qop="auth"'
@@ -57,6 +58,17 @@ async def test_an_invite_nobody_answers_is_resent_and_given_up_rfc3261_17_1_1_2(
         await task
     assert house.now - began == pytest.approx(32.0, abs=0.01)
     assert house.far.times("INVITE") == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5]
+    await house.assert_clean()
+
+
+async def test_an_answer_that_came_while_we_were_stopped_came_in_time(house: House) -> None:
+    leg, task, invite = await house.calling()
+    stoppable().stop_for(40)
+    house.far.answers(invite, 200)  # is read when the timers, long due, have had their turn
+    await task
+    assert house.far.times("INVITE") == [0]
+    leg.end(EndReason.COMPLETED)
+    house.far.answers(await house.far.hears("BYE"), 200)
     await house.assert_clean()
 
 
