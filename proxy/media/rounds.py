@@ -11,6 +11,10 @@ from typing import Protocol
 
 INTERVAL_S = 5.0
 """Time between two reports of one stream (RFC 3550 §6.2: the least that is recommended)."""
+LATE_S, READING_S = 1.0, 0.25
+"""A loop that is later than the one was stopped: for the other it reads what came meanwhile, and then anybody
+says who was not heard.
+"""
 _NOTCHES = 250
 _NOTCH_S = INTERVAL_S / _NOTCHES
 _SPREAD, _STEP = 51, 20
@@ -79,6 +83,12 @@ class Rounds:
 
     def _turn(self) -> None:
         loop, due = asyncio.get_running_loop(), self._turned + self._step * _NOTCH_S
+        if loop.time() - due > LATE_S:
+            self._timer = loop.call_later(READING_S, self._stop, loop, due)
+        else:
+            self._stop(loop, due)
+
+    def _stop(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         self._turned = max(due, loop.time() - _NOTCH_S)  # what is missed is left out
         self._at = at = (self._at + self._step) % _NOTCHES
         taken = (step for step in range(1, _FIRST) if self._members[(at + step) % _NOTCHES])

@@ -16,6 +16,7 @@ from screening.settings import ScreeningSettings
 from screening.sip_agent import SipScreening
 from tests.kit import edge as kit
 from tests.kit.edge import EDGE, TRUNK, Edge, NewEdge, a_number, ends, story
+from tests.kit.virtual_loop import stoppable
 
 
 def falls_silent(edge: Edge) -> None:
@@ -63,6 +64,20 @@ async def test_a_clock_that_is_set_in_mid_call_changes_nothing_of_that(
     assert 60 <= edge.now - since <= 66
     await edge.carrier.receives("BYE")
     await edge.over()
+
+
+async def test_those_whom_we_did_not_hear_since_we_were_stopped_are_not_hung_up(edge: Edge) -> None:
+    await edge.bridges()
+    await edge.passes(10)
+    stoppable().stop_for(70)
+    falls_silent(edge)
+    await edge.passes(10)
+    await edge.carrier.hangs_up()
+    await edge.phone.receives("BYE")
+    await edge.over()
+    assert ("caller", "the peer hung up") in ends(edge.record)
+    assert [leg(edge, name).silent for name in ("caller", "phone")] == [None, None]
+    await edge.assert_clean()
 
 
 async def test_a_caller_that_falls_silent_is_hung_up(edge: Edge) -> None:

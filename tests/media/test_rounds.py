@@ -5,6 +5,7 @@ import itertools
 from collections import Counter
 
 from proxy.media.rounds import Rounds
+from tests.kit.virtual_loop import stoppable
 
 
 class Member:
@@ -44,6 +45,19 @@ async def test_the_wheel_stops_where_somebody_is_due_and_no_more_often_than_it_m
     rounds.leave(member)
     assert stops == [2.0, 2.5, 4.5, 6.5, 7.5, 9.5]
     assert member.times == [2.5, 7.5]
+
+
+async def test_after_a_stop_of_the_process_nobody_reports_before_what_came_meanwhile_is_read():
+    rounds, first, second = Rounds(), Member(), Member()
+    rounds.join(first)
+    await asyncio.sleep(1.01)
+    rounds.join(second)
+    await asyncio.sleep(0.09)
+    stoppable().stop_for(60)
+    await asyncio.sleep(12)
+    assert first.times == [61.83, 66.83, 71.83]
+    assert second.times == [63.23, 68.23]
+    assert len(rounds) == 2
 
 
 async def test_who_joins_while_the_wheel_rests_is_called_when_anybody_would_be():
