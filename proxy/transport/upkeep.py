@@ -16,6 +16,8 @@ FIRST_LOOK_S = 32.0
 """64·T1: a peer that has said nothing by then, and that nobody needs, was not worth the call."""
 PONG_S = 10.0
 """How long the answer to a ping may take (RFC 5626 §4.4.1)."""
+READING_S = 0.25
+"""The last of it, in which a process that was stopped reads what came meanwhile: it wakes with its timers."""
 
 Draw = Callable[[int, int], int]
 """Picks a number, ends included."""
@@ -61,7 +63,10 @@ class Keeping:
             self._timer = self._loop.call_later(self._interval(), self._look)
         else:
             pongs = self._flow.ping()
-            self._timer = self._loop.call_later(PONG_S, self._judge, pongs)
+            self._timer = self._loop.call_later(PONG_S - READING_S, self._read, pongs)
+
+    def _read(self, pongs: int) -> None:
+        self._timer = self._loop.call_later(READING_S, self._judge, pongs)
 
     def _judge(self, pongs: int) -> None:
         """Ten seconds after a ping: a peer that used to answer and does not is gone."""

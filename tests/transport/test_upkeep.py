@@ -10,6 +10,7 @@ import pytest
 from proxy.transport.flow import Address
 from proxy.transport.stream import StreamFlow, StreamLimits
 from proxy.transport.upkeep import Keeping, Upkeep
+from tests.kit.virtual_loop import stoppable
 from tests.transport.recorder import Recorder, options
 from tests.transport.wire import Count, Wire
 
@@ -87,6 +88,20 @@ async def test_a_peer_that_answered_before_and_does_not_within_ten_seconds_is_go
     assert flow is kept.flow
     assert str(error) == "no answer to a keep-alive within 10 s"
     assert kept.at == pytest.approx(32 + 4 * 120 + 10)
+
+
+async def test_a_pong_that_came_while_we_were_stopped_came_in_time():
+    kept = Kept()
+    await asyncio.sleep(33)
+    for _ in range(4):
+        kept.flow.data_received(b"\r\n")
+        await asyncio.sleep(120)
+    stoppable().stop_for(20)
+    await asyncio.sleep(0.01)
+    kept.flow.data_received(b"\r\n")  # is read when the timers, long due, have had their turn
+    await asyncio.sleep(120)
+    assert not kept.flow.closed
+    assert kept.pings == 6
 
 
 async def test_a_message_instead_of_a_pong_is_a_sign_of_life_too():
