@@ -109,9 +109,9 @@ class Switch:
 
     async def _offer(self, leg: Leg, patient: bool) -> None:
         glare_s = GLARE_S if patient else 0.0
-        timer = asyncio.get_running_loop().call_later(
-            glare_s + PATIENCE_S, lambda: leg.reoffers.withdraw(EndReason.NO_ANSWER)
-        )
+        alarms = leg.core.alarms
+        over = alarms.now() + glare_s + PATIENCE_S
+        timer = alarms.at(over, lambda: leg.reoffers.withdraw(EndReason.NO_ANSWER))
         try:
             await leg.offer(glare_s=glare_s)
         except SipError as refusal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from proxy.sip.uri import Uri
 from proxy.sip.values import retry_after
 from proxy.transport.flow import Flow, Target, TransportFailed
 from proxy.ua.ack import Acknowledgement
+from proxy.ua.alarms import Alarm
 from proxy.ua.driver import Message
 from proxy.ua.forks import MOST_FORKS, Forks, nobody
 from proxy.ua.reason import EndReason
@@ -52,7 +52,7 @@ class Course:
         self._target: Target | None = None
         self._again = False
         """Whether the target may be tried once more."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Alarm | None = None
         self._flow: Flow | None = None
         """The way to the target."""
         self._heard: int
@@ -88,7 +88,8 @@ class Course:
 
     def sending(self, unheard: Callable[[], None]) -> None:
         """The INVITE goes out now, and there are `more`; `unheard` is called if nothing comes back."""
-        self._timer = asyncio.get_running_loop().call_later(TRY_S, unheard)
+        alarms = self._core.alarms
+        self._timer = alarms.at(alarms.now() + TRY_S, unheard)
 
     def heard(self, status: int) -> None:
         """The target said something: it has its time now, and stands again if it is of use."""

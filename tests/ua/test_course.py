@@ -13,6 +13,7 @@ from proxy.ua.leg import Leg
 from proxy.ua.outgoing import Outgoing
 from proxy.ua.reason import EndReason
 from tests.kit import messages
+from tests.kit.virtual_loop import stoppable
 from tests.ua.house import HOST, Far, House, rings
 
 NAME = "pbx.example.com"
@@ -135,6 +136,20 @@ async def test_a_late_answer_without_contact_is_hung_up_all_the_same(house: Hous
     one.answers(await one.hears("BYE"), 200)
     leg.end(EndReason.COMPLETED)
     two_.answers(await two_.hears("BYE"), 200)
+    await house.assert_clean()
+
+
+async def test_a_target_that_answered_while_we_were_stopped_is_not_given_up(house: House) -> None:
+    one, two_ = await two(house)
+    leg, task = call(house)
+    invite = await one.hears("INVITE")
+    stoppable().stop_for(20)
+    one.answers(invite, 200)  # is read when the timers, long due, have had their turn
+    await task
+    await asyncio.sleep(10)
+    assert two_.heard == []
+    leg.end(EndReason.COMPLETED)
+    one.answers(await one.hears("BYE"), 200)
     await house.assert_clean()
 
 
