@@ -43,6 +43,13 @@ def _room() -> Iterator[None]:
         raise click.ClickException(f"cannot write: {error.strerror}") from error
 
 
+def _all_streams() -> None:
+    """One that is closed at the start (`2>&-`) leads nowhere; else its number would be some socket's."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode))  # noqa: SIM115  # as long as we live
+
+
 def _any_letters() -> None:
     """What a terminal or a file of another character set (Latin-1, say) cannot show is a question mark."""
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
@@ -58,6 +65,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what was asked; ``--help`` and ``--version`` answer here."""
+        _all_streams()
         with _room():
             return super().parse_args(ctx, args)
 

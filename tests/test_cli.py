@@ -209,6 +209,22 @@ with asyncio.Runner(loop_factory=_loop_factory()) as runner:
     assert int(threads.stdout) > 60  # half of which look up names
 
 
+def test_a_process_without_any_stream_says_what_it_says_to_nobody() -> None:
+    program = f"""
+import os
+import structlog
+from proxy import log
+from proxy.cli import main
+
+main(["check-config", {LAB!r}], standalone_mode=False)
+log.configure()
+structlog.get_logger("screendoor").warning("who hears that?")
+os._exit(7 if all(os.fstat(n).st_rdev == os.stat(os.devnull).st_rdev for n in range(3)) else 8)
+"""
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", program]
+    assert subprocess.run(closed, check=False).returncode == 7
+
+
 def test_run_does_without_uvloop(application: Callable[[Run], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
 
