@@ -45,6 +45,8 @@ BAD_CALLS_MOST = 6
 """After so many, it is not asked any more."""
 TROUBLES_TOLD = 10
 """Errors that the vendor reports in one call, of which each is a line."""
+LATE_S, READING_S = 1.0, 0.25
+"""A process that is later than the one was stopped: for the other it reads what was decided meanwhile."""
 WHY_LIMIT = 120
 """Characters of what a vendor gives as a reason."""
 
@@ -168,6 +170,10 @@ class Conversation:
                 async with asyncio.timeout_at(at):
                     await judgement.change.next()
             except TimeoutError:
+                if at is not None and self._loop.time() - at > LATE_S:
+                    await asyncio.sleep(READING_S)
+                    if judgement.stage is not Stage.TALKING or clock.upcoming != (at, due):
+                        continue
                 match due:
                     case Due.GIVE_UP:
                         judgement.give(Undecided(clock.next[1]))

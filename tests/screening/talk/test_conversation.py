@@ -38,6 +38,7 @@ from screening.talk.tools import (
     Place,
     Tools,
 )
+from tests.kit.virtual_loop import stoppable
 from tests.screening.scripted import ScriptedVendor
 
 AGENT = AgentSettings("openai", transfer="local")
@@ -426,6 +427,34 @@ async def test_a_caller_who_answers_has_all_the_time_again() -> None:
         await asyncio.sleep(8.1)
         assert [said[:26] for said in stage.vendor.said].count("inform Nobody has spoken f") == 2
         assert (await stage.verdict())[0] == 35.001
+
+
+# A process that was stopped reads late what was said and decided in time.
+
+
+async def test_a_decision_that_came_while_we_were_stopped_stands() -> None:
+    async with staged() as stage:
+        await asyncio.sleep(5)
+        stoppable().stop_for(300)
+        asyncio.get_running_loop().call_later(0.01, stage.vendor.decides, "ALLOW")
+        assert isinstance((await stage.verdict())[1], Connect)
+
+
+async def test_a_caller_who_spoke_while_we_were_stopped_was_not_silent() -> None:
+    async with staged() as stage:
+        await asyncio.sleep(5)
+        stoppable().stop_for(30)
+        asyncio.get_running_loop().call_later(0.01, stage.vendor.happens, CallerBegan())
+        await asyncio.sleep(5)
+        stage.vendor.decides("ALLOW")
+        assert isinstance((await stage.verdict())[1], Connect)
+
+
+async def test_who_said_nothing_while_we_were_stopped_was_silent() -> None:
+    async with staged() as stage:
+        await asyncio.sleep(5)
+        stoppable().stop_for(30)
+        assert await stage.verdict() == (pytest.approx(35.25, abs=0.01), Undecided("nobody spoke for 20 s"))
 
 
 # The watchdog
