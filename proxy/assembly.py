@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from ipaddress import ip_address
 
 from proxy.call.admission import SCANNERS, Admission, Strictness
 from proxy.call.attestation import Word
@@ -22,6 +23,7 @@ from proxy.config import Settings
 from proxy.config import model as told
 from proxy.config.numbers import country_of, is_emergency, regions_of
 from proxy.config.values import Destination as Place
+from proxy.config.warning import of_this_machine
 from proxy.connecting import profile_of
 from proxy.media.mode import Sounds
 from proxy.media.sdes import SrtpPolicy
@@ -37,6 +39,7 @@ from proxy.ua.challenger import Challenger
 from proxy.ua.core import UserAgentCore
 from proxy.ua.digest_trunks import DigestTrunks
 from proxy.ua.ids import Ids
+from proxy.ua.nearby import Nearby
 from proxy.ua.registrar import Phone, Registrar
 from proxy.ua.registration import Account, Registration
 
@@ -236,8 +239,15 @@ def advertised(settings: Settings) -> Advertised:
     public = settings.public
     host, six = in_uri(public.host), in_uri(public.address6) if public.address6 else None
     if host.startswith("[") and ":" not in public.address:
-        return Advertised(public.address, host6=host)
-    return Advertised(host, host6=six if _is_address(public.host) else None)
+        return Advertised(public.address, host6=host, nearby=_nearby(public.address))
+    six = six if _is_address(public.host) else None
+    return Advertised(host, host6=six, nearby=_nearby(public.address))
+
+
+def _nearby(public: str) -> Nearby | None:
+    """For a machine that is in a private network itself; who has the public address tells it to everybody."""
+    own = ip_address(public).is_global and of_this_machine(public)
+    return None if own or ":" in public else Nearby()
 
 
 def homes(settings: Settings) -> list[tuple[str, str]]:

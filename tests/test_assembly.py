@@ -61,6 +61,23 @@ def test_peers_are_told_a_host_of_their_ip_version(
 
 
 @pytest.mark.parametrize(
+    ("address", "ours", "told"),
+    [
+        ("8.8.8.8", True, False),
+        ("8.8.8.8", False, True),
+        ("192.168.1.10", True, True),
+        ("2001:db8::1", False, False),
+    ],
+)
+def test_a_machine_in_a_private_network_tells_its_neighbours_its_address_there(
+    monkeypatch: pytest.MonkeyPatch, address: str, ours: bool, told: bool
+) -> None:
+    monkeypatch.setattr(assembly, "of_this_machine", lambda address: ours)
+    advertised = assembly.advertised(settings(f'host = "sbc.example.com", address = "{address}"'))
+    assert (advertised.nearby is not None) is told
+
+
+@pytest.mark.parametrize(
     ("public", "media", "homes"),
     [
         ('address = "203.0.113.10"', "", [("0.0.0.0", "203.0.113.10")]),

@@ -30,8 +30,8 @@ class LegMedia:
         if policy is not _ACCEPT:
             session.secure(leg, policy)
 
-    def over(self, ip_version: int) -> None:
-        self._session.over(self._leg, ip_version)
+    def over(self, ip_version: int, near: tuple[str, str] | None = None) -> None:
+        self._session.over(self._leg, ip_version, near)
 
     def offer(self) -> bytes:
         try:

@@ -60,10 +60,10 @@ class DirectSession(Packets):
 
     # What the story says.
 
-    def over(self, leg: str, ip_version: int) -> None:
+    def over(self, leg: str, ip_version: int, near: tuple[str, str] | None = None) -> None:
         """See `MediaSession`."""
         self._over[leg] = ip_version
-        self._relay.over(leg, ip_version)
+        self._relay.over(leg, ip_version, near)
 
     def offer(self, leg: str) -> bytes:
         """What the leg is to hear of, as our offer; empty if its peer is to make the first one."""

@@ -48,6 +48,10 @@ class House:
         self.usual = _version(public_address)
         """IP version of an offer to a leg of which nothing else is known."""
 
+    def hears_at(self, address: str) -> bool:
+        """Whether what is sent to this address of ours is audio received, too."""
+        return ":" not in address and 4 in self.homes and self.homes[4][0] in ("0.0.0.0", address)
+
 
 def _version(address: str) -> int:
     return 6 if ":" in address else 4

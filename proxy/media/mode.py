@@ -80,10 +80,12 @@ class Recording(Protocol):
 class MediaSession(Protocol):
     """The media of one call. Legs are named by the story (`caller`, `agent`, `phone`), open on first use."""
 
-    def over(self, leg: str, ip_version: int) -> None:
+    def over(self, leg: str, ip_version: int, near: tuple[str, str] | None = None) -> None:
         """Its signalling goes over IPv4 or IPv6: offer it audio over the same, if we have an address of it.
 
-        What a leg offers us is answered in its own IP version.
+        What a leg offers us is answered in its own IP version. `near`: the host that signals and our own
+        address, in a private network that both are in; where audio comes from that host, too, that address is
+        what the leg is told.
         """
         ...
 

@@ -75,6 +75,7 @@ class RelaySession(SoundedSession[_Leg]):
         "_early",
         "_house",
         "_last",
+        "_near",
         "_offers",
         "_plain",
         "_policies",
@@ -86,6 +87,8 @@ class RelaySession(SoundedSession[_Leg]):
         self._sounds, self._held = USUAL_SOUNDS, False
         self._offers: Mapping[str, int] = _NOWHERE
         """IP version of our offers to a leg, where it is not the usual one."""
+        self._near: Mapping[str, tuple[str, str]] = _NOWHERE
+        """Hosts of the peers that share a private network with us, and our addresses there."""
         self._policies: Mapping[str, SrtpPolicy] = _NOWHERE
         """Of the legs that are secured otherwise than usual."""
         self._plain = False
@@ -97,9 +100,11 @@ class RelaySession(SoundedSession[_Leg]):
         self._last: dict[str, tuple[Counts, Quality]] | None = None
         """Of legs that are gone; None while none is."""
 
-    def over(self, leg: str, ip_version: int) -> None:
+    def over(self, leg: str, ip_version: int, near: tuple[str, str] | None = None) -> None:
         """Offers to that leg name an address of this IP version; see `MediaSession`."""
         house = self._house
+        if near is not None or self._near:
+            self._move(leg, near if near is None or house.hears_at(near[1]) else None)
         if ip_version in house.homes and (ip_version != house.usual or self._offers):
             self._offers = {**self._offers, leg: ip_version}
 
@@ -186,7 +191,7 @@ class RelaySession(SoundedSession[_Leg]):
         answer = self._read_offer(leg, sdp, possible, spoken, other)
         agreement, said = answer.agreement, answer.said
         self._elsewhere(agreement)
-        ours = self._open(leg, agreement.ip_version)
+        ours = self._open(leg, agreement.ip_version, agreement.remote)
         if agreement.crypto is not None:
             agreement = answering(agreement, ours.stream.agreement, house.ids)
             said = said.under(Protection.of(agreement))
@@ -303,8 +308,11 @@ class RelaySession(SoundedSession[_Leg]):
     def _policy(self, leg: str) -> SrtpPolicy:
         return self._policies.get(leg, _UNSAID)
 
-    def _open(self, leg: str, ip_version: int) -> _Leg:
-        """The leg's stream; one of the other IP version gives way to a new one, unless it is in use."""
+    def _open(self, leg: str, ip_version: int, named: Address | None = None) -> _Leg:
+        """The leg's stream; one of the other IP version gives way to a new one, unless it is in use.
+
+        `named`: where its peer wants audio, if that is known.
+        """
         ours = self._legs.get(leg)
         if ours is not None:
             if ours.ip_version == ip_version or ours.spoken is not None:
@@ -312,9 +320,22 @@ class RelaySession(SoundedSession[_Leg]):
             self.release(leg)
         house = self._house
         bind, public = house.homes[ip_version]
+        if ip_version == 4 and (near := self._near.get(leg)) and (named is None or named[0] == near[0]):
+            public = near[1]
         stream = house.make_stream(house.network, house.ports, bind, house.ids, house.clock, house.rounds)
         ours = self._legs[leg] = _Leg(stream, public, ip_version, house.ids(31))
         return ours
+
+    def _move(self, leg: str, near: tuple[str, str] | None) -> None:
+        """From now on that leg is near, or elsewhere; the next offer says so, until one is answered."""
+        others = {name: each for name, each in self._near.items() if name != leg}
+        self._near = others if near is None else {**others, leg: near}
+        ours = self._legs.get(leg)
+        if ours is not None and ours.spoken is None and ours.ip_version == 4:
+            ours.address = self._house.homes[4][1] if near is None else near[1]
+
+    def _homes(self) -> list[tuple[str, str]]:
+        return [*self._house.homes.values(), *((ours, ours) for _, ours in self._near.values())]
 
     def _read_offer(
         self, leg: str, sdp: bytes, ip_version: int | None, spoken: str | None, other: Agreement | None
@@ -333,7 +354,7 @@ class RelaySession(SoundedSession[_Leg]):
     def _elsewhere(self, agreement: Agreement) -> None:
         """What we send to ourselves would go round without end, or into another call. Raises MediaRefused."""
         named, house = agreement.remote, self._house
-        if named and named[1] in house.ports.range and is_ours(named, house.homes.values(), house.ports):
+        if named and named[1] in house.ports.range and is_ours(named, self._homes(), house.ports):
             raise MediaRefused("the audio address is one of ours")
 
     def _other(self, leg: str) -> Agreement | None:

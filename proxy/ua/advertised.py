@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from proxy.sip.message import Request
 from proxy.transport.flow import Flow
+from proxy.ua.nearby import Near, Nearby
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +21,24 @@ class Advertised:
     """What peers over IPv6 use instead, where `host` is an address of IPv4."""
     ports6: dict[str, int] = field(default_factory=dict)
     """Port of our IPv6 listener, by transport name."""
+    nearby: Nearby | None = None
+    """Who is told an address of our private network instead; None: nobody."""
 
     def towards(self, flow: Flow) -> str:
         """Host and port for the peer of this flow, in the IP version that it speaks."""
         transport = flow.transport
+        if (near := self.near(flow)) is not None and transport != "tls":  # whose certificate has a name
+            return f"{near.ours}:{self.ports.get(transport) or flow.local[1]}"
         if ":" in flow.remote[0]:
             port = self.ports6.get(transport) or self.ports.get(transport) or flow.local[1]
             return f"{self.host6 or self.host}:{port}"
         return f"{self.host}:{self.ports.get(transport) or self.ports6.get(transport) or flow.local[1]}"
+
+    def near(self, flow: Flow) -> Near | None:
+        """Of a peer that shares a private network with us; None: it is told our public address."""
+        return None if self.nearby is None else self.nearby.of(flow)
+
+    def heard(self, request: Request, flow: Flow) -> None:
+        """A request that begins something, perhaps from our private network."""
+        if self.nearby is not None and request.method in ("INVITE", "REGISTER"):
+            self.nearby.heard(request, flow)

@@ -323,6 +323,7 @@ class UserAgentCore:
     def _begin(self, transaction: ServerTransaction) -> None:
         """A request outside any dialog."""
         request, target = transaction.request, transaction.request.target
+        self.advertised.heard(request, transaction.flow)
         if target.scheme not in ("sip", "sips", "tel") and not calls_for_help(request):
             transaction.reply(416)
         elif target.headers:

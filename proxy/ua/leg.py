@@ -94,7 +94,7 @@ class Leg:
         """Take the INVITE that begins this leg (we are the UAS) and say 100; or what it asks ends the leg."""
         self.flow = transaction.flow
         self.profile = self.core.terms(self.flow)
-        self.media.over(ip_version(self.flow))
+        self.media.over(ip_version(self.flow), self.core.advertised.near(self.flow))
         self._invitation, self._calls = Invitation(self, transaction), False
         self._invitation.watch()
         request = transaction.request

@@ -8,8 +8,10 @@ from typing import Protocol
 class LegMedia(Protocol):
     """Whoever describes the media of one leg; raises OfferRefused."""
 
-    def over(self, ip_version: int) -> None:
-        """Its signalling goes over IPv4 or IPv6."""
+    def over(self, ip_version: int, near: tuple[str, str] | None = None) -> None:
+        """Its signalling goes over IPv4 or IPv6; `near`, with our address in its own private network, after
+        its own.
+        """
 
     def offer(self) -> bytes:
         """Our offer, first or again; empty where the peer, whom we call, is to make the first."""

@@ -63,7 +63,7 @@ class Inviting:
         if self._ending is None:
             leg = self._leg
             self._flow = leg.flow = flow
-            leg.media.over(ip_version(flow))
+            leg.media.over(ip_version(flow), leg.core.advertised.near(flow))
             invite = self._draft.written(flow, leg.media.offer())
             if self._course.more:  # before it is sent, which may fail at once and lead to the next
                 self._course.sending(self._unheard)

@@ -579,3 +579,54 @@ async def test_an_early_description_that_cannot_be_used_changes_nothing(rig):
     rig.session.early("phone", b"nonsense")
     await asyncio.sleep(0.1)
     assert len(caller.heard) == 5
+
+
+HERE, ELSEWHERE = "192.168.1.10", "192.168.1.30"
+
+
+def _told(sdp: bytes) -> str:
+    return next(line[9:] for line in sdp.decode().split("\r\n") if line.startswith("c=IN IP4 "))
+
+
+async def test_a_leg_in_our_own_network_is_told_our_address_there_and_nobody_else(rig):
+    rig.session.over("phone", 4, ("192.168.1.20", HERE))
+    assert _told(rig.session.offer("phone")) == HERE
+    assert _told(rig.session.offer("agent")) == PUBLIC
+    assert rig.session.address("phone")[0] == HERE
+
+
+async def test_an_offer_of_audio_from_the_host_that_signals_is_answered_there(rig):
+    peer = rig.peer("caller")
+    rig.session.over("caller", 4, (peer.address[0], HERE))
+    assert _told(rig.session.accept("caller", peer.sdp())) == HERE
+
+
+async def test_an_offer_of_audio_from_elsewhere_is_answered_with_the_public_address(rig):
+    rig.session.over("caller", 4, (ELSEWHERE, HERE))
+    assert _told(rig.session.accept("caller", rig.peer("caller").sdp())) == PUBLIC
+
+
+async def test_the_next_place_that_is_called_is_told_what_is_right_for_it(rig):
+    rig.session.over("phone", 4, ("192.168.1.20", HERE))
+    assert _told(rig.session.offer("phone")) == HERE
+    rig.session.over("phone", 4)
+    assert _told(rig.session.offer("phone")) == PUBLIC
+    rig.session.over("phone", 4, ("192.168.1.20", HERE))
+    assert _told(rig.session.offer("phone")) == HERE
+
+
+async def test_audio_that_is_bound_elsewhere_is_not_found_there(rig):
+    house = House(rig.network, rig.ports, ELSEWHERE, PUBLIC, counting(), asyncio.get_running_loop().time)
+    session = RelaySession(house)
+    session.over("phone", 4, ("192.168.1.20", HERE))
+    assert _told(session.offer("phone")) == PUBLIC
+    session.close()
+
+
+async def test_our_address_there_is_one_of_ours_too(rig):
+    rig.session.over("phone", 4, ("192.168.1.20", HERE))
+    rig.session.offer("phone")
+    ours = rig.session.address("phone")
+    answer = b"v=0\r\no=- 1 1 IN IP4 x\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\n"
+    with pytest.raises(MediaRefused, match="one of ours"):
+        rig.session.answered("phone", answer % (HERE.encode(), ours[1]))

@@ -137,6 +137,7 @@ class Media:
     keys: list[tuple[str, float]] = field(default_factory=list)
     heard_early: list[bytes] = field(default_factory=list)
     ip_version: int | None = None
+    near: tuple[str, str] | None = None
     late: bool = False
     """The peer that we call is to make the first offer."""
     leaves_open: bool = False
@@ -144,8 +145,8 @@ class Media:
     concedes: bool = False
     """Another offer is made, once, when the first is refused."""
 
-    def over(self, ip_version: int) -> None:
-        self.ip_version = ip_version
+    def over(self, ip_version: int, near: tuple[str, str] | None = None) -> None:
+        self.ip_version, self.near = ip_version, near
 
     def offer(self) -> bytes:
         self._take("offer", b"")
