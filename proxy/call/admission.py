@@ -111,7 +111,7 @@ class Admission:
         if any(name in text for name in self._scanners):
             self._scanned(flow)
         else:
-            self.refused(flow)
+            self._ignored(flow, calls=data.startswith(b"INVITE "))
         return True
 
     def scans(self, flow: Flow, request: Request) -> bool:
@@ -125,9 +125,7 @@ class Admission:
         return True
 
     def refused(self, flow: Flow) -> None:
-        self.counts["unknown"] += 1
-        self._turned_away()
-        self._hold_against(flow, 1, "unknown source ignored")
+        self._ignored(flow)
 
     def malformed(self, flow: Flow, error: ParseError) -> None:
         self._unreadable()
@@ -152,11 +150,16 @@ class Admission:
         """How many sources are barred now."""
         return len(self._bans)
 
-    def _hold_against(self, flow: Flow, weight: int, what: str) -> None:
+    def _ignored(self, flow: Flow, *, calls: bool = False) -> None:
+        self.counts["unknown"] += 1
+        self._turned_away()
+        self._hold_against(flow, 1, "unknown source ignored", calls=calls)
+
+    def _hold_against(self, flow: Flow, weight: int, what: str, *, calls: bool = False) -> None:
         """Count it against a stranger; nothing ever counts against a trunk."""
         if self.admits(flow):
             return
-        news, barred = self._bans.strike(flow, weight)
+        news, barred = self._bans.strike(flow, weight, calls=calls)
         if barred:
             for_s = self._strictness.ban_s
             self._say("source banned", flow, because=what, transport=flow.transport, for_s=for_s)

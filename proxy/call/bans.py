@@ -67,7 +67,7 @@ class Bans:
     def __init__(self, after: int, for_s: float, clock: Callable[[], float]) -> None:
         """`for_s`: 0 bars nobody."""
         self._after, self._for_s, self._clock = after, for_s, clock
-        self._tally = Tally()
+        self._tally, self._calls = Tally(), Tally()
         self._datagrams: dict[str, Ban] = {}
         self._streams: dict[str, Ban] = {}
         self._spared: dict[str, None] = {}
@@ -89,11 +89,15 @@ class Bans:
         ban.dropped += 1
         return True
 
-    def strike(self, flow: Flow, weight: int = 1) -> tuple[bool, bool]:
-        """Count against a source; returns whether it is news that it was heard, and that it is barred."""
+    def strike(self, flow: Flow, weight: int = 1, *, calls: bool = False) -> tuple[bool, bool]:
+        """Count against a source; returns whether it is news that it was heard, and that it is barred.
+
+        Of one that is spared it is news only that it `calls`: a carrier may share its address with a phone,
+        as all the world does behind Docker's bridge, or a router that hides who sends.
+        """
         source = source_of(flow)
         if source in self._spared:
-            return False, False
+            return calls and self._calls.add(source, 1, self._clock())[1], False
         now = self._clock()
         count, first = self._tally.add(source, weight, now)
         if count < self._after or not self._for_s:

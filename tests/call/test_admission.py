@@ -245,3 +245,13 @@ async def test_an_agent_at_an_address_of_no_trunk_is_heard_whatever_is_sent_in_i
     await edge.agent.receives("BYE")
     await edge.carrier.hangs_up()
     await edge.assert_clean()
+
+
+async def test_a_call_that_is_ignored_is_told_though_a_phone_has_the_same_address() -> None:
+    """As behind Docker's bridge, or a router that hides who sends."""
+    gate, bridge = Admission({}, nobody), a_flow("172.17.0.1")
+    gate.proved(bridge)
+    with capture_logs() as logs:
+        for request in (messages.request("OPTIONS"), messages.invite(), messages.invite()):
+            assert gate.ignores(bridge, request.encode())
+    assert [(each["event"], each["source"]) for each in logs] == [("unknown source ignored", "172.17.0.1")]

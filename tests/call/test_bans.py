@@ -66,6 +66,15 @@ def test_nothing_counts_against_a_peer_and_becoming_one_lifts_a_ban() -> None:
     assert not bans.bars(a_flow(BAD))
 
 
+def test_calls_from_where_a_peer_is_are_news_once_a_window_and_count_for_nothing() -> None:
+    bans, clock = new_bans(after=1)
+    bans.spare(a_flow(BAD))
+    assert [bans.strike(a_flow(BAD), calls=True) for _ in range(3)] == [(True, False), *[(False, False)] * 2]
+    clock.now += WINDOW_S
+    assert bans.strike(a_flow(BAD), calls=True) == (True, False)
+    assert not bans.bars(a_flow(BAD))
+
+
 def test_no_time_means_no_bans() -> None:
     bans, _ = new_bans(for_s=0)
     for _ in range(100):
