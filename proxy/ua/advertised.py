@@ -24,10 +24,16 @@ class Advertised:
     nearby: Nearby | None = None
     """Who is told an address of our private network instead; None: nobody."""
 
-    def towards(self, flow: Flow) -> str:
-        """Host and port for the peer of this flow, in the IP version that it speaks."""
+    def towards(self, flow: Flow, *, registrar: bool = False) -> str:
+        """Host and port for the peer of this flow, in the IP version that it speaks.
+
+        A `registrar` in our network calls us itself, whoever it calls for.
+        """
         transport = flow.transport
-        if (near := self.near(flow)) is not None and transport != "tls":  # whose certificate has a name
+        near = self.near(flow)
+        if registrar and near is None and self.nearby is not None:
+            near = self.nearby.found(flow)
+        if near is not None and transport != "tls":  # whose certificate has a name
             return f"{near.ours}:{self.ports.get(transport) or flow.local[1]}"
         if ":" in flow.remote[0]:
             port = self.ports6.get(transport) or self.ports.get(transport) or flow.local[1]

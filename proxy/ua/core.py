@@ -208,10 +208,10 @@ class UserAgentCore:
         except TransportFailed:
             log.debug("not sent again", to=flow.remote)
 
-    def contact(self, flow: Flow, user: str) -> str:
+    def contact(self, flow: Flow, user: str, *, registrar: bool = False) -> str:
         """Our Contact on this flow: the public host, the listener's port, exactly one transport."""
         transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
-        return f"<sip:{user}@{self.advertised.towards(flow)}{transport}>"
+        return f"<sip:{user}@{self.advertised.towards(flow, registrar=registrar)}{transport}>"
 
     def enter(self, dialog: DialogId, leg: InDialog) -> None:
         self._dialogs[dialog] = leg

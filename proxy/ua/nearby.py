@@ -41,13 +41,18 @@ class Nearby:
         peer = flow.remote[0]
         if not is_private(peer):
             return
-        ours = self._find(peer) if _itself(request, peer) else None
-        if ours is None or flow.local[0] not in (ours, WILDCARD):
+        near = self.found(flow) if _itself(request, peer) else None
+        if near is None:
             self._known.pop(peer, None)
             return
         if len(self._known) >= MOST:
             self._known.clear()
-        self._known[peer] = Near(peer, ours)
+        self._known[peer] = near
+
+    def found(self, flow: Flow) -> Near | None:
+        """The same by the network alone, whoever stands behind its peer."""
+        ours = self._find(flow.remote[0])
+        return Near(flow.remote[0], ours) if ours is not None and flow.local[0] in (ours, WILDCARD) else None
 
     def of(self, flow: Flow) -> Near | None:
         """The peer of this flow and our address for it; None: that is the public one, as for everybody."""

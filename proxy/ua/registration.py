@@ -216,7 +216,7 @@ class Registration:
             ("To", record),
             ("Call-ID", self._call_id),
             ("CSeq", f"{self._cseq} REGISTER"),
-            ("Contact", self._core.contact(flow, self._user)),
+            ("Contact", self._core.contact(flow, self._user, registrar=True)),
             ("Expires", str(expires_s)),
             *credentials,
         ):

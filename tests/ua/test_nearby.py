@@ -114,3 +114,11 @@ async def test_a_call_of_a_neighbour_and_one_to_it_are_within_the_network(house:
     await far.says(messages.bye(call, to_tag=answer.to_tag or ""))
     await far.hears(200)
     await house.assert_clean()
+
+
+def test_a_registrar_in_our_network_calls_us_there_whoever_else_it_speaks_for() -> None:
+    there = a_house()
+    assert there.towards(a_flow(), registrar=True) == f"{HERE}:5060"
+    assert there.towards(a_flow()) == "sbc.example.com:5060"
+    assert there.towards(a_flow("198.51.100.7"), registrar=True) == "sbc.example.com:5060"
+    assert Advertised(PUBLIC, {"udp": 5060}).towards(a_flow(), registrar=True) == f"{PUBLIC}:5060"
