@@ -166,11 +166,12 @@ class Conversation:
         while True:
             await judgement.change.until(lambda: judgement.stage is Stage.TALKING)
             at, due = clock.upcoming
+            since = self._loop.time()
             try:
                 async with asyncio.timeout_at(at):
                     await judgement.change.next()
             except TimeoutError:
-                if at is not None and self._loop.time() - at > LATE_S:
+                if at is not None and self._loop.time() - max(at, since) > LATE_S:
                     await asyncio.sleep(READING_S)
                     if judgement.stage is not Stage.TALKING or clock.upcoming != (at, due):
                         continue
