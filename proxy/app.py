@@ -42,7 +42,7 @@ from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
 from proxy.observe.wire_log import log_message
 from proxy.office.office import Office
-from proxy.transport.flow import Flow
+from proxy.transport.flow import Flow, shown
 from proxy.transport.lasting import LastingLookup
 from proxy.transport.lookup import SystemLookup
 from proxy.transport.resolver import Resolver
@@ -218,7 +218,7 @@ class App:
         host, port = await self.network.listen(connecting.listen_on(listen))
         ports = self.advertised.ports6 if ":" in host else self.advertised.ports
         ports.setdefault(listen.transport, port)
-        return f"{listen.transport}:{assembly.in_uri(host)}:{port}"
+        return f"{listen.transport}:{shown((host, port))}"
 
     async def _serve_http(self) -> None:
         http = self._settings.http

@@ -31,7 +31,7 @@ from proxy.media.tone import tones_of
 from proxy.sip.digest import DigestClient
 from proxy.sip.digest_server import DigestServer
 from proxy.sip.uri import Uri
-from proxy.transport.flow import Flow
+from proxy.transport.flow import Flow, in_uri
 from proxy.transport.identity import numeric
 from proxy.transport.resolver import bare
 from proxy.ua.advertised import Advertised
@@ -259,11 +259,6 @@ def homes(settings: Settings) -> list[tuple[str, str]]:
 
 def _is_address(host: str) -> bool:
     return numeric(host) is not None
-
-
-def in_uri(host: str) -> str:
-    """A host as it stands before a port: an IPv6 address in brackets."""
-    return f"[{host}]" if ":" in host else host
 
 
 def probed(settings: Settings) -> list[Probed]:

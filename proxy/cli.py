@@ -158,11 +158,11 @@ def check_config(file: Path) -> None:
     Without FILE it is the one that SCREENDOOR_CONFIG names.
     """
     from proxy import expiry
-    from proxy.assembly import in_uri
     from proxy.commands.given import settings_of
     from proxy.config import warnings
     from proxy.forwarding import missing
     from proxy.office.judging import ending, remarks, summary
+    from proxy.transport.flow import shown
 
     settings = settings_of(file)
     now = datetime.now(UTC)
@@ -172,7 +172,7 @@ def check_config(file: Path) -> None:
         click.echo(f"warning: {text}", err=True)
     click.echo(f"{file}: in order")
     for listen in settings.listeners:
-        click.echo(f"  listens      {listen.transport} {in_uri(listen.bind[0])}:{listen.bind[1]}")
+        click.echo(f"  listens      {listen.transport} {shown(listen.bind)}")
     click.echo(f"  webhook      http{'s' if settings.http.certificate else ''} port {settings.http.bind[1]}")
     for number in settings.numbers:
         places = ", ".join(destination.text for destination in number.destinations)

@@ -12,9 +12,10 @@ from proxy.commands.given import settings_of, with_config
 from proxy.commands.place import clean, database, named, zone
 from proxy.observe.ladder import LEGEND, heading, rung
 from proxy.observe.pcapng import pcapng
-from proxy.observe.trace import Seen, end
+from proxy.observe.trace import Seen
 from proxy.sip.errors import ParseError
 from proxy.sip.message import parse_message
+from proxy.transport.flow import shown
 from screening.memory import wire
 
 
@@ -71,7 +72,7 @@ def _line(seen: Seen, began: float) -> str:
 def _told(seen: Seen) -> Iterable[str]:
     """The message under a line that says between whom; what a terminal would obey is shown as `?`."""
     arrow = "→" if seen.sent else "←"
-    yield f"          {seen.leg}, {seen.transport.upper()} {end(seen.local)} {arrow} {end(seen.remote)}"
+    yield f"          {seen.leg}, {seen.transport.upper()} {shown(seen.local)} {arrow} {shown(seen.remote)}"
     text = seen.octets.decode("utf-8", "replace")
     yield from (f"          | {clean(line)}" for line in text.splitlines())
     yield ""

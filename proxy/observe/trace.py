@@ -9,12 +9,6 @@ from typing import Any, Self
 from proxy.transport.flow import Address
 
 
-def end(address: Address) -> str:
-    """One end of a flow, as it is shown: an IPv6 address in brackets."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One message as it went over the wire, but for its secrets."""

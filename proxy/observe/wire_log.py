@@ -5,9 +5,8 @@ from __future__ import annotations
 import structlog
 
 from proxy.observe.masking import masked
-from proxy.observe.trace import end
 from proxy.sip.message import Request, Response
-from proxy.transport.flow import Flow
+from proxy.transport.flow import Flow, shown
 
 log = structlog.get_logger("screendoor")
 
@@ -15,4 +14,4 @@ log = structlog.get_logger("screendoor")
 def log_message(direction: str, flow: Flow, message: Request | Response) -> None:
     """`<` received, `>` sent; secrets are crossed out."""
     lines = masked(message.encode()).decode("utf-8", "replace").splitlines()
-    log.debug(direction, peer=f"{flow.transport}:{end(flow.remote)}", message="\n".join(lines))
+    log.debug(direction, peer=f"{flow.transport}:{shown(flow.remote)}", message="\n".join(lines))

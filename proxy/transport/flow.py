@@ -19,6 +19,17 @@ Address = tuple[str, int]
 """A numeric host, IPv6 without brackets, and a port."""
 
 
+def in_uri(host: str) -> str:
+    """A host as it stands before a port: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def shown(address: Address) -> str:
+    """An address as people read it, with its port."""
+    host, port = address
+    return f"{in_uri(host)}:{port}"
+
+
 class TransportFailed(SipError):
     """The network failed us; to a transaction it is a 503 (RFC 3261 §8.1.3.1)."""
 
