@@ -35,7 +35,7 @@ START = "from proxy.cli import main; main()"
 BATCH = 100
 WARM_S = 60.0
 """From then on memory must stay flat: tables and pools are full, the first transactions forgotten."""
-MOST_GROWTH = 1.1
+MAX_GROWTH = 1.1
 """What the C library keeps of what was freed goes up for a while; what is in use does not."""
 ANSWER_S = 5.0
 
@@ -288,7 +288,7 @@ class Fuzzer:
         if errors := self._server.errors:
             figures.faults.append(f"{len(errors)} errors logged, the first: {errors[0]}")
         growth = figures.growth()
-        if growth is not None and growth[1] > growth[0] * MOST_GROWTH:
+        if growth is not None and growth[1] > growth[0] * MAX_GROWTH:
             figures.faults.append(f"memory grew from {growth[0]} KiB to {growth[1]} KiB")
 
 

@@ -13,7 +13,7 @@ from bench.systems import AIOSIPUA, HIDING, SIPPY, STOCK, SYSTEMS, TUNED, TUNED_
 from bench.table import SIPMESSAGE
 from bench.trials import Trials, label
 
-MOST_TROUBLE: Final = 0.01
+MAX_TROUBLE: Final = 0.01
 """A run with a larger share of failures and retransmissions is remarked on."""
 COARSE: Final = (400, 800, 1200)
 """Rates of a quick search."""
@@ -68,7 +68,7 @@ class Bench(Trials):
 
     def memory(self) -> None:
         """What an open call takes; once, for it hardly varies."""
-        calls = memory.most_calls(self.extent.memory_calls)
+        calls = memory.max_calls(self.extent.memory_calls)
         if calls < self.extent.memory_calls:
             self.book.remark(f"memory: {calls} calls, as many as the limit of open files allows")
         for name in self.present((US,) if self.quick else (US, STOCK, TUNED)):
@@ -97,7 +97,7 @@ class Bench(Trials):
                 stand.warm(rate)
                 run = stand.load(rate, self.extent.load_s)
                 self.note(f"{measure}-{rate}", name, run.cpu_ms)
-                if run.trouble > MOST_TROUBLE:
+                if run.trouble > MAX_TROUBLE:
                     failed = run.caller.failed + run.callee.failed
                     resent = run.caller.resent + run.callee.resent
                     self.book.remark(

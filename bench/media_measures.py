@@ -23,8 +23,8 @@ from bench.trials import Trials, label
 STREAMS: Final = 1000
 """500 calls, both ways: 50,000 packets a second."""
 FEW: Final = 200
-MOST_LOST: Final = 0.001
-MOST_IN_KERNEL: Final = 0.9
+MAX_LOST: Final = 0.001
+MAX_IN_KERNEL: Final = 0.9
 """Share of the streams that the kernel has if it has any; it gives each back for a packet now and then."""
 HERE: Final = "relay"
 """Us with `mode = "relay"`, and the measures of it that are taken of what ships, too."""
@@ -57,7 +57,7 @@ def kernel(trials: Trials) -> None:
     with trials.trying("media-kernel", US):
         direct = media.unrelayed(STREAMS, trials.extent.media_s)
         run = _run(trials, "media-kernel", US, SYSTEMS[US].make, STREAMS)
-        assert run.in_kernel > MOST_IN_KERNEL * STREAMS, f"the kernel forwards {run.in_kernel} streams"
+        assert run.in_kernel > MAX_IN_KERNEL * STREAMS, f"the kernel forwards {run.in_kernel} streams"
         trials.note("media-kernel", US, run.cpu_us + run.sender_us - direct.sender_us)
         beside = trials.book.read("media", RTPENGINE)
         if beside is None:
@@ -116,7 +116,7 @@ def _late(
                 trials.note(f"{measure}-{part}", name, added)
             if HERE in heard and name != US:
                 trials.note(f"{measure}-{HERE}-{part}", system, added)
-    if HERE in heard and min(run.in_kernel for run in heard[US]) < MOST_IN_KERNEL * streams:
+    if HERE in heard and min(run.in_kernel for run in heard[US]) < MAX_IN_KERNEL * streams:
         trials.book.remark(f"{measure}: the kernel forwards too little for us here: as shipped is as `relay`")
 
 
@@ -138,7 +138,7 @@ def _run(
 
 def _doubt(trials: Trials, measure: str, name: str, *runs: Relayed) -> None:
     lost, silent = max(run.lost for run in runs), max(run.silent for run in runs)
-    if lost > MOST_LOST:
+    if lost > MAX_LOST:
         trials.book.remark(f"{measure}: {label(name)} lost {lost:.1%} of the packets")
     if silent:
         trials.book.remark(f"{measure}: of {silent} streams through {label(name)} nothing came back")

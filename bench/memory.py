@@ -35,7 +35,7 @@ class Memory:
         return (self.full - self.idle) / self.calls
 
 
-def most_calls(wanted: int) -> int:
+def max_calls(wanted: int) -> int:
     """So many of the calls wanted as the limit of open files allows."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     return min(wanted, (most - SPARE_FILES) // FILES_OF_A_CALL)

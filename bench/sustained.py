@@ -8,7 +8,7 @@ from typing import Final
 from bench.rig import MakeBox, Run, rig
 
 STEPS: Final = (200, 400, 600, 800, 1000, 1200, 1400, 1600, 1800, 2000, 2400, 2800, 3200)
-MOST_TROUBLE: Final = 0.001
+MAX_TROUBLE: Final = 0.001
 """Failures and retransmissions, as a share of the calls."""
 SLACK_S: Final = 1.5
 """A run may take so much longer than the calls need: SIPp itself must keep up."""
@@ -20,7 +20,7 @@ PATIENCE_S: Final = 3.0
 def kept(run: Run, seconds: float) -> bool:
     """Whether a run of so many seconds went as it should."""
     whole = run.caller.good == run.caller.created > 0
-    return whole and run.trouble < MOST_TROUBLE and run.elapsed_s < seconds + SLACK_S
+    return whole and run.trouble < MAX_TROUBLE and run.elapsed_s < seconds + SLACK_S
 
 
 def sustained(make: MakeBox, seconds: float, *, steps: Sequence[int] = STEPS, start: int = 800) -> int:

@@ -16,40 +16,40 @@ import structlog
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from proxy import assembly, audio_home, connecting, expiry, folders, forwarding
+from proxy import assembly, certificate_expiry, folders, kernel_forwarding, media_address, network_setup
 from proxy.call.admission import Admission
+from proxy.call.context import Surroundings
 from proxy.call.feed import Feed
-from proxy.call.listening import Hearing
+from proxy.call.media_watch import Hearing
+from proxy.call.overload import Strain
 from proxy.call.probe import Probes
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
 from proxy.call.routing import Number
-from proxy.call.strain import Strain
-from proxy.call.surroundings import Surroundings
 from proxy.config import Listen, Settings
 from proxy.media.direct import DirectSession
-from proxy.media.disk import DiskThread
-from proxy.media.house import House
+from proxy.media.disk_writer import DiskThread
+from proxy.media.engine import House
+from proxy.media.interface import MediaSession
 from proxy.media.kernel.bpf import KernelRefused
 from proxy.media.kernel.forwarder import Forwarder
 from proxy.media.kernel.stream import KernelStream
-from proxy.media.mode import MediaSession
 from proxy.media.ports import PortPool
-from proxy.media.rounds import Rounds
+from proxy.media.rtcp_timer import Rounds
 from proxy.media.session import RelaySession
 from proxy.media.stream import Stream
 from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
 from proxy.observe.wire_log import log_message
-from proxy.office.office import Office
+from proxy.services.services import Services
+from proxy.transport.address_set import LastingLookup
 from proxy.transport.flow import Flow, shown
-from proxy.transport.lasting import LastingLookup
 from proxy.transport.lookup import SystemLookup
+from proxy.transport.persistent import Standing
 from proxy.transport.resolver import Resolver
-from proxy.transport.standing import Standing
 from proxy.ua.core import UserAgentCore
-from proxy.ua.farewell import farewell
 from proxy.ua.ids import RandomIds
+from proxy.ua.shutdown import farewell
 from proxy.voices import Voices
 from proxy.web import HttpServer, build_app
 from screening.settings import SIP_AGENT
@@ -70,7 +70,7 @@ class App:
         self._sockets = SocketMedia(keep=min(self.ports.free, _sockets_allowed() // 8))
         self._forwarder: Forwarder | None = None
         self._lookup = SystemLookup()
-        self.network = connecting.network(settings, Resolver(self._lookup))
+        self.network = network_setup.network(settings, Resolver(self._lookup))
         self.admission = Admission(
             {trunk.name: assembly.sources(trunk) for trunk in settings.trunks},
             LastingLookup(self._lookup),
@@ -79,7 +79,7 @@ class App:
         )
         self._disk = DiskThread()
         self.voices = Voices(settings, self._disk, assembly.challenges(settings))
-        self.office = Office(settings, self.ids, self.metrics, self._disk, _utc_now)
+        self.services = Services(settings, self.ids, self.metrics, self._disk, _utc_now)
         self.metrics.follow_strangers(self.admission.counts, self.admission.banned)
         self.metrics.follow_connections(self.network.connections.refused)
         self.advertised = assembly.advertised(settings)
@@ -112,8 +112,8 @@ class App:
         )
         if self._settings.log.level == "debug":
             core.traces.append(log_message)
-        if self.office.capture is not None:
-            core.traces.append(self.office.capture)
+        if self.services.capture is not None:
+            core.traces.append(self.services.capture)
         return core
 
     def _make_registry(self) -> Registry:
@@ -124,7 +124,7 @@ class App:
             assembly.routing(settings),
             self.ids,
             media=self._media,
-            began=self.office.began,
+            began=self.services.began,
             finished=self._finished,
             most=settings.limits.calls,
             capacity=self.capacity,
@@ -159,30 +159,30 @@ class App:
         self._drained = True
 
     async def _start(self) -> None:
-        audio_home.check(self._homes[0][0])
+        media_address.check(self._homes[0][0])
         folders.check(self._settings)
         self._stack.push_async_callback(asyncio.to_thread, self._disk.close)
-        await self.office.open(self._stack)
-        if forwarding.wanted(self._settings):
+        await self.services.open(self._stack)
+        if kernel_forwarding.wanted(self._settings):
             self._forward_in_kernel()
         await self._serve_http()
         self._stack.push_async_callback(self.voices.close)
         self._stack.callback(self._sockets.close)
         self._stack.push_async_callback(self.network.close)
         self._stack.push_async_callback(self.core.close)
-        self.core.terms = connecting.terms_of(self._settings, self._trunk_of)
+        self.core.terms = network_setup.terms_of(self._settings, self._trunk_of)
         self._stack.callback(self.registrar.close)
         self.network.start(self.core)
         await self.admission.refresh()
-        watching = self.strain.watch(), expiry.watch(self._settings, _utc_now)
-        following = audio_home.follow(self._settings, self._moved)
+        watching = self.strain.watch(), certificate_expiry.watch(self._settings, _utc_now)
+        following = media_address.follow(self._settings, self._moved)
         for upkeep in (self.admission.keep_fresh(), *watching, following, self.voices.prepare()):
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(upkeep))
         places = [await self._listen(listen) for listen in self._settings.listeners]
         self.listening = " ".join(places)
         if self.probes.peers():
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(self.probes.run()))
-        for uri, profile in connecting.kept(self._settings):
+        for uri, profile in network_setup.kept(self._settings):
             standing = Standing(self.network, uri, profile, dns.entropy.between)
             self.core.needed.append(standing.needs)
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(standing.keep()))
@@ -191,7 +191,7 @@ class App:
 
     def _forward_in_kernel(self) -> None:
         try:
-            self._forwarder = forwarder = forwarding.forwarder(self._settings)
+            self._forwarder = forwarder = kernel_forwarding.forwarder(self._settings)
         except KernelRefused as refused:
             self._relaying_here(str(refused))
             return
@@ -204,7 +204,7 @@ class App:
         log.info("forwarding audio in the kernel", interfaces=len(forwarder.interfaces))
 
     def _relaying_here(self, why: str) -> None:
-        if (wrong := forwarding.amiss(self._settings, why)) is not None:
+        if (wrong := kernel_forwarding.amiss(self._settings, why)) is not None:
             log.warning(wrong)
         else:
             log.info("relaying audio here, not in the kernel", why=why, see="docs/media.md")
@@ -215,17 +215,17 @@ class App:
         await asyncio.gather(*(registration.close() for registration in self.registrations))
 
     async def _listen(self, listen: Listen) -> str:
-        host, port = await self.network.listen(connecting.listen_on(listen))
+        host, port = await self.network.listen(network_setup.listen_on(listen))
         ports = self.advertised.ports6 if ":" in host else self.advertised.ports
         ports.setdefault(listen.transport, port)
         return f"{listen.transport}:{shown((host, port))}"
 
     async def _serve_http(self) -> None:
         http = self._settings.http
-        self.metrics.follow_certificates(partial(expiry.ends, self._settings))
+        self.metrics.follow_certificates(partial(certificate_expiry.ends, self._settings))
         wanted = any(agent.provider != SIP_AGENT for agent in self._settings.agents)
         web = build_app(
-            self.office.screener.door if wanted else None,
+            self.services.screener.door if wanted else None,
             self._health,
             self.metrics.registry,
             counted=self.metrics.webhook_received,
@@ -238,9 +238,11 @@ class App:
         """What manages us by HTTP; None where it is not switched on."""
         if self._feed is None:
             return None
-        from proxy.office import managing  # it takes a while to import, and most never do
+        from proxy.services import api_backend  # it takes a while to import, and most never do
 
-        api, refused = managing.api(self._settings, self.registry, self._feed, self.ids, self.office.memory)
+        api, refused = api_backend.api(
+            self._settings, self.registry, self._feed, self.ids, self.services.memory
+        )
         self.metrics.follow_api(refused)
         return api
 
@@ -248,7 +250,7 @@ class App:
         settings = self._settings
         return Surroundings(
             self.core,
-            self.office.screener,
+            self.services.screener,
             self.advertised.host,
             settings.screening.voicemail_dir,
             _utc_now,
@@ -307,7 +309,7 @@ class App:
         self._relays.homes[6 if ":" in address else 4] = local, address
 
     def _finished(self, record: CallRecord) -> None:
-        self.office.finished(record)
+        self.services.finished(record)
         if self._heard is not None:
             self._heard(record)
 

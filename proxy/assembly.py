@@ -14,20 +14,20 @@ from proxy.call.capacity import Capacity, Limit
 from proxy.call.challenge import KEYS, Terms
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
+from proxy.call.phrases import words_of
 from proxy.call.probe import Probed
 from proxy.call.routing import Agent, Confirmation, Destination, Number, Routing, Trunk
 from proxy.call.sound import EarlyMedia, Sound
 from proxy.call.voicemail import Voicemail
-from proxy.call.words import words_of
 from proxy.config import Settings
 from proxy.config import model as told
 from proxy.config.numbers import country_of, is_emergency, regions_of
 from proxy.config.values import Destination as Place
 from proxy.config.warning import of_this_machine
-from proxy.connecting import profile_of
-from proxy.media.mode import Sounds
+from proxy.media.interface import Sounds
 from proxy.media.sdes import SrtpPolicy
-from proxy.media.tone import tones_of
+from proxy.media.tones import tones_of
+from proxy.network_setup import profile_of
 from proxy.sip.digest import DigestClient
 from proxy.sip.digest_server import DigestServer
 from proxy.sip.uri import Uri
@@ -39,7 +39,7 @@ from proxy.ua.challenger import Challenger
 from proxy.ua.core import UserAgentCore
 from proxy.ua.digest_trunks import DigestTrunks
 from proxy.ua.ids import Ids
-from proxy.ua.nearby import Nearby
+from proxy.ua.private_peers import Nearby
 from proxy.ua.registrar import Phone, Registrar
 from proxy.ua.registration import Account, Registration
 

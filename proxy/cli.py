@@ -105,9 +105,9 @@ def run(file: Path) -> None:
     import structlog
 
     from proxy import log
-    from proxy.commands.given import settings_of
+    from proxy.commands.config_option import settings_of
     from proxy.config import warnings
-    from proxy.office.judging import ending, remarks
+    from proxy.services.policy_setup import ending, remarks
 
     settings = settings_of(file)
     log.configure(settings.log.level, settings.log.format)
@@ -157,16 +157,16 @@ def check_config(file: Path) -> None:
 
     Without FILE it is the one that SCREENDOOR_CONFIG names.
     """
-    from proxy import expiry
-    from proxy.commands.given import settings_of
+    from proxy import certificate_expiry
+    from proxy.commands.config_option import settings_of
     from proxy.config import warnings
-    from proxy.forwarding import missing
-    from proxy.office.judging import ending, remarks, summary
+    from proxy.kernel_forwarding import missing
+    from proxy.services.policy_setup import ending, remarks, summary
     from proxy.transport.flow import shown
 
     settings = settings_of(file)
     now = datetime.now(UTC)
-    over = (remark.text for remark in expiry.remarks(settings, now))
+    over = (remark.text for remark in certificate_expiry.remarks(settings, now))
     told = (*warnings(settings), *over, *missing(settings), *ending(settings, now.date()), *remarks(settings))
     for text in told:
         click.echo(f"warning: {text}", err=True)

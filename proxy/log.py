@@ -21,8 +21,8 @@ import structlog
 from structlog.processors import format_exc_info
 from structlog.typing import Processor
 
-from proxy.gathered import Gathered
-from proxy.outlet import Outlet, blocks
+from proxy.line_buffer import Gathered
+from proxy.log_output import Outlet, blocks
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -31,7 +31,7 @@ _PLAIN = re.compile(r"[!#-~]+").fullmatch
 _QUOTED = json.encoder.encode_basestring
 _CALM = ("info", "debug")
 """Entries that may wait a moment."""
-_MOST_KEPT, _SHORT = 256, 160
+_MAX_KEPT, _SHORT = 256, 160
 """How many ends of lines are kept, and of how many characters: calls say the same few again and again."""
 _USUAL = frozenset({str, int, float})
 """Kinds of values of which nothing but their text is kept, then: those that are equal are written alike."""
@@ -187,7 +187,7 @@ class Line:
         """
         end = _end(event, values)
         if len(end) <= _SHORT and all(map(_is_usual, values.values())):
-            if len(self._ends) >= _MOST_KEPT:
+            if len(self._ends) >= _MAX_KEPT:
                 self._ends.clear()
             self._ends[event, *values.items()] = end
         return end

@@ -14,7 +14,7 @@ import structlog
 from proxy import log as logging
 from proxy.app import App
 from proxy.config import Settings
-from proxy.garbage import collect_in_quiet, spare_the_calls
+from proxy.garbage_collection import collect_in_quiet, spare_the_calls
 
 log = structlog.get_logger("screendoor")
 

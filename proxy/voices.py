@@ -10,7 +10,7 @@ import structlog
 from proxy.config import Settings
 from proxy.config.vendor import AZURE, OPENAI_BASE
 from proxy.media.clip import Clip
-from proxy.media.disk import Disk
+from proxy.media.disk_writer import Disk
 from proxy.media.espeak import Espeak
 from proxy.media.openai_speech import OpenAISpeech, OpenAIVoice
 from proxy.media.speech import FirstOf, Prompts, Remembered, Speech, SpeechFailed

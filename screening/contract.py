@@ -43,7 +43,7 @@ class Signed:
     """The Identity headers of a call, and what they must agree with (RFC 8224 §6.2)."""
 
     identities: tuple[str, ...]
-    """The values as they came, at most `MOST_IDENTITIES`."""
+    """The values as they came, at most `MAX_IDENTITIES`."""
     origs: tuple[str, ...]
     """Whom the call says it is from: numbers, and SIP URIs."""
     dests: tuple[str, ...]
@@ -52,7 +52,7 @@ class Signed:
     """Its Date, by which the short form of a token is dated."""
 
 
-MOST_IDENTITIES = 8
+MAX_IDENTITIES = 8
 
 
 @dataclass(slots=True, unsafe_hash=True)

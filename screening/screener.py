@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Self, assert_never
 
 import structlog
 
-from screening.awaited import Awaited, Left, Passed, Waiting
 from screening.callers.numbering import normal
 from screening.callers.recent import RecentCalls
 from screening.contract import (
@@ -31,13 +30,14 @@ from screening.contract import (
     Verification,
     Wish,
 )
-from screening.costs.books import Books
+from screening.costs.accounts import Books
 from screening.decision import Action
+from screening.log_limit import Seldom
+from screening.pending_calls import Awaited, Left, Passed, Waiting
 from screening.policy import Policy
 from screening.provider import Provider
 from screening.providers import api_of, provider_of
 from screening.realtime_screening import RealtimeScreening, turn_away
-from screening.seldom import Seldom
 from screening.settings import SIP_AGENT, AgentSettings, NumberSettings
 from screening.sip_agent import SipScreening
 from screening.talk.briefing import Briefing

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from screening.change import Change
+from screening.condition import Change
 from screening.contract import Decline, News, Said, Spent, Undecided, Verdict
 from screening.costs.meter import Meter, unlimited
 from screening.settings import ScreeningSettings

@@ -15,10 +15,10 @@ LIMIT_S = 15.0
 """How long one try may take."""
 RETRY_AFTER_S = (2.0, 10.0, 30.0)
 """Before the second try, the third and the last."""
-MOST_BYTES = 25_000_000
+MAX_BYTES = 25_000_000
 """Of a file; OpenAI takes no more."""
-MOST_ANSWER = 1_000_000
-MOST_TEXT = 20_000
+MAX_ANSWER = 1_000_000
+MAX_TEXT = 20_000
 """Characters of a transcript that are kept."""
 AGAIN = frozenset({408, 409, 429, 500, 502, 503, 504})
 """What may be another answer a moment later."""
@@ -71,8 +71,8 @@ class OpenAITranscription:
             sound = await asyncio.to_thread(message.read_bytes)
         except OSError as error:
             raise TranscriptionFailed(f"the message cannot be read: {error.strerror}") from None
-        if len(sound) > MOST_BYTES:
-            raise TranscriptionFailed(f"the message is too long: {len(sound)} bytes of {MOST_BYTES}")
+        if len(sound) > MAX_BYTES:
+            raise TranscriptionFailed(f"the message is too long: {len(sound)} bytes of {MAX_BYTES}")
         for wait_s in RETRY_AFTER_S:
             try:
                 return await self._tried(sound)
@@ -112,7 +112,7 @@ class OpenAITranscription:
                     raise TranscriptionFailed(why, again=status in AGAIN)
                 async for chunk in answer.aiter_raw():
                     said += chunk
-                    if len(said) > MOST_ANSWER:
+                    if len(said) > MAX_ANSWER:
                         raise TranscriptionFailed("OpenAI's answer does not end")
         except httpx2.HTTPError as error:
             why = f"OpenAI not reached: {str(error) or type(error).__name__}"
@@ -128,4 +128,4 @@ def _text(answer: bytes) -> str:
     text = told.get("text") if isinstance(told, dict) else None
     if not isinstance(text, str):
         raise TranscriptionFailed("there is no text in OpenAI's answer")
-    return text.strip()[:MOST_TEXT]
+    return text.strip()[:MAX_TEXT]

@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from screening.seldom import Seldom
+from screening.log_limit import Seldom
 
 log = structlog.get_logger("screendoor")
 
@@ -41,7 +41,7 @@ TOLERANCE_S = 300.0
 """How far the delivery's own timestamp may be from our clock, either way."""
 STALE_S = 60
 """An event that is delivered so much later speaks of a call that has long been given up."""
-MOST_CALL_ID_CHARS = 256
+MAX_CALL_ID_CHARS = 256
 """The vendor's are far shorter; it goes into URLs, and is remembered."""
 REMEMBERED_S = 2 * (TOLERANCE_S + STALE_S)
 """Longer than any delivery can still be good: after it, what was seen may be forgotten."""
@@ -193,7 +193,7 @@ def _incoming_call(event: Mapping[str, Any], api: Api, key: str) -> IncomingCall
         return None  # a session of the Live API that is no telephone call
     if not isinstance(call_id, str) or not isinstance(headers, list):
         return None
-    if not (call_id and call_id.isprintable() and len(call_id) <= MOST_CALL_ID_CHARS):
+    if not (call_id and call_id.isprintable() and len(call_id) <= MAX_CALL_ID_CHARS):
         return None
     return IncomingCall(call_id, tuple(_pairs(headers)), api)
 

@@ -33,7 +33,7 @@ from proxy.lab.stage import Scenery, Stage
 from proxy.log import configure
 from proxy.media.kernel import flow, host
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
-from proxy.office.judging import check
+from proxy.services.policy_setup import check
 from proxy.sip.message import Request, parse_message
 from proxy.transport.devcert import make_authority, write_certificates
 from proxy.transport.flow import Flow, ListenOn, Target, TransportFailed
@@ -258,7 +258,7 @@ async def test_a_number_that_is_not_screened_rings_at_once(tmp_path: Path) -> No
     text = SETTINGS.replace("[ { dialed", '[ { screen = "off", dialed')
     told = parse(text.replace("PORT", "0").replace("FOLDER", str(tmp_path)), {}, file="t", folder=tmp_path)
     async with App(told) as app:
-        plan = await app.office.screener.plan(Caller("c", None, None, "*", "", datetime.now(UTC)))
+        plan = await app.services.screener.plan(Caller("c", None, None, "*", "", datetime.now(UTC)))
     assert plan == Ring("level: nobody is screened (off)")
     invite = parse_message(OPTIONS)
     assert isinstance(invite, Request)
@@ -303,7 +303,7 @@ async def test_memory_messages_and_challenges_are_shown_at_a_scrape(tmp_path: Pa
 
 async def test_a_call_is_in_the_memory_when_it_begins_and_when_it_is_over() -> None:
     async with Stage(PLAIN["reject"].scenery) as stage:
-        memory = stage.app.office.memory
+        memory = stage.app.services.memory
         assert memory is not None
         told = asyncio.ensure_future(PLAIN["reject"].play(stage))
         while not (began := await memory.ask(lambda connection: connection.execute(select(calls)).all())):

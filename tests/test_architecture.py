@@ -44,7 +44,7 @@ WHOLE = (
     "proxy.cli",
     "proxy.commands",
     "proxy.lab",
-    "proxy.office",
+    "proxy.services",
 )
 """The parts that may import anything."""
 

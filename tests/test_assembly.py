@@ -17,7 +17,7 @@ from proxy.config import Settings, SettingsError, parse
 from proxy.media.recorder import wav_header
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
-from proxy.media.tone import tones_of
+from proxy.media.tones import tones_of
 from tests.call.flows import a_flow
 from tests.call.test_admission import resolved
 from tests.kit.messages import invite

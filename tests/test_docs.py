@@ -23,9 +23,9 @@ from proxy.call.record import CallRecord, LegRecord
 from proxy.cli import main
 from proxy.config import Settings, parse
 from proxy.config.costs import Price
-from proxy.config.machine import Tls
+from proxy.config.server import Tls
 from proxy.metrics import Metrics
-from proxy.office.telling import NoticeMetrics
+from proxy.services.notifications import NoticeMetrics
 from proxy.transport.devcert import write_certificates
 from screening.contract import Said
 from screening.costs.prices import AS_OF, PUBLISHED, price

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy import log
-from proxy.gathered import GATHER_S
+from proxy.line_buffer import GATHER_S
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from screening.notices import signing
-from screening.notices.apprise_courier import problem
+from screening.notices.apprise_channel import problem
 from screening.notices.notice import Event, of_budget, of_call
-from screening.notices.schedule import AFTER_S, MOST_TRIES
+from screening.notices.retry_schedule import AFTER_S, MAX_TRIES
 from tests.screening.notices.records import record
 from tests.screening.notices.test_notice import Warned
 
@@ -59,7 +59,7 @@ def test_the_schedule_is_that_of_the_code() -> None:
     assert "5 seconds, 5 minutes, half an hour, 2, 5, 10, 14, 20 and 24 hours" in PAGE
     assert (5, 300, 1800, *(3600.0 * hours for hours in (2, 5, 10, 14, 20, 24))) == AFTER_S
     assert "ten tries" in PAGE
-    assert MOST_TRIES == 10
+    assert MAX_TRIES == 10
 
 
 def test_a_receiver_that_checks_as_the_page_says_takes_ours_and_no_others() -> None:

@@ -13,9 +13,9 @@ import click
 import pytest
 
 from proxy.cli import main
-from proxy.commands.given import USAGE_FAULT
+from proxy.commands.config_option import USAGE_FAULT
 from proxy.config import SettingsError, load
-from proxy.config.machine import Drain
+from proxy.config.server import Drain
 from proxy.lab.scenes import FAULTS, PLAIN
 from proxy.transport.devcert import write_certificates
 

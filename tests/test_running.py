@@ -14,7 +14,7 @@ import pytest
 from proxy.app import App
 from proxy.config import parse
 from proxy.running import run
-from proxy.transport.lasting import LastingLookup
+from proxy.transport.address_set import LastingLookup
 from tests.test_app import SETTINGS, settings
 
 pytestmark = pytest.mark.network

@@ -17,8 +17,8 @@ from proxy.lab.carrier import Carrier
 from proxy.lab.phone import Phone
 from proxy.transport.devcert import SERVER_AUTH, Authority, make_authority
 from proxy.transport.network import SocketNetwork
-from proxy.transport.terms import TlsTerms
 from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
+from proxy.transport.tls_policy import TlsTerms
 from tests.sipp.ports import free_range
 
 pytestmark = pytest.mark.network

@@ -10,13 +10,13 @@ from typing import Any
 import structlog
 
 from proxy.call.bans import Bans
-from proxy.call.certified import Certified, by_address
+from proxy.call.certificate_trunks import Certified, by_address
 from proxy.call.sources import Lookup, Source, Sources
 from proxy.sip.errors import ParseError
-from proxy.sip.glance import begins_nothing_new
 from proxy.sip.message import Request
-from proxy.transport.few_lines import LINES_PER_MINUTE, FewLines
+from proxy.sip.peek import begins_nothing_new
 from proxy.transport.flow import Flow
+from proxy.transport.log_limit import LINES_PER_MINUTE, FewLines
 
 log = structlog.get_logger("screendoor")
 

@@ -13,7 +13,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.sip.verstat import Verstat, calls_back, says_nothing
-from screening.contract import MOST_IDENTITIES, Signed, Verification
+from screening.contract import MAX_IDENTITIES, Signed, Verification
 
 LONGEST_IDENTITY = 8192
 
@@ -71,8 +71,8 @@ def _verification(said: Verstat) -> Verification:
 
 
 def _signed(invite: Request, number: str | None) -> Signed | None:
-    lines = invite.headers.get_all("Identity")[:MOST_IDENTITIES]
-    values = [each[:LONGEST_IDENTITY] for each in _split(lines)][:MOST_IDENTITIES]
+    lines = invite.headers.get_all("Identity")[:MAX_IDENTITIES]
+    values = [each[:LONGEST_IDENTITY] for each in _split(lines)][:MAX_IDENTITIES]
     origs = (number, _party(invite.sender.uri))
     dests = (_party(invite.to.uri), _uri(invite.uri))
     return Signed(tuple(values), _once(origs), _once(dests), _date(invite.headers.get("Date")))

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 WINDOW_S = 60.0
 """What a stranger sent counts for one to two of these."""
-MOST_SOURCES = 10_000
+MAX_SOURCES = 10_000
 """So many sources are counted, barred, and spared each; a flood from more pushes the oldest out."""
 
 
@@ -36,7 +36,7 @@ class Tally:
 
     def add(self, source: str, weight: int, now: float) -> tuple[int, bool]:
         """Count it; returns how much there is of it, and whether it is the first in this window."""
-        if now - self._since >= WINDOW_S or len(self._now) >= MOST_SOURCES:
+        if now - self._since >= WINDOW_S or len(self._now) >= MAX_SOURCES:
             stale = now - self._since >= 2 * WINDOW_S
             self._before = {} if stale else self._now
             self._now, self._since = {}, now
@@ -129,6 +129,6 @@ class Bans:
 
 
 def _put(table: dict[str, T], source: str, value: T) -> None:
-    if len(table) >= MOST_SOURCES and source not in table:
+    if len(table) >= MAX_SOURCES and source not in table:
         del table[next(iter(table))]
     table[source] = value

@@ -14,11 +14,11 @@ from proxy.call.attestation import NO_WORD, NOTHING_SAID, Attested, Word
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Agent, Destination, Trunk, dialable, e164
 from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, is_plain, remote_party
-from proxy.sip.kept import LONGEST_KEPT
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
+from proxy.sip.value_cache import LONGEST_KEPT
 from proxy.sip.values import NameAddr
-from proxy.ua.outgoing import Outgoing
+from proxy.ua.outgoing_invite import Outgoing
 
 MAX_FORWARDS = 70
 _KEYPAD = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")

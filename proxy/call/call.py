@@ -7,14 +7,18 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, assert_never
 
-from proxy.call.asking import call_agent, wanted
+from proxy.call.agent import call_agent, wanted
 from proxy.call.attestation import Word
 from proxy.call.border import Identity
-from proxy.call.circle import comes_round
+from proxy.call.caller import Reception
+from proxy.call.caller_info import who_calls
+from proxy.call.context import Surroundings
+from proxy.call.destinations import Places
 from proxy.call.fallback import Fallback
-from proxy.call.first import EndOf, meanwhile
-from proxy.call.introduction import Introduction
+from proxy.call.identity import Introduction
+from proxy.call.journal import Scribe
 from proxy.call.legs import Legs
+from proxy.call.loop_detection import comes_round
 from proxy.call.outcome import (
     NOT_TAKEN,
     MessageWanted,
@@ -24,19 +28,15 @@ from proxy.call.outcome import (
     news_of,
     status_of,
 )
-from proxy.call.places import Places
 from proxy.call.race import GLOBAL_FAILURE
-from proxy.call.reception import Reception
 from proxy.call.record import CallRecord, clock_from
 from proxy.call.ringing import Ringing
 from proxy.call.routing import Destination, Number
-from proxy.call.scribe import Scribe
-from proxy.call.surroundings import Surroundings
 from proxy.call.transfer import Transfers
+from proxy.call.waiting import EndOf, meanwhile
 from proxy.call.whisper import Whisper
-from proxy.call.who import who_calls
-from proxy.call.wording import Announced
-from proxy.media.mode import MediaSession
+from proxy.call.whisper_text import Announced
+from proxy.media.interface import MediaSession
 from proxy.sip.errors import SipError
 from proxy.sip.message import Request
 from proxy.transport.flow import TransportFailed

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxy.call.first import first
-from proxy.call.scribe import Scribe
-from proxy.call.words import words_of
+from proxy.call.journal import Scribe
+from proxy.call.phrases import words_of
+from proxy.call.waiting import first
 from proxy.media.clip import Clip
-from proxy.media.mode import MediaSession
+from proxy.media.interface import MediaSession
 from proxy.media.speech import GOODBYE, Prompts, Speech, SpeechFailed, within
 
 PATIENCE_S = 1.0

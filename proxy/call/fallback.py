@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from proxy.call.caller import Reception
 from proxy.call.challenge import Challenge
 from proxy.call.outcome import NOT_TAKEN, OnFailure, Result
 from proxy.call.race import GLOBAL_FAILURE
-from proxy.call.reception import Reception
 from proxy.call.voicemail import Message
 from proxy.ua.reason import EndReason
 

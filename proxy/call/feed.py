@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-MOST_KEPT = 1000
+MAX_KEPT = 1000
 """Events that are kept for listeners who were away."""
-MOST_WAITING = 256
+MAX_WAITING = 256
 """Events that one listener may be behind; then he is cut off."""
 AFTERWARDS_S = 300.0
 """How long events are kept once nobody listens any more."""
@@ -48,7 +48,7 @@ class Listener:
         """Take an event in, if it is of a call that is listened to; returns at once."""
         if self._call is not None and event.call != self._call:
             return
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) >= MAX_WAITING:
             return self.cut("you read too slowly")
         self._waiting.append(event)
         self._news.set()
@@ -77,7 +77,7 @@ class Feed:
     def __init__(self, wall_clock: Callable[[], datetime]) -> None:
         self._wall_clock = wall_clock
         self._listeners: set[Listener] = set()
-        self._kept: deque[Event] = deque(maxlen=MOST_KEPT)
+        self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
         self._number = 0
         self._wanted_until = 0.0
         self._closed = False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from proxy.call.scribe import Scribe
+from proxy.call.journal import Scribe
 from proxy.media.audio_line import nothing_taken
-from proxy.media.mode import MediaRefused, MediaSession
+from proxy.media.interface import MediaRefused, MediaSession
 from proxy.media.ports import NoPortFree
 from proxy.media.sdes import SrtpPolicy
 from proxy.ua.errors import OfferRefused

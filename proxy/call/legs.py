@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from proxy.call.journal import Scribe
 from proxy.call.leg_media import LegMedia
 from proxy.call.record import LegRecord
-from proxy.call.scribe import Scribe
-from proxy.media.mode import MediaSession
+from proxy.media.interface import MediaSession
 from proxy.media.quality import UNHEARD
 from proxy.media.sdes import SrtpPolicy
 from proxy.ua.core import UserAgentCore

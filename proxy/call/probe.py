@@ -16,7 +16,7 @@ from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, Target, TransportFailed
 from proxy.ua.core import UserAgentCore
 from proxy.ua.driver import Message
-from proxy.ua.targets import place
+from proxy.ua.target_health import place
 
 log = structlog.get_logger("screendoor")
 

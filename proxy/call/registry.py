@@ -9,11 +9,11 @@ import structlog
 
 from proxy.call.call import Call
 from proxy.call.capacity import Account, Capacity
-from proxy.call.circle import may_come_round
+from proxy.call.context import Surroundings
+from proxy.call.loop_detection import may_come_round
 from proxy.call.record import CallRecord
 from proxy.call.routing import EmergencyCalled, Number, Routing
-from proxy.call.surroundings import Surroundings
-from proxy.media.mode import MediaSession
+from proxy.media.interface import MediaSession
 from proxy.sip.message import Request
 from proxy.ua.ids import Ids
 from proxy.ua.reason import EndReason

@@ -6,25 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from proxy.call.introduction import Introduction
+from proxy.call.destinations import Places
+from proxy.call.identity import Introduction
 from proxy.call.legs import Legs
 from proxy.call.outcome import NOT_TAKEN, NotRegistered
-from proxy.call.places import Places
 from proxy.call.race import Race, best
 from proxy.call.routing import Destination, Number
 from proxy.call.whisper import Whisper
 from proxy.sip.errors import SipError
 from proxy.transport.flow import TransportFailed
-from proxy.ua.bindings import MOST_CONTACTS, Binding, one_of_each
+from proxy.ua.bindings import MAX_CONTACTS, Binding, one_of_each
+from proxy.ua.contact_tracking import Whereabouts
 from proxy.ua.errors import TransactionTimeout
 from proxy.ua.leg import Leg
-from proxy.ua.outgoing import Outgoing
+from proxy.ua.outgoing_invite import Outgoing
 from proxy.ua.reason import EndReason
-from proxy.ua.up import limit
-from proxy.ua.whereabouts import Whereabouts
+from proxy.ua.scope import limit
 
 if TYPE_CHECKING:
-    from proxy.call.surroundings import Surroundings
+    from proxy.call.context import Surroundings
 
 Invite = tuple[Leg, Outgoing]
 
@@ -148,7 +148,7 @@ class Ringing:
         place, contacts = phones[name], self._around.phones(name)
         for contact in one_of_each(contacts):
             known = contact.flow in flows or any(each.is_of(contact) for each in called.values())
-            if not known and race.open and self._left_s > 0 and self._begun - first < MOST_CONTACTS:
+            if not known and race.open and self._left_s > 0 and self._begun - first < MAX_CONTACTS:
                 try:
                     self._charge(place)
                 except TransportFailed:

@@ -25,7 +25,7 @@ LONGEST_NUMBER = 32
 """Characters of a number with its ``+``: E.164 has 15 digits, and some carriers put a few before them. What
 is longer is none: callers write what they like, and it is compared, remembered and kept.
 """
-MOST_KNOWN = 1024
+MAX_KNOWN = 1024
 """Users of URIs of which it is remembered what was made of them."""
 
 
@@ -181,7 +181,7 @@ class Routing:
     ) -> None:
         self._numbers = {number.dialed: number for number in numbers}
         self._is_emergency = is_emergency
-        self._known = lru_cache(MOST_KNOWN)(self._called)
+        self._known = lru_cache(MAX_KNOWN)(self._called)
         """Most calls are to one of a few numbers."""
 
     def find(self, invite: Request, *, trusted: bool = False) -> Number | None:
@@ -216,7 +216,7 @@ class Routing:
         return None
 
 
-@lru_cache(MOST_KNOWN)
+@lru_cache(MAX_KNOWN)
 def dialable(text: str | None) -> str | None:
     """The digits of a number, and its ``+`` if it has one, less visual separators (RFC 3966 §5.1.1).
 

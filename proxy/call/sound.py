@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from proxy.media.clip import Clip
-from proxy.media.mode import MediaSession, Sounds
-from proxy.media.tone import quiet
+from proxy.media.interface import MediaSession, Sounds
+from proxy.media.tones import quiet
 from proxy.ua.leg import Leg
 
 SORRY_S = 3.0

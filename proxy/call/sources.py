@@ -22,7 +22,7 @@ KEPT_S = 3600.0
 A name server may tell a few of many addresses, and others the next time; a carrier that takes one out of its
 name may still call from it.
 """
-MOST_KNOWN = 10_000
+MAX_KNOWN = 10_000
 """Addresses of ours that are remembered as such; a network may hold more."""
 NARROW = {4: 24, 6: 48}
 """A network with fewer bits than these is so wide that not everybody in it is the carrier."""
@@ -141,7 +141,7 @@ class Sources:
         address = int.from_bytes(packed)
         for (kind, bits), alike in self._networks.items():
             if kind == version and (found := alike.get(address >> (size - bits))):
-                if len(self.known) >= MOST_KNOWN:
+                if len(self.known) >= MAX_KNOWN:
                     self._settle()
                 self.known[host] = found
                 return found

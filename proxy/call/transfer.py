@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from proxy.call.journal import Scribe
 from proxy.call.routing import Destination, Number
-from proxy.call.scribe import Scribe
 from proxy.ua.leg import Leg
 from proxy.ua.refer import Refer
 from screening.contract import News, Screening, Verdict

@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxy.call.journal import Scribe
 from proxy.call.outcome import Result
-from proxy.call.scribe import Scribe
 from proxy.media.clip import Clip
-from proxy.media.mode import MediaRefused, MediaSession, Recording
+from proxy.media.interface import MediaRefused, MediaSession, Recording
 from proxy.media.speech import LEAVE_MESSAGE, Prompts, Speech, SpeechFailed, within
-from proxy.media.tone import beep
+from proxy.media.tones import beep
 
 GREETING_PATIENCE_S = 1.0
 """How long the caller waits for a greeting to be spoken before he hears the recorded one."""

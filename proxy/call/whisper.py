@@ -7,17 +7,17 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from proxy.call.first import first
 from proxy.call.outcome import MessageWanted, NotConfirmed, Unwanted
 from proxy.call.routing import Confirmation, Number
-from proxy.call.wording import Announced
+from proxy.call.waiting import first
+from proxy.call.whisper_text import Announced
 from proxy.media.clip import Clip
-from proxy.media.mode import MediaSession
+from proxy.media.interface import MediaSession
 from proxy.media.speech import Prompts, Speech, SpeechFailed, within
 from proxy.ua.errors import LegEnded
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
-from proxy.ua.up import limit
+from proxy.ua.scope import limit
 from screening.contract import Wish
 
 SPEECH_LIMIT_S = 10.0

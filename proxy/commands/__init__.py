@@ -10,9 +10,9 @@ WHERE = {
     "export": "caller.export",
     "forget": "caller.forget",
     "notify": "notify.notify",
-    "prompt": "trying.prompt",
+    "prompt": "dry_run.prompt",
     "trace": "trace.trace",
-    "try": "trying.try_caller",
+    "try": "dry_run.try_caller",
     "voicemail": "voicemail.voicemail",
 }
 """The file and the function of each command."""

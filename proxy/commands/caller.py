@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from proxy.commands.given import settings_of, with_config
-from proxy.commands.place import database, number_of, put_out
+from proxy.commands.common import database, number_of, put_out
+from proxy.commands.config_option import settings_of, with_config
 from proxy.config.memory import OFF
-from proxy.office import forgetting, whose
+from proxy.services import erasure, number_matching
 from screening.memory import privacy
 
 
@@ -25,14 +25,14 @@ def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
     if not yes:
         click.confirm(f"Delete all that is kept of {whole}, for good?", abort=True)
     try:
-        outside = forgetting.forget(settings, whole)
+        outside = erasure.forget(settings, whole)
     except OSError as error:
         raise click.ClickException(str(error)) from error
     if outside != (0, 0):
         click.echo(f"{outside.records} lines of the records and {outside.spoken} spoken texts deleted")
     if settings.memory.url != OFF:
         with database(settings) as connection:
-            alike = whose.alike(settings, whole)
+            alike = number_matching.alike(settings, whole)
             gone = privacy.delete_caller(connection, whole, alike=alike, from_lists=from_lists)
         click.echo(f"{gone.calls} calls, {gone.files} files and {gone.entries} entries of lists deleted")
         if gone.going_on:
@@ -51,7 +51,7 @@ def export(number: str, file: Path) -> None:
     settings = settings_of(file, secrets=False)
     whole = number_of(settings, number)
     with database(settings, reads=True) as connection:
-        found = privacy.export_caller(connection, whole, alike=whose.alike(settings, whole))
+        found = privacy.export_caller(connection, whole, alike=number_matching.alike(settings, whole))
     put_out(found.told)
     for path in found.files:
         click.echo(str(path), err=True)

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from proxy.commands.given import settings_of, with_config
-from proxy.commands.place import (
+from proxy.commands.common import (
     clean,
     database,
     moment,
@@ -22,7 +21,8 @@ from proxy.commands.place import (
     words_of,
     zone,
 )
-from proxy.office import whose
+from proxy.commands.config_option import settings_of, with_config
+from proxy.services import number_matching
 from screening.contract import Verification
 from screening.memory import history
 
@@ -55,10 +55,10 @@ def calls(
         moment(since, place),
         moment(until, place),
         caller=(number := caller and number_of(settings, caller)),
-        dialed=dialed and whose.dialed_of(settings, dialed),
+        dialed=dialed and number_matching.dialed_of(settings, dialed),
         result=result,
         decision=decision,
-        alike=whose.alike(settings, number or ""),
+        alike=number_matching.alike(settings, number or ""),
     )
     with database(settings, reads=True) as connection:
         rows = history.found(connection, sought, limit=limit)

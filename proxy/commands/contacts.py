@@ -9,8 +9,7 @@ from pathlib import Path
 
 import click
 
-from proxy.commands.given import settings_of, with_config
-from proxy.commands.place import (
+from proxy.commands.common import (
     clean,
     country,
     database,
@@ -21,11 +20,12 @@ from proxy.commands.place import (
     with_json,
     zone,
 )
+from proxy.commands.config_option import settings_of, with_config
 from proxy.config import Settings
 from screening.callers.contacts import Contacts, read
 from screening.memory import lists
 
-MOST_REMARKS = 20
+MAX_REMARKS = 20
 BREATH_S = 0.05
 """Between two parts of an import: who waits for SQLite looks again after 25 ms at the latest by then."""
 AN_HOUR, A_DAY = timedelta(hours=1), timedelta(days=1)
@@ -62,10 +62,10 @@ def take_in(files: tuple[Path, ...], file: Path, as_json: bool) -> None:
                 f"{each}: {came.rows} read, {new} new, {renamed} renamed, "
                 f"{came.without_number} without a number, {len(bad)} remarks"
             )
-            for line in bad[:MOST_REMARKS]:
+            for line in bad[:MAX_REMARKS]:
                 click.echo(f"  {line}", err=True)
-            if len(bad) > MOST_REMARKS:
-                click.echo(f"  and {len(bad) - MOST_REMARKS} more", err=True)
+            if len(bad) > MAX_REMARKS:
+                click.echo(f"  and {len(bad) - MAX_REMARKS} more", err=True)
     if as_json:
         put_out(told)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from proxy.commands.given import settings_of, with_config
-from proxy.commands.place import database
+from proxy.commands.common import database
+from proxy.commands.config_option import settings_of, with_config
 from proxy.config import Settings
 
 COLUMNS = ("calls", "minutes", "tokens", "money")
@@ -26,10 +26,10 @@ def costs(file: Path) -> None:
 
 def spent(settings: Settings, now: datetime) -> list[dict[str, Any]]:
     """What the memory says."""
-    from proxy.office import bookkeeping
+    from proxy.services import costs
 
     with database(settings, reads=True) as connection:
-        return bookkeeping.spent(connection, settings, now)
+        return costs.spent(connection, settings, now)
 
 
 def lines(found: list[dict[str, Any]]) -> Iterator[str]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from proxy.commands.given import settings_of, with_config
-from proxy.office.telling import tried
+from proxy.commands.config_option import settings_of, with_config
+from proxy.services.notifications import tried
 
 NOT_TOLD = 1
 """Exit code where a test did not arrive everywhere."""

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import click
 
-from proxy.commands.given import settings_of, with_config
-from proxy.commands.place import clean, database, named, zone
+from proxy.commands.common import clean, database, named, zone
+from proxy.commands.config_option import settings_of, with_config
 from proxy.observe.ladder import LEGEND, heading, rung
 from proxy.observe.pcapng import pcapng
 from proxy.observe.trace import Seen
 from proxy.sip.errors import ParseError
 from proxy.sip.message import parse_message
 from proxy.transport.flow import shown
-from screening.memory import wire
+from screening.memory import sip_trace
 
 
 @click.command()
@@ -36,7 +36,7 @@ def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:
     settings = settings_of(file, secrets=False)
     with database(settings, reads=True) as connection:
         name = named(connection, call)
-        messages = [Seen.of(told) for told in wire.of(connection, name)]
+        messages = [Seen.of(told) for told in sip_trace.of(connection, name)]
     if not messages:
         off = settings.memory.sip == "off"
         why = 'memory.sip is "off"' if off else "it goes on, is over just now, or was before that was kept"

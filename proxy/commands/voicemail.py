@@ -10,8 +10,7 @@ from typing import Any
 
 import click
 
-from proxy.commands.given import settings_of, with_config
-from proxy.commands.place import (
+from proxy.commands.common import (
     clean,
     database,
     named,
@@ -22,6 +21,7 @@ from proxy.commands.place import (
     words_of,
     zone,
 )
+from proxy.commands.config_option import settings_of, with_config
 from proxy.config import Settings
 from screening.memory import history
 

@@ -3,9 +3,9 @@
 from proxy.config.audio import Media
 from proxy.config.keys import OnFailure
 from proxy.config.load import elsewhere, load, local_address, parse
-from proxy.config.machine import Drain, Http, Limits, Listen, Log, Public
 from proxy.config.model import Agent, Number, Screening, Settings, Trunk
 from proxy.config.problem import NoRoute, Problem, SettingsError
+from proxy.config.server import Drain, Http, Limits, Listen, Log, Public
 from proxy.config.values import Destination, PortRange, Source
 from proxy.config.warning import warnings
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import PlainValidator, SecretStr, ValidationInfo, model_validator
 
 from proxy.config.keys import Name, Table
+from proxy.config.paths import UNREAD, Where
 from proxy.config.problem import fault
 from proxy.config.tables import Found, Raw
-from proxy.config.where import UNREAD, Where
 
 LEAST_TOKEN = 16
 """Characters of a token: what is shorter can be guessed."""

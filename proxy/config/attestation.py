@@ -12,14 +12,14 @@ from pydantic import PlainValidator
 
 from proxy.config import certificate, values
 from proxy.config.keys import File, Table
+from proxy.config.paths import Where
 from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, loads, read, tables
-from proxy.config.where import Where
 
 Verifying = Literal["off", "headers", "identity", "both"]
 Doubt = Literal["failed", "none", "B", "C"]
 
-MOST_CALLS = 100
+MAX_CALLS = 100
 """As many as the screening remembers of one caller."""
 _RATE = re.compile(r"(\d{1,3})/(\d{0,4})([smh])").fullmatch
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -30,7 +30,7 @@ def calls_in_time(value: object) -> tuple[int, float]:
     said = _RATE(value) if isinstance(value, str) else None
     if said is not None:
         calls, within_s = int(said[1]), int(said[2] or 1) * _UNIT_S[said[3]]
-        if 1 <= calls <= MOST_CALLS and 1 <= within_s <= 86400:
+        if 1 <= calls <= MAX_CALLS and 1 <= within_s <= 86400:
             return calls, within_s
     raise fault('calls and a time, such as "3/10m" or "10/h"', shown(value))
 

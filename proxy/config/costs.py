@@ -15,13 +15,13 @@ from proxy.config.keys import Table
 from proxy.config.problem import fault, shown
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
-MOST = 1_000_000_000
+MAX = 1_000_000_000
 
 
 def _is_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and 0 <= value <= MOST
+    return math.isfinite(value) and 0 <= value <= MAX
 
 
 def amount(what: str) -> Callable[[object], Decimal]:
@@ -50,7 +50,7 @@ def money_word(value: object) -> str:
 
 
 Minutes = Annotated[float, PlainValidator(minutes)]
-Count = Annotated[int, PlainValidator(values.count(0, MOST))]
+Count = Annotated[int, PlainValidator(values.count(0, MAX))]
 Money = Annotated[Decimal, PlainValidator(amount("an amount of money"))]
 PriceOf = Annotated[Decimal, PlainValidator(amount("a price"))]
 

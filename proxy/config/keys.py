@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr, ValidationInfo
 
 from proxy.config import values
+from proxy.config.paths import Where
 from proxy.config.problem import fault
-from proxy.config.where import Where
 from proxy.media.clip import Clip
 from proxy.sip.uri import Uri
 

@@ -13,18 +13,18 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from proxy.config import api, attestation, notices, outcomes, rules, safety, talk, tls_rules, vendor, whom
+from proxy.config import api, attestation, callers, notices, outcomes, rules, safety, talk, tls_rules, vendor
 from proxy.config.costs import CostsOfNumber, Price
-from proxy.config.machine import Tls
 from proxy.config.model import Settings
+from proxy.config.paths import Where
 from proxy.config.problem import NoRoute, Problem, SettingsError, shown
-from proxy.config.where import Where
+from proxy.config.server import Tls
 
 ELSEWHERE, ELSEWHERE6 = "192.0.2.1", "2001:db8::1"
 """Addresses of RFC 5737 and RFC 3849: nobody's, yet routed like anybody's on the internet."""
 VALUE = 'a value of TOML, such as "text" in straight quotes, 25 or true'
 WITH_FILES = (rules.check, tls_rules.check, attestation.check)
-ALONE = (safety.check, whom.check, outcomes.check, talk.check, vendor.check, notices.check, api.check)
+ALONE = (safety.check, callers.check, outcomes.check, talk.check, vendor.check, notices.check, api.check)
 """Rules across keys: those that look at files too, and those that look at what is written alone."""
 
 

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo
 
 from proxy.config import values
 from proxy.config.keys import OnOff, Table
+from proxy.config.paths import Where
 from proxy.config.problem import fault, shown
-from proxy.config.where import Where
 
 EXPECTED = 'sqlite:///FILE, postgresql://USER@HOST/NAME, or "off"'
 OFF = "off"

@@ -15,6 +15,7 @@ from proxy.config import values, vendor
 from proxy.config.api import Api
 from proxy.config.attestation import Stir, Verifying
 from proxy.config.audio import Media, Prompts, Speech
+from proxy.config.callers import Whom, WhomOfAll, asks
 from proxy.config.costs import Costs, CostsOfNumber
 from proxy.config.keys import (
     ApiKey,
@@ -38,14 +39,13 @@ from proxy.config.keys import (
     Tones,
     WebhookSecret,
 )
-from proxy.config.machine import Connections, Drain, Http, Limits, Listen, Log, Public, Srtp, Tls
 from proxy.config.memory import Memory
 from proxy.config.notices import Notify
 from proxy.config.outcomes import Outcomes, OutcomesOfAll
+from proxy.config.server import Connections, Drain, Http, Limits, Listen, Log, Public, Srtp, Tls
 from proxy.config.talk import Talk, TalkOfAll
 from proxy.config.values import Destination, Source
 from proxy.config.vendor import OPENAI_BASE, Vendor
-from proxy.config.whom import Whom, WhomOfAll, asks
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
 
 

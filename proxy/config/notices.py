@@ -1,6 +1,6 @@
 """Who is told what happened: ``[[notify]]``.
 
-What URLs of apprise and secrets of webhooks must be only the screening knows: `proxy.office.telling` asks it.
+Only the screening knows what apprise URLs and webhook secrets may be; `proxy.services.notifications` asks it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pydantic import PlainValidator, SecretStr, ValidationInfo
 
 from proxy.config import values
 from proxy.config.keys import Line, Name, Secret, Table
+from proxy.config.paths import UNREAD, Where
 from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, tables
-from proxy.config.where import UNREAD, Where
 
 _URL = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^/:@\s?#\[\]]+)(:\d{1,5})?([/?][^\s#]*)?")
 _EXPECTED = "an https:// URL without a user or a fragment, or env:NAME, or file:PATH"

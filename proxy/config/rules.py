@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from proxy.config import certificate, values
+from proxy.config.callers import asks
+from proxy.config.paths import Where
 from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, certified, loads, read, tables
 from proxy.config.values import Destination
-from proxy.config.where import Where
-from proxy.config.whom import asks
 
 _NEEDED_BY = {"ppi_account": ("username", "caller_id"), "pai_original": ("caller_id",)}
 """What a trunk needs for its identity."""

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from pydantic_core import PydanticCustomError
 
 from proxy.config import certificate
+from proxy.config.paths import Where
 from proxy.config.problem import fault
-from proxy.config.where import Where
 
 T = TypeVar("T")
 Raw = Mapping[str, Any]

@@ -1,6 +1,6 @@
 """How callers are talked to: keys of ``[screening]`` and ``[[number]]``.
 
-What stands in the templates only the screening can check (`proxy.office.talking` has it do so).
+What stands in the templates only the screening can check (`proxy.services.briefing_setup` has it do so).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from proxy.config.tables import Found, Raw, read, tables
 
 CONNECT, VOICEMAIL = "connect", "voicemail"
 _KEY = re.compile(r"[0-9*#]")
-MOST_LANGUAGES = 10
+MAX_LANGUAGES = 10
 
 ByLanguage = Mapping[str, str]
 """Texts by language; ``""`` for all that are not named."""
@@ -27,8 +27,8 @@ ByLanguage = Mapping[str, str]
 def languages(value: object) -> tuple[str, ...]:
     """Return the languages of a number: one, or a list."""
     written = value if isinstance(value, list) else [value]
-    if not 0 < len(written) <= MOST_LANGUAGES:
-        raise fault(f"a language such as en, or a list of at most {MOST_LANGUAGES}", shown(value))
+    if not 0 < len(written) <= MAX_LANGUAGES:
+        raise fault(f"a language such as en, or a list of at most {MAX_LANGUAGES}", shown(value))
     return tuple(dict.fromkeys(map(values.language, written)))
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from proxy.config import certificate, values
+from proxy.config.paths import Where
 from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, certified, loads, read, tables
 from proxy.config.values import CERTIFIED
-from proxy.config.where import Where
 
 
 def check(raw: Raw, where: Where) -> Iterator[Found]:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from proxy.config.numbers import DIALABLE, E164, is_emergency
 from proxy.config.problem import fault, shown
-from proxy.media.tone import ALIKE, COUNTRIES
+from proxy.media.tones import ALIKE, COUNTRIES
 from proxy.sip.errors import ParseError
 from proxy.sip.uri import Uri
-from proxy.transport import terms
+from proxy.transport import tls_policy
 
 _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\.?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -24,10 +24,10 @@ _TRUNKED = re.compile(r"sips?:(?P<user>[^@]*)@trunk:(?P<trunk>.*)", re.IGNORECAS
 PORTS_OF_A_CALL = 6
 """Three legs, an RTP and an RTCP port each."""
 
-MOST_NAMED = 40
+MAX_NAMED = 40
 """Characters of a destination's name."""
 
-MOST_SPOKEN = 500
+MAX_SPOKEN = 500
 """Characters of a text that is spoken."""
 
 EMERGENCY_EXPECTED = "no emergency number (they are never screened, and never a transfer target)"
@@ -201,7 +201,7 @@ def ciphers(value: object) -> str:
     expected = "OpenSSL's names of ciphers, such as AES128-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
     if not isinstance(value, str) or not value.strip(":"):
         raise fault(expected, shown(value))
-    if wrong := terms.unusable(value):
+    if wrong := tls_policy.unusable(value):
         raise fault(expected, wrong)
     return value
 
@@ -258,8 +258,8 @@ def _named(table: dict[str, object]) -> Destination:
     if isinstance(table.get("to"), dict):
         raise fault(expected, "a table in a table")
     place, called, about = destination(table.get("to")), table.get("name"), table.get("about", "")
-    if not isinstance(called, str) or len(line(called)) > MOST_NAMED:
-        raise fault(f"{expected}, with a name of {MOST_NAMED} characters at most", shown(called))
+    if not isinstance(called, str) or len(line(called)) > MAX_NAMED:
+        raise fault(f"{expected}, with a name of {MAX_NAMED} characters at most", shown(called))
     return replace(place, name=called.strip(), about=line(about) if about else "")
 
 
@@ -341,8 +341,8 @@ def path(value: object) -> Path:
 
 def spoken(value: object) -> str:
     """Return a text that is spoken by us; an empty one is not spoken."""
-    if not isinstance(value, str) or not value.replace("\n", " ").isprintable() or len(value) > MOST_SPOKEN:
-        raise fault(f"a text to speak, of {MOST_SPOKEN} characters at most", shown(value))
+    if not isinstance(value, str) or not value.replace("\n", " ").isprintable() or len(value) > MAX_SPOKEN:
+        raise fault(f"a text to speak, of {MAX_SPOKEN} characters at most", shown(value))
     return " ".join(value.split())
 
 

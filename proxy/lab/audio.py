@@ -15,10 +15,10 @@ from proxy.lab.ports import any_pair
 from proxy.media.clip import FRAME_S, FRAME_SAMPLES, RATE
 from proxy.media.formats import PCMA, PCMU, TELEPHONE_EVENT, AudioFormat
 from proxy.media.g711 import PCMA_SAMPLES, PCMU_SAMPLES, PCMU_TO_PCMA, audible
+from proxy.media.local_sdp import describe
 from proxy.media.rtp import HEADER, PLAIN, is_rtcp, payload_span, signed16, signed32
-from proxy.media.said import describe
 from proxy.media.sdp import Direction, parse_sdp
-from proxy.media.tone import frames
+from proxy.media.tones import frames
 from proxy.media.udp import Address, MediaNetwork
 
 RINGBACK_HZ = 440

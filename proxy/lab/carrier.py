@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from proxy.lab.offers import Audio, at_home, directed, revised
+from proxy.lab.message_templates import SIGNALWIRE_INVITE, SIGNALWIRE_SDP, filled, sdp
 from proxy.lab.peer import Peer, PeerIds, Watch
 from proxy.lab.peer_call import Pairs, PeerCall
-from proxy.lab.shapes import SIGNALWIRE_INVITE, SIGNALWIRE_SDP, filled, sdp
+from proxy.lab.peer_sdp import Audio, at_home, directed, revised
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Address, Flow, Network

@@ -22,7 +22,7 @@ from proxy.lab.peer_call import PeerCall
 from proxy.lab.ports import any_pair
 from proxy.lab.stage import HERE, Scenery, Stage
 from proxy.media.formats import PCMA, PCMU, TELEPHONE_EVENT
-from proxy.media.said import describe
+from proxy.media.local_sdp import describe
 from proxy.media.sdp import Direction
 from proxy.media.udp import SocketMedia
 from proxy.transport.flow import Address

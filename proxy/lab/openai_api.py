@@ -23,10 +23,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from proxy.lab.openai_call import Call, SipSide, new_call_id
 from proxy.lab.openai_conversation import Conversation
+from proxy.lab.openai_errors import ApiError, call_not_found
 from proxy.lab.openai_events import Json, as_object
 from proxy.lab.openai_faults import Faults
-from proxy.lab.openai_live_talk import LiveTalk
-from proxy.lab.openai_refusal import ApiError, call_not_found
+from proxy.lab.openai_live_session import LiveTalk
 from proxy.lab.openai_server import loopback_server
 from proxy.lab.openai_speech import speech
 from proxy.lab.openai_tasks import Tasks

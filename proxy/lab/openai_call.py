@@ -14,12 +14,12 @@ from typing import Protocol
 import structlog
 
 from proxy.lab.openai_conversation import Conversation
+from proxy.lab.openai_errors import ApiError, call_not_found
 from proxy.lab.openai_events import Json, new_session
 from proxy.lab.openai_faults import Faults
 from proxy.lab.openai_live_events import live_session, resource
-from proxy.lab.openai_live_talk import LiveTalk
-from proxy.lab.openai_refusal import ApiError, call_not_found
-from proxy.lab.openai_talk import Talk
+from proxy.lab.openai_live_session import LiveTalk
+from proxy.lab.openai_realtime_session import Talk
 from proxy.lab.openai_tasks import Tasks
 from proxy.lab.openai_voice import Surroundings
 from proxy.lab.openai_webhook import Incoming

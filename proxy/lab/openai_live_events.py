@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from proxy.lab.openai_errors import ApiError
 from proxy.lab.openai_events import Json, as_object, event, new_id
-from proxy.lab.openai_refusal import ApiError
 
 SESSION_FIELDS = frozenset(
     (
@@ -35,7 +35,7 @@ CLIENT_EVENTS: Mapping[str, frozenset[str]] = {
     "session.input_audio.unmute": frozenset(),
 }
 """The fields of each event that a client may send over a sideband; all of them are required."""
-MOST_CHARS = 2000
+MAX_CHARS = 2000
 """About the 500 tokens that an append may hold."""
 
 DELEGATED: Json = {
@@ -98,7 +98,7 @@ def client_fault(message: Mapping[str, object]) -> tuple[str, str, str] | None:
         return "unknown_parameter", f"Unknown parameter: '{unknown[0]}'.", unknown[0]
     if "content" in wanted and not (isinstance(message["content"], str) and message["content"]):
         return "invalid_type", "Invalid type for 'content': expected a string.", "content"
-    if "content" in wanted and len(str(message["content"])) > MOST_CHARS:
+    if "content" in wanted and len(str(message["content"])) > MAX_CHARS:
         return "string_above_max_length", "Invalid 'content': more than 500 tokens.", "content"
     return None
 

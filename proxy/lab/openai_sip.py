@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import cast
 
 from proxy.lab.keys import answering, protected
-from proxy.lab.offers import Audio, at_home
+from proxy.lab.message_templates import CARRIER_MARKS, OPENAI_OK, OPENAI_SDP, filled, sdp
 from proxy.lab.peer import AUTO, Peer, PeerIds, Watch
 from proxy.lab.peer_call import WITHIN_S, PeerCall
-from proxy.lab.shapes import CARRIER_MARKS, OPENAI_OK, OPENAI_SDP, filled, sdp
+from proxy.lab.peer_sdp import Audio, at_home
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Address, Flow, Network

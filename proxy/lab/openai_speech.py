@@ -9,9 +9,9 @@ from math import pi, sin
 from starlette.responses import Response
 
 from proxy.lab.audio import SPEECH_HZ
-from proxy.lab.openai_refusal import ApiError
+from proxy.lab.openai_errors import ApiError
 
-MOST_INPUT = 4096
+MAX_INPUT = 4096
 _RATE = 24000
 _A_CHARACTER_S = 0.06
 _PEAK = 8000
@@ -26,7 +26,7 @@ def speech(fields: Mapping[str, object]) -> Response:
     if unknown := sorted(fields.keys() - _KNOWN):
         raise ApiError(400, "unknown_parameter", f"Unknown parameter: '{unknown[0]}'.", unknown[0])
     text = str(fields["input"])
-    if len(text) > MOST_INPUT:
+    if len(text) > MAX_INPUT:
         raise ApiError(400, "string_above_max_length", "Invalid 'input': string too long.", "input")
     if fields.get("response_format") != "wav":
         raise ApiError(400, "unsupported_value", "The lab speaks 'wav' alone.", "response_format")

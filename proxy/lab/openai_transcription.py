@@ -7,10 +7,10 @@ from email.message import Message
 
 from starlette.responses import JSONResponse, Response
 
-from proxy.lab.openai_refusal import ApiError
+from proxy.lab.openai_errors import ApiError
 from proxy.media.wav import WavError, read_wav
 
-MOST_BYTES = 25 * 1024 * 1024
+MAX_BYTES = 25 * 1024 * 1024
 _KNOWN = frozenset(("file", "model", "response_format", "language", "prompt", "temperature"))
 
 
@@ -24,7 +24,7 @@ def transcription(content_type: str, body: bytes) -> Response:
         raise ApiError(400, "unknown_parameter", f"Unknown parameter: '{unknown[0]}'.", unknown[0])
     if fields.get("response_format", b"json") != b"json":
         raise ApiError(400, "unsupported_value", "The lab writes 'json' alone.", "response_format")
-    if len(fields["file"]) > MOST_BYTES:
+    if len(fields["file"]) > MAX_BYTES:
         raise ApiError(413, "file_too_large", "Maximum content size limit exceeded.", "file")
     try:
         sound = read_wav(fields["file"])

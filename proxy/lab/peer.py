@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol, overload
 
 from proxy.lab.expect import Message, Traced, Unexpected, What, ladder
-from proxy.lab.offers import Audio
 from proxy.lab.peer_call import WITHIN_S, Pairs, PeerCall
+from proxy.lab.peer_sdp import Audio
 from proxy.sip.errors import ParseError
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response, parse_message

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, overload
 
 from proxy.lab.expect import Message, Traced, Unexpected, What, is_what, ladder, meets
-from proxy.lab.offers import talk
-from proxy.lab.resend import Answered, Asked, Resend
+from proxy.lab.peer_sdp import talk
+from proxy.lab.retransmission import Answered, Asked, Resend
 from proxy.sip.headers import Headers
-from proxy.sip.key import TransactionKey, client_key, server_key
 from proxy.sip.message import Request, Response
+from proxy.sip.transaction_key import TransactionKey, client_key, server_key
 from proxy.sip.uri import Uri
 from proxy.sip.values import CSeq
 from proxy.transport.flow import Flow, TransportFailed

@@ -7,10 +7,10 @@ import hashlib
 import re
 
 from proxy.lab.keys import answering
-from proxy.lab.offers import Audio, at_home
+from proxy.lab.message_templates import CARRIER_MARKS, PHONE_SDP, sdp
 from proxy.lab.peer import Peer, PeerIds, Watch
 from proxy.lab.peer_call import WITHIN_S, PeerCall
-from proxy.lab.shapes import CARRIER_MARKS, PHONE_SDP, sdp
+from proxy.lab.peer_sdp import Audio, at_home
 from proxy.sip.message import Request
 from proxy.transport.flow import Address, Flow, Network
 from proxy.transport.tls import ServerTls

@@ -19,13 +19,13 @@ _RTCP_HEADER_BYTES = 8
 _RTCP_TAG_BYTES = 10
 _INDEX = Struct("!I")
 _ALL_SEEN = (1 << _WINDOW) - 1
-MOST_BYTES = 2304
+MAX_BYTES = 2304
 """Of a packet."""
 _BLOCKS = tuple(
-    (b"", *(number.to_bytes(2) for number in range(count))) for count in range(MOST_BYTES // 16 + 1)
+    (b"", *(number.to_bytes(2) for number in range(count))) for count in range(MAX_BYTES // 16 + 1)
 )
 """Joined by a prefix, they are so many counters of AES (§4.1.1)."""
-MOST_SSRCS = 256
+MAX_SSRCS = 256
 """Of one peer under one key: each has some hundred bytes of state for as long as the key is in use. An
 agent may have a new one for every sentence.
 """
@@ -132,7 +132,7 @@ class CmSender:
 
     def protect_rtcp(self, packet: bytes) -> bytes | None:
         """The SRTCP packet (§3.4)."""
-        if not _RTCP_HEADER_BYTES <= len(packet) <= MOST_BYTES:
+        if not _RTCP_HEADER_BYTES <= len(packet) <= MAX_BYTES:
             return None
         self._control_index = index = (self._control_index + 1) & 0x7FFFFFFF
         body = self._control.crypted(packet[_RTCP_HEADER_BYTES:], int.from_bytes(packet[4:8]), index)
@@ -176,7 +176,7 @@ class CmReceiver:
     def unprotect_rtcp(self, packet: bytes) -> bytes | None:
         """The RTCP packet (§3.4); one that is not encrypted was not agreed on."""
         end = len(packet) - _RTCP_TAG_BYTES
-        if not _RTCP_HEADER_BYTES + _INDEX.size <= end <= MOST_BYTES:
+        if not _RTCP_HEADER_BYTES + _INDEX.size <= end <= MAX_BYTES:
             return None
         sealed, name = packet[:end], packet[4:8]
         window = _window(self._control_windows, name)
@@ -197,13 +197,13 @@ class CmReceiver:
 def _window(windows: dict[bytes, Window], name: bytes) -> Window | None:
     """That of an SSRC; a new one if it is not known, None if there are too many."""
     window = windows.get(name)
-    return Window() if window is None and len(windows) < MOST_SSRCS else window
+    return Window() if window is None and len(windows) < MAX_SSRCS else window
 
 
 def header_size(packet: bytes) -> int:
     """Where the encrypted part of an RTP packet begins, behind CSRCs and extension (§3.1); 0: it is none."""
     size = len(packet)
-    if not HEADER_BYTES <= size <= MOST_BYTES or packet[0] >> 6 != 2:
+    if not HEADER_BYTES <= size <= MAX_BYTES or packet[0] >> 6 != 2:
         return 0
     if packet[0] == PLAIN:
         return HEADER_BYTES

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from proxy.media.mode import MediaRefused
+from proxy.media.interface import MediaRefused
 from proxy.media.sdp import Description, Direction, Layout, Line, MediaSection, SdpError, parse_sdp
-from proxy.media.usual import usual_text
+from proxy.media.sdp_cache import usual_text
 
 PROTOCOLS = ("RTP/AVP", "RTP/SAVP", "RTP/AVPF", "RTP/SAVPF")
 _CROSSING = frozenset(

@@ -20,15 +20,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from proxy.media.audio_line import AudioLine, both
+from proxy.media.direct_leg import ToldLeg
+from proxy.media.direct_offers import Answer, Move, NoSignalling, Offer, Refuse, Signalling
+from proxy.media.direct_pairing import Pairs
+from proxy.media.direct_relay import Packets
 from proxy.media.dtmf import USUAL_S
-from proxy.media.mode import MediaRefused
-from proxy.media.moves import Answer, Move, NoSignalling, Offer, Refuse, Signalling
-from proxy.media.packets import Packets
-from proxy.media.pairs import Pairs
+from proxy.media.interface import MediaRefused
 from proxy.media.ports import NoPortFree
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.session import RelaySession
-from proxy.media.told import ToldLeg
 
 US = "us"
 """Who a leg is told of when its packets are to come here."""

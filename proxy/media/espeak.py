@@ -6,13 +6,13 @@ import asyncio
 import shutil
 
 from proxy.media.clip import Clip
-from proxy.media.speech import MOST_S, MOST_TEXT, SpeechFailed
+from proxy.media.speech import MAX_S, MAX_TEXT, SpeechFailed
 from proxy.media.wav import Sound, WavError, at_8_khz, read_wav
 
 PROGRAM = "espeak-ng"
 LIMIT_S = 5.0
 """How long it may take for one text; it needs some hundredths of a second."""
-_MOST_AT_ONCE = 4
+_MAX_AT_ONCE = 4
 
 
 class Espeak:
@@ -20,7 +20,7 @@ class Espeak:
 
     def __init__(self, program: str = PROGRAM, limit_s: float = LIMIT_S) -> None:
         self._program, self._limit_s = program, limit_s
-        self._room = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._room = asyncio.Semaphore(_MAX_AT_ONCE)
 
     @staticmethod
     def installed(program: str = PROGRAM) -> bool:
@@ -31,8 +31,8 @@ class Espeak:
         """The text in that language; raises SpeechFailed, for a language that it does not have as well."""
         try:
             async with asyncio.timeout(self._limit_s), self._room:
-                sound = read_wav(await self._run(text[:MOST_TEXT], language))
-                short = Sound(sound.rate, sound.samples[: round(MOST_S * sound.rate)])
+                sound = read_wav(await self._run(text[:MAX_TEXT], language))
+                short = Sound(sound.rate, sound.samples[: round(MAX_S * sound.rate)])
                 return Clip(await at_8_khz(short))
         except TimeoutError:
             raise SpeechFailed(f"{self._program} took longer than {self._limit_s:g} s") from None

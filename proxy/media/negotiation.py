@@ -23,8 +23,12 @@ from proxy.media.formats import (
     carries,
     events_beside,
 )
-from proxy.media.mode import MediaRefused
-from proxy.media.protection import (
+from proxy.media.interface import MediaRefused
+from proxy.media.local_sdp import NO_WISH, Said, Terms, Wish, say
+from proxy.media.sdes import Crypto, SrtpPolicy
+from proxy.media.sdp import Description, Direction, Layout, MediaSection, SdpError, number, parse_sdp
+from proxy.media.sdp_cache import moved, usual_ports
+from proxy.media.srtp_negotiation import (
     NO_PROTECTION,
     PLAIN,
     Protection,
@@ -33,11 +37,7 @@ from proxy.media.protection import (
     unfit_answer,
     unfit_offer,
 )
-from proxy.media.said import NO_WISH, Said, Terms, Wish, say
-from proxy.media.sdes import Crypto, SrtpPolicy
-from proxy.media.sdp import Description, Direction, Layout, MediaSection, SdpError, number, parse_sdp
 from proxy.media.udp import Address
-from proxy.media.usual import moved, usual_ports
 
 
 @dataclass(slots=True)

@@ -14,13 +14,13 @@ from pathlib import Path
 import httpx2
 
 from proxy.media.clip import Clip
-from proxy.media.disk import Disk, at_once
-from proxy.media.speech import MOST_S, MOST_TEXT, SpeechFailed
+from proxy.media.disk_writer import Disk, at_once
+from proxy.media.speech import MAX_S, MAX_TEXT, SpeechFailed
 from proxy.media.wav import RATE, Sound, WavError, at_8_khz, read_wav, write_wav
 
-MOST_BYTES = 8_000_000
+MAX_BYTES = 8_000_000
 """Of an answer: a minute at 48 kHz is less."""
-MOST_KEPT = 500
+MAX_KEPT = 500
 """Files in the cache; the oldest go first."""
 _NAME = re.compile(r"[0-9a-f]{32}\.(wav|part)")
 _ADVICE: Mapping[int, str] = {
@@ -57,7 +57,7 @@ class OpenAISpeech:
 
     async def spoken(self, text: str, language: str) -> Clip:
         """The text, from the cache or from OpenAI; the voice speaks the language that the text is in."""
-        text = text[:MOST_TEXT]
+        text = text[:MAX_TEXT]
         if not text.strip():
             raise SpeechFailed("there is nothing to say")
         kept = self._kept(text)
@@ -90,7 +90,7 @@ class OpenAISpeech:
                     raise SpeechFailed(f"{why}: {advice}" if advice else why)
                 async for chunk in answer.aiter_raw():
                     said += chunk
-                    if len(said) > MOST_BYTES:
+                    if len(said) > MAX_BYTES:
                         raise SpeechFailed("OpenAI's speech does not end")
         except httpx2.HTTPError as error:
             raise SpeechFailed(f"OpenAI not reached: {str(error) or type(error).__name__}") from error
@@ -117,7 +117,7 @@ async def _sound(answer: bytes) -> array[int]:
         sound = read_wav(answer)
     except WavError as error:
         raise SpeechFailed(f"OpenAI's answer cannot be played: {error}") from None
-    return await at_8_khz(Sound(sound.rate, sound.samples[: round(MOST_S * sound.rate)]))
+    return await at_8_khz(Sound(sound.rate, sound.samples[: round(MAX_S * sound.rate)]))
 
 
 def _remembered(kept: Path) -> array[int] | None:
@@ -134,7 +134,7 @@ def _keep(kept: Path, wav: bytes) -> None:
     try:
         kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         others = sorted(kept.parent.glob("*.wav"), key=lambda file: file.stat().st_mtime)
-        for old in others[: max(0, len(others) - MOST_KEPT + 1)]:
+        for old in others[: max(0, len(others) - MAX_KEPT + 1)]:
             old.unlink()
         begun.touch(mode=0o600)
         begun.write_bytes(wav)

@@ -7,7 +7,7 @@ import asyncio
 from proxy.media.clip import FRAME_S, Clip
 from proxy.media.formats import clock_rate
 from proxy.media.stream import QUIET_S, Stream
-from proxy.media.tone import quiet
+from proxy.media.tones import quiet
 
 _CATCH_UP = 5
 """Frames a late loop may send at once; more lateness than that is left out."""

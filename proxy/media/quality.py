@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from proxy.media.rtp import Reception
 
 if TYPE_CHECKING:  # which name what is made here
-    from proxy.media.control import Control
-    from proxy.media.mode import Counts
+    from proxy.media.interface import Counts
+    from proxy.media.rtcp_session import Control
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from proxy.media.disk import Disk, at_once, write_whole
+from proxy.media.disk_writer import Disk, at_once, write_whole
 from proxy.media.formats import G711
 from proxy.media.g711 import audible, planes
 from proxy.media.rtp import payload_span, signed32
@@ -24,9 +24,9 @@ _BEHIND = RATE // 5
 """How long packets may come out of order, in samples; what is older is written."""
 _ASTRAY = 2 * RATE
 """How far a sender's timestamps may be from the wall clock, in samples."""
-_MOST = 4 * 3600 * RATE
+_MAX = 4 * 3600 * RATE
 """Four hours: sizes stay inside the 32 bits of a WAV header."""
-_MOST_WAITING = 20
+_MAX_WAITING = 20
 """Writes that may wait for the disk: ten seconds of it."""
 _SAME_NAME = 100
 
@@ -88,11 +88,11 @@ class WavRecording:
         if audible(key, payload):
             self.voiced_at = now
         wall = round((now - self._began) * RATE)
-        if wall - self._samples >= _EVERY + _BEHIND and self._samples < _MOST:
-            self._store(min(wall - _BEHIND, _MOST))
+        if wall - self._samples >= _EVERY + _BEHIND and self._samples < _MAX:
+            self._store(min(wall - _BEHIND, _MAX))
         track = self._tracks[channel]
         place = track.place(timestamp, source, wall, self._samples)
-        if place + len(payload) <= min(wall + 2 * _ASTRAY, _MOST):  # more is more than real time can hold
+        if place + len(payload) <= min(wall + 2 * _ASTRAY, _MAX):  # more is more than real time can hold
             track.put(place, self._samples, key, payload)
 
     def close(self, *, keep: bool = True) -> float:
@@ -114,7 +114,7 @@ class WavRecording:
         octets = bytearray(width * held)
         for i, track in enumerate(self._tracks):
             octets[2 * i :: width], octets[2 * i + 1 :: width] = track.cut(held)
-        if self._asked - self._done >= _MOST_WAITING:
+        if self._asked - self._done >= _MAX_WAITING:
             return self._stopped("the disk is too slow")
         place, self._samples = HEADER_BYTES + width * self._samples, until
         self._write(bytes(octets), place)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from proxy.media.formats import STATIC, AudioFormat
 
-_MOST_SECTIONS = 32
+_MAX_SECTIONS = 32
 
 
 class SdpError(ValueError):
@@ -178,7 +178,7 @@ def parse_sdp(body: bytes) -> Description:
     if str(lines[0]) != "v=0":
         raise SdpError(f"does not begin with v=0: {str(lines[0])[:20]!r}")
     starts = [n for n, line in enumerate(lines) if line.kind == "m"]
-    if len(starts) > _MOST_SECTIONS:
+    if len(starts) > _MAX_SECTIONS:
         raise SdpError(f"{len(starts)} media lines")
     bounds = [*starts, len(lines)]
     media = tuple(

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Never
 
 from proxy.media.dtmf import USUAL_S, Presses
-from proxy.media.elsewhere import is_ours
+from proxy.media.engine import House
 from proxy.media.formats import G711, PCMU
-from proxy.media.house import House
-from proxy.media.mode import Counts, MediaRefused, Recording
+from proxy.media.interface import Counts, MediaRefused, Recording
+from proxy.media.local_sdp import NO_WISH, Said, Terms, Wish, say
 from proxy.media.negotiation import Agreement, Answer, formats_to_offer, read_answer, read_offer
-from proxy.media.protection import NO_PROTECTION, Protection, answering, offered
+from proxy.media.own_address import is_ours
+from proxy.media.playback import USUAL_SOUNDS, SoundedLeg, SoundedSession
 from proxy.media.quality import UNHEARD, Quality
 from proxy.media.recorder import WavRecording
-from proxy.media.said import NO_WISH, Said, Terms, Wish, say
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Direction
-from proxy.media.sounded import USUAL_SOUNDS, SoundedLeg, SoundedSession
+from proxy.media.srtp_negotiation import NO_PROTECTION, Protection, answering, offered
 from proxy.media.stream import Stream
 from proxy.media.udp import Address
 

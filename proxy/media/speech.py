@@ -17,11 +17,11 @@ from proxy.media.wav import WavError, read_wav
 
 log = structlog.get_logger("screendoor")
 
-MOST_TEXT = 600
+MAX_TEXT = 600
 """Characters of one text; a voice is asked for no more."""
-MOST_S = 60.0
+MAX_S = 60.0
 """Seconds of speech that a voice may give us for one text."""
-MOST_REMEMBERED = 64
+MAX_REMEMBERED = 64
 PROMPTS = Path(__file__).parent / "prompts"
 
 RECORDED = "This call is recorded."
@@ -81,7 +81,7 @@ class Remembered:
 
     def hold(self, text: str, language: str) -> None:
         """Never forget this once it is made, however much else is spoken."""
-        self._held.add((text[:MOST_TEXT], language))
+        self._held.add((text[:MAX_TEXT], language))
 
     async def spoken(self, text: str, language: str) -> Clip:
         """From memory, or by the voice."""
@@ -116,7 +116,7 @@ class Remembered:
             return
         self._clips[key] = made.result()
         passing = [each for each in self._clips if each not in self._held]
-        if len(passing) > MOST_REMEMBERED:
+        if len(passing) > MAX_REMEMBERED:
             del self._clips[passing[0]]
 
 
@@ -128,7 +128,7 @@ class FirstOf:
 
     async def spoken(self, text: str, language: str) -> Clip:
         """From memory, or by the first voice that can; raises why the last one cannot."""
-        text = text[:MOST_TEXT]
+        text = text[:MAX_TEXT]
         if (clip := self._kept(text, language)) is not None:
             return clip
         failure = SpeechFailed("there is no voice")

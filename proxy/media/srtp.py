@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pylibsrtp import Policy
 from pylibsrtp._binding import ffi, lib
 
-from proxy.media.aes_cm import MOST_BYTES, MOST_SSRCS, CmReceiver, CmSender
+from proxy.media.aes_cm import MAX_BYTES, MAX_SSRCS, CmReceiver, CmSender
 from proxy.media.rtp import HEADER_BYTES, is_rtcp
 from proxy.media.sdes import AEAD_128_GCM, AEAD_256_GCM, AES_CM_128_32, AES_CM_128_80, Crypto
 
@@ -86,7 +86,7 @@ class _LibSender:
 
     def protect(self, packet: bytes) -> bytes | None:
         size = len(packet)
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             return None
         _move(_buffer, packet, size)
         _length[0] = size
@@ -96,7 +96,7 @@ class _LibSender:
 
     def protect_rtcp(self, packet: bytes) -> bytes | None:
         size = len(packet)
-        if not 8 <= size <= MOST_BYTES:
+        if not 8 <= size <= MAX_BYTES:
             return None
         _move(_buffer, packet, size)
         _length[0] = size
@@ -115,10 +115,10 @@ class _LibReceiver:
 
     def unprotect(self, packet: bytes) -> bytes | None:
         size = len(packet)
-        if not HEADER_BYTES <= size <= MOST_BYTES or 192 <= packet[1] <= 223:
+        if not HEADER_BYTES <= size <= MAX_BYTES or 192 <= packet[1] <= 223:
             return self.unprotect_rtcp(packet) if is_rtcp(packet) else None
         name = packet[8:12]
-        if name not in self._known and len(self._known) >= MOST_SSRCS:
+        if name not in self._known and len(self._known) >= MAX_SSRCS:
             return None
         _move(_buffer, packet, size)
         _length[0] = size
@@ -131,7 +131,7 @@ class _LibReceiver:
     def unprotect_rtcp(self, packet: bytes) -> bytes | None:
         size = len(packet)
         name = packet[4:8]
-        if not 8 <= size <= MOST_BYTES or (name not in self._known and len(self._known) >= MOST_SSRCS):
+        if not 8 <= size <= MAX_BYTES or (name not in self._known and len(self._known) >= MAX_SSRCS):
             return None
         _move(_buffer, packet, size)
         _length[0] = size

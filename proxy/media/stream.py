@@ -11,22 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from proxy.media.control import Control
-from proxy.media.disk import Disk, at_once
+from proxy.media.disk_writer import Disk, at_once
 from proxy.media.dtmf import retold
 from proxy.media.formats import EVENT_KEY, G711, clock_rate
+from proxy.media.interface import Counts
 from proxy.media.latch import MOVING_S, may_take
-from proxy.media.mode import Counts
 from proxy.media.negotiation import Agreement
-from proxy.media.pair import bind_next
+from proxy.media.port_pair import bind_next
 from proxy.media.ports import PortPool
 from proxy.media.quality import UNHEARD, Quality, measured
 from proxy.media.recorder import Recordings, WavRecording
-from proxy.media.rounds import Rounds
+from proxy.media.rtcp_session import Control
+from proxy.media.rtcp_timer import Rounds
 from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN, Reception, is_rtcp, payload_span
-from proxy.media.seal import Seal
-from proxy.media.speaker import QUIET_S as QUIET_S
-from proxy.media.speaker import Speaker
+from proxy.media.sender import QUIET_S as QUIET_S
+from proxy.media.sender import Speaker
+from proxy.media.stream_srtp import Seal
 from proxy.media.udp import Address, MediaNetwork
 
 _unpack = HEADER.unpack_from

@@ -26,7 +26,7 @@ _TURN = 32
 """Packets read before the event loop has its turn, one of each socket, so that no flood can starve the other
 calls, nor all of them the signalling: a third of a millisecond.
 """
-_MOST_KEPT = 4096
+_MAX_KEPT = 4096
 """Packets to drop from a socket: more than its buffer holds, and an end to it however fast they come."""
 _CROWD, _CROWD_S = 200, 0.01
 """So many packets in so short a time, and from then on they are waited for: a wake-up costs one more."""
@@ -162,7 +162,7 @@ class _Ear:
     def empty(self) -> None:
         """Drop what has come so far."""
         with suppress(OSError):
-            for _ in range(_MOST_KEPT):
+            for _ in range(_MAX_KEPT):
                 self.bound.recv(1)
 
 

@@ -11,7 +11,7 @@ _G722_BITS_S = 64000
 _G722_FRAME_BYTES = 160
 _OPUS_VOIP = 2048
 """``OPUS_APPLICATION_VOIP`` of opus_defines.h."""
-_OPUS_MOST_BYTES = 1275
+_OPUS_MAX_BYTES = 1275
 """No Opus frame is longer (RFC 6716 §3.2.1)."""
 
 
@@ -40,11 +40,11 @@ def to_opus(samples: array[int], rate: int) -> tuple[bytes, ...]:
 
 
 def _opus_frames(library: ctypes.CDLL, encoder: int, samples: array[int], frame: int) -> list[bytes]:
-    room = ctypes.create_string_buffer(_OPUS_MOST_BYTES)
+    room = ctypes.create_string_buffer(_OPUS_MAX_BYTES)
     frames = []
     for start in range(0, len(samples), frame):
         pcm = (ctypes.c_int16 * frame).from_buffer_copy(samples[start : start + frame].tobytes())
-        size = library.opus_encode(encoder, pcm, frame, room, _OPUS_MOST_BYTES)
+        size = library.opus_encode(encoder, pcm, frame, room, _OPUS_MAX_BYTES)
         if size < 0:
             return []
         frames.append(room.raw[:size])

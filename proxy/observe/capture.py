@@ -20,11 +20,11 @@ SOON_S = 1.0
 """How long after its end a call's trace is kept: most of what is still to come has come by then."""
 LATE_S = 34.0
 """And once more, if there was more: by then the last transaction is over (RFC 3261 §17.1.2.2, Timer F)."""
-MOST_OCTETS = 64_000_000
+MAX_OCTETS = 64_000_000
 """Of all calls that are gathered at a time; what begins beyond that is not."""
-MOST_MESSAGES = 2000
+MAX_MESSAGES = 2000
 """Of one Call-ID; a call of a day with a session timer has some hundred."""
-MOST_UNANSWERED = 256
+MAX_UNANSWERED = 256
 """INVITEs that we have not said a word to yet: a stranger's never gets one, and there may be any number."""
 
 Keep = Callable[[str, Sequence[Seen]], None]
@@ -70,10 +70,10 @@ class Capture:
         if dialog is None:
             if not sent and _begins(message):
                 self._unanswered.setdefault(call_id, self._seen(sent, flow, message))
-                if len(self._unanswered) > MOST_UNANSWERED:
+                if len(self._unanswered) > MAX_UNANSWERED:
                     del self._unanswered[next(iter(self._unanswered))]
             return
-        if len(dialog.messages) < MOST_MESSAGES:
+        if len(dialog.messages) < MAX_MESSAGES:
             self._add(dialog, self._seen(sent, flow, message))
         if not sent or message.cseq.method != "INVITE":
             return
@@ -142,9 +142,9 @@ class Capture:
             self._octets -= sum(len(seen.octets) for seen in dialog.messages)
 
     def _is_full(self) -> bool:
-        full = self._octets > MOST_OCTETS
+        full = self._octets > MAX_OCTETS
         if full and not self._full:
-            log.warning("SIP of new calls not kept", why=f"that of calls going on has {MOST_OCTETS} octets")
+            log.warning("SIP of new calls not kept", why=f"that of calls going on has {MAX_OCTETS} octets")
         self._full = full
         return full
 

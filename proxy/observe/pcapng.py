@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from proxy.observe.trace import Seen
 from proxy.transport.flow import Address
 
-MOST_OCTETS = 65_507
+MAX_OCTETS = 65_507
 """That fit into a UDP packet over IPv4; a message that is longer is cut."""
 _SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
 _COMMENT = 1
@@ -32,7 +32,7 @@ def pcapng(messages: Iterable[Seen]) -> bytes:
 
 def _packet(seen: Seen) -> bytes:
     source, target = (seen.local, seen.remote) if seen.sent else (seen.remote, seen.local)
-    packet = _ip(source, target, seen.octets[:MOST_OCTETS])
+    packet = _ip(source, target, seen.octets[:MAX_OCTETS])
     high, low = divmod(round(seen.at * 1_000_000), 1 << 32)
     head = struct.pack("<IIIII", 0, high, low, len(packet), len(packet))
     return _block(_PACKET, head + _padded(packet) + _comment(f"{seen.leg}, by {seen.transport.upper()}"))

@@ -12,9 +12,9 @@ from proxy.sip.uri import Params
 
 SDP = "application/sdp"
 
-_MOST_PARTS = 16
+_MAX_PARTS = 16
 _DEEPEST = 3
-_MOST_BOUNDARY_CHARS = 70
+_MAX_BOUNDARY_CHARS = 70
 
 
 def keep_session(message: Request | Response) -> None:
@@ -78,12 +78,10 @@ def _session(headers: Headers, body: bytes, depth: int) -> bytes | None:
 def _parts(content_type: str, body: bytes) -> list[tuple[Headers, bytes]]:
     """The parts of a multipart body, its epilogue left out; none where its boundary is not told."""
     boundary = _parameter(content_type, "boundary")
-    if not boundary or len(boundary) > _MOST_BOUNDARY_CHARS:
+    if not boundary or len(boundary) > _MAX_BOUNDARY_CHARS:
         return []
     mark = re.escape(boundary.encode("utf-8", "surrogateescape"))
-    marks = list(re.finditer(rb"(?:\A|\r?\n)--" + mark + rb"(--)?[ \t]*(?=\r?\n|\Z)", body))[
-        : _MOST_PARTS + 1
-    ]
+    marks = list(re.finditer(rb"(?:\A|\r?\n)--" + mark + rb"(--)?[ \t]*(?=\r?\n|\Z)", body))[: _MAX_PARTS + 1]
     parts: list[tuple[Headers, bytes]] = []
     for place, start in enumerate(marks):
         if start[1]:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from proxy.sip.errors import ParseError
 from proxy.sip.headers import Headers
-from proxy.sip.kept import LONGEST_KEPT
 from proxy.sip.message import Request, Response
+from proxy.sip.value_cache import LONGEST_KEPT
 from proxy.sip.values import NameAddr, cseq, made, tag_of
 
 TARGET_REFRESH = frozenset({"INVITE", "UPDATE"})

@@ -86,11 +86,11 @@ class DigestServer:
     __slots__ = ("_forgotten", "_lifetime_s", "_made", "_most", "_secret", "_used", "realm")
 
     def __init__(
-        self, realm: str, secret: bytes, *, lifetime_s: float = 300.0, most_nonces: int = 10_000
+        self, realm: str, secret: bytes, *, lifetime_s: float = 300.0, max_nonces: int = 10_000
     ) -> None:
-        """`secret` is random and of this process alone; `most_nonces` that have served are remembered."""
+        """`secret` is random and of this process alone; `max_nonces` that have served are remembered."""
         self.realm, self._secret = realm, secret
-        self._lifetime_s, self._most = lifetime_s, most_nonces
+        self._lifetime_s, self._most = lifetime_s, max_nonces
         self._made = 0
         self._used: dict[str, int] = {}
         """The highest count by which each nonce has served."""

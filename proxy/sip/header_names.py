@@ -23,7 +23,7 @@ _COMMON = (
     "WWW-Authenticate", "X-Plivo-Stir-Verification", "X-Twilio-VerStat",
 )  # fmt: skip
 
-_MOST_SPELLINGS, _LONGEST_SPELLING = 2048, 64
+_MAX_SPELLINGS, _LONGEST_SPELLING = 2048, 64
 """So many are kept beside the common ones, up to so many characters long."""
 
 KEYS = {spelled: name.lower() for name in _COMMON for spelled in (name, name.lower())}
@@ -50,6 +50,6 @@ def learned(name: str) -> str:
         return ""
     lower = name.lower()
     key = _COMPACT.get(lower, lower)
-    if len(KEYS) < _MOST_SPELLINGS and len(name) <= _LONGEST_SPELLING:
+    if len(KEYS) < _MAX_SPELLINGS and len(name) <= _LONGEST_SPELLING:
         KEYS[name] = key
     return key

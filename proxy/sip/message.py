@@ -26,7 +26,7 @@ END_OF_HEAD = re.compile(rb"\n\r?\n")
 _SINGLE = frozenset(("cseq", "call-id", "from", "to", "max-forwards", "content-length"))
 """Headers of which two different values make the message ambiguous (RFC 4475 §3.3.8, §3.3.9)."""
 
-MOST_LINES, MOST_HEAD_BYTES = 256, 32 * 1024
+MAX_LINES, MAX_HEAD_BYTES = 256, 32 * 1024
 """Header lines and bytes of a message's head; ten times what the longest ways through carriers make."""
 
 _DIALOG_CREATING = ("INVITE", "SUBSCRIBE", "REFER")
@@ -150,7 +150,7 @@ def _plain(data: bytes) -> Request | Response | None:
         return None
     lines = head.decode("utf-8", "surrogateescape").split("\r\n")
     start = lines.pop(0)
-    headers = plain_headers(start, lines, _SINGLE) if len(lines) <= MOST_LINES else None
+    headers = plain_headers(start, lines, _SINGLE) if len(lines) <= MAX_LINES else None
     if headers is None:  # a folded line among others: a line that goes on has no token for its name
         return None
     first = headers.first
@@ -188,9 +188,9 @@ def _whole(data: bytes) -> Request | Response:
     text = _FOLD.sub(" ", text)
     lines = text.split("\n")
     message, fault = _read_start(lines.pop(0))
-    if len(lines) > MOST_LINES or len(head) > MOST_HEAD_BYTES:
+    if len(lines) > MAX_LINES or len(head) > MAX_HEAD_BYTES:
         fault = fault or ParseError(f"too many headers: {len(lines)} lines, {len(head)} bytes", 513)
-        del lines[MOST_LINES:]
+        del lines[MAX_LINES:]
     message.headers, header_fault = read_headers(lines, _SINGLE)
     return _finished(message, body, fault or _unprintable(text) or header_fault)
 

@@ -11,7 +11,7 @@ from proxy.sip.uri import Params
 
 KNOWN = frozenset({"sip", "q.850", "preemption", "stir"})
 """The registered protocols; what else stands there is a stranger's word, and is not passed on."""
-MOST_REASONS = 3
+MAX_REASONS = 3
 """Reasons of one message that we look at."""
 
 
@@ -46,7 +46,7 @@ def reasons(message: Request | Response) -> str | None:
     if "reason" not in message.headers.first:
         return None
     found: list[str] = []
-    for value in message.headers.split("Reason")[:MOST_REASONS]:
+    for value in message.headers.split("Reason")[:MAX_REASONS]:
         try:
             found.append(str(Reason.parse(value)))
         except ParseError:

@@ -9,7 +9,7 @@ from urllib.parse import unquote as unescape
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import HOST, WHITESPACE, is_quoted, number, shown, split_semicolons
-from proxy.sip.kept import LONGEST_KEPT, kept
+from proxy.sip.value_cache import LONGEST_KEPT, kept
 
 _SIP = re.compile(
     rf"(?:([^@:]*)(?::([^@]*))?@)?({HOST})(?::([0-9]*))?(;[^?]*)?(?:\?(.*))?", re.DOTALL

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import HOST, TOKEN, WHITESPACE, number, quote, shown, unquote
-from proxy.sip.kept import LONGEST_KEPT, kept
 from proxy.sip.uri import NO_PARAMS, Params, Uri, one_uri, parse_port
+from proxy.sip.value_cache import LONGEST_KEPT, kept
 
 _MORE = re.compile(r'[;<>" \t]').search
 """What stands in no plain tag that ends its line."""

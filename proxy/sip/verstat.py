@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from proxy.sip.grammar import QUOTED
 from proxy.sip.headers import Headers
 
-MOST_READ = 4
+MAX_READ = 4
 """Addresses of one name that are looked at; there is one, or two (RFC 3325 §9.1)."""
 LONGEST = 1024
 """Characters of a value that are looked at."""
@@ -104,7 +104,7 @@ def _values(headers: Headers, name: str) -> list[str]:
     line = headers.get(name)
     if line is None or (len(headers.get_all(name)) == 1 and "erstat" not in line.lower()):
         return []
-    return headers.split(name)[:MOST_READ]
+    return headers.split(name)[:MAX_READ]
 
 
 def _in_address(value: str) -> Verstat | None:
@@ -148,5 +148,5 @@ def calls_back(headers: Headers) -> bool:
         return True
     if "resource-priority" not in headers.first:
         return False
-    values = headers.split("Resource-Priority")[:MOST_READ]
+    values = headers.split("Resource-Priority")[:MAX_READ]
     return any(each.strip().lower().startswith("esnet.") for each in values)

@@ -40,8 +40,8 @@ class ConnectionLimits:
 class Crowd:
     """Connections of which there may be so many, in the order they came."""
 
-    def __init__(self, most: int, most_per_source: int) -> None:
-        self._most, self._most_per_source = most, most_per_source
+    def __init__(self, most: int, max_per_source: int) -> None:
+        self._most, self._max_per_source = most, max_per_source
         self._members: dict[StreamFlow, str] = {}
         self._sources: Counter[str] = Counter()
 
@@ -57,7 +57,7 @@ class Crowd:
         The oldest, not the newest: else whoever opens a few connections and says nothing shuts the door on
         everybody else, where now they must do so faster than an honest peer says its first word.
         """
-        if self._sources[source_of(flow)] >= self._most_per_source:
+        if self._sources[source_of(flow)] >= self._max_per_source:
             return flow
         return next(iter(self._members)) if len(self._members) >= self._most else None
 

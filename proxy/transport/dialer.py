@@ -7,14 +7,14 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxy.transport.engine import TlsEngine
 from proxy.transport.flow import Address, Target, TransportFailed
 from proxy.transport.stream import StreamFlow
 from proxy.transport.tls import TlsProfiles
+from proxy.transport.tls_engine import TlsEngine
 
 BACK_OFF_S = (0.5, 4.0)
 """After a failure nobody tries again for so long; doubled with each further one, up to the second."""
-MOST_FAILURES = 10_000
+MAX_FAILURES = 10_000
 """So many targets are remembered as failing."""
 
 
@@ -151,7 +151,7 @@ class Dialer:
         low, high = BACK_OFF_S
         before = self._failures.pop(target, None)
         pause = min(before.pause_s * 2, high) if before else low
-        if len(self._failures) >= MOST_FAILURES:
+        if len(self._failures) >= MAX_FAILURES:
             self._failures.clear()
         self._failures[target] = _Failure(why, pause, asyncio.get_running_loop().time() + pause)
 

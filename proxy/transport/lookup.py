@@ -25,7 +25,7 @@ HOSTS = Path("/etc/hosts")
 RESOLV_CONF = Path("/etc/resolv.conf")
 MACHINE_S = 5.0
 """For the machine's own way: it asks the same servers, each for as long and twice, and a caller waits."""
-MOST_KEPT_S = 3600.0
+MAX_KEPT_S = 3600.0
 """However long a record says that it may be kept."""
 NOTHING_KEPT_S = 60.0
 """How long "there is no such record" is believed."""
@@ -33,7 +33,7 @@ FAILURE_KEPT_S = 5.0
 """How long a name server that gave no answer is not asked the same again."""
 STALE_S = 3600.0
 """How long an old answer stands in while no name server answers (RFC 8767)."""
-MOST_NAMES = 2000
+MAX_NAMES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class SystemLookup:
                 name, kind, lifetime=self._patience_s, raise_on_no_answer=False
             )
             records = tuple(answer.rrset) if answer.rrset is not None else ()
-            kept_s = min(answer.rrset.ttl, MOST_KEPT_S) if answer.rrset is not None else NOTHING_KEPT_S
+            kept_s = min(answer.rrset.ttl, MAX_KEPT_S) if answer.rrset is not None else NOTHING_KEPT_S
             stale_s = STALE_S
         except dns.resolver.NXDOMAIN:
             records, kept_s, stale_s = (), NOTHING_KEPT_S, 0.0
@@ -167,7 +167,7 @@ class SystemLookup:
             stale = kept is not None and now < kept.stale_until
             records, kept_s = kept.records if kept is not None and stale else (), FAILURE_KEPT_S
             stale_s = kept.stale_until - now - kept_s if kept is not None and stale else 0.0
-        if len(self._kept) >= MOST_NAMES:
+        if len(self._kept) >= MAX_NAMES:
             self._kept.clear()
         self._kept[key] = _Kept(now + kept_s, now + kept_s + stale_s, records)
         return records
@@ -205,7 +205,7 @@ class SystemLookup:
     def _best_first(self, host: str, found: _Records) -> list[str]:
         """In order; the kernel is asked for its routes once for each answer of DNS."""
         if host not in self._ordered or self._ordered[host][0] != found:
-            if len(self._ordered) >= MOST_NAMES:
+            if len(self._ordered) >= MAX_NAMES:
                 self._ordered.clear()
             addresses = [record.to_text() for record in found]
             addresses.sort(key=lambda address: _unfit(address, self._source_of(address)))

@@ -11,13 +11,13 @@ import dns.entropy
 from proxy.sip.uri import Uri
 from proxy.transport.connections import ConnectionLimits, Connections
 from proxy.transport.dialer import Dialer
-from proxy.transport.engine import TlsEngine
 from proxy.transport.flow import Address, Flow, ListenOn, Receiver, Target, TransportFailed
+from proxy.transport.keepalive import Draw, Keeping, Upkeep
 from proxy.transport.resolver import ALL, Resolver
 from proxy.transport.stream import StreamFlow, StreamLimits
 from proxy.transport.tls import ClientTls, ServerContext, TlsProfiles
+from proxy.transport.tls_engine import TlsEngine
 from proxy.transport.udp import UdpListener, pick_listener
-from proxy.transport.upkeep import Draw, Keeping, Upkeep
 
 BACKLOG = 512
 STREAMS = ("tcp", "tls")

@@ -19,7 +19,7 @@ DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 POINTED = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}
 """The transport that a NAPTR service field means (§4.1); others are not ours."""
 ALL = ("udp", "tcp", "tls")
-MOST_SERVICES = 32
+MAX_SERVICES = 32
 """So many SRV records of one name are looked at, the preferred ones; nobody waits for more to be tried."""
 _Place = tuple[str, tuple[str, int]]
 """A transport and an address."""
@@ -92,7 +92,7 @@ class Resolver:
 
     def _ordered(self, services: list[Service]) -> list[Service]:
         """Lowest priority first; within one, drawn by weight, those of weight 0 placed first (RFC 2782)."""
-        services = sorted(services, key=lambda each: each.priority)[:MOST_SERVICES]
+        services = sorted(services, key=lambda each: each.priority)[:MAX_SERVICES]
         ordered = []
         for priority in sorted({service.priority for service in services}):
             waiting = [service for service in services if service.priority == priority and service.host]

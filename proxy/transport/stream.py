@@ -12,9 +12,9 @@ import structlog
 
 from proxy.sip.errors import ParseError
 from proxy.sip.framing import StreamFramer
-from proxy.transport.engine import TlsEngine
 from proxy.transport.flow import Address, Receiver, TransportFailed
 from proxy.transport.identity import NOBODY
+from proxy.transport.tls_engine import TlsEngine
 
 log = structlog.get_logger("screendoor")
 

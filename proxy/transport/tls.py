@@ -9,11 +9,11 @@ from pathlib import Path
 
 from OpenSSL import SSL, crypto
 
-from proxy.transport.engine import TlsEngine, reasons
 from proxy.transport.flow import TransportFailed
 from proxy.transport.identity import GuestCheck, PeerCheck
-from proxy.transport.renewed import Renewed
-from proxy.transport.terms import TlsTerms
+from proxy.transport.reload import Renewed
+from proxy.transport.tls_engine import TlsEngine, reasons
+from proxy.transport.tls_policy import TlsTerms
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ KEEPALIVE = b"\r\n\0"
 """What keep-alive datagrams are made of, and what may stand before a start line (RFC 3261 §7.5)."""
 DRAIN = 64
 """Datagrams taken in one go, so that a flood on one socket leaves the others their turn."""
-MOST_FLOWS = 1024
+MAX_FLOWS = 1024
 """So many peers' flows are kept for their next datagram; a trunk has a handful, a flood any number."""
 WILDCARDS = ("0.0.0.0", "::")
 BUFFER_BYTES = 1024 * 1024
@@ -72,7 +72,7 @@ class UdpListener:
         """The flow from this socket to a peer; flows to one peer are equal."""
         flow = self._flows.get(remote)
         if flow is None:
-            if len(self._flows) >= MOST_FLOWS:
+            if len(self._flows) >= MAX_FLOWS:
                 self._flows.clear()
             flow = self._flows[remote] = UdpFlow(self, remote)
         return flow

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from proxy.sip.message import Request
 from proxy.transport.flow import Flow
-from proxy.ua.nearby import Near, Nearby
+from proxy.ua.private_peers import Near, Nearby
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from proxy.sip.uri import Params
 from proxy.sip.values import NameAddr
 from proxy.transport.flow import Flow
 
-MOST_CONTACTS = 10
+MAX_CONTACTS = 10
 """Of one phone; one more takes the place of the one among the others that would expire first."""
 DEFAULT_EXPIRES_S, LONGEST_EXPIRES_S, SHORTEST_EXPIRES_S = 3600, 3600, 60
 LONGEST_OVER_UDP_S = 300
@@ -107,7 +107,7 @@ def updated(bindings: Iterable[Binding], request: Request, flow: Flow, now: floa
         for binding in bindings:
             _in_order(binding, request)
         return []
-    if len(contacts) > MOST_CONTACTS:  # each is compared with each: thousands would keep us from our calls
+    if len(contacts) > MAX_CONTACTS:  # each is compared with each: thousands would keep us from our calls
         raise Unregistrable("more contacts than a phone may have", 400)
     for wanted in _wanted(contacts, request, flow, now):
         for binding in bindings:
@@ -117,7 +117,7 @@ def updated(bindings: Iterable[Binding], request: Request, flow: Flow, now: floa
         if wanted.expires_at > now:
             bindings.append(wanted)
     bindings.sort(key=lambda each: (each.said_in(request), each.expires_at))
-    return bindings[-MOST_CONTACTS:]
+    return bindings[-MAX_CONTACTS:]
 
 
 def _wanted(contacts: Sequence[str], request: Request, flow: Flow, now: float) -> list[Binding]:

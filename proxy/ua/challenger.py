@@ -10,9 +10,9 @@ import structlog
 from proxy.sip.digest_server import ALGORITHMS, DigestServer, Verdict
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
-from proxy.transport.few_lines import LINES_PER_MINUTE, FewLines
 from proxy.transport.flow import Flow, TransportFailed, source_of
-from proxy.ua.doors import Meeting
+from proxy.transport.log_limit import LINES_PER_MINUTE, FewLines
+from proxy.ua.authenticated_peers import Meeting
 from proxy.ua.gate import Gate
 from proxy.ua.transactions import ServerTransaction
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("screendoor")
 
-MOST_SOURCES = 2000
+MAX_SOURCES = 2000
 """So many sources are remembered, the latest; one that is forgotten begins anew."""
 BURST, PER_SECOND = 40, 2.0
 """So many challenged requests of one source are taken in one go, and so many a second from then on."""
@@ -29,7 +29,7 @@ FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 16.0
 """How late wrong credentials are answered: twice as late each time. A UDP client waits 32 s (Timer F)."""
 FORGIVEN_S = 600.0
 """After so long without a failure a source begins anew."""
-MOST_WAITING = 100
+MAX_WAITING = 100
 """So many late answers are owed at a time; a stranger who fails beyond them hears nothing."""
 
 UNHEEDED = 2
@@ -108,22 +108,22 @@ class Challenger:
         order = self._order(request, flow)
         transaction.reply(401, [("WWW-Authenticate", self._challenge(flow, each, stale)) for each in order])
 
-    def deny(self, transaction: ServerTransaction, who: str, most_bytes: int | None = None) -> None:
+    def deny(self, transaction: ServerTransaction, who: str, max_bytes: int | None = None) -> None:
         """The credentials are wrong: it counts, and the answer takes its time.
 
-        `most_bytes`: how long the answer may be, where it goes to a stranger whose address may be forged.
+        `max_bytes`: how long the answer may be, where it goes to a stranger whose address may be forged.
         """
         failures = self.failed(transaction.flow, who)
         if self.exhausted:
             return self.ask(transaction)
         self._waiting += 1
         delay_s = min(FIRST_DELAY_S * 2 ** min(failures - 1, 10), LONGEST_DELAY_S)
-        self._core.spawn(self._late(transaction, delay_s, most_bytes))
+        self._core.spawn(self._late(transaction, delay_s, max_bytes))
 
     @property
     def exhausted(self) -> bool:
         """True while so many late answers are owed that one more is too many."""
-        return self._waiting >= MOST_WAITING
+        return self._waiting >= MAX_WAITING
 
     def failed(self, flow: Flow, who: str) -> int:
         """Count wrong credentials; return how many this source has shown lately."""
@@ -143,10 +143,10 @@ class Challenger:
         source.failures, source.left = 0, source.left + 2
         self._gate.proved(flow)
 
-    async def _late(self, transaction: ServerTransaction, delay_s: float, most_bytes: int | None) -> None:
+    async def _late(self, transaction: ServerTransaction, delay_s: float, max_bytes: int | None) -> None:
         try:
             await asyncio.sleep(delay_s)
-            response = self._fitting(transaction.request, transaction.flow, most_bytes, False)
+            response = self._fitting(transaction.request, transaction.flow, max_bytes, False)
             transaction.respond(response or self._compact(transaction.request.reply(403)))
         finally:
             self._waiting -= 1
@@ -155,12 +155,12 @@ class Challenger:
         """Whether one more wrong password may be told: forged ones come from any number of sources."""
         return self._lines.another(now) <= LINES_PER_MINUTE
 
-    def _fitting(self, request: Request, flow: Flow, most_bytes: int | None, stale: bool) -> Response | None:
+    def _fitting(self, request: Request, flow: Flow, max_bytes: int | None, stale: bool) -> Response | None:
         """The most telling challenge of no more than so many bytes."""
         order = self._order(request, flow)
         for algorithms, compact in ((order, False), (order, True), (ALGORITHMS[-1:], True)):
             response = self._response(request, flow, algorithms, compact, stale)
-            if most_bytes is None or len(response.encode()) <= most_bytes:
+            if max_bytes is None or len(response.encode()) <= max_bytes:
                 return response
         return None
 
@@ -201,7 +201,7 @@ class Challenger:
         whence = source_of(flow), flow.reliable
         source = self._sources.pop(whence, None) or _Source(self._now())
         self._sources[whence] = source  # the latest stands last
-        if len(self._sources) > MOST_SOURCES:
+        if len(self._sources) > MAX_SOURCES:
             del self._sources[next(iter(self._sources))]
         return source
 

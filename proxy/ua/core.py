@@ -12,32 +12,32 @@ import structlog
 from proxy.sip.body import keep_session
 from proxy.sip.dialog import DialogId
 from proxy.sip.errors import ParseError
-from proxy.sip.key import TransactionKey, client_key, invite_key_of
 from proxy.sip.message import Request, parse_message
 from proxy.sip.methods import KNOWN_METHODS
 from proxy.sip.timers import Timers
+from proxy.sip.transaction_key import TransactionKey, client_key, invite_key_of
 from proxy.transport.flow import Flow, Network, TransportFailed
+from proxy.ua.admission_queue import IDLE, Room
 from proxy.ua.advertised import Advertised
-from proxy.ua.alarms import Alarms
+from proxy.ua.authenticated_peers import Doors
 from proxy.ua.capabilities import ALLOW, REGISTERING, UNDERSTOOD, capabilities
-from proxy.ua.doors import Doors
 from proxy.ua.driver import Message, User
+from proxy.ua.ended_dialogs import Lately
 from proxy.ua.gate import Gate
 from proxy.ua.ids import Ids
-from proxy.ua.in_dialog import InDialog
+from proxy.ua.in_dialog_client import InDialog
+from proxy.ua.inbound import read
 from proxy.ua.latch import Turn
-from proxy.ua.late import AcceptedByUs
-from proxy.ua.lately import Lately
-from proxy.ua.loop import calls_for_help, came_back
-from proxy.ua.origins import Origins
-from proxy.ua.reading import read
-from proxy.ua.refusal import refusal
-from proxy.ua.room import IDLE, Room
+from proxy.ua.loop_detection import calls_for_help, came_back
+from proxy.ua.merged_requests import Origins
+from proxy.ua.request_checks import refusal
+from proxy.ua.response_route import stamp
 from proxy.ua.route import DEFAULT_PORTS
-from proxy.ua.table import Table
-from proxy.ua.targets import Reachability
+from proxy.ua.target_health import Reachability
+from proxy.ua.timer_queue import Alarms
+from proxy.ua.tombstones import AcceptedByUs
+from proxy.ua.transaction_table import Table
 from proxy.ua.transactions import ClientTransaction, ServerTransaction
-from proxy.ua.way_back import stamp
 
 log = structlog.get_logger("screendoor")
 

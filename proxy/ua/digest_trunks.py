@@ -10,14 +10,14 @@ from proxy.sip.digest_server import Verdict
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.transport.flow import Flow
+from proxy.ua.authenticated_peers import Meeting
 from proxy.ua.challenger import Challenger
-from proxy.ua.doors import Meeting
 from proxy.ua.gate import Gate
 from proxy.ua.transactions import ServerTransaction
 
 KNOWN_S = 300.0
 """How long after a right INVITE its flow may send what belongs to it: a CANCEL, one more INVITE."""
-MOST_KNOWN = 1000
+MAX_KNOWN = 1000
 """Flows that are known at a time, the latest; and refused INVITEs, whose copies are not counted again."""
 
 
@@ -107,7 +107,7 @@ class DigestTrunks:
             each: known for each, known in self._known.items() if self.knows(each) and each != flow
         }
         self._known[flow] = _now(), self._trunks[username]
-        if len(self._known) > MOST_KNOWN:
+        if len(self._known) > MAX_KNOWN:
             del self._known[next(iter(self._known))]
         self._challenger.accept(flow)
 
@@ -117,7 +117,7 @@ class DigestTrunks:
         if mark in self._denied:
             return
         self._denied[mark] = None
-        if len(self._denied) > MOST_KNOWN:
+        if len(self._denied) > MAX_KNOWN:
             del self._denied[next(iter(self._denied))]
         self._challenger.failed(flow, "trunk")
 

@@ -9,8 +9,8 @@ from proxy.sip.effects import Deliver, Effect, Failed, Send
 from proxy.sip.errors import SipError
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import TransportFailed
-from proxy.ua.alarms import Alarm, Alarms
 from proxy.ua.errors import TransactionTimeout
+from proxy.ua.timer_queue import Alarm, Alarms
 
 Message = Request | Response
 

@@ -10,16 +10,16 @@ from proxy.sip.dialog import Dialog
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import Flow
-from proxy.ua.in_dialog import InDialogRequest
+from proxy.ua.in_dialog_client import InDialogRequest
+from proxy.ua.in_dialog_server import serve
 from proxy.ua.reason import EndReason
-from proxy.ua.served import serve
 from proxy.ua.transactions import ServerTransaction
 
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg
 
 
-MOST_FORKS = 32
+MAX_FORKS = 32
 """Early dialogs of one INVITE; a peer that rings in more places than that rings there without one. As many
 are hung up that answer too late, and no more."""
 
@@ -99,7 +99,7 @@ class Forks:
             return None
         if (fork := self._forks.get(tag)) is not None:
             return fork.dialog
-        if len(self._forks) >= MOST_FORKS:
+        if len(self._forks) >= MAX_FORKS:
             return None
         try:
             dialog = Dialog.as_uac(invite, response)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy.ua.in_dialog import InDialogRequest
+from proxy.ua.in_dialog_client import InDialogRequest
 from proxy.ua.transactions import ServerTransaction
 
 if TYPE_CHECKING:

@@ -16,20 +16,20 @@ from proxy.transport.flow import Flow, ip_version
 from proxy.ua.capabilities import IN_DIALOG, IN_DIALOG_WITH_AGENT
 from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import LegEnded, OfferRefused
-from proxy.ua.in_dialog import Final, InDialogRequest
+from proxy.ua.in_dialog_client import Final, InDialogRequest
+from proxy.ua.in_dialog_server import serve
 from proxy.ua.latch import Latch
 from proxy.ua.media import LegMedia
-from proxy.ua.outgoing import Anew, Outgoing
+from proxy.ua.outgoing_invite import Anew, Outgoing
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer, Refers
 from proxy.ua.reoffer import Reoffers
 from proxy.ua.route import lives_on
-from proxy.ua.served import serve
+from proxy.ua.scope import Up
 from proxy.ua.session_keeper import SessionKeeper
 from proxy.ua.transactions import ServerTransaction
 from proxy.ua.uac import Inviting
 from proxy.ua.uas import Answer, Invitation, take_prack
-from proxy.ua.up import Up
 
 LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
 

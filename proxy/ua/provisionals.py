@@ -10,7 +10,7 @@ from proxy.sip.message import Response
 from proxy.sip.session import RAck, ReliableProvisionals
 from proxy.ua.driver import Driver, Message
 from proxy.ua.errors import OfferRefused
-from proxy.ua.opening import Opening
+from proxy.ua.initial_offer import Opening
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
 

@@ -9,7 +9,7 @@ from proxy.sip.errors import ParseError, SipError
 from proxy.sip.subscription import ReferSubscription
 from proxy.sip.values import NameAddr
 from proxy.ua.errors import TransactionTimeout
-from proxy.ua.in_dialog import Final, InDialogRequest
+from proxy.ua.in_dialog_client import Final, InDialogRequest
 from proxy.ua.transactions import ServerTransaction
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.sip.values import NameAddr
 from proxy.transport.flow import Flow, TransportFailed
-from proxy.ua.arrivals import Arrivals
+from proxy.ua.authenticated_peers import Meeting
 from proxy.ua.bindings import Binding, Unregistrable, updated
 from proxy.ua.challenger import Challenger
-from proxy.ua.doors import Meeting
 from proxy.ua.gate import Gate
+from proxy.ua.new_contacts import Arrivals
 from proxy.ua.transactions import ServerTransaction
 
 log = structlog.get_logger("screendoor")

@@ -18,10 +18,10 @@ from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr, retry_after
 from proxy.transport.flow import Flow, TransportFailed
-from proxy.ua.course import TRY_S
-from proxy.ua.doors import Meeting
+from proxy.ua.authenticated_peers import Meeting
 from proxy.ua.driver import Message
 from proxy.ua.errors import Rejected, TransactionTimeout
+from proxy.ua.failover import TRY_S
 from proxy.ua.transactions import ServerTransaction
 
 if TYPE_CHECKING:
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("screendoor")
 
-BASE_S, MOST_S = 30.0, 1800.0
+BASE_S, MAX_S = 30.0, 1800.0
 """RFC 5626 §4.5: the wait after a failure, doubled with each, and its bound; half to all of it is taken."""
-MOST_AWAY_S = 60.0
+MAX_AWAY_S = 60.0
 """The bound while nobody is reached: mostly our own line is down, and calls come when it is back."""
 SOON_S = 5.0
 """A connection that broke is made anew within this time."""
 PING_S = 25.0
 """How often a NAT on the way is reminded of us."""
 PING = b"\r\n\r\n"
-MOST_TRIES = 5
+MAX_TRIES = 5
 """Requests of one attempt: a challenge, a stale nonce and a longer time may each ask for one more."""
 FAREWELL_S = 2.0
 """How long we wait for the answer when we unregister."""
@@ -181,7 +181,7 @@ class Registration:
         `patience_s`: for each answer; None is as long as a transaction lasts.
         """
         credentials = Headers()
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             request = self._request(flow, expires_s, credentials)
             response = await self._answer(request, flow, patience_s)
             if response.status < 300:
@@ -263,13 +263,13 @@ class Registration:
     def _patience_s(self, failures: int, error: SipError) -> float:
         """How long to wait after one more failure; longer if the registrar says so (§20.33)."""
         away = isinstance(error, TransportFailed | TransactionTimeout)
-        upper_s = min(MOST_AWAY_S if away else MOST_S, BASE_S * (1 << min(failures, 10)))
+        upper_s = min(MAX_AWAY_S if away else MAX_S, BASE_S * (1 << min(failures, 10)))
         if isinstance(error, DigestRefused) and not self._proved:
-            upper_s = MOST_S  # nothing will change by itself, and a registrar bans who insists
+            upper_s = MAX_S  # nothing will change by itself, and a registrar bans who insists
         wait_s = upper_s * self._core.ids.uniform(0.5, 1.0)
         if isinstance(error, Rejected):
             told = retry_after(error.response.headers.get("Retry-After"))
-            wait_s = max(wait_s, min(told or 0.0, MOST_S))
+            wait_s = max(wait_s, min(told or 0.0, MAX_S))
         return wait_s
 
     def _up(self, granted_s: int) -> None:

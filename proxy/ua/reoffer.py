@@ -12,8 +12,8 @@ from proxy.sip.errors import SipError
 from proxy.sip.message import Request
 from proxy.sip.session import RETRY_AFTER_RANGE, Negotiation, OfferPending
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout, bare
-from proxy.ua.in_dialog import Final, InDialogRequest, accepted
-from proxy.ua.opening import Opening
+from proxy.ua.in_dialog_client import Final, InDialogRequest, accepted
+from proxy.ua.initial_offer import Opening
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
 from proxy.ua.uas import Answer

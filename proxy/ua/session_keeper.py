@@ -10,10 +10,10 @@ from proxy.sip.message import Request, Response
 from proxy.sip.session import Expired, Refresh, SessionTimer
 from proxy.sip.session.timer import SHORTEST_WAIT, Lines
 from proxy.sip.values import retry_after
-from proxy.ua.alarms import Alarm
 from proxy.ua.errors import Rejected, TransactionTimeout
-from proxy.ua.in_dialog import Final, InDialogRequest, accepted
+from proxy.ua.in_dialog_client import Final, InDialogRequest, accepted
 from proxy.ua.reason import EndReason
+from proxy.ua.timer_queue import Alarm
 
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from proxy.sip.errors import SipError
-from proxy.sip.key import TransactionKey
 from proxy.sip.message import Request, Response
+from proxy.sip.transaction_key import TransactionKey
 from proxy.sip.transactions import (
     InviteClient,
     InviteServer,
@@ -23,8 +23,8 @@ from proxy.transport.flow import Flow, NotSent, TransportFailed
 from proxy.ua.capabilities import SDP
 from proxy.ua.driver import Driver, Message, User
 from proxy.ua.errors import TransactionTimeout
-from proxy.ua.late import ABSORBED, AcceptedByPeer, AcceptedByUs, Late, Repeated
-from proxy.ua.way_back import Interrupted
+from proxy.ua.response_route import Interrupted
+from proxy.ua.tombstones import ABSORBED, AcceptedByPeer, AcceptedByUs, Late, Repeated
 
 if TYPE_CHECKING:
     from proxy.ua.core import UserAgentCore
@@ -139,7 +139,7 @@ class ClientTransaction(Driver):
         self._core.clients.forget(self.key, self)
 
     def linger(self, until: float) -> None:
-        """Leave the core a small thing in our place, for only repeats can come (`proxy.ua.late`)."""
+        """Leave the core a small thing in our place, for only repeats can come (`proxy.ua.tombstones`)."""
         machine = self._machine
         late: Late = ABSORBED
         if machine.state is state.ACCEPTED:
@@ -283,7 +283,7 @@ class ServerTransaction(Driver):
         self._core.servers.forget(self.key, self)
 
     def linger(self, until: float) -> None:
-        """Leave the core a small thing in our place, for only repeats can come (`proxy.ua.late`)."""
+        """Leave the core a small thing in our place, for only repeats can come (`proxy.ua.tombstones`)."""
         machine = self._machine
         late: Late = ABSORBED
         if machine.state is state.ACCEPTED:

@@ -12,15 +12,15 @@ from proxy.sip.session import SessionTimer
 from proxy.sip.session.reliable import reliable
 from proxy.transport.flow import Flow, ip_version
 from proxy.ua.ack import Acknowledgement
-from proxy.ua.course import TRY_S, Course, Forsaken, dialog_of
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
-from proxy.ua.forks import MOST_FORKS, Forks
+from proxy.ua.failover import TRY_S, Course, Forsaken, dialog_of
+from proxy.ua.forks import MAX_FORKS, Forks
+from proxy.ua.in_dialog_server import serve
 from proxy.ua.latch import Latch
-from proxy.ua.outgoing import Draft, Outgoing
+from proxy.ua.outgoing_invite import Draft, Outgoing
 from proxy.ua.reason import EndReason
-from proxy.ua.receipts import Receipts
-from proxy.ua.served import serve
+from proxy.ua.received_provisionals import Receipts
 from proxy.ua.transactions import ClientTransaction
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Inviting:
         tag = response.to_tag
         ack = self._acks.get(tag)
         if ack is None:
-            if len(self._acks) >= MOST_FORKS:  # each has us send a BYE to wherever it says, again and again
+            if len(self._acks) >= MAX_FORKS:  # each has us send a BYE to wherever it says, again and again
                 return
             dialog = self._dialog(response)
             self._acks[tag] = ack = Acknowledgement(

@@ -11,12 +11,12 @@ from proxy.sip.errors import SipError
 from proxy.sip.message import Request, Response
 from proxy.sip.reason import reasons
 from proxy.sip.session import Acceptance
-from proxy.ua.alarms import Alarm
 from proxy.ua.driver import Driver, Message
+from proxy.ua.initial_offer import Opening
 from proxy.ua.latch import Latch
-from proxy.ua.opening import Opening
 from proxy.ua.provisionals import Provisionals
 from proxy.ua.reason import EndReason
+from proxy.ua.timer_queue import Alarm
 from proxy.ua.transactions import ServerTransaction
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 HANDSHAKE_LIMIT_S = 10.0
 """How long a client may take to shake hands."""
-MOST_HANDSHAKES = 200
+MAX_HANDSHAKES = 200
 """At a time; one too many costs the oldest of them its place."""
 AT_ONCE = 100
 """Connections that are taken in one go; fewer than the above, so that whoever loses his place had begun."""
@@ -70,7 +70,7 @@ class Handshakes:
             self._begin(connection)
 
     def _begin(self, connection: socket.socket) -> None:
-        if len(self._going) >= MOST_HANDSHAKES:
+        if len(self._going) >= MAX_HANDSHAKES:
             oldest = next(iter(self._going))
             del self._going[oldest]
             oldest.cancel()

@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from proxy.transport.renewed import Renewed
+from proxy.transport.reload import Renewed
 from proxy.web.handshakes import Handshakes
 
 GRACE_S = 2
@@ -26,7 +26,7 @@ GRACE_S = 2
 HEAD_LIMIT_S = 10.0
 """How long a client may take to begin its request, and to end the head of it."""
 
-MOST_CONNECTIONS = 1000
+MAX_CONNECTIONS = 1000
 """At a time: each takes a file of ours and some memory, which the calls need. Of more, whoever takes
 longest to ask for anything is hung up on, or else whose body does not come; where there is none, the newest.
 """
@@ -167,7 +167,7 @@ class _Punctual(H11Protocol):
             connection.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, int(UNREAD_LIMIT_S * 1000))
         self._since = self.loop.time()
         self._wait(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > MAX_CONNECTIONS:
             hung_up = self._longest_waiting()
             hung_up._stop()
             self.connections.discard(hung_up)  # it is gone a moment later, and not to be chosen again

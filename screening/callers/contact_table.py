@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 Found = tuple[int, str, tuple[str, ...], str | None]
 """The line it begins on, the name, the numbers, and why it cannot be read."""
 
-MOST_LINES = 40
+MAX_LINES = 40
 """Of one row."""
 LONGEST_LINE = 100_000
 _NUMBER_TITLE = re.compile(
@@ -110,7 +110,7 @@ def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str], str | Non
         cells = _cells(lines[place], delimiter)
         taken = 1
         if cells is None and '"' in lines[place]:
-            cells, taken = _over_lines(lines[place : place + MOST_LINES], delimiter, width)
+            cells, taken = _over_lines(lines[place : place + MAX_LINES], delimiter, width)
         if cells is None:
             yield place + 1, [], _fault(lines[place])
         elif any(cells):

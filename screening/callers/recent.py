@@ -9,11 +9,11 @@ from datetime import datetime
 
 from screening.contract import Caller
 
-MOST = 10_000
+MAX = 10_000
 """Callers that are remembered; of more, the latest."""
 
 
-MOST_EACH = 100
+MAX_EACH = 100
 """Calls of one caller that are remembered; of more, the latest."""
 
 
@@ -30,7 +30,7 @@ class Past:
 class RecentCalls:
     """When each caller called each number; withheld callers are nobody."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MAX) -> None:
         self._most = most
         self._calls: dict[tuple[str, str], tuple[str, list[datetime]]] = {}
         """The name of the latest call of each, and when all of them were; the latest last."""
@@ -48,7 +48,7 @@ class RecentCalls:
         latest, times = self._calls.pop(who, ("", []))
         if latest != caller.call:
             times.append(caller.at)
-            del times[: -MOST_EACH - 1]
+            del times[: -MAX_EACH - 1]
         self._calls[who] = caller.call, times
         if len(self._calls) > self._most:
             del self._calls[next(iter(self._calls))]
@@ -62,6 +62,6 @@ class RecentCalls:
             if not times or times[-1] <= past.at:
                 latest = past.call
             insort(times, past.at)
-            self._calls[who] = latest, times[-MOST_EACH:]
+            self._calls[who] = latest, times[-MAX_EACH:]
             if len(self._calls) > self._most:
                 del self._calls[next(iter(self._calls))]

@@ -19,7 +19,7 @@ _ESCAPED = re.compile(r"\\(.)")
 _NO_VOICE = re.compile(r"\b(fax|pager)\b", re.IGNORECASE)
 _SHORT_OF_A_CARD = "a card that does not end"
 _NAMES = ("FN", "N", "ORG", "NICKNAME")
-MOST_LINES = 5000
+MAX_LINES = 5000
 """Of one card: pictures are long."""
 
 
@@ -35,7 +35,7 @@ def cards(text: str) -> Iterator[Found]:
         elif word == "END:VCARD" and began:
             yield _read(began, card)
             began = 0
-        elif began and len(card) < MOST_LINES:
+        elif began and len(card) < MAX_LINES:
             card.append(line)
         elif not began and word:
             yield place, "", (), "text outside a card"

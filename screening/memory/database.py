@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from screening.memory import migrations, traces
+from screening.memory import migrations, wal_cleanup
 from screening.memory.errors import Away, Unusable, said
 
 LOCKED_S = 5.0
@@ -92,7 +92,7 @@ class Database:
                     yield connection
             except DBAPIError as error:
                 raise self._trouble(error) from error
-            traces.wipe(connection, LOCKED_S)
+            wal_cleanup.wipe(connection, LOCKED_S)
 
     def gone(self) -> str | None:
         """Why what we write would be lost: SQLite goes on with a file that somebody has taken away."""

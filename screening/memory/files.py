@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection, delete, select
 
-from screening.memory import traces
+from screening.memory import wal_cleanup
 from screening.memory.schema import calls, lines, notices, voicemails, wire
 
 log = structlog.get_logger("screendoor")
@@ -38,7 +38,7 @@ def delete_calls(connection: Connection, names: Sequence[str]) -> int:
     """
     if not names:
         return 0
-    traces.left(connection)
+    wal_cleanup.left(connection)
     count = sum(map(delete_file, files_of(connection, names)))
     for table in (lines, voicemails, wire, notices):
         connection.execute(delete(table).where(table.c.call.in_(names)))

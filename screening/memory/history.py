@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, literal, select, tuple_, update
 
 from screening.callers.recent import Past
-from screening.memory import traces
+from screening.memory import wal_cleanup
 from screening.memory.files import delete_file, of_message
+from screening.memory.number_matching import Alike, calls_of, nobody
 from screening.memory.schema import calls, lines, voicemails
-from screening.memory.whose import Alike, calls_of, nobody
 
 Row = dict[str, Any]
 After = tuple[datetime, str]
@@ -112,7 +112,7 @@ def delete_voicemail(connection: Connection, name: str) -> bool:
     if row["file"]:
         for file in of_message(Path(row["file"])):
             delete_file(file)
-    traces.left(connection)
+    wal_cleanup.left(connection)
     connection.execute(delete(voicemails).where(voicemails.c.call == name))
     return True
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, select
 
-from screening.memory import history, lists, traces, whose, wire
+from screening.memory import history, lists, number_matching, sip_trace, wal_cleanup
 from screening.memory.files import delete_calls, files_of
+from screening.memory.number_matching import Alike, calls_of, nobody
 from screening.memory.schema import GOING_ON, calls, notices
-from screening.memory.whose import Alike, calls_of, nobody
 
 _AT_ONCE = 200
 
@@ -51,7 +51,7 @@ def delete_caller(
         files += delete_calls(connection, names)
         count += len(names)
     connection.execute(delete(notices).where(_of_no_call(connection, number, alike)))
-    traces.left(connection)
+    wal_cleanup.left(connection)
     left = select(calls.c.id).where(his)
     going_on = len(connection.execute(left).all())
     taken = lists.remove_number(connection, number) if from_lists else 0
@@ -80,7 +80,7 @@ def export_caller(connection: Connection, number: str, *, alike: Alike = nobody)
         if path.is_file()
     ]
     for call in found:
-        if sip := wire.of(connection, call["id"]):
+        if sip := sip_trace.of(connection, call["id"]):
             call["sip"] = sip
     known = {"number": number, "calls": found, "entries": listed, "notices": told}
     return Export(history.plain(known), files)
@@ -89,6 +89,6 @@ def export_caller(connection: Connection, number: str, *, alike: Alike = nobody)
 def _of_no_call(connection: Connection, number: str, alike: Alike) -> ColumnElement[bool]:
     """Notices that name a caller all the same: what his calls have cost on a day."""
     data = notices.c.payload["data"]
-    return notices.c.call.is_(None) & whose.his(
+    return notices.c.call.is_(None) & number_matching.his(
         connection, number, alike, data["caller"].as_string(), data["dialed"].as_string()
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection, delete, insert, select, update
 
-from screening.memory.left_behind import Folders, give_back
+from screening.memory.orphaned_files import Folders, give_back
 from screening.memory.schema import CUT, GOING_ON, calls, processes
 
 log = structlog.get_logger("screendoor")

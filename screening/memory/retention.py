@@ -22,7 +22,7 @@ log = structlog.get_logger("screendoor")
 STEP_EVERY_S = 5.0
 """Between two steps, if there is more to do."""
 CHECK_EVERY_S = 3600.0
-MOST = 200
+MAX = 200
 """Calls that are deleted in one step: whoever writes meanwhile waits for no more."""
 LEAP = timedelta(minutes=1)
 """A wall clock that was moved by more than this begins anew to go steadily."""
@@ -40,7 +40,7 @@ class Retention:
         self,
         keep_days: int,
         wall_clock: Callable[[], datetime],
-        most: int = MOST,
+        most: int = MAX,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -26,7 +26,7 @@ _AT_THE_START = ("id", "process", "began", "caller", "dialed")
 """What a row has since its call began: the indexes of it need not be written again."""
 AT_ONCE = 50
 """Rows that are made and written without a pause: no call waits for more of them to be made."""
-MOST_TOKENS = 2**31 - 1
+MAX_TOKENS = 2**31 - 1
 """The largest number that a column of PostgreSQL takes; what a vendor counts beyond it is none."""
 _json = JSONEncoder(separators=(",", ":")).encode
 
@@ -164,7 +164,7 @@ def _over(finished: Finished, record: Mapping[str, Any], process: str, finish: _
         found("recording_s"),
         cost.get("money"),
         cost.get("minutes"),
-        None if tokens is None else min(tokens, MOST_TOKENS),
+        None if tokens is None else min(tokens, MAX_TOKENS),
         _sound(json),
     )
     return row if path is None and _is_plain(json, record) else finish.fit(row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table
 
-from screening.memory.columns import Moment, Words
+from screening.memory.column_types import Moment, Words
 
 metadata = MetaData()
 

@@ -26,7 +26,7 @@ from screening.memory.writer import Work, Writer
 
 log = structlog.get_logger("screendoor")
 
-MOST_WAITING = 10_000
+MAX_WAITING = 10_000
 """Of what waits to be written; of more, the oldest is lost."""
 GATHER_S = 0.2
 """How long what is told waits for more, unless somebody asks, or the memory is closed: a kill loses so much.
@@ -77,7 +77,7 @@ class Memory:
         *,
         process: str,
         transcripts: bool = True,
-        most: int = MOST_WAITING,
+        most: int = MAX_WAITING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`process` names this one in the rows of its calls. Without `transcripts`, nothing said is kept."""

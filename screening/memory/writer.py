@@ -17,7 +17,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from screening.memory import rows, traces
+from screening.memory import rows, wal_cleanup
 from screening.memory.database import Database
 from screening.memory.errors import Away, Unusable, said
 from screening.memory.rows import Began, Finished
@@ -99,7 +99,7 @@ class Writer:
         try:
             with connection.begin():
                 yield connection
-            traces.wipe(connection, 0.0)
+            wal_cleanup.wipe(connection, 0.0)
         except DBAPIError as error:
             if _is_of_the_values(error):
                 raise

@@ -6,17 +6,17 @@ import heapq
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from screening.notices.letter import Letter, Waiting
-from screening.notices.schedule import LONGEST_S
+from screening.notices.delivery import Letter, Waiting
+from screening.notices.retry_schedule import LONGEST_S
 
-MOST = 10_000
+MAX = 10_000
 """Letters that wait at a time, a few kilobytes each; more than these are not kept."""
 
 
 class MemoryOutbox:
     """Implements `Outbox`; what is handed out by `waiting` is its taker's until it is settled."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MAX) -> None:
         self._most = most
         self._queues: dict[str, list[tuple[float, int, str]]] = {}
         self._held: dict[str, tuple[int, Letter]] = {}

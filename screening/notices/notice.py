@@ -10,12 +10,12 @@ from datetime import date, datetime
 from pathlib import PurePath
 from typing import Any, Protocol
 
-from screening.notices import wording
+from screening.notices import text
 
 Record = Mapping[str, Any]
 """The record of a call as plain values, ready for JSON; fields that it does not have are None."""
 
-MOST_TRANSCRIPT_CHARS = 50_000
+MAX_TRANSCRIPT_CHARS = 50_000
 """Of what was said; the lines after that are left out."""
 _COPIED = (
     "call", "caller", "caller_name", "dialed", "began", "answered", "ended", "plan", "decision", "why",
@@ -106,7 +106,7 @@ def of_budget(budget: Budget, at: datetime) -> Notice:
         "reached": budget.reached,
     }
     named = "-".join(str(data[key]) for key in ("cap", "dialed", "caller", "day", "reached"))
-    data["summary"] = wording.budget(data)
+    data["summary"] = text.budget(data)
     return Notice(f"budget-{short(named)}", Event.BUDGET, _iso(at), data, budget.dialed)
 
 
@@ -181,7 +181,7 @@ def _data(record: Record, *, words: bool) -> dict[str, Any]:
     data["result"], data["reason"] = outcome.get("result"), _clean(outcome.get("reason"))
     data["stage"], data["message"] = _stage(record), _message(record)
     said = [line for line in record.get("transcript") or () if line.get("text")]
-    data["summary"] = wording.summary(data, [_clean(line["text"]) for line in _callers(said) if words])
+    data["summary"] = text.summary(data, [_clean(line["text"]) for line in _callers(said) if words])
     if words:
         data["voicemail_transcript"] = _clean(record.get("voicemail_transcript"))
         data["transcript"] = _bounded(said)
@@ -205,7 +205,7 @@ def _bounded(said: Sequence[Record]) -> list[dict[str, Any]]:
     kept, chars = [], 0
     for line in said:
         chars += len(line["text"])
-        if chars > MOST_TRANSCRIPT_CHARS:
+        if chars > MAX_TRANSCRIPT_CHARS:
             break
         kept.append({key: _clean(value) for key, value in line.items()})
     return kept

@@ -16,8 +16,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from screening.memory.errors import Away
 from screening.memory.schema import notices, processes
 from screening.memory.store import Memory
-from screening.notices.letter import Letter, Unreachable, Waiting
-from screening.notices.schedule import LONGEST_S
+from screening.notices.delivery import Letter, Unreachable, Waiting
+from screening.notices.retry_schedule import LONGEST_S
 
 WAITING, DONE, GIVEN_UP = "waiting", "done", "given up"
 CARRIED_S = 90.0

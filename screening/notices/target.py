@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 
-from screening.notices.courier import Courier
-from screening.notices.letter import Letter
+from screening.notices.channel import Courier
+from screening.notices.delivery import Letter
 from screening.notices.notice import Budget, Event, Notice, Record, of_budget, of_call, short
 
 ALL_EVENTS = frozenset((Event.SCREENED, Event.MISSED, Event.VOICEMAIL, Event.BUDGET))

@@ -23,7 +23,7 @@ from screening.talk.briefing import Briefing
 THINK_LIMIT_S = 10.0
 """How long the model may take; the voice keeps the caller company."""
 ANSWER_BYTES = 1_000_000
-MOST_LINES = 400
+MAX_LINES = 400
 """So much of the talk is told to the model, the latest."""
 
 
@@ -48,7 +48,7 @@ class ClientDelegate:
         self._headers = authorization(agent)
         self._http = http
         self._session_id = session_id
-        self._talk: deque[str] = deque(maxlen=MOST_LINES)
+        self._talk: deque[str] = deque(maxlen=MAX_LINES)
 
     def note(self, speaker: str, text: str) -> None:
         """Somebody said something, or something was told."""
@@ -72,7 +72,7 @@ class ClientDelegate:
             verb="delegate",
             vendor="OpenAI",
             limit_s=THINK_LIMIT_S,
-            most_bytes=ANSWER_BYTES,
+            max_bytes=ANSWER_BYTES,
         )
         try:
             answer = json.loads(body)

@@ -15,8 +15,8 @@ from screening.provider import Closed, Event, ResponseEnded, ToolCalled
 
 FAILURES = 2
 """So many responses in a row that come to nothing: there is no delegate."""
-MOST_RUNNING = 64
-MOST_TOOL_CALLS = 200
+MAX_RUNNING = 64
+MAX_TOOL_CALLS = 200
 """In one session; a delegate that calls more is not listened to any more."""
 
 
@@ -41,7 +41,7 @@ class Delegation:
         """
         match nested["type"]:
             case "response.created":
-                if len(self._running) < MOST_RUNNING:
+                if len(self._running) < MAX_RUNNING:
                     self._running.add(str(nested["response"]["id"]))
             case "response.output_item.done":
                 return self._item_done(nested["item"], saying)
@@ -78,7 +78,7 @@ class Delegation:
         call, name, arguments = item["call_id"], item["name"], item["arguments"]
         if not (isinstance(call, str) and isinstance(name, str) and isinstance(arguments, str)):
             raise TypeError("a tool call without its texts")
-        if call in self._seen or len(self._seen) >= MOST_TOOL_CALLS:
+        if call in self._seen or len(self._seen) >= MAX_TOOL_CALLS:
             return []
         self._seen.add(call)
         self._waiting.add(call)

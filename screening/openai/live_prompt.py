@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-MOST_BYTES = 1500
+MAX_BYTES = 1500
 """Of one appended text: the vendor takes 500 tokens, and few are shorter than 3 bytes."""
 
 OF_THE_VOICE = """
@@ -39,7 +39,7 @@ UNHEARD = "The backend gave no answer. Go on with the caller, and delegate to it
 def fitting(text: str) -> str:
     """As much of a text as one append may hold."""
     octets = text.encode("utf-8", "replace")
-    return text if len(octets) <= MOST_BYTES else octets[:MOST_BYTES].decode("utf-8", "ignore")
+    return text if len(octets) <= MAX_BYTES else octets[:MAX_BYTES].decode("utf-8", "ignore")
 
 
 def next_words(output: Mapping[str, object]) -> str | None:

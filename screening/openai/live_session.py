@@ -10,11 +10,11 @@ from typing import Any
 
 import structlog
 
-from screening.change import Change
+from screening.condition import Change
 from screening.openai import live_prompt
 from screening.openai.live_client import ClientDelegate
 from screening.openai.live_delegation import FAILURES, Delegation
-from screening.openai.live_lines import AGENT, CALLER, LiveLines
+from screening.openai.live_transcript import AGENT, CALLER, LiveLines
 from screening.openai.live_usage import Lasted
 from screening.openai.realtime import ASKED, trouble
 from screening.openai.sideband import REATTACHED, Sideband
@@ -35,8 +35,8 @@ STARTED_LIMIT_S = 2.0
 """How long ``session.started`` is waited for before the greeting; attached late, it never comes."""
 COVERED_LIMIT_S = 1.0
 """How long the transcript may lag behind a delegation."""
-MOST_QUEUED = 256
-MOST_REMEMBERED = 1024
+MAX_QUEUED = 256
+MAX_REMEMBERED = 1024
 CLOSED: Mapping[str, str] = {
     "close_requested": "the session was closed",
     "expired": "the session has reached the vendor's time limit",
@@ -60,7 +60,7 @@ class LiveSession:
         self._delegation = Delegation(delegate)
         self._lasted = Lasted()
         self._loop = asyncio.get_running_loop()
-        self._incoming: asyncio.Queue[Message | tuple[Event, ...] | None] = asyncio.Queue(MOST_QUEUED)
+        self._incoming: asyncio.Queue[Message | tuple[Event, ...] | None] = asyncio.Queue(MAX_QUEUED)
         self._started = asyncio.Event()
         self._heard = Change()
         self._seen: dict[str, None] = {}
@@ -141,12 +141,12 @@ class LiveSession:
     def _repeated(self, message: Message) -> bool:
         """After a gap the vendor sends the last seconds again."""
         name = message.get("event_id")
-        if not isinstance(name, str) or len(name) > MOST_REMEMBERED:
+        if not isinstance(name, str) or len(name) > MAX_REMEMBERED:
             return False
         if name in self._seen:
             return True
         self._seen[name] = None
-        if len(self._seen) > MOST_REMEMBERED:
+        if len(self._seen) > MAX_REMEMBERED:
             del self._seen[next(iter(self._seen))]
         return False
 

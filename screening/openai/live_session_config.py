@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from screening.openai import live_prompt, shape
+from screening.openai import live_prompt, validation
 from screening.openai.session_config import FUNCTION_TOOL, VOICES, InvalidSession
-from screening.openai.shape import Check, Problems
+from screening.openai.validation import Check, Problems
 from screening.settings import AgentSettings
 from screening.talk.briefing import Briefing
 from screening.talk.tools import NAME
@@ -44,7 +44,7 @@ def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[
         "delegation": _delegation(agent, briefing),
         "store": False,
     }
-    session = shape.laid_over(session, agent.extra)
+    session = validation.laid_over(session, agent.extra)
     if problems := check(session):
         raise InvalidSession(problems)
     return {"session": session}
@@ -71,7 +71,7 @@ def delegate_of(body: Mapping[str, Any]) -> str | None:
 def check(session: Mapping[str, object]) -> Problems:
     """Return everything that is wrong with a Live session for a SIP call; empty if it is good."""
     problems = [f"{name}: missing" for name in ("type", "model") if name not in session]
-    problems += shape.fields(SESSION)("", session)
+    problems += validation.fields(SESSION)("", session)
     responses = session.get("delegation")
     if not problems and isinstance(responses, Mapping) and responses["type"] == "responses":
         tools = responses["responses"].get("tools", ())
@@ -101,9 +101,9 @@ def _voice(path: str, value: object) -> Problems:
 def _delegation_is(path: str, value: object) -> Problems:
     match value:
         case {"type": "client"}:
-            return shape.fields(CLIENT)(path, value)
+            return validation.fields(CLIENT)(path, value)
         case {"type": "responses", "responses": _}:
-            return shape.fields(RESPONSES)(path, value)
+            return validation.fields(RESPONSES)(path, value)
         case {"type": "responses"}:
             return [f"{path}.responses: missing"]
     return [f"{path}.type: must be 'responses' or 'client'"]
@@ -111,48 +111,51 @@ def _delegation_is(path: str, value: object) -> Problems:
 
 def _model_of_delegate(path: str, value: object) -> Problems:
     missing = [] if isinstance(value, Mapping) and "model" in value else [f"{path}.model: missing"]
-    return missing + shape.fields(DELEGATE)(path, value)
+    return missing + validation.fields(DELEGATE)(path, value)
 
 
 def _tool(path: str, value: object) -> Problems:
     if isinstance(value, Mapping) and value.get("type") not in (None, "function"):
         return []  # a tool of the vendor's own: it answers itself
-    return shape.fields(FUNCTION_TOOL)(path, value)
+    return validation.fields(FUNCTION_TOOL)(path, value)
 
 
-_DELAY = shape.number(0, 60_000)
-CLIENT: Mapping[str, Check] = {"type": shape.one_of("client"), "acknowledgement_delay_ms": _DELAY}
+_DELAY = validation.number(0, 60_000)
+CLIENT: Mapping[str, Check] = {"type": validation.one_of("client"), "acknowledgement_delay_ms": _DELAY}
 DELEGATE: Mapping[str, Check] = {
-    "model": shape.WORD,
-    "instructions": shape.or_null(shape.TEXT),
-    "tools": shape.a_list(_tool),
-    "tool_choice": shape.ANYTHING,
-    "parallel_tool_calls": shape.or_null(shape.YES_OR_NO),
-    "max_output_tokens": shape.or_null(
-        shape.that(
+    "model": validation.WORD,
+    "instructions": validation.or_null(validation.TEXT),
+    "tools": validation.a_list(_tool),
+    "tool_choice": validation.ANYTHING,
+    "parallel_tool_calls": validation.or_null(validation.YES_OR_NO),
+    "max_output_tokens": validation.or_null(
+        validation.that(
             "a whole number, at least 16",
-            lambda value: isinstance(value, int) and shape.is_within(value, 16, 1e6),
+            lambda value: isinstance(value, int) and validation.is_within(value, 16, 1e6),
         )
     ),
-    "reasoning": shape.or_null(shape.ANYTHING),
-    "service_tier": shape.or_null(shape.TEXT),
-    "text": shape.or_null(shape.ANYTHING),
+    "reasoning": validation.or_null(validation.ANYTHING),
+    "service_tier": validation.or_null(validation.TEXT),
+    "text": validation.or_null(validation.ANYTHING),
 }
 RESPONSES: Mapping[str, Check] = {
-    "type": shape.one_of("responses"),
+    "type": validation.one_of("responses"),
     "responses": _model_of_delegate,
     "acknowledgement_delay_ms": _DELAY,
 }
 SESSION: Mapping[str, Check] = {
-    "type": shape.one_of("live"),
-    "model": shape.WORD,
-    "instructions": shape.or_null(shape.TEXT),
-    "audio": shape.fields(
-        {"output": shape.fields({"voice": _voice}), "format": shape.never("SIP negotiates the format")}
+    "type": validation.one_of("live"),
+    "model": validation.WORD,
+    "instructions": validation.or_null(validation.TEXT),
+    "audio": validation.fields(
+        {
+            "output": validation.fields({"voice": _voice}),
+            "format": validation.never("SIP negotiates the format"),
+        }
     ),
     "delegation": _delegation_is,
-    "input": shape.a_list(shape.ANYTHING),
-    "safety_identifier": shape.or_null(shape.TEXT),
-    "store": shape.YES_OR_NO,
-    "triggers": shape.a_list(shape.ANYTHING),
+    "input": validation.a_list(validation.ANYTHING),
+    "safety_identifier": validation.or_null(validation.TEXT),
+    "store": validation.YES_OR_NO,
+    "triggers": validation.a_list(validation.ANYTHING),
 }

@@ -32,7 +32,7 @@ from screening.provider import (
 from screening.settings import AgentSettings
 from screening.talk.briefing import Briefing
 
-MOST_TOOL_CALLS = 200
+MAX_TOOL_CALLS = 200
 """In one session; an agent that calls more is not listened to any more."""
 MUTE = frozenset({"insufficient_quota", "credit_balance_exhausted", "rate_limit_exceeded"})
 """What the vendor says of an account that has nothing left to make a response with."""
@@ -91,7 +91,7 @@ class OpenAISession:
         async for message in self._sideband.messages():
             for event in read(message):
                 if isinstance(event, ToolCalled):
-                    if event.id in self._tool_calls or len(self._tool_calls) >= MOST_TOOL_CALLS:
+                    if event.id in self._tool_calls or len(self._tool_calls) >= MAX_TOOL_CALLS:
                         continue
                     self._tool_calls.add(event.id)
                 yield event

@@ -165,7 +165,7 @@ async def post(
     verb: str,
     vendor: str,
     limit_s: float,
-    most_bytes: int = ANSWER_BYTES,
+    max_bytes: int = ANSWER_BYTES,
 ) -> bytes:
     """Post once and return the beginning of the answer's body; raises `ProviderError` if anything fails."""
     if body is None:
@@ -177,7 +177,7 @@ async def post(
             asyncio.timeout(limit_s),
             http.stream("POST", url, headers=headers, content=content, timeout=None) as answer,
         ):
-            said = await _beginning(answer, most_bytes)
+            said = await _beginning(answer, max_bytes)
     except TimeoutError:
         raise ProviderError(f"{verb}: no answer from {vendor} within {limit_s:g} s") from None
     except httpx2.HTTPError as error:
@@ -201,13 +201,13 @@ def authorization(agent: AgentSettings) -> dict[str, str]:
     return headers
 
 
-async def _beginning(answer: httpx2.Response, most_bytes: int) -> bytes:
+async def _beginning(answer: httpx2.Response, max_bytes: int) -> bytes:
     """The body, as far as anybody would want to read it."""
     said = bytearray()
     async with aclosing(answer.aiter_bytes()) as chunks:
         async for chunk in chunks:
             said += chunk
-            if len(said) >= most_bytes:
+            if len(said) >= max_bytes:
                 break
     return bytes(said)
 

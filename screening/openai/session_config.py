@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from screening.openai import shape
-from screening.openai.shape import Check, Problems
+from screening.openai import validation
+from screening.openai.validation import Check, Problems
 from screening.settings import AgentSettings
 from screening.talk.briefing import Briefing
 from screening.talk.tools import DECISION_TOOL, NAME
@@ -69,7 +69,7 @@ def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[
         "tool_choice": "auto",
         "max_output_tokens": 1024,
     }
-    body = shape.laid_over(body, agent.extra)
+    body = validation.laid_over(body, agent.extra)
     if problems := check(body):
         raise InvalidSession(problems)
     return body
@@ -91,7 +91,7 @@ def check(body: Mapping[str, object]) -> Problems:
     known = {name: value for name, value in body.items() if name not in BETA_FIELDS}
     if "type" not in known:
         problems.append("type: missing, must be 'realtime'")
-    problems += shape.fields(SESSION)("", known)
+    problems += validation.fields(SESSION)("", known)
     if not problems and DECISION_TOOL not in body.get("tools", ()):  # type: ignore[operator]  # checked: a list
         problems.append(f"tools: {NAME} is missing")
     return problems
@@ -111,9 +111,9 @@ def _turn_detection(path: str, value: object) -> Problems:
         return [f"{path}: must be an object"]
     match value.get("type"):
         case "server_vad":
-            return shape.fields(SERVER_VAD)(path, value)
+            return validation.fields(SERVER_VAD)(path, value)
         case "semantic_vad":
-            return shape.fields(SEMANTIC_VAD)(path, value)
+            return validation.fields(SEMANTIC_VAD)(path, value)
     return [f"{path}.type: must be 'server_vad' or 'semantic_vad'"]
 
 
@@ -125,7 +125,7 @@ def _tool(path: str, value: object) -> Problems:
             return [] if isinstance(value.get("server_label"), str) else [f"{path}.server_label: missing"]
         case "function":
             missing = [f"{path}.{name}: missing" for name in ("name", "parameters") if name not in value]
-            return missing + shape.fields(FUNCTION_TOOL)(path, value)
+            return missing + validation.fields(FUNCTION_TOOL)(path, value)
     return [f"{path}.type: must be 'function' or 'mcp'"]
 
 
@@ -138,73 +138,77 @@ def _tool_choice(path: str, value: object) -> Problems:
     return [] if good else [f"{path}: must be 'auto', 'none', 'required' or a named tool"]
 
 
-NO_FORMAT = shape.never("SIP negotiates the format")
+NO_FORMAT = validation.never("SIP negotiates the format")
 
 SERVER_VAD: Mapping[str, Check] = {
-    "type": shape.one_of("server_vad"),
-    "threshold": shape.number(0, 1),
-    "prefix_padding_ms": shape.number(0, 60_000),
-    "silence_duration_ms": shape.number(0, 60_000),
-    "idle_timeout_ms": shape.or_null(shape.number(5000, 30_000)),
-    "create_response": shape.YES_OR_NO,
-    "interrupt_response": shape.YES_OR_NO,
+    "type": validation.one_of("server_vad"),
+    "threshold": validation.number(0, 1),
+    "prefix_padding_ms": validation.number(0, 60_000),
+    "silence_duration_ms": validation.number(0, 60_000),
+    "idle_timeout_ms": validation.or_null(validation.number(5000, 30_000)),
+    "create_response": validation.YES_OR_NO,
+    "interrupt_response": validation.YES_OR_NO,
 }
 SEMANTIC_VAD: Mapping[str, Check] = {
-    "type": shape.one_of("semantic_vad"),
-    "eagerness": shape.one_of("low", "medium", "high", "auto"),
-    "create_response": shape.YES_OR_NO,
-    "interrupt_response": shape.YES_OR_NO,
+    "type": validation.one_of("semantic_vad"),
+    "eagerness": validation.one_of("low", "medium", "high", "auto"),
+    "create_response": validation.YES_OR_NO,
+    "interrupt_response": validation.YES_OR_NO,
 }
 NOISE_REDUCTION: Mapping[str, Check] = {
-    "type": shape.one_of("near_field", "far_field"),
-    "strength": shape.number(0, 1),
+    "type": validation.one_of("near_field", "far_field"),
+    "strength": validation.number(0, 1),
 }
 TRANSCRIPTION: Mapping[str, Check] = {
-    "model": shape.WORD,
-    "language": shape.TEXT,
-    "languages": shape.a_list(shape.TEXT),
-    "prompt": shape.TEXT,
-    "keywords": shape.a_list(shape.TEXT),
-    "delay": shape.ANYTHING,
+    "model": validation.WORD,
+    "language": validation.TEXT,
+    "languages": validation.a_list(validation.TEXT),
+    "prompt": validation.TEXT,
+    "keywords": validation.a_list(validation.TEXT),
+    "delay": validation.ANYTHING,
 }
 FUNCTION_TOOL: Mapping[str, Check] = {
-    "type": shape.one_of("function"),
-    "name": shape.that(
+    "type": validation.one_of("function"),
+    "name": validation.that(
         "1 to 64 letters, digits, _ or -", lambda value: bool(TOOL_NAME.fullmatch(str(value)))
     ),
-    "description": shape.TEXT,
-    "parameters": shape.that(
+    "description": validation.TEXT,
+    "parameters": validation.that(
         "a schema of type object", lambda value: isinstance(value, Mapping) and value.get("type") == "object"
     ),
-    "strict": shape.YES_OR_NO,
+    "strict": validation.YES_OR_NO,
 }
 AUDIO: Mapping[str, Check] = {
-    "input": shape.fields(
+    "input": validation.fields(
         {
             "format": NO_FORMAT,
-            "noise_reduction": shape.or_null(shape.fields(NOISE_REDUCTION)),
-            "transcription": shape.or_null(shape.fields(TRANSCRIPTION)),
-            "turn_detection": shape.or_null(_turn_detection),
+            "noise_reduction": validation.or_null(validation.fields(NOISE_REDUCTION)),
+            "transcription": validation.or_null(validation.fields(TRANSCRIPTION)),
+            "turn_detection": validation.or_null(_turn_detection),
         }
     ),
-    "output": shape.fields({"format": NO_FORMAT, "voice": _voice, "speed": shape.number(0.25, 1.5)}),
+    "output": validation.fields(
+        {"format": NO_FORMAT, "voice": _voice, "speed": validation.number(0.25, 1.5)}
+    ),
 }
 SESSION: Mapping[str, Check] = {
-    "type": shape.one_of("realtime"),
-    "model": shape.WORD,
-    "output_modalities": shape.one_of(["audio"], ["text"]),
-    "instructions": shape.TEXT,
-    "audio": shape.fields(AUDIO),
-    "tools": shape.a_list(_tool),
+    "type": validation.one_of("realtime"),
+    "model": validation.WORD,
+    "output_modalities": validation.one_of(["audio"], ["text"]),
+    "instructions": validation.TEXT,
+    "audio": validation.fields(AUDIO),
+    "tools": validation.a_list(_tool),
     "tool_choice": _tool_choice,
-    "parallel_tool_calls": shape.YES_OR_NO,
-    "reasoning": shape.fields({"effort": shape.one_of("minimal", "low", "medium", "high", "xhigh")}),
-    "max_output_tokens": shape.that(
-        "a whole number from 1 to 4096, or 'inf'",
-        lambda value: value == "inf" or (isinstance(value, int) and shape.is_within(value, 1, 4096)),
+    "parallel_tool_calls": validation.YES_OR_NO,
+    "reasoning": validation.fields(
+        {"effort": validation.one_of("minimal", "low", "medium", "high", "xhigh")}
     ),
-    "truncation": shape.ANYTHING,
-    "tracing": shape.ANYTHING,
-    "include": shape.a_list(shape.one_of("item.input_audio_transcription.logprobs")),
-    "prompt": shape.ANYTHING,
+    "max_output_tokens": validation.that(
+        "a whole number from 1 to 4096, or 'inf'",
+        lambda value: value == "inf" or (isinstance(value, int) and validation.is_within(value, 1, 4096)),
+    ),
+    "truncation": validation.ANYTHING,
+    "tracing": validation.ANYTHING,
+    "include": validation.a_list(validation.one_of("item.input_audio_transcription.logprobs")),
+    "prompt": validation.ANYTHING,
 }

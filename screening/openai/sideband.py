@@ -18,7 +18,7 @@ import structlog
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from screening.change import Change
+from screening.condition import Change
 from screening.provider import ProviderError
 
 log = structlog.get_logger("screendoor")

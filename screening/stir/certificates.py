@@ -21,8 +21,8 @@ import structlog
 from cryptography import x509
 
 from screening.stir.credential import Credential, CredentialRefused, credential
+from screening.stir.host_lookup import StrangeHosts
 from screening.stir.passport import PassportRefused
-from screening.stir.strange_hosts import StrangeHosts
 
 log = structlog.get_logger("screendoor")
 
@@ -30,7 +30,7 @@ LARGEST_BYTES = 65536
 FETCH_LIMIT_S = 5.0
 AT_ONCE = 16
 """Certificates that are fetched at the same time."""
-MOST_KEPT = 500
+MAX_KEPT = 500
 KEPT_S, LEAST_KEPT_S, LONGEST_KEPT_S = 3600.0, 300.0, 86400.0
 """How long a certificate is kept whose server does not say, and what it may say."""
 REFUSED_KEPT_S = 60.0
@@ -150,7 +150,7 @@ class Certificates:
     def _keep(self, url: str, kept: _Kept) -> None:
         self._kept.pop(url, None)
         self._kept[url] = kept
-        if len(self._kept) > MOST_KEPT:
+        if len(self._kept) > MAX_KEPT:
             del self._kept[next(iter(self._kept))]
 
     async def _download(self, host: str, port: int, path: str) -> tuple[bytes, float]:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from OpenSSL import crypto
 
 TN_AUTH_LIST = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.26")
-MOST_CERTIFICATES = 6
+MAX_CERTIFICATES = 6
 """Certificates of one file that are looked at."""
 _DIGITS = re.compile(r"[0-9*#]{1,15}").fullmatch
 
@@ -65,7 +65,7 @@ def _certificates(file: bytes) -> list[x509.Certificate]:
             found = [x509.load_der_x509_certificate(file)]
     except ValueError:
         raise CredentialRefused("the certificate cannot be read") from None
-    if len(found) > MOST_CERTIFICATES:
+    if len(found) > MAX_CERTIFICATES:
         raise CredentialRefused("too many certificates")
     return found
 

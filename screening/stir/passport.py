@@ -27,8 +27,8 @@ LONGEST = 8192
 """Characters of an Identity header that are read."""
 FRESH_S = 60.0
 """How far the time of a token may be from ours (RFC 8224 §6.2 step 4, ATIS-1000074)."""
-MOST_DESTS = 10
-MOST_PARAMETERS = 16
+MAX_DESTS = 10
+MAX_PARAMETERS = 16
 SIGNATURE_BYTES = 64
 KINDS = (None, "shaken", "div", "div-o")
 """Types of token that are understood; None is the plain one of RFC 8225."""
@@ -178,7 +178,7 @@ def _params(value: str) -> tuple[str, dict[str, str]]:
     digest, semicolon, rest = value.strip().partition(";")
     params: dict[str, str] = {}
     place, text = 0, semicolon + rest
-    for _ in range(MOST_PARAMETERS):
+    for _ in range(MAX_PARAMETERS):
         if (found := _PARAMETER.match(text, place)) is None:
             break
         params.setdefault(found[1].lower(), found[2].strip('<>"'))
@@ -275,7 +275,7 @@ def _parties(value: object) -> frozenset[str]:
     listed = [(kind, each) for kind in ("tn", "uri") for each in _several(value.get(kind))]
     if not listed:
         raise PassportRefused("nobody is called")
-    return frozenset(_party({kind: each}) for kind, each in listed[:MOST_DESTS])
+    return frozenset(_party({kind: each}) for kind, each in listed[:MAX_DESTS])
 
 
 def _several(value: object) -> list[object]:

@@ -8,11 +8,11 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from screening.contract import MOST_IDENTITIES, Signed, Verification
+from screening.contract import MAX_IDENTITIES, Signed, Verification
 from screening.stir.certificates import Certificates
 from screening.stir.passport import Passport, PassportRefused, chain
 
-MOST_FETCHED = 3
+MAX_FETCHED = 3
 """Certificates that are fetched for one call; so few sign for one, and one caller may not keep us busy."""
 
 
@@ -59,7 +59,7 @@ class Verifier:
         for url in urls:
             try:
                 if self._certificates.known(url) is None:
-                    if len(tasks) >= MOST_FETCHED:
+                    if len(tasks) >= MAX_FETCHED:
                         raise PassportRefused("too many certificates for one call", "unknown")
                     tasks.add(self._certificates.fetch(url))
             except PassportRefused as refused:
@@ -94,8 +94,8 @@ class Verifier:
 
 def _read(signed: Signed, country: str, faults: list[PassportRefused]) -> Iterator[Passport]:
     """The tokens, and those within them."""
-    left = MOST_IDENTITIES
-    for value in signed.identities[:MOST_IDENTITIES]:
+    left = MAX_IDENTITIES
+    for value in signed.identities[:MAX_IDENTITIES]:
         try:
             passport: Passport | None = Passport.parse(value, signed, country)
             while passport is not None and left:

@@ -14,7 +14,7 @@ from screening.talk import disclosure, languages, template
 from screening.talk.briefing import Briefing
 from screening.talk.template import BadTemplate, Template
 from screening.talk.tools import Tools
-from screening.talk.words import quoted
+from screening.talk.untrusted_text import quoted
 
 log = structlog.get_logger("screendoor")
 

@@ -35,13 +35,13 @@ from screening.talk.keypad import Keypad
 from screening.talk.speaking import Speaking
 from screening.talk.talk_clock import Due, TalkClock
 from screening.talk.tools import NAME, BadDecision, Choice, Decision
-from screening.talk.transcript import MOST_LINE_CHARS, Transcript
-from screening.talk.voice import Voice
-from screening.talk.words import plain
+from screening.talk.transcript import MAX_LINE_CHARS, Transcript
+from screening.talk.untrusted_text import plain
+from screening.talk.voice_activity import Voice
 
 BAD_CALLS_FORCED = 3
 """After so many tool calls in a row that cannot be used, the agent may do nothing but decide."""
-BAD_CALLS_MOST = 6
+MAX_BAD_CALLS = 6
 """After so many, it is not asked any more."""
 TROUBLES_TOLD = 10
 """Errors that the vendor reports in one call, of which each is a line."""
@@ -225,7 +225,7 @@ class Conversation:
         self._troubles += 1
         if self._troubles <= TROUBLES_TOLD:
             self._log.warning("agent reports an error", code=plain(trouble.code, WHY_LIMIT))
-            self._log.debug("agent's error", message=trouble.message[:MOST_LINE_CHARS])
+            self._log.debug("agent's error", message=trouble.message[:MAX_LINE_CHARS])
         elif self._troubles == TROUBLES_TOLD + 1:
             self._log.warning("agent reports more errors, which are not told")
 
@@ -268,7 +268,7 @@ class Conversation:
             self._log.warning("not a decision")
             self._log.debug("not a decision", why=str(bad))  # holds the model's words
             self._bad_calls += 1
-            if self._bad_calls == BAD_CALLS_MOST:
+            if self._bad_calls == MAX_BAD_CALLS:
                 self._judgement.give(Undecided("the agent keeps misusing its tools"))
             return Misused(call, str(bad), again=True)
         return self._settled(Decided(decision, call))

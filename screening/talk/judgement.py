@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from screening.change import Change
+from screening.condition import Change
 from screening.contract import Undecided, Verdict
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 PAUSE_S = 1.5
 """After so long without a key, what was pressed is complete."""
-MOST = 32
+MAX = 32
 """Keys of one go; more are not told."""
 
 
@@ -21,7 +21,7 @@ class Keypad:
         self._due: asyncio.TimerHandle | None = None
 
     def pressed(self, key: str) -> None:
-        if len(self._keys) < MOST:
+        if len(self._keys) < MAX:
             self._keys += key
         self.close()
         self._due = asyncio.get_running_loop().call_later(PAUSE_S, self._done)

@@ -8,15 +8,15 @@ from contextlib import suppress
 
 from screening.provider import ProviderError, Session, ToolCalled
 from screening.talk.judgement import Judgement
-from screening.talk.voice import Voice
+from screening.talk.voice_activity import Voice
 
 HEARD_LIMIT_S = 8.0
 """How long a sentence is waited for, to be said and heard, before it is no longer waited for."""
 LONG_LIMIT_S = 20.0
 """The same for a greeting, or what comes before a goodbye (a message read back, say): they may be longer."""
-MOST_ASKED_AGAIN = 20
+MAX_ASKED_AGAIN = 20
 """So often in a session is the agent asked again for what it was not free to say."""
-MOST_GREETINGS = 3
+MAX_GREETINGS = 3
 """How often a greeting is begun that has to be heard, and is interrupted."""
 
 Asked = tuple[bool, str | None, str | None]
@@ -61,7 +61,7 @@ class Speaking:
         A caller who speaks makes the vendor answer: its word of that and ours may cross. What was asked for
         before a decision is not asked for after it.
         """
-        for _ in range(MOST_ASKED_AGAIN):
+        for _ in range(MAX_ASKED_AGAIN):
             await self.until(lambda: self._voice.to_ask_again)
             if self._judgement.lost is not None:
                 return
@@ -120,7 +120,7 @@ class Speaking:
         """
         heard, mark = False, 0
         with suppress(TimeoutError, ProviderError):
-            for attempt in range(MOST_GREETINGS):
+            for attempt in range(MAX_GREETINGS):
                 if attempt:
                     mark = await self.say(tools=False, say=greeting)
                 async with asyncio.timeout(LONG_LIMIT_S):

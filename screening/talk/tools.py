@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from screening.contract import Connect, Decline, Message, TakeMessage
-from screening.talk.words import plain
+from screening.talk.untrusted_text import plain
 
 NAME = "make_screening_decision"
 TAKE_MESSAGE = "take_message"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from screening.contract import Said
 
-MOST_LINES = 2000
-MOST_LINE_CHARS = 4000
+MAX_LINES = 2000
+MAX_LINE_CHARS = 4000
 """Nobody says more in one go; the rest is left out."""
-MOST_CHARS = 200_000
+MAX_CHARS = 200_000
 """Hours of talk."""
 
 
@@ -22,10 +22,10 @@ class Transcript:
 
     def add(self, speaker: str, text: str, at_s: float) -> Said | None:
         """Take a line in; None where there is no room for it any more."""
-        if len(self.lines) >= MOST_LINES or self._chars >= MOST_CHARS:
+        if len(self.lines) >= MAX_LINES or self._chars >= MAX_CHARS:
             self.full = True
             return None
-        said = Said(speaker, text[:MOST_LINE_CHARS], at_s)
+        said = Said(speaker, text[:MAX_LINE_CHARS], at_s)
         self._chars += len(said.text)
         self.lines.append(said)
         return said

@@ -15,7 +15,7 @@ IN_EVERY_MODE = (
     "test_story", "test_transfer", "test_fallback", "test_hold", "test_phone_unavailable", "test_voicemail",
     "test_agent_leaves", "test_caller_leaves", "test_late_offer", "test_ringing", "test_session_timers",
     "test_sip_agent", "test_targets_story", "test_any_order", "test_bye_crossing", "test_cancel",
-    "test_early", "test_forks", "test_whisper", "test_tape", "test_silence",
+    "test_early", "test_forks", "test_whisper", "test_call_recording", "test_silence",
     "test_newcomers",
 )  # fmt: skip
 """The stories, which are the same however audio flows."""

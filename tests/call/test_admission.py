@@ -13,8 +13,8 @@ from proxy.call.bans import WINDOW_S
 from proxy.call.sources import Source
 from proxy.lab.carrier import Carrier
 from proxy.sip.errors import ParseError
-from proxy.transport.few_lines import LINES_PER_MINUTE
 from proxy.transport.flow import Target
+from proxy.transport.log_limit import LINES_PER_MINUTE
 from tests.call.flows import a_flow
 from tests.kit import messages
 from tests.kit.edge import CARRIER, EDGE, HOST, OPENAI, PHONE_NUMBER, STRANGER, Edge

@@ -11,7 +11,7 @@ from proxy.call.attestation import LONGEST_IDENTITY, Attested, Word
 from proxy.call.border import Identity
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Destination, Trunk
-from screening.contract import MOST_IDENTITIES, Ring, Verification
+from screening.contract import MAX_IDENTITIES, Ring, Verification
 from screening.screener import Screener
 from screening.stir.verifier import Verifier
 from tests.call.test_border import received
@@ -168,7 +168,7 @@ def test_of_a_hundred_identities_a_few_are_looked_at() -> None:
     for headers in ([("Identity", TOKEN)] * 100, [("Identity", ", ".join([TOKEN] * 50))]):
         signed = attested(BELIEVED, *headers).signed
         assert signed is not None
-        assert len(signed.identities) == MOST_IDENTITIES
+        assert len(signed.identities) == MAX_IDENTITIES
         assert all(len(each) <= LONGEST_IDENTITY for each in signed.identities)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.call.bans import MOST_SOURCES, WINDOW_S, Bans
+from proxy.call.bans import MAX_SOURCES, WINDOW_S, Bans
 from tests.call.flows import a_flow
 
 BAD = "192.0.2.66"
@@ -98,13 +98,13 @@ def test_the_busiest_are_told_with_what_they_sent_while_barred() -> None:
 
 def test_a_flood_from_everywhere_takes_bounded_memory() -> None:
     bans, _ = new_bans(after=2)
-    for number in range(2 * MOST_SOURCES + 5):
+    for number in range(2 * MAX_SOURCES + 5):
         flow = a_flow(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", "tcp")
         bans.strike(flow, number % 2 + 1)
         bans.spare(a_flow(f"11.{number >> 16}.{number >> 8 & 255}.{number & 255}"))
-    assert len(bans._datagrams) == len(bans._streams) == MOST_SOURCES
-    assert len(bans._tally._now) + len(bans._tally._before) <= 2 * MOST_SOURCES
-    assert len(bans._spared) == MOST_SOURCES
+    assert len(bans._datagrams) == len(bans._streams) == MAX_SOURCES
+    assert len(bans._tally._now) + len(bans._tally._before) <= 2 * MAX_SOURCES
+    assert len(bans._spared) == MAX_SOURCES
 
 
 def test_a_host_with_a_whole_64_of_ipv6_is_barred_as_one() -> None:

@@ -23,8 +23,8 @@ from proxy.call.border import (
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import Result
 from proxy.call.routing import Agent, Destination, Number, Trunk
+from proxy.lab.message_templates import CARRIER_MARKS
 from proxy.lab.peer_call import PeerCall
-from proxy.lab.shapes import CARRIER_MARKS
 from proxy.sip.errors import ParseError
 from proxy.sip.identity import is_plain
 from proxy.sip.message import Request, Response

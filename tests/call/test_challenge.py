@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from proxy.call.challenge import KEYS, Terms
+from proxy.call.journal import Scribe
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.record import CallRecord
 from proxy.call.routing import Confirmation
-from proxy.call.scribe import Scribe
 from proxy.lab.audio import AGENT_HZ, BEEP_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ, SPEECH_HZ
 from screening.contract import Ask, Caller, Challenge, Plan, Refusal, Refuse, Ring, Undecided
 from tests.call.test_whisper import Voice

@@ -10,20 +10,20 @@ from dataclasses import replace
 
 import pytest
 
+from proxy.call.direct_signalling import GLARE_S, PATIENCE_S
 from proxy.call.outcome import Result
-from proxy.call.switch import GLARE_S, PATIENCE_S
 from proxy.lab.audio import AGENT_HZ, BEEP_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ, SPEECH_HZ
 from proxy.lab.expect import is_what
-from proxy.lab.offers import at_home, directed, revised
+from proxy.lab.message_templates import PHONE_SDP, SIGNALWIRE_SDP, sdp
 from proxy.lab.peer import Peer
 from proxy.lab.peer_call import PeerCall
-from proxy.lab.shapes import PHONE_SDP, SIGNALWIRE_SDP, sdp
+from proxy.lab.peer_sdp import at_home, directed, revised
 from proxy.media.sdes import SrtpPolicy
-from proxy.media.tone import beep
-from proxy.sip.key import server_key
+from proxy.media.tones import beep
 from proxy.sip.message import Request
+from proxy.sip.transaction_key import server_key
 from screening.contract import Connect, News, Ring, TakeMessage
-from tests.call.test_tape import tape, tones
+from tests.call.test_call_recording import tape, tones
 from tests.call.test_whisper import Voice, asking
 from tests.kit.edge import EDGE, PHONE_NUMBER, Edge, NewEdge, a_number, story
 from tests.kit.races import ours

@@ -9,8 +9,8 @@ import pytest
 from proxy.call.outcome import Result
 from proxy.call.sound import EarlyMedia, Sound
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ
-from proxy.lab.offers import at_home
-from proxy.lab.shapes import OPENAI_SDP, PHONE_SDP, sdp
+from proxy.lab.message_templates import OPENAI_SDP, PHONE_SDP, sdp
+from proxy.lab.peer_sdp import at_home
 from screening.contract import Ring
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
 from tests.kit.office import an_office

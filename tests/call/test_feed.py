@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from proxy.call.feed import AFTERWARDS_S, MOST_KEPT, MOST_WAITING, CutOff, Feed, Listener
+from proxy.call.feed import AFTERWARDS_S, MAX_KEPT, MAX_WAITING, CutOff, Feed, Listener
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
@@ -88,17 +88,17 @@ async def test_so_many_events_are_kept_and_no_more() -> None:
     feed = a_feed()
     with feed.listening():
         first = feed.latest
-        for _ in range(MOST_KEPT + 1):
+        for _ in range(MAX_KEPT + 1):
             feed.tell("c1", "step")
         assert feed.since(first, None) is None
-        assert len(feed.since(first + 1, None) or ()) == MOST_KEPT
+        assert len(feed.since(first + 1, None) or ()) == MAX_KEPT
         assert feed.since(feed.latest + 1, None) is None  # of another life of ours
 
 
 async def test_a_slow_listener_is_cut_off_and_the_others_are_not() -> None:
     feed = a_feed()
     with feed.listening() as slow, feed.listening() as quick:
-        for _ in range(MOST_WAITING + 1):
+        for _ in range(MAX_WAITING + 1):
             feed.tell("c1", "step")
             await quick.next()
         with pytest.raises(CutOff, match="too slowly"):

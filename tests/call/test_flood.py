@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.call.bans import MOST_SOURCES
+from proxy.call.bans import MAX_SOURCES
 from proxy.call.capacity import Limit
 from proxy.call.outcome import Result
 from tests.kit import messages
@@ -42,7 +42,7 @@ async def test_a_flood_leaves_tables_of_bounded_size_and_no_transaction(edge: Ed
     assert edge.gate.banned() == 20
     bans = edge.gate._bans
     assert len(bans._tally._now) + len(bans._tally._before) <= 20
-    assert len(bans._datagrams) <= MOST_SOURCES
+    assert len(bans._datagrams) <= MAX_SOURCES
     assert not any(edge.core.left_over().values())
     assert len(edge.gate.told()["strangers"]) == 10
 

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.call.outcome import Result
 from proxy.lab.audio import AGENT_HZ, PHONE_HZ
-from proxy.lab.offers import directed, revised
+from proxy.lab.peer_sdp import directed, revised
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, story
 
 

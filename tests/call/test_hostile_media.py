@@ -12,7 +12,7 @@ from proxy.call.outcome import OnFailure, Result
 from proxy.call.sound import EarlyMedia, Sound
 from proxy.call.voicemail import Voicemail
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ, SPEECH_HZ
-from proxy.lab.offers import directed, revised
+from proxy.lab.peer_sdp import directed, revised
 from proxy.media import speech
 from proxy.media.ports import PortPool
 from proxy.media.speech import RECORDED

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.call import wishes
+from proxy.call import user_commands
 from proxy.call.outcome import OnFailure, Result
-from proxy.call.wishes import NotPossible, State
+from proxy.call.user_commands import NotPossible, State
 from screening.contract import Caller, Message, Plan, TakeMessage, Undecided
-from screening.costs.books import Books
+from screening.costs.accounts import Books
 from screening.costs.caps import Budget, Budgets, Cap
 from screening.notices.notice import Event, of_call
 from screening.policy import Policy
@@ -111,8 +111,8 @@ async def test_nothing_is_decided_for_a_caller_who_is_to_press_a_key(new_edge: N
     async with new_edge(speech=Voice()) as edge, judged(edge, gate=True):
         await hears_the_key(edge)
         [call] = edge.registry.going_on()
-        assert wishes.state_of(call) is State.CHALLENGED
-        for wish in (wishes.connect, wishes.reject, wishes.voicemail):
+        assert user_commands.state_of(call) is State.CHALLENGED
+        for wish in (user_commands.connect, user_commands.reject, user_commands.voicemail):
             with pytest.raises(NotPossible, match="the caller is to press a key first"):
                 wish(call, "me")
         await edge.carrier.hangs_up()

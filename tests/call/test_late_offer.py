@@ -6,9 +6,9 @@ import pytest
 
 from proxy.call.outcome import Result
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ
-from proxy.lab.offers import at_home, directed, revised
+from proxy.lab.message_templates import PHONE_SDP, SIGNALWIRE_SDP, sdp
 from proxy.lab.peer_call import PeerCall
-from proxy.lab.shapes import PHONE_SDP, SIGNALWIRE_SDP, sdp
+from proxy.lab.peer_sdp import at_home, directed, revised
 from proxy.sip.message import Response
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, ends, story
 

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from proxy.call.journal import Scribe
 from proxy.call.leg_media import LegMedia
 from proxy.call.record import CallRecord
-from proxy.call.scribe import Scribe
-from proxy.media.house import House
+from proxy.media.engine import House
 from proxy.media.ports import PortPool
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.session import RelaySession

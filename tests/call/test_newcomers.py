@@ -9,7 +9,7 @@ import pytest
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.routing import Confirmation
 from proxy.lab.audio import PHONE_HZ
-from proxy.ua.bindings import MOST_CONTACTS
+from proxy.ua.bindings import MAX_CONTACTS
 from tests.call.test_ringing import ELSEWHERE, TRUNKED
 from tests.kit.edge import NewEdge, ends, story
 from tests.kit.office import ALICE, BOB, an_office, heard
@@ -233,9 +233,9 @@ async def test_no_more_join_than_a_phone_may_have_contacts(new_edge: NewEdge) ->
         edge, desk = office.edge, await office.desk()
         await edge.carrier.invites()
         await desk.rings()
-        more = [await office.desk(f"192.0.2.{150 + n}") for n in range(MOST_CONTACTS + 2)]
+        more = [await office.desk(f"192.0.2.{150 + n}") for n in range(MAX_CONTACTS + 2)]
         await edge.passes(1)
-        assert sum(heard(each, "INVITE") for each in more) == MOST_CONTACTS
+        assert sum(heard(each, "INVITE") for each in more) == MAX_CONTACTS
         await edge.carrier.cancels()
         await edge.carrier.receives(487)
         await edge.passes(1)

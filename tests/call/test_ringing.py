@@ -9,7 +9,7 @@ import pytest
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.routing import Confirmation
 from proxy.lab.audio import CALLER_HZ, PHONE_HZ
-from proxy.sip.key import server_key
+from proxy.sip.transaction_key import server_key
 from proxy.sip.uri import Uri
 from screening.contract import News, Ring
 from tests.kit import messages

@@ -7,14 +7,14 @@ import pytest
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.sound import PATIENCE_S, SORRY_S, Sound
 from proxy.lab.audio import AGENT_HZ, BEEP_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ, TonePeer
-from proxy.lab.offers import directed, revised
-from proxy.media.mode import Sounds
-from proxy.media.tone import tone, tones_of
+from proxy.lab.peer_sdp import directed, revised
+from proxy.media.interface import Sounds
+from proxy.media.tones import tone, tones_of
 from screening.contract import Connect, TakeMessage, Undecided
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
 
 GREETING_HZ = PHONE_HZ
-MOST_GAP_MS = 20.1
+MAX_GAP_MS = 20.1
 """The distance of two packets."""
 GREETING = tone((GREETING_HZ,), (1.5,))
 
@@ -202,7 +202,7 @@ async def test_the_caller_hears_no_gap_when_the_phone_takes_over_from_the_agent(
     await edge.agent.receives("BYE")
     await edge.passes(1)
     assert edge.caller_audio.hears(PHONE_HZ, since=before)
-    assert edge.caller_audio.longest_gap_ms(before - 0.5, edge.now) <= MOST_GAP_MS
+    assert edge.caller_audio.longest_gap_ms(before - 0.5, edge.now) <= MAX_GAP_MS
     await edge.carrier.hangs_up()
     edge.assert_never_silent()
     await edge.assert_clean()
@@ -226,7 +226,7 @@ async def test_ringback_ends_crisply_when_the_phone_takes_over_from_a_silent_age
     await edge.passes(0.05)
     switched = edge.now
     await edge.passes(1)
-    assert edge.caller_audio.longest_gap_ms(before, edge.now) <= MOST_GAP_MS
+    assert edge.caller_audio.longest_gap_ms(before, edge.now) <= MAX_GAP_MS
     assert not edge.caller_audio.hears(RINGBACK_HZ, since=switched)
     await edge.carrier.hangs_up()
     assert not edge.caller_audio.line_breaks

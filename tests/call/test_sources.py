@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from structlog.testing import capture_logs
 
 from proxy.call import sources
-from proxy.call.sources import KEPT_S, MOST_KNOWN, Source, Sources
+from proxy.call.sources import KEPT_S, MAX_KNOWN, Source, Sources
 
 
 class Names:
@@ -46,9 +46,9 @@ def test_of_two_networks_the_narrower_one_counts() -> None:
 
 def test_a_wide_network_takes_no_more_memory_than_a_narrow_one() -> None:
     table = Sources({"wide": ["10.0.0.0/8"]}, Names())
-    for number in range(MOST_KNOWN + 5):
+    for number in range(MAX_KNOWN + 5):
         assert table.at(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(table.known) <= MOST_KNOWN
+    assert len(table.known) <= MAX_KNOWN
 
 
 async def test_a_name_is_resolved_again_when_its_record_expires_within_60_to_300_seconds() -> None:

@@ -12,8 +12,8 @@ from proxy.call.outcome import Result
 from proxy.call.routing import Agent, Number
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ
 from proxy.lab.keys import offering, protected
-from proxy.lab.offers import at_home, revised
-from proxy.lab.shapes import SIGNALWIRE_SDP, sdp
+from proxy.lab.message_templates import SIGNALWIRE_SDP, sdp
+from proxy.lab.peer_sdp import at_home, revised
 from proxy.media.sdes import SUITES, SrtpPolicy
 from proxy.sip.message import Request
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story

@@ -17,7 +17,7 @@ from proxy.media.clip import Clip
 from proxy.media.speech import LEAVE_MESSAGE
 from proxy.ua.latch import Latch, Turn
 from screening.contract import TakeMessage
-from tests.call.test_tape import OPUS
+from tests.call.test_call_recording import OPUS
 from tests.kit.edge import Edge, NewEdge, a_number, ends, story
 
 

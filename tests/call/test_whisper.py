@@ -13,7 +13,7 @@ from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ, SPEECH_H
 from proxy.media.clip import Clip
 from proxy.media.g711 import PCMU_SAMPLES
 from proxy.media.speech import RECORDED, SpeechFailed
-from proxy.media.tone import frames
+from proxy.media.tones import frames
 from screening.contract import Connect, News, Ring, Wish
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
 

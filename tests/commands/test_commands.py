@@ -20,9 +20,9 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Connection, text
 
 from proxy.cli import main
-from proxy.commands.place import table
+from proxy.commands.common import table
 from proxy.observe.trace import Seen
-from screening.memory import lists, wire
+from screening.memory import lists, sip_trace
 from screening.memory.database import Database
 from tests.screening.memory.records import finish
 from tests.web.api.kept import ANNA, BEGAN, BOB, TAKEN, a_memory, a_record
@@ -129,7 +129,9 @@ def traced(place: Path) -> Path:
     """The SIP of call1 is kept: a message that can be read, and one that cannot."""
     seen = [Seen(BEGAN.timestamp() + n, "agent", n == 0, "tls", *ENDS, (BYE, b"\x07")[n]) for n in range(2)]
     with a_memory(place) as memory:
-        memory.later(lambda connection: wire.keep(connection, "call1", [each.as_dict() for each in seen]))
+        memory.later(
+            lambda connection: sip_trace.keep(connection, "call1", [each.as_dict() for each in seen])
+        )
     return place
 
 
@@ -476,7 +478,7 @@ def test_records_that_cannot_be_written_anew_are_said_before_anything_is_deleted
     def broken(settings: object, caller: str) -> None:
         raise PermissionError(13, "Permission denied", "calls.jsonl")
 
-    monkeypatch.setattr("proxy.office.forgetting.forget", broken)
+    monkeypatch.setattr("proxy.services.erasure.forget", broken)
     result = run(kept, "forget", ANNA, "--yes")
     assert (result.exit_code, "Permission denied: 'calls.jsonl'" in result.stderr) == (1, True)
     assert len(json.loads(told(kept, "calls", "--json"))) == 5

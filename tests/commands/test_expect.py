@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from proxy.cli import main
 from proxy.config import load
-from proxy.office import judging, remembering
+from proxy.services import memory_setup, policy_setup
 from screening.contract import Ask, Caller, Ring
 from screening.memory import lists
 from tests.commands.test_commands import TEXT
@@ -29,9 +29,9 @@ async def test_whoever_calls_next_is_let_through_and_the_one_after_is_screened(t
     file = tmp_path / "sd.toml"
     file.write_text(TEXT.replace("FOLDER", str(tmp_path)))
     settings = load(file, {})
-    kept = remembering.memory(settings, "p1", lambda: datetime.now(UTC))
+    kept = memory_setup.memory(settings, "p1", lambda: datetime.now(UTC))
     assert kept is not None
-    screener = judging.screener(settings, lambda: datetime.now(UTC), kept.lists)
+    screener = policy_setup.screener(settings, lambda: datetime.now(UTC), kept.lists)
     expecting = kept.lists.expecting
     await asyncio.to_thread(kept.memory.start)
     try:

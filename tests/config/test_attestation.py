@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.config import Settings
-from proxy.office import judging
+from proxy.services import policy_setup
 from screening.decision import Action, Doubt, Rate
 from tests.config.conftest import GOOD
 
@@ -23,7 +23,7 @@ def with_(text: str, *, trunk: str = "", number: str = "") -> str:
 
 def test_what_failed_is_distrusted_where_nothing_is_said(settled: Settled) -> None:
     settings = settled(with_(""))
-    [policy] = judging.policies(settings).values()
+    [policy] = policy_setup.policies(settings).values()
     assert policy.distrust == {Doubt.FAILED}
     assert (policy.failed, policy.rate, policy.rate_action) == (None, None, Action.VOICEMAIL)
     assert settings.trunks[0].verification == "both"
@@ -33,11 +33,11 @@ def test_what_failed_is_distrusted_where_nothing_is_said(settled: Settled) -> No
 def test_a_number_has_its_own_word_and_may_distrust_nothing(settled: Settled) -> None:
     own = 'distrust = []\nfailed = "reject"\nrate = "5/h"\nrate_action = "reject"'
     common = '[screening]\ndistrust = ["failed", "C", "none"]\nrate = "3/10m"'
-    [policy] = judging.policies(settled(with_(common, number=own))).values()
+    [policy] = policy_setup.policies(settled(with_(common, number=own))).values()
     assert policy.distrust == frozenset()
     assert (policy.failed, policy.rate) == (Action.REJECT, Rate(5, 3600))
     assert policy.rate_action is Action.REJECT
-    [policy] = judging.policies(settled(with_(common))).values()
+    [policy] = policy_setup.policies(settled(with_(common))).values()
     assert policy.distrust == {Doubt.FAILED, Doubt.C, Doubt.NONE}
     assert policy.rate == Rate(3, 600)
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic_core import PydanticCustomError
 
 from proxy.config.memory import url
-from proxy.config.where import Where
+from proxy.config.paths import Where
 
 SECRET = "postgresql://me:hidden@db.example.com/calls"
 

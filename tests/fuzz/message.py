@@ -8,12 +8,12 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-with atheris.instrument_imports(include=["proxy.sip", "proxy.ua.refusal"]):
+with atheris.instrument_imports(include=["proxy.sip", "proxy.ua.request_checks"]):
     from proxy.sip.body import keep_session
     from proxy.sip.errors import ParseError
-    from proxy.sip.key import client_key, invite_key_of, server_key
     from proxy.sip.message import Request, parse_message
-    from proxy.ua.refusal import refusal
+    from proxy.sip.transaction_key import client_key, invite_key_of, server_key
+    from proxy.ua.request_checks import refusal
 
 from tests.fuzz.target import fuzz, torture_messages
 

@@ -14,7 +14,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 with atheris.instrument_imports(include=["proxy.media"]):
-    from proxy.media.house import House
+    from proxy.media.engine import House
     from proxy.media.ports import PortPool
     from proxy.media.rtcp import Block, Sent, compound, read
     from proxy.media.rtp import HEADER, is_rtcp

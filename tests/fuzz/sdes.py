@@ -9,7 +9,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 with atheris.instrument_imports(include=["proxy.media"]):
-    from proxy.media.mode import MediaRefused
+    from proxy.media.interface import MediaRefused
     from proxy.media.negotiation import read_offer
     from proxy.media.sdes import SUITES, CryptoRefused, SrtpPolicy, parse, usable
 

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 with atheris.instrument_imports(include=["proxy.media"]):
     from proxy.media.audio_line import AudioLine, nothing_taken
-    from proxy.media.mode import MediaRefused
+    from proxy.media.interface import MediaRefused
     from proxy.media.negotiation import read_offer
     from proxy.media.sdp import SdpError, parse_sdp
 

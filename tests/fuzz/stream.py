@@ -14,11 +14,11 @@ with atheris.instrument_imports(include=["proxy.sip"]):
 
 from tests.fuzz.target import fuzz, torture_messages
 
-MOST = 4096
+MAX = 4096
 
 
 def framed(pieces: list[bytes]) -> tuple[list[bytes], str | None, int]:
-    framer = StreamFramer(MOST)
+    framer = StreamFramer(MAX)
     messages: list[bytes] = []
     for piece in pieces:
         try:

@@ -13,7 +13,7 @@ TARGETS = [
     "message", "stream", "sdp", "digest", "sipfrag", "values", "body", "sdes", "wav", "packets", "verstat",
     "passport",
 ]  # fmt: skip
-RUNS, MOST_S = 20_000, 5
+RUNS, MAX_S = 20_000, 5
 
 
 def run(target: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -25,7 +25,7 @@ def run(target: str, folder: Path, *options: str) -> subprocess.CompletedProcess
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_parser_gives_a_value_or_its_error_and_nothing_else(target: str, tmp_path: Path) -> None:
-    done = run(target, tmp_path, f"-runs={RUNS}", f"-max_total_time={MOST_S}", "-max_len=4096", "-seed=4475")
+    done = run(target, tmp_path, f"-runs={RUNS}", f"-max_total_time={MAX_S}", "-max_len=4096", "-seed=4475")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "Done " in done.stderr, done.stderr[-1000:]
 

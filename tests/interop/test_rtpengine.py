@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, TonePeer
-from proxy.media.house import House
+from proxy.media.engine import House
 from proxy.media.ports import PortPool
 from proxy.media.sdes import SUITES, SrtpPolicy
 from proxy.media.session import RelaySession

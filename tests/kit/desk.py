@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from proxy.lab.offers import Audio
 from proxy.lab.peer import Peer
 from proxy.lab.peer_call import PeerCall
+from proxy.lab.peer_sdp import Audio
 from proxy.lab.phone import Phone
 from proxy.sip.digest import DigestClient
 from proxy.sip.headers import Headers

@@ -20,25 +20,25 @@ from pathlib import Path
 from proxy.call.admission import Admission
 from proxy.call.attestation import Word
 from proxy.call.capacity import Capacity, Limit
+from proxy.call.context import Surroundings
 from proxy.call.feed import Feed
-from proxy.call.listening import Hearing
+from proxy.call.media_watch import Hearing
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
 from proxy.call.routing import Agent, Destination, Number, Routing, Trunk
-from proxy.call.surroundings import Surroundings
 from proxy.config.numbers import is_emergency
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, TonePeer
 from proxy.lab.carrier import Carrier
 from proxy.lab.expect import fragment
+from proxy.lab.message_templates import CARRIER_MARKS
 from proxy.lab.openai_sip import OpenAiSip
 from proxy.lab.phone import Phone
-from proxy.lab.shapes import CARRIER_MARKS
 from proxy.media.direct import DirectSession
-from proxy.media.house import House
-from proxy.media.mode import MediaSession
+from proxy.media.engine import House
+from proxy.media.interface import MediaSession
 from proxy.media.ports import PortPool
-from proxy.media.rounds import Rounds
+from proxy.media.rtcp_timer import Rounds
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import SdpError, parse_sdp
 from proxy.media.session import RelaySession
@@ -61,7 +61,7 @@ OPENAI, TRUNK = "192.0.2.112", "192.0.2.50"
 HOST = "sbc.example.com"
 START_S = 5000.0
 """Where the virtual loop's time begins."""
-MOST_SILENCE_MS = 2000.0
+MAX_SILENCE_MS = 2000.0
 RINGBACK_PAUSE_S = 4.2
 """Between two rings, in North America."""
 PHONE_NUMBER = "+14155559876"
@@ -360,7 +360,7 @@ class Edge:
             self.peers, (self.caller_audio, self.agent_audio, self.phone_audio), strict=True
         ):
             if audio is not None:
-                found += silences(peer, audio, self.now, longer_than_s=MOST_SILENCE_MS / 1000)
+                found += silences(peer, audio, self.now, longer_than_s=MAX_SILENCE_MS / 1000)
         if self.caller_audio is not None:
             lulls = silences(
                 self.carrier, self.caller_audio, self.now, longer_than_s=RINGBACK_PAUSE_S, audibly=True
@@ -384,7 +384,7 @@ class Edge:
         assert record.answered is not None
         assert record.ended is not None
         began, ended = self.time_of(record.answered), until or self.time_of(record.ended)
-        assert self.caller_audio.longest_gap_ms(began, ended) <= MOST_SILENCE_MS
+        assert self.caller_audio.longest_gap_ms(began, ended) <= MAX_SILENCE_MS
         self.assert_one_line(self.caller_audio)
 
     def assert_one_line(self, audio: TonePeer) -> None:

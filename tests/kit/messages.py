@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
-from proxy.lab.shapes import OPENAI_OK, OPENAI_SDP, SIGNALWIRE_INVITE, SIGNALWIRE_SDP, filled, sdp
+from proxy.lab.message_templates import OPENAI_OK, OPENAI_SDP, SIGNALWIRE_INVITE, SIGNALWIRE_SDP, filled, sdp
 from proxy.sip.message import Request, Response, parse_message
 
 Pairs = Iterable[tuple[str, str]]

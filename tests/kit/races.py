@@ -21,11 +21,11 @@ from typing import Any, overload
 from proxy.call.routing import Agent, Confirmation
 from proxy.call.sound import EarlyMedia, Sound
 from proxy.lab.expect import Message, Unexpected, is_what, meets
-from proxy.lab.offers import at_home
+from proxy.lab.message_templates import PHONE_SDP, sdp
 from proxy.lab.peer import Peer
 from proxy.lab.peer_call import PeerCall
-from proxy.lab.resend import Resend
-from proxy.lab.shapes import PHONE_SDP, sdp
+from proxy.lab.peer_sdp import at_home
+from proxy.lab.retransmission import Resend
 from proxy.sip.message import Request, Response
 from proxy.sip.values import Via
 from proxy.transport.flow import Address, Flow

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from proxy.lab.carrier import Carrier
+from proxy.lab.message_templates import PHONE_SDP, sdp
 from proxy.lab.peer import AUTO, Peer
 from proxy.lab.peer_call import PeerCall
-from proxy.lab.shapes import PHONE_SDP, sdp
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from tests.kit.network import Wire

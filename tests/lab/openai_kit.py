@@ -9,7 +9,7 @@ from proxy.lab.openai_call import Call
 from proxy.lab.openai_conversation import TOOL, Conversation
 from proxy.lab.openai_events import Json, as_object, new_session
 from proxy.lab.openai_faults import Faults
-from proxy.lab.openai_talk import Talk
+from proxy.lab.openai_realtime_session import Talk
 from proxy.lab.openai_tasks import Tasks
 from proxy.lab.openai_voice import Surroundings
 from proxy.lab.openai_webhook import Incoming

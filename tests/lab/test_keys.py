@@ -1,7 +1,7 @@
 import pytest
 
 from proxy.lab.keys import answering, lock, offering, protected
-from proxy.lab.shapes import OPENAI_SDP, PHONE_SDP, SIGNALWIRE_SDP, sdp
+from proxy.lab.message_templates import OPENAI_SDP, PHONE_SDP, SIGNALWIRE_SDP, sdp
 from proxy.media.rtp import HEADER
 from proxy.media.sdes import SUITES
 

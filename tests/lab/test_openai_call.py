@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from proxy.lab.openai_call import Accepted, Call, Rejected, TimedOut
+from proxy.lab.openai_errors import ApiError
 from proxy.lab.openai_faults import Faults
-from proxy.lab.openai_refusal import ApiError
 from proxy.lab.openai_tasks import Tasks
 from tests.kit.virtual_loop import run_virtual
 from tests.lab.openai_kit import ACCEPT, SipNotes, make_call

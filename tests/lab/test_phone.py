@@ -1,9 +1,9 @@
 import pytest
 
+from proxy.lab.message_templates import SIGNALWIRE_SDP, sdp
 from proxy.lab.peer import Peer
 from proxy.lab.peer_call import PeerCall
 from proxy.lab.phone import Phone
-from proxy.lab.shapes import SIGNALWIRE_SDP, sdp
 from proxy.sip.digest import DigestClient
 from proxy.sip.headers import Headers
 from tests.kit.network import Wire

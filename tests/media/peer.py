@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple
 
-from proxy.media.house import House
+from proxy.media.engine import House
 from proxy.media.ports import PortPool
 from proxy.media.rtp import HEADER, is_rtcp
 from proxy.media.session import RelaySession

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.media.audio_line import AudioLine, both, nothing_taken, unasked
-from proxy.media.mode import MediaRefused
+from proxy.media.interface import MediaRefused
 from proxy.media.sdp import Direction, parse_sdp
 
 KEY = "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz"

@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from proxy.media.direct import DirectSession
-from proxy.media.house import House
-from proxy.media.mode import MediaRefused
-from proxy.media.moves import Answer, Offer, Refuse
+from proxy.media.direct_offers import Answer, Offer, Refuse
+from proxy.media.engine import House
+from proxy.media.interface import MediaRefused
 from proxy.media.ports import PortPool
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Direction

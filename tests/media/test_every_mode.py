@@ -10,10 +10,10 @@ import pytest
 
 from proxy.media.audio_line import AudioLine
 from proxy.media.direct import DirectSession
-from proxy.media.mode import Counts, MediaRefused, MediaSession
-from proxy.media.moves import Answer, Offer, Refuse
+from proxy.media.direct_offers import Answer, Offer, Refuse
+from proxy.media.interface import Counts, MediaRefused, MediaSession
 from proxy.media.sdp import Direction, parse_sdp
-from proxy.media.tone import beep
+from proxy.media.tones import beep
 from tests.media.peer import PUBLIC, Peer, Rig, counting
 
 FOREIGN = (b"them", b"secret", b"4711", b"192.0.2.99")

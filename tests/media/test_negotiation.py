@@ -1,9 +1,9 @@
 import pytest
 
 from proxy.media.formats import OPUS, PCMA, PCMU, TELEPHONE_EVENT
-from proxy.media.mode import MediaRefused
+from proxy.media.interface import MediaRefused
+from proxy.media.local_sdp import describe
 from proxy.media.negotiation import formats_to_offer, read_answer, read_offer
-from proxy.media.said import describe
 from proxy.media.sdp import Direction, parse_sdp
 
 HEAD = "v=0\r\no=FreeSWITCH 17 18 IN IP4 192.0.2.13\r\ns=FreeSWITCH\r\nc=IN IP4 192.0.2.13\r\nt=0 0\r\n"

@@ -27,7 +27,7 @@ from proxy.lab.openai_speech import speech
 from proxy.media import openai_speech
 from proxy.media.g711 import PCMU_SAMPLES
 from proxy.media.openai_speech import OpenAISpeech, OpenAIVoice
-from proxy.media.speech import MOST_S, SpeechFailed
+from proxy.media.speech import MAX_S, SpeechFailed
 
 pytestmark = pytest.mark.network
 
@@ -122,7 +122,7 @@ async def test_an_answer_that_is_no_speech_is_a_failure_in_a_line(
 
 
 async def test_speech_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_speech, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(openai_speech, "MAX_BYTES", 100_000)
 
     async def on_and_on() -> AsyncIterator[bytes]:
         yield WAV
@@ -179,7 +179,7 @@ async def test_a_full_disk_keeps_nothing_of_what_it_cannot_hold(
 
 
 async def test_the_oldest_of_the_cache_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_speech, "MOST_KEPT", 3)
+    monkeypatch.setattr(openai_speech, "MAX_KEPT", 3)
     async with voice_of(answering(lambda: Response(WAV)), tmp_path) as voice:
         for n in range(5):
             await voice.spoken(f"hello {n}", "en")
@@ -190,4 +190,4 @@ async def test_the_oldest_of_the_cache_goes_first(tmp_path: Path, monkeypatch: p
 async def test_speech_is_no_longer_than_a_minute() -> None:
     long = WAV[:44] + bytes(2 * 24000 * 70)
     async with voice_of(answering(lambda: Response(long)), limit_s=60.0) as voice:
-        assert (await voice.spoken("hello", "en")).seconds == MOST_S
+        assert (await voice.spoken("hello", "en")).seconds == MAX_S

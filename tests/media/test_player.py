@@ -6,7 +6,7 @@ import pytest
 from proxy.lab.audio import frequencies_in
 from proxy.media.clip import Clip
 from proxy.media.g711 import PCMA_SAMPLES, PCMU_SAMPLES
-from proxy.media.tone import beep, quiet, tone
+from proxy.media.tones import beep, quiet, tone
 
 
 def _frequencies(packet):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.media.disk import Work, at_once
+from proxy.media.disk_writer import Work, at_once
 from proxy.media.recorder import Recordings, WavRecording
 
 PCMU, PCMA = "pcmu/8000", "pcma/8000"
@@ -253,8 +253,8 @@ def test_a_disk_that_fails_later_is_noticed_by_the_next_packet(tmp_path):
 CALL = """
 import sys, time
 from pathlib import Path
-from proxy.media.disk import DiskThread
-from proxy.media.disk import Work
+from proxy.media.disk_writer import DiskThread
+from proxy.media.disk_writer import Work
 from proxy.media.recorder import WavRecording
 
 recording = WavRecording(Path(sys.argv[1]), lambda recording: None, channels=2, disk=DiskThread())

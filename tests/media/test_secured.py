@@ -11,7 +11,7 @@ from proxy.media.rtp import HEADER
 from proxy.media.sdes import SUITES, SrtpPolicy, fresh, parse, usable
 from proxy.media.sdp import parse_sdp
 from proxy.media.srtp import receiver, sender
-from proxy.media.tone import beep
+from proxy.media.tones import beep
 from tests.media.peer import SPEECH, Peer, counting
 
 

@@ -4,13 +4,13 @@ from itertools import pairwise
 
 import pytest
 
+from proxy.media.engine import House
 from proxy.media.g711 import planes
-from proxy.media.house import House
-from proxy.media.mode import Counts, MediaRefused, MediaSession
+from proxy.media.interface import Counts, MediaRefused, MediaSession
 from proxy.media.ports import NoPortFree
 from proxy.media.rtp import HEADER
 from proxy.media.session import RelaySession
-from proxy.media.tone import beep
+from proxy.media.tones import beep
 from tests.media.peer import PUBLIC, SPEECH, Peer, Rig, counting
 
 

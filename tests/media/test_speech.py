@@ -64,7 +64,7 @@ async def test_where_no_voice_can_the_last_one_says_why(capsys: pytest.CaptureFi
 async def test_a_text_without_end_is_cut() -> None:
     voice = Voice()
     await FirstOf([voice]).spoken("a" * 10_000, "en")
-    assert len(voice.asked[0]) == len("en: ") + speech.MOST_TEXT
+    assert len(voice.asked[0]) == len("en: ") + speech.MAX_TEXT
 
 
 async def test_what_was_spoken_last_is_remembered() -> None:
@@ -73,7 +73,7 @@ async def test_what_was_spoken_last_is_remembered() -> None:
     clips = [await remembered.spoken("Hello", "en") for _ in range(3)]
     assert clips[0] is clips[1] is clips[2]
     await remembered.spoken("Hello", "de")
-    for n in range(speech.MOST_REMEMBERED):
+    for n in range(speech.MAX_REMEMBERED):
         await remembered.spoken(str(n), "en")
     assert await remembered.spoken("Hello", "en") is not clips[0]
 
@@ -83,10 +83,10 @@ async def test_what_is_held_is_remembered_however_much_else_is_spoken() -> None:
     remembered = Remembered(voice)
     remembered.hold("Hello", "en")
     clip = await remembered.spoken("Hello", "en")
-    for n in range(2 * speech.MOST_REMEMBERED):
+    for n in range(2 * speech.MAX_REMEMBERED):
         await remembered.spoken(str(n), "en")
     assert await remembered.spoken("Hello", "en") is clip
-    assert len(remembered._clips) == speech.MOST_REMEMBERED + 1
+    assert len(remembered._clips) == speech.MAX_REMEMBERED + 1
 
 
 async def test_a_failure_is_not_remembered() -> None:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.media.aes_cm import MOST_SSRCS, CmReceiver, CmSender
+from proxy.media.aes_cm import MAX_SSRCS, CmReceiver, CmSender
 from proxy.media.rtp import HEADER
 from proxy.media.sdes import (
     AEAD_128_GCM,
@@ -150,8 +150,8 @@ def test_a_peer_with_a_new_ssrc_for_every_sentence_is_heard_for_long(crypto):
 
 def test_one_peer_has_so_many_ssrcs_and_no_more(crypto):
     sends, opens = sender(crypto), receiver(crypto)
-    opened = [opens.unprotect(sends.protect(_packet(1, ssrc=n))) is not None for n in range(MOST_SSRCS + 10)]
-    assert opened == [True] * MOST_SSRCS + [False] * 10
+    opened = [opens.unprotect(sends.protect(_packet(1, ssrc=n))) is not None for n in range(MAX_SSRCS + 10)]
+    assert opened == [True] * MAX_SSRCS + [False] * 10
     assert opens.unprotect(sends.protect(_packet(2, ssrc=1))) == _packet(2, ssrc=1)
 
 

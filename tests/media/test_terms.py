@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from proxy.media.mode import MediaRefused
+from proxy.media.interface import MediaRefused
 from proxy.media.negotiation import read_offer
 from tests.media.peer import SPEECH
 

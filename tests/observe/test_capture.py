@@ -149,7 +149,7 @@ async def test_of_strangers_who_get_no_answer_nothing_is_gathered(
     """They are read where a name of ours is in what they send: nobody says when they are over."""
     edge = watched.edge
     edge.gate.named = (b"alice",)
-    monkeypatch.setattr(capture, "MOST_UNANSWERED", 3, raising=False)
+    monkeypatch.setattr(capture, "MAX_UNANSWERED", 3, raising=False)
     flow = await edge.host.connect(Target("udp", (STRANGER, 5060), STRANGER))
     for number in range(9):
         request = messages.invite(branch=f"z9hG4bKs{number}", call_id=f"s{number}")
@@ -198,8 +198,8 @@ async def test_what_belongs_to_no_call_is_not_gathered(watched: Watched) -> None
 
 async def test_the_capture_is_bounded(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     edge = watched.edge
-    monkeypatch.setattr(capture, "MOST_OCTETS", 0)
-    monkeypatch.setattr(capture, "MOST_MESSAGES", 2)
+    monkeypatch.setattr(capture, "MAX_OCTETS", 0)
+    monkeypatch.setattr(capture, "MAX_MESSAGES", 2)
     with capture_logs() as logs:
         await edge.connects()
         await edge.carrier.hangs_up()

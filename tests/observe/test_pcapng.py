@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.observe.pcapng import MOST_OCTETS, pcapng
+from proxy.observe.pcapng import MAX_OCTETS, pcapng
 from proxy.observe.trace import Seen
 
 AT = 1795338000.25
@@ -55,10 +55,10 @@ def test_over_ipv6_too_and_where_one_end_is_not_known_by_it(tmp_path: Path) -> N
     assert "::ffff:192.0.2.112.5060 > ::.5060: [udp sum ok] SIP" in mixed
 
 
-@pytest.mark.parametrize("length", [len(OPTIONS) + 1, MOST_OCTETS, MOST_OCTETS + 1])
+@pytest.mark.parametrize("length", [len(OPTIONS) + 1, MAX_OCTETS, MAX_OCTETS + 1])
 def test_a_message_of_any_length_is_one_packet(tmp_path: Path, length: int) -> None:
     first, second = read(tmp_path, seen(True, HERE, THERE, OPTIONS.ljust(length)), seen(True, HERE, THERE))
-    assert f"length {20 + 8 + min(length, MOST_OCTETS)})" in first
+    assert f"length {20 + 8 + min(length, MAX_OCTETS)})" in first
     assert "[udp sum ok]" in first
     assert "OPTIONS sip:a@b" in second
 

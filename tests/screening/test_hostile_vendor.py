@@ -22,7 +22,7 @@ from screening.settings import AgentSettings, ScreeningSettings
 from screening.talk.briefing import Briefing
 from screening.talk.conversation import TROUBLES_TOLD, WHY_LIMIT
 from screening.talk.tools import NAME
-from screening.talk.transcript import MOST_CHARS, MOST_LINE_CHARS, MOST_LINES
+from screening.talk.transcript import MAX_CHARS, MAX_LINE_CHARS, MAX_LINES
 from tests.screening.wire import Dialer, Wire
 
 PROVIDERS = ("openai-realtime", "openai-live", "azure-realtime")
@@ -263,14 +263,14 @@ async def test_words_without_end_fill_no_memory_and_the_decision_counts(
 ) -> None:
     wire = Wire()
     async with staged(provider, wire) as stage:
-        for number in range(MOST_LINES + 100):
+        for number in range(MAX_LINES + 100):
             wire.delivers(_said(stage.live, "x" * 50, number))
         for number in range(50):
-            wire.delivers(_said(stage.live, "y" * 1_000_000, MOST_LINES + 100 + number))
+            wire.delivers(_said(stage.live, "y" * 1_000_000, MAX_LINES + 100 + number))
         wire.delivers(stage.decision("ALLOW", "call_1"))
         assert await stage.verdict(20) == Connect("Anna about the boiler")
-        assert sum(len(line.text) for line in stage.screening.transcript) <= MOST_CHARS + MOST_LINE_CHARS
-        assert len(stage.screening.transcript) == MOST_LINES
+        assert sum(len(line.text) for line in stage.screening.transcript) <= MAX_CHARS + MAX_LINE_CHARS
+        assert len(stage.screening.transcript) == MAX_LINES
     assert capsys.readouterr().out.count("transcript full") == 1
 
 

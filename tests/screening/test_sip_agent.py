@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from screening.contract import Caller, Connect, Decline, News, Undecided
-from screening.costs.books import Books
+from screening.costs.accounts import Books
 from screening.costs.caps import Budget, Budgets, Cap
 from screening.costs.meter import Meter
 from screening.settings import AgentSettings, ScreeningSettings

@@ -127,7 +127,7 @@ async def test_an_answer_that_is_none_is_told_in_one_line(message: Path, content
 async def test_nothing_said_is_no_fault_and_no_end_of_words_is_cut(message: Path) -> None:
     assert await heard(Api(httpx2.Response(200, json={"text": ""})), message) == ""
     long = httpx2.Response(200, json={"text": "a " * 30_000})
-    assert len(await heard(Api(long), message)) == transcription.MOST_TEXT
+    assert len(await heard(Api(long), message)) == transcription.MAX_TEXT
 
 
 async def test_a_file_that_is_gone_or_too_long_is_not_sent(message: Path, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ async def test_a_file_that_is_gone_or_too_long_is_not_sent(message: Path, tmp_pa
     with pytest.raises(TranscriptionFailed, match="cannot be read"):
         await heard(api, tmp_path / "nowhere.wav")
     with message.open("ab") as file:
-        file.truncate(transcription.MOST_BYTES + 1)
+        file.truncate(transcription.MAX_BYTES + 1)
     with pytest.raises(TranscriptionFailed, match="too long"):
         await heard(api, message)
     assert api.requests == []

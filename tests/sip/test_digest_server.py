@@ -174,7 +174,7 @@ def test_the_same_uri_may_be_written_in_another_way_rfc3261_19_1_4(server: Diges
 
 
 def test_memory_is_bounded_and_what_is_forgotten_no_longer_serves() -> None:
-    server = DigestServer("sbc.example.com", b"secret", lifetime_s=60, most_nonces=10)
+    server = DigestServer("sbc.example.com", b"secret", lifetime_s=60, max_nonces=10)
     requests = [(answered(server, now=float(second)), float(second)) for second in range(50)]
     for request, now in requests:
         assert judged(server, request, now) is Verdict.ACCEPTED

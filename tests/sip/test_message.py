@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from proxy.sip import message as reading
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.headers import Headers
-from proxy.sip.message import MOST_HEAD_BYTES, MOST_LINES, Request, Response, parse_message
+from proxy.sip.message import MAX_HEAD_BYTES, MAX_LINES, Request, Response, parse_message
 from proxy.sip.values import CSeq
 from tests.sip.shapes import HEAD, KAMAILIO_INVITE, OPENAI_200, SIGNALWIRE_INVITE, wire
 
@@ -436,8 +436,8 @@ def test_a_nul_in_a_reason_phrase_is_refused_even_behind_a_backslash():
 @pytest.mark.parametrize(
     "headers",
     [
-        b"X-A: 1\r\n" * (MOST_LINES + 1),
-        b"X-A: " + b"a" * MOST_HEAD_BYTES + b"\r\n",
+        b"X-A: 1\r\n" * (MAX_LINES + 1),
+        b"X-A: " + b"a" * MAX_HEAD_BYTES + b"\r\n",
         b"Via: SIP/2.0/UDP h\r\n" * 3000,
     ],
     ids=["lines", "bytes", "ways"],
@@ -446,7 +446,7 @@ def test_a_head_without_end_is_513_and_can_still_be_answered_rfc3261_21_5_7(head
     error = refused(SIGNALWIRE_INVITE.replace(b"\r\n\r\n", b"\r\n" + headers + b"\r\n", 1))
     assert error.status == 513
     assert error.partial is not None
-    assert len(list(error.partial.headers)) <= MOST_LINES
+    assert len(list(error.partial.headers)) <= MAX_LINES
     assert error.partial.reply(513).headers.get("Call-ID") == error.partial.call_id
 
 

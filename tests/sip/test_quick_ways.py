@@ -16,8 +16,8 @@ from proxy.sip.dialog import Dialog, DialogId
 from proxy.sip.errors import ParseError
 from proxy.sip.framing import StreamFramer
 from proxy.sip.headers import Headers, plain_headers, read_headers
-from proxy.sip.key import client_key, server_key
 from proxy.sip.message import Request, Response, parse_message
+from proxy.sip.transaction_key import client_key, server_key
 from proxy.sip.uri import NO_PARAMS, Params, Uri, check_uri
 from proxy.sip.values import CSeq, NameAddr, Via, party_of, sender_of, tag_of, top_of
 

@@ -81,7 +81,7 @@ async def test_other_targets_do_not_wait_for_one_that_fails(client, far):
 
 
 async def test_failures_are_not_remembered_without_end(client, far, monkeypatch):
-    monkeypatch.setattr("proxy.transport.dialer.MOST_FAILURES", 3)
+    monkeypatch.setattr("proxy.transport.dialer.MAX_FAILURES", 3)
     for n in range(10):
         with pytest.raises(TransportFailed):
             await client.connect(Target("tcp", (f"192.0.2.{n}", 5060), "peer.example"))

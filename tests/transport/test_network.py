@@ -14,8 +14,8 @@ from proxy.transport.devcert import make_authority
 from proxy.transport.flow import ListenOn, Target, TransportFailed
 from proxy.transport.network import SocketNetwork
 from proxy.transport.stream import KEEP_ALIVE
-from proxy.transport.terms import TlsTerms
 from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
+from proxy.transport.tls_policy import TlsTerms
 from tests.transport.recorder import Recorder, options, server_tls, trusted
 
 pytestmark = pytest.mark.network

@@ -13,8 +13,8 @@ import pytest
 from proxy.transport.devcert import SERVER_AUTH, Authority, make_authority
 from proxy.transport.flow import ListenOn, Target, TransportFailed
 from proxy.transport.network import SocketNetwork
-from proxy.transport.terms import TlsTerms
 from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
+from proxy.transport.tls_policy import TlsTerms
 from tests.transport.recorder import Recorder, options, trusted
 
 pytestmark = pytest.mark.network

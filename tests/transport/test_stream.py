@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.transport.engine import TlsEngine
 from proxy.transport.flow import TransportFailed
 from proxy.transport.stream import StreamFlow, StreamLimits
 from proxy.transport.tls import ClientTls, ServerContext
+from proxy.transport.tls_engine import TlsEngine
 from tests.transport.recorder import Recorder, options, server_tls, trusted
 from tests.transport.wire import Count, Wire
 

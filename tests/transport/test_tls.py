@@ -14,11 +14,11 @@ from OpenSSL import SSL
 from structlog.testing import capture_logs
 
 from proxy.transport.devcert import SERVER_AUTH, Authority, make_authority
-from proxy.transport.engine import TlsEngine
 from proxy.transport.flow import TransportFailed
 from proxy.transport.identity import SIP_DOMAIN, GuestCheck
-from proxy.transport.terms import TlsTerms
 from proxy.transport.tls import ClientTls, ServerContext, ServerTls
+from proxy.transport.tls_engine import TlsEngine
+from proxy.transport.tls_policy import TlsTerms
 from tests.transport.recorder import server_tls, trusted
 
 

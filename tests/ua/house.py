@@ -15,11 +15,11 @@ from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.sipfrag import parse_sipfrag
 from proxy.transport.flow import Flow, ListenOn, Target, TransportFailed
 from proxy.ua.advertised import Advertised
-from proxy.ua.alarms import Alarms
 from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import OfferRefused
 from proxy.ua.leg import Leg
-from proxy.ua.outgoing import Outgoing
+from proxy.ua.outgoing_invite import Outgoing
+from proxy.ua.timer_queue import Alarms
 from proxy.ua.transactions import ServerTransaction
 from tests.kit import messages
 from tests.kit.ids import CountingIds

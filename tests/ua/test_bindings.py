@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.transport.flow import Flow, Target
-from proxy.ua.bindings import MOST_CONTACTS, Binding, Unregistrable, one_of_each, updated
+from proxy.ua.bindings import MAX_CONTACTS, Binding, Unregistrable, one_of_each, updated
 from tests.kit import messages
 from tests.ua.house import FAR, House
 
@@ -101,8 +101,8 @@ async def test_an_order_of_another_call_is_no_order_at_all_rfc3261_10_3_step_7(f
 
 
 async def test_a_register_with_thousands_of_contacts_is_refused_unread(flow: Flow) -> None:
-    ten = ", ".join(f"<sip:{n}@b>" for n in range(MOST_CONTACTS))
-    assert len(after(flow, (ten, 1))) == MOST_CONTACTS
+    ten = ", ".join(f"<sip:{n}@b>" for n in range(MAX_CONTACTS))
+    assert len(after(flow, (ten, 1))) == MAX_CONTACTS
     with pytest.raises(Unregistrable) as refusal:
         after(flow, (ten, 1), (f"{ten}, <nonsense", 2))
     assert refusal.value.status == 400

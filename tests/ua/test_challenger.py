@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from proxy.sip.digest import DigestClient
 from proxy.sip.message import Response
-from proxy.transport.few_lines import LINES_PER_MINUTE
+from proxy.transport.log_limit import LINES_PER_MINUTE
 from proxy.ua.registrar import Registrar
 from tests.ua.house import HOST, STRANGER, House
 from tests.ua.phones import ALICE, a_desk, a_registrar
@@ -205,7 +205,7 @@ async def test_late_answers_are_owed_to_a_bounded_number_and_a_right_password_wa
 async def test_a_known_peer_that_fails_beyond_them_is_answered_at_once(
     house: House, registrar: Registrar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.ua.challenger.MOST_WAITING", 0)
+    monkeypatch.setattr("proxy.ua.challenger.MAX_WAITING", 0)
     desk = await a_desk(house)
     await desk.registers()
     desk.credentials = DigestClient("alice", "guess")
@@ -218,7 +218,7 @@ async def test_a_known_peer_that_fails_beyond_them_is_answered_at_once(
 async def test_sources_are_remembered_to_a_bound_the_latest_first(
     house: House, registrar: Registrar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.ua.challenger.MOST_SOURCES", 3)
+    monkeypatch.setattr("proxy.ua.challenger.MAX_SOURCES", 3)
     for number in range(5):
         desk = await a_desk(house, address=f"192.0.2.{100 + number}")
         house.shut_out.add(desk.address)

@@ -13,7 +13,7 @@ from proxy.sip.errors import ParseError
 from proxy.transport.flow import Flow, Target, TransportFailed
 from proxy.ua.advertised import Advertised
 from proxy.ua.errors import Rejected
-from proxy.ua.outgoing import Outgoing
+from proxy.ua.outgoing_invite import Outgoing
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import Unheard
 from tests.kit import messages

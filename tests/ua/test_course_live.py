@@ -15,7 +15,7 @@ from proxy.ua.advertised import Advertised
 from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import Rejected
 from proxy.ua.leg import Leg
-from proxy.ua.outgoing import Outgoing
+from proxy.ua.outgoing_invite import Outgoing
 from tests.kit.ids import CountingIds
 from tests.kit.messages import SDP
 from tests.transport.name_server import a_name_server

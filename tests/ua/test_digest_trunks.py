@@ -196,7 +196,7 @@ async def test_a_connection_that_is_lost_is_known_no_more(house: House, pbx: Far
 
 
 async def test_what_is_remembered_is_bounded(house: House, pbx: Far, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.ua.digest_trunks.MOST_KNOWN", 3)
+    monkeypatch.setattr("proxy.ua.digest_trunks.MAX_KNOWN", 3)
     peers = [Far(house.wire, f"192.0.2.{100 + number}") for number in range(5)]
     door = house.core.doors._doors[0]
     assert isinstance(door, DigestTrunks)

@@ -9,9 +9,9 @@ from proxy.sip.effects import Deliver, Effect, Failed, Send, TimedOut
 from proxy.sip.errors import SipError
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import TransportFailed
-from proxy.ua.alarms import Alarms
 from proxy.ua.driver import Driver
 from proxy.ua.errors import TransactionTimeout
+from proxy.ua.timer_queue import Alarms
 from tests.kit import messages
 from tests.ua.house import pending_timers
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected
-from proxy.ua.forks import MOST_FORKS
-from proxy.ua.outgoing import Outgoing
+from proxy.ua.forks import MAX_FORKS
+from proxy.ua.outgoing_invite import Outgoing
 from proxy.ua.reason import EndReason
 from tests.kit.messages import SDP
 from tests.ua.house import FAR, Far, House, back, rings
@@ -245,11 +245,11 @@ async def test_a_provisional_whose_contact_cannot_be_read_makes_no_dialog(house:
 
 async def test_the_number_of_early_dialogs_is_limited(house: House) -> None:
     leg, task, invite = await house.calling()
-    for number in range(2 * MOST_FORKS):
+    for number in range(2 * MAX_FORKS):
         house.far.answers(invite, 180, to_tag=f"fork{number}")
     await asyncio.sleep(0.1)
-    assert house.core.left_over()["dialogs"] == MOST_FORKS
-    house.far.answers(invite, 200, to_tag=f"fork{2 * MOST_FORKS - 1}")
+    assert house.core.left_over()["dialogs"] == MAX_FORKS
+    house.far.answers(invite, 200, to_tag=f"fork{2 * MAX_FORKS - 1}")
     await task
     leg.end(EndReason.COMPLETED)
     house.far.answers(await house.far.hears("BYE"), 200)
@@ -339,8 +339,8 @@ async def test_a_peer_that_answers_without_end_gets_a_bounded_number_of_byes_rfc
         house.far.answers(invite, 200, to_tag=f"bob{number}", contact="<sip:v@192.0.2.99:5060>")
     await task
     await asyncio.sleep(5)
-    assert len({bye.to_tag for bye in victim.all("BYE")}) == MOST_FORKS - 1
-    assert victim.count("ACK") == MOST_FORKS
+    assert len({bye.to_tag for bye in victim.all("BYE")}) == MAX_FORKS - 1
+    assert victim.count("ACK") == MAX_FORKS
     leg.end(EndReason.COMPLETED)
     await victim.hears("BYE")
     await house.assert_clean()

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from proxy.transport.flow import Address, TransportFailed
+from proxy.ua.response_route import way_back
 from proxy.ua.route import lives_on, on_course, proven, reach
-from proxy.ua.way_back import way_back
 from tests.kit import messages
 from tests.ua.house import Far, House
 

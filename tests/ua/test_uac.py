@@ -10,7 +10,7 @@ from proxy.sip.digest import DigestClient
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
-from proxy.ua.outgoing import Outgoing
+from proxy.ua.outgoing_invite import Outgoing
 from proxy.ua.reason import EndReason
 from tests.kit import messages
 from tests.kit.messages import SDP

@@ -50,7 +50,7 @@ def test_those_who_never_shake_hands_take_a_few_files_for_a_short_time(
     monkeypatch: pytest.MonkeyPatch,
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
-    monkeypatch.setattr("proxy.web.handshakes.MOST_HANDSHAKES", 20)
+    monkeypatch.setattr("proxy.web.handshakes.MAX_HANDSHAKES", 20)
     monkeypatch.setattr("proxy.web.handshakes.AT_ONCE", 10)
 
     async def story() -> None:

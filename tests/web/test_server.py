@@ -160,7 +160,7 @@ async def test_of_too_many_who_ask_for_nothing_the_first_is_hung_up_on(
         return Response(await request.body())
 
     app.router.routes.append(Route("/slow", slow, methods=["POST"]))
-    monkeypatch.setattr("proxy.web.server.MOST_CONNECTIONS", 50)
+    monkeypatch.setattr("proxy.web.server.MAX_CONNECTIONS", 50)
     async with HttpServer(app, "127.0.0.1", 0) as server, asyncio.timeout(10):
         idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(80)]
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

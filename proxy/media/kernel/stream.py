@@ -8,15 +8,15 @@ from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 
-from proxy.media.disk import Disk, at_once
+from proxy.media.disk_writer import Disk, at_once
 from proxy.media.formats import EVENT_KEY, clock_rate
+from proxy.media.interface import Counts
 from proxy.media.kernel.flow import Flow
 from proxy.media.kernel.forwarder import Forwarder, Hearing, Lane
-from proxy.media.mode import Counts
 from proxy.media.negotiation import Agreement
 from proxy.media.ports import PortPool
 from proxy.media.recorder import WavRecording
-from proxy.media.rounds import Rounds
+from proxy.media.rtcp_timer import Rounds
 from proxy.media.stream import Stream
 from proxy.media.udp import LARGEST, Address, MediaNetwork, SocketPair
 

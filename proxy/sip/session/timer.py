@@ -15,9 +15,9 @@ INTERVAL = 1800
 """The session interval we ask for, in seconds (§4: the recommended one)."""
 MIN_SE = 90
 """The smallest session interval anybody may ask for, in seconds (§5)."""
-MOST = 7 * 24 * 3600
+MAX = 7 * 24 * 3600
 """The largest interval a peer may raise ours to, in seconds: a week."""
-MOST_RAISES = 5
+MAX_RAISES = 5
 """So many times a peer may ask for a longer interval; one that always wants more is not asked for ever."""
 SHORTEST_WAIT = 5.0
 """Seconds between one refresh that was refused and the next, at least."""
@@ -122,7 +122,7 @@ class SessionTimer:
         if bound is None:
             raise ParseError("422 has no Min-SE")
         least = bound.seconds
-        if least <= (self.interval or self._wanted or 0) or least > MOST or self._raises >= MOST_RAISES:
+        if least <= (self.interval or self._wanted or 0) or least > MAX or self._raises >= MAX_RAISES:
             raise ParseError(f"422 wants {least} s")
         self._raises += 1
         self.min_se = least

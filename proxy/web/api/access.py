@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 from starlette.requests import Request
 
-from proxy.transport.few_lines import LINES_PER_MINUTE, FewLines
+from proxy.transport.log_limit import LINES_PER_MINUTE, FewLines
 from proxy.web.api.problem import Problem
 
 log = structlog.get_logger("screendoor")
@@ -22,7 +22,7 @@ GUESSES = 10
 WINDOW_S = 60.0
 SLOWED_S = 1.0
 """How long each later one waits for its answer."""
-MOST_ADDRESSES = 10_000
+MAX_ADDRESSES = 10_000
 """So many addresses are remembered; then all are forgotten."""
 
 
@@ -75,7 +75,7 @@ class Access:
         since, number = self._wrong.get(address, (now, 0))
         if now - since >= WINDOW_S:
             since, number = now, 0
-        if len(self._wrong) >= MOST_ADDRESSES:
+        if len(self._wrong) >= MAX_ADDRESSES:
             self._wrong.clear()
         self._wrong[address] = since, number + 1
         self.counts["wrong token"] += 1

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from proxy.version import VERSION
 from proxy.web.api import callers, calls, costs, events, lists, live, problem, voicemails
-from proxy.web.api.house import Away, House, Wrong
+from proxy.web.api.backend import Away, House, Wrong
 from proxy.web.api.limits import Limits
 from proxy.web.api.problem import Problem, ProblemDetails
 

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from proxy.web.api.access import Token
-from proxy.web.api.house import archive_of, house_of
+from proxy.web.api.auth import reader, writer
+from proxy.web.api.backend import archive_of, house_of
 from proxy.web.api.models import Forgotten, Number, Trial, Tried
 from proxy.web.api.problem import responses
-from proxy.web.api.who import reader, writer
 
 router = APIRouter(tags=["callers"])
 CallerNumber = Annotated[Number, Path(description="as +14155550100; the plus may be left out")]

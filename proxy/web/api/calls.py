@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from proxy.web.api.access import Token
-from proxy.web.api.house import Sought, archive_of, house_of
+from proxy.web.api.auth import reader
+from proxy.web.api.backend import Sought, archive_of, house_of
 from proxy.web.api.live import CallName, row_or_404
 from proxy.web.api.models import Calls, CallStory, Number, ShortName, Time
 from proxy.web.api.page import Cursor, Limit, page, position
 from proxy.web.api.problem import responses
-from proxy.web.api.who import reader
 
 router = APIRouter(tags=["calls"])
 Reader = Annotated[Token, Depends(reader)]

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 
 from proxy.web.api.access import Token
-from proxy.web.api.house import archive_of
+from proxy.web.api.auth import reader
+from proxy.web.api.backend import archive_of
 from proxy.web.api.models import Costs
 from proxy.web.api.problem import responses
-from proxy.web.api.who import reader
 
 router = APIRouter(tags=["costs"])
 

@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from proxy.web.api.access import Token
-from proxy.web.api.house import Event, Live, house_of
+from proxy.web.api.auth import reader
+from proxy.web.api.backend import Event, Live, house_of
 from proxy.web.api.problem import responses
-from proxy.web.api.who import reader
 
 HEARTBEAT_S = 15.0
 """A line comes at least so often: whoever hears nothing longer should connect again."""

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from proxy.web.api.access import Token
-from proxy.web.api.house import archive_of
+from proxy.web.api.auth import reader, writer
+from proxy.web.api.backend import archive_of
 from proxy.web.api.live import row_or_404
 from proxy.web.api.models import Entries, Entry, Imported, ListName, NewEntry, Number
 from proxy.web.api.page import Cursor, Limit, page, position
 from proxy.web.api.problem import Problem, responses
-from proxy.web.api.who import reader, writer
 
 router = APIRouter(tags=["lists"])
 Reader = Annotated[Token, Depends(reader)]

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Path
 from starlette.requests import Request
 
 from proxy.web.api.access import Token
-from proxy.web.api.house import NotPossible, house_of
+from proxy.web.api.auth import reader, writer
+from proxy.web.api.backend import NotPossible, house_of
 from proxy.web.api.models import LiveCalls, Question, Wish
 from proxy.web.api.problem import Problem, responses
-from proxy.web.api.who import reader, writer
 
 CallName = Annotated[str, Path(min_length=1, max_length=64, description="the name of a call")]
 Writer = Annotated[Token, Depends(writer)]

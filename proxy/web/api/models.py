@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-MOST_NUMBER, MOST_TEXT, MOST_NAME, MOST_NOTE = 64, 300, 100, 500
+MAX_NUMBER, MAX_TEXT, MAX_NAME, MAX_NOTE = 64, 300, 100, 500
 
 ListName = Literal["allow", "block", "vip", "expected", "contacts"]
 
@@ -20,7 +20,7 @@ def _printable(text: str) -> str:
 
 Number = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_NUMBER),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NUMBER),
     AfterValidator(_printable),
 ]
 
@@ -35,17 +35,17 @@ Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A time with its zone, kept in UTC."""
 Words = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_TEXT),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT),
     AfterValidator(_printable),
 ]
 ShortName = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_NAME),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NAME),
     AfterValidator(_printable),
 ]
 Note = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_NOTE),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NOTE),
     AfterValidator(_printable),
 ]
 

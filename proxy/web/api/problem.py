@@ -18,7 +18,7 @@ from starlette.responses import Response
 log = structlog.get_logger("screendoor")
 
 MEDIA_TYPE = "application/problem+json"
-MOST_ERRORS = 20
+MAX_ERRORS = 20
 """Wrong fields of one request that are listed."""
 
 
@@ -91,7 +91,7 @@ def install(app: FastAPI) -> None:
         # What was sent is not repeated: it may be a secret, and it may be long.
         errors = [
             {"at": ".".join(map(str, one["loc"]))[:200], "why": str(one["msg"])[:200]}
-            for one in error.errors()[:MOST_ERRORS]
+            for one in error.errors()[:MAX_ERRORS]
         ]
         return Problem(422, "the request is not as it should be", errors=errors).response()
 

@@ -21,14 +21,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.call import wishes
+from proxy.call import user_commands
 from proxy.call.call import Call
 from proxy.call.outcome import Result
 from proxy.call.routing import Confirmation
-from proxy.call.wishes import NotPossible
+from proxy.call.user_commands import NotPossible
 from proxy.lab.expect import Unexpected
-from proxy.lab.offers import directed, revised
 from proxy.lab.peer_call import PeerCall
+from proxy.lab.peer_sdp import directed, revised
 from proxy.sip.errors import SipError
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
@@ -124,7 +124,7 @@ KINDS = ("direct", "verdict", "refer", "fallback", "pressed")
 
 async def user_ends(edge: Edge) -> None:
     for call in edge.registry.going_on():
-        wishes.hang_up(call, "a test")
+        user_commands.hang_up(call, "a test")
 
 
 async def user_wishes(edge: Edge, wish: Callable[..., None]) -> None:
@@ -237,9 +237,9 @@ ON_A_LEG: dict[str, Callable[..., Coroutine[Any, Any, object]]] = {
 INTERRUPTIONS: dict[str, Interruption] = {
     "nothing": lambda edge: edge.passes(0),
     "the user ends it": user_ends,
-    "the user connects it": partial(user_wishes, wish=wishes.connect),
-    "the user rejects it": partial(user_wishes, wish=wishes.reject),
-    "the user sends it to voicemail": partial(user_wishes, wish=wishes.voicemail),
+    "the user connects it": partial(user_wishes, wish=user_commands.connect),
+    "the user rejects it": partial(user_wishes, wish=user_commands.reject),
+    "the user sends it to voicemail": partial(user_wishes, wish=user_commands.voicemail),
     "the house closes at once": partial(house_closes, limit_s=0.0),
     "the house closes in time": partial(house_closes, limit_s=3.0),
     "the caller cancels too late": cancels_too_late,

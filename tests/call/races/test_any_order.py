@@ -18,9 +18,9 @@ from structlog.testing import capture_logs
 from proxy.call.routing import Confirmation
 from proxy.call.sound import EarlyMedia
 from proxy.lab.expect import Unexpected
-from proxy.lab.offers import directed, revised
 from proxy.lab.peer import Peer
 from proxy.lab.peer_call import PeerCall
+from proxy.lab.peer_sdp import directed, revised
 from proxy.media.speech import RECORDED
 from proxy.sip.errors import SipError
 from proxy.ua.leg import Leg

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from proxy.lab.resend import T1_S
+from proxy.lab.retransmission import T1_S
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from tests.kit.edge import CARRIER, PHONE_NUMBER, TRUNK, Edge, NewEdge

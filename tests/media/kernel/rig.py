@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count, pairwise
 
-from proxy.media.house import House
+from proxy.media.engine import House
 from proxy.media.kernel import flow
 from proxy.media.kernel.forwarder import Forwarder
 from proxy.media.kernel.stream import KernelStream

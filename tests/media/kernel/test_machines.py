@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from proxy.media.tone import beep
+from proxy.media.tones import beep
 from tests.media.kernel import rig as made
 from tests.media.kernel.able import needs_kernel
 from tests.media.kernel.houses import EDGE, PEERS, Houses

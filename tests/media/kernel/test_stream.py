@@ -11,7 +11,7 @@ import pytest
 from proxy.media.rtp import HEADER
 from proxy.media.sdes import AES_CM_128_80, Crypto
 from proxy.media.srtp import sender
-from proxy.media.tone import beep
+from proxy.media.tones import beep
 from tests.media.kernel import rig as made
 from tests.media.kernel.able import needs_kernel
 from tests.media.kernel.frames import decode

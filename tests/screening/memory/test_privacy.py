@@ -13,16 +13,16 @@ import structlog
 from sqlalchemy import insert, select
 
 from screening.costs.caps import BudgetWarning
-from screening.memory import history, lists, wire
+from screening.memory import history, lists, sip_trace
 from screening.memory.history import Sought
 from screening.memory.privacy import delete_caller, export_caller
 from screening.memory.retention import CHECK_EVERY_S
 from screening.memory.schema import calls, lines, notices, voicemails
 from screening.memory.store import Memory
-from screening.notices.letter import Letter
+from screening.notices.delivery import Letter
 from screening.notices.stored_outbox import insert as store
 from screening.notices.target import Target, letters_of_budget
-from screening.notices.webhook_courier import WebhookCourier
+from screening.notices.webhook_channel import WebhookCourier
 from tests.screening.memory.clocks import Time, do
 from tests.screening.memory.conftest import MakeMemory
 from tests.screening.memory.records import AT, CALLER, a_record, finish
@@ -277,14 +277,19 @@ SIP = [{"at": 1.5, "leg": "caller", "sent": False, "message": "INVITE \udcff"}]
 def test_the_sip_of_a_call_is_kept_with_it_and_handed_out_and_goes_with_it(memory: Memory) -> None:
     for call, caller in (("c1", CALLER), ("c2", OTHER)):
         finish(memory, a_record(call, caller=caller))
-        memory.later(lambda connection, call=call: wire.keep(connection, call, SIP))
-        memory.later(lambda connection, call=call: wire.keep(connection, call, SIP * 2))  # there was more
+        memory.later(lambda connection, call=call: sip_trace.keep(connection, call, SIP))
+        memory.later(
+            lambda connection, call=call: sip_trace.keep(connection, call, SIP * 2)
+        )  # there was more
     told = do(memory, lambda connection: export_caller(connection, CALLER)).told
     assert [call["sip"] for call in told["calls"]] == [SIP * 2]
     do(memory, lambda connection: delete_caller(connection, CALLER))
-    memory.later(lambda connection: wire.keep(connection, "c1", SIP))  # it was under way, and comes too late
+    memory.later(
+        lambda connection: sip_trace.keep(connection, "c1", SIP)
+    )  # it was under way, and comes too late
     kept = [
-        do(memory, lambda connection, call=call: wire.of(connection, call)) for call in ("c1", "c2", "c3")
+        do(memory, lambda connection, call=call: sip_trace.of(connection, call))
+        for call in ("c1", "c2", "c3")
     ]
     assert kept == [[], SIP * 2, []]
     json.dumps(told)

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import select
 
 from proxy.media.recorder import RATE, wav_header
-from screening.memory.left_behind import Folders
+from screening.memory.orphaned_files import Folders
 from screening.memory.privacy import delete_caller
 from screening.memory.processes import CUT_REASON, GONE, Presence, runs
 from screening.memory.schema import calls, processes, voicemails

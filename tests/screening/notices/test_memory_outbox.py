@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from screening.notices.letter import Letter
+from screening.notices.delivery import Letter
 from screening.notices.memory_outbox import MemoryOutbox
-from screening.notices.schedule import LONGEST_S
+from screening.notices.retry_schedule import LONGEST_S
 
 NOW = 1_800_000_000.0
 

@@ -16,11 +16,11 @@ from sqlalchemy import select
 from screening.memory.processes import Presence
 from screening.memory.schema import calls, notices, voicemails
 from screening.memory.store import Memory
-from screening.notices import cut_calls
-from screening.notices.courier import Answer, Delivered, Later
-from screening.notices.letter import Letter, Unreachable
-from screening.notices.post import Post
-from screening.notices.schedule import LONGEST_S
+from screening.notices import interrupted_calls
+from screening.notices.channel import Answer, Delivered, Later
+from screening.notices.delivery import Letter, Unreachable
+from screening.notices.dispatcher import Post
+from screening.notices.retry_schedule import LONGEST_S
 from screening.notices.stored_outbox import CARRIED_S, StoredOutbox
 from screening.notices.target import Target
 from tests.screening.memory.conftest import MakeMemory
@@ -249,7 +249,7 @@ async def test_a_call_cut_by_the_end_of_its_process_is_told_at_the_next_start(
     second.every(3600.0, lambda connection: connection.execute(cut))
     targets = [Target("t0", up)]
     posted = Post(targets, StoredOutbox(second), AT.timestamp, lambda low, high: low)
-    second.every(3600.0, cut_calls.teller(targets, AT.timestamp, posted.look))
+    second.every(3600.0, interrupted_calls.teller(targets, AT.timestamp, posted.look))
     async with posted:
         second.start()
         await asyncio.wait_for(up.came.wait(), WAIT_S)
@@ -270,7 +270,9 @@ async def test_a_call_that_was_cut_is_told_once_whatever_was_told_of_others(
         memory.began(name, AT, "+14155550148", None, "+14155551234")
         await memory.ask(lambda connection: connection.execute(cut))
         for _ in range(2):
-            await memory.ask(cut_calls.teller(targets, AT.timestamp, lambda name=name: told.append(name)))
+            await memory.ask(
+                interrupted_calls.teller(targets, AT.timestamp, lambda name=name: told.append(name))
+            )
     assert sorted(row.call for row in (await rows(memory)).values()) == told == ["c1", "c2"]
 
 
@@ -281,7 +283,7 @@ async def test_the_message_of_a_call_that_was_cut_is_told_as_one(url: str, memor
     await memory.ask(lambda connection: connection.execute(cut))
     left = {"call": "c1", "file": "/var/voicemail/c1.wav", "seconds": 12.5, "left_at": AT}
     await memory.ask(lambda connection: connection.execute(voicemails.insert(), left))
-    tell = cut_calls.teller([Target("t0", Recorded(Delivered("")))], AT.timestamp, lambda: None)
+    tell = interrupted_calls.teller([Target("t0", Recorded(Delivered("")))], AT.timestamp, lambda: None)
     await memory.ask(tell)
     [(event, payload)] = await memory.ask(
         lambda connection: connection.execute(select(notices.c.event, notices.c.payload)).all()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from screening.notices.courier import Answer, Delivered
-from screening.notices.letter import Letter
+from screening.notices.channel import Answer, Delivered
+from screening.notices.delivery import Letter
 from screening.notices.notice import Event
 from screening.notices.target import Target, letters_of_budget, letters_of_call
 from tests.screening.notices.records import DIALED, record

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx2
 
-from screening.notices.courier import Answer, Delivered, Later
-from screening.notices.webhook_courier import WebhookCourier
-from tests.screening.notices.test_webhook_courier import LETTER, SECRET
+from screening.notices.channel import Answer, Delivered, Later
+from screening.notices.webhook_channel import WebhookCourier
+from tests.screening.notices.test_webhook_channel import LETTER, SECRET
 
 Serve = Callable[[httpx2.Request], Awaitable[httpx2.Response]]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from screening.openai.live_delegation import MOST_TOOL_CALLS, Delegation
+from screening.openai.live_delegation import MAX_TOOL_CALLS, Delegation
 from screening.provider import Closed, ResponseEnded, ToolCalled
 
 
@@ -100,4 +100,4 @@ def test_an_error_in_place_of_an_end_is_a_failure_and_once_told_none_again(error
 def test_a_delegate_that_calls_without_end_is_not_listened_to() -> None:
     delegation = Delegation()
     told = [event for n in range(10_000) for event in delegation.hear(called(f"call_{n}"), "")]
-    assert len(told) == MOST_TOOL_CALLS
+    assert len(told) == MAX_TOOL_CALLS

@@ -19,7 +19,7 @@ from screening.decision import Level
 from screening.policy import Policy
 from screening.screener import Screener
 from screening.stir.passport import Passport
-from screening.stir.verifier import MOST_FETCHED, Verifier
+from screening.stir.verifier import MAX_FETCHED, Verifier
 from tests.screening.pki import (
     ANN,
     BOB,
@@ -113,7 +113,7 @@ async def test_what_proves_nothing_costs_no_fetch(tokens: list[str]) -> None:
 async def test_a_few_certificates_are_fetched_for_one_call() -> None:
     server, urls = Server(), [f"https://cert.example.org/{n}" for n in range(8)]
     found = await verdict(*(token(issue("m"), x5u=url) for url in urls), server=server)
-    assert len(server.requests) == MOST_FETCHED
+    assert len(server.requests) == MAX_FETCHED
     assert (found.result, found.why) == ("failed", "the signature is not the certificate's")
 
 

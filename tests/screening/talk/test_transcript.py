@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from screening.talk.transcript import MOST_CHARS, MOST_LINE_CHARS, MOST_LINES, Transcript
+from screening.talk.transcript import MAX_CHARS, MAX_LINE_CHARS, MAX_LINES, Transcript
 
 
 def test_lines_are_kept_in_order_until_there_are_too_many() -> None:
     said = Transcript()
-    assert all(said.add("caller", f"line {n}", n) for n in range(MOST_LINES))
+    assert all(said.add("caller", f"line {n}", n) for n in range(MAX_LINES))
     assert not said.full
     assert said.add("agent", "one more", 1.0) is None
     assert said.full
     assert [line.text for line in said.lines[:2]] == ["line 0", "line 1"]
-    assert len(said.lines) == MOST_LINES
+    assert len(said.lines) == MAX_LINES
 
 
 def test_a_long_line_is_cut_and_many_of_them_end_it() -> None:
     said = Transcript()
     while said.add("caller", "x" * 1_000_000, 0.0):
         pass
-    assert {len(line.text) for line in said.lines} == {MOST_LINE_CHARS}
-    assert len(said.lines) == MOST_CHARS // MOST_LINE_CHARS
+    assert {len(line.text) for line in said.lines} == {MAX_LINE_CHARS}
+    assert len(said.lines) == MAX_CHARS // MAX_LINE_CHARS

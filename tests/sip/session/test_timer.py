@@ -7,7 +7,7 @@ import pytest
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, Response
 from proxy.sip.session import Expired, Refresh, SessionTimer
-from proxy.sip.session.timer import INTERVAL, MOST_RAISES
+from proxy.sip.session.timer import INTERVAL, MAX_RAISES
 from tests.kit.messages import invite, ok, request, response, signalwire_invite
 
 KNOWS = ("Supported", "path, timer")
@@ -365,7 +365,7 @@ def test_an_empty_header_asks_for_nothing() -> None:
 
 def test_a_peer_that_wants_ever_more_is_not_asked_for_ever_rfc4028_7_3() -> None:
     timer = SessionTimer.offering()
-    for least in range(1801, 1801 + MOST_RAISES):
+    for least in range(1801, 1801 + MAX_RAISES):
         timer.raised(too_brief(str(least)))
     with pytest.raises(ParseError, match="wants 1900 s"):
         timer.raised(too_brief("1900"))

@@ -13,7 +13,7 @@ import httpx2
 from prometheus_client import CollectorRegistry
 
 from proxy.config import Settings, parse
-from proxy.office import managing
+from proxy.services import api_backend
 from proxy.web import HttpServer, build_app
 from screening.memory.store import Memory
 from tests.kit.edge import Edge, an_edge
@@ -58,7 +58,7 @@ def settings(folder: Path, text: str = TEXT) -> Settings:
 async def serving(tmp: Path, memory: Memory | None = None) -> AsyncIterator[Served]:
     """Serve it; the loop is a real one, and so is the time of the calls."""
     async with an_edge(tmp) as edge:
-        app, refused = managing.api(settings(tmp), edge.registry, edge.feed, edge.ids, memory)
+        app, refused = api_backend.api(settings(tmp), edge.registry, edge.feed, edge.ids, memory)
         web = build_app(None, lambda: {"status": "ok"}, CollectorRegistry(), api=app)
         async with HttpServer(web, "127.0.0.1", 0) as server, a_client(server.port) as client:
             try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from structlog.testing import capture_logs
 
-from proxy.transport.few_lines import LINES_PER_MINUTE
+from proxy.transport.log_limit import LINES_PER_MINUTE
 from proxy.web.api.access import GUESSES, SLOWED_S, WINDOW_S, Access, Token
 from proxy.web.api.problem import Problem
 
@@ -89,7 +89,7 @@ async def test_guesses_from_everywhere_do_not_flood_the_log() -> None:
 
 
 async def test_so_many_addresses_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.web.api.access.MOST_ADDRESSES", 3)
+    monkeypatch.setattr("proxy.web.api.access.MAX_ADDRESSES", 3)
     door = access()
     for n in range(10):
         await refused(door, b"Bearer guess", f"192.0.2.{n}")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.call.feed import MOST_WAITING
-from proxy.office.managing import MOST_LISTENERS
+from proxy.call.feed import MAX_WAITING
+from proxy.services.api_backend import MAX_LISTENERS
 from tests.web.api.served import READS, WRITES, Served, a_client, serving, told
 
 pytestmark = pytest.mark.network
@@ -104,7 +104,7 @@ async def test_who_reads_too_slowly_is_cut_off_and_costs_nobody_anything(tmp_pat
         await listened(served, 1)
         async with served.client.stream("GET", "/api/v1/events") as answer:
             events = told(answer)
-            for n in range(12 * MOST_WAITING):  # with so long lines, more than all buffers on the way hold
+            for n in range(12 * MAX_WAITING):  # with so long lines, more than all buffers on the way hold
                 served.edge.feed.tell("c1", "line", speaker="caller", text="word " * 600, at_s=n)
                 assert (await anext(events)).data["at_s"] == n
         received = b""
@@ -129,7 +129,7 @@ async def test_who_reads_nothing_at_all_is_hung_up_on(
         head = f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {WRITES}\r\n\r\n"
         dead.sendall(head.encode())
         await listened(served, 1)
-        for n in range(12 * MOST_WAITING):
+        for n in range(12 * MAX_WAITING):
             served.edge.feed.tell("c1", "line", speaker="caller", text="word " * 600, at_s=n)
             if n % 16 == 0:
                 await asyncio.sleep(0)
@@ -164,7 +164,7 @@ async def test_more_readers_than_there_is_room_for_are_told_so(tmp_path: Path) -
         from contextlib import ExitStack
 
         with ExitStack() as crowd:
-            for _ in range(MOST_LISTENERS):
+            for _ in range(MAX_LISTENERS):
                 crowd.enter_context(served.edge.feed.listening())
             answer = await served.get("/events")
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import func, select
 
-from proxy.office.tried import VERIFICATIONS
+from proxy.services.dry_run import VERIFICATIONS
 from proxy.web.api.models import Trial
 from screening.memory import history, lists
 from screening.memory.schema import entries
@@ -322,7 +322,7 @@ async def test_a_caller_is_handed_out_and_forgotten(tmp_path: Path, monkeypatch:
         assert await names(served, "") == ["call4"]
         assert (await served.get(f"/callers/{ANNA}/export")).json()["calls"] == []
         assert (await served.client.delete(f"/api/v1/callers/{BOB}")).json()["calls"] == 1
-        monkeypatch.setattr("proxy.office.forgetting.without_caller", broken)
+        monkeypatch.setattr("proxy.services.erasure.without_caller", broken)
         answer = await served.client.delete(f"/api/v1/callers/{BOB}")
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
 

@@ -1,0 +1,144 @@
+"""Carries out what a `DirectSession` has to say: re-INVITEs, and answers that hang on them (RFC 3725 §4.1).
+
+One thing is said at a time, whoever asks for it: the story that joins two legs, a peer that offers anew, a
+leg that is gone and leaves its caller without company.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from proxy.call.legs import Legs
+from proxy.media.direct import DirectSession
+from proxy.media.direct_offers import Answer, Move, Offer, Refuse
+from proxy.sip.errors import SipError
+from proxy.ua.errors import OfferRefused, bare
+from proxy.ua.info import send_key
+from proxy.ua.leg import Leg
+from proxy.ua.reason import EndReason
+
+GLARE_S = 10.0
+"""Seconds for which an offer that crosses one of the peer is tried again (RFC 3261 §14.1)."""
+PATIENCE_S = 10.0
+"""Seconds for the answer to a re-INVITE, which a machine gives; then it is cancelled."""
+MAX_MOVES = 16
+"""Offers and answers at a time: two peers must not have us carry new ones to and fro for ever."""
+PASSED_ON = frozenset({403, 415, 480, 486, 488, 491, 500, 503, 603, 606})
+"""What a peer's offer is refused with as the other leg refuses it; all else speaks of that leg alone: 500."""
+
+
+class Switch:
+    """The legs of one call, and what their peers are to be told."""
+
+    def __init__(self, media: DirectSession, legs: Legs) -> None:
+        self._media, self._legs, self._step = media, legs, legs.scribe.step
+        self._working: asyncio.Future[None] | None = None
+        self._failure: SipError | None = None
+        media.signalling = self
+
+    @classmethod
+    def of(cls, legs: Legs) -> Switch | None:
+        """For these legs; None where their audio runs through us."""
+        return cls(legs.media, legs) if isinstance(legs.media, DirectSession) else None
+
+    async def settled(self) -> None:
+        """Return when everybody has been told; raises why one would not hear it, and all is as before."""
+        self._failure = None
+        self.changed()
+        await self.quiet()
+        try:
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            self._failure = None  # it knows this frame by its traceback
+
+    # What the session asks: see `Signalling`.
+
+    async def quiet(self) -> None:
+        """Return when no move is left."""
+        while self._working is not None:
+            await asyncio.shield(self._working)
+
+    def changed(self) -> None:
+        """Begin to make moves, unless that goes on already."""
+        if self._working is None and self._media.next_move() is not None:
+            self._working = asyncio.get_running_loop().create_future()
+            if not self._legs.core.spawn(self._work()):
+                self._working = None
+
+    def stands(self, leg: str) -> bool:
+        """Whether it can be offered to again."""
+        return self._standing(leg) is not None
+
+    def press(self, leg: str, digit: str, seconds: float) -> None:
+        """By INFO; a leg that does not stand misses it."""
+        if (standing := self._standing(leg)) is not None:
+            send_key(standing, digit, seconds)
+
+    # One move after the other.
+
+    def _standing(self, name: str) -> Leg | None:
+        leg = self._legs.named(name)
+        if leg is None or leg.dialog is None or not leg.dialog.confirmed or leg.ended.done():
+            return None
+        return leg
+
+    async def _work(self) -> None:
+        try:
+            for _ in range(MAX_MOVES):
+                if (move := self._media.next_move()) is None:
+                    return
+                await self._make(move)
+            self._step("not switched", "the peers answer something else each time they are asked")
+        finally:
+            working, self._working = self._working, None
+            if working is not None:
+                working.set_result(None)
+
+    async def _make(self, move: Move) -> None:
+        leg = self._legs.named(move.leg)
+        assert leg is not None, "next_move names legs that stand"
+        match move:
+            case Offer(patient=patient):
+                await self._offer(leg, patient)
+            case Answer():
+                self._answer(leg)
+            case Refuse(status=status):
+                self._media.refused(leg.name)
+                leg.offered.refuse(status)
+
+    async def _offer(self, leg: Leg, patient: bool) -> None:
+        glare_s = GLARE_S if patient else 0.0
+        alarms = leg.core.alarms
+        over = alarms.now() + glare_s + PATIENCE_S
+        timer = alarms.at(over, lambda: leg.reoffers.withdraw(EndReason.NO_ANSWER))
+        try:
+            await leg.offer(glare_s=glare_s)
+        except SipError as refusal:
+            status = getattr(refusal, "status", 500)
+            self._step("not switched", f"{leg.name}: {refusal}")
+            if leg.ended.done():
+                self._media.release(leg.name)
+                self._failed(refusal)
+            elif self._media.not_taken(leg.name, status if status in PASSED_ON else 500):
+                self._failed(refusal)
+        else:
+            if patient:
+                where = "to us" if self._media.is_here(leg.name) else "past us"
+                self._step("switched", f"the audio of the {leg.name} goes {where}")
+        finally:
+            timer.cancel()
+
+    def _answer(self, leg: Leg) -> None:
+        try:
+            sdp = leg.media.again()
+        except OfferRefused as refusal:
+            self._failed(refusal)
+            self._media.refused(leg.name)
+            leg.offered.refuse(refusal.status)
+        else:
+            leg.offered.reply(sdp)
+
+    def _failed(self, refusal: SipError) -> None:
+        """For `settled` to raise."""
+        self._failure = bare(refusal)

@@ -1,0 +1,108 @@
+"""Who calls, as each leg of one call is told; and what becomes of it where a trunk will not hear it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from proxy.call.border import Identity, towards_agent, towards_phone
+from proxy.call.identity_profile import IdentityProfile
+from proxy.call.routing import Agent, Destination, Trunk
+from proxy.sip.message import Response
+from proxy.sip.reason import blocked_by_network
+from proxy.ua.outgoing_invite import Outgoing
+
+REMEMBERED_S = 3600.0
+"""Seconds for which a trunk that refused a profile is called by `trunk_did` at once."""
+
+_KNOWN_TEXTS = {"D35": "Telnyx", "D36": "Telnyx", "D51": "Telnyx", "32204": "Twilio"}
+"""Codes by which carriers say that it is the caller's number that they refuse."""
+_CODE = re.compile(rf"\b({'|'.join(_KNOWN_TEXTS)})\b", re.IGNORECASE).search
+
+
+class Refusals:
+    """The trunks that refused to carry a caller's own number of late; over all calls."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until: dict[str, float] = {}
+
+    def remember(self, trunk: Trunk) -> None:
+        self._until[trunk.name] = self._clock() + REMEMBERED_S
+
+    def forget(self, trunk: Trunk) -> None:
+        """It refuses our own number, too: its refusal was of something else."""
+        self._until.pop(trunk.name, None)
+
+    def of_late(self, trunk: Trunk) -> bool:
+        until = self._until.get(trunk.name)
+        return until is not None and self._clock() < until
+
+
+class Introduction:
+    """Introduces one caller to the legs of his call."""
+
+    def __init__(
+        self, caller: Identity, dialed: str, host: str, refusals: Refusals, step: Callable[[str, str], None]
+    ) -> None:
+        """`dialed`: the number that was called; `host`: our public name; `step` tells the story."""
+        self.caller, self._dialed, self._host = caller, dialed, host
+        self._refusals, self._step = refusals, step
+
+    def to_agent(self, agent: Agent, headers: Mapping[str, str]) -> Outgoing:
+        """The INVITE to the agent, with the headers of the screening."""
+        return towards_agent(self.caller, agent, headers, self._host)
+
+    def to_phone(self, place: Destination) -> Outgoing:
+        """The INVITE to a destination; one that its trunk refuses is made once more, by `trunk_did`."""
+        trunk = place.trunk
+        if trunk is None:
+            return towards_phone(self.caller, place, self._host)
+        profile = place.introduced_as
+        if profile is IdentityProfile.TRUNK_DID:
+            return self._made(place, profile)
+        if self._refusals.of_late(trunk):
+            return self._made(place, IdentityProfile.TRUNK_DID)
+        return self._made(place, profile)._replace(
+            otherwise=lambda refusal: self._as_ourselves(place, trunk, refusal)
+        )
+
+    def _made(self, place: Destination, profile: IdentityProfile) -> Outgoing:
+        return towards_phone(self.caller, place, self._host, dialed=self._dialed, profile=profile)
+
+    def _as_ourselves(self, place: Destination, trunk: Trunk, refusal: Response) -> Outgoing | None:
+        """The same call by `trunk_did`, and so from now on, unless the trunk refuses that as well. Where some
+        network blocks the caller's number, others may pass all the same.
+        """
+        if blocked_by_network(refusal):
+            by_did = IdentityProfile.TRUNK_DID
+            self._step("number blocked", f"a network blocks the caller's: called again as {by_did.value}")
+            return self._made(place, by_did)
+        if refusal.status != 403:
+            return None
+        self._refusals.remember(trunk)
+        self._step(
+            "identity refused",
+            f"trunk {trunk.name} answers {why(refusal)} to {place.introduced_as.value}: "
+            f"called again as {IdentityProfile.TRUNK_DID.value}, and so for an hour",
+        )
+        return self._made(place, IdentityProfile.TRUNK_DID)._replace(
+            otherwise=lambda again: self._in_vain(trunk, again)
+        )
+
+    def _in_vain(self, trunk: Trunk, refusal: Response) -> None:
+        if refusal.status == 403:
+            self._refusals.forget(trunk)
+            self._step("identity not to blame", f"trunk {trunk.name} answers {why(refusal)} to it, too")
+
+
+def why(refusal: Response) -> str:
+    """A refusal in our words, with the carrier's own code where it has one that we know.
+
+    Its text is not repeated: there may be a number in it.
+    """
+    said = [refusal.reason]
+    for name in ("Warning", "Reason", "X-Twilio-Error"):
+        said += refusal.headers.get_all(name)
+    code = next((found[1].upper() for text in said if (found := _CODE(text))), None)
+    return f"{refusal.status} ({_KNOWN_TEXTS[code]} {code})" if code else str(refusal.status)

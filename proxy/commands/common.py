@@ -1,0 +1,157 @@
+"""What these commands begin with: the database, and how things are shown."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+import click
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Connection, select
+
+from proxy.config import Settings
+from screening.memory.database import Database
+from screening.memory.errors import Away
+from screening.memory.schema import calls
+
+MAX_ALIKE = 10
+"""Calls that are named where a short name fits several."""
+_AGO = re.compile(r"(\d{1,5})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+with_json: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="For machines.")
+
+
+@contextmanager
+def database(settings: Settings, *, make: bool = False, reads: bool = False) -> Iterator[Connection]:
+    """A transaction in the database, also while the service runs; a trouble ends the command with one line.
+
+    With `make` it is made where there is none yet; one that only `reads` holds up no service.
+    """
+    if settings.memory.url == "off":
+        raise click.ClickException('nothing is kept: memory.url is "off"')
+    try:
+        kept = Database(settings.memory.url)
+        if kept.file is not None and not make and not kept.file.exists():
+            raise click.ClickException(f"{kept.file}: there is no database yet (memory.url, seen from here)")
+        with kept.transaction(reads=reads) as connection:
+            yield connection
+    except (OSError, Away) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def country(settings: Settings) -> str:
+    """That of numbers without ``+``."""
+    from proxy.services import policy_setup
+
+    return policy_setup.country(settings, settings.numbers[0])
+
+
+def number_of(settings: Settings, text: str) -> str:
+    """A caller's number in E.164."""
+    if not any(each.isdecimal() for each in text):
+        raise click.UsageError(f"a number such as +14155550100 instead of {text!r}")
+    from proxy.services import number_matching
+
+    return number_matching.caller_of(settings, text)
+
+
+def named(connection: Connection, name: str) -> str:
+    """The whole name of the call whose name begins so."""
+    if connection.execute(select(calls.c.id).where(calls.c.id == name)).first() is not None:
+        return name
+    alike = select(calls.c.id).where(calls.c.id.startswith(name, autoescape=True)).order_by(calls.c.id)
+    found = list(connection.execute(alike.limit(MAX_ALIKE)).scalars()) if name else []
+    if not found:
+        raise click.ClickException(f"there is no call {name}")
+    if len(found) > 1:
+        raise click.ClickException(f"several calls begin so: {', '.join(found)}")
+    return str(found[0])
+
+
+def zone(settings: Settings, dialed: str | None = None) -> tzinfo | None:
+    """Where the user of a number is, or of all; None, where nothing says it: where this machine is."""
+    if dialed is None and settings.screening.time_zone is not None:
+        return settings.screening.time_zone
+    of = [number for number in settings.numbers if dialed in (None, number.dialed)]
+    found = {settings.screening_of(number).time_zone for number in of}
+    return found.pop() if len(found) == 1 else None
+
+
+def moment(text: str | None, zone: tzinfo | None) -> datetime | None:
+    """A time such as 2026-12-24, 2026-12-24T18:00, or 3d (days ago); unless it says another zone, in this."""
+    if text is None:
+        return None
+    if _AGO.fullmatch(text):
+        return datetime.now(UTC) - span(text)
+    try:
+        when = datetime.fromisoformat(text)
+        return (when if when.tzinfo is not None else when.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise click.UsageError(f"a time such as 2026-12-24T18:00, or 3d, instead of {text!r}") from None
+
+
+def span(text: str) -> timedelta:
+    """A time such as 90m, 2h, 3d or 1w."""
+    found = _AGO.fullmatch(text)
+    if found is None:
+        raise click.UsageError(f"a time such as 90m, 2h or 3d instead of {text!r}")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def put_out(told: object) -> None:
+    """For machines: JSON, in ASCII."""
+    from screening.memory.history import plain
+
+    click.echo(json.dumps(plain(told), indent=2))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], zone: tzinfo | None) -> None:
+    """For people, times in this zone. What callers said about themselves can draw nothing on the terminal."""
+    cleaned = [[clean(cell, zone) for cell in row] for row in rows]
+    console = Console()
+    if not console.is_terminal:
+        return _lines([list(columns), *cleaned])
+    shown = Table(*columns, box=None, pad_edge=False)
+    for row in cleaned:
+        shown.add_row(*map(Text, row))
+    console.print(shown)
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> None:
+    """Every row is one line, where no person reads; there may be a hundred thousand."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(padded))
+
+
+def clean(value: object, zone: tzinfo | None = None) -> str:
+    """A value as one line, a time in this zone; nothing is nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
+    text = "".join(each if each.isprintable() else "?" for each in str(value))
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def words_of(message: Mapping[str, Any]) -> str | None:
+    """What a message says: as it was transcribed, or as the agent wrote it down."""
+    taken = message["message"] or {}
+    if not taken:
+        return message["transcript"] or None
+    back = f" (call back: {taken['call_back']})" if taken.get("call_back") else ""
+    return f"{'Urgent: ' if taken.get('urgent') else ''}{message['transcript'] or taken['text']}{back}"
+
+
+def who(row: Mapping[str, Any]) -> str:
+    """The caller of a row."""
+    return " ".join(each for each in (row["caller"] or "anonymous", row["caller_name"]) if each)

@@ -1,0 +1,51 @@
+"""The settings file that a command is given."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from proxy.commands import CONFIG
+from proxy.config import NoRoute, Settings, SettingsError, load
+
+USAGE_FAULT = 2
+"""Exit code for a fault in the settings or on the command line."""
+LATER = 1
+"""Exit code where the same may succeed later: who supervises us starts us again."""
+
+with_config: Callable[..., Any] = click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    default="screendoor.toml",
+    envvar=CONFIG,
+    show_default=True,
+    show_envvar=True,
+    help="The settings file (TOML).",
+)
+
+
+def settings_of(file: Path, *, secrets: bool = True) -> Settings:
+    """The settings; a file that is not in order ends the command, with every problem listed.
+
+    Without `secrets` none is read but that of the database, for commands that use no other.
+    """
+    from proxy.services import notifications, policy_setup
+
+    try:
+        settings = load(file, os.environ, secrets=secrets)
+        problems = [*policy_setup.check(settings, str(file))]
+        if secrets:
+            problems += notifications.check(settings, str(file))
+        if problems:
+            raise SettingsError(problems)
+    except SettingsError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(LATER if isinstance(error, NoRoute) else USAGE_FAULT)
+    return settings

@@ -1,0 +1,75 @@
+"""``screendoor try`` and ``screendoor prompt``: what the settings would do, without a call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from proxy.commands.config_option import settings_of, with_config
+from proxy.services.briefing_setup import shown
+from proxy.services.dry_run import number_of, told, trial
+
+
+@click.command("try")
+@click.argument("number")
+@click.option("--to", "dialed", metavar="NUMBER", help="The number that is called, if there are several.")
+@with_config
+@click.option("--at", metavar="TIME", help="When, as 2026-12-24T23:00 by the number's time zone; else now.")
+@click.option("--name", help="The name that the caller shows.")
+@click.option("--again", is_flag=True, help="The caller has called a moment before.")
+@click.option(
+    "--verification",
+    type=click.Choice(["passed", "A", "B", "C", "failed", "none"]),
+    help="What STIR/SHAKEN says of the number.",
+)
+@click.option("--callback", "called_back", is_flag=True, help="The call is marked as an emergency call-back.")
+@click.option("--calls", type=click.IntRange(0, 100), default=0, help="How often he called a moment before.")
+def try_caller(
+    number: str,
+    dialed: str | None,
+    file: Path,
+    at: str | None,
+    name: str | None,
+    again: bool,
+    verification: str | None,
+    called_back: bool,
+    calls: int,
+) -> None:
+    """Say what would be done with a caller, and why, without a call; NUMBER may be "anonymous"."""
+    settings = settings_of(file, secrets=False)
+    try:
+        lines = told(
+            trial(
+                settings,
+                number,
+                dialed,
+                at,
+                name,
+                again,
+                verification=verification,
+                callback=called_back,
+                calls=calls,
+            )
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+    for line in lines:
+        click.echo(line)
+
+
+@click.command("prompt")
+@click.option("--to", "dialed", metavar="NUMBER", help="The number that is called; without it, all of them.")
+@with_config
+def prompt(dialed: str | None, file: Path) -> None:
+    """Show what the agent says first and is told, with every template filled in."""
+    settings = settings_of(file, secrets=False)
+    try:
+        numbers = settings.numbers if dialed is None else (number_of(settings, dialed),)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    for number in numbers:
+        for line in shown(settings, number):
+            click.echo(line)

@@ -1,0 +1,110 @@
+"""Whom the agent asks, and who rings at once or not at all: keys of ``[screening]`` and ``[[number]]``.
+
+Only the screening knows what the lists and times mean; `proxy.services.policy_setup` has it check them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import phonenumbers
+from pydantic import PlainValidator
+
+from proxy.config import values
+from proxy.config.attestation import Doubts, DoubtsOfAll
+from proxy.config.keys import File, Line
+from proxy.config.problem import fault, shown
+from proxy.config.tables import Found, Raw, tables
+
+ADDED = ("contacts", "home", "emergency", "allow", "block", "block_names", "vip", "holidays")
+"""Lists of a number that are added to those of ``[screening]``; its other keys come before those there."""
+WITHOUT_AGENT = ("off", "trusted")
+_MAY_ASK = ("anonymous", "international", "out_of_hours", "failed")
+_TIMES = ("hours", "quiet", "holidays")
+
+
+def country(value: object) -> str:
+    """Return a country, as two capital letters."""
+    if not isinstance(value, str) or value.upper() not in phonenumbers.SUPPORTED_REGIONS:
+        raise fault("a country of two letters, such as us or de", shown(value))
+    return value.upper()
+
+
+def zone(value: object) -> ZoneInfo:
+    """Return a time zone of the IANA data base."""
+    if isinstance(value, str):
+        try:
+            return ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            pass
+    raise fault("a time zone, such as America/New_York or Europe/Berlin", shown(value))
+
+
+def day(value: object) -> str:
+    """Return a text for the day, which TOML has as a date where it has a year and no quotation marks."""
+    return str(value) if type(value) is date else values.line(value)
+
+
+Country = Annotated[str, PlainValidator(country)]
+Action = Literal["ask", "ring", "challenge", "voicemail", "reject"]
+
+WhenClosed = Literal["ask", "challenge", "voicemail", "reject"]
+WhenUntrusted = Literal["challenge", "voicemail", "reject"]
+Repeat = Annotated[float, PlainValidator(values.seconds(0, 86400))]
+
+
+class Whom(Doubts):
+    """What is done with whom. None: nothing is said."""
+
+    contacts: tuple[File, ...] = ()
+    """CSV and vCard files."""
+    country: Country | None = None
+    """Of numbers without ``+``; None: that of the number that was called."""
+    home: tuple[Country, ...] = ()
+    """Countries that are not abroad, beside `country`."""
+    allow: tuple[Line, ...] = ()
+    vip: tuple[Line, ...] = ()
+    block: tuple[Line, ...] = ()
+    block_names: tuple[Line, ...] = ()
+    emergency: tuple[Line, ...] = ()
+    anonymous: Action | None = None
+    international: Action | None = None
+    time_zone: Annotated[ZoneInfo, PlainValidator(zone)] | None = None
+    hours: tuple[Line, ...] = ()
+    quiet: tuple[Line, ...] = ()
+    holidays: tuple[Annotated[str, PlainValidator(day)], ...] = ()
+    out_of_hours: WhenClosed | None = None
+    repeat_s: Repeat | None = None
+    untrusted: WhenUntrusted | None = None
+
+    def laid_over(self, common: Whom) -> dict[str, Any]:
+        """What these keys, of a number, make of those of ``[screening]``."""
+        fields = Whom.model_fields.items()
+        own = {key: value for key, field in fields if (value := getattr(self, key)) != field.default}
+        return own | {key: (*getattr(common, key), *own[key]) for key in ADDED if key in own}
+
+
+class WhomOfAll(DoubtsOfAll, Whom):
+    """The same for all numbers, where something is to hold even if nothing is said."""
+
+    out_of_hours: WhenClosed = "voicemail"
+    repeat_s: Repeat = 300.0
+    untrusted: WhenUntrusted = "voicemail"
+
+
+def asks(screen: object, number: Raw, common: Raw) -> bool:
+    """Whether a number may have an agent ask somebody, by its tables as TOML gave them."""
+    told = (number.get(key, common.get(key)) for key in _MAY_ASK)
+    return screen not in WITHOUT_AGENT or "ask" in told
+
+
+def check(raw: Raw) -> Iterator[Found]:
+    """Times are those of a place."""
+    common = raw["screening"] if isinstance(raw.get("screening"), dict) else {}
+    for at, table in [("screening", common), *tables(raw, "number")]:
+        timed = next((key for key in _TIMES if table.get(key)), None)
+        if timed and "time_zone" not in table and "time_zone" not in common:
+            yield f"{at}.time_zone", fault(f"a time zone ({timed} needs it)", "nothing")

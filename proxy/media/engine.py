@@ -1,0 +1,57 @@
+"""What the relays of all calls have in common: made once, as each call has a session of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.media.disk_writer import Disk, at_once
+from proxy.media.ports import PortPool
+from proxy.media.rtcp_timer import Rounds
+from proxy.media.stream import Stream
+from proxy.media.udp import MediaNetwork
+
+Home = tuple[str, str]
+"""A local address to bind to, and the public one that leads there."""
+
+
+class House:
+    """Where audio comes to, and whatever it takes there."""
+
+    __slots__ = ("clock", "disk", "homes", "ids", "make_stream", "network", "ports", "rounds", "usual")
+
+    def __init__(
+        self,
+        network: MediaNetwork,
+        ports: PortPool,
+        bind_host: str,
+        public_address: str,
+        ids: Callable[[int], int],
+        clock: Callable[[], float],
+        other_home: Home | None = None,
+        rounds: Rounds | None = None,
+        *,
+        disk: Disk = at_once,
+        make_stream: Callable[..., Stream] = Stream,
+    ) -> None:
+        """`public_address` stands in our SDP; `ids(n)` gives n random bits; `clock` is the loop's time.
+
+        `other_home`: local and public address of the other IP version, if we have one. `rounds`: the timer of
+        everybody's reports. `disk` writes the recordings. `make_stream` takes what `Stream` takes.
+        """
+        self.network, self.ports = network, ports
+        self.ids, self.clock = ids, clock
+        self.rounds = Rounds() if rounds is None else rounds
+        self.disk, self.make_stream = disk, make_stream
+        known = (bind_host, public_address), *([other_home] if other_home else [])
+        self.homes: dict[int, Home] = {_version(public): (bind, public) for bind, public in known}
+        """By IP version."""
+        self.usual = _version(public_address)
+        """IP version of an offer to a leg of which nothing else is known."""
+
+    def hears_at(self, address: str) -> bool:
+        """Whether what is sent to this address of ours is audio received, too."""
+        return ":" not in address and 4 in self.homes and self.homes[4][0] in ("0.0.0.0", address)
+
+
+def _version(address: str) -> int:
+    return 6 if ":" in address else 4

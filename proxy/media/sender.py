@@ -1,0 +1,215 @@
+"""The half of a stream that its peer hears: one line for the whole call, whoever feeds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.media.dtmf import Keys, Presses
+from proxy.media.formats import EVENT_KEY
+from proxy.media.g711 import audible
+from proxy.media.negotiation import Agreement
+from proxy.media.recorder import Recordings
+from proxy.media.route import Route, route_for
+from proxy.media.rtcp_timer import Rounds
+from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN
+from proxy.media.rtp_timeline import OutLine
+from proxy.media.stream_srtp import Seal
+from proxy.media.udp import Address, Pair
+
+QUIET_S = 0.6
+"""How long a joined leg must be silent before the ringback tone is heard."""
+_pack = HEADER.pack
+
+
+class Speaker:
+    """Says to one peer what others say, tones and keys; `Stream` is the rest of it.
+
+    What only packets need is made by the first of them: many calls never have one, or are over before it.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_fed_at",
+        "_ids",
+        "_key",
+        "_keys",
+        "_line",
+        "_pair",
+        "_rounds",
+        "_route",
+        "_seal",
+        "_to",
+        "agreement",
+        "recordings",
+        "reserved",
+        "ringing",
+    )
+
+    # What `Stream` makes with the rest: a call has two, and each pays for every call of a function.
+    _pair: Pair
+    _ids: Callable[[int], int]
+    _clock: Callable[[], float]
+    _rounds: Rounds
+    agreement: Agreement | None
+    recordings: Recordings | None
+    """Of what our peer says and hears; None while there is none."""
+    reserved: bool
+    """While a clip plays, nobody else is heard; see `reserve`."""
+    ringing: bool
+    """While ringback is on, packets of mere silence are not passed on: the tone is better company."""
+    _fed_at: float | None
+    _to: Address | None  # where the peer is, if it wants to hear us
+    _line: OutLine | None
+    _key: str | None  # the format that was heard last, and its way
+    _route: Route | None
+    _keys: Keys | None
+    _seal: Seal | None  # of SRTP; None: there is none
+
+    def report(self) -> None:
+        """Tell the peer how it is heard (RFC 3550 §6.4); `Rounds` asks for it."""
+        raise NotImplementedError
+
+    @property
+    def said_at(self) -> float | None:
+        """When the peer was last sent something; None if it never was."""
+        return None if self._line is None else self._line.at
+
+    @property
+    def fed_at(self) -> float | None:
+        """When the joined stream was last heard here; while ringing, when it was last audible."""
+        return self._fed_at
+
+    def reserve(self, on: bool) -> None:
+        """A clip plays, or plays no more."""
+        self.reserved = on
+
+    def ring(self, on: bool) -> None:
+        """Ringback is on, or off."""
+        self.ringing = on
+
+    def say(self, frame: bytes, key: str, source: object, sequence: int, timestamp: int) -> None:
+        """Send 20 ms of our own sound, in a format that the peer takes as it is."""
+        route = self._route_of(key)
+        if route is None or self._to is None or self._dials:
+            return
+        place = self._speaking().place(source, sequence, timestamp, self._clock(), route.rate)
+        if place is not None:
+            self._emit(PLAIN, route.pt, 0, place, frame)
+
+    @property
+    def presses(self) -> Presses:
+        """The keys that the peer has pressed."""
+        return self._touched().presses
+
+    def told(self, key: str) -> bool:
+        """The peer has told a key by signalling; whether it has not told it in RTP as well."""
+        return self._touched().told(key)
+
+    def press(self, key: str, seconds: float) -> None:
+        """Press a key towards the peer, as telephone-events; nothing, if it takes none or holds us."""
+        route = self._route_of(EVENT_KEY)
+        if self._to is not None and route is not None:
+            self._touched().press(key, seconds, route.rate)
+
+    def _relay(
+        self,
+        packet: memoryview,
+        start: int,
+        end: int,
+        key: str,
+        marked: int,
+        source: object,
+        sequence: int,
+        timestamp: int,
+        now: float,
+    ) -> None:
+        """Send our peer what the joined one said. It is changed where it lies: a few fields of the header,
+        and the law of G.711.
+        """
+        to = self._to
+        if to is None or self.reserved or (self._keys is not None and self._keys.down):
+            return
+        route = self._route if key == self._key else self._route_of(key)
+        line = self._line or self._speaking()
+        if route is None or (self.ringing and not self._worth_hearing(key, bytes(packet[start:end]), now)):
+            line.skip(source, sequence)
+            return
+        pt, table, rate, event = route
+        if not line.stamp(packet, marked, pt, source, sequence, timestamp, now, rate, event):
+            return
+        if table is not None:
+            packet[start:end] = bytes(packet[start:end]).translate(table)
+        if self._seal is None and self.recordings is None:
+            self._pair.send(packet, to)
+            line.packets += 1
+            line.octets += end - start
+        else:
+            self._send(packet, line)
+        if not self.ringing:
+            self._fed_at = now
+
+    def _worth_hearing(self, key: str, payload: bytes, now: float) -> bool:
+        """Somebody speaks, or has just paused."""
+        if audible(key, payload):
+            self._fed_at = now
+        return self._fed_at is not None and now - self._fed_at < QUIET_S
+
+    def _emit(self, first: int, pt: int, marker: int, place: tuple[int, int, bool], body: bytes) -> None:
+        line = self._line
+        if line is not None:
+            sequence, timestamp, forced = place
+            header = _pack(first, pt | (0x80 if forced else marker), sequence, timestamp, line.ssrc)
+            self._send(header + body, line)
+
+    def _send(self, packet: bytes | memoryview, line: OutLine) -> None:
+        to = self._to
+        if to is None:
+            return
+        if self.recordings is not None and self.agreement is not None:
+            voice, (_, second, _, timestamp, _) = self.agreement.voice, HEADER.unpack_from(packet)
+            if second & 0x7F == voice.pt:
+                self.recordings.told(voice.key, bytes(packet), timestamp, line, self._clock())
+        octets = len(packet) - HEADER_BYTES
+        if self._seal is not None:
+            sealed = self._seal.sealed(packet)
+            if sealed is None:  # its sequence number was sent before: never two packets under one key stream
+                return
+            packet = sealed
+        self._pair.send(packet, to)
+        line.packets += 1
+        line.octets += octets
+
+    def _route_of(self, key: str) -> Route | None:
+        """How a format goes out to the peer; None if it does not."""
+        if key != self._key:
+            self._route = None if self.agreement is None else route_for(key, self.agreement)
+            self._key = key
+        return self._route
+
+    def _speaking(self) -> OutLine:
+        """The line our peer hears."""
+        line = self._line
+        if line is None:
+            ids = self._ids  # RFC 3711 §3.3.1: below 2^15, lest a first packet lost hide a roll-over
+            line = self._line = OutLine(ssrc=ids(32), sequence=ids(15), timestamp=ids(32))
+            self._rounds.join(self)
+        return line
+
+    def _touched(self) -> Keys:
+        keys = self._keys
+        if keys is None:
+            keys = self._keys = Keys(self._say_event, self._clock)
+        return keys
+
+    @property
+    def _dials(self) -> bool:
+        """A key of ours is down: no speech meanwhile."""
+        return self._keys is not None and self._keys.down
+
+    def _say_event(self, payload: bytes, source: object, sequence: int, timestamp: int, begins: bool) -> None:
+        route = self._route_of(EVENT_KEY)
+        if route is not None and self._to is not None:
+            line, now = self._speaking(), self._clock()
+            place = line.place(source, sequence, timestamp, now, route.rate, event=True)
+            if place is not None:
+                self._emit(PLAIN, route.pt, 0x80 if begins else 0, place, payload)

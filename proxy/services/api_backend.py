@@ -1,0 +1,177 @@
+"""What stands behind the API: the calls that go on, the policy, what is kept; in the words of `web.api`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from proxy.call import user_commands
+from proxy.call.call import Call
+from proxy.call.feed import CutOff, Event, Feed, Listener
+from proxy.call.record import CallRecord
+from proxy.call.registry import Registry
+from proxy.config import Settings
+from proxy.services.archive import Kept
+from proxy.services.dry_run import trial
+from proxy.ua.ids import Ids
+from proxy.web.api.access import Access, Token
+from proxy.web.api.app import build_api
+from proxy.web.api.backend import Away, House, NotPossible, Wrong
+from screening.memory.store import Memory
+
+MAX_LISTENERS = 200
+"""Who may listen to events at a time: each holds a connection."""
+
+
+def api(
+    settings: Settings, registry: Registry, feed: Feed, ids: Ids, memory: Memory | None = None
+) -> tuple[ASGIApp, Mapping[str, int]]:
+    """The application, and its count of refused requests."""
+    tokens = [
+        Token(one.name or f"token-{n}", one.token.get_secret_value(), one.may == "write")
+        for n, one in enumerate(settings.api.tokens, 1)
+    ]
+    access = Access(tokens, lambda: asyncio.get_running_loop().time())
+    archive = Kept(settings, memory) if memory is not None else None
+    house = House(access, GoingOn(registry, feed, ids.token()[:12]), Trials(settings), archive)
+    return build_api(house), access.counts
+
+
+class GoingOn:
+    """Implements `web.api.house.Live`."""
+
+    def __init__(self, registry: Registry, feed: Feed, era: str) -> None:
+        self._registry, self._feed, self.era = registry, feed, era
+
+    @property
+    def latest(self) -> int:
+        """The number of the last event."""
+        return self._feed.latest
+
+    def calls(self) -> list[dict[str, Any]]:
+        """All of them, the oldest first."""
+        return [_told(call) for call in self._registry.going_on()]
+
+    def call(self, name: str) -> dict[str, Any] | None:
+        """One with its story so far."""
+        call = self._find(name)
+        if call is None:
+            return None
+        record, screening = call.record, call.screening
+        lines, spent = (screening.transcript, screening.spent) if screening is not None else ((), None)
+        plain = record.as_dict()
+        return _told(call) | {
+            "trigger": record.trigger,
+            "story": list(record.steps),
+            "transcript": [{"speaker": each.speaker, "text": each.text, "at_s": each.at_s} for each in lines],
+            "recording": record.recording,
+            "voicemail": record.voicemail is not None or record.message is not None,
+            "cost": spent.as_dict() if spent is not None else plain["cost"],
+            **{name: plain[name] for name in ("voicemail_transcript", "message", "verification")},
+        }
+
+    def wish(self, name: str, wish: str, who: str, text: str) -> None:
+        """Do it; raises LookupError and NotPossible."""
+        if (call := self._find(name)) is None:
+            raise LookupError(name)
+        try:
+            match wish:
+                case "connect":
+                    user_commands.connect(call, who)
+                case "reject":
+                    user_commands.reject(call, who)
+                case "voicemail":
+                    user_commands.voicemail(call, who)
+                case "ask":
+                    user_commands.ask(call, who, text)
+                case "hang up":
+                    user_commands.hang_up(call, who)
+                case _:
+                    raise AssertionError(wish)
+        except user_commands.NotPossible as reason:
+            raise NotPossible(str(reason)) from reason
+
+    @contextmanager
+    def listening(self, call: str | None) -> Iterator[Hearing]:
+        """Hear what happens from now on."""
+        if self._feed.listened_to >= MAX_LISTENERS:
+            raise Away(f"{MAX_LISTENERS} listen already")
+        with self._feed.listening(call) as listener:
+            yield Hearing(listener)
+
+    def since(self, number: int, call: str | None) -> Sequence[Event] | None:
+        """What has happened since."""
+        return self._feed.since(number, call)
+
+    def _find(self, name: str) -> Call | None:
+        return next((call for call in self._registry.going_on() if call.record.call == name), None)
+
+
+class Hearing:
+    """Implements `web.api.house.Listener`."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    async def next(self) -> Event | str:
+        """The next event; or why there will be none."""
+        try:
+            return await self._listener.next()
+        except CutOff as cut:
+            return str(cut)
+
+
+def _told(call: Call) -> dict[str, Any]:
+    record: CallRecord = call.record
+    return {
+        "id": record.call,
+        "state": user_commands.state_of(call).value,
+        "began": record.began,
+        "answered": record.answered,
+        "ended": record.ended,
+        "caller": record.caller,
+        "caller_name": record.caller_name,
+        "dialed": record.dialed,
+        "result": record.outcome and record.outcome.result.value,
+        "reason": record.outcome and record.outcome.reason,
+        "plan": record.plan,
+        "decision": record.decision,
+        "why": record.why,
+        "ended_by": record.ended_by,
+    }
+
+
+class Trials:
+    """Implements `web.api.house.Trials`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def tried(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """What the rules say."""
+        told = dict(asked)
+        number, dialed, at, name, again = (told.pop(key) for key in ("number", "to", "at", "name", "again"))
+        work = partial(trial, self._settings, number, dialed, at, name, again, **told)
+        try:
+            found = await asyncio.to_thread(work)
+        except ValueError as error:
+            raise Wrong(str(error)) from error
+        except OSError as error:  # a contact file, or the database
+            raise Away(str(error)) from error
+        return {
+            "caller": found.caller,
+            "dialed": found.dialed,
+            "at": found.at,
+            "rules": [
+                {"rule": rule, "decides": decision is not None, "why": why}
+                for rule, decision, why in found.rules
+            ],
+            "action": found.decision.action.value,
+            "reason": found.decision.reason,
+            "done": found.done,
+        }

@@ -1,0 +1,238 @@
+"""What is kept of calls, messages and lists, in the words of `web.api`: asked in the memory's own thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from proxy.config import Settings
+from proxy.services import costs, erasure, number_matching, policy_setup
+from proxy.web.api.backend import Away, Row, Sought, Wrong
+from screening.callers.contacts import Contacts, read
+from screening.memory import errors, history, lists, privacy
+from screening.memory.store import Memory
+
+T = TypeVar("T")
+NAMES = {"contacts": lists.CONTACT}
+"""Lists that the database calls otherwise."""
+MAX_REMARKS = 100
+
+
+class Kept:
+    """Implements `web.api.house.Archive` over a memory that is started."""
+
+    def __init__(self, settings: Settings, memory: Memory) -> None:
+        self._settings, self._memory = settings, memory
+        self._folder = settings.screening.voicemail_dir
+        self._importing = asyncio.Lock()
+
+    async def calls(self, sought: Sought, after: Sequence[Any] | None, limit: int) -> Sequence[Row]:
+        """Calls, the latest first."""
+        wanted = history.Sought(
+            sought.since,
+            sought.until,
+            caller=(caller := sought.caller and self._caller(sought.caller)),
+            dialed=sought.dialed and number_matching.dialed_of(self._settings, sought.dialed),
+            result=sought.result,
+            decision=sought.decision and sought.decision.upper(),
+            alike=number_matching.alike(self._settings, caller or ""),
+        )
+        behind = _behind(after)
+        return await self._ask(lambda c: history.found(c, wanted, after=behind, limit=limit))
+
+    async def call(self, name: str) -> Row | None:
+        """One with its story."""
+        row = await self._ask(lambda c: history.call(c, name))
+        return None if row is None else told(row)
+
+    async def entries(
+        self, name: str, number: str | None, after: Sequence[Any] | None, limit: int
+    ) -> Sequence[Row]:
+        """Entries of a list, the latest first."""
+        which, behind = NAMES.get(name, name), _id_behind(after)
+        sought = None if number is None else self._written(which, number, None)
+        return await self._ask(lambda c: lists.listed(c, which, number=sought, after=behind, limit=limit))
+
+    async def entry(self, name: str, number: int) -> Row | None:
+        """One entry."""
+        return await self._ask(lambda c: lists.one(c, number, NAMES.get(name, name)))
+
+    async def put(self, name: str, entry: Row, number: int | None) -> tuple[Row, bool]:
+        """Keep an entry."""
+        which = NAMES.get(name, name)
+        if entry["dialed"] is not None and entry["dialed"] not in (n.dialed for n in self._settings.numbers):
+            raise Wrong("dialed: none of the numbers of the settings")
+        if entry["calls"] is not None and which != lists.EXPECTED:
+            raise Wrong("calls: only expected ones are counted")
+        now = datetime.now(UTC)
+        if entry["until"] is not None and entry["until"] <= now:
+            raise Wrong("until: it is over")
+        made = lists.Entry(
+            which,
+            self._written(which, entry["number"], entry["dialed"]),
+            entry["name"],
+            entry["dialed"],
+            entry["until"],
+            entry["note"],
+            entry["calls"],
+        )
+
+        def work(connection: Connection) -> tuple[Row, bool]:
+            place, new = lists.put(connection, made, now, number)
+            kept = lists.one(connection, place)
+            assert kept is not None, "within one transaction"
+            return kept, new
+
+        return await self._ask(work)
+
+    async def remove(self, name: str, number: int) -> bool:
+        """Take an entry off its list."""
+        return await self._ask(lambda c: lists.remove(c, number, NAMES.get(name, name)))
+
+    async def imported(self, file: bytes) -> Row:
+        """Take the contacts of a file in, one file at a time."""
+        async with self._importing:
+            came = await asyncio.to_thread(read, file, self._country(None))
+            if not came.rows and not came.without_number:
+                raise Wrong(str(came.bad[0]) if came.bad else "no contacts in it")
+            new, renamed = await self._put_contacts(came.contacts)
+        remarks = [str(bad) for bad in came.bad[:MAX_REMARKS]]
+        return {
+            "rows": came.rows,
+            "new": new,
+            "renamed": renamed,
+            "without_number": came.without_number,
+            "bad": len(came.bad),
+            "remarks": remarks,
+        }
+
+    async def _put_contacts(self, contacts: Contacts) -> tuple[int, int]:
+        """In parts, so that the calls that end meanwhile are kept at once."""
+        now = datetime.now(UTC)
+        new = renamed = 0
+        for part in lists.in_parts(contacts.items()):
+            put = partial(lists.put_contacts, names=part, now=now, tell=False)
+            more = await self._ask(put)
+            new, renamed = new + more[0], renamed + more[1]
+        await self._ask(lists.changed)
+        return new, renamed
+
+    async def voicemails(self, heard: bool | None, after: Sequence[Any] | None, limit: int) -> Sequence[Row]:
+        """Messages, the latest first."""
+        behind = _behind(after)
+        return await self._ask(lambda c: history.messages(c, heard=heard, after=behind, limit=limit))
+
+    async def voicemail(self, call: str) -> Row | None:
+        """One message."""
+        return await self._ask(lambda c: history.voicemail(c, call))
+
+    async def audio(self, call: str) -> Path | None:
+        """Where its sound is: never anything but a WAV file in the folder of messages."""
+        row = await self.voicemail(call)
+        if row is None or not row["file"]:
+            return None
+        return await asyncio.to_thread(sound, Path(row["file"]), self._folder)
+
+    async def heard(self, call: str, heard: bool) -> bool:
+        """Mark a message as heard, or as new."""
+
+        def work(connection: Connection) -> bool:
+            row = history.voicemail(connection, call)
+            if row is None or (row["heard_at"] is not None) == heard:
+                return row is not None
+            return history.set_heard(connection, call, datetime.now(UTC) if heard else None)
+
+        return await self._ask(work)
+
+    async def delete_voicemail(self, call: str) -> bool:
+        """Delete a message with its sound."""
+        return await self._ask(lambda c: history.delete_voicemail(c, call))
+
+    async def forget(self, caller: str) -> Row:
+        """Delete all that is kept of a caller."""
+        number = self._caller(caller)
+        alike = number_matching.alike(self._settings, number)
+        try:
+            outside = await asyncio.to_thread(erasure.forget, self._settings, number)
+        except OSError as error:
+            raise Away(str(error)) from error
+        gone = await self._ask(lambda c: privacy.delete_caller(c, number, alike=alike))
+        kept = {"calls": gone.calls, "files": gone.files, "going_on": gone.going_on}
+        return {**kept, "records": outside.records, "spoken": outside.spoken}
+
+    async def export(self, caller: str) -> Row:
+        """All that is kept of a caller."""
+        number = self._caller(caller)
+        alike = number_matching.alike(self._settings, number)
+        return (await self._ask(lambda c: privacy.export_caller(c, number, alike=alike))).told
+
+    async def costs(self) -> Sequence[Row]:
+        """What each number cost today and this month; all of them last."""
+        return await self._ask(lambda c: costs.spent(c, self._settings, datetime.now(UTC)))
+
+    async def _ask(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return await self._memory.ask(work)
+        except errors.Away as away:
+            raise Away(str(away)) from away
+
+    def _country(self, dialed: str | None) -> str:
+        numbers = self._settings.numbers
+        number = next((one for one in numbers if one.dialed == dialed), numbers[0])
+        return policy_setup.country(self._settings, number)
+
+    def _caller(self, text: str) -> str:
+        return number_matching.caller_of(self._settings, text)
+
+    def _written(self, which: str, number: str, dialed: str | None) -> str:
+        try:
+            return lists.written(which, number, self._country(dialed))
+        except ValueError as error:
+            raise Wrong(f"number: {error}") from error
+
+
+def told(row: Row) -> Row:
+    """A call of the memory as the API tells it."""
+    record = row["record"] or {}
+    message = row["voicemail"]
+    return {
+        **row,
+        "story": list(record.get("steps") or ()),
+        "voicemail": message is not None,
+        "voicemail_transcript": message and message["transcript"],
+        **{name: record.get(name) for name in ("message", "verification", "cost")},
+    }
+
+
+def sound(path: Path, folder: Path) -> Path | None:
+    """The file of a message, if it is one of that folder."""
+    whole = path.resolve()
+    inside = whole.is_relative_to(folder.resolve()) and whole.suffix == ".wav"
+    return whole if inside and whole.is_file() else None
+
+
+def _behind(after: Sequence[Any] | None) -> history.After | None:
+    if after is None:
+        return None
+    try:
+        at, name = after
+        time = datetime.fromisoformat(at)
+        if time.tzinfo is None or not time.year > 1:
+            raise ValueError
+    except ValueError:
+        raise Wrong("the cursor is none of ours") from None
+    return time.astimezone(UTC), name
+
+
+def _id_behind(after: Sequence[Any] | None) -> int | None:
+    if after is None:
+        return None
+    if len(after) == 1 and after[0].isdecimal() and len(after[0]) < 19:
+        return int(after[0])
+    raise Wrong("the cursor is none of ours")

@@ -1,0 +1,136 @@
+"""What the settings say of costs, in the words of the screening; and what calls of before have cost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING
+
+import structlog
+
+from proxy.config import Settings
+from proxy.config.costs import CostsOfNumber
+from proxy.config.model import Number
+from screening.costs.accounts import Books
+from screening.costs.caps import Budget, Budgets, Cap
+from screening.costs.prices import Price, Prices
+from screening.settings import SIP_AGENT
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from screening.memory.store import Memory
+
+log = structlog.get_logger("screendoor")
+
+PATIENCE_S = 10.0
+"""How long the memory may take to tell what was spent today."""
+
+
+def books(settings: Settings, wall_clock: Callable[[], datetime]) -> Books:
+    """Prices, caps and the ledger of the day."""
+    return Books(wall_clock, budgets(settings), prices(settings))
+
+
+def prices(settings: Settings) -> Prices:
+    """Those of the file before those published."""
+    own = {name: Price(**dict(price)) for name, price in (settings.costs.prices or {}).items()}
+    return Prices(own, settings.costs.currency)
+
+
+def budgets(settings: Settings) -> Budgets:
+    """The caps of each number, and those over all of them."""
+    costs = settings.costs
+    day = Cap(costs.day_minutes, costs.day_tokens, costs.day_money)
+    everywhere = Budget(number=day, zone=settings.screening.time_zone or UTC)
+    return Budgets(
+        {each.dialed: _budget(settings, each) for each in settings.numbers}, everywhere, costs.currency
+    )
+
+
+def zone_of(settings: Settings, number: Number) -> tzinfo:
+    """Where the days of a number begin and end."""
+    return settings.screening_of(number).time_zone or UTC
+
+
+def remarks(settings: Settings) -> Iterator[str]:
+    """Money that is capped, and would never be counted."""
+    known = prices(settings)
+    for number in settings.numbers:
+        agent = settings.agent_of(number)
+        if agent is None or not _money_is_capped(settings, number):
+            continue
+        model = agent.name if agent.provider == SIP_AGENT else agent.model
+        if known.find(model) is None:
+            where = f'[costs.prices."{model}"]'
+            yield f'costs: money is capped for {number.dialed}, but "{model}" has no price: write {where}'
+
+
+def _money_is_capped(settings: Settings, number: Number) -> bool:
+    caps = {**dict(settings.costs), **(number.costs or CostsOfNumber()).laid_over(settings.costs)}
+    return any(caps[f"{which}_money"] is not None for which in ("call", "caller", "number", "day"))
+
+
+def _budget(settings: Settings, number: Number) -> Budget:
+    told = (number.costs or CostsOfNumber()).laid_over(settings.costs)
+
+    def cap(which: str) -> Cap:
+        return Cap(told[f"{which}_minutes"], told[f"{which}_tokens"], told[f"{which}_money"])
+
+    return Budget(cap("call"), cap("caller"), cap("number"), zone_of(settings, number))
+
+
+async def restore(
+    settings: Settings, books: Books, memory: Memory | None, now: datetime, again: bool = False
+) -> bool:
+    """Take in what was spent before a start, if anything is capped; else the day begins with nothing.
+
+    `now` is when we started. Returns False if it may be known later, which is said unless asked `again`.
+    """
+    if not any_cap(settings):
+        return True
+    if memory is None:
+        log.warning("costs: there is no memory, what was spent today before this start is not known")
+        return True
+    from screening.costs.totals import past_calls
+    from screening.memory.errors import Away
+
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            since = now - timedelta(days=2)
+            calls = await memory.ask(lambda connection: list(past_calls(connection, since, now)))
+    except (Away, TimeoutError) as error:
+        why = str(error) or f"it took longer than {PATIENCE_S:g} s"
+        if not again:
+            log.warning("costs: what was spent today before this start is not known yet", why=why)
+        return False
+    books.restore(calls)
+    log.info("costs of today known", calls=len(calls))
+    return True
+
+
+def any_cap(settings: Settings) -> bool:
+    """Whether anything is capped at all."""
+    found = budgets(settings)
+    each = [found.all_numbers, *found.of_number.values()]
+    return any(cap.limits for budget in each for cap in (budget.call, budget.caller, budget.number))
+
+
+def spent(connection: Connection, settings: Settings, now: datetime) -> list[dict[str, object]]:
+    """What each number cost today and this month, and last, as `dialed` None, all of them; for the API, too.
+
+    To be called in the memory's thread (`Memory.ask`), or with a connection of one's own.
+    """
+    from screening.costs.totals import sum_since
+
+    found: list[dict[str, object]] = []
+    zones: list[tuple[str | None, tzinfo]] = [
+        (each.dialed, zone_of(settings, each)) for each in settings.numbers
+    ]
+    for dialed, zone in [*zones, (None, settings.screening.time_zone or UTC)]:
+        day = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+        today, month = (sum_since(connection, since, dialed) for since in (day, day.replace(day=1)))
+        told: dict[str, object] = {"dialed": dialed, "currency": settings.costs.currency}
+        found.append(told | {"today": today.as_dict(), "month": month.as_dict()})
+    return found

@@ -1,0 +1,169 @@
+"""What the settings say of the memory, and what the house tells it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from proxy.call.record import CallRecord
+from proxy.config import Settings
+from proxy.config.memory import OFF
+from proxy.observe.capture import Capture
+from proxy.observe.trace import Seen
+from proxy.services import policy_setup
+from screening.callers.recent import MAX, RecentCalls
+from screening.contract import Caller, Wish
+from screening.screener import ANY_NUMBER
+
+log = structlog.get_logger("screendoor")
+
+if TYPE_CHECKING:
+    from screening.memory.live_lists import LiveLists
+    from screening.memory.store import Memory
+
+PATIENCE_S = 10.0
+"""How long the memory may take to tell who has called."""
+A_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a running house remembers with."""
+
+    memory: Memory
+    lists: LiveLists
+
+
+def memory(
+    settings: Settings,
+    process: str,
+    wall_clock: Callable[[], datetime],
+    clock: Callable[[], float] = time.monotonic,
+) -> Remembered | None:
+    """The memory, not started, and its lists; None where it is off. Raises `Unusable`, an OSError.
+
+    `clock` gives the seconds that pass, whatever becomes of the wall clock.
+    """
+    told = settings.memory
+    if told.url == OFF:
+        return None
+    from screening.memory.database import Database  # here: they take a while, and not everybody needs them
+    from screening.memory.live_lists import LOOK_EVERY_S, LiveLists
+    from screening.memory.orphaned_files import Folders
+    from screening.memory.processes import SEEN_EVERY_S, Presence
+    from screening.memory.retention import STEP_EVERY_S, Retention
+    from screening.memory.store import Memory
+
+    kept = Memory(Database(told.url), process=process, transcripts=told.transcripts == "on", clock=clock)
+    files = Folders(settings.screening.voicemail_dir, settings.screening.recording_dir)
+    presence = Presence(process, wall_clock, folders=files, clock=clock)
+    lists = LiveLists(wall_clock, kept.later)
+    kept.every(SEEN_EVERY_S, presence.say)
+    kept.every(LOOK_EVERY_S, lists.look)
+    if told.keep_days:
+        kept.every(STEP_EVERY_S, Retention(told.keep_days, wall_clock, clock=clock).step)
+    kept.at_the_end(presence.leave)
+    return Remembered(kept, lists)
+
+
+def lists(settings: Settings) -> LiveLists | None:
+    """The lists as they are now, for the command line; None where there are none.
+
+    Raises OSError where the database cannot be read.
+    """
+    told = settings.memory
+    if told.url == OFF:
+        return None
+    from screening.memory.database import Database
+    from screening.memory.errors import Away, Unusable
+    from screening.memory.live_lists import LiveLists
+
+    database = Database(told.url)
+    if database.file is not None and not Path(database.file).exists():
+        return None
+    found = LiveLists(lambda: datetime.now(UTC))
+    try:
+        with database.transaction(reads=True) as connection:
+            found.look(connection)
+    except Away as away:
+        raise Unusable(str(away)) from away
+    return found
+
+
+def wishes(
+    memory: Memory, settings: Settings, wall_clock: Callable[[], datetime]
+) -> Callable[[Caller, Wish], None]:
+    """Keeps whom the user has blocked or trusted at the phone, for the number that was called."""
+    from screening.memory.lists import ALLOW, BLOCK, Entry, put, written
+
+    countries = {number.dialed: policy_setup.country(settings, number) for number in settings.numbers}
+
+    def remember(caller: Caller, wish: Wish) -> None:
+        which = BLOCK if wish is Wish.BLOCK else ALLOW
+        try:
+            number = written(which, caller.number or "", countries[caller.dialed])
+        except ValueError as error:
+            log.warning("not remembered", call=caller.call, wish=wish.value, why=str(error))
+            return
+        dialed = None if caller.dialed == ANY_NUMBER else caller.dialed
+        entry = Entry(which, number, caller.name, dialed, note="by a key at the phone")
+        memory.later(lambda connection: put(connection, entry, wall_clock()))
+        log.info("remembered", call=caller.call, wish=wish.value)
+
+    return remember
+
+
+async def restore(recent: RecentCalls, memory: Memory, now: datetime, again: bool = False) -> bool:
+    """Take in who has called within a day, so that a second call is one after a restart, too.
+
+    `now` is when we started. Returns False if it may be known later, which is said unless asked `again`.
+    """
+    from screening.memory.errors import Away
+    from screening.memory.history import recent as callers
+
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            calls = await memory.ask(lambda connection: callers(connection, now - A_DAY, now, MAX))
+    except (Away, TimeoutError) as error:
+        why = str(error) or f"it took longer than {PATIENCE_S:g} s"
+        if not again:
+            log.warning("who has called before this start is not known yet", why=why)
+        return False
+    recent.restore(calls)
+    return True
+
+
+def capture(settings: Settings, memory: Memory | None) -> Capture | None:
+    """Gathers the SIP of calls for the memory, where it is to be kept there."""
+    if memory is None or settings.memory.sip == "off":
+        return None
+    from screening.memory import sip_trace
+
+    def keep(call: str, messages: Sequence[Seen]) -> None:
+        if memory.trouble:  # it is much, and may be for hours
+            log.warning("SIP of a call not kept", call=call, why=memory.trouble)
+        else:
+            memory.later(
+                lambda connection: sip_trace.keep(connection, call, [each.as_dict() for each in messages])
+            )
+
+    return Capture(keep)
+
+
+def words_to(memory: Memory) -> Callable[[CallRecord], None]:
+    """Keeps what was said in messages, for `Transcribing` to tell it."""
+    from screening.memory.history import set_transcript
+
+    def told(record: CallRecord) -> None:
+        if (text := record.voicemail_transcript) is not None:
+            memory.later(partial(set_transcript, name=record.call, text=text))
+
+    return told

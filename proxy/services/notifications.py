@@ -1,0 +1,137 @@
+"""Telling the user: what the settings say of it, in the words of the screening's post."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from proxy.config import Problem, Settings
+from proxy.config.notices import Notify
+from proxy.version import VERSION
+from screening.notices import apprise_channel, signing
+from screening.notices.apprise_channel import AppriseCourier
+from screening.notices.channel import Answer, Courier, Delivered
+from screening.notices.delivery import Letter
+from screening.notices.dispatcher import Post
+from screening.notices.memory_outbox import MemoryOutbox
+from screening.notices.notice import Event, of_test
+from screening.notices.target import ALL_EVENTS, Target
+from screening.notices.webhook_channel import WebhookCourier
+
+if TYPE_CHECKING:
+    from screening.memory.store import Memory
+
+Now = Callable[[], datetime]
+
+
+def check(settings: Settings, file: str) -> list[Problem]:
+    """What only the post can know to be wrong with the settings."""
+    return [
+        Problem(file, f"notify[{place}].{key}", expected, "something else")
+        for place, one in enumerate(settings.notified)
+        for key, expected in _problems(one)
+    ]
+
+
+def _problems(one: Notify) -> Iterator[tuple[str, str]]:
+    for i, secret in enumerate(one.secret):
+        try:
+            signing.key(secret.get_secret_value())
+        except ValueError as error:
+            yield (f"secret[{i}]" if len(one.secret) > 1 else "secret"), str(error)
+    if one.apprise is not None and (wrong := apprise_channel.problem(one.apprise.get_secret_value())):
+        yield "apprise", wrong
+
+
+def post(
+    settings: Settings,
+    now: Now,
+    uniform: Callable[[float, float], float],
+    memory: Memory | None,
+    registry: CollectorRegistry,
+) -> Post | None:
+    """Who tells the user; None where nobody is to be told. The memory is not started yet."""
+    made = _post(settings, now, uniform, memory) if settings.notified else None
+    registry.register(NoticeMetrics(made))
+    return made
+
+
+def _post(
+    settings: Settings, now: Now, uniform: Callable[[float, float], float], memory: Memory | None
+) -> Post:
+    targets = [target(settings, one, now) for one in settings.notified]
+    if memory is None:
+        return Post(targets, MemoryOutbox(), _seconds(now), uniform)
+    from screening.notices import (
+        interrupted_calls,  # here: they need the database's library, which takes a while
+    )
+    from screening.notices.stored_outbox import StoredOutbox
+
+    made = Post(targets, StoredOutbox(memory), _seconds(now), uniform)
+    memory.every(interrupted_calls.LOOK_S, interrupted_calls.teller(targets, _seconds(now), made.look))
+    return made
+
+
+def target(settings: Settings, one: Notify, now: Now) -> Target:
+    """Somebody who is told."""
+    return Target(
+        one.name,
+        _courier(settings, one, now),
+        frozenset(map(Event, one.events)) or ALL_EVENTS,
+        frozenset(one.numbers),
+        one.transcript,
+        one_a_call=one.apprise is not None,
+        link=one.link,
+    )
+
+
+def _courier(settings: Settings, one: Notify, now: Now) -> Courier:
+    if one.webhook is not None:
+        secrets = [secret.get_secret_value() for secret in one.secret]
+        agent = f"Screendoor/{VERSION}"
+        return WebhookCourier(one.webhook.get_secret_value(), secrets, _seconds(now), agent=agent)
+    assert one.apprise is not None, "the settings have one or the other"
+    zone = settings.screening.time_zone or UTC
+    return AppriseCourier(one.apprise.get_secret_value(), now, zone)
+
+
+def _seconds(now: Now) -> Callable[[], float]:
+    return lambda: now().timestamp()
+
+
+async def tried(settings: Settings, now: Now) -> list[tuple[str, bool, str]]:
+    """Send everybody a test, once; for each its name, whether it arrived, and what came back."""
+    targets = [target(settings, one, now) for one in settings.notified]
+    answers = await asyncio.gather(*(_tried(each, now()) for each in targets))
+    arrived = [isinstance(answer, Delivered) for answer in answers]
+    said = [answer.how if isinstance(answer, Delivered) else answer.why for answer in answers]
+    return list(zip((each.name for each in targets), arrived, said, strict=True))
+
+
+async def _tried(target: Target, at: datetime) -> Answer:
+    letter: Letter = target.letter(of_test(f"test-{at:%Y%m%dT%H%M%S}", at), at.timestamp())
+    try:
+        return await target.courier.deliver(letter)
+    finally:
+        await target.courier.close()
+
+
+class NoticeMetrics(Collector):
+    """Tries to tell the user, by event and result."""
+
+    def __init__(self, post: Post | None) -> None:
+        self._post = post
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """All series, at a scrape."""
+        about = "Tries to tell the user, by event and result"
+        family = CounterMetricFamily("screendoor_notices", about, labels=["event", "result"])
+        for (event, result), count in (self._post.counts if self._post else {}).items():
+            family.add_metric([event, result], count)
+        yield family

@@ -1,0 +1,277 @@
+"""What the settings say of callers, in the words of the screening."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, datetime
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proxy.config import Problem, Settings
+from proxy.config import model as told
+from proxy.config.attestation import Stir
+from proxy.config.callers import Whom
+from proxy.config.numbers import EMERGENCY, country_of
+from proxy.config.problem import shown
+from proxy.services import briefing_setup, costs
+from screening import settings_check
+from screening.callers import number_list, timetable
+from screening.callers.contacts import Contacts, Import, read
+from screening.callers.expected import NOBODY
+from screening.callers.number_list import NumberList
+from screening.callers.timetable import Timetable
+from screening.callers.wildcards import Wildcards
+from screening.decision import Action, Doubt, Level, Rate
+from screening.openai import model_shutdowns
+from screening.policy import Policy, comparable
+from screening.screener import Screener
+from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
+
+if TYPE_CHECKING:
+    from screening.memory.live_lists import LiveLists
+    from screening.stir.verifier import Verifier
+
+MAX_SHOWN = 10
+"""Bad rows of one contact file that are listed; the others are counted."""
+_LISTS = ("allow", "vip", "block", "emergency")
+_WINDOWS = ("hours", "quiet")
+
+
+def check(settings: Settings, file: str) -> list[Problem]:
+    """What only the screening can know to be wrong with the settings."""
+    agents = [
+        Problem(file, f"agent[{place}]", "an agent that can screen", sentence)
+        for place, agent in enumerate(settings.agents)
+        for sentence in settings_check.problems(_agent(agent))
+    ]
+    countries = [country(settings, number) for number in settings.numbers]
+    found = list(_problems(file, "screening", settings.screening, countries[:1]))
+    for place, number in enumerate(settings.numbers):
+        found += _problems(file, f"number[{place}]", number, [countries[place]])
+    return agents + found + list(briefing_setup.problems(settings, file))
+
+
+def _problems(file: str, at: str, whom: Whom, countries: Iterable[str]) -> Iterator[Problem]:
+    where = next(iter(countries), "us")
+    of_numbers = partial(number_list.entry, country=where)
+    checks: list[tuple[str, Callable[[str], object]]] = [(key, of_numbers) for key in _LISTS]
+    checks += [(key, timetable.window) for key in _WINDOWS]
+    checks += [("holidays", timetable.holiday)]
+    for key, parse in checks:
+        for i, text in enumerate(getattr(whom, key)):
+            try:
+                parse(text)
+            except ValueError as error:
+                yield Problem(file, f"{at}.{key}[{i}]", str(error), shown(text))
+    for i, path in enumerate(whom.contacts):
+        try:
+            came = contacts_of(path, where)
+        except OSError as error:
+            yield Problem(file, f"{at}.contacts[{i}]", "a file that can be read", str(error.strerror))
+        else:
+            if not came.rows:
+                why = str(came.bad[0]) if came.bad else "none"
+                yield Problem(file, f"{at}.contacts[{i}]", "a CSV or vCard file with telephone numbers", why)
+
+
+def ending(settings: Settings, today: date) -> Iterator[str]:
+    """Models of the agents that are switched off soon, or were, a line each."""
+    for agent in settings.agents:
+        yield from model_shutdowns.remarks(_agent(agent), today)
+
+
+def remarks(settings: Settings) -> Iterator[str]:
+    """What is left out of costs and of contact files, and what the agents do not say, a line each; raises
+    OSError for a file that is gone.
+    """
+    yield from costs.remarks(settings)
+    yield from briefing_setup.remarks(settings)
+    for path, where in _files(settings):
+        bad = contacts_of(path, where).bad
+        yield from (f"{path}: {each}" for each in bad[:MAX_SHOWN])
+        if len(bad) > MAX_SHOWN:
+            yield f"{path}: and {len(bad) - MAX_SHOWN} more such lines"
+
+
+def summary(settings: Settings) -> Iterator[str]:
+    """What was read from the contact files, a line each."""
+    for path, where in _files(settings):
+        came = contacts_of(path, where)
+        yield f"{path}: {came.rows} read, {came.without_number} without a number, {len(came.bad)} remarks"
+
+
+def _files(settings: Settings) -> list[tuple[Path, str]]:
+    """Each contact file with the country it is read for, once."""
+    return list(
+        dict.fromkeys(
+            (path, country(settings, number))
+            for number in settings.numbers
+            for path in settings.screening_of(number).contacts
+        )
+    )
+
+
+def contacts_of(path: Path, where: str) -> Import:
+    """Read a contact file, or remember what came of it; raises OSError."""
+    found = path.stat()
+    return _contacts_of(path, where, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(64)
+def _contacts_of(path: Path, where: str, changed: int, size: int) -> Import:
+    return read(path.read_bytes(), where)
+
+
+def country(settings: Settings, number: told.Number) -> str:
+    """Where a number without ``+`` is dialled: as told, else where the number is that was called."""
+    given = number.country or settings.screening.country
+    trunks = [trunk.caller_id for trunk in settings.trunks]
+    numbers = [number.dialed, *(place.number for place in number.destinations), *trunks]
+    found = next((found for each in numbers if (found := country_of(each))), "us")
+    return (given or found).upper()
+
+
+def policies(settings: Settings, kept: LiveLists | None = None) -> dict[str, Policy]:
+    """The rules of each number; lists that several have in common stand in memory once. Raises OSError.
+
+    `kept` are the lists of the database; None: there are none.
+    """
+    lists = _Lists(settings, kept)
+    return {number.dialed: _policy(settings, number, lists) for number in settings.numbers}
+
+
+def _policy(settings: Settings, number: told.Number, lists: _Lists) -> Policy:
+    where, whom = country(settings, number), settings.screening_of(number)
+    return Policy(
+        level=Level(number.screen),
+        country=where,
+        home=frozenset((where, *whom.home)),
+        emergency=lists.of("emergency", number, where, tuple(sorted(EMERGENCY))),
+        block=lists.live("block", number, where),
+        block_names=lists.names(number),
+        vip=lists.live("vip", number, where),
+        allow=lists.live("allow", number, where),
+        contacts=lists.contacts(number, _contacts(whom, where)),
+        anonymous=Action(whom.anonymous) if whom.anonymous else None,
+        international=Action(whom.international) if whom.international else None,
+        times=_times(whom),
+        out_of_hours=Action(whom.out_of_hours),
+        untrusted=Action(whom.untrusted),
+        repeat_s=whom.repeat_s or 0.0,
+        distrust=frozenset(map(Doubt, whom.distrust or ())),
+        failed=Action(whom.failed) if whom.failed else None,
+        rate=Rate(*whom.rate) if whom.rate else None,
+        rate_action=Action(whom.rate_action),
+        expecting=lists.kept.expecting if lists.kept else NOBODY,
+        gate=whom.gate == "challenge",
+        reject_with=whom.reject_with,
+        block_with=whom.block_with or whom.reject_with,
+    )
+
+
+class _Lists:
+    """The lists of the settings, for all and for one number, and those of the database beside them."""
+
+    def __init__(self, settings: Settings, kept: LiveLists | None) -> None:
+        self.kept = kept
+        self._of_all = settings.screening
+        self._list_of = lru_cache(None)(NumberList)
+        self._names_of = lru_cache(None)(lambda texts: Wildcards(map(comparable, texts)))
+
+    def of(self, key: str, number: told.Number, where: str, *also: tuple[str, ...]) -> tuple[NumberList, ...]:
+        """Those of the settings; `where` says what a number without ``+`` is."""
+        return tuple(self._list_of(texts, where) for texts in (*self._texts(key, number), *also))
+
+    def live(self, key: str, number: told.Number, where: str) -> Sequence[NumberList]:
+        """Those of the settings, and what the database says by then."""
+        own = self.of(key, number, where)
+        return own if self.kept is None else self.kept.numbers(key, number.dialed, own)
+
+    def names(self, number: told.Number) -> tuple[Wildcards, ...]:
+        """Names that are blocked."""
+        return tuple(map(self._names_of, self._texts("block_names", number)))
+
+    def contacts(self, number: told.Number, files: tuple[Contacts, ...]) -> Sequence[Contacts]:
+        """Those of the files, and what the database says by then."""
+        return files if self.kept is None else self.kept.contacts(number.dialed, files)
+
+    def _texts(self, key: str, number: told.Number) -> list[tuple[str, ...]]:
+        return [texts for whom in (self._of_all, number) if (texts := getattr(whom, key))]
+
+
+def _contacts(whom: Whom, where: str) -> tuple[Contacts, ...]:
+    return tuple(contacts_of(path, where).contacts for path in whom.contacts)
+
+
+def _times(whom: Whom) -> Timetable:
+    if whom.time_zone is None:
+        return Timetable()
+    return Timetable(
+        whom.time_zone,
+        tuple(map(timetable.window, whom.hours)),
+        tuple(map(timetable.window, whom.quiet)),
+        tuple(map(timetable.holiday, whom.holidays)),
+    )
+
+
+def screener(
+    settings: Settings, wall_clock: Callable[[], datetime], kept: LiveLists | None = None
+) -> Screener:
+    """Who judges the callers."""
+    return Screener(
+        [_agent(agent) for agent in settings.agents],
+        [
+            NumberSettings(
+                number.dialed,
+                agent.name if (agent := settings.agent_of(number)) else "",
+                number.target,
+                settings.screening_of(number).talk_limit_s,
+                settings.screening_of(number).ask_if_there_s,
+                briefing_setup.talk(settings, number),
+                briefing_setup.targets(number),
+            )
+            for number in settings.numbers
+        ],
+        wall_clock=wall_clock,
+        token_bytes=secrets.token_bytes,
+        policies=policies(settings, kept),
+        books=costs.books(settings, wall_clock),
+        verifier=_verifier(settings.stir, wall_clock),
+    )
+
+
+def _verifier(stir: Stir, wall_clock: Callable[[], datetime]) -> Verifier | None:
+    """Who verifies Identity headers; None where no authority is believed. Raises OSError."""
+    if not stir.roots:
+        return None
+    from cryptography import x509
+
+    from screening.stir.certificates import Certificates
+    from screening.stir.verifier import Verifier
+
+    roots = [each for file in stir.roots for each in x509.load_pem_x509_certificates(file.read_bytes())]
+    return Verifier(Certificates(roots, wall_clock), wall_clock, stir.patience_s)
+
+
+def _agent(agent: told.Agent) -> AgentSettings:
+    common = partial(AgentSettings, agent.name, agent.provider)
+    limits = ScreeningSettings(silence_limit_s=agent.silence_limit_s, ready_limit_s=agent.ready_limit_s)
+    if agent.api_key is None or agent.webhook_secret is None:
+        return common(limits=limits)
+    return common(
+        limits=limits,
+        api_key=agent.api_key.get_secret_value(),
+        webhook_secret=agent.webhook_secret.get_secret_value(),
+        model=agent.model,
+        voice=agent.voice,
+        instructions=agent.instructions or "",
+        transfer=agent.transfer,
+        refer_patience_s=agent.refer_patience_s,
+        api_base=agent.api_base,
+        project=agent.project,
+        transcription=agent.transcriber,
+        delegation=agent.delegation,
+        delegate_model=agent.delegate_model,
+    )

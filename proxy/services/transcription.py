@@ -1,0 +1,110 @@
+"""Messages are transcribed once their calls are over; no call waits for it, and nothing hangs on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import httpx2
+import structlog
+
+from proxy.call.record import CallRecord
+from proxy.config import Settings
+from proxy.media.disk_writer import Disk
+from proxy.voices import account_of
+from screening.transcription import Account, OpenAITranscription, Transcription, TranscriptionFailed
+
+log = structlog.get_logger("screendoor")
+
+AT_ONCE = 2
+MAX_WAITING = 100
+"""Messages of which more are left as they are: OpenAI has been away for long."""
+
+
+class Transcribing:
+    """Of one house."""
+
+    def __init__(self, settings: Settings, disk: Disk) -> None:
+        self._disk = disk
+        self.told: list[Callable[[CallRecord], None]] = []
+        """Told of every call that is over, once all is known that will be: the words of its message, too."""
+        self._http: httpx2.AsyncClient | None = None
+        self._by: Transcription | None = None
+        wanted = [
+            number.dialed
+            for number in settings.numbers
+            if settings.screening_of(number).voicemail_transcript == "on"
+        ]
+        self._wanted = frozenset(wanted)
+        paid = account_of(settings)
+        if wanted and paid is not None:
+            self._http = httpx2.AsyncClient()
+            model = settings.screening.voicemail_transcript_model
+            self._by = OpenAITranscription(
+                Account(paid.api_base, paid.api_key, model, paid.project), self._http
+            )
+        self.counts = {"done": 0, "failed": 0, "left": 0}
+        """What became of messages: `left` are those that came while too many waited, or we stopped."""
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._tasks: dict[asyncio.Task[None], CallRecord] = {}
+
+    def takes(self, record: CallRecord) -> bool:
+        """Whether there is a message in it to be put into words."""
+        return record.voicemail is not None and self._by is not None and record.dialed in self._wanted
+
+    def finished(self, record: CallRecord) -> None:
+        """A call is over; returns at once."""
+        if record.voicemail is None or self._by is None or not self.takes(record):
+            return self._told(record)
+        if len(self._tasks) >= MAX_WAITING:
+            log.warning("not transcribed", call=record.call, why=f"{MAX_WAITING} messages wait already")
+            self.counts["left"] += 1
+            return self._told(record)
+        task = asyncio.ensure_future(self._transcribe(self._by, record, Path(record.voicemail)))
+        self._tasks[task] = record
+        task.add_done_callback(self._over)
+
+    async def close(self) -> None:
+        """Leave what is not done, and tell it on as it is."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
+            await asyncio.sleep(0)  # what is told on is told now
+        if self._http is not None:
+            await self._http.aclose()
+
+    def _told(self, record: CallRecord) -> None:
+        for told in self.told:
+            told(record)
+
+    async def _transcribe(self, by: Transcription, record: CallRecord, message: Path) -> None:
+        try:
+            async with self._room:
+                text = await by.text_of(message)
+        except TranscriptionFailed as failure:
+            log.warning("not transcribed", call=record.call, why=str(failure))
+            self.counts["failed"] += 1
+            return
+        self.counts["done"] += 1
+        record.voicemail_transcript = text
+        self._disk(lambda: _keep(message.with_suffix(".txt"), text))
+        log.info("transcribed", call=record.call, characters=len(text))
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        record = self._tasks.pop(task)
+        if task.cancelled():
+            self.counts["left"] += 1
+        elif (error := task.exception()) is not None:
+            self.counts["failed"] += 1
+            log.error("not transcribed", call=record.call, exc_info=error)
+        self._told(record)
+
+
+def _keep(file: Path, text: str) -> None:
+    """Beside the message, for its owner alone; a disk that is full costs the file and no more."""
+    with suppress(OSError):
+        file.touch(mode=0o600)
+        file.write_text(f"{text}\n", encoding="utf-8")

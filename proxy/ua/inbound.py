@@ -1,0 +1,37 @@
+"""What is done with every message right at the door, before anybody asks what it wants."""
+
+from __future__ import annotations
+
+from proxy.sip.dialog import DialogId
+from proxy.sip.errors import ParseError
+from proxy.sip.fields import hops_of
+from proxy.sip.message import Request, Response
+from proxy.sip.transaction_key import TransactionKey, client_key, server_key
+from proxy.sip.uri import check_uri
+from proxy.sip.values import made, tag_of
+
+
+def read(message: Request | Response) -> tuple[TransactionKey, DialogId | None]:
+    """Read once what everybody behind the door relies on; raises ParseError, with whom an answer is owed.
+
+    Returns which transaction it belongs to, and of a request which dialog.
+    """
+    try:
+        headers, first = message.headers, message.headers.first
+        from_tag, to_tag = tag_of(first["from"]), tag_of(first["to"])
+        call_id = first["call-id"]
+        if not call_id or " " in call_id or "\t" in call_id:
+            _ = message.call_id  # which tells what is wrong with it
+        if isinstance(message, Response):
+            if ("," in first["via"] or headers.more is not None) and message.via_count > 1:
+                raise ParseError("response with the Via of another")  # §8.1.3.3
+            return client_key(message), None
+        check_uri(message.uri)
+        if hops := first.get("max-forwards"):
+            hops_of(hops)
+        if message.method == "INVITE" and message.contact is None:
+            raise ParseError("INVITE without a Contact")
+        return server_key(message), made(DialogId, (call_id, to_tag or "", from_tag or ""))
+    except ParseError as error:
+        error.partial = message if isinstance(message, Request) else None
+        raise

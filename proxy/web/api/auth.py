@@ -1,0 +1,31 @@
+"""Who asks: the dependency of every endpoint."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import structlog
+from fastapi import Depends
+from fastapi.security import HTTPBearer
+from starlette.requests import Request
+
+from proxy.web.api.access import Token
+from proxy.web.api.backend import house_of
+
+log = structlog.get_logger("screendoor")
+
+_bearer = HTTPBearer(auto_error=False, description="one of the tokens of [api]")
+"""Stands in the OpenAPI document; `Access` itself reads the header."""
+
+
+async def reader(request: Request, _: Annotated[object, Depends(_bearer)]) -> Token:
+    """Whoever has a token."""
+    return await house_of(request).access.reader(request)
+
+
+async def writer(request: Request, _: Annotated[object, Depends(_bearer)]) -> Token:
+    """Whoever has a token that may change things."""
+    token = await house_of(request).access.writer(request)
+    route = getattr(request.scope.get("route"), "path", "")  # the address itself may hold a number
+    log.info("api change asked", by=token.name, method=request.method, route=route)
+    return token

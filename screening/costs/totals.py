@@ -1,0 +1,61 @@
+"""What calls have cost, added up from the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, func, select
+
+from screening.costs.caps import Amount
+from screening.costs.ledger import Past
+from screening.memory.schema import calls
+
+MAX = 200_000
+"""Calls that are read at a start; of more in two days, the latest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What some calls cost together."""
+
+    calls: int
+    """Those that an agent was in."""
+    amount: Amount
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON."""
+        amount = self.amount
+        money = round(float(amount.money), 6)
+        return {
+            "calls": self.calls,
+            "minutes": round(amount.minutes, 3),
+            "tokens": amount.tokens,
+            "money": money,
+        }
+
+
+def sum_since(connection: Connection, since: datetime, dialed: str | None = None) -> Sum:
+    """Of the calls to one number, or to all, that began at `since` or after."""
+    columns = (calls.c.cost_minutes, calls.c.tokens, calls.c.cost_money)
+    wanted = select(func.count(calls.c.cost_minutes), *map(func.sum, columns)).where(calls.c.began >= since)
+    if dialed is not None:
+        wanted = wanted.where(calls.c.dialed == dialed)
+    count, *found = connection.execute(wanted).one()
+    return Sum(count, _amount(*found))
+
+
+def past_calls(connection: Connection, since: datetime, until: datetime) -> Iterator[Past]:
+    """Each call that began then, before `until`, and cost something, the latest first."""
+    of_call = (calls.c.dialed, calls.c.caller, calls.c.began)
+    costs = (calls.c.cost_minutes, calls.c.tokens, calls.c.cost_money)
+    wanted = select(*of_call, *costs).where(calls.c.began >= since, calls.c.began < until)
+    wanted = wanted.where(calls.c.cost_minutes.is_not(None))
+    for dialed, caller, began, *spent in connection.execute(wanted.order_by(calls.c.began.desc()).limit(MAX)):
+        yield Past(dialed, caller, began, _amount(*spent))
+
+
+def _amount(minutes: float | None, tokens: int | None, money: float | None) -> Amount:
+    return Amount(minutes or 0.0, int(tokens or 0), Decimal(str(round(money or 0.0, 6))))

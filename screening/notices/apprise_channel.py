@@ -1,0 +1,121 @@
+"""Carries notices to people, by whatever the `apprise` library knows: push, chat, e-mail, SMS.
+
+The library is blocking, and may hang: each target has one thread, which nobody waits for longer than a limit,
+not even the end of the process. It is imported when it is first needed, for that takes a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import threading
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from typing import Any
+
+from screening.notices import text
+from screening.notices.channel import Answer, Delivered, GivenUp, Later
+from screening.notices.delivery import Letter
+
+LIMIT_S = 60.0
+"""How long a message may take to be handed over; the library itself waits some seconds for each step."""
+MAX_WHY_CHARS = 200
+_DIGITS = re.compile(r"\d{5,}")
+_URL = re.compile(r"\S+://\S+")
+
+
+class AppriseCourier:
+    """One receiver, named by a URL of apprise's."""
+
+    at_once = 1
+
+    def __init__(
+        self, url: str, now: Callable[[], datetime], zone: tzinfo, *, limit_s: float = LIMIT_S
+    ) -> None:
+        """`zone`: what time it is for whoever reads it."""
+        self._url, self._now, self._zone, self._limit_s = url, now, zone, limit_s
+        self._thread: threading.Thread | None = None
+
+    async def deliver(self, letter: Letter) -> Answer:
+        if self._thread is not None and self._thread.is_alive():
+            return Later("still busy with the one before")
+        data = letter.payload["data"]
+        title, body = text.message(
+            letter.event, data, letter.payload["timestamp"], self._now(), self._zone, data.get("link")
+        )
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[Answer] = loop.create_future()
+
+        def carry() -> None:
+            answer = _handed_over(self._url, title, body)
+            try:
+                loop.call_soon_threadsafe(_resolve, told, answer)
+            except RuntimeError:  # the loop is gone; whoever asked is, too
+                return
+
+        self._thread = threading.Thread(target=carry, name="notice", daemon=True)
+        self._thread.start()
+        try:
+            async with asyncio.timeout(self._limit_s):
+                return await told
+        except TimeoutError:
+            return Later(f"not handed over within {self._limit_s:g} s")
+
+    async def close(self) -> None:
+        """A thread that hangs is left to itself."""
+
+
+def problem(url: str) -> str | None:
+    """What is wrong with a URL of apprise's, without showing it; None if it is in order."""
+    if len(url.split()) != 1:
+        return "one URL (a table for each)"
+    if _service(url) is None:
+        return "a URL that apprise knows, with all that its service needs"
+    return None
+
+
+def _resolve(told: asyncio.Future[Answer], answer: Answer) -> None:
+    if not told.done():
+        told.set_result(answer)
+
+
+def _handed_over(url: str, title: str, body: str) -> Answer:
+    """Hand a message over; in a thread of its own."""
+    try:
+        service = _service(url)
+        if service is None:
+            return GivenUp("apprise does not take the URL: see screendoor check-config")
+        return _answer(service.notify(title=title, body=body, body_format="text"))
+    except Exception as error:  # a plugin's own fault: what it raises is anybody's guess
+        return Later(f"apprise failed: {type(error).__name__}")
+
+
+def _answer(result: Any) -> Answer:
+    if result:
+        return Delivered("taken by the service")
+    said = [entry.message for entry in result.logs() if entry.level in ("WARNING", "ERROR")]
+    return Later(_fit_for_log(said[0]) if said else "the service did not take it")
+
+
+def _service(url: str) -> Any:
+    """One service, ready to use; None for a URL that it cannot be made of."""
+    import apprise
+
+    # Its own warnings name receivers: what they say is in the answer, with that left out.
+    log = logging.getLogger("apprise")
+    log.propagate = False
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
+    asset = apprise.AppriseAsset(
+        async_mode=False, service_timeout=0, app_id="Screendoor", app_desc="Screendoor"
+    )
+    found = apprise.Apprise(asset=asset)
+    try:
+        return found if found.add(url) else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _fit_for_log(text: str) -> str:
+    return _DIGITS.sub("…", _URL.sub("…", " ".join(text.split())))[:MAX_WHY_CHARS]

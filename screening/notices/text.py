@@ -1,0 +1,169 @@
+"""A notice in a person's words: what stands on the lock screen of a telephone, and a little more. Pure.
+
+Names, reasons and what was said come from strangers. They are kept short and on one line, and nothing in them
+calls a room together or makes a link (`tame`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+import phonenumbers
+
+Data = Mapping[str, Any]
+
+MAX_NAME_CHARS = 60
+MAX_WHY_CHARS = 300
+MAX_SAID_CHARS = 200
+MAX_LINES_SAID = 3
+LATE_S = 600.0
+"""A notice that is told later than this says when it happened."""
+
+_ENDED = {
+    "bridged": "Put through",
+    "declined": "Turned away",
+    "voicemail": "Sent to voicemail",
+    "caller left": "Hung up",
+    "refused": "Turned away",
+    "unanswered": "Not reached",
+    "cut": "Cut off",
+}
+_STAGES = {
+    "door": "before anybody had answered",
+    "challenge": "when asked to press a key",
+    "agent": "while the assistant was asking",
+    "phone": "while the phone was ringing",
+}
+_EVERYONE = re.compile(r"@(?=everyone|here|channel|all\b)", re.IGNORECASE)
+
+
+def message(
+    event: str, data: Data, at: str, now: datetime, zone: tzinfo, link: str | None = None
+) -> tuple[str, str]:
+    """Title and body of a notice; `at` is when it happened, in ISO 8601."""
+    match event:
+        case "call.screened" | "call.missed" | "voicemail.new":
+            title, lines = _of_call(event, data)
+        case "budget.warning":
+            title, lines = ("Budget spent" if data["reached"] else "Budget warning"), [budget(data)]
+        case _:
+            title, lines = "Test notice", [str(data.get("summary") or "")]
+    if (late := _late(at, now, zone)) is not None:
+        lines.append(late)
+    return title, "\n".join([*filter(None, lines), *([link] if link else [])])
+
+
+def summary(data: Data, said: Sequence[str]) -> str:
+    """What became of a caller, why, and how he began, in a few sentences; `said` are his own words."""
+    parts = [_happened(data), _sentence(tame(data.get("why"), MAX_WHY_CHARS))]
+    if data.get("message"):
+        parts.append(f"Message: {_sentence(tame(data['message'], MAX_WHY_CHARS))}")
+    if quoted := _quoted(said):
+        parts.append(f"Said: {quoted}")
+    return " ".join(filter(None, parts))
+
+
+def budget(data: Data) -> str:
+    """A limit that comes near, or is reached, in a sentence or two."""
+    of = [number(data[key]) for key in ("dialed", "caller") if data.get(key)]
+    whose = f" ({', '.join(of)})" if of else ""
+    done = " Callers are no longer asked by the assistant." if data["reached"] else ""
+    return f"{data['percent']} % of {data['cap']}{whose} is spent: {data['spent']}.{done}"
+
+
+def who(data: Data) -> str:
+    """The caller, as a person would say it."""
+    name = tame(data.get("caller_name"), MAX_NAME_CHARS)
+    shown = number(data.get("caller"))
+    return f"{name}, {shown}" if name and data.get("caller") else name or shown
+
+
+def number(text: str | None) -> str:
+    """A number as people write it: ``+1 415-555-0100``."""
+    if not text:
+        return "a withheld number"
+    try:
+        parsed = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        return tame(text, MAX_NAME_CHARS)
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def tame(text: object, most: int) -> str:
+    """A stranger's text: short, one line, and nothing that a chat would act on."""
+    if not isinstance(text, str):
+        return ""
+    spaced = text[: 8 * most]
+    if not spaced.isprintable():
+        spaced = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in spaced)
+    line = " ".join(spaced.split()).replace("<", "‹").replace(">", "›")
+    clean = _EVERYONE.sub("@ ", line).replace("](", "] (")  # a link whose words hide where it leads
+    return clean if len(clean) <= most else clean[: most - 1].rstrip() + "…"
+
+
+def _of_call(event: str, data: Data) -> tuple[str, list[str]]:
+    said = str(data.get("summary") or "")
+    lines = [said, f"Called: {number(data['dialed'])}" if data.get("dialed") not in (None, "*") else ""]
+    if event == "call.missed":
+        return f"Missed call: {who(data)}", lines
+    if event == "voicemail.new":
+        if not data.get("voicemail"):
+            return f"Message from {who(data)}", lines
+        if heard := tame(data.get("voicemail_transcript"), MAX_WHY_CHARS):
+            lines.insert(0, f"“{heard}”")
+        return f"Voicemail from {who(data)}{_length(data.get('voicemail_s'))}", lines
+    return f"{_ended(data)}: {who(data)}", lines
+
+
+def _ended(data: Data) -> str:
+    if data.get("result") == "bridged" and data.get("decision") is None:
+        return "Put through unscreened"
+    return _ENDED.get(str(data.get("result")), "Screened")
+
+
+def _happened(data: Data) -> str:
+    result = data.get("result")
+    if result == "caller left":
+        return f"Hung up {_STAGES.get(str(data.get('stage')), 'early')}."
+    if result == "voicemail":
+        left = data.get("voicemail") or data.get("message")
+        return "Left a message." if left else "Was sent to voicemail, and left no message."
+    said = {
+        "bridged": "Put through to the phone.",
+        "declined": "Turned away by the assistant.",
+        "refused": "Turned away.",
+        "unanswered": "Nobody took the call.",
+        "cut": "The call was cut off on our side.",
+    }
+    return said.get(str(result), "")
+
+
+def _quoted(said: Sequence[str]) -> str:
+    begun = said[: 2 * MAX_LINES_SAID]  # some of them may be nothing but noise
+    lines = [line for text in begun if (line := tame(text, MAX_SAID_CHARS))]
+    return tame(" ".join(f"“{line}”" for line in lines[:MAX_LINES_SAID]), 2 * MAX_SAID_CHARS)
+
+
+def _sentence(text: str) -> str:
+    return text if not text or text[-1] in ".!?…" else f"{text}."
+
+
+def _length(seconds: object) -> str:
+    if not isinstance(seconds, int | float):
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f" ({minutes}:{rest:02})"
+
+
+def _late(at: str, now: datetime, zone: tzinfo) -> str | None:
+    try:
+        happened = datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    if (now - happened).total_seconds() < LATE_S:
+        return None
+    return f"On {happened.astimezone(zone):%A %d %B at %H:%M %Z}"

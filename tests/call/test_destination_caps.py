@@ -1,0 +1,64 @@
+"""How often a destination is dialled in an hour."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.call.destination_caps import HOUR_S, Tolls
+from proxy.call.outcome import Result
+from proxy.transport.flow import TransportFailed
+from screening.contract import News
+from tests.kit.edge import Edge, NewEdge, a_number, ends, story
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_one_call_too_many_within_an_hour_is_not_made() -> None:
+    clock = Clock()
+    tolls = Tolls(clock)
+    for _ in range(3):
+        tolls.charge("sip:a@h", 3)
+        clock.now += 60
+    with pytest.raises(TransportFailed, match="3 times within an hour"):
+        tolls.charge("sip:a@h", 3)
+    tolls.charge("sip:b@h", 3)
+    clock.now = 1000.0 + HOUR_S
+    tolls.charge("sip:a@h", 3)
+    with pytest.raises(TransportFailed):
+        tolls.charge("sip:a@h", 3)
+
+
+def test_no_bound_counts_nothing() -> None:
+    tolls = Tolls(Clock())
+    for _ in range(1000):
+        tolls.charge("sip:a@h", 0)
+    assert tolls._dialled == {}
+
+
+async def test_a_destination_beyond_its_bound_is_a_phone_that_cannot_be_reached(new_edge: NewEdge) -> None:
+    async with new_edge(number=a_number(calls_per_destination_per_hour=1)) as edge:
+        await edge.bridges()
+        await edge.carrier.hangs_up()
+        await edge.over()
+        await edge.connects()
+        await edge.agent.refers("tel:+14155559876")
+        assert await told(edge) == 503
+        assert edge.screening.news[-1] is News.PHONE_UNREACHABLE
+        await edge.carrier.hangs_up()
+        await edge.over(2)
+        second = edge.records[1]
+        assert story(second) == (Result.CALLER_LEFT, "ALLOW", "refer", "caller")
+        assert [leg for leg, _ in ends(second)] == ["caller", "agent"]
+        assert "not called: it was called 1 times within an hour, which is its limit" in second.steps
+        assert len(edge.phone.calls) == 1, "it was not dialled"
+        await edge.assert_clean(calls=2)
+
+
+async def told(edge: Edge) -> int | None:
+    await edge.passes(1)
+    return edge.notified()[-1]

@@ -1,0 +1,172 @@
+"""Which destination is rung next; redirections and Retry-After (RFC 3261 §8.1.3.4, §20.33, §21.3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from proxy.call.destinations import Patience, Places, contacts
+from proxy.call.routing import Agent, Destination, Number, Trunk
+from proxy.sip.errors import SipError
+from proxy.transport.flow import TransportFailed
+from proxy.ua.errors import Rejected
+from tests.kit import messages
+
+ONE, TWO = Trunk("one", "sip:one.example"), Trunk("two", "sip:two.example")
+DESK = Destination("sip:+14155550001@one.example", "+14155550001", ONE)
+CELL = Destination("sip:+14155550002@two.example", "+14155550002", TWO)
+HOME = Destination("sip:home@192.0.2.40:5070")
+EVERYWHERE = (DESK, CELL, HOME)
+NUMBER = Number("+14155551234", EVERYWHERE, Agent("a", "sip:a@192.0.2.9"))
+
+
+def places(*wanted: Destination, down: tuple[str, ...] = (), patience: Patience | None = None) -> Places:
+    return Places(
+        NUMBER,
+        wanted or EVERYWHERE,
+        down=lambda name: name in down,
+        patience=patience or Patience(),
+        clock=lambda: 100.0,
+    )
+
+
+def answer(status: int, *contacts: str, retry_after: str | None = None) -> Rejected:
+    headers = [("Contact", contact) for contact in contacts]
+    headers += [("Retry-After", retry_after)] if retry_after else []
+    return Rejected(messages.response(messages.invite(), status, headers=headers))
+
+
+def test_destinations_are_rung_as_they_are_configured() -> None:
+    assert list(places()) == [DESK, CELL, HOME]
+
+
+def test_those_that_ring_together_are_given_out_together_and_once() -> None:
+    queue = places()
+    assert [queue.together(), queue.together()] == [[DESK], [CELL]]
+    queue.refused(CELL, answer(302, "<sip:home@192.0.2.40:5070>"))
+    assert [queue.together(), queue.together(), queue.together()] == [[HOME], [], []]
+    number = replace(NUMBER, at_once=True)
+    queue = Places(number, EVERYWHERE, down=lambda name: False, patience=Patience(), clock=lambda: 0.0)
+    assert [queue.together(), queue.together()] == [[DESK, CELL, HOME], []]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_one_phone_under_two_names_is_rung_once(at_once: bool) -> None:
+    """It would ring on two lines at once; or once more, right after it was declined."""
+    sales, support = replace(CELL, name="sales"), replace(CELL, name="support")
+    number = replace(NUMBER, destinations=(sales, support, HOME), at_once=at_once)
+    queue = Places(
+        number, number.destinations, down=lambda name: False, patience=Patience(), clock=lambda: 0.0
+    )
+    groups = [group for _ in range(3) if (group := queue.together())]
+    assert groups == ([[sales, HOME]] if at_once else [[sales], [HOME]])
+
+
+def test_a_destination_behind_a_dead_trunk_is_passed_over_while_another_stands() -> None:
+    assert list(places(down=("trunk:one",))) == [CELL, HOME]
+    assert list(places(DESK, CELL, down=("trunk:one", "trunk:two"))) == [DESK, CELL]
+    assert list(places(DESK, down=("trunk:one", "agent:a"))) == [DESK]
+
+
+def test_a_redirection_is_followed_to_a_configured_destination_rfc3261_8_1_3_4() -> None:
+    queue = places(DESK)
+    rung = iter(queue)
+    assert next(rung) is DESK
+    note = queue.refused(DESK, answer(302, "<tel:+1-415-555-0002>"))
+    assert note == ("redirected", "by 302 to another destination of this number")
+    assert list(rung) == [CELL]
+
+
+@pytest.mark.parametrize(
+    ("contact", "place"),
+    [
+        ("<sip:+14155550002@anything.example;user=phone>", CELL),
+        ("tel:+14155550002", CELL),
+        ("<sip:home@192.0.2.40:5070>", HOME),
+        ("<sip:home@192.0.2.41:5070>", None),
+        ("<sip:+19005550000@one.example>", None),
+        ("<mailto:home@192.0.2.40>", None),
+        ("<sip:[broken>", None),
+    ],
+)
+def test_nothing_but_a_configured_destination_is_dialled(contact: str, place: Destination | None) -> None:
+    queue = places(DESK)
+    next(rung := iter(queue))
+    note = queue.refused(DESK, answer(300, contact))
+    assert list(rung) == ([place] if place else [])
+    assert note is not None
+    assert (note[0] == "redirected") is (place is not None)
+
+
+def test_contacts_are_tried_by_their_q_and_before_what_was_left_rfc3261_20_10() -> None:
+    queue = places(DESK, CELL)
+    next(rung := iter(queue))
+    queue.refused(DESK, answer(300, "<tel:+14155550002>;q=0.1", "<sip:home@192.0.2.40:5070>;q=0.7"))
+    assert list(rung) == [HOME, CELL]
+
+
+def test_contacts_without_q_come_first_and_the_order_of_equals_is_kept() -> None:
+    values = ["<sip:a@x>;q=0.5", "<sip:b@x>", "<sip:c@x>;q=0.5, <sip:d@x>;q=nonsense", "<sip:e@x>;q=7"]
+    found = contacts(answer(300, *values).response)
+    assert [contact.uri.user for contact in found] == ["b", "d", "e", "a", "c"]
+
+
+def test_a_redirection_in_a_circle_ends_rfc3261_8_1_3_4() -> None:
+    queue = places(DESK)
+    next(rung := iter(queue))
+    queue.refused(DESK, answer(302, "<tel:+14155550002>"))
+    assert next(rung) is CELL
+    note = queue.refused(CELL, answer(302, "<tel:+14155550001>", "<tel:+14155550002>"))
+    assert note == ("redirection not followed", "it leads back to where the call has been")
+    assert list(rung) == []
+
+
+def test_five_redirections_are_followed_and_no_more() -> None:
+    many = tuple(Destination(f"sip:{n}@192.0.2.40", None) for n in range(8))
+    number = Number("*", many, None)
+    queue = Places(number, many[:1], down=lambda name: False, patience=Patience(), clock=lambda: 0.0)
+    rung = []
+    for place in queue:
+        rung.append(place)
+        note = queue.refused(place, answer(302, f"<sip:{len(rung)}@192.0.2.40>"))
+    assert len(rung) == 6
+    assert note == ("redirection not followed", "5 were followed before")
+
+
+@pytest.mark.parametrize("status", [305, 380])
+def test_use_proxy_and_alternative_service_are_refusals_rfc3261_21_3_4_21_3_5(status: int) -> None:
+    queue = places(DESK)
+    next(rung := iter(queue))
+    note = queue.refused(DESK, answer(status, "<tel:+14155550002>"))
+    assert note == ("redirection not followed", f"{status} is never followed")
+    assert list(rung) == []
+
+
+@pytest.mark.parametrize("status", [480, 486, 500, 600, 603])
+def test_a_destination_that_asked_for_it_is_rung_last_until_then_rfc3261_20_33(status: int) -> None:
+    patience = Patience()
+    patience.asked(DESK, answer(status, retry_after="60"), 50.0)
+    assert list(places(patience=patience)) == [CELL, HOME, DESK]
+    patience.asked(DESK, answer(status, retry_after="50"), 50.0)
+    assert list(places(patience=patience)) == [DESK, CELL, HOME]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [answer(486), answer(404, retry_after="600"), TransportFailed("gone"), answer(486, retry_after="x")],
+)
+def test_other_failures_ask_for_nothing(failure: SipError) -> None:
+    queue, patience = places(), Patience()
+    assert queue.refused(DESK, failure) is None
+    patience.asked(DESK, failure, 99.0)
+    assert not patience.later(DESK, 99.1)
+
+
+def test_patience_lasts_an_hour_at_most_and_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.call.destinations.MAX_REMEMBERED", 2)
+    patience = Patience()
+    for place in EVERYWHERE:
+        patience.asked(place, answer(486, retry_after="999999"), 0.0)
+    assert [patience.later(place, 3599.0) for place in EVERYWHERE] == [False, False, True]
+    assert not patience.later(HOME, 3600.0)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from proxy.media.disk_writer import DiskThread, at_once, write_whole
+
+
+def test_work_is_done_in_order_and_by_another_thread() -> None:
+    disk, done = DiskThread(), list[tuple[int, bool]]()
+    for n in range(100):
+        disk(lambda n=n: done.append((n, threading.current_thread() is threading.main_thread())))
+    assert disk.close()
+    assert done == [(n, False) for n in range(100)]
+
+
+def test_a_disk_that_was_never_used_has_no_thread_to_end() -> None:
+    before = threading.active_count()
+    disk = DiskThread()
+    assert threading.active_count() == before
+    assert disk.close()
+
+
+def test_a_disk_that_hangs_is_not_waited_for() -> None:
+    disk, stuck = DiskThread(), threading.Event()
+    disk(lambda: _ignored(stuck.wait()))
+    assert not disk.close(within_s=0.01)
+    stuck.set()
+
+
+def _ignored(value: object) -> None:
+    """Work returns nothing."""
+
+
+def test_it_may_be_used_again_after_it_was_closed() -> None:
+    disk, done = DiskThread(), list[int]()
+    for n in range(2):
+        disk(lambda n=n: done.append(n))
+        assert disk.close()
+    assert done == [0, 1]
+
+
+def test_where_nobody_minds_work_is_done_at_once() -> None:
+    done = list[int]()
+    at_once(lambda: done.append(1))
+    assert done == [1]
+
+
+def test_what_the_disk_takes_in_parts_is_written_whole(tmp_path: Path) -> None:
+    file = os.open(tmp_path / "a", os.O_CREAT | os.O_RDWR)
+    try:
+        write_whole(file, b"abcdef", 2)
+        assert (tmp_path / "a").read_bytes() == b"\0\0abcdef"
+    finally:
+        os.close(file)
+    with pytest.raises(OSError, match="descriptor"):
+        write_whole(file, b"abcdef", 2)

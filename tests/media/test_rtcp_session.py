@@ -1,0 +1,212 @@
+"""RTCP on a call: our reports and goodbye, where they go, and what a peer's tell (RFC 3550 §6, RFC 5761)."""
+
+import asyncio
+
+import pytest
+
+from proxy.media.engine import House
+from proxy.media.rtcp import Block, Report, Sent, compound, read
+from proxy.media.rtcp_timer import Rounds
+from proxy.media.rtp import is_rtcp
+from proxy.media.session import RelaySession
+from tests.media.peer import PUBLIC, counting
+
+
+class Ear:
+    """The port next to a peer's, or any other where reports may come."""
+
+    def __init__(self, rig, host: str, port: int) -> None:
+        self.heard: list[tuple[float, Report]] = []
+        self._endpoint = rig.network.bind(host, port, self._received)
+        self.address = self._endpoint.address
+
+    def _received(self, packet, source):
+        report = read(packet)
+        assert report is not None
+        self.heard.append((asyncio.get_running_loop().time() - 5000, report))
+
+    def says(self, packet: bytes, to) -> None:
+        self._endpoint.send(packet, to)
+
+    def close(self) -> None:
+        self._endpoint.close()
+
+
+@pytest.fixture
+async def call(rig):
+    caller, agent = rig.incoming("caller"), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    ear = Ear(rig, caller.address[0], caller.address[1] + 1)
+    yield caller, agent, ear
+    ear.close()
+
+
+async def both(caller, agent, packets: int) -> None:
+    await asyncio.gather(caller.says(packets), agent.says(packets))
+
+
+async def test_where_packets_flow_a_report_comes_every_five_seconds_rfc3550_6_2(rig, call):
+    caller, agent, ear = call
+    await both(caller, agent, 600)
+    assert [round(at, 1) for at, _ in ear.heard] == [2.5, 7.5]
+    report = ear.heard[1][1]
+    assert report.ssrc == caller.heard[0].ssrc
+    assert report.sent is not None
+    (block,) = report.blocks
+    assert (block.ssrc, block.lost, block.fraction_lost, block.jitter) == (caller.ssrc, 0, 0.0, 0)
+    assert caller.sequence - 600 + 374 <= block.highest <= caller.sequence - 600 + 376
+
+
+async def test_without_packets_nothing_is_sent_and_no_timer_runs(rig, call):
+    _, _, ear = call
+    await asyncio.sleep(60)
+    rig.session.close()
+    assert ear.heard == []
+
+
+async def test_who_only_listens_is_told_what_it_hears_and_who_only_speaks_what_we_heard(rig, call):
+    caller, _, ear = call
+    await caller.says(300)
+    assert [report.sent for _, report in ear.heard] == [None]
+    assert ear.heard[0][1].blocks[0].ssrc == caller.ssrc
+
+
+async def test_at_the_end_there_is_a_bye_rfc3550_6_6(rig, call):
+    caller, agent, ear = call
+    await both(caller, agent, 50)
+    rig.session.release("caller")
+    await asyncio.sleep(0.01)
+    assert [report.leaves for _, report in ear.heard] == [True]
+
+
+async def test_losses_are_told_and_only_once_rfc3550_6_4_1(rig, call):
+    caller, _, ear = call
+    for n in range(400):
+        if n < 100 and n % 4 == 1:
+            caller.sequence, caller.timestamp = caller.sequence + 1, caller.timestamp + 160
+            await asyncio.sleep(0.02)
+        else:
+            await caller.says(1)
+    fractions = [report.blocks[0].fraction_lost for _, report in ear.heard]
+    assert [report.blocks[0].lost for _, report in ear.heard] == [25, 25]
+    assert fractions[0] > 0.18
+    assert fractions[1] == 0
+
+
+async def test_a_peers_report_tells_the_round_trip_and_what_it_lost_rfc3550_6_4_1(rig, call):
+    caller, agent, ear = call
+    await both(caller, agent, 200)
+    at, report = ear.heard[0]
+    assert report.sent is not None
+    sat = asyncio.get_running_loop().time() - 5000 - at
+    block = Block(report.ssrc, 0.1, 20, 0, 80, report.sent, sat - 0.12)
+    ear.says(compound(caller.ssrc, None, (block,), "them", leaves=False), rig_control(caller))
+    await asyncio.sleep(0.01)
+    quality = rig.session.quality("caller")
+    assert quality.round_trip_ms == pytest.approx(120, abs=1)
+    assert (quality.sent.lost, quality.sent.jitter_ms, quality.rtcp_in) == (20, 10.0, 1)
+    assert quality.sent.mos is not None
+    assert quality.heard.mos is not None
+    assert quality.sent.mos < quality.heard.mos
+
+
+def rig_control(peer):
+    """Where the peer's reports go."""
+    return peer.remote[0], peer.remote[1] + 1
+
+
+@pytest.mark.parametrize("delay", [0xFFFFFFFF / 65536, 4000.0])
+async def test_a_peer_that_cannot_reckon_gives_no_round_trip(rig, call, delay):
+    caller, agent, ear = call
+    await both(caller, agent, 200)
+    sent = ear.heard[0][1].sent
+    assert sent is not None
+    block = Block(ear.heard[0][1].ssrc, 0, 0, 0, 0, sent, delay)
+    ear.says(compound(caller.ssrc, None, (block,), "them", leaves=False), rig_control(caller))
+    await asyncio.sleep(0.01)
+    assert rig.session.quality("caller").round_trip_ms is None
+
+
+async def test_a_strangers_reports_are_dropped_and_counted(rig, call):
+    caller, agent, _ = call
+    await both(caller, agent, 10)
+    thief = Ear(rig, "192.0.2.66", 6001)
+    packet = compound(caller.ssrc, Sent(1.0, 1, 1, 1), (), "thief", leaves=True)
+    thief.says(packet, rig_control(caller))
+    thief.says(packet, caller.remote)
+    await both(caller, agent, 300)
+    counts = rig.session.counts("caller")
+    assert (counts.rtcp_in, counts.dropped) == (0, 2)
+    assert thief.heard == []
+    thief.close()
+
+
+async def test_a_peer_behind_nat_is_sent_reports_only_where_its_own_came_from(rig):
+    inside, outside = rig.peer("inside"), rig.peer("nat")
+    agent = rig.outgoing("agent")
+    rig.session.accept("caller", inside.sdp())
+    outside.remote = rig.session.address("caller")
+    rig.session.join("caller", "agent")
+    beside = Ear(rig, outside.address[0], outside.address[1] + 1)
+    mapped = Ear(rig, outside.address[0], 9999)
+    await both(outside, agent, 400)
+    assert (beside.heard, mapped.heard) == ([], [])
+    mapped.says(compound(outside.ssrc, None, (), "them", leaves=False), rig_control(outside))
+    await both(outside, agent, 300)
+    assert (len(beside.heard), len(mapped.heard)) == (0, 1)
+    beside.close()
+    mapped.close()
+
+
+async def test_a_peer_that_muxes_is_sent_reports_on_its_rtp_port_from_ours_rfc5761_5_1_1(rig):
+    caller = rig.incoming("caller", "0 8 101", "a=rtcp-mux")
+    agent = rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    packets: list[tuple[bytes, tuple[str, int]]] = []
+    caller.rtcp = lambda packet, source: packets.append((packet, source))
+    await both(caller, agent, 200)
+    assert [source for _, source in packets] == [caller.remote]
+    caller.send_raw(compound(caller.ssrc, None, (), "them", leaves=False))
+    await asyncio.sleep(0.01)
+    counts = rig.session.counts("caller")
+    assert (counts.rtcp_in, counts.dropped, counts.lost) == (1, 0, 0)
+    assert is_rtcp(packets[0][0])
+
+
+@pytest.mark.parametrize(("line", "port"), [("a=rtcp:7001", 7001), ("a=rtcp:7003 IN IP4 198.51.100.1", 7003)])
+async def test_a_peer_may_want_its_reports_elsewhere_rfc3605_2_1(rig, line, port):
+    caller = rig.incoming("caller", "0 8 101", line)
+    agent = rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    elsewhere = Ear(rig, caller.address[0], port)
+    await both(caller, agent, 200)
+    assert len(elsewhere.heard) == 1
+    elsewhere.close()
+
+
+async def test_a_peer_that_grants_no_bandwidth_gets_no_reports_rfc3556_2(rig):
+    caller = rig.incoming("caller", "0 8 101", "b=RS:0", "b=RR:0")
+    agent = rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    ear = Ear(rig, caller.address[0], caller.address[1] + 1)
+    await both(caller, agent, 300)
+    assert ear.heard == []
+    ear.close()
+
+
+async def test_all_sessions_share_one_timer_and_leave_it_at_their_end(rig):
+    rounds, clock = Rounds(), asyncio.get_running_loop().time
+    sessions = [
+        RelaySession(House(rig.network, rig.ports, "0.0.0.0", PUBLIC, counting(), clock, rounds=rounds))
+        for _ in "12"
+    ]
+    for n, session in enumerate(sessions):
+        peer = rig.peer(f"peer {n}")
+        session.accept("caller", peer.sdp())
+        peer.remote = session.address("caller")
+        assert len(rounds) == n
+        await peer.says(1)
+        assert len(rounds) == n + 1
+    for session in sessions:
+        session.close()
+    assert len(rounds) == 0

@@ -1,0 +1,230 @@
+"""What is offered and answered of SRTP."""
+
+import pytest
+
+from proxy.media.formats import PCMU
+from proxy.media.interface import MediaRefused
+from proxy.media.local_sdp import describe
+from proxy.media.negotiation import read_answer, read_offer
+from proxy.media.sdes import AEAD_256_GCM, AES_CM_128_32, AES_CM_128_80, OFFERED, SUITES, SrtpPolicy, fresh
+from proxy.media.sdp import Direction, parse_sdp
+from proxy.media.srtp_negotiation import NO_PROTECTION, SECURE, Protection, answering, offered
+from tests.media.peer import counting
+
+OFF, ACCEPT, OFFER, REQUIRE = SrtpPolicy.OFF, SrtpPolicy.ACCEPT, SrtpPolicy.OFFER, SrtpPolicy.REQUIRE
+FAR = ("198.51.100.7", 4000)
+
+
+def _line(tag, suite=AES_CM_128_80, key=1000):
+    return fresh(suite, lambda bits: key, tag).line
+
+
+def _sdp(*sections):
+    """An SDP of audio lines, each a protocol and attributes."""
+    text = ["v=0", "o=- 1 1 IN IP4 198.51.100.7", "s=-", "c=IN IP4 198.51.100.7", "t=0 0"]
+    for number, (protocol, *lines) in enumerate(sections):
+        text += [f"m=audio {4000 + 2 * number} {protocol} 0", *lines]
+    return ("\r\n".join(text) + "\r\n").encode()
+
+
+def _accept(body, policy):
+    return read_offer(body, ip_version=4, spoken=None, anchor=None, srtp=policy).agreement
+
+
+def _offer_of(policy):
+    return offered(None, NO_PROTECTION, policy, counting())
+
+
+def _answer(told, policy, *sections):
+    return read_answer(_sdp(*sections), (PCMU,), (None,), ip_version=4, anchor=None, told=told, srtp=policy)
+
+
+def test_we_offer_savp_with_a_key_for_each_suite_or_plain_rtp_rfc4568_5_1_1():
+    for policy in (OFFER, REQUIRE):
+        told = _offer_of(policy)
+        assert told.protocol == "RTP/SAVP"
+        assert [each.suite for each in told.cryptos] == list(OFFERED)
+        assert [each.tag for each in told.cryptos] == [1, 2, 3]
+        assert len({each.master for each in told.cryptos}) == 3
+    assert _offer_of(ACCEPT) == _offer_of(OFF) == NO_PROTECTION
+
+
+def test_an_offer_made_again_before_its_answer_has_the_same_keys():
+    ids = counting()
+    told = offered(None, NO_PROTECTION, OFFER, ids)
+    assert offered(None, told, OFFER, ids) == told
+
+
+def test_the_lines_stand_in_the_audio_section():
+    told = _offer_of(REQUIRE)
+    body = describe((1, 1), ("203.0.113.10", 20000), (PCMU,), Direction.SENDRECV, protection=told)
+    (section,) = parse_sdp(body).media
+    assert section.protocol == "RTP/SAVP"
+    assert [f"a=crypto:{value}" for value in section.attributes("crypto")] == [
+        each.line for each in told.cryptos
+    ]
+
+
+@pytest.mark.parametrize("policy", [ACCEPT, OFFER, REQUIRE])
+@pytest.mark.parametrize("protocol", ["RTP/SAVP", "RTP/AVP"])
+@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
+def test_keys_are_answered_with_their_tag_suite_and_protocol_rfc4568_5_1_2(policy, protocol, suite):
+    agreement = answering(_accept(_sdp((protocol, _line(4, suite))), policy), None, counting())
+    told = Protection.of(agreement)
+    assert told.protocol == protocol
+    (ours,) = told.cryptos
+    assert (ours.tag, ours.suite) == (4, suite)
+    assert ours.master != agreement.crypto.master
+
+
+def test_a_plain_offer_is_answered_plainly_unless_srtp_is_required():
+    for policy in (OFF, ACCEPT, OFFER):
+        assert _accept(_sdp(("RTP/AVP",)), policy).crypto is None
+        # Who could do DTLS-SRTP, too, says so on a plain line; it is plain RTP to all others.
+        assert _accept(_sdp(("RTP/AVP", "a=fingerprint:sha-256 AA")), policy).crypto is None
+    with pytest.raises(MediaRefused, match="SRTP is required: no a=crypto line"):
+        _accept(_sdp(("RTP/AVP",)), REQUIRE)
+
+
+def test_where_srtp_is_off_optional_keys_are_declined_and_savp_is_refused_rfc8643_3_1():
+    assert _accept(_sdp(("RTP/AVP", _line(1))), OFF).crypto is None
+    with pytest.raises(MediaRefused, match="RTP/SAVP is off here"):
+        _accept(_sdp(("RTP/SAVP", _line(1))), OFF)
+
+
+@pytest.mark.parametrize("policy", list(SrtpPolicy))
+@pytest.mark.parametrize(
+    ("section", "reason"),
+    [
+        (
+            ("UDP/TLS/RTP/SAVPF", "a=fingerprint:sha-256 AA", "a=setup:actpass"),
+            "DTLS-SRTP is not supported, offer",
+        ),
+        (("UDP/TLS/RTP/SAVP", "a=fingerprint:sha-256 AA"), "DTLS-SRTP"),
+        (("RTP/SAVPF", "a=fingerprint:sha-256 AA"), "DTLS-SRTP"),
+        (("RTP/SAVPF", _line(1)), "RTP/SAVPF is not supported, only RTP/AVP and RTP/SAVP"),
+        (("TCP/RTP/AVP",), "TCP/RTP/AVP is not supported"),
+    ],
+)
+def test_what_is_no_sdes_is_refused_with_a_reason_or_passed_over_for_the_next_line(policy, section, reason):
+    with pytest.raises(MediaRefused, match=reason):
+        _accept(_sdp(section), policy)
+    usable = "RTP/SAVP" if policy is REQUIRE else "RTP/AVP"
+    agreement = _accept(_sdp(section, (usable, _line(1))), policy)
+    assert agreement.remote == ("198.51.100.7", 4002)
+    assert "inline" not in repr(agreement)
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ([], "no a=crypto line"),
+        (["a=crypto:1 F8_128_HMAC_SHA1_80 inline:AAAA"], "suite F8_128_HMAC_SHA1_80 is not supported"),
+        ([_line(1) + "|2^20|1:4"], "MKI"),
+    ],
+)
+def test_savp_without_a_usable_key_is_never_answered_plainly_rfc4568_5_1_2(lines, reason):
+    for policy in (ACCEPT, OFFER, REQUIRE):
+        with pytest.raises(MediaRefused, match=reason):
+            _accept(_sdp(("RTP/SAVP", *lines)), policy)
+
+
+@pytest.mark.parametrize("protocol", ["RTP/SAVP", "RTP/AVP"])
+def test_a_key_with_an_mki_gives_way_to_the_next_line_and_alone_is_refused_in_so_many_words_rfc4568_6_1(
+    protocol,
+):
+    mki, plain = _line(1) + "|2^20|1:4", _line(2)
+    taken = _accept(_sdp((protocol, mki, plain)), REQUIRE)
+    assert taken.crypto is not None
+    assert taken.crypto.tag == 2
+    for body in (_sdp((protocol, mki)), _sdp((protocol, mki, _line(2) + "|1:1"))):
+        with pytest.raises(MediaRefused) as refused:
+            _accept(body, REQUIRE)
+        required = "SRTP is required: " if protocol == "RTP/AVP" else ""
+        assert refused.value.reason == f"{required}a key with an MKI is not supported"
+
+
+def test_a_caller_who_lists_both_is_heard_by_the_first_that_will_do():
+    both = _sdp(("RTP/SAVP", _line(1)), ("RTP/AVP",))
+    assert _accept(both, ACCEPT).crypto is not None
+    assert _accept(both, OFF).crypto is None
+    other = _sdp(("RTP/AVP",), ("RTP/SAVP", _line(1)))
+    assert _accept(other, ACCEPT).crypto is None
+    assert _accept(other, REQUIRE).crypto is not None
+
+
+def test_other_lines_are_refused_without_a_word_of_their_keys_rfc3264_6():
+    agreement = _accept(_sdp(("RTP/SAVP", _line(1)), ("RTP/SAVP", _line(2))), ACCEPT)
+    body = describe((1, 1), FAR, (PCMU,), Direction.SENDRECV, agreement.layout)
+    assert body.endswith(b"m=audio 0 RTP/SAVP 0\r\n")
+    assert agreement.layout[1].lines == ()
+
+
+def test_an_answer_takes_one_of_our_keys_rfc4568_5_1_3():
+    told = _offer_of(OFFER)
+    agreement = _answer(told, OFFER, ("RTP/SAVP", _line(2, AEAD_256_GCM, key=9)))
+    assert agreement.ours is told.cryptos[1]
+    assert agreement.crypto.same_key(fresh(AEAD_256_GCM, lambda bits: 9))
+    assert Protection.of(agreement) == (SECURE, (told.cryptos[1],))
+
+
+@pytest.mark.parametrize("policy", [OFFER, REQUIRE])
+@pytest.mark.parametrize(
+    ("section", "reason"),
+    [
+        (("RTP/SAVP",), "no a=crypto line in the answer"),
+        (("RTP/SAVP", _line(1, AES_CM_128_32)), "crypto 1 AES_CM_128_HMAC_SHA1_32 was not offered"),
+        (("RTP/SAVP", _line(4)), "crypto 4 AES_CM_128_HMAC_SHA1_80 was not offered"),
+        (("RTP/AVP", _line(4)), "crypto 4 AES_CM_128_HMAC_SHA1_80 was not offered"),
+        (("RTP/SAVP", _line(1), _line(2, AEAD_256_GCM)), "2 a=crypto lines"),
+        (("RTP/SAVP", _line(1) + " UNENCRYPTED_SRTP"), "UNENCRYPTED_SRTP"),
+        (("UDP/TLS/RTP/SAVPF", "a=fingerprint:sha-256 AA"), "UDP/TLS/RTP/SAVPF was not offered"),
+    ],
+)
+def test_an_answer_that_takes_what_was_not_offered_is_refused_rfc4568_5_1_3(policy, section, reason):
+    with pytest.raises(MediaRefused, match=reason):
+        _answer(_offer_of(policy), policy, section)
+
+
+def test_a_plain_answer_to_savp_is_taken_only_where_srtp_is_not_required():
+    assert _answer(_offer_of(OFFER), OFFER, ("RTP/AVP",)).crypto is None
+    with pytest.raises(MediaRefused, match="SRTP is required, the answer is plain"):
+        _answer(_offer_of(REQUIRE), REQUIRE, ("RTP/AVP",))
+
+
+def test_keys_in_the_answer_to_a_plain_offer_say_nothing_and_savp_there_is_refused():
+    assert _answer(NO_PROTECTION, ACCEPT, ("RTP/AVP", _line(1))).crypto is None
+    with pytest.raises(MediaRefused, match="RTP/SAVP was not offered"):
+        _answer(NO_PROTECTION, ACCEPT, ("RTP/SAVP", _line(1)))
+
+
+def test_the_key_stays_while_the_peers_stays_and_changes_with_it_rfc4568_7_1_4():
+    ids = counting()
+    first = answering(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), None, ids)
+    same = answering(_accept(_sdp(("RTP/SAVP", _line(5))), ACCEPT), first, ids)
+    assert same.ours.same_key(first.ours)
+    assert same.ours.tag == 5
+    other = answering(_accept(_sdp(("RTP/SAVP", _line(1, key=2))), ACCEPT), same, ids)
+    assert not other.ours.same_key(first.ours)
+
+
+def test_after_a_plain_stretch_a_key_is_never_used_again():
+    ids = counting()
+    first = answering(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), None, ids)
+    plain = answering(_accept(_sdp(("RTP/AVP",)), ACCEPT), first, ids)
+    again = answering(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), plain, ids)
+    assert not again.ours.same_key(first.ours)
+
+
+def test_what_is_in_force_is_offered_again_with_the_same_key_rfc4568_7_1_4():
+    agreement = answering(_accept(_sdp(("RTP/AVP", _line(1))), ACCEPT), None, counting())
+    assert offered(agreement, NO_PROTECTION, OFFER, counting()) == Protection("RTP/AVP", (agreement.ours,))
+    plain = _accept(_sdp(("RTP/AVP",)), OFFER)
+    assert offered(plain, NO_PROTECTION, OFFER, counting()) == NO_PROTECTION
+
+
+def test_no_key_stands_in_the_repr_of_an_agreement():
+    agreement = answering(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), None, counting())
+    for crypto in (agreement.crypto, agreement.ours):
+        assert repr(crypto.master) not in repr(agreement)
+        assert crypto.line.rpartition(":")[2] not in repr(agreement)

@@ -1,0 +1,121 @@
+"""A talk and the budget of its call: counted as it goes on, and over when it is spent. In virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from screening.contract import Caller, Connect, News, Tokens, Undecided
+from screening.costs.accounts import Books
+from screening.costs.caps import Amount, Budget, Budgets, Cap
+from screening.costs.meter import Meter
+from screening.provider import Used
+from screening.realtime_screening import RealtimeScreening
+from screening.settings import AgentSettings, ScreeningSettings
+from screening.sip_agent import SipScreening
+from tests.screening.scripted import ScriptedVendor
+
+DIALED = "+14155551234"
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+AGENT = AgentSettings("openai", transfer="local")
+SIP = AgentSettings("bot", provider="sip")
+SPENT = "the budget of this call is spent"
+
+
+class Talk:
+    """One caller being screened within a budget."""
+
+    def __init__(self, books: Books, agent: AgentSettings = AGENT) -> None:
+        self.books = books
+        self.vendor = ScriptedVendor()
+        limits = books.limited(self.caller, ScreeningSettings())
+        meter = books.meter(self.caller, agent, limits)
+        assert isinstance(meter, Meter)
+        self.screening = RealtimeScreening("c", agent, limits, self.vendor, None, lambda: None, meter=meter)
+
+    @property
+    def caller(self) -> Caller:
+        return Caller("c", "+13475550148", None, DIALED, "openai", START)
+
+
+def books(call: Cap | None = None, day: Cap | None = None) -> Books:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    budgets = Budgets({DIALED: Budget(call=call or Cap())}, Budget(number=day or Cap()))
+    return Books(lambda: START + timedelta(seconds=loop.time() - began), budgets)
+
+
+@asynccontextmanager
+async def talking(book: Books) -> AsyncIterator[Talk]:
+    talk = Talk(book)
+    attending = asyncio.ensure_future(talk.screening.attend("rtc_1"))
+    talk.screening.tell(News.AGENT_ANSWERED)
+    yield talk
+    talk.screening.over("bridged")
+    await attending
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_talk_that_has_spent_the_money_of_its_call_goes_on_without_a_decision() -> None:
+    async with talking(books(call=Cap(money=Decimal("0.10")))) as talk:
+        talk.vendor.happens(Used(Tokens(audio_out=1000)))
+        verdict = asyncio.ensure_future(talk.screening.verdict())
+        await asyncio.sleep(1)
+        assert not verdict.done()
+        talk.vendor.happens(Used(Tokens(audio_out=1000)))
+        assert await verdict == Undecided(SPENT)
+
+
+async def test_a_decision_that_is_taken_holds_though_the_budget_is_spent_with_it() -> None:
+    async with talking(books(call=Cap(tokens=100))) as talk:
+        talk.vendor.decides("ALLOW")
+        talk.vendor.happens(Used(Tokens(audio_out=1000)))
+        assert isinstance(await talk.screening.verdict(), Connect)
+
+
+async def test_a_budget_of_minutes_is_a_talk_limit_that_says_why() -> None:
+    async with talking(books(call=Cap(minutes=0.25))) as talk:
+        assert await talk.screening.verdict() == Undecided(SPENT)
+        assert talk.vendor.now == 15.0
+        talk.screening.tell(News.PHONE_BUSY)
+        assert await talk.screening.verdict() == Undecided(SPENT)
+        assert talk.vendor.now == 15.0
+
+
+async def test_what_a_talk_costs_is_on_the_books_as_it_goes_on_and_exact_in_the_end() -> None:
+    book = books(day=Cap(minutes=10))
+    async with talking(book) as talk:
+        await asyncio.sleep(10)
+        talk.vendor.happens(Used(Tokens(text_in=100)))
+        await asyncio.sleep(0.1)
+        _, spent, kept = book.ledger.today()[0]
+        assert (round(spent.minutes, 3), spent.tokens, kept.minutes > 1) == (0.167, 100, True)
+        await asyncio.sleep(7.9)
+        talk.screening.tell(News.AGENT_LEFT)
+        await asyncio.sleep(60)
+    _, spent, kept = book.ledger.today()[0]
+    assert (round(spent.minutes, 6), spent.tokens, kept) == (0.3, 100, Amount())
+    assert talk.screening.spent is not None
+    assert talk.screening.spent.money == Decimal("0.0004")
+
+
+async def test_a_sip_agent_costs_the_minutes_that_it_is_in_the_call() -> None:
+    book = books(day=Cap(minutes=10))
+    caller = replace(Talk(book).caller, agent="bot")
+    meter = book.meter(caller, SIP, ScreeningSettings())
+    assert isinstance(meter, Meter)
+    screening = SipScreening(ScreeningSettings(), meter)
+    assert screening.spent is None
+    screening.tell(News.AGENT_ANSWERED)
+    await asyncio.sleep(30)
+    screening.tell(News.AGENT_LEFT)
+    await asyncio.sleep(30)
+    screening.over("voicemail")
+    spent = screening.spent
+    assert spent is not None
+    assert (spent.agent, spent.model, spent.minutes, spent.money) == ("bot", "bot", 0.5, None)
+    assert book.ledger.today()[0][1].minutes == 0.5

@@ -1,0 +1,161 @@
+"""What apprise hands over, to receivers of its own kinds on loopback: a web server and a mail server."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import email.policy
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from typing import Any, Self, cast
+
+import pytest
+import structlog
+
+from screening.notices.apprise_channel import AppriseCourier, problem
+from screening.notices.channel import Delivered, GivenUp, Later
+from screening.notices.delivery import Letter
+from screening.notices.target import Target, letters_of_call
+from tests.screening.notices.receiver import Receiver, answer
+from tests.screening.notices.records import record
+
+pytestmark = pytest.mark.network
+
+THEN = datetime(2026, 11, 22, 9, 1, tzinfo=UTC)
+
+
+def courier(url: str, late_s: float = 1.0) -> AppriseCourier:
+    return AppriseCourier(url, lambda: THEN + timedelta(seconds=late_s), UTC)
+
+
+def letter(told: dict[str, Any] | None = None) -> Letter:
+    target = Target("t", courier("json://nowhere"), one_a_call=True)
+    return letters_of_call([target], told or record("unanswered", caller_name="Anna"), 0)[0]
+
+
+class MailServer:
+    """As much of SMTP as a client needs (RFC 5321), without log-in."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, EmailMessage]] = []
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to = ""
+        writer.write(b"220 mail.test\r\n")
+        with suppress(ConnectionError):
+            while line := (await reader.readline()).decode().strip():
+                verb = line.upper().partition(" ")[0]
+                if verb == "RCPT":
+                    to = line.partition(":")[2].strip("<> ")
+                if verb == "DATA":
+                    writer.write(b"354 go on\r\n")
+                    text = await reader.readuntil(b"\r\n.\r\n")
+                    parsed = email.message_from_bytes(text[:-5], policy=email.policy.default)
+                    self.got.append((to, cast(EmailMessage, parsed)))
+                writer.write(b"221 bye\r\n" if verb == "QUIT" else b"250 fine\r\n")
+        writer.close()
+
+
+async def test_a_web_service_gets_title_and_body() -> None:
+    async with Receiver(answer(200, b"ok")) as receiver:
+        came = await courier(f"json://127.0.0.1:{receiver.port}/").deliver(letter())
+    assert came == Delivered("taken by the service")
+    said = json.loads(receiver.sent[0].body)
+    assert said["title"] == "Missed call: Anna, +1 415-555-0148"
+    assert said["message"] == "Nobody took the call. Calls about the delivery.\nCalled: +1 415-555-1234"
+
+
+async def test_a_mail_is_one_that_a_person_can_read_and_nobody_can_write_into() -> None:
+    told = record(
+        "voicemail", voicemail="v.wav", voicemail_s=42.0, why='<b>Hi</b> & "you"', caller_name="Zoë"
+    )
+    async with MailServer() as server:
+        url = f"mailto://127.0.0.1:{server.port}?from=door@example.com&to=me@example.com&mode=insecure"
+        assert await courier(url).deliver(letter(told)) == Delivered("taken by the service")
+    [(to, mail)] = server.got
+    assert to == "me@example.com"
+    assert mail["subject"] == "Voicemail from Zoë, +1 415-555-0148 (0:42)"
+    body = mail.get_body(("plain", "html"))
+    assert body is not None
+    text = body.get_content()
+    assert "Left a message." in text
+    assert "<b>" not in text
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
+async def test_a_service_that_refuses_is_tried_again_without_a_word_of_whom(status: int) -> None:
+    async with Receiver(answer(status, b"no")) as receiver:
+        url = f"json://name:hunter2@127.0.0.1:{receiver.port}/+14155550100"
+        with structlog.testing.capture_logs() as logs:
+            came = await courier(url).deliver(letter())
+    assert isinstance(came, Later)
+    assert "JSON" in came.why
+    assert not any(word in f"{came.why}{logs}" for word in ("hunter2", "0100", "0148"))
+
+
+async def test_nobody_there_is_tried_again() -> None:
+    async with Receiver(answer(200)) as receiver:
+        url = f"json://127.0.0.1:{receiver.port}/"
+    assert isinstance(await courier(url).deliver(letter()), Later)
+
+
+async def test_a_service_that_hangs_holds_up_nobody_and_has_one_thread() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    before = threading.active_count()
+    async with Receiver(silent) as receiver:
+        url = f"json://127.0.0.1:{receiver.port}/?rto=2"
+        slow = AppriseCourier(url, lambda: THEN, UTC, limit_s=0.3)
+        began = time.monotonic()
+        assert await slow.deliver(letter()) == Later("not handed over within 0.3 s")
+        assert await slow.deliver(letter()) == Later("still busy with the one before")
+        assert time.monotonic() - began < 1.5
+        assert threading.active_count() <= before + 1
+        await _until(lambda: threading.active_count() <= before)
+
+
+async def _until(fact: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not fact():
+            await asyncio.sleep(0.05)
+
+
+async def test_a_url_that_cannot_be_used_is_given_up() -> None:
+    assert isinstance(await courier("nonsense://x").deliver(letter()), GivenUp)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "json://127.0.0.1:8080/x",
+        "mailto://user:pass@example.com",
+        "ntfy://topic",
+        "pover://user@token",
+        "slack://TokenA/TokenB/TokenC/#general",
+    ],
+)
+def test_urls_of_common_services_are_in_order(url: str) -> None:
+    assert problem(url) is None
+
+
+@pytest.mark.parametrize(
+    "url", ["", "https//x", "nonsense://x", "slack://", "json://a json://b", "tgram://x"]
+)
+def test_what_is_wrong_with_a_url_is_said_without_it(url: str) -> None:
+    said = problem(url)
+    assert said is not None
+    assert not url or url not in said

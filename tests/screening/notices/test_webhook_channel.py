@@ -1,0 +1,182 @@
+"""Webhooks to real receivers on loopback: good, slow, cut, odd."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+
+import pytest
+from standardwebhooks.webhooks import Webhook
+
+from screening.notices.channel import Answer, Delivered, GivenUp, Later
+from screening.notices.delivery import Letter
+from screening.notices.target import Target, letters_of_call
+from screening.notices.webhook_channel import WebhookCourier
+from tests.screening.notices.receiver import Play, Receiver, answer
+from tests.screening.notices.records import record
+
+pytestmark = pytest.mark.network
+
+SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
+OLD = "whsec_" + base64.b64encode(b"o" * 32).decode()
+LETTER = Letter(
+    "1f-call-missed-aa", "call.missed", "t", {"type": "call.missed", "data": {"caller_name": "Zoë"}}, 0, 0
+)
+
+
+@asynccontextmanager
+async def courier(url: str, *secrets: str) -> AsyncIterator[WebhookCourier]:
+    made = WebhookCourier(url, secrets or (SECRET,), time.time, agent="Screendoor/9")
+    yield made
+    await made.close()
+
+
+async def delivered(*answers: bytes | Play) -> Answer:
+    async with Receiver(*answers) as receiver, courier(receiver.url()) as made:
+        return await made.deliver(LETTER)
+
+
+async def test_a_delivery_is_a_signed_post_of_json() -> None:
+    async with Receiver(answer(204)) as receiver, courier(receiver.url("/hook?to=me"), SECRET, OLD) as made:
+        assert await made.deliver(LETTER) == Delivered("answered 204")
+    [sent] = receiver.sent
+    assert sent.line == "POST /hook?to=me HTTP/1.1"
+    assert sent.headers["content-type"] == "application/json"
+    assert sent.headers["user-agent"] == "Screendoor/9"
+    assert sent.headers["webhook-id"] == "1f-call-missed-aa"
+    for secret in (SECRET, OLD):
+        assert Webhook(secret).verify(sent.body, sent.headers) == LETTER.payload
+
+
+async def test_a_whole_call_arrives_as_it_was_made() -> None:
+    async with Receiver(answer(200, b"ok")) as receiver, courier(receiver.url()) as made:
+        [letter] = letters_of_call([Target("t", made, transcript=True)], record(), 0)
+        await made.deliver(letter)
+    event = Webhook(SECRET).verify(receiver.sent[0].body, receiver.sent[0].headers)
+    assert event["type"] == "call.screened"
+    assert event["timestamp"] == "2026-11-22T09:01:00.000+00:00"
+    assert event["data"]["transcript"][1]["text"] == "It is Anna, about the parcel."
+
+
+async def test_one_connection_serves_several_deliveries() -> None:
+    async with Receiver(answer(200, b"thanks")) as receiver, courier(receiver.url()) as made:
+        for _ in range(3):
+            await made.deliver(LETTER)
+    assert (len(receiver.sent), receiver.connections) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (200, Delivered("answered 200")),
+        (299, Delivered("answered 299")),
+        (410, GivenUp("answered 410: the receiver wants no more")),
+        (400, Later("answered 400")),
+        (401, Later("answered 401")),
+        (404, Later("answered 404")),
+        (500, Later("answered 500")),
+        (503, Later("answered 503")),
+    ],
+)
+async def test_what_an_answer_means(status: int, expected: Answer) -> None:
+    assert await delivered(answer(status, b"<h1>Oops</h1>")) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"), [("120", 120.0), ("0", 0.0), ("9" * 400, 999999999.0), ("soon", None), ("-5", None)]
+)
+async def test_a_receiver_may_ask_for_time(said: str, asked: float | None) -> None:
+    assert await delivered(answer(429, b"", f"Retry-After: {said}")) == Later("answered 429", asked)
+
+
+async def test_a_receiver_may_name_a_time() -> None:
+    came = await delivered(answer(503, b"", f"Retry-After: {formatdate(time.time() + 600, usegmt=True)}"))
+    assert isinstance(came, Later)
+    assert came.asked_s == pytest.approx(600, abs=5)
+    assert await delivered(answer(503, b"", "Retry-After: Fri, 01 Jan 1999 00:00:00 GMT")) == Later(
+        "answered 503", 0.0
+    )
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(status: int) -> None:
+    async with Receiver(answer(200)) as other:
+        came = await delivered(answer(status, b"", f"Location: {other.url()}"))
+    assert isinstance(came, Later)
+    assert came.why == f"answered {status}: redirects are not followed, write down where it leads"
+    assert other.connections == 0
+
+
+async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 O")
+    writer.transport.abort()
+
+
+async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        writer.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+        await writer.drain()
+
+
+async def many_headers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        writer.write(b"X: " + b"x" * 65536 + b"\r\n")
+        await writer.drain()
+
+
+async def test_of_an_endless_answer_only_the_beginning_is_read() -> None:
+    began = time.monotonic()
+    assert await delivered(endless) == Delivered("answered 200")
+    assert time.monotonic() - began < 5
+
+
+async def test_what_was_answered_holds_though_the_rest_of_it_breaks_off() -> None:
+    """Else it would be told twice."""
+
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nthanks")
+        writer.close()
+
+    assert await delivered(broken) == Delivered("answered 200")
+
+
+@pytest.mark.parametrize(
+    ("play", "why"),
+    [
+        (cut, "what answers does not speak HTTP, or broke off"),
+        (many_headers, "what answers does not speak HTTP, or broke off"),
+        (b"SSH-2.0-OpenSSH_9.9\r\n", "what answers does not speak HTTP, or broke off"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "what answers does not speak HTTP, or broke off"),
+        (b"HTTP/1.1 two hundred\r\n\r\n", "what answers does not speak HTTP, or broke off"),
+    ],
+)
+async def test_what_is_not_http_is_tried_again(play: bytes | Play, why: str) -> None:
+    async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert isinstance(play, bytes)
+        writer.write(play)
+        writer.close()
+
+    came = await delivered(closing if isinstance(play, bytes) else play)
+    assert isinstance(came, Later)
+    assert came.why.startswith(why)
+
+
+async def test_nobody_there_is_tried_again() -> None:
+    async with Receiver(answer(200)) as receiver:
+        url = receiver.url()
+    async with courier(url) as made:
+        came = await made.deliver(LETTER)
+    assert isinstance(came, Later)
+    assert came.why.startswith("not reached")
+    assert "127.0.0.1" not in came.why
+
+
+async def test_plain_http_where_tls_is_spoken_to_is_tried_again() -> None:
+    async with Receiver(answer(200)) as receiver, courier(f"https://127.0.0.1:{receiver.port}/") as made:
+        assert isinstance(await made.deliver(LETTER), Later)

@@ -1,0 +1,60 @@
+"""Hosts that strangers name are looked up where they hold up nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from threading import Event
+from typing import Any
+
+import pytest
+
+from screening.stir.certificates import AT_ONCE as FETCHED_AT_ONCE
+from screening.stir.certificates import Certificates
+from screening.stir.host_lookup import AT_ONCE, StrangeHosts
+from screening.stir.passport import PassportRefused
+from tests.screening.pki import NOW
+
+pytestmark = pytest.mark.network
+
+ROW = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("203.0.114.7", 443))
+
+
+class NameServer:
+    """Answers when it is let, or not at all."""
+
+    def __init__(self) -> None:
+        self.answers = Event()
+
+    def __call__(self, host: str, port: int, **how: Any) -> list[Any]:
+        self.answers.wait(20)
+        if host != "cert.example.org":
+            raise socket.gaierror(-2, "Name or service not known")
+        return [ROW, ROW]
+
+
+async def test_a_host_is_found_or_is_not() -> None:
+    server = NameServer()
+    server.answers.set()
+    hosts = StrangeHosts(server)
+    assert await hosts("cert.example.org", 443) == ["203.0.114.7"]
+    with pytest.raises(OSError, match="not known"):
+        await hosts("none.example.org", 443)
+    assert hosts.going == 0
+
+
+async def test_a_name_server_that_never_answers_holds_a_few_threads_and_nobody_else() -> None:
+    server = NameServer()
+    hosts = StrangeHosts(server)
+    async with Certificates([], lambda: NOW, resolve=hosts) as certificates:
+        tasks = [certificates.fetch(f"https://c{n}.example.org/a.pem") for n in range(FETCHED_AT_ONCE)]
+        await asyncio.wait(tasks[AT_ONCE:], timeout=5)
+        assert hosts.going == AT_ONCE
+        with pytest.raises(PassportRefused, match="not reached"):
+            certificates.known(f"https://c{AT_ONCE}.example.org/a.pem")
+        async with asyncio.timeout(5):  # what all others share is free
+            assert await asyncio.to_thread(lambda: "free") == "free"
+            await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80)
+        server.answers.set()
+        await asyncio.wait(tasks[:AT_ONCE], timeout=5)
+        assert hosts.going == 0

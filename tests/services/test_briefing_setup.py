@@ -1,0 +1,137 @@
+"""What the settings say of how callers are talked to, in the words of the screening."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from proxy.cli import main
+from proxy.config import Settings, parse
+from proxy.services import briefing_setup
+from proxy.transport.devcert import write_certificates
+
+Make = Callable[..., Settings]
+
+ENVIRON = {"KEY": "sk-x", "SECRET": "whsec_c2VjcmV0"}
+SETTINGS = """
+public = { host = "sbc.example.com", address = "203.0.113.10" }
+listen = [
+    { transport = "tls", bind = "0.0.0.0:5061", certificate = "fullchain.pem", key = "file:privkey.pem" },
+]
+trunk = [ { name = "lab", from = ["192.0.2.1"], outbound = "sip:192.0.2.1:9" } ]
+agent = [ { name = "openai", project = "proj_X", api_key = "env:KEY", webhook_secret = "env:SECRET" } ]
+[screening]
+%s
+[[number]]
+dialed = "+14155551234"
+%s
+%s
+"""
+PLACE = 'destinations = ["tel:+14155559876"]'
+NAMED = 'destinations = [{ name = "sales", to = "tel:+14155559876", about = "orders" }, "tel:+14155559877"]'
+
+
+@pytest.fixture(autouse=True, scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the certificates of the settings."""
+    folder = tmp_path_factory.mktemp("house")
+    write_certificates(folder, ["sbc.example.com"])
+    return folder
+
+
+@pytest.fixture
+def made(house: Path) -> Make:
+    """Make settings with keys of the number and of all."""
+
+    def settled(of_number: str = "", common: str = "", places: str = PLACE, top: str = "") -> Settings:
+        text = f"{top}\n{SETTINGS % (common, places, of_number)}"
+        return parse(text, ENVIRON, file="x", folder=house)
+
+    return settled
+
+
+def test_what_is_kept_is_told_unless_the_user_says_that_callers_know(made: Make) -> None:
+    def told(settings: Settings) -> tuple[bool, bool]:
+        found = briefing_setup.talk(settings, settings.numbers[0])
+        assert found is not None
+        return found.transcribed, found.recorded
+
+    assert told(made()) == (True, False)
+    assert told(made(top='records = ""')) == (True, False)  # it is in the memory
+    assert told(made(top='records = ""\nmemory = { transcripts = "off" }')) == (False, False)
+    assert told(made(top='records = ""\nmemory = { url = "off" }')) == (False, False)
+    assert told(made("consent = false")) == (False, False)
+    assert told(made("consent = false", 'record = "on"\nannouncement = ""')) == (False, False)
+    assert told(made(common='record = "on"')) == (True, False)  # announced before the agent speaks
+    assert told(made(common='record = "on"\nannouncement = ""')) == (True, True)
+    assert told(made(common='record = "on"\nannouncement = ""\nrecord_announced = false')) == (True, False)
+
+
+def test_the_agent_knows_names_and_purposes_and_what_is_referred_to_stays_with_us(made: Make) -> None:
+    settings = made('name = "Acme"\nlanguage = ["de", "en"]', places=NAMED)
+    found = briefing_setup.talk(settings, settings.numbers[0])
+    assert found is not None
+    assert [(place.name, place.about) for place in found.places] == [("sales", "orders")]
+    assert (found.name, found.languages) == ("Acme", ("de", "en"))
+    assert found.optional_tools == {"request_connect", "end_call"}
+    assert briefing_setup.targets(settings.numbers[0]) == {"sales": "tel:+14155559876"}
+
+
+def test_the_hours_are_said_in_words(made: Make) -> None:
+    hours = 'time_zone = "Europe/Berlin"\nhours = ["Mon-Fri 09:00-17:00"]\nquiet = ["22:00-07:00"]'
+    settings = made(common=f'{hours}\nholidays = ["12-25"]')
+    assert briefing_setup.hours(settings.screening) == (
+        "Mon-Fri 09:00-17:00; not 22:00-07:00; closed on 12-25 (time of Europe/Berlin)"
+    )
+    assert briefing_setup.hours(made().screening) == ""
+
+
+def test_templates_that_cannot_be_used_are_named_where_they_stand(made: Make) -> None:
+    lines = [
+        str(each)
+        for each in briefing_setup.problems(made('greeting = "{{ nme }}"', 'instructions = "{% if"'), "x")
+    ]
+    assert lines == [
+        "x: number[0].greeting: expected a template that can be used, got it asks for nme, which is not "
+        "known (did you mean name?)",
+        lines[1],
+        *lines[2:],
+    ]
+    assert lines[1].startswith("x: screening.instructions: expected a template that can be used, got line 1:")
+
+
+def test_a_text_of_ones_own_that_does_not_say_what_speaks_is_warned_of(made: Make) -> None:
+    settings = made('greeting = "Hello, this is Ada."\ninstructions = "Ask who it is."')
+    assert list(briefing_setup.remarks(settings)) == [
+        "number[0].greeting: it does not say (en) that an automated assistant speaks",
+        "number[0].instructions: it does not say (en) that an automated assistant speaks",
+    ]
+    said = made('greeting = "This is a robot."\ninstructions = "You are an AI."')
+    assert list(briefing_setup.remarks(said)) == []
+    [silent] = briefing_setup.remarks(made('greeting = ""', 'instructions = "Ask who it is."'))
+    assert silent.startswith("screening.instructions: it does not say (en)")
+    assert list(briefing_setup.remarks(made())) == []
+
+
+def test_the_prompt_is_shown_with_everything_filled_in(house: Path) -> None:
+    file = house / "screendoor.toml"
+    file.write_text(SETTINGS % ("", NAMED, 'name = "Acme"\nkeys = { "0" = "connect" }'))
+    run = CliRunner().invoke(main, ["prompt", "--config", str(file), "--to", "+14155551234"], env=ENVIRON)
+    assert run.exit_code == 0, run.output
+    assert "# +14155551234, en" in run.output
+    assert "tools: make_screening_decision, request_connect, end_call" in run.output
+    assert "keys: 0 = connect" in run.output
+    assert "greeting (cannot be interrupted): Hello, this is the automated assistant of Acme." in run.output
+    assert "- sales: orders" in run.output
+    unknown = CliRunner().invoke(main, ["prompt", "--config", str(file), "--to", "+1"], env=ENVIRON)
+    assert unknown.exit_code == 2
+
+
+def test_the_instructions_that_come_as_an_example_are_a_template_that_can_be_used(made: Make) -> None:
+    text = (Path(__file__).parents[2] / "config/instructions.md").read_text(encoding="utf-8")
+    settings = made(f"instructions = '''{text}'''")
+    assert list(briefing_setup.problems(settings, "x")) == []
+    assert list(briefing_setup.remarks(settings)) == []

@@ -1,0 +1,93 @@
+"""The past is known as soon as the database is there."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import structlog
+
+from proxy.services import costs, history, memory_setup, policy_setup
+from screening.callers.recent import RecentCalls
+from screening.contract import Caller
+from screening.costs.caps import Amount
+from screening.memory.database import Database
+from screening.memory.store import Memory
+from tests.screening.memory.records import finish
+from tests.services.settled import AT, US, settled
+
+CALLER = "+13475550148"
+
+
+def call(name: str, at: datetime, minutes: float) -> dict[str, object]:
+    cost = {"minutes": minutes, "tokens": 0, "money": None}
+    outcome = {"result": "bridged", "reason": "r"}
+    who = {
+        "call": name,
+        "dialed": US,
+        "caller": CALLER,
+        "began": at.isoformat(),
+        "cost": cost,
+        "outcome": outcome,
+    }
+    return who | {"transcript": []}
+
+
+@pytest.mark.network
+async def test_what_is_kept_may_be_known_only_when_callers_have_come_already(tmp_path: Path) -> None:
+    """Then it is taken in without the calls since the start, which are known."""
+    settings = settled(tmp_path, "[costs]\nday_minutes = 3.5")
+    books, recent = policy_setup.screener(settings, lambda: AT).books, RecentCalls()
+    memory = Memory(Database(f"sqlite:///{tmp_path}/calls.db"), process="p")
+    finish(memory, call("c1", AT - timedelta(hours=1), 1.5))
+    finish(memory, call("c2", AT + timedelta(minutes=1), 2.0))
+    caller = Caller("c2", CALLER, None, US, "local", AT + timedelta(minutes=1))
+    with structlog.testing.capture_logs() as logs:
+        for again in (False, True):
+            assert not await costs.restore(settings, books, memory, AT, again)
+            assert not await memory_setup.restore(recent, memory, AT, again)
+        assert recent.called(caller) is None
+        await asyncio.to_thread(memory.start)
+        try:
+            assert await costs.restore(settings, books, memory, AT, True)
+            assert await memory_setup.restore(recent, memory, AT, True)
+        finally:
+            await asyncio.to_thread(memory.close)
+    assert books.ledger.today()[0] == (None, Amount(1.5), Amount())
+    assert list(recent.calls(caller)) == [AT - timedelta(hours=1)]
+    assert [line["event"] for line in logs] == [
+        "costs: what was spent today before this start is not known yet",
+        "who has called before this start is not known yet",
+        "costs of today known",
+    ]
+
+
+@pytest.mark.virtual
+async def test_what_is_not_known_at_the_start_is_asked_for_until_it_is() -> None:
+    loop = asyncio.get_running_loop()
+    began, asked = loop.time(), list[tuple[str, float, bool]]()
+
+    def known_after(name: str, seconds: float) -> history.Way:
+        async def way(again: bool) -> bool:
+            asked.append((name, loop.time() - began, again))
+            return loop.time() - began >= seconds
+
+        return way
+
+    async with history.taken_in(
+        [known_after("at once", 0), known_after("soon", 15), known_after("never", 99)]
+    ):
+        await asyncio.sleep(35)
+    await asyncio.sleep(60)
+    assert asked == [
+        ("at once", 0, False),
+        ("soon", 0, False),
+        ("never", 0, False),
+        ("soon", 10, True),
+        ("never", 10, True),
+        ("soon", 20, True),
+        ("never", 20, True),
+        ("never", 30, True),
+    ]

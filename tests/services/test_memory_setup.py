@@ -1,0 +1,124 @@
+"""What the house tells its memory: the words of messages, and whom the user blocks or trusts."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from structlog.testing import capture_logs
+
+from proxy.call.outcome import Outcome, Result
+from proxy.call.record import CallRecord
+from proxy.config import Settings, parse
+from proxy.services.memory_setup import Remembered, memory, restore, wishes, words_to
+from screening.callers.recent import RecentCalls
+from screening.contract import Caller, Wish
+from screening.memory.retention import STEADY_S
+from screening.memory.schema import calls, entries, voicemails
+from tests.screening.memory.clocks import Time
+from tests.screening.memory.records import finish
+
+pytestmark = pytest.mark.network
+
+TEXT = """
+public = {{ host = "sbc.example.com", address = "203.0.113.10" }}
+listen = [ {{ transport = "udp", bind = "0.0.0.0:5060" }} ]
+trunk = [ {{ name = "t", from = ["192.0.2.1"], outbound = "sip:t.example", caller_id = "+14155550100" }} ]
+memory = {{ url = "sqlite:///{folder}/memory.db", keep_days = {days} }}
+number = [
+  {{ dialed = "+14155551234", screen = "off", destinations = ["tel:+14155559876"] }},
+  {{ dialed = "*", screen = "off", destinations = ["tel:+14155559876"] }},
+]
+"""
+AT = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def kept_in(folder: Path, days: int = 30, now: datetime = AT) -> tuple[Settings, Remembered]:
+    settings = parse(TEXT.format(folder=folder, days=days), {}, file="t.toml", folder=folder)
+    remembered = memory(settings, "p1", lambda: now)
+    assert remembered is not None
+    return settings, remembered
+
+
+async def test_the_words_of_a_message_come_after_its_record(tmp_path: Path) -> None:
+    kept = kept_in(tmp_path)[1].memory
+    await asyncio.to_thread(kept.start)
+    record = CallRecord("c1", None, "*", AT)
+    record.voicemail, record.outcome = "voicemail/c1.wav", Outcome(Result.VOICEMAIL, "nobody is in")
+    told = words_to(kept)
+    try:
+        finish(kept, record.as_dict())
+        told(record)
+        record.voicemail_transcript = "The cake is ready."
+        told(record)
+        rows = await kept.ask(lambda connection: connection.execute(select(voicemails)).all())
+    finally:
+        await asyncio.to_thread(kept.close)
+    assert [(row.call, row.transcript) for row in rows] == [("c1", "The cake is ready.")]
+
+
+async def test_whom_the_user_blocks_or_trusts_at_the_phone_is_on_the_list_of_the_number_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, remembered = kept_in(tmp_path)
+    await asyncio.to_thread(remembered.memory.start)
+    remember = wishes(remembered.memory, settings, lambda: AT)
+    try:
+        remember(Caller("c1", "+13475550148", "Ann", "+14155551234", "", AT), Wish.BLOCK)
+        remember(Caller("c2", "(347) 555-0149", None, "+14155551234", "", AT), Wish.TRUST)
+        remember(Caller("c3", "+13475550150", None, "*", "", AT), Wish.BLOCK)
+        remember(Caller("c4", "nobody", None, "*", "", AT), Wish.BLOCK)
+        kept = await remembered.memory.ask(lambda connection: connection.execute(select(entries)).all())
+    finally:
+        await asyncio.to_thread(remembered.memory.close)
+    assert [(row.list, row.number, row.name, row.dialed) for row in kept] == [
+        ("block", "+13475550148", "Ann", "+14155551234"),
+        ("allow", "+13475550149", None, "+14155551234"),
+        ("block", "+13475550150", None, None),
+    ]
+    assert "not remembered" in capsys.readouterr().out
+
+
+async def test_who_called_within_a_day_before_a_start_is_known_then(tmp_path: Path) -> None:
+    _, remembered = kept_in(tmp_path)
+    kept = remembered.memory
+    await asyncio.to_thread(kept.start)
+    times = {"old": timedelta(hours=25), "c1": timedelta(hours=23), "c2": timedelta(minutes=1)}
+    for name, ago in times.items():
+        kept.began(name, AT - ago, "+14155550199", None, "*")
+    kept.began("nobody", AT, None, None, "*")
+    recent = RecentCalls()
+    await restore(recent, kept, AT)
+    caller = Caller("c3", "+14155550199", None, "*", "", AT)
+    assert list(recent.calls(caller)) == [AT - times["c1"], AT - times["c2"]]
+    await asyncio.to_thread(kept.close)
+    with capture_logs() as logs:
+        await restore(RecentCalls(), kept, AT)
+    assert [line["event"] for line in logs] == ["who has called before this start is not known yet"]
+
+
+@pytest.mark.parametrize(("days", "later", "left"), [(7, 6, ["c1"]), (7, 8, []), (0, 4000, ["c1"])])
+async def test_calls_are_forgotten_after_keep_days_and_never_where_that_is_0(
+    days: int, later: int, left: list[str], tmp_path: Path
+) -> None:
+    kept = kept_in(tmp_path, days)[1].memory
+    await asyncio.to_thread(kept.start)
+    record = CallRecord("c1", "+14155550199", "*", AT)
+    record.ended, record.outcome = AT, Outcome(Result.BRIDGED, "they talked")
+    finish(kept, record.as_dict())
+    await asyncio.to_thread(kept.close)
+    time = Time(AT + timedelta(days=later))
+    remembered = memory(kept_in(tmp_path, days)[0], "p1", lambda: time.now, lambda: time.seconds)
+    assert remembered is not None
+    kept = remembered.memory
+    await asyncio.to_thread(kept.start)
+    try:
+        time.pass_by(STEADY_S)  # by then the clock is believed
+        await kept.ask(lambda connection: None)
+        found = await kept.ask(lambda connection: connection.execute(select(calls.c.id)).scalars().all())
+    finally:
+        await asyncio.to_thread(kept.close)
+    assert found == left

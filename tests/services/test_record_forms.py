@@ -1,0 +1,62 @@
+"""A record is told in one form to the file and to the memory."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.call.outcome import Outcome, Result
+from proxy.call.record import CallRecord, LegRecord
+from proxy.services.record_forms import Told
+from screening.contract import Said, Spent, Tokens
+from tests.kit.edge import BEGAN
+
+
+def a_record(said: tuple[Said, ...] = ()) -> CallRecord:
+    outcome = Outcome(Result.BRIDGED, "the caller talked to the phone")
+    record = CallRecord("7f3a", None, "+14155551234", BEGAN, "Zo\u00eb \udcff", ended=BEGAN, outcome=outcome)
+    record.legs.append(LegRecord("caller", "sip:a@b", BEGAN))
+    record.transcript = said
+    return record
+
+
+@pytest.mark.parametrize("said", [(), (Said("caller", 'a "parcel"', 1.5), Said("agent", "Thanks.", None))])
+def test_a_line_is_the_whole_record_with_its_transcript_last(said: tuple[Said, ...]) -> None:
+    record = a_record(said)
+    line = Told(record).line()
+    assert json.loads(line) == record.as_dict()
+    assert list(json.loads(line)) == list(record.as_dict())
+    assert "\n" not in line
+
+
+def test_the_json_lacks_what_was_said_alone() -> None:
+    record = a_record((Said("caller", "a parcel", 1.5),))
+    told = json.loads(Told(record).json())
+    assert told == {name: value for name, value in record.as_dict().items() if name != "transcript"}
+
+
+def test_each_form_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Told(a_record())
+    first, text = told(), told.json()
+    monkeypatch.setattr(CallRecord, "as_dict", None)
+    assert told() is first
+    assert told.json() is text
+
+
+@given(
+    st.text(st.characters(exclude_categories=())),
+    st.none() | st.floats(allow_nan=False),
+    st.none() | st.integers(-(2**70), 2**70),
+)
+def test_whatever_stands_in_a_record_can_be_read_from_it(
+    name: str, seconds: float | None, heard: int | None
+) -> None:
+    record = a_record()
+    record.caller_name, record.voicemail_s = name, seconds
+    record.cost = Spent("openai", name, 1.5, Tokens(heard or 0), None)
+    line = Told(record).line()
+    assert json.loads(line) == record.as_dict()
+    assert "\n" not in line

@@ -1,0 +1,174 @@
+"""Messages become text after their calls, beside which everything else goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx2
+import pytest
+from openai import AsyncOpenAI
+from structlog.testing import capture_logs
+
+from proxy.call.record import CallRecord
+from proxy.config import Settings, parse
+from proxy.lab.openai_api import OpenAiLab
+from proxy.media.disk_writer import at_once
+from proxy.media.wav import write_wav
+from proxy.services.transcription import MAX_WAITING, Transcribing
+from screening.transcription import Account, OpenAITranscription, TranscriptionFailed
+
+TEXT = """
+public = {{ host = "sbc.example.com", address = "203.0.113.10" }}
+listen = [ {{ transport = "udp", bind = "0.0.0.0:5060" }} ]
+trunk = [ {{ name = "t", from = ["192.0.2.1"], outbound = "sip:t.example", caller_id = "+14155550100" }} ]
+agent = [ {{ name = "a", provider = "sip", sip = "sip:a@192.0.2.9" }} ]
+speech = {{ api_key = "env:KEY", api_base = "{base}" }}
+screening = {{ {common} }}
+number = [ {{ dialed = "+14155551234", destinations = ["tel:+14155559876"] }} ]
+"""
+
+
+def settings(base: str = "http://127.0.0.1:9/v1", common: str = "") -> Settings:
+    text = TEXT.format(base=base, common=common)
+    return parse(text, {"KEY": "sk-lab"}, file="t.toml", folder=Path())
+
+
+def a_record(voicemail: Path | None) -> CallRecord:
+    record = CallRecord("c1", None, "+14155551234", datetime(2026, 11, 22, tzinfo=UTC))
+    record.voicemail = str(voicemail) if voicemail else None
+    return record
+
+
+@pytest.fixture
+def message(tmp_path: Path) -> Path:
+    path = tmp_path / "c1.wav"
+    path.write_bytes(write_wav([0] * 16_000))
+    return path
+
+
+class Ear:
+    """A transcription that the test gives, or holds back."""
+
+    def __init__(self, failure: str | None = None) -> None:
+        self.failure, self.heard = failure, asyncio.Event()
+        self.asked = self.most = 0
+        self._now = 0
+
+    async def text_of(self, message: Path) -> str:
+        self.asked += 1
+        self._now += 1
+        self.most = max(self.most, self._now)
+        await self.heard.wait()
+        self._now -= 1
+        if self.failure:
+            raise TranscriptionFailed(self.failure)
+        return "The cake is ready."
+
+
+@pytest.mark.network
+async def test_a_message_is_transcribed_by_the_lab_and_kept_beside_it(message: Path) -> None:
+    told: list[CallRecord] = []
+    async with OpenAiLab("sk-lab", "whsec_", "") as lab:
+        transcribing = Transcribing(settings(lab.base_url), at_once)
+        transcribing.told.append(told.append)
+        record = a_record(message)
+        with capture_logs() as logs:
+            transcribing.finished(record)
+            assert told == [], "the record waits for its transcript"
+            async with asyncio.timeout(20):
+                while not told:
+                    await asyncio.sleep(0.01)
+        await transcribing.close()
+    assert told == [record]
+    assert record.voicemail_transcript == "Please call me back. I have talked for 2 seconds."
+    kept = message.with_suffix(".txt")
+    assert kept.read_text() == f"{record.voicemail_transcript}\n"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert "call me back" not in str(logs)
+    assert lab.transcribed == 1
+
+
+@pytest.mark.network
+async def test_the_lab_hears_the_sdk_and_us_alike(message: Path) -> None:
+    async with OpenAiLab("sk-lab", "whsec_", "") as lab, httpx2.AsyncClient(trust_env=False) as http:
+        ours = await OpenAITranscription(Account(lab.base_url, "sk-lab"), http).text_of(message)
+        async with AsyncOpenAI(api_key="sk-lab", base_url=lab.base_url, max_retries=0) as sdk:
+            theirs = await sdk.audio.transcriptions.create(file=message, model="gpt-transcribe")
+        assert ours == theirs.text
+        with pytest.raises(TranscriptionFailed, match="OpenAI answered 401: the API key is not valid"):
+            await OpenAITranscription(Account(lab.base_url, "sk-other"), http).text_of(message)
+        with pytest.raises(TranscriptionFailed, match="OpenAI answered 400"):
+            await OpenAITranscription(Account(lab.base_url, "sk-lab"), http).text_of(Path(__file__))
+
+
+@pytest.mark.parametrize(
+    "common", ['voicemail_transcript = "off"', ""], ids=["where it is off", "where nothing was recorded"]
+)
+async def test_a_record_is_told_on_at_once(message: Path, common: str) -> None:
+    told: list[CallRecord] = []
+    transcribing = Transcribing(settings(common=common), at_once)
+    transcribing.told.append(told.append)
+    transcribing.finished(record := a_record(message if common else None))
+    assert told == [record]
+    await transcribing.close()
+
+
+async def test_without_a_key_nothing_is_transcribed(message: Path) -> None:
+    text = TEXT.replace('speech = {{ api_key = "env:KEY", api_base = "{base}" }}', "").format(common="")
+    told: list[CallRecord] = []
+    keyless = Transcribing(parse(text, {}, file="t.toml", folder=Path()), at_once)
+    keyless.told.append(told.append)
+    keyless.finished(a_record(message))
+    assert len(told) == 1
+    await keyless.close()
+
+
+async def test_a_failure_costs_one_line_and_the_record_is_told_on_all_the_same(message: Path) -> None:
+    told: list[CallRecord] = []
+    transcribing = Transcribing(settings(), at_once)
+    transcribing.told.append(told.append)
+    transcribing._by = ear = Ear("OpenAI answered 503")
+    with capture_logs() as logs:
+        transcribing.finished(record := a_record(message))
+        ear.heard.set()
+        await asyncio.sleep(0.01)
+    assert told == [record]
+    assert record.voicemail_transcript is None
+    assert [(line["event"], line["why"]) for line in logs] == [("not transcribed", "OpenAI answered 503")]
+    assert transcribing.counts == {"done": 0, "failed": 1, "left": 0}
+    await transcribing.close()
+
+
+async def test_two_are_transcribed_at_once_and_what_is_too_many_is_left(message: Path) -> None:
+    told: list[CallRecord] = []
+    transcribing = Transcribing(settings(), at_once)
+    transcribing.told.append(told.append)
+    transcribing._by = ear = Ear()
+    for _ in range(MAX_WAITING + 3):
+        transcribing.finished(a_record(message))
+    assert len(told) == 3
+    await asyncio.sleep(0.01)
+    assert (ear.asked, ear.most) == (2, 2)
+    ear.heard.set()
+    async with asyncio.timeout(10):
+        while len(told) < MAX_WAITING + 3:
+            await asyncio.sleep(0.01)
+    assert (len(told), ear.most) == (MAX_WAITING + 3, 2)
+    assert transcribing.counts == {"done": MAX_WAITING, "failed": 0, "left": 3}
+    await transcribing.close()
+
+
+async def test_what_is_not_done_at_the_end_is_told_on_as_it_is(message: Path) -> None:
+    told: list[CallRecord] = []
+    transcribing = Transcribing(settings(), at_once)
+    transcribing.told.append(told.append)
+    transcribing._by = Ear()
+    transcribing.finished(record := a_record(message))
+    await asyncio.sleep(0.01)
+    await transcribing.close()
+    assert told == [record]
+    assert transcribing.counts["left"] == 1
+    assert asyncio.all_tasks() == {asyncio.current_task()}

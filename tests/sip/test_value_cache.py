@@ -1,0 +1,50 @@
+"""What is read once for each text, and what strangers can make of that."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from proxy.sip.uri import one_uri
+from proxy.sip.value_cache import LONGEST_KEPT, MAX_LONG, kept
+from proxy.sip.values import name_addr, one_via
+
+
+def test_a_text_is_read_once_and_of_long_ones_few_are_kept() -> None:
+    read: list[str] = []
+
+    def length(text: str) -> int:
+        read.append(text)
+        return len(text)
+
+    lengths = kept(length, 1024)
+    long = [f"{number:0{LONGEST_KEPT + 1}}" for number in range(MAX_LONG + 1)]
+    for text in ["short", *long[:-1], *long[:-1], "short"]:
+        assert lengths(text) == len(text)
+    assert read == ["short", *long[:-1]]
+    assert [lengths(text) for text in (long[-1], long[-1], "short")] == [257, 257, 5]
+    assert read[-2:] == [long[-1], "short"]
+
+
+@pytest.mark.parametrize(
+    ("read", "begin", "end"),
+    [
+        (name_addr, "<sip:a@b>", ""),
+        (name_addr, "<sip:a@b", ">"),
+        (one_via, "SIP/2.0/UDP a;branch=b", ""),
+        (one_uri, "sip:a@b", ""),
+    ],
+)
+def test_thousands_of_long_values_take_no_room_for_good(
+    read: Callable[[str], object], begin: str, end: str
+) -> None:
+    texts = [f"{begin};{number}" + 1000 * f";{number % 100:02}" + end for number in range(100)]
+    tracemalloc.start()
+    try:
+        for text in texts:
+            read(text)
+        assert tracemalloc.get_traced_memory()[0] < 6e6
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,63 @@
+"""What the settings ask of the system."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import pytest
+
+from proxy.config import Settings, load
+from proxy.kernel_forwarding import missing, wanted
+from proxy.media.kernel import host
+from tests.media.kernel.able import needs_kernel
+
+LAB = Path(__file__).parents[1] / "config" / "lab.toml"
+
+
+def settings(folder: Path, mode: str) -> Settings:
+    file = folder / "house.toml"
+    file.write_text(LAB.read_text().replace("[media]", f'[media]\nmode = "{mode}"'))
+    return load(file, {})
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        ("auto", []),
+        ("relay", []),
+        ("kernel", ['media.mode = "kernel" falls back to "relay": no eBPF on Plan9 x86_64']),
+    ],
+)
+def test_a_system_without_ebpf_lacks_something_only_where_that_was_asked_for(
+    mode: str, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Plan9")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    assert missing(settings(tmp_path, mode)) == told
+
+
+@pytest.mark.parametrize(
+    ("mode", "kernel"), [("auto", True), ("kernel", True), ("relay", False), ("direct", False)]
+)
+def test_the_kernel_forwards_if_it_may_unless_another_way_was_asked_for(
+    mode: str, kernel: bool, tmp_path: Path
+) -> None:
+    assert wanted(settings(tmp_path, mode)) is kernel
+
+
+def test_nobody_need_ask_for_it() -> None:
+    assert load(LAB, {}).media.mode == "auto"
+
+
+@pytest.mark.network
+@needs_kernel
+def test_a_machine_that_may_treat_packets_otherwise_is_told_of_where_the_kernel_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert missing(settings(tmp_path, "kernel")) == []
+    monkeypatch.setattr(host, "_BY_MORE", {15: "table"})  # every rule has one
+    assert missing(settings(tmp_path, "auto")) == []
+    assert missing(settings(tmp_path, "kernel")) == [
+        'media.mode = "kernel" falls back to "relay": a rule of routing goes by table (see `ip rule`)'
+    ]

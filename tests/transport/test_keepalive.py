@@ -1,0 +1,155 @@
+"""Connections of ours: pinged, given up when they do not answer any more, closed when nobody needs them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from proxy.transport.flow import Address
+from proxy.transport.keepalive import Keeping, Upkeep
+from proxy.transport.stream import StreamFlow, StreamLimits
+from tests.kit.virtual_loop import stoppable
+from tests.transport.recorder import Recorder, options
+from tests.transport.wire import Count, Wire
+
+pytestmark = pytest.mark.virtual
+
+
+class Kept:
+    """A connection of ours with its keeping; `dice` is what chance says, in thousandths."""
+
+    def __init__(self, rules: Upkeep | None = None, *, dice: int = 1000, needed: bool = True) -> None:
+        self.needed, self.dice = needed, dice
+        self.drawn: list[Address] = []
+        self.recorder, self.count = Recorder(), Count()
+        self.flow = StreamFlow(self.recorder, StreamLimits(), inbound=False, engine=None, keeper=self.count)
+        self.wire = Wire(self.flow)
+        self.began = asyncio.get_running_loop().time()
+        Keeping(self.flow, rules or Upkeep(), lambda: self.needed, self._draw)
+
+    def _draw(self, low: int, high: int) -> Any:
+        self.drawn.append((str(low), high))
+        return self.dice
+
+    @property
+    def pings(self) -> int:
+        return bytes(self.wire.written).count(b"\r\n\r\n")
+
+    @property
+    def at(self) -> float:
+        return asyncio.get_running_loop().time() - self.began
+
+    async def over(self) -> float:
+        await self.flow.over
+        return self.at
+
+
+async def test_a_silent_connection_is_pinged_between_80_and_100_percent_of_its_time_rfc5626_4_4():
+    kept = Kept(dice=800)
+    kept.flow.data_received(options())  # used in the first 32 s
+    await asyncio.sleep(32 + 95)
+    assert kept.pings == 0
+    await asyncio.sleep(2)
+    assert kept.pings == 1
+    assert bytes(kept.wire.written) == b"\r\n\r\n"
+    assert set(kept.drawn) == {("800", 1000)}
+    await asyncio.sleep(96)
+    assert kept.pings == 2
+
+
+async def test_a_connection_in_use_needs_no_pings():
+    kept = Kept()
+    for _ in range(20):
+        kept.flow.data_received(options())
+        await asyncio.sleep(60)
+    assert kept.pings == 0
+
+
+async def test_a_peer_that_never_answers_pings_is_no_worse_for_it():
+    kept = Kept()
+    await asyncio.sleep(3600)
+    assert kept.pings == 30
+    assert not kept.flow.closed
+
+
+async def test_a_peer_that_answered_before_and_does_not_within_ten_seconds_is_gone_rfc5626_4_4_1():
+    kept = Kept()
+    await asyncio.sleep(33)
+    assert kept.pings == 1
+    for pings in range(2, 6):
+        kept.flow.data_received(b"\r\n")
+        await asyncio.sleep(120)
+        assert kept.pings == pings
+    await asyncio.sleep(8)
+    assert not kept.flow.closed
+    flow, error = await kept.recorder.losses.get()
+    assert flow is kept.flow
+    assert str(error) == "no answer to a keep-alive within 10 s"
+    assert kept.at == pytest.approx(32 + 4 * 120 + 10)
+
+
+async def test_a_pong_that_came_while_we_were_stopped_came_in_time():
+    kept = Kept()
+    await asyncio.sleep(33)
+    for _ in range(4):
+        kept.flow.data_received(b"\r\n")
+        await asyncio.sleep(120)
+    stoppable().stop_for(20)
+    await asyncio.sleep(0.01)
+    kept.flow.data_received(b"\r\n")  # is read when the timers, long due, have had their turn
+    await asyncio.sleep(120)
+    assert not kept.flow.closed
+    assert kept.pings == 6
+
+
+async def test_a_message_instead_of_a_pong_is_a_sign_of_life_too():
+    kept = Kept()
+    await asyncio.sleep(33)
+    kept.flow.data_received(b"\r\n")
+    await asyncio.sleep(120)
+    assert kept.pings == 2
+    kept.flow.data_received(options())
+    await asyncio.sleep(60)
+    assert not kept.flow.closed
+
+
+async def test_a_connection_that_nobody_needs_and_that_never_spoke_goes_after_32_seconds():
+    """As one that a hostile Contact had us make."""
+    kept = Kept(needed=False)
+    kept.flow.send(options())
+    assert await kept.over() == 32
+    assert kept.recorder.losses.empty()
+
+
+async def test_a_connection_that_nobody_needs_any_more_goes_when_it_is_idle():
+    kept = Kept(Upkeep(idle_s=300), needed=False)
+    kept.flow.data_received(options())
+    at = await kept.over()
+    assert 300 <= at <= 300 + 2 * 120
+    assert kept.recorder.losses.empty()
+
+
+async def test_a_connection_that_a_dialog_needs_stays_however_long_it_is_silent():
+    kept = Kept(Upkeep(keep_alive_s=0))
+    await asyncio.sleep(7200)
+    assert not kept.flow.closed
+    assert kept.pings == 0
+    kept.needed = False
+    assert await kept.over() <= 7200 + 300
+
+
+async def test_a_short_idle_time_is_kept_though_pings_are_rare():
+    kept = Kept(Upkeep(keep_alive_s=3600, idle_s=40), needed=False)
+    kept.flow.data_received(options())
+    assert await kept.over() <= 32 + 2 * 40
+
+
+async def test_a_connection_that_closes_is_looked_after_no_more():
+    kept = Kept()
+    kept.flow.close()
+    await kept.flow.over
+    written = bytes(kept.wire.written)
+    await asyncio.sleep(1000)
+    assert bytes(kept.wire.written) == written

@@ -1,0 +1,115 @@
+"""A connection that is kept: made again when it breaks, ever less often where it cannot be had."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.sip.uri import Uri
+from proxy.transport.flow import ListenOn
+from proxy.transport.persistent import Standing
+from tests.kit.network import Wire
+from tests.transport.recorder import Recorder
+
+pytestmark = pytest.mark.virtual
+
+TRUNK = "198.51.100.7"
+
+
+class Place:
+    """Us, a trunk, and a connection between them that is to be kept."""
+
+    def __init__(self, uri: str = "sip:trunk.example;transport=tls") -> None:
+        self.wire = Wire()
+        self.us = self.wire.host("203.0.113.10")
+        self.trunk = self.wire.host(TRUNK, ["trunk.example"])
+        for host in (self.us, self.trunk):
+            host.start(Recorder())
+        self.standing = Standing(self.us, Uri.parse(uri), "trunk one", lambda low, high: high)
+        self.attempts: list[float] = []
+        self.task: asyncio.Task[None] | None = None
+        connect = self.us.connect
+
+        async def noted(target):
+            self.attempts.append(round(asyncio.get_running_loop().time() - self.began))
+            assert target.profile == "trunk one"
+            return await connect(target)
+
+        self.us.connect = noted  # type: ignore[method-assign]
+
+    async def __aenter__(self) -> Place:
+        self.began = asyncio.get_running_loop().time()
+        self.task = asyncio.ensure_future(self.standing.keep())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self.task is not None
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+@pytest.fixture
+async def listening():
+    async def place() -> Place:
+        made = Place()
+        await made.trunk.listen(ListenOn("tls", (TRUNK, 5061)))
+        return made
+
+    return place
+
+
+async def test_a_connection_is_there_before_anybody_calls_and_is_not_idle(listening):
+    async with await listening() as place:
+        await asyncio.sleep(1)
+        [flow] = place.us.streams
+        assert place.standing.needs(flow)
+        await asyncio.sleep(7200)
+        assert place.attempts == [0]
+
+
+async def test_a_connection_that_breaks_is_made_again(listening):
+    async with await listening() as place:
+        await asyncio.sleep(100)
+        with capture_logs() as logs:
+            place.wire.cut(place.us.streams[0])
+            await asyncio.sleep(5)
+        assert len(place.us.streams) == 1
+        assert len(place.attempts) == 2
+        assert [line["event"] for line in logs] == ["connection lost, to be made again", "connected"]
+
+
+async def test_a_place_that_is_not_there_is_tried_ever_less_often_and_told_of_once():
+    async with Place() as place:
+        with capture_logs() as logs:
+            await asyncio.sleep(300)
+        assert place.attempts == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
+        assert [line["event"] for line in logs] == ["not connected"]
+        await place.trunk.listen(ListenOn("tls", (TRUNK, 5061)))
+        await asyncio.sleep(60)
+        assert len(place.us.streams) == 1
+
+
+async def test_a_connection_that_breaks_at_once_each_time_is_no_storm(listening):
+    async with await listening() as place:
+        for _ in range(600):
+            await asyncio.sleep(1)
+            for flow in list(place.us.streams):
+                place.wire.cut(flow)
+        assert len(place.attempts) <= 16
+
+
+async def test_a_name_that_leads_nowhere_is_tried_again():
+    async with Place("sip:nowhere.example;transport=tls") as place:
+        await asyncio.sleep(30)
+        assert place.attempts == []
+        assert not place.task.done()
+
+
+async def test_where_datagrams_go_there_is_nothing_to_keep():
+    place = Place("sip:trunk.example;transport=udp")
+    await place.us.listen(ListenOn("udp", ("203.0.113.10", 5060)))
+    async with place:
+        await asyncio.sleep(1)
+        assert place.task.done()

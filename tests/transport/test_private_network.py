@@ -1,0 +1,59 @@
+"""Which address we have in the private network of a peer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxy.transport.private_network import address_beside, is_private
+
+ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
+eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+eth0\t0000000A\t0101A8C0\t0003\t0\t0\t0\t000000FF\t0\t0\t0
+"""
+
+
+@pytest.fixture
+def routes(tmp_path: Path) -> Path:
+    """192.168.1.0/24 at our interface; 10.0.0.0/8 and all else behind the router 192.168.1.1."""
+    file = tmp_path / "route"
+    file.write_text(ROUTES)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("peer", "ours"),
+    [
+        ("192.168.1.20", "192.168.1.10"),
+        ("192.168.2.20", None),
+        ("10.1.2.3", None),
+        ("198.51.100.7", None),
+        ("192.168.1.10", None),
+    ],
+)
+def test_a_peer_with_no_router_between_finds_us_at_our_address_there(
+    routes: Path, peer: str, ours: str | None
+) -> None:
+    assert address_beside(peer, routes, lambda peer: "192.168.1.10") == ours
+
+
+def test_where_it_cannot_be_known_there_is_none(routes: Path) -> None:
+    assert address_beside("192.168.1.20", routes, lambda peer: None) is None
+    assert address_beside("192.168.1.20", routes, lambda peer: "203.0.113.10") is None
+    assert address_beside("192.168.1.20", routes.parent / "none", lambda peer: "192.168.1.10") is None
+    routes.write_text("Iface\nnonsense\n")
+    assert address_beside("192.168.1.20", routes, lambda peer: "192.168.1.10") is None
+    routes.write_text(ROUTES.splitlines()[0])
+    assert address_beside("192.168.1.20", routes, lambda peer: "192.168.1.10") is None
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.0.1"])
+def test_private_is_what_rfc_1918_says(host: str) -> None:
+    assert is_private(host)
+
+
+@pytest.mark.parametrize("host", ["172.32.0.1", "10.example.com", "127.0.0.1", "100.64.0.1", "fd00::1", ""])
+def test_all_else_is_not(host: str) -> None:
+    assert not is_private(host)

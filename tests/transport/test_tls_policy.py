@@ -1,0 +1,41 @@
+"""Versions and ciphers of one side of TLS."""
+
+from __future__ import annotations
+
+import pytest
+from OpenSSL import SSL
+
+from proxy.transport.tls_policy import TlsTerms, unusable
+
+
+def ciphers(terms: TlsTerms) -> list[str]:
+    return SSL.Connection(terms.context(SSL.TLS_METHOD), None).get_cipher_list()
+
+
+def test_without_a_word_the_ciphers_are_those_of_openssl():
+    assert ciphers(TlsTerms()) == SSL.Connection(SSL.Context(SSL.TLS_METHOD), None).get_cipher_list()
+
+
+def test_ciphers_of_tls_1_3_and_before_stand_in_one_list():
+    chosen = ciphers(TlsTerms(ciphers="TLS_AES_128_GCM_SHA256:AES128-SHA:AES256-SHA256"))
+    assert chosen == ["TLS_AES_128_GCM_SHA256", "AES128-SHA", "AES256-SHA256"]
+
+
+def test_ciphers_of_tls_1_3_alone_leave_the_others_as_they_are():
+    assert "ECDHE-RSA-AES128-GCM-SHA256" in ciphers(TlsTerms(ciphers="TLS_AES_128_GCM_SHA256"))
+
+
+@pytest.mark.parametrize(
+    ("written", "wrong"),
+    [
+        ("AES128-SHA:AES256-SHA256", None),
+        ("DEFAULT:!aNULL:-AES128-SHA:+SHA1:@SECLEVEL=1", None),
+        ("AES128-SHA:AES128-SHB", "AES128-SHB"),
+        ("TLS_AES_128_GCM_SHA256:TLS_NONE", "TLS_NONE"),
+        ("AES128-SHA::AES256-SHA", ""),
+        ("AES128-SHÄ", "AES128-SHÄ"),
+        ("AES128-SHA:!AES128-SHA", "AES128-SHA:!AES128-SHA"),
+    ],
+)
+def test_the_first_name_that_openssl_does_not_have_is_found(written: str, wrong: str | None):
+    assert unusable(written) == wrong

@@ -1,0 +1,73 @@
+"""A request of our own that comes back, and a call for help."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.ua.loop_detection import calls_for_help, came_back
+from tests.kit import messages
+from tests.ua.house import HOST, House
+
+PORTS = {"udp": 5060, "tls": 5061}
+
+
+@pytest.mark.parametrize(
+    ("transport", "sent_by", "looped"),
+    [
+        ("UDP", "sbc.example.com:5060", True),
+        ("UDP", "sbc.example.com", True),
+        ("TLS", "sbc.example.com", True),
+        ("TLS", "sbc.example.com:5061", True),
+        ("UDP", "sbc.example.com:5080", False),
+        ("TCP", "sbc.example.com:5060", False),
+        ("UDP", "other.sbc.example.com:5060", False),
+        ("UDP", "192.0.2.1", False),
+    ],
+)
+def test_our_own_address_in_a_via_is_a_loop_rfc3261_16_3(transport: str, sent_by: str, looped: bool) -> None:
+    ours = ("Via", f"SIP/2.0/{transport} {sent_by};branch=z9hG4bKours")
+    assert came_back(messages.invite(headers=[ours]), HOST, PORTS) is looped
+    assert came_back(messages.invite(sent_by=sent_by, transport=transport), HOST, PORTS) is looped
+
+
+@pytest.mark.parametrize(
+    ("contact", "looped"),
+    [
+        ("<sip:token1@sbc.example.com:5060>", True),
+        ("<sip:token1@sbc.example.com:5061;transport=tls>", True),
+        ("<sip:token1@sbc.example.com>", True),
+        ("<sip:token1@sbc.example.com:5061>", False),
+        ("<sip:token1@192.0.2.9:5060>", False),
+        (None, False),
+    ],
+)
+def test_our_own_contact_is_a_loop(contact: str | None, looped: bool) -> None:
+    assert came_back(messages.request("INVITE", contact=contact), HOST, PORTS) is looped
+
+
+async def test_what_came_back_is_482_and_what_has_no_hops_left_483_rfc3261_16_3(house: House) -> None:
+    await house.far.says(messages.invite(headers=[("Via", f"SIP/2.0/UDP {HOST}:5060;branch=z9hG4bKx")]))
+    await house.far.hears(482)
+    tired = messages.invite(branch="z9hG4bKtired", call_id="tired", from_tag="t")
+    tired.headers.set("Max-Forwards", "0")
+    await house.far.says(tired)
+    await house.far.hears(483)
+    assert house.invitations.empty()
+
+
+@pytest.mark.parametrize(
+    ("uri", "help_"),
+    [
+        ("urn:service:sos", True),
+        ("URN:service:sos.police", True),
+        ("urn:service:counseling", False),
+        ("tel:911", False),
+    ],
+)
+def test_a_service_urn_for_emergencies_is_a_call_for_help_rfc5031_4_2(uri: str, help_: bool) -> None:
+    assert calls_for_help(messages.invite(uri)) is help_
+
+
+async def test_another_urn_is_416_rfc3261_8_2_2_1(house: House) -> None:
+    await house.far.says(messages.invite("urn:service:counseling"))
+    await house.far.hears(416)

@@ -1,0 +1,34 @@
+"""What a request is refused for before anybody looks at what it wants."""
+
+import pytest
+
+from proxy.ua.request_checks import refusal
+from tests.kit import messages
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind", "refused"),
+    [
+        ([], "application/sdp", None),
+        ([("Require", "timer"), ("Require", "")], "application/sdp", None),
+        ([("Require", "Timer, 199, x")], "application/sdp", (420, [("Unsupported", "199, x")])),
+        ([("Accept", "text/plain")], "application/sdp", (406, [])),
+        ([], "text/plain", (415, [("Accept", "application/sdp")])),
+        ([("Content-Encoding", "gzip")], "application/sdp", (415, [("Accept-Encoding", "identity")])),
+        ([("e", "Identity")], "application/sdp", None),
+        ([("Content-Disposition", "x;handling=required")], "application/pkcs7-mime", (493, [])),
+        ([], "application/pkcs7-mime", (415, [("Accept", "application/sdp")])),
+    ],
+)
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_an_offer_is_refused_with_what_would_be_taken_rfc3261_8_2(
+    method: str, headers: list[tuple[str, str]], kind: str, refused: object
+) -> None:
+    request = messages.request(method, headers=headers, body=messages.SDP, content_type=kind)
+    assert refusal(request, ("timer",)) == refused
+
+
+def test_only_offers_are_judged_by_their_body_and_what_they_accept_rfc3261_8_2_3() -> None:
+    headers = [("Accept", "text/plain")]
+    request = messages.request("NOTIFY", headers=headers, body=b"x", content_type="message/sipfrag")
+    assert refusal(request, ()) is None

@@ -1,0 +1,183 @@
+"""Waiting that a leg's end, or a limit, interrupts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+
+import pytest
+
+from proxy.transport.flow import TransportFailed
+from proxy.ua.errors import LegEnded, LimitReached
+from proxy.ua.leg import Leg
+from proxy.ua.reason import EndReason
+from proxy.ua.scope import limit
+from proxy.ua.timer_queue import Alarms
+from tests.ua.house import House
+
+
+def later(seconds: float, *acts: Callable[[], None]) -> None:
+    """Do these in one tick."""
+
+    def act() -> None:
+        for each in acts:
+            each()
+
+    asyncio.get_running_loop().call_later(seconds, act)
+
+
+async def held(*legs: Leg, seconds: float = 10) -> None:
+    """Wait while all of these legs are up, the first the outermost."""
+    async with AsyncExitStack() as stack:
+        for leg in legs:
+            assert await stack.enter_async_context(leg.up()) is leg
+        await asyncio.sleep(seconds)
+
+
+def cancellations() -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    return task.cancelling()
+
+
+async def test_the_end_of_a_leg_interrupts_the_block(house: House) -> None:
+    leg = house.leg()
+    later(1, lambda: leg.end(EndReason.HUNG_UP))
+    with pytest.raises(LegEnded, match="caller: the peer hung up") as end:
+        await held(leg)
+    assert (end.value.leg, end.value.reason) == (leg, EndReason.HUNG_UP)
+    await asyncio.sleep(1)
+
+
+async def test_a_leg_that_has_ended_is_told_at_the_entry(house: House) -> None:
+    leg = house.leg()
+    leg.end(EndReason.HUNG_UP)
+    with pytest.raises(LegEnded):
+        await held(leg)
+    await asyncio.sleep(1)
+
+
+async def test_of_two_nested_blocks_the_leg_that_ended_is_named(house: House) -> None:
+    outer, inner = house.leg("outer"), house.leg("inner")
+    later(1, lambda: inner.end(EndReason.HUNG_UP))
+    later(2, lambda: outer.end(EndReason.CANCELLED))
+
+    async def story() -> None:
+        async with outer.up():
+            with pytest.raises(LegEnded) as first:
+                await held(inner)
+            assert first.value.leg is inner
+            await asyncio.sleep(10)
+
+    with pytest.raises(LegEnded) as end:
+        await story()
+    assert end.value.leg is outer
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_of_two_legs_that_end_in_one_tick_the_outer_is_told(
+    house: House, order: tuple[int, int]
+) -> None:
+    legs = [house.leg("outer"), house.leg("inner")]
+    later(1, *(partial(legs[each].end, EndReason.HUNG_UP) for each in order))
+    with pytest.raises(LegEnded) as end:
+        await held(*legs)
+    assert end.value.leg is legs[0]
+    assert cancellations() == 0
+    await asyncio.sleep(1)
+
+
+async def test_a_leg_that_ends_as_the_block_is_left_cancels_nothing_later(house: House) -> None:
+    leg = house.leg()
+    wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    later(1, lambda: wake.set_result(None), lambda: leg.end(EndReason.HUNG_UP))
+    async with leg.up():
+        await wake
+    await asyncio.sleep(1)
+    assert cancellations() == 0
+
+
+async def test_a_leg_ended_inside_its_own_block_by_the_task_itself_is_no_interruption_of_what_follows(
+    house: House,
+) -> None:
+    leg = house.leg()
+    async with leg.up():
+        leg.end(EndReason.COMPLETED)
+    await asyncio.sleep(1)
+
+
+async def test_a_cancellation_from_outside_stays_one(house: House) -> None:
+    leg = house.leg()
+
+    task = asyncio.ensure_future(held(leg))
+    await asyncio.sleep(1)
+    task.cancel()
+    leg.end(EndReason.HUNG_UP)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_another_error_in_the_block_is_raised_as_it_is(house: House) -> None:
+    leg = house.leg()
+    later(1, lambda: leg.end(EndReason.HUNG_UP))
+
+    async def story() -> None:
+        async with leg.up():
+            try:
+                await asyncio.sleep(10)
+            finally:
+                raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        await story()
+    await asyncio.sleep(1)
+
+
+async def test_what_fails_with_another_leg_in_the_tick_of_the_end_is_the_end(house: House) -> None:
+    """A caller is gone, and the connection to the phone: it is no fault that nobody takes his call."""
+    leg = house.leg()
+    wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    lost = TransportFailed("connection reset by peer")
+    later(1, lambda: wake.set_exception(lost), lambda: leg.end(EndReason.HUNG_UP))
+    with pytest.raises(LegEnded):
+        async with leg.up():
+            await wake
+    await asyncio.sleep(1)
+    assert cancellations() == 0
+
+
+async def test_what_fails_while_the_leg_is_up_is_raised_as_it_is(house: House) -> None:
+    with pytest.raises(TransportFailed):
+        async with house.leg().up():
+            raise TransportFailed("connection reset by peer")
+
+
+async def test_a_leg_and_a_limit_in_one_tick_are_told_apart(house: House) -> None:
+    leg = house.leg()
+    later(1, lambda: leg.end(EndReason.HUNG_UP))
+    with pytest.raises(LegEnded):
+        async with leg.up(), limit(house.core.alarms, 1, EndReason.NO_ANSWER):
+            await asyncio.sleep(10)
+    assert cancellations() == 0
+    await asyncio.sleep(1)
+
+
+async def test_a_limit_says_which_it_was() -> None:
+    with pytest.raises(LimitReached) as reached:
+        async with limit(Alarms(), 5, EndReason.NO_ANSWER):
+            await asyncio.sleep(10)
+    assert (reached.value.reason, reached.value.status) == (EndReason.NO_ANSWER, 408)
+
+
+async def test_a_limit_that_is_not_reached_says_nothing() -> None:
+    async with limit(Alarms(), 5, EndReason.NO_ANSWER):
+        await asyncio.sleep(4)
+    await asyncio.sleep(10)
+
+
+async def test_a_timeout_of_somebody_else_passes_a_limit() -> None:
+    with pytest.raises(TimeoutError):
+        async with limit(Alarms(), 5, EndReason.NO_ANSWER):
+            raise TimeoutError

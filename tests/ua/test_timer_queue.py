@@ -1,0 +1,133 @@
+"""The timers of everything under way: each rings in its own time, and the loop holds one for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from proxy.ua.timer_queue import READING_S, SPARE, Alarms
+from tests.kit.virtual_loop import stoppable
+from tests.ua.house import pending_timers
+
+
+def handles() -> int:
+    return len([each for each in asyncio.get_running_loop()._scheduled if not each.cancelled()])  # type: ignore[attr-defined]
+
+
+def noting(rang: list[float]) -> Callable[[], None]:
+    return lambda: rang.append(asyncio.get_running_loop().time())
+
+
+async def test_each_rings_at_its_own_time_with_one_timer_of_the_loop() -> None:
+    alarms, rang = Alarms(), list[float]()
+    now = alarms.now()
+    for wait in (32.0, 0.5, 900.0, 4.0, 0.5):
+        alarms.at(now + wait, noting(rang))
+    assert (handles(), alarms.waiting) == (1, [now + wait for wait in (0.5, 0.5, 4.0, 32.0, 900.0)])
+    await asyncio.sleep(1000)
+    assert [when - now for when in rang] == [0.5, 0.5, 4.0, 32.0, 900.0]
+    assert (handles(), alarms.waiting) == (0, [])
+
+
+async def test_one_that_is_cancelled_never_rings_and_knows_nobody_any_more() -> None:
+    alarms, rang = Alarms(), list[float]()
+    now = alarms.now()
+    first = alarms.at(now + 1, noting(rang))
+    alarms.at(now + 2, noting(rang))
+    first.cancel()
+    first.cancel()
+    assert (first.ring, alarms.waiting, pending_timers()) == (None, [now + 2], [now + 2])
+    await asyncio.sleep(5)
+    assert [when - now for when in rang] == [2.0]
+
+
+async def test_one_may_set_others_as_it_rings() -> None:
+    alarms, rang = Alarms(), list[float]()
+    now = alarms.now()
+
+    def again() -> None:
+        alarms.at(now + 10, noting(rang))
+        alarms.at(now + 1, noting(rang))
+        alarms.at(now + 2, noting(rang))
+
+    alarms.at(now + 1, again)
+    alarms.at(now + 3, noting(rang))
+    await asyncio.sleep(20)
+    assert [when - now for when in rang] == [1.0, 2.0, 3.0, 10.0]
+
+
+async def test_one_that_fails_leaves_the_others_theirs() -> None:
+    alarms, rang, told = Alarms(), list[float](), list[str]()
+    now = alarms.now()
+
+    def fails() -> None:
+        raise ValueError("a bug")
+
+    asyncio.get_running_loop().set_exception_handler(
+        lambda loop, context: told.append(str(context["exception"]))
+    )
+    alarms.at(now + 1, fails)
+    alarms.at(now + 1, noting(rang))
+    alarms.at(now + 3, noting(rang))
+    await asyncio.sleep(5)
+    assert ([when - now for when in rang], told) == ([1.0, 3.0], ["a bug"])
+
+
+async def test_a_process_that_was_stopped_reads_before_any_rings() -> None:
+    alarms, rang = Alarms(), list[float]()
+    loop, now = stoppable(), alarms.now()
+    answered = alarms.at(now + 32, noting(rang))
+    alarms.at(now + 2, noting(rang))
+    await asyncio.sleep(1)
+    loop.stop_for(60)
+    await asyncio.sleep(0.01)  # the socket is read
+    answered.cancel()
+    alarms.at(alarms.now() - 1, noting(rang))
+    assert rang == []
+    await asyncio.sleep(1)
+    assert [when - now for when in rang] == [61 + READING_S] * 2
+    assert handles() == 0
+
+
+async def test_a_loop_that_is_always_late_rings_all_the_same() -> None:
+    alarms, rang = Alarms(), list[float]()
+    loop, now = stoppable(), alarms.now()
+    alarms.at(now + 1, noting(rang))
+    for _ in range(3):
+        loop.stop_for(3)
+        await asyncio.sleep(0.01)
+    assert [when - now for when in rang] == [pytest.approx(6.01)]
+
+
+async def test_once_closed_after_a_stop_none_rings() -> None:
+    alarms, rang = Alarms(), list[float]()
+    alarms.at(alarms.now() + 1, noting(rang))
+    stoppable().stop_for(9)
+    await asyncio.sleep(0.01)
+    alarms.close()
+    await asyncio.sleep(5)
+    assert (rang, handles()) == ([], 0)
+
+
+@pytest.mark.parametrize("standing", [0, 10])
+async def test_those_cancelled_long_before_their_time_take_no_room(standing: int) -> None:
+    alarms, rang = Alarms(), list[float]()
+    now = alarms.now()
+    for _ in range(standing):
+        alarms.at(now + 900, noting(rang))
+    for _ in range(20 * SPARE):
+        alarms.at(now + 1800, noting(rang)).cancel()
+        assert len(alarms._set) <= 2 * (standing + 1) + SPARE
+    await asyncio.sleep(2000)
+    assert [when - now for when in rang] == [900.0] * standing
+
+
+async def test_once_closed_none_rings() -> None:
+    alarms, rang = Alarms(), list[float]()
+    alarms.at(alarms.now() + 1, noting(rang))
+    alarms.close()
+    assert (alarms.waiting, handles()) == ([], 0)
+    await asyncio.sleep(5)
+    assert rang == []

@@ -1,0 +1,113 @@
+"""What is left of a transaction: repeats are absorbed, answered again, or passed on."""
+
+from __future__ import annotations
+
+import asyncio
+
+from proxy.sip.message import Request
+from proxy.transport.flow import Flow
+from proxy.ua.driver import Message
+from proxy.ua.tombstones import ABSORBED, AcceptedByPeer, AcceptedByUs, Repeated
+from proxy.ua.transactions import ServerTransaction
+from tests.kit import messages
+from tests.ua.house import House
+from tests.ua.test_route import AFlow
+
+INVITE = messages.invite()
+
+
+class Ear:
+    def __init__(self) -> None:
+        self.heard: list[Message] = []
+
+    def received(self, message: Message) -> None:
+        self.heard.append(message)
+
+    def failed(self, error: Exception) -> None:
+        raise AssertionError(error)
+
+
+def test_timers_i_and_k_absorb_everything_rfc3261_17() -> None:
+    ABSORBED.receive(INVITE)
+    ABSORBED.receive(messages.ok(INVITE))
+
+
+class Sends:
+    def __init__(self) -> None:
+        self.sent: list[tuple[Flow, bytes]] = []
+
+    def emit_again(self, flow: Flow, data: bytes) -> None:
+        self.sent.append((flow, data))
+
+
+def test_a_repeated_request_or_refusal_is_answered_as_before_rfc3261_17() -> None:
+    core, flow = Sends(), AFlow("udp", ("192.0.2.7", 5060))
+    late = Repeated(b"the same", flow, core)
+    late.receive(messages.bye(INVITE, to_tag="t"))
+    late.receive(messages.response(INVITE, 486))
+    late.receive(messages.ringing(INVITE))
+    assert core.sent == [(flow, b"the same")] * 2
+
+
+def test_every_2xx_goes_up_and_nothing_else_rfc6026_7_2() -> None:
+    ear = Ear()
+    late = AcceptedByPeer(ear)
+    ok = messages.ok(INVITE)
+    for response in (ok, messages.ringing(INVITE), messages.response(INVITE, 486), ok):
+        late.receive(response)
+    assert ear.heard == [ok, ok]
+
+
+class Acks:
+    def __init__(self) -> None:
+        self.heard: list[Request] = []
+
+    def acknowledged(self, ack: Request) -> None:
+        self.heard.append(ack)
+
+
+def test_an_invite_that_was_accepted_is_absorbed_and_its_ack_goes_up_rfc6026_7_1() -> None:
+    core = Acks()
+    late = AcceptedByUs("tag", core)
+    ack = messages.ack(INVITE, to_tag="bob1")
+    late.receive(INVITE)
+    late.receive(ack)
+    late.cancelled(messages.cancel(INVITE))
+    assert core.heard == [ack]
+    assert (late.tag, late.answered) == ("tag", True)
+
+
+async def test_a_repeated_bye_is_answered_with_the_same_bytes_for_32_seconds_rfc3261_17_2_2(
+    house: House,
+) -> None:
+    options = messages.request("OPTIONS")
+    await house.far.says(options)
+    first = await house.far.hears(200)
+    for _ in range(3):
+        await asyncio.sleep(10)
+        await house.far.says(options)
+    await asyncio.sleep(1.9)
+    assert [each.encode() for each in house.far.all(200)] == [first.encode()] * 4
+    assert len(house.core.servers) == 1
+    await asyncio.sleep(0.2)
+    assert len(house.core.servers) == 0
+
+
+async def test_a_repeat_that_cannot_be_answered_any_more_hurts_nobody(house: House) -> None:
+    await house.far.says(messages.invite())
+    flow = (await house.invited()).flow
+    await house.network.close()
+    assert flow.closed
+    house.core.emit_again(flow, messages.ok(INVITE).encode())
+
+
+async def test_a_transaction_is_known_by_what_is_left_of_it(house: House) -> None:
+    await house.far.says(INVITE)
+    transaction = await house.invited()
+    assert isinstance(house.core.servers.get(transaction.key), ServerTransaction)
+    transaction.reply(200, [("Contact", "<sip:us@x>")])
+    assert isinstance(house.core.servers.get(transaction.key), AcceptedByUs)
+    await house.far.says(messages.cancel(INVITE))
+    to_invite, to_cancel = await house.far.hears(200), await house.far.hears(200)
+    assert to_invite.to_tag == to_cancel.to_tag == transaction.tag
+    assert str(to_cancel.cseq) == "1 CANCEL"
