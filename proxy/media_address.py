@@ -1,4 +1,4 @@
-"""The address where audio is received: tried before there is a call, and followed where it was found."""
+"""The local media address: checked before the first call, and watched for changes while it is "auto"."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from proxy.transport.flow import TransportFailed
 log = structlog.get_logger("screendoor")
 
 LOOK_S = 15.0
-"""How often it is looked whether it is still ours: a line that is dialled may have another every night."""
+"""Seconds between two checks: a dial-up line may get a new address every night."""
 
 
 async def follow(
     settings: Settings, moved: Callable[[str], None], find: Callable[[str], str | None] = local_address
 ) -> None:
-    """Have `moved` called with the address that "auto" stands for by now, each time that it is another.
+    """Call `moved` with the new address each time the one that "auto" stands for changes.
 
-    Returns at once where an address is written; nobody moves to where there is no way out.
+    Returns at once if the address is configured. Having no route out is not a change.
     """
     known = settings.public.address
     while settings.public.found:
@@ -35,7 +35,7 @@ async def follow(
 
 
 def check(local: str) -> None:
-    """Raise TransportFailed for one that this machine does not have: there would be no port for any call."""
+    """Raise TransportFailed if this machine does not have the address: no call could get a port on it."""
     family = socket.AF_INET6 if ":" in local else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as tried:
         try:

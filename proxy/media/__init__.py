@@ -1,1 +1,1 @@
-"""Media beside the protocol: SDP, RTP relay, tones, recorder. Knows no SIP."""
+"""Media: SDP offer/answer, RTP relay, SRTP, RTCP, DTMF, tones and recording. Knows nothing of SIP."""

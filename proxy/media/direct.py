@@ -1,18 +1,18 @@
-"""`direct` mode: audio flows between the peers themselves, we only tell each of the other (RFC 7092 §3.1).
+"""Direct mode: audio flows between the peers, we only pass their SDP on (signaling-only, RFC 7092 §3.1).
 
-Who is joined is told what the other has said, under an origin of ours. A `join` is a wish: where it does not
-come true in the offers and answers of the INVITEs themselves, `next_move` says what has to be said to whom,
-one offer or answer at a time, until everybody has been told what he should know:
+Each leg of a joined pair is sent the other's SDP, under an origin of ours. A `join` states what is wanted.
+Where the offers and answers of the INVITEs themselves do not bring it about, `next_move` says which offer or
+answer to send next, one at a time, until every leg has the SDP it should have:
 
-    caller -- INVITE, offer --> us -- the same --> agent       the agent's answer is the caller's
-    us -- INVITE, no offer --> phone -- 200, offer -->         flow I of RFC 3725: the caller is still with
+    caller -- INVITE, offer --> us -- the same --> agent       the agent's answer becomes the caller's
+    us -- INVITE, no offer --> phone -- 200, offer -->         flow I of RFC 3725: the caller stays with
     us -- re-INVITE, the phone's offer --> caller              the agent while the phone rings;
-    us -- ACK, the caller's answer --> phone                   `not_taken` has everybody where he was
-    caller -- re-INVITE --> us -- re-INVITE --> phone          hold, other formats: the phone's answer is his
+    us -- ACK, the caller's answer --> phone                   `not_taken` rolls everybody back
+    caller -- re-INVITE --> us -- re-INVITE --> phone          hold, new formats: the phone's answer goes back
 
-What takes packets (ringback, a beep, a recording) takes them through a `RelaySession`: its description is
-told to the leg instead. Two legs that are both here, or that cannot talk to each other by themselves (IPv4
-and IPv6, one refuses what the other has said), stay with us.
+Ringback, prompts and recordings need a `RelaySession`: the leg is then sent the SDP of our relay instead. Two
+legs that are both relayed, or that cannot talk directly (one is IPv4 and one IPv6, or one refuses the other's
+SDP), stay connected through us.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ from proxy.media.sdes import SrtpPolicy
 from proxy.media.session import RelaySession
 
 US = "us"
-"""Who a leg is told of when its packets are to come here."""
+"""Stands for our relay where a leg's partner is named."""
 
 
 class DirectSession(Packets):
-    """A `MediaSession` whose packets pass us by. It says nothing by itself: see `next_move`.
+    """The `MediaSession` of direct mode. It sends nothing by itself: see `next_move`.
 
-    A leg is *here* while its packets come to us, and *opening* while its own INVITE waits for an answer. Of
-    whom a leg should be told is `_source`: its partner; or us, for whom something is to be played or
-    recorded, or whose partner is *apart* from it. A leg's first offer, a change of wishes or of what a peer
-    says, a refusal, a leg that is gone: after each of them all legs are compared with their `_source` anew.
+    A leg is *here* while its packets come to our relay, and *opening* while its own INVITE waits for an
+    answer. `_source` says whose SDP a leg should have: its partner's; or ours, if something is to be played
+    or recorded, or if the two are *apart* (cannot talk directly). After every first offer, join, change in
+    what a peer says, refusal and release, all legs are compared with their `_source` again.
     """
 
     def __init__(self, relay: RelaySession, host: str, ids: Callable[[int], int]) -> None:
-        """`relay`: for what takes packets; `host`: our address, in the origin of what we say."""
+        """`relay`: handles packets that come here; `host`: our address, in the `o=` line of what we send."""
         super().__init__(relay)
         self._host, self._ids = host, ids
         self._legs: dict[str, ToldLeg] = {}
         self._pairs = Pairs()
         self._wanted: set[str] = set()
-        """Legs whose packets are wanted here."""
+        """Legs whose packets should come to our relay."""
         self._stuck: set[str] = set()
-        """Legs that would not have their packets come here."""
+        """Legs that refused to have their packets come here."""
         self._over: dict[str, int] = {}
         self._policies: dict[str, SrtpPolicy] = {}
         self.signalling: Signalling = NoSignalling()
-        """Who makes the moves."""
+        """Carries out the moves."""
 
-    # What the story says.
+    # Calls from the call story.
 
     def over(self, leg: str, ip_version: int, near: tuple[str, str] | None = None) -> None:
         """See `MediaSession`."""
@@ -66,7 +66,7 @@ class DirectSession(Packets):
         self._relay.over(leg, ip_version, near)
 
     def offer(self, leg: str) -> bytes:
-        """What the leg is to hear of, as our offer; empty if its peer is to make the first one."""
+        """The SDP of the leg's `_source` as our offer; empty if the leg's peer is to make the first one."""
         known = self._legs.get(leg)
         if known is None or (known.told is None and not known.here):
             return self._first_offer(leg)
@@ -77,19 +77,19 @@ class DirectSession(Packets):
         return known.proposed(line, self._host, ours=False)
 
     def secure(self, leg: str, policy: SrtpPolicy) -> None:
-        """See `MediaSession`; peers that cannot both have it their way talk through us."""
+        """See `MediaSession`. Peers whose policies conflict talk through us."""
         self._policies[leg] = policy
         self._relay.secure(leg, policy)
 
     def secured(self, leg: str) -> str | None:
-        """The suite that its peer has named, if the other has taken it."""
+        """The crypto-suite that both sides have named."""
         known = self._legs.get(leg)
         if known is None or known.here:
             return self._relay.secured(leg)
         return known.suite
 
     def concede(self, leg: str) -> bool:
-        """See `MediaSession`: what its peer refused came from another leg, and ours is next."""
+        """See `MediaSession`: if the peer refused another leg's offer, ours is next."""
         known = self._legs.get(leg)
         if known is None or known.said is not None:
             return False
@@ -102,7 +102,7 @@ class DirectSession(Packets):
         return True
 
     def again(self, leg: str) -> bytes:
-        """What the leg was told last; where its offer stands open, our answer. See `MediaSession`."""
+        """The SDP last sent to the leg; or our answer, if its offer is open. See `MediaSession`."""
         known = self._legs.get(leg)
         if known is not None and known.offer is not None:
             return self.answer(leg)
@@ -120,7 +120,7 @@ class DirectSession(Packets):
         self._moved(leg, was_here)
 
     def accept(self, leg: str, sdp: bytes) -> bytes:
-        """Take the peer's offer. Empty: the answer hangs on another leg, and comes by `again`."""
+        """Take the peer's offer. Empty: the answer depends on another leg, and `again` returns it later."""
         known = self._legs.get(leg)
         if known is None:
             known = ToldLeg(self._ids(31))
@@ -144,7 +144,7 @@ class DirectSession(Packets):
         return b""
 
     def join(self, a: str, b: str) -> None:
-        """See `MediaSession`; two legs that are not here yet hear each other once every move is made."""
+        """See `MediaSession`. Legs that are not relayed are connected once every move is made."""
         if self._pairs.partner(a) != b:
             self._unjoin(a)
             self._unjoin(b)
@@ -156,29 +156,29 @@ class DirectSession(Packets):
         self.signalling.changed()
 
     def part(self, leg: str) -> None:
-        """The leg hears nobody: its packets come here."""
+        """Disconnect the leg: its packets come here."""
         self._unjoin(leg)
         self._wanted.add(leg)
         self._stuck.discard(leg)
         self.signalling.changed()
 
     def ringback(self, leg: str, on: bool, *, after_s: float = 0.0, until_heard: bool = False) -> None:
-        """The tone, while the leg has nobody to talk to past us."""
+        """See `MediaSession`. Ringback is relayed, so the leg's packets come here while it is on."""
         before = leg in self._ringing
         super().ringback(leg, on, after_s=after_s, until_heard=until_heard)
         if on or before:
             self.signalling.changed()
 
     def pressed(self, leg: str, digit: str, seconds: float = USUAL_S) -> None:
-        """A key told by signalling, which is how the other leg hears of it where packets pass us by."""
+        """See `MediaSession`. Where packets do not pass us, the partner is sent the key by signalling."""
         partner = self._pairs.partner(leg)
         if partner is None or self.is_here(leg):
             return self._relay.pressed(leg, digit, seconds)
         self.signalling.press(partner, digit, seconds)
 
     async def bring(self, leg: str) -> None:
-        """Have its packets and those of its partner come here, until it is joined to another; returns when
-        they do, or will not.
+        """Have the packets of the leg and its partner come here, until it is joined to another leg. Returns
+        once they do, or once that has failed.
         """
         if leg in self._legs and not self.is_here(leg):
             partner = self._pairs.partner(leg)
@@ -190,7 +190,7 @@ class DirectSession(Packets):
             await self.signalling.quiet()
 
     def release(self, leg: str) -> None:
-        """The leg is gone, and with it whatever its partner was to hear."""
+        """The leg is gone: its partner is connected as it was before the join."""
         self._relay.release(leg)
         self._legs.pop(leg, None)
         self._wanted.discard(leg)
@@ -202,16 +202,16 @@ class DirectSession(Packets):
             self.signalling.changed()
 
     def close(self) -> None:
-        """Forget every leg."""
+        """Release every leg."""
         self.signalling = NoSignalling()
         self._relay.close()
         self._legs.clear()
         self._pairs.clear()
 
-    # What has to be said to whom.
+    # What to send next.
 
     def next_move(self) -> Move | None:
-        """What is to be said next; None when all is as wished."""
+        """The next offer, answer or refusal to send; None when every leg has the SDP it should have."""
         telling: list[str] = []
         for leg, known in self._legs.items():
             if known.offer is None:
@@ -224,7 +224,7 @@ class DirectSession(Packets):
         return None
 
     def answer(self, leg: str) -> bytes:
-        """Our answer to its open offer. Raises MediaRefused or NoPortFree, and the offer stands."""
+        """Our answer to the leg's open offer. Raises MediaRefused or NoPortFree, with the offer still open."""
         known = self._legs[leg]
         assert known.offer is not None
         was_here, other = known.here, self._legs.get(self._source(leg) or US)
@@ -240,14 +240,15 @@ class DirectSession(Packets):
         return words
 
     def refused(self, leg: str) -> None:
-        """Its open offer is refused, as a move said."""
+        """The leg's open offer was refused, as a `Refuse` move asked."""
         if leg in self._legs:
             self._legs[leg].refused()
 
     def not_taken(self, leg: str, status: int) -> bool:
-        """Our offer to the leg was refused with this status; true if nothing is left to be tried.
+        """Our offer to the leg was refused with this status; true if there is nothing left to try.
 
-        An offer passed on is refused to who made it. A join is tried through us, and then taken back.
+        If the offer came from another leg, its offer is refused too. A join is first retried through our
+        relay, then rolled back.
         """
         known = self._legs.get(leg)
         if known is None:
@@ -257,7 +258,7 @@ class DirectSession(Packets):
             self._relay.release(leg)
         source = self._source(leg)
         if source is None or (proposal is not None and proposal.ours != (source == US)):
-            return False  # something else is wished by now
+            return False  # something else is wanted by now
         partner = self._pairs.partner(leg)
         other = self._legs.get(partner) if partner is not None else None
         if partner is None or other is None:
@@ -273,11 +274,11 @@ class DirectSession(Packets):
         return True
 
     def is_here(self, leg: str) -> bool:
-        """Whether its packets come to us."""
+        """Whether the leg's packets come to us."""
         return leg in self._legs and self._legs[leg].here
 
     def _settle(self, leg: str) -> Move | None:
-        """For a leg whose offer is open."""
+        """The next move for a leg whose offer is open."""
         known, source = self._legs[leg], self._source(leg)
         assert known.offer is not None
         if known.refusal is not None:
@@ -289,7 +290,7 @@ class DirectSession(Packets):
         other = self._legs[source]
         if other.opening:
             return None
-        if other.offer is not None:  # both have offered (RFC 3261 §14.2); who cannot offer again waits
+        if other.offer is not None:  # glare: both have offered (RFC 3261 §14.2); who cannot offer again waits
             return None if known.invited_late else Refuse(leg, 491)
         if other.knows(known.offer, known.offer.direction):
             return Answer(leg)
@@ -297,7 +298,7 @@ class DirectSession(Packets):
         return Offer(source, patient=known.invited_late) if begun else None
 
     def _tell(self, leg: str) -> Move | None:
-        """For a leg that has no open offer, and no INVITE of its own that waits for its answer."""
+        """The next move for a leg without an open offer, unless its own INVITE awaits an answer."""
         known = self._legs[leg]
         if known.opening or known.told is None or (source := self._source(leg)) is None:
             return None
@@ -311,21 +312,21 @@ class DirectSession(Packets):
         return Offer(leg, patient=True)
 
     def _source(self, leg: str) -> str | None:
-        """Of whom the leg is to be told; None: it is left with what it was told."""
+        """Whose SDP the leg should have, by leg name or `US`; None: it keeps what it has."""
         partner = self._pairs.partner(leg)
         if partner is not None:
             return US if self._is_apart(leg, partner) else partner
         return US if leg in self._wanted | self._ringing.keys() and leg not in self._stuck else None
 
     def _is_apart(self, leg: str, other: str) -> bool:
-        """Whether these two talk through us: already, or because they cannot do it by themselves."""
+        """Whether the two must talk through us: they do already, or cannot talk directly."""
         if self._pairs.are_apart(leg, other) or (self._legs[leg].here and self._legs[other].here):
             return True
         lines = (leg, self._line(other)), (other, self._line(leg))
         return not all(line is None or self._suits(one, line) for one, line in lines)
 
     def _suits(self, leg: str, line: AudioLine) -> bool:
-        """Whether the leg's peer may be told this: of its IP version, and protected as it is to be."""
+        """Whether the leg's peer can use this SDP: right IP version, and SRTP as its policy wants it."""
         return self._allows(leg, line) and self._over.get(leg, line.ip_version) == line.ip_version
 
     def _allows(self, leg: str, line: AudioLine) -> bool:
@@ -333,17 +334,17 @@ class DirectSession(Packets):
         return policy is not (SrtpPolicy.OFF if line.protected else SrtpPolicy.REQUIRE)
 
     def _line(self, leg: str) -> AudioLine | None:
-        """What that leg's peer would have another know."""
+        """What that leg's peer would say to another leg."""
         known = self._legs.get(leg)
         if known is None or (known.offer is None and known.said is None):
             return None
         return known.offer or (known.said and known.said.directed(known.willing))
 
-    # How a leg begins, and where it goes.
+    # How a leg begins and changes.
 
     def _first_offer(self, leg: str) -> bytes:
-        """The offer of a caller who is not answered yet goes on to whoever is called. One who talks already
-        has his answer: then whoever is called makes the offer, in its 2xx, and the caller is re-INVITEd.
+        """Pass on the offer of a caller who is not answered yet. A caller in conversation has its answer
+        already: then the called side makes the offer, in its 2xx, and the caller is re-INVITEd with it.
         """
         stands, legs = self.signalling.stands, self._legs.items()
         asking = next((each.offer for _, each in legs if each.opening), None)
@@ -363,7 +364,7 @@ class DirectSession(Packets):
         return known.proposed(line, self._host, ours=True)
 
     def _moved(self, leg: str, was_here: bool) -> None:
-        """Something new is in force for the leg."""
+        """Something new has come into force for the leg."""
         if was_here and not self._legs[leg].here:
             self._relay.release(leg)
         if self._legs[leg].here and not was_here:
@@ -372,7 +373,7 @@ class DirectSession(Packets):
         self.signalling.changed()
 
     def _link(self, leg: str) -> None:
-        """Two legs that are both here hear each other through us."""
+        """Connect two legs through our relay, if both are there."""
         partner = self._pairs.partner(leg)
         if partner is not None and self._legs[leg].here and self._legs[partner].here:
             self._relay.join(leg, partner)
@@ -382,6 +383,6 @@ class DirectSession(Packets):
         self._pairs.part(leg)
 
     def _take_back(self, leg: str) -> None:
-        """The join has come to nothing: who was joined before is so again."""
+        """The join failed: restore the connections from before it."""
         for one in self._pairs.take_back(leg, self._legs):
             self._link(one)

@@ -1,4 +1,4 @@
-"""What a `direct` session has to say to the peers, and whoever says it, since that takes SIP."""
+"""The offers and answers a direct session wants sent, and the interface of whoever sends them by SIP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Offer to that leg; `patient`: try again after a 491."""
+    """Send the leg an offer; `patient`: retry after a 491."""
 
     leg: str
     patient: bool
@@ -16,14 +16,14 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer that leg's open offer."""
+    """Answer the leg's open offer."""
 
     leg: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Refuse that leg's open offer with this status."""
+    """Refuse the leg's open offer with this status."""
 
     leg: str
     status: int
@@ -33,37 +33,37 @@ Move = Offer | Answer | Refuse
 
 
 class Signalling(Protocol):
-    """Makes the moves of one session, one after the other, until there is none left."""
+    """Carries out the moves of one session, one after another, until there are none left."""
 
     def changed(self) -> None:
-        """There may be a move to make. Called whenever something was said or is wished; returns at once."""
+        """There may be a move to make: state has changed. Returns at once."""
         ...
 
     async def quiet(self) -> None:
-        """Return when every move is made, or given up."""
+        """Return when every move is made or given up."""
         ...
 
     def stands(self, leg: str) -> bool:
-        """Whether that leg's INVITE is answered and it has not ended, so that it can be offered to again."""
+        """Whether the leg's INVITE is answered and the leg has not ended, so that it can be re-INVITEd."""
         ...
 
     def press(self, leg: str, digit: str, seconds: float) -> None:
-        """Tell that leg's peer of a key, as there are no packets of ours to tell it in."""
+        """Send the leg's peer a key press by signalling, as no RTP of ours reaches it."""
         ...
 
 
 class NoSignalling:
-    """Before there is any, and after: nobody is told anything, and every leg stands."""
+    """The null object, for before and after a session has signalling: sends nothing, every leg stands."""
 
     def changed(self) -> None:
-        """Make no move."""
+        """Do nothing."""
 
     async def quiet(self) -> None:
-        """There is nothing to wait for."""
+        """Return at once."""
 
     def stands(self, leg: str) -> bool:
-        """Nothing is known against it."""
+        """Assume that it stands."""
         return True
 
     def press(self, leg: str, digit: str, seconds: float) -> None:
-        """Nobody to tell."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Who is joined with whom in a `direct` session, who was before, and who may only be joined through us."""
+"""Which legs of a direct session are joined, which were before, and which must be joined through us."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from collections.abc import Container, Iterator
 
 
 class Pairs:
-    """Legs by name. Each is joined with one other at most, and that one with it."""
+    """Joined legs, by name. A leg is joined with at most one other."""
 
     __slots__ = ("_apart", "_before", "_partner")
 
     def __init__(self) -> None:
         self._partner: dict[str, str] = {}
         self._before: dict[str, str] = {}
-        """Whom a leg was joined to before its last join, which may come to nothing."""
+        """The partner of each leg before its last join, which may still fail."""
         self._apart: set[frozenset[str]] = set()
-        """Pairs that cannot talk to each other but through us."""
+        """Pairs of legs that can only talk through our relay."""
 
     def partner(self, leg: str) -> str | None:
         return self._partner.get(leg)
 
     def join(self, a: str, b: str) -> None:
-        """Two that are with nobody, or with each other."""
+        """Pair two legs that have no partner, or each other."""
         self._partner[a], self._partner[b] = b, a
 
     def part(self, leg: str) -> None:
-        """It is with nobody now, but may be taken back to whom it is parted from."""
+        """Separate the leg from its partner; `take_back` can undo it."""
         other = self._partner.pop(leg, None)
         if other is not None:
             self._partner.pop(other, None)
             self._before[leg] = other
 
     def take_back(self, leg: str, standing: Container[str]) -> Iterator[str]:
-        """Its join has come to nothing: who was joined before is so again, of those that stand.
+        """Undo the leg's failed join: restore the earlier pairs, among the legs in `standing`.
 
-        Yields one leg of every pair that is joined by it.
+        Yields one leg of every restored pair.
         """
         pair = (leg, self._partner.pop(leg, ""))
         self._partner.pop(pair[1], None)
@@ -45,18 +45,18 @@ class Pairs:
                 yield one
 
     def forget(self, leg: str) -> None:
-        """It is gone: nobody is taken back to it."""
+        """The leg is gone: nothing is restored to it."""
         self._before = {one: was for one, was in self._before.items() if leg not in (one, was)}
         self._apart = {pair for pair in self._apart if leg not in pair}
 
     def set_apart(self, a: str, b: str) -> None:
-        """These two cannot talk to each other but through us."""
+        """These two can only talk through our relay."""
         self._apart.add(frozenset((a, b)))
 
     def are_apart(self, a: str, b: str) -> bool:
         return frozenset((a, b)) in self._apart
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget everything."""
         for kept in (self._partner, self._before, self._apart):
             kept.clear()

@@ -1,4 +1,4 @@
-"""What the relays of all calls have in common: made once, as each call has a session of its own."""
+"""What the relay sessions of all calls share: network, ports, clock, disk, RTCP timer. Made once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from proxy.media.stream import Stream
 from proxy.media.udp import MediaNetwork
 
 Home = tuple[str, str]
-"""A local address to bind to, and the public one that leads there."""
+"""A local address to bind to, and the public address that leads to it."""
 
 
 class House:
-    """Where audio comes to, and whatever it takes there."""
+    """The shared dependencies of every `RelaySession`, and our media addresses."""
 
     __slots__ = ("clock", "disk", "homes", "ids", "make_stream", "network", "ports", "rounds", "usual")
 
@@ -33,10 +33,10 @@ class House:
         disk: Disk = at_once,
         make_stream: Callable[..., Stream] = Stream,
     ) -> None:
-        """`public_address` stands in our SDP; `ids(n)` gives n random bits; `clock` is the loop's time.
+        """`public_address` goes into our SDP; `ids(n)` gives n random bits; `clock` is the event loop's time.
 
-        `other_home`: local and public address of the other IP version, if we have one. `rounds`: the timer of
-        everybody's reports. `disk` writes the recordings. `make_stream` takes what `Stream` takes.
+        `other_home`: local and public address of the other IP version, if we have one. `rounds`: the shared
+        RTCP report timer. `disk` writes recordings. `make_stream` takes the arguments of `Stream`.
         """
         self.network, self.ports = network, ports
         self.ids, self.clock = ids, clock
@@ -46,10 +46,10 @@ class House:
         self.homes: dict[int, Home] = {_version(public): (bind, public) for bind, public in known}
         """By IP version."""
         self.usual = _version(public_address)
-        """IP version of an offer to a leg of which nothing else is known."""
+        """Default IP version: for an offer to a leg of which nothing else is known."""
 
     def hears_at(self, address: str) -> bool:
-        """Whether what is sent to this address of ours is audio received, too."""
+        """Whether our media sockets receive what is sent to this address of ours."""
         return ":" not in address and 4 in self.homes and self.homes[4][0] in ("0.0.0.0", address)
 
 

@@ -1,4 +1,4 @@
-"""What the call story asks of media: one `MediaSession` per call, whatever its mode (RFC 7092 names them)."""
+"""The media interface of a call: one `MediaSession` per call, in relay or direct mode (RFC 7092)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy.media.tones import Tones, quiet, tones_of
 
 
 class MediaRefused(Exception):
-    """The peer's SDP cannot be used; the story answers 488 (RFC 3261 §13.3.1.3) or ends the leg."""
+    """The peer's SDP cannot be used; the call answers 488 (RFC 3261 §13.3.1.3) or ends the leg."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -22,7 +22,7 @@ class MediaRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What one leg's RTP has done so far."""
+    """Packet counters of one leg."""
 
     packets_in: int = 0
     """RTP packets accepted from the peer."""
@@ -31,27 +31,27 @@ class Counts:
     lost: int = 0
     """Gaps in the peer's sequence numbers (RFC 3550 §6.4.1: expected less received, never below zero)."""
     dropped: int = 0
-    """Packets refused: malformed, of an unknown payload type, from a source we are not latched to, or not to
-    be opened with its key.
+    """Packets refused: malformed, of unknown payload type, from a source other than the latched one, or
+    failing SRTP authentication.
     """
     rtcp_in: int = 0
-    """RTCP packets received; they are read, never forwarded."""
+    """RTCP packets received; they are processed here, never forwarded."""
     unauthentic: int = 0
-    """Of those dropped, the ones its SRTP key does not fit; if all are, the keys do not match."""
+    """Those of `dropped` that failed SRTP authentication; if all do, the keys do not match."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sounds:
-    """What the legs of one call are played by the media itself."""
+    """The tones and music that the legs of one call hear."""
 
     tones: Tones = field(default_factory=lambda: tones_of("us"))
     hold: Clip | None = None
-    """Music for whoever is on hold; None: the hold tone."""
+    """Music on hold; None: the hold tone."""
     machines: frozenset[str] = frozenset(("agent",))
-    """Legs that are no people: on hold they get silence, since they would take a tone for something said."""
+    """Legs that are not people: on hold they get silence, as they would take a tone for speech."""
 
     def held(self, leg: str) -> Clip:
-        """What a leg hears while the other holds."""
+        """What a leg hears while the other one holds it."""
         return quiet() if leg in self.machines else self.hold or self.tones.hold
 
 
@@ -62,60 +62,60 @@ class Recording(Protocol):
 
     @property
     def on(self) -> bool:
-        """It goes on; false once it was closed, or the disk has failed."""
+        """Still recording; false once closed, or after the disk has failed."""
         ...
 
     @property
     def voiced_at(self) -> float | None:
-        """Clock time at which somebody was last heard in it; None before that."""
+        """Clock time at which speech was last heard in it; None before any was."""
         ...
 
     def close(self, *, keep: bool = True) -> float:
-        """Finish the file, or have it removed, and return its length in seconds. Again: the same number; a
-        file that was kept can still be removed.
+        """Finish the file (or remove it) and return its length in seconds. Calling it again returns the same
+        length, and can still remove a file that was kept.
         """
         ...
 
 
 class MediaSession(Protocol):
-    """The media of one call. Legs are named by the story (`caller`, `agent`, `phone`), open on first use."""
+    """The media of one call. Legs go by name (`caller`, `agent`, `phone`) and open on first use."""
 
     def over(self, leg: str, ip_version: int, near: tuple[str, str] | None = None) -> None:
-        """Its signalling goes over IPv4 or IPv6: offer it audio over the same, if we have an address of it.
+        """The leg's signalling uses this IP version: offer it audio over the same, if we have an address.
 
-        What a leg offers us is answered in its own IP version. `near`: the host that signals and our own
-        address, in a private network that both are in; where audio comes from that host, too, that address is
-        what the leg is told.
+        A leg's own offer is answered in the IP version it uses. `near`: the peer's signalling host and our
+        address in a private network we share with it. If its audio comes from that host too, our SDP names
+        that address.
         """
         ...
 
     def secure(self, leg: str, policy: SrtpPolicy) -> None:
-        """How its audio is to be protected, told before its first offer or answer; untold, by `ACCEPT`."""
+        """Set the leg's SRTP policy, before its first offer or answer; the default is `ACCEPT`."""
         ...
 
     def secured(self, leg: str) -> str | None:
-        """The crypto suite under which its audio goes; None: it is plain RTP."""
+        """Name of the SRTP crypto-suite in force; None: plain RTP."""
         ...
 
     def concede(self, leg: str) -> bool:
-        """The peer has refused our offer: whether the next one is another, of plain RTP.
+        """The peer refused our offer: return whether a different one is worth sending.
 
-        False where we offered none of SRTP, or require it, or something is agreed. True also where it was not
-        offered what we can do ourselves (`direct`), and will be.
+        In relay mode that is plain RTP in place of SRTP; False if we offered no SRTP, or require it, or
+        already have an agreement. In direct mode also True if that offer was another leg's: ours is next.
         """
         ...
 
     def offer(self, leg: str) -> bytes:
-        """Our SDP offer towards that leg (RFC 3264 §5); the first call takes its ports, later ones re-offer
-        with the same origin id and port and `o=` version + 1. Raises NoPortFree.
+        """Our SDP offer to that leg (RFC 3264 §5). The first call allocates its ports; later ones re-offer
+        with the same origin id and port, and `o=` version + 1. Raises NoPortFree.
 
-        Empty, for a leg that is yet to be called: its peer is to make the first offer.
+        Empty, for a leg that is not called yet: its peer is to make the first offer.
         """
         ...
 
     def again(self, leg: str) -> bytes:
-        """What we told that leg last, to the byte: nothing has changed (RFC 4028 §7.4). A leg that was told
-        nothing yet gets our offer; one whose offer `accept` left open, our answer. Raises what those raise.
+        """The SDP we last sent that leg, byte for byte: a session refresh (RFC 4028 §7.4). A leg that was
+        sent none gets our offer; one whose offer `accept` left open gets our answer. Raises as those do.
         """
         ...
 
@@ -124,100 +124,99 @@ class MediaSession(Protocol):
         ...
 
     def pass_early(self, leg: str, to: str) -> None:
-        """What that leg plays before it answers is for `to`, over our ringback; otherwise nobody hears it."""
+        """Let `to` hear that leg's early media in place of ringback; otherwise nobody hears it."""
         ...
 
     def early(self, leg: str, sdp: bytes) -> None:
-        """The peer describes what it plays before it answers; what cannot be used is ignored."""
+        """Take the SDP of a leg's early media (in a provisional response); unusable SDP is ignored."""
         ...
 
     def accept(self, leg: str, sdp: bytes) -> bytes:
-        """Take the peer's offer, the first or a re-INVITE's, and return our answer (RFC 3264 §6, §8).
+        """Take the peer's offer, initial or re-offer, and return our answer (RFC 3264 §6, §8).
 
-        Raises MediaRefused (488) or NoPortFree (503); a refused re-offer leaves what was agreed in force.
-        Empty: what to answer hangs on another leg. It is `again`, once the INVITE is to be answered; to a
-        later offer when `proxy.media.direct` says so.
+        Raises MediaRefused (488) or NoPortFree (503); after a refused re-offer the old agreement stays in
+        force. Empty: the answer depends on another leg. For an initial offer, fetch it with `again` when the
+        INVITE is to be answered; for a later one, `proxy.media.direct` says when.
         """
         ...
 
     def join(self, a: str, b: str) -> None:
-        """From now on a and b hear each other and nobody else (§8.4 hold respected). Whoever they were joined
-        to hears nobody.
+        """Connect a and b to each other only (a hold stays respected, §8.4). Whoever they were joined to
+        hears nobody.
         """
         ...
 
     def part(self, leg: str) -> None:
-        """The leg neither hears nor feeds anybody; it keeps its ports."""
+        """The leg neither hears nor is heard; it keeps its ports."""
         ...
 
     def sounds(self, sounds: Sounds) -> None:
-        """Of which tones the legs hear from now on; before that, those of North America."""
+        """Set the tones the legs hear from now on; the default is North America's."""
         ...
 
     def ringback(self, leg: str, on: bool, *, after_s: float = 0.0, until_heard: bool = False) -> None:
-        """Play the ringback tone to the leg while nothing else is heard; packets of silence are nothing.
+        """Play ringback to the leg while it hears nothing else; silent packets count as nothing.
 
-        `after_s`: how long nothing must have been heard first. `until_heard`: it ends by itself as soon as
-        the joined leg is audible.
+        `after_s`: wait for so much silence first. `until_heard`: stop by itself once the joined leg is audible.
         """
         ...
 
     def fill(self, leg: str, clip: Clip | None) -> None:
-        """Play the clip over and over to the leg while it would get no packet at all; None: no longer."""
+        """Loop the clip to the leg while it would get no packets at all; None stops it."""
         ...
 
     async def play(self, leg: str, clip: Clip) -> None:
-        """Play the clip to the leg, which hears nobody else meanwhile; one after the other.
+        """Play the clip to the leg, which hears nothing else meanwhile; several play one after the other.
 
-        Returns when it has been played, or the leg is gone; cancelled, it stops.
+        Returns when it has been played or the leg is released. Cancelling stops it.
         """
         ...
 
     async def digit(self, leg: str) -> str:
-        """The next key that the leg has pressed (`0`-`9`, `*`, `#`, `A`-`D`), in RTP (RFC 4733) or as told by
-        `pressed`; each is given once. It waits for as long as it is let, even if the leg is gone.
+        """Wait for the leg's next key (`0`-`9`, `*`, `#`, `A`-`D`), from RTP (RFC 4733) or `pressed`. Each
+        key is returned once. Keeps waiting even if the leg is released.
         """
         ...
 
     def pressed(self, leg: str, digit: str, seconds: float = 0.1) -> None:
-        """The leg says by its signalling (INFO) that it pressed a key; who hears the leg is told in RTP."""
+        """A key press reported by signalling (INFO); the joined leg is sent it as RTP telephone-events."""
         ...
 
     def record(self, leg: str, path: Path) -> Recording:
-        """Write what the leg says to a WAV (8 kHz, mono, 16 bit) until closed or the leg is released. Raises
-        OSError if the file cannot be made, MediaRefused for a leg whose audio is not G.711.
+        """Write what the peer sends to a WAV file (8 kHz, mono, 16 bit) until closed or released. Raises
+        OSError if the file cannot be created, MediaRefused if the leg's audio is not G.711.
         """
         ...
 
     def record_both(self, caller: str, path: Path) -> Recording:
-        """Write a WAV in stereo, left what the leg says, right what it hears from us, tones included, until
-        closed or the leg is released. Raises OSError if the file cannot be made, MediaRefused for a leg whose
-        audio is not G.711.
+        """Write a stereo WAV file until closed or released: left what the peer sends, right what we send it,
+        tones included. Raises OSError if the file cannot be created, MediaRefused if the leg's audio is not
+        G.711.
         """
         ...
 
     def plain(self) -> None:
-        """Agree on G.711 from now on wherever the peer speaks it, so that nothing is lost to a recording."""
+        """Prefer G.711 from now on wherever the peer supports it, so that everything can be recorded."""
         ...
 
     def release(self, leg: str) -> None:
-        """The leg is gone: its ports go back. A leg never opened is ignored."""
+        """End the leg: its ports are returned. An unknown leg is ignored."""
         ...
 
     def counts(self, leg: str) -> Counts:
-        """The leg's packet counters; they outlive its release."""
+        """The leg's packet counters; still available after its release."""
         ...
 
     def quality(self, leg: str) -> Quality:
-        """How well the leg was heard, and heard us; outlives its release. Zeros for a leg that never was."""
+        """Audio quality both ways; still available after the leg's release. Zeros for an unknown leg."""
         ...
 
     def quiet_s(self, leg: str) -> float | None:
-        """Seconds since the leg was last heard, by RTP or RTCP, or agreed with; None where nothing is due: it
-        is not open, has not agreed, says that it will not send, or holds us.
+        """Seconds since the leg was last heard (RTP or RTCP) or last negotiated. None where no packets are
+        due: the leg is not open, has no agreement, does not send, or holds us.
         """
         ...
 
     def close(self) -> None:
-        """Everything back to the pool; again does nothing."""
+        """Release every leg; calling it again does nothing."""
         ...

@@ -1,4 +1,4 @@
-"""The pair of ports of a stream: RTP's is even, RTCP's the next (RFC 3550 §11)."""
+"""Bind the port pair of a stream: an even port for RTP, the next for RTCP (RFC 3550 §11)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _BIND_TRIES = 64
 def bind_next(
     network: MediaNetwork, ports: PortPool, host: str, on_rtp: OnPacket, on_rtcp: OnPacket
 ) -> tuple[int, Pair]:
-    """The next pair that no other program has taken, and its RTP port, to be given back to `ports` once the
-    pair is closed. Raises NoPortFree.
+    """Bind the next pair that no other program uses; returns its RTP port and the pair. Give the port back to
+    `ports` once the pair is closed. Raises NoPortFree.
     """
     tries = 0
     while True:

@@ -1,4 +1,4 @@
-"""The range of UDP ports media may use: an even one for RTP, the next for RTCP (RFC 3550 §11)."""
+"""The pool of UDP media ports: even ones for RTP, the next for RTCP (RFC 3550 §11)."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections import deque
 from collections.abc import Callable
 
 REST_S = 2.0
-"""How long a pair rests before another call may have it: so long do strays of the last one come."""
+"""How long a returned pair rests before it is lent again: late packets of its last call arrive meanwhile."""
 
 
 class NoPortFree(Exception):
-    """Every media port is in use; the story answers 503."""
+    """Every media port is in use; the call answers 503."""
 
 
 class PortPool:
-    """Even ports of a range, lent and given back. One that has rested goes before one never lent, since its
-    sockets may still stand (`SocketMedia`); where there is neither, the one that rested longest. What another
-    program had when it was lent comes after all of them.
+    """Lends the even ports of a range. A rested port is preferred to a fresh one, as its sockets may still be
+    open (`SocketMedia`); if there is neither, the one that has rested longest. Ports that turned out to be in
+    use by another program come last.
     """
 
     def __init__(self, low: int, high: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         if not 0 < low < high <= 65535:
             raise ValueError(f"not a port range: {low}-{high}")
         self.range = range(low, high + 1)
-        """Every port of it, lent or not."""
+        """Every port of the range, lent or not."""
         first = low + low % 2
         self._fresh = deque(range(first, high, 2))
         if not self._fresh:
@@ -36,20 +36,20 @@ class PortPool:
 
     @property
     def free(self) -> int:
-        """How many pairs are free."""
+        """Number of free pairs."""
         return len(self._fresh) + len(self._resting) + len(self._taken)
 
     @property
     def lent(self) -> int:
-        """How many pairs are in use."""
+        """Number of pairs in use."""
         return len(self._lent)
 
     def take(self) -> int:
-        """The RTP port of a pair. Raises NoPortFree."""
+        """Lend a pair; returns its RTP port. Raises NoPortFree."""
         return self.lend()[0]
 
     def lend(self) -> tuple[int, bool]:
-        """The RTP port of a pair, and whether it has rested or was never lent. Raises NoPortFree."""
+        """Lend a pair; returns its RTP port, and whether it is fresh or has rested. Raises NoPortFree."""
         resting = self._resting
         rested = not resting or self._clock() - resting[0][1] >= REST_S
         if resting and (rested or not self._fresh):
@@ -64,12 +64,12 @@ class PortPool:
         return port, rested
 
     def give_back(self, port: int) -> None:
-        """The pair is free again. Giving back what is not lent is a bug and raises ValueError."""
+        """Return a pair. Raises ValueError if it was not lent, which is a bug."""
         self._end_loan(port)
         self._resting.append((port, self._clock()))
 
     def pass_over(self, port: int) -> None:
-        """The same for one that another program has."""
+        """Return a pair that another program uses; it is lent again only as a last resort."""
         self._end_loan(port)
         self._taken.append(port)
 

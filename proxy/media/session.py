@@ -1,4 +1,4 @@
-"""`relay` mode: every leg's RTP comes to a port of ours and leaves from there (media-relay of RFC 7092)."""
+"""Relay mode: each leg sends RTP to a port of ours and receives from it (media-relay, RFC 7092 §3.2)."""
 
 from __future__ import annotations
 
@@ -30,45 +30,45 @@ _NOTHING = say((), Direction.SENDRECV)
 
 
 class _Leg(SoundedLeg):
-    """One leg's stream and what we last told its peer about it."""
+    """One leg's stream, and the SDP we last sent its peer."""
 
     __slots__ = ("_version", "address", "ip_version", "origin_id", "said")
 
     def __init__(self, stream: Stream, address: str, ip_version: int, origin_id: int) -> None:
         self.stream, self._player = stream, None
         self.address = address
-        """Where the peer is told to send: ours, public."""
+        """The public address of ours that our SDP names."""
         self.ip_version = ip_version
         self.origin_id = origin_id
-        self._version = 0  # of our last SDP; 0: there was none
+        self._version = 0  # of our last SDP; 0: none was sent
         self.said = _NOTHING
-        """What our last SDP says, its formats under our numbers."""
+        """Content of our last SDP, with the payload types we assigned."""
 
     @property
     def spoken(self) -> str | None:
-        """Key of the agreed voice; None before there is one."""
+        """Key of the negotiated voice format; None before the first agreement."""
         agreement = self.stream.agreement
         return None if agreement is None else agreement.voice.key
 
     @property
     def described(self) -> bool:
-        """The peer has been told something."""
+        """We have sent the peer at least one SDP."""
         return self._version > 0
 
     def describe(self, said: Said, *, anew: bool) -> bytes:
-        """Our SDP; the version grows by one if it says something new, or `anew` (RFC 3264 §8)."""
+        """Our SDP; `o=` version + 1 if the content has changed, or if `anew` (RFC 3264 §8)."""
         if anew or self._version == 0 or said != self.said:
             self._version += 1
             self.said = said
         return said.written((self.origin_id, self._version), (self.address, self.stream.port))
 
     def again(self) -> bytes:
-        """What was described last, to the byte."""
+        """Our last SDP, byte for byte."""
         return self.said.written((self.origin_id, self._version), (self.address, self.stream.port))
 
 
 class RelaySession(SoundedSession[_Leg]):
-    """A `MediaSession` that relays. It starts no task; timers run only while packets flow."""
+    """The `MediaSession` of relay mode. It starts no task; its timers run only while packets flow."""
 
     __slots__ = (
         "_aloud",
@@ -86,22 +86,22 @@ class RelaySession(SoundedSession[_Leg]):
         self._legs = {}
         self._sounds, self._held = USUAL_SOUNDS, False
         self._offers: Mapping[str, int] = _NOWHERE
-        """IP version of our offers to a leg, where it is not the usual one."""
+        """IP version to offer a leg, where it differs from the default."""
         self._near: Mapping[str, tuple[str, str]] = _NOWHERE
-        """Hosts of the peers that share a private network with us, and our addresses there."""
+        """By leg: the peer's host in a private network we share with it, and our address there."""
         self._policies: Mapping[str, SrtpPolicy] = _NOWHERE
-        """Of the legs that are secured otherwise than usual."""
+        """SRTP policy of each leg that does not use the default."""
         self._plain = False
-        """Whether only G.711 is agreed on, where the peer speaks it: all else cannot be recorded."""
+        """Negotiate G.711 only, where the peer supports it: nothing else can be recorded."""
         self._early: tuple[str, str] | None = None
-        """Who may be heard before he answers, and by whom."""
+        """The leg whose early media may be heard, and the leg that hears it."""
         self._aloud: tuple[str, str] | None = None
-        """Who is heard before anybody has answered, and by whom."""
+        """The leg whose early media is heard now, and the leg that hears it."""
         self._last: dict[str, tuple[Counts, Quality]] | None = None
-        """Of legs that are gone; None while none is."""
+        """Final counters of released legs; None while there are none."""
 
     def over(self, leg: str, ip_version: int, near: tuple[str, str] | None = None) -> None:
-        """Offers to that leg name an address of this IP version; see `MediaSession`."""
+        """Offer that leg an address of this IP version; see `MediaSession`."""
         house = self._house
         if near is not None or self._near:
             self._move(leg, near if near is None or house.hears_at(near[1]) else None)
@@ -109,12 +109,12 @@ class RelaySession(SoundedSession[_Leg]):
             self._offers = {**self._offers, leg: ip_version}
 
     def secure(self, leg: str, policy: SrtpPolicy) -> None:
-        """How that leg's audio is protected; see `MediaSession`."""
+        """Set the leg's SRTP policy; see `MediaSession`."""
         if policy is not self._policy(leg):
             self._policies = {**self._policies, leg: policy}
 
     def concede(self, leg: str) -> bool:
-        """Offer plain RTP from now on, where policy allows it; see `MediaSession`."""
+        """Fall back to offering plain RTP, where the policy allows it; see `MediaSession`."""
         ours = self._legs.get(leg)
         if self._policy(leg) is not SrtpPolicy.OFFER or ours is None or ours.spoken is not None:
             return False
@@ -122,13 +122,13 @@ class RelaySession(SoundedSession[_Leg]):
         return True
 
     def secured(self, leg: str) -> str | None:
-        """The crypto suite in force; see `MediaSession`."""
+        """Name of the SRTP crypto-suite in force; see `MediaSession`."""
         ours = self._legs.get(leg)
         agreement = None if ours is None else ours.stream.agreement
         return None if agreement is None or agreement.crypto is None else agreement.crypto.suite.name
 
     def offer(self, leg: str) -> bytes:
-        """Our offer, first or again; see `MediaSession`."""
+        """Our first or next offer; see `MediaSession`."""
         ours = self._open(leg, self._offers.get(leg, self._house.usual))
         other = self._other(leg)
         before, said = ours.stream.agreement, ours.said
@@ -141,12 +141,12 @@ class RelaySession(SoundedSession[_Leg]):
         return ours.describe(say(formats, Direction.SENDRECV, said.layout, protection, terms), anew=True)
 
     def again(self, leg: str) -> bytes:
-        """Our last SDP once more; see `MediaSession`."""
+        """Our last SDP again; see `MediaSession`."""
         ours = self._legs.get(leg)
         return self.offer(leg) if ours is None or not ours.described else ours.again()
 
     def answered(self, leg: str, sdp: bytes) -> None:
-        """The peer's answer to our offer; see `MediaSession`."""
+        """Take the peer's answer to our offer; see `MediaSession`."""
         self._aloud = None
         ours = self._legs.get(leg)
         if ours is None:
@@ -167,14 +167,14 @@ class RelaySession(SoundedSession[_Leg]):
             self._heed_hold(agreement)
 
     def pass_early(self, leg: str, to: str) -> None:
-        """What it plays before it answers is for that one."""
+        """Let `to` hear that leg's early media; see `MediaSession`."""
         self._early = leg, to
 
     def early(self, leg: str, sdp: bytes) -> None:
-        """What a leg plays before it answers; see `MediaSession`."""
+        """Take the SDP of a leg's early media; see `MediaSession`."""
         if self._early is None or self._early[0] != leg:
             return
-        to, self._early = self._early[1], None  # of several places where it rings, the first is heard
+        to, self._early = self._early[1], None  # when several phones ring, the first one is heard
         with suppress(MediaRefused):
             self.answered(leg, sdp)
             self.join(to, leg)
@@ -182,7 +182,7 @@ class RelaySession(SoundedSession[_Leg]):
             self._aloud = leg, to
 
     def accept(self, leg: str, sdp: bytes) -> bytes:
-        """The peer's offer, first or again; see `MediaSession`."""
+        """Answer the peer's first or next offer; see `MediaSession`."""
         known, other = self._legs.get(leg), self._other(leg)
         house = self._house
         spoken, possible = None, None if len(house.homes) > 1 else house.usual
@@ -201,7 +201,7 @@ class RelaySession(SoundedSession[_Leg]):
         return ours.describe(said, anew=False)
 
     def join(self, a: str, b: str) -> None:
-        """a and b hear each other, and nobody else. If one is gone already, the other hears nobody."""
+        """Connect a and b to each other only. If one has been released, the other hears nobody."""
         one, other = self._legs.get(a), self._legs.get(b)
         if one is not None and other is not None and one.stream.joined is other.stream:
             return
@@ -218,40 +218,40 @@ class RelaySession(SoundedSession[_Leg]):
                     each.player.cover()
 
     def part(self, leg: str) -> None:
-        """The leg and whoever it was joined to hear nobody."""
+        """Disconnect the leg and the one it is joined to."""
         stream = self._stream(leg)
         if stream is not None:
             self._part(stream)
 
     async def digit(self, leg: str) -> str:
-        """The next key that the leg has pressed; see `MediaSession`."""
+        """The next key pressed on the leg; see `MediaSession`."""
         stream = self._stream(leg)
         return await (Presses() if stream is None else stream.presses).next()
 
     def pressed(self, leg: str, digit: str, seconds: float = USUAL_S) -> None:
-        """A key told by signalling; see `MediaSession`."""
+        """A key press reported by signalling; see `MediaSession`."""
         stream = self._stream(leg)
         if stream is not None and stream.told(digit) and stream.joined is not None:
             stream.joined.press(digit, seconds)
 
     def record(self, leg: str, path: Path) -> Recording:
-        """Record what the leg says; of a leg that is gone, silence of no length. See `MediaSession`."""
+        """Record what the peer sends; for a released leg, an empty file. See `MediaSession`."""
         stream = self._stream(leg)
         if stream is None:
             return WavRecording(path, lambda recording: None, disk=self._house.disk)
         return _check_recorded(stream).record(path, disk=self._house.disk)
 
     def record_both(self, caller: str, path: Path) -> Recording:
-        """Record in stereo what the leg says and what it hears; see `MediaSession`."""
+        """Record in stereo what the peer sends and what it is sent; see `MediaSession`."""
         stream = _check_recorded(self._stream(caller))
         return stream.record(path, both=True, disk=self._house.disk)
 
     def plain(self) -> None:
-        """Agree on G.711 wherever the peer speaks it; see `MediaSession`."""
+        """Prefer G.711 from now on; see `MediaSession`."""
         self._plain = True
 
     def release(self, leg: str) -> None:
-        """The leg is gone: nobody hears it, its ports go back."""
+        """Disconnect the leg and return its ports."""
         ours = self._legs.pop(leg, None)
         if ours is None:
             return
@@ -259,33 +259,33 @@ class RelaySession(SoundedSession[_Leg]):
         if stream.joined is not None:
             self._part(stream)
         if self._aloud is not None and self._aloud[0] == leg:
-            self.ringback(self._aloud[1], True)  # others may ring on, and nothing else is heard
+            self.ringback(self._aloud[1], True)  # other phones may still be ringing, with no early media now
             self._aloud = None
         ours.close()
         if stream.touched or self._last:
             self._last = {**(self._last or {}), leg: (stream.counts(), stream.quality())}
 
     def counts(self, leg: str) -> Counts:
-        """The leg's counters; zeros if it never was."""
+        """The leg's packet counters; all zero for an unknown leg."""
         stream = self._stream(leg)
         if stream is not None:
             return stream.counts()
         return self._last[leg][0] if self._last and leg in self._last else Counts()
 
     def quality(self, leg: str) -> Quality:
-        """How well the leg was heard; see `MediaSession`."""
+        """Audio quality of the leg; see `MediaSession`."""
         ours = self._legs.get(leg)
         if ours is not None:
             return ours.stream.quality()
         return self._last[leg][1] if self._last and leg in self._last else UNHEARD
 
     def quiet_s(self, leg: str) -> float | None:
-        """How long the leg has been silent; see `MediaSession`."""
+        """Seconds since the leg was last heard; see `MediaSession`."""
         stream = self._stream(leg)
         return None if stream is None else stream.quiet_s()
 
     def address(self, leg: str) -> Address | None:
-        """Our public RTP address towards a leg; None while it has no port."""
+        """The public RTP address we offer the leg; None while it has no port."""
         ours = self._legs.get(leg)
         return None if ours is None else (ours.address, ours.stream.port)
 
@@ -309,9 +309,9 @@ class RelaySession(SoundedSession[_Leg]):
         return self._policies.get(leg, _UNSAID)
 
     def _open(self, leg: str, ip_version: int, named: Address | None = None) -> _Leg:
-        """The leg's stream; one of the other IP version gives way to a new one, unless it is in use.
+        """The leg's state, made on first use; replaced if it has the other IP version and no agreement yet.
 
-        `named`: where its peer wants audio, if that is known.
+        `named`: where the peer's SDP wants audio, if known.
         """
         ours = self._legs.get(leg)
         if ours is not None:
@@ -327,7 +327,9 @@ class RelaySession(SoundedSession[_Leg]):
         return ours
 
     def _move(self, leg: str, near: tuple[str, str] | None) -> None:
-        """From now on that leg is near, or elsewhere; the next offer says so, until one is answered."""
+        """Use the private-network address for that leg, or stop using it, from our next offer on. Has no
+        effect on a leg that has an agreement.
+        """
         others = {name: each for name, each in self._near.items() if name != leg}
         self._near = others if near is None else {**others, leg: near}
         ours = self._legs.get(leg)
@@ -352,13 +354,13 @@ class RelaySession(SoundedSession[_Leg]):
         return read_offer(sdp, ip_version=ip_version, spoken=spoken, anchor=None, srtp=policy)
 
     def _elsewhere(self, agreement: Agreement) -> None:
-        """What we send to ourselves would go round without end, or into another call. Raises MediaRefused."""
+        """Refuse our own address: audio would loop, or reach another call. Raises MediaRefused."""
         named, house = agreement.remote, self._house
         if named and named[1] in house.ports.range and is_ours(named, self._homes(), house.ports):
             raise MediaRefused("the audio address is one of ours")
 
     def _other(self, leg: str) -> Agreement | None:
-        """What is agreed with the leg this one will be joined with: the first other that has agreed."""
+        """The agreement of the leg this one will be joined with: the first other leg that has one."""
         for name, other in self._legs.items():
             if name != leg and other.stream.agreement is not None:
                 return other.stream.agreement
@@ -375,5 +377,5 @@ def _check_recorded(stream: Stream | None) -> Stream:
 
 @lru_cache(maxsize=256)
 def _first_offer(anchor: str | None, wish: Wish) -> Said:
-    """What a peer is offered of whom nothing is known, where nothing protects it."""
+    """Content of an offer to a peer we know nothing about, without SRTP."""
     return say(formats_to_offer((), anchor), Direction.SENDRECV, terms=Terms.between(None, wish, mux=True))

@@ -1,9 +1,8 @@
-"""One peer's RTP: a pair of ports, the source it is latched to, and the line it hears from us.
+"""One peer's RTP: a pair of ports, the source it is latched to, and what its packets and ours carry.
 
-A packet in, a look at its header, a packet out: whatever can be settled by offer and answer is settled there.
-SRTP belongs to a stream, not a mode: `_received` and `_control` open, `_emit` and `_say_control` protect.
-RTCP is read and made, never forwarded: the peers' SSRCs are rewritten, so its reports would name streams the
-other side never saw.
+The hot path is short: a packet in, a look at its header, a packet out. Offer and answer settle all they can. SRTP belongs to a stream, not a mode: `_received` and `_control` decrypt, `_emit` and
+`_say_control` encrypt. RTCP is read and generated, never forwarded: we rewrite the peers' SSRCs, so their
+reports would name streams that the other side never saw.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ _unpack = HEADER.unpack_from
 
 
 class Stream(Speaker):
-    """RTP with one peer. Hostile packets are dropped and counted; nothing raises out of a packet.
+    """RTP with one peer. Hostile packets are dropped and counted; no packet can raise an exception.
 
-    What only packets need is made by the first of them: many calls never have one, or are over before it.
+    State that only packets need is made when the first one arrives: many calls never have any.
     """
 
     __slots__ = (
@@ -65,31 +64,31 @@ class Stream(Speaker):
         clock: Callable[[], float],
         rounds: Rounds,
     ) -> None:
-        """Take a pair of ports. `ids(n)` gives n random bits; `rounds` times reports. Raises NoPortFree."""
+        """Bind a free port pair. `ids(n)` gives n random bits; `rounds` times RTCP. Raises NoPortFree."""
         self.port, pair = bind_next(network, ports, host, self._received, self._control)
-        """Our RTP port; RTCP's is the next."""
+        """Our RTP port; RTCP uses the next."""
         self._ports, self._pair = ports, pair
         self._ids, self._clock, self._rounds = ids, clock, rounds
         self._closed = self.reserved = self.ringing = False
         self.joined: Stream | None = None
-        """Who hears us and whom we hear."""
+        """The stream connected to this one: it hears us and we hear it."""
         self.agreement = self.recordings = None
         self._to = self._line = self._key = self._route = self._keys = self._seal = self._fed_at = None
-        self._holder: Address | None = None  # who is taken for the peer
-        self._left: Address | None = None  # who was, before it named another address
-        self._latched: Address | None = None  # the same, while it may speak
-        self._target: Address | None = None  # where the peer is
-        self._source: object = None  # who speaks: our peer under its present SSRC; compared by identity
+        self._holder: Address | None = None  # the source taken for the peer
+        self._left: Address | None = None  # the previous holder, after the peer's SDP named another address
+        self._latched: Address | None = None  # the holder, while its direction allows it to send
+        self._target: Address | None = None  # where we send
+        self._source: object = None  # stands for the peer under its present SSRC; compared by identity
         self._receive: dict[int, str] = {}  # of the agreement
         self._reception: Reception | None = None
         self._reports: Control | None = None
         self._dropped = 0
-        self._since = 0.0  # when offer and answer were done last
-        self._alive_at = 0.0  # when something came that is no speech
+        self._since = 0.0  # time of the last completed offer/answer
+        self._alive_at = 0.0  # when the last packet came that is no speech
 
     def agreed(self, agreement: Agreement) -> None:
-        """Offer and answer are done, or done again. Whoever names another address may be anybody until the
-        first valid packet; who names the same is where he was.
+        """Apply a completed offer/answer exchange. If the SDP names another address, the latch opens for the
+        first valid packet; if it names the same one, the latch stays.
         """
         if self._reception is not None or self.joined is not None:
             self.recall()
@@ -115,7 +114,7 @@ class Stream(Speaker):
             self._line.cut()
 
     def hear(self, other: Stream | None) -> None:
-        """From now on hear this stream, or nobody."""
+        """Connect to this stream, or to none."""
         if self._reception is not None or self.joined is not None:
             self.recall()
         self.joined = other
@@ -126,7 +125,7 @@ class Stream(Speaker):
             self._line.cut()
 
     def recall(self) -> None:
-        """What our peer says and hears is to come here, as it always does; see `KernelStream`."""
+        """Stop relaying in the kernel, where `KernelStream` does; nothing to do here."""
 
     def counts(self) -> Counts:
         """The counters so far."""
@@ -142,11 +141,11 @@ class Stream(Speaker):
 
     @property
     def touched(self) -> bool:
-        """A packet has come or gone."""
+        """At least one packet was received or sent."""
         return bool(self._line or self._reception or self._reports or self._dropped)
 
     def quality(self) -> Quality:
-        """How well the peer was heard so far, and heard us."""
+        """Audio quality so far, both ways."""
         if self._line is None and self._reception is None and not self._dropped:
             return UNHEARD
         voice = None if self.agreement is None else self.agreement.voice.key
@@ -154,7 +153,7 @@ class Stream(Speaker):
         return measured(self.counts(), self._reception, self._reports, g711=g711, rate=rate)
 
     def quiet_s(self) -> float | None:
-        """Seconds since the peer was heard; None if it need not be."""
+        """Seconds since the peer was last heard; None if nothing is due from it."""
         agreement = self.agreement
         if agreement is None or not (agreement.speaks and agreement.hears) or self._closed:
             return None
@@ -163,13 +162,13 @@ class Stream(Speaker):
         return self._clock() - max(self._since, self._alive_at, heard, told)
 
     def record(self, path: Path, *, both: bool = False, disk: Disk = at_once) -> WavRecording:
-        """Record what the peer says, and what it hears. Raises OSError if the file cannot be made."""
+        """Record what the peer sends, and with `both` what it is sent. Raises OSError."""
         if self.recordings is None:
             self.recordings = Recordings()
         return self.recordings.begin(path, both, disk)
 
     def close(self) -> None:
-        """Say goodbye in RTCP, close recordings and sockets, give the ports back; again does nothing."""
+        """Send an RTCP BYE, close recordings and sockets, return the ports; again does nothing."""
         if self._closed:
             return
         if self._reception is not None or self.joined is not None:
@@ -221,12 +220,12 @@ class Stream(Speaker):
         joined = self.joined
         if joined is not None:
             joined._relay(packet, start, end, key, second & 0x80, self._source, sequence, timestamp, now)
-        if key != EVENT_KEY:  # when it has gone on: it need not wait for that
+        if key != EVENT_KEY:  # counted after forwarding, which need not wait for it
             reception.heard(sequence, timestamp, now)
 
     def _pressed(self, payload: memoryview, timestamp: int) -> bool:
-        """A packet of the peer's events; it goes on with its duration by the clock of who hears it. False: it
-        does not go on.
+        """Handle a telephone-event packet, converting its duration to the other peer's clock rate in place.
+        False: do not forward it.
         """
         assert self.agreement is not None
         rate = self.agreement.event_rate
@@ -238,7 +237,7 @@ class Stream(Speaker):
         return True
 
     def _admitted(self, packet: memoryview, source: Address) -> tuple[int, int] | None:
-        """Where the payload of a packet lies that is not as nearly all are; None if it is not to be heard."""
+        """Payload span of a packet off the fast path; None if it is not to be relayed."""
         agreement, span = self.agreement, payload_span(packet)
         if is_rtcp(packet):
             self._reported(bytes(packet), source)
@@ -251,7 +250,7 @@ class Stream(Speaker):
         return None
 
     def _latch(self, packet: memoryview, source: Address) -> bool:
-        """Lock to whoever may be the peer; see `latch`."""
+        """Latch onto the source if it may be the peer; see `latch`."""
         assert self.agreement is not None
         reception = self._reception
         if reception is None:
@@ -260,7 +259,7 @@ class Stream(Speaker):
         _, _, sequence, _, ssrc = HEADER.unpack_from(packet)
         now = self._clock()
         if self._holder is None and source == self._left and now - self._since < MOVING_S:
-            return True  # it was on its way when the peer moved
+            return True  # a packet already in flight when the peer moved
         same = ssrc == reception.ssrc and reception.follows(sequence)
         same = same or (self._seal is not None and self._seal.receiver is not None)
         silent_s = now - max(self._since, reception.last_at or 0.0)
@@ -274,7 +273,7 @@ class Stream(Speaker):
         return True
 
     def _refuse(self, packet: memoryview, source: Address) -> None:
-        """Drop an unusable packet; one our peer sent must not look like loss further on."""
+        """Drop an unusable packet; if our peer sent it, the other side must not see it as loss."""
         if is_rtcp(packet):
             return self._reported(bytes(packet), source)
         self._dropped += 1
@@ -282,18 +281,18 @@ class Stream(Speaker):
         if reception is None or source != self._latched or len(packet) < HEADER_BYTES:
             return
         first, _, sequence, _, ssrc = HEADER.unpack_from(packet)
-        if first >> 6 == 2 and ssrc == reception.ssrc:  # ZRTP has the SSRC there, too, and numbers of its own
+        if first >> 6 == 2 and ssrc == reception.ssrc:  # ZRTP has the SSRC there, too, and its own numbers
             self._alive_at = self._clock()
             reception.left_out(sequence)
             self._left_out(sequence)
 
     def _left_out(self, sequence: int) -> None:
-        """A packet of our peer's goes no further."""
+        """A packet from our peer is not forwarded: close the gap in our sequence numbers."""
         if self.joined is not None:
             self.joined._speaking().skip(self._source, sequence)
 
     def report(self) -> None:
-        """Tell the peer how it is heard (RFC 3550 §6.4); `Rounds` asks for it."""
+        """Send an RTCP report (RFC 3550 §6.4); called by `Rounds`."""
         self._say_control(leaves=False)
 
     def _control(self, borrowed: memoryview, source: Address) -> None:
