@@ -1,1 +1,1 @@
-"""What is kept of calls, and the lists that people keep: one database, SQLite or PostgreSQL."""
+"""The call database: call history, notices and the user's lists, in SQLite or PostgreSQL (SQLAlchemy)."""

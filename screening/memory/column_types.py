@@ -1,4 +1,4 @@
-"""Kinds of columns that are alike on SQLite and PostgreSQL."""
+"""Column types that behave the same on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from sqlalchemy import DateTime, Dialect, String, Text
 from sqlalchemy.types import TypeDecorator
 
 MOMENT = DateTime(timezone=True).with_variant(String(32), "sqlite")
-"""How a `Moment` is kept: SQLite has no times, and what is written alike is in order alike."""
+"""Storage type of `Moment`. SQLite has no datetime type; its fixed-width text sorts chronologically."""
 
 
 class Moment(TypeDecorator[datetime]):
-    """A time with its zone, in UTC; may be given as ISO 8601 too, and comes back as a `datetime`."""
+    """An aware datetime, stored in UTC. Accepts ISO 8601 text as well; always loads as a `datetime`."""
 
     impl = MOMENT
     cache_ok = True
@@ -22,7 +22,7 @@ class Moment(TypeDecorator[datetime]):
             return None
         if isinstance(value, str):
             if dialect.name == "sqlite" and value.endswith("+00:00") and len(value) == 29:
-                return value  # as records have it
+                return value  # already in the stored form, as call records write it
             value = datetime.fromisoformat(value)
         if dialect.name == "sqlite":
             return value.astimezone(UTC).isoformat(timespec="milliseconds")
@@ -35,7 +35,10 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Words(TypeDecorator[str]):
-    """Text from anywhere: what neither database takes (half of a pair, NUL) is replaced."""
+    """Text from any source.
+
+    Lone surrogates and NUL, which the databases reject, are replaced by U+FFFD or ``?``.
+    """
 
     impl = Text
     cache_ok = True

@@ -1,4 +1,4 @@
-"""One database by its URL: opened, and brought to the schema of this version."""
+"""Opens the database named by a URL and migrates it to this version's schema."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from screening.memory import migrations, wal_cleanup
 from screening.memory.errors import Away, Unusable, said
 
 LOCKED_S = 5.0
-"""How long we wait for another process that writes; on PostgreSQL, for whoever holds a table or a row."""
+"""How long to wait for a lock: for another writer on SQLite, for a table or row lock on PostgreSQL."""
 CONNECT_S = 5
 _SERVER = {
     "client_encoding": "UTF8",
@@ -28,23 +28,23 @@ _SERVER = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-"""How text is sent, whatever the environment says; and how a server is found out that is gone without a word:
-TCP by itself takes 15 minutes to two hours.
+"""Connection defaults for PostgreSQL. The encoding overrides the environment; keepalives and the TCP user
+timeout detect a server that vanished silently, which TCP alone notices only after 15 minutes to two hours.
 """
 _READS = "screendoor_reads"
-"""The option of a connection whose transactions change nothing."""
+"""Execution option of connections whose transactions only read."""
 _PASSING = ("locked", "full", "busy", "disk i/o")
-"""What SQLite says of troubles that pass."""
+"""Parts of SQLite error messages that name a transient failure."""
 
 
 class Database:
-    """Where everything is kept; `connect` may be called again after a trouble."""
+    """A database; `connect` may be called again after a failure."""
 
     def __init__(self, url: str) -> None:
-        """Raise `Unusable` for a URL of neither kind, or a driver that is not installed."""
+        """Raises `Unusable` if the URL is neither SQLite nor PostgreSQL, or the driver is not installed."""
         self._url = _url(url)
         self.file = Path(self._url.database) if _is_sqlite(self._url) and self._url.database else None
-        """That of SQLite; None for PostgreSQL."""
+        """The SQLite file; None for PostgreSQL."""
         try:
             self._engine = _engine(self._url)
         except ModuleNotFoundError as missing:
@@ -54,11 +54,11 @@ class Database:
 
     @property
     def name(self) -> str:
-        """Its URL as it may be shown, without the password."""
+        """Its URL without the password, safe to show."""
         return self._url.render_as_string(hide_password=True)
 
     def connect(self) -> Connection:
-        """A connection to the schema of this version, which is made if need be; raises `Unusable`, `Away`."""
+        """Open a connection, migrating the schema first if it is outdated. Raises `Unusable` or `Away`."""
         if self.file is not None:
             _writable(self.file)
         try:
@@ -81,9 +81,9 @@ class Database:
 
     @contextmanager
     def transaction(self, *, reads: bool = False) -> Iterator[Connection]:
-        """One, by a connection of its own; raises `Unusable`, `Away`.
+        """Run one transaction on a connection of its own. Raises `Unusable` or `Away`.
 
-        Whoever only `reads` holds up nobody who writes, however long that takes, and waits for nobody.
+        With `reads`, the transaction neither blocks writers nor waits for them, however long it takes.
         """
         with self.connect() as connection:
             connection.execution_options(**{_READS: reads})
@@ -95,7 +95,7 @@ class Database:
             wal_cleanup.wipe(connection, LOCKED_S)
 
     def gone(self) -> str | None:
-        """Why what we write would be lost: SQLite goes on with a file that somebody has taken away."""
+        """Why writes would be lost, or None: SQLite keeps writing to a file that was moved or deleted."""
         if self.file is None or self._opened is None:
             return None
         try:
@@ -148,7 +148,9 @@ def _engine(url: URL) -> Engine:
 
 
 def _begin(connection: Connection) -> None:
-    """At once, not at the first change: what was read by then could be out of date, and is refused."""
+    """Take SQLite's write lock at BEGIN. A deferred transaction whose snapshot is stale fails at its first
+    write.
+    """
     reads = connection.get_execution_options().get(_READS, False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
@@ -160,23 +162,23 @@ def _sqlite_terms(connection: Sqlite, _record: object) -> None:
 
 
 def _server_terms(connection: Any, _record: object) -> None:
-    """Not as an option of the connection: poolers take none."""
+    """Set the lock timeout by SET: connection poolers reject it as a startup option."""
     connection.execute(f"SET lock_timeout = {int(LOCKED_S * 1000)}")
     connection.commit()
 
 
 def _has_every_letter(connection: Connection, name: str) -> None:
-    """Raise `Unusable` for a database that would take no call with a letter of another alphabet in it."""
+    """Raises `Unusable` unless PostgreSQL stores UTF-8: other encodings reject calls with foreign letters."""
     if connection.dialect.name == "postgresql":
         server: Any = connection.connection.driver_connection
         encoding = server.info.parameter_status("server_encoding")
-        if encoding not in (None, "UTF8"):  # None: a pooler that does not say
+        if encoding not in (None, "UTF8"):  # None: a pooler that does not report it
             how = "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
             raise Unusable(f"{name} keeps text as {encoding}, UTF8 is needed: {how}")
 
 
 def _writable(file: Path) -> None:
-    """Make the file, for nobody else to read, if there is none; raises `Unusable`."""
+    """Create the file if it is missing, readable by its owner alone. Raises `Unusable`."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))

@@ -1,4 +1,4 @@
-"""What can be wrong with the database."""
+"""Database errors, in the two kinds that callers tell apart."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 
 class Unusable(OSError):
-    """It cannot be used as it is: its file cannot be written, is none of ours, or of a later version."""
+    """Permanent: the file is not writable, is not a database of ours, or has a later version's schema."""
 
 
 class Away(Exception):
-    """It cannot be used now: locked, full, not reachable."""
+    """Temporary: the database is locked, full or unreachable."""
 
 
 def said(error: BaseException) -> str:
-    """One line of what a database said."""
+    """The first line of a database error's message."""
     told = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     if isinstance(told, SQLAlchemyError):
         told = told.__cause__ or told

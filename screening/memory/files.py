@@ -1,4 +1,4 @@
-"""The files that belong to calls: their messages and their recordings."""
+"""Audio and text files that belong to calls: voicemails and recordings."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ log = structlog.get_logger("screendoor")
 
 
 def of_message(message: Path) -> tuple[Path, Path]:
-    """The file of a message, and the one beside it with what was said, which not every message has."""
+    """The audio file of a voicemail, and the transcript beside it, which may not exist."""
     return message, message.with_suffix(".txt")
 
 
 def files_of(connection: Connection, names: Sequence[str]) -> list[Path]:
-    """Where the messages, their words and the recordings of these calls are, or were."""
+    """Paths of the voicemails, their transcripts and the recordings of these calls; the files may be gone."""
     recorded = select(calls.c.recording).where(calls.c.id.in_(names), calls.c.recording.is_not(None))
     left = select(voicemails.c.file).where(voicemails.c.call.in_(names), voicemails.c.file.is_not(None))
     messages = map(Path, connection.execute(left).scalars())
@@ -32,9 +32,9 @@ def files_of(connection: Connection, names: Sequence[str]) -> list[Path]:
 
 
 def delete_calls(connection: Connection, names: Sequence[str]) -> int:
-    """Delete calls with all that is kept of them; returns how many files that was.
+    """Delete calls with everything stored about them; returns the number of files deleted.
 
-    The files go first: where we are interrupted, the rows still say what is left to be done.
+    Files are deleted first: after an interruption the rows still show what is left to delete.
     """
     if not names:
         return 0
@@ -47,7 +47,7 @@ def delete_calls(connection: Connection, names: Sequence[str]) -> int:
 
 
 def delete_file(path: Path) -> bool:
-    """Whether there was one; one that cannot be deleted is said, for somebody to do it."""
+    """Delete a file; returns whether it existed. A failure is logged for an operator to resolve."""
     try:
         os.unlink(path)
     except FileNotFoundError:

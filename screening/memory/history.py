@@ -1,4 +1,4 @@
-"""The calls and messages that are kept, as they are asked for."""
+"""Queries of stored calls and voicemails."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from screening.memory.schema import calls, lines, voicemails
 
 Row = dict[str, Any]
 After = tuple[datetime, str]
-"""Time and call of the last row that was seen: a page goes on behind it."""
+"""Keyset cursor: time and call id of the last row seen. The next page starts after it."""
 _BRIEF = [column for column in calls.c if column.name not in ("record", "process")]
 
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """Which calls; None: whatever it be."""
+    """Filter for calls; None matches everything."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -34,13 +34,13 @@ class Sought:
     result: str | None = None
     decision: str | None = None
     alike: Alike = nobody
-    """Who counts as the `caller` beside him who is written so."""
+    """Other spellings that match `caller` besides the exact text."""
 
 
 def found(
     connection: Connection, sought: Sought, *, after: After | None = None, limit: int = 50
 ) -> Sequence[Row]:
-    """Calls without their stories, the latest first."""
+    """Matching calls without their records, newest first."""
     query = select(*_BRIEF, voicemails.c.call.is_not(None).label("voicemail")).outerjoin(
         voicemails, voicemails.c.call == calls.c.id
     )
@@ -57,7 +57,7 @@ def found(
 
 
 def call(connection: Connection, name: str) -> Row | None:
-    """One call with its record, transcript and message; None if there is none of that name."""
+    """One call with its record, transcript and voicemail; None if there is no such call."""
     row = connection.execute(select(calls).where(calls.c.id == name)).mappings().first()
     if row is None:
         return None
@@ -70,7 +70,10 @@ def call(connection: Connection, name: str) -> Row | None:
 
 
 def recent(connection: Connection, since: datetime, until: datetime, most: int) -> Sequence[Past]:
-    """Whoever called then, before `until`, with a number, the earliest first; of too many the latest."""
+    """The callers of a time span, oldest first, without withheld numbers.
+
+    Beyond the limit the newest are kept.
+    """
     query = select(calls.c.id, calls.c.caller, calls.c.dialed, calls.c.began)
     query = query.where(calls.c.began >= since, calls.c.began < until, calls.c.caller.is_not(None))
     rows = connection.execute(query.order_by(calls.c.began.desc()).limit(most)).all()
@@ -80,7 +83,10 @@ def recent(connection: Connection, since: datetime, until: datetime, most: int) 
 def messages(
     connection: Connection, *, heard: bool | None = None, after: After | None = None, limit: int = 50
 ) -> Sequence[Row]:
-    """Messages with who left them, the latest first; `heard` None: all."""
+    """Voicemails with their callers, newest first.
+
+    `heard` filters by whether they were listened to; None: all.
+    """
     query = _messages()
     if heard is not None:
         query = query.where(voicemails.c.heard_at.is_not(None) if heard else voicemails.c.heard_at.is_(None))
@@ -88,25 +94,25 @@ def messages(
 
 
 def voicemail(connection: Connection, name: str) -> Row | None:
-    """The message of a call; None if it has none."""
+    """The voicemail of a call; None if it has none."""
     row = connection.execute(_messages().where(voicemails.c.call == name)).mappings().first()
     return dict(row) if row is not None else None
 
 
 def set_heard(connection: Connection, name: str, at: datetime | None) -> bool:
-    """Somebody has listened to a message, or is to do so again (None); whether there is one."""
+    """Mark a voicemail as heard at a time, or as new (None); returns whether it exists."""
     there = update(voicemails).where(voicemails.c.call == name).values(heard_at=at)
     return bool(connection.execute(there).rowcount)
 
 
 def set_transcript(connection: Connection, name: str, text: str) -> bool:
-    """What is said in a message; whether there is one."""
+    """Store the transcript of a voicemail; returns whether it exists."""
     there = update(voicemails).where(voicemails.c.call == name).values(transcript=text)
     return bool(connection.execute(there).rowcount)
 
 
 def delete_voicemail(connection: Connection, name: str) -> bool:
-    """Delete a message with its files; whether there was one."""
+    """Delete a voicemail and its files; returns whether it existed."""
     if (row := voicemail(connection, name)) is None:
         return False
     if row["file"]:
@@ -118,7 +124,7 @@ def delete_voicemail(connection: Connection, name: str) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """The same with times in ISO 8601, ready for JSON."""
+    """Convert datetimes to ISO 8601 text, recursively, for JSON."""
     match value:
         case datetime():
             return value.isoformat(timespec="milliseconds")

@@ -1,6 +1,6 @@
-"""The lists that people keep in the database: allowed, blocked, VIPs, contacts, and expected calls.
+"""The user's lists in the database: allow, block, VIP, contacts and expected calls.
 
-Everything here is done within a transaction of its caller, and noticed by running processes within seconds.
+These functions run inside the caller's transaction. Running processes see a change within seconds.
 """
 
 from __future__ import annotations
@@ -20,36 +20,37 @@ from screening.memory.schema import entries, revisions
 ALLOW, BLOCK, VIP, CONTACT, EXPECTED = "allow", "block", "vip", "contact", "expected"
 LISTS = (ALLOW, BLOCK, VIP, CONTACT, EXPECTED)
 ANYBODY = "*"
-"""The number of an expected call that may come from anybody."""
+"""The number of an expectation that any caller meets."""
 _ANYBODY = (ANYBODY, "anybody")
 LONGEST = 200
-"""Characters of a name or a note."""
+"""Maximum characters of a name or note; longer ones are cut."""
 _AT_ONCE = 1000
-"""Contacts that are looked for together."""
+"""Contacts looked up per query."""
 PART = 2000
-"""Contacts that are written in one transaction."""
+"""Contacts written per transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry, with its number as `written` makes it."""
+    """A list entry; its number is normalised by `written`."""
 
     list: str
     number: str
     name: str | None = None
     dialed: str | None = None
-    """The number of ours that it is for; None: all."""
+    """The dialed number it applies to; None: all of them."""
     until: datetime | None = None
-    """When it ceases to hold; None: never."""
+    """When it expires; None: never."""
     note: str | None = None
     calls: int | None = None
-    """Of expected ones, how many more; None: all of them."""
+    """Expected calls still to come; None: not counted."""
 
 
 def written(which: str, text: str, country: str) -> str:
-    """A number as its list keeps it; raises ValueError with what is expected.
+    """Normalise a number for a list. Raises ValueError that says what is expected.
 
-    `country` is that of numbers without ``+``. Contacts are whole numbers; the others may be patterns.
+    `country` applies to numbers without ``+``. Contacts and expectations are whole numbers, other lists also
+    take patterns.
     """
     if which not in LISTS:
         raise ValueError(f"one of {', '.join(LISTS)}")
@@ -64,10 +65,10 @@ def written(which: str, text: str, country: str) -> str:
 
 
 def put(connection: Connection, entry: Entry, now: datetime, place: int | None = None) -> tuple[int, bool]:
-    """Keep an entry; returns its id, and whether it is new.
+    """Insert or update an entry; returns its id, and whether it is new.
 
-    It takes the `place` (id) that is given, or that of one for the same number; LookupError if there is no
-    such place on its list.
+    Updates the entry with id `place`, or else one with the same list, number and dialed number. Raises
+    LookupError if `place` is not on that list.
     """
     values = {
         "list": entry.list,
@@ -92,7 +93,7 @@ def put(connection: Connection, entry: Entry, now: datetime, place: int | None =
 
 
 def in_parts(names: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Contacts as they are best put: so many in one transaction that nobody waits long for it."""
+    """Split contacts into batches small enough that one transaction does not block other writers for long."""
     left = iter(names)
     while part := list(islice(left, PART)):
         yield part
@@ -101,9 +102,10 @@ def in_parts(names: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]
 def put_contacts(
     connection: Connection, names: Iterable[tuple[str, str]], now: datetime, *, tell: bool = True
 ) -> tuple[int, int]:
-    """Keep contacts, by number in E.164; returns how many are new, and how many have another name now.
+    """Insert or rename contacts, given as (E.164 number, name); returns how many are new and how many
+    renamed.
 
-    Without `tell`, running processes notice it at the next `changed`.
+    Without `tell`, running processes see them only after the next `changed`.
     """
     told = {number: name[:LONGEST] or None for number, name in names}
     numbers = list(told)
@@ -135,7 +137,7 @@ def _put_contacts(connection: Connection, told: Mapping[str, str | None], now: d
 
 
 def remove(connection: Connection, place: int, which: str | None = None) -> bool:
-    """Take away one entry (of that list); whether it was there."""
+    """Delete an entry by id, optionally only from one list; returns whether it existed."""
     found = delete(entries).where(entries.c.id == place)
     if which is not None:
         found = found.where(entries.c.list == which)
@@ -145,7 +147,7 @@ def remove(connection: Connection, place: int, which: str | None = None) -> bool
 
 
 def remove_number(connection: Connection, number: str, which: str | None = None) -> int:
-    """Take a number off that list, or off all; returns how many entries there were."""
+    """Delete a number from one list, or from all; returns the number of entries deleted."""
     found = delete(entries).where(entries.c.number == number)
     if which is not None:
         found = found.where(entries.c.list == which)
@@ -155,7 +157,7 @@ def remove_number(connection: Connection, number: str, which: str | None = None)
 
 
 def one(connection: Connection, place: int, which: str | None = None) -> dict[str, Any] | None:
-    """One entry by its id; None if there is none (on that list)."""
+    """An entry by id; None if there is none (on that list)."""
     found = select(entries).where(entries.c.id == place)
     if which is not None:
         found = found.where(entries.c.list == which)
@@ -171,7 +173,7 @@ def listed(
     after: int | None = None,
     limit: int = 100,
 ) -> Sequence[Mapping[str, Any]]:
-    """Entries, the latest first; of that list, of that number. `after`: the id of the last one seen."""
+    """Entries, newest first, optionally of one list or number. `after`: the last id of the previous page."""
     found = select(entries).order_by(entries.c.id.desc()).limit(limit)
     if which is not None:
         found = found.where(entries.c.list == which)
@@ -183,7 +185,7 @@ def listed(
 
 
 def came(connection: Connection, place: int, left: int) -> None:
-    """One of the expected calls of an entry has come, and so many are left; it may be told twice."""
+    """Record that an expected call came and `left` remain. Repeating it is harmless."""
     counted = (entries.c.id == place) & (entries.c.calls > left)
     taken = update(entries).where(counted).values(calls=left) if left > 0 else delete(entries).where(counted)
     if connection.execute(taken).rowcount:
@@ -191,7 +193,7 @@ def came(connection: Connection, place: int, left: int) -> None:
 
 
 def revision(connection: Connection) -> int:
-    """A number that every change of the lists makes larger."""
+    """The revision of the lists, which every change increments."""
     return int(connection.execute(_REVISION).scalar_one())
 
 
@@ -199,7 +201,10 @@ _REVISION = select(revisions.c.number).where(revisions.c.name == "entries")
 
 
 def changed(connection: Connection) -> None:
-    """Have it noticed. First of all, where it can be: who else changes the lists waits for us."""
+    """Increment the revision.
+
+    Called before other statements where possible: the row lock serialises writers.
+    """
     grown = {"number": revisions.c.number + 1}
     connection.execute(update(revisions).where(revisions.c.name == "entries").values(grown))
 

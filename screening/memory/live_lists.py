@@ -1,4 +1,4 @@
-"""The lists of the database as the rules ask them: held here, and read again after a change."""
+"""In-memory copy of the database's lists for the screening policies, reloaded after a change."""
 
 from __future__ import annotations
 
@@ -21,73 +21,73 @@ from screening.memory.schema import entries
 log = structlog.get_logger("screendoor")
 
 LOOK_EVERY_S = 2.0
-"""How often it is asked whether there was a change, here or by another process."""
+"""How often to check for a change made here or by another process."""
 _AT_ONCE = 500
-"""Rows between which others get the processor."""
+"""Rows read before yielding the GIL to other threads."""
 _NEVER, _EVER = (each.replace(tzinfo=UTC) for each in (datetime.min, datetime.max))
 _Of = str | None
-"""The number that was called; None: any."""
+"""The dialed number; None: any."""
 Later = Callable[[Callable[[Connection], object]], None]
 
 
 class Expecting:
-    """Who is expected, as `callers.expected.Expecting` has it: until its time, and for so many calls."""
+    """Expected calls (implements `callers.expected.Expecting`), with expiry times and remaining counts."""
 
     def __init__(self, later: Later | None) -> None:
-        """`later` has something written; None: that a call has come is not."""
+        """`later` queues a write of the remaining count; None: counts are not stored."""
         self._now, self._later = Expected(), later
 
     def become(self, expected: Expected) -> None:
-        """Have these from now on."""
+        """Replace the expectations."""
         self._now = expected
 
     def number(self, number: str, caller: Caller) -> Expectation | None:
-        """What expects this very number."""
+        """The expectation for exactly this number."""
         return self._now.number(number, caller)
 
     def find(self, number: str | None, caller: Caller) -> Expectation | None:
-        """What expects this call."""
+        """The expectation that this call meets."""
         return self._now.find(number, caller)
 
     def came(self, expectation: Expectation) -> None:
-        """An expected call has come: it counts at once, and is written down, to count after a restart."""
+        """Count an expected call: at once in memory, and in the database so that it survives a restart."""
         self._now.came(expectation)
         if self._later is not None and expectation.place is not None and expectation.calls is not None:
             self._later(partial(lists.came, place=expectation.place, left=expectation.calls - 1))
 
 
 class LiveLists:
-    """What the policies of a running process are made with; `look` is for the memory's thread."""
+    """Lists handed to policies and updated in place; `look` runs in the memory's thread."""
 
     def __init__(self, wall_clock: Callable[[], datetime], later: Later | None = None) -> None:
-        """`later`, as `Memory.later` does, has something written."""
+        """`later` queues a database write, as `Memory.later` does."""
         self._wall_clock = wall_clock
         self._numbers: list[_Numbers] = []
         self._contacts: list[_Contacts] = []
         self._made: Mapping[tuple[_Of, str], NumberList] = {}
         self._books: Mapping[_Of, Contacts] = {}
         self.expecting = Expecting(later)
-        """Of all numbers."""
+        """For all dialed numbers."""
         self._seen = -1
         self._read_at, self._until = _NEVER, _EVER
-        """When they were read, and when the first of the entries that are held ceases to hold."""
+        """When the lists were read, and when the first of their entries expires."""
 
     def numbers(self, which: str, dialed: str, own: Iterable[NumberList]) -> Sequence[NumberList]:
-        """The lists `own`, and behind them from now on what the database has for a number of ours."""
+        """A list that starts with `own` and is kept up to date with the database's entries for `dialed`."""
         held = _Numbers(which, dialed, tuple(own), [*own])
         self._numbers.append(held)
         self._hand_out()
         return held.held
 
     def contacts(self, dialed: str, own: Iterable[Contacts]) -> Sequence[Contacts]:
-        """The same with contacts."""
+        """The same for contacts."""
         held = _Contacts(dialed, tuple(own), [*own])
         self._contacts.append(held)
         self._hand_out()
         return held.held
 
     def look(self, connection: Connection) -> None:
-        """Read the lists, if they have changed, or time has passed over an entry, or been set back."""
+        """Reload the lists if they have changed, an entry has expired, or the clock was set back."""
         revision = lists.revision(connection)
         now = self._wall_clock()
         if revision != self._seen or not self._read_at <= now < self._until:
@@ -127,7 +127,7 @@ class LiveLists:
         return count
 
     def _hand_out(self) -> None:
-        """Put them where they are asked for; no empty ones, for to ask those takes time too."""
+        """Update the lists in place. Empty ones are left out, since looking into them costs time."""
         made, books = self._made, self._books
         for each in self._numbers:
             keys = ((each.dialed, each.which), (None, each.which))
@@ -152,7 +152,7 @@ class _Contacts:
 
 
 def _list(texts: Sequence[str]) -> NumberList:
-    """Entries are good, unless somebody has written to the table by himself."""
+    """Make a list, leaving out invalid entries: they appear only if the table was edited by hand."""
     try:
         return NumberList(texts)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The files of calls that were cut: who took the message or made the recording was gone before it said so."""
+"""Voicemail and recording files of interrupted calls, whose process ended before it could store them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from screening.memory.schema import calls, voicemails
 log = structlog.get_logger("screendoor")
 
 LEAST_S = 1.0
-"""A message that is shorter is none."""
+"""Shorter voicemails are discarded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where they are: each call's under its name."""
+    """The folders of audio files; each file is named after its call."""
 
     messages: Path
     recordings: Path
 
     def take_in(self, connection: Connection, names: Sequence[str], at: datetime) -> None:
-        """Have what there is of these calls known, to be heard, and deleted when its time comes."""
+        """Store the files of these calls, so that they can be played and are deleted by retention."""
         found = 0
         for name in names:
             found += self._message(connection, name, at) + self._recording(connection, name)
@@ -59,14 +59,16 @@ class Folders:
 
 
 def give_back(connection: Connection, names: Sequence[str]) -> None:
-    """These calls go on after all: who has them will say what there is of them."""
+    """Undo `take_in` for calls that turn out to be still running; their process will store the
+    files itself.
+    """
     connection.execute(delete(voicemails).where(voicemails.c.call.in_(names)))
     unknown = {"recording": None, "recording_s": None}
     connection.execute(update(calls).where(calls.c.id.in_(names)).values(unknown))
 
 
 def _seconds(file: Path) -> float | None:
-    """How long it is; None where it is no sound that we made."""
+    """Duration of a WAV file; None if it is not readable."""
     try:
         with wave.open(str(file)) as sound:
             return float(sound.getnframes() / sound.getframerate())

@@ -1,4 +1,4 @@
-"""Everything that is known about one number: handed out, or deleted."""
+"""Exports or deletes everything stored about one caller."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ _AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What was deleted."""
+    """Counts of what was deleted."""
 
     calls: int
     files: int
     entries: int
     going_on: int
-    """Calls that still go on, and are kept for now: to be deleted when they are over."""
+    """Calls still in progress, which were not deleted: repeat the deletion when they are over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What is known."""
+    """Everything stored about a caller."""
 
     told: dict[str, Any]
     """Plain values, ready for JSON."""
     files: list[Path]
-    """Messages and recordings that are there."""
+    """Existing voicemails and recordings."""
 
 
 def delete_caller(
     connection: Connection, number: str, *, alike: Alike = nobody, from_lists: bool = False
 ) -> Deleted:
-    """Delete the calls of a number in E.164, and of those alike, with all that belongs to them.
+    """Delete the calls of an E.164 number, and of its other spellings, with everything that belongs to them.
 
-    What the user himself has noted of it, on his lists, stays unless `from_lists` says otherwise.
+    The user's own list entries about the number stay unless `from_lists`.
     """
     count = files = 0
     his = calls_of(connection, number, alike)
@@ -59,7 +59,7 @@ def delete_caller(
 
 
 def export_caller(connection: Connection, number: str, *, alike: Alike = nobody) -> Export:
-    """Everything that is known about a number: its calls with what was said, entries of lists, notices."""
+    """Everything stored about a number: calls with transcripts and SIP traces, list entries and notices."""
     his = calls_of(connection, number, alike)
     names = connection.execute(select(calls.c.id).where(his).order_by(calls.c.began))
     found = [call for name in names.scalars().all() if (call := history.call(connection, name)) is not None]
@@ -87,7 +87,7 @@ def export_caller(connection: Connection, number: str, *, alike: Alike = nobody)
 
 
 def _of_no_call(connection: Connection, number: str, alike: Alike) -> ColumnElement[bool]:
-    """Notices that name a caller all the same: what his calls have cost on a day."""
+    """SQL condition: notices that name the caller but belong to no call, such as budget warnings."""
     data = notices.c.payload["data"]
     return notices.c.call.is_(None) & number_matching.his(
         connection, number, alike, data["caller"].as_string(), data["dialed"].as_string()

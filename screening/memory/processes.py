@@ -1,4 +1,4 @@
-"""Who takes calls now, so that the calls of a process that is gone are known to be cut."""
+"""Registers running processes, so that the calls of one that died are marked as interrupted."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from screening.memory.schema import CUT, GOING_ON, calls, processes
 log = structlog.get_logger("screendoor")
 
 SEEN_EVERY_S = 10.0
-"""How often a process says that it is there."""
+"""Heartbeat interval."""
 GONE = timedelta(seconds=45)
-"""After so long without a word it is gone, where nobody can look whether it runs."""
+"""Heartbeat timeout for processes on another machine or in another PID namespace, whose pid cannot be
+checked.
+"""
 CUT_REASON = "the process ended before the call did"
 
 
 def here() -> str:
-    """Where a process id means something: this start of this machine, and this space of process ids."""
+    """Where a process id is meaningful: boot id of this machine and PID namespace; else the host name."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -33,18 +35,20 @@ def here() -> str:
 
 
 def runs(pid: int) -> bool:
-    """Whether there is such a process here."""
+    """Whether a process with this id exists here."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        pass  # it is somebody else's
+        pass  # it exists, but belongs to another user
     return True
 
 
 class Presence:
-    """One process among those that share a database; what it does is done within transactions."""
+    """The registration of this process among those that share the database; methods run inside
+    transactions.
+    """
 
     def __init__(
         self,
@@ -57,8 +61,9 @@ class Presence:
         folders: Folders | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`process` is its name in the rows of its calls; in the `folders` are their files. `clock` gives the
-        seconds that pass, whatever becomes of the wall clock.
+        """`process` is its id in the rows of its calls, `folders` where their files are.
+
+        `clock` is monotonic.
         """
         self._process, self._wall_clock, self._alive = process, wall_clock, alive
         self._folders = folders
@@ -66,10 +71,11 @@ class Presence:
         self._began = wall_clock()
         self._clock = clock
         self._heard: dict[str, tuple[datetime, float | None]] = {}
-        """What each of the others said last, and when we first saw that it does; None: only once so far."""
+        """Last heartbeat of each other process, and when on our clock we saw it change; None: seen only once.
+        """
 
     def say(self, connection: Connection) -> None:
-        """Say that we are there, and cut the calls of those that are not any more."""
+        """Send a heartbeat, remove dead processes, and mark their calls as interrupted."""
         now = self._wall_clock()
         seen = update(processes).where(processes.c.id == self._process).values(seen=now)
         if not connection.execute(seen).rowcount:
@@ -93,14 +99,18 @@ class Presence:
         return before if before[0] == seen else (seen, self._clock())
 
     def _silent(self, process: str, now: datetime) -> bool:
-        """Whether nothing is heard of it for too long: by our own seconds where we have heard it go on, for
-        its wall clock may be another than ours, or either be set.
+        """Whether a process has missed its heartbeats.
+
+        Measured on our monotonic clock once we have seen a heartbeat change, because wall clocks may differ
+        between machines or be set.
         """
         seen, at = self._heard[process]
         return seen < now - GONE if at is None else self._clock() - at > GONE.total_seconds()
 
     def _revive(self, connection: Connection) -> None:
-        """Ours go on: somebody may have thought us gone, while the database was away from us alone."""
+        """Reopen our calls that another process marked as interrupted while only we could not reach the
+        database.
+        """
         ours = (calls.c.state == CUT) & (calls.c.process == self._process)
         if not (names := connection.execute(select(calls.c.id).where(ours)).scalars().all()):
             return
@@ -109,7 +119,7 @@ class Presence:
         give_back(connection, names)
 
     def leave(self, connection: Connection) -> None:
-        """Say that we are no longer there."""
+        """Remove the registration at shutdown."""
         connection.execute(delete(processes).where(processes.c.id == self._process))
         self._cut(connection, self._wall_clock())
 

@@ -1,7 +1,7 @@
-"""Forgetting: what is older than so many days is deleted, a few calls at a time.
+"""Deletes calls older than `memory.keep_days`, a few at a time.
 
-What is deleted by a wrong clock is gone for good, so the clock has to go steadily for a while before it is
-believed: a machine may start with any time at all, until it has asked what time it is.
+A wrong clock would delete data for good, so the wall clock is trusted only after it has run steadily for a
+while: a machine may boot with any time until NTP corrects it.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from screening.memory.schema import GOING_ON, calls, entries, notices
 log = structlog.get_logger("screendoor")
 
 STEP_EVERY_S = 5.0
-"""Between two steps, if there is more to do."""
+"""Interval between deletion steps."""
 CHECK_EVERY_S = 3600.0
 MAX = 200
-"""Calls that are deleted in one step: whoever writes meanwhile waits for no more."""
+"""Calls deleted per step, which bounds how long other writers wait."""
 LEAP = timedelta(minutes=1)
-"""A wall clock that was moved by more than this begins anew to go steadily."""
+"""A wall clock that deviates from the monotonic one by more than this starts its steady period anew."""
 STEADY_S = 3600.0
-"""How long it goes steadily before it is believed."""
+"""How long the clock must run steadily before it is trusted."""
 SURE_S = 86400.0
-"""The same, where by this clock no call would be left, and none came for `LONG`: it is likelier wrong."""
+"""The same where the clock makes every call expired and none is newer than `LONG`: it is probably wrong."""
 LONG = timedelta(days=14)
 
 
 class Retention:
-    """Deletes what is older than `keep_days`; `step` is for the memory's thread."""
+    """Deletes what is older than `keep_days`; `step` runs in the memory's thread."""
 
     def __init__(
         self,
@@ -44,16 +44,19 @@ class Retention:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` gives the seconds that pass, whatever becomes of the wall clock."""
+        """`clock` is monotonic."""
         self._kept, self._most = timedelta(days=keep_days), most
         self._wall_clock, self._clock = wall_clock, clock
         self._steady: tuple[datetime, float] | None = None
-        """Since when the wall clock goes steadily, by itself and in seconds."""
+        """Start of the steady period, on the wall clock and on the monotonic clock."""
         self._due = 0.0
         self._calls = self._files = 0
 
     def step(self, connection: Connection) -> None:
-        """Delete a few, if it is time; say so when there are no more. Lists of people stay as they are."""
+        """Delete one batch if it is due, and log the total after the last.
+
+        Lists stay, except expired expectations.
+        """
         now, seconds = self._wall_clock(), self._clock()
         if not self._goes_steadily(connection, now, seconds) or seconds < self._due:
             return
@@ -73,7 +76,7 @@ class Retention:
         self._due, self._calls, self._files = seconds + CHECK_EVERY_S, 0, 0
 
     def _goes_steadily(self, connection: Connection, now: datetime, seconds: float) -> bool:
-        """Whether the wall clock is not in doubt; where it begins to go, all has to wait."""
+        """Whether the wall clock is trusted to run steadily; if it leapt, deletion is postponed."""
         if self._steady is not None:
             began, at = self._steady
             if abs(now - began - timedelta(seconds=seconds - at)) <= LEAP:
@@ -83,7 +86,7 @@ class Retention:
         return False
 
     def _none_left(self, connection: Connection, now: datetime) -> bool:
-        """Whether every call of before would go, and the last of them is long ago."""
+        """Whether retention would delete every call so far, the last of them long ago."""
         last = connection.scalar(select(func.max(calls.c.began)).where(calls.c.began <= now))
         if last is None or now - last <= max(self._kept, LONG):
             return False

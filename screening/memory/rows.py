@@ -1,4 +1,4 @@
-"""From a call record, as `as_dict` gives it, to the rows of the tables."""
+"""Writes call records (`CallRecord.as_dict`) into the tables."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _SAID = ("call", "n", "speaker", "said", "at_s")
 _LEFT = ("call", "file", "seconds", "transcript", "left_at", "message")
 _WHEN_AND_WHO = ("began", "answered", "ended", "caller", "caller_name", "dialed")
 _JUDGED = ("plan", "decision", "why", "trigger", "ended_by")
-"""Of a call, under the same names in its record, and one beside the other in its row."""
+"""Fields with the same names in a call record and, adjacent, in its row."""
 _AT_THE_START = ("id", "process", "began", "caller", "dialed")
-"""What a row has since its call began: the indexes of it need not be written again."""
+"""Columns unchanged since the call began; not updating them spares rewriting their indexes."""
 AT_ONCE = 50
-"""Rows that are made and written without a pause: no call waits for more of them to be made."""
+"""Rows built and written without a pause, which bounds how long the GIL keeps calls waiting."""
 MAX_TOKENS = 2**31 - 1
-"""The largest number that a column of PostgreSQL takes; what a vendor counts beyond it is none."""
+"""Maximum of PostgreSQL's INTEGER; larger token counts are capped."""
 _json = JSONEncoder(separators=(",", ":")).encode
 
 
 class Began(NamedTuple):
-    """A call that has come in."""
+    """A call came in."""
 
     call: str
     at: datetime
@@ -42,12 +42,12 @@ class Began(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """A call that is over, with its record."""
+    """A call ended; its record."""
 
     record: Callable[[], Mapping[str, Any]]
-    """Gives it as `as_dict` does."""
+    """The record, as `as_dict` gives it."""
     json: Callable[[], str]
-    """Gives it as JSON, but the transcript."""
+    """The record as JSON, without the transcript."""
 
 
 def write(
@@ -58,7 +58,7 @@ def write(
     *,
     transcripts: bool,
 ) -> None:
-    """Write them within one transaction; what is written already may be written again."""
+    """Write calls in one transaction. Rewriting what is already stored is harmless."""
     told = [(each, each.record()) for each in over]
     finished = {record["call"]: (each, record) for each, record in told}
     began = [each for each in begun if each.call not in finished]
@@ -74,12 +74,14 @@ def write(
 
 
 class _Insert:
-    """One statement, made once: that, and a row's way through SQLAlchemy, takes longer than to execute it."""
+    """A precompiled statement: compiling it, and SQLAlchemy's row processing, take longer than
+    executing it.
+    """
 
     __slots__ = ("_processes", "_sql")
 
     def __init__(self, statement: Any, table: Table, names: Sequence[str], dialect: Dialect) -> None:
-        """`names`: the columns that rows have, as they stand in the table; JSON comes to them as text."""
+        """`names`: the columns of the rows, in table order. JSON columns are passed as text."""
         compiled = statement.compile(dialect=dialect, column_keys=list(names))
         assert compiled.positiontup == list(names), "rows are in the order of the table"
         self._sql = str(compiled)
@@ -89,14 +91,14 @@ class _Insert:
         ]
 
     def fit(self, row: Row) -> Row:
-        """The row as the database takes it, whatever stands in its times and its words."""
+        """Convert a row's times and text to what the database accepts."""
         pairs = zip(row, self._processes, strict=True)
         return tuple([value if process is None else process(value) for value, process in pairs])
 
     def execute(self, connection: Connection, rows: Iterable[Row]) -> None:
-        """Write rows that the database takes; they are made here, too.
+        """Write rows that need no conversion; the iterable is consumed in batches.
 
-        Straight to the driver: SQLAlchemy's own way takes three times as long as to insert one row.
+        Calls the driver directly: SQLAlchemy takes three times as long to insert one row.
         """
         left = iter(rows)
         if not (part := list(islice(left, AT_ONCE))):
@@ -108,7 +110,7 @@ class _Insert:
                 part = list(islice(left, AT_ONCE))
         except driver.Error as error:
             if gone := connection.dialect.is_disconnect(error, connection.connection, cursor):
-                connection.invalidate(error)  # there is nothing to be rolled back
+                connection.invalidate(error)  # no rollback on a lost connection
             raise DBAPIError.instance(
                 self._sql, None, error, driver.Error, connection_invalidated=gone
             ) from error
@@ -123,9 +125,9 @@ def _processor(table: Table, name: str, dialect: Dialect) -> Callable[[Any], Any
 
 @lru_cache
 def _inserts(dialect: Dialect) -> tuple[_Insert, _Insert, _Insert, _Insert]:
-    """For a call that begins, one that is over, what was said, and a message."""
+    """Statements that insert a call that begins, one that ended, transcript lines and voicemails."""
     insert: Any
-    if dialect.name == "postgresql":  # the other of the two is not imported
+    if dialect.name == "postgresql":  # import only the dialect in use
         from sqlalchemy.dialects.postgresql import insert
     else:
         from sqlalchemy.dialects.sqlite import insert
@@ -171,13 +173,13 @@ def _over(finished: Finished, record: Mapping[str, Any], process: str, finish: _
 
 
 def _is_plain(json: str, record: Mapping[str, Any]) -> bool:
-    """Whether its times are in UTC, and no text in it is odd; so are nearly all, and one look tells."""
+    """Whether the row needs no conversion: times in UTC and no unusual text, as in nearly all records."""
     times = f"{record['began']}{record.get('ended')}"
     return json.isascii() and "\\" not in json and times.count("+00:00") == 2
 
 
 def _sound(text: str) -> str:
-    """JSON that both databases take: half of a pair stands in it as an escape."""
+    """JSON that both databases accept: lone surrogates are escaped."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -199,5 +201,5 @@ def _left(record: Mapping[str, Any]) -> Row:
 
 
 def _path(text: str | None) -> str | None:
-    """Of a file from everywhere: others ask for it who work in another folder."""
+    """An absolute path: readers may have another working directory."""
     return os.path.abspath(text) if text else None

@@ -1,4 +1,6 @@
-"""The tables, the same on SQLite and PostgreSQL. A change of them is a migration in `migrations/versions`."""
+"""The tables, identical on SQLite and PostgreSQL. Changing them takes a migration in
+`migrations/versions`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from screening.memory.column_types import Moment, Words
 metadata = MetaData()
 
 GOING_ON, OVER, CUT = "going on", "over", "cut"
-"""The states of a call: cut is one whose process ended before it."""
+"""States of a call. CUT: its process ended before the call did."""
 
 calls = Table(
     "calls",
@@ -40,7 +42,7 @@ calls = Table(
     Index("calls_by_caller", "caller", "began"),
     Index("calls_by_state", "state"),
 )
-"""Calls: a row when one begins, all of it when it is over. `record` is the call record but its transcript."""
+"""Calls: inserted when one begins, completed when it ends. `record` is the call record without transcript."""
 
 lines = Table(
     "lines",
@@ -51,7 +53,7 @@ lines = Table(
     Column("said", Words, nullable=False),
     Column("at_s", Float),
 )
-"""Transcripts, a line each, in the order of `n` from 0."""
+"""Transcript lines, ordered by `n` from 0."""
 
 voicemails = Table(
     "voicemails",
@@ -65,8 +67,8 @@ voicemails = Table(
     Column("message", JSON(none_as_null=True)),
     Index("voicemails_by_time", "left_at"),
 )
-"""Messages; `heard_at` is None until somebody has listened. Those that the agent took have no
-`file`, but a `message`, as records have it.
+"""Voicemails. `heard_at` is None until played. Messages taken by the agent have no `file`; `message` holds
+them as the call record does.
 """
 
 wire = Table(
@@ -75,7 +77,7 @@ wire = Table(
     Column("call", String(64), primary_key=True),
     Column("packed", LargeBinary, nullable=False),
 )
-"""The SIP of calls, where it is kept: see `wire.py`."""
+"""Compressed SIP traces of calls, if enabled: see `sip_trace.py`."""
 
 entries = Table(
     "entries",
@@ -92,8 +94,8 @@ entries = Table(
     Index("entries_by_number", "number"),
     sqlite_autoincrement=True,
 )
-"""Lists: allow, block, vip, contact, expected. `dialed` None: for every number; `until` None: for good.
-`calls`: how many expected ones are still to come; None: they are not counted.
+"""List entries: allow, block, vip, contact, expected. `dialed` None: all numbers; `until` None: no expiry;
+`calls`: expected calls still to come, None: not counted.
 """
 
 notices = Table(
@@ -112,7 +114,7 @@ notices = Table(
     Index("notices_by_due", "state", "due"),
     Index("notices_by_call", "call"),
 )
-"""What the user is to be told: waiting, done, given up. `why`: what went wrong with the last try."""
+"""Notices to the user: waiting, done or given up. `why`: the error of the last attempt."""
 
 processes = Table(
     "processes",
@@ -123,7 +125,7 @@ processes = Table(
     Column("began", Moment, nullable=False),
     Column("seen", Moment, nullable=False),
 )
-"""Who takes calls now, and said so last when; `place` is where a `pid` means something."""
+"""Running processes and their last heartbeats; `place` is where the `pid` is meaningful."""
 
 revisions = Table(
     "revisions",
@@ -131,4 +133,6 @@ revisions = Table(
     Column("name", String(32), primary_key=True),
     Column("number", Integer, nullable=False),
 )
-"""A number that grows with each change of what `name` says, for those who look whether there was one."""
+"""Revision numbers, incremented with each change of what `name` refers to, so that readers can detect
+changes.
+"""

@@ -1,7 +1,7 @@
-"""The memory: one thread with one connection, so that no call ever waits for a disk or a database.
+"""`Memory`: the database worker, one thread with one connection, so that no call ever waits for a disk.
 
-What is told is put on a list, waits a moment for more, and is written by the thread: everything that waits by
-then, in one transaction. While the database is away the list is kept, up to a bound, and tried again.
+Writes are queued, gathered for a moment, and committed in one transaction. While the database is unavailable
+the queue is kept, up to a limit, and retried.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ from screening.memory.writer import Work, Writer
 log = structlog.get_logger("screendoor")
 
 MAX_WAITING = 10_000
-"""Of what waits to be written; of more, the oldest is lost."""
+"""Maximum queued writes; beyond it the oldest are dropped."""
 GATHER_S = 0.2
-"""How long what is told waits for more, unless somebody asks, or the memory is closed: a kill loses so much.
+"""How long writes are gathered into one transaction, unless somebody asks or the memory closes. A kill loses
+that much.
 
-A transaction with its sync costs as much as thirty rows in it, two milliseconds where caches are cold: with
-one for nearly every row, to keep a call cost more than to carry it.
+One transaction with its fsync costs as much as thirty rows, two milliseconds on cold caches: with one for
+nearly every row, storing a call cost more than carrying it.
 """
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
-"""How long after a failure the database is tried again; the last stands for all later ones."""
+"""Delays before retrying after consecutive failures; the last one repeats."""
 
 IDLE_S = 60.0
 START_S = 15.0
-"""How long a start waits for the database: longer than for one that is not reached, or locked."""
+"""How long startup waits for the database; exceeds the connection and lock timeouts."""
 ANSWER_S = 30.0
-"""How long somebody waits who asks: a server, or a pooler before it, may take a question and say nothing."""
+"""How long a question waits: a server, or a pooler before it, may accept a query and never reply."""
 SILENT = "the database does not answer"
 
 T = TypeVar("T")
@@ -49,7 +50,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Question:
-    """Work whose result somebody waits for."""
+    """Work whose result somebody awaits."""
 
     work: Callable[[Connection], Any]
     answer: Future[Any]
@@ -61,7 +62,7 @@ class _Question:
 
 @dataclass(slots=True)
 class _Chore:
-    """Work done again and again between the others."""
+    """Periodic work."""
 
     every_s: float
     work: Work
@@ -69,7 +70,7 @@ class _Chore:
 
 
 class Memory:
-    """What is known of calls, and the lists; made on one thread, used from there, worked by its own."""
+    """The worker, used from the thread that made it; the database is touched only by its own thread."""
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class Memory:
         most: int = MAX_WAITING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`process` names this one in the rows of its calls. Without `transcripts`, nothing said is kept."""
+        """`process` identifies this one in the rows of its calls. Without `transcripts`, none are stored."""
         self.database, self.process = database, process
         self._writer = Writer(database, process, transcripts)
         self._most, self._clock = most, clock
@@ -94,24 +95,25 @@ class Memory:
         self._failures, self._trouble, self._full = 0, "", False
         self._since = self._retry_at = self._write_at = float("-inf")
         self.lost = 0
-        """Of what was to be written, since the start."""
+        """Writes dropped since the start."""
         self.failures = 0
-        """Times that the database was away when it was needed, since the start."""
+        """Times the database was found unavailable, since the start."""
 
     @property
     def waiting(self) -> int:
-        """How much is not written yet."""
+        """Number of queued writes."""
         return len(self._waiting)
 
     @property
     def trouble(self) -> str:
-        """Why nothing can be written now; empty where all is well."""
+        """Why the database is unavailable; empty if it is not."""
         return self._trouble
 
     def start(self) -> None:
-        """Open the database, do each chore once, and begin; raises `Unusable`. Blocks, for seconds at most.
+        """Open the database, run each chore once, and start the thread. Raises `Unusable`. Blocks for seconds
+        at most.
 
-        A database that is away, or silent, is tried again later: that it is, is one line of the log.
+        A database that is unavailable or does not answer is logged once and retried later.
         """
         opened: Future[None] = Future()
         self._thread = Thread(target=self._run, args=(opened,), name="memory", daemon=True)
@@ -120,12 +122,15 @@ class Memory:
             opened.result(START_S)
         except TimeoutError:
             if not opened.cancel():
-                opened.result()  # in this very moment
+                opened.result()  # it finished at the last moment
             else:
                 self._failed(SILENT)
 
     def close(self, within_s: float = 5.0) -> bool:
-        """Write what waits, and end; False if it takes longer than this, or cannot be written. Blocks."""
+        """Write the queue and stop.
+
+        Returns False if it takes too long or the queue cannot be written. Blocks.
+        """
         self._closing = True
         self._wake.set()
         if self._thread is not None:
@@ -136,22 +141,23 @@ class Memory:
         return not self._waiting
 
     def began(self, call: str, at: datetime, caller: str | None, name: str | None, dialed: str) -> None:
-        """A call has come in. Returns at once; so with the next two."""
+        """Queue a call that came in. Returns at once, as do `finished` and `later`."""
         self._put(Began(call, at, caller, name, dialed))
 
     def finished(self, record: Callable[[], Mapping[str, Any]], json: Callable[[], str]) -> None:
-        """A call is over; `record` gives what `CallRecord.as_dict` does, `json` the same but the transcript.
+        """Queue a call that ended. `record` gives `CallRecord.as_dict`, `json` the same without the
+        transcript.
 
-        Both are asked in the memory's own thread, and give the same whenever that is.
+        Both are called in the memory's thread, and must return the same whenever that is.
         """
         self._put(Finished(record, json))
 
     def later(self, work: Work) -> None:
-        """Have something written that must not be lost while the database is away; it may be done twice."""
+        """Queue a write that survives an unavailable database. It may run twice."""
         self._put(work)
 
     async def ask(self, work: Callable[[Connection], T]) -> T:
-        """Do `work` within a transaction, and return what it returns; raises `Away`, and what it raises."""
+        """Run `work` in a transaction and return its result. Raises `Away`, and what `work` raises."""
         waiting = asyncio.timeout(ANSWER_S)
         try:
             async with waiting:
@@ -164,7 +170,7 @@ class Memory:
             raise Away(SILENT) from None
 
     def asked(self, work: Callable[[Connection], T]) -> Future[T]:
-        """The same, for those who wait in another way."""
+        """`ask` for callers outside the event loop: a concurrent future."""
         answer: Future[T] = Future()
         if self._thread is None or self._closing:
             answer.set_exception(Away("the memory is closed"))
@@ -178,17 +184,17 @@ class Memory:
         return answer
 
     def every(self, seconds: float, work: Work) -> None:
-        """Have `work` done now and then, each time in a transaction of its own; before `start`."""
+        """Run `work` periodically, each time in a transaction of its own. Call before `start`."""
         self._chores.append(_Chore(seconds, work))
 
     def at_the_end(self, work: Work) -> None:
-        """Have `work` done when the memory is closed, if it can be; before `start`."""
+        """Run `work` on close, if possible. Call before `start`."""
         self._farewells.append(work)
 
     def _put(self, told: Began | Finished | Work) -> None:
         waiting = self._waiting
-        waiting.append(told)  # without the lock: what stands before it may be taken meanwhile, and no more
-        if len(waiting) == 1:  # the thread is woken once for all that is gathered
+        waiting.append(told)  # no lock: the thread takes only what stands before it
+        if len(waiting) == 1:  # wake the thread once per batch
             self._write_at = self._clock() + GATHER_S
             self._wake_then()
         elif len(waiting) > self._most:
@@ -196,7 +202,9 @@ class Memory:
                 self._cut_to_bound()
 
     def _wake_then(self) -> None:
-        """Have the thread woken when it is to write; at once where no event loop runs, for it to wait."""
+        """Wake the thread when the batch is due; without an event loop at once, and the thread
+        waits itself.
+        """
         try:
             asyncio.get_running_loop().call_later(GATHER_S, self._wake.set)
         except RuntimeError:
@@ -212,12 +220,12 @@ class Memory:
                 self._turn()
             except Away as away:
                 self._failed(str(away))
-            except Exception:  # a bug costs its turn, not the memory
+            except Exception:  # a bug must not stop the memory
                 log.exception("memory failed")
         self._end()
 
     def _begin(self, opened: Future[None]) -> bool:
-        """Open the database and do each chore; False where whoever starts us hears that it cannot be."""
+        """Open the database and run each chore; False if `start` was told of a permanent error."""
         try:
             self._writer.open()
             self._do_chores()
@@ -235,7 +243,7 @@ class Memory:
         return True
 
     def _patience_s(self) -> float:
-        """How long there is nothing to do but what is told by then."""
+        """How long the thread may sleep unless something new is queued."""
         now = self._clock()
         due = [chore.due for chore in self._chores]
         if self._waiting:
@@ -246,7 +254,7 @@ class Memory:
     def _turn(self) -> None:
         if self._trouble and self._clock() < self._retry_at:
             return self._refuse_questions(self._trouble)
-        questions = self._asked_by_now()  # before the writing, that each sees what was told before it
+        questions = self._asked_by_now()  # taken before writing, so that each sees what was queued before it
         try:
             gathered = bool(questions) or self._write_at <= self._clock()
             if self._trouble or (self._waiting and gathered):
@@ -265,7 +273,7 @@ class Memory:
                 try:
                     self._writer.do(chore.work)
                 except Away:
-                    chore.due = self._clock()  # before that is done, the database is not back
+                    chore.due = self._clock()  # due again: the database counts as back only when it succeeds
                     raise
 
     def _write(self) -> None:
@@ -286,7 +294,7 @@ class Memory:
             self._trouble, self._failures, self._full = "", 0, False
 
     def _cut_to_bound(self) -> None:
-        """Forget the oldest of what is too much; under the lock."""
+        """Drop the oldest writes beyond the limit; called under the lock."""
         too_many = len(self._waiting) - self._most
         if too_many > 0:
             del self._waiting[:too_many]
@@ -296,7 +304,7 @@ class Memory:
                 log.error("memory full: the oldest of what waits is lost", waiting=self._most)
 
     def _answer(self, questions: Sequence[_Question]) -> None:
-        """Each question by itself; one that fails costs nobody else anything."""
+        """Answer each in a transaction of its own, so that a failing one affects no other."""
         for n, question in enumerate(questions):
             if not question.answer.set_running_or_notify_cancel():
                 continue

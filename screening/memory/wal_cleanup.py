@@ -1,4 +1,4 @@
-"""What SQLite's log (`-wal`) says of rows that were deleted, until it is overwritten some day, or emptied."""
+"""Truncates SQLite's write-ahead log (`-wal`), which would otherwise keep deleted rows until overwritten."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ _LEFT = "traces"
 
 
 def left(connection: Connection) -> None:
-    """Something about people was deleted in this transaction."""
+    """Mark the current transaction as having deleted personal data."""
     connection.info[_LEFT] = True
 
 
 def wipe(connection: Connection, wait_s: float) -> None:
-    """Empty the log if that is so; after the transaction. Whoever reads for longer has it left for later."""
+    """Truncate the log if the last transaction was marked.
+
+    A reader that blocks it postpones it to the next call.
+    """
     if _LEFT not in connection.info:
         return
     if connection.dialect.name == "sqlite":

@@ -1,4 +1,4 @@
-"""The one connection of the memory's thread, opened again after a trouble."""
+"""Executes writes on the memory's one connection, which is reopened after a failure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from screening.memory.rows import Began, Finished
 log = structlog.get_logger("screendoor")
 
 BEYOND_A_LIMIT = "54"
-"""The class of an SQLSTATE that says so."""
+"""SQLSTATE class 54, program_limit_exceeded."""
 
 T = TypeVar("T")
 Work = Callable[[Connection], object]
@@ -33,14 +33,14 @@ Told = Began | Finished | Work
 
 
 class Writer:
-    """Used from one thread at a time."""
+    """The connection and its transactions; for one thread at a time."""
 
     def __init__(self, database: Database, process: str, transcripts: bool) -> None:
         self._database, self._process, self._transcripts = database, process, transcripts
         self._connection: Connection | None = None
 
     def open(self) -> Connection:
-        """Raise `Unusable` or `Away` where that is not possible."""
+        """Open the connection if it is closed. Raises `Unusable` or `Away`."""
         if self._connection is None:
             self._connection = self._database.connect()
         return self._connection
@@ -52,9 +52,9 @@ class Writer:
                 connection.close()
 
     def write(self, told: Sequence[Told]) -> int:
-        """Write all of it in one transaction; returns how much could not be, whatever is tried.
+        """Write everything in one transaction; returns how many entries had to be dropped.
 
-        Raises `Away`, and then nothing is written. One that no database takes costs no other.
+        Raises `Away`, and then nothing was written. Entries that the database rejects are dropped one by one.
         """
         try:
             self.do(lambda connection: self._all(connection, told))
@@ -68,7 +68,7 @@ class Writer:
         return 0
 
     def do(self, work: Callable[[Connection], T]) -> T:
-        """Do `work` within a transaction of its own; raises `Away`, and what `work` raises."""
+        """Run `work` in a transaction of its own. Raises `Away`, and what `work` raises."""
         with self._transaction() as connection:
             return work(connection)
 
@@ -108,13 +108,13 @@ class Writer:
 
 
 def _is_of_the_values(error: DBAPIError) -> bool:
-    """Whether it lies with what was to be written, and would be no better later."""
+    """Whether the values themselves were rejected, so that retrying is pointless."""
     if isinstance(error, IntegrityError | DataError):
         return True
     if error.connection_invalidated:
         return False
     if (said_by_server := getattr(error.orig, "sqlstate", None)) is not None:
-        # Beyond a limit of the server's, as for an index; else a table is gone, or the right to use it.
+        # Class 54 is a server limit, as of an index row; others mean a missing table or privilege.
         return str(said_by_server).startswith(BEYOND_A_LIMIT)
     sqlite = type(error.orig).__module__ == "sqlite3"
     return isinstance(error, ProgrammingError) or (sqlite and isinstance(error, InterfaceError))

@@ -1,4 +1,4 @@
-"""Brings a database to the schema of this version, by Alembic, step by step.
+"""Migrates a database to this version's schema, by Alembic.
 
 Each step is a file in `versions`, named after its revision: ``0001_first.py``, ``0002_…``.
 """
@@ -15,28 +15,31 @@ from screening.memory.errors import Unusable
 
 HERE = Path(__file__).parent
 _LOCK = 0x5C2EE4D0
-"""Of PostgreSQL: two processes may start at once."""
+"""PostgreSQL advisory lock: two processes may start at once."""
 _one_at_a_time = threading.Lock()
-"""What Alembic is at work on is known to the whole process."""
+"""Alembic keeps its context in module globals."""
 
 
 def revisions() -> list[str]:
-    """Every schema that this version knows, the latest last."""
+    """All schema revisions this version knows, oldest first."""
     return sorted(path.name.partition("_")[0] for path in (HERE / "versions").glob("[0-9]*.py"))
 
 
 def is_up_to_date(connection: Connection, name: str) -> bool:
-    """Whether nothing is missing; raises `Unusable` for a later schema. `name`: of the database."""
+    """Whether the schema is current.
+
+    Raises `Unusable` for a later version's. `name` identifies the database.
+    """
     with connection.begin():
         return _is_latest(connection, name)
 
 
 def bring_up_to_date(connection: Connection, name: str) -> None:
-    """Make what is missing; raises `Unusable` as above."""
+    """Run the missing migrations. Raises `Unusable` for a later version's schema."""
     with connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        if not _is_latest(connection, name):  # another process may have been quicker
+        if not _is_latest(connection, name):  # another process may have been faster
             _upgrade(connection)
 
 
@@ -57,7 +60,7 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection) -> None:
-    from alembic import command  # here: it takes a while, and is needed once in the life of a database
+    from alembic import command  # imported here: slow, and needed once per database
     from alembic.config import Config
 
     logging.getLogger("alembic").setLevel(logging.WARNING)

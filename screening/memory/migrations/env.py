@@ -1,4 +1,4 @@
-"""What Alembic runs: it is given a connection by `screening.memory.migrations`."""
+"""Alembic's environment script; `screening.memory.migrations` passes the connection."""
 
 from __future__ import annotations
 

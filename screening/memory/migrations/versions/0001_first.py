@@ -1,4 +1,4 @@
-"""All tables, as the first version with a memory has them."""
+"""Initial schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expected calls may be counted, and messages be taken by the agent."""
+"""Counts of expected calls, and messages taken by the agent."""
 
 from __future__ import annotations
 

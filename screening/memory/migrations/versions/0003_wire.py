@@ -1,4 +1,4 @@
-"""The SIP of calls may be kept."""
+"""SIP traces of calls."""
 
 from __future__ import annotations
 
