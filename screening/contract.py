@@ -1,6 +1,6 @@
-"""The seam between the edge and the judgement: values and two Protocols, and nothing else.
+"""The interface between the edge and the screening: values and two Protocols, nothing else.
 
-The edge (``proxy``) never sees a prompt; the judgement (``screening``) never sees a SIP message.
+The edge (``proxy``) never sees a prompt; the screening (``screening``) never sees a SIP message.
 """
 
 from __future__ import annotations
@@ -13,24 +13,26 @@ from decimal import Decimal
 from typing import Literal, Protocol
 
 Attest = Literal["A", "B", "C"]
-"""What the carrier where the call began says of the number: it is the caller's; he is known; neither."""
+"""SHAKEN attestation (RFC 8588 §4): A, the caller may use the number; B, the customer is known;
+C, neither.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What STIR/SHAKEN says of a caller's number: whether it is his, not whether he is welcome."""
+    """The STIR/SHAKEN verdict on a caller's number: whether it is theirs, not whether they are welcome."""
 
     result: Literal["passed", "failed", "none", "unknown"]
-    """``none``: the call was not signed. ``unknown``: it was, and whether rightly could not be found out."""
+    """``none``: the call was not signed. ``unknown``: it was, but the signature could not be checked."""
     attest: Attest | None = None
     diverted: bool = False
-    """Whether the call was sent on to the number it was first meant for, and who did so has signed, too."""
+    """The call was forwarded, and whoever forwarded it signed for that, too (``div``, RFC 8946)."""
     origid: str | None = None
-    """Where the call began, as only its carrier can read it."""
+    """The origination identifier (RFC 8588 §5), opaque to all but the originating carrier."""
     source: Literal["header", "identity", "none"] = "none"
-    """Who found out: the carrier, by a header of its own, or we, by the Identity header."""
+    """Who verified: the carrier (in a header of its own) or Screendoor (from the Identity header)."""
     why: str = ""
-    """What is wrong, where something is."""
+    """What is wrong; empty if nothing is."""
 
     def __str__(self) -> str:
         diverted = "diverted" if self.diverted else ""
@@ -40,16 +42,16 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """The Identity headers of a call, and what they must agree with (RFC 8224 §6.2)."""
+    """The Identity headers of a call and the fields they must match (RFC 8224 §6.2)."""
 
     identities: tuple[str, ...]
-    """The values as they came, at most `MAX_IDENTITIES`."""
+    """The header values as received, at most `MAX_IDENTITIES`."""
     origs: tuple[str, ...]
-    """Whom the call says it is from: numbers, and SIP URIs."""
+    """The identities the call claims to be from: numbers and SIP URIs."""
     dests: tuple[str, ...]
-    """Whom it was for."""
+    """The identities it was addressed to."""
     date: datetime | None = None
-    """Its Date, by which the short form of a token is dated."""
+    """The Date header, which supplies ``iat`` for a compact-form token."""
 
 
 MAX_IDENTITIES = 8
@@ -57,16 +59,17 @@ MAX_IDENTITIES = 8
 
 @dataclass(slots=True, unsafe_hash=True)
 class Caller:
-    """Who is at the door, as the trunk said it; never written to, yet not frozen: each call makes one, and
-    that takes three times as long then.
+    """The caller, as the trunk identified them.
+
+    Immutable by convention, yet not frozen: one is made per call, and a frozen one takes three times as long.
     """
 
     call: str
-    """Our own name of the call, the one in every log line."""
+    """Our id of the call, as in every log line."""
     number: str | None
-    """E.164 with a leading ``+`` where the trunk gave one; None when withheld."""
+    """In E.164 with a leading ``+`` if the trunk sent it so; None when withheld."""
     name: str | None
-    """Display name, if any; untrusted text."""
+    """Display name, if any: untrusted text."""
     dialed: str
     """The number that was called, as configured in ``[[number]]``."""
     agent: str
@@ -74,19 +77,19 @@ class Caller:
     at: datetime
     """When the INVITE came, in UTC."""
     privacy: bool = False
-    """The caller withholds number and name, which are then None; False where they are merely not known."""
+    """The caller withholds number and name, which are then None; False if they are merely unknown."""
     diverted_from: str | None = None
-    """The number that sent the call on to the one dialled, as a trusted trunk said; None if none did."""
+    """The number that forwarded the call, as a trusted trunk reported it; None if none did."""
     trunk: str = ""
-    """Name of the trunk that the call came from; empty where it has none."""
+    """Name of the trunk the call came from; empty if none."""
     verification: Verification | None = None
-    """What STIR/SHAKEN says of the number; None: nobody says anything, which is no failure."""
+    """The STIR/SHAKEN verdict; None if nobody gave one, which is not a failure."""
     callback: bool = False
-    """An emergency service calls back, as a trusted trunk says (RFC 7090, RFC 7135)."""
+    """An emergency service's call-back, as marked by a trusted trunk (RFC 7090, RFC 7135)."""
     signed: Signed | None = None
-    """What can be verified here; None where there is nothing, or the number is withheld."""
+    """What we can verify ourselves; None if nothing was signed or the number is withheld."""
     challenged: bool = False
-    """He has been told a key and has pressed it: it is somebody."""
+    """The caller has pressed the key they were asked to press, so it is a person."""
 
 
 class Refusal(enum.Enum):
@@ -98,7 +101,7 @@ class Refusal(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Let the agent talk to the caller first."""
+    """Have the agent talk to the caller first."""
 
     screening: Screening
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -106,22 +109,22 @@ class Ask:
     patience_s: float = 8.0
     """How long the agent may take to answer before the call falls back."""
     reason: str = ""
-    """Which rule says so, and why; empty where nothing was considered. So with every plan."""
+    """The rule that decided, and why; empty if no policy was consulted. So for every plan."""
     verification: Verification | None = None
-    """What came of verifying the caller here; None where that was not done. So with every plan."""
+    """The result of our own verification; None if there was none. So for every plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """Straight to the phone, without screening."""
+    """Ring the phone at once, without screening."""
 
     reason: str
     verification: Verification | None = None
 
 
 REFUSALS = (603, 607, 608, 486, 404)
-"""How a caller may be turned away: declined, not wanted (RFC 8197), rejected by a machine (RFC 8688); or as
-if the phone were busy, or the number not in service.
+"""Status codes that may turn a caller away: Decline, Unwanted (RFC 8197), Rejected (RFC 8688); or Busy Here
+and Not Found, which tell the caller nothing.
 """
 
 
@@ -132,15 +135,16 @@ class Refuse:
     why: Refusal
     reason: str = ""
     status: int = 603
-    """What he is told (one of `REFUSALS`)."""
+    """The SIP status sent, one of `REFUSALS`."""
     verification: Verification | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Have the caller press a key that he is told, as no machine does that only talks.
+    """Ask the caller to press a key, which a machine that only talks does not do.
 
-    Of one who presses it the screener is asked again (`Caller.challenged`); of him a challenge means: ring.
+    Once they have, the screener is asked again with `Caller.challenged` set; a challenge for such a caller
+    means ring.
     """
 
     reason: str
@@ -149,17 +153,17 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """ALLOW: ring the phone and bridge, whether or not a REFER ever comes."""
+    """ALLOW: ring the phone and bridge, whether or not a REFER arrives."""
 
     reason: str
     caller_name: str | None = None
     to: str | None = None
-    """Name of the configured destination that was asked for; None: those of the number, as they ring."""
+    """Name of the configured destination asked for; None for those of the number, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """REJECT: the agent has said its goodbye; end the call."""
+    """REJECT: the agent has said goodbye; end the call."""
 
     reason: str
     caller_name: str | None = None
@@ -167,31 +171,33 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the agent wrote down for whom it answers: a stranger's words, as a model understood them."""
+    """A message the agent took down: a stranger's words, as a model understood them."""
 
     text: str
     caller_name: str | None = None
     call_back: str | None = None
-    """The number to call back, as the caller said it; None: none was said. Never dialled by us."""
+    """The number to call back, as the caller said it; None if they gave none. Never dialled by us."""
     urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TakeMessage:
-    """VOICEMAIL: the agent has announced it, or nobody is asked; record the caller's message."""
+    """VOICEMAIL: record the caller's message; the agent has announced it, or none was asked."""
 
     reason: str
     caller_name: str | None = None
     message: Message | None = None
-    """The agent has taken it, and said goodbye: nothing is left to record. None: record it."""
+    """The message the agent took itself before saying goodbye, so that nothing is left to record; None:
+    record one.
+    """
     verification: Verification | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """No decision can be had (limit, silence, vendor failed, no budget): do what ``on_failure`` says.
+    """No decision was reached (limit, silence, vendor failure, no budget): apply ``on_failure``.
 
-    As a plan: the agent is not even asked.
+    As a plan: do not even ask the agent.
     """
 
     reason: str
@@ -203,7 +209,7 @@ Verdict = Connect | Decline | TakeMessage | Undecided
 
 
 class News(enum.Enum):
-    """What the call tells the screening while it goes on."""
+    """Progress of the call, reported to its screening."""
 
     AGENT_CALLED = "the agent is called; the caller may have been told before that he is recorded"
     AGENT_ANSWERED = "the call is connected to the agent"
@@ -222,7 +228,7 @@ class Said:
     """One line of the transcript."""
 
     speaker: str
-    """``caller`` or ``agent``; or ``user``, who had the agent ask something."""
+    """``caller`` or ``agent``; or ``user``, for a question the user had the agent ask."""
     text: str
     at_s: float
     """Seconds since the screening began."""
@@ -230,7 +236,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What models are billed for, by kind. What came from a cache is in its own field and in no other."""
+    """Billed tokens by kind. Cached tokens are counted in their own fields only."""
 
     text_in: int = 0
     text_cached: int = 0
@@ -249,16 +255,16 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one call cost at the vendor of its agent."""
+    """What one call cost at its agent's vendor."""
 
     agent: str
-    """Its name in the settings."""
+    """The agent's name in the settings."""
     model: str
     minutes: float
     """How long the agent was in the call."""
     tokens: Tokens
     money: Decimal | None
-    """None: the model has no price here."""
+    """None if no price is configured for the model."""
     currency: str = "USD"
 
     def as_dict(self) -> dict[str, object]:
@@ -282,62 +288,64 @@ class Screening(Protocol):
 
     @property
     def informed_s(self) -> float | None:
-        """When the caller had heard from the agent what is kept of the call, in seconds since the screening
-        began; None before, and where nothing of the kind is said.
+        """When the caller had heard the agent's notice that the call is recorded or transcribed, in seconds
+        since the screening began; None before that, and if no notice is given.
         """
         ...
 
     @property
     def decided(self) -> Verdict | None:
-        """The last decision made, also where a REFER carries it out and `verdict` never hands it out; None
-        before there is one, or where decisions are not seen.
+        """The last decision made, even one that a REFER carries out, so that `verdict` never returns it. None
+        before the first, and if the agent's decisions are not visible.
         """
         ...
 
     @property
     def spent(self) -> Spent | None:
-        """What the agent has cost so far; None where no agent came into the call."""
+        """What the agent has cost so far; None if no agent joined the call."""
         ...
 
     async def verdict(self) -> Verdict:
-        """Return the next verdict.
+        """Wait for the next verdict.
 
-        With ``transfer = "refer"`` a `Connect` comes only when the vendor's transfer failed or no REFER was
-        seen in time; with ``"local"`` at once. Called again after a phone that did not answer. The call races
-        this with the agent's REFER and may cancel it.
+        With ``transfer = "refer"`` a `Connect` is returned only if the vendor's transfer failed or no REFER
+        arrived in time; with ``"local"`` at once. Called again after the phone did not answer. The call waits
+        for this or the agent's REFER, whichever comes first, and may cancel it.
         """
         ...
 
     def agent_left(self, lost: str | None = None) -> Verdict:
-        """The agent has hung up without a REFER, or was `lost`, and why: what that amounts to."""
+        """Return what it means that the agent hung up without a REFER, or was `lost` for the given reason."""
         ...
 
     def tell(self, news: News) -> None:
-        """Take note of what happened to the call; returns at once."""
+        """Take note of what happened to the call. Returns at once."""
         ...
 
     def overrule(self, verdict: Verdict) -> bool:
-        """The user decides in the agent's place, from without: it goes the way of the agent's own decision.
+        """Apply the user's own decision (made through the API) as if the agent had made it. Returns at once.
 
-        False where none is awaited: nobody talks to the caller yet, or it is decided already. At once.
+        False if none is awaited: nobody talks to the caller yet, or it is already decided.
         """
         ...
 
     def ask(self, text: str) -> bool:
-        """Have the agent ask the caller something, in the user's name; false where it cannot. At once."""
+        """Have the agent ask the caller something for the user; False if it cannot. Returns at once."""
         ...
 
     def follow(self, heard: Callable[[Said], None]) -> None:
-        """Have every later line of the transcript handed to `heard` as it comes."""
+        """Call `heard` with every later line of the transcript."""
         ...
 
     def over(self, outcome: str) -> None:
-        """The call has ended: leave no vendor session behind. Returns at once; again does nothing."""
+        """End the screening, as the call is over, leaving no vendor session behind. Returns at once;
+        idempotent.
+        """
         ...
 
 
 class Wish(enum.Enum):
-    """What the user has said, at the phone, is to be done with a caller from now on."""
+    """What the user, at the phone, wants done with a caller from now on."""
 
     BLOCK = "block"
     TRUST = "trust"
@@ -349,5 +357,5 @@ class Screener(Protocol):
     async def plan(self, caller: Caller) -> Plan: ...
 
     def remember(self, caller: Caller, wish: Wish) -> None:
-        """Keep what the user wishes for this caller's number; returns at once."""
+        """Store the user's wish for this caller's number. Returns at once."""
         ...

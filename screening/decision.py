@@ -1,4 +1,4 @@
-"""What a policy decides of a caller before anything rings, and the words in which it says of whom."""
+"""What a policy may decide about a caller before anything rings, and the terms it decides by."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ class Action(enum.Enum):
 
     RING = "ring"
     ASK = "ask"
-    """The agent talks to him first."""
+    """Have the agent talk to them first."""
     CHALLENGE = "challenge"
-    """He has to press the key that he is told; then it rings."""
+    """Ring once the caller has pressed the key they are asked for."""
     VOICEMAIL = "voicemail"
     REJECT = "reject"
 
 
 class Doubt(enum.Enum):
-    """What a verification may come to that makes a number not worth believing."""
+    """Verification results that may make a number untrustworthy."""
 
-    __hash__ = object.__hash__  # as equality is identity; that of `Enum` is a call of its own
+    __hash__ = object.__hash__  # equality is identity; `Enum.__hash__` costs a call
     FAILED = "failed"
     NONE = "none"
-    """Not signed, or nobody says whether it was."""
+    """Not signed, or not known whether it was."""
     B = "B"
     C = "C"
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How often one caller may call before it is too often."""
+    """A call-rate limit per caller."""
 
     calls: int
     within_s: float
@@ -41,21 +41,21 @@ class Rate:
 
 
 class Level(enum.Enum):
-    """Whom the agent asks, of those whom no other rule speaks of."""
+    """Which callers the agent asks, among those no other rule covers."""
 
     OFF = "off"
-    """Nobody: they ring."""
+    """Nobody: all of them ring."""
     UNKNOWN = "unknown"
-    """Everybody who is not known."""
+    """Everybody unknown."""
     EVERYONE = "everyone"
-    """Contacts too: all but those on the allow list, and VIPs."""
+    """Contacts, too: everybody but VIPs and those on the allow list."""
     TRUSTED = "trusted"
-    """Nobody: who is not known does not get through."""
+    """Nobody: unknown callers do not get through."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is done with one caller, and which rule says so."""
+    """What is done with one caller, and which rule decided it."""
 
     action: Action
     rule: str

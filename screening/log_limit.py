@@ -1,4 +1,4 @@
-"""Lines of the log that strangers can cause: a few of them, and a flood is one more."""
+"""Rate limiting for log lines that strangers can cause."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ LINES_PER_MINUTE = 30
 
 
 class Seldom:
-    """Warnings about one thing."""
+    """Logs at most `LINES_PER_MINUTE` warnings of one kind per minute."""
 
     def __init__(self, too_many: str) -> None:
-        """`too_many` is said in place of all that follow within a minute."""
+        """`too_many` is logged once in place of the rest of that minute's warnings."""
         self._too_many = too_many
         self._since, self._lines = float("-inf"), 0
 
     def warning(self, now: float, what: str, **told: object) -> None:
-        """`now`: seconds of any clock."""
+        """Log `what` unless the limit is reached; `now` is in seconds of any clock."""
         if not 0 <= now - self._since < 60.0:
             self._since, self._lines = now, 0
         self._lines += 1

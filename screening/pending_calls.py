@@ -1,8 +1,8 @@
-"""Which calls wait for the vendor's webhook, and what a webhook that brings a call's nonce is to them.
+"""The calls that wait for the vendor's webhook, by the nonce it brings back.
 
-OpenAI may announce one INVITE twice, once by each of its APIs (`Api`), in any order and each more than
-once; the first to accept has the call. So the announcement of the agent's own API is taken, once, and the
-other one is let go by: rejecting it would end the call.
+OpenAI may announce one INVITE by both of its APIs (`Api`), in either order and repeatedly; the first to
+accept gets the call. So the announcement by the agent's own API is taken, once, and the other is left
+unanswered: rejecting it would end the call.
 """
 
 from __future__ import annotations
@@ -17,48 +17,48 @@ from screening.webhook import Api
 
 @dataclass(slots=True)
 class Waiting:
-    """A call of ours whose webhook has not come."""
+    """A call of ours whose webhook has not arrived."""
 
     screening: RealtimeScreening
     provider: Provider
     api: Api
-    """By which API its agent takes calls."""
+    """The API through which its agent takes calls."""
     twin_came: bool = False
-    """Whether the other API has announced it."""
+    """The other API has announced the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A call that ended before its webhook came."""
+    """A call that ended before its webhook arrived."""
 
     provider: Provider
     api: Api
 
 
 class Passed(Enum):
-    """Why nothing is done about a webhook with a nonce of ours."""
+    """Why a webhook with a nonce of ours is ignored."""
 
     TWIN = "another API's twin"
     UNKNOWN = "token is not waited for"
 
 
 class Awaited:
-    """The calls by their nonces; those taken or ended are remembered until no webhook can come."""
+    """Calls by nonce. Those taken or ended are remembered until their webhook can no longer arrive."""
 
     def __init__(self, lifetime_s: float) -> None:
-        """`lifetime_s`: how long a token is good."""
+        """`lifetime_s` is how long a token is valid."""
         self._lifetime_s = lifetime_s
         self._waiting: dict[bytes, Waiting] = {}
         self._left: dict[bytes, Left] = {}
         self._taken: dict[bytes, Api] = {}
         self._until: dict[bytes, float] = {}
-        """When each of the last two kinds is forgotten, the oldest first."""
+        """When each entry of `_left` and `_taken` is forgotten, oldest first."""
 
     def add(self, nonce: bytes, waiting: Waiting) -> None:
         self._waiting[nonce] = waiting
 
     def match(self, nonce: bytes, api: Api, now: float) -> Waiting | Left | Passed:
-        """What an announcement by `api` speaks of; handed out once. `now`: wall-clock seconds."""
+        """Return the call that an announcement by `api` is about, once only. `now`: wall-clock seconds."""
         call = self._waiting.get(nonce) or self._left.get(nonce)
         if call is None:
             taken = self._taken.get(nonce)
@@ -74,13 +74,13 @@ class Awaited:
         return call
 
     def over(self, nonce: bytes, now: float) -> None:
-        """The call is over; should its webhook still come, `match` says `Left`."""
+        """The call is over: if its webhook still arrives, `match` returns `Left`."""
         if waiting := self._waiting.pop(nonce, None):
             self._left[nonce] = Left(waiting.provider, waiting.api)
             self._remember(nonce, now)
 
     def twin_alone(self, nonce: bytes) -> bool:
-        """Whether the call still waits, and only the API that its agent does not use has announced it."""
+        """Whether the call still waits and only the API its agent does not use has announced it."""
         waiting = self._waiting.get(nonce)
         return waiting is not None and waiting.twin_came
 

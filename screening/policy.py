@@ -1,26 +1,27 @@
-"""What to do with a caller before anything rings: rules in one order, of which the first that speaks decides.
+"""What to do with a caller before anything rings: an ordered list of rules, of which the first match decides.
 
-    emergency       the number of an emergency service, or marked as its call-back: rings, always
-    block           on the block list as a number: refused
-    vip             on the VIP list: rings, at any hour
-    block pattern   matches a prefix, range or wildcard of the block list, and is not known: refused
-    block name      the name matches a name pattern of the block list, and the number is not known: refused
-    failed          the number failed its verification: what `failed` says, if it says something
-    expected        a call that is expected: rings, at any hour
-    rate            called too often of late, and is not known: what `rate_action` says
-    anonymous       no number was shown: what `anonymous` says, if it says something
-    international   a number from abroad that is not known: what `international` says, if it says something
-    hours           outside the hours, within quiet hours, on a holiday: what `out_of_hours` says; but a
-                    second call within `repeat_s` goes on to the next rule
-    allow           on the allow list: rings
-    contacts        in the contacts: rings, unless everybody is asked
-    level           everybody else: what the level says
+     emergency       the number of an emergency service, or marked as its call-back: rings, always
+     block           listed as a number on the block list: refused
+     vip             on the VIP list: rings, at any hour
+     block pattern   matches a prefix, range or wildcard of the block list, and is not known: refused
+     block name      the name matches a name pattern of the block list, and the number is not known: refused
+     failed          the number failed its verification: as `failed` says, if set
+     expected        an expected call: rings, at any hour
+     rate            called too often recently, and is not known: as `rate_action` says
+     anonymous       no number was shown: as `anonymous` says, if set
+     international   a foreign number that is not known: as `international` says, if set
+     hours           outside the hours, within quiet hours, on a holiday: as `out_of_hours` says; but a
+                     second call within `repeat_s` goes on to the next rule
+     allow           on the allow list: rings
+     contacts        in the contacts: rings, unless everybody is asked
+     level           everybody else: as the level says
 
-Known are those on the allow list and in the contacts. ``failed``, ``anonymous`` and ``international`` leave a
-caller who would ring or be asked to ``hours`` while that is closed.
+"Known" means on the allow list or in the contacts. While the number is closed, ``failed``, ``anonymous`` and
+``international`` leave a caller they would ring or ask to ``hours``.
 
-Anybody can show any number. One whose verification (STIR/SHAKEN) came to what the policy distrusts is neither
-VIP nor known nor expected, for it may be another who calls. A number that nobody verified is believed.
+Any caller ID can be spoofed. A number whose verification (STIR/SHAKEN) gave a result in `distrust` counts as
+neither VIP nor known nor expected, for somebody else may be calling. A number that nobody verified is
+believed.
 """
 
 from __future__ import annotations
@@ -39,22 +40,22 @@ from screening.contract import Caller
 from screening.decision import Action, Decision, Doubt, Level, Rate
 
 LONGEST_NAME = 80
-"""Characters of a name that are looked at."""
+"""Characters of a name that are compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules of one number. Several lists of a kind count as one."""
+    """The screening rules of one dialled number. Several lists of a kind count as one."""
 
     level: Level = Level.UNKNOWN
     country: str = "us"
-    """Of callers' numbers without ``+``."""
+    """Country assumed for callers' numbers without ``+``."""
     home: frozenset[str] = frozenset()
-    """Countries (two capital letters) whose numbers are not from abroad."""
+    """Countries (two capital letters) whose numbers do not count as international."""
     emergency: Sequence[NumberList] = ()
     block: Sequence[NumberList] = ()
     block_names: Sequence[Wildcards] = ()
-    """In the form that `comparable` gives."""
+    """Normalised by `comparable`."""
     vip: Sequence[NumberList] = ()
     allow: Sequence[NumberList] = ()
     contacts: Sequence[Contacts] = ()
@@ -63,26 +64,26 @@ class Policy:
     times: Timetable = ALWAYS_OPEN
     out_of_hours: Action = Action.VOICEMAIL
     untrusted: Action = Action.VOICEMAIL
-    """What level `TRUSTED` does with those who are not known."""
+    """What level `TRUSTED` does with unknown callers."""
     repeat_s: float = 300.0
-    """0: a second call is like the first."""
+    """A second call within this time passes the ``hours`` rule; 0: it is treated like the first."""
     distrust: frozenset[Doubt] = frozenset({Doubt.FAILED})
-    """What makes a known number one that is not known."""
+    """Verification results after which a number is not believed."""
     failed: Action | None = None
-    """What is done with a number that failed its verification, whoever's it is."""
+    """What is done with any number that failed its verification; None: this rule is off."""
     rate: Rate | None = None
     rate_action: Action = Action.VOICEMAIL
     expecting: Expecting = NOBODY
     gate: bool = False
-    """Whether callers are challenged before the agent asks them."""
+    """Challenge callers before the agent asks them."""
     reject_with: int = 603
-    """How callers are refused: one of `contract.REFUSALS`."""
+    """SIP status for refused callers, one of `contract.REFUSALS`."""
     block_with: int = 603
-    """The same for those on the block list."""
+    """The same for callers on the block list."""
     _judges: tuple[tuple[object, Judge], ...] = field(init=False, repr=False, compare=False)
-    """Those rules that have something to go by here, each with that: lists of it may be empty for now."""
+    """The rules that can apply here, each with its field's value; a list among these may be empty for now."""
     _last: Decision = field(init=False, repr=False, compare=False)
-    """What the last of them says, whoever calls."""
+    """What the last rule (the level) says about any caller."""
 
     def __post_init__(self) -> None:
         told = [(getattr(self, rule.field, True), rule.judge) for rule in RULES]
@@ -93,7 +94,7 @@ class Policy:
     def decide(
         self, caller: Caller, before: datetime | None = None, earlier: Sequence[datetime] = ()
     ) -> Decision:
-        """What to do with this caller, who last called at the time `before`, and at those of `earlier`."""
+        """Decide about this caller, whose last call was at `before`, and all recent ones at `earlier`."""
         case = self._case(caller, before, earlier)
         for told, judge in self._judges:
             if told and (decision := judge(self, case)) is not None:
@@ -103,7 +104,7 @@ class Policy:
     def considered(
         self, caller: Caller, before: datetime | None = None, earlier: Sequence[datetime] = ()
     ) -> Iterator[tuple[Rule, Decision | None]]:
-        """Every rule up to the one that decides, each with what it said."""
+        """Yield every rule up to the deciding one, each with its decision."""
         case = self._case(caller, before, earlier)
         for rule in RULES:
             yield rule, (decision := rule.judge(self, case))
@@ -115,7 +116,7 @@ class Policy:
         return _Case(number, caller, before, earlier, None if self._doubts(caller) else number)
 
     def _doubts(self, caller: Caller) -> bool:
-        """Whether the number may be another's, as far as this policy minds."""
+        """Whether this policy distrusts the number's verification result."""
         said = caller.verification
         if said is None or said.result in ("none", "unknown"):
             return Doubt.NONE in self.distrust
@@ -124,9 +125,9 @@ class Policy:
         return said.attest in ("B", "C") and Doubt(said.attest) in self.distrust
 
     def came(self, caller: Caller) -> None:
-        """A call that was let through by the rule ``expected`` is one the less to wait for.
+        """Use up one expected call; to be called when the rule ``expected`` let the caller through.
 
-        Somebody who is known is not whom one waits for when one waits for anybody.
+        A known caller does not use up an expectation of "anybody".
         """
         number = self._case(caller, None, ()).believed
         found = self.expecting.find(number, caller)
@@ -134,12 +135,12 @@ class Policy:
             self.expecting.came(found)
 
     def knows(self, caller: Caller) -> bool:
-        """Whether the number is known, and not in doubt."""
+        """Whether the number is known and believed."""
         number = self._case(caller, None, ()).believed
         return number is not None and self.known(number)
 
     def known(self, number: str) -> bool:
-        """Whether somebody has written the number down: on the allow list, or in the contacts."""
+        """Whether the number is on the allow list or in the contacts."""
         return _on(self.allow, number) or self.contact(number)
 
     def contact(self, number: str) -> bool:
@@ -147,7 +148,7 @@ class Policy:
 
 
 def comparable(name: str) -> str:
-    """A name, or a pattern of one, as it is compared: without capitals, and with single spaces."""
+    """Normalise a name, or a name pattern, for comparison: case-folded, single spaces."""
     return " ".join(name[:LONGEST_NAME].casefold().split())
 
 
@@ -158,7 +159,7 @@ class _Case:
     before: datetime | None
     earlier: Sequence[datetime]
     believed: str | None
-    """The number again, unless it is doubted that it is the caller's."""
+    """`number`, or None if it is in doubt whether it is the caller's."""
 
 
 Judge = Callable[[Policy, _Case], Decision | None]
@@ -166,14 +167,14 @@ Judge = Callable[[Policy, _Case], Decision | None]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of the order above."""
+    """One rule of the list above."""
 
     name: str
     otherwise: str
-    """Why it has nothing to say, in a line for those who ask."""
+    """Why the rule did not apply, as one line for `screendoor try`."""
     judge: Judge
     field: str = ""
-    """Where the policy says nothing in this field, neither has the rule; empty: it goes by more than one."""
+    """The policy field that switches the rule on; empty if it depends on more than one."""
 
 
 def _on(lists: Sequence[NumberList], number: str | None) -> bool:
@@ -277,7 +278,7 @@ def _international(policy: Policy, case: _Case) -> Decision | None:
 
 
 def _waits(policy: Policy, case: _Case, action: Action) -> bool:
-    """Whether the hours decide first: they do not let ring what they would not."""
+    """Whether the hours rule decides first, so that closed hours do not ring or ask."""
     return action in (Action.RING, Action.ASK, Action.CHALLENGE) and _hours(policy, case) is not None
 
 
@@ -289,7 +290,7 @@ def _hours(policy: Policy, case: _Case) -> Decision | None:
 
 
 def _again(policy: Policy, case: _Case) -> bool:
-    """Whether the caller has called a moment ago; whoever insists may be in need."""
+    """Whether the caller called moments ago: whoever insists may be in need."""
     if case.before is None:
         return False
     return 0 <= (case.caller.at - case.before).total_seconds() < policy.repeat_s
@@ -334,6 +335,6 @@ RULES = (
          _contacts, "contacts"),
     Rule("level", "", lambda policy, case: policy._last),
 )  # fmt: skip
-"""In the order in which they are asked; the last one always speaks."""
+"""In order of evaluation; the last one always decides."""
 _NOTHING = (None, (), NOBODY, ALWAYS_OPEN)
-"""What a field holds that says nothing, now or later."""
+"""Values of a field that mean its rule can never apply."""

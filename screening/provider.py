@@ -1,7 +1,7 @@
-"""The port to a voice-AI vendor: a few verbs, and a closed union of what can be heard from a session.
+"""The port to a voice-AI vendor: a few commands, and a closed union of session events.
 
-One adapter implements it for each vendor API (`openai.realtime`, `openai.live`, `openai.azure`);
-nothing above knows a vendor's words.
+Each vendor API has one adapter (`openai.realtime`, `openai.live`, `openai.azure`); nothing above them uses a
+vendor's own terms.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from screening.talk.briefing import Briefing
 
 
 class ProviderError(Exception):
-    """The vendor refused or could not be reached; the message is a sentence for the operator."""
+    """The vendor refused or could not be reached. The message is a sentence for the operator."""
 
     def __init__(
         self,
@@ -29,24 +29,24 @@ class ProviderError(Exception):
         self.status = status
         """HTTP status; None if there was no answer."""
         self.code = code
-        """The vendor's own word for it."""
+        """The vendor's error code."""
         self.retry_after_s = retry_after_s
-        """When the vendor wants to be asked again; None: it does not say."""
+        """How long the vendor asks us to wait before a retry; None if it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallerBegan:
-    """The caller has begun to speak."""
+    """The caller started speaking."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallerPaused:
-    """The caller has stopped speaking."""
+    """The caller stopped speaking."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallerSaid:
-    """A line of the caller's, transcribed; may come late, or never."""
+    """A transcribed line of the caller's; may arrive late, or never."""
 
     text: str
 
@@ -67,46 +67,48 @@ class AgentSaid:
 
 @dataclass(frozen=True, slots=True)
 class ResponseBegan:
-    """The agent has begun to think of something to say or do."""
+    """The agent started to generate a response."""
 
     response: str
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseEnded:
-    """The agent is done with a response; its sound may still be on its way to the caller."""
+    """The agent has finished generating a response; its audio may still be playing to the caller."""
 
     response: str
     status: str
     """``completed``, ``cancelled``, ``incomplete`` or ``failed``."""
     code: str | None = None
-    """Why it failed."""
+    """Why the response failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crossed:
-    """The agent was asked to speak, and will not: it had begun another response, of which we did not know."""
+    """Our request to speak was dropped: the agent had already begun another response, which we did not know
+    of.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class SoundBegan:
-    """A response has begun to be heard."""
+    """A response started playing to the caller."""
 
     response: str
 
 
 @dataclass(frozen=True, slots=True)
 class SoundEnded:
-    """A response was heard to its end, or was cut off."""
+    """A response has played to its end, or was cut off."""
 
     response: str
     cut: bool = False
-    """The caller has interrupted it."""
+    """The caller interrupted it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled:
-    """The agent calls a tool; reported once for each call, and only when complete."""
+    """The agent calls a tool; reported once per call, when its arguments are complete."""
 
     id: str
     name: str
@@ -117,22 +119,22 @@ class ToolCalled:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The session was lost for a moment and is back; what happened between is not known."""
+    """The session was lost for a moment and is back; what happened in between is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The vendor reports an error; the session goes on."""
+    """The vendor reported an error; the session goes on."""
 
     code: str
     message: str
     mute: bool = False
-    """The agent was to say something, and will not because of it."""
+    """Because of it, the agent will not say what it was asked to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The session is over, and the vendor has said why; nothing follows."""
+    """The vendor ended the session and said why; nothing follows."""
 
     why: str
 
@@ -148,9 +150,9 @@ class Used:
 
     tokens: Tokens = NO_TOKENS
     seconds: float = 0.0
-    """Of sound, where that is billed by its duration."""
+    """Seconds of audio, if billed by duration."""
     model: str = ""
-    """What did the work: empty for the agent's own model, `TRANSCRIBER`, or the name of another."""
+    """The model billed: empty for the agent's own, `TRANSCRIBER`, or another model's name."""
 
 
 Event = (
@@ -173,56 +175,58 @@ Event = (
 
 
 class Session(Protocol):
-    """One accepted call's session. Every verb raises `ProviderError` once the session is gone for good."""
+    """The session of one accepted call. Every command raises `ProviderError` once the session is gone for
+    good.
+    """
 
     def events(self) -> AsyncIterator[Event]:
-        """Yield what happens, until the session is gone for good."""
+        """Yield events until the session is gone for good."""
         ...
 
     async def speak(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> None:
-        """Let the agent say something now; without `tools` it can only speak.
+        """Have the agent speak now; without `tools` it can only speak.
 
-        `say` is what it is told to say this one time, in place of its instructions; `must` names the tool
-        that it has to call.
+        `say`, if given, replaces its instructions for this one response; `must` names the tool it has to
+        call.
         """
         ...
 
     async def let_interrupt(self) -> None:
-        """The caller may interrupt the agent from now on, where its `Briefing` had him heard out before."""
+        """Let the caller interrupt the agent from now on, if its `Briefing` prevented that until now."""
         ...
 
     async def answer(self, call: ToolCalled, output: Mapping[str, object]) -> None:
-        """Give the result of a tool call; the agent says nothing by itself because of it."""
+        """Give the result of a tool call; this alone does not make the agent speak."""
         ...
 
     async def inform(self, text: str) -> None:
-        """Tell the agent a fact; it says nothing by itself because of it."""
+        """Tell the agent a fact; this alone does not make it speak."""
         ...
 
 
 class Provider(Protocol):
-    """One configured agent's vendor. Every verb raises `ProviderError`."""
+    """The vendor of one configured agent. Every command raises `ProviderError`."""
 
     async def accept(self, call_id: str, briefing: Briefing | None = None) -> None:
-        """Take the call: the agent answers it, and is told `briefing`; None: what its settings say."""
+        """Accept the call: the agent answers it by this `briefing`; None: by what its settings say."""
         ...
 
     async def reject(self, call_id: str) -> None:
-        """Turn the call away; a call that is gone already is no error."""
+        """Reject the call; not an error if it is already gone."""
         ...
 
     async def refer(self, call_id: str, target: str) -> None:
-        """Have the agent send a REFER to `target`; asked once, never repeated."""
+        """Have the agent send a REFER to `target`; requested once, never retried."""
         ...
 
     async def hang_up(self, call_id: str) -> None:
-        """End the call; a call that is gone already is no error."""
+        """End the call; not an error if it is already gone."""
         ...
 
     def attach(self, call_id: str) -> AbstractAsyncContextManager[Session]:
-        """Open the accepted call's session; raises `ProviderError` on entry if it cannot be had."""
+        """Open the accepted call's session; raises `ProviderError` on entry if that fails."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         ...

@@ -1,4 +1,4 @@
-"""Which adapter serves which agent, and by which webhook its calls are announced."""
+"""Which adapter serves which agent, and which API's webhook announces its calls."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ADAPTERS: Mapping[str, Callable[[AgentSettings], Provider]] = {
 
 
 def provider_of(agent: AgentSettings) -> Provider:
-    """The adapter of an agent that has an API; raises ValueError for settings that cannot work."""
+    """Return the adapter of an agent that has an API; raises ValueError for settings that cannot work."""
     return _ADAPTERS[agent.provider](agent)
 
 
 def api_of(agent: AgentSettings) -> Api:
-    """The API whose webhook speaks of this agent's calls."""
+    """Return the API whose webhook announces this agent's calls."""
     return Api.LIVE if agent.provider == OPENAI_LIVE else Api.REALTIME

@@ -1,4 +1,4 @@
-"""One caller being screened by a voice AI that we drive."""
+"""The screening of one caller by a voice AI that we drive through its API."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ from screening.talk.talk_clock import TalkClock
 from screening.talk.tools import Decision
 
 ANSWER_GRACE_S = 2.0
-"""How much later than `ready_limit_s` the agent may be answered, seen from here."""
+"""How long past `ready_limit_s` the agent's answer is still waited for here."""
 ANNOUNCED_LIMIT_S = 5.0
-"""How much later than the agent's answer its webhook may come. If it never does, somebody else has accepted
-the call, and nobody here would ever decide about its caller.
+"""How long after the agent's answer its webhook may arrive. If it never does, another application has
+accepted the call, and nobody here would ever decide about its caller.
 """
 LEFT_GRACE_S = 2.0
-"""How much longer than the agent's leg its session may last: last words and their cost may come late."""
+"""How long the session may outlast the agent's leg: the last transcript lines and usage reports may be late.
+"""
 HANG_UP_AGAIN_S = 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0
-"""How long each time until a session that could not be ended is ended again. Where the way to the vendor is
-gone, our BYE is lost, too, and the session would be billed for up to an hour.
+"""Delays between the attempts to end a session. Where the vendor cannot be reached, our BYE is lost, too, and
+the session would be billed for up to an hour.
 """
 
 
 class Referral:
-    """Asks the vendor for the REFER of one call; knows nothing of its screening, which knows it."""
+    """Requests the REFER of one call from the vendor."""
 
     def __init__(self, provider: Provider, target: str, targets: Mapping[str, str]) -> None:
         self._provider, self._target, self._targets = provider, target, targets
         self.call_id = ""
-        """The vendor's, once its call is taken."""
+        """The vendor's id of the call, once it is taken."""
 
     async def __call__(self, to: str | None) -> None:
         target = self._target if to is None else self._targets.get(to, self._target)
@@ -48,10 +49,10 @@ class Referral:
 
 
 class RealtimeScreening:
-    """Implements `contract.Screening` over a `Provider`.
+    """Implements `contract.Screening` on top of a `Provider`.
 
-    `attend` runs once the vendor's webhook has come, until the session is over; whatever waits, waits there.
-    `verdict` only takes what was latched, so the call may cancel it at any moment.
+    `attend` runs from the vendor's webhook until the session is over, and does all the waiting. `verdict`
+    only takes what is latched, so the call may cancel it at any moment.
     """
 
     def __init__(
@@ -67,8 +68,8 @@ class RealtimeScreening:
         briefing: Briefing | None = None,
         targets: Mapping[str, str] | None = None,
     ) -> None:
-        """`forget` is called when the call is over, once; `targets` are what is referred to for a destination
-        that is asked for by name, in place of `refer_target`.
+        """`forget` is called once, when the call is over. `targets` maps names of destinations to what is
+        referred to for them in place of `refer_target`.
         """
         self._meter = meter = meter or unlimited(agent.name, agent.model)
         self._log = structlog.get_logger("screendoor").bind(call=call, leg="agent")
@@ -90,7 +91,7 @@ class RealtimeScreening:
         self._conversation = Conversation(self._judgement, self._clock, transfer, self._log, meter, briefing)
         self._over = self._stopping = False
         self._again: asyncio.Event | None = None
-        """What a session waits for that could not be ended."""
+        """Set at shutdown, to cut short the wait before the next attempt to end a session."""
         self._later: asyncio.TimerHandle | None = None
 
     @property
@@ -103,7 +104,7 @@ class RealtimeScreening:
 
     @property
     def informed_s(self) -> float | None:
-        """When the caller had heard what is kept of the call, in seconds since the screening began."""
+        """When the caller had heard the recording notice, in seconds since the screening began."""
         return self._conversation.informed_s
 
     @property
@@ -114,7 +115,7 @@ class RealtimeScreening:
         return await self._judgement.verdict()
 
     def agent_left(self, lost: str | None = None) -> Verdict:
-        """What was decided and not yet carried out still holds; without that it is a failure."""
+        """A decision not yet carried out still holds; without one it is a failure."""
         return self._conversation.pending or Undecided(lost or "the agent hung up")
 
     def tell(self, news: News) -> None:
@@ -162,28 +163,28 @@ class RealtimeScreening:
             self._forget()
 
     def shut_down(self) -> None:
-        """The process ends: the session, too, and nothing is tried again later."""
+        """End the session as the process ends, without further retries."""
         self._stopping = True
         if self._again is not None:
             self._again.set()
         self.over("shut down")
 
     async def attend(self, call_id: str) -> None:
-        """Take the vendor's call, screen the caller, and leave no vendor session behind in the end."""
+        """Accept the vendor's call, screen the caller, and always end the vendor's session."""
         if self._finished.is_set() or self._given_up():
             return await turn_away(self._provider, call_id, self._log)
         self._announced = True
         if self._referral is not None:
             self._referral.call_id = call_id
         try:
-            # Never interrupted: an accept that is on its way cannot be taken back, only hung up after.
+            # Never cancelled: an accept in flight cannot be taken back, only hung up afterwards.
             await self._provider.accept(call_id, self._briefing)
             self._log.info("accepted")
             if not self._finished.is_set():
                 await self._converse(call_id)
         except ProviderError as error:
             tell = self._log.debug if self._finished.is_set() else self._log.warning
-            tell("screening not possible", why=str(error))  # of a call that is over, nothing else is true
+            tell("screening not possible", why=str(error))  # expected once the call is over
             self._judgement.lose(str(error))
         except Exception:
             self._judgement.lose("the screening failed")
@@ -200,7 +201,7 @@ class RealtimeScreening:
             answer.cancel()
 
     async def _expect_answer(self) -> None:
-        """End the session if the call has gone on without the agent: nobody else would ever hang it up."""
+        """End the session if the call went on without the agent: nobody else would ever hang it up."""
         try:
             async with asyncio.timeout_at(self._answer_due):
                 await self._judgement.change.until(lambda: self._answered)
@@ -215,7 +216,7 @@ class RealtimeScreening:
             self._later = self._loop.call_later(after_s, step)
 
     def _waits_for_nothing(self) -> None:
-        """No timer keeps a screening that is over."""
+        """Cancel the timer, so that it does not keep a finished screening alive."""
         if self._later is not None:
             self._later.cancel()
             self._later = None
@@ -227,7 +228,7 @@ class RealtimeScreening:
             self._judgement.lose("the agent answered, but its webhook never came")
 
     def _leave(self) -> None:
-        """End the session, of which the vendor may not know that it talks to nobody: a BYE can be lost."""
+        """End the session: our BYE may be lost, and the vendor not know that it talks to nobody."""
         self._judgement.lose("the agent hung up")
         self._finished.set()
 
@@ -236,7 +237,7 @@ class RealtimeScreening:
         return late or self._judgement.lost is not None
 
     async def _hang_up(self, call_id: str) -> None:
-        """End the session, though it takes some time where the vendor, or the way to it, fails."""
+        """End the session, retrying while the vendor or the way to it fails."""
         for again_s in (*HANG_UP_AGAIN_S, None):
             try:
                 await self._provider.hang_up(call_id)
@@ -254,7 +255,7 @@ class RealtimeScreening:
 
 
 async def turn_away(provider: Provider, call_id: str, log: structlog.stdlib.BoundLogger) -> None:
-    """Refuse the vendor's call: nobody is there any more to talk to."""
+    """Reject the vendor's call, as its caller has gone."""
     log.info("turned away, nobody is waiting")
     try:
         await provider.reject(call_id)

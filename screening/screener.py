@@ -1,4 +1,4 @@
-"""Who screens which caller, and which webhook speaks of which call."""
+"""Plans each caller's screening, and matches the vendor's webhooks with waiting calls."""
 
 from __future__ import annotations
 
@@ -52,19 +52,21 @@ log = structlog.get_logger("screendoor")
 
 KEY_BYTES = 32
 TWIN_ALONE_S = 3.0
-"""How long only the wrong API may have announced a call before that is told; the two come together."""
+"""How long after an announcement by the wrong API alone a warning is logged; the two normally arrive
+together.
+"""
 ANY_NUMBER = "*"
 ASK_EVERYBODY = Policy()
-_ring = lru_cache(maxsize=256)(Ring)  # callers of one kind are let through for the same reason
+_ring = lru_cache(maxsize=256)(Ring)  # many callers share a reason
 EVENTS = {Api.REALTIME: "realtime.call.incoming", Api.LIVE: "live.transport.incoming"}
-"""The event to subscribe to, for each API."""
+"""The webhook event to subscribe to, for each API."""
 
 
 class Screener:
-    """Implements `contract.Screener` over the configured agents.
+    """Implements `contract.Screener` for the configured agents.
 
-    ``async with screener:`` owns every task and connection of the screenings; leaving it ends them all, and
-    waits until no session is left at a vendor. `door` is what the HTTP side gives its webhooks to.
+    ``async with screener:`` owns every task and connection of the screenings; leaving it ends them all and
+    waits until no session is left at a vendor. The HTTP side passes webhooks to `door`.
     """
 
     def __init__(
@@ -79,11 +81,11 @@ class Screener:
         books: Books | None = None,
         verifier: Verifier | None = None,
     ) -> None:
-        """Raise ValueError (`InvalidSession` among them) for settings that cannot work.
+        """Raise ValueError (also as `InvalidSession`) for settings that cannot work.
 
-        `policies` are by the number that was called; of one that has none, every caller is asked. `verifier`
-        verifies Identity headers; None: nobody does.
-        `wall_clock` gives an aware datetime; `token_bytes` random bytes, as `secrets.token_bytes` does.
+        `policies` are by dialled number; without one, every caller is asked. `verifier` verifies Identity
+        headers; None: they are not verified. `wall_clock` returns an aware datetime; `token_bytes` random
+        bytes, as `secrets.token_bytes` does.
         """
         self._agents = {agent.name: agent for agent in agents}
         self._numbers = {number.dialed: number for number in numbers}
@@ -101,10 +103,10 @@ class Screener:
         self._stack = AsyncExitStack()
         self._tasks: asyncio.TaskGroup | None = None
         self.remembers: Callable[[Caller, Wish], None] | None = None
-        """Keeps what users wish for callers, and returns at once; None: nobody does."""
+        """Stores the users' wishes for callers, returning at once; None if nothing does."""
         self._ignored = Seldom("webhooks of no call of ours are not logged for a minute: there are too many")
         self.counts: Counter[str] = Counter()
-        """Webhooks by what became of them, for the metrics."""
+        """Webhooks by result, for the metrics."""
         self.door = WebhookDoor([agent.webhook_secret for agent in asked], wall_clock, self._incoming)
 
     async def __aenter__(self) -> Self:
@@ -124,7 +126,7 @@ class Screener:
         self._tasks = None
 
     async def plan(self, caller: Caller) -> Plan:
-        """What the policy of the dialed number says of this caller, once it is verified who he is."""
+        """Apply the dialled number's policy to this caller, after verifying their identity."""
         policy = self._policies.get(caller.dialed) or self._policies.get(ANY_NUMBER) or ASK_EVERYBODY
         if caller.signed is None:
             return self._planned(policy, caller)
@@ -136,7 +138,7 @@ class Screener:
         )
 
     async def _verified(self, caller: Caller, signed: Signed, country: str) -> Verification | None:
-        """What we find out ourselves, where that is anything; None leaves it to what the trunk says."""
+        """Verify the caller ourselves; None leaves it at what the trunk reported."""
         if self._verifier is None:
             if not self._unverified_said:
                 self._unverified_said = True
@@ -153,7 +155,7 @@ class Screener:
         earlier = self.recent.calls(caller)
         decision = policy.decide(caller, earlier[-1] if earlier else None, earlier)
         first = decision.action is Action.CHALLENGE or (policy.gate and decision.action is Action.ASK)
-        if first and not caller.challenged:  # he has to press a key first
+        if first and not caller.challenged:  # they have to press a key first
             return Challenge(decision.reason)
         if decision.rule == "expected":
             policy.came(caller)
@@ -172,7 +174,7 @@ class Screener:
                 assert_never(decision.action)
 
     def remember(self, caller: Caller, wish: Wish) -> None:
-        """Hand on what the user wishes for this caller's number, to whoever keeps such things."""
+        """Pass on the user's wish for this caller's number to be stored."""
         if caller.number is None:
             log.info("not remembered", wish=wish.value, why="the number is withheld")
         elif self.remembers is None:
@@ -181,7 +183,7 @@ class Screener:
             self.remembers(caller, wish)
 
     def _asked(self, caller: Caller, reason: str, policy: Policy) -> Plan:
-        """Have the agent of the dialed number ask the caller in; without such an agent, ring."""
+        """Plan to have the caller's agent ask them; ring if there is no such agent."""
         agent = self._agents.get(caller.agent)
         if agent is None:
             return Ring(f"no agent named {caller.agent}" if caller.agent else "no agent screens this number")
@@ -212,7 +214,7 @@ class Screener:
         return Ask(screening, {HEADER: token}, limits.ready_limit_s, reason)
 
     def _briefing(self, caller: Caller, number: NumberSettings | None, policy: Policy) -> Briefing | None:
-        """What the agent is told of this call; None: what its own settings say."""
+        """What the agent is told about this call; None for what its own settings say."""
         briefings = self._briefings.get(number.dialed) if number is not None else None
         if briefings is None:
             return None
@@ -220,7 +222,7 @@ class Screener:
         return briefings.brief(caller, shown, known=policy.knows(caller))
 
     def _incoming(self, incoming: IncomingCall) -> None:
-        """Match a webhook with a waiting call, once; anybody can make the vendor send one."""
+        """Match a webhook with a waiting call, once. Anybody can make the vendor send one."""
         try:
             nonce = self._tokens.open(_only(incoming.values(HEADER)), self._wall_clock())
         except TokenRefused as refused:
@@ -243,7 +245,7 @@ class Screener:
                 self._ignore(passed.value)
 
     def _tell_twin_alone(self, nonce: bytes, came: Api) -> None:
-        """A project that is subscribed to the other API's events alone would never say why nobody answers."""
+        """Warn that the project subscribes to the other API's event alone, as nothing else would."""
         if self._awaited.twin_alone(nonce):
             wanted = Api.LIVE if came is Api.REALTIME else Api.REALTIME
             log.warning(
@@ -267,7 +269,7 @@ class Screener:
         self.counts[reason] += 1
 
     def _forget(self, nonce: bytes) -> None:
-        """A call is over; should its webhook still come, it is turned away."""
+        """Note that a call is over; if its webhook still arrives, it is turned away."""
         self._awaited.over(nonce, self._wall_clock().timestamp())
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
@@ -277,7 +279,7 @@ class Screener:
         self._tasks.create_task(self._guarded(work))
 
     async def _guarded(self, work: Coroutine[None, None, None]) -> None:
-        """A bug ends its own call and no other."""
+        """Contain a crash to its own call."""
         try:
             await work
         except Exception:
@@ -285,7 +287,7 @@ class Screener:
 
 
 def _only(values: Sequence[str]) -> str:
-    """Return the one token of a call; raises `TokenRefused`."""
+    """Return the single token of a call; raises `TokenRefused`."""
     different = {value.strip() for value in values}
     if len(different) != 1:
         raise TokenRefused("several tokens" if different else "no token")

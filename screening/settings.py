@@ -1,4 +1,4 @@
-"""What the screening is told by the settings file: plain values, mapped from TOML by the app."""
+"""The screening's settings as plain values; the app maps them from TOML."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from screening.talk.tools import Place
 
 OPENAI_REALTIME = "openai-realtime"
-"""The agent is OpenAI's Realtime API: it has a webhook, REST and a WebSocket."""
+"""OpenAI's Realtime API: webhook, REST and WebSocket."""
 OPENAI_LIVE = "openai-live"
-"""The agent is OpenAI's Live API (GPT-Live): the same SIP address, another webhook, REST and WebSocket."""
+"""OpenAI's Live API (GPT-Live): the same SIP address, but its own webhook event, REST paths and WebSocket."""
 AZURE_REALTIME = "azure-realtime"
-"""The agent is the Realtime API as Azure serves it."""
+"""The Realtime API as Azure serves it."""
 SIP_AGENT = "sip"
-"""Any voice agent without an API: it decides by REFER or BYE alone."""
+"""Any SIP voice agent without an API: it decides by REFER or BYE alone."""
 PROVIDERS = (OPENAI_REALTIME, OPENAI_LIVE, AZURE_REALTIME, SIP_AGENT)
 TRANSFERS = ("refer", "local")
 DELEGATIONS = ("responses", "client")
@@ -22,49 +22,52 @@ DELEGATIONS = ("responses", "client")
 
 @dataclass(frozen=True, slots=True)
 class ScreeningSettings:
-    """The limits of a screening."""
+    """The time limits of a screening."""
 
     talk_limit_s: float = 90.0
-    """How long the agent may talk before the call goes on without a decision."""
+    """How long the agent and the caller may talk before the call goes on without a decision."""
     silence_limit_s: float = 20.0
-    """How long nobody may say anything before the call goes on without a decision."""
+    """How long both may be silent before the call goes on without a decision."""
     ready_limit_s: float = 8.0
     """How long the agent may take to answer."""
     ask_if_there_s: float = 0.0
-    """After so much silence the agent asks whether the caller is still there, once; 0: it does not."""
+    """How long both may be silent before the agent asks, once, whether the caller is still there; 0: never.
+    """
     over: str = ""
-    """What it means that the talk limit is reached, where a budget sets it; then it is never extended."""
+    """The reason given at the talk limit if a budget set it, in which case it is never extended; else empty.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
-    """One ``[[agent]]``, as far as the screening is concerned."""
+    """The screening's part of one ``[[agent]]``."""
 
     name: str
     provider: str = OPENAI_REALTIME
     """One of `PROVIDERS`."""
     api_key: str = field(default="", repr=False)
     webhook_secret: str = field(default="", repr=False)
-    """``whsec_…`` as the vendor shows it once."""
+    """``whsec_…``, which the vendor shows only once."""
     model: str = "gpt-realtime-2.1"
     voice: str = "marin"
     instructions: str = ""
-    """What the agent is told; empty means `prompt.INSTRUCTIONS`."""
+    """The agent's instructions; empty for `prompt.INSTRUCTIONS`."""
     transfer: str = "refer"
     """``refer``: POST /refer first, then connect. ``local``: connect at once."""
     refer_patience_s: float = 3.0
     """How long a REFER may take before the screening connects the caller by its own verdict."""
     api_base: str = "https://api.openai.com/v1"
     project: str | None = None
-    """Sent as ``OpenAI-Project`` if given."""
+    """Sent as ``OpenAI-Project``, if set."""
     transcription: str | None = "gpt-transcribe"
-    """The model that writes down what callers say, for Realtime; None: nobody does. Live always does."""
+    """The model that transcribes callers, for Realtime; None for no transcription. Live always transcribes.
+    """
     delegation: str = "responses"
-    """Who thinks for a Live agent: ``responses``, a model that the vendor asks, or ``client``, one we ask."""
+    """Who runs a Live agent's delegate model: ``responses``, the vendor; ``client``, we do."""
     delegate_model: str = "gpt-5.6-luna"
-    """The model that does, and calls the tools."""
+    """The delegate model, which thinks and calls the tools."""
     extra: Mapping[str, object] = field(default_factory=dict)
-    """More of the vendor's session object, laid over ours (`session_config.accept_body`)."""
+    """Further fields of the vendor's session object, merged over ours (`session_config.accept_body`)."""
     limits: ScreeningSettings = field(default_factory=ScreeningSettings)
 
     def __post_init__(self) -> None:
@@ -78,27 +81,27 @@ class AgentSettings:
 
 @dataclass(frozen=True, slots=True)
 class TalkSettings:
-    """How the callers of one number are talked to."""
+    """How the agent talks to the callers of one number."""
 
     name: str = ""
-    """Whom the agent answers for; empty: that is not said."""
+    """Whom the agent answers for; empty if it is not to say."""
     languages: tuple[str, ...] = ("en",)
-    """That the agent speaks; the first is the one of the number."""
+    """Languages the agent speaks; the first is the default."""
     greeting: Mapping[str, str] | None = None
-    """Templates by language, ``""`` for all the others; an empty one has the agent open by its instructions.
-    None, or a language without any: the built-in one.
+    """Templates by language, ``""`` for all others. An empty template lets the agent open as its instructions
+    say. None, or a language without a template: the built-in greeting.
     """
     instructions: Mapping[str, str] = field(default_factory=dict)
-    """The same; a language without any has the built-in ones."""
+    """Templates by language, likewise; a language without one gets the built-in instructions."""
     dialed: str = ""
     hours: str = ""
     """When the number is open, in words."""
     optional_tools: frozenset[str] = frozenset()
-    """Of `tools.OPTIONAL`."""
+    """A subset of `tools.OPTIONAL`."""
     places: tuple[Place, ...] = ()
-    """The destinations that have a name."""
+    """The named destinations."""
     transcribed: bool = False
-    """Callers are to be told that a transcript is kept. So with the next."""
+    """Callers are told that the call is transcribed. `recorded`: that it is recorded."""
     recorded: bool = False
     keys: Mapping[str, str] = field(default_factory=dict)
     """What a key does: ``connect``, ``voicemail``, or the name of a destination."""
@@ -106,18 +109,18 @@ class TalkSettings:
 
 @dataclass(frozen=True, slots=True)
 class NumberSettings:
-    """One ``[[number]]``, as far as the screening is concerned."""
+    """The screening's part of one ``[[number]]``."""
 
     dialed: str
     agent: str
     """Name of the agent that screens it; empty for none."""
     refer_target: str | None = None
-    """What is posted to /refer, ``tel:+1…`` or a SIP URI; None: no REFER is asked for."""
+    """The target posted to ``/refer``, ``tel:+1…`` or a SIP URI; None: no REFER is requested."""
     talk_limit_s: float | None = None
     """The talk limit of this number; None: its agent's."""
     ask_if_there_s: float | None = None
-    """The same for when the agent asks whether the caller is still there."""
+    """Likewise for `ScreeningSettings.ask_if_there_s`."""
     talk: TalkSettings | None = None
-    """How its callers are talked to; None: as its agent's settings say, and no more."""
+    """How its callers are talked to; None: only as its agent's settings say."""
     targets: Mapping[str, str] = field(default_factory=dict)
-    """What is posted to /refer for a destination that is asked for by its name."""
+    """The target posted to ``/refer`` for each named destination."""

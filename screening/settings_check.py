@@ -1,4 +1,4 @@
-"""What is wrong with an agent's settings, as far as only the screening can tell."""
+"""Checks of an agent's settings that only the screening can make."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from screening.webhook import signing_key
 
 
 def problems(agent: AgentSettings) -> list[str]:
-    """Return a sentence for each thing that would keep this agent from working; empty if it is in order."""
+    """Return a sentence for each problem that would keep this agent from working; empty if there is none."""
     if agent.provider == SIP_AGENT:
         return []
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""A voice agent without an API: it decides by REFER or BYE alone, and only the talk limit is ours."""
+"""Screening by a SIP voice agent without an API: it decides by REFER or BYE; only the talk limit is ours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from screening.talk.talk_clock import TalkClock
 
 
 class SipScreening:
-    """Implements `contract.Screening` for ``provider = "sip"``; nothing of what is said is known to us."""
+    """Implements `contract.Screening` for ``provider = "sip"``; what is said is unknown to us."""
 
     def __init__(self, limits: ScreeningSettings, meter: Meter | None = None) -> None:
         self._meter = meter or unlimited("", "")
@@ -25,7 +25,9 @@ class SipScreening:
         self._loop = asyncio.get_running_loop()
         self._talking = False
         self._left = self._left_before = False
-        """It has hung up; and had, before it was known that no phone took the call."""
+        """`_left`: the agent has hung up. `_left_before`: it had done so when the phone turned out not to
+        answer.
+        """
         self._overruled: Verdict | None = None
 
     @property
@@ -45,7 +47,7 @@ class SipScreening:
         return self._meter.spent
 
     async def verdict(self) -> Verdict:
-        """Return what the user decides, or `Undecided` at the talk limit, which counts from the answer."""
+        """Return the user's decision, or `Undecided` at the talk limit, counted from the agent's answer."""
         while True:
             if self._overruled is not None and self._talking:
                 self._talking = False
@@ -58,8 +60,9 @@ class SipScreening:
                 return Undecided(reason)
 
     def agent_left(self, lost: str | None = None) -> Verdict:
-        """A BYE is how it says no, unless the user has just decided; but not that of one that was done with
-        its REFER, and one that is lost has said nothing.
+        """Take the agent's BYE as its rejection, unless the user has just decided.
+
+        Not so if it had already left after its REFER, or if its leg was lost, which says nothing.
         """
         if self._talking and self._overruled is not None:
             return self._overruled
@@ -68,7 +71,7 @@ class SipScreening:
         return Undecided(lost) if lost is not None else Decline("the agent hung up")
 
     def tell(self, news: News) -> None:
-        """The agent hears of the phone by NOTIFY; only our clock goes on."""
+        """Keep the clock; the agent itself learns about the phone by NOTIFY."""
         match news:
             case News.PHONE_BUSY | News.PHONE_NO_ANSWER | News.PHONE_DECLINED | News.PHONE_UNREACHABLE:
                 self._clock.resume(self._loop.time())
@@ -90,7 +93,7 @@ class SipScreening:
                 assert_never(news)
 
     def overrule(self, verdict: Verdict) -> bool:
-        """Done at once: the agent cannot be told, and hears of it by what becomes of its call."""
+        """Decide at once: the agent cannot be told, and learns of it from what happens to its call."""
         if not self._talking or self._overruled is not None:
             return False
         self._overruled = verdict
@@ -98,11 +101,11 @@ class SipScreening:
         return True
 
     def ask(self, text: str) -> bool:
-        """Nothing can be said to it."""
+        """Return False: the agent cannot be told anything."""
         return False
 
     def follow(self, heard: Callable[[Said], None]) -> None:
-        """There will be no line."""
+        """Do nothing: there is no transcript."""
 
     def over(self, outcome: str) -> None:
         self._meter.close()

@@ -1,7 +1,7 @@
-"""The token that proves a webhook speaks of a call of ours: signed, expiring, 128 random bits.
+"""The token that proves a webhook is about a call of ours: signed, expiring, 128 random bits.
 
-The vendor's SIP door has no authentication: whoever knows the project id can make our webhook fire, with any
-headers. Only a call that carries a token we made, and still wait for, is accepted.
+The vendor's SIP endpoint has no authentication: whoever knows the project id can make our webhook fire, with
+any headers. Only a call that carries a token we made, and still wait for, is accepted.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ HEADER = "X-Screendoor-Token"
 NONCE_BYTES = 16
 EXPIRY_BYTES = 8
 LIFETIME_S = 180.0
-"""An announcement may take a minute before the agent is called, and the agent another to answer."""
+"""A prompt may play for a minute before the agent is called, and the agent may take another to answer."""
 
 
 class TokenRefused(Exception):
-    """The token is not ours, was changed, or has expired."""
+    """The token is not ours, was altered, or has expired."""
 
 
 class TokenMint:
-    """Makes tokens and opens them again: ``base64url(nonce | expiry) . base64url(HMAC-SHA256)``."""
+    """Mints and opens tokens: ``base64url(nonce | expiry) . base64url(HMAC-SHA256)``."""
 
     def __init__(
         self, key: bytes, token_bytes: Callable[[int], bytes], lifetime_s: float = LIFETIME_S
@@ -37,13 +37,13 @@ class TokenMint:
         self.lifetime_s = lifetime_s
 
     def mint(self, now: datetime) -> str:
-        """Make a token that is good for `lifetime_s` from now."""
+        """Make a token that is valid for `lifetime_s` from now."""
         expiry = int(now.timestamp() + self.lifetime_s)
         signed = self._token_bytes(NONCE_BYTES) + expiry.to_bytes(EXPIRY_BYTES, "big")
         return f"{_encode(signed)}.{_encode(self._signature(signed))}"
 
     def open(self, token: str, now: datetime) -> bytes:
-        """Return the token's nonce, the same for every spelling of the token; raises `TokenRefused`."""
+        """Return the token's nonce, the same for every base64 spelling of it; raises `TokenRefused`."""
         signed_text, dot, signature_text = token.strip().partition(".")
         try:
             signed, signature = _decode(signed_text), _decode(signature_text)

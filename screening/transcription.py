@@ -1,4 +1,4 @@
-"""What was said in a message that a caller left: a sound file to text, by OpenAI, after the call."""
+"""Transcription of voicemail messages by OpenAI, after the call."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Protocol
 import httpx2
 
 LIMIT_S = 15.0
-"""How long one try may take."""
+"""Limit of one attempt."""
 RETRY_AFTER_S = (2.0, 10.0, 30.0)
-"""Before the second try, the third and the last."""
+"""Pauses before the second, third and fourth attempt."""
 MAX_BYTES = 25_000_000
-"""Of a file; OpenAI takes no more."""
+"""Size limit of a file, set by OpenAI."""
 MAX_ANSWER = 1_000_000
 MAX_TEXT = 20_000
 """Characters of a transcript that are kept."""
 AGAIN = frozenset({408, 409, 429, 500, 502, 503, 504})
-"""What may be another answer a moment later."""
+"""HTTP statuses worth a retry."""
 ADVICE: Mapping[int, str] = {
     400: "the model does not take it",
     401: "the API key is not valid",
@@ -32,25 +32,25 @@ ADVICE: Mapping[int, str] = {
 
 
 class TranscriptionFailed(Exception):
-    """There is no transcript, and why, in one line."""
+    """Transcription failed; the message says why, on one line."""
 
     def __init__(self, why: str, *, again: bool = False) -> None:
         super().__init__(why)
         self.again = again
-        """Whether it may be worth another try."""
+        """Whether another attempt may succeed."""
 
 
 class Transcription(Protocol):
-    """Turns a sound file into text."""
+    """Transcribes an audio file."""
 
     async def text_of(self, message: Path) -> str:
-        """What is said in it; empty where nothing is. Raises TranscriptionFailed."""
+        """Return what is said in it, empty for silence; raises TranscriptionFailed."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose key, and which model."""
+    """The API account and model to use."""
 
     api_base: str
     api_key: str = field(repr=False)
@@ -59,14 +59,14 @@ class Account:
 
 
 class OpenAITranscription:
-    """``POST /audio/transcriptions``, tried again a few times where that may help."""
+    """``POST /audio/transcriptions``, retried a few times if that may help."""
 
     def __init__(self, account: Account, http: httpx2.AsyncClient) -> None:
         self._account, self._http = account, http
         self._url = f"{account.api_base.rstrip('/')}/audio/transcriptions"
 
     async def text_of(self, message: Path) -> str:
-        """What is said in a WAV file; takes two minutes at most. Raises TranscriptionFailed."""
+        """Return what is said in a WAV file, within two minutes; raises TranscriptionFailed."""
         try:
             sound = await asyncio.to_thread(message.read_bytes)
         except OSError as error:
@@ -91,7 +91,7 @@ class OpenAITranscription:
 
     async def _asked(self, sound: bytes) -> bytes:
         account = self._account
-        # Never unpacked: a thousandth of what we take could fill the memory.
+        # No compression: a small answer could decompress to more than the memory holds.
         headers = {"Authorization": f"Bearer {account.api_key}", "Accept-Encoding": "identity"}
         if account.project:
             headers["OpenAI-Project"] = account.project

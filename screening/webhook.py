@@ -1,7 +1,7 @@
-"""The webhook door: who may tell us that a call has come in (Standard Webhooks, as OpenAI sends them).
+"""Receives the vendor's webhooks (Standard Webhooks, as OpenAI sends them).
 
-Every good delivery is answered 200 at once, for the vendor delivers again for up to 72 hours otherwise;
-what follows from it happens afterwards, elsewhere. Nothing here touches the network.
+Every valid delivery is answered 200 at once, as the vendor otherwise retries for up to 72 hours; the work it
+triggers is done afterwards, elsewhere. No network access here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = structlog.get_logger("screendoor")
 
 
 class Api(enum.Enum):
-    """By which of the vendor's APIs a call may be taken; one INVITE may be announced by both."""
+    """The vendor's APIs that can take a call; both may announce the same INVITE."""
 
     REALTIME = "realtime"
     LIVE = "live"
@@ -34,21 +34,21 @@ class Api(enum.Enum):
 ANNOUNCEMENTS: Mapping[str, tuple[Api, str]] = {
     "realtime.call.incoming": (Api.REALTIME, "call_id"),
     "live.transport.incoming": (Api.LIVE, "session_id"),
-    "live.call.incoming": (Api.LIVE, "session_id"),  # the old name, still sent to old subscriptions
+    "live.call.incoming": (Api.LIVE, "session_id"),  # former name, still sent to old subscriptions
 }
-"""The events that speak of an INVITE, and where they name what is to be accepted."""
+"""The events that announce an INVITE, each with its API and the field holding the id to accept."""
 TOLERANCE_S = 300.0
-"""How far the delivery's own timestamp may be from our clock, either way."""
+"""Maximum difference between the delivery's timestamp and our clock, either way."""
 STALE_S = 60
-"""An event that is delivered so much later speaks of a call that has long been given up."""
+"""An event delivered this long after its creation is about a call given up long ago."""
 MAX_CALL_ID_CHARS = 256
-"""The vendor's are far shorter; it goes into URLs, and is remembered."""
+"""The vendor's ids are far shorter; they go into URLs and are remembered."""
 REMEMBERED_S = 2 * (TOLERANCE_S + STALE_S)
-"""Longer than any delivery can still be good: after it, what was seen may be forgotten."""
+"""How long ids are remembered: longer than any delivery can stay valid."""
 
 
 class WebhookRefused(Exception):
-    """The delivery is not acted on; `status` is what we answer."""
+    """The delivery is refused; `status` is our HTTP answer."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -58,21 +58,21 @@ class WebhookRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """What the HTTP side answers."""
+    """The HTTP answer to a delivery."""
 
     status: int
     reason: str
-    """A short fact, fit for the answer's body, a log line and a counter's label."""
+    """A short fact, used in the body, the log line and the counter's label."""
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """The vendor has an INVITE of somebody's, and offers it by one of its APIs."""
+    """An INVITE that the vendor received and offers through one of its APIs."""
 
     call_id: str
-    """``rtc_…`` or ``live_…``: what that API calls it."""
+    """That API's id of the call: ``rtc_…`` or ``live_…``."""
     sip_headers: tuple[tuple[str, str], ...]
-    """In order, with repeats; the vendor calls them untrusted, and so do we."""
+    """In order, with repeats; untrusted."""
     api: Api = Api.REALTIME
 
     def values(self, name: str) -> list[str]:
@@ -81,7 +81,7 @@ class IncomingCall:
 
 
 class WebhookDoor:
-    """Lets in what is signed, fresh and new, and hands the call on."""
+    """Accepts deliveries that are signed, fresh and new, and passes their calls on."""
 
     def __init__(
         self,
@@ -89,7 +89,9 @@ class WebhookDoor:
         wall_clock: Callable[[], datetime],
         incoming: Callable[[IncomingCall], None],
     ) -> None:
-        """Take all agents' signing secrets, and what to do with a call; raises ValueError on a bad secret."""
+        """`secrets` are all agents' signing secrets; `incoming` is called with each call. Raises ValueError
+        on a bad secret.
+        """
         self._keys = [signing_key(secret) for secret in secrets]
         self._wall_clock = wall_clock
         self._incoming = incoming
@@ -97,7 +99,9 @@ class WebhookDoor:
         self._refused = Seldom("refused webhooks are not logged for a minute: there are too many")
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Reception:
-        """Take one delivery with its raw body; returns at once, `incoming` was called if it is a new call."""
+        """Receive one delivery with its raw body. Returns at once, after calling `incoming` if it is a new
+        call.
+        """
         now = self._wall_clock().timestamp()
         try:
             webhook_id, delivered_at = verify(self._keys, headers, body, now)
@@ -117,7 +121,7 @@ class WebhookDoor:
         if announced is None:
             return "ignored type"
         created_at = event.get("created_at")
-        # Both times are by the vendor's clock: ours may differ. Written so that JSON's NaN is stale,
+        # Both times are from the vendor's clock; ours may differ. Written so that JSON's NaN is stale,
         # and no number is too large to compare.
         if not isinstance(created_at, int | float) or not created_at >= delivered_at - STALE_S:
             return "stale"
@@ -130,7 +134,7 @@ class WebhookDoor:
         return "incoming"
 
     def _known(self, name: str, now: float) -> bool:
-        """Say whether it was seen before, and remember it; what is too old to matter is forgotten."""
+        """Return whether `name` was seen before, and remember it; expired entries are dropped."""
         while self._seen and (oldest := next(iter(self._seen))) and now - self._seen[oldest] > REMEMBERED_S:
             del self._seen[oldest]
         if name in self._seen:
@@ -140,7 +144,7 @@ class WebhookDoor:
 
 
 def signing_key(secret: str) -> bytes:
-    """Return the HMAC key of a secret: ``whsec_`` is followed by base64, anything else is the key itself."""
+    """Return the HMAC key of a secret: base64 after ``whsec_``, otherwise the text itself."""
     if not secret.removeprefix("whsec_"):
         raise ValueError("webhook secret is empty")
     if not secret.startswith("whsec_"):
@@ -152,8 +156,9 @@ def signing_key(secret: str) -> bytes:
 
 
 def verify(keys: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: float) -> tuple[str, int]:
-    """Check one delivery's signature over its raw body and return its webhook-id, and when it was sent by the
-    vendor's clock; raises `WebhookRefused`.
+    """Verify one delivery's signature over its raw body; raises `WebhookRefused`.
+
+    Returns its webhook-id, and the time it was sent by the vendor's clock.
     """
     given = {name.lower(): value for name, value in headers.items()}
     try:
@@ -184,13 +189,13 @@ def _event(body: bytes) -> Mapping[str, Any]:
 
 
 def _incoming_call(event: Mapping[str, Any], api: Api, key: str) -> IncomingCall | None:
-    """Read the call out of an event; None if it names none."""
+    """Extract the call from an event; None if it names none."""
     data = event.get("data")
     if not isinstance(data, dict):
         return None
     call_id, headers = data.get(key), data.get("sip_headers")
     if data.get("type", "sip") != "sip":
-        return None  # a session of the Live API that is no telephone call
+        return None  # a Live session that is not a phone call
     if not isinstance(call_id, str) or not isinstance(headers, list):
         return None
     if not (call_id and call_id.isprintable() and len(call_id) <= MAX_CALL_ID_CHARS):
