@@ -1,1 +1,1 @@
-"""What agents cost and may cost: prices, what is set aside for a call, what is spent, and caps on that."""
+"""Agent costs: prices, caps, reservations and the daily ledger."""

@@ -1,4 +1,4 @@
-"""What a call may cost, and what calls did cost: prices, caps and the ledger of the day in one place."""
+"""Cost control of agent calls: combines prices, caps and the daily ledger."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from screening.costs.prices import Prices
 from screening.settings import SIP_AGENT, AgentSettings, ScreeningSettings
 
 A_MINUTE = Tokens(600, 1500, 150, 600, 1500, 700)
-"""What a minute of talk takes, as long as no call has been seen."""
+"""Estimated tokens of a minute of talk, until a call has been measured."""
 
 
 class Books:
-    """Opens the meter of each call, if there is room for it in the budgets."""
+    """Opens a cost meter for each call that fits into the budgets."""
 
     def __init__(
         self, wall_clock: Callable[[], datetime], budgets: Budgets | None = None, prices: Prices | None = None
@@ -30,23 +30,23 @@ class Books:
         self.ledger = Ledger(self._budgets, wall_clock)
 
     def tell(self, told: Told) -> None:
-        """Have this hear of each cap at 80 % and at 100 %, once a day."""
+        """Report each cap at 80 % and at 100 % to this callback, once a day."""
         self.ledger.told = told
 
     def restore(self, calls: Iterable[Past]) -> None:
-        """Take in the calls of today from before a restart."""
+        """Add today's calls from before a restart to the ledger."""
         for past in calls:
             self.ledger.restore(past)
 
     def limited(self, caller: Caller, limits: ScreeningSettings) -> ScreeningSettings:
-        """The limits of a talk, if the budget of a call has fewer minutes than they allow."""
+        """Shorten the talk limit to the minutes that one call may cost."""
         most = self._budgets.of_number.get(caller.dialed, self._budgets.all_numbers).call.minutes
         if most is None or most * 60 >= limits.talk_limit_s:
             return limits
         return replace(limits, talk_limit_s=most * 60, over="the budget of this call is spent")
 
     def meter(self, caller: Caller, agent: AgentSettings, limits: ScreeningSettings) -> Meter | str:
-        """The meter of a call, which is to be closed; or why it is not to be asked by the agent."""
+        """Open the meter of a call, to be closed by the caller; or return why no budget is left for it."""
         model = _model(agent)
         tab = self.ledger.open(caller, self._guess(model, limits.talk_limit_s / 60))
         if isinstance(tab, str):
@@ -61,12 +61,12 @@ class Books:
 
 
 def _model(agent: AgentSettings) -> str:
-    """What it has its price by: an agent without an API is a model of its own."""
+    """The key of its price: the model, or the name of an agent without an API."""
     return agent.name if agent.provider == SIP_AGENT else agent.model
 
 
 def _transcriber(agent: AgentSettings) -> str:
-    """The model that writes down what callers say: as the session's `extra` says, or the one of ours."""
+    """The model that transcribes the caller: from the session's `extra`, or our default."""
     told: object = agent.extra
     for name in ("audio", "input", "transcription", "model"):
         told = told.get(name) if isinstance(told, dict) else None

@@ -1,4 +1,4 @@
-"""How much may be spent, and on what: plain values."""
+"""Amounts, caps and budgets: plain values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KINDS = ("minutes", "tokens", "money")
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """So many minutes, tokens and units of money."""
+    """Minutes, tokens and money."""
 
     minutes: float = 0.0
     tokens: int = 0
@@ -31,7 +31,7 @@ class Amount:
         )
 
     def share(self, part: Decimal) -> Amount:
-        """A part of it."""
+        """A fraction of it."""
         return Amount(self.minutes * float(part), int(self.tokens * part), self.money * part)
 
 
@@ -40,20 +40,20 @@ NOTHING = Amount()
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """The most of each kind; None for no limit."""
+    """Upper limit of each kind; None: unlimited."""
 
     minutes: float | None = None
     tokens: int | None = None
     money: Decimal | None = None
 
     def reached(self, spent: Amount) -> Iterator[tuple[str, Decimal]]:
-        """Each kind that is limited, with the share of it that is spent; 1 for all of it."""
+        """Each limited kind with the share that is spent; 1 if all of it."""
         for kind in KINDS:
             if (most := getattr(self, kind)) is not None:
                 yield kind, Decimal(str(getattr(spent, kind))) / Decimal(str(most)) if most else Decimal(1)
 
     def least(self, amount: Amount) -> Amount:
-        """An amount, no kind of it beyond the limit."""
+        """The amount, each kind cut to its limit."""
         kept = {
             kind: min(getattr(amount, kind), most)
             for kind in KINDS
@@ -71,16 +71,16 @@ NO_CAP = Cap()
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The caps that hold for the calls of one number."""
+    """The caps of one dialed number."""
 
     call: Cap = NO_CAP
     """For one call."""
     caller: Cap = NO_CAP
-    """For the calls of one caller to this number on one day."""
+    """For all calls of one caller to this number in one day."""
     number: Cap = NO_CAP
-    """For all calls to this number on one day."""
+    """For all calls to this number in one day."""
     zone: tzinfo = UTC
-    """Where a day begins and ends."""
+    """The time zone that days are counted in."""
 
     def day(self, at: datetime) -> date:
         return at.astimezone(self.zone).date()
@@ -88,12 +88,12 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """The caps of the whole house."""
+    """All caps of the settings."""
 
     of_number: dict[str, Budget] = field(default_factory=dict)
     """By `dialed`."""
     all_numbers: Budget = field(default_factory=Budget)
-    """Its `number` holds for all numbers together."""
+    """Its `number` caps all numbers together."""
     currency: str = "USD"
 
 
@@ -104,13 +104,13 @@ class BudgetWarning:
     cap: str
     """Its key in the settings: ``number_money``."""
     dialed: str | None
-    """The number that it is of; None for the one over all numbers."""
+    """The number it applies to; None: all numbers."""
     caller: str | None
-    """The caller that it is of; None where it is of no single one, or he withholds his number."""
+    """The caller it applies to; None if it applies to no single caller, or the number is withheld."""
     spent: str
     """``4.02 of 5 USD``."""
     share: float
-    """1.0 once it is reached."""
+    """1.0 when it is reached."""
     day: date
     reached: bool
-    """Whether callers are no longer asked by the agent because of it."""
+    """Whether callers now bypass the agent because of it."""

@@ -1,7 +1,7 @@
-"""What was spent today, by caller, by number and in all, and whether there is room for one call more.
+"""The daily ledger: what was spent today in total, by number and by caller, and whether another call fits in.
 
-A call sets aside what it is going to spend, as far as that can be known: so a hundred callers at once do not
-all find the same money in the till. What it did not use is free again when it is over.
+Each call reserves its expected cost when it begins, so that a hundred simultaneous calls do not all claim the
+same remaining budget. When a call ends, its unused reservation is released.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ log = structlog.get_logger("screendoor")
 WARNED_AT = Decimal("0.8")
 ALL = Decimal(1)
 CALLERS = 100_000
-"""Callers remembered; beyond that the one heard of longest ago is forgotten."""
+"""Callers tracked; beyond it the least recently seen is dropped."""
 FADES = Decimal("0.9")
-"""How much of what the dearest call took is still expected after a cheaper one."""
+"""Decay of the expected cost per call after a cheaper one."""
 A_NIGHT = timedelta(days=1)
 
 Told = Callable[[BudgetWarning], None]
@@ -32,7 +32,7 @@ Told = Callable[[BudgetWarning], None]
 
 @dataclass(slots=True)
 class Account:
-    """What was spent on one day of one cap, and what is set aside."""
+    """Amounts spent today and reserved, of one cap."""
 
     key: str
     cap: Cap
@@ -40,17 +40,18 @@ class Account:
     spent: Amount = NOTHING
     kept: Amount = NOTHING
     calls: int = 0
-    """Those going on that have set something aside."""
+    """Calls in progress with a reservation."""
     dialed: str | None = None
     caller: str | None = None
     told: dict[str, Decimal] = field(default_factory=dict)
-    """By kind, the share of which was told today."""
+    """The share last reported today, by kind."""
 
     def on(self, day: date) -> Account:
-        """The same on this day: at midnight everything begins anew, but what is set aside.
+        """Roll over to this day: a new day starts from zero, except for reservations.
 
-        A call belongs to the day that it began on, yesterday at the earliest. So a day long before is that of
-        a clock that was ahead and is right again: it is today, and what was spent stays spent.
+        A call counts for the day it began on, yesterday at the earliest. A day longer ago than that means
+        that our clock was ahead and has been corrected: the account moves to that day and keeps what was
+        spent.
         """
         if day > self.day:
             self.day, self.spent = day, NOTHING
@@ -62,7 +63,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A call of before, as the ledger is told of it when it is opened."""
+    """A call from before this start."""
 
     dialed: str
     caller: str | None
@@ -71,7 +72,7 @@ class Past:
 
 
 class Tab:
-    """What one call sets aside and spends."""
+    """What one call reserves and spends."""
 
     def __init__(
         self, own: Account, accounts: tuple[Account, ...], kept: Amount,
@@ -87,7 +88,7 @@ class Tab:
             account.calls += 1
 
     def note(self, amount: Amount) -> None:
-        """So much has been spent by now; it comes out of what was set aside."""
+        """Record the total spent so far; it is taken from the reservation."""
         if not self._open:
             return
         more, self._noted = amount - self._noted, amount
@@ -99,7 +100,7 @@ class Tab:
         self._kept = left
 
     def close(self, amount: Amount) -> None:
-        """The call is over; again does nothing."""
+        """Release the rest of the reservation; further calls do nothing."""
         if not self._open:
             return
         self.note(amount)
@@ -111,36 +112,36 @@ class Tab:
             self._learn(amount)
 
     def exceeded(self, amount: Amount) -> str | None:
-        """Whether the budget of this call is spent, in words."""
+        """Why the budget of this call is spent, if it is."""
         spent = any(share >= ALL for _, share in self._own.cap.reached(amount))
         return "the budget of this call is spent" if spent else None
 
 
 def no_tab() -> Tab:
-    """Where nothing is limited, and nobody keeps books."""
+    """A reservation without caps, in no ledger."""
     nobody = Account("call", NO_CAP, date.min)
     return Tab(nobody, (), NOTHING, lambda account, amount: None, lambda amount: None)
 
 
 class Ledger:
-    """The books of the day. Everything in it is done at once, without waiting for anybody."""
+    """The ledger of the day. No method waits."""
 
     def __init__(
         self, budgets: Budgets, clock: Callable[[], datetime], told: Told = lambda warning: None
     ) -> None:
-        """`clock` gives an aware datetime; `told` hears of each cap at 80 % and at 100 %, once a day."""
+        """`clock` gives an aware datetime; `told` is called for each cap at 80 % and at 100 %, once a day."""
         self._budgets, self._clock, self.told = budgets, clock, told
         self._all = Account("day", budgets.all_numbers.number, budgets.all_numbers.day(clock()))
         self._numbers: dict[str, Account] = {}
         self._callers: OrderedDict[tuple[str, str | None], Account] = OrderedDict()
         self._expected: dict[str, Amount] = {}
         self._of_calls: dict[tuple[str | None, str, bool], date] = {}
-        """When it was last told that a call came near its cap, and reached it."""
+        """When a call was last reported for nearing or reaching its cap."""
 
     def open(self, caller: Caller, guess: Amount) -> Tab | str:
-        """Set aside what a call of this caller may take, or say why it is not to be asked by the agent.
+        """Reserve the expected cost of a call, or return why no budget is left for it.
 
-        `guess` is what a call of its agent takes as long as none has been seen.
+        `guess` is the expected cost until a call of this agent has been measured.
         """
         budget = self._budget(caller.dialed)
         expected = budget.call.least(self._expected.get(caller.agent, guess))
@@ -156,7 +157,7 @@ class Ledger:
         return Tab(own, accounts, expected, self._spend, learn)
 
     def restore(self, past: Past) -> None:
-        """Take in a call of before, if it was today; nobody is told of what that comes to."""
+        """Add a call from before this start if it was today; caps it reached are not reported again."""
         now = self._clock()
         for account, day in self._held(past.dialed, past.caller, past.at):
             if day == account.on(self._today(account, now)).day:
@@ -164,7 +165,7 @@ class Ledger:
                 account.told.update(dict(account.cap.reached(account.spent)))
 
     def today(self) -> list[tuple[str | None, Amount, Amount]]:
-        """Each number that was called today with what was spent and what is set aside; None: all of them."""
+        """What was spent today and what is reserved, by dialed number; None: all numbers."""
         now = self._clock()
         found = [self._all, *self._numbers.values()]
         return [
@@ -183,7 +184,10 @@ class Ledger:
         return (account.on(day) for account, day in self._held(dialed, caller, at))
 
     def _held(self, dialed: str, caller: str | None, at: datetime) -> Iterator[tuple[Account, date]]:
-        """The accounts of a call, each with the day of its own; those without a limit are kept, but few."""
+        """The accounts that a call counts for, each with its day.
+
+        Uncapped callers have none, which saves memory.
+        """
         budget = self._budget(dialed)
         day = budget.day(at)
         yield self._all, self._budgets.all_numbers.day(at)
@@ -194,7 +198,7 @@ class Ledger:
             yield self._of_caller(dialed, caller, budget.caller, day), day
 
     def _of_caller(self, dialed: str, caller: str | None, cap: Cap, day: date) -> Account:
-        """All who withhold their number are one caller."""
+        """Withheld numbers count as one caller."""
         who = (dialed, caller)
         found = self._callers.get(who)
         if found is None:
@@ -205,7 +209,7 @@ class Ledger:
         return found
 
     def _full(self, account: Account, expected: Amount) -> str | None:
-        """Why there is no room: all is spent, or what is left is set aside for calls that go on."""
+        """Why another call does not fit: the cap is reached, or the rest is reserved by calls in progress."""
         whose = {"day": "", "number": " of this number", "caller": " of this caller"}[account.key]
         for kind, share in account.cap.reached(account.spent):
             if share >= ALL:
@@ -229,7 +233,7 @@ class Ledger:
         reached = share >= ALL
         what = "budget spent" if reached else "budget nearly spent"
         log.warning(what, cap=cap, spent=spent, number=_mask(account.dialed), caller=_mask(account.caller))
-        if account.key == "call":  # there may be many: of these, one a day is told
+        if account.key == "call":  # there may be many: reported once a day
             which = (account.dialed, kind, reached)
             if self._of_calls.get(which) == account.day:
                 return
@@ -246,5 +250,5 @@ class Ledger:
 
 
 def _mask(number: str | None) -> str | None:
-    """Whole numbers stay out of the log."""
+    """The last four digits: whole numbers must not be logged."""
     return number and f"…{number[-4:]}"

@@ -1,4 +1,4 @@
-"""What one call uses at the vendor, counted as it goes on."""
+"""Measures what one call uses at the vendor, while it lasts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTHING = Tokens()
 
 
 class Meter:
-    """The minutes, tokens and money of one call; its `tab` is told as they grow."""
+    """Minutes, tokens and money of one call; every change is passed on to its `tab`."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Meter:
         transcriber: str = "",
         tab: Tab | None = None,
     ) -> None:
-        """`transcriber` is the model that writes down what callers say; `clock` gives seconds."""
+        """`transcriber` is the model that transcribes the caller; `clock` gives seconds."""
         self._agent, self._model, self._prices, self._clock = agent, model, prices, clock
         self._transcriber, self._tab = transcriber or TRANSCRIBER, tab or no_tab()
         self._bills: dict[str, tuple[Tokens, float]] = {}
@@ -36,23 +36,23 @@ class Meter:
         self._ended: float | None = None
 
     def begin(self) -> None:
-        """The agent is in the call; only the first time counts."""
+        """The agent joined the call; only the first time counts."""
         if self._began is None:
             self._began = self._clock()
 
     def end(self) -> None:
-        """The agent is out of the call."""
+        """The agent left the call."""
         if self._began is not None and self._ended is None:
             self._ended = self._clock()
             self._tab.note(self._amount())
 
     def close(self) -> None:
-        """The call is over: what was set aside for it and not used is free again."""
+        """The call ended: release the unused reservation."""
         self.end()
         self._tab.close(self._amount())
 
     def count(self, used: Used) -> None:
-        """Take note of what the vendor says it will bill."""
+        """Count usage that the vendor reports."""
         model = self._transcriber if used.model == TRANSCRIBER else used.model or self._model
         tokens, seconds = self._bills.get(model, (NOTHING, 0.0))
         self._bills[model] = (tokens + used.tokens, seconds + used.seconds)
@@ -60,7 +60,7 @@ class Meter:
 
     @property
     def exceeded(self) -> str | None:
-        """What of the budget of this call is spent; None while there is some left."""
+        """Why the budget of this call is spent; None while some is left."""
         return self._tab.exceeded(self._amount())
 
     @property
@@ -71,7 +71,7 @@ class Meter:
 
     @property
     def spent(self) -> Spent | None:
-        """All of it; None where no agent came, and nothing was billed."""
+        """The total; None if no agent joined and nothing was billed."""
         if self._began is None and not self._bills:
             return None
         tokens = sum((tokens for tokens, _ in self._bills.values()), NOTHING)
@@ -85,11 +85,11 @@ class Meter:
         return Amount(spent.minutes, spent.tokens.total, spent.money or Decimal(0))
 
     def _money(self) -> Decimal | None:
-        """None where the agent's own model has no price: the rest alone would tell less than nothing."""
+        """None if the agent's own model has no price: a sum of the rest would mislead."""
         if (own := self._prices.of(self._model)) is None:
             return None
         tokens, seconds = self._bills.get(self._model, (NOTHING, 0.0))
-        # A vendor that tells the time of its own tells it now and then: what came after is not in it.
+        # A vendor that reports its own time does so only now and then: take ours where it is ahead.
         money = own.of(tokens, max(seconds / 60, self.minutes))
         for model, (tokens, seconds) in self._bills.items():
             if model != self._model and (price := self._prices.of(model)) is not None:
@@ -98,12 +98,12 @@ class Meter:
 
 
 def unlimited(agent: str, model: str) -> Meter:
-    """A meter that nobody reads while it runs."""
+    """A meter without a budget."""
     return Meter(agent, model, Prices(), asyncio.get_running_loop().time)
 
 
 def _minutes(price: Price, tokens: Tokens, seconds: float) -> float:
-    """A model that is paid by the minute may tell what it heard in tokens."""
+    """Billed minutes; a model that is paid by the minute may report its audio as tokens."""
     if seconds or not price.by_minute:
         return seconds / 60
     return (tokens.audio_in + tokens.audio_cached) / AUDIO_TOKENS_A_MINUTE

@@ -1,4 +1,4 @@
-"""What models cost: a table that is true on the day it names, and what the settings say instead."""
+"""Model prices: a dated table, which the settings can override."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from screening.contract import Tokens
 log = structlog.get_logger("screendoor")
 
 AS_OF = date(2026, 11, 22)
-"""When the table below was compared with what OpenAI publishes for each model."""
+"""When the table was last compared with OpenAI's published prices."""
 MILLION = 1_000_000
 AUDIO_TOKENS_A_MINUTE = 600
-"""What callers say is counted as a token for each 100 ms."""
+"""Caller audio is counted as one token per 100 ms."""
 
 _DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Of one model: for a million tokens of each kind, and for a minute; 0 where it bills no such thing."""
+    """Price of one model, per million tokens of each kind and per minute; 0 if that is not billed."""
 
     text_in: Decimal = Decimal(0)
     text_cached: Decimal = Decimal(0)
@@ -36,7 +36,7 @@ class Price:
     minute: Decimal = Decimal(0)
 
     def of(self, tokens: Tokens, minutes: float) -> Decimal:
-        """The money for so much."""
+        """The money for this usage."""
         money = Decimal(repr(round(minutes, 6))) * self.minute
         for kind in Tokens.__slots__:
             money += getattr(tokens, kind) * getattr(self, kind) / MILLION
@@ -49,7 +49,7 @@ class Price:
 
 
 def price(text: str = "0 0 0", audio: str = "0 0 0", minute: str = "0") -> Price:
-    """Make a price of texts: what goes in, what is cached of it, and what comes out."""
+    """Make a price from texts of the form ``IN CACHED OUT``."""
     return Price(*map(Decimal, [*text.split(), *audio.split(), minute]))
 
 
@@ -75,16 +75,16 @@ PUBLISHED: Mapping[str, Price] = {
 
 
 class Prices:
-    """The prices that hold here: those of the settings before those published."""
+    """Prices in effect: those of the settings, then the published ones."""
 
     def __init__(self, own: Mapping[str, Price] | None = None, currency: str = "USD") -> None:
-        """In another currency than dollars the published prices say nothing, and are not used."""
+        """The published prices are in dollars, and not used with another currency."""
         self.currency = currency
         self._table = {**(PUBLISHED if currency == "USD" else {}), **(own or {})}
         self._missed: set[str] = set()
 
     def of(self, model: str) -> Price | None:
-        """The price of a model; None, and a line in the log once, where there is none."""
+        """The price of a model; None if unknown, which is logged once per model."""
         found = self.find(model)
         if found is None and model not in self._missed:
             self._missed.add(model)
@@ -92,5 +92,5 @@ class Prices:
         return found
 
     def find(self, model: str) -> Price | None:
-        """The price of a model, dated or not."""
+        """The price of a model; a date suffix of its name is ignored."""
         return self._table.get(model) or self._table.get(_DATED.sub("", model))

@@ -1,4 +1,4 @@
-"""What calls have cost, added up from the memory."""
+"""Sums of call costs from the database."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from screening.costs.ledger import Past
 from screening.memory.schema import calls
 
 MAX = 200_000
-"""Calls that are read at a start; of more in two days, the latest."""
+"""Maximum calls read at startup; of more in two days, the latest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """What some calls cost together."""
+    """The total cost of several calls."""
 
     calls: int
-    """Those that an agent was in."""
+    """Only those that an agent joined."""
     amount: Amount
 
     def as_dict(self) -> dict[str, object]:
@@ -38,7 +38,7 @@ class Sum:
 
 
 def sum_since(connection: Connection, since: datetime, dialed: str | None = None) -> Sum:
-    """Of the calls to one number, or to all, that began at `since` or after."""
+    """The total of calls begun at `since` or later, to one number or to all."""
     columns = (calls.c.cost_minutes, calls.c.tokens, calls.c.cost_money)
     wanted = select(func.count(calls.c.cost_minutes), *map(func.sum, columns)).where(calls.c.began >= since)
     if dialed is not None:
@@ -48,7 +48,7 @@ def sum_since(connection: Connection, since: datetime, dialed: str | None = None
 
 
 def past_calls(connection: Connection, since: datetime, until: datetime) -> Iterator[Past]:
-    """Each call that began then, before `until`, and cost something, the latest first."""
+    """Calls begun from `since` until before `until` that cost something, newest first."""
     of_call = (calls.c.dialed, calls.c.caller, calls.c.began)
     costs = (calls.c.cost_minutes, calls.c.tokens, calls.c.cost_money)
     wanted = select(*of_call, *costs).where(calls.c.began >= since, calls.c.began < until)

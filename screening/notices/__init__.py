@@ -1,1 +1,1 @@
-"""Telling people and programs what happened: written down first, then delivered until it is taken."""
+"""Notices to people and programs: stored first, then delivered with retries."""

@@ -1,7 +1,7 @@
-"""Carries notices to people, by whatever the `apprise` library knows: push, chat, e-mail, SMS.
+"""Delivers notices to people through the `apprise` library: push, chat, e-mail, SMS.
 
-The library is blocking, and may hang: each target has one thread, which nobody waits for longer than a limit,
-not even the end of the process. It is imported when it is first needed, for that takes a moment.
+The library blocks and may hang. Each target therefore has a daemon thread, which is awaited for a limited
+time and never delays the end of the process. The library is slow to import, so it is imported on first use.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from screening.notices.channel import Answer, Delivered, GivenUp, Later
 from screening.notices.delivery import Letter
 
 LIMIT_S = 60.0
-"""How long a message may take to be handed over; the library itself waits some seconds for each step."""
+"""Time limit of one delivery; the library's own timeouts are some seconds per step."""
 MAX_WHY_CHARS = 200
 _DIGITS = re.compile(r"\d{5,}")
 _URL = re.compile(r"\S+://\S+")
 
 
 class AppriseCourier:
-    """One receiver, named by a URL of apprise's."""
+    """Delivers to one receiver, named by an apprise URL."""
 
     at_once = 1
 
     def __init__(
         self, url: str, now: Callable[[], datetime], zone: tzinfo, *, limit_s: float = LIMIT_S
     ) -> None:
-        """`zone`: what time it is for whoever reads it."""
+        """`zone`: the reader's time zone."""
         self._url, self._now, self._zone, self._limit_s = url, now, zone, limit_s
         self._thread: threading.Thread | None = None
 
@@ -51,7 +51,7 @@ class AppriseCourier:
             answer = _handed_over(self._url, title, body)
             try:
                 loop.call_soon_threadsafe(_resolve, told, answer)
-            except RuntimeError:  # the loop is gone; whoever asked is, too
+            except RuntimeError:  # the loop is closed, and with it whoever waited
                 return
 
         self._thread = threading.Thread(target=carry, name="notice", daemon=True)
@@ -63,11 +63,11 @@ class AppriseCourier:
             return Later(f"not handed over within {self._limit_s:g} s")
 
     async def close(self) -> None:
-        """A thread that hangs is left to itself."""
+        """Nothing to close; a hung thread is abandoned."""
 
 
 def problem(url: str) -> str | None:
-    """What is wrong with a URL of apprise's, without showing it; None if it is in order."""
+    """What is wrong with an apprise URL, without showing it; None if it is valid."""
     if len(url.split()) != 1:
         return "one URL (a table for each)"
     if _service(url) is None:
@@ -81,13 +81,13 @@ def _resolve(told: asyncio.Future[Answer], answer: Answer) -> None:
 
 
 def _handed_over(url: str, title: str, body: str) -> Answer:
-    """Hand a message over; in a thread of its own."""
+    """Send a message; runs in a thread of its own."""
     try:
         service = _service(url)
         if service is None:
             return GivenUp("apprise does not take the URL: see screendoor check-config")
         return _answer(service.notify(title=title, body=body, body_format="text"))
-    except Exception as error:  # a plugin's own fault: what it raises is anybody's guess
+    except Exception as error:  # plugins may raise anything
         return Later(f"apprise failed: {type(error).__name__}")
 
 
@@ -99,10 +99,10 @@ def _answer(result: Any) -> Answer:
 
 
 def _service(url: str) -> Any:
-    """One service, ready to use; None for a URL that it cannot be made of."""
+    """An apprise service for the URL; None if apprise rejects it."""
     import apprise
 
-    # Its own warnings name receivers: what they say is in the answer, with that left out.
+    # Apprise's own log names receivers. Its messages are returned in the result, with those redacted.
     log = logging.getLogger("apprise")
     log.propagate = False
     if not log.handlers:

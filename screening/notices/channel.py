@@ -1,4 +1,4 @@
-"""Who carries a notice out of the house, and what came of it."""
+"""The interface of delivery channels, and the outcomes of an attempt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from screening.notices.delivery import Letter
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """It arrived."""
+    """It was delivered."""
 
     how: str
     """A short fact for a person, such as ``answered 204``."""
@@ -18,17 +18,17 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """It did not arrive, and is tried again."""
+    """It was not delivered and is retried."""
 
     why: str
-    """A short fact, fit for the log: without numbers, secrets and words said."""
+    """A short fact that may be logged: no numbers, secrets or transcripts."""
     asked_s: float | None = None
-    """How long the receiver asks us to wait, if it does."""
+    """The delay that the receiver asked for (Retry-After), if any."""
 
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """It did not arrive, and will not."""
+    """It was not delivered and is not retried."""
 
     why: str
 
@@ -37,13 +37,13 @@ Answer = Delivered | Later | GivenUp
 
 
 class Courier(Protocol):
-    """One way out, to one receiver."""
+    """A way to reach one receiver."""
 
     at_once: int
-    """How many it carries at a time."""
+    """Maximum concurrent deliveries."""
 
     async def deliver(self, letter: Letter) -> Answer:
-        """Carry one; within a time limit of its own, and without raising for anything a receiver may do."""
+        """Try one delivery, within a time limit of its own. A receiver's misbehaviour never raises."""
         ...
 
     async def close(self) -> None: ...

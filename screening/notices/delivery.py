@@ -1,4 +1,4 @@
-"""A notice on its way to one target, and where it waits."""
+"""A notice queued for one target, and the outbox that holds it."""
 
 from __future__ import annotations
 
@@ -12,67 +12,67 @@ class Letter:
     """One notice for one target."""
 
     id: str
-    """The same however often it is tried, so that a receiver can tell."""
+    """The same for every attempt, so that receivers can deduplicate."""
     event: str
     target: str
     """The target's name in the settings."""
     payload: Mapping[str, Any]
     """`Notice.payload`, ready for JSON."""
     created: float
-    """In seconds since 1970. So with the next."""
+    """Unix time in seconds, as is `due`."""
     due: float
-    """Not tried before."""
+    """Not attempted earlier."""
     tries: int = 0
-    """How often it was tried."""
+    """Attempts made so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What a target is owed."""
+    """Deliveries of one target, taken from the outbox."""
 
     letters: Sequence[Letter]
-    """Those that are due, in that order."""
+    """Those that are due, in order of their due times."""
     next_due: float | None = None
-    """When the first of the others is; None where there are none, or where they are not known."""
+    """When the next one is due; None if there is none or it is not known."""
 
 
 class Unreachable(Exception):
-    """What waits cannot be had just now."""
+    """The outbox cannot be read at the moment."""
 
 
 class Outbox(Protocol):
-    """Where letters wait until they have arrived; all but `waiting` and `abandon` returns at once."""
+    """Where deliveries wait; all methods but `waiting` and `abandon` return at once."""
 
     def put(self, letters: Sequence[Letter]) -> Sequence[Letter]:
-        """Keep these; returns what there is no more room for.
+        """Store new deliveries; returns those for which there is no room.
 
-        One that is known is not told again; where nobody has tried it yet, the new one stands in its place.
+        A known id is ignored, unless it has not been attempted yet: then the new delivery replaces it.
         """
         ...
 
     async def waiting(self, target: str, now: float, most: int) -> Waiting:
-        """Return what is due for a target, `most` at a time; raises `Unreachable`.
+        """Take up to `most` due deliveries of a target. Raises `Unreachable`.
 
-        What is due later than we ever wait was put when the clock was wrong, and is due now.
+        One due later than the longest retry delay was stored while the clock was wrong, and counts as due.
         """
         ...
 
     def done(self, letter: Letter) -> None:
-        """It has arrived."""
+        """It was delivered."""
         ...
 
     def later(self, letter: Letter, due: float, why: str) -> None:
-        """It is tried again when it is `due`; `letter` counts the tries made."""
+        """Retry at `due`; `letter` counts the attempts made."""
         ...
 
     def given_up(self, letter: Letter, why: str) -> None:
-        """It is not tried again."""
+        """Give it up."""
         ...
 
     async def abandon(self, targets: Collection[str]) -> int:
-        """Give up what waits for any but these targets; returns how much that was. Raises `Unreachable`."""
+        """Give up all deliveries to other targets; returns their number. Raises `Unreachable`."""
         ...
 
     def lost(self) -> int:
-        """How many letters are lost if we end now."""
+        """How many deliveries would be lost if the process ended now."""
         ...

@@ -1,7 +1,7 @@
-"""The post: takes what is to be told when a call is over, and sees that it arrives.
+"""Turns call records and budget warnings into deliveries, and retries each until it arrives.
 
-Whoever hands something in goes on at once. Each target is served by a task of its own, in order of what is
-due, so that a slow one holds up nobody else; what did not arrive waits in the outbox, through restarts, too.
+Handing something in returns at once. Each target has a task of its own, so that a slow one delays no other.
+What has not arrived stays in the outbox, also across restarts.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from screening.notices.target import Target, letters_of_budget, letters_of_call
 log = structlog.get_logger("screendoor")
 
 LOOK_S = 60.0
-"""How often the outbox is looked at: the wall clock may be set meanwhile, and another process that shares it
-may have left something there.
+"""How often the outbox is polled: the wall clock may be set, and another process sharing the outbox may have
+added deliveries.
 """
 AWAY_S = 5.0
-"""How often the outbox is asked for while it cannot be had."""
+"""Interval between attempts to read an unavailable outbox."""
 CLOSE_LIMIT_S = 5.0
-"""How long the end waits for what is being told just then."""
+"""How long shutdown waits for deliveries in progress."""
 DONE, LATER, GIVEN_UP = "done", "later", "given up"
-"""What becomes of a try, in the metrics."""
+"""Metric labels for the results of attempts."""
 
 
 class Post:
-    """Everybody who is told, for the time of an ``async with``."""
+    """Delivers notices to all targets for the duration of an ``async with``."""
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class Post:
         now: Callable[[], float],
         uniform: Callable[[float, float], float],
     ) -> None:
-        """`now` is the wall clock, in seconds since 1970."""
+        """`now` is the wall clock, as Unix time in seconds."""
         self._targets, self._outbox, self._now, self._uniform = targets, outbox, now, uniform
         self.counts: Counter[tuple[str, str]] = Counter()
-        """Tries by event and result, for the metrics."""
+        """Attempts by event and result, for the metrics."""
         self._wakes = {target.name: asyncio.Event() for target in targets}
         self._resting: set[str] = set()
         self._change = Change()
@@ -60,21 +60,19 @@ class Post:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def finished(self, record: Record, wait_s: float = 0.0) -> None:
-        """Tell of a call that is over; returns at once.
+        """Send the notices of a call that ended; returns at once.
 
-        Where it is known that more will be known soon (the words of a message), those who want them are told
-        when this is called again, or after `wait_s`.
+        If a voicemail's transcript is still to come, targets that want it are notified when this is called
+        again, or after `wait_s`.
         """
         self._take(letters_of_call(self._targets, record, self._now(), wait_s))
 
     def budget(self, budget: Budget) -> None:
-        """Tell of a limit of the costs; returns at once. What is told already today is not told again, where
-        notices are kept.
-        """
+        """Send a budget warning; returns at once. A stored outbox sends each warning once a day."""
         self._take(letters_of_budget(self._targets, budget, self._now()))
 
     def look(self) -> None:
-        """Somebody else has put something in the outbox; may be called from any thread."""
+        """Check the outbox now, because something was added to it. Thread-safe."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake_all)
 
@@ -93,7 +91,7 @@ class Post:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """What can be told at once is told; what waits, waits for the next start."""
+        """Finish what can be delivered at once; everything else waits for the next start."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await self._change.until(lambda: len(self._resting) == len(self._serving))
@@ -119,7 +117,7 @@ class Post:
             wake.set()
 
     async def _served(self, target: Target) -> None:
-        """A bug costs a minute, and not the target."""
+        """Serve a target for ever; a bug delays it by a minute."""
         while True:
             try:
                 await self._serve(target)
@@ -128,7 +126,7 @@ class Post:
                 await self._rest(target, None, LOOK_S)
 
     async def _serve(self, target: Target) -> None:
-        """Carry what is due to one target, a few at a time, as long as we run."""
+        """Deliver what is due to one target, a few at a time."""
         wake, failures = self._wakes[target.name], 0
         while True:
             wake.clear()
@@ -153,7 +151,7 @@ class Post:
                 await self._rest(target, None, pause_s(failures, asked_s))
 
     async def _rest(self, target: Target, wake: asyncio.Event | None, seconds: float) -> None:
-        """Wait for something new, or for so long."""
+        """Wait for new deliveries or for this long."""
         self._resting.add(target.name)
         self._change.happened()
         try:
@@ -171,7 +169,7 @@ class Post:
         return [task.result() for task in under_way]
 
     async def _carry(self, target: Target, letter: Letter) -> Answer:
-        """Try one letter, and note what came of it."""
+        """Attempt one delivery and store the outcome."""
         answer: Answer
         try:
             answer = await target.courier.deliver(letter)

@@ -1,4 +1,4 @@
-"""Calls that were cut because their process ended: nobody was there to tell of them, so it is done later."""
+"""Notices of interrupted calls: their process died before it could send any."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from screening.notices.stored_outbox import insert
 from screening.notices.target import Target, letters_of_call
 
 LOOK_S = 30.0
-"""How often such calls are looked for."""
+"""How often interrupted calls are looked for."""
 KEPT = timedelta(days=1)
-"""A cut that was found longer ago is not told any more."""
+"""Older interruptions are no longer notified."""
 _KNOWN = (
     calls.c.caller,
     calls.c.caller_name,
@@ -33,7 +33,7 @@ _KNOWN = (
 def teller(
     targets: Sequence[Target], now: Callable[[], float], told: Callable[[], None]
 ) -> Callable[[Connection], None]:
-    """Work for the memory's thread; `told` is called there when there is something new to tell."""
+    """Make a chore for the memory's thread; it calls `told` after adding deliveries."""
 
     def tell(connection: Connection) -> None:
         since = datetime.fromtimestamp(now(), UTC) - KEPT
@@ -51,6 +51,6 @@ def teller(
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:
-    """As much of a call record as there is."""
+    """A partial call record, made from what the database knows."""
     record = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in row.items()}
     return record | {"call": record.pop("id"), "outcome": {"result": "cut", "reason": record.pop("reason")}}

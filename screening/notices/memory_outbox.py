@@ -1,4 +1,4 @@
-"""Letters that wait in the process alone: where nothing is to be kept."""
+"""Outbox in memory, for processes without a database."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from screening.notices.delivery import Letter, Waiting
 from screening.notices.retry_schedule import LONGEST_S
 
 MAX = 10_000
-"""Letters that wait at a time, a few kilobytes each; more than these are not kept."""
+"""Maximum waiting deliveries, a few kilobytes each; more are rejected."""
 
 
 class MemoryOutbox:
-    """Implements `Outbox`; what is handed out by `waiting` is its taker's until it is settled."""
+    """Implements `Outbox`. What `waiting` returns belongs to its caller until it is settled."""
 
     def __init__(self, most: int = MAX) -> None:
         self._most = most
         self._queues: dict[str, list[tuple[float, int, str]]] = {}
         self._held: dict[str, tuple[int, Letter]] = {}
-        """Each letter by its id, with the number of its place in a queue; 0 while somebody has it."""
+        """Each delivery by id, with its sequence number in a queue; 0 while it is being attempted."""
         self._settled: dict[str, None] = {}
-        """What is not told again, the oldest first."""
+        """Ids of finished deliveries, oldest first, so that they are not sent again."""
         self._put = 0
 
     def put(self, letters: Sequence[Letter]) -> Sequence[Letter]:
@@ -41,7 +41,7 @@ class MemoryOutbox:
         while queue and len(found) < most:
             due, place, name = queue[0]
             if (held := self._held.get(name)) is None or held[0] != place:
-                heapq.heappop(queue)  # another stands in its place
+                heapq.heappop(queue)  # it was replaced or rescheduled
             elif now < due <= now + LONGEST_S:
                 return Waiting(found, due)
             else:
@@ -63,7 +63,7 @@ class MemoryOutbox:
         self.done(letter)
 
     async def abandon(self, targets: Collection[str]) -> int:
-        return 0  # its letters are of this run, whose targets do not change
+        return 0  # the targets do not change within one run
 
     def lost(self) -> int:
         return len(self._held)

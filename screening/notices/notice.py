@@ -1,4 +1,4 @@
-"""What the user is told of: four events, from the record of a call that is over, or by the budget. Pure."""
+"""Derives notices from call records and budget warnings. Pure."""
 
 from __future__ import annotations
 
@@ -13,79 +13,79 @@ from typing import Any, Protocol
 from screening.notices import text
 
 Record = Mapping[str, Any]
-"""The record of a call as plain values, ready for JSON; fields that it does not have are None."""
+"""A call record as plain values, ready for JSON; missing fields count as None."""
 
 MAX_TRANSCRIPT_CHARS = 50_000
-"""Of what was said; the lines after that are left out."""
+"""Transcripts are cut after this many characters."""
 _COPIED = (
     "call", "caller", "caller_name", "dialed", "began", "answered", "ended", "plan", "decision", "why",
     "trigger", "ended_by", "voicemail_s", "recording_s", "cost",
 )  # fmt: skip
 _FILES = ("voicemail", "recording")
 ANSWERED_ELSEWHERE = "sip;cause=200"
-"""In what a CANCEL gave for its reason."""
+"""Marks a CANCEL whose Reason says that the call was answered elsewhere (RFC 3326)."""
 
 
 class Event(enum.Enum):
-    """What has happened; the words are those of the settings and of a webhook's ``type``."""
+    """What happened; the values are those of the settings and of a webhook's ``type``."""
 
     SCREENED = "call.screened"
-    """A caller was asked in, whatever came of it."""
+    """A caller was screened, whatever the outcome."""
     MISSED = "call.missed"
-    """A caller left, or was left, without anybody having been reached, turned away or left a message."""
+    """A caller reached nobody, was not turned away, and left no message."""
     VOICEMAIL = "voicemail.new"
     """A caller left a message."""
     BUDGET = "budget.warning"
-    """A limit of the costs comes near, or is reached."""
+    """A budget is nearly spent, or spent."""
     TEST = "test"
-    """Somebody wants to know whether notices arrive; no settings name it."""
+    """A test of the delivery; not available in the settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing to tell."""
+    """One event to notify."""
 
     id: str
-    """The same however often it is told."""
+    """The same whenever it is sent."""
     event: Event
     at: str
     """When it happened, in ISO 8601."""
     data: Mapping[str, Any]
     dialed: str | None = None
-    """The number that was called; None for what concerns all of them."""
+    """The number that was called; None if it concerns all numbers."""
 
     def payload(self) -> dict[str, Any]:
-        """What a webhook gets, and what is kept until it is told (Standard Webhooks)."""
+        """The body of a webhook (Standard Webhooks), also stored in the outbox."""
         return {"type": self.event.value, "timestamp": self.at, "data": dict(self.data)}
 
 
 class Budget(Protocol):
-    """A limit of the costs that comes near, or is reached, as those who count them say it."""
+    """A budget warning, as `screening.costs` makes it."""
 
     @property
     def cap(self) -> str: ...  # its key in the settings
 
     @property
-    def dialed(self) -> str | None: ...  # the number that it is of; None for the one over all
+    def dialed(self) -> str | None: ...  # the number it applies to; None: all numbers
 
     @property
-    def caller(self) -> str | None: ...  # the caller that it is of, if it is one's
+    def caller(self) -> str | None: ...  # the caller it applies to, if any
 
     @property
     def spent(self) -> str: ...  # ``4.02 of 5 USD``
 
     @property
-    def share(self) -> float: ...  # 1.0 once it is reached
+    def share(self) -> float: ...  # 1.0 when it is reached
 
     @property
     def day(self) -> date: ...
 
     @property
-    def reached(self) -> bool: ...  # whether callers are no longer asked because of it
+    def reached(self) -> bool: ...  # whether callers now bypass the agent because of it
 
 
 def of_call(record: Record, *, words: bool) -> list[Notice]:
-    """What is told of a call that is over, the most telling last; `words`: what was said may be told, too."""
+    """Notices of a call that ended, the most important last. `words`: include the transcript."""
     data = _data(record, words=words)
     at = data["ended"] or data["began"] or ""
     return [
@@ -95,7 +95,7 @@ def of_call(record: Record, *, words: bool) -> list[Notice]:
 
 
 def of_budget(budget: Budget, at: datetime) -> Notice:
-    """What is told of a limit; the same of the same day is the same notice."""
+    """The notice of a budget warning; it has the same id when repeated on the same day."""
     data: dict[str, Any] = {
         "cap": budget.cap,
         "dialed": budget.dialed,
@@ -111,13 +111,13 @@ def of_budget(budget: Budget, at: datetime) -> Notice:
 
 
 def of_test(named: str, at: datetime) -> Notice:
-    """Something to see whether it arrives."""
+    """A notice for testing the delivery."""
     summary = "This is a test of Screendoor's notices. If you can read it, they arrive."
     return Notice(named, Event.TEST, _iso(at), {"summary": summary})
 
 
 def short(text: str) -> str:
-    """A few characters that stand for a text, fit for an id."""
+    """A short digest of a text, for ids."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
 
 
@@ -137,7 +137,7 @@ def _events(record: Record) -> list[Event]:
 
 
 def _screened(record: Record) -> bool:
-    """Whether an agent spoke with the caller, or a gate was before him; not where it never came to that."""
+    """Whether the caller talked to an agent or met the challenge."""
     kind = str(record.get("plan") or "").partition(":")[0]
     if kind == "challenge":
         return record.get("answered") is not None
@@ -155,16 +155,16 @@ def _left_message(record: Record) -> bool:
 
 
 def _missed(record: Record) -> bool:
-    """Whether nobody was reached: not where the caller was connected, turned away, or declined by the agent.
+    """Whether the caller reached nobody: not connected, refused or declined by the agent.
 
-    Whoever had the chance to leave a message, and left none, was missed.
+    A caller who was offered voicemail but left no message counts as missed.
     """
     missed = _result(record) in ("caller left", "unanswered", "cut", "voicemail")
     return missed and not _taken_elsewhere(record)
 
 
 def _taken_elsewhere(record: Record) -> bool:
-    """Whether the carrier rang others beside us, and took its call back as one of them had answered."""
+    """Whether the carrier rang several endpoints and cancelled ours because another answered."""
     legs = [leg for leg in record.get("legs") or () if leg.get("name") == "caller"]
     told = any(ANSWERED_ELSEWHERE in (leg.get("peer_reason") or "").lower() for leg in legs)
     return told and record.get("answered") is None
@@ -189,7 +189,7 @@ def _data(record: Record, *, words: bool) -> dict[str, Any]:
 
 
 def _message(record: Record) -> str | None:
-    """The message that the agent took for the user: with the number to call back, if one was said."""
+    """The text of a message that the agent took, with urgency and call-back number."""
     message = record.get("message")
     if isinstance(message, Mapping):
         back = f" Call back: {message['call_back']}" if message.get("call_back") else ""
@@ -212,7 +212,7 @@ def _bounded(said: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def _stage(record: Record) -> str | None:
-    """How far a caller got who reached nobody; None for the others."""
+    """How far a missed caller got; None for other calls."""
     if not _missed(record):
         return None
     if record.get("trigger"):
@@ -223,7 +223,7 @@ def _stage(record: Record) -> str | None:
 
 
 def _clean(value: Any) -> Any:
-    """Text as every store and reader takes it: no half characters, no NUL."""
+    """Text that every database and receiver accepts: no lone surrogates, no NUL."""
     if isinstance(value, str) and not value.isprintable():
         return value.encode("utf-8", "replace").decode().replace("\0", "")
     return value

@@ -1,4 +1,4 @@
-"""The signature of a webhook that we send: Standard Webhooks, the symmetric kind (``v1``). Pure.
+"""Webhook signatures: Standard Webhooks, symmetric (``v1``). Pure.
 
 The receiver signs ``ID.TIMESTAMP.BODY`` with the same key, and compares.
 """
@@ -17,7 +17,7 @@ EXPECTED = "whsec_ and the base64 of 24 to 64 random bytes"
 
 
 def key(secret: str) -> bytes:
-    """Return the key in a secret as it is handed round; raises ValueError, which does not show it."""
+    """Decode a secret into its key. Raises ValueError, which does not show the secret."""
     if not secret.startswith(PREFIX):
         raise ValueError(EXPECTED)
     text = secret.removeprefix(PREFIX)
@@ -31,7 +31,7 @@ def key(secret: str) -> bytes:
 
 
 def signed(keys: Sequence[bytes], webhook_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the headers of a delivery: a signature for each key, so that a receiver may change over."""
+    """The signature headers of a delivery. One signature per key lets receivers rotate keys."""
     told = f"{webhook_id}.{timestamp}.".encode() + body
     marks = (base64.b64encode(hmac.digest(each, told, hashlib.sha256)).decode() for each in keys)
     return {

@@ -1,7 +1,8 @@
-"""Letters that wait in the memory's database, through restarts.
+"""Outbox in the database, which survives restarts.
 
-What is put there is written in order with the records of the calls, and waits with them where the database is
-away. A letter that arrives right before we end, and is not noted by then, is told again under the same id.
+Writes are queued in order with those of the call records, and wait with them while the database is
+unavailable. A delivery that arrives right before the process ends may not be marked as done; it is then sent
+again under the same id.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from screening.notices.retry_schedule import LONGEST_S
 
 WAITING, DONE, GIVEN_UP = "waiting", "done", "given up"
 CARRIED_S = 90.0
-"""How long a letter that is handed out is nobody else's, of the processes that share a database; longer than
-any courier takes. Whoever ends meanwhile leaves it to the others, and to the next start, after that.
+"""How long a delivery that was taken is reserved among the processes that share a database; longer than any
+attempt. If its process dies, another one retries it afterwards.
 """
 
 
@@ -64,7 +65,7 @@ class StoredOutbox:
         self._note(letter, state=GIVEN_UP, why=why)
 
     async def abandon(self, targets: Collection[str]) -> int:
-        """Only where we are alone: a process that shares the database may have targets of its own."""
+        """Does nothing while other processes are running: they may have other targets."""
         alone = select(func.count()).select_from(processes).scalar_subquery() <= 1
         others = (notices.c.state == WAITING) & notices.c.target.not_in(list(targets)) & alone
         given_up = update(notices).where(others).values(state=GIVEN_UP, why="no such target in the settings")
@@ -86,7 +87,7 @@ class StoredOutbox:
 
 
 def insert(connection: Connection, letters: Sequence[Letter]) -> None:
-    """Write down letters that are new, and what is new in those that nobody has tried yet."""
+    """Insert new deliveries; update payload and due time of those not attempted yet."""
     upsert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(notices)
     fresh = {"payload": upsert.excluded.payload, "due": upsert.excluded.due}
     untried = (notices.c.state == WAITING) & (notices.c.tries == 0)

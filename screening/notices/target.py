@@ -1,4 +1,4 @@
-"""One ``[[notify]]``: who is told, of what, and how much."""
+"""Targets: one ``[[notify]]`` each, with the events it wants and how much detail it gets."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ ALL_EVENTS = frozenset((Event.SCREENED, Event.MISSED, Event.VOICEMAIL, Event.BUD
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Somebody who is told."""
+    """A receiver of notices."""
 
     name: str
     courier: Courier
     events: frozenset[Event] = ALL_EVENTS
     numbers: frozenset[str] = frozenset()
-    """Dialled numbers that it is for; empty for all."""
+    """Dialed numbers it is for; empty: all."""
     transcript: bool = False
-    """Whether it gets what callers said."""
+    """Whether it receives transcripts."""
     one_a_call: bool = False
-    """A person is told once of a call: the most telling of what there is to tell."""
+    """Send only the most important notice of a call, for people."""
     link: str | None = None
-    """Where more is to be seen, ``{call}`` standing for the name of the call."""
+    """Template of a link to more detail; ``{call}`` is replaced by the call id."""
 
     def wants(self, notice: Notice) -> bool:
         of_its_numbers = not self.numbers or notice.dialed is None or notice.dialed in self.numbers
         return of_its_numbers and notice.event in self.events
 
     def letter(self, notice: Notice, now: float, wait_s: float = 0.0) -> Letter:
-        """What is sent to it: at once, but for the words of a message, which may have to be waited for."""
+        """A notice addressed to this target.
+
+        Voicemails wait up to `wait_s` for the transcript if it wants it.
+        """
         payload = notice.payload()
         waits = self.transcript and notice.event is Event.VOICEMAIL
         due = now + wait_s if waits else now
@@ -48,7 +51,7 @@ class Target:
 def letters_of_call(
     targets: Sequence[Target], record: Record, now: float, wait_s: float = 0.0
 ) -> list[Letter]:
-    """What is sent to whom when a call is over."""
+    """Deliveries for a call that ended, to all targets."""
     told: Callable[[bool], list[Notice]] = cache(lambda words: of_call(record, words=words))
     found = []
     for target in targets:
@@ -60,6 +63,6 @@ def letters_of_call(
 
 
 def letters_of_budget(targets: Sequence[Target], budget: Budget, now: float) -> list[Letter]:
-    """What is sent to whom when a limit comes near, or is reached."""
+    """Deliveries for a budget warning, to all targets."""
     notice = of_budget(budget, datetime.fromtimestamp(now, UTC))
     return [target.letter(notice, now) for target in targets if target.wants(notice)]

@@ -1,7 +1,7 @@
-"""A notice in a person's words: what stands on the lock screen of a telephone, and a little more. Pure.
+"""Notices as text for people: title and body, short enough for a lock screen. Pure.
 
-Names, reasons and what was said come from strangers. They are kept short and on one line, and nothing in them
-calls a room together or makes a link (`tame`).
+Names, reasons and transcripts come from strangers: `tame` keeps them short, on one line, and free of mentions
+and links.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_WHY_CHARS = 300
 MAX_SAID_CHARS = 200
 MAX_LINES_SAID = 3
 LATE_S = 600.0
-"""A notice that is told later than this says when it happened."""
+"""A notice delivered later than this says when it happened."""
 
 _ENDED = {
     "bridged": "Put through",
@@ -58,7 +58,7 @@ def message(
 
 
 def summary(data: Data, said: Sequence[str]) -> str:
-    """What became of a caller, why, and how he began, in a few sentences; `said` are his own words."""
+    """Result, reason and first words of a call in a few sentences; `said` are the caller's own lines."""
     parts = [_happened(data), _sentence(tame(data.get("why"), MAX_WHY_CHARS))]
     if data.get("message"):
         parts.append(f"Message: {_sentence(tame(data['message'], MAX_WHY_CHARS))}")
@@ -68,7 +68,7 @@ def summary(data: Data, said: Sequence[str]) -> str:
 
 
 def budget(data: Data) -> str:
-    """A limit that comes near, or is reached, in a sentence or two."""
+    """A budget warning in a sentence or two."""
     of = [number(data[key]) for key in ("dialed", "caller") if data.get(key)]
     whose = f" ({', '.join(of)})" if of else ""
     done = " Callers are no longer asked by the assistant." if data["reached"] else ""
@@ -76,14 +76,14 @@ def budget(data: Data) -> str:
 
 
 def who(data: Data) -> str:
-    """The caller, as a person would say it."""
+    """The caller for people: name and number."""
     name = tame(data.get("caller_name"), MAX_NAME_CHARS)
     shown = number(data.get("caller"))
     return f"{name}, {shown}" if name and data.get("caller") else name or shown
 
 
 def number(text: str | None) -> str:
-    """A number as people write it: ``+1 415-555-0100``."""
+    """A number in international format: ``+1 415-555-0100``."""
     if not text:
         return "a withheld number"
     try:
@@ -94,14 +94,14 @@ def number(text: str | None) -> str:
 
 
 def tame(text: object, most: int) -> str:
-    """A stranger's text: short, one line, and nothing that a chat would act on."""
+    """Sanitise a stranger's text: short, one line, nothing that chat services interpret."""
     if not isinstance(text, str):
         return ""
     spaced = text[: 8 * most]
     if not spaced.isprintable():
         spaced = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in spaced)
     line = " ".join(spaced.split()).replace("<", "‹").replace(">", "›")
-    clean = _EVERYONE.sub("@ ", line).replace("](", "] (")  # a link whose words hide where it leads
+    clean = _EVERYONE.sub("@ ", line).replace("](", "] (")  # a Markdown link can hide its target
     return clean if len(clean) <= most else clean[: most - 1].rstrip() + "…"
 
 
@@ -143,7 +143,7 @@ def _happened(data: Data) -> str:
 
 
 def _quoted(said: Sequence[str]) -> str:
-    begun = said[: 2 * MAX_LINES_SAID]  # some of them may be nothing but noise
+    begun = said[: 2 * MAX_LINES_SAID]  # some lines may be empty after cleaning
     lines = [line for text in begun if (line := tame(text, MAX_SAID_CHARS))]
     return tame(" ".join(f"“{line}”" for line in lines[:MAX_LINES_SAID]), 2 * MAX_SAID_CHARS)
 

@@ -1,4 +1,4 @@
-"""Carries notices to a web server of the user's: a signed POST for each (Standard Webhooks)."""
+"""Delivers notices to a web server as signed POST requests (Standard Webhooks)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from screening.notices.channel import Answer, Delivered, GivenUp, Later
 from screening.notices.delivery import Letter
 
 LIMIT_S = 15.0
-"""For all of a delivery; a receiver answers first and works afterwards."""
+"""Time limit of one delivery; a receiver should answer before it does any work."""
 MAX_ANSWER_BYTES = 65536
-"""How much of an answer is read, so that the connection can serve again; nothing in it matters to us."""
+"""Response bytes read so that the connection can be reused; the content does not matter."""
 GONE = 410
 
 
 class WebhookCourier:
-    """One receiver, with connections of its own: a slow one holds up nobody else."""
+    """Delivers to one URL, over connections of its own: a slow receiver delays no other."""
 
     at_once = 4
 
@@ -35,7 +35,10 @@ class WebhookCourier:
         agent: str = "Screendoor",
         http: httpx2.AsyncClient | None = None,
     ) -> None:
-        """The first of the `secrets` is the newest; raises ValueError for a bad one. `now`: since 1970."""
+        """The first of the `secrets` is the newest.
+
+        Raises ValueError for a malformed one. `now`: Unix time.
+        """
         self._url, self._now, self._agent = url, now, agent
         self._keys = [signing.key(secret) for secret in secrets]
         self._http = http
@@ -66,7 +69,7 @@ class WebhookCourier:
             await self._http.aclose()
 
     def _client(self) -> httpx2.AsyncClient:
-        if self._http is None:  # made when first needed: reading the authorities takes a moment
+        if self._http is None:  # made on first use: loading the CA bundle takes a moment
             self._http = httpx2.AsyncClient(follow_redirects=False, timeout=None)
         return self._http
 
@@ -82,7 +85,7 @@ class WebhookCourier:
 
 
 async def _read_off(response: httpx2.Response) -> None:
-    """Read a short answer to its end; the connection of a long one is closed."""
+    """Read a short response to its end; the connection of a long one is closed."""
     size = 0
     async for chunk in response.aiter_raw():
         size += len(chunk)
@@ -91,7 +94,7 @@ async def _read_off(response: httpx2.Response) -> None:
 
 
 def _asked_s(text: str | None, now: float) -> float | None:
-    """How long a Retry-After asks for, in seconds (RFC 9110 §10.2.3); None if it makes no sense."""
+    """A Retry-After header in seconds (RFC 9110 §10.2.3); None if malformed."""
     if text is None:
         return None
     if text.isascii() and text.isdigit():
@@ -104,7 +107,7 @@ def _asked_s(text: str | None, now: float) -> float | None:
 
 
 def _said(error: Exception) -> str:
-    """A failure below HTTP, without what it says of addresses."""
+    """A failure below HTTP, without addresses."""
     match error:
         case httpx2.ConnectError():
             return f"not reached: {_short(error)}"
