@@ -224,7 +224,7 @@ class DirectSession(Packets):
         return None
 
     def answer(self, leg: str) -> bytes:
-        """Our answer to the leg's open offer. Raises MediaRefused or NoPortFree, with the offer still open."""
+        """Our answer to the leg's open offer. Raises MediaRefused or NoPortFree, leaving it open."""
         known = self._legs[leg]
         assert known.offer is not None
         was_here, other = known.here, self._legs.get(self._source(leg) or US)

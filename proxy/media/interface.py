@@ -157,7 +157,7 @@ class MediaSession(Protocol):
     def ringback(self, leg: str, on: bool, *, after_s: float = 0.0, until_heard: bool = False) -> None:
         """Play ringback to the leg while it hears nothing else; silent packets count as nothing.
 
-        `after_s`: wait for so much silence first. `until_heard`: stop by itself once the joined leg is audible.
+        `after_s`: first wait for so much silence. `until_heard`: it ends once the joined leg is audible.
         """
         ...
 

@@ -1,17 +1,17 @@
-"""Who may be a leg's peer: the source its packets are taken from, and sent to (symmetric RTP, RFC 4961).
+"""Latching: which source address counts as the peer, to receive from and send to (symmetric RTP, RFC 4961).
 
 SDP often names an address that packets do not come from: carriers send from another port or machine, and NATs
-from another address. So the first valid packet decides, and locks. From then on the lock moves only to
+rewrite addresses. So we latch onto the source of the first valid packet. From then on the latch moves only to
 
-- the address that the peer's SDP names, at any time: a stranger may have been faster;
-- whoever goes on with the very line heard so far (SSRC and sequence number) once its old source is silent: a
-  NAT that gave the peer another port or address; a stranger does not know the 32 bits of the SSRC;
-- whoever has the SRTP key, likewise: there a stranger does not get this far;
-- another port of the same machine once the old one has long been silent: the peer has started anew.
+- the address in the peer's SDP, at any time: a stranger's packet may have come first;
+- a source that continues the same stream (SSRC and sequence numbers) once the old source is silent: a NAT
+  gave the peer another port or address; a stranger does not know the 32 bits of the SSRC;
+- a source whose packets pass SRTP authentication, likewise: a stranger's do not get this far;
+- another port of the same host once the old one has been silent for long: the peer has restarted.
 
-A re-INVITE that names another address opens the lock; one that repeats the address does not. What comes from
-the old source for a moment longer was on its way: it is heard, and the lock stays open. Nobody else gets in,
-however long the silence: such a call ends by its inactivity, not in a stranger's hands.
+A re-INVITE that names another address opens the latch; one that repeats the address does not. For a moment
+longer, packets from the old source count as in flight: they are heard, and the latch stays open. Nobody else
+gets in, however long the silence: such a call ends for inactivity rather than in a stranger's hands.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from __future__ import annotations
 from proxy.media.udp import Address
 
 REBOUND_S = 0.2
-"""Silence after which the same line may come from elsewhere: ten packets' time."""
+"""Silence after which the same stream may come from another address: the time of ten packets."""
 RESTARTED_S = 3.0
-"""Silence after which the same machine may begin a new line from another port."""
+"""Silence after which the same host may start a new stream from another port."""
 MOVING_S = 1.0
-"""So long after the peer has named another address its old source is heard, and not sent to."""
+"""How long the old source is still heard (but not sent to) after the peer's SDP names another address."""
 
 
 def may_take(
     source: Address, *, holder: Address | None, named: Address | None, silent_s: float, same_line: bool
 ) -> bool:
-    """Whether a source becomes the peer's. `holder`: who is it now; `named`: the address in the peer's SDP;
-    `same_line`: its SSRC and number go on with what the holder said, or it has the key.
+    """Whether the latch may move to this source. `holder`: the present one; `named`: the address in the
+    peer's SDP; `same_line`: the packet continues the holder's stream, or is authentic under its SRTP key.
     """
     if holder is None or source == named:
         return True

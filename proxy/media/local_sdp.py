@@ -1,4 +1,4 @@
-"""What our SDP says of one audio line, as an offer or an answer (RFC 3264): the agreement in, bytes out."""
+"""Write our SDP for one audio line, as an offer or an answer (RFC 3264)."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from proxy.media.srtp_negotiation import NO_PROTECTION, Protection
 from proxy.media.udp import Address
 
 _USUAL_MS = 20
-"""Of audio in a packet, where nobody says otherwise."""
+"""Milliseconds of audio per packet, unless somebody asks otherwise."""
 
 
 Wish = tuple[int | None, int | None]
-"""Milliseconds of audio that somebody would like in a packet, and can take at most; None where unsaid."""
+"""(ptime, maxptime): milliseconds of audio per packet that a peer wants, and at most takes; None if unsaid.
+"""
 NO_WISH: Wish = (None, None)
 
 
 class Terms(NamedTuple):
-    """What our audio section says beside formats and direction."""
+    """What our audio section says besides formats and direction."""
 
     ptime: int = _USUAL_MS
-    """Milliseconds of audio that we would like in a packet."""
+    """Milliseconds of audio per packet that we ask for."""
     maxptime: int | None = None
     mux: bool = False
-    """RTCP may come to the port of RTP (RFC 5761 §5.1.1)."""
+    """RTCP may be multiplexed on the RTP port (RFC 5761 §5.1.1)."""
 
     @classmethod
     def between(cls, own: int | None, wish: Wish, *, mux: bool) -> Terms:
-        """Packets pass as they are: so a peer is asked for what the other leg would like, if it said, or else
-        for its `own` liking.
+        """Packets are relayed as they are, so we ask a peer for what the other leg wants, if it said; else
+        for the peer's `own` preference.
         """
         ptime, maxptime = wish
         if ptime is None:
@@ -48,26 +49,26 @@ _USUAL_TERMS, _WITH_MUX = Terms(), Terms(mux=True)
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What an SDP of ours says, whoever it is said to; see `say`."""
+    """The content of an SDP of ours, apart from origin and address; see `say`."""
 
     formats: tuple[AudioFormat, ...]
-    """Under our numbers."""
+    """With the payload types we assigned."""
     direction: Direction
     layout: Layout
     protection: Protection
     terms: Terms
     pattern: bytes
-    """All of it, but for what `written` puts in."""
+    """The whole SDP as a template, which `written` fills in."""
 
     def written(self, origin: tuple[int, int], address: Address) -> bytes:
-        """Our SDP: origin is (id, version), address where we want to be sent packets. Nothing in it comes
-        from another leg, but for how long its packets are.
+        """The SDP; `origin` is (id, version), `address` where we want to receive. Nothing in it is taken from
+        another leg, except the packet length.
         """
         network = _network(address[0])
         return self.pattern % (*origin, network, network, address[1])
 
     def under(self, protection: Protection) -> Said:
-        """The same, but for how the audio is protected."""
+        """The same with another SRTP protection."""
         return say(self.formats, self.direction, self.layout, protection, self.terms)
 
 
@@ -78,7 +79,9 @@ def say(
     protection: Protection = NO_PROTECTION,
     terms: Terms = _USUAL_TERMS,
 ) -> Said:
-    """Made once, as calls of one carrier are told the same; keys are kept nowhere."""
+    """The content for these parts, cached since calls of one carrier are sent the same; never with keys in
+    it.
+    """
     make = _say if protection.cryptos else _say_as_ever
     return make(formats, direction, layout, protection, terms)
 
@@ -119,11 +122,11 @@ def describe(
     layout: Layout = (None,),
     protection: Protection = NO_PROTECTION,
 ) -> bytes:
-    """An SDP that says this; see `Said.written`."""
+    """A whole SDP; see `Said.written`."""
     return say(tuple(formats), direction, layout, protection).written(origin, address)
 
 
-@lru_cache(maxsize=64)  # the house has few
+@lru_cache(maxsize=64)  # there are only a few local addresses
 def _network(host: str) -> bytes:
     return f"IN IP{6 if ':' in host else 4} {host}".encode()
 

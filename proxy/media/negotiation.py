@@ -1,6 +1,6 @@
-"""Offer and answer for one audio line with one peer (RFC 3264): bytes in, agreement out. No port, no socket.
+"""SDP offer/answer for one audio line with one peer (RFC 3264): bytes in, agreement out; no sockets.
 
-We answer with one voice format (and telephone-event if offered), so a peer never changes codec on its own.
+We answer with a single voice format (and telephone-event if offered), so a peer never switches codec.
 """
 
 from __future__ import annotations
@@ -42,48 +42,49 @@ from proxy.media.udp import Address
 
 @dataclass(slots=True)
 class Agreement:
-    """What offer and answer settled with one peer; nobody changes it.
+    """The result of offer/answer with one peer; treat as immutable.
 
-    A dataclass, whose fields are read quicker than a tuple's, and not frozen, as a call makes two.
+    A dataclass, as its fields are faster to read than a tuple's; not frozen, as that is slower to construct,
+    and a call makes two.
     """
 
     remote: Address | None
-    """Where its SDP wants our packets; None: nowhere (c=0.0.0.0)."""
+    """Where the peer's SDP wants our packets; None: nowhere (c=0.0.0.0)."""
     voice: AudioFormat
-    """The format we speak to it, numbered as it numbers it."""
+    """The voice format we send, under the peer's payload type."""
     send: dict[str, int]
-    """Payload type of each format it takes, by key."""
+    """Payload type of each format the peer accepts, by format key."""
     receive: dict[int, str]
-    """Key of each payload type it may use."""
+    """Format key of each payload type the peer may send."""
     hears: bool
-    """It wants our packets; false while it holds us (§8.4)."""
+    """The peer wants our packets; false while it has put us on hold (§8.4)."""
     speaks: bool
-    """It may send."""
+    """The peer may send."""
     layout: Layout
     ip_version: int = 4
-    """Of the address that its SDP names, be it none to send to."""
+    """IP version of the address in the peer's SDP, even if that is unspecified."""
     protocol: str = PLAIN
-    """What our m= line says, and its own: SRTP may be agreed under either (RFC 8643 §3.1)."""
+    """RTP profile of the m= lines, ours and the peer's; SRTP may be agreed under either (RFC 8643 §3.1)."""
     crypto: Crypto | None = None
-    """The key of what it sends; None: plain RTP."""
+    """The key the peer encrypts with; None: plain RTP."""
     ours: Crypto | None = None
-    """The line of our offer that it took; None after an offer of its own: then we make the key."""
+    """The a=crypto line of our offer that the peer took. None after its own offer: we make a new key."""
     rtcp: Address | None = None
-    """Where its a=rtcp wants reports (RFC 3605); None if it has none."""
+    """Where the peer's a=rtcp wants reports (RFC 3605); None without one."""
     mux: bool = False
-    """RTCP goes over the port of RTP both ways (RFC 5761)."""
+    """RTCP is multiplexed on the RTP port both ways (RFC 5761)."""
     reports: bool = True
-    """It takes RTCP: false where it grants it no bandwidth (RFC 3556 §2)."""
+    """The peer takes RTCP; false if its SDP grants RTCP no bandwidth (RFC 3556 §2)."""
     ptime: int | None = None
-    """Milliseconds of audio it would like in a packet; None if unsaid."""
+    """Preferred milliseconds of audio per packet; None if unsaid."""
     maxptime: int | None = None
-    """Milliseconds it can take at most in a packet (RFC 8866 §6.4)."""
+    """Most milliseconds of audio the peer takes per packet (RFC 8866 §6.4)."""
     event_rate: int = 8000
-    """Clock of the telephone-events between us, in Hz; their key is `EVENT_KEY` whatever it is."""
+    """Clock rate of the telephone-events in Hz; their key is `EVENT_KEY` whatever it is."""
 
     def at(self, port: int) -> Agreement:
-        """The same with a peer that wants our packets at this port, not at that of a usual text."""
-        return Agreement(  # as `replace` does, at a quarter of its price
+        """The same with this port, in place of the normalised one of a cached text."""
+        return Agreement(  # like `replace`, at a quarter of the cost
             None if self.remote is None else (self.remote[0], port),
             self.voice,
             self.send,
@@ -105,12 +106,12 @@ class Agreement:
 
     @property
     def wish(self) -> Wish:
-        """What it would like in a packet, and can take."""
+        """The packet lengths the peer wants and takes."""
         return self.ptime, self.maxptime
 
     @property
     def control(self) -> Address | None:
-        """Where its SDP wants reports; None: nowhere."""
+        """Where the peer's SDP wants RTCP; None: nowhere."""
         if not self.reports or self.remote is None:
             return None
         if self.mux:
@@ -120,11 +121,11 @@ class Agreement:
 
 @dataclass(slots=True)
 class Answer:
-    """Our side of an accepted offer; nobody changes it."""
+    """Our answer to an acceptable offer; treat as immutable."""
 
     agreement: Agreement
     said: Said
-    """What we say to it, but for a key of ours."""
+    """The content of our answer, still without a key of ours."""
 
 
 def read_offer(
@@ -136,11 +137,11 @@ def read_offer(
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT,
     wish: Wish = NO_WISH,
 ) -> Answer:
-    """Judge a peer's offer (§6). Raises MediaRefused.
+    """Evaluate a peer's offer (§6). Raises MediaRefused.
 
-    `spoken`: key of the voice in use with this peer, kept if still offered. `anchor`: key of the voice of the
-    leg it is to be joined with; only what that one can hear is accepted. `wish` is that leg's. `ip_version`:
-    the one that is possible; None: either.
+    `spoken`: key of the voice format in use with this peer, kept if still offered. `anchor`: key of the voice
+    format of the leg it will be joined with; only what that leg can hear is accepted. `wish`: that leg's
+    packet lengths. `ip_version`: the only possible one; None: either.
     """
     usual = usual_ports(body)
     if usual is None:
@@ -183,7 +184,7 @@ def read_answer(
     told: Protection = NO_PROTECTION,
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT,
 ) -> Agreement:
-    """Judge a peer's answer to our offer (§7), which told it of this protection. Raises MediaRefused."""
+    """Evaluate a peer's answer to our offer (§7). `told`: the SRTP in our offer. Raises MediaRefused."""
     usual = usual_ports(body) if layout == (None,) and not told.cryptos else None
     if usual is None:
         return _read_answer(body, offered, layout, ip_version, anchor, told, srtp)
@@ -212,13 +213,14 @@ def _read_answer(
 
 _usual_offer = lru_cache(maxsize=256)(_read_offer)
 _usual_answer = lru_cache(maxsize=256)(_read_answer)
-"""Read once for each text: but for what `usual_text` takes out, a carrier says the same in every call."""
+"""Cached by text: except for what `usual_text` takes out, a carrier sends the same SDP in every call."""
 
 
 @lru_cache(maxsize=256)
 def formats_to_offer(listed: tuple[AudioFormat, ...], anchor: str | None) -> tuple[AudioFormat, ...]:
-    """What we offer a peer: what we listed to it before under the same numbers (§8.3.2), or else what the leg
-    it will be joined with speaks; PCMU, PCMA and telephone-event, of each clock among these, always.
+    """The formats we offer a peer: those listed to it before, under the same payload types (§8.3.2), or else
+    the voice format of the leg it will be joined with; and always PCMU, PCMA and telephone-event, the last
+    for each clock rate among them.
     """
     chosen = [format for format in listed if format.key not in EVENTS]
     if not chosen and anchor is not None:
@@ -234,8 +236,8 @@ def formats_to_offer(listed: tuple[AudioFormat, ...], anchor: str | None) -> tup
 def _audio(
     body: bytes, anchor: str | None, unfit: Callable[[MediaSection], str | None]
 ) -> tuple[Description, MediaSection, list[AudioFormat]]:
-    """The first audio line we can use, and the voices in it that `anchor` can hear; `unfit` says why a line
-    is not for us by its protection.
+    """The first usable audio section, and its voice formats that `anchor` can hear. `unfit` returns why a
+    section's protection is not acceptable, or None.
     """
     try:
         description = parse_sdp(body)
@@ -272,7 +274,7 @@ def _agree(
     keys = {format.key for format in ours}
     shared = [format for format in section.audio_formats() if format.key in keys]
     receive = {format.pt: _key(format) for format in ours}
-    for format in shared:  # some peers send with their own numbers where ours are due (§5.1)
+    for format in shared:  # some peers send under their own numbers where ours are due (§5.1)
         receive.setdefault(format.pt, _key(format))
     send = {format.key: format.pt for format in reversed(shared) if format.key not in EVENTS}
     event = events_beside(voice, shared)
@@ -300,7 +302,7 @@ def _agree(
 def _place(
     description: Description, section: MediaSection, ip_version: int | None
 ) -> tuple[str, IPv4Address | IPv6Address]:
-    """Where it wants its packets, as it is written and as it is meant."""
+    """The address for our packets, as written and as parsed."""
     try:
         host = description.connection(section)
     except SdpError as error:
@@ -312,7 +314,7 @@ def _place(
 
 
 def _packet_ms(value: str | None) -> int | None:
-    """10 to 200 ms; what lies beyond is no length of a packet of speech."""
+    """The value of a=ptime or a=maxptime from 10 to 200 ms; other values make no sense for speech."""
     told = None if value is None else number(value.strip(), 200)
     return told if told is not None and told >= 10 else None
 
@@ -325,7 +327,7 @@ def _key(format: AudioFormat) -> str:
 
 
 def _renumbered(format: AudioFormat, taken: set[int], listed: Sequence[AudioFormat]) -> AudioFormat:
-    """The format under its usual number, or the first free dynamic one (§8.3.2: never a number re-used)."""
+    """The format under its usual payload type, or the first free dynamic one (§8.3.2: never re-used)."""
     if format in listed or format.pt not in taken:
         return format
     return format.at(next(pt for pt in range(96, 128) if pt not in taken))

@@ -1,4 +1,4 @@
-"""Whether an address that a peer names for its audio is one of ours."""
+"""Whether the audio address in a peer's SDP is one of our own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _WILDCARDS = ("0.0.0.0", "::")
 
 
 def is_ours(named: Address | None, homes: Iterable[tuple[str, str]], ports: PortPool) -> bool:
-    """Whether packets sent there come to a port of the pool, lent or not: as far as our addresses are known,
-    each home being a local one and the public one that leads there.
+    """Whether packets sent there reach a port of the pool, lent or not. `homes`: pairs of a local address and
+    the public address that leads there.
     """
     if named is None or named[1] not in ports.range:
         return False

@@ -1,4 +1,4 @@
-"""How a format that is heard on one leg goes out on another."""
+"""How packets of one leg's format are sent to another leg: payload type, transcoding, clock rate."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from proxy.media.negotiation import Agreement
 
 
 class Route(NamedTuple):
-    """The way of one format to one peer."""
+    """How one format is sent to one peer."""
 
     pt: int
     table: bytes | None
-    """Translation of the payload; None: untouched."""
+    """Translation table for the payload (between the G.711 laws); None: unchanged."""
     rate: int
     event: bool
 
 
 def route_for(key: str, agreement: Agreement) -> Route | None:
-    """The way of a format to a peer with which this is agreed; None if it cannot take it."""
+    """The route for a format (by key) to a peer with this agreement; None if the peer cannot take it."""
     if key == EVENT_KEY:
         return _events(agreement.send.get(key), agreement.event_rate)
     return _route(key, agreement.voice.key, agreement.voice.pt, agreement.send.get(key))
@@ -29,7 +29,9 @@ def route_for(key: str, agreement: Agreement) -> Route | None:
 
 @lru_cache(maxsize=256)
 def _route(key: str, voice: str, voice_pt: int, pt: int | None) -> Route | None:
-    """As the peer's voice, in the other law if need be; or as itself under `pt`, if at all."""
+    """As the peer's voice format, transcoded between G.711 laws if need be; else unchanged under `pt`, if
+    any.
+    """
     if carries(key, voice):
         return Route(voice_pt, TRANSLATIONS.get((key, voice)), clock_rate(key), False)
     return None if pt is None else Route(pt, None, clock_rate(key), False)

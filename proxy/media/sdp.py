@@ -1,4 +1,4 @@
-"""SDP (RFC 8866): parse, look at the audio, encode. Lines we know nothing of are kept, in order."""
+"""SDP (RFC 8866): parse, inspect the audio, encode. Unknown lines are kept, in order."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ _MAX_SECTIONS = 32
 
 
 class SdpError(ValueError):
-    """The body is no SDP, or says something impossible."""
+    """The body is not SDP, or is invalid."""
 
 
 class Direction(Enum):
-    """Which way media flows, as seen by who wrote the line (RFC 8866 §6.7, RFC 3264 §5.1)."""
+    """Direction of media, from the view of the author of the SDP (RFC 8866 §6.7, RFC 3264 §5.1)."""
 
     SENDRECV = "sendrecv"
     SENDONLY = "sendonly"
     RECVONLY = "recvonly"
     INACTIVE = "inactive"
 
-    __hash__ = object.__hash__  # as equality is identity; that of `Enum` is a call of its own
+    __hash__ = object.__hash__  # members compare by identity; `Enum.__hash__` costs an extra call
 
     @classmethod
     def of(cls, *, sends: bool, receives: bool) -> Direction:
-        """The direction of one who sends, or receives, or both, or neither."""
+        """The direction for these two facts."""
         if sends:
             return cls.SENDRECV if receives else cls.SENDONLY
         return cls.RECVONLY if receives else cls.INACTIVE
 
     @property
     def sends(self) -> bool:
-        """The author will send."""
+        """Whether the author will send."""
         return self in (Direction.SENDRECV, Direction.SENDONLY)
 
     @property
     def receives(self) -> bool:
-        """The author wants to receive."""
+        """Whether the author wants to receive."""
         return self in (Direction.SENDRECV, Direction.RECVONLY)
 
 
 class Line(NamedTuple):
-    """One line, `kind=value`."""
+    """One `kind=value` line."""
 
     kind: str
     value: str
@@ -63,14 +63,14 @@ class MediaSection:
     kind: str
     """`audio`, `video`, …"""
     port: int
-    """0: refused, or taken away (RFC 3264 §6, §8.2)."""
+    """0: refused or removed (RFC 3264 §6, §8.2)."""
     protocol: str
     formats: tuple[str, ...]
     lines: tuple[Line, ...] = ()
 
     @classmethod
     def parse(cls, value: str, lines: tuple[Line, ...] = ()) -> MediaSection:
-        """From the value of an m= line. Raises SdpError."""
+        """Parse the value of an m= line. Raises SdpError."""
         fields = value.split()
         if len(fields) < 4:
             raise SdpError(f"media line too short: {value[:80]!r}")
@@ -80,43 +80,43 @@ class MediaSection:
         return cls(fields[0], port, fields[2], tuple(fields[3:]), lines)
 
     def __str__(self) -> str:
-        """The m= line alone."""
+        """The m= line only."""
         return f"m={self.kind} {self.port} {self.protocol} {' '.join(self.formats)}"
 
     @property
     def bare(self) -> MediaSection:
-        """The m= line without what stands under it: there may be keys among it."""
+        """The m= line without the lines below it, which may hold keys."""
         return MediaSection(self.kind, self.port, self.protocol, self.formats)
 
     def attribute(self, name: str) -> str | None:
-        """Value of the first a=name:value under this line."""
+        """Value of the section's first a=name:value line."""
         return next(iter(self.attributes(name)), None)
 
     def attributes(self, name: str) -> list[str]:
-        """Values of all a=name:value under this line, in order."""
+        """Values of the section's a=name:value lines, in order."""
         return _attributes(self.lines, name)
 
     def audio_formats(self) -> tuple[AudioFormat, ...]:
-        """The formats in order of preference, of those whose meaning is known: by rtpmap, or static."""
+        """The formats in order of preference, as far as they are known: by rtpmap or static payload type."""
         return _audio_formats(self.formats, tuple(self.attributes("rtpmap")), tuple(self.attributes("fmtp")))
 
     @property
     def ptime(self) -> int | None:
-        """Milliseconds of audio per packet that its author would like; None if unsaid."""
+        """Preferred milliseconds of audio per packet; None if unsaid."""
         value = self.attribute("ptime")
         return None if value is None else number(value.strip(), 1000)
 
     def says(self, name: str) -> bool:
-        """Whether there is a line a=name under this one."""
+        """Whether the section has the property attribute a=name."""
         return any(line.kind == "a" and line.value == name for line in self.lines)
 
     @property
     def bandwidths(self) -> set[str]:
-        """Values of its b= lines."""
+        """Values of the section's b= lines."""
         return {line.value for line in self.lines if line.kind == "b"}
 
     def rtcp(self, host: str) -> tuple[str, int] | None:
-        """Where its a=rtcp wants reports (RFC 3605), at `host` if it names no other; None: nowhere."""
+        """Where a=rtcp wants reports (RFC 3605), at `host` if it names no address; None without a=rtcp."""
         told, _, address = (self.attribute("rtcp") or "").strip().partition(" ")
         port = number(told, 65535)
         if not port:
@@ -128,7 +128,8 @@ class MediaSection:
 
 
 Layout = tuple[MediaSection | None, ...]
-"""The m= lines agreed with a peer, in order; None is our audio, the rest are refused (RFC 3264 §8)."""
+"""The m= lines agreed with a peer, in order. None stands for our audio; the others are refused (RFC 3264 §8).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +141,9 @@ class Description:
     media: tuple[MediaSection, ...]
 
     def connection(self, section: MediaSection) -> str:
-        """The numeric address of a section's c= line, or the session's (§5.7). Raises SdpError.
+        """The numeric address of a section's c= line, or else the session's (§5.7). Raises SdpError.
 
-        Host names are refused: resolving one would let a peer make us wait for its name server.
+        Host names are refused: resolving one would make us wait for a name server of the peer's choice.
         """
         for line in (*section.lines, *self.lines):
             if line.kind == "c":
@@ -150,7 +151,7 @@ class Description:
         raise SdpError("no c= line")
 
     def direction(self, section: MediaSection) -> Direction:
-        """A section's direction, or the session's; sendrecv if unsaid (§6.7)."""
+        """The section's direction, or else the session's; the default is sendrecv (§6.7)."""
         for lines in (section.lines, self.lines):
             for line in lines:
                 if line.kind == "a" and line.value in _DIRECTIONS:
@@ -158,7 +159,7 @@ class Description:
         return Direction.SENDRECV
 
     def encode(self) -> bytes:
-        """The bytes, CRLF after each line."""
+        """The SDP as bytes, with CRLF line ends."""
         text = [str(line) for line in self.lines]
         for section in self.media:
             text.append(str(section))
@@ -189,7 +190,7 @@ def parse_sdp(body: bytes) -> Description:
 
 
 def number(text: str, most: int) -> int | None:
-    """A plain decimal number from 0 to `most`, else None: no sign, space, underscore or foreign digit."""
+    """A decimal number from 0 to `most`; None for anything else: signs, spaces, underscores, other digits."""
     if not (text.isascii() and text.isdigit()) or len(text) > 10:
         return None
     value = int(text)
@@ -198,7 +199,7 @@ def number(text: str, most: int) -> int | None:
 
 def _line(text: str) -> Line:
     if len(text) < 2 or text[1] != "=" or not text[0].isalpha():
-        shown = text[:40].partition("inline")[0]  # never a key
+        shown = text[:40].partition("inline")[0]  # never show a key
         raise SdpError(f"not a line of SDP: {shown!r}")
     return Line(text[0], text[2:].rstrip(" "))
 
@@ -208,7 +209,7 @@ def _attributes(lines: tuple[Line, ...], name: str) -> list[str]:
     return [line.value[len(start) :] for line in lines if line.kind == "a" and line.value.startswith(start)]
 
 
-@lru_cache(maxsize=256)  # one carrier lists the same formats in every call
+@lru_cache(maxsize=256)  # a carrier lists the same formats in every call
 def _audio_formats(
     listed: tuple[str, ...], rtpmaps: tuple[str, ...], fmtps: tuple[str, ...]
 ) -> tuple[AudioFormat, ...]:

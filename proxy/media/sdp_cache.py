@@ -1,4 +1,4 @@
-"""SDP without what differs from call to call, so that what was made of it once can be looked up."""
+"""Cache keys for SDP: the body without what differs from call to call (origin, ports)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 from functools import lru_cache
 
 _LONGEST = 2048
-"""Bytes of a body that is worth keeping."""
+"""Longer bodies (in bytes) are not cached."""
 _VERSION, _ORIGIN, _AUDIO = b"v=0", b"\r\no=", b"\r\nm=audio "
 _RTCP = re.compile(rb"([0-9]{1,5})[ \r]")
 
 
 def usual_text(body: bytes) -> tuple[bytes, int, bool] | None:
-    """A body as it would be with nothing in its o= line and port 9 in its only m= line, that line's port, and
-    whether there may be an a=rtcp line.
+    """Normalise a body: empty o= line, port 9 in the only m= line. Returns the text, the real port, and
+    whether it may have an a=rtcp line.
 
-    Neither has a say in what is agreed, but for where to send. None: not of that form, too long to keep, or
-    a key may be in it, which no cache should have.
+    The origin and port do not affect what is agreed, except for where to send. None: the body is not of this
+    form, is too long to cache, or may hold a key, which no cache should keep.
     """
     before, _, after = body.partition(_AUDIO)
     digits, _, formats = after.partition(b" ")
@@ -35,13 +35,13 @@ def usual_text(body: bytes) -> tuple[bytes, int, bool] | None:
 
 
 class _Unusual(Exception):
-    """Not to be kept; nor is what raises it, by a cache."""
+    """Not cacheable. Raised rather than returned, so that `lru_cache` does not remember it either."""
 
 
 @lru_cache(maxsize=256)
 def _examine(middle: bytes, formats: bytes) -> tuple[bytes, bool]:
-    """The text of which this is the part that counts, and whether an a=rtcp line may be in it. Once for each
-    that is of use: as often as not this would be half of what a body costs.
+    """The normalised text for these parts, and whether it may have an a=rtcp line. Cached, as this would
+    often be half the cost of handling a body.
     """
     text = b"".join((_VERSION, _ORIGIN, b"\r\n", middle, _AUDIO, b"9 ", formats))
     # RFC 4568; RFC 8866 §5.12; RFC 4567
@@ -52,8 +52,8 @@ def _examine(middle: bytes, formats: bytes) -> tuple[bytes, bool]:
 
 
 def usual_ports(body: bytes) -> tuple[bytes, int] | None:
-    """As `usual_text`, and so with its only a=rtcp line: port 9 where it names that of RTP, 10 where it names
-    the next. None as well where it names any other.
+    """Like `usual_text`, with the only a=rtcp line normalised too: port 9 if it names the RTP port, 10 if it
+    names the next. None as well if it names any other.
     """
     usual = usual_text(body)
     if usual is None:
@@ -72,5 +72,5 @@ def usual_ports(body: bytes) -> tuple[bytes, int] | None:
 
 
 def moved(control: tuple[str, int] | None, port: int) -> tuple[str, int] | None:
-    """Where a line whose RTP is at `port` wants its RTCP, if as `usual_ports` has it that is `control`."""
+    """The a=rtcp address for RTP port `port`, given `control` as parsed from a normalised text."""
     return None if control is None else (control[0], control[1] - 9 + port)

@@ -1,8 +1,9 @@
 """One peer's RTP: a pair of ports, the source it is latched to, and what its packets and ours carry.
 
-The hot path is short: a packet in, a look at its header, a packet out. Offer and answer settle all they can. SRTP belongs to a stream, not a mode: `_received` and `_control` decrypt, `_emit` and
-`_say_control` encrypt. RTCP is read and generated, never forwarded: we rewrite the peers' SSRCs, so their
-reports would name streams that the other side never saw.
+The hot path is short: a packet in, a look at its header, a packet out. Offer and answer settle all they can.
+SRTP belongs to a stream, not a mode: `_received` and `_control` decrypt, `_emit` and `_say_control` encrypt.
+RTCP is read and generated, never forwarded: we rewrite the peers' SSRCs, so their reports would name streams
+that the other side never saw.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Where RTP meets the network: UDP endpoints, all read into one buffer, many per wake-up.
+"""UDP sockets for RTP and RTCP: all read into one buffer, many per wake-up of the event loop.
 
-One packet costs one read and one write: a socket is read once each time the kernel says that it has something
-(asking whether there is more costs half as much as a packet), into a buffer that is never given away, and
-leaves from there. See "Media" in docs/benchmarks.md.
+A relayed packet costs one read and one write. A socket is read once each time the kernel reports it readable
+(checking for more costs half as much as a packet), into a buffer that is reused for every packet and sent
+from directly. See "Media" in docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -16,25 +16,28 @@ from typing import Protocol
 
 Address = tuple[str, int]
 OnPacket = Callable[[memoryview, Address], None]
-"""Takes a packet and its source. The packet may be changed in place and sent on from there, and is another's
-as soon as this returns: who keeps any of it copies it.
+"""Called with a packet and its source. The callee may change the packet in place and send it on, but must
+copy whatever it keeps: the buffer is reused as soon as it returns.
 """
 
 LARGEST = 2048
-"""No RTP packet of a telephone call is longer; what fills the buffer was cut and is dropped."""
+"""Buffer size. No RTP packet of a telephone call is longer; one that fills the buffer is dropped as
+truncated.
+"""
 _TURN = 32
-"""Packets read before the event loop has its turn, one of each socket, so that no flood can starve the other
-calls, nor all of them the signalling: a third of a millisecond.
+"""Packets read per turn of the event loop, one from each socket, so that a flood starves neither other calls
+nor the signalling: a third of a millisecond.
 """
 _MAX_KEPT = 4096
-"""Packets to drop from a socket: more than its buffer holds, and an end to it however fast they come."""
+"""Most stale packets to drop from a socket: more than its buffer holds, and a bound however fast they come.
+"""
 _CROWD, _CROWD_S = 200, 0.01
-"""So many packets in so short a time, and from then on they are waited for: a wake-up costs one more."""
+"""So many packets in so short a time start polling by timer, as each wake-up costs as much as a packet."""
 _TICK_S = 0.001
-"""How long the packets of a crowd are waited for; a packet of speech lasts twenty times as long."""
+"""Polling interval; a packet carries twenty times as much speech."""
 _LULL = 30
-"""So few packets in a tick, which takes two milliseconds where timers are coarse, and each may wake us again:
-below some 300 streams nobody waits for another.
+"""So few packets in a tick end polling (a tick takes 2 ms where timers are coarse): below some 300 streams,
+no packet waits.
 """
 
 
@@ -43,39 +46,39 @@ class Endpoint(Protocol):
 
     @property
     def address(self) -> Address:
-        """Where it is bound."""
+        """The local address and port."""
         ...
 
     def send(self, packet: bytes | memoryview, to: Address) -> None:
-        """Send, or lose the packet: UDP promises nothing. Never raises because of the network."""
+        """Send, or drop the packet, as UDP may. Never raises for network errors."""
         ...
 
     def close(self) -> None:
-        """Free the port; again does nothing."""
+        """Free the port; calling it again does nothing."""
         ...
 
 
 class Pair(Protocol):
-    """One user's hold on the two ports of a stream: RTP's, and the next for RTCP (RFC 3550 §11)."""
+    """The two ports of a stream in use: RTP, and the next port for RTCP (RFC 3550 §11)."""
 
     def send(self, packet: bytes | memoryview, to: Address) -> None:
-        """Send from RTP's port, or lose the packet; see `Endpoint`."""
+        """Send from the RTP port; see `Endpoint`."""
         ...
 
     def send_control(self, packet: bytes | memoryview, to: Address) -> None:
-        """Send from RTCP's port, likewise."""
+        """Send from the RTCP port."""
         ...
 
     def close(self) -> None:
-        """Free both ports; again does nothing, whoever has them by then."""
+        """Free both ports. Calling it again does nothing, even if they are in use again by then."""
         ...
 
 
 class MediaNetwork(Protocol):
-    """Gives out ports: real sockets, or the memory network of the tests."""
+    """Binds UDP ports: real sockets, or the in-memory network of the tests."""
 
     def bind(self, host: str, port: int, on_packet: OnPacket) -> Endpoint:
-        """Bind a UDP port (0: any) and have its packets delivered. Raises OSError if it is taken."""
+        """Bind a UDP port (0: any) and deliver its packets. Raises OSError if it is taken."""
         ...
 
     def bind_pair(
@@ -83,7 +86,7 @@ class MediaNetwork(Protocol):
     ) -> Pair:
         """Bind a UDP port and the next. Raises OSError if one is taken.
 
-        `rested`: their last user closed them so long ago that nothing it sent or was sent is left.
+        `rested`: the ports were last used so long ago that no packets of that use are left in them.
         """
         ...
 
@@ -91,12 +94,12 @@ class MediaNetwork(Protocol):
 class SocketMedia:
     """Real sockets on the running event loop (plain asyncio or uvloop, by `add_reader`).
 
-    A pair whose user is gone is kept bound for the next who wants its ports: making one costs more than the
-    SIP of half a call. What comes in meanwhile is read and dropped.
+    Socket pairs are kept open after use for the next user of the same ports, as opening a pair costs more
+    than the SIP of half a call. What arrives meanwhile is read and dropped.
     """
 
     def __init__(self, keep: int = 0) -> None:
-        """`keep`: how many pairs may stand without a user."""
+        """`keep`: how many unused pairs may stay open."""
         self._keep = keep
         self._idle: dict[Address, _Standing] = {}
         self._watch = _Watch()
@@ -111,22 +114,22 @@ class SocketMedia:
     def bind_pair(
         self, host: str, port: int, on_rtp: OnPacket, on_rtcp: OnPacket, *, rested: bool = False
     ) -> SocketPair:
-        """Bind two UDP sockets, or take those that stand; raises OSError as `bind` does."""
+        """Bind two UDP sockets, or reuse an open pair; raises OSError as `bind` does."""
         standing = self._idle.pop((host, port), None)
         if standing is None:
             standing = self._stand(host, port)
         elif not rested:
-            standing.empty()  # of what came for its last user
+            standing.empty()  # of packets for the last user
         standing.rtp.user, standing.rtcp.user = on_rtp, on_rtcp
         return SocketPair(self, standing)
 
     def close(self) -> None:
-        """Close what is kept."""
+        """Close the unused pairs."""
         while self._idle:
             self._fell(self._idle.popitem()[1])
 
     def let_go(self, standing: _Standing) -> None:
-        """A pair has lost its user."""
+        """The user of a pair is done with it: keep or close the sockets."""
         standing.rtp.user = standing.rtcp.user = None
         if len(self._idle) < self._keep:
             self._idle[standing.address] = standing
@@ -150,34 +153,34 @@ class SocketMedia:
 
 
 class _Ear:
-    """A socket that is read for as long as it stands, and who is told."""
+    """An open socket, and the callback for its packets."""
 
     __slots__ = ("bound", "user")
 
     def __init__(self, bound: socket.socket, user: OnPacket | None = None) -> None:
         self.bound = bound
         self.user = user
-        """None: what comes is dropped."""
+        """None: packets are dropped."""
 
     def empty(self) -> None:
-        """Drop what has come so far."""
+        """Drop whatever is queued in the socket."""
         with suppress(OSError):
             for _ in range(_MAX_KEPT):
                 self.bound.recv(1)
 
 
 class _Standing:
-    """Two sockets, whoever has them."""
+    """An open socket pair, in use or not."""
 
     __slots__ = ("address", "rtcp", "rtp")
 
     def __init__(self, address: Address, rtp: _Ear, rtcp: _Ear) -> None:
         self.address = address
-        """Of RTP's."""
+        """The RTP socket's address."""
         self.rtp, self.rtcp = rtp, rtcp
 
     def empty(self) -> None:
-        """Drop what has come so far."""
+        """Drop whatever is queued in both sockets."""
         self.rtp.empty()
         self.rtcp.empty()
 
@@ -189,11 +192,11 @@ def _closed() -> socket.socket:
 
 
 _CLOSED = _closed()
-"""What those have in place of theirs who have closed it: whatever is asked of it is an OSError."""
+"""Replaces the socket of a closed endpoint: any operation on it raises OSError."""
 
 
 class SocketEndpoint:
-    """A UDP socket, until it is closed."""
+    """A UDP socket, open until it is closed."""
 
     __slots__ = ("_bound", "_ear", "_watch", "address")
 
@@ -201,25 +204,25 @@ class SocketEndpoint:
         self._watch, self._ear = watch, ear
         self._bound = ear.bound
         self.address: Address = address
-        """Where it is bound."""
+        """The local address and port."""
 
     def send(self, packet: bytes | memoryview, to: Address) -> None:
-        """Send without waiting; what the kernel refuses is lost."""
+        """Send without waiting; what the kernel refuses is dropped."""
         try:
             self._bound.sendto(packet, to)
         except (OSError, OverflowError):
-            return  # buffer full, no route, refused
+            return  # buffer full, no route, connection refused
 
     def close(self) -> None:
-        """Hear no more and free the port; again does nothing."""
+        """Stop receiving and free the port; calling it again does nothing."""
         if self._bound is not _CLOSED:
             self._bound = _CLOSED
             self._watch.close(self._ear)
 
 
 class SocketPair:
-    """Two UDP sockets, for one user: who comes after it has a `SocketPair` of its own, and this one reaches
-    them no more.
+    """One use of a socket pair. The next use of the same sockets has a `SocketPair` of its own, and this one
+    no longer reaches them.
     """
 
     __slots__ = ("_media", "_standing", "rtcp", "rtp")
@@ -230,54 +233,54 @@ class SocketPair:
         self.rtcp = standing.rtcp.bound
 
     def send(self, packet: bytes | memoryview, to: Address) -> None:
-        """Send from RTP's port; see `SocketEndpoint`."""
+        """Send from the RTP port; see `SocketEndpoint`."""
         try:
             self.rtp.sendto(packet, to)
         except (OSError, OverflowError):
-            return  # buffer full, no route, refused
+            return  # buffer full, no route, connection refused
 
     def send_control(self, packet: bytes | memoryview, to: Address) -> None:
-        """Send from RTCP's port, likewise."""
+        """Send from the RTCP port."""
         try:
             self.rtcp.sendto(packet, to)
         except (OSError, OverflowError):
-            return  # buffer full, no route, refused
+            return  # buffer full, no route, connection refused
 
     def close(self) -> None:
-        """Hear no more and leave the ports to another; again does nothing."""
+        """Stop receiving and release the sockets; calling it again does nothing."""
         if self.rtp is not _CLOSED:
             self.rtp = self.rtcp = _CLOSED
             self._media.let_go(self._standing)
 
 
 class _Watch:
-    """Reads every socket from the day it is made to the day it is closed.
+    """Reads every socket from when it is opened until it is closed.
 
-    The event loop is shown one `epoll` for them all: of a descriptor of its own it keeps half a kilobyte, and
-    a call has four. Where there is no `epoll`, it is shown each.
+    The event loop watches a single `epoll` for all of them: it keeps half a kilobyte for each descriptor it
+    watches itself, and a call has four. On systems without `epoll` it watches each socket.
 
-        wakened ── a crowd at once ──▶ ticking: what has come is read every millisecond, and nothing wakes us
-           ▲                              │
-           └───────────── a lull ─────────┘
+        wakened ── many packets at once ──▶ ticking: every millisecond all sockets are read, no wake-ups
+           ▲                                   │
+           └────────── few packets ────────────┘
     """
 
     def __init__(self) -> None:
         self._ears: list[_Ear | None] = []
-        """By descriptor."""
+        """Indexed by file descriptor."""
         self._count = 0
-        """How many there are."""
+        """Number of sockets watched."""
         self._poll: select.epoll | None = None
         self._buffer = bytearray(LARGEST)
         whole = memoryview(self._buffer)
         self._views = [whole[:size] for size in range(LARGEST + 1)]
-        """Made once: a view of every length there may be."""
+        """One view for every possible packet length, made once."""
         self._read, self._since = 0, 0.0
-        """Packets since a moment (loop time), while every packet wakes us."""
+        """Packets read since a moment (loop time), while woken for each packet."""
         self._tick: asyncio.Handle | None = None
-        """The next one; None while every packet wakes us."""
+        """The next poll while ticking; None while woken for each packet."""
 
     def add(self, ear: _Ear) -> None:
-        """Read its socket from now on."""
+        """Start reading its socket."""
         descriptor, ears = ear.bound.fileno(), self._ears
         if descriptor >= len(ears):
             ears.extend([None] * (descriptor + 1 - len(ears)))
@@ -292,7 +295,7 @@ class _Watch:
         self._poll.register(descriptor, select.EPOLLIN)
 
     def close(self, ear: _Ear) -> None:
-        """Stop reading its socket and free the port; the last one takes the `epoll` along."""
+        """Stop reading the socket and close it; the last one closes the `epoll` too."""
         descriptor = ear.bound.fileno()
         self._ears[descriptor] = None
         self._count -= 1
@@ -313,7 +316,7 @@ class _Watch:
 
     def _wakened(self, poll: select.epoll) -> None:
         read = more = self._turn(poll)
-        while more and read < _TURN and self._poll is poll:  # looking once more is cheaper than to be wakened
+        while more and read < _TURN and self._poll is poll:  # another look is cheaper than another wake-up
             more = self._turn(poll)
             read += more
         self._read += read
@@ -326,9 +329,9 @@ class _Watch:
             self._tick = loop.call_later(_TICK_S, self._ticked, poll, False)
 
     def _ticked(self, poll: select.epoll, again: bool) -> None:
-        """`again`: in the same tick, for there was more than a turn may read."""
+        """Poll once. `again`: still the same tick, as there was more than one turn may read."""
         loop, read = asyncio.get_running_loop(), self._turn(poll)
-        if self._poll is not poll:  # closed by one of the packets
+        if self._poll is not poll:  # closed by the handler of one of the packets
             return
         if read == _TURN:
             self._tick = loop.call_soon(self._ticked, poll, True)
@@ -339,7 +342,7 @@ class _Watch:
             loop.add_reader(poll.fileno(), self._wakened, poll)
 
     def _turn(self, poll: select.epoll) -> int:
-        """Read one packet of each socket that has some; returns how many had."""
+        """Read one packet from each readable socket; returns how many were readable."""
         ready = poll.poll(0, _TURN)
         if ready:
             self._deliver(ready)
@@ -352,11 +355,11 @@ class _Watch:
         ears, buffer, views = self._ears, self._buffer, self._views
         for descriptor, _ in ready:
             ear = ears[descriptor]
-            if ear is None:  # closed by a packet of the same turn
+            if ear is None:  # closed by the handler of an earlier packet of this turn
                 continue
             try:
                 size, source = ear.bound.recvfrom_into(buffer)
-            except OSError:  # another's by now, who has nothing yet
+            except OSError:  # the descriptor was closed and reused: nothing to read yet
                 continue
             user = ear.user
             if user is not None and size < LARGEST:
