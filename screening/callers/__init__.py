@@ -1,1 +1,1 @@
-"""Who calls: how numbers are written, contacts and lists, hours, who is expected, and who came lately."""
+"""Identifying callers: number formats, contacts, lists, opening hours, expected calls and recent calls."""

@@ -1,7 +1,7 @@
-"""Rows of contacts in CSV, as Google, Outlook, Apple and spreadsheets write them, or as people do by hand.
+"""Reads contacts from CSV, as exported by Google, Outlook, Apple and spreadsheets, or written by hand.
 
-With a first line of titles, the columns are found by them; without one, by what stands in them. A field may
-go over several lines if it is in quotation marks; a mark that is never closed costs its own row, no other.
+Columns are identified by the titles in the first line, or without titles by their content. A quoted field may
+span lines; an unclosed quotation mark spoils only its own row.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 Found = tuple[int, str, tuple[str, ...], str | None]
-"""The line it begins on, the name, the numbers, and why it cannot be read."""
+"""The line it begins on, the name, the numbers, and the fault that makes it unreadable."""
 
 MAX_LINES = 40
-"""Of one row."""
+"""Maximum lines of one row."""
 LONGEST_LINE = 100_000
 _NUMBER_TITLE = re.compile(
     r"phone|mobil|\btel|\bcell\b|telefon|rufnr|handy|portable|m[oó]vil|celular|cellulare|\bgsm\b"
@@ -31,7 +31,7 @@ _NAMES = (
     "anzeigename", "nom complet", "nombre completo", "nome completo",
 )  # fmt: skip
 _HALF_A_NAME = _NAMES[:5]
-"""Beside a column of given names alone these are the family's, and the other way round."""
+"""Next to a column of given names alone these hold the family name, and the other way round."""
 _GIVEN = (
     "first name", "given name", "firstname", "givenname", "middle name",
     "vorname", "prénom", "prenom", "voornaam",
@@ -43,7 +43,7 @@ _FAMILY = (
 )  # fmt: skip
 _FIRMS = ("organization name", "organization", "company", "organisation", "firm", "firma")
 _SEPARATOR_TOLD = re.compile(r"\A\s*sep=[,;\t][ \t]*(?=[\r\n])", re.IGNORECASE)
-"""A first line that is for spreadsheets alone."""
+"""A first line that only tells spreadsheets the separator."""
 _LOOKS_DIALLED = re.compile(r"\s*(?:tel:)?\+?[\d(][\d\s().\-/]{4,24}\s*")
 _SEVERAL = re.compile(r"\s*:::\s*|[;\n|]")
 
@@ -68,7 +68,7 @@ def table(text: str) -> Iterator[Found]:
 
 
 class _Columns:
-    """Where name and numbers stand in a row."""
+    """The columns that hold the name and the numbers."""
 
     def __init__(self, titles: Sequence[str]) -> None:
         known = [" ".join(each.lower().split()) for each in titles]
@@ -86,7 +86,7 @@ class _Columns:
     def of(self, cells: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         if not self.titled:
             numbers = [each for each in cells if _LOOKS_DIALLED.fullmatch(each)]
-            # If nothing looks like a number, all but the name is tried, and said to be bad.
+            # If nothing looks like a number, try every cell but the name, so that it is reported as bad.
             tried = numbers or [each for each in cells[1:] if each] or [each for each in cells if each]
             name = next((each for each in cells if each and each not in tried), "")
         else:
@@ -103,7 +103,7 @@ def _delimiter(text: str) -> str:
 
 
 def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str], str | None]]:
-    """Line, cells and fault of each row."""
+    """Yield line number, cells and fault of each row."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     place, width = 0, 0
     while place < len(lines):
@@ -124,9 +124,9 @@ def _fault(line: str) -> str:
 
 
 def _over_lines(lines: Sequence[str], delimiter: str, width: int) -> tuple[list[str] | None, int]:
-    """A row that goes over several lines, and over how many; None and one if it does not.
+    """Return a row that spans lines and the number of its lines, or None and 1 if it does not.
 
-    One that would swallow what is a row by itself is not closed, rather.
+    If it would swallow a line that is a complete row by itself, it counts as unclosed.
     """
     for end in range(2, len(lines) + 1):
         last = lines[end - 1]
@@ -139,7 +139,7 @@ def _over_lines(lines: Sequence[str], delimiter: str, width: int) -> tuple[list[
 
 
 def _cells(text: str, delimiter: str) -> list[str] | None:
-    """The cells of one row; None if it is none."""
+    """Return the cells of one row; None if it is not one."""
     if len(text) > LONGEST_LINE:
         return None
     try:

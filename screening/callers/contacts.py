@@ -1,4 +1,4 @@
-"""Contacts from files that address books export: CSV and vCard, read as far as they can be."""
+"""Contacts from address book exports, CSV or vCard, read as far as possible."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LONGEST_NAME = 80
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One entry of a contact file, as it stands there."""
+    """One entry of a contact file, as written there."""
 
     place: int
-    """The line it begins on, from 1."""
+    """The line it begins on, counted from 1."""
     name: str
     numbers: tuple[str, ...] = ()
     fault: str | None = None
@@ -27,7 +27,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that was left out, or a number of it; neither name nor number is shown."""
+    """A row that was skipped, in whole or for one number; shows neither name nor number."""
 
     place: int
     reason: str
@@ -49,30 +49,31 @@ class Contacts:
         return len(self._names)
 
     def items(self) -> Iterable[tuple[str, str]]:
-        """Every number with whose it is."""
+        """Return every number with its name."""
         return self._names.items()
 
     def name(self, number: str) -> str | None:
-        """Whose number it is, empty where the file names nobody; None for a number that is not here."""
+        """Return the name for a number, empty if the file gives none; None for an unlisted number."""
         return self._names.get(number)
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """What came of reading a contact file."""
+    """The result of reading a contact file."""
 
     contacts: Contacts = field(default_factory=Contacts)
     rows: int = 0
-    """How many had a number that is in `contacts` now."""
+    """Rows with at least one number that is now in `contacts`."""
     without_number: int = 0
-    """How many had none, which is no fault of theirs."""
+    """Rows without any number, which is not an error."""
     bad: tuple[BadRow, ...] = ()
 
 
 def read(data: bytes, country: str) -> Import:
-    """Make contacts of the bytes of a CSV or vCard file; raises nothing.
+    """Read the bytes of a CSV or vCard file; never raises.
 
-    `country` (two letters) is that of numbers without ``+``. A number that stands there twice is the first's.
+    `country` (two letters) is assumed for numbers without ``+``. A number that occurs twice keeps its first
+    name.
     """
     text, remarks = _decoded(data)
     if "\0" in text:
@@ -110,7 +111,7 @@ def _cards(text: str) -> Iterator[Row]:
 
 
 def _decoded(data: bytes) -> tuple[str, Iterable[BadRow]]:
-    """The text of a file, whatever program has written it: UTF-8, UTF-16 with its mark, else Windows-1252."""
+    """Decode a file, whatever program wrote it: UTF-8, UTF-16 with a BOM, otherwise Windows-1252."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16", "replace")
         lost = "\ufffd" in text

@@ -1,4 +1,4 @@
-"""Calls that somebody expects: from one number, or from anybody, until a time or for so many calls."""
+"""Expected calls: from one number or from anybody, until a time or for a number of calls."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from screening.contract import Caller
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One call, or several, that are waited for."""
+    """One or more calls that the user expects."""
 
     number: str | None = None
-    """In E.164; None: whoever calls."""
+    """The caller's number in E.164; None for anybody."""
     dialed: str | None = None
-    """The number of ours that is to be called; None: any."""
+    """The dialled number; None for any."""
     until: datetime | None = None
-    """With a time zone; None: for ever, or for `calls`."""
+    """Aware datetime; None for no end but that of `calls`."""
     calls: int | None = None
-    """How many more; None: all."""
+    """How many more calls; None for any number of them."""
     place: int | None = None
-    """The id of its entry, where it is kept."""
+    """The id of its stored entry, if stored."""
 
     def __str__(self) -> str:
         whose = "the number is expected" if self.number else "somebody is expected"
         return f"{whose} until {self.until:%Y-%m-%d %H:%M %Z}" if self.until else whose
 
     def meant(self, number: str | None, caller: Caller) -> bool:
-        """Whether it is this call, of the number that we believe it to be from."""
+        """Whether this call is the expected one; `number` is the caller's, as far as it is believed."""
         return (
             (self.number is None or self.number == number)
             and (self.dialed is None or self.dialed == caller.dialed)
@@ -40,18 +40,20 @@ class Expectation:
 
 
 class Expecting(Protocol):
-    """Who is expected; asked for every call, so that no answer may wait for anything."""
+    """The expected calls. Asked for every call, so no method may block."""
 
     def number(self, number: str, caller: Caller) -> Expectation | None:
-        """What expects this very number; None if nothing does."""
+        """Return the expectation that names this number; None if there is none."""
         ...
 
     def find(self, number: str | None, caller: Caller) -> Expectation | None:
-        """What expects this call; None if nothing does. One that names the number comes first."""
+        """Return the expectation that matches this call, one that names the number first; None if there is
+        none.
+        """
         ...
 
     def came(self, expectation: Expectation) -> None:
-        """An expected call has come, and one of its `calls` is used up."""
+        """Use up one of the expectation's `calls`."""
         ...
 
 
@@ -68,7 +70,7 @@ class Expected:
         return next((each for each in self._all if each.number and each.meant(number, caller)), None)
 
     def find(self, number: str | None, caller: Caller) -> Expectation | None:
-        if not self._all:  # as nearly always
+        if not self._all:  # the usual case
             return None
         named = self.number(number, caller) if number is not None else None
         anybody = (each for each in self._all if each.number is None and each.meant(None, caller))
@@ -85,4 +87,4 @@ class Expected:
 
 
 NOBODY = Expected()
-"""Nobody is expected, and nobody is ever added."""
+"""No expected calls, ever."""

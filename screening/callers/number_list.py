@@ -1,9 +1,9 @@
-"""A list of telephone numbers as people write one: numbers, prefixes, ranges, wildcards.
+"""Lists of telephone numbers as people write them: numbers, prefixes, ranges, wildcards.
 
-+1 415 555 0100                  one number; without ``+`` it is one of the list's country
-+1900*                           all that begin so
-+14155550100..+14155550199       all from the first to the last
-+1415555??99, *0000              ``?`` is one digit, ``*`` any number of them
++1 415 555 0100                  one number; without ``+``, in the list's country
++1900*                           all numbers with this prefix
++14155550100..+14155550199       all numbers of the range, both ends included
++1415555??99, *0000              ``?`` is one digit, ``*`` any number of digits
 911, 22000                       a short number
 """
 
@@ -30,7 +30,7 @@ _SEPARATORS = str.maketrans("", "", " -.()/")
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers of one length, both ends included."""
+    """A range of numbers of one length, both ends included."""
 
     low: int
     high: int
@@ -38,11 +38,11 @@ class Range:
 
 
 Entry = str | Range
-"""A number or a pattern, or a range."""
+"""A number or pattern, or a range."""
 
 
 def entry(text: str, country: str) -> Entry:
-    """One entry of a list; raises ValueError with what is expected."""
+    """Parse one entry of a list; raises ValueError saying what is expected."""
     if ends := _RANGE.fullmatch(text.strip()):
         return _range(*(each for each in ends.groups() if each), country=country)
     bare = text.translate(_SEPARATORS)
@@ -66,10 +66,10 @@ def _range(first: str, last: str, *, country: str) -> Range:
 
 
 class NumberList:
-    """Numbers and patterns, looked up in a time that hardly grows with how many there are."""
+    """Numbers and patterns; lookup time hardly depends on how many there are."""
 
     def __init__(self, texts: Iterable[str] = (), country: str = "us") -> None:
-        """Raise ValueError for an entry that is none. `country` is that of numbers without ``+``."""
+        """`country` is assumed for numbers without ``+``. Raises ValueError for an invalid entry."""
         self._numbers: set[str] = set()
         self._prefixes: dict[str, str] = {}
         wild: list[str] = []
@@ -90,11 +90,11 @@ class NumberList:
         self._patterned = bool(self._lengths or wild or ranges)
 
     def __contains__(self, number: str) -> bool:
-        """Whether the number itself stands on the list."""
+        """Whether the number itself is listed; patterns do not count."""
         return number in self._numbers
 
     def pattern(self, number: str) -> str | None:
-        """The prefix, range or wildcard that the number matches; None if there is none."""
+        """Return the prefix, range or wildcard that the number matches; None if there is none."""
         for length in self._lengths:
             if (found := self._prefixes.get(number[:length])) is not None:
                 return found
@@ -106,7 +106,7 @@ class NumberList:
         return self._wild.find(number) if self._wild else None
 
     def find(self, number: str) -> str | None:
-        """The number, if it stands on the list, or the pattern that it matches; None for neither."""
+        """Return the number if it is listed, else the pattern it matches; None for neither."""
         if number in self._numbers:
             return number
         return self.pattern(number) if self._patterned else None
@@ -116,7 +116,9 @@ _Sorted = tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]
 
 
 def _apart(ranges: Iterable[tuple[Range, str]]) -> dict[int, _Sorted]:
-    """Lows, highs and texts by length, in order; ranges that overlap are one, under the name of the first."""
+    """Return sorted lows, highs and texts by length; overlapping ranges are merged, keeping the
+    first's text.
+    """
     apart: dict[int, list[tuple[int, int, str]]] = {}
     for one, text in sorted(ranges, key=lambda each: each[0].low):
         line = apart.setdefault(one.digits, [])

@@ -1,4 +1,4 @@
-"""Telephone numbers: to E.164 from how people and carriers write them, and to the country they belong to."""
+"""Telephone numbers: from how people and carriers write them to E.164, and their countries."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat
 E164 = re.compile(r"\+[1-9]\d{6,14}")
 _SEPARATORS = str.maketrans("", "", " -./\u00a0\u2010\u2011\u2013\t")
 _OLD_MEXICAN = re.compile(r"\+521(\d{10})")
-"""A mobile, as it was dialled from abroad until 2019, and as many a contact still has it."""
+"""A Mexican mobile as dialled from abroad until 2019, and still found in many contacts."""
 _CODES = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
 _REMEMBERED = 8192
-"""Callers whose number was worked out, and need not be again."""
+"""Size of the caches of the functions below."""
 
 
 def e164(text: str, country: str) -> str | None:
-    """A number as people write it, in E.164; None for what cannot be one.
+    """Convert a number as people write it to E.164; None if it cannot be a number.
 
-    `country` (two letters) is where a number without ``+`` is dialled.
+    `country` (two letters) is assumed for numbers without ``+``.
     """
     bare = _OLD_MEXICAN.sub(r"+52\1", text.translate(_SEPARATORS))
     parsed = _split(bare) if E164.fullmatch(bare) else None
-    # Nearly all of a contact file, and `parse` takes much longer. A zero may be one that is not dialled.
+    # The fast path, for nearly all of a contact file. A leading zero may be a trunk prefix: leave it to
+    # `parse`.
     if parsed is not None and not bare.removeprefix(f"+{parsed.country_code}").startswith("0"):
         return bare if phonenumbers.is_possible_number(parsed) else None
     try:
@@ -40,7 +41,7 @@ def e164(text: str, country: str) -> str | None:
 
 @lru_cache(_REMEMBERED)
 def normal(number: str, country: str) -> str:
-    """A caller's number, as a carrier has sent it, in E.164; as it stands where that cannot be said."""
+    """Convert a caller's number as sent by a carrier to E.164; returned as it is if that is not possible."""
     if number.startswith("+"):
         return _OLD_MEXICAN.sub(r"+52\1", number)
     spelled = (number, f"+{number.removeprefix('00')}")
@@ -51,9 +52,9 @@ def normal(number: str, country: str) -> str:
 
 @lru_cache(_REMEMBERED)
 def country_of(number: str) -> str | None:
-    """The country that a number in E.164 belongs to, as two letters; None where there is none to name.
+    """Return the two-letter country code of a number in E.164; None if it belongs to no country.
 
-    A number that its country has not given to anybody counts as one of the first country of its code.
+    A number that is not assigned counts as one of the main country of its calling code.
     """
     parsed = _split(number)
     if parsed is None:
@@ -65,7 +66,7 @@ def country_of(number: str) -> str | None:
 
 
 def _split(number: str) -> PhoneNumber | None:
-    """The country code and the rest of a number in E.164; None for a code that nobody has."""
+    """Split an E.164 number into calling code and the rest; None if the code is unassigned."""
     for length in (1, 2, 3):
         digits, rest = number[1 : 1 + length], number[1 + length :]
         if digits.isdecimal() and int(digits) in _CODES and rest.isdecimal():

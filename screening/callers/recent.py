@@ -1,4 +1,4 @@
-"""Who has called a number lately: so that somebody who calls again at once can be told from the others."""
+"""Recent calls by caller, for the rules about repeated calls."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from datetime import datetime
 from screening.contract import Caller
 
 MAX = 10_000
-"""Callers that are remembered; of more, the latest."""
+"""Maximum callers remembered; the latest are kept."""
 
 
 MAX_EACH = 100
-"""Calls of one caller that are remembered; of more, the latest."""
+"""Maximum calls remembered per caller; the latest are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A call of before."""
+    """An earlier call, as read from the database."""
 
     call: str
     caller: str
@@ -28,20 +28,20 @@ class Past:
 
 
 class RecentCalls:
-    """When each caller called each number; withheld callers are nobody."""
+    """The times at which each caller called each number; callers without a number are not recorded."""
 
     def __init__(self, most: int = MAX) -> None:
         self._most = most
         self._calls: dict[tuple[str, str], tuple[str, list[datetime]]] = {}
-        """The name of the latest call of each, and when all of them were; the latest last."""
+        """The id of the latest call and the times of all, oldest first, by (caller, dialled number)."""
 
     def called(self, caller: Caller) -> datetime | None:
-        """Note this call; returns when the same caller called before, or None. Again: the same."""
+        """Record this call and return when the caller last called before it, or None. Idempotent."""
         earlier = self.calls(caller)
         return earlier[-1] if earlier else None
 
     def calls(self, caller: Caller) -> Sequence[datetime]:
-        """Note this call; returns when the same caller called before, the latest last. Again: the same."""
+        """Record this call and return the times of the caller's earlier ones, oldest first. Idempotent."""
         if caller.number is None:
             return ()
         who = (caller.number, caller.dialed)
@@ -55,7 +55,7 @@ class RecentCalls:
         return times[:-1]
 
     def restore(self, calls: Iterable[Past]) -> None:
-        """Take in calls of before a start, the earliest first; some of ours may have come already."""
+        """Load the calls from before a restart, oldest first; new ones may already have been recorded."""
         for past in calls:
             who = (past.caller, past.dialed)
             latest, times = self._calls.pop(who, ("", []))

@@ -1,7 +1,7 @@
-"""When a number is open: hours of the week, quiet hours, holidays, all by the clock on one wall.
+"""Opening hours of a number: weekly hours, quiet hours and holidays, in one time zone.
 
-Mon-Fri 09:00-17:00          from nine to five, on working days
-22:00-07:00                  every night; a window over midnight belongs to the day on which it begins
+Mon-Fri 09:00-17:00          on working days from nine to five
+22:00-07:00                  every night; a window across midnight belongs to the day on which it begins
 Sat,Sun                      the whole day
 2026-12-25, 12-25            a holiday, once or every year
 12-24/01-02                  from the first to the last day
@@ -18,20 +18,20 @@ WINDOW_EXPECTED = "days, times or both, such as Mon-Fri 09:00-17:00, 22:00-07:00
 HOLIDAY_EXPECTED = "a day or two with / between them, such as 2026-12-25, 12-25 or 12-24/01-02"
 _WINDOW = re.compile(r"(?:([A-Za-z][A-Za-z, -]*?))?\s*(?:(\d{1,2}):(\d\d)\s*-\s*(\d{1,2}):(\d\d))?")
 _LEAP = 2024
-"""A year that has every day."""
+"""A leap year, to check dates without a year."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Hours that come back every week."""
+    """A weekly time window."""
 
     text: str
     days: frozenset[int]
     """0 is Monday."""
     begins: int = 0
-    """Minutes after midnight."""
+    """Minutes since midnight."""
     ends: int = 24 * 60
-    """Before `begins`: on the day after."""
+    """Minutes since midnight; less than `begins` means on the next day."""
 
     def covers(self, local: datetime) -> bool:
         minute, day = local.hour * 60 + local.minute, local.weekday()
@@ -44,11 +44,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Holiday:
-    """Days on which it is closed."""
+    """Days on which the number is closed."""
 
     text: str
     first: tuple[int, ...]
-    """Year, month and day; or month and day, every year."""
+    """Year, month, day; or month and day, for every year."""
     last: tuple[int, ...]
 
     def covers(self, local: datetime) -> bool:
@@ -112,7 +112,7 @@ def _day(text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """When a number is open; always, unless something is said."""
+    """When a number is open; always, by default."""
 
     zone: tzinfo = UTC
     hours: tuple[Window, ...] = ()
@@ -121,7 +121,7 @@ class Timetable:
     holidays: tuple[Holiday, ...] = ()
 
     def closed(self, at: datetime) -> str | None:
-        """Why the number is closed at this time, which is aware of its zone; None if it is open."""
+        """Return why the number is closed at `at`, an aware datetime; None if it is open."""
         if not (self.hours or self.quiet or self.holidays):
             return None
         local = at.astimezone(self.zone)

@@ -1,6 +1,6 @@
-"""Names and numbers in vCards (RFC 6350, RFC 2426, and vCard 2.1 as old phones write it).
+"""Reads names and numbers from vCards (RFC 6350, RFC 2426, and vCard 2.1 as old phones write it).
 
-A card that is cut off or broken costs itself, and no other. Only names and numbers are read.
+A truncated or broken card spoils no other.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import unquote
 
 Found = tuple[int, str, tuple[str, ...], str | None]
-"""The line it begins on, the name, the numbers, and why it cannot be read."""
+"""The line it begins on, the name, the numbers, and the fault that makes it unreadable."""
 
 _PROPERTY = re.compile(r'(?:[\w-]+\.)?([A-Za-z][\w-]*)((?:;(?:[^":;]|"[^"]*")*)*):(.*)', re.DOTALL)
 _CHARSET = re.compile(r"charset=([\w-]+)", re.IGNORECASE)
@@ -20,7 +20,7 @@ _NO_VOICE = re.compile(r"\b(fax|pager)\b", re.IGNORECASE)
 _SHORT_OF_A_CARD = "a card that does not end"
 _NAMES = ("FN", "N", "ORG", "NICKNAME")
 MAX_LINES = 5000
-"""Of one card: pictures are long."""
+"""Lines of one card that are read: pictures are long."""
 
 
 def cards(text: str) -> Iterator[Found]:
@@ -62,7 +62,7 @@ def _read(place: int, card: Sequence[str]) -> Found:
 
 
 def _unfolded(card: Sequence[str]) -> Iterator[str]:
-    """Lines whole again (RFC 6350 §3.2), and those that quoted-printable has broken with a `=`."""
+    """Unfold lines (RFC 6350 §3.2), and join quoted-printable soft line breaks."""
     whole, quoted = "", False
     for line in card:
         if quoted and whole.endswith("="):
@@ -84,19 +84,19 @@ def _value(parameters: str, value: str) -> str:
     encoded = quopri.decodestring(value.encode("utf-8", "replace"))
     try:
         return encoded.decode(named[1] if named else "utf-8", "replace")
-    except LookupError:  # a character set that nobody knows
+    except LookupError:  # unknown character set
         return encoded.decode("utf-8", "replace")
 
 
 def _number(value: str) -> str:
-    """A telephone number: as text, or as a URI with parameters of its own (RFC 3966)."""
+    """Parse a TEL value: text, or a tel URI with parameters (RFC 3966)."""
     if value.lower().startswith("tel:"):
         return unquote(value[4:].partition(";")[0]).strip()
     return _ESCAPED.sub(r"\1", value).strip()
 
 
 def _name(kind: str, value: str) -> str:
-    """One line of a name; N has family name, given name and more (RFC 6350 §6.2.2)."""
+    """Return a name on one line; N is structured, family name first (RFC 6350 §6.2.2)."""
     parts = [" ".join(_ESCAPED.sub(r"\1", each).split()) for each in re.split(r"(?<!\\);", value)]
     if kind == "N":
         family, given = parts[0], parts[1] if len(parts) > 1 else ""

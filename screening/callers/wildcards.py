@@ -1,7 +1,7 @@
-"""Many patterns of ``?`` (one character) and ``*`` (any number of them), tried on a text all at once.
+"""Matches a text against many patterns of ``?`` (one character) and ``*`` (any number) at once.
 
-The patterns stand in one tree, a character a branch, so that what many have in common is looked at once; the
-text is read from left to right, with the set of places in the tree that it may have come to.
+The patterns form a trie, so common prefixes are compared once. The text is read left to right while tracking
+the set of trie nodes reached so far, as in an NFA.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 _Node = dict[str, Any]
-"""Where a text may go on: by a character, or by one of the words below, which no character equals."""
+"""Child nodes by character, or by one of the keys below, which no single character equals."""
 _ONE, _ANY, _ENDS = "one", "any", "ends"
 
 
@@ -37,8 +37,8 @@ class Wildcards:
         return bool(self._root)
 
     def find(self, text: str) -> str | None:
-        """A pattern that the whole text matches; None if none does."""
-        stars: list[_Node] = []  # once come to, never left
+        """Return a pattern that matches the whole text; None if none does."""
+        stars: list[_Node] = []  # once reached, never left
         here = [self._root]
         if (found := _reached(here, stars)) is not None:
             return found
@@ -59,7 +59,7 @@ class Wildcards:
 
 
 def _reached(nodes: list[_Node], stars: list[_Node]) -> str | None:
-    """Add the ``*`` that stand behind these places; a pattern that ends with one of them is matched."""
+    """Add the ``*`` nodes that follow `nodes`; return the pattern, if any, that ends with one of them."""
     for node in nodes:
         star = node.get(_ANY)
         while star is not None and not any(star is each for each in stars):

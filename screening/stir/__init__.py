@@ -1,1 +1,1 @@
-"""Whose number it is: Identity headers verified here (STIR: RFC 8224, 8225, 8226, 8588, 8946)."""
+"""Verification of Identity headers (STIR: RFC 8224, 8225, 8226, 8588, 8946)."""

@@ -1,7 +1,7 @@
-"""Certificates of those who sign for numbers: fetched from where their tokens say, with care, and kept.
+"""Fetches and caches the certificates that sign for telephone numbers (the ``x5u`` of RFC 8225).
 
-Anybody can send a token, and so have us fetch what he likes. So only by HTTPS, from a public address that is
-looked up once and then kept to, without redirects, so much and so long, and a few at once.
+Anybody can send a token and so make us fetch a URL of their choice (SSRF). So: HTTPS only, a public address
+that is resolved once and then used, no redirects, and limits on size, time and concurrency.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ log = structlog.get_logger("screendoor")
 LARGEST_BYTES = 65536
 FETCH_LIMIT_S = 5.0
 AT_ONCE = 16
-"""Certificates that are fetched at the same time."""
+"""Maximum concurrent fetches."""
 MAX_KEPT = 500
 KEPT_S, LEAST_KEPT_S, LONGEST_KEPT_S = 3600.0, 300.0, 86400.0
-"""How long a certificate is kept whose server does not say, and what it may say."""
+"""Cache lifetime of a certificate: the default, and the bounds on what its server may ask for."""
 REFUSED_KEPT_S = 60.0
-"""How long one that was not to be had, or not believed, is not fetched again."""
+"""Cache lifetime of a failure to fetch or validate."""
 LONGEST_URL = 512
 PORTS = frozenset((443, 8443))
-"""Those that ATIS-1000074 allows."""
+"""The ports that ATIS-1000074 allows."""
 
 _HOST = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}", re.IGNORECASE
@@ -45,14 +45,14 @@ _HOST = re.compile(
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*").fullmatch
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})").search
 _WITHIN = [ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
-"""IPv6 addresses that lead to an IPv4 address, which may be anybody's."""
+"""IPv6 prefixes that translate or tunnel to an IPv4 address, which may be any."""
 
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 def public(address: Address) -> bool:
-    """Whether an address is one of the Internet's, and no way around this question."""
+    """Whether an address is globally routable, and does not map to another that may not be."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return public(address.ipv4_mapped)
@@ -68,12 +68,14 @@ class _Kept:
     until: datetime
 
     def holds(self, now: datetime) -> bool:
-        """Not for one of a time yet to come: the clock was ahead then, and was what made it bad, perhaps."""
+        """Whether the entry is current. One from the future is not: our clock was ahead then, which may be
+        why the certificate was refused.
+        """
         return self.since <= now < self.until
 
 
 class Certificates:
-    """Fetches certificates and keeps them, for the time of an ``async with``."""
+    """Fetches and caches certificates while entered as an ``async with``."""
 
     def __init__(
         self,
@@ -106,7 +108,9 @@ class Certificates:
         await self._http.aclose()
 
     def known(self, url: str) -> Credential | None:
-        """What is kept of this address; None if nothing is. Raises `PassportRefused` for one of no use."""
+        """Return the cached certificate, None if there is none; raises `PassportRefused` for a cached
+        failure.
+        """
         kept = self._kept.get(url)
         if kept is None or not kept.holds(self._wall_clock()):
             return None
@@ -115,7 +119,9 @@ class Certificates:
         return kept.what
 
     def fetch(self, url: str) -> asyncio.Task[None]:
-        """Fetch what is there, if that may be; afterwards it is `known`. Raises `PassportRefused`."""
+        """Start to fetch a URL, after which it is `known`; raises `PassportRefused` if it may not
+        be fetched.
+        """
         host, port, path = place(url, self._ports)
         if (going := self._going.get(url)) is not None:
             return going
@@ -159,7 +165,7 @@ class Certificates:
             raise PassportRefused("the certificate's server is not known", "unknown")
         if not all(self._permitted(ip_address(each.partition("%")[0])) for each in addresses):
             raise PassportRefused("the certificate's server is not on the Internet")
-        # By the address that was looked at: a second look-up might find another (DNS rebinding).
+        # Connect to the address that was checked: a second look-up might return another (DNS rebinding).
         where = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
         headers = {"Host": host if port == 443 else f"{host}:{port}", "Accept-Encoding": "identity"}
         async with self._http.stream(
@@ -182,7 +188,7 @@ class Certificates:
 
 
 def place(url: str, ports: Collection[int]) -> tuple[str, int, str]:
-    """Host, port and path of an address that may be fetched; raises `PassportRefused`."""
+    """Return host, port and path of a URL that may be fetched; raises `PassportRefused`."""
     refused = PassportRefused("the certificate's address is not one that is fetched")
     if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable():
         raise refused

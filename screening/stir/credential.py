@@ -1,4 +1,4 @@
-"""The certificate of whoever signs for numbers: whether it is believed, and for which (RFC 8226)."""
+"""Validation of an STI certificate, and the numbers it may sign for (RFC 8226)."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from OpenSSL import crypto
 
 TN_AUTH_LIST = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.26")
 MAX_CERTIFICATES = 6
-"""Certificates of one file that are looked at."""
+"""Maximum certificates in one file."""
 _DIGITS = re.compile(r"[0-9*#]{1,15}").fullmatch
 
 
 class CredentialRefused(Exception):
-    """A certificate that proves nothing; the message says why."""
+    """The certificate is not acceptable; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A certificate that is believed."""
+    """A validated certificate."""
 
     key: EllipticCurvePublicKey
     begins: datetime
     ends: datetime
     carrier: bool
-    """Whether it is a carrier's (a service provider code), which may sign for whomever it serves."""
+    """It holds a service provider code, so its carrier may sign for any number it serves."""
     ranges: tuple[tuple[str, int], ...] = ()
-    """Otherwise the first number, and how many follow from it."""
+    """Otherwise, the numbers it covers: first number and count."""
 
     def valid(self, now: datetime) -> bool:
         return self.begins <= now <= self.ends
 
     def covers(self, number: str) -> bool:
-        """Whether it may sign for this number, digits alone."""
+        """Whether it may sign for this number, given as digits only."""
         return self.carrier or any(
             len(number) == len(first) and number.isdecimal() and 0 <= int(number) - int(first) < count
             for first, count in self.ranges
@@ -45,7 +45,7 @@ class Credential:
 
 
 def credential(file: bytes, roots: Sequence[x509.Certificate], now: datetime) -> Credential:
-    """The first certificate of a file, with those after it as its chain; raises `CredentialRefused`."""
+    """Validate the first certificate of a file, with the others as its chain; raises `CredentialRefused`."""
     leaf, *others = _certificates(file)
     key = leaf.public_key()
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
@@ -85,7 +85,9 @@ def _believed(
     roots: Sequence[x509.Certificate],
     now: datetime,
 ) -> None:
-    """The chain leads to one of the roots, and every certificate of it is in its time (RFC 5280 §6)."""
+    """Verify that the chain leads to one of the roots and every certificate is within its validity (RFC 5280
+    §6).
+    """
     store = crypto.X509Store()
     for root in roots:
         store.add_cert(crypto.X509.from_cryptography(root))
@@ -109,7 +111,10 @@ def _numbers(leaf: x509.Certificate) -> tuple[bool, tuple[tuple[str, int], ...]]
 
 
 def tn_auth_list(data: bytes) -> tuple[bool, tuple[tuple[str, int], ...]]:
-    """Whether there is a service provider code, and the numbers (RFC 8226 §9); raises `CredentialRefused`."""
+    """Parse a TNAuthList: whether it has a service provider code, and its numbers (RFC 8226 §9).
+
+    Raises `CredentialRefused`.
+    """
     carrier, ranges = False, []
     try:
         [(_, entries)] = _values(data)
@@ -135,7 +140,7 @@ def _number(raw: bytes) -> str:
 
 
 def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each value of DER that stands one after another; raises ValueError, IndexError."""
+    """Yield tag and content of consecutive DER values; raises ValueError or IndexError."""
     place = 0
     while place < len(data):
         tag, length, place = data[place], data[place + 1], place + 2

@@ -1,7 +1,7 @@
-"""Looks up hosts that strangers name, in threads of its own.
+"""Resolves host names chosen by strangers, in threads of their own.
 
-The system's look-up cannot be broken off: a name server that never answers holds its thread for long.
-In the threads that all look-ups share, a few such names would keep us from finding the vendor, too.
+`getaddrinfo` cannot be cancelled: a name server that never answers blocks its thread for long. In the shared
+thread pool, a few such names would keep us from resolving the vendor's host, too.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from threading import Thread
 from typing import Any
 
 AT_ONCE = 8
-"""Threads at a time; who would need one more is not looked up."""
+"""Maximum threads; a look-up beyond that is refused."""
 
 
 class StrangeHosts:
-    """Finds addresses as this machine does."""
+    """Resolves with the system's resolver."""
 
     def __init__(self, look: Callable[..., Sequence[Any]] = socket.getaddrinfo) -> None:
         self._look = look
         self.going = 0
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
-        """The addresses of a host; raises OSError, also where too many are looked up."""
+        """Return the addresses of a host; raises OSError, also for too many look-ups at once."""
         if self.going >= AT_ONCE:
             raise OSError("too many hosts are looked up")
         loop = asyncio.get_running_loop()
@@ -34,7 +34,7 @@ class StrangeHosts:
         def tell(addresses: Sequence[str], error: Exception | None) -> None:
             self.going -= 1
             if found.done():
-                return  # nobody waits any more
+                return  # nobody is waiting any more
             if error is not None:
                 found.set_exception(error)
             else:
@@ -48,7 +48,7 @@ class StrangeHosts:
                 addresses = list(dict.fromkeys(str(address[0]) for *_, address in rows))
             except Exception as error:
                 problem = error if isinstance(error, OSError) else OSError(str(error))
-            with suppress(RuntimeError):  # we have ended meanwhile
+            with suppress(RuntimeError):  # the loop has been closed meanwhile
                 loop.call_soon_threadsafe(tell, addresses, problem)
 
         self.going += 1

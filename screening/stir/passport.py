@@ -1,7 +1,7 @@
-"""PASSporTs: who has signed that a call is from one number to another (RFC 8224, 8225, 8588, 8946).
+"""PASSporTs: signed claims that a call is from one number to another (RFC 8224, 8225, 8588, 8946).
 
-Pure: text in, claims or `PassportRefused` out. Whether the signature holds is asked with the key of a
-certificate that others have fetched and believed.
+Pure: text in, claims or `PassportRefused` out. The signature is checked with the key of a certificate that
+the caller of this module has fetched and validated.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from screening.callers.numbering import normal
 from screening.contract import Attest, Signed
 
 LONGEST = 8192
-"""Characters of an Identity header that are read."""
+"""Maximum characters of an Identity header."""
 FRESH_S = 60.0
-"""How far the time of a token may be from ours (RFC 8224 §6.2 step 4, ATIS-1000074)."""
+"""Maximum difference of ``iat`` from our clock (RFC 8224 §6.2 step 4, ATIS-1000074)."""
 MAX_DESTS = 10
 MAX_PARAMETERS = 16
 SIGNATURE_BYTES = 64
 KINDS = (None, "shaken", "div", "div-o")
-"""Types of token that are understood; None is the plain one of RFC 8225."""
+"""Supported PASSporT types (``ppt``); None is the base type of RFC 8225."""
 
 _PARAMETER = re.compile(r'\s*;\s*([A-Za-z0-9-]+)\s*=\s*(<[^>]*>|"[^"]*"|[^;\s]*)')
 _BASE64 = re.compile(r"[A-Za-z0-9_-]*").fullmatch
@@ -43,7 +43,7 @@ Result = Literal["failed", "unknown"]
 
 
 class PassportRefused(Exception):
-    """A token that proves nothing; the message says why, without any number."""
+    """The token is not acceptable; the message says why, without any number."""
 
     def __init__(self, why: str, result: Result = "failed") -> None:
         super().__init__(why)
@@ -52,29 +52,29 @@ class PassportRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Passport:
-    """What one token claims."""
+    """The claims of one token."""
 
     texts: tuple[str, ...]
-    """What may have been signed, ``header.payload``; several where the short form leaves it open."""
+    """The possible signing inputs, ``header.payload``; the compact form may leave several."""
     signature: bytes
     x5u: str
-    """Where the signer's certificate is."""
+    """URL of the signer's certificate."""
     kind: str | None
     iat: float
-    """When it was signed, in seconds since 1970."""
+    """Time of signing, in seconds since 1970."""
     orig: str
-    """Who calls, as `canonical` has it; so with the next two."""
+    """The originating identity, in `canonical` form, as are `dests` and `div`."""
     dests: frozenset[str]
     div: str | None = None
-    """Whom the call was for before it was sent on."""
+    """The original destination, for a forwarded call (RFC 8946)."""
     attest: Attest | None = None
     origid: str | None = None
     opt: str | None = None
-    """A token within the token: that of the call before it was sent on (RFC 8946 §5)."""
+    """A nested token: that of the call before it was forwarded (RFC 8946 §5)."""
 
     @classmethod
     def parse(cls, value: str, signed: Signed, country: str) -> Passport:
-        """One value of Identity, in the full form or the short one (RFC 8224 §4.1)."""
+        """Parse one Identity value, in the full or the compact form (RFC 8224 §4.1)."""
         if len(value) >= LONGEST:
             raise PassportRefused("the token is too long")
         if not value.isascii():
@@ -92,7 +92,7 @@ class Passport:
 
     @classmethod
     def full(cls, token: str) -> Passport:
-        """A token in the full form, without the parameters of the header."""
+        """Parse a token in the full form, without the header parameters."""
         parts = token.split(".")
         if len(parts) != 3:
             raise PassportRefused("not a token of three parts")
@@ -117,14 +117,14 @@ class Passport:
 
     @property
     def diverts(self) -> bool:
-        """Whether it is by somebody who sent the call on."""
+        """Whether it was signed by somebody who forwarded the call."""
         return self.kind in ("div", "div-o")
 
     def fresh(self, now: datetime) -> bool:
         return abs(now.timestamp() - self.iat) <= FRESH_S
 
     def signed_by(self, key: EllipticCurvePublicKey) -> bool:
-        """Whether the signature is one of this key (RFC 7518 §3.4)."""
+        """Whether this key made the signature (RFC 7518 §3.4)."""
         r, s = (int.from_bytes(half) for half in (self.signature[:32], self.signature[32:]))
         for text in self.texts:
             try:
@@ -136,9 +136,9 @@ class Passport:
 
 
 def chain(passports: Sequence[Passport], signed: Signed, country: str) -> tuple[Passport, bool]:
-    """The token of whoever began the call, and whether the call was sent on to us (RFC 8946 §4.2).
+    """Return the token of the call's originator, and whether the call was forwarded to us (RFC 8946 §4.2).
 
-    From the called number back, each `div` leads to the number before it. Raises `PassportRefused`.
+    From the called number backwards, each ``div`` leads to the number before it. Raises `PassportRefused`.
     """
     origs = {canonical(each, country) for each in signed.origs}
     wanted: Collection[str] = {canonical(each, country) for each in signed.dests}
@@ -163,7 +163,7 @@ def chain(passports: Sequence[Passport], signed: Signed, country: str) -> tuple[
 
 
 def canonical(party: str, country: str) -> str:
-    """A number as it stands in a token, or a URI as it is compared (RFC 8224 §8.3, §8.5)."""
+    """Canonicalise a number as in a token, or a URI for comparison (RFC 8224 §8.3, §8.5)."""
     if (uri := _uri(party)) is not None:
         return uri
     return _NOT_DIALLED.sub("", normal(party, country))
@@ -187,7 +187,10 @@ def _params(value: str) -> tuple[str, dict[str, str]]:
 
 
 def _short(signature: str, info: str, kind: str | None, signed: Signed, country: str) -> Passport:
-    """The token that the headers of the call make (RFC 8224 §4.1, RFC 8225 §7); only a plain one can be."""
+    """Build the token of a compact form from the call's headers (RFC 8224 §4.1, RFC 8225 §7).
+
+    Only the base type can be compact here.
+    """
     if kind is not None:
         raise PassportRefused("the short form of a token with claims of its own")
     if signed.date is None:

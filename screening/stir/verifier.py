@@ -1,4 +1,4 @@
-"""Verifies the Identity headers of a call, in a time that the call can wait (RFC 8224 §6.2)."""
+"""Verifies the Identity headers of a call within a bounded time (RFC 8224 §6.2)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from screening.stir.certificates import Certificates
 from screening.stir.passport import Passport, PassportRefused, chain
 
 MAX_FETCHED = 3
-"""Certificates that are fetched for one call; so few sign for one, and one caller may not keep us busy."""
+"""Maximum certificates fetched for one call: a real one needs no more, and no caller may keep us busy."""
 
 
 class Verifier:
-    """Says what signed tokens are worth; for the time of an ``async with``."""
+    """Verifies signed tokens while entered as an ``async with``."""
 
     def __init__(
         self, certificates: Certificates, wall_clock: Callable[[], datetime], patience_s: float = 1.0
@@ -34,13 +34,13 @@ class Verifier:
         await self._certificates.__aexit__(kind, error, trace)
 
     async def verified(self, signed: Signed, country: str) -> Verification:
-        """What came of it; never later than the patience, and whatever is in the tokens."""
+        """Return the result within `patience_s`, whatever the tokens contain."""
         faults: list[PassportRefused] = []
         now = self._wall_clock()
         passports = [each for each in _read(signed, country, faults) if _fresh(each, now, faults)]
         try:
             if passports:
-                chain(passports, signed, country)  # what proves nothing even if it is true costs no fetch
+                chain(passports, signed, country)  # fetch nothing for tokens that would prove nothing
                 refusals = await self._fetch(list(dict.fromkeys(each.x5u for each in passports)))
                 good = [each for each in passports if self._holds(each, refusals, faults)]
                 if good:
@@ -50,9 +50,10 @@ class Verifier:
         return _refused(faults)
 
     async def _fetch(self, urls: Sequence[str]) -> Mapping[str, PassportRefused]:
-        """Have the certificates fetched that are not there; what is late goes on, for the next call.
+        """Fetch missing certificates, waiting no longer than `patience_s`; late ones go on, for the next
+        call.
 
-        Returns why some are not to be had.
+        Returns the refusals by URL.
         """
         tasks: set[asyncio.Task[None]] = set()
         refusals: dict[str, PassportRefused] = {}
@@ -93,7 +94,7 @@ class Verifier:
 
 
 def _read(signed: Signed, country: str, faults: list[PassportRefused]) -> Iterator[Passport]:
-    """The tokens, and those within them."""
+    """Yield the tokens, each followed by those nested in it."""
     left = MAX_IDENTITIES
     for value in signed.identities[:MAX_IDENTITIES]:
         try:
@@ -118,7 +119,7 @@ def _passed(passport: Passport, diverted: bool) -> Verification:
 
 
 def _refused(faults: Sequence[PassportRefused]) -> Verification:
-    """The first fault of the kind that weighs most."""
+    """Return the first fault of the gravest kind."""
     for fault in sorted(faults, key=lambda each: each.result):
         return Verification(fault.result, source="identity", why=str(fault))
     return Verification("none", source="identity")
