@@ -1,1 +1,1 @@
-"""The story of a call: who is asked, who is rung, who ends up talking, and what is left on record."""
+"""One call from INVITE to BYE: who may call, who screens, which phones ring, and the record that is kept."""

@@ -1,4 +1,4 @@
-"""Who may talk to us: the trunks, by address. Everyone else is met with silence, and barred if need be."""
+"""Admission: trunks are let in by address or certificate; strangers get no answer, and may be banned."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from proxy.transport.log_limit import LINES_PER_MINUTE, FewLines
 log = structlog.get_logger("screendoor")
 
 FAILURE_WEIGHT = 2
-"""A wrong password counts as so many messages."""
+"""How many messages one failed authentication counts as."""
 TOP = 10
-"""So many strangers are named in /healthz."""
+"""How many of the busiest strangers /healthz lists."""
 SCANNERS = (
     "friendly-scanner",
     "friendly-request",
@@ -38,23 +38,23 @@ SCANNERS = (
     "iwar",
     "siparmyknife",
 )
-"""What is found in the User-Agent of programs that look for open doors, in lower case."""
+"""Substrings of the User-Agent of well-known SIP scanners, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Strictness:
-    """What is held against strangers."""
+    """When strangers are banned."""
 
     ban_after: int = 20
-    """Messages in vain within a minute or two, after which a source is barred."""
+    """How many unwanted messages within one to two minutes get a source banned."""
     ban_s: float = 600.0
-    """How long it is; 0 bars nobody."""
+    """How long a ban lasts; 0 bans nobody."""
     scanners: tuple[str, ...] = SCANNERS
-    """Parts of the User-Agents of scanners, in lower case."""
+    """Substrings of the User-Agent of scanners, in lower case."""
 
 
 class Admission:
-    """The gate of the user agent core."""
+    """The gate of the user agent core (see `Gate`): decides whose messages are read, and bans the rest."""
 
     def __init__(
         self,
@@ -65,31 +65,31 @@ class Admission:
         turned_away: Callable[[], None] = lambda: None,
         unreadable: Callable[[], None] = lambda: None,
     ) -> None:
-        """`sources`: the addresses, CIDR networks and names of each trunk; the callables count."""
+        """`sources`: the addresses, CIDR networks and names of each trunk; the callables feed metrics."""
         self._strictness = strictness or Strictness()
         self._turned_away, self._unreadable = turned_away, unreadable
         self._sources = Sources(by_address(sources), lookup)
         self._certified = Certified(sources)
         self._bans = Bans(self._strictness.ban_after, self._strictness.ban_s, _now)
         self.proved = self._bans.spare
-        """See `Gate`; asked for every request of ours."""
+        """See `Gate`; bound directly, as it is called for every request that we send."""
         self._scanners = [name.encode() for name in self._strictness.scanners]
         self._lines = FewLines()
         self.named: tuple[bytes, ...] = ()
-        """As whom strangers may prove themselves by a password: what they begin is read if one is in it."""
+        """User names that may authenticate by password: a stranger's new request is read if it has one."""
         self.counts = {"unknown": 0, "banned": 0, "scanner": 0, "unauthenticated": 0}
-        """What was dropped without an answer, by why."""
+        """Messages dropped without an answer, by reason."""
         self.refresh, self.keep_fresh = self._sources.refresh, self._sources.keep_fresh
 
     def source(self, flow: Flow) -> Source | None:
-        """The trunk at the other end; None for a stranger."""
+        """The trunk at the other end of a flow; None for a stranger."""
         if self._certified.names and (certified := self._certified.trunk(flow)):
             return Source(certified, wide=False)
         host = flow.remote[0]
         return self._sources.known.get(host) or self._sources.at(host)
 
     def admits(self, flow: Flow) -> bool:
-        host = flow.remote[0]  # asked of every message, more than once: mostly of one who is known
+        host = flow.remote[0]  # called several times for every message: the known peer comes first
         return (
             host in self._sources.known
             or self._sources.at(host) is not None
@@ -137,7 +137,7 @@ class Admission:
         self._hold_against(flow, FAILURE_WEIGHT, "authentication failed")
 
     def told(self) -> Mapping[str, Any]:
-        """What /healthz says of strangers."""
+        """What /healthz reports about strangers."""
         return {
             "banned": len(self._bans),
             "strangers": [
@@ -147,7 +147,7 @@ class Admission:
         }
 
     def banned(self) -> int:
-        """How many sources are barred now."""
+        """How many sources are banned now."""
         return len(self._bans)
 
     def _ignored(self, flow: Flow, *, calls: bool = False) -> None:
@@ -156,7 +156,7 @@ class Admission:
         self._hold_against(flow, 1, "unknown source ignored", calls=calls)
 
     def _hold_against(self, flow: Flow, weight: int, what: str, *, calls: bool = False) -> None:
-        """Count it against a stranger; nothing ever counts against a trunk."""
+        """Count it against a stranger, and log what is new; nothing ever counts against a trunk."""
         if self.admits(flow):
             return
         news, barred = self._bans.strike(flow, weight, calls=calls)
@@ -172,7 +172,7 @@ class Admission:
         self._hold_against(flow, self._strictness.ban_after, "scanner ignored")
 
     def _say(self, what: str, flow: Flow, **more: Any) -> None:
-        """A line in the log; no more than a few in a minute."""
+        """Log a warning, at most a few a minute."""
         number = self._lines.another(_now())
         if number <= LINES_PER_MINUTE:
             log.warning(what, source=flow.remote[0], **more)

@@ -1,4 +1,4 @@
-"""The agent of one call: it is called, and says what is to be done with the caller."""
+"""Calls the agent of one call, and waits for what it decides."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from screening.contract import Ask, News, Screening, Undecided, Verdict
 async def call_agent(
     agent: Leg, called: Agent, ask: Ask, introduction: Introduction, scribe: Scribe
 ) -> str | None:
-    """Have the agent answer; returns why it does not, as soon as that is known, or None."""
+    """Call the agent; returns None once it has answered, else why it does not take the call."""
     outgoing = introduction.to_agent(called, ask.headers)
     ask.screening.tell(News.AGENT_CALLED)
     waits: tuple[Coroutine[Any, Any, Verdict | None], ...] = (
-        ask.screening.verdict(),  # the first named: it is handed out once, and the answer is not lost
+        ask.screening.verdict(),  # named first: if both come in one tick, a verdict is handed out only once
         agent.invite(outgoing),
     )
     try:
@@ -38,20 +38,20 @@ async def call_agent(
             scribe.answered("agent")
             ask.screening.tell(News.AGENT_ANSWERED)
             return None
-        # The screening cannot even begin; any other verdict's reason is a person's words.
+        # Undecided: the screening cannot even begin. The reason of any other verdict is a person's words.
         why = verdict.reason if isinstance(verdict, Undecided) else "the agent decided before it answered"
     agent.end(EndReason.NO_ANSWER)
     return why
 
 
 async def wanted(agent: Leg, screening: Screening, transfers: Transfers) -> Destination | Verdict:
-    """The first of what a REFER selects, the screening's verdict, and the end of the agent's leg."""
+    """Wait for the agent's next decision: a REFER, a verdict of the screening, or the end of its leg."""
     refer = transfers.wanted(agent, screening)
     return await first(refer, screening.verdict(), _left(agent, screening, transfers))
 
 
 async def _left(agent: Leg, screening: Screening, transfers: Transfers) -> Destination | Verdict:
-    """The agent is gone, perhaps with a REFER right before its BYE."""
+    """Wait for the end of the agent's leg; a REFER that came right before its BYE still counts."""
     end = await EndOf(agent)
     refer = agent.refer_waiting()
     place = transfers.selected(refer, screening) if refer is not None else None

@@ -1,4 +1,4 @@
-"""What a trunk may say of the callers it brings beyond their number, and what it has said."""
+"""How far each trunk is trusted about its callers, and what its INVITE says about them (STIR/SHAKEN)."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from proxy.sip.verstat import Verstat, calls_back, says_nothing
 from screening.contract import MAX_IDENTITIES, Signed, Verification
 
 LONGEST_IDENTITY = 8192
+"""Octets of an Identity header that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """How far the word of whoever sends a call goes."""
+    """How far the sender of a call is trusted."""
 
     trunk: str = ""
-    """Its name; empty where it is no trunk."""
+    """The trunk's name; empty if the sender is no trunk."""
     trusted: bool = False
-    """Whether it is believed who calls (RFC 3325 §2.3), and that it is an emergency service."""
+    """Whether it is trusted to assert who calls (RFC 3325 §2.3), and to mark emergency callbacks."""
     headers: bool = False
-    """Whether it is believed that it has verified the number."""
+    """Whether its verification result for the number (``verstat``) is trusted."""
     identity: bool = False
-    """Whether Identity headers that it passes on are verified here."""
+    """Whether the Identity headers that it passes on are verified here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attested:
-    """What came with a call; nothing of it goes to any other leg."""
+    """What an INVITE says about its caller beside number and name; none of it goes to any other leg."""
 
     trunk: str = ""
     verification: Verification | None = None
@@ -43,9 +44,9 @@ class Attested:
 
     @classmethod
     def of(cls, invite: Request, word: Word, number: str | None, *, withheld: bool) -> Attested:
-        """What an INVITE says, as far as it is believed. `number`: the caller's, as we know it.
+        """Read an INVITE, as far as its sender is trusted. `number`: the caller's, as we know it.
 
-        The token of a withheld caller holds his number, and is not looked at.
+        The Identity header of a caller who withholds the number contains that number, so it is not read.
         """
         headers = invite.headers
         if says_nothing(headers):
@@ -65,7 +66,7 @@ NO_WORD = Word()
 
 
 def _verification(said: Verstat) -> Verification:
-    # The words of the one are those of the other, spelled out as literals there alone.
+    # Both classes use the same words; only the one in the contract spells them out as literal types.
     plain = cast("Verification", said)
     return Verification(plain.result, plain.attest, plain.diverted, plain.origid, "header")
 
@@ -79,12 +80,12 @@ def _signed(invite: Request, number: str | None) -> Signed | None:
 
 
 def _split(lines: list[str]) -> list[str]:
-    """Tokens have no commas, and their URLs stand in brackets, so that a comma parts two of them."""
+    """Split header lines at commas: neither tokens nor the URLs in angle brackets contain any."""
     return [value for line in lines for each in line.split(",") if (value := each.strip())]
 
 
 def _party(uri: Uri) -> str | None:
-    """A number, or what stands for one in a token (RFC 8224 §8.5)."""
+    """A telephone number, or else a URI, in the form that a PASSporT has it (RFC 8224 §8.5)."""
     if number := dialable(uri.user):
         return number
     return f"{uri.scheme}:{uri.user}@{uri.host.lower()}" if uri.user and uri.host else None

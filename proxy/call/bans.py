@@ -1,4 +1,4 @@
-"""Strangers who persist: counted by source, barred for a while. Bounded, whatever comes from wherever."""
+"""Bans for strangers who persist: counted by source, in bounded memory whatever a flood may bring."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from proxy.transport.flow import Flow, source_of
 T = TypeVar("T")
 
 WINDOW_S = 60.0
-"""What a stranger sent counts for one to two of these."""
+"""A message of a stranger counts for one to two of these windows."""
 MAX_SOURCES = 10_000
-"""So many sources are counted, barred, and spared each; a flood from more pushes the oldest out."""
+"""Limit to the sources that are counted, banned and exempt each; beyond it the oldest are dropped."""
 
 
 @dataclass(slots=True)
 class Ban:
-    """A source that is not listened to."""
+    """The ban of one source."""
 
     until: float
     dropped: int = 0
-    """What it has sent in vain since."""
+    """Messages dropped since the ban began."""
 
 
 class Tally:
-    """How much each source has sent lately: this window and the one before, each bounded."""
+    """How much each source has sent in this window and the one before."""
 
     def __init__(self) -> None:
         self._since = 0.0
@@ -35,7 +35,7 @@ class Tally:
         self._before: dict[str, int] = {}
 
     def add(self, source: str, weight: int, now: float) -> tuple[int, bool]:
-        """Count it; returns how much there is of it, and whether it is the first in this window."""
+        """Count a message; returns the source's total, and whether this is its first in this window."""
         if now - self._since >= WINDOW_S or len(self._now) >= MAX_SOURCES:
             stale = now - self._since >= 2 * WINDOW_S
             self._before = {} if stale else self._now
@@ -45,7 +45,7 @@ class Tally:
         return fresh + weight + self._before.get(source, 0), fresh == 0
 
     def forget(self, source: str) -> None:
-        """It begins anew."""
+        """Start again at zero for this source."""
         self._now.pop(source, None)
         self._before.pop(source, None)
 
@@ -58,14 +58,15 @@ class Tally:
 
 
 class Bans:
-    """Bars sources that send `after` messages in vain within a minute or two, for `for_s` seconds.
+    """Bans sources that send `after` unwanted messages within one to two minutes, for `for_s` seconds.
 
-    The sender of a datagram can be forged, that of a connection cannot: what came over UDP bars UDP alone. A
-    source that has proved itself is never barred, so nobody can have one of our peers silenced in its name.
+    The source of a datagram can be forged, that of a connection cannot: messages over UDP get a source banned
+    over UDP only. A source that has proved itself is never banned, so that nobody can have one of our peers
+    silenced by sending in its name.
     """
 
     def __init__(self, after: int, for_s: float, clock: Callable[[], float]) -> None:
-        """`for_s`: 0 bars nobody."""
+        """`for_s`: 0 bans nobody."""
         self._after, self._for_s, self._clock = after, for_s, clock
         self._tally, self._calls = Tally(), Tally()
         self._datagrams: dict[str, Ban] = {}
@@ -73,12 +74,12 @@ class Bans:
         self._spared: dict[str, None] = {}
 
     def __len__(self) -> int:
-        """How many sources are barred now."""
+        """How many sources are banned now."""
         now = self._clock()
         return sum(ban.until > now for ban in (self._datagrams | self._streams).values())
 
     def bars(self, flow: Flow) -> bool:
-        """Whether what comes this way goes unread; counts it if so."""
+        """Whether the source of this flow is banned; counts the message as dropped if so."""
         barred = self._streams if flow.reliable else self._datagrams
         ban = barred.get(source_of(flow))
         if ban is None:
@@ -90,10 +91,10 @@ class Bans:
         return True
 
     def strike(self, flow: Flow, weight: int = 1, *, calls: bool = False) -> tuple[bool, bool]:
-        """Count against a source; returns whether it is news that it was heard, and that it is barred.
+        """Count against a source; returns whether it should be logged, and whether it is banned by this.
 
-        Of one that is spared it is news only that it `calls`: a carrier may share its address with a phone,
-        as all the world does behind Docker's bridge, or a router that hides who sends.
+        A source that is exempt is logged only if it `calls` (sends an INVITE): strangers may share its
+        address, as everybody does behind Docker's bridge or another NAT that hides who sends.
         """
         source = source_of(flow)
         if source in self._spared:
@@ -109,7 +110,7 @@ class Bans:
         return first, True
 
     def spare(self, flow: Flow) -> None:
-        """This source is a peer's: from now on nothing counts against it."""
+        """Exempt the source of a peer that has proved itself: from now on nothing counts against it."""
         source = source_of(flow)
         if source not in self._spared:
             _put(self._spared, source, None)
@@ -118,7 +119,7 @@ class Bans:
             self._streams.pop(source, None)
 
     def busiest(self, most: int) -> list[tuple[str, int, bool]]:
-        """The strangers who sent most: source, messages, whether barred."""
+        """The strangers who sent most: source, number of messages, whether banned."""
         now = self._clock()
         counted = {source: (count, False) for source, count in self._tally}
         for source, ban in (self._datagrams | self._streams).items():

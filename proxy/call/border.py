@@ -1,4 +1,4 @@
-"""What crosses from one leg to another: this list, and nothing else.
+"""Header normalisation between legs: only what this file names crosses from one leg to another.
 
 Nothing of a carrier's Via, Contact, Record-Route, User-Agent, X- headers or SDP origin reaches another leg.
 """
@@ -25,55 +25,55 @@ _KEYPAD = str.maketrans("abcdefghijklmnopqrstuvwxyz", "2223334445556667777888999
 
 
 def _also_dialled(*words: str) -> set[str]:
-    """Words, and each as carriers with room for digits alone hand it on: by the letters on the keys."""
+    """The words, and each spelled in keypad digits, as carriers pass it on whose fields hold only digits."""
     return {*words, *(f"+{word.translate(_KEYPAD)}" for word in words)}
 
 
 ANONYMOUS = _also_dialled("anonymous", "restricted", "blocked")
-"""Users of a From that say: this caller withholds his number (RFC 3323 §4.1.1.3)."""
+"""User parts of a From whose caller withholds the number (RFC 3323 §4.1.1.3)."""
 NAMELESS = ANONYMOUS | _also_dialled("unavailable", "unknown")
-"""Those, and the users of a From that say: nobody knows the number."""
+"""User parts of a From that hold no number: withheld, or not known to the network."""
 NOWHERE = "sip:anonymous@anonymous.invalid"
 NOBODY = f'"Anonymous" <{NOWHERE}>'
-"""Whoever withholds his number (RFC 3323 §4.1.1.3)."""
+"""The anonymous From (RFC 3323 §4.1.1.3)."""
 
 Lines = tuple[tuple[str, str], ...]
 WITHHELD: Lines = (("Privacy", "id"),)
 
 
-@dataclass(slots=True, unsafe_hash=True)  # as `Caller` is
+@dataclass(slots=True, unsafe_hash=True)  # not frozen, for speed, as `Caller`
 class Identity:
-    """Who calls, as far as another leg may know: a number and a name, nothing else of his headers.
+    """Who calls, as far as other legs may know: a number and a name, nothing else of the caller's headers.
 
-    A withheld number goes no further than the making of this: no leg, no screening and no record has it.
+    A withheld number is dropped here: no leg, no screening and no record ever has it.
     """
 
     number: str | None
-    """The digits that he is known by; None when withheld, or where there are none."""
+    """The caller's number, digits with or without ``+``; None if withheld or absent."""
     name: str | None
-    """Display name, cut and stripped of what does not belong into a header; None when withheld."""
+    """Display name, cut, and stripped of characters that do not belong in a header; None if withheld."""
     hops: int = MAX_FORWARDS
-    """Max-Forwards of the INVITEs made for this call, lest two of us call each other for ever (RFC 7332)."""
+    """Max-Forwards of the INVITEs made for this call, which ends loops between two edges (RFC 7332)."""
     withheld: bool = False
-    """Whether he wishes to stay unknown."""
+    """Whether the caller wishes to stay anonymous."""
     vouched: bool = False
-    """Whether a trusted carrier vouches for the number (RFC 3325), rather than the caller's own From."""
+    """Whether a trusted carrier asserts the number (RFC 3325), rather than the caller's own From."""
     diverted_from: str | None = None
-    """The number that sent the call on to the one that was dialled; None if none did."""
+    """The number that forwarded the call to the one that was dialled; None if none did."""
     uri: str = field(default=NOWHERE, compare=False)
-    """The URI of his From, for the record."""
+    """The URI of the caller's From, for the record."""
     attested: Attested = NOTHING_SAID
-    """What his trunk says beside; for the screening alone."""
+    """What else the caller's trunk says; for the screening only."""
 
     @classmethod
     def of(cls, invite: Request, *, trusted: bool = False, word: Word = NO_WORD) -> Identity:
         """The caller of an INVITE; `trusted`: whether its sender belongs to our trust domain (RFC 3325 §2.3).
 
-        `word`: how far its word goes beside. Of anybody else From is believed, as ever, and the wish to be
-        withheld, which can only hide.
+        `word`: what else the sender is trusted with. From anybody else, only From is taken, and a wish for
+        privacy, which can only hide.
         """
         sender, plain = invite.sender, is_plain(invite.headers)
-        trusted = trusted and not plain  # it is only of the other headers that it matters who sends them
+        trusted = trusted and not plain  # a plain INVITE has no header whose sender must be trusted
         left = invite.max_forwards
         hops = MAX_FORWARDS if left is None else max(left - 1, 0)
         diverted_from = _diverted_from(invite) if trusted else None
@@ -90,7 +90,7 @@ class Identity:
 
 
 def _vouched(invite: Request) -> tuple[NameAddr, ...]:
-    """The caller as the carrier asserts him; where it has none of RFC 3325, as it did before that."""
+    """The caller as the carrier asserts: P-Asserted-Identity, else a screened Remote-Party-ID."""
     if found := asserted(invite.headers):
         return found
     remote = remote_party(invite.headers)
@@ -102,12 +102,12 @@ def _withheld(invite: Request, sender: NameAddr, trusted: bool) -> bool:
     remote = remote_party(invite.headers) if trusted else None
     if privacy.withholds or (remote is not None and remote.private):
         return True
-    # A From without a user is anonymous too, unless it is asserted who that is and that he may be known.
+    # A From without a user is anonymous too, unless the caller is asserted with `Privacy: none`.
     return _hidden(sender) and not (trusted and privacy.declined)
 
 
 def _hidden(sender: NameAddr) -> bool:
-    """Whether From itself says so."""
+    """Whether From itself is anonymous."""
     return (sender.uri.user or "anonymous").lower() in ANONYMOUS
 
 
@@ -126,14 +126,14 @@ def _name(party: NameAddr) -> str:
 
 
 def _fit(shown: str) -> str:
-    """Less what does not belong into a header."""
+    """Without the characters that do not belong in a display name."""
     return "".join(c for c in shown if c.isprintable() and c not in '"\\')
 
 
 def _diverted_from(invite: Request) -> str | None:
-    """The latest that sent the call on, unless it wants to stay unknown.
+    """The number that forwarded the call last, unless it asks for privacy.
 
-    The last entry of the history is no diversion: it is where the call was sent to at last, so to us.
+    The last entry of History-Info is no diversion: it is the final target, which is ours.
     """
     diversions = Diversion.all(invite.headers) or HistoryEntry.all(invite.headers)[-2::-1]
     for each in diversions:
@@ -143,7 +143,7 @@ def _diverted_from(invite: Request) -> str | None:
 
 
 def towards_agent(caller: Identity, agent: Agent, headers: Mapping[str, str], host: str) -> Outgoing:
-    """The INVITE to the agent: the caller's number under our own host, and the screening's headers."""
+    """The INVITE to the agent: the caller's number at our own host, and the screening's headers."""
     user = caller.number or "anonymous"
     identity = _written(caller.name, user, host)
     return Outgoing(
@@ -159,9 +159,9 @@ def towards_phone(
     dialed: str = "*",
     profile: IdentityProfile | None = None,
 ) -> Outgoing:
-    """The INVITE to the phone, as whom the profile says: its own, unless another is given.
+    """The INVITE to a phone, with the identity headers of the profile: its own, unless another is given.
 
-    `dialed`: the number that was called, by which a carrier may know the call that is sent on.
+    `dialed`: the number that was called, by which a carrier can tell that the call is forwarded.
     """
     trunk = place.trunk
     if trunk is None:
@@ -174,18 +174,18 @@ def towards_phone(
 
 @dataclass(frozen=True, slots=True)
 class _Sender:
-    """Who we are to a trunk."""
+    """How we appear to a trunk."""
 
     host: str
-    """The trunk's own."""
+    """The trunk's host."""
     shown: str
-    """The user of our From: our number, or the account where none is configured."""
+    """The user part of our From: our number, or the account if no number is configured."""
     account: str
-    """The user of our From where the account has to stand there."""
+    """The user part of our From for profiles that put the account there."""
     number: str | None
-    """Our number; None where none is configured."""
+    """Our number at this trunk; None if none is configured."""
     diverting: str | None
-    """The number of ours that sends the call on: the one that was called, where it is one."""
+    """Our number that forwards the call: the one that was called, if it is a number."""
 
     @classmethod
     def of(cls, trunk: Trunk, host: str, dialed: str) -> _Sender:
@@ -199,7 +199,7 @@ class _Sender:
 
 
 def _through_trunk(profile: IdentityProfile, caller: Identity, ours: _Sender, host: str) -> tuple[str, Lines]:
-    """From, and the other headers that say who calls. `host`: our own."""
+    """From, and the other headers that say who calls. `host`: our own host name."""
     match profile:
         case IdentityProfile.TRUNK_DID:
             return _written(_shown(caller), ours.shown, ours.host), ()
@@ -215,10 +215,10 @@ def _through_trunk(profile: IdentityProfile, caller: Identity, ours: _Sender, ho
 
 
 def _original(profile: IdentityProfile, caller: Identity, ours: _Sender) -> tuple[str, Lines]:
-    """The caller himself, beside the number of ours that sends his call on.
+    """The caller's own number, with a Diversion by our number that forwards the call.
 
-    One who is withheld is shown to nobody, not to the carrier either: our own number is asserted, and kept
-    from the phone. One whose number nobody knows is called for as from our own number.
+    A withheld number is shown to nobody, not even to the carrier: our own is asserted, with `Privacy: id` to
+    keep it from the phone. If the caller's number is unknown, the call comes from our own.
     """
     own = _written(_shown(caller), ours.shown, ours.host)
     with_diversion = profile is IdentityProfile.ORIGINAL_WITH_DIVERSION
@@ -243,7 +243,7 @@ def _internal(caller: Identity, host: str) -> tuple[str, Lines]:
 
 
 def _shown(caller: Identity) -> str:
-    """What a display shows beside a number of ours."""
+    """The display name that stands beside one of our own numbers."""
     return caller.name or caller.number or ("Anonymous" if caller.withheld else "Unknown")
 
 
@@ -265,5 +265,5 @@ def _written(display: str | None, user: str, host: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _normal(text: str) -> str:
-    """People call more than once: each is written but once."""
+    """The same, normalised; cached, since people call more than once."""
     return str(NameAddr.parse(text))

@@ -1,4 +1,8 @@
-"""The story of one call, told from its first INVITE to its last BYE."""
+"""The story of one call, from its first INVITE to its last BYE.
+
+The caller's leg encloses all others: an agent's while the caller is screened, and those of the phones that
+ring. A leg that ends raises LegEnded where the story needs that leg.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +65,7 @@ from screening.contract import (
 
 
 class Call:
-    """All legs of one call and its story."""
+    """One call: its legs, its record, and everything that is done with the caller."""
 
     __slots__ = (
         "__weakref__", "_agent", "_around", "_identity", "_legs", "_number",
@@ -77,7 +81,7 @@ class Call:
         invite: Request,
         word: Word,
     ) -> None:
-        """`word`: how far that of whoever sends the INVITE goes."""
+        """`word`: what the sender of the INVITE is trusted to say about the caller."""
         self._around, self._number = around, number
         self._identity = caller = Identity.of(invite, trusted=word.trusted, word=word)
         clock = clock_from(around.wall_clock(), asyncio.get_running_loop().time)
@@ -90,13 +94,13 @@ class Call:
         self._agent: Leg | None = None
 
     async def run(self, invite: ServerTransaction) -> CallRecord:
-        """Screen the caller with the agent; ring the phone when the agent says so; bridge; end."""
+        """Have the call screened, ring the phone, bridge, and end; returns the finished record."""
         try:
             srtp = self._around.srtp(self._trunk)
             with self._legs.leg("caller", peer=self._identity.uri, srtp=srtp) as caller:
                 caller.credentials = self._around.credentials(self._trunk)
                 self._reception.invited(caller, invite)
-                del invite  # of no use to the call now that its leg has it
+                del invite  # the leg holds it from here on
                 async with caller.up():
                     if self._admitted(caller):
                         await self._follow(await self._around.screener.plan(self._who))
@@ -110,27 +114,27 @@ class Call:
         return self.record
 
     def _fallback(self) -> Fallback:
-        """What the caller gets where nobody takes the call; made when it is asked for, as few need it."""
+        """What the caller gets when nobody takes the call; made on demand, since few calls need it."""
         return Fallback(self._reception, self.record.call)
 
     def end(self, reason: EndReason) -> None:
-        """End the call from outside its story; `run` returns soon after."""
+        """End the call from outside; `run` returns soon after."""
         self._legs.end_caller(reason)
 
     @property
     def screening(self) -> Screening | None:
-        """Who judges the caller, from the moment that the agent is called."""
+        """The screening of this caller; None until the plan is to call the agent."""
         return self._screening
 
     def meets(self, invite: Request) -> bool:
-        """Whether this INVITE is the call of a phone that rings for this one, sent on to us."""
+        """Whether this INVITE is this very call, forwarded back to us by a phone that we are ringing."""
         return comes_round(invite, self.record, self._number)
 
     def wished(self, wish: str, who: str) -> None:
-        """Note what the user wishes of this call, and by whom he is known."""
+        """Record a command that the user gave for this call; `who` names the user."""
         self._scribe.step(wish, who)
 
-    # The plan.
+    # The plan: what to do with this caller.
 
     def _admitted(self, caller: Leg) -> bool:
         try:
@@ -146,7 +150,7 @@ class Call:
         if isinstance(plan, Refuse):
             return self._reception.refuse(plan)
         if isinstance(plan, Ask):
-            self._screening = plan.screening  # which hears of the end, however early that is
+            self._screening = plan.screening  # set early: it must learn of the end even if that comes first
         await self._reception.receive()
         match plan:
             case Ask():
@@ -164,17 +168,17 @@ class Call:
                 assert_never(plan)
 
     async def _challenge(self, why: str) -> None:
-        """Only who presses the key that he is told gets any further."""
+        """Have the caller press a key; follow a new plan once they have."""
         if not await self._fallback().challenge(why):
             return await self._fallback().not_admitted(why)
-        # Verified once: by now its signature may be too old.
+        # The signature is verified only once: by now it may be too old.
         self._who = replace(self._who, challenged=True, verification=self.record.verification, signed=None)
         await self._follow(await self._around.screener.plan(self._who))
 
     # The agent.
 
     async def _screened(self, ask: Ask) -> None:
-        """The agent talks to the caller until there is a verdict, or none can be had."""
+        """Let the agent talk to the caller until there is a verdict; go on without one if the agent fails."""
         self._scribe.follow(ask.screening)
         called = self._number.agent
         assert called is not None
@@ -190,10 +194,13 @@ class Call:
                 await self._unscreened(without, self._number.on_failure)
 
     async def _conversation(self, agent: Leg, screening: Screening) -> str | None:
-        """Act on one verdict after another; returns why the call must do without one, or None."""
+        """Act on the agent's verdicts until one settles the call.
+
+        Returns None then, else why the call has to go on without a verdict.
+        """
         try:
             await self._reception.answer("agent", speaks=False)
-        except NOT_TAKEN as refusal:  # only of one who was challenged, and whose audio passes us by
+        except NOT_TAKEN as refusal:  # only after a challenge, and only where audio does not pass through us
             if self._reception.caller.ended.done():
                 raise
             agent.end(EndReason.COMPLETED)
@@ -225,7 +232,7 @@ class Call:
                     assert_never(step)
 
     async def _referred(self, place: Destination) -> bool:
-        """Ring the destination that a REFER has selected; true if the call is over then."""
+        """Ring the destination that a REFER has selected; returns whether the call is over."""
         decided = self._screening.decided if self._screening else None
         self._scribe.decided("ALLOW", "refer", decided)
         named = isinstance(decided, Connect) and decided.to is not None and decided.to == place.name
@@ -234,8 +241,10 @@ class Call:
     # The phone.
 
     async def _ring(self, places: Sequence[Destination], trigger: str) -> bool:
-        """Ring one destination after another, or all at once, and bridge with the first that takes the call;
-        the agent, if any, keeps the caller company. If none takes it: whether that was the end, a message.
+        """Ring the destinations, in turn or all at once, and bridge the caller with the first that answers.
+
+        The agent, if there is one, keeps talking to the caller meanwhile. Returns only when no phone took the
+        call: True if that settled it (a voicemail, a block), False if the caller still needs something else.
         """
         self._reception.phone_tried = True
         self._scribe.rung_by(trigger)
@@ -245,13 +254,13 @@ class Call:
         else:
             async with whisper:
                 taken = await self._reached(places, whisper)
-        if isinstance(taken, Leg):  # how it was reached is forgotten while they talk
+        if isinstance(taken, Leg):  # what was needed to reach it is freed before they talk
             self._bridged()
             raise LegEnded(taken, await EndOf(taken))
         return await self._not_taken(taken)
 
     async def _reached(self, places: Sequence[Destination], whisper: Whisper | None) -> Leg | SipError:
-        """The phone that takes the call, joined with the caller; or how the last that was rung failed."""
+        """Return the phone that took the call, connected with the caller; or the failure of the last one."""
         failure: SipError = TransportFailed("no destination is configured")
         around, reception, agent = self._around, self._reception, self._agent
         clock = asyncio.get_running_loop().time
@@ -275,13 +284,16 @@ class Call:
         return failure
 
     async def _not_taken(self, failure: SipError) -> bool:
-        """No phone took the call; whether the call is over."""
+        """Tell the agent that no phone took the call; returns whether the call is settled by that.
+
+        It is when somebody at the phone sent the caller to voicemail, or blocked the caller.
+        """
         self._reception.failed = status = status_of(failure)
         spoken_for = isinstance(failure, MessageWanted | Unwanted)
         if self._agent is None or not self._reception.answered or spoken_for:
             self._legs.media.ringback("caller", False)
         else:
-            self._reception.company.until_heard()  # the agent is told, and has to think of something to say
+            self._reception.company.until_heard()  # the agent needs a moment before it speaks again
         self._tell(status, news_of(failure))
         match failure:
             case MessageWanted():
@@ -293,12 +305,12 @@ class Call:
         return spoken_for
 
     def _introduction(self) -> Introduction:
-        """Tells other legs of the caller."""
+        """Make the INVITEs to the other legs, which say who calls."""
         around, step = self._around, self._scribe.step
         return Introduction(self._identity, self._number.dialed, around.host, around.refusals, step)
 
     def _whisper(self, trigger: str) -> Whisper | None:
-        """Tells phones of this caller before they are connected; None where there is nothing to tell."""
+        """The announcement to whoever picks up a phone; None if there is nothing to announce."""
         tape, unscreened = self._reception.tape, trigger == "failure"
         recorded = tape is not None and tape.announced
         if not (self._number.announces or unscreened or recorded):
@@ -313,33 +325,33 @@ class Call:
         )
 
     def _wishes(self, wish: Wish) -> None:
-        """Whoever picked up says more of this caller than what is to be done now."""
+        """Block or trust this caller from now on: a key was pressed at the phone."""
         self._scribe.step(f"{wish.value} wished", "by a key, at the phone")
         self._around.screener.remember(self._who, wish)
 
     def _asked(self, phone: Leg) -> None:
-        """A phone was picked up, and whoever did is asked whether he takes the call (RFC 3515 §2.4.5)."""
+        """A phone was picked up and hears who calls; the agent is sent a 183 meanwhile (RFC 3515 §2.4.5)."""
         self._scribe.step("picked up", f"{phone.name} is told who calls")
         self._reception.company.picked_up(phone, answered=self._reception.answered)
         if self._agent is not None:
             self._transfers.progress(183)
 
     async def _heeding(self, agent: Leg, rung: Coroutine[Any, Any, Leg]) -> Leg:
-        """The phone that has answered; the agent's wishes are heard meanwhile."""
+        """Await the phone that answers; a REFER from the agent is accepted meanwhile."""
         async with meanwhile(self._transfers.late(agent, self._screening)):
             return await rung
 
     def _bridged(self) -> None:
-        """Caller and phone talk, until one of them hangs up; the agent is let go."""
+        """Caller and phone are connected: let the agent go, and settle the call as bridged."""
         if self._agent is not None:
             self._tell(200, News.CONNECTED)
             self._agent.end(EndReason.TRANSFERRED)
             del self._transfers
         self._scribe.settle(Result.BRIDGED, "the caller talked to the phone")
-        del self._who, self._identity  # they were for the way here
+        del self._who, self._identity  # not needed while they talk, which may take hours
 
     def _tell(self, status: int, news: News) -> None:
-        """Tell the agent what became of the phone: by NOTIFY whoever sent a REFER, and its screening."""
+        """Tell the agent what became of the phone: by NOTIFY for each REFER, and through its screening."""
         if self._agent is not None:
             self._transfers.concluded(status)
         self._news(news)
@@ -351,7 +363,7 @@ class Call:
     # Without a verdict.
 
     async def _unscreened(self, why: str, then: OnFailure) -> None:
-        """Fail open, as configured: the caller never sits in silence because a vendor is down."""
+        """Fail open, as configured by `then`: the caller never sits in silence because a vendor is down."""
         self._scribe.step("unscreened", why)
         rings = then in (OnFailure.RING, OnFailure.CHALLENGE) and not self._reception.phone_tried
         challenges = rings and then is OnFailure.CHALLENGE and not self._who.challenged

@@ -1,4 +1,4 @@
-"""The recording of a whole call, where that is switched on: announced, and kept beside the record."""
+"""Records whole calls where that is switched on: announced to the caller, and kept beside the record."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from proxy.media.interface import MediaRefused, MediaSession, Recording
 from proxy.media.speech import RECORDED, Prompts, Speech, SpeechFailed, within
 
 SPEECH_PATIENCE_S = 1.0
-"""How long the caller waits for the announcement to be spoken before he hears the recorded one."""
+"""How long text to speech may take for the announcement before the recorded prompt is played instead."""
 
 
 class Tape:
-    """Records one call from its answer to its end: left the caller, right what the caller hears."""
+    """Records one call from answer to end, in stereo: the caller left, what the caller hears right."""
 
     def __init__(self, media: MediaSession, scribe: Scribe, path: Path) -> None:
         self._media, self._scribe, self._path = media, scribe, path
@@ -23,11 +23,11 @@ class Tape:
 
     @property
     def announced(self) -> bool:
-        """Whether the caller was told, so that whoever is called is told as well."""
+        """Whether the caller was told of the recording, so that the phone must be told as well."""
         return self._recording is not None and self._told
 
     def begin(self) -> None:
-        """The caller is answered. What cannot be recorded is not, and the call goes on."""
+        """Start when the caller is answered. If that is not possible the call goes on without a recording."""
         try:
             self._recording = self._media.record_both("caller", self._path)
         except OSError as error:
@@ -36,7 +36,7 @@ class Tape:
             self._scribe.step("not recorded", refusal.reason)
 
     async def announce(self, speech: Speech, text: str, language: str) -> None:
-        """Tell the caller that he is recorded; without that, he is not."""
+        """Tell the caller that the call is recorded; if nothing can be played, stop recording."""
         if self._recording is None:
             return
         try:
@@ -54,7 +54,7 @@ class Tape:
         self._scribe.announced()
 
     def close(self) -> None:
-        """The call is over."""
+        """Finish the file at the end of the call."""
         recording, self._recording = self._recording, None
         if recording is not None:
             self._scribe.taped(recording.path, recording.close())

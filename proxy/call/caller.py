@@ -1,4 +1,4 @@
-"""The caller of one call: it rings for him, he is answered once, and hears whoever is joined with him."""
+"""The caller's side of one call: ringing, answered once, connected with one leg after another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from screening.contract import Refuse
 
 
 class Reception:
-    """Of one call; `invited` comes first, `close` last."""
+    """The caller's side of one call. Call `invited` first and `close` last."""
 
     __slots__ = (
         "_listening",
@@ -37,7 +37,7 @@ class Reception:
     caller: Leg
 
     def __init__(self, around: Surroundings, number: Number, legs: Legs, name: str) -> None:
-        """`name` is that of the call."""
+        """`name`: the call's name."""
         self.around, self.number, self.legs = around, number, legs
         self.company = Company(legs.media, number.sound)
         self.switch = Switch.of(legs)
@@ -47,22 +47,23 @@ class Reception:
             path = around.recording_dir / f"{name}.wav"
             self.tape = Tape(legs.media, legs.scribe, path)
         self.answered = False
-        """Whether the caller was, or is about to be."""
+        """Whether the caller's INVITE was answered, or is about to be."""
         self.phone_tried = False
-        """Whether a phone was rung for him."""
+        """Whether any phone was rung for the caller."""
         self.failed = 0
-        """The status for which no phone took the call."""
+        """The SIP status with which the last attempt at the phones failed; 0 before that."""
         self._listening: Listening | None = None
 
     def invited(self, caller: Leg, invite: ServerTransaction) -> None:
-        """This is the caller's leg, and this its INVITE."""
+        """Take over the caller's leg and its INVITE."""
         self.caller = caller
         caller.invited(invite)
 
     async def receive(self) -> None:
-        """It rings. A call that is recorded is answered at once: the caller is told before he is heard.
+        """Signal ringing to the caller.
 
-        Nothing, for one who is answered already.
+        A call that is recorded with an announcement is answered at once: it must be played before recording
+        anything that the caller says. Does nothing if the caller is answered already.
         """
         if self.answered:
             return
@@ -74,9 +75,11 @@ class Reception:
             self.legs.media.ringback("caller", True)
 
     async def answer(self, other: str | None, *, speaks: bool = True) -> None:
-        """Caller and the other leg hear each other; the caller is answered if that is still owed.
+        """Connect the caller's audio with another leg, and answer the caller's INVITE unless that was done.
 
-        Raises one of NOT_TAKEN if a caller who was answered before cannot be switched over (see `Switch`).
+        `other`: the name of that leg; None connects nobody. `speaks`: whether it will speak at once; if not,
+        ringback is played until it does. Raises one of NOT_TAKEN if the media of a caller who was answered
+        before cannot be moved to the other leg (see `Switch`).
         """
         if other is not None:
             self.legs.media.join("caller", other)
@@ -98,14 +101,14 @@ class Reception:
             self.tape.begin()
 
     def turn_away(self, refusal: OfferRefused) -> None:
-        """Nothing can be agreed with the caller."""
+        """Refuse the caller's offer: no media can be agreed on, or no port is free."""
         self.legs.scribe.step("turned away", str(refusal))
         self.legs.scribe.settle(Result.REFUSED, str(refusal))
         ends = EndReason.OVERLOADED if refusal.status == 503 else EndReason.MEDIA_REFUSED
         self.caller.end(ends, refusal.told(self.around.host))
 
     def refuse(self, plan: Refuse) -> None:
-        """Turn the caller away; a 608 says where to complain (RFC 8688 §3.2)."""
+        """Reject the caller as planned; a 608 says where to complain (RFC 8688 §3.2)."""
         settled = Result.DECLINED if self.answered else Result.REFUSED
         self.legs.scribe.settle(settled, plan.reason or plan.why.value)
         card = self.number.reject_card if plan.status == 608 else None
@@ -113,7 +116,7 @@ class Reception:
         self.caller.end(REFUSED_BY[plan.status], headers)
 
     def close(self) -> None:
-        """The call is over: its media go, and its recording is kept."""
+        """Release the call's media, and finish its recording."""
         if self._listening is not None:
             self._listening.stop()
         self.legs.media.close()

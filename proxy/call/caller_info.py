@@ -1,4 +1,4 @@
-"""What the screening is told of a caller."""
+"""What the screening is told about a caller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from screening.contract import Caller, Signed
 
 
 def who_calls(record: CallRecord, identity: Identity, number: Number) -> Caller:
-    """The caller of the call of this record, as he says, or as his trunk is believed to say."""
+    """The `Caller` of a call, from its INVITE as far as the sender is trusted."""
     agent, diverted_from, attested = number.agent, identity.diverted_from, identity.attested
     return Caller(
         record.call,
@@ -30,7 +30,7 @@ def who_calls(record: CallRecord, identity: Identity, number: Number) -> Caller:
 
 
 def _also_for(signed: Signed, dialed: str) -> Signed:
-    """A call that was sent on to us may name our number in neither To nor Request-URI."""
+    """Accept our number as a destination: a forwarded call may have it in neither To nor Request-URI."""
     if dialed == "*" or dialed in signed.dests:
         return signed
     return replace(signed, dests=(*signed.dests, dialed))

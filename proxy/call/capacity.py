@@ -1,4 +1,4 @@
-"""How much may come in: calls at once and calls a second, from each trunk and to each number."""
+"""Admission limits: calls at once and calls per second, overall, from each trunk and to each number."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ log = structlog.get_logger("screendoor")
 
 SOON_S = (2.0, 6.0)
 LATER_S = (15.0, 45.0)
-"""How long a trunk should wait before it tries again, drawn at random lest all come back at once: after too
-many calls in a second, and when there is no room (RFC 3261 §20.33)."""
+"""The range of Retry-After (RFC 3261 §20.33), drawn at random so that not all come back at once: SOON_S after
+too many calls per second, LATER_S when there is no room."""
 QUIET_S = 1.0
-"""Calls turned away for one reason are logged once in this time."""
+"""Calls turned away for one reason are logged at most once in this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How much of something there may be; None where it is not limited."""
+    """A limit to calls; None means unlimited."""
 
     calls: int | None = None
-    """At once."""
+    """Calls at once."""
     calls_per_s: float | None = None
-    """On average; a second's worth may come in one go."""
+    """Calls per second on average; a second's worth may come in one burst (token bucket)."""
 
 
 NO_LIMIT = Limit()
 
 
 class Account:
-    """What one trunk or number has of its limit; made once, so that a flood makes nothing."""
+    """How much of its limit one trunk or number uses; made once, so that a flood allocates nothing."""
 
     __slots__ = ("_at", "_left", "live", "most", "name", "rate")
 
     def __init__(self, name: str, limit: Limit) -> None:
         self.name = name
         self.live = 0
-        """Calls going on."""
+        """Calls that are going on."""
         self.most = inf if limit.calls is None else limit.calls
         self.rate = limit.calls_per_s
         self._left = max(limit.calls_per_s or 0.0, 1.0)
         self._at = 0.0
 
     def hurried(self, rate: float, now: float) -> bool:
-        """Whether one more call comes too soon; counts it if not."""
+        """Whether one more call exceeds the rate; takes a token if not."""
         self._left = min(self._left + (now - self._at) * rate, max(rate, 1.0))
         self._at = now
         if self._left < 1.0:
@@ -59,7 +59,7 @@ class Account:
 
 
 class Capacity:
-    """What this machine takes on; a caller of ours that comes beyond it is told when to come back."""
+    """Decides whether a new call is taken; a trunk whose call is not gets a Retry-After."""
 
     def __init__(
         self,
@@ -72,36 +72,36 @@ class Capacity:
         trunk_of: Callable[[Flow], str | None] = lambda flow: None,
         strain: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`draw(low, high)` picks a time; `strain` says what is the matter with us, if anything."""
+        """`draw(low, high)` picks a random time; `strain` says why the process is overloaded, or None."""
         self._clock, self._draw, self._trunk_of, self._strain = clock, draw, trunk_of, strain
         self._overall = Account("all trunks", overall)
         self._everybodys: tuple[Account, ...] = (self._overall,)
         self._trunks = _accounts(trunks, lambda name: f"trunk {name}")
         self._alike = not self._trunks and overall.calls_per_s is None
-        """Whether neither whose a call is matters nor how fast they come: no limit is set to either."""
+        """True if neither trunks nor the overall rate are limited: the sender need not be looked up then."""
         self._numbers = _accounts(numbers, lambda name: f"number {mask(name)}")
         self._told: dict[str, float] = {}
         self.counts = {"strain": 0, "trunk": 0, "number": 0}
-        """Calls turned away, by what was too much."""
+        """Calls turned away, by the kind of limit."""
 
     def sheds(self, flow: Flow) -> int | None:
-        """Whether a new call of this trunk is turned away unread: seconds until it may come back, or None."""
+        """Whether a new call is rejected before it is parsed: its Retry-After in seconds, or None."""
         if why := self._strain():
             return self._away("strain", why, LATER_S)
         if self._alike and self._overall.live < self._overall.most:
             return None
-        if (trunk := self._trunk_of(flow)) is None:  # a phone's, which is no call: it takes no trunk's turn
+        if (trunk := self._trunk_of(flow)) is None:  # a registered phone's: counts against no trunk
             return None
         own = self._trunks.get(trunk)
         return self._full("trunk", self._everybodys if own is None else (own, self._overall))
 
     def refuses(self, number: str) -> int | None:
-        """The same for a call to this number."""
+        """Whether a call to this number is rejected: its Retry-After in seconds, or None."""
         own = self._numbers.get(number)
         return None if own is None else self._full("number", (own,))
 
     def enter(self, flow: Flow, number: str) -> tuple[Account, ...]:
-        """A call begins; returns where it is counted, for `leave`."""
+        """Count a call that begins; returns the accounts it is counted in, for `leave`."""
         accounts = self._everybodys
         if self._trunks and (trunk := self._trunks.get(self._trunk_of(flow) or "")) is not None:
             accounts = (*accounts, trunk)
@@ -113,16 +113,16 @@ class Capacity:
 
     @staticmethod
     def leave(accounts: tuple[Account, ...]) -> None:
-        """A call is over that was counted there."""
+        """A call that was counted in these accounts is over."""
         for account in accounts:
             account.live -= 1
 
     def later(self) -> int:
-        """Seconds after which there may be room again."""
+        """A Retry-After for when there is no room."""
         return round(self._draw(*LATER_S))
 
     def _full(self, kind: str, accounts: tuple[Account, ...]) -> int | None:
-        """The narrowest account first: who has used up its own takes nothing of what is everybody's."""
+        """Check the narrowest account first, so that a trunk over its own limit uses up no shared tokens."""
         for account in accounts:
             if account.live >= account.most:
                 return self._away(kind, f"too many calls at once: {account.name}", LATER_S)
@@ -141,5 +141,5 @@ class Capacity:
 
 
 def _accounts(limits: Mapping[str, Limit] | None, title: Callable[[str], str]) -> dict[str, Account]:
-    """Of those that have a limit."""
+    """One account for each name that has a limit."""
     return {name: Account(title(name), limit) for name, limit in (limits or {}).items() if limit != NO_LIMIT}

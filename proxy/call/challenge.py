@@ -1,4 +1,4 @@
-"""A caller has to press the key that he is told: what only talks, as most machines that call, does not."""
+"""The key challenge: the caller must press the key that is announced, which most calling machines do not."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from proxy.media.interface import MediaSession
 from proxy.media.speech import GOODBYE, Prompts, Speech, SpeechFailed, within
 
 PATIENCE_S = 1.0
-"""How long the caller waits for the sentence to be spoken before he hears the recorded one."""
+"""How long text to speech may take before the recorded prompt is played instead."""
 PAUSE_S = 1.5
-"""Before the sentence is said again."""
+"""Pause before the sentence is repeated."""
 TOO_SOON_S = 0.5
-"""A key that comes so soon after the sentence began is no answer to it: nobody has heard the key by then."""
+"""A key pressed so soon after the sentence began does not count: nobody can have heard which key by then."""
 KEY_UP_S = 0.06
-"""How long the last packets of a key may take, which are for nobody else."""
+"""How long the last RTP packets of a key press may take; nobody else should get them."""
 KEYS = "23456789"
-"""Not 1 and not 0, which a machine may press to get through any menu."""
+"""Without 1 and 0, which machines press to get through any menu."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How callers are challenged."""
+    """Settings of the challenge."""
 
     tries: int = 3
     limit_s: float = 10.0
-    """How long each try may take, the sentence included."""
+    """Seconds for each try, including the sentence."""
     rejects: bool = False
-    """What becomes of one who presses no right key: he is sent away, rather than to voicemail."""
+    """Whether a caller who fails is rejected, rather than sent to voicemail."""
 
 
 class Challenge:
-    """Of one caller, whose leg is answered and joined with nobody."""
+    """The challenge of one caller, whose leg is answered and connected with no other."""
 
     def __init__(
         self,
@@ -48,12 +48,12 @@ class Challenge:
         scribe: Scribe,
         bits: Callable[[int], int],
     ) -> None:
-        """`bits` gives so many random bits."""
+        """`bits(n)` returns n random bits."""
         self._terms, self._media, self._speech = terms, media, speech
         self._language, self._scribe, self._bits = language, scribe, bits
 
     async def passed(self) -> bool:
-        """Whether he presses the right key before he has used up his tries; another key for each of them."""
+        """Whether the caller presses the right key within the allowed tries, each for another key."""
         clock, key = asyncio.get_running_loop().time, ""
         began = clock()
         for number in range(self._terms.tries):
@@ -74,7 +74,7 @@ class Challenge:
         return False
 
     async def goodbye(self) -> None:
-        """Say so, and no more."""
+        """Say goodbye to a caller who has failed."""
         try:
             clip = await self._clip(words_of(self._language).goodbye, GOODBYE)
         except SpeechFailed as failure:
@@ -86,7 +86,7 @@ class Challenge:
         return left[self._bits(16) % len(left)]
 
     async def _clip(self, text: str, recorded: str) -> Clip:
-        """The text, or else the recorded prompts; raises SpeechFailed."""
+        """The text spoken, or the recorded prompts if that fails; raises SpeechFailed if both do."""
         try:
             return await within(PATIENCE_S, self._speech, text, self._language)
         except SpeechFailed as failure:
@@ -94,7 +94,7 @@ class Challenge:
             return await Prompts().spoken(recorded, self._language)
 
     async def _pressed(self, clip: Clip) -> str | None:
-        """The first key, or None where none comes in time."""
+        """The first key that counts, or None if none comes in time."""
         try:
             async with asyncio.timeout(self._terms.limit_s):
                 return await first(self._answer(), self._said(clip))
@@ -102,7 +102,7 @@ class Challenge:
             return None
 
     async def _answer(self) -> str:
-        """The first key that may be one: none from before the sentence, nor of one go with a wrong one."""
+        """The first key that counts: keys from before the sentence, or queued by a wrong try, do not."""
         clock = asyncio.get_running_loop().time
         earliest = clock() + TOO_SOON_S
         while True:

@@ -1,4 +1,4 @@
-"""How often a destination may be dialled in an hour: what a thief could run up has a bound."""
+"""Caps on calls per hour to each destination, which bound the cost of toll fraud."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ HOUR_S = 3600.0
 
 
 class Tolls:
-    """Counts what is dialled, by destination; they are configured, so there are few."""
+    """Counts the calls of the last hour by destination; these are configured, so there are few."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._dialled: dict[str, deque[float]] = {}
 
     def charge(self, destination: str, most: int) -> None:
-        """Count one call to it; raises TransportFailed where it would be one too many. `most` 0: no bound."""
+        """Count one call to a destination; raises TransportFailed if it would exceed the cap.
+
+        `most`: the cap per hour; 0 for none.
+        """
         if not most:
             return
         now = self._clock()

@@ -1,4 +1,4 @@
-"""Which destination is rung next: those that stand, in order, and where a redirection leads among them."""
+"""Which destination is rung next: in order, without those that are down; redirections change the order."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from proxy.sip.values import NameAddr, retry_after
 from proxy.ua.errors import Rejected
 
 MAX_REDIRECTS = 5
-"""So many redirections are followed in one attempt."""
+"""How many redirections are followed in one attempt."""
 NOT_FOLLOWED = (305, 380)
-"""A proxy that is not configured (§21.3.4), and services that are no address (§21.3.5)."""
+"""305 names a proxy that is not configured (§21.3.4), 380 alternative services, not addresses (§21.3.5)."""
 LATER = (480, 486, 500, 600, 603)
-"""Refusals whose Retry-After speaks of the one called, not of the server (§20.33)."""
+"""Responses whose Retry-After is about the user that was called, not about the server (§20.33)."""
 MAX_LATER_S = 3600.0
+"""A longer Retry-After is cut to this."""
 MAX_REMEMBERED = 10_000
+"""Limit to the destinations whose Retry-After is remembered."""
 
 Note = tuple[str, str]
-"""A step of the story, and its why."""
+"""A step for the journal, and its reason."""
 
 
 class Patience:
-    """The destinations that said when to call them again; over all calls (RFC 3261 §20.33)."""
+    """Remembers destinations that sent a Retry-After (RFC 3261 §20.33); shared by all calls."""
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
 
     def asked(self, place: Destination, failure: SipError, now: float) -> None:
-        """Take note of the Retry-After of a refusal, an hour at most."""
+        """Remember the Retry-After of a refusal, for an hour at most."""
         if not isinstance(failure, Rejected) or failure.status not in LATER:
             return
         if seconds := retry_after(failure.response.headers.get("Retry-After")):
@@ -39,12 +41,12 @@ class Patience:
             self._until[place.uri] = now + min(seconds, MAX_LATER_S)
 
     def later(self, place: Destination, now: float) -> bool:
-        """True while it wants to be left alone."""
+        """Whether the destination has asked not to be called yet."""
         return self._until.get(place.uri, now) > now
 
 
 class Places:
-    """The destinations of one attempt at the phone, each given out once."""
+    """The queue of destinations for one attempt to reach a phone; each is handed out once."""
 
     def __init__(
         self,
@@ -55,7 +57,7 @@ class Places:
         patience: Patience,
         clock: Callable[[], float],
     ) -> None:
-        """`down` knows the trunks that fail their probes: theirs are passed over while others stand."""
+        """`down`: whether a trunk fails its probes; its destinations are skipped if there are others."""
         self._number, self._patience, self._clock = number, patience, clock
         self._waiting = list(wanted) if len(wanted) == 1 else self._in_order(wanted, down)
         self._given: list[Destination] = []
@@ -64,34 +66,34 @@ class Places:
     def _in_order(self, wanted: Sequence[Destination], down: Callable[[str], bool]) -> list[Destination]:
         once: dict[str, Destination] = {}
         for place in wanted:
-            once.setdefault(place.uri, place)  # one phone may have several names
+            once.setdefault(place.uri, place)  # the same URI may be listed under several names
         named = list(once.values())
         standing = [place for place in named if not (place.trunk and down(f"trunk:{place.trunk.name}"))]
         now = self._clock()
         return sorted(standing or named, key=lambda place: self._patience.later(place, now))
 
     def __iter__(self) -> Iterator[Destination]:
-        """The next one, as long as there is one; a redirection may add to them meanwhile."""
+        """Hand out destinations one by one; a redirection may add more meanwhile."""
         while self._waiting:
             self._given.append(self._waiting.pop(0))
             yield self._given[-1]
 
     def together(self) -> list[Destination]:
-        """The next ones in the same way: those that ring together; none when there are no more."""
+        """Hand out the next destinations that ring together; empty if none is left."""
         count = len(self._waiting) if self._number.at_once else 1
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         self._given += group
         return group
 
     def refused(self, place: Destination, failure: SipError) -> Note | None:
-        """A destination did not take the call; what that changes, if it is worth telling."""
+        """A destination did not take the call; returns a note for the journal if that changes the queue."""
         self._patience.asked(place, failure, self._clock())
         if isinstance(failure, Rejected) and 300 <= failure.status < 400:
             return self._redirected(failure.response)
         return None
 
     def _redirected(self, response: Response) -> Note:
-        """§8.1.3.4, but within the configured destinations alone: nobody else is dialled (toll fraud)."""
+        """Follow a 3xx (§8.1.3.4), but only to configured destinations: no other is dialled (toll fraud)."""
         if response.status in NOT_FOLLOWED:
             return "redirection not followed", f"{response.status} is never followed"
         if self._redirects >= MAX_REDIRECTS:
@@ -109,7 +111,7 @@ class Places:
 
 
 def contacts(response: Response) -> list[NameAddr]:
-    """The Contacts of a redirection by their q (§20.10); those that cannot be read are left out."""
+    """The Contacts of a redirection, highest q first (§20.10); malformed ones are left out."""
     found = []
     for value in response.headers.split("Contact"):
         try:
@@ -121,7 +123,7 @@ def contacts(response: Response) -> list[NameAddr]:
 
 
 def _q(contact: NameAddr) -> float:
-    """The preference, 0 to 1; 1 where none is given or it is no number."""
+    """The q parameter, 0 to 1; 1 if it is absent or not a number."""
     try:
         return min(max(float(contact.params.get("q") or 1.0), 0.0), 1.0)
     except ValueError:

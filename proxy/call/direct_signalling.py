@@ -1,7 +1,7 @@
-"""Carries out what a `DirectSession` has to say: re-INVITEs, and answers that hang on them (RFC 3725 §4.1).
+"""Signalling for direct media: the re-INVITEs and answers that a `DirectSession` asks for (RFC 3725 §4.1).
 
-One thing is said at a time, whoever asks for it: the story that joins two legs, a peer that offers anew, a
-leg that is gone and leaves its caller without company.
+One move is made at a time, whatever caused it: the call connecting two legs, a peer's new offer, or the end
+of a leg, after which the caller's audio must come back to us.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 
 GLARE_S = 10.0
-"""Seconds for which an offer that crosses one of the peer is tried again (RFC 3261 §14.1)."""
+"""For so long a re-INVITE that got 491 (glare) is tried again (RFC 3261 §14.1)."""
 PATIENCE_S = 10.0
-"""Seconds for the answer to a re-INVITE, which a machine gives; then it is cancelled."""
+"""How long the answer to a re-INVITE may take, which no human has to give; then it is cancelled."""
 MAX_MOVES = 16
-"""Offers and answers at a time: two peers must not have us carry new ones to and fro for ever."""
+"""Offers and answers in one go, so that two peers cannot make us pass new ones back and forth for ever."""
 PASSED_ON = frozenset({403, 415, 480, 486, 488, 491, 500, 503, 603, 606})
-"""What a peer's offer is refused with as the other leg refuses it; all else speaks of that leg alone: 500."""
+"""Statuses of one leg's refusal that are passed on to the leg whose offer it was; all others become 500."""
 
 
 class Switch:
-    """The legs of one call, and what their peers are to be told."""
+    """Renegotiates the media of one call's legs, so that audio flows directly between their peers."""
 
     def __init__(self, media: DirectSession, legs: Legs) -> None:
         self._media, self._legs, self._step = media, legs, legs.scribe.step
@@ -38,11 +38,11 @@ class Switch:
 
     @classmethod
     def of(cls, legs: Legs) -> Switch | None:
-        """For these legs; None where their audio runs through us."""
+        """For these legs; None if their audio is relayed by us."""
         return cls(legs.media, legs) if isinstance(legs.media, DirectSession) else None
 
     async def settled(self) -> None:
-        """Return when everybody has been told; raises why one would not hear it, and all is as before."""
+        """Return when all offers are answered; if a leg refuses, raises that, and media are as before."""
         self._failure = None
         self.changed()
         await self.quiet()
@@ -50,32 +50,32 @@ class Switch:
             if self._failure is not None:
                 raise self._failure
         finally:
-            self._failure = None  # it knows this frame by its traceback
+            self._failure = None  # breaks a reference cycle: its traceback refers to this frame
 
-    # What the session asks: see `Signalling`.
+    # Called by the session: see `Signalling`.
 
     async def quiet(self) -> None:
-        """Return when no move is left."""
+        """Return when no move is pending."""
         while self._working is not None:
             await asyncio.shield(self._working)
 
     def changed(self) -> None:
-        """Begin to make moves, unless that goes on already."""
+        """Start making moves, unless that is going on already."""
         if self._working is None and self._media.next_move() is not None:
             self._working = asyncio.get_running_loop().create_future()
             if not self._legs.core.spawn(self._work()):
                 self._working = None
 
     def stands(self, leg: str) -> bool:
-        """Whether it can be offered to again."""
+        """Whether the leg can be sent a re-INVITE."""
         return self._standing(leg) is not None
 
     def press(self, leg: str, digit: str, seconds: float) -> None:
-        """By INFO; a leg that does not stand misses it."""
+        """Send a key press by INFO; a leg without a confirmed dialog does not get it."""
         if (standing := self._standing(leg)) is not None:
             send_key(standing, digit, seconds)
 
-    # One move after the other.
+    # One move after another.
 
     def _standing(self, name: str) -> Leg | None:
         leg = self._legs.named(name)
@@ -140,5 +140,5 @@ class Switch:
             leg.offered.reply(sdp)
 
     def _failed(self, refusal: SipError) -> None:
-        """For `settled` to raise."""
+        """Keep the failure for `settled` to raise."""
         self._failure = bare(refusal)

@@ -1,4 +1,4 @@
-"""Where nobody takes the call: a message, or words that say so; by a status, to one who is not answered."""
+"""What a caller gets when nobody takes the call: voicemail, a key challenge, or a refusal."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from proxy.ua.reason import EndReason
 
 
 class Fallback:
-    """What the caller of one call gets instead of somebody to talk to. An agent in the call is let go."""
+    """What the caller of one call gets instead of somebody to talk to. Ends the agent's leg, if any."""
 
     __slots__ = ("_around", "_legs", "_name", "_number", "_reception")
 
     def __init__(self, reception: Reception, name: str) -> None:
-        """`name` is that of the call, and of a message's file."""
+        """`name`: the call's name, which a message's file gets too."""
         self._reception, self._name = reception, name
         self._around, self._number, self._legs = reception.around, reception.number, reception.legs
 
     async def unanswered(self, why: str, then: OnFailure) -> None:
-        """Nobody takes the call: a message, unless callers are rejected then."""
+        """Nobody takes the call: take a message, unless `then` says to reject."""
         if then is not OnFailure.REJECT:
             return await self.message(why)
         rung = self._reception.answered or self._reception.phone_tried
@@ -29,7 +29,7 @@ class Fallback:
         await self.sorry()
 
     async def message(self, why: str) -> None:
-        """Record what the caller says until hang-up, silence or the limit."""
+        """Take a voicemail message, until hang-up, silence or the limit."""
         number, legs = self._number, self._legs
         if (refusal := await self._alone()) is not None:
             legs.scribe.step("voicemail not possible", refusal)
@@ -42,7 +42,7 @@ class Fallback:
             await self.sorry()
 
     async def challenge(self, why: str) -> bool:
-        """Whether the caller presses the key that he is told; it rings for him then."""
+        """Whether the caller presses the key that is announced; plays ringback after that."""
         legs = self._legs
         if (refusal := await self._alone()) is not None:
             legs.scribe.step("challenge not possible", refusal)
@@ -55,7 +55,7 @@ class Fallback:
         return True
 
     async def not_admitted(self, why: str) -> None:
-        """He has not: a message, unless such callers are sent away."""
+        """The caller failed the challenge: take a message, or reject if so configured."""
         why = f"no right key was pressed: {why}"
         if not self._number.challenge.rejects or not self._reception.answered:
             return await self.message(why)
@@ -69,20 +69,20 @@ class Fallback:
         return Challenge(number.challenge, legs.media, speech, number.language, legs.scribe, bits)
 
     async def _alone(self) -> str | None:
-        """Nobody is with the caller but us, and he is answered; returns why that is not possible, or None."""
+        """Answer the caller, connected with us alone; returns why that is not possible, or None."""
         reception = self._reception
         self._legs.end("agent", EndReason.COMPLETED)
         reception.company.alone()
         try:
             await reception.answer(None)
-        except NOT_TAKEN as refusal:  # its audio passes us by, and it will not have that changed
+        except NOT_TAKEN as refusal:  # audio is direct, and the caller refuses to send it to us
             if reception.caller.ended.done():
                 raise
             return str(refusal)
         return None
 
     async def sorry(self) -> None:
-        """A caller who was answered is told by words or a tone, any other by a status: busy, or nobody."""
+        """Tell the caller that nobody takes the call: by prompt or tone if answered, else by a SIP status."""
         self._legs.end("agent", EndReason.COMPLETED)
         reception = self._reception
         busy = reception.failed in (486, GLOBAL_FAILURE)

@@ -1,4 +1,4 @@
-"""What happens in the calls as it happens, for those who listen: no call ever waits for one of them."""
+"""Live events of all calls for API clients; no call ever waits for a client."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from dataclasses import dataclass
 from datetime import datetime
 
 MAX_KEPT = 1000
-"""Events that are kept for listeners who were away."""
+"""Events that are kept for listeners that reconnect."""
 MAX_WAITING = 256
-"""Events that one listener may be behind; then he is cut off."""
+"""How many events a listener may lag behind before it is cut off."""
 AFTERWARDS_S = 300.0
-"""How long events are kept once nobody listens any more."""
+"""How long events are kept after the last listener has left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened in one call."""
+    """An event of one call."""
 
     number: int
-    """Counts from 1, over all calls."""
+    """Sequence number, from 1, over all calls."""
     call: str
     name: str
     """``began``, ``step``, ``leg``, ``line``, ``decision``, ``settled`` or ``over``."""
     at: datetime
     told: dict[str, object]
-    """More of it, by the name of the event; plain values."""
+    """Details, which depend on `name`; plain values."""
 
 
 class CutOff(Exception):
-    """This listener gets no more; the message says why."""
+    """The listener gets no more events; the message says why."""
 
 
 class Listener:
-    """One who listens, with what he has not heard yet."""
+    """One listener's queue of events."""
 
     def __init__(self, call: str | None) -> None:
         self._call = call
@@ -45,7 +45,7 @@ class Listener:
         self._news = asyncio.Event()
 
     def hear(self, event: Event) -> None:
-        """Take an event in, if it is of a call that is listened to; returns at once."""
+        """Queue an event, if it is of a call that is listened to; never blocks."""
         if self._call is not None and event.call != self._call:
             return
         if len(self._waiting) >= MAX_WAITING:
@@ -54,7 +54,7 @@ class Listener:
         self._news.set()
 
     def cut(self, why: str) -> None:
-        """Nothing more comes after what is waiting."""
+        """Cut the listener off; `next` raises CutOff with this reason."""
         self._cut = self._cut or why
         self._news.set()
 
@@ -65,14 +65,14 @@ class Listener:
                 raise CutOff(self._cut)
             self._news.clear()
             await self._news.wait()
-        if self._cut is not None:  # who is late already gets no more of it
+        if self._cut is not None:  # a listener that lags gets nothing of its backlog
             self._waiting.clear()
             raise CutOff(self._cut)
         return self._waiting.popleft()
 
 
 class Feed:
-    """The events of all calls. Costs a comparison while nobody listens."""
+    """The events of all calls. Costs one comparison per event while nobody listens."""
 
     def __init__(self, wall_clock: Callable[[], datetime]) -> None:
         self._wall_clock = wall_clock
@@ -84,16 +84,16 @@ class Feed:
 
     @property
     def listened_to(self) -> int:
-        """How many listen."""
+        """How many listeners there are."""
         return len(self._listeners)
 
     @property
     def latest(self) -> int:
-        """The number of the last event."""
+        """The number of the latest event."""
         return self._number
 
     def tell(self, call: str, name: str, /, **told: object) -> None:
-        """Something has happened; returns at once."""
+        """Publish an event; never blocks."""
         if not self._listeners and asyncio.get_running_loop().time() >= self._wanted_until:
             return
         self._number += 1
@@ -103,7 +103,7 @@ class Feed:
             listener.hear(event)
 
     def since(self, number: int, call: str | None) -> list[Event] | None:
-        """The events after the one of this number, None if some of them are kept no more."""
+        """The events after this number; None if some of them are not kept any more."""
         first = self._kept[0].number if self._kept else self._number + 1
         if not first - 1 <= number <= self._number:
             return None
@@ -111,10 +111,10 @@ class Feed:
 
     @contextmanager
     def listening(self, call: str | None = None) -> Iterator[Listener]:
-        """Listen to one call, or to all, for the time of a ``with``."""
+        """Listen to one call, or to all, for the time of a ``with`` block."""
         loop = asyncio.get_running_loop()
         if not self._listeners and loop.time() >= self._wanted_until:
-            # What happened meanwhile was not kept: numbers go on, so that nobody takes it for whole.
+            # Events since then were not kept: skip a number, so that a listener notices the gap.
             self._kept.clear()
             self._number += 1
         listener = Listener(call)
@@ -128,7 +128,7 @@ class Feed:
             self._wanted_until = loop.time() + AFTERWARDS_S
 
     def close(self) -> None:
-        """We stop: whoever listens is told so."""
+        """Cut all listeners off: the service is stopping."""
         self._closed = True
         for listener in self._listeners:
             listener.cut("the service is stopping")

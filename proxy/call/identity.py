@@ -1,4 +1,4 @@
-"""Who calls, as each leg of one call is told; and what becomes of it where a trunk will not hear it."""
+"""The INVITEs to agent and phones: what each says about the caller, and the retry if a trunk refuses that."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from proxy.sip.reason import blocked_by_network
 from proxy.ua.outgoing_invite import Outgoing
 
 REMEMBERED_S = 3600.0
-"""Seconds for which a trunk that refused a profile is called by `trunk_did` at once."""
+"""For so long a trunk that refused another identity profile is called with `trunk_did` at once."""
 
 _KNOWN_TEXTS = {"D35": "Telnyx", "D36": "Telnyx", "D51": "Telnyx", "32204": "Twilio"}
-"""Codes by which carriers say that it is the caller's number that they refuse."""
+"""Error codes by which carriers refuse a caller's number."""
 _CODE = re.compile(rf"\b({'|'.join(_KNOWN_TEXTS)})\b", re.IGNORECASE).search
 
 
 class Refusals:
-    """The trunks that refused to carry a caller's own number of late; over all calls."""
+    """The trunks that recently refused to carry a caller's own number; shared by all calls."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -31,7 +31,7 @@ class Refusals:
         self._until[trunk.name] = self._clock() + REMEMBERED_S
 
     def forget(self, trunk: Trunk) -> None:
-        """It refuses our own number, too: its refusal was of something else."""
+        """Forget a refusal: the trunk refuses our own number as well, so it refused something else."""
         self._until.pop(trunk.name, None)
 
     def of_late(self, trunk: Trunk) -> bool:
@@ -40,21 +40,21 @@ class Refusals:
 
 
 class Introduction:
-    """Introduces one caller to the legs of his call."""
+    """Makes the INVITEs of one call, which introduce its caller to the agent and the phones."""
 
     def __init__(
         self, caller: Identity, dialed: str, host: str, refusals: Refusals, step: Callable[[str, str], None]
     ) -> None:
-        """`dialed`: the number that was called; `host`: our public name; `step` tells the story."""
+        """`dialed`: the number that was called; `host`: our public name; `step` writes to the journal."""
         self.caller, self._dialed, self._host = caller, dialed, host
         self._refusals, self._step = refusals, step
 
     def to_agent(self, agent: Agent, headers: Mapping[str, str]) -> Outgoing:
-        """The INVITE to the agent, with the headers of the screening."""
+        """The INVITE to the agent, with the screening's headers."""
         return towards_agent(self.caller, agent, headers, self._host)
 
     def to_phone(self, place: Destination) -> Outgoing:
-        """The INVITE to a destination; one that its trunk refuses is made once more, by `trunk_did`."""
+        """The INVITE to a destination; sent again as `trunk_did` if its trunk refuses the caller's number."""
         trunk = place.trunk
         if trunk is None:
             return towards_phone(self.caller, place, self._host)
@@ -71,8 +71,10 @@ class Introduction:
         return towards_phone(self.caller, place, self._host, dialed=self._dialed, profile=profile)
 
     def _as_ourselves(self, place: Destination, trunk: Trunk, refusal: Response) -> Outgoing | None:
-        """The same call by `trunk_did`, and so from now on, unless the trunk refuses that as well. Where some
-        network blocks the caller's number, others may pass all the same.
+        """The same INVITE as `trunk_did`; None if the refusal has nothing to do with the number.
+
+        The trunk is called so from now on, unless it refuses that as well. A refusal by a network behind the
+        trunk is not remembered: that network blocks this caller, and others may pass.
         """
         if blocked_by_network(refusal):
             by_did = IdentityProfile.TRUNK_DID
@@ -97,9 +99,9 @@ class Introduction:
 
 
 def why(refusal: Response) -> str:
-    """A refusal in our words, with the carrier's own code where it has one that we know.
+    """A refusal as text: its status, and the carrier's error code if it is a known one.
 
-    Its text is not repeated: there may be a number in it.
+    The carrier's own text is not repeated: there may be a telephone number in it.
     """
     said = [refusal.reason]
     for name in ("Warning", "Reason", "X-Twilio-Error"):

@@ -1,4 +1,4 @@
-"""The legs of one call: each with its media and its line in the record, and none left when it is over."""
+"""The legs of one call, each with its media and its entry in the record; all are ended when the call ends."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ ANSWERED_ELSEWHERE = "sip;cause=200"
 
 
 class Legs:
-    """Makes the legs of one call. The caller's is the first, and encloses all others.
+    """Makes the legs of one call, and ends them. The caller's is the first, and encloses all others.
 
-    It is called when a leg is over, as a bound method for each would be as large again as what is kept of it.
+    It is itself the callback for the end of each leg: a bound method per leg would double what a leg costs.
     """
 
     __slots__ = ("_standing", "core", "media", "scribe")
@@ -34,18 +34,19 @@ class Legs:
     def __init__(self, core: UserAgentCore, media: MediaSession, scribe: Scribe) -> None:
         self.core, self.media, self.scribe = core, media, scribe
         self._standing: dict[Latch[EndReason], tuple[Leg, LegRecord | None]] = {}
-        """Those that are not ended for good, by their ends, as they were begun; and what is written of each
-        until it is over.
+        """The legs of the call in the order they were begun, by the latch of their end.
+
+        Beside each stands its entry in the record, replaced by None once the end has been noted there.
         """
 
     def leg(
         self, name: str, *, peer: str, takes_refer: bool = False, srtp: SrtpPolicy = SrtpPolicy.ACCEPT
     ) -> Stretch:
-        """A leg that is ended when the block is left, after all that were begun in it."""
+        """Begin a leg for the time of a ``with`` block; legs begun within the block are ended before it."""
         return Stretch(self, self.begin(name, peer, srtp, takes_refer=takes_refer))
 
     def begin(self, name: str, peer: str, srtp: SrtpPolicy, *, takes_refer: bool = False) -> Leg:
-        """One leg more, until `end_after` or its peer ends it; its media are released then."""
+        """Begin a leg, which lasts until `end_after` or its peer ends it; its media are released then."""
         scribe = self.scribe
         media = LegMedia(self.media, name, srtp, scribe)
         leg = Leg(name, self.core, media, takes_refer=takes_refer, log=scribe.log)
@@ -54,14 +55,14 @@ class Legs:
         return leg
 
     def named(self, name: str) -> Leg | None:
-        """The leg of that name."""
+        """The leg of that name; None if there is none."""
         for leg, _ in self._standing.values():
             if leg.name == name:
                 return leg
         return None
 
     def end_caller(self, reason: EndReason) -> None:
-        """End the leg on which the call hangs; nothing, if it has not begun."""
+        """End the caller's leg, and so the call; does nothing if it has not begun."""
         self.end("caller", reason)
 
     def end(self, name: str, reason: EndReason) -> None:
@@ -70,7 +71,7 @@ class Legs:
             leg.end(reason)
 
     def end_after(self, first: Leg, why: EndReason = EndReason.COMPLETED) -> None:
-        """End the legs that were begun after this one, the last of them first."""
+        """End the legs that were begun after `first`, the last of them first."""
         if next(reversed(self._standing)) is not first.ended:
             try:
                 self.end_last(why)
@@ -78,7 +79,7 @@ class Legs:
                 self.end_after(first, why)
 
     def end_last(self, why: EndReason) -> None:
-        """End the leg that was begun last, and have it noted if that is not yet done."""
+        """End the leg that was begun last, and note that in the record unless it is noted already."""
         ended, (leg, entry) = next(reversed(self._standing.items()))
         try:
             leg.end(why)
@@ -88,9 +89,10 @@ class Legs:
             del self._standing[ended]
 
     def why(self, error: BaseException | None) -> EndReason:
-        """Why legs that still stand are ended where this was raised: for what befell the caller, or all of
-        us, or because all is said. Of a caller whose carrier rang others beside us and had an answer there,
-        it is what his CANCEL says.
+        """The reason for ending the legs that are left when a block is left with this error, or with none.
+
+        It follows from how the caller's leg ended. A CANCEL by which the caller's carrier says that the call
+        was answered elsewhere is passed on as such.
         """
         if isinstance(error, Exception) and not isinstance(error, LegEnded):
             return EndReason.FAILED
@@ -102,7 +104,7 @@ class Legs:
         return EndReason.DRAINING if ended.result() is EndReason.DRAINING else EndReason.CALLER_LEFT
 
     def __call__(self, ended: Latch[EndReason]) -> None:
-        """A leg is over: note how it ended, once; its ports go back."""
+        """A leg has ended: note how, once, and release its media ports."""
         leg, entry = self._standing.get(ended, (None, None))
         if leg is None or entry is None:  # noted, or ended for good
             return
@@ -115,7 +117,7 @@ class Legs:
 
 
 class Stretch:
-    """One leg, for the time of a ``with``."""
+    """One leg, for the time of a ``with`` block."""
 
     __slots__ = ("_leg", "_legs")
 

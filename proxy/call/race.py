@@ -1,4 +1,4 @@
-"""Who of several takes the call: the first confirmed answer wins (RFC 3261 §16.7). More may join them."""
+"""Parallel forking: the first confirmed answer takes the call (RFC 3261 §16.7)."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 
 GLOBAL_FAILURE = 600
-"""From this status on nobody else is tried: it speaks for the user, not for one phone (RFC 3261 §16.7)."""
+"""From this status on nothing else is tried: a 6xx speaks for the user, not one phone (RFC 3261 §16.7)."""
 
 Attempt = asyncio.Task[None]
 
 
 class Race:
-    """The attempts at some phones, each with its leg."""
+    """Concurrent attempts to reach phones, each with its own leg. More may enter while it is open."""
 
     __slots__ = ("_attempts", "_dismiss", "_note", "_over", "_waiting", "open")
 
     def __init__(
         self, note: Callable[[Leg, SipError], None], dismiss: Callable[[Leg, EndReason], None]
     ) -> None:
-        """`note` hears of a leg that did not take the call, `dismiss` of one that is not wanted any more."""
+        """`note` is called for a leg that failed, `dismiss` to end a leg that is not needed any more."""
         self._note, self._dismiss = note, dismiss
         self._attempts: dict[Attempt, Leg] = {}
         self._waiting: set[Attempt] = set()
         self._over: asyncio.Queue[Attempt] = asyncio.Queue()
         self.open = True
-        """Whether somebody may still join."""
+        """Whether attempts may still enter."""
 
     def enter(self, leg: Leg, work: Coroutine[Any, Any, None]) -> None:
-        """One more attempt, from now on; it returns once its leg has taken the call."""
+        """Start one more attempt: `work` returns once its leg has taken the call."""
         attempt = asyncio.ensure_future(work)
         self._attempts[attempt] = leg
         self._waiting.add(attempt)
         attempt.add_done_callback(self._over.put_nowait)
 
     async def won(self) -> Leg:
-        """The leg that took the call; the others are ended. Raises the best failure when none does."""
+        """Wait for the leg that takes the call and end the others; raises the best failure if none does."""
         try:
             winner = await self._first()
             for leg in self._attempts.values():
@@ -70,7 +70,7 @@ class Race:
         raise best(failures)
 
     async def _done(self) -> list[Attempt]:
-        """Those that are over: of one tick, in the order in which they began."""
+        """Wait for attempts to finish; those of one tick are returned in the order in which they began."""
         over = {await self._over.get()}
         while not self._over.empty():
             over.add(self._over.get_nowait())
@@ -79,10 +79,10 @@ class Race:
         return found
 
     def _spare(self, refusal: SipError) -> None:
-        """Leave in the race who may still take the call though one speaks for all: the others are ended.
+        """After a global failure, end the attempts that it stops, and keep waiting for the rest.
 
-        A phone's 6xx ends what rings, but hangs up on nobody who has picked up and is told who calls (§16.7).
-        Whoever has picked up himself, and says no by a key, speaks for those as well.
+        A 6xx response ends what still rings, but hangs up on nobody who has picked up already and is hearing
+        who calls (§16.7). A person who picked up and declined by a key stops those as well.
         """
         self.open = False
         by_phone = isinstance(refusal, Rejected)
@@ -93,7 +93,7 @@ class Race:
 
 
 def best(failures: Sequence[SipError]) -> SipError:
-    """The failure that speaks for all (RFC 3261 §16.7): a 6xx, else of the lowest class, busy first."""
+    """The best response of a fork (RFC 3261 §16.7): a 6xx, else one of the lowest class, 486 first."""
 
     def rank(failure: SipError) -> tuple[int, bool]:
         status = status_of(failure)

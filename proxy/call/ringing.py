@@ -1,4 +1,4 @@
-"""The phones ring, several at once where it is so configured; one that registers meanwhile rings, too."""
+"""Rings the phones of one call, several at once if so configured, and those that register meanwhile."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ class Ringing:
         queue: Places,
         whisper: Whisper | None,
     ) -> None:
-        """`queue` hears who refused; `whisper` asks whoever picks up; None: nobody is asked."""
+        """`queue` learns of refusals; `whisper` talks to whoever picks up, None if nothing is to be said."""
         self._around, self._number, self._legs = around, number, legs
         self._introduction, self._queue, self._whisper = introduction, queue, whisper
         self._place: dict[Leg, Destination] = {}
-        """What each leg calls, until it is noted that it did not take the call."""
+        """The destination that each leg calls; removed once the leg has failed."""
         self._rung: dict[Leg, Whereabouts] = {}
-        """The contacts of registered phones that are called, or have said no."""
+        """The contacts of registered phones that are ringing or have declined."""
         self._charged: set[Destination] = set()
         self._begun = 0
-        """How many legs those that ring together have had."""
+        """How many legs the present group of destinations has had."""
         self._ends_at: float
-        """Until when they may ring."""
+        """The time at which the present group stops ringing."""
 
     async def answered(self, places: Sequence[Destination]) -> Leg:
-        """Ring these places at once; return the leg that took the call. The others are cancelled.
+        """Ring these destinations at once; return the leg that took the call. The others are cancelled.
 
-        Raises how the best of them failed, or LimitReached.
+        If none does, raises the best failure (see `best`), or LimitReached.
         """
         self._rung.clear()
         self._begun = 0
@@ -70,7 +70,7 @@ class Ringing:
         phones = {place.phone: place for place in places if place.phone}
         invites = self._invited(places)
         try:
-            if len(invites) == 1 and not phones:  # as nearly always: no task for it
+            if len(invites) == 1 and not phones:  # the usual case; it needs no task
                 winner, outgoing = invites[0]
                 await self._attempt(winner, outgoing)
             else:
@@ -83,7 +83,7 @@ class Ringing:
         return winner
 
     def _invited(self, places: Iterable[Destination]) -> list[Invite]:
-        """A leg to every destination that can be called; raises why, if there is none."""
+        """Begin a leg to every destination that can be called; raises the best failure if there is none."""
         invites: list[Invite] = []
         failures: list[SipError] = []
         for place in places:
@@ -98,7 +98,7 @@ class Ringing:
         return invites
 
     def _invites(self, place: Destination) -> tuple[Outgoing, ...]:
-        """The INVITEs that one destination means: one for each contact of a registered phone."""
+        """The INVITEs to one destination: several if it is a phone registered with several contacts."""
         contacts = self._around.phones(place.phone) if place.phone else ()
         if place.phone and not contacts:
             raise NotRegistered(f"{place.phone} is not registered")
@@ -111,12 +111,12 @@ class Ringing:
     def _at(
         self, contact: Binding, contacts: Sequence[Binding], place: Destination, outgoing: Outgoing
     ) -> Outgoing:
-        """The INVITE to one contact of a phone, which has these by now."""
+        """The INVITE to one of the contacts that a phone has at present."""
         whereabouts = Whereabouts(self._around.phones, place.phone or "", contact, contacts)
         return outgoing._replace(uri=contact.uri, flow=contact.flow, anew=whereabouts)
 
     def _charge(self, place: Destination) -> None:
-        """It is dialled, once, at however many places; raises TransportFailed if that is too often."""
+        """Count one call to the destination, however many contacts it has; TransportFailed over its cap."""
         if (most := self._number.calls_per_destination_per_hour) and place not in self._charged:
             self._around.tolls.charge(place.uri, most)
             self._charged.add(place)
@@ -131,7 +131,7 @@ class Ringing:
         return leg
 
     async def _first(self, invites: Iterable[Invite], phones: Mapping[str, Destination]) -> Leg:
-        """The first that takes the call, of these and of those of `phones` that register meanwhile."""
+        """The first leg that takes the call; contacts of `phones` that register meanwhile join the race."""
         race = Race(self._note, self._dismiss)
         for leg, outgoing in invites:
             race.enter(leg, self._attempt(leg, outgoing))
@@ -139,12 +139,12 @@ class Ringing:
             return await race.won()
 
     def _arrived(self, race: Race, phones: Mapping[str, Destination], first: int, name: str) -> None:
-        """A phone has registered: where nobody has called it yet it rings as well, for as long as the others.
+        """Ring the new contacts of a phone that has just registered, for as long as the others still ring.
 
-        Whoever rings is not called again, wherever he registers; nor is whoever has said no.
+        A device that rings already, or has declined, is not called again, wherever it registers from.
         """
         called = {leg: where for leg, where in self._rung.items() if where.name == name}
-        flows = [leg.seek() for leg in called]  # which is news to them
+        flows = [leg.seek() for leg in called]  # legs whose device has moved follow it
         place, contacts = phones[name], self._around.phones(name)
         for contact in one_of_each(contacts):
             known = contact.flow in flows or any(each.is_of(contact) for each in called.values())
@@ -160,7 +160,7 @@ class Ringing:
 
     @property
     def _left_s(self) -> float:
-        """How long those that ring may ring on."""
+        """Seconds for which the present group may ring on."""
         return self._ends_at - self._around.core.alarms.now()
 
     async def _attempt(self, leg: Leg, outgoing: Outgoing) -> None:
@@ -173,9 +173,9 @@ class Ringing:
             await whisper.confirmed(leg, wanted)
 
     def _note(self, leg: Leg, failure: SipError) -> None:
-        """This leg did not take the call."""
+        """Record that a leg did not take the call, and end it."""
         if isinstance(failure, TransportFailed | TransactionTimeout):
-            self._rung.pop(leg, None)  # its phone may not have heard of it
+            self._rung.pop(leg, None)  # the INVITE may never have reached its phone
         if (place := self._place.pop(leg, None)) is not None:
             self._legs.scribe.not_taken(leg.name, failure)
             leg.end(EndReason.NO_ANSWER)
@@ -183,6 +183,6 @@ class Ringing:
                 self._legs.scribe.step(*note)
 
     def _dismiss(self, leg: Leg, reason: EndReason) -> None:
-        """This leg is not wanted any more."""
+        """End a leg that is not needed any more."""
         self._place.pop(leg, None)
         leg.end(reason)

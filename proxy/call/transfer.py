@@ -1,4 +1,4 @@
-"""The agent's REFERs: which of them are followed, and what the agent is told of the phone (RFC 3515)."""
+"""The agent's REFERs (RFC 3515): which are accepted, and the NOTIFYs that report on the phone."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from screening.contract import News, Screening, Verdict
 
 
 class Transfers:
-    """Those of one call."""
+    """The REFERs of one call."""
 
     __slots__ = ("_accepted", "_failed", "_foregone", "_number", "_scribe")
 
     def __init__(self, number: Number, scribe: Scribe) -> None:
         self._number, self._scribe = number, scribe
         self._accepted: tuple[Refer, ...] = ()
-        """The agent waits to hear what became of them."""
+        """Accepted REFERs whose final NOTIFY has not been sent."""
         self._foregone: Verdict | None = None
-        """A decision that the phone is, or was, rung for without its REFER, which may come yet."""
+        """The decision for which the phone was rung without waiting for its REFER, which may still come."""
         self._failed = 0
-        """The status with which the phone was tried for it in vain."""
+        """The status with which that attempt at the phone failed; 0 if it has not."""
 
     def foregone(self, decided: Verdict | None) -> None:
-        """The phone is rung for this decision, whose REFER has not come."""
+        """Note that the phone is rung for this decision, whose REFER has not come."""
         self._foregone, self._failed = decided, 0
 
     async def wanted(self, agent: Leg, screening: Screening) -> Destination:
-        """What the agent's next REFER selects, of those that select anything."""
+        """Wait for the agent's next REFER that is accepted; returns the destination it selects."""
         while True:
             if (place := self.selected(await agent.refer(), screening)) is not None:
                 return place
 
     def selected(self, refer: Refer, screening: Screening | None) -> Destination | None:
-        """Accept a REFER, which is told from now on how the phone fares; the screening hears of it.
+        """Accept a REFER and tell the screening; returns the destination to ring, or None.
 
-        One whose target is not a configured destination is refused (toll fraud), and nothing comes of it; nor
-        of one for which the phone was tried already: whoever declined is not rung again.
+        None if its target is not a configured destination: it is refused with 403 (toll fraud). Also None if
+        the phone was rung for the same decision before and did not take the call: it is not rung again.
         """
         place = self._number.destination_for(refer.target)
         if place is None:
@@ -57,18 +57,18 @@ class Transfers:
         return place
 
     async def late(self, agent: Leg, screening: Screening | None) -> None:
-        """A REFER that comes while the phone rings already is the same wish, come late."""
+        """Accept REFERs that come while the phone rings already: they ask for what is being done."""
         while True:
             if self.selected(await agent.refer(), screening):
                 self._scribe.step("refer joined", "the phone rings already")
 
     def progress(self, status: int) -> None:
-        """How the phone fares (§2.4.5)."""
+        """Report the phone's status to the agent by NOTIFY (§2.4.5)."""
         for refer in self._accepted:
             refer.progress(status)
 
     def concluded(self, status: int) -> None:
-        """What became of the phone: the last that these REFERs are told."""
+        """Report the final status of the phone, which ends these REFERs."""
         self._failed = status
         if self._accepted:
             self.progress(status)
