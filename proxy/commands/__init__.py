@@ -1,4 +1,4 @@
-"""Commands of the shell, by what they are about: each file is imported when its command is used."""
+"""Shell commands, one module per topic, imported when the command is used."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ WHERE = {
     "try": "dry_run.try_caller",
     "voicemail": "voicemail.voicemail",
 }
-"""The file and the function of each command."""
+"""The module and function of each command."""
 CONFIG = "SCREENDOOR_CONFIG"
-"""The environment variable that names the settings file."""
+"""Environment variable that names the settings file."""

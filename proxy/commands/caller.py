@@ -1,4 +1,4 @@
-"""``screendoor forget`` and ``screendoor export``: all that is kept of one caller."""
+"""``screendoor forget`` and ``screendoor export``: everything stored about one caller."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from screening.memory import privacy
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_config
 def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
-    """Delete the calls of NUMBER, with transcripts, messages, recordings, and what was spoken of callers."""
+    """Delete the calls of NUMBER with transcripts, voicemails, recordings, and cached speech about
+    callers.
+    """
     settings = settings_of(file, secrets=False)
     whole = number_of(settings, number)
     if not yes:
@@ -47,7 +49,7 @@ def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
 @click.argument("number")
 @with_config
 def export(number: str, file: Path) -> None:
-    """Put out all that is kept of NUMBER, as JSON; the files that belong to it are named at the end."""
+    """Print everything stored about NUMBER as JSON; the paths of its files follow on standard error."""
     settings = settings_of(file, secrets=False)
     whole = number_of(settings, number)
     with database(settings, reads=True) as connection:

@@ -1,4 +1,4 @@
-"""``screendoor calls`` and ``screendoor call``: what happened."""
+"""``screendoor calls`` and ``screendoor call``: the call history."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def calls(
     file: Path,
     as_json: bool,
 ) -> None:
-    """List calls, the latest first."""
+    """List calls, newest first."""
     settings = settings_of(file, secrets=False)
     place = zone(settings)
     sought = history.Sought(
@@ -76,7 +76,7 @@ def calls(
 @with_config
 @with_json
 def call(call: str, file: Path, as_json: bool) -> None:
-    """Tell one call: its story, what was said, and why it was decided so. CALL may be abbreviated."""
+    """Show one call: its story, its transcript, and why it was decided so. CALL may be abbreviated."""
     settings = settings_of(file, secrets=False)
     with database(settings, reads=True) as connection:
         row = history.call(connection, named(connection, call))
@@ -115,19 +115,19 @@ def _told(row: dict[str, Any], place: tzinfo | None) -> list[str]:
 
 
 def _leg(leg: dict[str, Any]) -> str:
-    """How it ended, and the Call-ID by which whoever is at the other end finds it in his own log."""
+    """How a leg ended, and the Call-IDs that identify it in the peer's log."""
     ended = "; ".join(each for each in (leg["end"], leg["peer_reason"]) if each)
     return f"  {leg['name']:<6} {leg['peer']}: {ended}, Call-ID {' and '.join(leg.get('call_ids') or '-')}"
 
 
 def _message(row: dict[str, Any]) -> str:
-    """Its sound, and its words where they are known."""
+    """The audio and text of a voicemail."""
     sound = f"{row['seconds'] or 0:g} s, {row['file']}" if row["file"] else ""
     return ": ".join(each for each in (sound, words_of(row)) if each)
 
 
 def _number(verification: dict[str, Any] | None) -> str | None:
-    """What STIR/SHAKEN says of the caller's number."""
+    """What STIR/SHAKEN says about the caller's number."""
     return str(Verification(**verification)) if verification else None
 
 

@@ -1,4 +1,4 @@
-"""What these commands begin with: the database, and how things are shown."""
+"""What the commands share: database access, parsing of arguments and output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from screening.memory.errors import Away
 from screening.memory.schema import calls
 
 MAX_ALIKE = 10
-"""Calls that are named where a short name fits several."""
+"""Calls listed when an abbreviation is ambiguous."""
 _AGO = re.compile(r"(\d{1,5})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -31,9 +31,9 @@ with_json: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, 
 
 @contextmanager
 def database(settings: Settings, *, make: bool = False, reads: bool = False) -> Iterator[Connection]:
-    """A transaction in the database, also while the service runs; a trouble ends the command with one line.
+    """A database transaction, also while the service runs. Errors end the command with a one-line message.
 
-    With `make` it is made where there is none yet; one that only `reads` holds up no service.
+    With `make` a missing database is created. With `reads` the transaction never blocks the service.
     """
     if settings.memory.url == "off":
         raise click.ClickException('nothing is kept: memory.url is "off"')
@@ -48,7 +48,7 @@ def database(settings: Settings, *, make: bool = False, reads: bool = False) -> 
 
 
 def country(settings: Settings) -> str:
-    """That of numbers without ``+``."""
+    """Default country of numbers without ``+``."""
     from proxy.services import policy_setup
 
     return policy_setup.country(settings, settings.numbers[0])
@@ -64,7 +64,7 @@ def number_of(settings: Settings, text: str) -> str:
 
 
 def named(connection: Connection, name: str) -> str:
-    """The whole name of the call whose name begins so."""
+    """Expand an abbreviated call id."""
     if connection.execute(select(calls.c.id).where(calls.c.id == name)).first() is not None:
         return name
     alike = select(calls.c.id).where(calls.c.id.startswith(name, autoescape=True)).order_by(calls.c.id)
@@ -77,7 +77,7 @@ def named(connection: Connection, name: str) -> str:
 
 
 def zone(settings: Settings, dialed: str | None = None) -> tzinfo | None:
-    """Where the user of a number is, or of all; None, where nothing says it: where this machine is."""
+    """The user's time zone for a number, or common to all; None: the machine's."""
     if dialed is None and settings.screening.time_zone is not None:
         return settings.screening.time_zone
     of = [number for number in settings.numbers if dialed in (None, number.dialed)]
@@ -86,7 +86,9 @@ def zone(settings: Settings, dialed: str | None = None) -> tzinfo | None:
 
 
 def moment(text: str | None, zone: tzinfo | None) -> datetime | None:
-    """A time such as 2026-12-24, 2026-12-24T18:00, or 3d (days ago); unless it says another zone, in this."""
+    """Parse a time such as 2026-12-24, 2026-12-24T18:00 or 3d (days ago); `zone` applies unless it
+    names one.
+    """
     if text is None:
         return None
     if _AGO.fullmatch(text):
@@ -99,7 +101,7 @@ def moment(text: str | None, zone: tzinfo | None) -> datetime | None:
 
 
 def span(text: str) -> timedelta:
-    """A time such as 90m, 2h, 3d or 1w."""
+    """Parse a duration such as 90m, 2h, 3d or 1w."""
     found = _AGO.fullmatch(text)
     if found is None:
         raise click.UsageError(f"a time such as 90m, 2h or 3d instead of {text!r}")
@@ -107,14 +109,14 @@ def span(text: str) -> timedelta:
 
 
 def put_out(told: object) -> None:
-    """For machines: JSON, in ASCII."""
+    """Print JSON, in ASCII."""
     from screening.memory.history import plain
 
     click.echo(json.dumps(plain(told), indent=2))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], zone: tzinfo | None) -> None:
-    """For people, times in this zone. What callers said about themselves can draw nothing on the terminal."""
+    """Print a table, times in this zone. Text from callers cannot inject terminal control codes or markup."""
     cleaned = [[clean(cell, zone) for cell in row] for row in rows]
     console = Console()
     if not console.is_terminal:
@@ -126,7 +128,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], zone: tzinfo
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> None:
-    """Every row is one line, where no person reads; there may be a hundred thousand."""
+    """One line per row where output is not a terminal; there may be a hundred thousand."""
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
@@ -134,7 +136,7 @@ def _lines(rows: Sequence[Sequence[str]]) -> None:
 
 
 def clean(value: object, zone: tzinfo | None = None) -> str:
-    """A value as one line, a time in this zone; nothing is nothing."""
+    """A value as one line of printable text; None is empty."""
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -144,7 +146,7 @@ def clean(value: object, zone: tzinfo | None = None) -> str:
 
 
 def words_of(message: Mapping[str, Any]) -> str | None:
-    """What a message says: as it was transcribed, or as the agent wrote it down."""
+    """The text of a message: the transcript, or what the agent wrote down."""
     taken = message["message"] or {}
     if not taken:
         return message["transcript"] or None
@@ -153,5 +155,5 @@ def words_of(message: Mapping[str, Any]) -> str | None:
 
 
 def who(row: Mapping[str, Any]) -> str:
-    """The caller of a row."""
+    """The caller of a row: number and name."""
     return " ".join(each for each in (row["caller"] or "anonymous", row["caller_name"]) if each)

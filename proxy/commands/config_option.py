@@ -1,4 +1,4 @@
-"""The settings file that a command is given."""
+"""The ``--config`` option, and loading of the settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from proxy.config import NoRoute, Settings, SettingsError, load
 USAGE_FAULT = 2
 """Exit code for a fault in the settings or on the command line."""
 LATER = 1
-"""Exit code where the same may succeed later: who supervises us starts us again."""
+"""Exit code for a failure that may pass: a supervisor restarts us."""
 
 with_config: Callable[..., Any] = click.option(
     "--config",
@@ -31,9 +31,9 @@ with_config: Callable[..., Any] = click.option(
 
 
 def settings_of(file: Path, *, secrets: bool = True) -> Settings:
-    """The settings; a file that is not in order ends the command, with every problem listed.
+    """Load the settings; if they are invalid, list every problem and exit.
 
-    Without `secrets` none is read but that of the database, for commands that use no other.
+    Without `secrets` only the database's is read, for commands that use no other.
     """
     from proxy.services import notifications, policy_setup
 

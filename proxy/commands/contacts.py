@@ -1,4 +1,4 @@
-"""``screendoor contacts``: the lists that are kept, which count from the next call on."""
+"""``screendoor contacts``: the stored lists; changes apply from the next call on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ from screening.memory import lists
 
 MAX_REMARKS = 20
 BREATH_S = 0.05
-"""Between two parts of an import: who waits for SQLite looks again after 25 ms at the latest by then."""
+"""Pause between two batches of an import. A process waiting for SQLite's lock polls every 25 ms at most, so
+it gets its turn.
+"""
 AN_HOUR, A_DAY = timedelta(hours=1), timedelta(days=1)
 of_list = click.option(
     "--list", "which", type=click.Choice(lists.LISTS), default=lists.CONTACT, show_default=True
@@ -46,7 +48,7 @@ def contacts() -> None:
 @with_config
 @with_json
 def take_in(files: tuple[Path, ...], file: Path, as_json: bool) -> None:
-    """Take in the contacts of CSV and vCard files; bad rows are left out, and listed."""
+    """Import the contacts of CSV and vCard files; bad rows are left out and listed."""
     settings = settings_of(file, secrets=False)
     told = []
     for each in files:
@@ -76,7 +78,7 @@ def take_in(files: tuple[Path, ...], file: Path, as_json: bool) -> None:
 @with_config
 @with_json
 def listed(which: str | None, limit: int, file: Path, as_json: bool) -> None:
-    """List the entries, the latest first; those of the settings file are not among them."""
+    """List the stored entries, newest first; those of the settings file are not included."""
     settings = settings_of(file, secrets=False)
     with database(settings, reads=True) as connection:
         rows = lists.listed(connection, which, limit=limit)
@@ -103,7 +105,7 @@ def add(
     note: str | None,
     file: Path,
 ) -> None:
-    """Put NUMBER on a list; on those that are no contacts it may be a pattern, as +1900*."""
+    """Add NUMBER to a list; on lists other than contacts it may be a pattern, as +1900*."""
     settings = settings_of(file, secrets=False)
     end = moment(until, zone(settings, dialed))
     _put(settings, lists.Entry(which, number, name, dialed, end, note))
@@ -114,7 +116,7 @@ def add(
 @click.option("--note", help="Why.")
 @with_config
 def block(number: str, note: str | None, file: Path) -> None:
-    """Turn calls of NUMBER away from now on; it may be a pattern, as +1900*."""
+    """Block calls from NUMBER from now on; it may be a pattern, as +1900*."""
     _put(settings_of(file, secrets=False), lists.Entry(lists.BLOCK, number, note=note))
 
 
@@ -135,9 +137,9 @@ def expect(
     note: str | None,
     file: Path,
 ) -> None:
-    """Let the calls of NUMBER ring, at any hour; or, with "anybody", whoever calls.
+    """Let calls from NUMBER ring, at any hour; or, with "anybody", from whoever calls.
 
-    Without a limit: for a day; anybody's for an hour.
+    Without a limit: for a day; with "anybody" for an hour.
     """
     if within is not None and until is not None:
         raise click.UsageError("either --within or --until")
@@ -154,7 +156,7 @@ def expect(
 @click.option("--list", "which", type=click.Choice(lists.LISTS), help="Only off this list.")
 @with_config
 def remove(number: str, which: str | None, file: Path) -> None:
-    """Take NUMBER off the lists."""
+    """Remove NUMBER from the lists."""
     settings = settings_of(file, secrets=False)
     with database(settings) as connection:
         gone = sum(
@@ -168,8 +170,9 @@ def remove(number: str, which: str | None, file: Path) -> None:
 
 
 def _put_contacts(settings: Settings, found: Contacts) -> tuple[int, int]:
-    """In parts: a service that runs meanwhile writes between them, and hears of it once, also where we are
-    interrupted.
+    """In batches, so that a running service can write in between.
+
+    It reloads the lists once, at the end or when interrupted.
     """
     new = renamed = 0
     try:

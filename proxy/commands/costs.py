@@ -1,4 +1,4 @@
-"""``screendoor costs``: what the calls of today and of this month have cost, by number."""
+"""``screendoor costs``: costs of today and this month, by number."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ COLUMNS = ("calls", "minutes", "tokens", "money")
 @click.command("costs")
 @with_config
 def costs(file: Path) -> None:
-    """Say what agents have cost today and this month, by number, as the memory has it."""
+    """Show what agents have cost today and this month, by number, from the memory."""
     for line in lines(spent(settings_of(file, secrets=False), datetime.now(UTC))):
         click.echo(line)
 
 
 def spent(settings: Settings, now: datetime) -> list[dict[str, Any]]:
-    """What the memory says."""
+    """Costs from the database."""
     from proxy.services import costs
 
     with database(settings, reads=True) as connection:
@@ -33,7 +33,7 @@ def spent(settings: Settings, now: datetime) -> list[dict[str, Any]]:
 
 
 def lines(found: list[dict[str, Any]]) -> Iterator[str]:
-    """A table: a number a line, and all of them last."""
+    """A table: one line per number, the total last."""
     width = max(len("all numbers"), *(len(each["dialed"] or "") for each in found))
     head = "".join(f"{column:>10}" for column in COLUMNS)
     yield f"{found[0]['currency']:<{width}}  {'today':<40}  this month"

@@ -36,7 +36,7 @@ def try_caller(
     called_back: bool,
     calls: int,
 ) -> None:
-    """Say what would be done with a caller, and why, without a call; NUMBER may be "anonymous"."""
+    """Show what would be done with a caller, and why, without a call; NUMBER may be "anonymous"."""
     settings = settings_of(file, secrets=False)
     try:
         lines = told(
@@ -64,7 +64,7 @@ def try_caller(
 @click.option("--to", "dialed", metavar="NUMBER", help="The number that is called; without it, all of them.")
 @with_config
 def prompt(dialed: str | None, file: Path) -> None:
-    """Show what the agent says first and is told, with every template filled in."""
+    """Show the agent's greeting and instructions, with every template filled in."""
     settings = settings_of(file, secrets=False)
     try:
         numbers = settings.numbers if dialed is None else (number_of(settings, dialed),)

@@ -1,4 +1,4 @@
-"""The command ``screendoor notify``: whether those who are told can be told."""
+"""``screendoor notify``: tests whether notices can be delivered."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from proxy.commands.config_option import settings_of, with_config
 from proxy.services.notifications import tried
 
 NOT_TOLD = 1
-"""Exit code where a test did not arrive everywhere."""
+"""Exit code if a test notice was not delivered to every target."""
 
 
 @click.command("notify")
 @click.option("--test", is_flag=True, required=True, help="Send a test notice to every [[notify]].")
 @with_config
 def notify(test: bool, file: Path) -> None:
-    """Say whether those who are told what happened can be told."""
+    """Test whether notices can be delivered."""
     settings = settings_of(file)
     if not settings.notified:
         raise click.UsageError(f"{file} has no [[notify]]")

@@ -1,4 +1,4 @@
-"""``screendoor trace``: what went over the wire in a call."""
+"""``screendoor trace``: the stored SIP messages of a call."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from screening.memory import sip_trace
 def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:
     """Draw the SIP of one call, leg by leg, TLS in the clear. CALL may be abbreviated.
 
-    It is kept where the settings have sip = "on" in [memory], from about a second after the call.
+    Traces are stored if the settings have sip = "on" in [memory], about a second after the call.
     """
     settings = settings_of(file, secrets=False)
     with database(settings, reads=True) as connection:
@@ -70,7 +70,7 @@ def _line(seen: Seen, began: float) -> str:
 
 
 def _told(seen: Seen) -> Iterable[str]:
-    """The message under a line that says between whom; what a terminal would obey is shown as `?`."""
+    """The addresses and text of a message; control characters are shown as `?`."""
     arrow = "→" if seen.sent else "←"
     yield f"          {seen.leg}, {seen.transport.upper()} {shown(seen.local)} {arrow} {shown(seen.remote)}"
     text = seen.octets.decode("utf-8", "replace")

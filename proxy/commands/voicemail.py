@@ -31,12 +31,12 @@ PLAYERS = (
     ("afplay",),
     ("ffplay", "-nodisp", "-autoexit", "-loglevel", "error"),
 )
-"""Programs that play a WAV file; the first that is there."""
+"""Programs that can play a WAV file, in order of preference."""
 
 
 @click.group()
 def voicemail() -> None:
-    """Messages: list them, play them, save them."""
+    """Voicemails: list them, play them, save them."""
 
 
 @voicemail.command("list")
@@ -45,7 +45,7 @@ def voicemail() -> None:
 @with_config
 @with_json
 def listed(new: bool, limit: int, file: Path, as_json: bool) -> None:
-    """List messages, the latest first."""
+    """List messages, newest first."""
     settings = settings_of(file, secrets=False)
     with database(settings, reads=True) as connection:
         rows = history.messages(connection, heard=False if new else None, limit=limit)
@@ -69,10 +69,10 @@ def listed(new: bool, limit: int, file: Path, as_json: bool) -> None:
 @click.argument("call")
 @with_config
 def play(call: str, file: Path) -> None:
-    """Play the message of CALL, whose name may be abbreviated, or show it; it counts as heard then."""
+    """Play the message of CALL, which may be abbreviated, or show its text; it then counts as heard."""
     settings = settings_of(file, secrets=False)
     row = _found(settings, call)
-    if not row["file"]:  # the agent took it: there are only words
+    if not row["file"]:  # the agent took it: there is only text
         click.echo(clean(words_of(row)))
         return _heard(settings, row)
     path = _sound(row)

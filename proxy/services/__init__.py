@@ -1,1 +1,1 @@
-"""Between the edge and the screening: what settings say of callers, and what is kept and told of calls."""
+"""Connects the proxy with the screening: builds it from the settings, and passes on what happens in calls."""

@@ -1,4 +1,4 @@
-"""What stands behind the API: the calls that go on, the policy, what is kept; in the words of `web.api`."""
+"""The objects behind the HTTP API: implements the protocols of `web.api.backend`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from proxy.web.api.backend import Away, House, NotPossible, Wrong
 from screening.memory.store import Memory
 
 MAX_LISTENERS = 200
-"""Who may listen to events at a time: each holds a connection."""
+"""Maximum concurrent event listeners: each holds a connection."""
 
 
 def api(
     settings: Settings, registry: Registry, feed: Feed, ids: Ids, memory: Memory | None = None
 ) -> tuple[ASGIApp, Mapping[str, int]]:
-    """The application, and its count of refused requests."""
+    """The API application, and its counts of refused requests."""
     tokens = [
         Token(one.name or f"token-{n}", one.token.get_secret_value(), one.may == "write")
         for n, one in enumerate(settings.api.tokens, 1)
@@ -43,22 +43,22 @@ def api(
 
 
 class GoingOn:
-    """Implements `web.api.house.Live`."""
+    """The calls in progress: implements `web.api.backend.Live`."""
 
     def __init__(self, registry: Registry, feed: Feed, era: str) -> None:
         self._registry, self._feed, self.era = registry, feed, era
 
     @property
     def latest(self) -> int:
-        """The number of the last event."""
+        """Number of the latest event."""
         return self._feed.latest
 
     def calls(self) -> list[dict[str, Any]]:
-        """All of them, the oldest first."""
+        """All calls in progress, oldest first."""
         return [_told(call) for call in self._registry.going_on()]
 
     def call(self, name: str) -> dict[str, Any] | None:
-        """One with its story so far."""
+        """One call in detail."""
         call = self._find(name)
         if call is None:
             return None
@@ -76,7 +76,7 @@ class GoingOn:
         }
 
     def wish(self, name: str, wish: str, who: str, text: str) -> None:
-        """Do it; raises LookupError and NotPossible."""
+        """Carry out a user's command. Raises LookupError and NotPossible."""
         if (call := self._find(name)) is None:
             raise LookupError(name)
         try:
@@ -98,14 +98,14 @@ class GoingOn:
 
     @contextmanager
     def listening(self, call: str | None) -> Iterator[Hearing]:
-        """Hear what happens from now on."""
+        """Receive the events from now on, of one call or of all."""
         if self._feed.listened_to >= MAX_LISTENERS:
             raise Away(f"{MAX_LISTENERS} listen already")
         with self._feed.listening(call) as listener:
             yield Hearing(listener)
 
     def since(self, number: int, call: str | None) -> Sequence[Event] | None:
-        """What has happened since."""
+        """Events after this number; None if they are no longer kept."""
         return self._feed.since(number, call)
 
     def _find(self, name: str) -> Call | None:
@@ -113,13 +113,13 @@ class GoingOn:
 
 
 class Hearing:
-    """Implements `web.api.house.Listener`."""
+    """Implements `web.api.backend.Listener`."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
 
     async def next(self) -> Event | str:
-        """The next event; or why there will be none."""
+        """The next event, or why there will be no more."""
         try:
             return await self._listener.next()
         except CutOff as cut:
@@ -147,13 +147,13 @@ def _told(call: Call) -> dict[str, Any]:
 
 
 class Trials:
-    """Implements `web.api.house.Trials`."""
+    """Implements `web.api.backend.Trials`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     async def tried(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """What the rules say."""
+        """Evaluate the screening rules for a made-up call."""
         told = dict(asked)
         number, dialed, at, name, again = (told.pop(key) for key in ("number", "to", "at", "name", "again"))
         work = partial(trial, self._settings, number, dialed, at, name, again, **told)
@@ -161,7 +161,7 @@ class Trials:
             found = await asyncio.to_thread(work)
         except ValueError as error:
             raise Wrong(str(error)) from error
-        except OSError as error:  # a contact file, or the database
+        except OSError as error:  # a contact file or the database
             raise Away(str(error)) from error
         return {
             "caller": found.caller,

@@ -1,4 +1,4 @@
-"""What is kept of calls, messages and lists, in the words of `web.api`: asked in the memory's own thread."""
+"""Stored calls, voicemails and lists for the API; queries run in the memory's thread."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from screening.memory.store import Memory
 
 T = TypeVar("T")
 NAMES = {"contacts": lists.CONTACT}
-"""Lists that the database calls otherwise."""
+"""Lists that have another name in the database."""
 MAX_REMARKS = 100
 
 
 class Kept:
-    """Implements `web.api.house.Archive` over a memory that is started."""
+    """Implements `web.api.backend.Archive` on a started memory."""
 
     def __init__(self, settings: Settings, memory: Memory) -> None:
         self._settings, self._memory = settings, memory
@@ -33,7 +33,7 @@ class Kept:
         self._importing = asyncio.Lock()
 
     async def calls(self, sought: Sought, after: Sequence[Any] | None, limit: int) -> Sequence[Row]:
-        """Calls, the latest first."""
+        """Calls, newest first."""
         wanted = history.Sought(
             sought.since,
             sought.until,
@@ -47,14 +47,14 @@ class Kept:
         return await self._ask(lambda c: history.found(c, wanted, after=behind, limit=limit))
 
     async def call(self, name: str) -> Row | None:
-        """One with its story."""
+        """One call in detail."""
         row = await self._ask(lambda c: history.call(c, name))
         return None if row is None else told(row)
 
     async def entries(
         self, name: str, number: str | None, after: Sequence[Any] | None, limit: int
     ) -> Sequence[Row]:
-        """Entries of a list, the latest first."""
+        """Entries of a list, newest first."""
         which, behind = NAMES.get(name, name), _id_behind(after)
         sought = None if number is None else self._written(which, number, None)
         return await self._ask(lambda c: lists.listed(c, which, number=sought, after=behind, limit=limit))
@@ -64,7 +64,7 @@ class Kept:
         return await self._ask(lambda c: lists.one(c, number, NAMES.get(name, name)))
 
     async def put(self, name: str, entry: Row, number: int | None) -> tuple[Row, bool]:
-        """Keep an entry."""
+        """Insert or replace an entry."""
         which = NAMES.get(name, name)
         if entry["dialed"] is not None and entry["dialed"] not in (n.dialed for n in self._settings.numbers):
             raise Wrong("dialed: none of the numbers of the settings")
@@ -92,11 +92,11 @@ class Kept:
         return await self._ask(work)
 
     async def remove(self, name: str, number: int) -> bool:
-        """Take an entry off its list."""
+        """Delete an entry from its list."""
         return await self._ask(lambda c: lists.remove(c, number, NAMES.get(name, name)))
 
     async def imported(self, file: bytes) -> Row:
-        """Take the contacts of a file in, one file at a time."""
+        """Import the contacts of a file, one file at a time."""
         async with self._importing:
             came = await asyncio.to_thread(read, file, self._country(None))
             if not came.rows and not came.without_number:
@@ -113,7 +113,7 @@ class Kept:
         }
 
     async def _put_contacts(self, contacts: Contacts) -> tuple[int, int]:
-        """In parts, so that the calls that end meanwhile are kept at once."""
+        """Write in batches, so that other writes do not wait for a long import."""
         now = datetime.now(UTC)
         new = renamed = 0
         for part in lists.in_parts(contacts.items()):
@@ -124,23 +124,23 @@ class Kept:
         return new, renamed
 
     async def voicemails(self, heard: bool | None, after: Sequence[Any] | None, limit: int) -> Sequence[Row]:
-        """Messages, the latest first."""
+        """Voicemails, newest first."""
         behind = _behind(after)
         return await self._ask(lambda c: history.messages(c, heard=heard, after=behind, limit=limit))
 
     async def voicemail(self, call: str) -> Row | None:
-        """One message."""
+        """One voicemail."""
         return await self._ask(lambda c: history.voicemail(c, call))
 
     async def audio(self, call: str) -> Path | None:
-        """Where its sound is: never anything but a WAV file in the folder of messages."""
+        """Path of its audio: always a WAV file inside the voicemail folder."""
         row = await self.voicemail(call)
         if row is None or not row["file"]:
             return None
         return await asyncio.to_thread(sound, Path(row["file"]), self._folder)
 
     async def heard(self, call: str, heard: bool) -> bool:
-        """Mark a message as heard, or as new."""
+        """Mark a voicemail as heard or new."""
 
         def work(connection: Connection) -> bool:
             row = history.voicemail(connection, call)
@@ -151,11 +151,11 @@ class Kept:
         return await self._ask(work)
 
     async def delete_voicemail(self, call: str) -> bool:
-        """Delete a message with its sound."""
+        """Delete a voicemail and its files."""
         return await self._ask(lambda c: history.delete_voicemail(c, call))
 
     async def forget(self, caller: str) -> Row:
-        """Delete all that is kept of a caller."""
+        """Delete everything stored about a caller."""
         number = self._caller(caller)
         alike = number_matching.alike(self._settings, number)
         try:
@@ -167,13 +167,13 @@ class Kept:
         return {**kept, "records": outside.records, "spoken": outside.spoken}
 
     async def export(self, caller: str) -> Row:
-        """All that is kept of a caller."""
+        """Everything stored about a caller."""
         number = self._caller(caller)
         alike = number_matching.alike(self._settings, number)
         return (await self._ask(lambda c: privacy.export_caller(c, number, alike=alike))).told
 
     async def costs(self) -> Sequence[Row]:
-        """What each number cost today and this month; all of them last."""
+        """Costs of today and this month by number; the total last."""
         return await self._ask(lambda c: costs.spent(c, self._settings, datetime.now(UTC)))
 
     async def _ask(self, work: Callable[[Connection], T]) -> T:
@@ -198,7 +198,7 @@ class Kept:
 
 
 def told(row: Row) -> Row:
-    """A call of the memory as the API tells it."""
+    """The API representation of a stored call."""
     record = row["record"] or {}
     message = row["voicemail"]
     return {
@@ -211,7 +211,7 @@ def told(row: Row) -> Row:
 
 
 def sound(path: Path, folder: Path) -> Path | None:
-    """The file of a message, if it is one of that folder."""
+    """The file of a voicemail if it is inside this folder."""
     whole = path.resolve()
     inside = whole.is_relative_to(folder.resolve()) and whole.suffix == ".wav"
     return whole if inside and whole.is_file() else None

@@ -1,4 +1,4 @@
-"""What the settings say of how callers are talked to, in the words of the screening."""
+"""Builds `TalkSettings`, from which agents are briefed, and checks the templates in the settings."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from screening.talk.disclosure import says_automated
 from screening.talk.tools import END_CALL, REQUEST_CONNECT, Place
 
 DEFAULT_TOOLS = (REQUEST_CONNECT, END_CALL)
-"""A message that a model writes down is no recording: whoever wants it says so."""
+"""Taking messages is opt-in, since a model's summary is no recording."""
 
 
 def talk(settings: Settings, number: told.Number) -> TalkSettings | None:
-    """How the callers of a number are talked to; None where no agent of ours asks them."""
+    """The talk settings of a number; None if its agent is not ours to brief, or it has none."""
     agent, common = settings.agent_of(number), settings.screening_of(number)
     if agent is None or agent.provider == SIP_AGENT:
         return None
@@ -32,19 +32,19 @@ def talk(settings: Settings, number: told.Number) -> TalkSettings | None:
         optional_tools=frozenset(DEFAULT_TOOLS if common.tools is None else common.tools),
         places=tuple(Place(each.name, each.about) for each in number.destinations if each.name),
         transcribed=common.consent and _transcribed(settings),
-        # What is announced before the agent speaks it need not say again.
+        # The agent need not repeat what is announced before it speaks.
         recorded=common.consent and recorded and not common.announcement,
         keys=common.keys_ or {},
     )
 
 
 def targets(number: told.Number) -> Mapping[str, str]:
-    """What the agent is asked to refer to for each destination that has a name."""
+    """What the agent refers to for each named destination."""
     return {each.name: each.target for each in number.destinations if each.name}
 
 
 def hours(common: told.Screening) -> str:
-    """When a number is open, in words; empty for always."""
+    """The opening hours of a number as text; empty: always open."""
     said = [", ".join(common.hours)] if common.hours else []
     said += [f"not {', '.join(common.quiet)}"] if common.quiet else []
     said += [f"closed on {', '.join(common.holidays)}"] if common.holidays else []
@@ -52,13 +52,13 @@ def hours(common: told.Screening) -> str:
 
 
 def _transcribed(settings: Settings) -> bool:
-    """Whether what callers say is kept anywhere."""
+    """Whether transcripts are stored anywhere."""
     remembered = settings.memory.url != "off" and settings.memory.transcripts == "on"
     return remembered or settings.records is not None
 
 
 def problems(settings: Settings, file: str) -> Iterator[Problem]:
-    """Templates that cannot be used, under the key that they stand at."""
+    """Invalid templates, each reported under the key where it is defined."""
     seen = set[str]()
     for place, number in enumerate(settings.numbers):
         if (said := talk(settings, number)) is None:
@@ -76,7 +76,7 @@ def problems(settings: Settings, file: str) -> Iterator[Problem]:
 
 
 def _at(settings: Settings, number: told.Number, place: int, key: str) -> str:
-    """Where a template of a number stands: there, in ``[screening]``, or with its agent."""
+    """Where a template of a number is defined: the number, ``[screening]`` or its agent."""
     name = key.partition(".")[0]
     if getattr(number, name) is not None:
         return f"number[{place}].{key}"
@@ -87,7 +87,7 @@ def _at(settings: Settings, number: told.Number, place: int, key: str) -> str:
 
 
 def remarks(settings: Settings) -> Iterator[str]:
-    """Texts of the user's own that do not say that an automated assistant speaks, a line each."""
+    """Custom texts that do not disclose an automated assistant, one line each."""
     found: dict[str, None] = {}
     for place, number in enumerate(settings.numbers):
         if (said := talk(settings, number)) is None:
@@ -102,7 +102,7 @@ def remarks(settings: Settings) -> Iterator[str]:
 
 
 def shown(settings: Settings, number: told.Number) -> Iterator[str]:
-    """What the agent of a number is told of a caller of whom nothing is known: ``screendoor prompt``."""
+    """The briefing of a number's agent for an unknown caller, as ``screendoor prompt`` prints it."""
     said = talk(settings, number)
     if said is None:
         yield f"{number.dialed}: no agent of which we know what it says"

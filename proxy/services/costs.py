@@ -1,4 +1,4 @@
-"""What the settings say of costs, in the words of the screening; and what calls of before have cost."""
+"""Builds prices, caps and accounts from the settings; restores and reports past costs."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 log = structlog.get_logger("screendoor")
 
 PATIENCE_S = 10.0
-"""How long the memory may take to tell what was spent today."""
+"""How long restoring waits for the memory."""
 
 
 def books(settings: Settings, wall_clock: Callable[[], datetime]) -> Books:
-    """Prices, caps and the ledger of the day."""
+    """Prices, caps and the daily ledger."""
     return Books(wall_clock, budgets(settings), prices(settings))
 
 
 def prices(settings: Settings) -> Prices:
-    """Those of the file before those published."""
+    """Prices of the settings, then the published ones."""
     own = {name: Price(**dict(price)) for name, price in (settings.costs.prices or {}).items()}
     return Prices(own, settings.costs.currency)
 
 
 def budgets(settings: Settings) -> Budgets:
-    """The caps of each number, and those over all of them."""
+    """The caps of each number, and those of all numbers together."""
     costs = settings.costs
     day = Cap(costs.day_minutes, costs.day_tokens, costs.day_money)
     everywhere = Budget(number=day, zone=settings.screening.time_zone or UTC)
@@ -50,12 +50,12 @@ def budgets(settings: Settings) -> Budgets:
 
 
 def zone_of(settings: Settings, number: Number) -> tzinfo:
-    """Where the days of a number begin and end."""
+    """The time zone that a number's days are counted in."""
     return settings.screening_of(number).time_zone or UTC
 
 
 def remarks(settings: Settings) -> Iterator[str]:
-    """Money that is capped, and would never be counted."""
+    """Warnings about money caps that have no effect because a model has no price."""
     known = prices(settings)
     for number in settings.numbers:
         agent = settings.agent_of(number)
@@ -84,9 +84,10 @@ def _budget(settings: Settings, number: Number) -> Budget:
 async def restore(
     settings: Settings, books: Books, memory: Memory | None, now: datetime, again: bool = False
 ) -> bool:
-    """Take in what was spent before a start, if anything is capped; else the day begins with nothing.
+    """Add costs from before this start to the ledger, if there are caps.
 
-    `now` is when we started. Returns False if it may be known later, which is said unless asked `again`.
+    `now` is when we started. Returns False if the database is unavailable; the warning is logged unless
+    `again`.
     """
     if not any_cap(settings):
         return True
@@ -111,16 +112,16 @@ async def restore(
 
 
 def any_cap(settings: Settings) -> bool:
-    """Whether anything is capped at all."""
+    """Whether any cap is set."""
     found = budgets(settings)
     each = [found.all_numbers, *found.of_number.values()]
     return any(cap.limits for budget in each for cap in (budget.call, budget.caller, budget.number))
 
 
 def spent(connection: Connection, settings: Settings, now: datetime) -> list[dict[str, object]]:
-    """What each number cost today and this month, and last, as `dialed` None, all of them; for the API, too.
+    """Costs of today and this month by number, then in total (`dialed` None); also used by the API.
 
-    To be called in the memory's thread (`Memory.ask`), or with a connection of one's own.
+    Runs in the memory's thread (`Memory.ask`), or on a connection of the caller's.
     """
     from screening.costs.totals import sum_since
 

@@ -1,4 +1,4 @@
-"""What would be done with a caller, told rule by rule: ``screendoor try``."""
+"""Evaluates the screening rules for a made-up call: ``screendoor try`` and the API's trial."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ DONE = {
     Action.REJECT: "the call is refused",
 }
 GATE = "the caller has to press a key, then {}"
-"""With ``gate = "challenge"``."""
+"""For ``gate = "challenge"``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What would be done with a caller."""
+    """The result of a dry run."""
 
     caller: str | None
-    """As he shows himself; None where he withholds it."""
+    """The number that the caller shows; None if withheld."""
     dialed: str
     at: datetime
-    """By the number's time zone."""
+    """In the time zone of the dialed number."""
     zone: str
     rules: tuple[tuple[str, Decision | None, str], ...]
-    """The rules that are asked: the name of each, what it decides, and why."""
+    """The evaluated rules: name, decision if any, and reason."""
     decision: Decision
     done: str
-    """What comes of it."""
+    """What would happen to the caller."""
 
 
 def trial(
@@ -61,10 +61,10 @@ def trial(
     callback: bool = False,
     calls: int = 0,
 ) -> Trial:
-    """Ask the rules; raises ValueError for what makes no sense.
+    """Evaluate the rules. Raises ValueError for invalid arguments.
 
-    `at` is ISO 8601, by the number's time zone unless it says another; None: now. `verification`: one of
-    `VERIFICATIONS`. `calls`: how often he has called a moment before.
+    `at` is ISO 8601, by default in the number's time zone; None: now. `verification`: a key of
+    `VERIFICATIONS`. `calls`: how many calls the caller made a moment before.
     """
     number = number_of(settings, dialed)
     policy = policy_setup.policies(settings, memory_setup.lists(settings))[number.dialed]
@@ -101,7 +101,7 @@ def _judged(policy: Policy, asked: Caller, dialed: str, earlier: Sequence[dateti
 
 
 def told(found: Trial) -> list[str]:
-    """A line for each rule that was asked, and the decision last."""
+    """A line per evaluated rule, and the decision last."""
     shown = found.caller or "a withheld number"
     lines = [f"{shown} calls {found.dialed}, {found.at:%a %Y-%m-%d %H:%M} {found.zone}"]
     lines += [f"  {rule:<14} {why if decision else f'- {why}'}" for rule, decision, why in found.rules]
@@ -110,7 +110,7 @@ def told(found: Trial) -> list[str]:
 
 
 def number_of(settings: Settings, dialed: str | None) -> Number:
-    """The number that is called; raises ValueError where it is none, or has to be said."""
+    """The settings of the dialed number. Raises ValueError if it is unknown, or ambiguous when left out."""
     if dialed is None:
         if len(settings.numbers) == 1:
             return settings.numbers[0]

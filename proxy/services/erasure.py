@@ -1,4 +1,4 @@
-"""What is kept of callers outside the database: the file of records, and texts that were spoken."""
+"""Deletes caller data outside the database: the call record file and cached speech."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from proxy.services import number_matching
 
 
 class Gone(NamedTuple):
-    """What was deleted."""
+    """Counts of what was deleted."""
 
     records: int
-    """Lines of the file of records."""
+    """Lines of the record file."""
     spoken: int
-    """Texts in the cache of speech."""
+    """Cached texts."""
 
 
 def forget(settings: Settings, caller: str) -> Gone:
-    """Delete it, of one caller (E.164). Raises OSError.
+    """Delete the data of one caller (E.164). Raises OSError.
 
-    Which text names whom is not known any more, so that all of them go: they are spoken anew when needed.
+    Which cached text names whom is unknown, so all of them are deleted; they are synthesised anew when
+    needed.
     """
     records = 0
     if settings.records is not None:

@@ -1,4 +1,4 @@
-"""What is known of the calls before this start: taken in at once, or when the database is there."""
+"""Restores state from the database at startup, or as soon as the database is available."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 AGAIN_S = 10.0
-"""How often it is asked for what could not be known yet."""
+"""Retry interval while the database is unavailable."""
 
 Way = Callable[[bool], Awaitable[bool]]
-"""Takes in one thing of the past, and returns whether it is known; asked with whether it is asked again."""
+"""Restores one kind of state; returns whether it succeeded. Its argument: whether this is a retry."""
 
 
 @asynccontextmanager
 async def taken_in(ways: Sequence[Way]) -> AsyncIterator[None]:
-    """Take in what can be known now; the rest as soon as it can be, until the end of the ``async with``."""
+    """Restore what is available now, and retry the rest in the background during the ``async with``."""
     left = [way for way in ways if not await way(False)]
     task = asyncio.create_task(_asked_again(left), name="past")
     try:

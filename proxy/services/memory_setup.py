@@ -1,4 +1,4 @@
-"""What the settings say of the memory, and what the house tells it."""
+"""Builds the call memory from the settings, and the functions through which other parts write to it."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from screening.memory.store import Memory
 
 PATIENCE_S = 10.0
-"""How long the memory may take to tell who has called."""
+"""How long restoring waits for the memory."""
 A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What a running house remembers with."""
+    """The memory of a running process, and its live lists."""
 
     memory: Memory
     lists: LiveLists
@@ -48,14 +48,14 @@ def memory(
     wall_clock: Callable[[], datetime],
     clock: Callable[[], float] = time.monotonic,
 ) -> Remembered | None:
-    """The memory, not started, and its lists; None where it is off. Raises `Unusable`, an OSError.
+    """The memory, not yet started, and its lists; None if disabled. Raises `Unusable`, an OSError.
 
-    `clock` gives the seconds that pass, whatever becomes of the wall clock.
+    `clock` is monotonic.
     """
     told = settings.memory
     if told.url == OFF:
         return None
-    from screening.memory.database import Database  # here: they take a while, and not everybody needs them
+    from screening.memory.database import Database  # imported here: slow, and not always needed
     from screening.memory.live_lists import LOOK_EVERY_S, LiveLists
     from screening.memory.orphaned_files import Folders
     from screening.memory.processes import SEEN_EVERY_S, Presence
@@ -75,9 +75,9 @@ def memory(
 
 
 def lists(settings: Settings) -> LiveLists | None:
-    """The lists as they are now, for the command line; None where there are none.
+    """A snapshot of the database's lists for the command line; None if there is no database.
 
-    Raises OSError where the database cannot be read.
+    Raises OSError if it cannot be read.
     """
     told = settings.memory
     if told.url == OFF:
@@ -101,7 +101,9 @@ def lists(settings: Settings) -> LiveLists | None:
 def wishes(
     memory: Memory, settings: Settings, wall_clock: Callable[[], datetime]
 ) -> Callable[[Caller, Wish], None]:
-    """Keeps whom the user has blocked or trusted at the phone, for the number that was called."""
+    """Make the callback that stores callers blocked or trusted by a key at the phone, for the number they
+    called.
+    """
     from screening.memory.lists import ALLOW, BLOCK, Entry, put, written
 
     countries = {number.dialed: policy_setup.country(settings, number) for number in settings.numbers}
@@ -122,9 +124,10 @@ def wishes(
 
 
 async def restore(recent: RecentCalls, memory: Memory, now: datetime, again: bool = False) -> bool:
-    """Take in who has called within a day, so that a second call is one after a restart, too.
+    """Restore the callers of the last day, so that a repeated call is recognised after a restart.
 
-    `now` is when we started. Returns False if it may be known later, which is said unless asked `again`.
+    `now` is when we started. Returns False if the database is unavailable; the warning is logged unless
+    `again`.
     """
     from screening.memory.errors import Away
     from screening.memory.history import recent as callers
@@ -142,13 +145,13 @@ async def restore(recent: RecentCalls, memory: Memory, now: datetime, again: boo
 
 
 def capture(settings: Settings, memory: Memory | None) -> Capture | None:
-    """Gathers the SIP of calls for the memory, where it is to be kept there."""
+    """A SIP capture that stores its traces in the memory, if enabled."""
     if memory is None or settings.memory.sip == "off":
         return None
     from screening.memory import sip_trace
 
     def keep(call: str, messages: Sequence[Seen]) -> None:
-        if memory.trouble:  # it is much, and may be for hours
+        if memory.trouble:  # large, and an outage may last hours
             log.warning("SIP of a call not kept", call=call, why=memory.trouble)
         else:
             memory.later(
@@ -159,7 +162,7 @@ def capture(settings: Settings, memory: Memory | None) -> Capture | None:
 
 
 def words_to(memory: Memory) -> Callable[[CallRecord], None]:
-    """Keeps what was said in messages, for `Transcribing` to tell it."""
+    """Make the callback that stores voicemail transcripts, for `Transcribing`."""
     from screening.memory.history import set_transcript
 
     def told(record: CallRecord) -> None:

@@ -1,4 +1,4 @@
-"""Telling the user: what the settings say of it, in the words of the screening's post."""
+"""Builds the notice targets and their dispatcher from the settings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Now = Callable[[], datetime]
 
 
 def check(settings: Settings, file: str) -> list[Problem]:
-    """What only the post can know to be wrong with the settings."""
+    """Problems of the ``[[notify]]`` settings that only the screening can detect."""
     return [
         Problem(file, f"notify[{place}].{key}", expected, "something else")
         for place, one in enumerate(settings.notified)
@@ -56,7 +56,7 @@ def post(
     memory: Memory | None,
     registry: CollectorRegistry,
 ) -> Post | None:
-    """Who tells the user; None where nobody is to be told. The memory is not started yet."""
+    """The dispatcher; None without targets. The memory has not been started yet."""
     made = _post(settings, now, uniform, memory) if settings.notified else None
     registry.register(NoticeMetrics(made))
     return made
@@ -69,7 +69,7 @@ def _post(
     if memory is None:
         return Post(targets, MemoryOutbox(), _seconds(now), uniform)
     from screening.notices import (
-        interrupted_calls,  # here: they need the database's library, which takes a while
+        interrupted_calls,  # imported here: the database library is slow to import
     )
     from screening.notices.stored_outbox import StoredOutbox
 
@@ -79,7 +79,7 @@ def _post(
 
 
 def target(settings: Settings, one: Notify, now: Now) -> Target:
-    """Somebody who is told."""
+    """A target, made from its settings."""
     return Target(
         one.name,
         _courier(settings, one, now),
@@ -106,7 +106,9 @@ def _seconds(now: Now) -> Callable[[], float]:
 
 
 async def tried(settings: Settings, now: Now) -> list[tuple[str, bool, str]]:
-    """Send everybody a test, once; for each its name, whether it arrived, and what came back."""
+    """Send a test notice to every target; returns each one's name, whether it was delivered, and
+    the answer.
+    """
     targets = [target(settings, one, now) for one in settings.notified]
     answers = await asyncio.gather(*(_tried(each, now()) for each in targets))
     arrived = [isinstance(answer, Delivered) for answer in answers]
@@ -123,13 +125,13 @@ async def _tried(target: Target, at: datetime) -> Answer:
 
 
 class NoticeMetrics(Collector):
-    """Tries to tell the user, by event and result."""
+    """Delivery attempts by event and result."""
 
     def __init__(self, post: Post | None) -> None:
         self._post = post
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """All series, at a scrape."""
+        """All series, for a scrape."""
         about = "Tries to tell the user, by event and result"
         family = CounterMetricFamily("screendoor_notices", about, labels=["event", "result"])
         for (event, result), count in (self._post.counts if self._post else {}).items():

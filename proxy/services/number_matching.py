@@ -1,5 +1,6 @@
-"""Numbers as people ask for them, and as calls have them: those of callers as their trunks wrote them, those
-that are called as the settings do.
+"""Converts between numbers as users write them and as calls and settings hold them.
+
+Callers are stored as their trunks sent them, dialed numbers as the settings spell them.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from screening.memory.number_matching import Alike
 
 
 def caller_of(settings: Settings, text: str) -> str:
-    """A caller's number in E.164; as it stands where that cannot be said."""
+    """A caller's number in E.164; unchanged if it cannot be parsed."""
     return normal(text, policy_setup.country(settings, settings.numbers[0]))
 
 
 def dialed_of(settings: Settings, text: str) -> str:
-    """A number of ours as the settings have it, and so calls; one that is there no more in E.164."""
+    """One of our numbers as the settings spell it; in E.164 if the settings no longer have it."""
     wanted = {text, caller_of(settings, text)}
     for number in settings.numbers:
         if number.dialed in wanted or normal(number.dialed, policy_setup.country(settings, number)) in wanted:
@@ -25,7 +26,9 @@ def dialed_of(settings: Settings, text: str) -> str:
 
 
 def alike(settings: Settings, caller: str) -> Alike:
-    """Who is that caller though his trunk writes him otherwise, such as without ``+`` or his country."""
+    """Make the predicate that recognises other spellings of a caller, such as without ``+`` or
+    country code.
+    """
     countries = {number.dialed: policy_setup.country(settings, number) for number in settings.numbers}
     elsewhere = countries[settings.numbers[0].dialed]
 

@@ -1,4 +1,4 @@
-"""What the settings say of callers, in the words of the screening."""
+"""Builds the screening from the settings: policies, lists, agents; and checks those settings."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from screening.stir.verifier import Verifier
 
 MAX_SHOWN = 10
-"""Bad rows of one contact file that are listed; the others are counted."""
+"""Bad rows listed per contact file; more are only counted."""
 _LISTS = ("allow", "vip", "block", "emergency")
 _WINDOWS = ("hours", "quiet")
 
 
 def check(settings: Settings, file: str) -> list[Problem]:
-    """What only the screening can know to be wrong with the settings."""
+    """Problems of the settings that only the screening can detect."""
     agents = [
         Problem(file, f"agent[{place}]", "an agent that can screen", sentence)
         for place, agent in enumerate(settings.agents)
@@ -77,14 +77,15 @@ def _problems(file: str, at: str, whom: Whom, countries: Iterable[str]) -> Itera
 
 
 def ending(settings: Settings, today: date) -> Iterator[str]:
-    """Models of the agents that are switched off soon, or were, a line each."""
+    """Agent models that have been shut down or soon will be, one line each."""
     for agent in settings.agents:
         yield from model_shutdowns.remarks(_agent(agent), today)
 
 
 def remarks(settings: Settings) -> Iterator[str]:
-    """What is left out of costs and of contact files, and what the agents do not say, a line each; raises
-    OSError for a file that is gone.
+    """Warnings about costs, agent texts and contact files, one line each.
+
+    Raises OSError for a missing file.
     """
     yield from costs.remarks(settings)
     yield from briefing_setup.remarks(settings)
@@ -96,14 +97,14 @@ def remarks(settings: Settings) -> Iterator[str]:
 
 
 def summary(settings: Settings) -> Iterator[str]:
-    """What was read from the contact files, a line each."""
+    """What was read from the contact files, one line each."""
     for path, where in _files(settings):
         came = contacts_of(path, where)
         yield f"{path}: {came.rows} read, {came.without_number} without a number, {len(came.bad)} remarks"
 
 
 def _files(settings: Settings) -> list[tuple[Path, str]]:
-    """Each contact file with the country it is read for, once."""
+    """Each contact file with the default country it is read with, once."""
     return list(
         dict.fromkeys(
             (path, country(settings, number))
@@ -114,7 +115,7 @@ def _files(settings: Settings) -> list[tuple[Path, str]]:
 
 
 def contacts_of(path: Path, where: str) -> Import:
-    """Read a contact file, or remember what came of it; raises OSError."""
+    """Read a contact file, cached until it changes. Raises OSError."""
     found = path.stat()
     return _contacts_of(path, where, found.st_mtime_ns, found.st_size)
 
@@ -125,7 +126,7 @@ def _contacts_of(path: Path, where: str, changed: int, size: int) -> Import:
 
 
 def country(settings: Settings, number: told.Number) -> str:
-    """Where a number without ``+`` is dialled: as told, else where the number is that was called."""
+    """Default country for numbers without ``+``: from the settings, or that of the dialed number."""
     given = number.country or settings.screening.country
     trunks = [trunk.caller_id for trunk in settings.trunks]
     numbers = [number.dialed, *(place.number for place in number.destinations), *trunks]
@@ -134,9 +135,9 @@ def country(settings: Settings, number: told.Number) -> str:
 
 
 def policies(settings: Settings, kept: LiveLists | None = None) -> dict[str, Policy]:
-    """The rules of each number; lists that several have in common stand in memory once. Raises OSError.
+    """The policy of each number; shared lists are held in memory once. Raises OSError.
 
-    `kept` are the lists of the database; None: there are none.
+    `kept` are the lists of the database, if there is one.
     """
     lists = _Lists(settings, kept)
     return {number.dialed: _policy(settings, number, lists) for number in settings.numbers}
@@ -172,7 +173,7 @@ def _policy(settings: Settings, number: told.Number, lists: _Lists) -> Policy:
 
 
 class _Lists:
-    """The lists of the settings, for all and for one number, and those of the database beside them."""
+    """Combines the lists of the settings, global and per number, with those of the database."""
 
     def __init__(self, settings: Settings, kept: LiveLists | None) -> None:
         self.kept = kept
@@ -181,20 +182,20 @@ class _Lists:
         self._names_of = lru_cache(None)(lambda texts: Wildcards(map(comparable, texts)))
 
     def of(self, key: str, number: told.Number, where: str, *also: tuple[str, ...]) -> tuple[NumberList, ...]:
-        """Those of the settings; `where` says what a number without ``+`` is."""
+        """Lists of the settings; `where` is the default country of their numbers."""
         return tuple(self._list_of(texts, where) for texts in (*self._texts(key, number), *also))
 
     def live(self, key: str, number: told.Number, where: str) -> Sequence[NumberList]:
-        """Those of the settings, and what the database says by then."""
+        """Lists of the settings, and the live lists of the database."""
         own = self.of(key, number, where)
         return own if self.kept is None else self.kept.numbers(key, number.dialed, own)
 
     def names(self, number: told.Number) -> tuple[Wildcards, ...]:
-        """Names that are blocked."""
+        """Blocked names."""
         return tuple(map(self._names_of, self._texts("block_names", number)))
 
     def contacts(self, number: told.Number, files: tuple[Contacts, ...]) -> Sequence[Contacts]:
-        """Those of the files, and what the database says by then."""
+        """Contacts of the files, and the live contacts of the database."""
         return files if self.kept is None else self.kept.contacts(number.dialed, files)
 
     def _texts(self, key: str, number: told.Number) -> list[tuple[str, ...]]:
@@ -219,7 +220,7 @@ def _times(whom: Whom) -> Timetable:
 def screener(
     settings: Settings, wall_clock: Callable[[], datetime], kept: LiveLists | None = None
 ) -> Screener:
-    """Who judges the callers."""
+    """The screener, made from the settings."""
     return Screener(
         [_agent(agent) for agent in settings.agents],
         [
@@ -243,7 +244,7 @@ def screener(
 
 
 def _verifier(stir: Stir, wall_clock: Callable[[], datetime]) -> Verifier | None:
-    """Who verifies Identity headers; None where no authority is believed. Raises OSError."""
+    """The verifier of Identity headers; None without trusted roots. Raises OSError."""
     if not stir.roots:
         return None
     from cryptography import x509

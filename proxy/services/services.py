@@ -1,4 +1,4 @@
-"""The services: whoever judges the callers, and writes down, keeps and tells what became of them."""
+"""The services beside the calls: screening, memory, notices, transcription, records and metrics."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 log = structlog.get_logger("screendoor")
 
 WORDS_S = 60.0
-"""How long those who are told of a message wait for its words."""
+"""How long notices of a voicemail wait for its transcript."""
 
 
 class Services:
-    """Hears of every call when it begins and when it is over; no call waits for it."""
+    """Is told when each call begins and ends; no call waits for it."""
 
     def __init__(
         self, settings: Settings, ids: Ids, metrics: Metrics, disk: Disk, now: Callable[[], datetime]
     ) -> None:
-        """Raise `Unusable`, an OSError, for a database that cannot be."""
+        """Raises `Unusable`, an OSError, if the database cannot be used."""
         self._settings, self._metrics, self._now = settings, metrics, now
         remembered = memory_setup.memory(settings, ids.token(), now)
         self.memory: Memory | None = remembered.memory if remembered else None
@@ -46,7 +46,7 @@ class Services:
         if self.memory is not None:
             self.screener.remembers = memory_setup.wishes(self.memory, settings, now)
         self.capture = memory_setup.capture(settings, self.memory)
-        """What goes over the wire, where that is kept."""
+        """Captures SIP traces, if they are stored."""
         self.telling = notifications.post(settings, now, ids.uniform, self.memory, metrics.registry)
         self.transcribing = Transcribing(settings, disk)
         self._records: Gathered[Told] | None = None
@@ -56,7 +56,7 @@ class Services:
             metrics.follow_memory(lambda: memory.waiting, lambda: memory.failures, lambda: memory.lost)
 
     async def open(self, stack: AsyncExitStack) -> None:
-        """Begin; `stack` closes it. Raises OSError for a file that cannot be written."""
+        """Start the services; `stack` closes them. Raises OSError for a file that cannot be written."""
         if self._settings.records is not None:
             self._records = Gathered(
                 RecordFile(self._settings.records), partial(map, Told.line), _tell_of_records
@@ -85,17 +85,17 @@ class Services:
         return ways
 
     def began(self, record: CallRecord) -> None:
-        """A call has come in."""
+        """A call came in."""
         self._metrics.call_began()
         if self.memory is not None:
             self.memory.began(record.call, record.began, record.caller, record.caller_name, record.dialed)
 
     def finished(self, record: CallRecord) -> None:
-        """A call is over."""
+        """A call ended."""
         self._count(record)
         if self._records is not None or self.memory is not None or self.telling is not None:
             told = Told(record)
-            if self.telling is not None:  # first: what is kept as over has its notices kept, too
+            if self.telling is not None:  # first: a call stored as ended must have its notices stored
                 self.telling.finished(told(), WORDS_S if self.transcribing.takes(record) else 0.0)
             if self.memory is not None:
                 self.memory.finished(told, told.json)
@@ -118,7 +118,7 @@ class Services:
             self._metrics.costs.call_over(record.cost)
 
     def _words_known(self, record: CallRecord) -> None:
-        """The words of a message are known, or never will be."""
+        """The transcript of a voicemail is available, or failed."""
         if self.telling is not None and self.transcribing.takes(record):
             self.telling.finished(record.as_dict())
 

@@ -1,4 +1,4 @@
-"""Messages are transcribed once their calls are over; no call waits for it, and nothing hangs on it."""
+"""Transcribes voicemails after their calls, in the background."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ log = structlog.get_logger("screendoor")
 
 AT_ONCE = 2
 MAX_WAITING = 100
-"""Messages of which more are left as they are: OpenAI has been away for long."""
+"""Beyond this many waiting voicemails new ones are not transcribed: OpenAI has been unavailable for long."""
 
 
 class Transcribing:
-    """Of one house."""
+    """Transcribes the voicemails of the numbers that have this enabled."""
 
     def __init__(self, settings: Settings, disk: Disk) -> None:
         self._disk = disk
         self.told: list[Callable[[CallRecord], None]] = []
-        """Told of every call that is over, once all is known that will be: the words of its message, too."""
+        """Called with each record that is complete, including the transcript of its voicemail if there is
+        one.
+        """
         self._http: httpx2.AsyncClient | None = None
         self._by: Transcription | None = None
         wanted = [
@@ -46,16 +48,16 @@ class Transcribing:
                 Account(paid.api_base, paid.api_key, model, paid.project), self._http
             )
         self.counts = {"done": 0, "failed": 0, "left": 0}
-        """What became of messages: `left` are those that came while too many waited, or we stopped."""
+        """Results by kind; `left` counts voicemails skipped because too many waited, or we stopped."""
         self._room = asyncio.Semaphore(AT_ONCE)
         self._tasks: dict[asyncio.Task[None], CallRecord] = {}
 
     def takes(self, record: CallRecord) -> bool:
-        """Whether there is a message in it to be put into words."""
+        """Whether the record has a voicemail to transcribe."""
         return record.voicemail is not None and self._by is not None and record.dialed in self._wanted
 
     def finished(self, record: CallRecord) -> None:
-        """A call is over; returns at once."""
+        """A call ended; returns at once."""
         if record.voicemail is None or self._by is None or not self.takes(record):
             return self._told(record)
         if len(self._tasks) >= MAX_WAITING:
@@ -67,12 +69,12 @@ class Transcribing:
         task.add_done_callback(self._over)
 
     async def close(self) -> None:
-        """Leave what is not done, and tell it on as it is."""
+        """Cancel what is unfinished; those records are passed on without a transcript."""
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks))
-            await asyncio.sleep(0)  # what is told on is told now
+            await asyncio.sleep(0)  # let the callbacks of cancelled tasks run
         if self._http is not None:
             await self._http.aclose()
 
@@ -104,7 +106,10 @@ class Transcribing:
 
 
 def _keep(file: Path, text: str) -> None:
-    """Beside the message, for its owner alone; a disk that is full costs the file and no more."""
+    """Write the transcript beside the audio, readable by its owner alone.
+
+    A full disk only costs this file.
+    """
     with suppress(OSError):
         file.touch(mode=0o600)
         file.write_text(f"{text}\n", encoding="utf-8")
