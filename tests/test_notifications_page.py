@@ -25,7 +25,7 @@ SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 
 def fields(after: str) -> set[str]:
     """The fields of the first table after some words."""
-    rows = PAGE.split(after, 1)[1].split("| field | is |\n|---|---|\n", 1)[1].split("\n\n", 1)[0]
+    rows = PAGE.split(after, 1)[1].split("| field | meaning |\n|---|---|\n", 1)[1].split("\n\n", 1)[0]
     return {name for row in rows.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
 
 
