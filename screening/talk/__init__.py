@@ -1,4 +1,4 @@
-"""The talk with a caller: what the agent is told and may do, what it says by itself, and how it ends.
+"""The conversation between agent and caller: what the agent is told, what it may do, and how the call ends.
 
-`conversation` leads the agent by a `briefing`, with `tools`; `closing` does what was decided.
+`conversation` drives the agent with a `briefing` and `tools`; `closing` carries out the decision.
 """

@@ -1,4 +1,4 @@
-"""What the agent of one call is told before it begins, and what it may do in it."""
+"""What the agent is told before one call, and what it may do in it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from screening.talk.tools import Tools
 
 @dataclass(frozen=True, slots=True)
 class Briefing:
-    """Ready for the vendor: every template in it is filled in."""
+    """The agent's instructions, greeting and tools for one call, with all templates rendered."""
 
     instructions: str = prompt.INSTRUCTIONS
     greeting: str = ""
-    """The words that are spoken first; empty: the agent opens as its instructions say."""
+    """What the agent says first; empty: it opens as its instructions say."""
     language: str = "en"
-    """Of the greeting, as ``en`` or ``pt-BR``."""
+    """Language of the greeting, as ``en`` or ``pt-BR``."""
     translated: bool = False
-    """The greeting is in English, and is to be spoken in `language`."""
+    """The greeting is in English, and the agent is to say it in `language`."""
     heard_out: bool = False
-    """Callers are told in the greeting what is kept of the call: it cannot be interrupted."""
+    """The greeting tells callers that the call is recorded or transcribed, so it must not be interrupted."""
     tools: Tools = field(default_factory=Tools)
     keys: Mapping[str, str] = field(default_factory=dict)
-    """What a key of the telephone does: ``connect``, ``voicemail``, or the name of a destination."""
+    """What each DTMF key does: ``connect``, ``voicemail``, or the name of a destination."""
 
     @property
     def opening(self) -> str | None:
-        """What the vendor's model is told for its first response; None: nothing but its instructions."""
+        """Instructions for the model's first response; None: nothing beyond its general instructions."""
         return prompt.opening(self.greeting, self.language if self.translated else None)

@@ -1,4 +1,4 @@
-"""The briefings of one number: its templates filled in at the start, but for what is known only of a call."""
+"""The briefings of one number: templates rendered at startup, except for what depends on the caller."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from screening.talk.untrusted_text import quoted
 log = structlog.get_logger("screendoor")
 
 ALWAYS = ("name", "language", "languages", "dialed", "destinations", "hours", "tools", "consent")
-"""What a greeting may ask for."""
+"""Variables available to a greeting."""
 INSTRUCTED = (*ALWAYS, "greeting", "caller")
-"""What instructions may ask for."""
+"""Variables available to instructions."""
 LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a template may say of a caller."""
+    """The ``caller`` variable of a template."""
 
     known: bool = False
-    """The number is on the allow list, or among the contacts."""
+    """The number is on the allow list or in the contacts."""
     verified: bool = False
-    """The caller's carrier has signed that the number is his own."""
+    """STIR/SHAKEN attestation A: the originating carrier vouches for the number."""
     withheld: bool = False
     country: str = ""
-    """Of the number, as two letters; empty where there is none to name."""
+    """Two-letter country of the number; empty if unknown."""
     name: str = ""
-    """The name that is shown, in quotation marks and said to be the caller's own choice; empty for none."""
+    """The display name, quoted and marked as chosen by the caller; empty if there is none."""
 
     @classmethod
     def of(cls, caller: Caller, number: str | None, *, known: bool) -> Known:
-        """By what the edge says; `number` is the caller's in E.164."""
+        """Make it from what the edge reports; `number` is the caller's in E.164."""
         country = country_of(number) if number is not None and number.startswith("+") else None
         signed = caller.verification
         verified = signed is not None and signed.result == "passed" and signed.attest == "A"
@@ -49,34 +49,34 @@ class Known:
 
 
 SAMPLES = (Known(), Known(True, True, False, "US", quoted("Anna", LONGEST_NAME)), Known(withheld=True))
-"""Callers for whom every template must hold."""
+"""Sample callers that every template is tested with at startup."""
 
 
 class BadTalk(ValueError):
-    """Templates of a number that cannot be used."""
+    """A number's templates cannot be used."""
 
     def __init__(self, problems: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{key}: {problem}" for key, problem in problems.items()))
         self.problems = problems
-        """What is wrong, by the key that it stands under: ``greeting`` or ``instructions``, and ``.de`` and
-        the like where it is one of several languages.
+        """Problems by settings key: ``greeting`` or ``instructions``, with ``.de`` or the like appended for
+        one of several languages.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class _Spoken:
-    """One language of a number."""
+    """What is prepared for one language of a number."""
 
     briefing: Briefing
     values: Mapping[str, object]
     of_caller: Template | None
-    """What is filled in for each call; None: nothing is known of a caller that it would say."""
+    """The template rendered for each call; None if none depends on the caller."""
     whole: bool
-    """It is the instructions; else it is said after them."""
+    """`of_caller` is all of the instructions; otherwise it is appended to them."""
 
 
 class Briefings:
-    """Those of one number, a language each; raises BadTalk with everything that is wrong."""
+    """The briefings of one number by language; raises BadTalk listing every problem."""
 
     def __init__(self, talk: TalkSettings) -> None:
         self._talk = talk
@@ -86,21 +86,21 @@ class Briefings:
             raise BadTalk(problems)
 
     def brief(self, caller: Caller, number: str | None, *, known: bool) -> Briefing:
-        """What the agent of this call is told; `number` is the caller's in E.164."""
+        """Return the briefing for this call; `number` is the caller's in E.164."""
         about = Known.of(caller, number, known=known)
         spoken = self._spoken[languages.chosen(self._talk.languages, about.country or None)]
         if spoken.of_caller is None:
             return spoken.briefing
         try:
             text = spoken.of_caller.filled({**spoken.values, "caller": about}).strip()
-        except BadTemplate as bad:  # it held for the samples, and a call is never lost by it
+        except BadTemplate as bad:  # it worked for the samples; never lose a call over it
             log.warning("template not filled in", why=str(bad))
             return spoken.briefing
         before = "" if spoken.whole else f"{spoken.briefing.instructions}\n\n"
         return replace(spoken.briefing, instructions=before + text)
 
     def by_language(self) -> Mapping[str, Briefing]:
-        """What the agent is told of a caller of whom nothing is known."""
+        """Return the briefing for an unknown caller, by language."""
         return {language: spoken.briefing for language, spoken in self._spoken.items()}
 
     def _prepared(self, language: str, problems: dict[str, str]) -> _Spoken | None:
@@ -137,7 +137,7 @@ class Briefings:
     def _greeting(
         self, language: str, values: Mapping[str, object], problems: dict[str, str]
     ) -> Briefing | None:
-        """A briefing with nothing but the greeting; None where its template cannot be used."""
+        """Return a briefing with only the greeting set; None if its template cannot be used."""
         key, text, own = _chosen("greeting", self._talk.greeting or {}, language)
         if own and not text:
             return Briefing(language=language)
@@ -153,7 +153,7 @@ class Briefings:
             return None
         consent = str(values["consent"])
         if consent and "consent" not in read.asks:
-            said = f"{said} {consent}"  # callers are told, whoever wrote the greeting
+            said = f"{said} {consent}"  # always tell callers, whoever wrote the greeting
         return Briefing(
             greeting=said,
             language=language,
@@ -163,7 +163,7 @@ class Briefings:
 
 
 def _chosen(key: str, texts: Mapping[str, str], language: str) -> tuple[str, str, bool]:
-    """The template for a language, under which key it stands, and whether there is one."""
+    """Return the settings key and text of a language's template, and whether one is configured."""
     for name in (language, languages.base(language)):
         if name in texts:
             return f"{key}.{name}", texts[name], True

@@ -1,4 +1,4 @@
-"""What follows a decision: the agent's last words, the vendor's REFER, and the verdict for the call."""
+"""Carrying out a decision: the agent's last words, the vendor's REFER, the verdict for the call."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from screening.talk.tools import Choice
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """How an allowed caller gets to the phone."""
+    """How an allowed caller is transferred to the phone."""
 
     refer: Callable[[str | None], Awaitable[None]] | None
-    """Asks the vendor for its REFER to a destination by its name, or to the number's own target; raises
-    `ProviderError`. None: no REFER is wanted.
+    """Requests a REFER to a named destination, or None for the number's own target; raises `ProviderError`.
+    None if no REFER is wanted.
     """
     patience_s: float
-    """How long the vendor's answer may take, and then its REFER."""
+    """How long the vendor may take to answer, and then again to send the REFER."""
 
 
 class Closing:
@@ -34,7 +34,7 @@ class Closing:
         self._judgement, self._transfer, self._log = judgement, transfer, log
 
     async def carry_out(self, decided: Decided, speaking: Speaking, tasks: asyncio.TaskGroup) -> None:
-        """Have the last words said and heard, and give the verdict, unless a REFER brings it."""
+        """Let the agent say its last words, then give the verdict, unless a REFER does."""
         more = decided.decision.choice is not Choice.ALLOW
         if decided.call is not None:
             await speaking.last_words(
@@ -47,10 +47,10 @@ class Closing:
             self._judgement.give(decided.decision.verdict)
 
     async def _referred(self, to: str | None, tasks: asyncio.TaskGroup) -> bool:
-        """Ask for a REFER if one is wanted; say whether it arrived in time (RFC 3515 is the call's business).
+        """Request a REFER if one is wanted; return whether it arrived in time.
 
         The vendor has been seen to answer 200 and send nothing, to answer 504 after ten seconds, and to send
-        the REFER before it answers.
+        the REFER before it answers. The REFER itself is handled by the call (RFC 3515).
         """
         if self._transfer.refer is None:
             return False
@@ -58,7 +58,7 @@ class Closing:
         asked.add_done_callback(lambda task: self._judgement.change.happened())
         judgement, patience_s, this_round = self._judgement, self._transfer.patience_s, self._judgement.round
 
-        def arrived() -> bool:  # or even came and went: the phone is busy already
+        def arrived() -> bool:  # or has already been acted on, and the phone was busy
             return judgement.refer_arrived or judgement.round != this_round
 
         try:

@@ -1,4 +1,4 @@
-"""The agent's session while a caller is screened: listen, keep the limits, carry out what is decided."""
+"""Drives the agent's session during screening: handles its events, enforces limits, carries out decisions."""
 
 from __future__ import annotations
 
@@ -40,19 +40,21 @@ from screening.talk.untrusted_text import plain
 from screening.talk.voice_activity import Voice
 
 BAD_CALLS_FORCED = 3
-"""After so many tool calls in a row that cannot be used, the agent may do nothing but decide."""
+"""After this many unusable tool calls in a row, the agent is forced to call the decision tool."""
 MAX_BAD_CALLS = 6
-"""After so many, it is not asked any more."""
+"""After this many, the screening gives up."""
 TROUBLES_TOLD = 10
-"""Errors that the vendor reports in one call, of which each is a line."""
+"""Errors reported by the vendor that are logged one by one; the rest of a call's are not."""
 LATE_S, READING_S = 1.0, 0.25
-"""A process that is later than the one was stopped: for the other it reads what was decided meanwhile."""
+"""A timer later than `LATE_S` means that the process was suspended: it then takes `READING_S` to process
+events that arrived meanwhile, before any limit is enforced.
+"""
 WHY_LIMIT = 120
-"""Characters of what a vendor gives as a reason."""
+"""Maximum characters of a vendor's reason."""
 
 
 class Conversation:
-    """One caller and one agent, talking."""
+    """One conversation between a caller and the agent."""
 
     def __init__(
         self,
@@ -74,40 +76,40 @@ class Conversation:
         self._voice = Voice()
         jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._jobs = jobs
-        self._keypad = Keypad(lambda keys: jobs.put_nowait(Pressed(keys)))  # it is not to know us
+        self._keypad = Keypad(lambda keys: jobs.put_nowait(Pressed(keys)))  # no reference to self: no cycle
         self._failures = self._bad_calls = self._troubles = 0
         self._opening = self._briefing.heard_out
-        """The greeting is being said, and has to be heard."""
+        """A greeting that must not be interrupted is still playing."""
         self._last: Decided | None = None
         self._tried: list[str] = []
-        """The destinations that were asked for by name."""
+        """Names of the destinations tried so far."""
         self._said = Transcript()
         self.transcript: list[Said] = self._said.lines
         self.decided: Verdict | None = None
-        """The last decision taken, whether or not the call ever gets it as a verdict."""
+        """The last decision made, whether or not the call ever gets it as a verdict."""
         self.pending: Verdict | None = None
-        """The same, until the phone has been tried for it in vain."""
+        """Likewise, but reset to None when the phone did not answer."""
         self.informed_s: float | None = None
-        """When the caller had heard what is kept of the call, in seconds since the screening began."""
+        """When the caller had heard the recording notice, in seconds since the screening began."""
         self.heard: Callable[[Said], None] | None = None
-        """Is told of every line of the transcript as it comes."""
+        """Called with every new line of the transcript."""
 
     def phone_failed(self, news: News) -> None:
-        """The caller could not be put through: the agent is told, and may decide anew."""
+        """Tell the agent that the caller could not be put through, and let it decide again."""
         self.pending = None
         if self._judgement.reopen():
             self._clock.resume(self._loop.time())
             self._jobs.put_nowait(news)
 
     def overrule(self, decision: Decision) -> bool:
-        """The user decides, if nobody has: what the agent may still say of it is told to it in its turn."""
+        """Apply the user's decision unless one is made already; False if so. The agent is told in turn."""
         if self._judgement.stage is not Stage.TALKING:
             return False
         self._jobs.put_nowait(self._settled(Decided(decision, by=By.USER)))
         return True
 
     def ask(self, text: str) -> bool:
-        """The user wants the caller to be asked something."""
+        """Have the agent ask the caller something for the user; False if the screening is already decided."""
         if self._judgement.stage is not Stage.TALKING:
             return False
         self._write("user", text)
@@ -115,7 +117,7 @@ class Conversation:
         return True
 
     async def run(self, session: Session) -> None:
-        """Talk until cancelled. Losing the session ends the talk, not what was decided in it."""
+        """Run until cancelled. Losing the session ends the conversation, but keeps what was decided in it."""
         self._clock.start(self._loop.time())
         self._judgement.begin()
         speaking = Speaking(session, self._judgement, self._voice)
@@ -131,7 +133,9 @@ class Conversation:
                         await self._do(job, speaking, tasks)
                     except ProviderError as error:
                         self._log.warning("agent not told", why=str(error))
-        except asyncio.CancelledError as cut:  # our task keeps it: it is to know neither group nor task
+        except (
+            asyncio.CancelledError
+        ) as cut:  # our task keeps the exception: drop what it refers to
             del tasks
             cut.with_traceback(None)
             raise
@@ -141,7 +145,7 @@ class Conversation:
     async def _listen(self, speaking: Speaking) -> None:
         opening = self._briefing.opening
         try:
-            # The caller hears nothing until somebody is asked to speak.
+            # The agent says nothing until it is asked to.
             await speaking.say(tools=opening is None, say=opening)
             async for event in speaking.session.events():
                 self._take(event)
@@ -151,7 +155,7 @@ class Conversation:
         self._judgement.lose("the session was lost")
 
     async def _open(self, speaking: Speaking) -> None:
-        """See that the greeting is heard, where it tells callers what is kept of the call."""
+        """Make sure that the greeting is heard to its end, if it holds the recording notice."""
         opening = self._briefing.opening
         if not self._opening or opening is None:
             return
@@ -161,7 +165,7 @@ class Conversation:
         self._opening = False
 
     async def _keep_limits(self) -> None:
-        """Give up when nobody decides, or nobody speaks; while a decision is awaited, and only then."""
+        """Enforce the talk and silence limits while a decision is awaited."""
         judgement, clock = self._judgement, self._clock
         while True:
             await judgement.change.until(lambda: judgement.stage is Stage.TALKING)
@@ -221,7 +225,7 @@ class Conversation:
                 self._count(event)
 
     def _tell_trouble(self, trouble: Trouble) -> None:
-        """The first few by themselves: who reports thousands fills no disk."""
+        """Log only the first few, so that thousands of errors do not fill the disk."""
         self._troubles += 1
         if self._troubles <= TROUBLES_TOLD:
             self._log.warning("agent reports an error", code=plain(trouble.code, WHY_LIMIT))
@@ -230,13 +234,13 @@ class Conversation:
             self._log.warning("agent reports more errors, which are not told")
 
     def _count(self, used: Used) -> None:
-        """A talk that has used up the budget of its call goes on without a decision."""
+        """Add up usage; a conversation that has used up the call's budget ends without a decision."""
         self._meter.count(used)
         if self._judgement.stage is Stage.TALKING and (why := self._meter.exceeded):
             self._judgement.give(Undecided(why))
 
     def _write(self, speaker: str, text: str) -> None:
-        if not text:  # what a cough is transcribed as
+        if not text:  # a cough gives an empty transcript
             return
         full = self._said.full
         said = self._said.add(speaker, text, round(self._loop.time() - self._began, 3))
@@ -247,7 +251,7 @@ class Conversation:
             self.heard(said)
 
     def _pressed(self, key: str) -> None:
-        """A key that is configured decides at once; any other is told to the agent."""
+        """A configured key decides at once; any other is reported to the agent."""
         if self._judgement.stage is not Stage.TALKING:
             return
         wanted = self._briefing.keys.get(key)
@@ -259,14 +263,14 @@ class Conversation:
         self._jobs.put_nowait(self._settled(Decided(Decision(choice, reason, to=named), by=By.CALLER)))
 
     def _judged(self, call: ToolCalled) -> Job:
-        """Settle a decision at once, so that nothing comes between; it is carried out in its turn."""
+        """Register a decision at once, so that nothing comes in between; the job carries it out in turn."""
         if self._judgement.stage is not Stage.TALKING:
             return self._too_late(call)
         try:
             decision = self._briefing.tools.read(call.name, call.arguments)
         except BadDecision as bad:
             self._log.warning("not a decision")
-            self._log.debug("not a decision", why=str(bad))  # holds the model's words
+            self._log.debug("not a decision", why=str(bad))  # contains the model's words
             self._bad_calls += 1
             if self._bad_calls == MAX_BAD_CALLS:
                 self._judgement.give(Undecided("the agent keeps misusing its tools"))
@@ -274,7 +278,7 @@ class Conversation:
         return self._settled(Decided(decision, call))
 
     def _too_late(self, call: ToolCalled) -> Misused:
-        """It is decided; but a message that comes beside the decision is not lost."""
+        """Refuse a tool call after the decision, but keep a message that comes with it."""
         with suppress(BadDecision):
             written = self._briefing.tools.read(call.name, call.arguments)
             if self._last is not None and self._last.takes(written):
@@ -292,9 +296,10 @@ class Conversation:
         return decided
 
     def _count_failures(self, failed: bool, code: str | None, *, unmade: bool = False) -> None:
-        """A response that fails leaves the caller in silence: ask once more, then give up.
+        """After a failed response, which leaves the caller in silence, ask once more; after the second, give
+        up.
 
-        A greeting that has to be heard is asked for again by whoever waits for its end, if it was ever begun.
+        A failed greeting that must be heard is retried by `Speaking.hear_out`, if it was begun at all.
         """
         self._failures = self._failures + 1 if failed else 0
         if self._failures == 1 and (unmade or not self._opening):
@@ -313,7 +318,7 @@ class Conversation:
                     return
             case Wished(text):
                 if self._judgement.stage is not Stage.TALKING:
-                    return  # it is decided meanwhile
+                    return  # decided in the meantime
                 await session.inform(prompt.user_asks(text))
             case News():
                 await session.inform(prompt.phone_news(job, self._briefing.tools, self._tried))
@@ -333,7 +338,7 @@ class Conversation:
             await self._respond(job, speaking)
 
     async def _respond(self, job: Job, speaking: Speaking) -> None:
-        """Have the agent speak; or decide, and nothing else, where it was told to, or goes in circles."""
+        """Have the agent speak; or force a decision, if it was told to decide or keeps misusing its tools."""
         opening = self._briefing.opening
         if self._clock.hurried or self._bad_calls >= BAD_CALLS_FORCED:
             await speaking.say(must=NAME)

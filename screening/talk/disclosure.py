@@ -1,4 +1,6 @@
-"""Whether a text says that an automated assistant speaks, and what callers are told is kept of the call."""
+"""Detects whether a greeting discloses an automated assistant; supplies the notice that a call
+is recorded.
+"""
 
 from __future__ import annotations
 
@@ -35,16 +37,16 @@ KEPT: Mapping[str, tuple[str, str, str]] = {
     ),
     "pt": ("Esta chamada é transcrita.", "Esta chamada é gravada.", "Esta chamada é gravada e transcrita."),
 }
-"""What is said where a transcript is kept, where the call is recorded, and where both are."""
+"""By language: the notice for a transcript, for a recording, and for both."""
 
 
 def says_automated(text: str) -> bool:
-    """Whether a text holds any word for it, in the languages that we know one in."""
+    """Whether the text contains a word for an automated assistant, in any of the supported languages."""
     return _AUTOMATED.search(text) is not None
 
 
 def consent(language: str, *, transcribed: bool, recorded: bool) -> str:
-    """The sentence that tells callers what is kept; English where it is not known in their language."""
+    """Return the recording notice, empty if none is due; in English if the language is not supported."""
     if not (transcribed or recorded):
         return ""
     written, taped, both = KEPT.get(base(language), KEPT["en"])

@@ -1,4 +1,4 @@
-"""What the agent has to be told or asked while a caller is screened; done one after the other, in order."""
+"""The jobs of a conversation: what the agent must be told or asked, done one at a time, in order."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ from screening.talk.tools import Choice, Decision
 
 
 class By(enum.StrEnum):
-    """Who decides."""
+    """Who made a decision."""
 
     AGENT = "agent"
     CALLER = "caller"
-    """By a key."""
+    """By pressing a key."""
     USER = "user"
-    """In the agent's place."""
+    """Through the API, in the agent's place."""
 
 
 @dataclass(slots=True)
 class Decided:
-    """A decision; the agent makes it by a tool call."""
+    """A decision, with the tool call it was made by, if it is the agent's."""
 
     decision: Decision
     call: ToolCalled | None = None
     by: By = By.AGENT
     given: bool = False
-    """The call has it as a verdict."""
+    """The call has received it as a verdict."""
 
     def takes(self, other: Decision) -> bool:
-        """Take in a message that the agent hands over beside its word to record one, or to end the call."""
+        """Merge in a message that the agent hands over along with VOICEMAIL or REJECT; False if there is
+        none.
+        """
         ours = self.decision
         if self.given or self.by is not By.AGENT or ours.choice is Choice.ALLOW or ours.message is not None:
             return False
@@ -42,41 +44,41 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Misused:
-    """A tool call that was none, or came too late, and what the agent is told."""
+    """An unusable or late tool call, and the error returned to the agent."""
 
     call: ToolCalled
     error: str
     again: bool
-    """Whether the agent should speak, or try, again."""
+    """Whether the agent should speak or try again."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakAgain:
-    """What the agent wanted to say has failed."""
+    """The agent's response has failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """The caller has pressed keys that mean nothing to us."""
+    """The caller pressed keys that are not configured."""
 
     keys: str
 
 
 @dataclass(frozen=True, slots=True)
 class Wished:
-    """The user wants the caller to be asked something."""
+    """The user wants the agent to ask the caller something."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class AskIfThere:
-    """Nobody has spoken for a while."""
+    """Nobody has spoken for a while: ask whether the caller is still there."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecideNow:
-    """The talk is nearly over, and nothing is decided."""
+    """The talk limit is near, and nothing is decided."""
 
 
 Job = Decided | Misused | SpeakAgain | Pressed | Wished | AskIfThere | DecideNow | News | Resumed

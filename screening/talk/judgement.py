@@ -1,4 +1,4 @@
-"""What is decided about one caller, latched until the call asks for it."""
+"""The decision about one caller, latched until the call collects it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from screening.contract import Undecided, Verdict
 
 
 class Stage(enum.Enum):
-    """Where the judgement stands."""
+    """State of the judgement."""
 
     WAITING = "no session yet"
     TALKING = "a decision is awaited"
@@ -17,7 +17,7 @@ class Stage(enum.Enum):
 
 
 class Judgement:
-    """The verdict slot, and whether a decision is awaited.
+    """The verdict, if any, and whether a decision is awaited.
 
     WAITING --begin--> TALKING <--reopen (the phone did not answer)--+
        |                  |                                          |
@@ -26,31 +26,31 @@ class Judgement:
 
     def __init__(self) -> None:
         self.change = Change()
-        """Told of everything that a wait of this screening may hang on."""
+        """Signalled on everything that this screening may wait for."""
         self.stage = Stage.WAITING
         self.lost: str | None = None
-        """Why there is no session (any more)."""
+        """Why there is no session, or not any more; None while there may be one."""
         self.refer_arrived = False
-        """Whether the REFER of this round is on the wire."""
+        """The REFER of this round has arrived."""
         self.round = 0
-        """How often the phone did not answer, and a new decision was awaited."""
+        """How many times the phone did not answer and a new decision was awaited."""
         self._verdict: Verdict | None = None
 
     async def verdict(self) -> Verdict:
-        """Wait for the next verdict and take it; cancelling the wait leaves it for the next."""
+        """Wait for the next verdict and take it. A cancelled wait leaves it in place."""
         await self.change.until(lambda: self._verdict is not None)
         verdict, self._verdict = self._verdict, None
         assert verdict is not None
         return verdict
 
     def begin(self) -> None:
-        """There is a session."""
+        """Note that there is a session."""
         if self.stage is Stage.WAITING:
             self.stage = Stage.TALKING
             self.change.happened()
 
     def settle(self) -> None:
-        """A decision was taken; no other is until `reopen`, and no limit runs."""
+        """Note that a decision was made: none is awaited, and no limit runs, until `reopen`."""
         self.stage = Stage.DECIDED
         self.change.happened()
 
@@ -60,7 +60,7 @@ class Judgement:
         self.settle()
 
     def lose(self, reason: str) -> None:
-        """There will be no session any more; if a decision was still awaited, none will come."""
+        """Note that the session is lost, which decides `Undecided` if a decision was still awaited."""
         self.lost = self.lost or reason
         if self.stage is not Stage.DECIDED:
             self.give(Undecided(reason))
@@ -71,7 +71,7 @@ class Judgement:
         self.settle()
 
     def reopen(self) -> bool:
-        """The phone did not answer: await a new decision. False if there is nobody to take one."""
+        """Await a new decision, as the phone did not answer. False if nobody is left to make one."""
         self._verdict = None
         self.refer_arrived = False
         self.round += 1

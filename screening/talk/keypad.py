@@ -1,4 +1,4 @@
-"""The keys that a caller presses: told to the agent together, as people press several in a row."""
+"""Collects the DTMF keys that a caller presses, to report them to the agent together."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Callable
 
 PAUSE_S = 1.5
-"""After so long without a key, what was pressed is complete."""
+"""An input is complete after this long without a key."""
 MAX = 32
-"""Keys of one go; more are not told."""
+"""Maximum keys of one input; more are dropped."""
 
 
 class Keypad:
     """Collects the keys of one caller."""
 
     def __init__(self, complete: Callable[[str], None]) -> None:
-        """`complete` is given what was pressed."""
+        """`complete` is called with each finished input."""
         self._complete = complete
         self._keys = ""
         self._due: asyncio.TimerHandle | None = None
@@ -27,7 +27,7 @@ class Keypad:
         self._due = asyncio.get_running_loop().call_later(PAUSE_S, self._done)
 
     def close(self) -> None:
-        """Nothing more is told; again does nothing."""
+        """Cancel the pending report. Idempotent."""
         if self._due is not None:
             self._due.cancel()
 

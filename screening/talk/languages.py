@@ -1,4 +1,4 @@
-"""The languages that are spoken: what a model calls them, and where a caller's number says which one."""
+"""Languages: their English names, and the countries they are spoken in."""
 
 from __future__ import annotations
 
@@ -32,20 +32,22 @@ COUNTRIES: Mapping[str, frozenset[str]] = {
     "tr": frozenset({"TR"}),
     "ja": frozenset({"JP"}),
 }  # fmt: skip
-"""Where a language is commonly spoken; a language that is not here is chosen by nobody's number."""
+"""Countries where a language is common; one not listed here is never chosen by the caller's number."""
 
 
 def base(language: str) -> str:
-    """``pt`` of ``pt-BR``."""
+    """Return the primary subtag: ``pt`` for ``pt-BR``."""
     return language.partition("-")[0].lower()
 
 
 def named(language: str) -> str:
-    """What a model calls it."""
+    """Return the language's English name."""
     return NAMES.get(base(language), f"the language with the code {language}")
 
 
 def chosen(languages: Sequence[str], country: str | None) -> str:
-    """The one in which a caller from this country is greeted: one that is spoken there, else the first."""
+    """Return the language to greet a caller from this country in: the first one spoken there, else
+    the first.
+    """
     spoken = (each for each in languages if country and country in COUNTRIES.get(base(each), ()))
     return next(spoken, languages[0])

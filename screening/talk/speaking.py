@@ -1,4 +1,4 @@
-"""The agent is asked to speak, and heard out: one response at a time, and none waited for without end."""
+"""Makes the agent speak, and waits until it was heard: one response at a time, always with a time limit."""
 
 from __future__ import annotations
 
@@ -11,35 +11,37 @@ from screening.talk.judgement import Judgement
 from screening.talk.voice_activity import Voice
 
 HEARD_LIMIT_S = 8.0
-"""How long a sentence is waited for, to be said and heard, before it is no longer waited for."""
+"""How long to wait for a sentence to be generated and played."""
 LONG_LIMIT_S = 20.0
-"""The same for a greeting, or what comes before a goodbye (a message read back, say): they may be longer."""
+"""Likewise for a greeting, or for speech before a goodbye (say, a message read back): these may be longer."""
 MAX_ASKED_AGAIN = 20
-"""So often in a session is the agent asked again for what it was not free to say."""
+"""Maximum repeats per session of requests that the agent was not free to answer."""
 MAX_GREETINGS = 3
-"""How often a greeting is begun that has to be heard, and is interrupted."""
+"""Attempts at a greeting that must be heard but is interrupted."""
 
 Asked = tuple[bool, str | None, str | None]
-"""Whether with tools, what is to be said, which tool is to be called: see `Session.speak`."""
+"""The arguments `tools`, `say` and `must` of `Session.speak`."""
 ANYTHING: Asked = (True, None, None)
 
 
 class Speaking:
-    """The agent's end of one session."""
+    """Requests speech in one session."""
 
     def __init__(self, session: Session, judgement: Judgement, voice: Voice) -> None:
         self.session = session
         self._judgement, self._voice = judgement, voice
         self._asked: Asked | None = None
-        """What the agent was asked for last, if it is to be asked for again."""
+        """The last request, if it is to be repeated when dropped."""
         self._asked_in = judgement.stage
 
     async def say(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> int:
-        """Let the agent speak once it is free: it makes one response at a time. Returns the mark before."""
+        """Request speech once the agent is free, as it makes one response at a time. Returns the mark before
+        it.
+        """
         return await self._ask((tools, say, must))
 
     async def answer_caller(self) -> None:
-        """Let the agent speak of what it has heard; a response that it makes by itself does as well."""
+        """Have the agent respond to what it heard; a response it makes by itself will do as well."""
         await self._ask(ANYTHING, again=False)
 
     async def _ask(self, asked: Asked, *, again: bool = True) -> int:
@@ -56,10 +58,10 @@ class Speaking:
         await self.session.speak(tools=tools, say=say, must=must)
 
     async def ask_again(self) -> None:
-        """Have the agent say, as soon as it is free, what it was asked for just when it spoke by itself.
+        """Repeat, as soon as the agent is free, a request that was dropped because it just spoke by itself.
 
-        A caller who speaks makes the vendor answer: its word of that and ours may cross. What was asked for
-        before a decision is not asked for after it.
+        The vendor answers a caller who speaks; its notice of that and our request may cross. A request made
+        before a decision is not repeated after it.
         """
         for _ in range(MAX_ASKED_AGAIN):
             await self.until(lambda: self._voice.to_ask_again)
@@ -67,16 +69,16 @@ class Speaking:
                 return
             self._voice.asked_again()
             if self._asked is not None and self._asked_in is self._judgement.stage:
-                with suppress(ProviderError):  # whoever listens to the session finds out
+                with suppress(ProviderError):  # the reader of the session notices
                     await self._speak(self._asked)
 
     async def last_words(
         self, call: ToolCalled, answer: Callable[[], Mapping[str, object]], *, more: bool
     ) -> None:
-        """Answer the tool; return when the sentence going on was heard or, if `more`, the one after it.
+        """Answer the tool call; return when the current sentence was heard or, if `more`, the one after it.
 
-        What else is called in the response may change the `answer`, which waits for that, but not for ever.
-        A session that is lost meanwhile changes nothing of what was decided.
+        Other tool calls in the same response may change the `answer`, so wait for its end, within a limit.
+        Losing the session meanwhile changes nothing about the decision.
         """
         if more:
             with suppress(TimeoutError):
@@ -92,7 +94,7 @@ class Speaking:
     async def words_for_user(self, told: str, *, more: bool) -> None:
         """Tell the agent what was decided in its place; if `more`, return when it has said so.
 
-        A sentence going on is none about that.
+        A sentence already begun does not count.
         """
         with suppress(TimeoutError, ProviderError):
             async with asyncio.timeout(HEARD_LIMIT_S):
@@ -101,10 +103,10 @@ class Speaking:
                 await self._goodbye()
 
     async def _goodbye(self) -> None:
-        """Have the agent say what it was told to; return when it was heard.
+        """Have the agent say goodbye; return when it was heard.
 
-        A response is made faster than it is said: one asked for while another is heard would wait behind
-        that, and be cut off with it.
+        A response is generated faster than it plays: one requested while another plays would queue behind it,
+        and be cut off with it.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(LONG_LIMIT_S):
@@ -114,7 +116,8 @@ class Speaking:
             await self.until(lambda: self._voice.said_since(mark))
 
     async def hear_out(self, greeting: str) -> bool:
-        """The greeting is being said: begin it again where it is cut off, then let the caller interrupt.
+        """Wait until the greeting was heard, restarting it if cut off; then let the caller interrupt the
+        agent.
 
         Returns whether it was heard to its end.
         """
@@ -135,5 +138,5 @@ class Speaking:
         return heard
 
     async def until(self, fact: Callable[[], bool]) -> None:
-        """Wait for a fact, or until there is no session any more."""
+        """Wait until `fact` holds or the session is lost."""
         await self._judgement.change.until(lambda: fact() or self._judgement.lost is not None)

@@ -1,4 +1,4 @@
-"""How long a screening may go on, and how long nobody may speak. Pure: `now` is given."""
+"""The talk and silence limits of a screening. Pure: `now` is an argument."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import enum
 from screening.settings import ScreeningSettings
 
 AFTER_PHONE_S = 30.0
-"""What the agent has at least, once, to talk to a caller who could not be put through."""
+"""Minimum time, granted once, to talk to a caller who could not be put through."""
 HURRY_S = 10.0
-"""So long before the end the agent is asked to decide, or in the last third of a shorter talk."""
+"""How long before the talk limit the agent is told to decide: at most this, and at most a third of
+the limit.
+"""
 
 
 class Due(enum.Enum):
-    """What is to be done when a limit comes near, or is reached."""
+    """What to do when a limit is near or reached."""
 
     ASK_IF_THERE = "nobody speaks"
     DECIDE_NOW = "the end is near"
@@ -28,22 +30,23 @@ class TalkClock:
         self._ends: float | None = None
         self._quiet_since: float | None = None
         self._quiet_before_s = 0.0
-        """How long the caller had said nothing before the agent asked whether he is there."""
+        """How long the caller had been silent before the agent asked whether they are there."""
         self._asked = False
         self._extended = False
         self.hurried = False
-        """The agent was asked to decide, and has done nothing else since."""
+        """The agent was told to decide, and has not yet."""
 
     def start(self, now: float) -> None:
-        """The agent and the caller can talk; only the first time counts."""
+        """Start the clock, as the agent and the caller can talk; only the first call counts."""
         if self._ends is None:
             self._ends = now + self._limits.talk_limit_s
             self._quiet_since = now
 
     def sound(self, now: float, *, going_on: bool, caller: bool = False) -> None:
-        """Somebody began to speak, or stopped: silence counts from now, but not while sound is `going_on`.
+        """Note that somebody began or stopped speaking: silence counts from now unless sound is `going_on`.
 
-        When the agent asks whether the `caller` is still there, that is no answer: the silence goes on.
+        The agent's own question whether the caller is there does not end their silence; only the `caller`
+        does.
         """
         self._asked = self._asked and not caller
         if not self._asked:
@@ -53,7 +56,7 @@ class TalkClock:
         self._quiet_since = None if going_on else now
 
     def resume(self, now: float) -> None:
-        """The phone did not answer; the talk goes on."""
+        """Go on talking, as the phone did not answer."""
         self.hurried = self._asked = False
         self._quiet_since, self._quiet_before_s = now, 0.0
         if not self._extended and self._ends is not None and not self._limits.over:
@@ -61,13 +64,15 @@ class TalkClock:
             self._extended = True
 
     def done(self, due: Due) -> None:
-        """It was done, and is not due again before the caller speaks, or the phone is tried."""
+        """Note that `due` was acted on; it is not due again until the caller speaks or the phone
+        was tried.
+        """
         self._asked = self._asked or due is Due.ASK_IF_THERE
         self.hurried = self.hurried or due is Due.DECIDE_NOW
 
     @property
     def upcoming(self) -> tuple[float | None, Due]:
-        """Return what is due next, and when; None for not yet known."""
+        """When the next action is due, None if not yet known, and which."""
         limits, quiet = self._limits, self._quiet_since
         found = [(at, Due.GIVE_UP)] if (at := self.next[0]) is not None else []
         if self._ends is not None and not self.hurried:
@@ -78,7 +83,7 @@ class TalkClock:
 
     @property
     def next(self) -> tuple[float | None, str]:
-        """Return when to give up, None for not yet known, and the reason that will be given."""
+        """When to give up, None if not yet known, and the reason to give then."""
         limits, quiet = self._limits, self._quiet_since
         silent = None if quiet is None else quiet + limits.silence_limit_s - self._quiet_before_s
         if silent is not None and (self._ends is None or silent < self._ends):

@@ -1,7 +1,7 @@
-"""Templates of what the agent says and is told: Jinja2, in a sandbox, checked before any call comes.
+"""Sandboxed Jinja2 templates for what the agent says and is told, checked at startup.
 
-A template sees values and nothing else: no file, no attribute that begins with an underscore, nothing that it
-could change. What a caller chose is a value too, and is never read as a template.
+A template sees values only: no files, no attributes that begin with an underscore, nothing mutable. Text from
+a caller is passed as a value too, never parsed as a template.
 """
 
 from __future__ import annotations
@@ -17,25 +17,27 @@ if TYPE_CHECKING:
 
 BUILT_IN = Path(__file__).parent / "templates"
 LONGEST = 32_000
-"""Characters that may come of a template: far more than any model should be told."""
+"""Maximum characters of a rendered template: far more than any model should be told."""
 
 
 class BadTemplate(ValueError):
-    """A template that cannot be used; the message says what is wrong with it, on one line."""
+    """The template cannot be used; the message says why, on one line."""
 
 
 class Template:
-    """One template, read and compiled once."""
+    """One template, compiled once."""
 
     def __init__(self, text: str, known: Collection[str]) -> None:
-        """Raise BadTemplate for what is no template, or asks for something that is not `known`."""
+        """`known` are the variables it may use. Raises BadTemplate for a syntax error or any
+        other variable.
+        """
         from jinja2 import TemplateError, TemplateSyntaxError, meta
 
         environment = _environment()
         try:
             tree = environment.parse(text)
             self.asks = frozenset(meta.find_undeclared_variables(tree))
-            """The names of the values that it uses."""
+            """The variables it uses."""
             self._template = environment.from_string(text)
         except TemplateSyntaxError as error:
             raise BadTemplate(f"line {error.lineno}: {_line(error.message)}") from error
@@ -45,10 +47,10 @@ class Template:
             raise BadTemplate("; ".join(_unknown(name, known) for name in unknown))
 
     def filled(self, values: Mapping[str, object]) -> str:
-        """The text with these values in it; raises BadTemplate where they cannot be put in."""
+        """Render with these values; raises BadTemplate if that fails."""
         try:
             text = self._template.render(values)
-        except Exception as error:  # whatever an expression of its author's comes to
+        except Exception as error:  # an expression may raise anything
             raise BadTemplate(_line(error)) from error
         if len(text) > LONGEST:
             raise BadTemplate(f"it comes to {len(text)} characters; {LONGEST} are the most")
@@ -57,7 +59,7 @@ class Template:
 
 @cache
 def _environment() -> ImmutableSandboxedEnvironment:
-    # Not imported before it is needed: without an agent that we drive, nobody does.
+    # Imported on demand: without an agent driven by API, it never is.
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -68,12 +70,12 @@ def _environment() -> ImmutableSandboxedEnvironment:
 
 @cache
 def built_in(name: str) -> str:
-    """The text of a template that comes with us."""
+    """Return the text of a built-in template."""
     return (BUILT_IN / name).read_text(encoding="utf-8")
 
 
 def languages() -> Iterator[str]:
-    """Those that there is a greeting in."""
+    """Return the languages with a built-in greeting."""
     return (path.name.split(".")[1] for path in sorted(BUILT_IN.glob("greeting.*.txt")))
 
 

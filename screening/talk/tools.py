@@ -1,7 +1,7 @@
-"""The tools of the agent: what it may ask for, and what is read from what it wrote.
+"""The agent's tools: their schemas, and the parsing of their arguments.
 
-Nothing that it writes names a place to dial, a list or a limit: a destination is one of the configured names,
-and everything else is words.
+Nothing that the agent writes selects a number to dial, a list or a limit: a destination is one of the
+configured names, everything else is text.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ TAKE_MESSAGE = "take_message"
 REQUEST_CONNECT = "request_connect"
 END_CALL = "end_call"
 OPTIONAL = (TAKE_MESSAGE, REQUEST_CONNECT, END_CALL)
-"""The tools beside the decision, which is always there."""
+"""The tools besides the decision tool, which is always offered."""
 
 REASON_LIMIT = 500
 NAME_LIMIT = 100
 MESSAGE_LIMIT = 2000
 NUMBER_LIMIT = 40
 ARGUMENTS_LIMIT = 20_000
-"""Characters of a call's arguments; more are not even read."""
+"""Maximum characters of a tool call's arguments; longer ones are not parsed."""
 _NUMBER = re.compile(r"[0-9+*#()./ -]+")
 
 
 class Choice(enum.Enum):
-    """What the agent may decide."""
+    """The decisions the agent may make."""
 
     ALLOW = "ALLOW"
     REJECT = "REJECT"
@@ -40,7 +40,7 @@ class Choice(enum.Enum):
 
 
 def _tool(name: str, description: str, required: int, **properties: object) -> dict[str, object]:
-    """A function tool of the Realtime API; the first `required` properties are."""
+    """Return a function tool of the Realtime API; the first `required` properties are mandatory."""
     return {
         "type": "function",
         "name": name,
@@ -94,24 +94,24 @@ END_TOOL: dict[str, object] = _tool(
 
 
 class BadDecision(ValueError):
-    """The tool was called with something else than it takes; the message is told to the agent."""
+    """Invalid tool arguments; the message is returned to the agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A decision as the agent gave it, by whichever tool."""
+    """A decision as the agent made it, by whichever tool."""
 
     choice: Choice
     reason: str
     caller_name: str | None = None
     to: str | None = None
-    """With ALLOW: the name of the destination that was asked for."""
+    """With ALLOW: the name of the destination asked for."""
     message: Message | None = None
     """With VOICEMAIL: the message that the agent has taken."""
 
     @classmethod
     def of(cls, verdict: Connect | Decline | TakeMessage) -> Decision:
-        """The same of a verdict that somebody else has given."""
+        """Convert from a verdict that somebody else gave."""
         match verdict:
             case Connect(reason, name, to):
                 return cls(Choice.ALLOW, reason, name, to)
@@ -122,7 +122,7 @@ class Decision:
 
     @property
     def verdict(self) -> Connect | Decline | TakeMessage:
-        """The same for the call."""
+        """The verdict for the call."""
         match self.choice:
             case Choice.ALLOW:
                 return Connect(self.reason, self.caller_name, self.to)
@@ -134,21 +134,21 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A destination as the agent knows it: never by its number."""
+    """A destination as presented to the agent: never by its number."""
 
     name: str
     about: str = ""
-    """What it is for, in the words of the settings."""
+    """What it is for, from the settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The tools that are offered in a call."""
+    """The tools offered in a call."""
 
     optional: frozenset[str] = frozenset()
-    """Of `OPTIONAL`."""
+    """A subset of `OPTIONAL`."""
     places: tuple[Place, ...] = ()
-    """What `request_connect` may name."""
+    """The destinations that `request_connect` may name."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ class Tools:
         return (NAME, *(name for name in OPTIONAL if name in wanted))
 
     def schemas(self) -> list[dict[str, object]]:
-        """The tools as the vendor wants them."""
+        """Return the tools as the vendor's JSON."""
         made = {NAME: DECISION_TOOL, TAKE_MESSAGE: MESSAGE_TOOL, END_CALL: END_TOOL}
         return [self._connect_tool() if name == REQUEST_CONNECT else made[name] for name in self.names]
 
@@ -174,7 +174,7 @@ class Tools:
         )
 
     def read(self, name: str, arguments: str) -> Decision:
-        """Read a tool call; raises `BadDecision` with what the agent should have written."""
+        """Parse a tool call; raises `BadDecision` saying what the agent should have written."""
         if name not in self.names:
             others = ", ".join(self.names)
             raise BadDecision(f"there is no tool {plain(name, NAME_LIMIT)!r}, only {others}")
@@ -193,7 +193,7 @@ class Tools:
                 return parse_decision(name, arguments)
 
     def _place(self, value: object) -> str:
-        """The configured name that is meant: the very characters, but for case and space around it."""
+        """Return the configured name that matches, ignoring case and surrounding space."""
         if isinstance(value, str) and len(value) <= NAME_LIMIT:
             for place in self.places:
                 if value.strip().casefold() == place.name.casefold():
@@ -202,7 +202,7 @@ class Tools:
 
 
 def parse_decision(name: str, arguments: str) -> Decision:
-    """Read a call of the one tool that is always there; raises `BadDecision`."""
+    """Parse a call of the decision tool; raises `BadDecision`."""
     if name != NAME:
         raise BadDecision(f"there is no tool {plain(name, NAME_LIMIT)!r}, only {NAME}")
     given = _given(arguments, "decision", "reason", "caller_name")

@@ -1,4 +1,4 @@
-"""What was said in one call, line by line; whatever a vendor sends, it takes a bounded room."""
+"""The transcript of one call, bounded in size whatever a vendor sends."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from screening.contract import Said
 
 MAX_LINES = 2000
 MAX_LINE_CHARS = 4000
-"""Nobody says more in one go; the rest is left out."""
+"""More than anybody says in one go; the rest is dropped."""
 MAX_CHARS = 200_000
-"""Hours of talk."""
+"""Enough for hours."""
 
 
 class Transcript:
@@ -17,11 +17,11 @@ class Transcript:
     def __init__(self) -> None:
         self.lines: list[Said] = []
         self.full = False
-        """Whether something was left out."""
+        """Whether a line was dropped."""
         self._chars = 0
 
     def add(self, speaker: str, text: str, at_s: float) -> Said | None:
-        """Take a line in; None where there is no room for it any more."""
+        """Append a line and return it; None if the transcript is full."""
         if len(self.lines) >= MAX_LINES or self._chars >= MAX_CHARS:
             self.full = True
             return None

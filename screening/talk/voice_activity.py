@@ -1,4 +1,4 @@
-"""Who is making a sound: the agent's responses and the caller, kept from the session's events. Pure."""
+"""Tracks who is speaking, the agent or the caller, from the session's events. Pure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class _Response:
     thinking: bool = True
     sounding: bool = False
     cut: bool = False
-    """It did not complete, or the caller has interrupted it."""
+    """It did not complete, or the caller interrupted it."""
 
 
 class Voice:
-    """What is heard on the line.
+    """The agent's responses and the caller's speech on one line.
 
-    A response ends before its sound does: `ResponseEnded`, and then `SoundEnded` when the caller has heard
-    it. One that did not complete is cut off, and no `SoundEnded` may follow.
+    A response is generated before it has finished playing: `ResponseEnded`, then `SoundEnded` once the caller
+    has heard it. One that did not complete is cut off, possibly without a `SoundEnded`.
     """
 
     def __init__(self) -> None:
@@ -37,16 +37,16 @@ class Voice:
         self._begun = 0
         self.caller_speaks = False
         self._caller_paused = 0
-        """So many responses had begun when the caller last stopped speaking."""
+        """How many responses had begun when the caller last stopped speaking."""
         self.crossed = False
-        """What the agent was asked to say last will not be said: it was making another response."""
+        """The last request to speak was dropped, as the agent was making another response."""
         self._free_since = True
-        """It has ended one since."""
+        """A response has ended since the request was dropped."""
         self._asked_again = 0
-        """So many had begun when it was asked again: none of them is what was asked for."""
+        """How many had begun when the request was repeated: none of these answers it."""
 
     def hear(self, event: Event) -> bool:
-        """Take note of an event; say whether it was a sound, or the end of one."""
+        """Process an event; return whether it began or ended a sound."""
         match event:
             case CallerBegan():
                 self.caller_speaks = True
@@ -76,7 +76,7 @@ class Voice:
 
     @property
     def agent_thinks(self) -> bool:
-        """Whether a response is being made; the vendor makes one at a time."""
+        """Whether a response is being generated; the vendor generates one at a time."""
         return any(response.thinking for response in self._responses.values())
 
     @property
@@ -88,29 +88,29 @@ class Voice:
         return self.caller_speaks or self.agent_speaks
 
     def mark(self) -> int:
-        """Return now, for `said_since`."""
+        """Return the current position, for `said_since`."""
         return self._begun
 
     @property
     def to_ask_again(self) -> bool:
-        """Whether something is still to be said that has crossed a response, and the agent is free."""
+        """Whether a dropped request is to be repeated, and the agent is free."""
         return self.crossed and self._free_since and not self.agent_thinks
 
     def asked_again(self) -> None:
-        """What crossed a response is asked for again."""
+        """Note that the dropped request was repeated."""
         self.crossed, self._asked_again = False, self._begun
 
     def since(self, mark: int) -> int:
-        """The same mark, or a later one where what was asked for since had to be asked for again."""
+        """Return `mark`, or the later position at which the request was repeated."""
         return max(mark, self._asked_again)
 
     def said(self, name: str) -> bool:
-        """Whether a response has been made and heard."""
+        """Whether a response was generated and played."""
         response = self._responses.get(name)
         return response is None or not (response.thinking or response.sounding)
 
     def said_since(self, mark: int) -> bool:
-        """Whether a response that began after `mark` has been made and heard, and is what was asked for."""
+        """Whether the response requested at `mark` was generated and played."""
         mark = self.since(mark)
         return not self.crossed and any(
             r.number >= mark and self.said(name) for name, r in self._responses.items()
@@ -125,7 +125,7 @@ class Voice:
         return self._caller_paused > mark and self._begun == mark + 1 and not self.caller_speaks
 
     def forget(self) -> None:
-        """The session was away: what was going on may have ended unseen."""
+        """Reset after a gap in the session: whatever was going on may have ended unseen."""
         self._responses.clear()
         self.caller_speaks = False
         self._free_since = True
