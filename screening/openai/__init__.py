@@ -1,1 +1,1 @@
-"""The vendor: OpenAI's Realtime and Live APIs, and Azure's, as `screening.provider.Provider`."""
+"""Adapters for OpenAI's Realtime and Live APIs, and Azure's, that implement `screening.provider.Provider`."""

@@ -1,8 +1,7 @@
 """OpenAI's Live API (GPT-Live) as a `Provider`: a voice without tools or turns, and a delegate that decides.
 
-What differs from Realtime: the accept body is wrapped, reject needs its status, the WebSocket has a path of
-its own, nobody tells when a sentence has ended (`live_lines`), and tools belong to a model behind the
-voice.
+Unlike Realtime, the accept body is wrapped, reject needs a status, the WebSocket has its own path, no event
+says that a sentence has ended (see `live_transcript`), and tools belong to a model behind the voice.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from screening.settings import AgentSettings
 from screening.talk.briefing import Briefing
 
 DECLINED = 603
-"""What a caller is told whose call is turned away: the vendor's own default for Realtime."""
+"""SIP status of a rejected call: the vendor's own default for Realtime."""
 
 
 class OpenAILive:
-    """One agent of GPT-Live; raises `InvalidSession` or ValueError when its settings cannot work."""
+    """One GPT-Live agent; raises `InvalidSession` or ValueError if its settings cannot work."""
 
     def __init__(
         self,

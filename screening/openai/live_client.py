@@ -1,6 +1,6 @@
-"""A delegate that we ask ourselves (``delegation = "client"``): one request to the Responses API each time.
+"""The delegate model when we run it (``delegation = "client"``): one Responses API request per delegation.
 
-The vendor says only that the voice has delegated something; what it is about stands in the transcript.
+The vendor only announces that the voice has delegated; what it is about is in the transcript.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from screening.settings import AgentSettings
 from screening.talk.briefing import Briefing
 
 THINK_LIMIT_S = 10.0
-"""How long the model may take; the voice keeps the caller company."""
+"""How long the model may take; the voice goes on talking to the caller."""
 ANSWER_BYTES = 1_000_000
 MAX_LINES = 400
-"""So much of the talk is told to the model, the latest."""
+"""Latest lines of the conversation that the model is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """What the model made of the talk: tools to call, or a sentence for the voice."""
+    """The model's answer: tools to call, or a sentence for the voice."""
 
     calls: tuple[ToolCalled, ...]
     text: str
     used: tuple[Used, ...] = ()
-    """What it is billed."""
+    """The usage it is billed for."""
 
 
 class ClientDelegate:
-    """The model, and what it is told of the talk."""
+    """Asks the delegate model, and keeps the conversation it is given."""
 
     def __init__(
         self, agent: AgentSettings, briefing: Briefing | None, http: httpx2.AsyncClient, session_id: str
@@ -51,11 +51,11 @@ class ClientDelegate:
         self._talk: deque[str] = deque(maxlen=MAX_LINES)
 
     def note(self, speaker: str, text: str) -> None:
-        """Somebody said something, or something was told."""
+        """Add a line to the conversation."""
         self._talk.append(_line(speaker, text))
 
     async def think(self, saying: str, unfinished: Iterable[tuple[str, str]] = ()) -> Thought:
-        """Ask once; `unfinished` are the lines that are just being said. Raises `ProviderError`."""
+        """Ask the model once; `unfinished` are lines still being spoken. Raises `ProviderError`."""
         now = [f"{_line(speaker, text)} ..." for speaker, text in unfinished]
         asked = "\n".join(["The conversation so far:", *self._talk, *now])
         request = {
@@ -83,7 +83,7 @@ class ClientDelegate:
 
 
 def _line(speaker: str, text: str) -> str:
-    """One line, whatever was said: no caller speaks for anybody else."""
+    """Format as one line, so that no caller can forge another speaker's."""
     return f"{speaker}: {' '.join(text.split())}"
 
 

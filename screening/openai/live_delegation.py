@@ -1,7 +1,7 @@
-"""The delegate of a Live session that the vendor asks: its responses, and the tools that it waits for. Pure.
+"""Tracks the delegate's responses and tool calls in a Live session where the vendor runs it. Pure.
 
-A tool call comes in the midst of a response; its result may be given at once, but only when the response is
-over and every result is given may the delegate be told to go on.
+A tool call comes in the middle of a response. Its result may be sent at once, but the delegate may be told to
+continue only when the response is over and every result has been sent.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from screening.openai.usage import part
 from screening.provider import Closed, Event, ResponseEnded, ToolCalled
 
 FAILURES = 2
-"""So many responses in a row that come to nothing: there is no delegate."""
+"""After this many failed responses in a row, the delegate counts as broken."""
 MAX_RUNNING = 64
 MAX_TOOL_CALLS = 200
-"""In one session; a delegate that calls more is not listened to any more."""
+"""Maximum tool calls in one session; further ones are ignored."""
 
 
 class Delegation:
-    """What the nested events of ``response.event`` tell."""
+    """Interprets the events nested in ``response.event``."""
 
     def __init__(self, model: str = "") -> None:
-        """`model` is the one that thinks, as it is billed."""
+        """`model` is the delegate, for billing."""
         self._model = model
         self._running: set[str] = set()
         self._waiting: set[str] = set()
@@ -32,12 +32,12 @@ class Delegation:
         self._results = False
         self._failed = 0
         self._broken: set[str] = set()
-        """Responses of which an error was told; that they have failed may follow, or not."""
+        """Responses an error was reported for; their failure may still be reported, too."""
 
     def hear(self, nested: Mapping[str, Any], saying: str) -> list[Event]:
-        """Take one nested event; `saying` names what the voice says meanwhile.
+        """Process one nested event; `saying` is the id of the response the voice is speaking meanwhile.
 
-        Raises KeyError, TypeError or AttributeError for a shape that is not known.
+        Raises KeyError, TypeError or AttributeError for an unknown shape.
         """
         match nested["type"]:
             case "response.created":
@@ -56,23 +56,23 @@ class Delegation:
         return []
 
     def answered(self, call: str) -> None:
-        """A tool's result has been given."""
+        """Note that a tool's result was sent."""
         self._waiting.discard(call)
         self._results = True
 
     def may_go_on(self) -> bool:
-        """Whether the delegate is to be told to go on; True once for each round of results."""
+        """Whether to tell the delegate to continue; True once per round of results."""
         if not self._results or self._waiting or self._running:
             return False
         self._results = False
         return True
 
     def forget(self) -> None:
-        """The session was away: responses may have ended unseen."""
+        """Reset after a gap in the session: responses may have ended unseen."""
         self._running.clear()
 
     def _item_done(self, item: Mapping[str, Any], saying: str) -> list[Event]:
-        """Items are done when a response is cut off, too: then they are not completed."""
+        """Items are also done when a response is cut off, but then not ``completed``."""
         if item["type"] != "function_call" or item["status"] != "completed":
             return []
         call, name, arguments = item["call_id"], item["name"], item["arguments"]
@@ -94,7 +94,7 @@ class Delegation:
         return [*used, self._failure(name, str(error.get("code") or error.get("reason") or how))]
 
     def _break_off(self, error: Mapping[str, Any]) -> list[Event]:
-        """The stream of a response has met an error, and may end with that; which one it was is not told."""
+        """Note an error in a response's stream, which may end there; it is not said which response it was."""
         self._broken, self._running = self._running, set()
         code = error.get("code") or part(error, "error").get("code") or "error"
         return [self._failure(min(self._broken, default=""), str(code))]

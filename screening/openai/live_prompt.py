@@ -1,7 +1,7 @@
-"""What a Live agent is told: its voice has no tools, and a model behind it decides.
+"""The texts sent to a Live agent: its voice has no tools, and a model behind it decides.
 
-The voice talks and delegates; the delegate gets the conversation and calls the tools. Both are given the
-same instructions, and each its part in them.
+The voice talks and delegates; the delegate gets the conversation and calls the tools. Both get the same
+instructions, followed by their own part.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 MAX_BYTES = 1500
-"""Of one appended text: the vendor takes 500 tokens, and few are shorter than 3 bytes."""
+"""Limit of one appended text: the vendor takes 500 tokens, and few are shorter than 3 bytes."""
 
 OF_THE_VOICE = """
 
@@ -37,12 +37,12 @@ UNHEARD = "The backend gave no answer. Go on with the caller, and delegate to it
 
 
 def fitting(text: str) -> str:
-    """As much of a text as one append may hold."""
+    """Truncate a text to what one append may hold."""
     octets = text.encode("utf-8", "replace")
     return text if len(octets) <= MAX_BYTES else octets[:MAX_BYTES].decode("utf-8", "ignore")
 
 
 def next_words(output: Mapping[str, object]) -> str | None:
-    """What a tool's answer asks the voice to say or do; None where it asks for nothing."""
+    """Return what a tool's result asks the voice to say or do; None if nothing."""
     words = output.get("next")
     return words if output.get("ok") and isinstance(words, str) else None

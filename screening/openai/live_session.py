@@ -1,4 +1,4 @@
-"""A Live session in the words of the port: pieces become lines, and tools are the delegate's."""
+"""A Live session as a `provider.Session`: transcript deltas become lines, tools belong to the delegate."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from screening.provider import (
 log = structlog.get_logger("screendoor")
 
 STARTED_LIMIT_S = 2.0
-"""How long ``session.started`` is waited for before the greeting; attached late, it never comes."""
+"""How long to wait for ``session.started`` before the greeting; it never comes if we attached too late."""
 COVERED_LIMIT_S = 1.0
 """How long the transcript may lag behind a delegation."""
 MAX_QUEUED = 256
@@ -44,16 +44,16 @@ CLOSED: Mapping[str, str] = {
     "remote_hangup": "the agent's call was hung up",
     "connection_lost": "the vendor has lost the agent's audio",
 }
-"""What ``session.closed`` gives as its reason."""
+"""Meaning of the ``reason`` of ``session.closed``."""
 
 Message = Mapping[str, Any]
 
 
 class LiveSession:
-    """One session; `read` runs beside it and takes in what the vendor sends."""
+    """One session; a separate task runs `read` to receive what the vendor sends."""
 
     def __init__(self, sideband: Sideband, client: ClientDelegate | None, delegate: str = "") -> None:
-        """`delegate` is the model that the vendor asks, where it does."""
+        """`delegate` is the delegate model if the vendor runs it."""
         self._sideband = sideband
         self._client = client
         self._lines = LiveLines()
@@ -70,10 +70,10 @@ class LiveSession:
         self._failed = self._asked = 0
         self._next_words = live_prompt.GREET
 
-    # What the vendor sends.
+    # Receiving.
 
     async def read(self) -> None:
-        """Take in what comes until the session is over; a reader that falls behind holds the vendor back."""
+        """Queue messages until the session is over; a slow reader throttles the vendor."""
         try:
             async for message in self._sideband.messages():
                 if message.get("type") == "session.started":
@@ -82,12 +82,12 @@ class LiveSession:
                 if message.get("type") == "session.closed":
                     break
         finally:
-            self._sideband.end()  # nobody reads any more who would attach again
+            self._sideband.end()  # nobody is left to reattach
             self._started.set()
         await self._incoming.put(None)
 
     async def close(self) -> None:
-        """Stop asking."""
+        """Cancel a pending request to the delegate."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
@@ -111,7 +111,7 @@ class LiveSession:
             yield self._noted(event)
 
     async def _next(self) -> Message | tuple[Event, ...] | None:
-        """What comes next; nothing (an empty tuple) when a line has ended before."""
+        """Return the next message or events; an empty tuple if a line is due to end first."""
         try:
             async with asyncio.timeout_at(self._lines.due):
                 return await self._incoming.get()
@@ -132,14 +132,14 @@ class LiveSession:
         return event
 
     def _read(self, message: Message) -> list[Event]:
-        """Read one vendor event; what is unknown, of another shape, or known already, is nothing."""
+        """Convert one vendor event; unknown, malformed and repeated ones yield nothing."""
         try:
             return [] if self._repeated(message) else list(self._events(message))
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
             return []
 
     def _repeated(self, message: Message) -> bool:
-        """After a gap the vendor sends the last seconds again."""
+        """Whether the event was seen before: after a gap the vendor repeats the last seconds."""
         name = message.get("event_id")
         if not isinstance(name, str) or len(name) > MAX_REMEMBERED:
             return False
@@ -184,15 +184,15 @@ class LiveSession:
             raise TypeError("a piece without a text")
         return self._lines.said(speaker, piece, int(start_ms), int(end_ms), self._loop.time())
 
-    # What we say.
+    # Sending.
 
     async def speak(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> None:
-        """Have the voice say `say`, or what was last told or asked of it; first of all, the greeting."""
+        """Have the voice say `say`, or react to what it was last told; at first, greet the caller."""
         if not self._started.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(STARTED_LIMIT_S):
                     await self._started.wait()
-            self._started.set()  # waited for once, not before each sentence
+            self._started.set()  # wait once only
         words, self._next_words = self._next_words, live_prompt.CARRY_ON
         if must is not None:
             words = live_prompt.MUST.format(tool=must)
@@ -200,7 +200,7 @@ class LiveSession:
         await self._append("instructions", live_prompt.SPEAK + (say or words), named=f"{ASKED}{self._asked}")
 
     async def let_interrupt(self) -> None:
-        """The voice listens while it speaks, always: nobody could have had it heard out."""
+        """Do nothing: a Live voice can always be interrupted."""
 
     async def answer(self, call: ToolCalled, output: Mapping[str, object]) -> None:
         self._next_words = live_prompt.next_words(output) or self._next_words
@@ -226,7 +226,7 @@ class LiveSession:
         event_id = {"event_id": named} if named else {}
         await self._sideband.send({"type": f"session.{what}.append", **event_id, **message})
 
-    # A delegate of our own.
+    # The delegate, if we run it.
 
     def _delegated(self, message: Message) -> None:
         delegation = message["delegation"]
@@ -237,7 +237,7 @@ class LiveSession:
             self._asking = self._loop.create_task(self._ask(self._client), name="live delegate")
 
     async def _ask(self, client: ClientDelegate) -> None:
-        """Ask the model about what was delegated last, until nothing has been delegated meanwhile."""
+        """Ask the model about the latest delegation, again if there was another meanwhile."""
         while self._delegated_since is not None:
             (delegation, offset_ms), self._delegated_since = self._delegated_since, None
             await self._covers(offset_ms)
@@ -254,7 +254,7 @@ class LiveSession:
                     await self._append("commentary", thought.text, delegation)
 
     async def _covers(self, offset_ms: int) -> None:
-        """Wait until the transcript has reached a place, or lags too far behind."""
+        """Wait until the transcript reaches `offset_ms`, or lags too far behind."""
         with suppress(TimeoutError):
             async with asyncio.timeout(COVERED_LIMIT_S):
                 await self._heard.until(lambda: self._lines.caller_until_ms >= offset_ms)

@@ -1,4 +1,4 @@
-"""The session that a Live call is accepted with, and what may stand in it (``SessionAcceptParams``)."""
+"""The session a Live call is accepted with, and its validation (``SessionAcceptParams``)."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ LIVE_VOICES = VOICES | {
 
 
 def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[str, object]:
-    """Build the body of accept: the session of a call, wrapped, with the agent's `extra` laid over it.
+    """Build the body of accept: a wrapped session, with the agent's `extra` merged over it.
 
-    Raises `InvalidSession`. Without a `briefing` the agent is told what its own settings say. All of it is
-    fixed at startup but the delegation's settings.
+    Raises `InvalidSession`. Without a `briefing`, the agent gets what its own settings say. Only the
+    delegation settings can be changed after this.
     """
     session: dict[str, object] = {
         "type": "live",
@@ -51,7 +51,7 @@ def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[
 
 
 def delegate(agent: AgentSettings, briefing: Briefing | None) -> dict[str, object]:
-    """The model that thinks, its instructions and its tools: for the vendor to ask, or for us."""
+    """Return the delegate's model, instructions and tools, for the vendor or for us to run."""
     told = _told(agent, briefing)
     return {
         "model": agent.delegate_model,
@@ -63,13 +63,13 @@ def delegate(agent: AgentSettings, briefing: Briefing | None) -> dict[str, objec
 
 
 def delegate_of(body: Mapping[str, Any]) -> str | None:
-    """The model that the vendor is to ask, of a body that is good; None where it asks none."""
+    """Return the delegate model of a valid body; None if the vendor does not run it."""
     delegation = body["session"]["delegation"]
     return str(delegation["responses"]["model"]) if delegation["type"] == "responses" else None
 
 
 def check(session: Mapping[str, object]) -> Problems:
-    """Return everything that is wrong with a Live session for a SIP call; empty if it is good."""
+    """Return all problems of a Live session for a SIP call; empty if it is valid."""
     problems = [f"{name}: missing" for name in ("type", "model") if name not in session]
     problems += validation.fields(SESSION)("", session)
     responses = session.get("delegation")
@@ -116,7 +116,7 @@ def _model_of_delegate(path: str, value: object) -> Problems:
 
 def _tool(path: str, value: object) -> Problems:
     if isinstance(value, Mapping) and value.get("type") not in (None, "function"):
-        return []  # a tool of the vendor's own: it answers itself
+        return []  # a built-in tool, which the vendor executes
     return validation.fields(FUNCTION_TOOL)(path, value)
 
 

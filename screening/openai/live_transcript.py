@@ -1,9 +1,9 @@
-"""Lines out of pieces: GPT-Live tells what is said in pieces, and never that somebody has ended. Pure.
+"""Assembles GPT-Live's transcript deltas into lines, as no event says that a speaker has finished. Pure.
 
-Each piece has its place on the session's timeline, from `start_ms` to `end_ms`. Where our clock stands on
-that line is not known, and a piece of the agent's may be told before it is heard. So a line lasts from the
-arrival of its first piece for as long as its pieces span on the timeline, or until the last of them has
-come; when nothing has been added for `QUIET_S` after that, it was the whole line, and has been heard.
+Each delta has a span on the session's timeline, `start_ms` to `end_ms`. How that timeline relates to our
+clock is unknown, and the agent's deltas may arrive before they are heard. So a line lasts from the arrival of
+its first delta for as long as its deltas span on the timeline, or until the last of them has arrived; when
+nothing was added for `QUIET_S` after that, the line is complete, and has been heard.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from screening.provider import (
 QUIET_S = 0.8
 """Longer than the pauses within a sentence, shorter than a caller's patience."""
 GAP_MS = 1500
-"""A piece so much later than the one before it begins a new line."""
+"""A delta that starts this long after the end of the previous one begins a new line."""
 LONGEST_S = 30.0
-"""What a line can span at most, whatever its pieces say."""
+"""Maximum span of a line, whatever its deltas say."""
 MAX_CHARS = 2000
-"""So long a line is closed, and the next begun: memory is not the vendor's to fill."""
+"""A longer line is closed and the next begun, to bound the memory."""
 
 AGENT, CALLER = "agent", "caller"
 
@@ -46,38 +46,38 @@ class _Line:
 
     @property
     def due(self) -> float:
-        """When it is over, unless something is added."""
+        """When the line is over, unless something is added."""
         span_s = min(max(0, self.end_ms - self.start_ms) / 1000, LONGEST_S)
         return max(self.last, self.began + span_s) + QUIET_S
 
 
 class LiveLines:
-    """The lines that both speakers are saying; each may be speaking while the other does."""
+    """The unfinished lines of both speakers, who may speak at the same time."""
 
     def __init__(self) -> None:
         self._open: dict[str, _Line] = {}
         self._count = 0
         self.caller_until_ms = 0
-        """How far on the timeline it is known what the caller said."""
+        """The point on the timeline up to which the caller's words are known."""
 
     @property
     def agents(self) -> str:
-        """The name of the response that the agent is saying; empty while it is silent."""
+        """Id of the response the agent is speaking; empty while it is silent."""
         line = self._open.get(AGENT)
         return line.name if line else ""
 
     @property
     def unfinished(self) -> list[tuple[str, str]]:
-        """Who is just saying what."""
+        """Speaker and text so far of each unfinished line."""
         return [(speaker, "".join(line.pieces).strip()) for speaker, line in self._open.items()]
 
     @property
     def due(self) -> float | None:
-        """When `ended` has something to say; None while nobody speaks."""
+        """When `ended` will next return something; None while nobody speaks."""
         return min((line.due for line in self._open.values()), default=None)
 
     def said(self, speaker: str, piece: str, start_ms: int, end_ms: int, now: float) -> list[Event]:
-        """Take a piece in, in the order of arrival; returns what it tells."""
+        """Add a delta, in order of arrival, and return the resulting events."""
         events: list[Event] = []
         line = self._open.get(speaker)
         if line and (start_ms - line.end_ms > GAP_MS or line.chars > MAX_CHARS):
@@ -99,12 +99,12 @@ class LiveLines:
         return events
 
     def ended(self, now: float) -> list[Event]:
-        """Return the lines that are over by now, the earlier first."""
+        """Close the lines that are over by now, earliest first, and return their events."""
         over = sorted((line.due, speaker) for speaker, line in self._open.items() if line.due <= now)
         return [event for _, speaker in over for event in self._close(speaker)]
 
     def close(self) -> list[Event]:
-        """End every line: what was going on may have ended unseen."""
+        """Close every line: after a gap, it may have ended unseen."""
         return [event for speaker in list(self._open) for event in self._close(speaker)]
 
     def _close(self, speaker: str) -> list[Event]:

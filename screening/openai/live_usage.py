@@ -1,4 +1,4 @@
-"""What OpenAI's Live API says that it bills: the time of the voice, and the tokens of its delegate."""
+"""Usage reported by OpenAI's Live API: duration of the voice, tokens of the delegate."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from screening.openai.usage import count, part
 from screening.provider import Used
 
 LONGEST_S = 86_400.0
-"""No session lasts longer; what says so is not counted."""
+"""No session lasts longer; a greater value is ignored."""
 
 
 class Lasted:
-    """The time of one session: the vendor tells the sum of it each time."""
+    """The billed duration of one session, of which the vendor always reports the total."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
 
     def heard(self, usage: object) -> Iterator[Used]:
-        """The ``usage`` of the session, as far as it was not told before; nothing if it cannot be read."""
+        """Yield the increase since the last ``usage`` of the session; nothing if it cannot be read."""
         told = usage.get("seconds") if isinstance(usage, dict) else None
         if isinstance(told, int | float) and self._seconds < told <= LONGEST_S and told is not True:
             before, self._seconds = self._seconds, float(told)
@@ -27,7 +27,7 @@ class Lasted:
 
 
 def of_delegate(response: object, model: str) -> Iterator[Used]:
-    """The ``usage`` of a response of the delegate's, whose `model` it is; nothing if it cannot be read."""
+    """Yield the ``usage`` of a response by the delegate `model`; nothing if it cannot be read."""
     usage = part(response, "usage")
     given, cached = count(usage, "input_tokens"), count(part(usage, "input_tokens_details"), "cached_tokens")
     tokens = Tokens(

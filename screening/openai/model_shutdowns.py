@@ -1,4 +1,4 @@
-"""Models that will be switched off, and when: nothing else would tell before the first call fails."""
+"""Models with an announced shutdown date, to warn before the first call fails."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from screening.settings import AZURE_REALTIME, OPENAI_LIVE, SIP_AGENT, AgentSettings
 
 AHEAD = timedelta(days=60)
-"""How long before its end a model is warned about."""
+"""How long before its shutdown a model is warned about."""
 
 _PREVIEW = date(2026, 5, 7)
 _SNAPSHOTS = date(2026, 7, 23)
@@ -31,13 +31,13 @@ SHUTDOWNS: Mapping[str, tuple[date, str]] = {
     "gpt-4o-mini-transcribe": (_TRANSCRIBE, "gpt-transcribe"),
     "gpt-4o-mini-transcribe-2025-12-15": (_TRANSCRIBE, "gpt-transcribe"),
 }
-"""As OpenAI has announced them (2026-11), each with what follows it; tutorials still name those that have
-ended. Azure's are deployments.
+"""Shutdown dates announced by OpenAI (2026-11), with the successor of each model. Those already shut down are
+listed because tutorials still name them. Azure uses names of deployments instead.
 """
 
 
 def remarks(agent: AgentSettings, today: date) -> Iterator[str]:
-    """Yield a line for each model of an agent that is switched off soon, or was."""
+    """Yield a line for each of the agent's models that has been or will soon be shut down."""
     if agent.provider in (SIP_AGENT, AZURE_REALTIME):
         return
     of_live = agent.provider == OPENAI_LIVE

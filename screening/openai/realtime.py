@@ -1,4 +1,4 @@
-"""OpenAI's Realtime API as a `Provider`: its events become ours, our verbs its events."""
+"""OpenAI's Realtime API as a `Provider`."""
 
 from __future__ import annotations
 
@@ -33,17 +33,19 @@ from screening.settings import AgentSettings
 from screening.talk.briefing import Briefing
 
 MAX_TOOL_CALLS = 200
-"""In one session; an agent that calls more is not listened to any more."""
+"""Maximum tool calls in one session; further ones are ignored."""
 MUTE = frozenset({"insufficient_quota", "credit_balance_exhausted", "rate_limit_exceeded"})
-"""What the vendor says of an account that has nothing left to make a response with."""
+"""Error codes of an account that cannot generate any more responses."""
 ASKED = "screendoor-speak-"
-"""How the names begin of events that ask for a response: of an error that has one, none will be made."""
+"""Prefix of the ids of our ``response.create`` events: an error about one means that no response
+will come.
+"""
 ACTIVE = "conversation_already_has_active_response"
-"""What the vendor says to a `response.create` while it makes another response."""
+"""Error code for a ``response.create`` sent while another response is generated."""
 
 
 class OpenAIRealtime:
-    """One agent at OpenAI; raises `InvalidSession` or ValueError when its settings cannot work."""
+    """One agent at OpenAI; raises `InvalidSession` or ValueError if its settings cannot work."""
 
     def __init__(
         self, agent: AgentSettings, http: httpx2.AsyncClient | None = None, dial: Dial = dial
@@ -54,7 +56,7 @@ class OpenAIRealtime:
         body = accept_body(agent)
         self._calls = OpenAICalls(agent, body, self._http)
         self._detection = turn_detection(body)
-        sideband_url(agent.api_base, "")  # found out at start, not at the first call
+        sideband_url(agent.api_base, "")  # fail at startup, not at the first call
         self.reject = self._calls.reject
         self.refer = self._calls.refer
         self.hang_up = self._calls.hang_up
@@ -78,10 +80,10 @@ class OpenAIRealtime:
 
 
 class OpenAISession:
-    """The sideband, in the words of the port."""
+    """Implements `provider.Session` on top of the sideband."""
 
     def __init__(self, sideband: Sideband, detection: Mapping[str, object] | None = None) -> None:
-        """`detection` is how the session finds the caller's turns; None: it does not."""
+        """`detection` is the session's turn detection; None if it is off."""
         self._sideband = sideband
         self._detection = detection
         self._tool_calls: set[str] = set()
@@ -111,7 +113,7 @@ class OpenAISession:
     async def let_interrupt(self) -> None:
         if self._detection is None:
             return
-        # This and nothing else: an update that names formats, tools or a voice has silenced calls.
+        # Only this: updates that include formats, tools or a voice have silenced calls.
         detection = {**self._detection, "interrupt_response": True}
         session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
         await self._sideband.send({"type": "session.update", "session": session})
@@ -127,18 +129,18 @@ class OpenAISession:
 
 
 def read(message: Mapping[str, Any]) -> list[Event]:
-    """Read one vendor event; what is unknown, or not of use, is nothing.
+    """Convert one vendor event; unknown, malformed and unused ones yield nothing.
 
     A tool call may be reported twice, by its item and by the whole response.
     """
     try:
         return list(_events(message))
-    except (KeyError, TypeError, AttributeError):  # an event of a shape we do not know
+    except (KeyError, TypeError, AttributeError):  # an unknown shape
         return []
 
 
 def _events(message: Mapping[str, Any]) -> Iterator[Event]:
-    # One sample of the vendor's reference has a space before the type.
+    # One sample in the vendor's reference has a space before the type.
     match str(message["type"]).strip():
         case "input_audio_buffer.speech_started":
             yield CallerBegan()
@@ -171,14 +173,14 @@ def _events(message: Mapping[str, Any]) -> Iterator[Event]:
 
 
 def trouble(error: Mapping[str, Any], of: object) -> Trouble:
-    """An error of the vendor's, and what it is about: the name of an event of ours, if it is one."""
+    """Convert a vendor's error; `of` is the id of our event that it is about, if any."""
     code = str(error.get("code") or error.get("type"))
     mute = code in MUTE or (isinstance(of, str) and of.startswith(ASKED))
     return Trouble(code, str(error.get("message", "")), mute)
 
 
 def _item_done(item: Mapping[str, Any], response: str) -> Iterator[Event]:
-    """Items are `done` when a response is cut off, too: then they are not completed, or not JSON."""
+    """Items are also done when a response is cut off: then they are not ``completed``, or not JSON."""
     if item["type"] == "function_call" and item["status"] == "completed" and _is_json(item["arguments"]):
         yield _tool_called(item, response)
 
@@ -189,7 +191,7 @@ def _response_done(response: Mapping[str, Any]) -> Iterator[Event]:
     if status == "completed":
         yield from _tools_called(output, _text(response["id"]))
     elif status == "incomplete" and not _of_use(output):
-        status = "failed"  # the caller hears nothing, or waits for what was promised
+        status = "failed"  # the caller hears nothing, or waits in vain
     details = part(response, "status_details")
     error = part(details, "error")
     code = error.get("code") or error.get("type") or details.get("reason")
@@ -198,7 +200,7 @@ def _response_done(response: Mapping[str, Any]) -> Iterator[Event]:
 
 
 def _tools_called(output: Iterable[Any], response: str) -> Iterator[ToolCalled]:
-    """Those that can be read: what is odd about one keeps nobody from hearing that the response is over."""
+    """Yield the tool calls that can be read; a malformed one must not hide that the response has ended."""
     for item in output:
         with suppress(KeyError, TypeError):
             if item["type"] == "function_call":
@@ -206,7 +208,7 @@ def _tools_called(output: Iterable[Any], response: str) -> Iterator[ToolCalled]:
 
 
 def _of_use(output: Iterable[Any]) -> bool:
-    """Whether something was said in a response that was cut off, or called, and nothing was half called."""
+    """Whether a cut-off response said something or called a tool, and left no tool call incomplete."""
     items = [item for item in output if isinstance(item, Mapping)]
     called = [item.get("status") == "completed" for item in items if item.get("type") == "function_call"]
     return all(called) and (
@@ -215,7 +217,7 @@ def _of_use(output: Iterable[Any]) -> bool:
 
 
 def _heard(item: Mapping[str, Any]) -> bool:
-    """Whether anything of a message was said; cut off early, it has no content, or no word in it."""
+    """Whether any of a message was spoken; if cut off early, it has no content, or an empty transcript."""
     content = item.get("content")
     parts = content if isinstance(content, list) else [None]
     return any(not isinstance(part, Mapping) or part.get("transcript") != "" for part in parts)
@@ -226,7 +228,7 @@ def _tool_called(item: Mapping[str, Any], response: str) -> ToolCalled:
 
 
 def _text(value: object) -> str:
-    """A name or a text where one belongs; TypeError for anything else JSON can hold."""
+    """Return `value` if it is a string; raises TypeError otherwise."""
     if not isinstance(value, str):
         raise TypeError(f"no text: {type(value).__name__}")
     return value

@@ -1,7 +1,6 @@
-"""Call control at OpenAI and Azure: four POSTs, each with a patience and an idea of what may be repeated.
+"""REST call control at OpenAI and Azure: four POSTs, each with a time limit and its own rule for retries.
 
-The SDK is not used for this: it re-posts ``/refer`` on a 500, and a caller transferred twice makes two
-phones ring.
+The SDK is not used: it retries ``/refer`` on a 500, and a caller transferred twice makes two phones ring.
 """
 
 from __future__ import annotations
@@ -27,24 +26,24 @@ REJECT_LIMIT_S = 5.0
 REFER_LIMIT_S = 15.0
 HANG_UP_LIMIT_S = 5.0
 RETRIES = 3
-"""So often is asked again what may be asked twice."""
+"""Retries of requests that may be repeated."""
 UNKNOWN_RETRY_AFTER_S = 1.0
-"""After a 404: the webhook may beat the registration of the session."""
+"""Delay after a 404: the webhook may arrive before the session is registered."""
 FAILED_RETRY_AFTER_S = 0.5
-"""After an answer that is a failure of the vendor's, or one of too much at a time, or none."""
+"""Delay after a 5xx, a 429, or no answer."""
 DIGITS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 ANSWER_BYTES = 65536
-"""How much of an answer is read: an error is short, and a success says nothing we need."""
+"""Maximum bytes of an answer that are read: errors are short, and a success holds nothing we need."""
 
 VENDORS: Mapping[str, str] = {AZURE_REALTIME: "Azure OpenAI"}
-"""What a line of the log calls a vendor that is not OpenAI itself."""
+"""Names used in messages for vendors other than OpenAI."""
 ADVICE: Mapping[tuple[str, int], str] = {
     ("accept", 404): "the caller is gone, or the API key is not of the SIP address's project and region",
     ("refer", 404): "the call is over",
     ("refer", 500): "the REFER could not be delivered to our Contact; is it reachable from the Internet?",
     ("refer", 504): "no connection to our Contact could be made; is its port open to the Internet?",
 }
-"""What an answer means, where it is known for one verb."""
+"""Advice for a status that has a specific meaning for one request."""
 GENERAL_ADVICE: Mapping[int, str] = {
     401: "the API key is not valid",
     403: "the API key may not do this; is it of the project in the SIP address?",
@@ -52,29 +51,29 @@ GENERAL_ADVICE: Mapping[int, str] = {
     429: "the account's rate limit or budget is reached",
 }
 TAKEN = "decision_already_made"
-"""The vendor's word where the other of its two APIs, or an earlier request, has the call."""
+"""Error code if the vendor's other API, or an earlier request, has already taken the call."""
 NO_MODEL = "the model is not there for this project: is its name right, or was it switched off?"
 NO_CREDIT = "the account's credit is used up"
 CODED_ADVICE: Mapping[str, str] = {
     TAKEN: GENERAL_ADVICE[409],
     "model_not_found": NO_MODEL,
-    "DeploymentNotFound": NO_MODEL,  # Azure's word
+    "DeploymentNotFound": NO_MODEL,  # Azure's code
     "insufficient_quota": NO_CREDIT,
     "credit_balance_exhausted": NO_CREDIT,
 }
-"""What the vendor's own word means, whatever the status: another answer comes of none of them in seconds."""
+"""Advice by error code, whatever the status. A retry would fail in the same way."""
 
 
 def http_client() -> httpx2.AsyncClient:
-    """What one agent's requests go out by: as many at a time as there are calls.
+    """Return the HTTP client for one agent, without a limit on connections.
 
-    By the limit of 100 that it has by itself, transfers that hang for ten seconds would keep new callers out.
+    With the default limit of 100, transfers that hang for ten seconds would block new callers.
     """
     return httpx2.AsyncClient(limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20))
 
 
 class OpenAICalls:
-    """``…/{call_id}/accept`` and the others under one agent's base, with its key."""
+    """``…/{call_id}/accept`` and the other requests for one agent, with its base URL and key."""
 
     def __init__(
         self,
@@ -85,7 +84,7 @@ class OpenAICalls:
         under: str = "realtime/calls",
         rejection: Mapping[str, object] | None = None,
     ) -> None:
-        """`session` is the body of accept, `rejection` that of reject; None sends none."""
+        """`session` is the body of accept, `rejection` that of reject; None: none is sent."""
         self._base = f"{agent.api_base.rstrip('/')}/{under}"
         self._headers = authorization(agent)
         self._vendor = VENDORS.get(agent.provider, "OpenAI")
@@ -94,10 +93,10 @@ class OpenAICalls:
         self._http = http
 
     async def accept(self, call_id: str, session: Mapping[str, object] | None = None) -> None:
-        """Take the call, with its own `session` or that of all calls.
+        """Accept the call, with its own `session` or the default one.
 
-        A 404 is asked again, as the webhook may come before the call can be found. What failed may have been
-        heard all the same: then the call is taken already.
+        A 404 is retried, as the webhook may arrive before the call can be found. A failed request may have
+        taken effect all the same: then the retry finds the call already taken.
         """
         body = session or self._session
         await self._until_heard(
@@ -105,15 +104,15 @@ class OpenAICalls:
         )
 
     async def reject(self, call_id: str) -> None:
-        """Turn the call away: by the vendor's default (603), or as `rejection` says; 404 is success."""
+        """Reject the call: with 603, the vendor's default, or as `rejection` says. A 404 is success."""
         await self._until_heard(call_id, "reject", REJECT_LIMIT_S, self._rejection, _gone)
 
     async def refer(self, call_id: str, target: str) -> None:
-        """Ask for a REFER, once: whether a failed one went out cannot be known, so it is never repeated."""
+        """Request a REFER, without retries: after a failure, it may still have been sent."""
         await self._post(call_id, "refer", REFER_LIMIT_S, {"target_uri": target})
 
     async def hang_up(self, call_id: str) -> None:
-        """End the call; 404 is success. Whoever has time to ask again, asks again."""
+        """End the call; a 404 is success. Retries are left to the caller."""
         try:
             await self._post(call_id, "hangup", HANG_UP_LIMIT_S)
         except ProviderError as error:
@@ -128,9 +127,10 @@ class OpenAICalls:
         body: Mapping[str, object] | None,
         done: Callable[[ProviderError, bool], bool],
     ) -> None:
-        """Post what may be posted twice, and again where the vendor or the way to it failed within `limit_s`.
+        """Post a request that may be repeated, with retries after failures within `limit_s`.
 
-        `done` says whether an error is as good as success; its flag: an earlier post may have been heard.
+        `done` says whether an error amounts to success; its flag says that an earlier attempt may have taken
+        effect.
         """
         clock = asyncio.get_running_loop().time
         too_late, unsure = clock() + limit_s, False
@@ -167,10 +167,10 @@ async def post(
     limit_s: float,
     max_bytes: int = ANSWER_BYTES,
 ) -> bytes:
-    """Post once and return the beginning of the answer's body; raises `ProviderError` if anything fails."""
+    """Post once and return the start of the answer's body; raises `ProviderError` if anything fails."""
     if body is None:
         content = None
-    else:  # in ASCII: what the vendor's models wrote may hold half a surrogate pair
+    else:  # in ASCII: text by the vendor's models may hold a lone surrogate
         headers, content = {**headers, "Content-Type": "application/json"}, json.dumps(body).encode()
     try:
         async with (
@@ -189,9 +189,9 @@ async def post(
 
 
 def authorization(agent: AgentSettings) -> dict[str, str]:
-    """Return the headers that REST and WebSocket share, and no others.
+    """Return the headers shared by REST and WebSocket.
 
-    ``OpenAI-Beta: realtime=v1`` makes the WebSocket answer 404 (2026-04).
+    There must be no others: ``OpenAI-Beta: realtime=v1`` makes the WebSocket answer 404 (2026-04).
     """
     if agent.provider == AZURE_REALTIME:
         return {"api-key": agent.api_key}
@@ -202,7 +202,7 @@ def authorization(agent: AgentSettings) -> dict[str, str]:
 
 
 async def _beginning(answer: httpx2.Response, max_bytes: int) -> bytes:
-    """The body, as far as anybody would want to read it."""
+    """Read up to about `max_bytes` of the body."""
     said = bytearray()
     async with aclosing(answer.aiter_bytes()) as chunks:
         async for chunk in chunks:
@@ -229,12 +229,12 @@ def _gone(error: ProviderError, unsure: bool) -> bool:
 
 
 def _failed(error: ProviderError) -> bool:
-    """Whether nobody can say if the vendor has heard it."""
+    """Whether the request may have taken effect in spite of the error."""
     return error.status is None or error.status >= 500
 
 
 def _again_after_s(error: ProviderError) -> float | None:
-    """How soon the same may be asked again; None: never, it would be answered the same."""
+    """Return the delay before a retry; None if a retry would fail in the same way."""
     if error.code in CODED_ADVICE:
         return None
     if error.status == 404:
@@ -245,7 +245,7 @@ def _again_after_s(error: ProviderError) -> float | None:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """What the vendor asks for, in any of its three ways; a date is read by the clock of its answer."""
+    """Parse the vendor's retry delay, in any of its three forms; a date is relative to the answer's Date."""
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         if DIGITS.fullmatch(value := headers.get(name, "").strip()):
             return float(value) * unit_s
@@ -257,7 +257,9 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def _code(body: bytes) -> str | None:
-    """Return the error's code, ``{"error": {"code": …}}``; a 500 from a gateway is plain text."""
+    """Return the error's code, ``{"error": {"code": …}}``; None if there is none, as in a gateway's plain
+    text.
+    """
     try:
         code = json.loads(body)["error"]["code"]
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -1,7 +1,7 @@
-"""The session object posted to ``/accept``, and what may stand in it.
+"""The session object posted to ``/accept``, and its validation.
 
-The vendor answers 200 to a malformed session and lets the call die some seconds later; so it is checked
-here, against the GA schema (``RealtimeSessionCreateRequestGA``), when the settings are read.
+The vendor answers 200 to a malformed session and drops the call some seconds later. So sessions are checked
+against the GA schema (``RealtimeSessionCreateRequestGA``) when the settings are read.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ BETA_FIELDS = {
     "temperature": "nothing: GA sessions have none",
     "speed": "audio.output.speed",
 }
-"""Fields of the beta API, and what the GA API has instead."""
+"""Fields of the beta API and their replacements in the GA API."""
 
 
 class InvalidSession(ValueError):
-    """The session object would be refused, or worse, taken and fail later."""
+    """The session object would be refused or, worse, accepted and fail later."""
 
     def __init__(self, problems: Problems) -> None:
         super().__init__("; ".join(problems))
@@ -41,10 +41,10 @@ class InvalidSession(ValueError):
 
 
 def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[str, object]:
-    """Build the session of a call, with the agent's `extra` laid over it; raises `InvalidSession`.
+    """Build the session of a call, with the agent's `extra` merged over it; raises `InvalidSession`.
 
-    Without a `briefing` the agent is told what its own settings say. Everything is said here, once: tools or
-    a voice sent later by ``session.update`` have silenced calls.
+    Without a `briefing`, the agent gets what its own settings say. Everything is set here, once: tools or a
+    voice sent later by ``session.update`` have silenced calls.
     """
     told = briefing or (Briefing(agent.instructions) if agent.instructions else Briefing())
     body: dict[str, object] = {
@@ -76,7 +76,7 @@ def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[
 
 
 def turn_detection(body: Mapping[str, object]) -> Mapping[str, object] | None:
-    """How a session that was checked finds the caller's turns; None where it does not."""
+    """Return the turn detection of a valid session; None if it is off."""
     found: object = body
     for name in ("audio", "input", "turn_detection"):
         found = found.get(name) if isinstance(found, Mapping) else None
@@ -84,7 +84,7 @@ def turn_detection(body: Mapping[str, object]) -> Mapping[str, object] | None:
 
 
 def check(body: Mapping[str, object]) -> Problems:
-    """Return everything that is wrong with a session object for a SIP call; empty if it is good."""
+    """Return all problems of a session object for a SIP call; empty if it is valid."""
     problems = [
         f"{name}: not a GA field, use {instead}" for name, instead in BETA_FIELDS.items() if name in body
     ]

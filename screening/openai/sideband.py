@@ -1,7 +1,7 @@
-"""The sideband WebSocket of an accepted call: JSON both ways, attached again when it drops.
+"""The sideband WebSocket of an accepted call: JSON in both directions, reattached when it drops.
 
-The conversation lives at the vendor, so attaching again loses nothing but the events of the meantime. No
-event says that the call is over: the socket drops, and attaching again is answered 404.
+The vendor keeps the conversation, so reattaching loses only the events in between. No event says that the
+call is over: the socket drops, and reattaching is answered 404.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from screening.provider import ProviderError
 log = structlog.get_logger("screendoor")
 
 quiet = logging.getLogger("screendoor.websocket")
-quiet.setLevel(logging.INFO)  # websockets writes the request's headers, and our key, at DEBUG
+quiet.setLevel(logging.INFO)  # websockets logs the request headers, with our key, at DEBUG
 
 ATTACH_LIMIT_S = 5.0
-"""How long the first attach may take in all."""
+"""Total limit of the first attach."""
 ATTACH_PAUSES_S = (0.0, 0.25, 0.5, 1.0, 1.0, 1.0)
-"""Before each try of the first attach: 404 means `not live yet` there."""
+"""Delay before each attempt of the first attach, where 404 means "not live yet"."""
 REATTACH_LIMIT_S = 2.5
 REATTACH_PAUSES_S = (0.0, 0.25, 0.5, 1.0)
 STEADY_S = 1.0
 HASTY_DROPS = 3
-"""After so many sockets in a row that dropped within `STEADY_S`, none is attached again at once any more."""
+"""After this many sockets in a row that dropped within `STEADY_S`, the next attempt is delayed."""
 NEVER_THERE = (
     "attach: OpenAI knows no such call (404): the caller is gone, or the session could not be made; "
     "is the model there for this project?"
 )
-"""A session that cannot be made, of a model that is none, say, is accepted with 200 all the same."""
+"""A session that cannot be created, say for an unknown model, is accepted with 200 all the same."""
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 REATTACHED: Mapping[str, Any] = {"type": "screendoor.reattached"}
@@ -47,7 +47,7 @@ REATTACHED: Mapping[str, Any] = {"type": "screendoor.reattached"}
 
 
 class Connection(Protocol):
-    """What is used of a WebSocket connection."""
+    """The part of a WebSocket connection that is used here."""
 
     async def send(self, message: str) -> None: ...
     async def recv(self) -> str | bytes: ...
@@ -55,7 +55,7 @@ class Connection(Protocol):
 
 
 class CallOver(Exception):
-    """The vendor knows no such call (any more): attaching was answered 404."""
+    """The vendor does not know the call, or not any more: attaching was answered 404."""
 
 
 Dial = Callable[[str, Mapping[str, str]], Awaitable[Connection]]
@@ -63,7 +63,7 @@ Dial = Callable[[str, Mapping[str, str]], Awaitable[Connection]]
 
 async def dial(url: str, headers: Mapping[str, str]) -> Connection:
     """Open one WebSocket; raises `CallOver` on 404 and `ProviderError` on any other failure."""
-    # A dead IPv6 path cost 5 s, and then the call (2026-05). uvloop knows no happy eyeballs: IPv4 first.
+    # A dead IPv6 path cost 5 s, and so the call (2026-05). uvloop has no Happy Eyeballs: IPv4 first.
     if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
         return await _dialled(url, headers, happy_eyeballs_delay=0.25)
     try:
@@ -96,7 +96,7 @@ async def _dialled(url: str, headers: Mapping[str, str], **how: Any) -> Connecti
 
 
 def sideband_url(api_base: str, call_id: str) -> str:
-    """Return where the sideband of a Realtime call is attached to."""
+    """Return the URL of a Realtime call's sideband."""
     return f"{socket_base(api_base)}/realtime?call_id={quote(call_id, safe='')}"
 
 
@@ -108,7 +108,7 @@ def socket_base(api_base: str) -> str:
 
 
 class Sideband:
-    """One call's WebSocket, kept attached. One reader at a time; anybody may send."""
+    """One call's WebSocket, kept attached. One reader at a time; any task may send."""
 
     def __init__(self, url: str, headers: Mapping[str, str], dial: Dial = dial) -> None:
         self._url = url
@@ -119,14 +119,14 @@ class Sideband:
         self._hasty = 0
         self._over = False
         self._change = Change()
-        """Told when there is a connection, or none, or will be none."""
+        """Signalled when a connection is made, lost, or given up."""
 
     async def open(self) -> None:
-        """Attach for the first time, patiently: raises `ProviderError`."""
+        """Attach for the first time, with retries; raises `ProviderError`."""
         await self._attach(ATTACH_PAUSES_S, ATTACH_LIMIT_S, new=True)
 
     async def messages(self) -> AsyncIterator[Mapping[str, Any]]:
-        """Yield what the vendor sends, `REATTACHED` after each gap; ends when the call is over."""
+        """Yield the vendor's messages, and `REATTACHED` after each gap; ends when the call is over."""
         while (connection := self._connection) is not None:
             try:
                 message = _parsed(await connection.recv())
@@ -139,26 +139,28 @@ class Sideband:
                 yield message
 
     async def send(self, message: Mapping[str, Any]) -> None:
-        """Send one event, after attaching again if need be; raises `ProviderError` when the call is over."""
-        text = json.dumps(message)  # in ASCII: what the model wrote may hold half a surrogate pair
+        """Send one event, waiting for a reattach if necessary; raises `ProviderError` when the call
+        is over.
+        """
+        text = json.dumps(message)  # in ASCII: text by the model may hold a lone surrogate
         while not self._over:
             connection = self._connection
             if connection is not None:
                 try:
                     return await connection.send(text)
                 except ConnectionClosed:
-                    pass  # the reader finds out too, and attaches again
+                    pass  # the reader notices, too, and reattaches
             while self._connection is connection and not self._over:
                 await self._change.next()
         raise ProviderError("the session is over")
 
     def end(self) -> None:
-        """The session is over: nobody waits for another socket. Again does nothing."""
+        """Mark the session as over: nobody waits for another socket. Idempotent."""
         self._over = True
         self._change.happened()
 
     async def close(self) -> None:
-        """Let go of the socket; the call itself goes on."""
+        """Close the socket; the call itself goes on."""
         connection, self._connection = self._connection, None
         self.end()
         if connection is not None:
@@ -179,7 +181,7 @@ class Sideband:
         return self._connection is not None
 
     async def _attach(self, pauses_s: Sequence[float], limit_s: float, *, new: bool) -> None:
-        """Try until attached; a 404 is the end, unless the call is so `new` that it may not be known yet."""
+        """Attach, with retries; a 404 is final unless the call is `new`, and perhaps not registered yet."""
         failure = ProviderError(f"attach: not done within {limit_s:g} s")
         try:
             async with asyncio.timeout(limit_s):

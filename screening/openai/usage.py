@@ -1,4 +1,4 @@
-"""What OpenAI's Realtime API says that it bills: the usage of a response, and of a transcription."""
+"""Usage reported by OpenAI's Realtime API, for responses and transcriptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from screening.provider import TRANSCRIBER, Used
 
 
 def of_response(usage: object) -> Iterator[Used]:
-    """The ``usage`` of a ``response.done``; nothing where there is none that can be read."""
+    """Yield the ``usage`` of a ``response.done``; nothing if it cannot be read."""
     given, made = part(usage, "input_token_details"), part(usage, "output_token_details")
     cached = part(given, "cached_tokens_details")
     text, audio = count(cached, "text_tokens"), count(cached, "audio_tokens")
@@ -27,7 +27,7 @@ def of_response(usage: object) -> Iterator[Used]:
 
 
 def of_transcript(usage: object) -> Iterator[Used]:
-    """The ``usage`` of a transcription, which is billed by tokens or by its duration."""
+    """Yield the ``usage`` of a transcription, which is billed by tokens or by duration."""
     given = part(usage, "input_token_details")
     tokens = Tokens(
         text_in=count(given, "text_tokens"),
@@ -41,12 +41,12 @@ def of_transcript(usage: object) -> Iterator[Used]:
 
 
 def part(of: object, name: str) -> Mapping[str, Any]:
-    """An object within an object; an empty one where there is none."""
+    """Return the object under `name`; an empty one if there is none."""
     found = of.get(name) if isinstance(of, Mapping) else None
     return found if isinstance(found, Mapping) else {}
 
 
 def count(of: object, name: str) -> int:
-    """A count where one belongs; 0 for anything else that JSON can hold."""
+    """Return the count under `name`; 0 if it is not a valid one."""
     found = of.get(name) if isinstance(of, Mapping) else None
     return found if type(found) is int and 0 <= found < 10**9 else 0

@@ -1,4 +1,6 @@
-"""Checks of a JSON object that a vendor would take and fail over later: each says what is wrong and where."""
+"""Validators for JSON objects that a vendor would accept and fail over later; each says what is
+wrong where.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ Check = Callable[[str, object], Problems]
 
 
 def laid_over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    """Merge two objects, `above` winning; objects within are merged too, lists are replaced."""
+    """Deep-merge two objects, `above` winning; lists are replaced."""
     merged = dict(below)
     for name, value in above.items():
         old = merged.get(name)
@@ -20,12 +22,12 @@ def laid_over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[
 
 
 def _alike(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
-    """A turn detection or filter of another type shares no fields with ours."""
+    """Whether two objects are of the same ``type``; those of different types share no fields."""
     return new.get("type", old.get("type")) == old.get("type")
 
 
 def fields(known: Mapping[str, Check]) -> Check:
-    """Check an object with these fields and no others."""
+    """Return a check for an object with these fields and no others."""
 
     def check_object(path: str, value: object) -> Problems:
         if not isinstance(value, Mapping):

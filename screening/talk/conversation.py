@@ -133,9 +133,7 @@ class Conversation:
                         await self._do(job, speaking, tasks)
                     except ProviderError as error:
                         self._log.warning("agent not told", why=str(error))
-        except (
-            asyncio.CancelledError
-        ) as cut:  # our task keeps the exception: drop what it refers to
+        except asyncio.CancelledError as cut:  # our task keeps the exception: drop what it refers to
             del tasks
             cut.with_traceback(None)
             raise

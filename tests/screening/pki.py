@@ -1,4 +1,4 @@
-"""An authority for signers of telephone numbers, what it issues, and tokens signed with that, by PyJWT."""
+"""A test PKI for STIR: an authority, the certificates it issues, and tokens signed with them by PyJWT."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANN, BOB, CAROL = "14155550100", "14155551234", "14155559999"
 X5U = "https://cert.example.org/ann.pem"
 ORIGID = "8a9d1f3e-5f2b-4b83-9a67-0a1b2c3d4e5f"
 CALL = Signed((), (f"+{ANN}",), (f"+{BOB}",), NOW)
-"""From Ann to Bob."""
+"""A call from Ann to Bob."""
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -42,14 +42,14 @@ SPC = der(0x30, der(0xA0, der(0x16, b"709J")))
 
 
 def numbers(first: str, count: int) -> bytes:
-    """A TNAuthList of a range of numbers, and of one that stands alone."""
+    """A TNAuthList of a range of numbers and a single one."""
     span = der(0xA1, der(0x30, der(0x16, first.encode()), der(0x02, count.to_bytes(2))))
     return der(0x30, span, der(0xA2, der(0x16, b"19005550100")))
 
 
 @dataclass
 class Issued:
-    """A certificate, its key, and those above it."""
+    """A certificate, its key, and the certificates above it."""
 
     certificate: x509.Certificate
     key: Key
@@ -57,7 +57,7 @@ class Issued:
 
     @property
     def pem(self) -> bytes:
-        """The file that is at its address: the certificate, and those between it and the root."""
+        """The file at its URL: the certificate, and those between it and the root."""
         chain = [self, *(each for each in self.above if each.above)]
         return b"".join(each.certificate.public_bytes(Encoding.PEM) for each in chain)
 
@@ -120,7 +120,7 @@ def shaken(attest: str = "A", **claims: Any) -> dict[str, Any]:
 def token(
     by: Issued, claims: dict[str, Any] | bytes | None = None, *, algorithm: str = "ES256", **header: Any
 ) -> str:
-    """A token in the full form; a header that is None is left out."""
+    """A token in the full form; a header set to None is left out."""
     payload = claims if isinstance(claims, bytes) else json.dumps(claims or shaken()).encode()
     given = {"typ": "passport", "ppt": "shaken", "x5u": X5U, **header}
     key = {"none": None, "HS256": b"k" * 32}.get(algorithm, by.key)

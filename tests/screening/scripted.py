@@ -1,4 +1,4 @@
-"""A scripted voice-AI vendor: the other side of the `Provider` port, played by the test."""
+"""A scripted voice-AI vendor: a `Provider` played by the test."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from screening.talk.tools import NAME
 
 
 class ScriptedVendor:
-    """Notes every verb with its time; the test says what comes back, and when."""
+    """Records every command with its time; the test decides what comes back, and when."""
 
     def __init__(self) -> None:
         self.began = asyncio.get_running_loop().time()
         self.verbs: list[tuple[float, str]] = []
         self.said: list[str] = []
         self.outputs: dict[str, Mapping[str, object]] = {}
-        """What tools answered, by their calls."""
+        """Results of tool calls, by id."""
         self.fails: dict[str, ProviderError | Exception] = {}
         self.takes_s: dict[str, float] = {}
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.goodbye_s: float | None = 2.0
-        """How long a sentence asked for after the greeting is heard; None: nothing is ever said."""
+        """How long each sentence after the greeting plays; None: nothing is ever said."""
         self.closed = False
         self.briefing: Briefing | None = None
-        """What the agent was told of the call."""
+        """The briefing the call was accepted with."""
         self._spoken = 0
 
     # The port.
@@ -69,7 +69,7 @@ class ScriptedVendor:
         if name in self.fails:
             raise self.fails[name]
 
-    # What the test does and sees.
+    # For the test.
 
     @property
     def now(self) -> float:
@@ -84,11 +84,13 @@ class ScriptedVendor:
             self.events.put_nowait(event)
 
     def drops(self) -> None:
-        """The session is gone for good."""
+        """Lose the session for good."""
         self.events.put_nowait(None)
 
     def decides(self, decision: str, call: str = "tool1", response: str = "r1", **more: object) -> None:
-        """The agent calls its tool, in a response that is silent unless the test says otherwise."""
+        """Have the agent call the decision tool, in a response that is silent unless the test
+        says otherwise.
+        """
         arguments = json.dumps({"decision": decision, "reason": "Anna about the boiler", **more})
         self.happens(
             ResponseBegan(response),

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosedError
 
 
 class Wire:
-    """One connection as the vendor plays it."""
+    """One connection, from the vendor's side."""
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
@@ -42,7 +42,7 @@ class Wire:
 
 
 class Dialer:
-    """Answers each attach in turn, and notes when."""
+    """Answers each attach in turn, and records when."""
 
     def __init__(self, *answers: Wire | Exception, takes_s: float = 0.0) -> None:
         self.answers = list(answers)
