@@ -1,6 +1,7 @@
-"""AES in counter mode with HMAC-SHA1 for keys of any length (RFC 3711, RFC 6188): what libsrtp's wheel lacks.
+"""SRTP with AES in counter mode and HMAC-SHA1, any key length (RFC 3711, RFC 6188): pylibsrtp's wheel lacks
+some.
 
-A packet costs a few microseconds: one call of AES in ECB mode makes its whole key stream.
+A packet costs a few microseconds: a single AES-ECB call makes its whole keystream.
 """
 
 from __future__ import annotations
@@ -14,27 +15,27 @@ from proxy.media.rtp import HEADER_BYTES, PLAIN, is_rtcp
 from proxy.media.sdes import Crypto
 
 _WINDOW = 128
-"""Packets behind the newest that may still come (RFC 3711 §3.3.2: 64 at least)."""
+"""Replay window, in packets (RFC 3711 §3.3.2: at least 64)."""
 _RTCP_HEADER_BYTES = 8
 _RTCP_TAG_BYTES = 10
 _INDEX = Struct("!I")
 _ALL_SEEN = (1 << _WINDOW) - 1
 MAX_BYTES = 2304
-"""Of a packet."""
+"""Longest packet accepted."""
 _BLOCKS = tuple(
     (b"", *(number.to_bytes(2) for number in range(count))) for count in range(MAX_BYTES // 16 + 1)
 )
-"""Joined by a prefix, they are so many counters of AES (§4.1.1)."""
+"""Joined by a 14-byte prefix, these are the AES counter blocks of a packet (§4.1.1)."""
 MAX_SSRCS = 256
-"""Of one peer under one key: each has some hundred bytes of state for as long as the key is in use. An
-agent may have a new one for every sentence.
+"""Most SSRCs of one peer under one key: each takes some hundred bytes of state for as long as the key is in
+use. An AI agent may use a new one for every sentence.
 """
 
 
 class SessionKeys:
-    """The keys of RTP (label 0) or RTCP (3), derived from a master key (RFC 3711 §4.3, RFC 6188 §3).
+    """Session keys for RTP (label 0) or RTCP (3), derived from a master key (RFC 3711 §4.3, RFC 6188 §3).
 
-    There is no derivation rate: they last as long as the master key.
+    The key derivation rate is zero: they last as long as the master key.
     """
 
     __slots__ = ("_auth", "_ecb", "_salt")
@@ -53,7 +54,7 @@ class SessionKeys:
         self._salt = int.from_bytes(derived(label + 2, suite.salt_bytes)) << 16
 
     def crypted(self, text: bytes, ssrc: int, index: int) -> bytes:
-        """Encrypted or decrypted: the text XOR the key stream of this index (§4.1.1)."""
+        """Encrypt or decrypt: the text XOR the keystream of this index (§4.1.1)."""
         size = len(text)
         if not size:
             return text
@@ -62,12 +63,12 @@ class SessionKeys:
         return (int.from_bytes(text) ^ int.from_bytes(stream[:size])).to_bytes(size)
 
     def tag(self, text: bytes, size: int) -> bytes:
-        """The authentication tag, cut to its size in bytes (§4.2)."""
+        """The authentication tag, truncated to `size` bytes (§4.2)."""
         return hmac.digest(self._auth, text, "sha1")[:size]
 
 
 class Window:
-    """Where one SSRC is in its sequence: roll-over count and what was seen of late (§3.3.1, §3.3.2)."""
+    """Packet index and replay window of one SSRC (§3.3.1, §3.3.2)."""
 
     __slots__ = ("_highest", "_seen")
 
@@ -76,7 +77,7 @@ class Window:
         self._seen = 0
 
     def index(self, sequence: int) -> int:
-        """The 48-bit index that this sequence number means now (Appendix A); -1: used, or too old."""
+        """Estimate the 48-bit packet index of a sequence number (Appendix A); -1: a replay, or too old."""
         highest = self._highest
         if highest < 0:
             return sequence
@@ -89,12 +90,12 @@ class Window:
         return index if turn >= 0 and self.fresh(index) else -1
 
     def fresh(self, index: int) -> bool:
-        """Whether this index is new, and not too old to know."""
+        """Whether this index is neither a replay nor too old."""
         behind = self._highest - index
         return behind < 0 or (behind < _WINDOW and not self._seen >> behind & 1)
 
     def use(self, index: int) -> None:
-        """The packet is authentic, or is sent."""
+        """Mark the index as used: the packet is authentic, or is sent."""
         ahead = index - self._highest
         if ahead > 0:
             self._seen = (self._seen << min(ahead, _WINDOW) | 1) & _ALL_SEEN
@@ -104,7 +105,7 @@ class Window:
 
 
 class CmSender:
-    """Protects what we send; see `srtp.Sender`."""
+    """Encrypts what we send; see `srtp.Sender`."""
 
     __slots__ = ("_control", "_control_index", "_keys", "_tag_bytes", "_windows")
 
@@ -141,7 +142,7 @@ class CmSender:
 
 
 class CmReceiver:
-    """Opens what one peer sends; see `srtp.Receiver`."""
+    """Decrypts what one peer sends; see `srtp.Receiver`."""
 
     __slots__ = ("_control", "_control_windows", "_keys", "_tag_bytes", "_windows", "unauthentic")
 
@@ -153,7 +154,7 @@ class CmReceiver:
         self.unauthentic = 0
 
     def unprotect(self, packet: bytes) -> bytes | None:
-        """The RTP packet (§3.3), or RTCP by its second octet."""
+        """The RTP packet (§3.3), or RTCP as its second octet says; None: drop it."""
         if is_rtcp(packet):
             return self.unprotect_rtcp(packet)
         start, end = header_size(packet), len(packet) - self._tag_bytes
@@ -174,7 +175,7 @@ class CmReceiver:
         return sealed[:start] + self._keys.crypted(sealed[start:], int.from_bytes(name), index)
 
     def unprotect_rtcp(self, packet: bytes) -> bytes | None:
-        """The RTCP packet (§3.4); one that is not encrypted was not agreed on."""
+        """The RTCP packet (§3.4); None: drop it. Unencrypted RTCP is refused, as it was not negotiated."""
         end = len(packet) - _RTCP_TAG_BYTES
         if not _RTCP_HEADER_BYTES + _INDEX.size <= end <= MAX_BYTES:
             return None
@@ -195,13 +196,13 @@ class CmReceiver:
 
 
 def _window(windows: dict[bytes, Window], name: bytes) -> Window | None:
-    """That of an SSRC; a new one if it is not known, None if there are too many."""
+    """The window of an SSRC, new if the SSRC is; None if there are too many."""
     window = windows.get(name)
     return Window() if window is None and len(windows) < MAX_SSRCS else window
 
 
 def header_size(packet: bytes) -> int:
-    """Where the encrypted part of an RTP packet begins, behind CSRCs and extension (§3.1); 0: it is none."""
+    """Where the encrypted part of an RTP packet begins, after CSRCs and extension (§3.1); 0: invalid."""
     size = len(packet)
     if not HEADER_BYTES <= size <= MAX_BYTES or packet[0] >> 6 != 2:
         return 0

@@ -1,4 +1,4 @@
-"""The audio line of one peer's description, as another peer is told it: end to end, but for who wrote it."""
+"""The audio line of a peer's SDP, as passed on to another peer: end-to-end, under an origin of ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROTOCOLS = ("RTP/AVP", "RTP/SAVP", "RTP/AVPF", "RTP/SAVPF")
 _CROSSING = frozenset(
     {"rtpmap", "fmtp", "ptime", "maxptime", "crypto", "rtcp", "rtcp-mux", "rtcp-rsize", "rtcp-fb"}
 )
-"""Attributes that say how audio is to be sent; what else stands there is its author's business."""
+"""Attributes passed on, as they say how to send audio; all others stay on their leg."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,37 +22,37 @@ class AudioLine:
 
     address: str
     section: MediaSection = field(repr=False)
-    """With the lines that cross to another leg, and no others; keys are among them."""
+    """With only the lines that are passed on; keys are among them."""
     direction: Direction
     """As its author sees it."""
 
     @property
     def ip_version(self) -> int:
-        """Of the address."""
+        """IP version of the address."""
         return 6 if ":" in self.address else 4
 
     @property
     def protected(self) -> bool:
-        """It is of SRTP."""
+        """Whether it uses SRTP."""
         return "SAVP" in self.section.protocol
 
     @property
     def suites(self) -> list[str]:
-        """Names of the crypto-suites, as far as it is of SRTP."""
+        """Names of its crypto-suites, if it uses SRTP."""
         lines = self.section.attributes("crypto") if self.protected else []
         return [fields[1] for line in lines if len(fields := line.split()) > 1]
 
     def directed(self, direction: Direction) -> AudioLine:
-        """The same, flowing another way."""
+        """The same with another direction."""
         return self if direction is self.direction else replace(self, direction=direction)
 
     def same_but_direction(self, other: AudioLine) -> bool:
-        """Whether both say the same of address, formats and keys."""
+        """Whether address, formats and keys are the same."""
         return (self.address, self.section) == (other.address, other.section)
 
     @classmethod
     def read(cls, body: bytes) -> tuple[AudioLine, Layout]:
-        """The first audio line that can be used, and the lines around it. Raises MediaRefused."""
+        """Parse the first usable audio line, and the m= lines around it. Raises MediaRefused."""
         usual = usual_text(body)
         if usual is None:
             return _read(body)
@@ -65,7 +65,7 @@ class AudioLine:
         return AudioLine(self.address, section, self.direction)
 
     def write(self, origin: tuple[int, int], host: str, layout: Layout) -> bytes:
-        """A description of ours that says this: `origin` is its id and version, `host` our address (§5.2)."""
+        """Our SDP with this line; `origin` is its id and version, `host` our address (§5.2)."""
         text = [
             "v=0",
             f"o=- {origin[0]} {origin[1]} {_network(host)}",
@@ -82,19 +82,19 @@ class AudioLine:
 
 
 def both(one: Direction, other: Direction) -> Direction:
-    """What `one` is answered by a peer that would by itself say `other` (RFC 3264 §6.1)."""
+    """The direction that answers `one`, from a peer that by itself wants `other` (RFC 3264 §6.1)."""
     return Direction.of(sends=one.receives and other.sends, receives=one.sends and other.receives)
 
 
 def unasked(answer: Direction, offered: Direction) -> Direction:
-    """What the author of an answer would say by itself, had the offer left it a choice."""
+    """The direction that the author of an answer would choose by itself, had the offer left it free."""
     return Direction.of(
         sends=answer.sends or not offered.receives, receives=answer.receives or not offered.sends
     )
 
 
 def nothing_taken(offer: bytes, host: str = "0.0.0.0") -> bytes:
-    """The answer that refuses every line of an offer (RFC 3264 §6); empty for what is no description."""
+    """The answer that refuses every line of an offer (RFC 3264 §6); empty if that is not valid SDP."""
     try:
         media = parse_sdp(offer).media
     except SdpError:
@@ -116,7 +116,7 @@ def _read(body: bytes) -> tuple[AudioLine, Layout]:
 
 
 _read_usual = lru_cache(maxsize=256)(_read)
-"""Read once for each text; see `usual_text`."""
+"""Cached by normalised text; see `usual_text`."""
 
 
 def _usable(description: Description) -> MediaSection:

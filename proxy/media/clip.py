@@ -1,4 +1,4 @@
-"""Sound of our own: a clip is read or made once, and kept as the frames of 20 ms that go out."""
+"""Audio clips to play: loaded or generated once, and kept as encoded 20 ms frames."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ FRAME_S = 0.02
 FRAME_SAMPLES = 160
 
 LONGEST_S = 600.0
-"""No WAV may be longer: it stays in memory for as long as we run."""
+"""Longest WAV file accepted, as it stays in memory for good."""
 
 _PCM, _ALAW, _ULAW, _EXTENSIBLE = 1, 6, 7, 0xFFFE
 _TAPS = 47
-"""Of the filter before every second sample of 16 kHz is dropped."""
+"""Taps of the low-pass filter for halving 16 kHz."""
 
 
 class ClipError(Exception):
-    """A file that cannot be played, and why, in one line."""
+    """A file cannot be played; the message says why, in one line."""
 
 
 class Clip:
-    """Sound to be played to a leg. Never changed once made; compared by identity."""
+    """Audio to play to a leg. Immutable; compared by identity."""
 
     __slots__ = ("_frames", "_samples", "_wide")
 
     def __init__(self, samples: Iterable[int], wide: array[int] | None = None) -> None:
-        """`samples`: 16-bit, 8 kHz; the last frame is filled up with silence. `wide`: the same at 16 kHz."""
+        """`samples`: 16-bit at 8 kHz, padded with silence to whole frames. `wide`: the same at 16 kHz."""
         self._samples = _whole(samples, FRAME_SAMPLES)
         self._wide = None if wide is None else _whole(wide, 2 * FRAME_SAMPLES)
         self._frames: dict[str, tuple[bytes, ...]] = {}
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Duration."""
         return len(self._samples) / RATE
 
     def __len__(self) -> int:
-        """How many frames it has."""
+        """Number of frames."""
         return len(self._samples) // FRAME_SAMPLES
 
     def frames(self, key: str) -> tuple[bytes, ...]:
-        """Its frames in that format, made at the first asking; none where it cannot be said in it."""
+        """The frames in this format, encoded on first use; empty if we cannot encode it."""
         frames = self._frames.get(key)
         if frames is None:
             frames = self._frames[key] = self._encoded(key)
@@ -68,7 +68,7 @@ class Clip:
 
 
 def clip_from_wav(path: Path) -> Clip:
-    """The sound of a WAV file: mono, 8 or 16 kHz, 16-bit PCM, or 8 kHz u-law or A-law. Raises ClipError."""
+    """Load a WAV file: mono, 16-bit PCM at 8 or 16 kHz, or u-law or A-law at 8 kHz. Raises ClipError."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -88,7 +88,7 @@ def clip_from_wav(path: Path) -> Clip:
 
 
 def _chunks(data: bytes) -> tuple[int, int, bytes]:
-    """Coding, rate and sound of a RIFF file; a length that goes beyond the end of the file ends there."""
+    """Coding, rate and audio of a RIFF file; a chunk length beyond the end of the file is cut there."""
     if len(data) < 12 or data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         raise ClipError("it is no WAV file")
     form: tuple[int, int] | None = None
@@ -105,7 +105,7 @@ def _chunks(data: bytes) -> tuple[int, int, bytes]:
 
 
 def _form(body: bytes) -> tuple[int, int]:
-    """Coding and rate of a format chunk that we can play."""
+    """Coding and rate of a format chunk. Raises ClipError if we cannot play it."""
     if len(body) < 16:
         raise ClipError("its format is cut short")
     coding, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
@@ -128,7 +128,7 @@ def _whole(samples: Iterable[int], frame: int) -> array[int]:
 
 
 def _g711(samples: array[int], law: Callable[[Iterable[int]], bytes]) -> tuple[bytes, ...]:
-    """Of equal frames one is kept: a tone has few, and its pauses one."""
+    """Encode, sharing equal frames: a tone has few different ones, and its pauses one."""
     known: dict[bytes, bytes] = {}
     frames = []
     for start in range(0, len(samples), FRAME_SAMPLES):
@@ -141,7 +141,7 @@ def _g711(samples: array[int], law: Callable[[Iterable[int]], bytes]) -> tuple[b
 
 
 def _halved(samples: array[int]) -> array[int]:
-    """16 kHz as 8 kHz, less what 8 kHz cannot carry."""
+    """Resample 16 kHz to 8 kHz, with a low-pass filter."""
     taps, half = _low_pass(), _TAPS // 2
     padded = array("h", [0] * half) + samples + array("h", [0] * half)
     found = (round(sum(map(mul, taps, padded[at : at + _TAPS]))) for at in range(0, len(samples), 2))
@@ -150,7 +150,7 @@ def _halved(samples: array[int]) -> array[int]:
 
 @cache
 def _low_pass() -> tuple[float, ...]:
-    """A windowed sinc that is at -6 dB at 3.8 kHz (of 16 kHz)."""
+    """Windowed-sinc taps, -6 dB at 3.8 kHz (for 16 kHz)."""
     middle, cut = _TAPS // 2, 3800 / (2 * RATE)
     taps = []
     for n in range(_TAPS):

@@ -1,4 +1,4 @@
-"""Writing to a disk that may be slow: one thread does it, so that no packet ever waits for it."""
+"""Writes to disk on a thread of its own, so that a slow disk never delays a packet."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from threading import Thread
 
 Work = Callable[[], None]
 Disk = Callable[[Work], None]
-"""Does a piece of work on the disk, now or soon, one after another. The work raises nothing."""
+"""Runs disk work, now or soon, in order. The work must not raise."""
 
 
 def at_once(work: Work) -> None:
-    """Where nobody minds waiting for the disk."""
+    """A `Disk` that runs the work at once, where waiting is acceptable."""
     work()
 
 
 class DiskThread:
-    """A `Disk` of its own thread, which begins with the first piece of work."""
+    """A `Disk` with a thread, started for the first piece of work."""
 
     def __init__(self) -> None:
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
@@ -32,7 +32,7 @@ class DiskThread:
         self._waiting.put(work)
 
     def close(self, within_s: float = 5.0) -> bool:
-        """Finish what waits; False if the disk takes longer than this. Blocks."""
+        """Finish the queued work; False if that takes longer than `within_s`. Blocks."""
         thread, self._thread = self._thread, None
         if thread is None:
             return True
@@ -46,7 +46,7 @@ class DiskThread:
 
 
 def write_whole(file: int, octets: bytes, at: int) -> None:
-    """Write all of it at that place, or raise OSError: a disk that fills up takes a part first."""
+    """Write all the octets at this offset. Raises OSError; a disk that fills up may have taken a part."""
     while octets:
         written = os.pwrite(file, octets, at)
         octets, at = octets[written:], at + written

@@ -1,4 +1,4 @@
-"""Key presses in RTP: telephone-events read, told once each, and made (RFC 4733)."""
+"""DTMF keys as RTP telephone-events: reading, de-duplicating and sending them (RFC 4733)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from struct import Struct
 from proxy.media.rtp import signed32
 
 KEYS = "0123456789*#ABCD"
-"""What the events 0 to 15 stand for (§3.2)."""
+"""The keys of events 0 to 15 (§3.2)."""
 RATE = 8000
-"""Clock of the durations in Hz, where nothing else is agreed: `telephone-event/8000`."""
+"""Default clock rate of durations, in Hz: `telephone-event/8000`."""
 USUAL_S = 0.1
-"""How long a key of ours is held; §2.5.1.1 asks for 50 ms at least where nobody says."""
+"""How long we hold a key if nothing else is asked for; §2.5.1.1 wants at least 50 ms."""
 LONGEST_S = 3.0
 
 _EVENT = Struct("!BBH")  # event, E|R|volume, duration (§2.3)
@@ -24,20 +24,18 @@ _STEP_S = 0.02
 _ENDS = 3  # the last packet is sent three times (§2.5.1.4)
 _PAUSE_S = 0.1
 _LAPSE_S = 0.2
-"""A key of which nothing is heard for so long is up: every packet that had its end is lost (§2.5.2.2)."""
+"""A key not heard for so long counts as released: all its end packets were lost (§2.5.2.2)."""
 _TWICE_S = 2.0
-"""A key that was told one way so lately is the one that is told the other way now."""
+"""Within this time, the same key by RTP and by signalling counts as one press."""
 _WHOLE_SEGMENT = 0xFFFF
 _BELATED_S = 60
-"""A timestamp further back than this is no late packet, but a sender that started anew."""
+"""A timestamp further back than this is not a late packet, but a sender that restarted."""
 _KEPT = 32
 _WAITING = 32
 
 
 def retold(payload: bytes, rate: int, other: int) -> bytes:
-    """The same event as a peer is told it whose events have another clock; one that is held for longer than
-    16 bits of that can say is told as long as they can.
-    """
+    """Convert an event's duration from clock rate `rate` to `other`; one beyond 16 bits is capped."""
     if len(payload) < _EVENT.size:
         return payload
     event, flags, duration = _EVENT.unpack_from(payload)
@@ -45,7 +43,7 @@ def retold(payload: bytes, rate: int, other: int) -> bytes:
 
 
 class Presses:
-    """The keys that one peer has pressed and nobody has asked for yet."""
+    """Keys one peer has pressed that nobody has asked for yet."""
 
     __slots__ = ("_kept", "_waiting", "count")
 
@@ -53,17 +51,17 @@ class Presses:
         self._kept: deque[str] = deque(maxlen=_KEPT)
         self._waiting: asyncio.Future[None] | None = None
         self.count = 0
-        """All there were."""
+        """Total ever pressed."""
 
     def put(self, key: str, seconds: float = USUAL_S) -> None:
-        """One more, held for so long; beyond 32 that nobody asks for, the oldest is forgotten."""
+        """Add a key. Of more than 32 that nobody asks for, the oldest are dropped."""
         self.count += 1
         self._kept.append(key)
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
     async def next(self) -> str:
-        """The oldest that is left, once there is one; whoever stops waiting takes none."""
+        """Wait for the next key, oldest first; a cancelled wait takes none."""
         while not self._kept:
             if self._waiting is None or self._waiting.done():
                 self._waiting = asyncio.get_running_loop().create_future()
@@ -72,9 +70,9 @@ class Presses:
 
 
 class Twins:
-    """Finds the keys that a peer tells in RTP and by signalling, as some gear does: such two are one press.
+    """Pairs keys that a peer reports both in RTP and by signalling, as some gear does: the two are one press.
 
-    Either may come first. What has found its twin is none of the next, so a key pressed again at once counts.
+    Either may come first. Each report is paired once, so that a key pressed again at once counts.
     """
 
     __slots__ = ("_alone", "_clock")
@@ -82,10 +80,10 @@ class Twins:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._alone: dict[tuple[str, bool], tuple[int, float]] = {}
-        """By key, and whether RTP has told it: how often that was without the other way, and when last."""
+        """(key, by RTP) -> the number of unpaired reports, and the time of the last."""
 
     def news(self, key: str, *, in_rtp: bool) -> bool:
-        """A key is told this way; whether it was not told the other way before."""
+        """Take a report of a key. False: it pairs with one that came the other way."""
         others, at = self._lately(key, not in_rtp)
         if others:
             self._alone[key, not in_rtp] = others - 1, at
@@ -94,7 +92,7 @@ class Twins:
         return not others
 
     def held(self, key: str) -> None:
-        """RTP tells that it is still down: signalling may tell it when it is up."""
+        """RTP says the key is still down: signalling may only report it on release."""
         alone, _ = self._lately(key, True)
         if alone:
             self._alone[key, True] = alone, self._clock()
@@ -105,10 +103,10 @@ class Twins:
 
 
 class EventReader:
-    """Reads one peer's telephone-events, each of which comes in many packets (§2.5.2).
+    """Reads one peer's telephone-events, each of which is sent in many packets (§2.5.2).
 
-    A key is told when it is up: by the first packet with the end bit, or where all of those are lost, by the
-    next key or by time.
+    A key is reported on release: by the first packet with the end bit or, if all of those are lost, by the
+    next key or a timeout.
     """
 
     __slots__ = (
@@ -129,13 +127,13 @@ class EventReader:
     )
 
     def __init__(self, press: Callable[[str, float], None], clock: Callable[[], float], twins: Twins) -> None:
-        """`press` is called with the key and the seconds for which it was held, if it is news to `twins`."""
+        """`press` is called with the key and the seconds it was held, unless `twins` has seen it already."""
         self._press, self._clock, self._twins = press, clock, twins
-        self._news = True  # signalling has not told it before
-        self._goes_on = True  # nor was anybody else joined since it began
+        self._news = True  # signalling has not reported it before
+        self._goes_on = True  # neither that, nor was another leg joined since it began
         self._source: object = None
         self._start = 0  # timestamp of the latest event, or of its latest segment
-        self._before = 0  # ticks in the segments before
+        self._before = 0  # ticks in the earlier segments
         self._over = True
         self._down = 0
         self._duration = 0
@@ -144,9 +142,9 @@ class EventReader:
         self._timer: asyncio.TimerHandle | None = None
 
     def heard(self, source: object, timestamp: int, payload: bytes, rate: int = RATE) -> bool:
-        """Take one packet, of that clock; what is no event of §2.3, or no key, is nothing.
+        """Take one packet, with durations by clock `rate`; what is no event (§2.3) or no key is ignored.
 
-        False: who is joined is not to hear it, as a key that is known from signalling already.
+        False: do not relay it, such as a key already reported by signalling.
         """
         if len(payload) < _EVENT.size:
             return True
@@ -154,9 +152,9 @@ class EventReader:
         event, flags, duration = _EVENT.unpack_from(payload)
         behind = signed32(timestamp - self._start) if source is self._source else 1
         if -_BELATED_S * rate < behind < 0 or (behind == 0 and self._over):
-            return self._goes_on  # of an event before, or the end once more
+            return self._goes_on  # of an earlier event, or a repeated end
         if behind == _WHOLE_SEGMENT and event == self._down and not self._over and source is self._source:
-            self._before += _WHOLE_SEGMENT  # held for longer than a duration can say (§2.5.1.3)
+            self._before += _WHOLE_SEGMENT  # a long event continues in a new segment (§2.5.1.3)
         elif behind:
             self._up()
             self._source, self._over, self._down = source, False, event
@@ -174,11 +172,11 @@ class EventReader:
         return self._goes_on
 
     def cut(self) -> None:
-        """Somebody else is joined: what is left of the latest event was not meant for him."""
+        """Another leg is joined: the rest of the present event is not for it."""
         self._goes_on = False
 
     def stop(self) -> None:
-        """The stream is going: no timer stays."""
+        """The stream is closing: cancel the timer."""
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
@@ -201,17 +199,17 @@ class EventReader:
 
 
 Say = Callable[[bytes, object, int, int, bool], None]
-"""Payload, source, its sequence number and timestamp, and the marker."""
+"""Sends one packet: payload, source, its sequence number and timestamp, and the marker."""
 
 
 def _nothing(payload: bytes, source: object, sequence: int, timestamp: int, begins: bool) -> None:
-    """To a stream that is gone."""
+    """Replaces `Say` once the stream is closed."""
 
 
 class Keypad:
-    """Presses keys towards one peer, one after another, as events on its line (§2.5.1).
+    """Sends key presses to one peer, one after another, as telephone-events in its RTP stream (§2.5.1).
 
-    Speech would break the timestamp that the packets of one key share, so it is left out meanwhile.
+    No speech is sent meanwhile, as it would break the timestamp that all packets of one key share.
     """
 
     __slots__ = ("_due", "_keys", "_said", "_say", "_source", "_timer", "busy")
@@ -227,8 +225,8 @@ class Keypad:
         """A key is down now."""
 
     def press(self, key: str, seconds: float, rate: int = RATE) -> None:
-        """Press it for so long, or for what is usual where that is no time a finger takes; durations are told
-        by that clock, and no key is held for longer than 16 bits of it can say.
+        """Queue a key press of so many seconds, or of the default if that is no plausible time. Durations are
+        sent by clock `rate`, and capped at what 16 bits can express.
         """
         held, ticks = seconds if 0.04 <= seconds <= LONGEST_S else USUAL_S, round(_STEP_S * rate)
         steps = min(max(1, round(held / _STEP_S)), _WHOLE_SEGMENT // ticks)
@@ -239,15 +237,15 @@ class Keypad:
 
     @property
     def at_work(self) -> bool:
-        """A key is down, or waits until the one before has been up for long enough."""
+        """A key is down or queued."""
         return self.busy or bool(self._keys)
 
     def forget(self) -> None:
-        """Those that wait are not pressed: who pressed them is joined no more."""
+        """Drop the queued keys: the leg that pressed them is no longer joined."""
         self._keys.clear()
 
     def stop(self) -> None:
-        """Nothing more is pressed, and nothing asked of the stream, which knows us."""
+        """Drop all keys, and let go of the stream, which refers to us."""
         self._keys.clear()
         self._say = _nothing
         self.busy = False
@@ -265,8 +263,8 @@ class Keypad:
             self._step(event, steps, ticks)
 
     def _step(self, event: int, steps: int, ticks: int) -> None:
-        """One packet each 20 ms; the one with the end is sent three times at once, as a burst of loss is rare
-        that takes all three, and a pause lets the peer tell two keys apart.
+        """Send one packet, every 20 ms. The end is sent three times at once (bursts of loss rarely take all
+        three), and followed by a pause, so that the peer can tell two keys apart.
         """
         ends = self._said + 1 >= steps
         so_far = min(steps, self._said + 1) * ticks
@@ -279,14 +277,14 @@ class Keypad:
         self._timer = asyncio.get_running_loop().call_at(self._due, *again)
 
     def _lift(self) -> None:
-        """The key is up, and speech goes on."""
+        """Release the key: speech may be sent again."""
         self.busy = False
         self._due += _PAUSE_S
         self._timer = asyncio.get_running_loop().call_at(self._due, self._next)
 
 
 class Keys:
-    """All about the keys of one stream: those its peer presses, and those pressed towards it."""
+    """The DTMF state of one stream: keys its peer presses, and keys pressed towards it."""
 
     __slots__ = ("_pad", "_reader", "_twins", "presses")
 
@@ -298,35 +296,35 @@ class Keys:
 
     @property
     def down(self) -> bool:
-        """One of ours is down now."""
+        """A key press is being sent."""
         return self._pad.busy
 
     @property
     def at_work(self) -> bool:
-        """One of ours is down, or will be in a moment."""
+        """A key press is being sent, or is queued."""
         return self._pad.at_work
 
     def heard(self, source: object, timestamp: int, payload: bytes, rate: int = RATE) -> bool:
-        """A packet of the peer's events, of that clock; whether it is for who is joined."""
+        """Take a telephone-event packet of the peer, by clock `rate`; whether to relay it."""
         return self._reader.heard(source, timestamp, payload, rate)
 
     def told(self, key: str) -> bool:
-        """The peer has told a key by signalling; whether it is news."""
+        """The peer reported a key by signalling. False: it was already received in RTP."""
         news = self._twins.news(key, in_rtp=False)
         if news:
             self.presses.put(key)
         return news
 
     def press(self, key: str, seconds: float, rate: int = RATE) -> None:
-        """One of ours, after those that are pressed already, told by that clock."""
+        """Queue a key press towards the peer, by clock `rate`."""
         self._pad.press(key, seconds, rate)
 
     def joined_anew(self) -> None:
-        """What the one joined before has pressed is pressed no more, nor is he told the rest of a key."""
+        """Another leg is joined: drop the keys of the previous one, and do not send it the rest of a key."""
         self._pad.forget()
         self._reader.cut()
 
     def stop(self) -> None:
-        """The stream is going: no timer stays."""
+        """The stream is closing: cancel the timers."""
         self._reader.stop()
         self._pad.stop()

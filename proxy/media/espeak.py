@@ -1,4 +1,4 @@
-"""The voice of espeak-ng, where that is installed: a program that is run for each text."""
+"""Text to speech with espeak-ng, if installed: one run of the program per text."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from proxy.media.wav import Sound, WavError, at_8_khz, read_wav
 
 PROGRAM = "espeak-ng"
 LIMIT_S = 5.0
-"""How long it may take for one text; it needs some hundredths of a second."""
+"""Time limit for one text; it usually takes some hundredths of a second."""
 _MAX_AT_ONCE = 4
 
 
 class Espeak:
-    """Runs `espeak-ng`, a few at a time; the text goes in by its standard input, never as an argument."""
+    """Runs `espeak-ng`, a few at a time. The text goes to its standard input, never into an argument."""
 
     def __init__(self, program: str = PROGRAM, limit_s: float = LIMIT_S) -> None:
         self._program, self._limit_s = program, limit_s
@@ -24,11 +24,11 @@ class Espeak:
 
     @staticmethod
     def installed(program: str = PROGRAM) -> bool:
-        """Whether there is such a program."""
+        """Whether the program is installed."""
         return shutil.which(program) is not None
 
     async def spoken(self, text: str, language: str) -> Clip:
-        """The text in that language; raises SpeechFailed, for a language that it does not have as well."""
+        """Speak the text. Raises SpeechFailed, also for an unsupported language."""
         try:
             async with asyncio.timeout(self._limit_s), self._room:
                 sound = read_wav(await self._run(text[:MAX_TEXT], language))

@@ -1,4 +1,4 @@
-"""G.711: u-law (PCMU) and A-law (PCMA) tables, made once at import and used by `bytes.translate`."""
+"""G.711 u-law (PCMU) and A-law (PCMA): tables made at import, applied with `bytes.translate`."""
 
 from __future__ import annotations
 
@@ -54,35 +54,35 @@ _PLANES = {
     key: tuple(bytes(sample >> shift & 0xFF for sample in samples) for shift in (0, 8))
     for key, samples in (("pcmu/8000", PCMU_SAMPLES), ("pcma/8000", PCMA_SAMPLES))
 }
-"""Low and high octet of the 16-bit sample of each octet."""
+"""Per law: the low and the high octet of the 16-bit sample for each code."""
 
 TRANSLATIONS = {
     ("pcmu/8000", "pcma/8000"): PCMU_TO_PCMA,
     ("pcma/8000", "pcmu/8000"): PCMA_TO_PCMU,
 }
-"""Table from one law to the other, by format keys."""
+"""Transcoding tables between the two laws, by format keys."""
 
 
 def planes(key: str, payload: bytes) -> tuple[bytes, bytes]:
-    """Low octets, and high ones, of the 16-bit samples of a payload; key is `pcmu/8000` or `pcma/8000`."""
+    """The low and the high octets of a payload's 16-bit samples; `key` is `pcmu/8000` or `pcma/8000`."""
     low, high = _PLANES[key]
     return payload.translate(low), payload.translate(high)
 
 
 def to_linear(key: str, payload: bytes) -> bytes:
-    """Little-endian 16-bit samples of a G.711 payload."""
+    """A G.711 payload as little-endian 16-bit samples."""
     samples = bytearray(2 * len(payload))
     samples[::2], samples[1::2] = planes(key, payload)
     return bytes(samples)
 
 
 def to_pcmu(samples: Iterable[int]) -> bytes:
-    """u-law octets of 16-bit samples; what is louder is clipped. Of an array of `h` quickly."""
+    """Encode 16-bit samples as u-law, clipping what is too loud. Fast for an `array("h")`."""
     return _encoded(samples, _linear_to_ulaw)
 
 
 def to_pcma(samples: Iterable[int]) -> bytes:
-    """A-law octets of 16-bit samples; what is louder is clipped. Of an array of `h` quickly."""
+    """Encode 16-bit samples as A-law, clipping what is too loud. Fast for an `array("h")`."""
     return _encoded(samples, _linear_to_alaw)
 
 
@@ -94,12 +94,12 @@ def _encoded(samples: Iterable[int], law: Callable[[int], int]) -> bytes:
 
 @cache
 def _codes(law: Callable[[int], int]) -> bytes:
-    """The code of every 16-bit sample, as an index finds it: those below zero count from the end."""
+    """The code of every 16-bit sample, for indexing by the sample: negative ones count from the end."""
     return bytes(map(law, (*range(32768), *range(-32768, 0))))
 
 
 _AUDIBLE_LEVEL = 256
-"""Linear samples below this (-42 dBFS) are what a quiet line brings."""
+"""Linear samples below this (-42 dBFS) are line noise."""
 _AUDIBLE_SHARE = 1 / 20
 
 _LOUD = {
@@ -109,6 +109,6 @@ _LOUD = {
 
 
 def audible(key: str, payload: bytes) -> bool:
-    """Whether somebody can be heard in this payload; taken for granted where it is not G.711."""
+    """Whether a payload has audible sound; assumed of formats other than G.711."""
     loud = _LOUD.get(key)
     return loud is None or sum(payload.translate(loud)) > _AUDIBLE_SHARE * len(payload)

@@ -1,4 +1,4 @@
-"""OpenAI's speech endpoint: one POST for a text, and a folder that remembers what was spoken."""
+"""Text to speech with OpenAI's speech endpoint: one POST per text, with a cache on disk."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from proxy.media.speech import MAX_S, MAX_TEXT, SpeechFailed
 from proxy.media.wav import RATE, Sound, WavError, at_8_khz, read_wav, write_wav
 
 MAX_BYTES = 8_000_000
-"""Of an answer: a minute at 48 kHz is less."""
+"""Limit for a response: a minute at 48 kHz is less."""
 MAX_KEPT = 500
-"""Files in the cache; the oldest go first."""
+"""Most files in the cache; the oldest are deleted first."""
 _NAME = re.compile(r"[0-9a-f]{32}\.(wav|part)")
 _ADVICE: Mapping[int, str] = {
     401: "the API key is not valid",
@@ -33,7 +33,7 @@ _ADVICE: Mapping[int, str] = {
 
 @dataclass(frozen=True, slots=True)
 class OpenAIVoice:
-    """Which voice, and whose account."""
+    """Settings: the voice and the account."""
 
     api_base: str
     api_key: str
@@ -41,22 +41,22 @@ class OpenAIVoice:
     voice: str = "alloy"
     project: str | None = None
     limit_s: float = 8.0
-    """How long one text may take."""
+    """Time limit for one text."""
 
 
 class OpenAISpeech:
-    """``POST /audio/speech``; what was spoken once is read from the cache."""
+    """``POST /audio/speech``, cached on disk."""
 
     def __init__(
         self, voice: OpenAIVoice, http: httpx2.AsyncClient, cache: Path | None = None, disk: Disk = at_once
     ) -> None:
-        """`disk` writes what is kept in `cache`; None keeps nothing."""
+        """`disk` writes the files in `cache`; None: no cache."""
         self._voice, self._http = voice, http
         self._cache, self._disk = cache, disk
         self._url = f"{voice.api_base.rstrip('/')}/audio/speech"
 
     async def spoken(self, text: str, language: str) -> Clip:
-        """The text, from the cache or from OpenAI; the voice speaks the language that the text is in."""
+        """Speak the text, from the cache or by OpenAI, in whatever language the text is in."""
         text = text[:MAX_TEXT]
         if not text.strip():
             raise SpeechFailed("there is nothing to say")
@@ -74,7 +74,7 @@ class OpenAISpeech:
 
     async def _asked(self, text: str) -> bytes:
         voice = self._voice
-        # Never unpacked: a thousandth of what we take could fill the memory.
+        # Never decompressed: a thousandth of the size limit could expand to fill the memory.
         headers = {"Authorization": f"Bearer {voice.api_key}", "Accept-Encoding": "identity"}
         if voice.project:
             headers["OpenAI-Project"] = voice.project
@@ -97,7 +97,7 @@ class OpenAISpeech:
         return bytes(said)
 
     def _kept(self, text: str) -> Path | None:
-        """The file of this text in this voice; its name tells nothing."""
+        """The cache file for this text and voice; its name reveals nothing."""
         if self._cache is None:
             return None
         said = "\0".join((self._voice.model, self._voice.voice, text))
@@ -105,7 +105,7 @@ class OpenAISpeech:
 
 
 def forget_spoken(cache: Path) -> int:
-    """Delete every text that is kept, and nothing else that lies there; how many. Raises OSError."""
+    """Delete every cached text, and no other file; returns how many. Raises OSError."""
     found = [file for file in cache.glob("*") if _NAME.fullmatch(file.name)]
     for file in found:
         file.unlink(missing_ok=True)
@@ -129,7 +129,7 @@ def _remembered(kept: Path) -> array[int] | None:
 
 
 def _keep(kept: Path, wav: bytes) -> None:
-    """Write it whole or not at all; a cache that cannot be written is none."""
+    """Write the file whole or not at all; without a writable cache nothing is kept."""
     begun = kept.with_suffix(".part")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""The part of a session that plays sound of our own to its legs."""
+"""Playing tones, prompts and music to the legs of a session."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ class SoundedLeg:
 
     __slots__ = ("_player", "stream")
 
-    # Made by whoever makes the rest of it: see `Speaker`.
+    # Set by the subclass's __init__, for speed: see `Speaker`.
     stream: Stream
     _player: Player | None
 
     @property
     def player(self) -> Player:
-        """Who plays to it."""
+        """The leg's player, made on first use."""
         if self._player is None:
             self._player = Player(self.stream)
         return self._player
 
     def hold(self, clip: Clip | None) -> None:
-        """What is heard because the other holds, or none."""
+        """Play this because the other leg is on hold with us; None stops it."""
         if clip is not None or self._player is not None:
             self.player.hold(clip)
 
     def fill(self, clip: Clip | None) -> None:
-        """What is heard where there would be nothing, or none."""
+        """Play this where the leg would hear nothing; None stops it."""
         if clip is not None or self._player is not None:
             self.player.fill(clip)
 
     def close(self) -> None:
-        """No sound, no socket."""
+        """Stop all sound and close the stream."""
         if self._player is not None:
             self._player.stop()
         self.stream.close()
@@ -50,22 +50,22 @@ LegT = TypeVar("LegT", bound=SoundedLeg)
 
 
 class SoundedSession(Generic[LegT]):
-    """What a session whose legs have streams says of `MediaSession` about sound."""
+    """The playback part of `MediaSession`, for sessions whose legs have streams."""
 
     __slots__ = ("_held", "_legs", "_sounds")
 
-    # Made by whoever makes the rest of it: see `Speaker`.
+    # Set by the subclass's __init__, for speed: see `Speaker`.
     _legs: dict[str, LegT]
     _sounds: Sounds
     _held: bool
-    """Somebody has held somebody."""
+    """Some leg has held another during this call."""
 
     def sounds(self, sounds: Sounds) -> None:
-        """The tones of this call."""
+        """Set the tones of this call."""
         self._sounds = sounds
 
     def ringback(self, leg: str, on: bool, *, after_s: float = 0.0, until_heard: bool = False) -> None:
-        """Ringback tone while nothing else is heard; see `MediaSession`."""
+        """Play ringback while the leg hears nothing else; see `MediaSession`."""
         ours = self._legs.get(leg)
         if ours is not None and (on or ours._player):
             ours.player.ring(
@@ -73,20 +73,20 @@ class SoundedSession(Generic[LegT]):
             )
 
     def fill(self, leg: str, clip: Clip | None) -> None:
-        """Something where there would be nothing."""
+        """Loop the clip while the leg would hear nothing; see `MediaSession`."""
         ours = self._legs.get(leg)
         if ours is not None:
             ours.fill(clip)
 
     async def play(self, leg: str, clip: Clip) -> None:
-        """Play a clip; returns when it has been played, or the leg is gone."""
+        """Play a clip; returns when it has been played or the leg is gone."""
         ours = self._legs.get(leg)
         if ours is not None:
             await ours.player.play(clip)
 
     def _heed_hold(self, agreement: Agreement | None = None) -> None:
-        """Who is joined to somebody that holds is told so; the one who holds hears nothing (§8.4). Needs to
-        be said only once somebody has held, which is rare.
+        """Play the hold tone to whoever is joined to a leg that holds; the holding leg itself hears nothing
+        (§8.4). Only called once there has been a hold, which is rare.
         """
         if agreement is not None and not agreement.hears:
             self._held = True

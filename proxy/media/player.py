@@ -1,4 +1,4 @@
-"""Plays sound of our own to one stream: 20 ms frames on absolute loop times, so that it never drifts."""
+"""Plays clips to one stream: 20 ms frames at absolute event-loop times, so that playback never drifts."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from proxy.media.stream import QUIET_S, Stream
 from proxy.media.tones import quiet
 
 _CATCH_UP = 5
-"""Frames a late loop may send at once; more lateness than that is left out."""
+"""Most frames a late event loop sends at once; if it is later than that, frames are skipped."""
 
 
 _LONG_S = 1.5 * FRAME_S
-"""After this a packet is missing: before a tone sets in, silence is sent."""
+"""After this a packet is missing: silence is sent until a tone starts."""
 
 
 class Player:
-    """One stream's sound. A clip that is played once interrupts everything; what is played over and over
-    yields to any other sound: ringback, where there is none the hold tone, and else what fills.
+    """The playback of one stream. A clip played once interrupts everything. What is looped gives way to any
+    other sound; in order of priority: ringback, hold tone, filler.
     """
 
     __slots__ = (
@@ -46,7 +46,7 @@ class Player:
         self._covering = False
         self._until_heard_from: float | None = None
         self._playing: tuple[tuple[Clip, asyncio.Future[None]], ...] = ()
-        """The first is heard, the others wait for their turn."""
+        """Clips to play once: the first is playing, the others wait."""
         self._clip: Clip | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._started = 0.0
@@ -55,9 +55,9 @@ class Player:
         self._source = object()
 
     def ring(self, clip: Clip | None, *, after_s: float = 0.0, until_heard: bool = False) -> None:
-        """Ringback, or none; saying so twice changes nothing but when it ends.
+        """Start or stop ringback; repeating it only updates `until_heard`.
 
-        `until_heard`: it ends by itself when the joined one is audible.
+        `until_heard`: it ends by itself once the joined leg is audible.
         """
         now = asyncio.get_running_loop().time()
         self._until_heard_from = now if until_heard and clip is not None else None
@@ -69,7 +69,7 @@ class Player:
             self._next(after_s or None)
 
     def hold(self, clip: Clip | None) -> None:
-        """What is heard because the other holds, or none; he may have music of his own, which comes first."""
+        """Start or stop the hold tone; music that the holding leg itself sends comes first."""
         if clip is self._holding:
             return
         self._holding = clip
@@ -77,7 +77,7 @@ class Player:
             self._next(QUIET_S)
 
     def fill(self, clip: Clip | None) -> None:
-        """What is heard where there would be nothing at all, or none; saying so twice changes nothing."""
+        """Start or stop looping what is heard in place of nothing; repeating it changes nothing."""
         if clip is self._filling:
             return
         self._filling = clip
@@ -85,8 +85,8 @@ class Player:
             self._next()
 
     def cover(self) -> None:
-        """Somebody else is heard from now on: silence goes out from when his first packet is due to when it
-        comes, so that the line has no gap.
+        """The stream has just been joined to another: fill the gap with silence, from when its next packet is
+        due until the other's first packet comes.
         """
         if self._stream.said_at is not None:
             self._covering = True
@@ -94,9 +94,9 @@ class Player:
                 self._next()
 
     async def play(self, clip: Clip) -> None:
-        """Play it once, after those that were asked for before; cancelled, it stops.
+        """Play the clip once, after those already queued; cancelling stops it.
 
-        Returns early if the stream goes away.
+        Returns early if the stream is closed.
         """
         done = asyncio.get_running_loop().create_future()
         turn = (clip, done)
@@ -113,7 +113,7 @@ class Player:
                     self._next()
 
     def stop(self) -> None:
-        """The stream is going: no timer stays, nobody waits on."""
+        """The stream is closing: cancel the timer and release whoever waits in `play`."""
         self._ringing = self._holding = self._filling = None
         self._covering = False
         playing, self._playing = self._playing, ()
@@ -123,7 +123,7 @@ class Player:
                 done.set_result(None)
 
     def _next(self, after_s: float | None = None) -> None:
-        """Begin what is to be heard now, or so much later."""
+        """Start what has priority now, or `after_s` later."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -180,14 +180,14 @@ class Player:
         self._playing = tuple(more)
         if not done.done():
             done.set_result(None)
-        self._next(0.0)  # who waited for its end may have more to play, and comes first
+        self._next(0.0)  # let whoever awaited this clip queue the next one first
 
     def _heard_meanwhile(self) -> bool:
         since, fed_at = self._until_heard_from, self._stream.fed_at
         return since is not None and fed_at is not None and fed_at >= since
 
     def _covered(self) -> bool:
-        """The one who was waited for is heard, or gone."""
+        """Whether the gap that `cover` fills is over: the other is heard, or gone."""
         if self._covering and (self._stream.fed_at is not None or self._stream.joined is None):
             self._covering = False
             return True

@@ -1,4 +1,4 @@
-"""How well a leg was heard: what its packets and reports tell, and the mark that the E-model gives for it."""
+"""Audio quality of a leg, from its packets and RTCP reports, with an E-model MOS estimate."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ from typing import TYPE_CHECKING
 
 from proxy.media.rtp import Reception
 
-if TYPE_CHECKING:  # which name what is made here
+if TYPE_CHECKING:  # those import this module
     from proxy.media.interface import Counts
     from proxy.media.rtcp_session import Control
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One direction of a leg."""
+    """Statistics of one direction of a leg."""
 
     packets: int = 0
     lost: int = 0
-    """Packets that never came."""
+    """Packets that never arrived."""
     jitter_ms: float | None = None
-    """Interarrival jitter at the end (RFC 3550 §6.4.1); None if nobody told."""
+    """Interarrival jitter at the end (RFC 3550 §6.4.1); None if unknown."""
     reordered: int = 0
     duplicates: int = 0
     longest_gap_ms: float = 0.0
-    """Longest time from one packet to the next; long where a peer sends nothing while nobody speaks."""
+    """Longest time between two packets; long for a peer that sends nothing during silence."""
     mos: float | None = None
-    """Estimated mean opinion score, 1 to 4.5; None where too little is known."""
+    """Estimated mean opinion score, 1 to 4.5; None if there is too little to go by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """One leg's audio, from its first packet to its last or to now."""
+    """Audio quality of one leg, from its first packet to its last, or until now."""
 
     heard: Way = Way()
-    """What came from the peer."""
+    """What we received from the peer."""
     sent: Way = Way()
-    """What went to the peer; loss and jitter as its RTCP reports tell, if it sends any."""
+    """What we sent to the peer; loss and jitter as its RTCP reports them, if it sends any."""
     round_trip_ms: float | None = None
     """Measured by RTCP; None if the peer sends no reports."""
     dropped: int = 0
-    """Packets refused: malformed, of an unknown payload type, from a stranger, or not authentic."""
+    """Packets refused: malformed, of unknown payload type, from another source, or not authentic."""
     unauthentic: int = 0
-    """Of those, the ones that our SRTP keys do not fit."""
+    """Those of `dropped` that failed SRTP authentication."""
     rtcp_in: int = 0
 
     @property
     def spoken_to(self) -> bool:
-        """We have sent it enough for its silence to be worth a word."""
+        """We have sent it enough that its silence is worth reporting."""
         return self.sent.packets >= _SPOKEN_PACKETS
 
     @property
     def silent(self) -> str | None:
-        """The likely cause, where we spoke to the peer and have heard nothing usable of it; else None."""
+        """The likely cause if we sent audio to the peer but received nothing usable; else None."""
         if not self.spoken_to or self.heard.packets:
             return None
         if self.unauthentic:
@@ -62,7 +62,7 @@ class Quality:
         return "no packet ever arrived: a firewall, NAT, or a wrong public address in our SDP"
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values, for the record."""
+        """As plain values, for the call record."""
         told: dict[str, object] = {}
         for name in self.__slots__:
             value = getattr(self, name)
@@ -71,19 +71,19 @@ class Quality:
 
 
 UNHEARD = Quality()
-"""Of a leg without audio either way, as most legs of a call that comes to nothing."""
+"""For a leg without audio in either direction, as in most calls that fail."""
 _SPOKEN_PACKETS = 100
-"""Two seconds of speech to a peer before its silence is worth a word."""
+"""Two seconds of speech sent before the peer's silence is worth reporting."""
 _JUDGED = 50
-"""Packets before a mark means anything."""
+"""Packets below which a score means nothing."""
 
 
 def mos(loss: float, delay_ms: float) -> float:
-    """Mean opinion score of G.711 by the E-model of ITU-T G.107 (2015), its defaults but for two terms.
+    """Mean opinion score of G.711 by the E-model of ITU-T G.107 (2015), with defaults for all but two terms.
 
-    Id: as Cole and Rosenbluth simplify it (ACM CCR 31/2, 2001): 0.024 d + 0.11 (d - 177.3) H(d - 177.3).
-    Ie-eff: G.107 §7.4 (7-29) with Ie 0 and Bpl 25.1, G.113's values for G.711 with loss concealment, and
-    random loss. R to MOS: G.107 Annex B. `loss` from 0 to 1, `delay_ms` from mouth to ear.
+    Id: as simplified by Cole and Rosenbluth (ACM CCR 31/2, 2001): 0.024 d + 0.11 (d - 177.3) H(d - 177.3).
+    Ie-eff: G.107 §7.4 (7-29) with Ie 0 and Bpl 25.1, the values of G.113 for G.711 with loss concealment, and
+    random loss. R to MOS: G.107 Annex B. `loss` is from 0 to 1, `delay_ms` from mouth to ear.
     """
     percent = 100 * min(max(loss, 0.0), 1.0)
     delay = 0.024 * delay_ms + 0.11 * max(0.0, delay_ms - 177.3)
@@ -94,14 +94,14 @@ def mos(loss: float, delay_ms: float) -> float:
 
 
 def delay_ms(round_trip_ms: float | None, jitter_ms: float) -> float:
-    """Delay of one way as known: half the round trip, 20 ms of packet, a buffer of twice the jitter."""
+    """Estimated one-way delay: half the round trip, 20 ms of packet, and a buffer of twice the jitter."""
     return 20.0 + 2 * jitter_ms + (round_trip_ms or 0.0) / 2
 
 
 def measured(
     counts: Counts, reception: Reception | None, control: Control | None, *, g711: bool, rate: int
 ) -> Quality:
-    """What was counted. `g711`: whether the E-model fits the voice; `rate`: the clock of the voice."""
+    """Quality from the counters. `g711`: the E-model applies to the voice; `rate`: the voice's clock rate."""
     trip_s = None if control is None else control.round_trip_s
     trip_ms = None if trip_s is None else round(1000 * trip_s, 1)
     heard, sent = Way(), Way(packets=counts.packets_out)

@@ -1,4 +1,4 @@
-"""A WAV file of what is said: 8 kHz, 16 bit, mono or stereo, valid at every moment while it grows."""
+"""Record to a WAV file: 8 kHz, 16 bit, mono or stereo, with a valid header at all times while it grows."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ log = structlog.get_logger("screendoor")
 RATE = 8000
 HEADER_BYTES = 44
 _EVERY = RATE // 2
-"""Samples between two writes. With `_BEHIND`, what a killed process loses: less than a second."""
+"""Samples between two writes. With `_BEHIND`, what is lost if the process is killed: less than a second."""
 _BEHIND = RATE // 5
-"""How long packets may come out of order, in samples; what is older is written."""
+"""How late a packet may come, in samples; what is older has been written."""
 _ASTRAY = 2 * RATE
-"""How far a sender's timestamps may be from the wall clock, in samples."""
+"""How far a sender's timestamps may drift from the wall clock, in samples."""
 _MAX = 4 * 3600 * RATE
-"""Four hours: sizes stay inside the 32 bits of a WAV header."""
+"""Longest recording, four hours: sizes stay within the 32 bits of a WAV header."""
 _MAX_WAITING = 20
-"""Writes that may wait for the disk: ten seconds of it."""
+"""Writes that may wait for the disk: ten seconds' worth."""
 _SAME_NAME = 100
 
 
 def wav_header(samples: int, channels: int = 1) -> bytes:
-    """The 44 octets before so many samples of each channel."""
+    """The 44-octet WAV header for so many samples per channel."""
     block = 2 * channels
     size = block * samples
     riff = struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE")
@@ -41,10 +41,10 @@ def wav_header(samples: int, channels: int = 1) -> bytes:
 
 
 class WavRecording:
-    """Writes G.711 speech where its timestamps put it; what never came is silence.
+    """Writes G.711 audio at the places its timestamps say; gaps are silence.
 
-    Other formats are not decoded: they leave silence. The disk failing ends the recording, never the call.
-    The file is made at once, for its owner alone; it grows by way of `disk`.
+    Other formats are not decoded and leave silence. A disk failure ends the recording, never the call. The
+    file is created at once, readable by its owner only, and grows through `disk`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class WavRecording:
         channels: int = 1,
         disk: Disk = at_once,
     ) -> None:
-        """Raises OSError if the file cannot be made. One of that name stays: ours is then NAME-2."""
+        """Raises OSError if the file cannot be created. An existing file is kept: ours is then NAME-2."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path, self._file = _made(path, wav_header(0, channels))
         self._on_close, self._disk = on_close, disk
@@ -63,22 +63,22 @@ class WavRecording:
         self._closed = self._gave_up = False
         self._began: float | None = None
         self._samples = 0  # handed to the disk
-        self._asked = 0  # of the disk, in writes
-        self._done = 0  # by the disk
-        self._stored = 0  # samples that the file holds; so with the next, the disk's to set
+        self._asked = 0  # writes handed to the disk
+        self._done = 0  # writes the disk has finished
+        self._stored = 0  # samples in the file; like _error, set by the disk's thread
         self._error: OSError | None = None
         self.voiced_at: float | None = None
-        """When somebody was last heard in it; None before that."""
+        """When audible sound was last recorded; None before any."""
 
     @property
     def on(self) -> bool:
-        """It goes on; false once it was closed, or the disk has failed."""
+        """Still recording; false once closed, or after the disk has failed."""
         return not self._closed and self._error is None
 
     def heard(
         self, key: str, payload: bytes, timestamp: int, source: object, now: float, channel: int = 0
     ) -> None:
-        """Take one packet's payload. `source` is compared by identity: a new one starts new timestamps."""
+        """Take a packet's payload. `source` is compared by identity: a new one has timestamps of its own."""
         if self._closed or key not in G711 or not payload:
             return
         if self._error is not None:
@@ -92,11 +92,11 @@ class WavRecording:
             self._store(min(wall - _BEHIND, _MAX))
         track = self._tracks[channel]
         place = track.place(timestamp, source, wall, self._samples)
-        if place + len(payload) <= min(wall + 2 * _ASTRAY, _MAX):  # more is more than real time can hold
+        if place + len(payload) <= min(wall + 2 * _ASTRAY, _MAX):  # beyond that, it did not come in real time
             track.put(place, self._samples, key, payload)
 
     def close(self, *, keep: bool = True) -> float:
-        """Finish the file, or have it removed, also when it was closed before; its length in seconds."""
+        """Finish the file, or remove it (even after closing); returns its length in seconds."""
         if not self._closed:
             self._closed = True
             if self._error is None and not self._gave_up:
@@ -108,7 +108,7 @@ class WavRecording:
         return (self._samples if self._error is None else self._stored) / RATE
 
     def _store(self, until: int) -> None:
-        """Hand the disk everything before this sample."""
+        """Hand everything before this sample to the disk."""
         count, width = until - self._samples, 2 * len(self._tracks)
         held = min(count, max(track.length for track in self._tracks))
         octets = bytearray(width * held)
@@ -127,7 +127,7 @@ class WavRecording:
             try:
                 if self._error is None:
                     write_whole(self._file, octets, place)
-                    # What is left of it is silence: a hole. The header comes last, and never says too much.
+                    # The rest is silence, a hole in the file. The header is last, and never claims too much.
                     os.ftruncate(self._file, HEADER_BYTES + 2 * channels * samples)
                     write_whole(self._file, wav_header(samples, channels), 0)
                     self._stored = samples
@@ -158,39 +158,39 @@ class WavRecording:
 
 
 class Recordings:
-    """Those of one stream, as long as they go on."""
+    """The recordings in progress of one stream."""
 
     __slots__ = ("_both", "_heard")
 
     def __init__(self) -> None:
         self._heard: tuple[WavRecording, ...] = ()
         self._both: tuple[WavRecording, ...] = ()
-        """Of these, the ones whose second channel is what the peer hears."""
+        """Those that also record what the peer hears, as their second channel."""
 
     @property
     def on(self) -> bool:
-        """There is one."""
+        """Whether any is in progress."""
         return bool(self._heard)
 
     @property
     def on_both(self) -> bool:
-        """There is one of what the peer hears, too."""
+        """Whether any records what the peer hears, too."""
         return bool(self._both)
 
     def begin(self, path: Path, both: bool, disk: Disk) -> WavRecording:
-        """One more. Raises OSError if the file cannot be made."""
+        """Start one. Raises OSError if the file cannot be created."""
         recording = WavRecording(path, self._closed, channels=1 + both, disk=disk)
         self._heard += (recording,)
         self._both += (recording,) * both
         return recording
 
     def heard(self, key: str, payload: bytes, timestamp: int, source: object, now: float) -> None:
-        """What the peer says."""
+        """Record audio from the peer."""
         for recording in self._heard:
             recording.heard(key, payload, timestamp, source, now)
 
     def told(self, key: str, packet: bytes, timestamp: int, line: object, now: float) -> None:
-        """A packet of what the peer hears, tones included."""
+        """Record a packet sent to the peer, tones included."""
         span = payload_span(packet) if self._both else None
         if span is not None:
             for recording in self._both:
@@ -207,7 +207,7 @@ class Recordings:
 
 
 class _Track:
-    """One channel from the first sample that is not written yet; low and high octets apart."""
+    """One channel's samples that are not written yet, as low and high octets."""
 
     __slots__ = ("_base_sample", "_base_timestamp", "_end", "_high", "_low", "_source")
 
@@ -215,19 +215,19 @@ class _Track:
         self._low, self._high = bytearray(), bytearray()
         self._source: object = None
         self._base_timestamp = 0  # of the present source
-        self._base_sample = 0  # where that lies in the file
-        self._end = 0  # of what was heard
+        self._base_sample = 0  # its place in the file
+        self._end = 0  # of the audio so far
 
     @property
     def length(self) -> int:
-        """Samples that wait to be written."""
+        """Samples waiting to be written."""
         return len(self._low)
 
     def place(self, timestamp: int, source: object, wall: int, written: int) -> int:
-        """The sample that a timestamp means; the wall clock decides for a source that is new or astray.
+        """The sample a timestamp stands for; by the wall clock for a source that is new or has drifted off.
 
-        One that falls behind, for its clock is slow or stood still while it paused, goes on after what is
-        `written`: only what was overtaken is too late.
+        A source that falls behind (its clock is slow, or stopped during a pause) continues after what is
+        `written`; only a packet that others have overtaken is too late.
         """
         place = meant = self._base_sample + signed32(timestamp - self._base_timestamp)
         if source is not self._source or abs(meant - wall) > _ASTRAY:
@@ -239,7 +239,7 @@ class _Track:
         return place
 
     def put(self, place: int, written: int, key: str, payload: bytes) -> None:
-        """Put it there; what is before the samples that are `written` comes too late."""
+        """Insert a payload there, without what lies before `written`, which is too late."""
         self._end = max(self._end, place + len(payload))
         at = place - written
         if at < 0:
@@ -252,14 +252,14 @@ class _Track:
         self._low[at:end], self._high[at:end] = low, high
 
     def cut(self, count: int) -> tuple[bytes, bytes]:
-        """Take so many samples off its beginning, silence for those that never came."""
+        """Remove so many samples from the start, with silence for those that never came."""
         low, high = bytes(self._low[:count]), bytes(self._high[:count])
         del self._low[:count], self._high[:count]
         return low.ljust(count, b"\0"), high.ljust(count, b"\0")
 
 
 def _made(path: Path, header: bytes) -> tuple[Path, int]:
-    """A new file of that name, or one like it, with this in it."""
+    """Create a file of this name, or with a number added, and write the header."""
     for n in range(1, _SAME_NAME):
         name = path if n == 1 else path.with_stem(f"{path.stem}-{n}")
         try:

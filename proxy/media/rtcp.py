@@ -1,4 +1,4 @@
-"""RTCP packets: reports of ours made, a peer's read (RFC 3550 §6)."""
+"""RTCP packets: build and parse (RFC 3550 §6)."""
 
 from __future__ import annotations
 
@@ -16,50 +16,50 @@ _BLOCK = Struct("!IIIIII")  # SSRC, fraction and total lost, highest number, jit
 
 
 class Sent(NamedTuple):
-    """What a sender report tells of its sender (§6.4.1)."""
+    """The sender information of a sender report (§6.4.1)."""
 
     at: float
-    """Seconds of a clock that all its reports share."""
+    """Seconds, by a clock that all its reports share."""
     timestamp: int
-    """RTP timestamp of that moment."""
+    """The RTP timestamp of the same moment."""
     packets: int
     octets: int
 
 
 class Block(NamedTuple):
-    """What a report tells of somebody's packets."""
+    """A report block: how one source's packets are received (§6.4.1)."""
 
     ssrc: int
     fraction_lost: float
-    """Since the report before, from 0 to 1."""
+    """Since the previous report, from 0 to 1."""
     lost: int
-    """Over all; negative where more came than were sent, as duplicates do."""
+    """Cumulative; negative if more packets came than were expected, as with duplicates."""
     highest: int
     jitter: int
-    """In ticks of the clock of what is reported on."""
+    """In ticks of the reported stream's clock."""
     last_report: int
-    """Middle 32 bits of the NTP time of the last sender report that its author heard; 0: none."""
+    """LSR: middle 32 bits of the NTP time of the last sender report received; 0: none."""
     delay_s: float
-    """From then to the making of this report."""
+    """DLSR: from receiving that to sending this report."""
 
 
 class Report(NamedTuple):
-    """All that one compound packet says to us."""
+    """The content of one compound packet."""
 
     ssrc: int
     sent: int | None
-    """Middle 32 bits of its NTP time, if it is a sender report."""
+    """Middle 32 bits of its NTP time, if it has a sender report."""
     blocks: tuple[Block, ...]
     leaves: bool
     """It has a BYE."""
 
 
 def compound(ssrc: int, sent: Sent | None, blocks: tuple[Block, ...], cname: str, *, leaves: bool) -> bytes:
-    """A report with its author's CNAME, and a BYE if it `leaves` (§6.1, §6.5, §6.6)."""
+    """Build a compound packet: a report, its author's CNAME, and a BYE if it `leaves` (§6.1, §6.5, §6.6)."""
     count = len(blocks)
     if sent is None:
         packet = _HEAD.pack(_VERSION | count, RECEIVER_REPORT, 1 + 6 * count, ssrc)
-    else:  # the counts begin anew at 2^32 (§6.4.1)
+    else:  # the counts wrap at 2^32 (§6.4.1)
         head = (_VERSION | count, SENDER_REPORT, 6 + 6 * count, ssrc)
         packets, octets = sent.packets & 0xFFFFFFFF, sent.octets & 0xFFFFFFFF
         packet = _SENDER.pack(*head, *_ntp(sent.at), sent.timestamp, packets, octets)
@@ -73,7 +73,7 @@ def compound(ssrc: int, sent: Sent | None, blocks: tuple[Block, ...], cname: str
 
 
 def read(packet: bytes) -> Report | None:
-    """What a compound packet says; None if it does not add up (A.2). Unknown kinds are passed over."""
+    """Parse a compound packet; None if it is malformed (A.2). Unknown packet types are skipped."""
     at, author, sent, leaves = 0, -1, None, False
     blocks: list[Block] = []
     while at < len(packet):
@@ -97,7 +97,7 @@ def read(packet: bytes) -> Report | None:
 
 
 def middle(at: float) -> int:
-    """The middle 32 bits of a time, as LSR has them: units of 1/65536 s (§6.4.1)."""
+    """The middle 32 bits of the NTP time, as in LSR: units of 1/65536 s (§6.4.1)."""
     seconds, fraction = _ntp(at)
     return (seconds & 0xFFFF) << 16 | fraction >> 16
 

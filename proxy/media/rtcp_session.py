@@ -1,4 +1,4 @@
-"""RTCP with one peer: what we tell it of its packets and ours, and what it tells us (RFC 3550 §6.4)."""
+"""The RTCP session with one peer: sender and receiver reports, both ways (RFC 3550 §6.4)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from proxy.media.rtp_timeline import OutLine
 from proxy.media.udp import Address
 
 _LONGEST_TRIP_S = 30.0
-"""A round trip beyond this is a peer's wrong arithmetic."""
+"""A round trip longer than this is a peer's miscalculation."""
 
 
 class Control:
-    """What is known of one peer between two reports. Makes no timer and no socket."""
+    """RTCP state for one peer, without timer or socket."""
 
     __slots__ = (
         "_clock",
@@ -34,29 +34,29 @@ class Control:
     )
 
     def __init__(self, cname: str, clock: Callable[[], float]) -> None:
-        """`cname`: our name towards this peer for the whole call (RFC 7022 §4.2)."""
+        """`cname`: our CNAME towards this peer, constant for the call (RFC 7022 §4.2)."""
         self._cname, self._clock = cname, clock
         self.source: Address | None = None
-        """Where its reports come from, if not from where its RTP does."""
+        """Where the peer's RTCP comes from, if not from its RTP address."""
         self.count = 0
-        """Packets that it has sent."""
+        """RTCP packets received."""
         self.heard_at = 0.0
         """When the last one came."""
         self.round_trip_s: float | None = None
-        """Measured last; None while no report allowed it."""
+        """The last measured round trip; None if no report allowed measuring it."""
         self.told: Block | None = None
-        """What the peer said last of our packets."""
-        self._heard_sent = 0  # middle of the NTP time of its last sender report
-        self._sent_at = 0.0  # when that came
-        self._ssrc = -1  # of whom the next two are
-        self._expected = self._received = 0  # at our report before
+        """The peer's last report block about our packets."""
+        self._heard_sent = 0  # middle 32 bits of the NTP time in its last sender report
+        self._sent_at = 0.0  # when that report came
+        self._ssrc = -1  # the SSRC of the next two
+        self._expected = self._received = 0  # at our last report
         self._sent_packets = 0
 
     def received(
         self, packet: bytes, source: Address, agreement: Agreement | None, target: Address | None, ours: int
     ) -> bool:
-        """Take a packet of the peer, whose RTP is sent to `target`; False for one that is not to be believed:
-        it does not add up, or comes from another machine. `ours` is the SSRC that the peer hears.
+        """Take an RTCP packet of the peer; `target` is where its RTP is sent, `ours` the SSRC we send with.
+        False: ignored, as it is malformed or comes from another host.
         """
         report = read(packet)
         named = None if agreement is None else agreement.control
@@ -71,8 +71,8 @@ class Control:
         return True
 
     def destination(self, agreement: Agreement | None, target: Address | None) -> Address | None:
-        """Where the peer takes reports. The port next to one that we have only latched to is a guess, and is
-        sent nothing before it was heard.
+        """Where to send RTCP. If RTP is only latched, the port next to it is a guess: nothing is sent there
+        until RTCP has come from the peer.
         """
         if agreement is None or not agreement.reports:
             return None
@@ -81,7 +81,7 @@ class Control:
         return self.source or (agreement.control if target == agreement.remote else None)
 
     def report(self, line: OutLine, reception: Reception | None, *, leaves: bool = False) -> bytes:
-        """Our next compound packet: a sender report if we have sent since the last one (§6.4)."""
+        """Our next compound packet; a sender report if we have sent RTP since the last one (§6.4)."""
         now = self._clock()
         sends = line.packets != self._sent_packets
         self._sent_packets = line.packets
@@ -115,7 +115,7 @@ class Control:
         )
 
     def _time(self, block: Block) -> None:
-        """§6.4.1: the round trip is the time since our report, less what the peer sat on it."""
+        """Compute the round trip: time since our report, less the peer's delay (§6.4.1)."""
         if block.last_report:
             trip_s = ((middle(self.heard_at) - block.last_report) & 0xFFFFFFFF) / 65536 - block.delay_s
             if -0.001 <= trip_s < _LONGEST_TRIP_S:

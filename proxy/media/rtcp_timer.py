@@ -1,6 +1,6 @@
-"""One timer for the reports of every stream: a wheel of 250 notches that turns once in five seconds.
+"""One timer for the RTCP reports of all streams: a timer wheel of 250 slots and 5 seconds.
 
-It stops at each notch that has members, and else now and then: a call that is over in a second costs no turn.
+It fires at slots that have members, and otherwise only now and then: a call of one second costs no wake-up.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ from collections import deque
 from typing import Protocol
 
 INTERVAL_S = 5.0
-"""Time between two reports of one stream (RFC 3550 §6.2: the least that is recommended)."""
+"""Time between two reports of one stream (RFC 3550 §6.2: the recommended minimum)."""
 LATE_S, READING_S = 1.0, 0.25
-"""A loop that is later than the one was stopped: for the other it reads what came meanwhile, and then anybody
-says who was not heard.
+"""If the event loop runs this late (LATE_S), the process was stopped: it reads what has queued up for
+READING_S first, so that nobody is reported as not heard.
 """
 _NOTCHES = 250
 _NOTCH_S = INTERVAL_S / _NOTCHES
 _SPREAD, _STEP = 51, 20
-"""Those who join together are put into so many notches, in steps that meet each of them once. Of each notch
-one reports in a turn of the event loop: no packet of speech waits for more.
+"""Members that join together are spread over so many slots, in steps that visit each slot once. Of one slot,
+one member reports per turn of the event loop, so no packet of speech waits for more than one report.
 """
 _FIRST = _NOTCHES // 2 - _SPREAD // 2
-"""Notches from where the wheel is to the first where somebody may join: it never goes further at once."""
+"""Slots from the wheel's position to the first where a member may join; it never advances further at once."""
 
 
 class Reporting(Protocol):
-    """Whoever has something to say in each round."""
+    """A member: something that sends reports."""
 
     def report(self) -> None: ...
 
 
 class Rounds:
-    """Calls each member every 5 s, first after half of that, give or take half a second (§6.2).
+    """Calls each member every 5 s; the first time after half of that, give or take half a second (§6.2).
 
     Without members no timer runs.
     """
@@ -43,21 +43,21 @@ class Rounds:
         self._members: list[dict[Reporting, None]] = [{} for _ in range(_NOTCHES)]
         self._notch_of: dict[Reporting, int] = {}
         self._due: deque[Reporting] = deque()
-        """Whose notch has come, and who have not reported yet."""
+        """Members whose slot has come and that have not reported yet."""
         self._at, self._turned = 0, 0.0
-        """Where the wheel stopped last, and when that was due."""
+        """The wheel's position, and when it was due there."""
         self._step = 0
-        """Notches from there to where it stops next."""
+        """Slots from there to where it fires next."""
         self._joined = _SPREAD // 2
         self._loop: asyncio.AbstractEventLoop | None = None
-        """That of the timer, once there was one."""
+        """The timer's event loop, once there was one."""
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._notch_of)
 
     def join(self, member: Reporting) -> None:
-        """From now on it is called; again does nothing."""
+        """Start calling this member; if it has joined already, do nothing."""
         if member in self._notch_of:
             return
         loop = self._loop
@@ -73,7 +73,7 @@ class Rounds:
         self._members[notch][member] = None
 
     def leave(self, member: Reporting) -> None:
-        """It is called no more; one that never joined is ignored."""
+        """Stop calling this member; an unknown one is ignored."""
         notch = self._notch_of.pop(member, None)
         if notch is not None:
             del self._members[notch][member]
@@ -89,7 +89,7 @@ class Rounds:
             self._stop(loop, due)
 
     def _stop(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
-        self._turned = max(due, loop.time() - _NOTCH_S)  # what is missed is left out
+        self._turned = max(due, loop.time() - _NOTCH_S)  # missed slots are skipped
         self._at = at = (self._at + self._step) % _NOTCHES
         taken = (step for step in range(1, _FIRST) if self._members[(at + step) % _NOTCHES])
         self._stop_after(next(taken, _FIRST), loop)

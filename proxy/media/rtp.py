@@ -1,4 +1,4 @@
-"""RTP headers: packing, checking, and counting what was lost (RFC 3550 §5.1, §6.4.1, Appendix A)."""
+"""RTP packets: headers, validation, and reception statistics (RFC 3550 §5.1, §6.4.1, Appendix A)."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ HEADER = Struct("!BBHII")
 """V/P/X/CC, M/PT, sequence number, timestamp, SSRC."""
 HEADER_BYTES = 12
 PLAIN = 0x80
-"""First octet of a packet of version 2 without padding, extension or CSRCs: nearly all of them."""
+"""First octet of version 2 without padding, extension and CSRCs: that of nearly all packets."""
 
 MAX_DROPOUT = 3000
 MAX_MISORDER = 100
 
 
 def signed16(difference: int) -> int:
-    """A difference of sequence numbers as a step, forward or back (RFC 3550 A.1)."""
+    """A difference of sequence numbers as a signed step (RFC 3550 A.1)."""
     return ((difference + 0x8000) & 0xFFFF) - 0x8000
 
 
 def signed32(difference: int) -> int:
-    """A difference of timestamps as a step, forward or back."""
+    """A difference of timestamps as a signed step."""
     return ((difference + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
 def payload_span(packet: bytes | memoryview) -> tuple[int, int] | None:
-    """Where the payload begins and ends, or None if this is no valid RTP packet (RFC 3550 §5.1, A.1)."""
+    """Start and end of the payload; None if this is no valid RTP packet (RFC 3550 §5.1, A.1)."""
     size = len(packet)
     if size < HEADER_BYTES or packet[0] >> 6 != 2:
         return None
@@ -45,14 +45,14 @@ def payload_span(packet: bytes | memoryview) -> tuple[int, int] | None:
 
 
 def is_rtcp(packet: bytes | memoryview) -> bool:
-    """Whether a packet on the RTP port is RTCP by its second octet (RFC 5761 §4)."""
+    """Whether a packet on the RTP port is RTCP, by its second octet (RFC 5761 §4)."""
     return len(packet) >= 8 and packet[0] >> 6 == 2 and 192 <= packet[1] <= 223
 
 
 class Reception:
-    """What one peer's packets tell of the way they came, over all its SSRCs (RFC 3550 A.3, A.8).
+    """Reception statistics of one peer, over all its SSRCs (RFC 3550 A.3, A.8).
 
-    The packet that is next in line, as nearly all are, costs a few additions; the rest is looked at closer.
+    The next packet in order, as nearly all are, costs a few additions; others take a slower path.
     """
 
     __slots__ = (
@@ -76,30 +76,30 @@ class Reception:
 
     def __init__(self, rate: int = 8000) -> None:
         self.rate = rate
-        """Clock rate of the voice, in Hz."""
+        """Clock rate of the voice format, in Hz."""
         self.ssrc = -1
-        """SSRC heard last; -1 while none was."""
+        """The latest SSRC; -1 before any."""
         self.at: float | None = None
-        """When the last packet came, in this chapter."""
+        """When the last packet came since `resumed`; None if none did."""
         self._paused_at: float | None = None
         self.jitter = 0.0
-        """Interarrival jitter in ticks of `rate` (A.8)."""
+        """Interarrival jitter, in ticks of `rate` (A.8)."""
         self.longest_gap_s = 0.0
-        """Longest time from one packet to the next."""
+        """Longest time between two packets."""
         self.duplicates = 0
         self.reordered = 0
-        """Packets that came after one that was sent later."""
+        """Packets that came after a later one."""
         self._base = 0
-        self._highest = -1  # grows without wrapping
-        self._gone = 0  # of those expected under this SSRC
-        self._before = 0  # under SSRCs before
+        self._highest = -1  # not wrapped
+        self._gone = 0  # missing under this SSRC
+        self._before = 0  # received under earlier SSRCs
         self._lost_before = 0
         self._unused = 0
         self._missing: set[int] = set()
-        self._timestamp = -1  # of the packet before; -1: none to compare with
+        self._timestamp = -1  # of the previous packet; -1: not to be compared with
 
     def heard(self, sequence: int, timestamp: int, now: float) -> None:
-        """Count one packet of speech under the present SSRC."""
+        """Count a speech packet of the present SSRC."""
         if (sequence - self._highest) & 0xFFFF == 1:
             self._highest += 1
         elif not self._placed(sequence):
@@ -112,20 +112,20 @@ class Reception:
             off = gap_s * self.rate - ((timestamp - self._timestamp) & 0xFFFFFFFF)
             if off < 0:
                 off = -off
-            if off < self.rate and self._timestamp >= 0:  # more is a clock set anew, not the network's doing
+            if off < self.rate and self._timestamp >= 0:  # more is a reset clock, not the network
                 self.jitter += (off - self.jitter) * 0.0625
         self._timestamp = timestamp
         self.at = now
 
     def counted(self, sequence: int, now: float) -> None:
-        """Count one whose timestamp says nothing of when it was sent: an event's, or a format's of no use."""
+        """Count a packet whose timestamp says nothing of when it was sent: an event, or unusable format."""
         if self._placed(sequence):
             if self.at is not None:
                 self.longest_gap_s = max(self.longest_gap_s, now - self.at)
             self.at, self._timestamp = now, -1
 
     def begin(self, ssrc: int, sequence: int) -> None:
-        """A new SSRC, whose first packet has this number and is counted next; or the same one, anew."""
+        """Start counting a new SSRC, or the same one afresh, at this number; that packet is counted next."""
         self._lost_before = self.lost
         self._before += self.received
         self.ssrc = ssrc
@@ -136,11 +136,11 @@ class Reception:
         self._timestamp = -1
 
     def resumed(self) -> None:
-        """What came before is another chapter: the pause up to the next packet is no gap."""
+        """Start a new period: the pause until the next packet is no gap."""
         self._paused_at, self.at, self._timestamp = self.last_at, None, -1
 
     def left_out(self, sequence: int) -> None:
-        """One that came, and was of no use: neither loss nor speech."""
+        """Count a packet that came but could not be used: neither lost nor speech."""
         twice = self.duplicates
         self._placed(sequence)
         self._unused += self.duplicates == twice
@@ -148,22 +148,22 @@ class Reception:
 
     @property
     def last_at(self) -> float | None:
-        """When the last packet came; None while none did."""
+        """When the last packet came; None before any."""
         return self.at if self.at is not None else self._paused_at
 
     @property
     def total(self) -> int:
-        """Packets of speech that came, duplicates included."""
+        """Speech packets received, duplicates included."""
         return self._before + self.received + self.duplicates - self._unused
 
     @property
     def expected(self) -> int:
-        """Packets sent under the present SSRC, as its numbers tell (A.3)."""
+        """Packets sent under the present SSRC, by its sequence numbers (A.3)."""
         return self._highest - self._base + 1
 
     @property
     def received(self) -> int:
-        """Of those expected, how many came, each counted once."""
+        """How many of those expected came, without duplicates."""
         return self.expected - self._gone
 
     @property
@@ -172,14 +172,14 @@ class Reception:
         return self._highest & 0xFFFFFFFF
 
     def went_on(self, packets: int, timestamp: int, at: float, jitter: float, longest_gap_s: float) -> None:
-        """Packets of the present SSRC, numbered one after another, came another way and were judged there."""
+        """Account for consecutive packets of the present SSRC that the kernel received and measured."""
         self._highest += packets
         self._timestamp = timestamp
         self.at, self.jitter, self.longest_gap_s = at, jitter, longest_gap_s
 
     @property
     def last_timestamp(self) -> int | None:
-        """Of the packet before; None if it says nothing of when the next one is due."""
+        """The previous packet's timestamp; None if it does not say when the next packet is due."""
         return None if self._timestamp < 0 else self._timestamp
 
     @property
@@ -188,11 +188,11 @@ class Reception:
         return self._lost_before + self._gone
 
     def follows(self, sequence: int) -> bool:
-        """Whether a packet of this number may belong to the line heard so far (A.1)."""
+        """Whether this sequence number may continue the present stream (A.1)."""
         return -MAX_MISORDER <= signed16(sequence - self._highest) <= MAX_DROPOUT
 
     def _placed(self, sequence: int) -> bool:
-        """Count a number wherever it belongs; False for one that comes late or twice."""
+        """Count a sequence number; False if it is late or a duplicate."""
         step = signed16(sequence - self._highest)
         if step <= 0:
             if step >= -MAX_MISORDER:
@@ -214,7 +214,7 @@ class Reception:
             self._missing.remove(number)
             self._gone -= 1
             self.reordered += 1
-        elif number < self._base:  # from before the first that we heard
+        elif number < self._base:  # older than the first that came
             self._gone += self._base - number - 1
             self._base = number
             self.reordered += 1

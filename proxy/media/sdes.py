@@ -1,6 +1,6 @@
-"""Keys in SDP: the a=crypto line (RFC 4568), and the suites we speak (RFC 3711, 6188, 7714).
+"""SDES keys in SDP: the a=crypto attribute (RFC 4568), and our crypto-suites (RFC 3711, 6188, 7714).
 
-A line is never shown: neither its text nor its key stands in a `repr` or in a refusal.
+Keys never leak: neither a line nor its key appears in a `repr` or an error message.
 """
 
 from __future__ import annotations
@@ -14,44 +14,44 @@ from enum import Enum
 
 ATTRIBUTE = "crypto"
 _LONGEST = 1024
-"""Characters of a line worth reading."""
+"""Longer attributes (in characters) are refused."""
 _LEAST_WINDOW = 64
-"""Of WSH, the window of replays (RFC 4568 §6.3.7)."""
+"""The smallest window size hint (WSH) for replay protection that we accept (RFC 4568 §6.3.7)."""
 
 
 class SrtpPolicy(Enum):
-    """How the audio of a leg is to be protected."""
+    """How to protect a leg's audio."""
 
     OFF = "off"
-    """Plain RTP alone."""
+    """Plain RTP only."""
     ACCEPT = "accept"
-    """SRTP where the peer offers it; what we offer is plain."""
+    """SRTP if the peer offers it; our own offers are plain."""
     OFFER = "offer"
-    """We offer SRTP; a peer that cannot do it is spoken to in plain RTP, and that is said."""
+    """Offer SRTP; fall back to plain RTP, with a note in the log, if the peer cannot do it."""
     REQUIRE = "require"
-    """SRTP, or no call."""
+    """SRTP or no call."""
 
-    __hash__ = object.__hash__  # as equality is identity; that of `Enum` is a call of its own
+    __hash__ = object.__hash__  # members compare by identity; `Enum.__hash__` costs an extra call
 
     @property
     def offers(self) -> bool:
-        """Our first offer is of SRTP."""
+        """Whether our first offer is SRTP."""
         return self in (SrtpPolicy.OFFER, SrtpPolicy.REQUIRE)
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A crypto-suite: how much key it takes, and how long its tags are, in bytes."""
+    """A crypto-suite: its key, salt and tag lengths in bytes."""
 
     name: str
     key_bytes: int
     salt_bytes: int = 14
     tag_bytes: int = 10
-    """Authentication tag of an SRTP packet; that of SRTCP is never shorter than 10 (RFC 4568 §6.2.2)."""
+    """Authentication tag of SRTP packets; that of SRTCP is never shorter than 10 (RFC 4568 §6.2.2)."""
 
     @property
     def master_bytes(self) -> int:
-        """Length of master key and master salt, as they stand after `inline:`."""
+        """Length of master key and master salt together, as they follow `inline:`."""
         return self.key_bytes + self.salt_bytes
 
 
@@ -66,38 +66,38 @@ SUITES = {
     suite.name: suite
     for suite in (AES_CM_128_80, AES_CM_128_32, AES_256_CM_80, AES_256_CM_32, AEAD_128_GCM, AEAD_256_GCM)
 }
-"""The suites we speak, by name."""
+"""The supported suites, by name."""
 OFFERED = (AES_CM_128_80, AEAD_256_GCM, AES_256_CM_80)
-"""What we offer, in this order: first what everybody speaks; few lines, lest an INVITE outgrow a datagram."""
+"""What we offer, the most widely supported first; few lines, lest an INVITE outgrow a datagram."""
 _PARAMETERS = (
     "KDR", "UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP", "UNAUTHENTICATED_SRTP", "FEC_ORDER", "FEC_KEY", "WSH",
 )  # fmt: skip
-"""Session parameters that RFC 4568 §6.3 names."""
+"""The session parameters of RFC 4568 §6.3."""
 _LAST = (AES_256_CM_80, AES_256_CM_32)
-"""Taken where nothing else is offered: only these are computed by us, at some cost."""
+"""Taken only if nothing else is offered: we compute these in Python, at some cost."""
 
 
 class CryptoRefused(ValueError):
-    """An a=crypto line that cannot be used; says why without a word of the key."""
+    """An a=crypto line cannot be used; the message says why, without the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crypto:
-    """One a=crypto line that we can use: a tag, a suite, and the key of what its author will send (§9.1)."""
+    """A usable a=crypto line: a tag, a suite, and the key its author encrypts with (§9.1)."""
 
     tag: int
     suite: Suite
     master: bytes = field(repr=False)
-    """Master key and master salt."""
+    """Master key and master salt, concatenated."""
 
     @property
     def line(self) -> str:
-        """The attribute, `a=` and all. It holds the key: for a peer's eyes only."""
+        """The attribute line, with `a=`. It holds the key: only for sending to the peer."""
         inline = b64encode(self.master).decode()
         return f"a={ATTRIBUTE}:{self.tag} {self.suite.name} inline:{inline}"
 
     def same_key(self, other: Crypto | None) -> bool:
-        """Whether both say the same key for the same suite: then what was begun with it goes on."""
+        """Whether suite and key are the same, so that the SRTP state carries on."""
         return other is not None and (self.suite, self.master) == (other.suite, other.master)
 
 
@@ -106,13 +106,13 @@ _KEY = re.compile(r"inline:([A-Za-z0-9+/]+={0,2})(?:\|(2\^\d{1,2}|\d{1,15}))?(\|
 
 
 def parse(value: str) -> Crypto:
-    """Read the value of one a=crypto attribute (§9.1). Raises CryptoRefused for what we cannot do."""
+    """Parse the value of an a=crypto attribute (§9.1). Raises CryptoRefused if we cannot use it."""
     line = _LINE.fullmatch(value.strip()) if len(value) <= _LONGEST else None
     if line is None:
         raise CryptoRefused("a=crypto not understood")
     suite = SUITES.get(line[2])
     if suite is None:
-        # Suites are named in capitals; all else may be a key, put wrongly.
+        # Suite names are in capitals; anything else may be a misplaced key.
         shown = line[2][:40] if line[2].isupper() else "of no known name"
         raise CryptoRefused(f"crypto suite {shown} is not supported")
     for parameter in line[4].split():
@@ -121,9 +121,9 @@ def parse(value: str) -> Crypto:
 
 
 def usable(values: Iterable[str]) -> tuple[list[Crypto], str]:
-    """The a=crypto lines of an offer that can be used, best first; and, if there is none, why.
+    """The usable a=crypto lines of an offer, best first; and why the last unusable one was refused.
 
-    In the peer's order (§5.1.2), but for those that cost us most, which come last.
+    In the peer's order of preference (§5.1.2), except that the suites most costly to us come last.
     """
     found: dict[int, Crypto] = {}
     reason = "no a=crypto line"
@@ -138,7 +138,7 @@ def usable(values: Iterable[str]) -> tuple[list[Crypto], str]:
 
 
 def chosen(values: Sequence[str], offered: Sequence[Crypto]) -> tuple[Crypto, Crypto]:
-    """Which of our lines an answer takes, and the line of the answer (§5.1.3). Raises CryptoRefused."""
+    """Our line that an answer takes, and the answer's own line (§5.1.3). Raises CryptoRefused."""
     if len(values) != 1:
         raise CryptoRefused(f"{len(values)} a=crypto lines in an answer")
     theirs = parse(values[0])
@@ -149,14 +149,14 @@ def chosen(values: Sequence[str], offered: Sequence[Crypto]) -> tuple[Crypto, Cr
 
 
 def fresh(suite: Suite, ids: Callable[[int], int], tag: int = 1) -> Crypto:
-    """A line with a new key; `ids(n)` gives n bits that nobody can guess."""
+    """A line with a new key; `ids(n)` returns n unpredictable bits."""
     return Crypto(tag, suite, ids(8 * suite.master_bytes).to_bytes(suite.master_bytes))
 
 
 def _check(parameter: str) -> None:
-    """Session parameters that change what packets look like are not for us (§6.3)."""
+    """Refuse session parameters that change the packet format (§6.3)."""
     name, _, value = parameter.partition("=")
-    if name.startswith("-"):  # §6.3.8: those may be ignored by who does not know them
+    if name.startswith("-"):  # §6.3.8: such a parameter may be ignored if unknown
         return
     window = int(value) if name == "WSH" and re.fullmatch(r"\d{1,9}", value, re.ASCII) else 0
     if window < _LEAST_WINDOW:

@@ -1,4 +1,4 @@
-"""The half of a stream that its peer hears: one line for the whole call, whoever feeds it."""
+"""The sending half of a stream: relayed packets, tones and keys as one continuous RTP stream."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from proxy.media.stream_srtp import Seal
 from proxy.media.udp import Address, Pair
 
 QUIET_S = 0.6
-"""How long a joined leg must be silent before the ringback tone is heard."""
+"""How long a joined leg must be silent before ringback is heard."""
 _pack = HEADER.pack
 
 
 class Speaker:
-    """Says to one peer what others say, tones and keys; `Stream` is the rest of it.
+    """Sends one peer what it hears: the joined leg's packets, clips and key presses. `Stream` is the rest.
 
-    What only packets need is made by the first of them: many calls never have one, or are over before it.
+    State that only packets need is made for the first of them: many calls never have any.
     """
 
     __slots__ = (
@@ -45,50 +45,50 @@ class Speaker:
         "ringing",
     )
 
-    # What `Stream` makes with the rest: a call has two, and each pays for every call of a function.
+    # Set in `Stream.__init__`: every call makes two of these, and a second constructor call costs time.
     _pair: Pair
     _ids: Callable[[int], int]
     _clock: Callable[[], float]
     _rounds: Rounds
     agreement: Agreement | None
     recordings: Recordings | None
-    """Of what our peer says and hears; None while there is none."""
+    """Recordings of what our peer sends and hears; None before the first."""
     reserved: bool
-    """While a clip plays, nobody else is heard; see `reserve`."""
+    """A clip plays, and relayed audio is dropped; see `reserve`."""
     ringing: bool
-    """While ringback is on, packets of mere silence are not passed on: the tone is better company."""
+    """While ringback is on, silent packets are not relayed: the tone is more useful."""
     _fed_at: float | None
-    _to: Address | None  # where the peer is, if it wants to hear us
+    _to: Address | None  # where to send, if the peer wants to hear us
     _line: OutLine | None
-    _key: str | None  # the format that was heard last, and its way
+    _key: str | None  # the format relayed last, and its route
     _route: Route | None
     _keys: Keys | None
-    _seal: Seal | None  # of SRTP; None: there is none
+    _seal: Seal | None  # SRTP; None: plain RTP
 
     def report(self) -> None:
-        """Tell the peer how it is heard (RFC 3550 §6.4); `Rounds` asks for it."""
+        """Send an RTCP report (RFC 3550 §6.4); called by `Rounds`."""
         raise NotImplementedError
 
     @property
     def said_at(self) -> float | None:
-        """When the peer was last sent something; None if it never was."""
+        """When the peer was last sent audio; None if it never was."""
         return None if self._line is None else self._line.at
 
     @property
     def fed_at(self) -> float | None:
-        """When the joined stream was last heard here; while ringing, when it was last audible."""
+        """When audio of the joined stream was last relayed; during ringback, when it was last audible."""
         return self._fed_at
 
     def reserve(self, on: bool) -> None:
-        """A clip plays, or plays no more."""
+        """A clip starts or stops playing."""
         self.reserved = on
 
     def ring(self, on: bool) -> None:
-        """Ringback is on, or off."""
+        """Ringback starts or stops."""
         self.ringing = on
 
     def say(self, frame: bytes, key: str, source: object, sequence: int, timestamp: int) -> None:
-        """Send 20 ms of our own sound, in a format that the peer takes as it is."""
+        """Send one 20 ms frame of our own, in a format the peer accepts."""
         route = self._route_of(key)
         if route is None or self._to is None or self._dials:
             return
@@ -98,15 +98,15 @@ class Speaker:
 
     @property
     def presses(self) -> Presses:
-        """The keys that the peer has pressed."""
+        """The keys the peer has pressed."""
         return self._touched().presses
 
     def told(self, key: str) -> bool:
-        """The peer has told a key by signalling; whether it has not told it in RTP as well."""
+        """The peer reported a key by signalling. False: it was already received in RTP."""
         return self._touched().told(key)
 
     def press(self, key: str, seconds: float) -> None:
-        """Press a key towards the peer, as telephone-events; nothing, if it takes none or holds us."""
+        """Send a key press to the peer as telephone-events; ignored if it takes none, or holds us."""
         route = self._route_of(EVENT_KEY)
         if self._to is not None and route is not None:
             self._touched().press(key, seconds, route.rate)
@@ -123,8 +123,8 @@ class Speaker:
         timestamp: int,
         now: float,
     ) -> None:
-        """Send our peer what the joined one said. It is changed where it lies: a few fields of the header,
-        and the law of G.711.
+        """Send our peer a packet of the joined stream, modified in place: a few header fields, and the G.711
+        law.
         """
         to = self._to
         if to is None or self.reserved or (self._keys is not None and self._keys.down):
@@ -149,7 +149,7 @@ class Speaker:
             self._fed_at = now
 
     def _worth_hearing(self, key: str, payload: bytes, now: float) -> bool:
-        """Somebody speaks, or has just paused."""
+        """Whether the joined leg is audible, or was a moment ago."""
         if audible(key, payload):
             self._fed_at = now
         return self._fed_at is not None and now - self._fed_at < QUIET_S
@@ -172,7 +172,7 @@ class Speaker:
         octets = len(packet) - HEADER_BYTES
         if self._seal is not None:
             sealed = self._seal.sealed(packet)
-            if sealed is None:  # its sequence number was sent before: never two packets under one key stream
+            if sealed is None:  # its sequence number is used: never two packets under the same keystream
                 return
             packet = sealed
         self._pair.send(packet, to)
@@ -180,17 +180,17 @@ class Speaker:
         line.octets += octets
 
     def _route_of(self, key: str) -> Route | None:
-        """How a format goes out to the peer; None if it does not."""
+        """The route of a format to the peer; None if it cannot be sent."""
         if key != self._key:
             self._route = None if self.agreement is None else route_for(key, self.agreement)
             self._key = key
         return self._route
 
     def _speaking(self) -> OutLine:
-        """The line our peer hears."""
+        """The stream our peer hears, started on first use."""
         line = self._line
         if line is None:
-            ids = self._ids  # RFC 3711 §3.3.1: below 2^15, lest a first packet lost hide a roll-over
+            ids = self._ids  # RFC 3711 §3.3.1: below 2^15, lest loss of the first packets hide a roll-over
             line = self._line = OutLine(ssrc=ids(32), sequence=ids(15), timestamp=ids(32))
             self._rounds.join(self)
         return line
@@ -203,7 +203,7 @@ class Speaker:
 
     @property
     def _dials(self) -> bool:
-        """A key of ours is down: no speech meanwhile."""
+        """A key press is being sent, so no speech is."""
         return self._keys is not None and self._keys.down
 
     def _say_event(self, payload: bytes, source: object, sequence: int, timestamp: int, begins: bool) -> None:

@@ -1,4 +1,4 @@
-"""Text to sound: the port, the order in which voices are asked, and the recorded prompts that we ship."""
+"""Text to speech: the interface, its cache and fallback order, and the recorded prompts we ship."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from proxy.media.wav import WavError, read_wav
 log = structlog.get_logger("screendoor")
 
 MAX_TEXT = 600
-"""Characters of one text; a voice is asked for no more."""
+"""Most characters of one text that are spoken."""
 MAX_S = 60.0
-"""Seconds of speech that a voice may give us for one text."""
+"""Most seconds of speech that a voice may return for one text."""
 MAX_REMEMBERED = 64
 PROMPTS = Path(__file__).parent / "prompts"
 
@@ -52,25 +52,27 @@ PHRASES = {
     "goodbye": GOODBYE,
     **{f"digit-{n}": str(n) for n in range(10)},
 }
-"""What is recorded in `prompts`, in English: file name and text. `prompts/README.md` says how it was made."""
+"""The recorded prompts, in English: file name in `prompts`, and text. `prompts/README.md` says how they
+were made.
+"""
 
 
 class SpeechFailed(Exception):
-    """The text could not be spoken, and why, in one line without a word of it."""
+    """The text could not be spoken; the message says why in one line, without the text."""
 
 
 class Speech(Protocol):
-    """Speaks."""
+    """A voice: turns text into audio."""
 
     async def spoken(self, text: str, language: str) -> Clip:
-        """The text as sound; `language` as in ``en`` or ``de-AT``. Raises SpeechFailed."""
+        """Speak the text; `language` is like ``en`` or ``de-AT``. Raises SpeechFailed."""
         ...
 
 
 class Remembered:
-    """Keeps what was spoken last, so that what every caller hears is made once.
+    """A cache for a voice, so that what every caller hears is spoken only once.
 
-    It is made to its end though whoever asked first could not wait for it: the next one has it at once.
+    A text is finished even if whoever asked first stopped waiting: the next one gets it at once.
     """
 
     def __init__(self, voice: Speech) -> None:
@@ -80,23 +82,23 @@ class Remembered:
         self._held: set[tuple[str, str]] = set()
 
     def hold(self, text: str, language: str) -> None:
-        """Never forget this once it is made, however much else is spoken."""
+        """Never evict this text once it is spoken, however much else is."""
         self._held.add((text[:MAX_TEXT], language))
 
     async def spoken(self, text: str, language: str) -> Clip:
-        """From memory, or by the voice."""
+        """Speak the text, from the cache if possible."""
         clip = self.kept(text, language)
         return clip if clip is not None else await asyncio.shield(self.begin(text, language))
 
     def kept(self, text: str, language: str) -> Clip | None:
-        """From memory; None where it is not there."""
+        """The cached clip; None if there is none."""
         clip = self._clips.pop((text, language), None)
         if clip is not None:
-            self._clips[text, language] = clip  # the last to go
+            self._clips[text, language] = clip  # now the most recently used
         return clip
 
     def begin(self, text: str, language: str) -> asyncio.Task[Clip]:
-        """Have it made; once, for all who ask meanwhile."""
+        """Start speaking the text, or join the task that does."""
         key = (text, language)
         making = self._making.get(key)
         if making is None:
@@ -105,7 +107,7 @@ class Remembered:
         return making
 
     async def close(self) -> None:
-        """Make nothing more."""
+        """Cancel whatever is being spoken."""
         for making in (left := list(self._making.values())):
             making.cancel()
         await asyncio.gather(*left, return_exceptions=True)
@@ -121,13 +123,13 @@ class Remembered:
 
 
 class FirstOf:
-    """Asks one voice after another until one speaks."""
+    """Falls back from one voice to the next until one succeeds."""
 
     def __init__(self, voices: Sequence[Speech]) -> None:
         self._voices = voices
 
     async def spoken(self, text: str, language: str) -> Clip:
-        """From memory, or by the first voice that can; raises why the last one cannot."""
+        """Speak the text, from a cache or with the first voice that can; raises the last voice's error."""
         text = text[:MAX_TEXT]
         if (clip := self._kept(text, language)) is not None:
             return clip
@@ -142,7 +144,9 @@ class FirstOf:
         raise failure
 
     def _kept(self, text: str, language: str) -> Clip | None:
-        """What some voice remembers; one that stands before it has failed, and is asked anew for the next."""
+        """The clip from the first cache that has it. Better voices, which failed before, try again for the
+        next time.
+        """
         remembering = [voice for voice in self._voices if isinstance(voice, Remembered)]
         for number, voice in enumerate(remembering):
             if (clip := voice.kept(text, language)) is not None:
@@ -158,10 +162,10 @@ def _tell(made: asyncio.Task[Clip]) -> None:
 
 
 class Prompts:
-    """The recorded prompts: they speak what they hold, in English, whatever language is asked for."""
+    """Recorded prompts: a voice that knows only their texts, in English whatever language is asked for."""
 
     async def spoken(self, text: str, language: str) -> Clip:
-        """The text, if it is made of recorded phrases and digits alone."""
+        """Speak a text that consists of recorded phrases and digits only."""
         samples = array("h")
         for name in _phrases(text):
             samples += _recorded(name)
@@ -174,7 +178,7 @@ _KEYS = {tuple(re.findall(r"\w+", text.lower())): name for name, text in PHRASES
 
 
 def _phrases(text: str) -> list[str]:
-    """The names of the phrases that a text is made of, the longest first where several would do."""
+    """The names of the phrases a text consists of, preferring longer phrases."""
     words, found = re.findall(r"\w+", text.lower()), list[str]()
     while words:
         known = [key for key in _KEYS if key == tuple(words[: len(key)])]
@@ -198,7 +202,7 @@ def _recorded(name: str) -> array[int]:
 
 
 async def within(limit_s: float, voice: Speech, text: str, language: str) -> Clip:
-    """The text by this voice, or SpeechFailed when it takes longer."""
+    """Speak the text with this voice; SpeechFailed if it takes longer than `limit_s`."""
     try:
         async with asyncio.timeout(limit_s):
             return await voice.spoken(text, language)

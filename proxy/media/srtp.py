@@ -1,7 +1,7 @@
-"""SRTP and SRTCP with one peer (RFC 3711): what we send is protected, what it sends is opened, or dropped.
+"""Encrypt and decrypt SRTP and SRTCP (RFC 3711), with libsrtp except for AES_256_CM (`aes_cm`).
 
-libsrtp does it, but for AES_256_CM (`aes_cm`). Its functions are called with one buffer for all, which saves
-a third of the time that `pylibsrtp`'s own class takes.
+libsrtp's functions are called with one shared buffer, which saves a third of the time that `pylibsrtp`'s own
+class takes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from proxy.media.sdes import AEAD_128_GCM, AEAD_256_GCM, AES_CM_128_32, AES_CM_1
 
 
 class _Octets(Protocol):
-    """A buffer of cffi, which has no types: a part of it is copied."""
+    """The untyped buffer of cffi: slicing copies."""
 
     def __getitem__(self, part: slice) -> bytes: ...
 
@@ -29,7 +29,7 @@ _PROFILES = {
     AEAD_256_GCM: Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
 }
 _UNAUTHENTIC = (7, 14)
-"""Of libsrtp: the tag is wrong; the packet does not even say that it is encrypted."""
+"""libsrtp status codes: authentication failed; the packet is not marked as encrypted."""
 _buffer = ffi.new("char[]", 4096)
 _content: _Octets = ffi.buffer(_buffer)
 _length = ffi.new("int *")
@@ -37,10 +37,10 @@ _move = ffi.memmove
 
 
 class Sender(Protocol):
-    """Protects what we send to one peer."""
+    """Encrypts what we send to one peer."""
 
     def protect(self, packet: bytes) -> bytes | None:
-        """The SRTP packet; None for one that must not be sent: its sequence number is used, or too old."""
+        """The SRTP packet; None if it must not be sent, as its sequence number is used or too old."""
         ...
 
     def protect_rtcp(self, packet: bytes) -> bytes | None:
@@ -49,29 +49,29 @@ class Sender(Protocol):
 
 
 class Receiver(Protocol):
-    """Opens what one peer sends."""
+    """Decrypts what one peer sends."""
 
     @property
     def unauthentic(self) -> int:
-        """Packets that its key does not fit: forged, changed on the way, or of another key."""
+        """Packets that failed authentication: forged, corrupted, or under another key."""
         ...
 
     def unprotect(self, packet: bytes) -> bytes | None:
-        """The RTP packet, or RTCP by its second octet (RFC 5761 §4); None drops it."""
+        """The RTP packet, or RTCP as its second octet says (RFC 5761 §4); None: drop it."""
         ...
 
     def unprotect_rtcp(self, packet: bytes) -> bytes | None:
-        """The RTCP packet; None drops it."""
+        """The RTCP packet; None: drop it."""
         ...
 
 
 def sender(ours: Crypto) -> Sender:
-    """Who protects what we send under this key, from its first packet on."""
+    """A sender for this key, starting afresh."""
     return _LibSender(ours) if ours.suite in _PROFILES else CmSender(ours)
 
 
 def receiver(theirs: Crypto, before: Receiver | None = None) -> Receiver:
-    """Who opens what comes under this key, and what is still on its way under the one `before`."""
+    """A receiver for this key, which also accepts packets in flight under the key of `before`."""
     made = _LibReceiver(theirs) if theirs.suite in _PROFILES else CmReceiver(theirs)
     if before is None:
         return made
@@ -143,7 +143,7 @@ class _LibReceiver:
 
 
 class _Successor:
-    """The receiver of a new key, and that of the old one until the first packet under the new."""
+    """A receiver for a new key that falls back to the old one until the first packet under the new."""
 
     __slots__ = ("_before", "made")
 
@@ -172,14 +172,14 @@ class _Successor:
         return clear
 
     def _late(self, clear: bytes | None, count: int) -> bytes | None:
-        """One under the old key is no forgery."""
+        """A packet that is authentic under the old key is no failure."""
         if clear is not None:
             self.made.unauthentic = count
         return clear
 
 
 def _session(crypto: Crypto, direction: int) -> tuple[Any, Any]:
-    """A session of libsrtp, freed with the first of these, and the pointer to it."""
+    """A libsrtp session (freed with the first value), and the pointer to it."""
     policy = Policy(crypto.master, direction, srtp_profile=_PROFILES[crypto.suite])
     session = ffi.gc(ffi.new("srtp_t *"), lambda made: lib.srtp_dealloc(made[0]))
     if status := lib.srtp_create(session, policy._policy):

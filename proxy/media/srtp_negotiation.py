@@ -1,4 +1,4 @@
-"""What offers and answers say of SRTP by SDES, and whether it will do (RFC 4568 §5.1, §7.1; RFC 8643)."""
+"""Negotiating SRTP in SDP offers and answers, with SDES keys (RFC 4568 §5.1, §7.1; RFC 8643)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _DTLS = "DTLS-SRTP is not supported, offer RTP/SAVP with a=crypto (SDES)"
 
 
 class Protection(NamedTuple):
-    """What one of our SDPs says: the protocol of its m= line, and its a=crypto lines."""
+    """The SRTP part of an SDP of ours: the RTP profile of its m= line, and its a=crypto lines."""
 
     protocol: str
     cryptos: tuple[Crypto, ...]
 
     @classmethod
     def of(cls, agreement: Agreement) -> Protection:
-        """What is in force, said again."""
+        """The protection in force, to be said again."""
         if agreement.ours is None and agreement.protocol == PLAIN:
             return NO_PROTECTION
         return cls(agreement.protocol, () if agreement.ours is None else (agreement.ours,))
@@ -37,9 +37,9 @@ NO_PROTECTION = Protection(PLAIN, ())
 def offered(
     agreement: Agreement | None, before: Protection, policy: SrtpPolicy, ids: Callable[[int], int]
 ) -> Protection:
-    """What we offer: what is in force, under the same key; before that, as the policy says.
+    """What we offer: the protection in force, under the same key; before an agreement, what the policy says.
 
-    Offered again before an answer, it is the same: the peer may have read either.
+    An offer repeated before its answer stays the same: the peer may have read either one.
     """
     if agreement is not None:
         return Protection.of(agreement)
@@ -51,10 +51,10 @@ def offered(
 
 
 def answering(agreed: Agreement, before: Agreement | None, ids: Callable[[int], int]) -> Agreement:
-    """The agreement on a peer's offer, with our key in it.
+    """The agreement for our answer to a peer's offer, with our key in it.
 
-    Under the key that it had before, the peer goes on as before, and so do we; with a new one, both begin
-    anew (RFC 4568 §7.1.4).
+    If the peer keeps its key, we keep ours, and both go on counting; if it has a new one, both start afresh
+    (RFC 4568 §7.1.4).
     """
     theirs = agreed.crypto
     if theirs is None:
@@ -65,19 +65,19 @@ def answering(agreed: Agreement, before: Agreement | None, ids: Callable[[int], 
 
 
 def best(section: MediaSection, policy: SrtpPolicy) -> Crypto | None:
-    """The line of an offer that we take; None: plain RTP."""
+    """The a=crypto line of an offer that we take; None: plain RTP."""
     cryptos = [] if policy is SrtpPolicy.OFF else usable(section.attributes(ATTRIBUTE))[0]
     return cryptos[0] if cryptos else None
 
 
 def taken(section: MediaSection, told: Protection) -> tuple[Crypto, Crypto] | None:
-    """Our line that an answer takes, and its own; None: plain RTP. Raises CryptoRefused."""
+    """Our a=crypto line that an answer takes, and the answer's; None: plain RTP. Raises CryptoRefused."""
     values = section.attributes(ATTRIBUTE)
     return chosen(values, told.cryptos) if values and told.cryptos else None
 
 
 def unfit_offer(section: MediaSection, policy: SrtpPolicy) -> str | None:
-    """Why an offered line cannot be used, by how it is protected; None: it can."""
+    """Why the protection of an offered section is not acceptable; None if it is."""
     protocol = section.protocol
     if "TLS" in protocol or (protocol != PLAIN and section.attribute("fingerprint") is not None):
         return _DTLS
@@ -92,9 +92,9 @@ def unfit_offer(section: MediaSection, policy: SrtpPolicy) -> str | None:
 
 
 def unfit_answer(section: MediaSection, told: Protection, policy: SrtpPolicy) -> str | None:
-    """Why an answer is none to what we told; None: it is one.
+    """Why the protection of an answer does not match our offer; None if it does.
 
-    A plain line is what some who cannot do SRTP answer to an offer of it; taken, unless SRTP is required.
+    Some peers without SRTP answer an offer of it with a plain line; accepted, unless SRTP is required.
     """
     if section.protocol not in (PLAIN, told.protocol):
         return f"{section.protocol[:20]} was not offered"

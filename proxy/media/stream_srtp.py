@@ -1,4 +1,4 @@
-"""SRTP on one stream: the keys in force, and what they did not fit."""
+"""SRTP on one stream: the keys in force, and packets that failed authentication."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from proxy.media.srtp import Receiver, Sender, receiver, sender
 
 
 class Seal:
-    """Opens what the peer sends and protects what it is sent, as agreed last."""
+    """Encrypts what a stream sends and decrypts what it receives, under the keys agreed last."""
 
     __slots__ = ("_before", "receiver", "sender")
 
     def __init__(self) -> None:
         self.sender: Sender | None = None
-        """None: what is sent is plain."""
+        """None: we send plain RTP."""
         self.receiver: Receiver | None = None
-        self._before = 0  # under the keys before the present one
+        self._before = 0  # failures under earlier keys
 
     @property
     def unauthentic(self) -> int:
-        """Packets that no key fitted."""
+        """Packets that failed authentication."""
         return self._before + (0 if self.receiver is None else self.receiver.unauthentic)
 
     def agreed(self, agreement: Agreement, before: Agreement | None) -> None:
-        """Protect as agreed. Under a key that stays, replays and roll-overs go on being counted (RFC 3711
-        §3.3.1); under a new one they are counted anew.
+        """Apply an agreement. A key that stays keeps its replay window and roll-over counter (RFC 3711
+        §3.3.1); a new one starts afresh.
         """
         theirs, ours = agreement.crypto, agreement.ours
         if before is None or theirs is None or not theirs.same_key(before.crypto):
@@ -34,20 +34,20 @@ class Seal:
             self.sender = None if ours is None else sender(ours)
 
     def opened(self, packet: memoryview) -> memoryview | None:
-        """The RTP packet, to be changed in place; or RTCP that came to the same port; None drops it."""
+        """Decrypt an RTP packet (or RTCP on its port) for changing in place; None: drop it."""
         if self.receiver is None:
             return packet
         clear = self.receiver.unprotect(bytes(packet))
         return None if clear is None else memoryview(bytearray(clear))
 
     def opened_rtcp(self, packet: bytes) -> bytes | None:
-        """The RTCP packet; None drops it."""
+        """Decrypt an RTCP packet; None: drop it."""
         return packet if self.receiver is None else self.receiver.unprotect_rtcp(packet)
 
     def sealed(self, packet: bytes | memoryview) -> bytes | memoryview | None:
-        """What is sent of it; None where nothing may be."""
+        """Encrypt an RTP packet; None: it must not be sent."""
         return packet if self.sender is None else self.sender.protect(bytes(packet))
 
     def sealed_rtcp(self, packet: bytes) -> bytes | None:
-        """What is sent of an RTCP packet; None where nothing may be."""
+        """Encrypt an RTCP packet; None: it must not be sent."""
         return packet if self.sender is None else self.sender.protect_rtcp(packet)

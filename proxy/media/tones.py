@@ -1,4 +1,4 @@
-"""The tones of telephone networks by country (ITU-T E.180 and its Supplement 2), each made once and kept."""
+"""Telephone network tones by country (ITU-T E.180 and its Supplement 2), each generated once and cached."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy.media.formats import PCMA, PCMU
 from proxy.media.g711 import to_pcmu
 
 _PEAK = 6000
-"""About -15 dBm0: heard well, hurts nobody."""
+"""About -15 dBm0: clear, but not loud."""
 _SOFT = 1500
 
 Hertz = tuple[int, ...]
@@ -21,13 +21,13 @@ Cadence = tuple[float, ...]
 
 
 def frames(frequencies: Hertz, seconds: float) -> tuple[bytes, ...]:
-    """PCMU frames of equally loud sines, added up."""
+    """PCMU frames of a sum of equally loud sine waves."""
     encoded = to_pcmu(_sines(frequencies, round(seconds / FRAME_S) * FRAME_SAMPLES, _PEAK))
     return tuple(encoded[n : n + FRAME_SAMPLES] for n in range(0, len(encoded), FRAME_SAMPLES))
 
 
 def tone(frequencies: Hertz, cadence: Cadence, peak: int = _PEAK) -> Clip:
-    """One period of a tone, or so many that they fill whole frames: it can be played over and over."""
+    """A tone that can be looped: its cadence once, or as often as it takes to fill whole frames."""
     once = array("h")
     for n, seconds in enumerate(cadence):
         count = round(seconds * RATE)
@@ -42,22 +42,22 @@ def _sines(frequencies: Hertz, count: int, peak: int) -> array[int]:
     steps = [2 * pi * frequency / RATE for frequency in frequencies]
     share = peak / len(steps)
     second = [round(share * sum(sin(step * n) for step in steps)) for n in range(min(count, RATE))]
-    # after a second whole hertz begin anew
+    # whole frequencies repeat after one second
     return array("h", (second * (count // RATE + 1))[:count])
 
 
 @dataclass(frozen=True, slots=True)
 class Country:
-    """What its network plays."""
+    """The tones of one country's network."""
 
     ringback: tuple[Hertz, Cadence]
     busy: tuple[Hertz, Cadence]
     congestion: tuple[Hertz, Cadence]
-    """No way through; also called reorder."""
+    """Network congestion, also called reorder tone."""
 
 
 def _one(hertz: int, ringback: Cadence, busy: Cadence, congestion: Cadence) -> Country:
-    """A network with one frequency for all."""
+    """A country that uses a single frequency for all tones."""
     return Country(((hertz,), ringback), ((hertz,), busy), ((hertz,), congestion))
 
 
@@ -82,17 +82,17 @@ COUNTRIES = {
     "nl": _one(425, (1.0, 4.0), (0.5, 0.5), (0.25, 0.25)),
     "nz": Country(((400, 450), _BRITISH), ((400,), (0.5, 0.5)), ((400,), (0.25, 0.25))),
 }  # fmt: skip
-"""By ISO 3166 code; ``eu`` is what E.180 recommends and most of Europe has."""
+"""By ISO 3166 code; ``eu`` is what E.180 recommends and most of Europe uses."""
 
 ALIKE = {"ca": "us", "ie": "gb"} | dict.fromkeys(
     ("at", "be", "bg", "ch", "cy", "cz", "dk", "ee", "fi", "gr", "hr", "hu", "is", "li", "lt", "lu", "lv",
      "mt", "no", "pl", "pt", "ro", "se", "si", "sk", "tr", "ua"), "eu"
 )  # fmt: skip
-"""Countries that have the tones of another."""
+"""Countries that use the tones of another."""
 
 
 class Tones:
-    """The tones of one country, each made when it is first asked for."""
+    """The tones of one country, each generated on first use."""
 
     __slots__ = ("_country", "name")
 
@@ -102,19 +102,19 @@ class Tones:
         self._country = COUNTRIES[ALIKE.get(name, name)]
 
     def make(self) -> None:
-        """Make them now, in G.711, and not when a call needs them."""
+        """Generate and encode them all now, in G.711, rather than during a call."""
         for clip in (self.ringback, self.busy, self.congestion, self.hold, beep(), quiet()):
             clip.frames(PCMU.key)
             clip.frames(PCMA.key)
 
     @property
     def ringback(self) -> Clip:
-        """The phone rings."""
+        """The called phone is ringing."""
         return _made(*self._country.ringback)
 
     @property
     def busy(self) -> Clip:
-        """Somebody is on the phone already."""
+        """The called party is busy."""
         return _made(*self._country.busy)
 
     @property
@@ -124,7 +124,7 @@ class Tones:
 
     @property
     def hold(self) -> Clip:
-        """Two soft pips every two seconds: somebody has put you on hold."""
+        """Two soft beeps every two seconds: you are on hold."""
         return _made(self._country.busy[0][:1], (0.1, 0.1, 0.1, 1.7), _SOFT)
 
 
@@ -135,17 +135,17 @@ def _made(frequencies: Hertz, cadence: Cadence, peak: int = _PEAK) -> Clip:
 
 @cache
 def tones_of(name: str) -> Tones:
-    """The tones of a country by its code, in lower case; what E.180 recommends for one that is not known."""
+    """The tones of a country by its code, in lower case; E.180's recommendation for an unknown one."""
     return Tones(name if name in COUNTRIES or name in ALIKE else "eu")
 
 
 @cache
 def beep() -> Clip:
-    """The recorder's beep: 1000 Hz for 0.4 s."""
+    """The beep before a recording: 1000 Hz for 0.4 s."""
     return tone((1000,), (0.4,))
 
 
 @cache
 def quiet() -> Clip:
-    """A frame of silence, to be played over and over: who hears nobody still sees that we are there."""
+    """A frame of silence, to be looped: shows the peer that the stream is alive."""
     return Clip([0] * FRAME_SAMPLES)

@@ -21,8 +21,8 @@ copy whatever it keeps: the buffer is reused as soon as it returns.
 """
 
 LARGEST = 2048
-"""Buffer size. No RTP packet of a telephone call is longer; one that fills the buffer is dropped as
-truncated.
+"""Buffer size. RTP packets of telephone calls are never longer; one that fills it was truncated, and is
+dropped.
 """
 _TURN = 32
 """Packets read per turn of the event loop, one from each socket, so that a flood starves neither other calls

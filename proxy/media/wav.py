@@ -1,4 +1,4 @@
-"""Reading WAV files as voices make them, and bringing their sound to 8 kHz."""
+"""Read WAV files as text-to-speech produces them, and resample them to 8 kHz."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ from proxy.media.g711 import PCMU_SAMPLES, to_pcmu
 RATE = 8000
 _PCM, _ULAW, _EXTENSIBLE = 1, 7, 0xFFFE
 _RATES = (RATE, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-"""Those of voices. For one that shares nothing with 8 kHz the filters would take seconds and be kept."""
+"""Usual rates. One that shares no factor with 8 kHz would take seconds of filter design, and much cache."""
 _LOBES = 12
-"""Zero crossings of the filter on either side; more are steeper, and slower."""
+"""Zero crossings of the filter on each side; more make it steeper, and slower."""
 _CUT_HZ = 3600.0
 _AT_A_TIME = 400
-"""Samples that are made before others have their turn: about a millisecond."""
+"""Samples resampled before other tasks get a turn: about a millisecond."""
 
 
 class WavError(Exception):
-    """What was read is no WAV that we know, and why, in one line."""
+    """The data is not a WAV we can read; the message says why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """Mono samples of 16 bits."""
+    """Mono 16-bit samples."""
 
     rate: int
     samples: array[int]
 
 
 def read_wav(data: bytes) -> Sound:
-    """The sound of a WAV: mono, 16-bit PCM of a usual rate, or u-law at 8 kHz. Raises WavError.
+    """Read a WAV file: mono, 16-bit PCM of a usual rate, or u-law at 8 kHz. Raises WavError.
 
-    A length that goes beyond the end ends there: what is streamed begins before its length is known.
+    A chunk length beyond the end of the data is cut there: streamed files are begun before their length is
+    known.
     """
     coding, rate, bits, octets = _chunks(data)
     if coding == _ULAW and bits == 8 and rate == RATE:
@@ -54,7 +55,7 @@ def read_wav(data: bytes) -> Sound:
 
 
 def _chunks(data: bytes) -> tuple[int, int, int, bytes]:
-    """Coding, rate, bits and sound."""
+    """Coding, sample rate, bits per sample and audio data."""
     if len(data) < 12 or data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         raise WavError("it is no WAV")
     form: tuple[int, int, int] | None = None
@@ -78,7 +79,7 @@ def _chunks(data: bytes) -> tuple[int, int, int, bytes]:
 
 
 def write_wav(samples: array[int]) -> bytes:
-    """A WAV of samples at 8 kHz, in u-law: an octet for each."""
+    """A WAV file of samples at 8 kHz, in u-law."""
     octets = to_pcmu(samples)
     form = struct.pack("<4sIHHIIHHH", b"fmt ", 18, _ULAW, 1, RATE, RATE, 1, 8, 0)
     fact = struct.pack("<4sII", b"fact", 4, len(octets))
@@ -88,7 +89,7 @@ def write_wav(samples: array[int]) -> bytes:
 
 
 async def at_8_khz(sound: Sound) -> array[int]:
-    """Its samples at 8 kHz, less what 8 kHz cannot carry. Others have their turn every millisecond."""
+    """Resample to 8 kHz with a low-pass filter, giving other tasks a turn every millisecond."""
     if sound.rate == RATE:
         return sound.samples
     up = RATE // gcd(RATE, sound.rate)
@@ -107,7 +108,7 @@ async def at_8_khz(sound: Sound) -> array[int]:
 
 @cache
 def _filters(rate: int, phases: int) -> tuple[tuple[tuple[float, ...], ...], int]:
-    """A windowed sinc for each place between two samples of the source, and half its length in them."""
+    """Windowed-sinc taps for each phase between two source samples, and half their number."""
     width = round(_LOBES * rate / (2 * _CUT_HZ))
     cut = 2 * _CUT_HZ / rate
     filters = []

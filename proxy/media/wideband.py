@@ -1,4 +1,4 @@
-"""Our own sound in G.722 and Opus, for the few peers that speak no G.711. Nothing a peer says is decoded."""
+"""Encode our own audio as G.722 and Opus, for the few peers without G.711. Nothing from peers is decoded."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from functools import cache
 _G722_BITS_S = 64000
 _G722_FRAME_BYTES = 160
 _OPUS_VOIP = 2048
-"""``OPUS_APPLICATION_VOIP`` of opus_defines.h."""
+"""``OPUS_APPLICATION_VOIP`` in opus_defines.h."""
 _OPUS_MAX_BYTES = 1275
-"""No Opus frame is longer (RFC 6716 §3.2.1)."""
+"""The maximum size of an Opus frame (RFC 6716 §3.2.1)."""
 
 
 def to_g722(samples: array[int], rate: int) -> tuple[bytes, ...]:
-    """Frames of 20 ms at 64 kbit/s (ITU-T G.722) of 16-bit samples at 8 or 16 kHz."""
-    from G722 import G722  # only here: most of us never meet a peer that needs it
+    """Encode 16-bit samples at 8 or 16 kHz as 20 ms frames of G.722 (ITU-T) at 64 kbit/s."""
+    from G722 import G722  # imported here, as few installations ever need it
 
     encoded: bytes = G722(rate, _G722_BITS_S).encode(samples)
     starts = range(0, len(encoded), _G722_FRAME_BYTES)
@@ -25,7 +25,7 @@ def to_g722(samples: array[int], rate: int) -> tuple[bytes, ...]:
 
 
 def to_opus(samples: array[int], rate: int) -> tuple[bytes, ...]:
-    """Frames of 20 ms (RFC 6716, mono) of 16-bit samples at 8 or 16 kHz; none where libopus is missing."""
+    """Encode 16-bit samples at 8 or 16 kHz as 20 ms frames of mono Opus (RFC 6716); none without libopus."""
     library = libopus()
     if library is None:
         return ()
@@ -53,7 +53,7 @@ def _opus_frames(library: ctypes.CDLL, encoder: int, samples: array[int], frame:
 
 @cache
 def libopus() -> ctypes.CDLL | None:
-    """The system's libopus (Debian: libopus0); None where it is not installed."""
+    """The system's libopus (Debian: libopus0); None if it is not installed."""
     name = find_library("opus")
     if name is None:
         return None

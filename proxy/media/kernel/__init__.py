@@ -1,3 +1,3 @@
-"""`kernel` mode: a relay whose plain streams are forwarded by an eBPF program that we assemble, load and feed
-ourselves; all other streams it relays as ever.
+"""Kernel mode: a relay that leaves plain RTP streams to an eBPF program, which we assemble, load and control
+ourselves. All other streams are relayed in userspace.
 """

@@ -1,6 +1,6 @@
-"""The bpf() system call, by ctypes: array maps, a program, its link to an interface. Linux alone has it.
+"""The bpf() system call through ctypes: array maps, programs, links to interfaces. Linux only.
 
-Numbers are those of <linux/bpf.h>; `man 2 bpf` tells what each command does.
+Constants are from <linux/bpf.h>; `man 2 bpf` describes the commands.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import platform
 import struct
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
-"""Number of bpf() by architecture: <asm/unistd.h>."""
+"""Number of the bpf() system call by architecture (<asm/unistd.h>)."""
 
 # enum bpf_cmd
 _MAP_CREATE = 0
@@ -26,21 +26,21 @@ _PROG_TYPE_SCHED_CLS = 3  # enum bpf_prog_type
 _TCX_INGRESS = 46  # enum bpf_attach_type, since Linux 6.6
 
 _LOG_BYTES = 256 * 1024
-"""What the verifier may say of a program that it refuses."""
+"""Size of the log buffer for the verifier's reasons to reject a program."""
 
 _ONLY_WITH = "it takes Linux 6.6 or later and the capabilities CAP_BPF and CAP_NET_ADMIN"
 
 
 class KernelRefused(Exception):
-    """This system, or this user, cannot have the kernel forward; the message says why, for people."""
+    """This system or user cannot forward in the kernel; the message says why, for people."""
 
 
 class NoInterface(KernelRefused):
-    """The interface is not there, or not any more."""
+    """The interface does not exist, or no longer."""
 
 
 def create_array(name: str, value_bytes: int, entries: int) -> int:
-    """A map of `entries` values, all zero, that `map_memory` can map. Returns its descriptor."""
+    """Create an array map with zeroed values, suitable for `map_memory`. Returns its descriptor."""
     attr = struct.pack(
         "=IIIIIII16s", _MAP_TYPE_ARRAY, 4, value_bytes, entries, _F_MMAPABLE, 0, 0, name.encode()
     )
@@ -48,13 +48,13 @@ def create_array(name: str, value_bytes: int, entries: int) -> int:
 
 
 def map_memory(descriptor: int, value_bytes: int, entries: int) -> mmap.mmap:
-    """The values of an array map as memory shared with the kernel; `value_bytes` is a multiple of 8."""
+    """The values of an array map as memory shared with the kernel; `value_bytes` must be a multiple of 8."""
     size = -(-value_bytes * entries // mmap.PAGESIZE) * mmap.PAGESIZE
     return mmap.mmap(descriptor, size, mmap.MAP_SHARED)
 
 
 def load(name: str, instructions: bytes) -> int:
-    """A program for packets that come in through an interface. Returns its descriptor."""
+    """Load a program for packets that arrive at an interface. Returns its descriptor."""
     code = ctypes.create_string_buffer(instructions, len(instructions))
     said = ctypes.create_string_buffer(_LOG_BYTES)
     licence = ctypes.create_string_buffer(b"MIT")
@@ -70,7 +70,7 @@ def load(name: str, instructions: bytes) -> int:
     except KernelRefused as refused:
         if not isinstance(refused.__cause__, OSError) or refused.__cause__.errno == errno.EPERM:
             raise
-        try:  # again, to be told why
+        try:  # again, with a log to learn why
             return _bpf(_PROG_LOAD, attributes(1), "a program in the kernel")
         except KernelRefused as again:
             again.add_note(said.value.decode("utf-8", "replace"))
@@ -78,8 +78,8 @@ def load(name: str, instructions: bytes) -> int:
 
 
 def attach(program: int, interface: int) -> int:
-    """Have the program see what comes in through an interface, until the descriptor returned is closed: by
-    us, or by the kernel when the process ends, however it ends. Raises NoInterface.
+    """Attach the program to incoming packets of an interface. Returns a descriptor; closing it detaches, as
+    the kernel does when the process ends for any reason. Raises NoInterface.
     """
     attr = struct.pack("=IIIIIIQ", program, interface, _TCX_INGRESS, 0, 0, 0, 0)
     try:

@@ -1,4 +1,4 @@
-"""What the kernel is told of one direction of one call, and how that lies in memory shared with it."""
+"""Forwarding rule for one direction of a call, and its layout in the memory shared with the kernel."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ipaddress import ip_address
 from proxy.media.udp import Address
 
 USERSPACE = 0xFF
-"""In the table of payload types: packets of this one are ours to judge."""
+"""Entry in the table of payload types: leave such packets to userspace."""
 TICK_BITS = 32
-"""Ticks of a clock in a nanosecond are so small that the program has them times two to this."""
+"""Clock ticks per nanosecond are tiny, so the program has them as fixed point with this many bits."""
 TTL = 64
-"""Of what leaves: the packets are ours, as those from a socket are."""
+"""TTL of forwarded packets, the same as of packets from a socket."""
 
 ADDRESSES = struct.Struct("=16s16s16s16s")
 _HEAD = struct.Struct("=Q13I4x")  # 64 bytes; see the offsets
@@ -24,34 +24,36 @@ _DO_NOT_FRAGMENT = 0x4000
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One peer's stream and what becomes of it on the way to the other peer: every number is fixed."""
+    """What is forwarded from one peer to the other, and how it is rewritten; every number is fixed."""
 
     peer: Address
-    """Who is believed to be the sender: where our stream is latched to."""
+    """The source address that is accepted: the one our stream is latched to."""
     ours: Address
-    """Where it sends to."""
+    """The address of ours it sends to."""
     out: Address
-    """Where the packet leaves from: our address and port towards the other peer."""
+    """The source address of forwarded packets: ours, towards the other peer."""
     to: Address
-    """The other peer."""
+    """Their destination: the other peer."""
     ssrc: int
-    """The only one that is let through."""
+    """The only SSRC that is forwarded."""
     out_ssrc: int
     sequence_step: int
-    """What is added to each sequence number, modulo 2**16."""
+    """Added to each sequence number, modulo 2**16."""
     timestamp_step: int
-    """What is added to each timestamp, modulo 2**32."""
+    """Added to each timestamp, modulo 2**32."""
     types: Mapping[int, int]
-    """Payload types that are forwarded, and what they become."""
+    """Payload types that are forwarded, and what they are changed to."""
     rate: int
-    """Clock of the timestamps in Hz; a pause of more than a second is ours to judge."""
+    """RTP clock rate in Hz; packets after a pause of more than a second go to userspace."""
     leaves_by: int
-    """Index of the interface; 0: the other peer is on this machine, and the packet just goes on up."""
+    """Index of the outgoing interface; 0: the other peer is on this machine, and the packet goes up the
+    stack.
+    """
     only_from: int = 0
     """Index of the only interface it may come in through; 0: any."""
 
     def packed(self, sequence: int, timestamp: int) -> bytes:
-        """As the program reads it; sequence and timestamp are those of the peer's last packet."""
+        """The bytes that the program reads; sequence and timestamp are those of the peer's last packet."""
         came, leaves = _ip(self.peer) + _ip(self.ours), _ip(self.out) + _ip(self.to)
         ports_in = struct.pack("!HH", self.peer[1], self.ours[1])
         ports_out = struct.pack("!HH", self.out[1], self.to[1])
@@ -71,7 +73,7 @@ class Flow:
 
 
 def difference(old: bytes, new: bytes) -> int:
-    """What a checksum changes by when old words become new ones, of 32 bits (RFC 1624)."""
+    """The checksum change when 32-bit words are replaced (RFC 1624)."""
     total = sum(_words(new)) + sum(0xFFFFFFFF - word for word in _words(old))
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
@@ -83,7 +85,7 @@ def _words(text: bytes) -> tuple[int, ...]:
 
 
 def _ipv4_sum(addresses: bytes) -> int:
-    """The words of our IPv4 headers that never change, added up; 0 for IPv6, which has no such sum."""
+    """The sum of the constant words of our IPv4 header; 0 for IPv6, which has no header checksum."""
     if len(addresses) != 8:
         return 0
     fixed = struct.pack("!HHBB", 0x4500, _DO_NOT_FRAGMENT, TTL, _UDP) + addresses
@@ -94,7 +96,7 @@ def _ip(address: Address) -> bytes:
     return ip_address(address[0]).packed
 
 
-# Offsets within a flow; `packed` writes what stands there.
+# Offsets within a flow; `packed` writes them.
 LAST = 0  # u64: sequence number << 32 | timestamp of the peer's last packet, written by the kernel too
 ONLY_FROM, LEAVES_BY = 8, 12
 PORTS_IN, SSRC_IN, PORTS_OUT, SSRC_OUT = 16, 20, 24, 28
@@ -104,7 +106,7 @@ ADDRESSES_IN, ADDRESSES_OUT = 64, 96
 TYPES = 128
 FLOW_BYTES = 256
 
-# Offsets within the record of a pair of ports: one flow is live while the other is written.
+# Offsets within the record of a port pair: one flow is live while the other is written.
 LIVE, PACKETS, OCTETS = 0, 8, 16
 LAST_NS, JITTER, LONGEST_NS = 24, 32, 40  # jitter in sixteenths of a tick (RFC 3550 A.8)
 FLOWS = 64

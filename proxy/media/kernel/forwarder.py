@@ -1,4 +1,4 @@
-"""The table of flows that the kernel reads, and the program standing at the interfaces. One for the house."""
+"""The forwarding table shared with the kernel, and the program on the interfaces. One per process."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ _WAYS_KEPT = 4096
 
 
 class Hearing(NamedTuple):
-    """How a peer's packets come: what is counted goes on in the kernel, and comes back from there."""
+    """Reception statistics of a peer, handed to the kernel to continue, and back."""
 
     at: float | None
-    """When the last one came, in seconds of the monotonic clock; None: no matter."""
+    """When the last packet came, in seconds of the monotonic clock; None: do not compare with it."""
     jitter: float
-    """In ticks (RFC 3550 A.8)."""
+    """In clock ticks (RFC 3550 A.8)."""
     longest_gap_s: float
 
 
 class Carried(NamedTuple):
-    """What the kernel has sent on for one stream since it was asked last, numbered one after another."""
+    """What the kernel has forwarded for one stream since the last query, as consecutive packets."""
 
     packets: int
     octets: int
-    """Of payload."""
+    """Octets of payload."""
     timestamp: int
-    """Of the peer's last packet."""
+    """Timestamp of the peer's last packet."""
     hearing: Hearing
 
 
 class Forwarder:
-    """Has the kernel forward what comes in to a range of ports.
+    """Has the kernel forward packets for a range of ports.
 
-    Nothing of it outlives the process: program, map and links are gone with the last descriptor.
+    Nothing outlives the process: program, map and links go away with their last descriptor.
     """
 
     def __init__(self, low: int, high: int, binds: Iterable[str]) -> None:
-        """`binds`: the local addresses that media is received at; a wildcard stands for every interface.
+        """`binds`: the local addresses where media is received; a wildcard means every interface.
 
         Raises KernelRefused.
         """
@@ -74,7 +74,7 @@ class Forwarder:
         except OSError as error:
             raise bpf.KernelRefused(f"no netlink: {error.strerror}") from error
         self.doubt: str | None = None
-        """Why nothing is forwarded for the time being, in words for people; None: it is."""
+        """Why nothing is forwarded at present, in words for people; None: forwarding works."""
         try:
             table = self._kept(bpf.create_array("screendoor", flow.RECORD_BYTES, records))
             self.memory = bpf.map_memory(table, flow.RECORD_BYTES, records)
@@ -90,9 +90,9 @@ class Forwarder:
         self.translates = self._host.translates
 
     def watch(self) -> None:
-        """From now on, when a route or an interface changes, every stream finds its way anew: it comes back
-        to userspace, and is handed over again from there; and the program goes to interfaces that are new.
-        Needs a running event loop.
+        """Watch for changes of routes and interfaces. On each one, all streams come back to userspace, to be
+        handed over again by their new routes, and the program is attached to new interfaces. Needs a running
+        event loop.
         """
         self._changes = [each for each in (netlink.changes(), self._host.changes()) if each is not None]
         for each in self._changes:
@@ -100,20 +100,20 @@ class Forwarder:
 
     @property
     def interfaces(self) -> frozenset[int]:
-        """Indices of those that the program stands at."""
+        """Indices of the interfaces that the program is attached to."""
         return frozenset(self._links)
 
     @property
     def forwarding(self) -> int:
-        """How many streams the kernel forwards now; a call has two."""
+        """Number of streams the kernel forwards now; a call has two."""
         return len(self._live)
 
     def lane(self, port: int) -> Lane:
-        """What is done with the packets that come to this RTP port of ours; at first, nothing."""
+        """The kernel's record for this RTP port of ours; it forwards nothing yet."""
         return Lane(self, (port - self._low) // 2 * flow.RECORD_BYTES)
 
     def close(self) -> None:
-        """The kernel forwards nothing any more; again does nothing."""
+        """Stop all forwarding; calling it again does nothing."""
         for told in self._changes:
             asyncio.get_running_loop().remove_reader(told)
             told.close()
@@ -126,7 +126,7 @@ class Forwarder:
         self._host.close()
 
     def went(self, lane: Lane, live: bool) -> None:
-        """A lane has begun, or ended, to be the kernel's."""
+        """A lane has started or stopped forwarding in the kernel."""
         (self._live.add if live else self._live.discard)(lane)
 
     def _way(self, to: str, source: str | None) -> Way | None:
@@ -144,7 +144,7 @@ class Forwarder:
         self.way.cache_clear()
         for lane in tuple(self._live):
             lane.stop()
-        with suppress(OSError, bpf.KernelRefused):  # then its packets come to userspace
+        with suppress(OSError, bpf.KernelRefused):  # if it fails, packets come to userspace
             self._attach()
         self._look()
 
@@ -174,12 +174,12 @@ class Forwarder:
         for gone in self._links.keys() - wanted:
             os.close(self._links.pop(gone))
         for interface in sorted(wanted - self._links.keys()):
-            with suppress(bpf.NoInterface):  # gone since we asked: containers come and go
+            with suppress(bpf.NoInterface):  # gone since the query: containers come and go
                 self._links[interface] = bpf.attach(self.program, interface)
 
 
 class Lane:
-    """One RTP port of ours, as the kernel sees it."""
+    """One RTP port of ours in the forwarding table."""
 
     __slots__ = ("_asked", "_at", "_forwarder", "_live")
 
@@ -191,10 +191,10 @@ class Lane:
         forwarder.memory[at : at + flow.RECORD_BYTES] = bytes(flow.RECORD_BYTES)
 
     def forward(self, wanted: Flow, sequence: int, timestamp: int, hearing: Hearing) -> None:
-        """From the next packet on the kernel forwards what the flow fits; the numbers are those of the peer's
-        last packet. Ask `carried` before doing so again.
+        """Forward what matches the flow, from the next packet on; the numbers are those of the peer's last
+        packet. Call `carried` before the next `forward`.
         """
-        self._live = 1 if self._live != 1 else 2  # the other one: the kernel may be reading this one
+        self._live = 1 if self._live != 1 else 2  # the other slot: the kernel may be reading this one
         heard_ns = 0 if hearing.at is None else round(hearing.at * 1e9)
         counted = round(hearing.jitter * 16), round(hearing.longest_gap_s * 1e9)
         _HEARING.pack_into(self._forwarder.memory, self._at + flow.LAST_NS, heard_ns, *counted)
@@ -204,12 +204,12 @@ class Lane:
         self._forwarder.went(self, True)
 
     def stop(self) -> None:
-        """From the next packet on everything comes to userspace."""
+        """Leave everything to userspace, from the next packet on."""
         self._say(0)
         self._forwarder.went(self, False)
 
     def carried(self) -> Carried:
-        """What was sent on since this was asked last, or the flow was told."""
+        """What was forwarded since the last call, or since `forward`."""
         memory, at = self._forwarder.memory, self._at
         packets, octets, at_ns, jitter, longest_ns = _COUNTERS.unpack_from(memory, at + flow.PACKETS)
         place = at + flow.FLOWS + (max(self._live, 1) - 1) * flow.FLOW_BYTES + flow.LAST

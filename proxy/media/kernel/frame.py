@@ -1,4 +1,4 @@
-"""Where things stand in an Ethernet frame with RTP in it (RFC 791, 8200, 768, 3550)."""
+"""Offsets in an Ethernet frame that carries RTP (RFC 791, 8200, 768, 3550)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ UDP_HEADER = 8
 
 @dataclass(frozen=True, slots=True)
 class Ip:
-    """Where things stand in a frame of one IP version; all offsets from its first byte."""
+    """Layout of a frame for one IP version; all offsets are from its first byte."""
 
     ethertype: int
     header: int
-    """Bytes of the IP header, without options."""
+    """Length of the IP header, without options."""
     addresses: int
     address_words: int
-    """Words of 32 bits in both addresses."""
+    """32-bit words in both addresses together."""
 
     @property
     def udp(self) -> int:
@@ -31,7 +31,7 @@ class Ip:
 
     @property
     def least(self) -> int:
-        """Bytes up to the end of the RTP header."""
+        """Minimum frame length: up to the end of the RTP header."""
         return self.rtp + HEADER_BYTES
 
 

@@ -1,8 +1,8 @@
-"""What on this machine may treat packets from a socket otherwise than packets that the program sends: then
-they had better come from the socket.
+"""Checks for host configuration that treats packets from a socket differently from those that our program
+sends. Such packets must be sent from the socket.
 
-Rules of routing that look at more than addresses, IPsec, and translation of addresses. Numbers are those of
-<linux/fib_rules.h>, <linux/xfrm.h> and <linux/netfilter/nfnetlink_conntrack.h>.
+That is policy routing by more than addresses, IPsec, and NAT. Constants are from <linux/fib_rules.h>,
+<linux/xfrm.h> and <linux/netfilter/nfnetlink_conntrack.h>.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from proxy.media.udp import Address
 _GETRULE = 34
 _RULE = struct.Struct("=8BI")  # struct fib_rule_hdr
 _BY_MORE = {10: "fwmark", 17: "oif", 19: "l3mdev", 20: "uidrange", 22: "ipproto", 23: "sport", 24: "dport"}
-"""What a rule may look at that we cannot ask for, or the program does not have, by attribute (FRA_…)."""
+"""Attributes (FRA_…) of routing rules that we cannot query by, or that the program's packets do not have."""
 
 _NETLINK_XFRM, _GETSPDINFO, _SPD_INFO = 6, 0x25, 1
 _POLICY_CHANGES = 0x8
-_COUNTS = struct.Struct("=3I")  # the first of struct xfrmu_spdinfo: in, out, forwarded
+_COUNTS = struct.Struct("=3I")  # start of struct xfrmu_spdinfo: in, out, forwarded
 
 _NETLINK_NETFILTER, _CT_GET = 12, 1 << 8 | 1
 _TUPLE, _STATUS = 1, 3
@@ -33,14 +33,14 @@ _TRACKED = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 
 
 class Host:
-    """Asked by the forwarder; the network namespace is that of the process when this is made."""
+    """The host's configuration, in the network namespace of the process at construction."""
 
     def __init__(self, routes: Netlink) -> None:
         self._routes = routes
         self._ipsec, self._tracking = _family(_NETLINK_XFRM), _family(_NETLINK_NETFILTER)
 
     def doubt(self) -> str | None:
-        """Why nothing at all is to be left to the program, in words for people; None: there is no reason."""
+        """Why nothing may be forwarded in the kernel, in words for people; None: no reason."""
         for family in (socket.AF_INET, socket.AF_INET6):
             for body in self._routes.ask(_GETRULE, REQUEST | DUMP, _RULE.pack(family, *[0] * 8)):
                 for kind, _ in attributes(body[_RULE.size :]):
@@ -51,7 +51,7 @@ class Host:
         return None
 
     def translates(self, ours: Address, peer: Address) -> bool:
-        """Whether the source of what we send to a peer is changed on the way out (NAT), or could be."""
+        """Whether NAT rewrites the source of what we send to a peer, or might."""
         tracking = self._tracking
         if tracking is None:
             return _tracks()
@@ -71,13 +71,13 @@ class Host:
         return tracking.refused != errno.ENOENT and _tracks()
 
     def changes(self) -> socket.socket | None:
-        """A socket that becomes readable when there may be another doubt; None: rules of routing alone could
-        bring one, and `netlink.changes` tells of them.
+        """A socket that becomes readable when `doubt` may have changed. None: without IPsec, only routing
+        rules matter, and `netlink.changes` covers them.
         """
         return None if self._ipsec is None else changes(_NETLINK_XFRM, _POLICY_CHANGES)
 
     def close(self) -> None:
-        """Ask no more."""
+        """Close the netlink sockets."""
         for each in (self._ipsec, self._tracking):
             if each is not None:
                 each.close()
@@ -88,11 +88,11 @@ class Host:
         for body in self._ipsec.ask(_GETSPDINFO, REQUEST, bytes(4)):
             counts = dict(attributes(body[4:])).get(_SPD_INFO, b"")
             return len(counts) < _COUNTS.size or any(_COUNTS.unpack_from(counts))
-        return True  # we are not told
+        return True  # no answer: assume that there are
 
 
 def _family(number: int) -> Netlink | None:
-    """None: this kernel has nothing of the kind. Raises OSError where that cannot be known."""
+    """A netlink socket; None if the kernel lacks this protocol. Raises OSError if it cannot be opened."""
     try:
         return Netlink(number)
     except OSError as error:
@@ -102,7 +102,7 @@ def _family(number: int) -> Netlink | None:
 
 
 def _tracks() -> bool:
-    """Connections are tracked here, so that they may be translated."""
+    """Whether connection tracking is active, so that NAT is possible."""
     try:
         return int(_TRACKED.read_text(encoding="ascii")) > 0
     except (OSError, ValueError):

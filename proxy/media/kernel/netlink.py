@@ -1,6 +1,6 @@
-"""Asking the kernel by netlink which interfaces there are, whose an address is, and the way to a peer.
+"""Netlink queries: interfaces, their addresses, and routes to peers.
 
-Numbers are those of <linux/rtnetlink.h>; see `man 7 rtnetlink`. No privilege is needed for these questions.
+Constants are from <linux/rtnetlink.h>; see `man 7 rtnetlink`. These queries need no privileges.
 """
 
 from __future__ import annotations
@@ -36,31 +36,32 @@ _BUFFER = 65536
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How packets to an address leave this machine."""
+    """The route for packets to an address."""
 
     interface: int
-    """Index of the interface."""
+    """Index of the outgoing interface."""
     source: str
-    """Our address on that way."""
+    """Our source address."""
     local: bool
-    """The address is one of this machine's."""
+    """The destination is an address of this machine."""
 
 
 class Netlink:
-    """Questions and answers; the network namespace is that of the process when this is made."""
+    """A netlink socket for queries, in the network namespace of the process at construction."""
 
     def __init__(self, family: int = socket.NETLINK_ROUTE) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
         self._socket.settimeout(_PATIENCE_S)
         self._asked = 0
         self.refused = 0
-        """The error number that the last question was answered with; 0: none."""
+        """Error number of the last query's answer; 0: none."""
 
     def way(self, to: str, source: str | None = None) -> Way | None:
-        """The way to an address, from `source` if that is settled; None if there is none, or no plain one.
+        """The route to an address, from `source` if that is fixed; None if there is none, or no unambiguous
+        one.
 
-        A socket's is looked up before it has an address of ours, the program's from that address and by the
-        interface: where rules of routing have these go to different neighbours, the way is not plain.
+        The kernel routes a socket's packets before they have a source address, but the program's by source
+        and interface. If routing rules lead those two to different neighbours, there is no unambiguous route.
         """
         found = self._route(to, source)
         if found is None:
@@ -69,7 +70,7 @@ class Netlink:
         return way if way.local or self._route(to, way.source, way.interface) == found else None
 
     def _route(self, to: str, source: str | None, interface: int = 0) -> tuple[Way, bytes | None] | None:
-        """The way, and the neighbour it leads by, if it is another than who is to be reached."""
+        """The route, and its gateway if it has one."""
         where = ip_address(to)
         family = socket.AF_INET if where.version == 4 else socket.AF_INET6
         asked = attribute(_RTA_DST, where.packed)
@@ -90,7 +91,7 @@ class Netlink:
         return None
 
     def interfaces(self) -> dict[int, bool]:
-        """Index of each interface that carries Ethernet frames, and whether it is the loopback one."""
+        """Index of each interface with Ethernet frames, and whether it is the loopback interface."""
         kinds = {}
         for body in self.ask(_GETLINK, REQUEST | DUMP, _LINK.pack(0, 0, 0, 0, 0)):
             _, kind, index, _, _ = _LINK.unpack_from(body)
@@ -98,7 +99,7 @@ class Netlink:
         return {index: kind == _LOOPBACK for index, kind in kinds.items() if kind in (_ETHERNET, _LOOPBACK)}
 
     def interfaces_of(self, address: str) -> set[int]:
-        """Those that have this address."""
+        """Indices of the interfaces with this address."""
         wanted = ip_address(address).packed
         found = set()
         for body in self.ask(_GETADDR, REQUEST | DUMP, _ADDRESS.pack(0, 0, 0, 0, 0)):
@@ -109,11 +110,11 @@ class Netlink:
         return found
 
     def close(self) -> None:
-        """Ask no more."""
+        """Close the socket."""
         self._socket.close()
 
     def ask(self, kind: int, flags: int, question: bytes) -> Iterator[bytes]:
-        """The bodies of the answers; none to a question that is refused."""
+        """The bodies of the answers; none if the query is refused (see `refused`)."""
         self._asked += 1
         self.refused = 0
         head = _HEADER.pack(_HEADER.size + len(question), kind, flags, self._asked, 0)
@@ -133,8 +134,8 @@ class Netlink:
 
 
 def changes(family: int = socket.NETLINK_ROUTE, groups: int = _CHANGES) -> socket.socket:
-    """A socket that becomes readable whenever an interface, an address, a route or a rule of routing changes;
-    or something else, by family and groups.
+    """A socket that becomes readable when an interface, address, route or routing rule changes; with other
+    `family` and `groups`, on other events.
     """
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
     told = socket.socket(socket.AF_NETLINK, kind, family)
@@ -153,12 +154,12 @@ def _messages(packet: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    """One, as it stands in a question."""
+    """An attribute, encoded for a query."""
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
 
 
 def attributes(packet: bytes) -> Iterator[tuple[int, bytes]]:
-    """Those of an answer, each with its kind, less the marks of what is in it (NLA_TYPE_MASK)."""
+    """The attributes of an answer: type, without flags (NLA_TYPE_MASK), and value."""
     at = 0
     while at + _ATTRIBUTE.size <= len(packet):
         size, kind = _ATTRIBUTE.unpack_from(packet, at)

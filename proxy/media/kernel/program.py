@@ -1,17 +1,17 @@
-"""The forwarder: what happens to a packet in the kernel, before it is anybody's.
+"""The eBPF program that forwards RTP in the kernel.
 
-It sees whatever comes in through an interface and takes only what it was told of to the last detail: a plain
-RTP packet from the peer that a stream is latched to, of the SSRC, and of a payload type in its table, with
-the very next sequence number. Everything else - strangers, RTCP, telephone-events, what comes late or after a
-loss, leaps in time, header extensions - goes on up to our socket, where it is judged as if there were no
-kernel mode. So the program decides nothing: it saves the way up and down again. Nor does it overtake: what
-comes behind a packet on its way up is not the next one, and goes the same way.
+It is attached to interfaces, sees all incoming packets, and takes only those that match a rule exactly: a
+plain RTP packet from the peer that a stream is latched to, with the right SSRC, a payload type in the table,
+and the very next sequence number. Everything else - strangers, RTCP, telephone-events, what is late or
+follows a loss, jumps in time, header extensions - goes up to our socket, and is handled as without kernel
+mode. So the program makes no decisions; it saves the way up to userspace and back. Nor does it reorder: what
+follows a packet that went up is not the next one, and goes up too.
 
-One record of a map stands for each pair of ports (`flow.py`):
+The map has one record for each port pair (`flow.py`):
 
     live | packets | octets | last_ns | jitter | longest_ns | flow 1 | flow 2
 
-`live` is 0 for none, 1 or 2 for that flow.
+`live` is the number of the flow in force, 1 or 2, or 0 for none.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ _LEN, _PKT_TYPE, _PROTOCOL, _VLAN_PRESENT, _IFINDEX = 0, 4, 16, 20, 40
 _DATA, _DATA_END, _GSO_SIZE = 76, 80, 176
 
 _INDEX, _CHANGE, _ELAPSED = -4, -16, -24
-"""Places on the stack."""
+"""Offsets of local variables on the stack."""
 _MICROSECOND_BITS = 10
 _LONGEST = 1280
-"""Bytes of an IP packet that every interface takes (RFC 8200 §5); a longer one the stack may have to cut."""
+"""An IP packet of this length fits every interface (RFC 8200 §5); a longer one may need fragmentation."""
 
 NEXT = -1
-"""TCX_NEXT: none of ours; the next program on the interface, if any, and then the stack."""
+"""TCX_NEXT: not for us; continue with the next program on the interface, if any, and then the stack."""
 
 
 def forwarder(records: int, low: int) -> bytes:
-    """The program for a map of records whose first is that of port `low`.
+    """Assemble the program, for a map of records that begins with port `low`.
 
-    Registers that stay: r6 the context, r7 the frame, r8 the flow, r9 the record.
+    Preserved registers: r6 the context, r7 the frame, r8 the flow, r9 the record.
     """
     asm = Assembler()
     asm.do("mov", R6, R1)
@@ -75,25 +75,27 @@ def forwarder(records: int, low: int) -> bytes:
 
 
 def _ordinary(asm: Assembler) -> None:
-    """For our MAC address, one packet, and not of a VLAN on this interface, which is one of its own."""
+    """Check that it is for our MAC address, a single packet, and not of a VLAN (those have interfaces of
+    their own).
+    """
     for offset in (_PKT_TYPE, _VLAN_PRESENT, _GSO_SIZE):
         asm.load(4, R1, R6, offset)
         asm.jump_if_number(R1, "!=", 0, "up")
 
 
 def _parse(asm: Assembler, ip: Ip, name: str) -> None:
-    """The headers are there, whole and plain: no IP options, no fragment, UDP, lengths that agree."""
+    """Check that the headers are whole and plain: no IP options or fragments, UDP, consistent lengths."""
     asm.load(4, R1, R6, _LEN)
     asm.jump_if_number(R1, "<", ip.least, "up")
     _frame(asm, ip, f"{name} whole", otherwise=f"{name} pull")
-    asm.label(f"{name} pull")  # the driver left the headers in pages: have them brought together
+    asm.label(f"{name} pull")  # the driver left the headers in fragments: make them contiguous
     asm.do("mov", R1, R6)
     asm.do_number("mov", R2, ip.least)
     asm.call(_SKB_PULL_DATA)
     _frame(asm, ip, f"{name} whole", otherwise="up")
     asm.label(f"{name} whole")
     (_parse_ipv4 if ip is IPV4 else _parse_ipv6)(asm)
-    # r3: bytes of the frame that IP accounts for, r4: bytes of UDP header and payload by IP
+    # r3: bytes of the frame by IP's length, r4: bytes of UDP header and payload by IP's length
     asm.jump_if_number(R3, ">", ETHERNET + _LONGEST, "up")
     asm.load(4, R1, R6, _LEN)
     asm.jump_if(R3, ">", R1, "up")
@@ -140,7 +142,7 @@ def _parse_ipv6(asm: Assembler) -> None:
 
 
 def _find(asm: Assembler, ip: Ip, records: int, low: int, name: str) -> None:
-    """r9: the record of the port it came to, r8: its live flow."""
+    """Set r9 to the record of the destination port, and r8 to its live flow."""
     asm.load(2, R1, R7, ip.udp + 2)
     asm.network_order(R1, 16)
     asm.jump_if_number(R1, "<", low, "up")
@@ -168,7 +170,7 @@ def _find(asm: Assembler, ip: Ip, records: int, low: int, name: str) -> None:
 
 
 def _compare(asm: Assembler, ip: Ip) -> None:
-    """It is the peer's, to us, by the right interface, and of its SSRC. r5: what its payload type becomes."""
+    """Check peer, destination, interface and SSRC. Sets r5 to the new payload type."""
     asm.load(4, R1, R8, flow.ONLY_FROM)
     asm.load(4, R2, R6, _IFINDEX)
     asm.jump_if_number(R1, "==", 0, f"any {ip.header}")
@@ -192,9 +194,10 @@ def _compare(asm: Assembler, ip: Ip) -> None:
 
 
 def _in_order(asm: Assembler, ip: Ip) -> None:
-    """The next one, within a second of the one before. r3: its sequence number, r4: its timestamp.
+    """Check that it is the next packet, within a second of the last. Sets r3: its sequence number, r4: its
+    timestamp.
 
-    Left on the stack: the ticks between the two.
+    Leaves the ticks between the two on the stack.
     """
     asm.load(8, R0, R8, flow.LAST)
     asm.load(2, R3, R7, ip.rtp + 2)
@@ -218,9 +221,9 @@ def _in_order(asm: Assembler, ip: Ip) -> None:
 
 
 def _rewrite(asm: Assembler, ip: Ip) -> None:
-    """Every header becomes that of our packet. Left on the stack: what the checksum changes by.
+    """Rewrite all headers into those of our packet, and leave the checksum change on the stack.
 
-    r0 gathers that change in 64 bits: what is fixed for the flow, less the old words, plus the new.
+    r0 accumulates that change in 64 bits: the flow's constant part, less the old words, plus the new ones.
     """
     asm.load(4, R0, R8, flow.CHANGE)
     _less_old(asm, ip)
@@ -231,7 +234,7 @@ def _rewrite(asm: Assembler, ip: Ip) -> None:
     asm.do("add", R4, R1)
     asm.network_order(R4, 32)
     asm.load(1, R1, R7, ip.rtp + 1)
-    asm.do_number("and", R1, 0x80)  # the marker stays
+    asm.do_number("and", R1, 0x80)  # keep the marker
     asm.do("or", R1, R5)
     asm.store(1, R7, ip.rtp + 1, R1)
     asm.store(2, R7, ip.rtp + 2, R3)
@@ -266,7 +269,7 @@ def _less_old(asm: Assembler, ip: Ip) -> None:
 
 
 def _fold(asm: Assembler, register: int, bits: int) -> None:
-    """One step of adding the carries of a one's complement sum (RFC 1071); r1 is lost."""
+    """One step of folding the carries of a one's complement sum (RFC 1071); clobbers r1."""
     asm.do("mov", R1, register)
     asm.do_number("rsh", R1, bits)
     if bits == 32:
@@ -277,7 +280,7 @@ def _fold(asm: Assembler, register: int, bits: int) -> None:
 
 
 def _head_ipv4(asm: Assembler) -> None:
-    """Type of service 0, not to be fragmented, a fresh time to live, and the sum over all of it."""
+    """TOS 0, don't fragment, a new TTL, and the header checksum."""
     asm.do_number("mov", R1, 0)
     asm.store(1, R7, ETHERNET + 1, R1)
     asm.do_number("mov", R1, 0x40)
@@ -297,7 +300,7 @@ def _head_ipv4(asm: Assembler) -> None:
 
 
 def _head_ipv6(asm: Assembler) -> None:
-    """No traffic class, no flow label, a fresh hop limit."""
+    """No traffic class, no flow label, a new hop limit."""
     asm.do_number("mov", R1, 0x60)
     asm.store(1, R7, ETHERNET, R1)
     asm.do_number("mov", R1, 0)
@@ -308,10 +311,10 @@ def _head_ipv6(asm: Assembler) -> None:
 
 
 def _send(asm: Assembler, ip: Ip, name: str) -> None:
-    """Note the time, put the UDP checksum right, and out; r7 is no frame any more after the first helper.
+    """Record the time, fix the UDP checksum, and send. After the first helper call, r7 is no longer valid.
 
-    The checksum may be a half one, to be finished by the network card: then only the addresses are in it, and
-    the kernel, which alone knows, must be told which change is which.
+    With checksum offload, the checksum field only covers the addresses yet, and the network card completes
+    it. Only the kernel knows whether that is so, so it must be given the two changes separately.
     """
     _time(asm, name)
     asm.load(8, R4, R10, _CHANGE)
@@ -320,7 +323,7 @@ def _send(asm: Assembler, ip: Ip, name: str) -> None:
     _change_checksum(asm, ip, _ZERO_STAYS | _PSEUDO_HEADER)
     asm.load(4, R1, R8, flow.LEAVES_BY)
     asm.jump_if_number(R1, "==", 0, "up")
-    asm.do_number("mov", R2, 0)  # the next hop is looked up
+    asm.do_number("mov", R2, 0)  # let the kernel look up the next hop
     asm.do_number("mov", R3, 0)
     asm.do_number("mov", R4, 0)
     asm.call(_REDIRECT_NEIGH)
@@ -328,7 +331,7 @@ def _send(asm: Assembler, ip: Ip, name: str) -> None:
 
 
 def _time(asm: Assembler, name: str) -> None:
-    """When it came, the longest gap, and the jitter (RFC 3550 A.8): J += |D| - ((J + 8) >> 4)."""
+    """Update arrival time, longest gap and jitter (RFC 3550 A.8): J += |D| - ((J + 8) >> 4)."""
     asm.call(_KTIME_GET_NS)
     asm.load(8, R1, R9, flow.LAST_NS)
     asm.store(8, R9, flow.LAST_NS, R0)
@@ -339,7 +342,7 @@ def _time(asm: Assembler, name: str) -> None:
     asm.store(8, R9, flow.LONGEST_NS, R0)
     asm.label(f"{name} gap")
     asm.load(4, R1, R8, flow.TICKS)
-    asm.do_number("rsh", R0, _MICROSECOND_BITS)  # before the product, which must stay below 2**64
+    asm.do_number("rsh", R0, _MICROSECOND_BITS)  # before multiplying, to stay below 2**64
     asm.do("mul", R0, R1)
     asm.do_number("rsh", R0, flow.TICK_BITS - _MICROSECOND_BITS)
     asm.load(8, R1, R10, _ELAPSED)
@@ -351,7 +354,7 @@ def _time(asm: Assembler, name: str) -> None:
     asm.do("sub", R0, R1)
     asm.label(f"{name} off")
     asm.load(4, R1, R8, flow.RATE)
-    asm.jump_if(R0, ">=", R1, f"{name} timed")  # a clock set anew, not the network's doing
+    asm.jump_if(R0, ">=", R1, f"{name} timed")  # a reset clock, not the network
     asm.load(8, R1, R9, flow.JITTER)
     asm.do("mov", R2, R1)
     asm.do_number("add", R2, 8)

@@ -1,4 +1,4 @@
-"""A stream whose packets the kernel sends on, while nobody here needs to see them."""
+"""A stream whose packets the kernel forwards while nothing in userspace needs them."""
 
 from __future__ import annotations
 
@@ -21,38 +21,42 @@ from proxy.media.stream import Stream
 from proxy.media.udp import LARGEST, Address, MediaNetwork, SocketPair
 
 _FIRST_TRY = 5
-"""Packets that userspace sees first, so that both sides are latched and there is a line to the other one."""
+"""Packets handled in userspace first, until both sides are latched and the outgoing stream has begun."""
 _TRY_AGAIN = 50
-"""Packets until the next try where a stream could not be handed over: a second of speech."""
+"""Packets until the next try after a stream could not be handed over: a second of speech."""
 _GIVE_UP = 5
-"""Packets in a row that the kernel left to us: it cannot help this stream for the time being."""
+"""So many packets in a row that the kernel left to us: it cannot help with this stream for now."""
 _REST = 250
-"""Packets until the next try after that."""
+"""Packets until the next try after giving up."""
 _UNSEEN = 2
-"""After so many reports, which are five seconds apart, a packet comes up: so often the firewall of this
-machine sees each stream, lets it pass or not, and does not forget it (it keeps UDP in mind for 30 s).
+"""After so many reports, five seconds apart, one packet passes through userspace. So the host's firewall
+keeps seeing each stream: it may block it, and its connection tracking does not forget it (UDP expires after
+30 s).
 """
 _LONGEST_QUEUE = 500
-"""Packets that are read at once at most; a socket holds fewer."""
+"""Most packets read from the queue at once; a socket holds fewer."""
 
 
 @lru_cache(maxsize=8)
 def _settled(host: str) -> str | None:
-    """Where sockets that are bound to this send from; None: each way has an address of its own."""
+    """The fixed source address of sockets bound to `host`; None for a wildcard, where it depends on the
+    route.
+    """
     return None if ip_address(host).is_unspecified else host
 
 
 class KernelStream(Stream):
-    """A `Stream` that hands its direction of a call to the kernel and takes it back.
+    """A `Stream` that hands its direction of a call to the kernel, and takes it back.
 
-        userspace ── so many packets were judged, and nobody needs to see the next ──▶ kernel
-            ▲                                                                            │
-            └── `take_back`; a packet of the peer's that the kernel left to us ──────────┘
+        userspace ── enough packets were handled, and nobody needs the next one ──▶ kernel
+            ▲                                                                         │
+            └── `take_back`; a packet of the peer's that the kernel left to us ───────┘
 
-    Userspace packets drive it, so there is no timer: each that comes brings the counters up to date first, is
-    judged by `Stream` as ever, and hands over again. Nothing that changes what a packet becomes is done while
-    the kernel forwards: whoever wants that (`agreed`, `hear`, `say`, `record`, `close` and others) takes the
-    stream back first. Ours is what our peer says; what it hears is the joined stream's.
+    There is no timer: each packet that comes to userspace first updates the counters, is then handled by
+    `Stream` as always, and triggers the next hand-over. Nothing that changes how packets are rewritten
+    happens while the kernel forwards: the methods for that (`agreed`, `hear`, `say`, `record`, `close` and
+    others) take the stream back first. This stream covers what our peer says; what it hears belongs to the
+    joined one.
     """
 
     __slots__ = (
@@ -76,8 +80,8 @@ class KernelStream(Stream):
         clock: Callable[[], float],
         rounds: Rounds,
     ) -> None:
-        """Take a pair of ports; `clock` is the system's monotonic one. Raises NoPortFree."""
-        Stream.__init__(self, network, ports, host, ids, clock, rounds)  # quicker than by `super()`
+        """Bind a free port pair; `clock` must be the system's monotonic clock. Raises NoPortFree."""
+        Stream.__init__(self, network, ports, host, ids, clock, rounds)  # faster than `super()`
         self._forwarder = forwarder
         self._host = host
         self._lane: Lane | None = None
@@ -88,23 +92,23 @@ class KernelStream(Stream):
 
     @property
     def in_kernel(self) -> bool:
-        """What our peer says goes to the joined one without us."""
+        """The kernel forwards what our peer says to the joined one."""
         return self._in_kernel
 
     def ring(self, on: bool) -> None:
-        """Ringback yields to speech, which must be seen here; see `Speaker`."""
+        """During ringback, userspace must check the joined peer for speech; see `Speaker`."""
         self.ringing = on
         self._have_back_what_it_hears()
 
     def reserve(self, on: bool) -> None:
-        """A clip is heard instead of the joined peer; see `Speaker`."""
+        """A clip replaces the joined peer's audio; see `Speaker`."""
         if on is not self.reserved:
             self.reserved = on
             self._have_back_what_it_hears()
 
     @property
     def said_at(self) -> float | None:
-        """When the peer was last sent something, be it by the kernel; see `Speaker`."""
+        """When the peer was last sent audio, also by the kernel; see `Speaker`."""
         line, joined = self._line, self.joined
         if line is None:
             return None
@@ -114,23 +118,23 @@ class KernelStream(Stream):
 
     @property
     def fed_at(self) -> float | None:
-        """When the joined stream was last heard here, be it by the kernel; see `Speaker`."""
+        """When audio of the joined stream was last relayed, also by the kernel; see `Speaker`."""
         if isinstance(self.joined, KernelStream):
             self.joined._catch_up()
         return self._fed_at
 
     def say(self, frame: bytes, key: str, source: object, sequence: int, timestamp: int) -> None:
-        """A sound of our own goes out in place of the joined peer's; see `Stream`."""
+        """Send audio of our own in place of the joined peer's; see `Stream`."""
         self._have_back_what_it_hears()
         super().say(frame, key, source, sequence, timestamp)
 
     def press(self, key: str, seconds: float) -> None:
-        """A key of ours goes out in place of the joined peer's speech; see `Stream`."""
+        """Send a key press in place of the joined peer's audio; see `Stream`."""
         self._have_back_what_it_hears()
         super().press(key, seconds)
 
     def record(self, path: Path, *, both: bool = False, disk: Disk = at_once) -> WavRecording:
-        """What the peer says is needed here, and with `both` what it hears; see `Stream`."""
+        """Recording needs what the peer says, and with `both` what it hears; see `Stream`."""
         if both:
             self.recall()
         else:
@@ -138,17 +142,17 @@ class KernelStream(Stream):
         return super().record(path, both=both, disk=disk)
 
     def counts(self) -> Counts:
-        """The counters so far, the kernel's among them."""
+        """The counters so far, including the kernel's."""
         self._catch_up_both()
         return super().counts()
 
     def quiet_s(self) -> float | None:
-        """Seconds since the peer was heard, be it by the kernel."""
+        """Seconds since the peer was heard, also by the kernel."""
         self._catch_up()
         return super().quiet_s()
 
     def report(self) -> None:
-        """Tell the peer what was sent and heard in the kernel, too; see `Stream`."""
+        """Send an RTCP report that includes the kernel's packets; see `Stream`."""
         self._catch_up_both()
         super().report()
         if self._in_kernel and self._lane is not None:
@@ -158,15 +162,15 @@ class KernelStream(Stream):
                 self._lane.stop()
 
     def recall(self) -> None:
-        """What our peer says, and what it hears, comes to userspace; see `Stream`."""
+        """Take both directions back to userspace; see `Stream`."""
         joined = self.joined
         if joined is not None and joined._reception is not None:
             self._have_back_what_it_hears()
-        if self._reception is not None:  # else there was nothing to hand over yet
+        if self._reception is not None:  # else nothing was handed over yet
             self.take_back()
 
     def take_back(self) -> None:
-        """What our peer says comes to userspace, for some packets at least."""
+        """Take what our peer says back to userspace, for at least some packets."""
         if self._in_kernel:
             self._pause()
             self._in_kernel = False
@@ -188,12 +192,12 @@ class KernelStream(Stream):
             self._hand_over()
 
     def _left_to_us(self, packet: memoryview, source: Address) -> None:
-        """A packet that the kernel would not judge. A stranger's changes nothing, unless it is the peer's new
-        address.
+        """Handle a packet that the kernel did not forward. A stranger's changes nothing, unless it turns out
+        to be the peer at a new address.
         """
         holder = self._latched
         if source != holder:
-            self._catch_up()  # how long the holder has been silent may decide
+            self._catch_up()  # latching may depend on how long the holder has been silent
         else:
             self._fruitless = 0 if self._pause() else self._fruitless + 1
         super()._received(packet, source)
@@ -201,7 +205,7 @@ class KernelStream(Stream):
             self._renew()
 
     def _latch(self, packet: memoryview, source: Address) -> bool:
-        """See `Stream`; what the peer hears goes to where it is now, whoever sends that on."""
+        """See `Stream`. If the peer's address changes, the joined stream must be forwarded there."""
         to = self._to
         admitted = super()._latch(packet, source)
         if self._to != to and isinstance(self.joined, KernelStream):
@@ -209,7 +213,7 @@ class KernelStream(Stream):
         return admitted
 
     def _renew(self) -> None:
-        """Hand over anew, as things are now; not what the kernel never takes."""
+        """Hand over again under the new circumstances, unless the kernel forwards none of the packets."""
         if not self._in_kernel:
             return
         self._pause()
@@ -220,7 +224,7 @@ class KernelStream(Stream):
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Have the kernel send on what our peer says, if that is all there is to do with it."""
+        """Let the kernel forward what our peer says, if nothing else is to be done with it."""
         self._untried = _TRY_AGAIN
         other = self.joined
         if not isinstance(other, KernelStream) or self._needed or other._sounds_of_our_own:
@@ -230,18 +234,18 @@ class KernelStream(Stream):
         if flow is None or line is None or reception is None or self._translated(flow):
             return
         sequence, timestamp = line.last_taken
-        if (reception.highest - sequence) & 0xFFFF:  # the last one was left out of the line: the next will do
+        if (reception.highest - sequence) & 0xFFFF:  # the last packet was not forwarded: wait for the next
             return
         if self._lane is None:
             self._lane = self._forwarder.lane(self.port)
-        # A key's timestamp tells of no moment: then the first packet there is compared with nothing.
+        # A key's timestamp is not a time of sending: then the kernel's first packet is compared with nothing.
         at = reception.at if reception.last_timestamp == timestamp else None
         hearing = Hearing(at, reception.jitter, reception.longest_gap_s)
         self._lane.forward(flow, sequence, timestamp, hearing)
         self._in_kernel = True
 
     def _translated(self, flow: Flow) -> bool:
-        """What leaves for there has another address when it is out: that is decided once for its time."""
+        """Whether NAT rewrites what we send there; a negative answer is remembered for this flow."""
         if self._untranslated == (flow.out, flow.to):
             return False
         if self._forwarder.translates(flow.out, flow.to):
@@ -250,13 +254,13 @@ class KernelStream(Stream):
         return False
 
     def _hear_what_waits(self) -> None:
-        """Judge all that has come: the kernel takes the next packet alone, and where we are late, as when
-        every stream comes back at once, a queue that never ends would keep each of them here.
+        """Handle all queued packets first. The kernel takes only the very next packet; if we are late, as
+        when all streams come back at once, a queue that never empties would keep each of them here.
         """
         pair = self._pair
         if not isinstance(pair, SocketPair):
             return
-        with suppress(OSError):  # nothing left
+        with suppress(OSError):  # the queue is empty
             for _ in range(_LONGEST_QUEUE):
                 packet, source = pair.rtp.recvfrom(LARGEST)
                 if len(packet) < LARGEST:
@@ -264,18 +268,18 @@ class KernelStream(Stream):
 
     @property
     def _needed(self) -> bool:
-        """What our peer says must be seen here: to be deciphered, or written down."""
+        """What our peer says must pass through userspace, for decryption or recording."""
         return self._seal is not None or (self.recordings is not None and self.recordings.on)
 
     @property
     def _sounds_of_our_own(self) -> bool:
-        """What our peer hears is not what the joined one says, or must be enciphered or written down here."""
+        """What our peer hears is not just the joined stream, or must be encrypted or recorded here."""
         tapped = self.recordings is not None and self.recordings.on_both
         dials = self._keys is not None and self._keys.at_work
         return self.reserved or self.ringing or dials or self._seal is not None or tapped
 
     def _flow(self, other: KernelStream) -> Flow | None:
-        """What becomes of our peer's packets; None while that takes more than new numbers and addresses."""
+        """The forwarding rule for our peer's packets; None while they need more than rewritten headers."""
         agreement, peer, to, line = self.agreement, self._latched, other._to, other._line
         if agreement is None or peer is None or to is None:
             return None
@@ -286,7 +290,7 @@ class KernelStream(Stream):
         goes = self._forwarder.way(to[0], _settled(other._host))
         if not types or came is None or goes is None:
             return None
-        if came.local != goes.local or (":" in peer[0]) != (":" in to[0]):  # one of each is nothing for it
+        if came.local != goes.local or (":" in peer[0]) != (":" in to[0]):  # the program cannot mix these
             return None
         if not {came.interface, goes.interface} <= self._forwarder.interfaces:
             return None
@@ -302,11 +306,11 @@ class KernelStream(Stream):
             types=types,
             rate=self._reception.rate,
             leaves_by=0 if goes.local else goes.interface,
-            only_from=came.interface,  # what comes by another one is for the rules of this machine to judge
+            only_from=came.interface,  # others are left to the rules of this host
         )
 
     def _types(self, agreement: Agreement, other: KernelStream, rate: int) -> dict[int, int]:
-        """Payload types that change their number at most; telephone-events are heard here."""
+        """Payload types that need no transcoding; telephone-events are handled in userspace."""
         types = {}
         for pt, key in agreement.receive.items():
             route = other._route_of(key) if key != EVENT_KEY else None
@@ -317,7 +321,7 @@ class KernelStream(Stream):
         return types
 
     def _pause(self) -> bool:
-        """The kernel stops; whether it had sent on anything."""
+        """Stop the kernel; whether it had forwarded anything."""
         if self._lane is not None:
             self._lane.stop()
         return self._catch_up()
@@ -328,7 +332,7 @@ class KernelStream(Stream):
             self.joined._catch_up()
 
     def _catch_up(self) -> bool:
-        """Count what the kernel sent on as if we had; whether it was anything."""
+        """Update the counters with what the kernel forwarded; whether that was anything."""
         if not self._in_kernel or self._lane is None or self._reception is None:
             return False
         packets, octets, timestamp, hearing = self._lane.carried()
