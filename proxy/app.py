@@ -259,7 +259,7 @@ class App:
             phones=self.registrar.reachable,
             arrivals=self.registrar.arrivals,
             down=self.probes.down,
-            hearing=Hearing(settings.media.inactivity_s, self._rounds),
+            hearing=Hearing(settings.media.inactivity_s, settings.limits.call_limit_s, self._rounds),
             word=assembly.word(settings, self.admission, self.registrations, self.core.doors.trunk),
             srtp=assembly.secured_by(settings),
             credentials=assembly.credentials(settings),

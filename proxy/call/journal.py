@@ -41,7 +41,7 @@ HUNDREDTH = timedelta(milliseconds=10)
 """Of a second: to count them takes a third of the time that it takes to round."""
 REFUSED = (EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJECTED)
 """Why the caller's leg is ended for what its peer asks of us."""
-BY_US = (EndReason.DRAINING, EndReason.MEDIA_INACTIVE, EndReason.BY_USER, *REFUSED)
+BY_US = (EndReason.DRAINING, EndReason.MEDIA_INACTIVE, EndReason.TOO_LONG, EndReason.BY_USER, *REFUSED)
 """The ways in which a leg is ended by us in the midst of its call."""
 
 _PLANNED = {

@@ -26,6 +26,8 @@ class Hearing:
 
     inactivity_s: float = 0.0
     """A leg of which nothing has come for so long is ended; 0: none is."""
+    call_limit_s: float = 0.0
+    """A call that lasts longer than this from its answer is ended; 0: none is."""
     rounds: Rounds = field(default_factory=Rounds)
 
 
@@ -46,6 +48,8 @@ class Listening:
         """Look at each leg that stands; `Rounds` asks for it."""
         scribe, media, limit_s = self._legs.scribe, self._legs.media, self._hearing.inactivity_s
         now = scribe.now()
+        if self._too_long(now):
+            return self._legs.end_caller(EndReason.TOO_LONG)
         standing = [(entry, media.quiet_s(entry.name)) for entry in scribe.standing()]
         somebody_speaks = any(quiet_s is not None and quiet_s < WARNED_S for _, quiet_s in standing)
         for entry, quiet_s in standing:
@@ -58,6 +62,13 @@ class Listening:
                 quality = media.quality(entry.name)
                 if quality.spoken_to:
                     scribe.silent(entry, quality.silent or STOPPED)
+
+    def _too_long(self, now: datetime) -> bool:
+        limit_s = self._hearing.call_limit_s
+        return limit_s > 0 and any(
+            entry.name == "caller" and _since(entry.answered, now) >= limit_s
+            for entry in self._legs.scribe.standing()
+        )
 
 
 def _since(moment: datetime | None, now: datetime) -> float:

@@ -99,6 +99,8 @@ class Limits(Table):
     trunk_calls_per_s: Rate | None = None
     number_calls: Calls | None = None
     number_calls_per_s: Rate | None = None
+    call_limit_s: Annotated[float, PlainValidator(values.call_limit)] = 14400.0
+    """How long a call may last once the caller is answered, in seconds; 0: no limit."""
     calls_per_destination_per_hour: Annotated[int, PlainValidator(values.count(0, 1_000_000))] = 300
     lag_s: Annotated[float, PlainValidator(values.seconds(0, 60))] = 0.5
     memory_mb: Annotated[int, PlainValidator(values.count(0, 1_000_000))] = 2048

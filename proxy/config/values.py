@@ -299,6 +299,13 @@ def inactivity(value: object) -> float:
     return 0.0
 
 
+def call_limit(value: object) -> float:
+    """Return how long a call may last, in seconds, a week at most; 0 is without limit."""
+    if isinstance(value, bool) or value != 0:
+        return seconds(60, 604_800)(value)
+    return 0.0
+
+
 def count(low: int, high: int) -> Callable[[object], int]:
     """Return a check for a whole number within these bounds."""
 

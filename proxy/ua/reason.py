@@ -16,6 +16,7 @@ class EndReason(enum.Enum):
     NO_PRACK = ("the peer never acknowledged a provisional response", 504, 102)
     SESSION_EXPIRED = ("the peer no longer refreshed the session", 408, 102)
     MEDIA_INACTIVE = ("no audio came any more", 480, 102)
+    TOO_LONG = ("the call reached its maximum length", 480, 31)
     INTERVAL_TOO_SMALL = ("the session interval asked for is too small", 422, 21)
     MEDIA_REFUSED = ("no usable audio was agreed", 488, 88)
 

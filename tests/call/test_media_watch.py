@@ -224,3 +224,34 @@ async def test_keys_by_info_reach_the_other_leg_in_rtp(edge: Edge) -> None:
     assert not edge.phone_audio.line_breaks
     await edge.carrier.hangs_up()
     await edge.assert_clean()
+
+
+@pytest.mark.parametrize("on_hold", [False, True])
+async def test_a_call_that_reaches_its_maximum_length_is_ended(tmp_path: Path, on_hold: bool) -> None:
+    edge = Edge(tmp_path)
+    edge.call_limit_s = 60.0
+    await edge.start()
+    await edge.bridges()
+    if on_hold:
+        await edge.carrier.reinvites(hold=True)
+        falls_silent(edge)
+    bye = await edge.carrier.receives("BYE", within_s=80)
+    assert bye.headers.get("Reason") == 'Q.850;cause=31;text="the call reached its maximum length"'
+    await edge.phone.receives("BYE")
+    await edge.over()
+    assert edge.record.answered is not None and edge.record.ended is not None
+    assert 60 <= (edge.record.ended - edge.record.answered).total_seconds() <= 66
+    assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", None)
+    assert ("caller", "the call reached its maximum length") in ends(edge.record)
+    await edge.assert_clean()
+    await edge.close()
+
+
+async def test_a_call_without_a_maximum_length_goes_on(edge: Edge) -> None:
+    await edge.bridges()
+    await edge.passes(120)
+    await edge.carrier.hangs_up()
+    await edge.phone.receives("BYE")
+    await edge.over()
+    assert ("caller", "the peer hung up") in ends(edge.record)
+    await edge.assert_clean()

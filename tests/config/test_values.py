@@ -183,6 +183,13 @@ def test_a_leg_may_be_silent_for_ever_or_ten_seconds_at_least() -> None:
             values.inactivity(wrong)
 
 
+def test_a_call_may_last_from_a_minute_to_a_week_or_for_ever() -> None:
+    assert [values.call_limit(limit) for limit in (0, 60, 604_800)] == [0.0, 60.0, 604_800.0]
+    for wrong in (True, False, 59, -1, 604_801, "60", None):
+        with pytest.raises(PydanticCustomError, match="seconds between 60 and 604800"):
+            values.call_limit(wrong)
+
+
 def test_a_probe_is_never_or_every_five_seconds_at_most() -> None:
     assert (values.probe(0), values.probe(5), values.probe(30.0)) == (0.0, 5.0, 30.0)
     for wrong in (False, True, 1, -5, 3601, "30"):

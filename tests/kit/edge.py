@@ -178,6 +178,7 @@ class Edge:
         self.caller_srtp = SrtpPolicy.ACCEPT
         """How the audio of the carrier's calls is protected."""
         self.inactivity_s = 60.0
+        self.call_limit_s = 0.0
         self.named: set[Address] = set()
         """Where the peers' SDP wanted audio."""
         self.feed = Feed(self._wall_clock)
@@ -224,7 +225,7 @@ class Edge:
                 down=lambda name: name in self.down,
                 word=self._word,
                 srtp=lambda trunk: self.caller_srtp,
-                hearing=Hearing(self.inactivity_s if audio else 0.0, self.rounds),
+                hearing=Hearing(self.inactivity_s if audio else 0.0, self.call_limit_s, self.rounds),
                 feed=self.feed,
             ),
             Routing([self.number], is_emergency),
