@@ -1,4 +1,4 @@
-"""SIP as a pure protocol (RFC 3261): messages, values, machines.
+"""The SIP protocol (RFC 3261) without I/O: messages, header values, transactions, dialogs.
 
-Bytes and `now` go in, values and effects come out: no socket, task, clock, chance or log line lives here.
+Bytes and `now` go in; values and effects come out. No sockets, tasks, clocks, randomness or logging in here.
 """

@@ -1,4 +1,4 @@
-"""Bodies: the session description in whatever it came wrapped in (RFC 2046 §5.1, RFC 5621)."""
+"""Message bodies: finds the session description, in a multipart body too (RFC 2046 §5.1, RFC 5621)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MAX_BOUNDARY_CHARS = 70
 
 
 def keep_session(message: Request | Response) -> None:
-    """Reduce the body to the session description in it.
+    """Reduce the body of `message` to the session description in it.
 
-    Of a multipart body that is its first SDP part. A body of another type whose `handling` is optional is
-    put away (RFC 3261 §20.11), and so is a whole multipart without a description. What remains of another
-    type is for `refusal` to judge: a part that is required and unknown leaves the body as it is.
+    Replaces a multipart body by its first SDP part. Removes a body of another type if its `handling` is
+    optional (RFC 3261 §20.11), and so a whole multipart body without SDP. Otherwise leaves the body as it is,
+    also where a part is required but unknown: refusing the request is up to the caller.
     """
     kind = message.content_type
     if kind is None or kind == SDP:
@@ -39,7 +39,7 @@ def keep_session(message: Request | Response) -> None:
 
 
 def handling(headers: Headers) -> str | None:
-    """What Content-Disposition says of a body that is not understood: required, optional; None if unsaid."""
+    """The `handling` of Content-Disposition, lower-case: `required`, `optional`; None if not given."""
     value = headers.get("Content-Disposition")
     if value is None:
         return None
@@ -47,10 +47,10 @@ def handling(headers: Headers) -> str | None:
 
 
 def takes_session(headers: Headers) -> bool:
-    """Whether the sender of a request can be answered with SDP (§20.1).
+    """Whether the sender of a request accepts SDP in the response (§20.1).
 
-    It says so by Accept, or by none; an empty one, which would exclude everything, is some gear's way of
-    saying nothing.
+    No Accept means yes. So does an empty one, which by the letter excludes everything: some gear sends it
+    to mean nothing.
     """
     accepted = headers.split("Accept")
     if not accepted:
@@ -60,7 +60,7 @@ def takes_session(headers: Headers) -> bool:
 
 
 def _session(headers: Headers, body: bytes, depth: int) -> bytes | None:
-    """The first SDP in a multipart body; None without one, or with a part that is required and unknown."""
+    """The first SDP part of a multipart body; None if there is none, or a required part is unknown."""
     found: bytes | None = None
     for part_headers, part in _parts(headers.get("Content-Type") or "", body):
         kind = "".join((part_headers.get("Content-Type") or "").partition(";")[0].split()).lower()
@@ -76,7 +76,7 @@ def _session(headers: Headers, body: bytes, depth: int) -> bytes | None:
 
 
 def _parts(content_type: str, body: bytes) -> list[tuple[Headers, bytes]]:
-    """The parts of a multipart body, its epilogue left out; none where its boundary is not told."""
+    """The parts of a multipart body, without its epilogue; empty if Content-Type gives no boundary."""
     boundary = _parameter(content_type, "boundary")
     if not boundary or len(boundary) > _MAX_BOUNDARY_CHARS:
         return []
@@ -93,7 +93,7 @@ def _parts(content_type: str, body: bytes) -> list[tuple[Headers, bytes]]:
 
 def _part(text: bytes) -> tuple[Headers, bytes]:
     """Headers and content of one part; `text` begins with the line end of its boundary."""
-    # The part may have no headers at all: its empty line then follows the boundary's own line end.
+    # A part may have no headers at all: the empty line then directly follows the boundary line.
     blank = END_OF_HEAD.search(text)
     head, content = (text[: blank.start()], text[blank.end() :]) if blank else (text, b"")
     lines = (

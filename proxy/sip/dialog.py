@@ -1,4 +1,4 @@
-"""Dialog: the lasting relation of two user agents (RFC 3261 §12)."""
+"""Dialog: the peer-to-peer relationship between two user agents (RFC 3261 §12)."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ _CREDENTIALS = (("Authorization", "authorization"), ("Proxy-Authorization", "pro
 
 
 class DialogId(NamedTuple):
-    """What tells dialogs apart, seen from our end (§12)."""
+    """Identifies a dialog, seen from our end (§12)."""
 
     call_id: str
     local_tag: str
-    """Empty when the message is not yet in a dialog."""
+    """Empty if the message is not in a dialog yet."""
     remote_tag: str
-    """Empty for a peer of RFC 2543, which sends none (§12.1.1)."""
+    """Empty for an RFC 2543 peer, which sends none (§12.1.1)."""
 
     @classmethod
     def of_request(cls, request: Request) -> DialogId:
-        """The dialog that a request received belongs to: our tag stands in To."""
+        """The dialog of a received request: our tag is in To."""
         first = request.headers.first
         return made(cls, (first["call-id"], tag_of(first["to"]) or "", tag_of(first["from"]) or ""))
 
     @classmethod
     def of_response(cls, response: Response) -> DialogId:
-        """The dialog that a response received belongs to: our tag stands in From."""
+        """The dialog of a received response: our tag is in From."""
         first = response.headers.first
         return made(cls, (first["call-id"], tag_of(first["from"]) or "", tag_of(first["to"]) or ""))
 
 
 class Dialog:
-    """One end of a dialog: who, where to, by which route, and which numbers come next.
+    """Our end of a dialog: local and remote party, remote target, route set and sequence numbers.
 
                  1xx with To tag            confirm(2xx)
         (none) -----------------> early ------------------> confirmed
            |                                                    ^
            +------------------------2xx-------------------------+
 
-    How a dialog ends is the business of its usages (RFC 5057); a Dialog is then simply let go.
-    URIs and routes are kept as the peer wrote them, byte by byte: SignalWire's Contact carries a
-    parameter of its own, and its Record-Routes an `r2=on`, without which its proxies lose the way.
+    How a dialog ends is up to its usages (RFC 5057); the Dialog is then simply dropped. URIs and routes are
+    kept exactly as the peer wrote them: SignalWire's Contact has a proprietary parameter and its
+    Record-Routes an `r2=on`, without which its proxies cannot route.
     """
 
     __slots__ = (
@@ -72,25 +72,25 @@ class Dialog:
     ) -> None:
         self.id = id
         self._ends = local, remote
-        """From and To of our requests: as they came at first, as we write them from the first request on."""
+        """From and To of our requests: as received at first, rewritten by us for the first request."""
         self._written = False
         self.target = target
         """The URI of the peer's Contact, as sent (§12: remote target)."""
         self.route_set = route_set
-        """Name-addrs as sent, nearest hop first from our end."""
+        """Name-addrs as received, the hop nearest to us first."""
         self.local_cseq = local_cseq
-        """Number of the last request we sent; 0 before the first, the owner may begin higher."""
+        """CSeq number of our last request; 0 before the first, but the owner may start higher."""
         self.sent_cseq = 0
-        """Number of the last request that is on its way: requests leave in the order of their numbers."""
+        """CSeq number of the last request put on the wire: requests are sent in CSeq order."""
         self.remote_cseq = remote_cseq
-        """Number of the last request of the peer; None before the first."""
+        """CSeq number of the peer's last request; None before the first."""
         self._refreshed_by = 0
-        """Number of the last request of the peer whose Contact became the target."""
+        """CSeq number of the peer's last request that refreshed the target."""
         self.confirmed = confirmed
 
     @classmethod
     def as_uac(cls, request: Request, response: Response) -> Dialog:
-        """The dialog that a 101-299 to our request makes (§12.1.2); raises ParseError."""
+        """The dialog created by a 101-299 response to our request (§12.1.2); raises ParseError."""
         asked, answered = request.headers.first, response.headers.first
         return cls(
             DialogId.of_response(response),
@@ -105,9 +105,9 @@ class Dialog:
 
     @classmethod
     def as_uas(cls, request: Request, response: Response) -> Dialog:
-        """The dialog that our 101-299 to a request makes (§12.1.1); raises ParseError.
+        """The dialog created by our 101-299 response to a request (§12.1.1).
 
-        A request without Contact leaves us no target: it is refused with 400.
+        Raises ParseError, also for a request without Contact, which gives us no remote target.
         """
         asked, to = request.headers.first, response.headers.first["to"]
         target = _contact(request)
@@ -126,24 +126,24 @@ class Dialog:
 
     @property
     def local(self) -> NameAddr:
-        """Our From in requests, with our tag."""
+        """From of our requests, with our tag."""
         return _presentable(NameAddr.parse(self._ends[0]))
 
     @property
     def remote(self) -> NameAddr:
-        """Our To in requests, with the peer's tag."""
+        """To of our requests, with the peer's tag."""
         return _presentable(NameAddr.parse(self._ends[1]))
 
     @property
     def next_hop(self) -> str:
-        """Where requests are sent to: the first route, loose or strict, else the target (§8.1.2)."""
+        """The URI to send requests to: the first route, loose or strict, else the remote target (§8.1.2)."""
         return NameAddr.parse(self.route_set[0]).raw_uri if self.route_set else self.target
 
     def confirm(self, response: Response) -> None:
-        """A 2xx has come in or gone out; ours confirms, the peer's also refreshes the target.
+        """Confirm the dialog by a 2xx, ours or the peer's; the peer's also refreshes the target.
 
-        The peer's first one replaces the route set that its 1xx gave (§13.2.2.4); later ones, for a
-        re-INVITE or UPDATE, leave it as it is (§12.2). Raises ParseError, and then changes nothing.
+        The peer's first 2xx replaces the route set from its 1xx (§13.2.2.4); later ones, to a re-INVITE or
+        UPDATE, leave it as it is (§12.2). Changes nothing if it raises ParseError.
         """
         first = response.headers.first
         if (tag_of(first["from"]) or "") == self.id.local_tag:
@@ -155,20 +155,20 @@ class Dialog:
         self.confirmed = True
 
     def request(self, method: str, *more: tuple[str, str]) -> Request:
-        """The next request of this dialog, without Via and Contact (§12.2.1.1), with these headers beside."""
+        """The next request in this dialog (§12.2.1.1), without Via and Contact, plus these headers."""
         self.local_cseq += 1
         return self._compose(method, self.local_cseq, more)
 
     def ack(self, invite: Request) -> Request:
-        """The ACK for a 2xx to this INVITE of ours: its number and its credentials (§13.2.2.4)."""
+        """The ACK for a 2xx to our INVITE, with its CSeq number and credentials (§13.2.2.4)."""
         ack = self._compose("ACK", cseq(invite.headers.first["cseq"]).number)
         _take_credentials(ack.headers, invite.headers)
         return ack
 
     def receive(self, request: Request) -> None:
-        """Take note of a request of the peer (§12.2.2); raises ParseError(500) if it is out of order.
+        """Note a request from the peer (§12.2.2); raises ParseError with status 500 if out of order.
 
-        An ACK or CANCEL carries the number of its INVITE, so it is never out of order.
+        An ACK or CANCEL has the CSeq number of its INVITE, so it is never out of order.
         """
         if request.method in ("ACK", "CANCEL"):
             return
@@ -176,20 +176,20 @@ class Dialog:
         if self.remote_cseq is not None and number < self.remote_cseq:
             raise ParseError(f"CSeq number out of order: {number} after {self.remote_cseq}", 500)
         if request.method in TARGET_REFRESH:
-            _contact(request)  # refused here, not when it is accepted
+            _contact(request)  # raise ParseError now, not once the request is accepted
         self.remote_cseq = number
 
     def accepted(self, request: Request) -> None:
-        """Our 2xx to a request that refreshes the target goes out: its Contact is the target from now on.
+        """Our 2xx to a target refresh request goes out: its Contact becomes the remote target.
 
-        One that we refuse changes nothing (RFC 6141 §4), nor does one that a later one has overtaken.
+        A request that we reject changes nothing (RFC 6141 §4), nor does one overtaken by a later one.
         """
         number, target = request.cseq.number, _contact(request)
         if target is not None and number >= self._refreshed_by:
             self.target, self._refreshed_by = target, number
 
     def _compose(self, method: str, number: int, more: tuple[tuple[str, str], ...] = ()) -> Request:
-        if not self._written:  # many a dialog sends nothing, none changes who its ends are
+        if not self._written:  # lazily, since many dialogs send nothing; once, since the ends never change
             local, remote = self._ends
             self._ends = _as_written(local, self.id.local_tag), _as_written(remote, self.id.remote_tag)
             self._written = True
@@ -210,7 +210,7 @@ class Dialog:
         return Request(method, uri, headers)
 
     def _path(self) -> tuple[str, tuple[str, ...]]:
-        """Request-URI and Route values by the route set, where there is one (§12.2.1.1)."""
+        """Request-URI and Route values for a non-empty route set (§12.2.1.1)."""
         first = NameAddr.parse(self.route_set[0])
         if first.uri.loose:
             return self.target, self.route_set
@@ -218,7 +218,7 @@ class Dialog:
 
 
 class Essence(NamedTuple):
-    """Of an INVITE of ours: what its dialogs and their ACKs are made of."""
+    """The parts of an INVITE of ours that its dialogs and their ACKs are made from."""
 
     uri: str
     sender: str
@@ -227,7 +227,7 @@ class Essence(NamedTuple):
 
     @property
     def invite(self) -> Request:
-        """One of which the same comes."""
+        """A minimal INVITE from these parts, for `Dialog.as_uac` and `Dialog.ack`."""
         lines = (("From", self.sender), ("CSeq", f"{self.number} INVITE"), *self.credentials)
         return Request("INVITE", self.uri, Headers(lines))
 
@@ -239,24 +239,24 @@ def _take_credentials(headers: Headers, others: Headers) -> None:
 
 
 def _as_written(end: str, tag: str) -> str:
-    """One end of the dialog in requests of ours, from how it came; `tag`: of that end."""
+    """One end of the dialog as written in our requests; `end`: as received, `tag`: of that end."""
     if end[:1] == "<" and end[-1] != ";" and " " not in end and "\t" not in end:
-        return end  # no name, and nothing that we would leave out
+        return end  # no display name, and nothing to normalise
     mark = f">;tag={tag}"
     if len(end) > LONGEST_KEPT or not end.endswith(mark):
         return str(_presentable(NameAddr.parse(end)))
     written = f"{_presented(end.removesuffix(mark) + '>')};tag={tag}"
-    return end if written == end else written  # it is kept elsewhere already
+    return end if written == end else written  # `end` is in memory already
 
 
 @lru_cache(maxsize=1024)
 def _presented(address: str) -> str:
-    """Tags are new in every call, people and their addresses are not: those are written but once."""
+    """An address without tag as we write it; cached, since addresses recur while tags do not."""
     return str(_presentable(NameAddr.parse(address)))
 
 
 def _presentable(address: NameAddr) -> NameAddr:
-    """Less a display name that is no text in UTF-8: we take such a one, and write none ourselves (§25.1)."""
+    """Without a display name that is not printable UTF-8: accepted when received, never sent (§25.1)."""
     if address.display is None or address.display.isprintable():
         return address
     return replace(address, display=None)
@@ -270,12 +270,12 @@ def _contact(message: Request | Response) -> str | None:
 def _route_set(message: Request | Response, *, reverse: bool) -> tuple[str, ...]:
     routes = message.headers.split("Record-Route")
     for route in routes:
-        NameAddr.parse(route)  # refused here, not when the first request is made
+        NameAddr.parse(route)  # raise ParseError now, not when the first request is made
     return tuple(reversed(routes) if reverse else routes)
 
 
 def _as_request_uri(route: NameAddr) -> str:
-    """The URI without what a Request-URI must not have: a method parameter and headers (§19.1.1)."""
+    """The URI without the parts that a Request-URI must not have: method parameter and headers (§19.1.1)."""
     uri = route.uri
     if uri.headers or uri.params.has("method"):
         return str(replace(uri, headers="", params=uri.params.without("method")))

@@ -15,41 +15,41 @@ from proxy.sip.message import Request, Response
 _ANSWERED_IN = {"WWW-Authenticate": "Authorization", "Proxy-Authenticate": "Proxy-Authorization"}
 
 _STRENGTH = ("md5", "md5-sess", "sha-256", "sha-256-sess")
-"""The algorithms we know, the weakest first (RFC 8760 §2)."""
+"""The supported algorithms, weakest first (RFC 8760 §2)."""
 
 _SCHEME = re.compile(r"digest[ \t]+", re.IGNORECASE).match
 _PARAM = re.compile(rf"[ \t,]*({TOKEN})[ \t]*=[ \t]*({QUOTED}|[^\s,\"]*)[ \t]*(?:,|$)", re.DOTALL).match
 
 
 class DigestRefused(SipError):
-    """The credentials were turned down, or no challenge is one we can answer."""
+    """The server rejected the credentials, or sent no challenge that we can answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a server asks credentials for (RFC 7616 §3.3). Texts are as between the quotes, escapes kept."""
+    """A digest challenge (RFC 7616 §3.3). Strings are without quotes, with escapes kept."""
 
     realm: str
-    """Which credentials are meant."""
+    """The protection realm: which credentials to use."""
 
     nonce: str
     """The server's one-time value."""
 
     opaque: str | None
-    """To be given back as it is; None where there is none."""
+    """To be returned unchanged; None if absent."""
 
     stale: bool
-    """Whether the last credentials were right and only the nonce too old."""
+    """Whether the last credentials were correct and only the nonce was stale."""
 
     algorithm: str | None
     """As the server spelled it; None means MD5."""
 
     qop: tuple[str, ...]
-    """The qualities of protection offered, in lower case; empty from an RFC 2069 server."""
+    """The qualities of protection offered, lower-case; empty from an RFC 2069 server."""
 
     @property
     def strength(self) -> int:
-        """The rank of the algorithm; below zero where we do not know it."""
+        """The rank of the algorithm; negative if it is not supported."""
         name = (self.algorithm or "md5").lower()
         return _STRENGTH.index(name) if name in _STRENGTH else -1
 
@@ -61,20 +61,20 @@ class Challenge:
 
 @dataclass(slots=True)
 class _Answered:
-    """What we know of one realm: its living challenge and how often it was answered."""
+    """State of one realm: its current challenge and how often its nonce was used."""
 
     challenge: Challenge
     first_cnonce: str
     count: int = 0
     transaction: tuple[str, int] | None = None
-    """Call-ID and CSeq of the request whose challenge was answered last."""
+    """Call-ID and CSeq number of the request whose challenge was answered last."""
 
     stale: bool = False
-    """Whether that answer was the second chance after a stale nonce."""
+    """Whether that answer was already a retry after a stale nonce."""
 
 
 class DigestClient:
-    """One user's credentials, and the nonces they have answered. Serves any number of requests."""
+    """Answers challenges with one user's credentials, over any number of requests."""
 
     __slots__ = ("_password", "_realms", "_username")
 
@@ -84,11 +84,10 @@ class DigestClient:
         self._realms: dict[tuple[str, str], _Answered] = {}
 
     def authorize(self, request: Request, response: Response, cnonce: str) -> Headers:
-        """The credentials the repeated request carries: all of them, in place of those `request` carries.
+        """All credentials for the repeated request, replacing those in `request`.
 
-        `request` is the one `response` (401 or 407) answers. Raises DigestRefused where its credentials were
-        turned down (a stale nonce is worth one more try) or no challenge can be answered. `cnonce` is fresh
-        and random.
+        `response` is the 401 or 407 to `request`; `cnonce` is fresh and random. Raises DigestRefused if its
+        credentials were rejected (a stale nonce gets one more try) or no challenge can be answered.
         """
         challenges = list(_strongest(response))
         if not challenges:
@@ -108,7 +107,7 @@ class DigestClient:
     def _take(
         self, header: str, challenge: Challenge, cnonce: str, carried: bool, transaction: tuple[str, int]
     ) -> None:
-        """Remember a challenge about to be answered, or refuse to answer it again."""
+        """Note a challenge about to be answered; raises DigestRefused if it must not be answered again."""
         place = (header, challenge.realm)
         known = self._realms.get(place)
         again = carried or (known is not None and known.transaction == transaction)
@@ -121,7 +120,7 @@ class DigestClient:
         known.stale = again
 
     def _credentials(self, request: Request, answered: _Answered, cnonce: str) -> str:
-        """One Authorization value; counts the nonce up (RFC 7616 §3.4)."""
+        """One Authorization value; increments the nonce count (RFC 7616 §3.4)."""
         challenge = answered.challenge
         answered.count += 1
         count = f"{answered.count:08x}"
@@ -152,7 +151,7 @@ class DigestClient:
 
 
 def parse_challenge(value: str) -> Challenge:
-    """One WWW-Authenticate or Proxy-Authenticate value; raises ParseError."""
+    """Parse one WWW-Authenticate or Proxy-Authenticate value; raises ParseError."""
     params = digest_params(value)
     if "realm" not in params or "nonce" not in params:
         raise ParseError(f"digest challenge without realm or nonce: {shown(value)}")
@@ -167,7 +166,7 @@ def parse_challenge(value: str) -> Challenge:
 
 
 def digest_params(value: str) -> dict[str, str]:
-    """The parameters of a challenge or of credentials, names in lower case, quotes taken off; ParseError."""
+    """The parameters of a challenge or credentials: lower-case names, unquoted values. Raises ParseError."""
     scheme = _SCHEME(value)
     if scheme is None:
         raise ParseError(f"not a digest challenge: {shown(value)}")
@@ -184,14 +183,14 @@ def digest_params(value: str) -> dict[str, str]:
 
 
 def _strongest(response: Response) -> Iterator[tuple[str, Challenge]]:
-    """For each realm the challenge of the strongest algorithm we know, with the header that answers it."""
+    """The challenge with the strongest supported algorithm per realm, with the header that answers it."""
     best: dict[tuple[str, str], Challenge] = {}
     for asked_in, header in _ANSWERED_IN.items():
         for line in response.headers.get_all(asked_in):
             try:
                 challenge = parse_challenge(line)
             except ParseError:
-                continue  # another scheme, or junk beside a challenge we may know
+                continue  # another scheme or malformed; a usable challenge may follow
             rival = best.get((header, challenge.realm))
             if challenge.usable and (rival is None or challenge.strength > rival.strength):
                 best[header, challenge.realm] = challenge
@@ -199,7 +198,7 @@ def _strongest(response: Response) -> Iterator[tuple[str, Challenge]]:
 
 
 def _carried(request: Request) -> Iterator[tuple[str, str]]:
-    """Where the request carries digest credentials, and for which realm."""
+    """Header and realm of each digest credentials in the request."""
     for header in _ANSWERED_IN.values():
         for line in request.headers.get_all(header):
             if _SCHEME(line) is not None:
@@ -213,12 +212,12 @@ def _qop(challenge: Challenge) -> str | None:
 
 
 def _octets(text: str) -> bytes:
-    """As it stood on the wire: a realm need not be UTF-8."""
+    """The bytes as they were on the wire: a realm need not be UTF-8."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def hash_of(algorithm: str) -> Callable[[bytes], str]:
-    """The hash of an algorithm's name in lower case, in hexadecimal."""
+    """The hash function (to hexadecimal) of an algorithm, given by its name in lower case."""
     if algorithm.startswith("sha-256"):
         return lambda text: hashlib.sha256(text).hexdigest()
     return lambda text: hashlib.md5(text, usedforsecurity=False).hexdigest()

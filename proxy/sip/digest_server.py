@@ -1,4 +1,4 @@
-"""Digest authentication as a server (RFC 3261 §22, RFC 7616, RFC 8760): it challenges, and judges answers."""
+"""Digest authentication as a server: challenges and verification (RFC 3261 §22, RFC 7616, RFC 8760)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 
 ALGORITHMS = ("SHA-256", "MD5")
-"""What is offered, the preferred first (RFC 8760 §2.3)."""
+"""The algorithms offered, in order of preference (RFC 8760 §2.3)."""
 
 _SEAL_BYTES = 8
 
 
 class Verdict(enum.Enum):
-    """What a request's credentials are worth."""
+    """Result of checking the credentials of a request."""
 
     ACCEPTED = enum.auto()
-    """They are right, and used for the first time."""
+    """Correct, and not a replay."""
     MISSING = enum.auto()
     """There are none for our realm."""
     STALE = enum.auto()
-    """They are right, but their nonce is too old, used up, or not ours."""
+    """Correct, but the nonce has expired, was already used with that count, or is not ours."""
     REFUSED = enum.auto()
-    """They are wrong."""
+    """Wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What an Authorization header says (RFC 7616 §3.4). Texts are as between the quotes, escapes kept."""
+    """An Authorization header (RFC 7616 §3.4). Strings are without quotes, with escapes kept."""
 
     username: str
     realm: str
@@ -43,15 +43,15 @@ class Credentials:
     uri: str
     response: str
     algorithm: str
-    """In lower case; ``md5`` where it is not told."""
+    """Lower-case; ``md5`` if not given."""
     qop: str
-    """In lower case; empty from an RFC 2069 client."""
+    """Lower-case; empty from an RFC 2069 client."""
     nc: str
     cnonce: str
 
     @classmethod
     def parse(cls, value: str) -> Credentials:
-        """One Authorization or Proxy-Authorization value; raises ParseError."""
+        """From one Authorization or Proxy-Authorization value; raises ParseError."""
         params = digest_params(value)
         needed = [params.get(name) for name in ("username", "realm", "nonce", "uri", "response")]
         present = [text for text in needed if text is not None]
@@ -63,7 +63,7 @@ class Credentials:
         return cls(username, realm, nonce, uri, response, algorithm, qop.lower(), nc, cnonce)
 
     def prove(self, method: str, password: str) -> bool:
-        """Whether they were made with this password; takes as long for a wrong one as for the right one."""
+        """Whether they were computed with this password; compares in constant time."""
         digest = hash_of(self.algorithm)
         secret = digest(f"{self.username}:{self.realm}:{password}".encode("utf-8", "surrogateescape"))
         act = digest(f"{method}:{self.uri}".encode("utf-8", "surrogateescape"))
@@ -73,7 +73,7 @@ class Credentials:
 
     @property
     def count(self) -> int:
-        """The nonce count; 0 where it cannot be read."""
+        """The nonce count; 0 if malformed."""
         try:
             return int(self.nc, 16)
         except ValueError:
@@ -81,33 +81,36 @@ class Credentials:
 
 
 class DigestServer:
-    """Guards one realm. Its nonces carry their time and a seal, so none is remembered until it has served."""
+    """Authenticates requests for one realm.
+
+    Nonces carry their creation time and a MAC, so a nonce takes no memory until it has been used.
+    """
 
     __slots__ = ("_forgotten", "_lifetime_s", "_made", "_most", "_secret", "_used", "realm")
 
     def __init__(
         self, realm: str, secret: bytes, *, lifetime_s: float = 300.0, max_nonces: int = 10_000
     ) -> None:
-        """`secret` is random and of this process alone; `max_nonces` that have served are remembered."""
+        """`secret`: random, known to this process alone. `max_nonces`: how many used nonces to remember."""
         self.realm, self._secret = realm, secret
         self._lifetime_s, self._most = lifetime_s, max_nonces
         self._made = 0
         self._used: dict[str, int] = {}
-        """The highest count by which each nonce has served."""
+        """The highest nonce count accepted for each nonce."""
         self._forgotten = -1
-        """Nonces made until then are no longer known to be unused (seconds)."""
+        """Nonces created up to this time (seconds) count as stale: their use is no longer remembered."""
 
     def challenge(self, now: float, algorithm: str, *, stale: bool = False, whence: str = "") -> str:
-        """One WWW-Authenticate value, as short as it may be; send one for each of ALGORITHMS, in order.
+        """One WWW-Authenticate value, as short as possible; send one for each of ALGORITHMS, in order.
 
-        `whence`: who alone may answer it, where a sender can be forged; empty for anybody.
+        `whence`: the source address that alone may answer it, against forged senders; empty for any.
         """
         again = ", stale=true" if stale else ""
         nonce = self._nonce(now, whence)
         return f'Digest realm="{self.realm}", qop="auth", nonce="{nonce}"{again}, algorithm={algorithm}'
 
     def claimed(self, request: Request) -> Credentials | None:
-        """The credentials for our realm that a request brings; None if there are none that can be read."""
+        """The credentials for our realm in a request; None if there are no well-formed ones."""
         for line in request.headers.get_all("Authorization"):
             try:
                 credentials = Credentials.parse(line)
@@ -120,7 +123,7 @@ class DigestServer:
     def judge(
         self, request: Request, username: str, password: str, now: float, *, whence: str = ""
     ) -> Verdict:
-        """What the request's credentials are worth if they ought to be this user's, and from `whence`."""
+        """Check the credentials of a request against this user, and its nonce against `whence`."""
         credentials = self.claimed(request)
         if credentials is None:
             return Verdict.MISSING
@@ -137,7 +140,7 @@ class DigestServer:
         return Verdict.ACCEPTED if self._serves(credentials, now, whence) else Verdict.STALE
 
     def mark(self, text: str) -> str:
-        """A tag made of this text: always the same for it, and nobody else can make it (RFC 3261 §8.2.7)."""
+        """A To tag derived from this text: the same each time, and unforgeable (RFC 3261 §8.2.7)."""
         return self._seal(text.encode("utf-8", "surrogateescape")).hex()
 
     def _nonce(self, now: float, whence: str) -> str:
@@ -146,7 +149,7 @@ class DigestServer:
         return b64encode(body + self._seal(body + whence.encode())).decode()
 
     def _serves(self, credentials: Credentials, now: float, whence: str) -> bool:
-        """Whether the nonce is ours, fresh, and counted up (RFC 7616 §5.5); it has then served."""
+        """Whether the nonce is ours, fresh, and its count increased (RFC 7616 §5.5); marks it as used."""
         made = self._time(credentials.nonce, whence)
         if made is None or made <= self._forgotten or now - made > self._lifetime_s:
             return False
@@ -159,13 +162,13 @@ class DigestServer:
         return True
 
     def _forget(self, now: float) -> None:
-        """Drop the nonces that are too old, and if that is not enough, all made before the younger half."""
+        """Forget the expired nonces, and at least the older half."""
         made = sorted(map(_made, self._used))
         self._forgotten = max(made[len(made) // 2], int(now - self._lifetime_s) - 1)
         self._used = {nonce: count for nonce, count in self._used.items() if _made(nonce) > self._forgotten}
 
     def _time(self, nonce: str, whence: str) -> int | None:
-        """When a nonce of ours was made; None if it is not ours, or was somebody else's to answer."""
+        """Creation time of a nonce; None if it is not ours, or was issued to another source."""
         try:
             sealed = b64decode(nonce, validate=True)
         except ValueError:
@@ -181,12 +184,12 @@ class DigestServer:
 
 
 def _made(nonce: str) -> int:
-    """When a nonce was made that is known to be ours."""
+    """Creation time of a nonce known to be ours."""
     return int.from_bytes(b64decode(nonce)[:4], "big")
 
 
 def _same(uri: str, target: str) -> bool:
-    """Whether the URI that was signed is the one asked for (RFC 7616 §3.4.1)."""
+    """Whether the URI in the credentials is equivalent to the Request-URI (RFC 7616 §3.4.1)."""
     if uri == target:
         return True
     try:

@@ -1,6 +1,6 @@
-"""What a transaction asks of its owner (RFC 3261 §17: the arrows to the TU and to the transport).
+"""Outputs of the transaction machines (RFC 3261 §17: the arrows to the TU and to the transport).
 
-Nobody keeps one, so they are not frozen: that would triple what it costs to make one.
+Not frozen: effects are consumed at once, and a frozen dataclass takes three times as long to create.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from proxy.sip.message import Request, Response
 
 @dataclass(slots=True)
 class Send:
-    """Give this message to the transport."""
+    """Hand this message to the transport."""
 
     message: Request | Response
-    """What goes out, complete with its Via."""
+    """The message to send, with its Via in place."""
 
 
 @dataclass(slots=True)
@@ -23,20 +23,20 @@ class Deliver:
     """Pass this message up to the transaction user."""
 
     message: Request | Response
-    """What came in and is news to the user."""
+    """The message received; retransmissions are not delivered."""
 
 
 @dataclass(slots=True)
 class TimedOut:
-    """The peer did not answer in time; to the user it is a 408 (§8.1.3.1)."""
+    """The peer did not answer in time; the TU treats it as a 408 (§8.1.3.1)."""
 
 
 @dataclass(slots=True)
 class Failed:
-    """The transport failed; to the user it is a 503 (§8.1.3.1)."""
+    """The transport failed; the TU treats it as a 503 (§8.1.3.1)."""
 
     error: Exception
-    """What the transport said."""
+    """The error raised by the transport."""
 
 
 Effect = Send | Deliver | TimedOut | Failed

@@ -1,4 +1,4 @@
-"""The root of what can go wrong with SIP, and the error of a peer that broke the protocol."""
+"""Base class of all SIP errors, and the error for a peer that violates the protocol."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ if TYPE_CHECKING:
 
 
 class SipError(Exception):
-    """Anything that ends or refuses a piece of SIP work."""
+    """Base class of every error raised by SIP code."""
 
 
 class ParseError(SipError):
-    """The peer broke the protocol; `status` is what we owe if the thing was a request (RFC 3261 §21.4.1)."""
+    """Malformed or invalid input from a peer; `status` answers it if it was a request (RFC 3261 §21.4.1)."""
 
     status: int
-    """The final status a request of this kind is answered with: 400, 505, 513 or 500."""
+    """The final status to answer the request with: 400, 500, 501, 505 or 513."""
 
     partial: Request | None
-    """As much of the request as could be read, enough to `reply` to; None where no answer is owed."""
+    """As much of the request as could be parsed, enough to call `reply` on; None if no answer is due."""
 
     def __init__(self, message: str, status: int = 400, partial: Request | None = None) -> None:
         super().__init__(message)

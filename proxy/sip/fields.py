@@ -1,4 +1,4 @@
-"""What requests and responses have in common: their headers, understood on access (RFC 3261 §20)."""
+"""Message: base class of requests and responses, with typed access to their headers (RFC 3261 §20)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from proxy.sip.headers import Headers
 from proxy.sip.values import CSeq, NameAddr, Top, Via, cseq, name_addr, one_via, party_of, tag_of, top_of
 
 NEEDED = {"via": "Via", "from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
-"""§8.1.1: what no message goes without (an RFC 2543 request may lack Max-Forwards)."""
+"""Mandatory headers by key (§8.1.1); not Max-Forwards, which an RFC 2543 request may lack."""
 
 
 class Message:
-    """What requests and responses share: headers, body, and the values parsed from them on access."""
+    """Headers and body of a request or response; properties parse header values on access.
+
+    They raise ParseError for a value that is malformed, or missing although mandatory.
+    """
 
     __slots__ = ()
     headers: Headers
@@ -22,7 +25,7 @@ class Message:
 
     @property
     def start_line(self) -> str:
-        """The first line, without its line end."""
+        """The first line, without its CRLF."""
         raise NotImplementedError
 
     @property
@@ -35,7 +38,7 @@ class Message:
 
     @property
     def top(self) -> Top:
-        """Of the topmost Via what its transaction asks for."""
+        """The parts of the topmost Via that transaction matching needs."""
         first = self.headers.first
         if "via" in first and (line := first["via"]) and "," not in line:
             return top_of(line)
@@ -43,7 +46,7 @@ class Message:
 
     @property
     def vias(self) -> list[Via]:
-        """Every Via, the last hop first; never empty."""
+        """Every Via, topmost (last hop) first; never empty."""
         values = self.headers.split("Via")
         if not values:
             raise ParseError("missing Via")
@@ -51,7 +54,7 @@ class Message:
 
     @property
     def via_count(self) -> int:
-        """How many Vias there are; in a response to a request of ours one alone (§8.1.3.3)."""
+        """The number of Via values; a response to our own request must have exactly one (§8.1.3.3)."""
         lines = self.headers.get_all("Via")
         if len(lines) == 1 and "," not in lines[0]:
             return 1
@@ -59,19 +62,19 @@ class Message:
 
     @property
     def from_(self) -> NameAddr:
-        """Who sent the request (§20.20)."""
+        """The From of the message (§20.20)."""
         first = self.headers.first
         return name_addr(first["from"] if "from" in first else _missing("from"))
 
     @property
     def sender(self) -> NameAddr:
-        """Who sent the request, where the tag of From does not matter; it may stand there or not."""
+        """The From, with or without its tag; cheaper than `from_` where the tag does not matter."""
         first = self.headers.first
         return party_of(first["from"] if "from" in first else _missing("from"))
 
     @property
     def to(self) -> NameAddr:
-        """Whom the request was meant for (§20.39)."""
+        """The To of the message (§20.39)."""
         first = self.headers.first
         return name_addr(first["to"] if "to" in first else _missing("to"))
 
@@ -116,23 +119,23 @@ class Message:
 
     @property
     def routes(self) -> list[NameAddr]:
-        """The Route set of the request, next hop first (§20.34)."""
+        """The Route values of the request, next hop first (§20.34)."""
         return [NameAddr.parse(value) for value in self.headers.split("Route")]
 
     @property
     def record_routes(self) -> list[NameAddr]:
-        """The Record-Route values in the order they stand (§20.30)."""
+        """The Record-Route values in message order (§20.30)."""
         return [NameAddr.parse(value) for value in self.headers.split("Record-Route")]
 
     @property
     def max_forwards(self) -> int | None:
-        """Hops left, 0 to 255 (§20.22); None where the sender gave none."""
+        """Max-Forwards, 0 to 255 (§20.22); None if absent."""
         first = self.headers.first
         return hops_of(first["max-forwards"]) if first.get("max-forwards") else None
 
     @property
     def content_type(self) -> str | None:
-        """The media type of the body in lower case, without parameters; None where it is not told."""
+        """The media type of the body, lower-case, without parameters; None if not given."""
         value = self.headers.first.get("content-type")
         if value == "application/sdp":
             return value
@@ -148,5 +151,5 @@ def _missing(key: str) -> str:
 
 @lru_cache(maxsize=256)
 def hops_of(value: str) -> int:
-    """Hops left by a Max-Forwards, 0 to 255; raises ParseError."""
+    """The value of a Max-Forwards, 0 to 255; raises ParseError."""
     return number(once(value), "Max-Forwards", 255)

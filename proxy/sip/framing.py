@@ -1,4 +1,4 @@
-"""Whole messages out of a byte stream: TCP and TLS (RFC 3261 §18.3, RFC 5626 §4.4.1)."""
+"""Framing of SIP messages on a byte stream, TCP or TLS (RFC 3261 §18.3, RFC 5626 §4.4.1)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _EMPTY_LINES = re.compile(rb"(?:\r?\n)+").match
 
 
 class StreamFramer:
-    """Cuts one connection's bytes into messages, however they arrive in pieces.
+    """Splits the bytes of one connection into messages, whatever pieces they arrive in.
 
-    A stream that cannot be framed is lost for good: there is no place to begin again. The error is raised
-    once every message before it has been handed out, and from then on at each `feed`; see `fault`.
+    A framing error is final: there is no way to resynchronise. It is raised once every message before it has
+    been returned, and by each `feed` from then on; `fault` is set at once.
     """
 
     __slots__ = (
@@ -33,23 +33,23 @@ class StreamFramer:
     )
 
     fault: ParseError | None
-    """Set as soon as the stream is broken, so that a reader who got messages first need not wait for more."""
+    """The framing error, set as soon as it is met, even if that `feed` still returned messages."""
 
     partial: bool
-    """A message has begun whose end is still to come."""
+    """Whether the buffer holds the beginning of an incomplete message."""
 
     pings: int
-    """Double CRLFs that came and were not taken yet: each is owed a single CRLF (RFC 5626 §4.4.1)."""
+    """Double CRLFs received and not yet taken by `take_pings`: each is due a CRLF (RFC 5626 §4.4.1)."""
 
     pongs: int
     """Single CRLFs received: answers to our keep-alives."""
 
     def __init__(self, max_bytes: int = 65536) -> None:
-        """`max_bytes` bounds one message, and so the memory a peer can hold."""
+        """`max_bytes` limits the size of one message, and so the memory that a peer can take."""
         self._buffer = b""
         self._max_bytes = max_bytes
         self._scanned = 0
-        self._wanted = 0  # bytes of the message whose head is whole; 0 before that
+        self._wanted = 0  # size of the current message in bytes; 0 until its head is complete
         self.pings = 0
         self._lone = self._awaited = False
         self.pongs = 0
@@ -57,9 +57,9 @@ class StreamFramer:
         self.fault = None
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The messages these bytes complete, in order; raises ParseError where no more can follow.
+        """The messages completed by these bytes, in order; raises ParseError once framing has failed.
 
-        A message of more than `max_bytes` is a 513; one without Content-Length, or with a bad one, a 400.
+        Status 513 for a message of more than `max_bytes`, 400 for a missing or bad Content-Length.
         """
         if self.fault is not None:
             raise self.fault
@@ -89,16 +89,16 @@ class StreamFramer:
         return messages
 
     def pinged(self) -> None:
-        """A keep-alive of ours is on its way: the next CRLF that comes alone answers it."""
+        """Note that we have sent a keep-alive: the next single CRLF is its pong."""
         self._awaited, self._lone = True, False
 
     def take_pings(self) -> int:
-        """How many `pings` came since last asked."""
+        """The number of `pings` since the last call."""
         pings, self.pings = self.pings, 0
         return pings
 
     def _measured(self, buffer: bytes, start: int) -> int:
-        """How long the message is; 0 before its head is whole, which is looked at once, whatever drips in."""
+        """Size of the message at `start`; 0 until its head is complete. Scans no byte of the head twice."""
         found = END_OF_HEAD.search(buffer, start + self._scanned)
         if found is None:
             if len(buffer) - start > self._max_bytes:
@@ -108,7 +108,7 @@ class StreamFramer:
         end = found.end()
         lengths = _LENGTHS(buffer, start, end)
         if len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 10:
-            size = end - start + int(lengths[0])  # as nearly all write it, and once
+            size = end - start + int(lengths[0])  # the usual form, and only one
         else:
             size = end - start + _odd_length(lengths, buffer[start:end])
         if size > self._max_bytes:
@@ -116,9 +116,9 @@ class StreamFramer:
         return size
 
     def _count(self, ends: int) -> None:
-        """Of so many line ends between messages, which are pings and which are pongs."""
-        # A CRLF that came alone may have been the first half of a ping, or a pong. Both are served: a pong
-        # too many does no harm, an unanswered ping ends the connection.
+        """Count the pings and pongs in a run of `ends` line ends between messages."""
+        # A single CRLF may be a pong or the first half of a ping, so it counts as either: an extra pong does
+        # no harm, while an unanswered ping makes the peer close the connection.
         pairs, odd = divmod(ends + self._lone, 2)
         self.pings += pairs
         self.pongs += odd
@@ -138,7 +138,7 @@ def _odd_length(lengths: list[bytes], head: bytes) -> int:
 
 
 def _with_partial(error: ParseError, head: bytes) -> ParseError:
-    """`error`, carrying the request it concerns where the head shows one."""
+    """`error` with the request it concerns in `partial`, if this is the head of one."""
     try:
         message = parse_message(head)
     except ParseError as worse:

@@ -1,4 +1,4 @@
-"""The lexical ground the values stand on: tokens, numbers, quoted strings, lists (RFC 3261 §25.1)."""
+"""Lexical elements of the SIP grammar: tokens, numbers, quoted strings, lists (RFC 3261 §25.1)."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from functools import lru_cache
 from proxy.sip.errors import ParseError
 
 WHITESPACE = " \t"
-"""Linear white space once lines are unfolded. `str.strip()` alone would take more than that."""
+"""Linear white space once lines are unfolded. A bare `str.strip()` would remove other characters too."""
 
 TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"
 """Pattern of a token, for use inside larger patterns."""
 
 HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+"
-"""Pattern of a host: a name (`_` is read, DNS carries it), an IPv4 address, an IPv6 address in brackets."""
+"""Pattern of a host: a name (with `_`, which occurs in DNS), an IPv4 address, an IPv6 address in brackets."""
 
 QUOTED = r'"(?:[^"\\]|\\.)*"'
 """Pattern of a quoted string with its quotes."""
 
 _LONGEST_KEPT = 256
-"""Lists up to this many characters are kept once taken apart."""
+"""Longest list, in characters, whose split is cached."""
 
 _IS_TOKEN = re.compile(TOKEN).fullmatch
 _IS_QUOTED = re.compile(QUOTED, re.DOTALL).fullmatch
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _TO_ESCAPE = re.compile(r'[\\"\0]')
-# An open quote or bracket takes all the rest, so that no character is looked at twice.
+# An unclosed quote or bracket takes all the rest: no backtracking, so the time stays linear.
 _COMMA_PIECE = re.compile(rf'(?:[^,"<]+|{QUOTED}|<[^>]*>|["<].*)+', re.DOTALL)
 _SEMICOLON_PIECE = re.compile(rf'(?:[^;"]|{QUOTED}|".*)*', re.DOTALL)
 
@@ -42,10 +42,10 @@ def is_quoted(text: str) -> bool:
 
 
 def number(text: str, what: str, limit: int) -> int:
-    """The unsigned decimal `text`; ParseError where it is none or above `limit`."""
+    """The unsigned decimal `text`; raises ParseError if it is not one or is above `limit`."""
     if not (text.isascii() and text.isdigit()):
         raise ParseError(f"{what} is not a number: {shown(text)}")
-    # A number of thousands of digits is not worth converting.
+    # Thousands of digits are not worth converting; int() would raise ValueError.
     digits = text if len(text) <= 20 else text.lstrip("0")
     if len(digits) > 20 or (value := int(digits or "0")) > limit:
         raise ParseError(f"{what} out of range: {shown(text)}")
@@ -53,7 +53,7 @@ def number(text: str, what: str, limit: int) -> int:
 
 
 def once(text: str) -> str:
-    """The value of a single header that some hop joined with its equal twin by a comma, as `70, 70`."""
+    """The value of a single-value header; undoes a hop that merged two equal lines into one, as `70, 70`."""
     if "," not in text:
         return text
     values = {value.strip(WHITESPACE) for value in text.split(",")}
@@ -66,7 +66,7 @@ def quote(text: str) -> str:
 
 
 def unquote(text: str) -> str:
-    """What a quoted string says; any other text as it is."""
+    """The content of a quoted string; any other text unchanged."""
     if len(text) < 2 or text[0] != '"' or text[-1] != '"':
         return text
     inner = text[1:-1]
@@ -74,7 +74,7 @@ def unquote(text: str) -> str:
 
 
 def split_commas(text: str) -> list[str]:
-    """The values of a comma-separated list (§7.3.1); quotes and <> protect commas, empty values fall out."""
+    """The values of a comma-separated list (§7.3.1), empty ones dropped; quotes and <> protect commas."""
     if "," not in text:
         return [value] if (value := text.strip(WHITESPACE)) else []
     return list(_split_kept(text) if len(text) <= _LONGEST_KEPT else _split(text))
@@ -85,7 +85,7 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple([value for piece in pieces if (value := piece.strip(WHITESPACE))])
 
 
-_split_kept = lru_cache(maxsize=256)(_split)  # what a peer allows and supports is the same in every call
+_split_kept = lru_cache(maxsize=256)(_split)  # a peer's Allow and Supported are the same in every call
 
 
 def split_semicolons(text: str) -> list[str]:
@@ -103,5 +103,5 @@ def split_semicolons(text: str) -> list[str]:
 
 
 def shown(text: str) -> str:
-    """`text` as an error message may carry it: short, and with nothing unprintable."""
+    """`text` made safe for an error message: shortened, unprintable characters escaped."""
     return ascii(text if len(text) <= 60 else text[:57] + "...")[1:-1]

@@ -1,4 +1,4 @@
-"""Names of headers, and the one spelling under which they compare (RFC 3261 §7.3.1, §7.3.3)."""
+"""Header names and the canonical keys under which they compare (RFC 3261 §7.3.1, §7.3.3)."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ _COMMON = (
 )  # fmt: skip
 
 _MAX_SPELLINGS, _LONGEST_SPELLING = 2048, 64
-"""So many are kept beside the common ones, up to so many characters long."""
+"""Limits of `KEYS`: the number of spellings, and the length of one that is added."""
 
 KEYS = {spelled: name.lower() for name in _COMMON for spelled in (name, name.lower())}
-"""The key of each spelling of a name, so that to read a line costs a single look-up.
+"""The key of each known spelling of a header name, so that reading a line takes a single look-up.
 
-The common ones stand here from the start, others from when they are first met (`learned`).
+Prefilled with the common names; `learned` adds others when they are first seen.
 """
 KEYS |= _COMPACT | {short.upper(): long for short, long in _COMPACT.items()}
 
 
 def header_key(name: str) -> str:
-    """The one spelling under which `name` and its compact form compare: long and lower-case."""
+    """The canonical key of a header name, compact or not: the long name in lower case."""
     return key_of(name) or name.lower()
 
 
 def key_of(name: str) -> str:
-    """The key of a name; empty if it is no token."""
+    """The key of a header name; empty if the name is not a token."""
     return KEYS.get(name) or learned(name)
 
 
 def learned(name: str) -> str:
-    """The key of a spelling that is not in `KEYS` yet; empty is that of no token."""
+    """The key of a spelling not in `KEYS` yet, added to it if there is room; empty if not a token."""
     if not is_token(name):
         return ""
     lower = name.lower()

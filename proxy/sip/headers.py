@@ -12,38 +12,41 @@ from proxy.sip.grammar import WHITESPACE, shown, split_commas
 from proxy.sip.header_names import KEYS, header_key, key_of, learned
 
 MAX_VALUE_CHARS = 8192
-"""A longer value is refused when read: no peer sends one in good faith."""
+"""A longer value is rejected when parsed: no peer sends one in good faith."""
 
 _ECHOED = {"from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
-"""§8.2.6.2: what stands in a response as it stood in the request, each once."""
+"""Single headers that a response copies from the request (§8.2.6.2); Via is copied separately."""
 
 _UNSAFE = re.compile(r"[\r\n]|(?<!\\)\0").search
 
 
 class Headers:
-    """An ordered multimap of raw header values; names compare without case, compact forms equal long names.
+    """Ordered multimap of raw header values; names are case-insensitive, compact forms equal long names.
 
-    Order, spelling and unknown headers stay as they were sent. What would break the message apart on the
-    wire (a line end or a NUL in a value, a name that is no token) is a ValueError here: it is our bug.
+    Keeps order, spelling and unknown headers as received. Adding what would corrupt the message (a line end
+    or NUL in a value, a name that is not a token) raises ValueError: that is a bug of ours.
     """
 
     __slots__ = ("_lines", "first", "more")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._lines: list[str] = []
-        """As they go on the wire: the name as spelled, a colon, one space, the value. Those appended together
-        are one text, until they are asked for one by one (`_apart`).
+        """Lines as sent on the wire: the name as spelled, a colon, one space, the value. One item may hold
+        several lines that were added together, until `_apart` splits it.
         """
         self.first: dict[str, str] = {}
-        """The first line of each name, by its key (`header_key`): to be read, never written to."""
+        """The first value of each header, by its key (`header_key`); read-only for others."""
         self.more: dict[str, list[str]] | None = None
-        """The other lines of each name that stands more than once, to be read only; nearly always None."""
+        """The further values of headers that occur more than once; read-only, nearly always None."""
         if items:
             self.extend(items)
 
     @staticmethod
     def written(text: str, first: dict[str, str]) -> Headers:
-        """Those of lines as they go on the wire; `first`: their values by their keys, no two of one."""
+        """Headers from a text of complete lines and from the same values by key, each key once.
+
+        The fast way to build headers known to be well-formed; raises ValueError for an unsafe value.
+        """
         said = "".join(first.values())
         if "\n" in said or "\r" in said or "\0" in said:
             for name, value in first.items():
@@ -53,11 +56,11 @@ class Headers:
         return headers
 
     def get(self, name: str) -> str | None:
-        """The first line of that name, whole; None where there is none."""
+        """The first value of that name, commas and all; None if absent."""
         return self.first.get(key_of(name))
 
     def get_all(self, name: str) -> list[str]:
-        """Every line of that name, whole."""
+        """The value of every line of that name, not split at commas."""
         wanted = key_of(name)
         if wanted not in self.first:
             return []
@@ -65,7 +68,7 @@ class Headers:
         return [line] if self.more is None else [line, *self.more.get(wanted, ())]
 
     def split(self, name: str) -> list[str]:
-        """Every value of that name over all lines, commas taken apart (§7.3.1)."""
+        """Every value of that name over all lines, split at commas (§7.3.1)."""
         wanted = key_of(name)
         if wanted not in self.first:
             return []
@@ -92,7 +95,7 @@ class Headers:
                 self._again(key, value)
 
     def repeat(self, items: tuple[tuple[str, str], ...]) -> None:
-        """Append these lines, which we say in many a message: they are written once."""
+        """Append these lines; for constant lines of ours, whose text is cached."""
         text, first = _written(items)
         if not first or not self.first.keys().isdisjoint(first):
             return self.extend(items)
@@ -100,7 +103,7 @@ class Headers:
         self.first.update(first)
 
     def prepend(self, name: str, value: str) -> None:
-        """Put a line before the first of that name, or at the front (Via and Route are stacks)."""
+        """Insert a line before the first of that name, or at the front (Via and Route are stacks)."""
         key = KEYS.get(name)
         if not key or "\n" in value or "\r" in value or "\0" in value:
             key = _checked(name, value)
@@ -113,7 +116,7 @@ class Headers:
         self.first[key] = value
 
     def set(self, name: str, value: str) -> None:
-        """Make this the only line of that name, at the place of the first, or at the end."""
+        """Make this the only line of that name, in place of the first one, or at the end."""
         key = _checked(name, value)
         if key not in self.first:
             return self._append(key, name, value)
@@ -124,15 +127,13 @@ class Headers:
         self._forget_more(key)
 
     def rewrite(self, name: str, value: str) -> None:
-        """Put this in place of the first line of that name, which must be there."""
+        """Replace the first line of that name, which must exist."""
         key = _checked(name, value)
         self._lines[self._index(key)] = f"{name}: {value}"
         self.first[key] = value
 
     def take(self, other: Headers, name: str) -> None:
-        """Append every line of that name that `other` has, under this spelling of it; what stands there needs
-        no second look.
-        """
+        """Append every line of that name from `other`, under the spelling `name`, without checking values."""
         wanted = key_of(name)
         if wanted not in other.first:
             return
@@ -144,16 +145,17 @@ class Headers:
             self._lines.append(f"{name}: {value}")
 
     def echo(self, to: str | None, *, routes: bool = False) -> Headers:
-        """What a response says again to the request that has these (§8.2.6.2): Record-Route too if `routes`.
+        """The headers that a response copies from the request with these headers (§8.2.6.2).
 
-        `to`: what To is to say. What is missing is left out, and nothing needs a second look.
+        `to` replaces the value of To; `routes` adds Record-Route. Missing headers are left out; values are
+        not checked again.
         """
         first = self.first
         if to is not None and not routes and self.more is None:
             try:
                 via, from_, call_id, cseq = first["via"], first["from"], first["call-id"], first["cseq"]
             except KeyError:
-                pass  # of a request that could not be read
+                pass  # a request that could not be parsed
             else:
                 text = f"Via: {via}\r\nFrom: {from_}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}"
                 echo = Headers.__new__(Headers)
@@ -170,14 +172,14 @@ class Headers:
         return echo
 
     def remove(self, name: str) -> None:
-        """Take every line of that name away; nothing happens where there is none."""
+        """Remove every line of that name, if there is any."""
         if (wanted := header_key(name)) in self.first:
             self._lines = [line for line in self._apart() if _key_of(line) != wanted]
             del self.first[wanted]
             self._forget_more(wanted)
 
     def pop_first(self, name: str) -> str | None:
-        """Take the first value of that name away and return it; its line keeps the values after it."""
+        """Remove and return the first value of that name; its line keeps the values after the comma."""
         key = header_key(name)
         line = self.first.get(key)
         if line is None:
@@ -193,7 +195,7 @@ class Headers:
         return values[0] if values else ""
 
     def copy(self) -> Headers:
-        """The same lines, free to change."""
+        """An independent copy."""
         twin = Headers()
         twin._lines, twin.first = self._lines.copy(), self.first.copy()
         if self.more is not None:
@@ -219,9 +221,9 @@ class Headers:
         return f"Headers({list(self)!r})"
 
     def encode(self, start: str, body: bytes) -> bytes:
-        """The message of this start line and body as it goes on the wire, exactly one Content-Length in it.
+        """The whole message as sent on the wire, with exactly one Content-Length.
 
-        Raises ValueError where the start line would break it apart: that is our bug.
+        Raises ValueError if the start line has a line end or NUL: that is a bug of ours.
         """
         if "\r" in start or "\n" in start or "\0" in start:
             raise ValueError(f"start line would break the message: {shown(start)}")
@@ -245,7 +247,7 @@ class Headers:
             self._again(key, value)
 
     def _again(self, key: str, value: str) -> None:
-        """Another line of a name that stands there already."""
+        """Note a further value of a header that is present already."""
         if self.more is None:
             self.more = {}
         self.more.setdefault(key, []).append(value)
@@ -258,7 +260,7 @@ class Headers:
         return next(place for place, line in enumerate(self._apart()) if _key_of(line) == wanted)
 
     def _apart(self) -> list[str]:
-        """The lines, each by itself."""
+        """The lines, one item each."""
         if len(self._lines) != len(self):
             self._lines[:] = "\r\n".join(self._lines).split("\r\n")
         return self._lines
@@ -266,15 +268,16 @@ class Headers:
 
 @lru_cache(maxsize=256)
 def _written(items: tuple[tuple[str, str], ...]) -> tuple[str, dict[str, str]]:
-    """These lines as they go on the wire, and their values by their keys; none where a name comes twice."""
+    """The wire text of these lines, and their values by key; an empty dict if a name occurs twice."""
     headers = Headers(items)
     return "\r\n".join(headers._lines), headers.first if headers.more is None else {}
 
 
 def plain_headers(start: str, lines: list[str], single: Collection[str] = ()) -> Headers | None:
-    """The headers of lines that are written as nearly all are, with one space after the colon and none at the
-    end; None where they are not, or `read_headers` finds fault, or the start line before them is as odd. They
-    are kept as they are, not copied.
+    """Fast path: the headers of lines in plain form, one space after the colon and none at the end.
+
+    None if a line, or the start line, is in any other form, or `read_headers` would report an error. Keeps
+    `lines` itself, not a copy.
     """
     headers, keys = Headers.__new__(Headers), KEYS
     first: dict[str, str] = {}
@@ -296,16 +299,16 @@ def plain_headers(start: str, lines: list[str], single: Collection[str] = ()) ->
     said = " ".join([start, *first.values(), ""])
     if headers.more is not None:
         said += " ".join([*chain(*headers.more.values()), ""])
-    # An empty value makes two spaces too. What has them where they mean nothing is read by the longer way.
+    # An empty value makes two spaces too. Double spaces that are harmless just take the slower path.
     plain = not ("  " in said or "\n" in said or "\r" in said or "\t" in said or "\0" in said)
     return headers if plain else None
 
 
 def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[Headers, ParseError | None]:
-    """The headers of unfolded lines without CR, LF or bare NUL, and the first fault met.
+    """The headers of unfolded lines without CR, LF or bare NUL, and the first error met.
 
-    Lines at fault are left out, so that what remains may still serve to answer the request. Two different
-    values of a key in `single` are a fault.
+    Skips malformed lines, so that the rest can still be used to answer the request. Two different values of
+    a key in `single` are an error.
     """
     headers = Headers()
     fault: ParseError | None = None
@@ -323,7 +326,7 @@ def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[He
 
 
 def _wrong(line: str, key: str, name: str, colon: str, value: str) -> ParseError | None:
-    """What is wrong with a line."""
+    """The error in a header line, if any."""
     if not colon:
         return ParseError(f"header line has no colon: {shown(line)}")
     if not key:
@@ -342,7 +345,7 @@ def _key_of(line: str) -> str:
 
 
 def _checked(name: str, value: str) -> str:
-    """The key of this name; ValueError where either would break the message."""
+    """The key of this name; raises ValueError if name or value would corrupt the message."""
     key = key_of(name)
     if not key:
         raise ValueError(f"header name is no token: {shown(name)}")

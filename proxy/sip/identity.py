@@ -1,7 +1,7 @@
-"""Who a caller is said to be, and by which way a call came: RFC 3323, 3325, 5806, 7044.
+"""Caller identity, privacy and diversion headers (RFC 3323, RFC 3325, RFC 5806, RFC 7044).
 
-Nothing here is refused: a header that cannot be read says nothing, and the call goes on without it. Whether
-what it says is believed depends on who says it, which is not known here.
+Nothing here raises: a malformed header counts as absent, and the call goes on without it. Whether to trust a
+header is up to the code that calls this, which knows which peer sent it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _KNOWN_WISHES = frozenset(("header", "session", "user", "none", "critical", "id"
 
 
 def party(text: str) -> NameAddr | None:
-    """One address; None where it cannot be read.
+    """Parse one address; None if malformed.
 
-    Carriers put parameters of theirs wherever there is room, `verstat` above all: what stands behind the
-    address and is no list of parameters is left out, and the address counts all the same.
+    Carriers put their own parameters anywhere, above all `verstat`: if the text after the address is not a
+    parameter list, it is dropped and the address still counts.
     """
     try:
         return NameAddr.parse(text)
@@ -41,14 +41,12 @@ def party(text: str) -> NameAddr | None:
 
 
 def is_plain(headers: Headers) -> bool:
-    """Whether nothing is said of who calls, nor of who sent the call on, but in From."""
+    """Whether From is the only header about the identity of the caller, with no diversion or privacy."""
     return headers.first.keys().isdisjoint(_MORE)
 
 
 def asserted(headers: Headers) -> tuple[NameAddr, ...]:
-    """P-Asserted-Identity: one sip or sips URI, one tel URI, or both; more of a kind are one too many
-    (RFC 3325 §9.1).
-    """
+    """P-Asserted-Identity: one sip or sips URI, one tel URI, or both (RFC 3325 §9.1); ignores extra ones."""
     if "p-asserted-identity" not in headers.first:
         return ()
     found: dict[bool, NameAddr] = {}
@@ -61,14 +59,14 @@ def asserted(headers: Headers) -> tuple[NameAddr, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """What a caller wishes to be kept from whom he calls (RFC 3323 §4.2, RFC 3325 §9.3, RFC 7044 §10.1)."""
+    """The privacy requested by the caller (RFC 3323 §4.2, RFC 3325 §9.3, RFC 7044 §10.1)."""
 
     wishes: frozenset[str] = frozenset()
     """The values of the Privacy header, in lower case."""
 
     @classmethod
     def of(cls, headers: Headers) -> Privacy:
-        """From every Privacy header; values may be parted by commas too."""
+        """From every Privacy header; accepts commas as separators too."""
         if "privacy" not in headers.first:
             return NO_WISHES
         pieces = ";".join(headers.get_all("Privacy")).replace(",", ";").replace(" ", ";").split(";")
@@ -76,11 +74,11 @@ class Privacy:
 
     @property
     def withholds(self) -> bool:
-        """Whether the caller's number and name are to be withheld.
+        """Whether to withhold the caller's number and name.
 
-        `id` and `user` say so, and `full` of older devices; a wish that we do not know says so where it is
-        `critical` (RFC 3323 §4.2), since we cannot grant it otherwise. What `header` and `session` ask for is
-        done for every call, and `history` is not ours to pass on at all.
+        Requested by `id`, `user`, and `full` from older devices. An unknown value marked `critical` counts
+        too (RFC 3323 §4.2), since we cannot honour it otherwise. What `header` and `session` request is done
+        for every call, and `history` does not matter since History-Info is never passed on.
         """
         unknown = self.wishes - _KNOWN_WISHES
         return not self.wishes.isdisjoint(("id", "user", "full")) or bool(
@@ -89,7 +87,7 @@ class Privacy:
 
     @property
     def declined(self) -> bool:
-        """`none`: the caller wants to be known (RFC 3323 §4.2)."""
+        """`none`: the caller explicitly wants no privacy (RFC 3323 §4.2)."""
         return "none" in self.wishes and not self.withholds
 
 
@@ -98,17 +96,17 @@ NO_WISHES = Privacy()
 
 @dataclass(frozen=True, slots=True)
 class RemoteParty:
-    """Remote-Party-ID: what carriers sent before there was RFC 3325, and some still do."""
+    """Remote-Party-ID, the predecessor of P-Asserted-Identity; some carriers still send it."""
 
     party: NameAddr
     screened: bool
     """Whether the sender vouches for it (`screen=yes`)."""
     private: bool
-    """Whether name or number are to be withheld."""
+    """Whether to withhold name or number."""
 
 
 def remote_party(headers: Headers) -> RemoteParty | None:
-    """The first Remote-Party-ID that is of the calling party; None where there is none."""
+    """The first Remote-Party-ID for the calling party; None if there is none."""
     for value in headers.split("Remote-Party-ID"):
         address = party(value)
         if address is not None and _word(address.params, "party") in ("", "calling"):
@@ -120,17 +118,17 @@ def remote_party(headers: Headers) -> RemoteParty | None:
 
 @dataclass(frozen=True, slots=True)
 class Diversion:
-    """Who sent a call on to somebody else, and why (RFC 5806)."""
+    """A party that diverted the call, and why (RFC 5806)."""
 
     party: NameAddr
     reason: str = "unknown"
     """Lower-case: unconditional, user-busy, no-answer …"""
     private: bool = False
-    """Whether the one who diverted wants to stay unknown."""
+    """Whether the diverting party requests privacy."""
 
     @classmethod
     def all(cls, headers: Headers) -> tuple[Diversion, ...]:
-        """Every diversion that can be read; the latest comes first (§4)."""
+        """Every well-formed diversion, the latest first (§4)."""
         if "diversion" not in headers.first:
             return ()
         addresses = [party(value) for value in headers.split("Diversion")]
@@ -152,17 +150,17 @@ class Diversion:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One of the targets that a call was sent to on its way (RFC 7044 §5)."""
+    """One target that the call was sent to on its way (RFC 7044 §5)."""
 
     party: NameAddr
     index: str = ""
-    """Its place, as `1.2`; empty where none is given."""
+    """Its index, such as `1.2`; empty if not given."""
     private: bool = False
-    """Whether the target wants to stay unknown (§10.1)."""
+    """Whether the target requests privacy (§10.1)."""
 
     @classmethod
     def all(cls, headers: Headers) -> tuple[HistoryEntry, ...]:
-        """Every entry that can be read, in the order in which the call was sent on."""
+        """Every well-formed entry, in the order in which the call was retargeted."""
         if "history-info" not in headers.first:
             return ()
         addresses = [party(value) for value in headers.split("History-Info")]
@@ -182,7 +180,7 @@ def _private(privacy: str) -> bool:
 
 
 def _hides(headers: str) -> bool:
-    """Whether the headers of a URI ask for privacy, as `?Privacy=history` does."""
+    """Whether the headers of a URI request privacy, such as `?Privacy=history`."""
     for header in headers.split("&"):
         name, _, value = header.partition("=")
         if unescape(name).lower() == "privacy":

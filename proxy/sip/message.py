@@ -1,8 +1,8 @@
-"""Request and Response: SIP messages, from bytes and to bytes (RFC 3261 §7).
+"""Request and Response: parsing and serialising SIP messages (RFC 3261 §7).
 
-Reading is liberal, writing is strict. `parse_message` looks at what every receiver depends on: the start
-line, the shape of the header lines, the headers that frame and identify the message. All else is parsed on
-access and raises `ParseError` every time, so that junk in a header nobody reads harms nobody.
+Liberal in what is accepted, strict in what is sent. `parse_message` checks what every receiver depends on:
+the start line, the syntax of header lines, the headers that frame and identify the message. Other headers are
+parsed on access, which raises `ParseError`: a malformed header that nobody reads does no harm.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from proxy.sip.uri import Uri, one_uri
 from proxy.sip.values import cseq, tag_of
 
 END_OF_HEAD = re.compile(rb"\n\r?\n")
-"""The empty line after the headers; its first line feed ends the last of them. LF alone ends a line too."""
+"""The empty line after the headers, with the line feed of the last header; a bare LF ends a line too."""
 
 _SINGLE = frozenset(("cseq", "call-id", "from", "to", "max-forwards", "content-length"))
 """Headers of which two different values make the message ambiguous (RFC 4475 §3.3.8, §3.3.9)."""
 
 MAX_LINES, MAX_HEAD_BYTES = 256, 32 * 1024
-"""Header lines and bytes of a message's head; ten times what the longest ways through carriers make."""
+"""Limits on the head of a message; ten times what the longest paths through carriers produce."""
 
 _DIALOG_CREATING = ("INVITE", "SUBSCRIBE", "REFER")
 
 _UNREAD = Headers()
-"""Stands in for the headers of a message of which just the start line is read."""
+"""Placeholder while only the start line of a message has been parsed."""
 
 _blank = object.__new__
-"""Makes a message as none is made by hand: what it has is put down at once, without a call for that."""
+"""Creates a message without calling `__init__`; assigning its attributes directly is faster."""
 
 _LOOSE_END = WHITESPACE + ";"
 _FOLD = re.compile(r"\n[ \t]+")
@@ -50,13 +50,13 @@ class Request(Message):
     """A SIP request (§7.1)."""
 
     method: str
-    """The method, compared with case."""
+    """The method; case-sensitive."""
 
     uri: str
-    """The Request-URI exactly as it is on the wire."""
+    """The Request-URI exactly as on the wire."""
 
     headers: Headers = field(default_factory=Headers)
-    """The header fields; free to change until the message is sent."""
+    """The header fields; may be modified until the message is sent."""
 
     body: bytes = b""
     """The body, exactly as long as Content-Length says."""
@@ -67,12 +67,12 @@ class Request(Message):
         return f"{self.method} {self.uri} SIP/2.0"
 
     def encode(self) -> bytes:
-        """The message as it goes on the wire; ValueError where its start line would break it apart."""
+        """The message as sent on the wire; raises ValueError if the start line has a line end or NUL."""
         return self.headers.encode(f"{self.method} {self.uri} SIP/2.0", self.body)
 
     @property
     def target(self) -> Uri:
-        """The Request-URI, parsed; a scheme we do not know parses too (416 is the core's word)."""
+        """The Request-URI, parsed; an unknown scheme parses too (answering 416 is up to the core)."""
         return one_uri(self.uri)
 
     def reply(
@@ -84,10 +84,10 @@ class Request(Message):
         body: bytes = b"",
         content_type: str | None = None,
     ) -> Response:
-        """The response to this request (§8.2.6); headers are copied raw, so malformed ones do not hinder it.
+        """A response to this request (§8.2.6); copies headers raw, so malformed ones do not prevent it.
 
-        `to_tag` is added where To has no tag yet. Record-Route goes along in 101 to 299 (§12.1.1), Timestamp
-        in a 100 (§8.2.6.1).
+        Adds `to_tag` if To has no tag yet. Copies Record-Route into a 101-299 that creates a dialog
+        (§12.1.1), Timestamp into a 100 (§8.2.6.1).
         """
         first = self.headers.first
         to = first.get("to")
@@ -110,10 +110,10 @@ class Response(Message):
     """The status code, 100 to 699."""
 
     reason: str
-    """The reason phrase, for people only; it may be empty."""
+    """The reason phrase, for humans only; may be empty."""
 
     headers: Headers = field(default_factory=Headers)
-    """The header fields; free to change until the message is sent."""
+    """The header fields; may be modified until the message is sent."""
 
     body: bytes = b""
     """The body, exactly as long as Content-Length says."""
@@ -124,26 +124,25 @@ class Response(Message):
         return f"SIP/2.0 {self.status} {self.reason}"
 
     def encode(self) -> bytes:
-        """The message as it goes on the wire; ValueError where its start line would break it apart."""
+        """The message as sent on the wire; raises ValueError if the start line has a line end or NUL."""
         return self.headers.encode(f"SIP/2.0 {self.status} {self.reason}", self.body)
 
 
 def parse_message(data: bytes) -> Request | Response:
-    """One whole message from `data`: a datagram, or what a `StreamFramer` cut out of a stream.
+    """Parse one whole message: a datagram, or a message that `StreamFramer` returned.
 
-    A body longer than Content-Length is cut, a shorter one refused (§18.3). ParseError carries the status
-    owed, and in `partial` the request to reply to as far as it could be read.
+    Truncates a body longer than Content-Length, rejects a shorter one (§18.3). The ParseError raised carries
+    the status to answer with, and in `partial` as much of the request as could be parsed.
     """
-    if data[:1] <= b"\r":  # what begins a message is above it
+    if data[:1] <= b"\r":  # every character that can begin a message is above CR
         data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start line are ignored
     return _plain(data) or _whole(data)
 
 
 def _plain(data: bytes) -> Request | Response | None:
-    """A message whose lines end in CRLF and have nothing wrong with them, as nearly all are; else None.
+    """Fast path: parse a message in plain form, all lines well-formed and ending in CRLF; else None.
 
-    It costs a third of what `_whole` does: nothing in the head is looked for twice, and what is wrong with a
-    message is left for that to say.
+    Nearly every message takes it. It costs a third of `_whole`, which handles the rest and reports errors.
     """
     head, blank, body = data.partition(b"\r\n\r\n")
     if not blank or len(head) > MAX_VALUE_CHARS:
@@ -151,7 +150,7 @@ def _plain(data: bytes) -> Request | Response | None:
     lines = head.decode("utf-8", "surrogateescape").split("\r\n")
     start = lines.pop(0)
     headers = plain_headers(start, lines, _SINGLE) if len(lines) <= MAX_LINES else None
-    if headers is None:  # a folded line among others: a line that goes on has no token for its name
+    if headers is None:  # folded lines end here too: a continuation line has no header name
         return None
     first = headers.first
     try:
@@ -182,7 +181,7 @@ def _plain(data: bytes) -> Request | Response | None:
 
 
 def _whole(data: bytes) -> Request | Response:
-    """Any message, folded lines and bare line feeds too."""
+    """Parse any message, with folded lines and bare line feeds too."""
     head, body = _parted(data)
     text = head.removesuffix(b"\r").decode("utf-8", "surrogateescape").replace("\r\n", "\n")
     text = _FOLD.sub(" ", text)
@@ -198,7 +197,7 @@ def _whole(data: bytes) -> Request | Response:
 def _finished(
     message: Request | Response, body: bytes, fault: ParseError | None = None
 ) -> Request | Response:
-    """The message with its body, once its head is found in order."""
+    """Check the mandatory headers and attach the body; raises `fault`, if given, as the ParseError."""
     try:
         if fault is not None:
             raise fault
@@ -210,7 +209,7 @@ def _finished(
         if isinstance(message, Request) and method != message.method:
             raise _of_another(message.method, method)
         length = first.get("content-length")
-        # Nearly always it is right; an empty one tells nothing; in a stream the framer has refused that.
+        # An empty Content-Length counts as none; on a stream the framer has already rejected it.
         message.body = body if not length or length == str(len(body)) else _cut(body, length)
     except ParseError as error:
         if isinstance(message, Request):
@@ -221,7 +220,7 @@ def _finished(
 
 
 def _parted(data: bytes) -> tuple[bytes, bytes]:
-    """Head and body, by the first empty line; its line ends may be LF alone."""
+    """Head and body, split at the first empty line; lines may end in a bare LF."""
     crlf = data.find(b"\n\r\n")
     lf = data.find(b"\n\n", 0, crlf + 1 if crlf >= 0 else len(data))
     if lf >= 0:
@@ -230,9 +229,12 @@ def _parted(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _read_start(line: str) -> tuple[Request | Response, ParseError | None]:
-    """The message its first line announces, and what is wrong with the line where that is worth an answer."""
+    """An empty message from its start line, and the error in that line if a response can report it.
+
+    Raises ParseError for a line that is not SIP at all.
+    """
     if line[:4].upper() == "SIP/" and (status := _read_status(line)) is not None:
-        # A reason phrase has no quoted pairs, in which alone a NUL may stand.
+        # NUL is allowed only in a quoted pair, which a reason phrase cannot have.
         return Response(*status, _UNREAD), ParseError("NUL") if "\0" in line else None
     method, _, rest = line.partition(" ")
     uri, _, version = rest.rpartition(" ")
@@ -252,7 +254,7 @@ def _read_start(line: str) -> tuple[Request | Response, ParseError | None]:
 
 @lru_cache(maxsize=256)
 def _read_status(line: str) -> tuple[int, str] | None:
-    """Status code and reason phrase; None of what is no status line."""
+    """Status code and reason phrase; None if this is not a status line."""
     parts = _STATUS_LINE(line)
     return None if parts is None else (int(parts[1]), parts[2] or "")
 
@@ -266,7 +268,7 @@ def _unprintable(text: str) -> ParseError | None:
 
 
 def _of_another(method: str, named: str) -> ParseError:
-    # RFC 4475 §3.1.2.18: of a method that we do not recognise, that is the first thing to say
+    # RFC 4475 §3.1.2.18: an unrecognised method takes precedence over the mismatch
     status = 400 if method in KNOWN_METHODS else 501
     return ParseError(f"CSeq method {shown(named)} in a {shown(method)} request", status)
 
@@ -279,7 +281,7 @@ def _cut(body: bytes, length: str) -> bytes:
 
 
 def _make_safe(request: Request) -> None:
-    """Leave out of a refused request the lines that no reply could carry back."""
+    """Drop the headers of a rejected request that a response could not echo: those with CR or NUL."""
     safe = Headers()
     for name, value in request.headers:
         if "\r" not in value and _BARE_NUL(value) is None:
@@ -291,5 +293,5 @@ def _tagged(to: str, tag: str) -> str:
     try:
         has_tag = tag_of(to) is not None
     except ParseError:
-        return to  # what cannot be understood is given back as it came
+        return to  # a malformed To is echoed unchanged
     return to if has_tag else f"{to.rstrip(_LOOSE_END)};tag={tag}"

@@ -1,4 +1,4 @@
-"""The methods that SIP's documents define, whether or not we serve them."""
+"""The registered SIP methods, whether or not we implement them."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ KNOWN_METHODS = frozenset(
         "UPDATE",
     )
 )
-"""The IANA registry. A method in it that is not served is a 405 (RFC 3261 §8.2.1); any other is one that we
-do not even recognise: 501 (§21.5.2), as RFC 4475 §3.1.1.2 and §3.1.1.5 have it."""
+"""The IANA registry. A registered method that we do not implement gets 405 (RFC 3261 §8.2.1), an unrecognised
+one 501 (§21.5.2; RFC 4475 §3.1.1.2, §3.1.1.5)."""

@@ -1,4 +1,4 @@
-"""What can be told of a message by a glance at its bytes, for a fraction of what it costs to read it."""
+"""Cheap checks on the raw bytes of a message, without parsing it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _RESPONSE = re.compile(rb"[\r\n]*SIP/", re.IGNORECASE).match
 
 
 def begins_nothing_new(data: bytes) -> bool:
-    """Whether it may belong to what goes on: a response, or a request with a tag in its To (RFC 3261 §12.2).
+    """Whether this may be a response or an in-dialog request, one with a To tag (RFC 3261 §12.2).
 
-    False is certain: it is a request outside any dialog, or no SIP.
+    May be true by mistake; false is certain: a request outside any dialog, or not SIP.
     """
     if _RESPONSE(data):
         return True

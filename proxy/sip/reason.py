@@ -1,4 +1,4 @@
-"""Reason: why a request was sent, in the words of SIP, Q.850 or another protocol (RFC 3326)."""
+"""The Reason header: why a request was sent, as a SIP status, Q.850 cause or the like (RFC 3326)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from proxy.sip.message import Request, Response
 from proxy.sip.uri import Params
 
 KNOWN = frozenset({"sip", "q.850", "preemption", "stir"})
-"""The registered protocols; what else stands there is a stranger's word, and is not passed on."""
+"""The registered protocols, in lower case; reasons of any other protocol are not passed on."""
 MAX_REASONS = 3
-"""Reasons of one message that we look at."""
+"""How many reasons of one message are read; the rest are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason, without its text: that is for people, and may say anything."""
+    """One reason value. Its `text` parameter is dropped: it is free-form, for humans."""
 
     protocol: str
     """As sent: ``SIP``, ``Q.850`` …"""
     cause: int | None
-    """A SIP status, or a Q.850 cause; None where none is told."""
+    """A SIP status or a Q.850 cause; None if the parameter is absent."""
 
     @classmethod
     def parse(cls, text: str) -> Reason:
@@ -39,9 +39,9 @@ class Reason:
 
 
 def reasons(message: Request | Response) -> str | None:
-    """The reasons that a message gives, as `Q.850;cause=16, SIP;cause=200`; None if it gives none.
+    """The reasons of a message, as `Q.850;cause=16, SIP;cause=200`; None if it has none.
 
-    What cannot be read is passed over: nothing depends on it.
+    Malformed values are skipped: nothing depends on them.
     """
     if "reason" not in message.headers.first:
         return None
@@ -55,9 +55,9 @@ def reasons(message: Request | Response) -> str | None:
 
 
 def blocked_by_network(response: Response) -> bool:
-    """Whether a 603 is the word of a network that blocks calls by statistics, and not of whoever was called.
+    """Whether a 603 comes from a network that blocks calls by analytics, not from the called party.
 
-    ATIS-1000099 ("603+"), as carriers of the USA send it: its Reason has a text of `v=analytics1;…`.
+    US carriers send it as ATIS-1000099 ("603+") defines: the Reason text is `v=analytics1;…`.
     """
     if response.status != 603:
         return False

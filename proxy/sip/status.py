@@ -90,5 +90,5 @@ _CLASSES = {
 
 
 def reason_phrase(status: int) -> str:
-    """The registered reason phrase of `status`, or the name of its class where it has none."""
+    """The registered reason phrase of `status`; if it has none, the name of its class."""
     return REASONS.get(status) or _CLASSES.get(status // 100, "Unknown")

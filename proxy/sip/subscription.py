@@ -1,4 +1,4 @@
-"""ReferSubscription: the news owed to whoever sent a REFER (RFC 3515 §2.4, RFC 6665)."""
+"""ReferSubscription: the NOTIFYs that report to the sender of a REFER (RFC 3515 §2.4, RFC 6665)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from proxy.sip.message import Request
 from proxy.sip.sipfrag import sipfrag
 
 EXPIRES_S = 60
-"""How long each NOTIFY says the subscription lives on; the next one says it anew."""
+"""Seconds until the subscription expires, as stated in each NOTIFY; each one renews it."""
 
 
 class ReferSubscription:
-    """The subscription that an accepted REFER makes, from the notifier's end.
+    """The implicit subscription created by an accepted REFER, notifier side.
 
         202 --> ACTIVE ---NOTIFY of 100-199: active;expires=60---> ACTIVE
                   |
@@ -22,17 +22,17 @@ class ReferSubscription:
     """
 
     def __init__(self, refer: Request, *, first: bool = True) -> None:
-        """For this REFER; `first` says that no other came before it in its dialog.
+        """`first`: this is the first REFER of its dialog.
 
-        From the second on, the Event carries an id, the number of the REFER (§2.4.6).
+        From the second on, Event carries an id, the CSeq number of the REFER (§2.4.6).
         """
         self.event = "refer" if first else f"refer;id={refer.cseq.number}"
         self.over = False
 
     def notify(self, dialog: Dialog, status: int, reason: str | None = None) -> Request:
-        """The next NOTIFY of the dialog, without Via and Contact; a final status is the last news.
+        """The next NOTIFY, without Via and Contact; a final `status` terminates the subscription.
 
-        After the final one there is nothing to say: ValueError.
+        Raises ValueError once the subscription is over.
         """
         if self.over:
             raise ValueError(f"NOTIFY of {status} after the subscription is over")
@@ -46,5 +46,5 @@ class ReferSubscription:
         return request
 
     def ended(self) -> None:
-        """Nobody wants news any more: a NOTIFY was refused, or the dialog is gone (RFC 6665 §4.2.2)."""
+        """End the subscription: a NOTIFY was refused, or the dialog ended (RFC 6665 §4.2.2)."""
         self.over = True

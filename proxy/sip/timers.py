@@ -10,17 +10,16 @@ from functools import cached_property
 class Timers:
     """SIP timer values in seconds.
 
-    The three fields are what may be configured; every other timer follows from them, once, and is given
-    for unreliable transports; the machines themselves know which timers are zero, or not set at all, on
-    a reliable one.
+    Only T1, T2 and T4 are configurable; the other timers derive from them. Values are for unreliable
+    transports: the transaction machines know which timers are zero, or not set, on a reliable one.
     """
 
     t1: float = 0.5
-    """Estimate of the round trip (§17.1.1.1)."""
+    """Round-trip time estimate (§17.1.1.1)."""
     t2: float = 4.0
     """Longest interval between retransmissions of non-INVITE requests and INVITE responses."""
     t4: float = 5.0
-    """How long a message may stay in the network."""
+    """Longest time a message stays in the network."""
 
     @cached_property
     def a(self) -> float:
@@ -44,7 +43,7 @@ class Timers:
 
     @cached_property
     def e_at_t2(self) -> float:
-        """How long after a request its timer E reaches T2: the time to say 100 (RFC 4320 §4.1)."""
+        """Delay from a request until its timer E reaches T2, when a 100 may be sent (RFC 4320 §4.1)."""
         interval, passed = self.e, 0.0
         while interval < self.t2:
             passed, interval = passed + interval, 2 * interval

@@ -1,4 +1,4 @@
-"""Uri and Params: addresses and the parameters they carry (RFC 3261 §19.1, RFC 3966)."""
+"""Uri and Params: SIP and tel URIs, and parameters of URIs and headers (RFC 3261 §19.1, RFC 3966)."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _ILLEGAL = re.compile(r'[\x00-\x20<>"\x7f]').search
 _VISUAL = str.maketrans("", "", "-.()")
 
 _NEVER_DEFAULTED = ("user", "ttl", "method", "maddr", "transport")
-"""§19.1.4: one of these standing in only one of two URIs makes them different."""
+"""Parameters that make two URIs differ if only one of the two has them (§19.1.4)."""
 
 _OF_ONE_WAY = ("transport", "maddr", "ttl", "method", "lr")
-"""Parameters that say how to get there, not who is meant."""
+"""Parameters that say how to reach the resource, not which resource it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """The `;name=value` parameters of a URI or header, in order; names compare without case (§7.3.1)."""
+    """The `;name=value` parameters of a URI or header, in order; names are case-insensitive (§7.3.1)."""
 
     items: tuple[tuple[str, str | None], ...] = ()
-    """Names and raw values as sent (quotes kept); the value None is a flag, as `lr`."""
+    """Names and raw values as received (quotes kept); None is the value of a flag such as `lr`."""
 
     @classmethod
     def parse(cls, text: str) -> Params:
-        """From `;a=b;lr` or the empty text; one semicolon too many is forgiven at the very end."""
+        """From `;a=b;lr` or the empty text; tolerates one trailing semicolon. Raises ParseError."""
         text = text.strip(WHITESPACE)
         if not text:
             return NO_PARAMS
@@ -42,7 +42,7 @@ class Params:
             raise ParseError(f"parameters do not begin with a semicolon: {shown(text)}")
         if '"' in text or " " in text or "\t" in text:
             return cls._read(text)
-        # Nearly all are plain: nothing to protect, nothing to strip.
+        # The usual case: no quotes to protect, no white space to strip.
         pieces = text[1:].split(";")
         if not pieces[-1]:
             pieces.pop()
@@ -69,26 +69,26 @@ class Params:
         return cls(tuple(items))
 
     def get(self, name: str) -> str | None:
-        """The raw value of that name; None where it is absent or a flag (see `has`)."""
+        """The raw value of that name; None if it is absent or a flag (see `has`)."""
         for key, value in self.items:
             if key == name or key.lower() == name.lower():
                 return value
         return None
 
     def has(self, name: str) -> bool:
-        """Whether the parameter stands there, with a value or without."""
+        """Whether the parameter is present, with or without a value."""
         wanted = name.lower()
         return any([key.lower() == wanted for key, _ in self.items])
 
     def with_(self, name: str, value: str | None = None) -> Params:
-        """The same with this parameter set, in its old place or at the end."""
+        """A copy with this parameter set, in its old place or at the end."""
         if not self.has(name):
             return Params((*self.items, (name, value)))
         wanted = name.lower()
         return Params(tuple((key, value if key.lower() == wanted else old) for key, old in self.items))
 
     def without(self, name: str) -> Params:
-        """The same less this parameter."""
+        """A copy without this parameter."""
         wanted = name.lower()
         return Params(tuple(item for item in self.items if item[0].lower() != wanted))
 
@@ -113,32 +113,32 @@ def _value_holds(value: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Uri:
-    """A SIP or SIPS URI (§19.1), a tel URI (RFC 3966), or one of another scheme, kept opaque in `user`."""
+    """A SIP or SIPS URI (§19.1), a tel URI (RFC 3966), or one of another scheme, opaque in `user`."""
 
     scheme: str
-    """Lower-case: sip, sips, tel, or one we only know by name."""
+    """Lower-case: sip, sips, tel, or any other."""
 
     user: str | None = None
-    """As written, escapes kept; for tel the number; None where a SIP URI has no user part."""
+    """As written, escapes kept; the number of a tel URI; None if a SIP URI has no user part."""
 
     password: str | None = None
-    """What stands after a colon in the user part; None where there is no colon."""
+    """The text after the colon in the user part; None if there is no colon."""
 
     host: str = ""
     """As written; an IPv6 address keeps its brackets; empty unless sip or sips."""
 
     port: int | None = None
-    """1 to 65535; None where the URI leaves it to the scheme and the resolver."""
+    """1 to 65535; None if not given."""
 
     params: Params = NO_PARAMS
     """The URI's own parameters."""
 
     headers: str = ""
-    """What stands after the question mark, raw."""
+    """The text after the question mark, raw."""
 
     @classmethod
     def parse(cls, text: str) -> Uri:
-        """From a URI without brackets around it; raises ParseError."""
+        """From a URI without angle brackets; raises ParseError."""
         return one_uri(text) if len(text) <= LONGEST_KEPT else cls._read(text)
 
     @classmethod
@@ -155,7 +155,7 @@ class Uri:
         if kind not in ("sip", "sips"):
             return cls(kind, rest)
         user, at, place = rest.partition("@")
-        # Users are new in every call, hosts are met again: those are read but once.
+        # Users are new in every call, hosts recur: parse those from the cache.
         if at and user.removeprefix("+").isalnum() and (known := _place_kept(place)) is not None:
             return cls(kind, user, None, *known)
         parts = _SIP(rest)
@@ -166,30 +166,30 @@ class Uri:
 
     @property
     def transport(self) -> str | None:
-        """The transport parameter in lower case; None where the URI leaves it open."""
+        """The transport parameter in lower case; None if absent."""
         value = self.params.get("transport")
         return value.lower() if value else None
 
     @property
     def loose(self) -> bool:
-        """Whether the element behind it is a loose router (`lr`, §16.12); `lr=on` is one too."""
+        """Whether it identifies a loose router (`lr`, §16.12); `lr=on` counts too."""
         return self.params.has("lr")
 
     @property
     def secure(self) -> bool:
-        """Whether it is a SIPS URI, to be reached over TLS alone (§26.2.2)."""
+        """Whether it is a SIPS URI, which requires TLS (§26.2.2)."""
         return self.scheme == "sips"
 
     @property
     def logical(self) -> Uri:
-        """The same less what belongs to one way there: From and To carry none of it (§19.1.1, Table 1)."""
+        """A copy with only the parts allowed in From and To: no port, headers, routing (§19.1.1, Table 1)."""
         params = self.params
         for name in _OF_ONE_WAY:
             params = params.without(name)
         return Uri(self.scheme, self.user, self.password, self.host, None, params)
 
     def matches(self, other: Uri) -> bool:
-        """Whether both name the same resource by RFC 3261 §19.1.4 (tel: RFC 3966 §4)."""
+        """Whether both URIs are equivalent (RFC 3261 §19.1.4; tel: RFC 3966 §4)."""
         if self.scheme != other.scheme:
             return False
         if self.scheme == "tel":
@@ -221,7 +221,7 @@ class Uri:
 
 
 def _place(text: str) -> tuple[str, int | None, Params, str] | None:
-    """Host, port, parameters and headers of a URI that are not preceded by a user; None if malformed."""
+    """Host, port, parameters and headers: the part of a URI after its user; None if malformed."""
     parts = _SIP(text)
     if parts is None or parts[1] is not None or _ILLEGAL(text) is not None:
         return None
@@ -232,14 +232,14 @@ _place_kept = kept(_place, 1024)
 
 
 def check_uri(text: str) -> None:
-    """Raise ParseError where `Uri.parse` does, and mostly make none: users are new in every call."""
+    """Raise ParseError wherever `Uri.parse` would; usually without building a Uri, which is cheaper."""
     user, at, place = text.partition("@")
     if not at or user[:4] != "sip:" or not user[4:].isalnum() or _place_kept(place) is None:
         one_uri(text)
 
 
 def parse_port(text: str | None) -> int | None:
-    """A port from its digits; None stays None. Zero and above 65535 are refused."""
+    """A port from its digits; None stays None. Raises ParseError unless it is 1 to 65535."""
     if text is None:
         return None
     port = number(text, "port", 65535)
@@ -262,4 +262,4 @@ def _bare_number(text: str | None) -> str:
 
 
 one_uri = kept(Uri._read, 1024)
-"""`Uri.parse` for what stands in a message, whose lines are short already."""
+"""`Uri.parse` through the cache whatever the length: for header values, whose length is limited."""

@@ -1,4 +1,4 @@
-"""Values that are read once for each text, as the same peers say the same again and again."""
+"""LRU caches of parsed header values: the same peers send the same texts in every call."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from functools import lru_cache
 from typing import TypeVar
 
 LONGEST_KEPT = 256
-"""Characters of a text that is one of the few which stand in every message of a call."""
+"""Longest text, in characters, that is cached freely: header values that recur in a call are shorter."""
 MAX_LONG = 32
-"""So many that are longer are kept. A hundred bytes and more go with every parameter: a thousand texts of
-8 KiB, each of which a stranger may send, would take a gigabyte for good.
+"""How many longer texts a cache takes before it is cleared. Every parsed parameter costs 100 bytes and more:
+a thousand texts of 8 KiB, which any stranger may send, would hold a gigabyte for good.
 """
 
 T = TypeVar("T")
 
 
 def kept(read: Callable[[str], T], most: int) -> Callable[[str], T]:
-    """What `read` makes of a text, the latest kept; of a text that is, nobody looks at the length."""
+    """`read` behind an LRU cache of this many texts; a hit does not check the length of the text."""
     long = 0
 
     def reading(text: str) -> T:

@@ -13,11 +13,11 @@ from proxy.sip.uri import NO_PARAMS, Params, Uri, one_uri, parse_port
 from proxy.sip.value_cache import LONGEST_KEPT, kept
 
 _MORE = re.compile(r'[;<>" \t]').search
-"""What stands in no plain tag that ends its line."""
+"""Characters that do not occur in a plain tag at the end of its line."""
 _PLAIN_HOP = re.compile(
     r"(rport;)?branch=([^;\"= \t]+)((?:;rport(?:=[0-9]+)?|;received=[0-9a-fA-F:.]+|;alias)*)"
 ).fullmatch
-"""What nearly every Via has for parameters: a branch, and what we and those who answer us put there."""
+"""The parameters of nearly every Via: a branch, and those that we and the responders to us add."""
 
 MAX_CSEQ = 2**31 - 1
 """§8.1.1.5: the sequence number stays below 2**31."""
@@ -25,10 +25,10 @@ MAX_CSEQ = 2**31 - 1
 _MAX_SECONDS = 2**32 - 1
 
 made = tuple.__new__
-"""Makes a NamedTuple of every message at once: what it has itself for that is a Python function."""
+"""Creates a NamedTuple from a tuple of its fields; its own `__new__` is a Python function, and slower."""
 
 _BRACKETED = re.compile(r'(?:("(?:[^"\\]|\\.)*")[ \t]*|([^"<>;]*))<([^<>]*)>(.*)', re.DOTALL).fullmatch
-# Some gear leaves the brackets out although there is a display name.
+# Some gear omits the brackets despite a display name.
 _UNBRACKETED = re.compile(
     r'("(?:[^"\\]|\\.)*")[ \t]+([A-Za-z][A-Za-z0-9+.\-]*:[^"<>?,;]*)(;[^"<>,]*)?', re.DOTALL
 ).fullmatch
@@ -44,19 +44,19 @@ class NameAddr:
     """A display name, a URI and header parameters: From, To, Contact, Route, Refer-To (§20.10)."""
 
     display: str | None
-    """The display name without quotes and escapes; None where there is none."""
+    """The display name without quotes and escapes; None if absent."""
 
     uri: Uri
-    """The URI, understood."""
+    """The URI, parsed."""
 
     params: Params = NO_PARAMS
     """The parameters of the header, not those of the URI."""
 
     raw_uri: str = ""
-    """The URI exactly as it was sent, and as `str()` gives it back; left out, it is `str(uri)`."""
+    """The URI exactly as received, and as `str()` writes it; defaults to `str(uri)`."""
 
     tag: str | None = field(init=False, repr=False, compare=False)
-    """The tag of a From or To; None where it has none yet."""
+    """The tag of a From or To; None if it has none yet."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tag", self.params.get("tag") or None)
@@ -73,7 +73,7 @@ class NameAddr:
         text = text.strip(WHITESPACE)
         address, bracket, params = text.rpartition(">")
         if params and bracket and '"' not in params:
-            # Tags are new in every call, people and their addresses are not: those are read but once.
+            # Tags are new in every call, addresses recur: parse the address part from the cache.
             known = name_addr(address + bracket)
             if not known.params:
                 return cls(known.display, known.uri, Params.parse(params), known.raw_uri)
@@ -90,7 +90,7 @@ class NameAddr:
         elif any(mark in text for mark in '"<>,'):
             raise ParseError(f"malformed address: {shown(text)}")
         else:
-            # §20.10: without brackets what follows the semicolon belongs to the header, and no ? may stand
+            # §20.10: without brackets, parameters belong to the header, and the URI cannot have headers
             display = None
             raw, semicolon, rest = text.partition(";")
             params = semicolon + rest
@@ -106,7 +106,7 @@ class NameAddr:
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """One hop a request has come over (§20.42), with rport (RFC 3581)."""
+    """One hop on the path of a request (§20.42), with rport (RFC 3581)."""
 
     transport: str
     """Upper-case: UDP, TCP, TLS."""
@@ -115,10 +115,10 @@ class Via:
     """The sent-by host; an IPv6 address in brackets."""
 
     port: int | None = None
-    """The sent-by port; None where the transport's default is meant."""
+    """The sent-by port; None means the default of the transport."""
 
     params: Params = NO_PARAMS
-    """branch, received, rport and whatever else was sent."""
+    """branch, received, rport and any other parameters."""
 
     branch: str | None = field(init=False, repr=False, compare=False)
     """The transaction's branch; None from an RFC 2543 element."""
@@ -144,7 +144,7 @@ class Via:
 
     @property
     def rport(self) -> int | None:
-        """The source port the next hop saw; None also where it is only asked for (`params.has("rport")`)."""
+        """The source port the next hop saw; None too if only requested (`params.has("rport")`)."""
         return parse_port(self.params.get("rport") or None)
 
     @property
@@ -153,14 +153,14 @@ class Via:
         return self.host if self.port is None else f"{self.host}:{self.port}"
 
     def with_(self, name: str, value: str | None = None) -> Via:
-        """The same with this parameter set."""
+        """A copy with this parameter set."""
         return Via(self.transport, self.host, self.port, self.params.with_(name, value))
 
     def seen_from(self, host: str, port: int) -> Via:
-        """The same with the address its message really came from (§18.2.1, RFC 3581 §4).
+        """A copy with the source address that its message was received from (§18.2.1, RFC 3581 §4).
 
-        `received` is added where the sender is another than it says, or asks for `rport`, which is filled in.
-        The zone of a link-local address is left out: the grammar has none (§25.1).
+        Adds `received` if the source differs from sent-by, or if `rport` was requested, and fills in `rport`.
+        Drops the zone of a link-local address: the grammar has none (§25.1).
         """
         params = self.params
         if params.has("rport"):
@@ -201,10 +201,10 @@ class SessionExpires:
     """The session interval and who refreshes it (RFC 4028 §4)."""
 
     seconds: int
-    """The interval after which an unrefreshed session is dead."""
+    """The session interval: without a refresh, the session ends after it."""
 
     refresher: Literal["uac", "uas"] | None = None
-    """Which end of the transaction refreshes; None where it is left to the other."""
+    """Which end of the transaction refreshes; None leaves the choice to the peer."""
 
     @classmethod
     def parse(cls, text: str) -> SessionExpires:
@@ -226,7 +226,7 @@ class SessionExpires:
 
 
 def _hop(text: str) -> tuple[str, str, int | None] | None:
-    """Transport, host and port of a Via, from what stands before its parameters; None if malformed."""
+    """Transport, host and port of a Via, from the text before its parameters; None if malformed."""
     parts = _HOP(text)
     return None if parts is None else (parts[1].upper(), parts[2], parse_port(parts[3]))
 
@@ -234,7 +234,7 @@ def _hop(text: str) -> tuple[str, str, int | None] | None:
 def sender_of(via: str) -> tuple[str, str, int | None]:
     """Transport, host and port of a Via, as `Via.parse` reads them; raises ParseError."""
     hop = via.partition(";")[0].strip(WHITESPACE)
-    # Branches are new in every transaction, peers are not: those are read but once.
+    # Branches are new in every transaction, senders recur: parse those from the cache.
     sender = _hop_kept(hop) if len(hop) <= LONGEST_KEPT else _hop(hop)
     if sender is None:
         raise ParseError(f"malformed Via: {shown(via)}")
@@ -242,13 +242,13 @@ def sender_of(via: str) -> tuple[str, str, int | None]:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After (§20.33), less its comment; None where there is none, or it cannot be read."""
+    """Seconds of a Retry-After (§20.33), its comment ignored; None if absent or malformed."""
     digits = (value or "").partition(";")[0].partition("(")[0].strip(WHITESPACE)
     return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
 
 name_addr = kept(NameAddr._read, 1024)
-"""`NameAddr.parse` for what stands in a message, whose lines are short already."""
+"""`NameAddr.parse` through the cache whatever the length: for header values, whose length is limited."""
 cseq = lru_cache(maxsize=256)(CSeq._read)
 """`CSeq.parse`, likewise."""
 _hop_kept = lru_cache(maxsize=1024)(_hop)
@@ -258,17 +258,20 @@ one_via = kept(Via._read, 1024)
 
 @lru_cache(maxsize=512)
 def tag_of(text: str) -> str | None:
-    """The tag of a From or To, whose other parts are read too: raises ParseError where `NameAddr` does."""
+    """The tag of a From or To; raises ParseError wherever `NameAddr.parse` would."""
     address, mark, tag = text.rpartition(">;tag=")
     if mark and (tag.isalnum() or not _MORE(tag)):
-        known = name_addr(address + ">")  # people are met again; what their tags are is all that is new
+        known = name_addr(address + ">")  # addresses recur from call to call, only tags are new
         if known.params is NO_PARAMS:
             return tag or None
     return name_addr(text).tag
 
 
 def party_of(text: str) -> NameAddr:
-    """Whom a From or To means, with its tag or without: raises ParseError where `NameAddr` does."""
+    """The address of a From or To, with its tag or without; raises ParseError like `NameAddr.parse`.
+
+    Cheaper than `name_addr`, since tags are new in every call.
+    """
     address, mark, tag = text.rpartition(">;tag=")
     if mark and (tag.isalnum() or not _MORE(tag)):
         known = name_addr(address + ">")
@@ -278,23 +281,23 @@ def party_of(text: str) -> NameAddr:
 
 
 class Top(NamedTuple):
-    """What everybody asks of the topmost Via."""
+    """The parts of the topmost Via that transaction matching needs."""
 
     host: str
     """The sent-by host."""
     sent_by: str
     """Host and port as the sender wrote them, in lower case."""
     branch: str
-    """In lower case, as branches are compared; empty from an RFC 2543 element."""
+    """Lower-case, since branches are case-insensitive; empty from an RFC 2543 element."""
     bare: bool = False
-    """True only where the branch is all there is."""
+    """True only if the branch is its sole parameter."""
     gap: int = 0
-    """Where the port goes that `rport` asks for; 0 where it does not, or the Via is not as nearly all are."""
+    """Index at which to insert the value of `rport`; 0 if not requested, or if the Via is of unusual form."""
 
 
 @lru_cache(maxsize=512)
 def top_of(text: str) -> Top:
-    """Of a Via all that its transaction asks for: raises ParseError where `Via` does."""
+    """The `Top` of a Via value; raises ParseError wherever `Via.parse` would."""
     hop, _, params = text.partition(";")
     parts = _PLAIN_HOP(params)
     if parts is None:
@@ -311,6 +314,6 @@ def top_of(text: str) -> Top:
 
 @lru_cache(maxsize=1024)
 def _sender_of(hop: str) -> tuple[str, str, bool]:
-    """Of what stands in a Via before the branch: the host, the sent-by, and whether we would write it so."""
+    """From the text before the parameters of a Via: host, sent-by, and whether it is in canonical form."""
     via = Via._read(hop)
     return via.host, via.sent_by.lower(), str(via) == hop

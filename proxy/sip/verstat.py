@@ -1,15 +1,15 @@
-"""What a carrier says of a caller's number once it has verified it: `verstat`, in every shape it comes in.
+"""verstat: the result of the carrier's verification of the caller's number, in every form it is sent.
 
     X-Twilio-VerStat: TN-Validation-Passed-A                  Twilio
     P-Asserted-Identity: <sip:+1…@host;verstat=…>             3GPP TS 24.229, Telnyx, Flowroute
     P-Asserted-Identity: <sip:+1…;verstat=…@host>             Bandwidth, in the number's own parameters
-    P-Asserted-Identity: <sip:+1…@host>;verstat=…             Bandwidth, behind the address
-    From: <sip:+1…@host;verstat=…>                            where nobody is asserted: Flowroute
+    P-Asserted-Identity: <sip:+1…@host>;verstat=…             Bandwidth, as a header parameter
+    From: <sip:+1…@host;verstat=…>                            without an asserted identity: Flowroute
     P-Attestation-Indicator: A, P-Origination-ID: …           ATIS-1000082, Bandwidth
     X-Plivo-Stir-Verification: Verified                       Plivo
 
-Nothing here is refused: what cannot be read says nothing. Whether it is believed depends on who says it,
-which is not known here.
+Nothing here raises: a malformed value counts as absent. Whether to trust the result is up to the code that
+calls this, which knows which peer sent it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from proxy.sip.grammar import QUOTED
 from proxy.sip.headers import Headers
 
 MAX_READ = 4
-"""Addresses of one name that are looked at; there is one, or two (RFC 3325 §9.1)."""
+"""Values of one header that are read; there may be one or two (RFC 3325 §9.1)."""
 LONGEST = 1024
-"""Characters of a value that are looked at."""
+"""Characters of a value that are read."""
 
 _PARAMETER = re.compile(r";[\s;]*verstat\s*=\s*\"?([A-Za-z0-9-]{1,64})", re.IGNORECASE).search
 _QUOTED = re.compile(QUOTED, re.DOTALL)
@@ -47,21 +47,21 @@ _WORST_FIRST = ("failed", "unknown", "none", "passed")
 
 @dataclass(frozen=True, slots=True)
 class Verstat:
-    """What a carrier found out."""
+    """The result of a carrier's verification."""
 
     result: str
     """`passed`, `failed`, `none` (not signed) or `unknown`."""
     attest: str | None = None
-    """`A`, `B`, `C`; None where it is not said."""
+    """The attestation level `A`, `B` or `C`; None if not given."""
     diverted: bool = False
     origid: str | None = None
-    """Who signed, as only the carrier of origin can tell."""
+    """The signer's opaque origination identifier; only the originating carrier can resolve it."""
 
     @classmethod
     def of(cls, headers: Headers) -> Verstat | None:
-        """What the headers of an INVITE say, the worst where they disagree; None if they say nothing.
+        """From the headers of an INVITE; the worst result if they disagree, None if they have none.
 
-        `From` counts where no asserted address says anything.
+        `From` counts only if no asserted identity has a result.
         """
         found = list(_found(headers))
         if not found:
@@ -72,7 +72,7 @@ class Verstat:
 
     @classmethod
     def parse(cls, word: str) -> Verstat:
-        """One value of `verstat`; of one that nobody knows the result is unknown."""
+        """From one value of `verstat`; the result of an unrecognised value is `unknown`."""
         said = _WORD(word.strip())
         if said is None:
             return _UNKNOWN
@@ -96,7 +96,7 @@ def _found(headers: Headers) -> Iterator[Verstat]:
         and not asserted
         and "x-twilio-verstat" not in headers.first
     ):
-        # ATIS-1000082 sends it for a signed call; without verstat it is not said that it was verified.
+        # ATIS-1000082 sends this for a signed call; without verstat nothing says it was verified.
         yield _UNKNOWN
 
 
@@ -108,7 +108,7 @@ def _values(headers: Headers, name: str) -> list[str]:
 
 
 def _in_address(value: str) -> Verstat | None:
-    """The parameter of an address, wherever it stands but in the display name, which the caller chooses."""
+    """The verstat parameter of one address, anywhere but in the display name, which the caller chooses."""
     value = value[:LONGEST]
     start = _QUOTED.sub(lambda quoted: "_" * len(quoted[0]), value).find("<") + 1
     if '"' in _QUOTED.sub("", value[:start]):
@@ -118,7 +118,7 @@ def _in_address(value: str) -> Verstat | None:
         return None
     found = Verstat.parse(said[1])
     if found.result == "passed" and found.attest is None and _TELNYX(address):
-        return replace(found, attest="A")  # Telnyx names B and C, and A by no letter
+        return replace(found, attest="A")  # Telnyx sends a letter for B and C, none for A
     return found
 
 
@@ -133,15 +133,15 @@ def _origid(text: str | None) -> str | None:
 
 
 def says_nothing(headers: Headers) -> bool:
-    """Whether nothing is said of who calls that goes beyond who that is, as in nearly every INVITE."""
+    """Whether there is no verification result, signature or priority header, as in nearly every INVITE."""
     return _SAYING.isdisjoint(headers.first) and "erstat" not in headers.first.get("from", "").lower()
 
 
 def calls_back(headers: Headers) -> bool:
-    """Whether a call is said to be that of an emergency service that calls back.
+    """Whether the call is marked as a callback from an emergency service.
 
-    By `Priority: psap-callback` (RFC 7090 §5), or a Resource-Priority of the namespace `esnet` (RFC 7135,
-    RFC 9027 §6).
+    Either by `Priority: psap-callback` (RFC 7090 §5), or by a Resource-Priority in the `esnet` namespace
+    (RFC 7135, RFC 9027 §6).
     """
     priority = headers.get("Priority")
     if priority is not None and priority.strip().lower() == "psap-callback":
