@@ -1,4 +1,4 @@
-"""The INVITE usage of a dialog (RFC 3261 §13, §14; RFC 3262; RFC 3264; RFC 4028): pure machines."""
+"""State machines of an INVITE session, without I/O (RFC 3261 §13, §14; RFC 3262; RFC 3264; RFC 4028)."""
 
 from proxy.sip.session.acceptance import Acceptance
 from proxy.sip.session.negotiation import RETRY_AFTER_RANGE, Negotiation, OfferPending

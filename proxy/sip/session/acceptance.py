@@ -1,4 +1,4 @@
-"""Acceptance: our 2xx to an INVITE, sent until the peer acknowledges it (RFC 3261 §13.3.1.4)."""
+"""Acceptance: retransmission of our 2xx to an INVITE until the ACK arrives (RFC 3261 §13.3.1.4)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from proxy.sip.timers import Timers
 
 
 class Acceptance:
-    """A 2xx on its way: resent by the user agent itself, over every transport.
+    """A 2xx awaiting its ACK; the UA core itself retransmits it, over every transport.
 
            start: send
               |
               V
            WAITING ---ACK---> over
               |  T1, 2*T1 ... T2: send again
-              +---64*T1: TimedOut up---> over      the session is then ended with BYE (§13.3.1.4)
+              +---64*T1: TimedOut up---> over      the TU then ends the session with BYE (§13.3.1.4)
 
-    Each `Send` goes through the INVITE server transaction, which passes a 2xx on (RFC 6026 §7.1).
+    Each `Send` goes through the INVITE server transaction, which forwards a 2xx (RFC 6026 §7.1).
     """
 
     lingers = 0.0
@@ -27,7 +27,7 @@ class Acceptance:
         self.deadline: float | None = None
         """When `expire` is next due; None before the start and once over."""
         self.terminated = True
-        """True before the start, once acknowledged, and once given up."""
+        """True before the start, once acknowledged, and after giving up."""
         self._timers = timers
         self._interval = timers.t1
         self._give_up_at = 0.0
@@ -40,7 +40,7 @@ class Acceptance:
         return [Send(self.response)]
 
     def acknowledged(self, now: float) -> list[Effect]:
-        """The ACK has come in; a repeated one changes nothing."""
+        """The ACK has arrived; a repeated one changes nothing."""
         self._over()
         return []
 
@@ -56,7 +56,7 @@ class Acceptance:
         return [Send(self.response)]
 
     def fail(self, error: Exception, now: float) -> list[Effect]:
-        """The 2xx can no longer be sent; once over, that is no news."""
+        """The transport failed: the 2xx can no longer be sent. No effect once over."""
         if self.terminated:
             return []
         self._over()

@@ -1,4 +1,4 @@
-"""Provisional responses that must not be lost: RSeq, RAck and the two ends' machines (RFC 3262)."""
+"""Reliable provisional responses: RAck, and the state machines of both ends (RFC 3262)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ OPTION = "100rel"
 """The option tag (§8.1)."""
 
 MAX_RSEQ = 2**32 - 1
-"""§7.1: a response number fits into 32 bits."""
+"""§7.1: an RSeq number has 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class RAck:
-    """Which response a PRACK acknowledges (§7.2)."""
+    """The response that a PRACK acknowledges (§7.2)."""
 
     rseq: int
     cseq: CSeq
 
     @classmethod
     def parse(cls, text: str | None) -> RAck:
-        """From a header value; None, a header that is missing, is malformed too. Raises ParseError."""
+        """From a header value; raises ParseError, also for None (no such header)."""
         rseq, _, cseq = (text or "").strip(WHITESPACE).replace("\t", " ").partition(" ")
         return cls(number(rseq, "RAck", MAX_RSEQ), CSeq.parse(cseq))
 
@@ -39,9 +39,9 @@ class ReliableProvisionals:
     """Our reliable provisional responses to one INVITE, one at a time (§3).
 
                 respond(1xx)
-        IDLE --------------------> SENT --- PRACK ---> IDLE, or SENT with the one that waited
+        IDLE --------------------> SENT --- PRACK ---> IDLE, or SENT with the next one queued
           |                         | T1, 2*T1, 4*T1 ...: send again, with no upper bound
-          |                         +---64*T1: TimedOut up ---> over    the INVITE is then refused (5xx)
+          |                         +---64*T1: TimedOut up ---> over    the TU then rejects the INVITE (5xx)
           | final()                 | final()
           V                         V
         over                      AWAITED ---PRACK, or 64*T1---> over   nothing more is sent (§3)
@@ -52,7 +52,7 @@ class ReliableProvisionals:
     lingers = 0.0
 
     def __init__(self, rseq: int, timers: Timers) -> None:
-        """`rseq`: number of the first, chosen at random from 1 to 2**31 - 1 (§3)."""
+        """`rseq`: number of the first response, chosen at random from 1 to 2**31 - 1 (§3)."""
         self._rseq, self._timers = rseq, timers
         self._sent: Response | None = None
         self._waiting: deque[Response] = deque()
@@ -62,7 +62,7 @@ class ReliableProvisionals:
 
     @property
     def deadline(self) -> float | None:
-        """When `expire` is next due; None while no PRACK is awaited."""
+        """When `expire` is next due; None unless a PRACK is awaited."""
         if self._sent is None:
             return None
         return self._give_up_at if self._resend_at is None else min(self._resend_at, self._give_up_at)
@@ -74,27 +74,27 @@ class ReliableProvisionals:
 
     @property
     def described(self) -> bool:
-        """Whether the one whose PRACK is awaited has a session description: no 2xx before it (§3)."""
+        """Whether the unacknowledged response has a session description: no 2xx before its PRACK (§3)."""
         return self._sent is not None and bool(self._sent.body)
 
     def respond(self, response: Response, now: float) -> list[Effect]:
-        """Send a 101-199 reliably, now or when those before it are acknowledged (§3)."""
+        """Send a 101-199 reliably, now or once those before it are acknowledged (§3)."""
         if self._final:  # §3: no new one after the final response
             return []
         self._waiting.append(response)
         return self._next(now)
 
     def acknowledges(self, rack: RAck) -> bool:
-        """Whether this is the PRACK that is awaited; any other is answered with 481 (§3)."""
+        """Whether this RAck matches the awaited PRACK; the TU answers any other with 481 (§3)."""
         return self._sent is not None and rack == RAck(self._rseq - 1, self._sent.cseq)
 
     def acknowledged(self, now: float) -> list[Effect]:
-        """The PRACK has come in."""
+        """The awaited PRACK has arrived."""
         self._sent = None
         return self._next(now)
 
     def final(self, now: float) -> list[Effect]:
-        """The INVITE has its final response: nothing is resent, a PRACK on its way is still taken (§3)."""
+        """The INVITE got its final response: stop retransmitting, but still accept a late PRACK (§3)."""
         self._final = True
         self._waiting.clear()
         self._resend_at = None
@@ -117,7 +117,7 @@ class ReliableProvisionals:
         return []
 
     def fail(self, error: Exception, now: float) -> list[Effect]:
-        """It can no longer be sent."""
+        """The transport failed: the response can no longer be sent."""
         if self.terminated:
             return []
         self._sent, self._final = None, True
@@ -137,18 +137,18 @@ class ReliableProvisionals:
 
 
 class ReliableReceipts:
-    """The reliable provisional responses of a peer to one INVITE of ours: which one is news (§4).
+    """The peer's reliable provisional responses to one INVITE of ours: which of them to process (§4).
 
-    Of every early dialog the first sets the number, each later one must be the next; a repeated one, and one
-    that came too early, is neither acknowledged nor looked at.
+    In each early dialog the first response sets the number, and each later one must be the next in sequence.
+    Repeated and out-of-order responses are neither acknowledged nor processed.
     """
 
     def __init__(self) -> None:
         self._last: dict[str | None, int] = {}
-        """The RSeq taken last, by To tag."""
+        """The last RSeq accepted, by To tag."""
 
     def take(self, response: Response) -> RAck | None:
-        """What the PRACK owed for this response carries; None if none is owed. Raises ParseError."""
+        """The RAck of the PRACK to send for this response; None if it must not be. Raises ParseError."""
         rseq = number((response.headers.get("RSeq") or "").strip(WHITESPACE), "RSeq", MAX_RSEQ)
         last = self._last.get(response.to_tag)
         if last is not None and rseq != last + 1:
@@ -158,7 +158,7 @@ class ReliableReceipts:
 
 
 def reliable(response: Response) -> bool:
-    """Whether the peer wants a PRACK for this response (§4)."""
+    """Whether this is a reliable provisional response, which requires a PRACK (§4)."""
     if not 100 < response.status < 200 or "require" not in response.headers.first:
         return False
     return any(option.lower() == OPTION for option in response.headers.split("Require"))

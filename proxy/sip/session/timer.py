@@ -1,4 +1,4 @@
-"""SessionTimer: a session whose peer falls silent is ended (RFC 4028)."""
+"""SessionTimer: detects dead sessions by periodic refreshes (RFC 4028)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from proxy.sip.message import Request, Response
 from proxy.sip.values import SessionExpires
 
 INTERVAL = 1800
-"""The session interval we ask for, in seconds (§4: the recommended one)."""
+"""The session interval we request, in seconds (§4: the recommended one)."""
 MIN_SE = 90
-"""The smallest session interval anybody may ask for, in seconds (§5)."""
+"""The smallest session interval allowed, in seconds (§5)."""
 MAX = 7 * 24 * 3600
-"""The largest interval a peer may raise ours to, in seconds: a week."""
+"""The largest interval that a peer may raise ours to, in seconds: a week."""
 MAX_RAISES = 5
-"""So many times a peer may ask for a longer interval; one that always wants more is not asked for ever."""
+"""How often a peer may demand a longer interval: one that always wants more must not loop us forever."""
 SHORTEST_WAIT = 5.0
-"""Seconds between one refresh that was refused and the next, at least."""
+"""Minimum delay after a refused refresh before the next one, in seconds."""
 
 _OF_TIMERS = frozenset(("session-expires", "min-se", "supported"))
-"""Keys of the headers in which a timer is asked for, or known."""
+"""Keys of the headers by which a message requests or supports session timers."""
 
 Refresher = Literal["uac", "uas"] | None
 Lines = tuple[tuple[str, str], ...]
-"""Headers, in their order."""
+"""Header names and values, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """No refresh came, or ours was not answered: end the session with BYE (§10)."""
+    """No refresh arrived, or ours was not answered: end the session with BYE (§10)."""
 
 
 class SessionTimer:
-    """The session timer of one dialog, negotiated anew by every INVITE and UPDATE.
+    """The session timer of one dialog, renegotiated by every INVITE and UPDATE.
 
-                   peer knows no timer, or asks for none
+                   peer supports no timer, or requests none
         (decided) ----------------------------------------> idle: deadline is None
            |  start(now), refreshed(now, ...)
            +--we refresh------> half the interval ---Refresh---> +
@@ -54,14 +54,14 @@ class SessionTimer:
                                    ^           |
                                    +-refreshed-+
 
-    As UAS: `answering(invite)`; if `too_small` answer 422, else 2xx; either way with `headers`;
-    `start(now)` when the 2xx goes out. As UAC: `offering()`; put `headers` into the INVITE; give the 2xx
-    to `refreshed`, a 422 to `raised`. Then, for either: every re-INVITE and UPDATE of ours carries
-    `refresh_headers`, its 2xx goes to `refreshed`, its 422 to `raised`, any other end of a refresh to
-    `missed`; every one of the peer goes to `refreshed` when it is answered, with `headers` as above.
+    As UAS: call `answering(invite)`; if `too_small` respond 422, else 2xx, with `headers` in either; call
+    `start(now)` when the 2xx goes out. As UAC: call `offering()`; put `headers` into the INVITE; pass the
+    2xx to `refreshed`, a 422 to `raised`. From then on: add `refresh_headers` to every re-INVITE and UPDATE
+    of ours; pass its 2xx to `refreshed`, its 422 to `raised`, any other outcome of a refresh to `missed`.
+    Pass every re-INVITE and UPDATE of the peer to `refreshed` when it is answered, with `headers` as above.
 
-    A peer that knows no timer (`alone`) is still asked, where it takes UPDATE, whether it is there: any
-    answer but 408 and 481 is a sign of life, and its session does not end for want of a 2xx.
+    A peer without timer support (`alone`) is still probed by UPDATE if it allows that: any response but 408
+    and 481 shows that it is alive, and its session does not end for lack of a 2xx.
     """
 
     __slots__ = (
@@ -71,21 +71,21 @@ class SessionTimer:
 
     def __init__(self, min_se: int, supported: bool, wanted: int | None) -> None:
         self.min_se = min_se
-        """The smallest interval we take, in seconds."""
+        """The smallest interval we accept, in seconds."""
         self.interval: int | None = None
-        """The session interval agreed, in seconds; None while no timer runs."""
+        """The session interval agreed on, in seconds; None while no timer runs."""
         self.refreshing = False
-        """Whether the refreshes are ours to send."""
+        """Whether we are the refresher."""
         self.too_small = False
-        """Whether the last request decided on asks for less than `min_se`: it is refused with 422."""
+        """Whether the last request evaluated wants less than `min_se` and must be rejected with 422."""
         self.headers: Lines = ()
-        """What belongs into our answer to the last request decided on, or into our first INVITE."""
+        """Headers for our response to the last request evaluated, or for our first INVITE."""
         self.deadline: float | None = None
         """When `expire` is next due; None while no timer runs."""
         self.by_update = False
-        """Whether the peer's last word on it lists UPDATE in Allow: else a refresh is a re-INVITE (§7.4)."""
+        """Whether the peer's latest Allow lists UPDATE; otherwise we refresh by re-INVITE (§7.4)."""
         self.alone = False
-        """Whether we refresh a peer that knows no timer."""
+        """Whether we refresh although the peer does not support timers."""
         self._supported = supported
         self._wanted = wanted
         self._ends_at = 0.0
@@ -95,10 +95,10 @@ class SessionTimer:
     def answering(
         cls, request: Request, *, min_se: int = MIN_SE, supported: bool = True, wanted: int | None = None
     ) -> SessionTimer:
-        """Decide on an INVITE received (§9); raises ParseError. The clock begins with `start`.
+        """Evaluate a received INVITE (§9); raises ParseError. The timer runs from `start` on.
 
-        `supported` False: we know no timers, and nothing ever runs. `wanted`: seconds at which we
-        refresh ourselves if the peer asks for no timer, or knows none; None leaves it without.
+        `supported` False: we do not support timers, and none ever runs. `wanted`: the interval in seconds
+        at which we refresh if the peer requests no timer, or supports none; None means no timer then.
         """
         timer = cls(min_se, supported, wanted)
         timer._decide(request)
@@ -108,15 +108,16 @@ class SessionTimer:
     def offering(
         cls, interval: int = INTERVAL, *, min_se: int = MIN_SE, refresher: Refresher = None
     ) -> SessionTimer:
-        """Ask for a timer in an INVITE of ours (§7.1). It runs once a 2xx agreed to it (`refreshed`)."""
+        """Request a timer in our INVITE (§7.1). It runs once a 2xx is passed to `refreshed`."""
         timer = cls(min_se, True, interval)
         timer.headers = _asking(interval, refresher, min_se)
         return timer
 
     def raised(self, response: Response) -> None:
-        """Ask for more from now on, as this 422 to our INVITE or refresh wants it (§7.3).
+        """Raise the interval to the Min-SE of this 422 to our INVITE or refresh (§7.3).
 
-        Raises ParseError for one that wants no more than we asked for: repeating it would go on for ever.
+        Raises ParseError if it demands no more than we requested (repeating that would loop forever), more
+        than `MAX`, or comes after `MAX_RAISES` others.
         """
         bound = _read(response.headers.first.get("min-se"))
         if bound is None:
@@ -134,8 +135,9 @@ class SessionTimer:
 
     @staticmethod
     def ignored_by(message: Request | Response) -> bool:
-        """Whether the INVITE that begins a session, or the 2xx to ours, leaves it without a timer: it says
-        nothing of one, and its sender is not to be asked by UPDATE either.
+        """Whether an initial INVITE, or the 2xx to ours, rules out any timer.
+
+        It has no timer headers, and its sender cannot be probed by UPDATE either.
         """
         headers = message.headers
         if not headers.first.keys().isdisjoint(_OF_TIMERS):
@@ -144,22 +146,22 @@ class SessionTimer:
 
     @property
     def refresh_headers(self) -> Lines:
-        """What belongs into every re-INVITE and UPDATE of ours, lest it switch the timer off (§7.4)."""
+        """Headers for each re-INVITE and UPDATE of ours; without them it would stop the timer (§7.4)."""
         if self.interval is None:
             return ()
         return _asking(self.interval, "uac" if self.refreshing else "uas", self.min_se)
 
     def start(self, now: float) -> None:
-        """The 2xx to the request decided on goes out: the interval begins (§10)."""
+        """The 2xx to the evaluated request goes out: the interval begins (§10)."""
         self.deadline = None
         if self.interval is not None:
             self._ends_at = now + self.interval - min(32, self.interval / 3)
             self.deadline = now + self.interval / 2 if self.refreshing else self._ends_at
 
     def refreshed(self, now: float, message: Request | Response) -> None:
-        """The peer's re-INVITE or UPDATE is answered, or ours was; raises ParseError.
+        """Process a re-INVITE or UPDATE of the peer as we answer it, or a response to ours.
 
-        A request that is `too_small`, and a response other than 2xx, refresh nothing.
+        Raises ParseError. A request that is `too_small` does not refresh, nor does a response other than 2xx.
         """
         if isinstance(message, Request):
             self._decide(message)
@@ -172,8 +174,9 @@ class SessionTimer:
             self.start(now)
 
     def missed(self, now: float, again_s: float | None = None) -> None:
-        """Our refresh was refused, or could not be sent; the next is due in `again_s`, or when a third of the
-        time that is left has passed.
+        """Our refresh was rejected or could not be sent.
+
+        The next is due in `again_s`, by default after a third of the remaining time.
         """
         if self.interval is None or not self.refreshing:
             return
@@ -184,7 +187,7 @@ class SessionTimer:
         self.deadline = min(now + wait_s, self._ends_at)
 
     def update_refused(self) -> None:
-        """The peer takes no UPDATE after all (405, 501): by re-INVITE then, and not at all where `alone`."""
+        """The peer rejects UPDATE (405, 501): refresh by re-INVITE instead, or not at all if `alone`."""
         self.by_update = False
         if self.alone:
             self._stop()
@@ -200,7 +203,7 @@ class SessionTimer:
         return [Expired()]
 
     def _decide(self, request: Request) -> None:
-        """Answer what a request asks for (§9 and its Table 2)."""
+        """Evaluate the timer headers of a request (§9, Table 2)."""
         if not self._supported:
             return
         self._listen(request)
@@ -210,7 +213,7 @@ class SessionTimer:
             headers.first.get("session-expires"),
             headers.first.get("min-se"),
             self.min_se,
-            # A peer that asks for nothing does not stop refreshes that are ours already.
+            # A request without timer headers does not stop refreshes that we already send.
             self.interval if self.refreshing else self._wanted,
             self.refreshing or self.by_update,
         )
@@ -221,7 +224,7 @@ class SessionTimer:
             self.interval, self.refreshing, self.alone, self.headers = decided
 
     def _listen(self, message: Request | Response) -> None:
-        """Take note of what the peer allows; a message without Allow says nothing of it (§20.5)."""
+        """Update `by_update` from Allow; a message without Allow changes nothing (§20.5)."""
         if "allow" in message.headers.first:
             self.by_update = _takes_update(", ".join(message.headers.get_all("Allow")))
 
@@ -229,39 +232,41 @@ class SessionTimer:
         self.interval, self.refreshing, self.alone, self.deadline = None, False, False, None
 
     def _agree(self, response: Response) -> None:
-        """Take what a 2xx to our request says (§7.2)."""
+        """Apply a 2xx to our request (§7.2)."""
         agreed = _read(response.headers.first.get("session-expires"))
         self.alone = agreed is None and self._wanted is not None and self.by_update
         if self.alone:
             self.interval, self.refreshing = self._wanted, True
         elif agreed is None:  # §7.2: "there is no session expiration"
             self._stop()
-        else:  # below Min-SE is forbidden to the peer; it must not make us refresh without end
+        else:  # a peer must not go below Min-SE; if it does, do not let it make us refresh all the time
             self.interval = max(agreed.seconds, self.min_se)
             self.refreshing = agreed.refresher != "uas"
 
 
 Decision = tuple[int | None, bool, bool, Lines]
-"""The interval, whether we refresh and whether a peer that knows no timer; what our 2xx says."""
+"""The interval; whether we refresh; whether we refresh a peer without timer support; headers of our 2xx."""
 
 
-@lru_cache(maxsize=256)  # what a peer asks for is the same in every call
+@lru_cache(maxsize=256)  # a peer requests the same in every call
 def _decided(
     supported: str, asks: str | None, least: str | None, min_se: int, wanted: int | None, willing: bool
 ) -> Decision | None:
-    """What holds after a request with these headers, where we would have a timer of `wanted`; None if it
-    asks for less than `min_se`. `willing`: also with a peer that knows none and asks for none.
+    """The outcome of a request with these headers; None if it requests less than `min_se`.
+
+    `wanted`: the interval that we would like. `willing`: we refresh even if the peer neither supports nor
+    requests a timer.
     """
     asked, knows = _read(asks), "timer" in map(str.lower, split_commas(supported))
     if asked and knows and asked.seconds < min_se:
         return None
     bound = _read(least)
-    if asked and knows:  # §9: left the choice, whoever asks for the timer does the work
+    if asked and knows:  # §9: if the choice is ours, the peer that requested the timer refreshes
         seconds, refresher = asked.seconds, asked.refresher or "uac"
     elif wanted is None or not (asked or knows or willing):
         return None, False, False, ()
     else:
-        most = min(wanted, asked.seconds) if asked else wanted  # put in by a proxy: §9 allows no more
+        most = min(wanted, asked.seconds) if asked else wanted  # added by a proxy: §9 allows no more
         seconds, refresher = max(most, min_se, bound.seconds if bound else 0), "uas"
     ours = refresher == "uas"
     return seconds, ours, ours and not knows, _granting(seconds, refresher, knows)
@@ -269,13 +274,13 @@ def _decided(
 
 @lru_cache(maxsize=64)
 def _asking(seconds: int, refresher: Refresher, min_se: int) -> Lines:
-    """What a request of ours says."""
+    """Timer headers of our request."""
     asked = SessionExpires(seconds, refresher)
     return ("Supported", "timer"), ("Session-Expires", str(asked)), ("Min-SE", str(min_se))
 
 
 def _granting(seconds: int, refresher: Refresher, knows: bool) -> Lines:
-    """What our 2xx says, to one that knows of timers or knows none."""
+    """Timer headers of our 2xx; `knows`: the peer supports timers."""
     agreed = ("Session-Expires", str(SessionExpires(seconds, refresher)))
     return (("Require", "timer"), agreed) if knows else (agreed,)  # §9: MUST, or SHOULD when we refresh
 
@@ -286,4 +291,4 @@ def _takes_update(allow: str) -> bool:
 
 
 def _read(value: str | None) -> SessionExpires | None:
-    return SessionExpires.parse(value) if value else None  # an empty one asks for nothing
+    return SessionExpires.parse(value) if value else None  # an empty value counts as absent

@@ -1,4 +1,4 @@
-"""The four transaction machines (RFC 3261 §17, RFC 6026, RFC 4320): pure, with time as an argument."""
+"""The four SIP transaction state machines, without I/O or clock (RFC 3261 §17, RFC 6026, RFC 4320)."""
 
 from proxy.sip.transactions.hop import ack_for, cancel_for
 from proxy.sip.transactions.invite_client import InviteClient

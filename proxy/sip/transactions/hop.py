@@ -1,4 +1,4 @@
-"""The two requests that travel on the hop of an INVITE: same target, same branch, same Route."""
+"""The hop-by-hop ACK and CANCEL of an INVITE: same target, branch and Route (RFC 3261 §9.1, §17.1.1.3)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def ack_for(invite: Request, response: Response) -> Request:
 
 
 def cancel_for(invite: Request) -> Request:
-    """The CANCEL of an INVITE we sent (RFC 3261 §9.1); only after its first provisional response."""
+    """The CANCEL for our INVITE (RFC 3261 §9.1); to be sent only after its first provisional response."""
     return _on_hop_of(invite, "CANCEL", to=_raw(invite.headers, "To"))
 
 

@@ -26,8 +26,8 @@ class InviteClient(Machine):
                |                     ACK, then up        | 300-699: ACK again, not up
                B: TimedOut up --> TERMINATED             | transport error: Failed up --> TERMINATED
 
-    Once `cancelled()`, a PROCEEDING transaction that hears no final response for 64*T1 ends with
-    TimedOut (§9.1). The ACK for a 2xx is the dialog's business, not this machine's.
+    After `cancelled()`, a PROCEEDING transaction that gets no final response for 64*T1 ends with TimedOut
+    (§9.1). The ACK for a 2xx is sent by the dialog, not by this machine.
     """
 
     state = State.CALLING
@@ -39,7 +39,7 @@ class InviteClient(Machine):
         return [Send(self.request)]
 
     def receive(self, response: Response, now: float) -> list[Effect]:
-        """A response that matches this transaction has come in (§17.1.1.2)."""
+        """Process a response that matches this transaction (§17.1.1.2)."""
         kind = response.status // 100
         match self.state:
             case state.CALLING if kind == 1:  # §17.1.1.2: neither A nor B runs any more
@@ -70,7 +70,7 @@ class InviteClient(Machine):
         return []
 
     def abandoned(self) -> list[Effect]:
-        """The INVITE went on to another target (RFC 3263 §4.3): it is not sent here again."""
+        """Stop retransmitting: the INVITE was sent to another target (RFC 3263 §4.3)."""
         if self.state is state.CALLING:
             self._stay(self._ends_at)
         return []
@@ -100,7 +100,7 @@ class InviteClient(Machine):
     def fail(self, error: Exception, now: float) -> list[Effect]:
         """The transport failed (§17.1.4).
 
-        An ACCEPTED transaction stays: it sends nothing, and the call may live on over another flow.
+        An ACCEPTED transaction stays: it sends nothing, and the call may go on over another flow.
         """
         match self.state:
             case state.ACCEPTED | state.TERMINATED:  # RFC 6026 Figure 5: no transport error leaves Accepted

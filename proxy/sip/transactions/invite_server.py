@@ -14,7 +14,7 @@ from proxy.sip.transactions.state import State
 class InviteServer(Machine):
     """INVITE server transaction: RFC 3261 Figure 7, as amended by RFC 6026 §7.1 and §8.7.
 
-                    | INVITE, given to the TU by whoever makes this object
+                    | INVITE, passed to the TU by whoever creates this object
                     V
                PROCEEDING   1xx from TU: send;  INVITE: resend the last 1xx
                 |       |
@@ -37,7 +37,7 @@ class InviteServer(Machine):
     _last: Response | None = None
 
     def receive(self, request: Request, now: float) -> list[Effect]:
-        """The INVITE has come in again, or an ACK that matches it (§17.2.1)."""
+        """Process a retransmitted INVITE, or an ACK that matches it (§17.2.1)."""
         match self.state, request.method:
             case state.PROCEEDING | state.COMPLETED, "INVITE":  # §17.2.1
                 return self._resend()
@@ -53,7 +53,7 @@ class InviteServer(Machine):
                 return []
 
     def respond(self, response: Response, now: float) -> list[Effect]:
-        """The TU answers (§17.2.1); what comes after a final response is dropped, but for a repeated 2xx."""
+        """Send a response of the TU (§17.2.1); after a final one, only a repeated 2xx is sent."""
         kind = response.status // 100
         match self.state:
             case state.PROCEEDING if kind == 1:  # §17.2.1
@@ -62,7 +62,7 @@ class InviteServer(Machine):
             case state.PROCEEDING if kind == 2:  # RFC 6026 §7.1
                 self._linger(state.ACCEPTED, now, self._timers.l)
                 return [Send(response)]
-            case state.ACCEPTED if kind == 2:  # RFC 6026 §7.1: passed on while the ACK is missing
+            case state.ACCEPTED if kind == 2:  # RFC 6026 §7.1: forwarded until the ACK arrives
                 return [Send(response)]
             case state.PROCEEDING if kind >= 3:  # §17.2.1
                 self._last = response
@@ -95,8 +95,8 @@ class InviteServer(Machine):
     def fail(self, error: Exception, now: float) -> list[Effect]:
         """The response could not be sent, or its flow is gone (§17.2.4).
 
-        RFC 6026 §7.1 would keep the state for a peer that sends its INVITE again; only a UDP peer does,
-        and there is no connection to lose with one.
+        RFC 6026 §7.1 would keep the state for a peer that retransmits its INVITE; only a UDP peer does that,
+        and with UDP there is no connection to lose.
         """
         if self.terminated:
             return []

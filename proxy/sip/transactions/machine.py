@@ -1,4 +1,4 @@
-"""What the four transaction machines share: a state, and the two timers that may run in it."""
+"""Base class of the four transaction machines: a state, and the two timers that may run in it."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from proxy.sip.transactions.state import TERMINATED, State
 
 
 class Machine:
-    """A state, when its time is over (timers B, D, F, H to M), and when to send again (A, E, G).
+    """A state, the time when it ends (timers B, D, F, H to M), and the next retransmission (A, E, G).
 
-    Entering a state replaces both. Figures: the subclasses.
+    Entering a state resets both timers. Each subclass shows its figure.
     """
 
     state: State
-    """Where it stands; a subclass says where it begins."""
+    """The current state; subclasses set the initial one."""
     deadline: float | None = None
-    """When `expire` is next due; None while only messages can move it."""
+    """When `expire` is next due; None while no timer runs."""
     terminated = False
-    """True once nothing can happen any more."""
+    """True once the transaction is over."""
     lingers = 0.0
-    """For how long it only waits for what comes late, to absorb, repeat or pass it on: from when it began to,
-    until its deadline. Zero before that."""
+    """Length of the final waiting state, which ends at `deadline` and only absorbs, repeats or passes on late
+    messages; zero before that state."""
     _ends_at = _again_at = inf
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
-        """`reliable`: the transport loses nothing, so that nothing is sent twice (§17)."""
+        """`reliable`: the transport is, so nothing is retransmitted (§17)."""
         self.request, self._timers, self._reliable = request, timers, reliable
 
     def _enter(self, state: State, ends_at: float = inf) -> None:
-        """Be in this state, until a message or its timer ends it; nothing is sent again by itself."""
+        """Enter a state that lasts until `ends_at` at most, without retransmissions."""
         self.state = state
         self.terminated = state is TERMINATED
         self._ends_at, self._again_at = ends_at, inf
         self.deadline = ends_at if ends_at < inf else None
 
     def _linger(self, state: State, now: float, wait_s: float) -> None:
-        """Be in this state, in which nothing is left to do, for so long."""
+        """Enter a final waiting state (see `lingers`) for `wait_s`."""
         self.state = state
         self.lingers = wait_s
         self.deadline = self._ends_at = now + wait_s
         self._again_at = inf
 
     def _stay(self, ends_at: float, again_at: float = inf) -> None:
-        """Stay in this state until then at most, and send again what was sent before that."""
+        """Stay in the state until `ends_at` at most, and retransmit at `again_at`."""
         self._ends_at, self._again_at = ends_at, again_at
         self.deadline = again_at if again_at < ends_at else ends_at

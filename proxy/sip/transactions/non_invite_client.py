@@ -35,7 +35,7 @@ class NonInviteClient(Machine):
         return [Send(self.request)]
 
     def receive(self, response: Response, now: float) -> list[Effect]:
-        """A response that matches this transaction has come in (§17.1.2.2)."""
+        """Process a response that matches this transaction (§17.1.2.2)."""
         match self.state:
             case state.TRYING | state.PROCEEDING if response.status < 200:  # §17.1.2.2: E and F run on
                 self.state = state.PROCEEDING
@@ -66,7 +66,7 @@ class NonInviteClient(Machine):
                 return []
 
     def fail(self, error: Exception, now: float) -> list[Effect]:
-        """The transport failed (§17.1.4). Once COMPLETED nothing is sent, so nothing is lost."""
+        """The transport failed (§17.1.4); in COMPLETED nothing is sent any more, so it does not matter."""
         match self.state:
             case state.TRYING | state.PROCEEDING:
                 self._enter(state.TERMINATED)

@@ -12,7 +12,7 @@ from proxy.sip.transactions.state import State
 class NonInviteServer(Machine):
     """Non-INVITE server transaction: RFC 3261 Figure 8, as amended by RFC 4320 §4.
 
-        | request, given to the TU by whoever makes this object
+        | request, passed to the TU by whoever creates this object
         V
      TRYING --100 from TU, or its time:--> PROCEEDING
         |    send                             |  request: resend the 100
@@ -33,9 +33,10 @@ class NonInviteServer(Machine):
     _trying: Response | None = None
 
     def deferred(self, trying: Response, now: float) -> list[Effect]:
-        """The TU cannot answer yet (RFC 4320 §4.1, §4.2); again changes nothing.
+        """The TU cannot answer yet (RFC 4320 §4.1, §4.2); calling this again changes nothing.
 
-        `trying`, a 100, goes out when the client's timer E reaches T2; an answer later than its F is none.
+        Sends `trying`, a 100, when the client's timer E reaches T2. Gives up after the client's timer F: any
+        answer would come too late.
         """
         if self.state is state.TRYING and self._trying is None:
             self._trying = trying
@@ -43,7 +44,7 @@ class NonInviteServer(Machine):
         return []
 
     def receive(self, request: Request, now: float) -> list[Effect]:
-        """The request has come in again (§17.2.2)."""
+        """Process a retransmitted request (§17.2.2)."""
         match self.state:
             case state.PROCEEDING | state.COMPLETED if self._last is not None:  # §17.2.2
                 return [Send(self._last)]
@@ -51,15 +52,15 @@ class NonInviteServer(Machine):
                 return []
 
     def respond(self, response: Response, now: float) -> list[Effect]:
-        """The TU answers (§17.2.2); after a final response nothing else is sent."""
+        """Send a response of the TU (§17.2.2); after a final one, nothing more is sent."""
         if self.state not in (state.TRYING, state.PROCEEDING):
-            return []  # §17.2.2: COMPLETED discards what the TU adds
+            return []  # §17.2.2: COMPLETED discards further responses
         match response.status:
             case 100:  # §17.2.2
                 self._last = response
                 self._enter(state.PROCEEDING, self._ends_at)
                 return [Send(response)]
-            case 408:  # RFC 4320 §4.2: it would come too late anyway
+            case 408:  # RFC 4320 §4.2: never sent, since it would arrive too late
                 self._enter(state.TERMINATED)
                 return []
             case status if status < 200:  # RFC 4320 §4.1: 100 or nothing

@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class State(Enum):
-    """Where a transaction stands; each machine uses those that its figure shows."""
+    """State of a transaction; each machine uses those in its figure."""
 
     CALLING = "calling"
     TRYING = "trying"
@@ -17,6 +17,6 @@ class State(Enum):
     TERMINATED = "terminated"
 
 
-# A machine asks for several at every message, and finds them by these names in a fifth of the time.
+# Machines compare with several states per message; these names take a fifth of the time of `State.X`.
 CALLING, TRYING, PROCEEDING, ACCEPTED = State.CALLING, State.TRYING, State.PROCEEDING, State.ACCEPTED
 COMPLETED, CONFIRMED, TERMINATED = State.COMPLETED, State.CONFIRMED, State.TERMINATED
