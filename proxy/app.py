@@ -1,4 +1,7 @@
-"""The composition root: the only file that knows every part. Start, drain, stop."""
+"""The composition root: builds every part from the settings, then starts, drains and stops them.
+
+No other module imports all of them.
+"""
 
 from __future__ import annotations
 
@@ -58,10 +61,15 @@ log = structlog.get_logger("screendoor")
 
 
 class App:
-    """The whole edge, for the time of an ``async with``; OSError or TransportFailed for a taken port."""
+    """The whole edge, running for the duration of an ``async with``.
+
+    Entering it raises OSError or TransportFailed if a port is taken.
+    """
 
     def __init__(self, settings: Settings, *, finished: Callable[[CallRecord], None] | None = None) -> None:
-        """`finished` hears of every call that is over, besides the record file and the metrics."""
+        """`finished` is called with the record of every call that ends, after the record file and the
+        metrics.
+        """
         self._settings, self._heard = settings, finished
         self.ids = RandomIds()
         self.metrics = Metrics(CollectorRegistry())
@@ -97,7 +105,7 @@ class App:
         home, *others = assembly.homes(settings)
         self._homes = home, others[0] if others else None
         self.listening = ""
-        """Where SIP is received, once entered."""
+        """The addresses on which SIP is received; empty until entered."""
         self.http_port = 0
         self._stack = AsyncExitStack()
 
@@ -148,10 +156,10 @@ class App:
         await self._stack.aclose()
 
     async def drain(self, limit_s: float) -> None:
-        """Take no more calls; let those going on finish within `limit_s`, then end them.
+        """Refuse new calls, give those in progress `limit_s` seconds to finish, then end them.
 
-        Trunks hear that we leave when the last BYE is answered: behind a NAT they reach us only while we are
-        registered, and the way is kept open. New calls are refused meanwhile.
+        Trunk registrations are removed only after the last BYE is answered: behind a NAT, a trunk reaches us
+        only while we are registered and the NAT binding is kept open.
         """
         await self.registry.drain(limit_s)
         await farewell(self.core)
@@ -235,10 +243,10 @@ class App:
         self.http_port = (await self._stack.enter_async_context(server)).port
 
     def _api(self) -> ASGIApp | None:
-        """What manages us by HTTP; None where it is not switched on."""
+        """The management API as an ASGI application; None if it is not enabled."""
         if self._feed is None:
             return None
-        from proxy.services import api_backend  # it takes a while to import, and most never do
+        from proxy.services import api_backend  # slow to import, and rarely enabled
 
         api, refused = api_backend.api(
             self._settings, self.registry, self._feed, self.ids, self.services.memory
@@ -283,7 +291,9 @@ class App:
         return told
 
     def _trunk_of(self, flow: Flow) -> str | None:
-        """The trunk at the other end, by its address, its certificate, or what it has proved."""
+        """The trunk at the other end of the flow, known by its address, its certificate or its digest
+        credentials.
+        """
         source = self.admission.source(flow)
         return source.trunk if source is not None else self.core.doors.trunk(flow)
 
@@ -295,7 +305,7 @@ class App:
 
     @cached_property
     def _relays(self) -> House:
-        """What the relays of all calls have in common."""
+        """What the relay sessions of all calls share."""
         clock = asyncio.get_running_loop().time
         home, other = self._homes
         told = (self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds)
@@ -303,7 +313,7 @@ class App:
         return House(*told, disk=self._disk, make_stream=make)
 
     def _moved(self, address: str) -> None:
-        """Peers of new calls are told of this address."""
+        """Switch new calls to a public address that has changed; calls in progress keep the old one."""
         (local, _), other = self._homes
         self._homes = (local, address), other
         self._relays.homes[6 if ":" in address else 4] = local, address
@@ -322,7 +332,7 @@ _utc_now: Callable[[], datetime] = partial(datetime.now, UTC)
 
 
 def _now() -> float:
-    """In seconds since 1970."""
+    """Seconds since 1970."""
     return _utc_now().timestamp()
 
 

@@ -1,4 +1,4 @@
-"""What the settings say, in the words of the part that needs it."""
+"""Converts the settings into the configuration objects of each part of the edge."""
 
 from __future__ import annotations
 
@@ -45,14 +45,15 @@ from proxy.ua.registration import Account, Registration
 
 
 def sources(trunk: told.Trunk) -> list[str]:
-    """Where a trunk's requests come from; the place that we call out to answers from there, too."""
+    """The sources of a trunk's requests, its outbound proxy and registrar included."""
     out = [bare(trunk.outbound.host)] if trunk.outbound is not None else []
     registrar = [bare(trunk.registrar.host)] if trunk.register_ and trunk.registrar is not None else []
     return [*map(str, trunk.sources), *out, *registrar]
 
 
 def registrar(settings: Settings, core: UserAgentCore, gate: Admission) -> Registrar:
-    """Who keeps where the phones are; its door is open, and so is that of trunks known by a password."""
+    """Build the registrar for phones, and open the core to phones and to trunks that authenticate by digest.
+    """
     challenger = Challenger(core, gate, DigestServer(settings.public.host, secrets.token_bytes(32)))
     phones = [Phone(each.name, each.password.get_secret_value(), each.sources) for each in settings.phones]
     registrar = Registrar(gate, challenger, phones, core.needs)
@@ -75,7 +76,7 @@ def registrations(
     changed: Callable[[str, bool], None],
     wall_clock: Callable[[], float],
 ) -> Sequence[Registration]:
-    """Our own registrations with trunks; what comes from their registrars comes through open doors."""
+    """Our registrations with trunks. Requests over the flow of a registration are admitted as the trunk's."""
     found = []
     for trunk in settings.trunks:
         if trunk.register_:
@@ -93,7 +94,7 @@ def registrations(
 
 
 def routing(settings: Settings) -> Routing:
-    """The numbers that are answered here, with whom each may be connected to."""
+    """The numbers that are answered here, each with its destinations."""
     trunks = {trunk.name: _trunk(trunk) for trunk in settings.trunks}
     ours = [number.dialed for number in settings.numbers]
     shown = [trunk.caller_id or "" for trunk in settings.trunks]
@@ -112,13 +113,14 @@ def _trunk(trunk: told.Trunk) -> Trunk:
 
 
 def secured_by(settings: Settings) -> Callable[[str], SrtpPolicy]:
-    """Tells how the audio of a caller from the trunk of this name is protected."""
+    """Return a function that gives the SRTP policy for callers from a trunk, by its name."""
     policies = {trunk.name: SrtpPolicy(trunk.srtp) for trunk in settings.trunks}
     return lambda trunk: policies.get(trunk, SrtpPolicy.ACCEPT)
 
 
 def credentials(settings: Settings) -> Callable[[str], DigestClient | None]:
-    """Tells as whom we answer the trunk of this name, once for each call: a nonce is counted by itself."""
+    """Return a function that gives the digest client for a trunk, a new one for each call: it counts nonces.
+    """
     accounts = {trunk.name: _trunk(trunk) for trunk in settings.trunks}
     return lambda trunk: accounts[trunk].credentials() if trunk in accounts else None
 
@@ -129,10 +131,10 @@ def word(
     registrations: Sequence[Registration],
     proved: Callable[[Flow], str | None],
 ) -> Callable[[Flow], Word]:
-    """Tells how far the word of whoever is at the other end of a flow goes on who calls.
+    """Return a function that tells how far a peer's assertion of the caller's identity is trusted.
 
-    Believed are trunks known by their address or certificate, and those that we are registered with (RFC 3325
-    §2.3); not those known by what they have `proved` alone, a password.
+    Trusted are trunks known by their address or certificate, and those that we are registered with (RFC 3325
+    §2.3); not those that have only `proved` a password.
     """
     told_of = {trunk.name: trunk.verification for trunk in settings.trunks}
     believed = {trunk.name for trunk in settings.trunks if trunk.trust_identity}
@@ -184,7 +186,9 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
 
 
 def challenges(settings: Settings) -> set[str]:
-    """What callers of all numbers may be told of a key, where they may be challenged at all."""
+    """The prompts for challenged callers (press a key), of all numbers; empty if no caller is ever
+    challenged.
+    """
     asked = ("gate", "on_failure", "anonymous", "international", "out_of_hours", "untrusted")
     screenings = [settings.screening_of(number) for number in settings.numbers]
     if not any(getattr(screening, key) == "challenge" for screening in screenings for key in asked):
@@ -194,7 +198,7 @@ def challenges(settings: Settings) -> set[str]:
 
 
 def sound(settings: Settings, number: told.Number) -> Sound:
-    """What the callers of a number hear from us."""
+    """The tones and prompts for callers of a number."""
     prompts, asked = settings.prompts_of(number), number.tones or settings.media.tones
     tones = tones_of(_country(settings, number) if asked == "auto" else asked)
     tones.make()
@@ -205,7 +209,7 @@ def sound(settings: Settings, number: told.Number) -> Sound:
 
 
 def _country(settings: Settings, number: told.Number) -> str:
-    """Where the number is that was called; for any, where the first of its destinations is."""
+    """The country of the dialed number; for "*", that of its first destination or trunk with a number."""
     trunks = [trunk.caller_id for trunk in settings.trunks]
     numbers = [number.dialed, *(place.number for place in number.destinations), *trunks]
     return next((country for each in numbers if (country := country_of(each))), "us")
@@ -229,13 +233,13 @@ def _destination(
     base = Uri.parse(trunk.outbound)
     uri = Uri(base.scheme, place.number, None, base.host, base.port, base.params, "")
     profile = IdentityProfile(number.identity) if number.identity else None
-    # A carrier's voicemail picks up as a person does, and would have the caller.
+    # A carrier's voicemail answers as a person does: without a key press it would get the caller.
     asks = Confirmation(number.confirm or Confirmation.PRESS_1)
     return Destination(str(uri), place.number, trunk, identity=profile, confirm=asks, name=place.name)
 
 
 def advertised(settings: Settings) -> Advertised:
-    """Where peers find us. A name serves all of them; an address may serve those of its IP version alone."""
+    """The host that peers reach us at. A name serves all peers; an address only those of its IP version."""
     public = settings.public
     host, six = in_uri(public.host), in_uri(public.address6) if public.address6 else None
     if host.startswith("[") and ":" not in public.address:
@@ -245,13 +249,13 @@ def advertised(settings: Settings) -> Advertised:
 
 
 def _nearby(public: str) -> Nearby | None:
-    """For a machine that is in a private network itself; who has the public address tells it to everybody."""
+    """Detects peers in our private network; None if this machine itself has the public address."""
     own = ip_address(public).is_global and of_this_machine(public)
     return None if own or ":" in public else Nearby()
 
 
 def homes(settings: Settings) -> list[tuple[str, str]]:
-    """Where audio is received: the local address and the public one, of either IP version that we have."""
+    """The addresses for audio, local and public, for each IP version that we have."""
     public, media = settings.public, settings.media
     main = (media.bind if (":" in media.bind) == (":" in public.address) else media.bind6, public.address)
     return [main, (media.bind6, public.address6)] if public.address6 else [main]
@@ -262,7 +266,7 @@ def _is_address(host: str) -> bool:
 
 
 def probed(settings: Settings) -> list[Probed]:
-    """The trunks and agents that are asked by OPTIONS whether they are there."""
+    """The trunks and agents that are probed by OPTIONS."""
     trunks = [
         (f"trunk:{each.name}", each.outbound, each.probe_s, profile_of(each)) for each in settings.trunks
     ]
@@ -272,7 +276,7 @@ def probed(settings: Settings) -> list[Probed]:
 
 
 def strictness(settings: Settings) -> Strictness:
-    """What is held against strangers."""
+    """The rules for banning strangers."""
     limits = settings.limits
     scanners = SCANNERS if limits.scanners is None else tuple(name.lower() for name in limits.scanners)
     return Strictness(limits.ban_after, limits.ban_s, scanners)
@@ -284,7 +288,7 @@ def capacity(
     strain: Callable[[], str | None],
     ids: Ids,
 ) -> Capacity:
-    """How many calls come in at once and a second."""
+    """The limits on concurrent calls and on calls per second."""
     limits = settings.limits
     return Capacity(
         lambda: asyncio.get_running_loop().time(),

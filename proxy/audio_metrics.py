@@ -1,6 +1,7 @@
-"""How well legs were heard, for Prometheus: packets and losses counted, jitter and marks in histograms.
+"""Audio quality of finished legs, for Prometheus: packet and loss counters, jitter and MOS histograms.
 
-Plain numbers that are read at a scrape: a histogram of the library's costs many times as much, for every leg.
+Kept as plain numbers that are turned into series at a scrape: updating a prometheus_client histogram for
+every leg costs many times as much.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _Of = tuple[str, str]
 
 
 class _Histogram:
-    """Counts of values, by bound."""
+    """Counts of observed values in buckets."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
@@ -40,7 +41,7 @@ class _Histogram:
 
 
 class AudioMetrics(Collector):
-    """Told of each leg when it is over."""
+    """Collects the audio quality of each leg when it ends."""
 
     def __init__(self) -> None:
         self._packets: dict[_Of, list[int]] = {}
@@ -50,7 +51,7 @@ class AudioMetrics(Collector):
         self._silent: dict[str, int] = {}
 
     def leg_over(self, leg: str, quality: Quality, *, silent: bool) -> None:
-        """Count one leg; `leg` is its name in the record (`phone 2` is a phone)."""
+        """Count one leg; `leg` is its name in the call record (`phone 2` counts as `phone`)."""
         name = leg.partition(" ")[0]
         for direction, way in (("heard", quality.heard), ("sent", quality.sent)):
             self._count((name, direction), way)
@@ -59,7 +60,7 @@ class AudioMetrics(Collector):
             self._silent[name] = self._silent.get(name, 0) + 1
 
     def collect(self) -> Iterator[Metric]:
-        """All series, at a scrape."""
+        """Yield all series, for a scrape."""
         for n, (name, about) in enumerate(
             (("packets", "RTP packets of audio"), ("lost_packets", "Those lost"))
         ):

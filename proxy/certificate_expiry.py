@@ -1,6 +1,7 @@
-"""When the certificates that we show end: what renews them fails in silence, and nobody is screened any more.
+"""Warns before the certificates that we present expire: automatic renewal fails silently.
 
-Their files are read as they are now, as those who connect are shown them: a renewal needs no restart.
+After that, peers refuse our TLS and no call is screened. The files are read afresh, as they are for new
+connections: a renewed certificate needs no restart.
 """
 
 from __future__ import annotations
@@ -22,21 +23,22 @@ log = structlog.get_logger("screendoor")
 
 LOOK_S = 86400.0
 SOON = timedelta(days=14)
-"""With so much left it should have been renewed; with a quarter of its time, where that is less."""
+"""A certificate should have been renewed with this much time left, or with a quarter of its lifetime left if
+that is less."""
 _HOW = "renewed files are taken without a restart"
 _STAYS = "the one that was loaded before is shown until it is over, and there is none after a restart"
 
 
 class Remark(NamedTuple):
-    """What is to be said of one certificate."""
+    """One log message about one certificate."""
 
     text: str
     over: bool
-    """Peers refuse it already."""
+    """Whether it has expired, so that peers refuse it already."""
 
 
 async def watch(settings: Settings, wall_clock: Callable[[], datetime]) -> None:
-    """Say what is to be said now, and every day again; never returns."""
+    """Log all remarks now and once a day; never returns."""
     while True:
         for remark in remarks(settings, wall_clock()):
             say = log.error if remark.over else log.warning
@@ -45,7 +47,9 @@ async def watch(settings: Settings, wall_clock: Callable[[], datetime]) -> None:
 
 
 def remarks(settings: Settings, now: datetime) -> Iterator[Remark]:
-    """Yield one for each certificate that is over, ends soon, or has files that could not be loaded again."""
+    """Yield a remark for each certificate that has expired, expires soon, or cannot be reloaded from its
+    files.
+    """
     for one in _shown(settings):
         which = f"{one.file}: the certificate" + (f" for {', '.join(one.peers)}" if one.peers else "")
         try:
@@ -64,7 +68,10 @@ def remarks(settings: Settings, now: datetime) -> Iterator[Remark]:
 
 
 def ends(settings: Settings) -> Iterator[tuple[str, float]]:
-    """Yield each certificate's file, and the time when it ends; cheap, and none for what cannot be read."""
+    """Yield each certificate's file and its expiry time in seconds since 1970; unreadable files are left out.
+
+    Cheap: a file is parsed again only after it has changed.
+    """
     for one in _shown(settings):
         try:
             end = _end(one.file, one.file.stat().st_mtime_ns)
@@ -75,7 +82,7 @@ def ends(settings: Settings) -> Iterator[tuple[str, float]]:
 
 @lru_cache(maxsize=256)
 def _end(file: Path, stamp: int) -> float:
-    """`stamp` has it read again when it has changed."""
+    """Cached by file and modification time (`stamp`)."""
     return certificate.certificate(file).not_valid_after_utc.timestamp()
 
 
@@ -84,16 +91,16 @@ def _soon(shown: x509.Certificate) -> timedelta:
 
 
 class _Shown(NamedTuple):
-    """A certificate, and to whom it is shown."""
+    """A certificate file, and the peers that it is presented to."""
 
     file: Path
     key: Path
     peers: list[str] | None
-    """Trunks and agents; None where everybody is shown it."""
+    """Names of trunks and agents; None if it is presented to every peer."""
 
 
 def _shown(settings: Settings) -> Iterable[_Shown]:
-    """Each file once."""
+    """Collect the certificates in the settings, each file once."""
     http = settings.http
     used = [("", one.certificate, one.key) for one in settings.listeners if one.transport == "tls"]
     used.append(("", http.certificate, http.key))

@@ -1,6 +1,6 @@
-"""The command line: ``screendoor run``, ``demo``, ``check-config``, and those of `commands`.
+"""The command line: ``screendoor run``, ``demo``, ``check-config``, and the subcommands in `commands`.
 
-What takes a while to import is imported by whoever needs it: ``--version`` and ``--help`` answer at once.
+Slow imports happen inside the command that needs them, so that ``--version`` and ``--help`` answer at once.
 """
 
 from __future__ import annotations
@@ -32,51 +32,54 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def _room() -> Iterator[None]:
-    """Where what is said finds no room, that is one line, too."""
+    """Turn "disk full" while printing into a one-line error instead of a traceback."""
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        with suppress(OSError, ValueError):  # what is left would be tried again at the end
+        with suppress(OSError, ValueError):  # else Python would try to write the rest at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.ClickException(f"cannot write: {error.strerror}") from error
 
 
 def _all_streams() -> None:
-    """One that is closed at the start (`2>&-`) leads nowhere; else its number would be some socket's."""
+    """Replace a standard stream that was closed at start (`2>&-`) by /dev/null.
+
+    Otherwise its file descriptor would be reused, by a socket for example.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode))  # noqa: SIM115  # as long as we live
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode))  # noqa: SIM115  # open until exit
 
 
 def _any_letters() -> None:
-    """What a terminal or a file of another character set (Latin-1, say) cannot show is a question mark."""
+    """Print `?` for characters that the terminal's or file's encoding (Latin-1, say) cannot represent."""
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")
 
 
 class Commands(click.Group):
-    """Those of this file, and those of `commands`, which are imported when they are used."""
+    """The commands of this file, and those of `commands`, which are imported on first use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All of them by name."""
+        """Return the names of all commands."""
         return sorted({*super().list_commands(ctx), *commands.WHERE})
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read what was asked; ``--help`` and ``--version`` answer here."""
+        """Parse the arguments; ``--help`` and ``--version`` print here."""
         _all_streams()
         with _room():
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Do what was asked."""
+        """Run the chosen command."""
         _any_letters()
         with _room():
             return super().invoke(ctx)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """One by name."""
+        """Return a command by name, importing it if needed."""
         if name in commands.WHERE:
             file, function = commands.WHERE[name].split(".")
             found: click.Command = getattr(import_module(f"proxy.commands.{file}"), function)
@@ -187,7 +190,7 @@ def check_config(file: Path) -> None:
 
 
 def _run(settings: Settings) -> int:
-    """Run the application; a port that is taken, and the like, is one line and no traceback."""
+    """Run the application; expected errors, such as a port in use, print one line instead of a traceback."""
     import asyncio
 
     from proxy.running import run as take_calls
@@ -210,7 +213,7 @@ def _run(settings: Settings) -> int:
 
 
 def _said(error: Exception) -> str:
-    """Without the number that Python puts before it."""
+    """Format an error without the errno that Python puts first."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error)
@@ -222,14 +225,14 @@ def _leaf(group: ExceptionGroup[Exception]) -> Exception:
 
 
 def _loop_factory() -> Callable[[], AbstractEventLoop] | None:
-    """Return uvloop's loop where it exists; None for the standard one.
+    """Return uvloop's loop factory if it is installed; None for the standard loop.
 
-    By itself uvloop looks up two names at a time: two whose name server does not answer, of somebody to be
-    notified, say, would keep the vendor and the phones from being found.
+    By default uvloop runs only two DNS lookups at a time: two lookups stuck at a dead name server (of a
+    notification target, say) would delay those for the vendor and the phones.
     """
     try:
         import uvloop
     except ImportError:
         return None
-    os.environ.setdefault("UV_THREADPOOL_SIZE", "64")  # of which half look up names
+    os.environ.setdefault("UV_THREADPOOL_SIZE", "64")  # half of the threads may do DNS lookups
     return uvloop.new_event_loop

@@ -1,4 +1,4 @@
-"""What agents cost, for Prometheus: minutes, tokens by kind and money, by agent, of calls that are over."""
+"""The cost of agents for Prometheus, by agent: minutes, tokens by kind, and money, of finished calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from screening.contract import Spent, Tokens
 
 
 class CostMetrics(Collector):
-    """Told of each call that cost something, when it is over."""
+    """Collects the cost of each call that had any, when it ends."""
 
     def __init__(self) -> None:
         self._minutes: dict[str, float] = {}
@@ -30,7 +30,7 @@ class CostMetrics(Collector):
             self._money[paid] = self._money.get(paid, 0.0) + float(spent.money)
 
     def collect(self) -> Iterator[Metric]:
-        """All series, at a scrape."""
+        """Yield all series, for a scrape."""
         about = "Minutes that agents were in calls that are over"
         family = CounterMetricFamily("screendoor_agent_minutes", about, labels=["agent"])
         for agent, minutes in self._minutes.items():

@@ -1,4 +1,4 @@
-"""The folders that we write to, tried before there is a call."""
+"""Checks at startup that the folders for recordings and voicemail are writable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = structlog.get_logger("screendoor")
 
 
 def check(settings: Settings) -> None:
-    """Raise OSError where calls are to be recorded and cannot be; warn where messages cannot be taken."""
+    """Raise OSError if recording is on and its folder is not writable; only warn for the voicemail folder."""
     screenings = [settings.screening_of(number) for number in settings.numbers]
     if any(screening.record == "on" for screening in screenings):
         _check_folder(settings.screening.recording_dir)

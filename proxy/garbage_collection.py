@@ -1,8 +1,10 @@
-"""When the garbage collector may look: when no call is going on, or when garbage seems to pile up.
+"""When Python's cyclic garbage collector runs: while no call is in progress, or when garbage seems to pile
+up.
 
-A call leaves nothing that it would have to find (`Leg._let_go`), yet every call and every packet waits while
-it looks: some 40 ms for 100,000 objects, and so many stand of a thousand calls for the 32 s of their last
-timers. Even looks at the youngest alone were a twelfth of a call's time, and others waited for up to 17 ms.
+A finished call leaves no reference cycles (`Leg._let_go`), yet every call and packet waits while the
+collector runs: some 40 ms for 100,000 objects, and a thousand calls hold that many for the 32 s of their last
+SIP timers. Even collecting only the youngest generation took a twelfth of a call's CPU time, with pauses of
+up to 17 ms.
 """
 
 from __future__ import annotations
@@ -12,25 +14,25 @@ import gc
 from collections.abc import Callable
 
 LOOK_S = 1.0
-"""How often we see what has come and not gone."""
+"""Interval between checks of how many objects were allocated and not freed."""
 QUIET_S = 60.0
-"""How often we see whether it is quiet enough to look through everything."""
+"""Interval between checks for a moment without calls, for a full collection."""
 LATEST_S = 900.0
-"""After so long it is done in the midst of calls."""
+"""A full collection runs after this long even while calls are in progress."""
 PILE_OBJECTS, OF_A_CALL, OF_A_TRANSACTION = 20_000, 500, 25
-"""If more objects have come and not gone since the last look than these, for each call and each transaction
-more than there were then: that is garbage, and what came since is looked through."""
+"""Thresholds for garbage: if the objects allocated and not freed since the last collection exceed the first,
+plus the other two for each additional call and transaction, the youngest generation is collected."""
 
 
 def spare_the_calls() -> None:
-    """What stands now stands until we stop, and need not be looked at again; nothing is by itself."""
+    """Turn automatic collection off, and exempt all objects that exist now (they live until we stop)."""
     gc.collect()
     gc.freeze()
     gc.disable()
 
 
 async def collect_in_quiet(calls: Callable[[], int], transactions: Callable[[], int]) -> None:
-    """Look through everything when there are no `calls`, or it is high time; never returns."""
+    """Run a full collection while there are no `calls`, or when it is overdue; never returns."""
     loop = asyncio.get_running_loop()
     looked = quiet = loop.time()
     before = calls(), transactions()
@@ -50,11 +52,11 @@ async def collect_in_quiet(calls: Callable[[], int], transactions: Callable[[], 
 
 
 def _usual(before: tuple[int, int], present: tuple[int, int]) -> int:
-    """How many objects so many more calls and transactions have."""
+    """The number of objects expected from the calls and transactions added since `before`."""
     calls, transactions = (max(now - then, 0) for then, now in zip(before, present, strict=True))
     return OF_A_CALL * calls + OF_A_TRANSACTION * transactions
 
 
 def grown_objects() -> int:
-    """How many more objects there are, of those the collector looks at, than when it looked last."""
+    """How many more container objects exist than after the last collection."""
     return gc.get_count()[0]

@@ -1,4 +1,4 @@
-"""The kernel's part of relaying, as the settings want it."""
+"""Sets up forwarding of audio in the kernel, if the settings ask for it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from proxy.media.kernel.forwarder import Forwarder
 
 
 def wanted(settings: Settings) -> bool:
-    """Whether the kernel is to forward audio if it may."""
+    """Whether the kernel should forward audio if it can."""
     return settings.media.mode in ("auto", "kernel")
 
 
 def forwarder(settings: Settings) -> Forwarder:
-    """Has the kernel forward between our media ports. Raises KernelRefused, in words for people."""
+    """Set up the kernel's forwarding between our media ports. Raises KernelRefused with a readable reason."""
     ports, binds = settings.media.ports, [bind for bind, _ in homes(settings)]
     return Forwarder(ports.low, ports.high, binds)
 
 
 def amiss(settings: Settings, why: str) -> str | None:
-    """What is wrong if the kernel does not forward; None where that was not asked for by name."""
+    """Return a warning if the settings demand kernel forwarding, which failed because of `why`; else None."""
     if settings.media.mode != "kernel":
         return None
     return f'media.mode = "kernel" falls back to "relay": {why}'
 
 
 def missing(settings: Settings) -> list[str]:
-    """What the settings ask for by name and this system does not give to this user, a line each."""
+    """Return warnings for what the settings demand and this system or user does not have."""
     try:
         made = forwarder(settings) if settings.media.mode == "kernel" else None
     except KernelRefused as refused:

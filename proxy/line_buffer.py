@@ -1,4 +1,4 @@
-"""Lines on their way to a file: they wait a moment for others, to be made and written in one go."""
+"""Buffers lines for a moment, so that many are rendered and written together."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
 GATHER_S = 0.05
-"""How long a line waits. Making and writing each by itself cost a twelfth of a busy call, since between two
-lines the processor has much else in its caches; so few wait that nobody else waits long for them.
-"""
+"""How long a line waits. Rendering and writing each by itself cost a twelfth of a busy call, since other work
+evicts that code from the processor's caches; batches are small enough not to delay others."""
 
 T = TypeVar("T")
 
@@ -25,7 +24,7 @@ class Out(Protocol):
 
 
 class Gathered(Generic[T]):
-    """Puts out a line for each entry, whole and in order; at once where no event loop runs."""
+    """Writes a line for each entry, whole and in order; at once if no event loop runs."""
 
     def __init__(
         self,
@@ -33,26 +32,27 @@ class Gathered(Generic[T]):
         lines: Callable[[list[T]], Iterable[str]],
         told: Callable[[OSError | None, int], None] | None = None,
     ) -> None:
-        """`lines` makes a line of each entry, without its end; it does so later, with what is in them then.
+        """`lines` renders entries, without line ends; it is called later, and sees the entries as they are
+        then.
 
-        `told` hears why nothing can be written, once, and of how many lines so far; and with None that it
-        goes on, and how many were lost meanwhile.
+        `told` is called with the error and the number of lines lost so far when writing first fails; and with
+        None and the total number lost when writing works again.
         """
         self._out, self._lines, self._told = out, lines, told
         self._lost, self._flushing = 0, Lock()
         self.waiting: list[T] = []
-        """Whoever has no time for `write` appends to it, and calls `soon` unless that is `due`."""
+        """Hot paths append to it directly instead of calling `write`, then call `soon` unless `due`."""
         self.due = False
-        """Whether they are written soon."""
+        """Whether a flush is scheduled."""
 
     def write(self, entry: T) -> None:
-        """Have one line written soon."""
+        """Append an entry, to be written soon."""
         self.waiting.append(entry)
         if not self.due:
             self.soon()
 
     def soon(self) -> None:
-        """Have what waits written in a moment, all of it."""
+        """Schedule a flush."""
         self.due = True
         try:
             asyncio.get_running_loop().call_later(GATHER_S, self.flush)
@@ -60,9 +60,10 @@ class Gathered(Generic[T]):
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits. A disk that is full, or a reader that has gone, costs these lines and no call."""
+        """Write all entries. If the disk is full or the reader is gone, they are lost, and nothing is raised.
+        """
         self.due = False
-        with self._flushing:  # any thread may append, meanwhile, or flush
+        with self._flushing:  # other threads may append or flush meanwhile
             entries = self.waiting[:]
             del self.waiting[: len(entries)]
         if not entries:
@@ -72,7 +73,7 @@ class Gathered(Generic[T]):
             self._out.write("\n".join(lines))
             self._out.flush()
         except ValueError:
-            pass  # the stream is closed: there is nobody to read
+            pass  # the stream is closed: nobody reads it
         except OSError as error:
             first, self._lost = not self._lost, self._lost + len(entries)
             if first and self._told is not None:

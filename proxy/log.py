@@ -1,8 +1,9 @@
-"""What the log looks like: one line for each step of the story, numbers masked, nothing smuggled in.
+"""The log format: one line for each step of a call, numbers masked, control characters escaped.
 
-    07:43:47.120 info     call=7f3a leg=agent  answered status=200 after_s=0.84
+     07:43:47.120 info     call=7f3a leg=agent  answered status=200 after_s=0.84
 
-Everywhere else: ``structlog.get_logger("screendoor")`` with call and leg bound; event first, then key=value.
+Loggers elsewhere come from ``structlog.get_logger("screendoor")``, with call and leg bound; an entry is an
+event followed by key=value pairs.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ _NUMBER = re.compile(r"\+?\d{7,15}")
 _PLAIN = re.compile(r"[!#-~]+").fullmatch
 _QUOTED = json.encoder.encode_basestring
 _CALM = ("info", "debug")
-"""Entries that may wait a moment."""
+"""Levels whose entries may be buffered for a moment."""
 _MAX_KEPT, _SHORT = 256, 160
-"""How many ends of lines are kept, and of how many characters: calls say the same few again and again."""
+"""Size limits of the cache of rendered line ends: number of entries, and characters of one. Calls log the
+same few again and again."""
 _USUAL = frozenset({str, int, float})
-"""Kinds of values of which nothing but their text is kept, then: those that are equal are written alike."""
+"""Types of values that the cache may hold as keys: equal values of these types are rendered alike."""
 _MS = [f"{ms:03d} " for ms in range(1000)]
 
 
@@ -54,7 +56,7 @@ def configure(level: str = "info", form: str = "console", stream: TextIO | None 
 
 
 def mask(number: str | None) -> str:
-    """Return a number as it may stand in the log at INFO: ``+14155550148`` becomes ``+1415•••0148``."""
+    """Mask a phone number for the log at INFO: ``+14155550148`` becomes ``+1415•••0148``."""
     if number is None:
         return "withheld"
     if _NUMBER.fullmatch(number) is None:
@@ -63,11 +65,11 @@ def mask(number: str | None) -> str:
 
 
 _Entry = tuple[str, float, str | None, str | None, dict[str, Any]]
-"""The level; when, in seconds since 1970; of which call; the event; its values."""
+"""A log entry: level, time in seconds since 1970, call id, event, key-value pairs."""
 
 
 class _Written(Gathered[_Entry]):
-    """Puts the lines out: soon, at once from a warning on, and those of the end at the end."""
+    """Writes log lines: buffered for a moment, at once from WARNING on, the last ones at exit."""
 
     def __init__(self, out: TextIO | Outlet, render: Line | Json) -> None:
         super().__init__(out, render.lines)
@@ -75,9 +77,9 @@ class _Written(Gathered[_Entry]):
 
 
 class Logger:
-    """What values are bound to: its entries go straight to where they wait to be made lines.
+    """A structlog logger with bound values, whose entries go straight into the line buffer.
 
-    Each call that is open has one; structlog's own is five times as large, and as slow.
+    Each open call has one; structlog's own logger is five times as large and as slow.
     """
 
     __slots__ = ("_call", "_context", "_out")
@@ -90,7 +92,7 @@ class Logger:
         self._out, self._call, self._context = out, call, context
 
     def bind(self, *, call: str | None = None, **values: Any) -> Self:
-        """One that says these, too."""
+        """Return a logger with these values bound as well."""
         context = {**self._context, **values} if values else self._context
         return type(self)(self._out, (), context, call or self._call)
 
@@ -98,7 +100,7 @@ class Logger:
         self._say("debug", event, call, values)
 
     def info(self, event: str, *, call: str | None = None, **values: Any) -> None:
-        """As the others; by itself, since nearly all lines are of this level."""
+        """Log at INFO. Written out, not via `_say`, since nearly all entries are of this level."""
         if self._context or "exc_info" in values:
             return self._say("info", event, call, values)
         out = self._out
@@ -113,12 +115,12 @@ class Logger:
         self._say("error", event, call, values)
 
     def exception(self, event: str, *, call: str | None = None, **values: Any) -> None:
-        """An error, with the exception that is being handled."""
+        """Log at ERROR with the traceback of the exception that is being handled."""
         self._say("error", event, call, {"exc_info": True, **values})
 
     def _say(self, level: str, event: str, call: str | None, values: dict[str, Any]) -> None:
         values = {**self._context, **values}
-        if "exc_info" in values:  # true for the exception that is being handled: now, and not later
+        if "exc_info" in values:  # rendered now: True stands for the exception that is being handled
             format_exc_info(None, "", values)
         self._out.write((level, time.time(), call or self._call, event, values))
         if level not in _CALM:
@@ -126,13 +128,13 @@ class Logger:
 
 
 def _from(level: str) -> Any:
-    """A logger that is silent below that level."""
+    """Return a logger class that discards entries below that level."""
     below = [name for name, rank in LEVELS.items() if rank < LEVELS[level]]
     return type("Logger", (Logger,), {"__slots__": (), **dict.fromkeys(below, _silent)})
 
 
 def _silent(logger: Logger, event: str, **values: Any) -> None:
-    """Nothing is said."""
+    """Stands in for the methods of disabled levels."""
 
 
 @lru_cache(2)
@@ -146,17 +148,17 @@ def _utc(second: int) -> str:
 
 
 class Line:
-    """Renders entries as lines a person can read: time, level, call and leg, event, the rest."""
+    """Renders entries as lines for people: time, level, call and leg, event, key=value pairs."""
 
     def __init__(self) -> None:
         self._ends: dict[object, str] = {}
 
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
-        """One, as a processor of structlog."""
+        """Render one entry, as a structlog processor."""
         return self.lines([_entry(method, entry)])[0]
 
     def lines(self, entries: Iterable[_Entry]) -> list[str]:
-        """Return a line for each; values that hold spaces, quotes or control characters are quoted."""
+        """Render a line for each entry; values with spaces, quotes or control characters are quoted."""
         lines, found = list[str](), self._ends.get
         second = until = 0.0
         time_of_day = ""
@@ -167,7 +169,7 @@ class Line:
                 until = second + 1.0
             try:
                 end = found((event, *values.items()))
-            except TypeError:  # a list, or the like
+            except TypeError:  # an unhashable value, such as a list
                 end = _end(event, values)
             if end is None:
                 end = self._made(event, values)
@@ -180,10 +182,10 @@ class Line:
         return lines
 
     def _made(self, event: str | None, values: dict[str, Any]) -> str:
-        """The end of a line that is not kept; it is from now on, if others are likely to end so.
+        """Render the end of a line that is not in the cache, and cache it if it is likely to recur.
 
-        Neither 0 nor 1: equal to False and True, which are written in another way. (0.0 is kept: what may be
-        a fraction of something is never true or false.)
+        The integers 0 and 1 are not cached: they equal False and True, which are rendered differently. (0.0
+        is: a value that may be a fraction is never a bool.)
         """
         end = _end(event, values)
         if len(end) <= _SHORT and all(map(_is_usual, values.values())):
@@ -198,7 +200,7 @@ def _is_usual(value: object) -> bool:
 
 
 def _end(event: str | None, values: dict[str, Any]) -> str:
-    """What comes after the call: the leg, the event, its values; below it the trace of an exception."""
+    """Render what follows the call id: the leg, the event, its values; a traceback on the lines below."""
     leg = rest = trace = ""
     for key, value in values.items():
         if key == "exception":
@@ -217,11 +219,11 @@ class Json:
         self._encode = json.JSONEncoder(default=str).encode
 
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
-        """One, as a processor of structlog."""
+        """Render one entry, as a structlog processor."""
         return self._line(_entry(method, entry))
 
     def lines(self, entries: Iterable[_Entry]) -> list[str]:
-        """Return each as text; what JSON does not know is written as `str` writes it."""
+        """Render each entry as text; types unknown to JSON are written as `str` gives them."""
         return [*map(self._line, entries)]
 
     def _line(self, told: _Entry) -> str:
@@ -237,7 +239,7 @@ class Json:
 
 
 def _entry(method: str, entry: MutableMapping[str, Any]) -> _Entry:
-    """As structlog has it, for one that is not of ours."""
+    """Convert a structlog event dict, for entries that do not come from our `Logger`."""
     values = dict(format_exc_info(None, "", entry))
     level, call, event = (values.pop(name, None) for name in ("level", "call", "event"))
     return level or method, time.time(), call, event, values
@@ -250,14 +252,14 @@ def _shown(value: object) -> str:
 
 
 def _text(text: str) -> str:
-    """Return the text as a value: quoted, unless it is plain."""
+    """Render text as a value: quoted, unless it is plain."""
     if _PLAIN(text):
         return text
     return _QUOTED(text) if text.isprintable() else json.dumps(text)
 
 
 def _one_line(text: str) -> str:
-    """Return the text without characters that would begin another line or move the cursor."""
+    """Escape the text if it holds characters that would start a new line or move the cursor."""
     return text if text.isprintable() else json.dumps(text)[1:-1]
 
 
@@ -266,9 +268,9 @@ def _tell_of_lost(lines: int) -> None:
 
 
 def _gather_libraries(render: Processor, out: TextIO | Outlet) -> None:
-    """Let warnings of the libraries appear in the same form.
+    """Log warnings of libraries in the same format.
 
-    Their lower levels stay off whatever ours is: they would print headers, keys among them.
+    Their lower levels stay off whatever our own level is: they would print headers, with keys in them.
     """
     form = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.processors.add_log_level],

@@ -1,4 +1,4 @@
-"""Where the log goes, such that a reader who does not read costs lines, and no call a moment."""
+"""Log output that never blocks: if the reader of the log stalls, lines are lost but no call is delayed."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from threading import Lock
 from typing import TextIO
 
 MAX_BYTES = 1024 * 1024
-"""So much waits for the reader; what comes then is lost."""
+"""The most that is buffered for a stalled reader; lines beyond that are dropped."""
 AGAIN_S = 0.2
-"""Until what waits is tried again, where nothing else is said meanwhile."""
+"""Interval between attempts to write what is buffered, if nothing else is logged meanwhile."""
 LAST_S = 1.0
-"""How long the reader is waited for when the process ends."""
+"""How long to wait for the reader when the process exits."""
 _AT_ONCE = select.PIPE_BUF
-"""A pipe or socket that has room takes so much without blocking."""
+"""A pipe or socket that polls as writable takes this many bytes without blocking."""
 
 
 class Outlet:
-    """A pipe, a terminal or a socket, written to only while it has room. As much of a TextIO as is needed.
+    """A pipe, terminal or socket, written to only while it has room. Implements what is needed of a TextIO.
 
-    What we were given is not made non-blocking: that would be so for every other process that has it, too.
+    The descriptor itself is not made non-blocking: that would affect every other process that shares it.
     """
 
     def __init__(self, out: TextIO, lost: Callable[[int], None]) -> None:
-        """`lost` is told how many lines were, once the reader is back."""
+        """`lost` is called with the number of dropped lines once the reader has caught up."""
         self._out, self._file, self._told = out, _unblocking(out.fileno()), lost
         self._left, self._lost = bytearray(), 0
         self._turn, self._due = Lock(), False
@@ -38,7 +38,7 @@ class Outlet:
         atexit.register(self._last)
 
     def write(self, text: str, /) -> int:
-        """Take it all, or nothing where too much waits."""
+        """Buffer the text; drop all of it if too much is buffered already."""
         with self._turn:
             if len(self._left) > MAX_BYTES:
                 self._lost += text.count("\n")
@@ -47,8 +47,9 @@ class Outlet:
         return len(text)
 
     def flush(self) -> None:
-        """Put out what there is room for, and the rest later. Raises OSError where the reader has gone, or
-        ValueError where the stream is closed.
+        """Write as much as there is room for now, and the rest later.
+
+        Raises OSError if the reader has closed its end, ValueError if the stream is closed.
         """
         with self._turn:
             self._drain()
@@ -60,7 +61,7 @@ class Outlet:
             self._told(lost)
 
     def close(self) -> None:
-        """Put out what there is room for, and close it."""
+        """Write as much as there is room for, and close the stream."""
         with suppress(OSError, ValueError):
             self.flush()
         if not self._out.closed and self._file != self._out.fileno():
@@ -75,14 +76,14 @@ class Outlet:
                 written = os.write(self._file, bytes(self._left[:_AT_ONCE]))
                 del self._left[:written]
         except BlockingIOError:
-            pass  # a terminal has room for less
+            pass  # a terminal polls as writable with less room than that
         except OSError:
             self._left.clear()
             raise
 
     def _later(self) -> None:
         if not self._due:
-            with suppress(RuntimeError):  # without an event loop the next line takes it along
+            with suppress(RuntimeError):  # without an event loop, the next line triggers the write
                 asyncio.get_running_loop().call_later(AGAIN_S, self._again)
                 self._due = True
 
@@ -97,16 +98,18 @@ class Outlet:
 
 
 def _unblocking(file: int) -> int:
-    """The same for us alone, where it is a terminal, whose room may be a single byte; else as it is."""
+    """Reopen a terminal non-blocking for us alone, since its room may be a single byte; other files stay as
+    they are.
+    """
     if os.isatty(file):
-        with suppress(OSError):  # another user's
+        with suppress(OSError):  # the terminal belongs to another user
             return os.open(f"/dev/fd/{file}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     return file
 
 
 def blocks(out: TextIO) -> bool:
-    """Whether writing to it may take as long as somebody else likes: no file, nor what is none of the
-    system's.
+    """Whether a write may block for as long as the reader likes: true of anything with a descriptor that is
+    not a regular file.
     """
     try:
         return not stat.S_ISREG(os.fstat(out.fileno()).st_mode)

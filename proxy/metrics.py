@@ -1,4 +1,4 @@
-"""What is counted for Prometheus: few series, no numbers, no names of callers."""
+"""Prometheus metrics: few series, and no phone numbers or names of callers in labels."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from proxy.version import VERSION
 
 
 class Metrics:
-    """The counters and gauges of one process, in one registry."""
+    """The counters and gauges of this process, in one registry.
+
+    The `follow_…` methods register sources that are read at every scrape.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._live, self._ended = 0, dict[str, int]()  # a counter of the library's takes twenty times as long
+        self._live, self._ended = 0, dict[str, int]()  # prometheus_client's counters are twenty times as slow
         about = "Calls that have ended, by outcome"
         registry.register(_Followed("screendoor_calls", about, "outcome", self._ended))
         self._challenged = dict[str, int]()
@@ -48,52 +51,52 @@ class Metrics:
         build.labels(VERSION).set(1)
 
     def follow_sessions(self, counts: Mapping[str, int]) -> None:
-        """Show what became of the webhooks that passed the door; `counts` is read at every scrape."""
+        """Export the results of webhooks that passed the first checks."""
         self.registry.register(
             _Followed("screendoor_sessions", "Vendor sessions announced, by result", "result", counts)
         )
 
     def follow_strangers(self, counts: Mapping[str, int], banned: Callable[[], int]) -> None:
-        """Show what was dropped without an answer, and how many sources are banned, at every scrape."""
+        """Export the messages dropped without an answer, and the number of banned sources."""
         about = "Messages from strangers dropped without an answer, by why"
         self.registry.register(_Followed("screendoor_refused_sources", about, "why", counts))
         gauge = Gauge("screendoor_banned_sources", "Sources that are banned now", registry=self.registry)
         gauge.set_function(banned)
 
     def follow_capacity(self, counts: Mapping[str, int], lag_s: Callable[[], float]) -> None:
-        """Show which calls of trunks were turned away, and how late the event loop is, at every scrape."""
+        """Export the calls shed for overload, and the lag of the event loop."""
         about = "Calls turned away with 503, by what was too much"
         self.registry.register(_Followed("screendoor_shed_calls", about, "why", counts))
         gauge = Gauge("screendoor_loop_lag_seconds", "How late the event loop is", registry=self.registry)
         gauge.set_function(lag_s)
 
     def follow_kernel(self, forwarding: Callable[[], int]) -> None:
-        """Show how many streams the kernel forwards, at every scrape."""
+        """Export the number of streams that the kernel forwards."""
         about = "Audio streams that the kernel forwards; a call has two"
         Gauge("screendoor_kernel_streams", about, registry=self.registry).set_function(forwarding)
 
     def follow_targets(self, targets: Callable[[], Iterable[tuple[str, str, bool]]]) -> None:
-        """Show which targets of which peers are up, as their probes say; asked at every scrape."""
+        """Export the state of each peer's targets according to their OPTIONS probes."""
         self.registry.register(_Targets(targets))
 
     def follow_certificates(self, ends: Callable[[], Iterable[tuple[str, float]]]) -> None:
-        """Show when the certificates that we show end, by file; asked at every scrape."""
+        """Export the expiry time of the certificates that we present, by file."""
         self.registry.register(_Certificates(ends))
 
     def follow_connections(self, refused: Mapping[str, int]) -> None:
-        """Show the connections to us that came to nothing; `refused` is read at every scrape."""
+        """Export inbound connections that failed."""
         about = "Connections to us that came to nothing, by result"
         self.registry.register(_Followed("screendoor_refused_connections", about, "result", refused))
 
     def follow_api(self, counts: Mapping[str, int]) -> None:
-        """Show which requests to the API were refused for their token; `counts` is read at every scrape."""
+        """Export API requests refused because of their token."""
         about = "Requests to the API refused for their token, by why"
         self.registry.register(_Followed("screendoor_api_refused", about, "why", counts))
 
     def follow_memory(
         self, waiting: Callable[[], int], failures: Callable[[], int], lost: Callable[[], int]
     ) -> None:
-        """Show what is to be written into the database, and how that goes, at every scrape."""
+        """Export the state of the call database: notes waiting to be written, failures, and notes lost."""
         about = "Notes of calls that are not in the database yet"
         Gauge("screendoor_memory_waiting", about, registry=self.registry).set_function(waiting)
         about = "Times that the database could not be written or read"
@@ -102,38 +105,40 @@ class Metrics:
         self.registry.register(_Counted("screendoor_memory_lost", about, lost))
 
     def follow_transcriptions(self, counts: Mapping[str, int]) -> None:
-        """Show what became of messages that were to be put into words; `counts` is read at every scrape."""
+        """Export the results of voicemail transcriptions."""
         about = "Messages to be put into words, by result"
         self.registry.register(_Followed("screendoor_transcriptions", about, "result", counts))
 
     def challenge_over(self, result: str) -> None:
-        """Count a caller who was to press a key: ``passed``, ``failed``, or ``left`` before that."""
+        """Count a finished challenge (press-a-key test): ``passed``, ``failed``, or ``left`` if the caller
+        hung up.
+        """
         self._challenged[result] = self._challenged.get(result, 0) + 1
 
     def call_began(self) -> None:
-        """Count a call in."""
+        """Count a call that has started."""
         self._live += 1
 
     def call_ended(self, outcome: str) -> None:
-        """Count a call out; `outcome` is one of the few words of the call record."""
+        """Count a call that has ended; `outcome` is one of the fixed words of the call record."""
         self._live -= 1
         self._ended[outcome] = self._ended.get(outcome, 0) + 1
 
     def message_malformed(self) -> None:
-        """Count a message that could not be read."""
+        """Count a message that could not be parsed."""
         self._malformed.inc()
 
     def trunk_registered(self, trunk: str, registered: bool) -> None:
-        """Note whether we are registered with a trunk; `trunk` is its name in the settings."""
+        """Set whether we are registered with a trunk; `trunk` is its name in the settings."""
         self._registered.labels(trunk).set(registered)
 
     def webhook_received(self, result: str) -> None:
-        """Count a webhook; `result` is one of a few words."""
+        """Count a webhook; `result` is one of a few fixed words."""
         self._webhooks.labels(result).inc()
 
 
 class _Followed(Collector):
-    """A counter that is kept elsewhere."""
+    """A labelled counter whose values are kept elsewhere."""
 
     def __init__(self, name: str, about: str, label: str, counts: Mapping[str, int]) -> None:
         self._name, self._about, self._label, self._counts = name, about, label, counts
@@ -146,7 +151,7 @@ class _Followed(Collector):
 
 
 class _Counted(Collector):
-    """One count that is kept elsewhere."""
+    """A counter without labels whose value is kept elsewhere."""
 
     def __init__(self, name: str, about: str, count: Callable[[], int]) -> None:
         self._name, self._about, self._count = name, about, count
@@ -156,7 +161,7 @@ class _Counted(Collector):
 
 
 class _Targets(Collector):
-    """Which targets answer their probes: peer, target, and whether it is up."""
+    """Whether each target answers its probes, by peer and target."""
 
     def __init__(self, targets: Callable[[], Iterable[tuple[str, str, bool]]]) -> None:
         self._targets = targets
@@ -170,7 +175,7 @@ class _Targets(Collector):
 
 
 class _Certificates(Collector):
-    """When each certificate ends."""
+    """The expiry time of each certificate."""
 
     def __init__(self, ends: Callable[[], Iterable[tuple[str, float]]]) -> None:
         self._ends = ends

@@ -1,4 +1,4 @@
-"""How we listen and connect, as the settings say: to whom, on whose terms of TLS, within which limits."""
+"""Builds the network layer from the settings: listeners, TLS profiles of peers, connection limits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from proxy.transport.tls_policy import TlsTerms
 
 
 def terms(settings: Settings) -> TlsProfiles:
-    """On whose terms TLS is spoken where we connect; raises TransportFailed for files that cannot be used."""
+    """Return the TLS profiles for outgoing connections; raises TransportFailed for files that cannot be used.
+    """
     also = tuple(agent.ca for agent in settings.agents if agent.ca is not None)
     tables: list[told.Trunk | told.Agent] = [*settings.trunks, *settings.agents]
     return TlsProfiles(
@@ -31,27 +32,27 @@ def terms(settings: Settings) -> TlsProfiles:
 
 
 def profile_of(one: told.Trunk | told.Agent) -> str:
-    """The name of the terms of a trunk or an agent; empty where it has none of its own."""
+    """The name of a trunk's or agent's TLS profile; empty if it has none of its own."""
     if one.tls is None:
         return ""
     return f"trunk {one.name}" if isinstance(one, told.Trunk) else f"agent {one.name}"
 
 
 def profiles(settings: Settings) -> dict[str, str]:
-    """The name of each trunk's terms of TLS, by the trunk's name."""
+    """The name of each trunk's TLS profile, by the trunk's name."""
     return {trunk.name: profile_of(trunk) for trunk in settings.trunks}
 
 
 def terms_of(settings: Settings, trunk_of: Callable[[Flow], str | None]) -> Callable[[Flow], str]:
-    """Tells the name of the terms of the trunk at the other end of a connection."""
+    """Return a function that maps a connection to the name of the TLS profile of its trunk."""
     named = profiles(settings)
-    if not any(named.values()):  # as mostly: whose connection it is need not be known then
+    if not any(named.values()):  # the usual case: no need to find out which trunk it is
         return lambda flow: ""
     return lambda flow: named.get(trunk_of(flow) or "", "")
 
 
 def network(settings: Settings, resolver: Resolver) -> SocketNetwork:
-    """Everything below user agents; raises TransportFailed for files that cannot be used."""
+    """Build everything below the user agents; raises TransportFailed for files that cannot be used."""
     return SocketNetwork(
         resolver,
         limits=StreamLimits(handshake_s=settings.connections.handshake_s),
@@ -62,7 +63,7 @@ def network(settings: Settings, resolver: Resolver) -> SocketNetwork:
 
 
 def listen_on(listen: Listen) -> ListenOn:
-    """One place to listen on."""
+    """Convert one [[listen]] table."""
     tls = None
     if listen.certificate is not None and listen.key is not None:
         tls = ServerTls(
@@ -76,9 +77,9 @@ def listen_on(listen: Listen) -> ListenOn:
 
 
 def strangers(settings: Settings, most: int) -> ConnectionLimits:
-    """How many connections strangers may have: a quarter of the `most` that we can have, or fewer.
+    """Limits on connections from strangers: at most a quarter of the `most` descriptors that we may open.
 
-    `most` is a limit of the system; one below zero is none.
+    `most` is the system's limit; a negative one means unlimited.
     """
     limits = settings.connections
     return ConnectionLimits(
@@ -90,7 +91,7 @@ def strangers(settings: Settings, most: int) -> ConnectionLimits:
 
 
 def kept(settings: Settings) -> list[tuple[Uri, str]]:
-    """Where connections are kept at all times, each with the name of its terms of TLS."""
+    """The peers to which a connection is kept open permanently, each with the name of its TLS profile."""
     trunks = [
         (one.outbound, profile_of(one)) for one in settings.trunks if one.outbound and one.keep_connected
     ]

@@ -1,4 +1,4 @@
-"""The file that the records of calls are appended to: whole lines, or nothing; and how a caller leaves it."""
+"""The JSON Lines file of call records: whole-line appends, and erasure of one caller's records."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ from pathlib import Path
 from typing import IO
 
 _TRIES = 3
-"""To find the file of our name; some file systems number one file in two ways."""
+"""Attempts to open the file that the path names now; some file systems report varying inode numbers for one
+file."""
 _PATIENCE_S, _LOOK_S = 0.02, 0.001
-"""How long who appends waits for who takes a caller out: calls wait as long."""
+"""How long an append waits for an erasure in progress (calls wait with it), and the polling interval."""
 _ENDS = 4
-"""Digits at the end of a number that no spelling of it leaves out."""
+"""The last digits of a number, which appear in every spelling of it."""
 
 
 class RecordFile:
-    """Open for appending, its folder made if need be; raises OSError. As much of a TextIO as is needed."""
+    """An append-only file with as much of TextIO as is needed; its folder is created. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._file = _opened(path, 0o600)
         self._asks = True
-        """Whether others are asked before we append; not those who keep the file locked for themselves."""
+        """Whether appends take the lock; turned off when somebody holds it for too long."""
         self._begun = False
-        """Whether we have written to this file: what stands at its end is a whole line then."""
+        """Whether we have appended to this file before, so that it is known to end with a whole line."""
 
     def write(self, text: str, /) -> int:
-        """Append all of it; where the disk is full, raise OSError and leave nothing of it behind.
+        """Append the text, or nothing: if the disk is full, raises OSError and truncates what was written.
 
-        Where ours was moved away, or another has taken its place, it goes on in the one of that name. Half
-        a line that a killed process, or a power failure, has left there is ended first.
+        If the file was moved or replaced (rotated), the one that has its path now is opened. A partial line
+        that a killed process or a power failure left at the end is terminated first.
         """
-        # What is no UTF-8 on the wire stands as "\udcff" in the record, which is good JSON.
+        # Invalid UTF-8 from the wire is a surrogate such as "\udcff" in the record; escaped so, it is valid
+        # JSON.
         octets = memoryview(text.encode("utf-8", "backslashreplace"))
         for _ in range(_TRIES):
             with self._held():
@@ -56,15 +58,15 @@ class RecordFile:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing waits here."""
+        """Do nothing: writes are not buffered."""
 
     def close(self) -> None:
-        """Take no more."""
+        """Close the file."""
         self._file.close()
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """For us alone, if that can be had soon."""
+        """Hold the lock on the file, or go on without it after `_PATIENCE_S`."""
         until = time.monotonic() + _PATIENCE_S
         while self._asks and not _lock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB):
             self._asks = time.monotonic() < until
@@ -75,7 +77,7 @@ class RecordFile:
             _lock(self._file, fcntl.LOCK_UN)
 
     def _append(self, left: memoryview, before: int) -> None:
-        """`before`: the octets that are there, and stay."""
+        """Write all of `left`; on failure truncate the file to its former size `before`."""
         try:
             while left:
                 left = left[self._file.write(left) or 0 :]
@@ -86,12 +88,12 @@ class RecordFile:
 
 
 def _opened(path: Path, rights: int) -> FileIO:
-    """That file, for appending; one that is new has these rights, for what it tells is nobody's business."""
+    """Open the file for appending, with mode `rights` if it is new: call records are private."""
     return FileIO(path, "ab", opener=lambda name, flags: os.open(name, flags, rights))
 
 
 def _ends_whole(path: Path, size: int) -> bool:
-    """Whether a line of that file is not half there; of one that may not be read, nobody knows."""
+    """Whether the file ends with a complete line; assumed if it may not be read."""
     if not size:
         return True
     try:
@@ -105,27 +107,27 @@ def _ends_whole(path: Path, size: int) -> bool:
 def without_caller(
     path: Path, caller: str, alike: Callable[[str, str], bool] = lambda number, dialed: False
 ) -> int:
-    """Put a file in its place that lacks the calls of this caller; returns how many those were.
+    """Replace the file by one without this caller's records; returns how many were removed.
 
-    `alike`: whether he is the one whom a record has as caller, of the number that it has as dialed.
-    Raises OSError, and all is as it was then. Who appends meanwhile goes on in the new file, and has waited
-    only for what is written between two looks at the end of the old one.
+    `alike` decides whether a record's caller is the same person, given its `caller` and `dialed` numbers.
+    Raises OSError and leaves the file as it was. Appends made meanwhile go to the new file; they are held up
+    only while the end of the old one is copied.
     """
     path = Path(os.path.realpath(path))
     his = _lines_of(caller, alike)
     while path.is_file():
         with path.open("rb") as old, _beside(path) as new:
-            with _locked(old):  # nobody is in the midst of a line
+            with _locked(old):  # no append is half done
                 end = os.fstat(old.fileno()).st_size
             gone = _copied(old, new, end, his)
             os.fsync(new.fileno())
             with _locked(old):
                 if _at(old, path) is None:
-                    continue  # somebody else was quicker
+                    continue  # replaced by somebody else meanwhile
                 gone += _copied(old, new, os.fstat(old.fileno()).st_size, his)
                 if gone:
                     os.fsync(new.fileno())
-                    with _locked(new):  # who finds it there waits for what came before
+                    with _locked(new):  # whoever opens it now waits until the late lines are copied
                         os.replace(new.name, path)
                         gone += _late(old, path, his)
                 return gone
@@ -133,7 +135,7 @@ def without_caller(
 
 
 def _copied(old: IO[bytes], new: IO[bytes], end: int, his: Callable[[bytes], bool]) -> int:
-    """Copy the lines up to that place, but for the caller's; how many those were."""
+    """Copy lines up to offset `end`, except the caller's; returns how many were left out."""
     gone = 0
     while old.tell() < end and (line := old.readline()):
         if his(line):
@@ -145,17 +147,17 @@ def _copied(old: IO[bytes], new: IO[bytes], end: int, his: Callable[[bytes], boo
 
 
 def _late(old: IO[bytes], path: Path, his: Callable[[bytes], bool]) -> int:
-    """Copy what was appended to the old file since, by one for whom this took too long to wait for it."""
+    """Copy lines that a writer appended to the old file after giving up on the lock."""
     with path.open("ab", buffering=0) as new:
         return _copied(old, new, os.fstat(old.fileno()).st_size, his)
 
 
 def _lines_of(caller: str, alike: Callable[[str, str], bool]) -> Callable[[bytes], bool]:
-    """Whether a line is the record of a call of his."""
+    """Return a predicate that tells whether a line is the record of one of the caller's calls."""
     ends = json.dumps(caller[-_ENDS:], ensure_ascii=False).encode("utf-8", "backslashreplace")[1:]
 
     def his(line: bytes) -> bool:
-        if ends not in line:  # most are none of his, and to read them takes much longer
+        if ends not in line:  # the usual case, and far quicker than parsing the line
             return False
         try:
             record = json.loads(line)
@@ -170,7 +172,7 @@ def _lines_of(caller: str, alike: Callable[[str, str], bool]) -> Callable[[bytes
 
 @contextmanager
 def _beside(path: Path) -> Iterator[IO[bytes]]:
-    """A new file in the same folder, of the same owner and rights, which goes unless it is given a name."""
+    """Yield a new temporary file in the same folder, with the same owner and mode; removed unless renamed."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
         try:
             like = path.stat()
@@ -184,7 +186,7 @@ def _beside(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _locked(file: IO[bytes]) -> Iterator[None]:
-    """For this one alone, among those who ask."""
+    """Hold an advisory lock on the file."""
     _lock(file, fcntl.LOCK_EX)
     try:
         yield
@@ -193,7 +195,7 @@ def _locked(file: IO[bytes]) -> Iterator[None]:
 
 
 def _lock(file: IO[bytes], how: int) -> bool:
-    """False if another has it; a file system without locks has none to wait for."""
+    """Take or release a lock; False if another process holds it. True if the file system has no locks."""
     try:
         fcntl.flock(file, how)
     except BlockingIOError:
@@ -204,7 +206,7 @@ def _lock(file: IO[bytes], how: int) -> bool:
 
 
 def _at(file: IO[bytes], path: Path) -> os.stat_result | None:
-    """What the file is, if it is the one of that name."""
+    """The file's status if it is still the file at that path, else None."""
     here = os.fstat(file.fileno())
     try:
         return here if os.path.samestat(here, os.stat(path)) else None

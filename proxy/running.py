@@ -1,4 +1,4 @@
-"""The whole edge as a process: it runs until a signal says stop, drains, and is gone."""
+"""Runs the edge as a process until a signal, then drains and stops."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ log = structlog.get_logger("screendoor")
 
 
 async def run(settings: Settings) -> int:
-    """Take calls until SIGTERM, SIGINT or SIGHUP, then drain; a second one ends what is left at once.
+    """Take calls until SIGTERM, SIGINT or SIGHUP, then drain; a second signal ends the remaining calls at
+    once.
 
-    But for SIGHUP: where a terminal is closed, its shell and the system may both send one. A start that is
-    not over, since a name server is silent, say, ends there and then.
+    A second SIGHUP is ignored: when a terminal closes, both its shell and the system may send one. A signal
+    during startup (while a name server does not answer, say) cancels it.
     """
     logging.configure(settings.log.level, settings.log.format)
     _allow_sockets()
@@ -41,7 +42,7 @@ async def run(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         loop.add_signal_handler(signal.SIGHUP, partial(stop, again=lambda: None))
     try:
         await serving
@@ -74,7 +75,7 @@ async def _serve(
 
 
 def _allow_sockets() -> None:
-    """As many as we are let: a call takes six for its media, and the usual 1024 are soon gone."""
+    """Raise the soft limit of file descriptors to the hard one: a call takes six for its media."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # where "unlimited" is more than the system has
+    with suppress(ValueError, OSError):  # the system may refuse "unlimited"
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,4 +1,4 @@
-"""Who speaks for us, as the settings say: one voice, and behind it those that cannot fail the same way."""
+"""Text-to-speech for prompts: the configured voice, and fallbacks that do not depend on it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = structlog.get_logger("screendoor")
 
 
 class Voices:
-    """The `Speech` of one house."""
+    """The edge's `Speech`, shared by all calls."""
 
     def __init__(self, settings: Settings, disk: Disk, also: Iterable[str] = ()) -> None:
-        """`also` is spoken at the start as well."""
+        """The texts in `also` are synthesized at startup as well."""
         self._settings, self._also = settings, frozenset(also)
         self._http: httpx2.AsyncClient | None = None
         voices: list[Speech] = []
@@ -33,17 +33,17 @@ class Voices:
         if wanted != "prompts" and Espeak.installed():
             voices.append(Espeak())
         self.latest = ""
-        """What was asked for last, for those who test what is said."""
+        """The text asked for last, for tests."""
         self._remembered = [*map(Remembered, voices)]
         self._voices = FirstOf([*self._remembered, Prompts()])
 
     async def spoken(self, text: str, language: str) -> Clip:
-        """By the first voice that can."""
+        """Synthesize with the first voice that works."""
         self.latest = text
         return await self._voices.spoken(text, language)
 
     async def prepare(self) -> None:
-        """Speak what callers may be told, before there is one."""
+        """Synthesize what callers may hear before there is a call."""
         language = self._settings.speech.language
         for text in sorted(_texts(self._settings) | self._also):
             for voice in self._remembered:
@@ -54,7 +54,7 @@ class Voices:
                 log.warning("not spoken", why=str(failure))
 
     async def close(self) -> None:
-        """Say nothing more, and let go of the connections."""
+        """Stop synthesis and close the HTTP client."""
         for voice in self._remembered:
             await voice.close()
         if self._http is not None:
@@ -62,7 +62,8 @@ class Voices:
 
 
 def account_of(settings: Settings) -> OpenAIVoice | None:
-    """Whose key speaks: that of `[speech]`, or of the first agent at OpenAI that has one."""
+    """The OpenAI account for speech: the key of `[speech]`, or that of the first OpenAI agent that has one.
+    """
     speech = settings.speech
     keyed = (one for one in settings.agents if one.api_key is not None and one.provider != AZURE)
     agent = next(keyed, None)
