@@ -52,8 +52,7 @@ def sources(trunk: told.Trunk) -> list[str]:
 
 
 def registrar(settings: Settings, core: UserAgentCore, gate: Admission) -> Registrar:
-    """Build the registrar for phones, and open the core to phones and to trunks that authenticate by digest.
-    """
+    """Build the registrar for phones, and open the core to phones and to trunks that authenticate by digest."""
     challenger = Challenger(core, gate, DigestServer(settings.public.host, secrets.token_bytes(32)))
     phones = [Phone(each.name, each.password.get_secret_value(), each.sources) for each in settings.phones]
     registrar = Registrar(gate, challenger, phones, core.needs)
@@ -119,8 +118,7 @@ def secured_by(settings: Settings) -> Callable[[str], SrtpPolicy]:
 
 
 def credentials(settings: Settings) -> Callable[[str], DigestClient | None]:
-    """Return a function that gives the digest client for a trunk, a new one for each call: it counts nonces.
-    """
+    """Return a function that gives the digest client for a trunk, a new one for each call: it counts nonces."""
     accounts = {trunk.name: _trunk(trunk) for trunk in settings.trunks}
     return lambda trunk: accounts[trunk].credentials() if trunk in accounts else None
 

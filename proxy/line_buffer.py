@@ -60,8 +60,7 @@ class Gathered(Generic[T]):
             self.flush()
 
     def flush(self) -> None:
-        """Write all entries. If the disk is full or the reader is gone, they are lost, and nothing is raised.
-        """
+        """Write all entries. If the disk is full or the reader is gone, they are lost, and nothing is raised."""
         self.due = False
         with self._flushing:  # other threads may append or flush meanwhile
             entries = self.waiting[:]
