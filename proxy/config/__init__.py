@@ -1,4 +1,4 @@
-"""Settings: TOML in, checked values out, and every problem in one list."""
+"""Settings: reads TOML, validates it, and reports every problem in one list."""
 
 from proxy.config.audio import Media
 from proxy.config.keys import OnFailure

@@ -1,4 +1,4 @@
-"""Who may manage us by HTTP: the tokens of the API, which is served where there is one."""
+"""``[api]``: the tokens that grant access to the HTTP API, which is served only if there are any."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from proxy.config.problem import fault
 from proxy.config.tables import Found, Raw
 
 LEAST_TOKEN = 16
-"""Characters of a token: what is shorter can be guessed."""
+"""Minimum length of a token, in characters: shorter ones can be guessed."""
 
 
 def _token(value: object, info: ValidationInfo) -> SecretStr:
@@ -30,10 +30,10 @@ def _token(value: object, info: ValidationInfo) -> SecretStr:
 
 
 class Token(Table):
-    """One who may use the API; a text in its place is the token itself."""
+    """A token and its holder; a plain string in its place is the token itself."""
 
     name: Name | None = None
-    """What he is called in the log and in records; None: by his place in the list."""
+    """The holder's name in the log and in records; None: derived from its place in the list."""
     token: Annotated[SecretStr, PlainValidator(_token)]
     may: Literal["read", "write"] = "write"
 
@@ -44,13 +44,13 @@ class Token(Table):
 
 
 class Api(Table):
-    """The API; without tokens there is none."""
+    """The API; disabled without tokens."""
 
     tokens: tuple[Token, ...] = ()
 
 
 def check(raw: Raw) -> Iterator[Found]:
-    """An API has tokens, and each is somebody's own."""
+    """The list of tokens is not empty, and no name occurs twice."""
     api = raw.get("api")
     if not isinstance(api, dict):
         return
@@ -63,7 +63,7 @@ def check(raw: Raw) -> Iterator[Found]:
 
 
 def warnings(api: Api, bind: tuple[str, int], *, tls: bool) -> Iterator[str]:
-    """What is worth a word at the start."""
+    """Warnings about risky but valid values."""
     if not api.tokens:
         return
     here = ip_address(bind[0])

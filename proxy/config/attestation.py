@@ -1,4 +1,4 @@
-"""What a carrier's word on its callers is worth: keys of ``[[trunk]]``, ``[screening]``, ``[[number]]``, and
+"""Trust in callers' numbers (STIR/SHAKEN): keys of ``[[trunk]]``, ``[screening]``, ``[[number]]``, and
 ``[stir]``.
 """
 
@@ -20,13 +20,13 @@ Verifying = Literal["off", "headers", "identity", "both"]
 Doubt = Literal["failed", "none", "B", "C"]
 
 MAX_CALLS = 100
-"""As many as the screening remembers of one caller."""
+"""The number of calls that screening remembers per caller."""
 _RATE = re.compile(r"(\d{1,3})/(\d{0,4})([smh])").fullmatch
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def calls_in_time(value: object) -> tuple[int, float]:
-    """Return how many calls, within how many seconds."""
+    """Parse a rate such as "3/10m": the number of calls, and the time span in seconds."""
     said = _RATE(value) if isinstance(value, str) else None
     if said is not None:
         calls, within_s = int(said[1]), int(said[2] or 1) * _UNIT_S[said[3]]
@@ -36,33 +36,33 @@ def calls_in_time(value: object) -> tuple[int, float]:
 
 
 class Doubts(Table):
-    """What becomes of callers whose number may be another's. None: nothing is said."""
+    """What to do with callers whose number may be spoofed. None: not set."""
 
     distrust: tuple[Doubt, ...] | None = None
-    """Verifications that make a known number one that is not known."""
+    """Verification results that make a known number count as unknown."""
     failed: Literal["ask", "ring", "voicemail", "reject"] | None = None
     rate: Annotated[tuple[int, float], PlainValidator(calls_in_time)] | None = None
     rate_action: Literal["voicemail", "reject"] | None = None
 
 
 class DoubtsOfAll(Doubts):
-    """The same for all numbers, where something is to hold even if nothing is said."""
+    """The same keys in ``[screening]``, with defaults."""
 
     distrust: tuple[Doubt, ...] = ("failed",)
     rate_action: Literal["voicemail", "reject"] = "voicemail"
 
 
 class Stir(Table):
-    """How Identity headers are verified here."""
+    """How we verify Identity headers ourselves."""
 
     roots: tuple[File, ...] = ()
-    """PEM files of the authorities whose certificates are believed; empty: nothing is verified here."""
+    """PEM files of trusted root certificates; empty: we verify nothing."""
     patience_s: Annotated[float, PlainValidator(values.seconds(0.1, 5))] = 1.0
-    """How long a call may wait for it."""
+    """The longest that a call may wait for verification."""
 
 
 def check(raw: Raw, where: Where) -> Iterator[Found]:
-    """Roots are certificates, and whoever wants to verify has some."""
+    """Roots are loadable certificates, and ``verification = "identity"`` has roots."""
     stir = raw["stir"] if isinstance(raw.get("stir"), dict) else {}
     roots = stir.get("roots")
     for i, root in enumerate(roots if isinstance(roots, list) else []):

@@ -1,4 +1,4 @@
-"""How audio flows, and what is played and spoken: ``[media]``, ``[prompts]``, ``[speech]``."""
+"""Media transport, prompts and speech synthesis: ``[media]``, ``[prompts]``, ``[speech]``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy.config.values import PortRange
 
 
 class Media(Table):
-    """How audio flows."""
+    """How audio is transported."""
 
     mode: Annotated[Literal["auto", "relay", "kernel", "direct"], PlainValidator(values.media_mode)] = "auto"
     ports: Annotated[PortRange, PlainValidator(values.ports)] = PortRange(20000, 29999)
@@ -22,38 +22,38 @@ class Media(Table):
     bind6: Annotated[str, PlainValidator(values.address6)] = "::"
     """The same for audio over IPv6."""
     inactivity_s: Annotated[float, PlainValidator(values.inactivity)] = 60.0
-    """A leg of which no audio has come for so long is ended; 0: none is."""
+    """A leg from which no audio arrives for this long is ended; 0: never."""
     tones: Tones = "auto"
-    """The country whose tones are played; "auto": that of the number that was called."""
+    """The country whose tones are played; "auto": the country of the dialed number."""
     early_media: EarlyMedia = "ringback"
-    """What callers hear before they are answered; the words are those of `proxy.call.sound`."""
+    """What callers hear before they are answered; the values are those of `proxy.call.sound`."""
 
 
 class Prompts(Table):
-    """WAV files that are played; read and checked at the start."""
+    """WAV files that are played; loaded and checked at startup."""
 
     voicemail_greeting: Wav | None = None
-    """Before the beep."""
+    """Played before the beep."""
     unavailable: Wav | None = None
-    """For a caller whom nobody takes and who leaves no message; None: busy or congestion tone."""
+    """Played to a caller whom nobody answers and who leaves no message; None: busy or congestion tone."""
     hold_music: Wav | None = None
-    """Over and over for whoever is on hold; None: the hold tone."""
+    """Looped while a party is on hold; None: the hold tone."""
 
 
 class Speech(Table):
-    """Who speaks for us: the announcement, the greeting, and to the phone before it is connected."""
+    """Speech synthesis for announcements, the voicemail greeting, and the whisper to the phone."""
 
     voice: Line = "alloy"
-    """Of OpenAI."""
+    """OpenAI's name of the voice."""
     model: Line = "gpt-4o-mini-tts"
     language: Annotated[str, PlainValidator(values.language)] = "en"
     provider: Literal["openai", "espeak", "prompts"] | None = None
-    """Who is asked first, and after him those that stand behind; None: the first of them that can be had."""
+    """The first choice, before the others as fallbacks; None: the first one available."""
     api_key: ApiKey | None = None
-    """None: that of the first agent that has one."""
+    """None: the key of the first agent that has one."""
     api_base: Annotated[str, PlainValidator(values.api_base)] | None = None
     """None: that of the first agent with a key."""
     cache: Annotated[Path | None, PlainValidator(values.records)] = Path("speech")
-    """Folder that keeps what OpenAI has spoken; None keeps nothing."""
+    """Folder that caches speech from OpenAI; None: no cache."""
     patience_s: Annotated[float, PlainValidator(values.seconds(0.1, 60))] = 8.0
-    """How long OpenAI may take for one text."""
+    """The longest that OpenAI may take for one text."""

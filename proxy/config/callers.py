@@ -1,6 +1,6 @@
-"""Whom the agent asks, and who rings at once or not at all: keys of ``[screening]`` and ``[[number]]``.
+"""Which callers are screened, ring at once, or are turned away: keys of ``[screening]`` and ``[[number]]``.
 
-Only the screening knows what the lists and times mean; `proxy.services.policy_setup` has it check them.
+Only `screening` knows the syntax of the lists and times; `proxy.services.policy_setup` has it check them.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, tables
 
 ADDED = ("contacts", "home", "emergency", "allow", "block", "block_names", "vip", "holidays")
-"""Lists of a number that are added to those of ``[screening]``; its other keys come before those there."""
+"""Lists of a number that extend those of ``[screening]``; its other keys override those there."""
 WITHOUT_AGENT = ("off", "trusted")
 _MAY_ASK = ("anonymous", "international", "out_of_hours", "failed")
 _TIMES = ("hours", "quiet", "holidays")
 
 
 def country(value: object) -> str:
-    """Return a country, as two capital letters."""
+    """Validate an ISO 3166 country code; returned in upper case."""
     if not isinstance(value, str) or value.upper() not in phonenumbers.SUPPORTED_REGIONS:
         raise fault("a country of two letters, such as us or de", shown(value))
     return value.upper()
 
 
 def zone(value: object) -> ZoneInfo:
-    """Return a time zone of the IANA data base."""
+    """Return a time zone of the IANA database."""
     if isinstance(value, str):
         try:
             return ZoneInfo(value)
@@ -44,7 +44,7 @@ def zone(value: object) -> ZoneInfo:
 
 
 def day(value: object) -> str:
-    """Return a text for the day, which TOML has as a date where it has a year and no quotation marks."""
+    """Return a day as text; TOML gives a date object if it has a year and no quotes."""
     return str(value) if type(value) is date else values.line(value)
 
 
@@ -57,14 +57,14 @@ Repeat = Annotated[float, PlainValidator(values.seconds(0, 86400))]
 
 
 class Whom(Doubts):
-    """What is done with whom. None: nothing is said."""
+    """What is done with which callers. None: not set."""
 
     contacts: tuple[File, ...] = ()
     """CSV and vCard files."""
     country: Country | None = None
-    """Of numbers without ``+``; None: that of the number that was called."""
+    """Assumed for numbers without ``+``; None: the country of the dialed number."""
     home: tuple[Country, ...] = ()
-    """Countries that are not abroad, beside `country`."""
+    """Countries that count as domestic, besides `country`."""
     allow: tuple[Line, ...] = ()
     vip: tuple[Line, ...] = ()
     block: tuple[Line, ...] = ()
@@ -81,14 +81,14 @@ class Whom(Doubts):
     untrusted: WhenUntrusted | None = None
 
     def laid_over(self, common: Whom) -> dict[str, Any]:
-        """What these keys, of a number, make of those of ``[screening]``."""
+        """Return the keys that this number sets, merged with those of ``[screening]`` (`common`) for lists."""
         fields = Whom.model_fields.items()
         own = {key: value for key, field in fields if (value := getattr(self, key)) != field.default}
         return own | {key: (*getattr(common, key), *own[key]) for key in ADDED if key in own}
 
 
 class WhomOfAll(DoubtsOfAll, Whom):
-    """The same for all numbers, where something is to hold even if nothing is said."""
+    """The same keys in ``[screening]``, with defaults."""
 
     out_of_hours: WhenClosed = "voicemail"
     repeat_s: Repeat = 300.0
@@ -96,13 +96,13 @@ class WhomOfAll(DoubtsOfAll, Whom):
 
 
 def asks(screen: object, number: Raw, common: Raw) -> bool:
-    """Whether a number may have an agent ask somebody, by its tables as TOML gave them."""
+    """Whether any caller of a number may be screened by an agent, according to the raw TOML tables."""
     told = (number.get(key, common.get(key)) for key in _MAY_ASK)
     return screen not in WITHOUT_AGENT or "ask" in told
 
 
 def check(raw: Raw) -> Iterator[Found]:
-    """Times are those of a place."""
+    """Opening hours and the like need a time zone."""
     common = raw["screening"] if isinstance(raw.get("screening"), dict) else {}
     for at, table in [("screening", common), *tables(raw, "number")]:
         timed = next((key for key in _TIMES if table.get(key)), None)

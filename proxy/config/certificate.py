@@ -1,4 +1,4 @@
-"""Certificates and keys as files: do they load, do they belong together, what do they say."""
+"""Certificate and key files: whether they load, whether they match, and which names they cover."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DER = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def certificate(path: Path) -> x509.Certificate:
-    """Load the first certificate of a PEM file, which is the one we show."""
+    """Load the first certificate of a PEM file, which is the end-entity certificate."""
     try:
         return x509.load_pem_x509_certificates(_read(path))[0]
     except ValueError as error:
@@ -23,7 +23,7 @@ def certificate(path: Path) -> x509.Certificate:
 
 
 def public_part(path: Path) -> bytes:
-    """Load a PEM private key without a passphrase; return its public part."""
+    """Load an unencrypted PEM private key; return its public key as DER."""
     try:
         return load_pem_private_key(_read(path), password=None).public_key().public_bytes(*_DER)
     except TypeError as error:
@@ -33,7 +33,7 @@ def public_part(path: Path) -> bytes:
 
 
 def belong(chain: Path, key: Path) -> bool | None:
-    """Tell whether a key is the certificate's own; None where one of them does not load."""
+    """Return whether a key matches the certificate; None if one of them does not load."""
     try:
         return certificate(chain).public_key().public_bytes(*_DER) == public_part(key)
     except PydanticCustomError:
@@ -41,12 +41,12 @@ def belong(chain: Path, key: Path) -> bool | None:
 
 
 def expired(shown: x509.Certificate, now: datetime) -> bool:
-    """Tell whether the certificate's time is over."""
+    """Return whether the certificate has expired."""
     return now > shown.not_valid_after_utc
 
 
 def covers(shown: x509.Certificate, host: str) -> bool:
-    """Tell whether the certificate names this host or address (RFC 6125; a wildcard as first label)."""
+    """Return whether the certificate covers this host or address (RFC 6125; a wildcard as first label)."""
     try:
         names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -1,4 +1,4 @@
-"""What agents cost and may cost: ``[costs]``, and its keys that a ``[[number]]`` may have of its own."""
+"""Prices and spending limits of agents: ``[costs]``, and the limits that a ``[[number]]`` may override."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _is_number(value: object) -> bool:
 
 
 def amount(what: str) -> Callable[[object], Decimal]:
-    """Return a check for so much of something, exact to the last digit that is written."""
+    """Return a validator for an amount, kept as a Decimal exactly as written."""
 
     def check(value: object) -> Decimal:
         if not _is_number(value):
@@ -36,14 +36,14 @@ def amount(what: str) -> Callable[[object], Decimal]:
 
 
 def minutes(value: object) -> float:
-    """Return a number of minutes."""
+    """Validate a number of minutes."""
     if not _is_number(value):
         raise fault("minutes, 0 or more", shown(value))
     return float(str(value))
 
 
 def money_word(value: object) -> str:
-    """Return the word for a currency."""
+    """Validate an ISO 4217 currency code."""
     if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
         raise fault("a currency of three capital letters, such as USD or EUR", shown(value))
     return value
@@ -56,7 +56,7 @@ PriceOf = Annotated[Decimal, PlainValidator(amount("a price"))]
 
 
 class Price(Table):
-    """What a model costs: for a million tokens of each kind, and for a minute."""
+    """Prices of a model: per million tokens of each kind, and per minute."""
 
     text_in: PriceOf = Decimal(0)
     text_cached: PriceOf = Decimal(0)
@@ -68,22 +68,22 @@ class Price(Table):
 
 
 class CostsOfNumber(Table):
-    """The caps of the calls to one number; None for no limit, or what ``[costs]`` says."""
+    """Limits for calls to one number; None: no limit, or that of ``[costs]``."""
 
     call_minutes: Minutes | None = None
     call_tokens: Count | None = None
     call_money: Money | None = None
     caller_minutes: Minutes | None = None
-    """Of one caller on one day. So with the next."""
+    """Per caller and day; likewise the next two."""
     caller_tokens: Count | None = None
     caller_money: Money | None = None
     number_minutes: Minutes | None = None
-    """Of all calls to the number on one day. So with the next."""
+    """For all calls to the number per day; likewise the next two."""
     number_tokens: Count | None = None
     number_money: Money | None = None
 
     def laid_over(self, common: CostsOfNumber) -> dict[str, Any]:
-        """All nine, those of `common` where nothing is said here."""
+        """Return all nine limits, taken from `common` where not set here."""
         found = {}
         for key in CostsOfNumber.model_fields:
             own = getattr(self, key)
@@ -92,12 +92,12 @@ class CostsOfNumber(Table):
 
 
 class Costs(CostsOfNumber):
-    """The caps of every number, those over all of them together, and what models cost."""
+    """Limits that apply to every number, limits for all numbers together, and prices of models."""
 
     day_minutes: Minutes | None = None
-    """Of all calls to all numbers on one day. So with the next."""
+    """For all calls to all numbers per day; likewise the next two."""
     day_tokens: Count | None = None
     day_money: Money | None = None
     currency: Annotated[str, PlainValidator(money_word)] = "USD"
     prices: dict[str, Price] | None = None
-    """By model; what is published for the models that are known here stands without it."""
+    """By model; the published prices of known models need not be given."""

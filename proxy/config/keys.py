@@ -1,4 +1,4 @@
-"""What the keys of the settings may be, and what every table has in common."""
+"""Types of the keys in the settings, and the base class of all tables."""
 
 from __future__ import annotations
 
@@ -33,12 +33,14 @@ def _secret(value: object, info: ValidationInfo) -> SecretStr:
 
 
 def _key(name: str, not_it: str, what: str) -> Callable[[object, ValidationInfo], SecretStr]:
-    """Return a check for a secret of the vendor's; what begins with `not_it` is another one."""
+    """Return a validator for a vendor's secret; a value that begins with `not_it` is a different kind of
+    secret.
+    """
 
     def check(value: object, info: ValidationInfo) -> SecretStr:
         secret = _secret(value, info)
         text = secret.get_secret_value()
-        if not re.fullmatch(r"[!#-&(-~]+", text):  # as a header, httpx fails at it, or tells it in its error
+        if not re.fullmatch(r"[!#-&(-~]+", text):  # in a header, httpx fails on it or reveals it in the error
             raise fault(f"a {name} of ASCII alone, without quotes, spaces or a second line", "something else")
         if text.startswith(not_it):
             raise fault(f"the {name}, which does not begin with {not_it}", what)
@@ -48,7 +50,7 @@ def _key(name: str, not_it: str, what: str) -> Callable[[object, ValidationInfo]
 
 
 def where_of(info: ValidationInfo) -> Where:
-    """Where the file that is read points to."""
+    """The file locations and secrets of the settings that are being validated."""
     assert isinstance(info.context, Where), "settings are made by proxy.config.load"
     return info.context
 
@@ -78,6 +80,6 @@ Identity = Literal["trunk_did", "original_with_diversion", "pai_original", "ppi_
 
 
 class Table(BaseModel):
-    """A table of the settings file: frozen, and every key it does not know is an error."""
+    """Base of all tables of the settings file: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -1,4 +1,4 @@
-"""From a TOML file to settings, or to the list of everything that is wrong with it."""
+"""Loads settings from a TOML file, or raises the list of everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from proxy.config.problem import NoRoute, Problem, SettingsError, shown
 from proxy.config.server import Tls
 
 ELSEWHERE, ELSEWHERE6 = "192.0.2.1", "2001:db8::1"
-"""Addresses of RFC 5737 and RFC 3849: nobody's, yet routed like anybody's on the internet."""
+"""Documentation addresses (RFC 5737, RFC 3849): nobody has them, yet the default route applies to them."""
 VALUE = 'a value of TOML, such as "text" in straight quotes, 25 or true'
 WITH_FILES = (rules.check, tls_rules.check, attestation.check)
 ALONE = (safety.check, callers.check, outcomes.check, talk.check, vendor.check, notices.check, api.check)
-"""Rules across keys: those that look at files too, and those that look at what is written alone."""
+"""Checks across keys: those that also read files, and those that look only at the TOML itself."""
 
 
 def local_address(outwards: str = ELSEWHERE) -> str | None:
-    """Return the address this machine uses towards the internet, or None without a route; sends nothing."""
+    """Return the address that this machine uses towards the internet, or None without a route; sends nothing."""
     family = socket.AF_INET6 if ":" in outwards else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((outwards, 9))  # on UDP this only chooses a route
+            probe.connect((outwards, 9))  # on UDP this only selects a route
             found: str = probe.getsockname()[0]
             return found
-    except OSError:  # also without a socket left, or without this family
+    except OSError:  # also out of descriptors, or no support for this family
         return None
 
 
 def load(path: Path, environ: Mapping[str, str], *, secrets: bool = True) -> Settings:
     """Read a settings file; raises SettingsError with every problem in it.
 
-    Without `secrets` none is read but that of the database, and none need be there.
+    Without `secrets` only the database's is read, and the others need not exist.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # editors on Windows begin it with a mark
+        text = path.read_bytes().decode("utf-8-sig")  # Windows editors write a byte order mark
     except OSError as error:
         unreadable = Problem(str(path), "file", "a file that can be read", str(error.strerror))
         raise SettingsError([unreadable]) from error
@@ -65,13 +65,14 @@ def parse(
     find_address: Callable[[str], str | None] = local_address,
     secrets: bool = True,
 ) -> Settings:
-    """Make settings of a text; `file` is its name in problem lines, `folder` where its paths begin.
+    """Validate settings given as text; `file` is the name for problems, `folder` the base of relative paths.
 
-    `find_address`: see `local_address`; who reads no secrets takes no calls, and needs no address.
+    `find_address` resolves "auto" (see `local_address`). It is not called without `secrets`: such settings
+    are not for taking calls.
     """
     try:
         raw = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also what int() says of a number of 5000 digits
+    except (ValueError, RecursionError) as error:  # ValueError also for an integer of more than 4300 digits
         said = re.fullmatch(r"(.*) \(at (.*)\)", str(error))
         what, place = said.groups() if said else (str(error), "file")
         expected, got = (VALUE, "something else") if what == "Invalid value" else ("TOML", what)
@@ -91,7 +92,7 @@ def parse(
 
 
 def _addressed(settings: Settings, file: str, find_address: Callable[[str], str | None]) -> Settings:
-    """With the address that "auto" stands for, of IPv6 where nothing else is listened on."""
+    """Replace the address "auto"; by the IPv6 one if all listeners are IPv6."""
     if settings.public.address != "auto":
         return settings
     address = find_address(elsewhere(settings))
@@ -103,17 +104,17 @@ def _addressed(settings: Settings, file: str, find_address: Callable[[str], str 
 
 
 def elsewhere(settings: Settings) -> str:
-    """By the route to which address "auto" is found."""
+    """The address towards which the route is looked up to resolve "auto"."""
     return ELSEWHERE if any(":" not in listen.bind[0] for listen in settings.listeners) else ELSEWHERE6
 
 
 def _told(error: ErrorDetails) -> bool:
-    """Whether faults of entries say all of it: pydantic finds too few in a list that has wrong ones."""
+    """Whether other problems cover this one: pydantic reports a list as too short if its entries are wrong."""
     return error["type"] == "too_short" and bool(error["input"])
 
 
 def _problem(file: str, error: ErrorDetails) -> Problem:
-    """Say an error of pydantic in the words of the settings file."""
+    """Convert a pydantic error into the terms of the settings file."""
     where, got = error["loc"], shown(error["input"])
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
     table = str(where[0])
@@ -145,7 +146,7 @@ def _said(context: Mapping[str, Any] | None) -> tuple[str, str]:
 
 
 def _known(where: tuple[int | str, ...]) -> str:
-    """Say what is known where an unknown key stands."""
+    """Describe the keys that are known in the table that has an unknown key."""
     keys = _keys(Settings)
     if "tls" in where[1:-1]:
         keys = _keys(Tls)
@@ -179,7 +180,7 @@ _TABLES = _tables()
 
 
 def _place(problem: Problem) -> tuple[int, str]:
-    """Order problems as the tables stand in the documents, and within them by place."""
+    """Sort key: problems in the documented order of the tables, then by key."""
     table = re.split(r"[.\[]", problem.key)[0]
     keys = _keys(Settings)
     return (keys.index(table) if table in keys else -1, problem.key)

@@ -1,4 +1,4 @@
-"""What is kept of calls, where, and for how long: ``[memory]``."""
+"""``[memory]``: what is stored about calls, where, and for how long."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _URL = re.compile(r"off|(sqlite:///|postgres(ql)?://)\S+")
 
 
 def url(value: object, where: Where) -> str:
-    """Return where the memory is; one with a password stands in the environment or in a file."""
+    """Validate the database URL; one with a password has to come from the environment or a file."""
     pointed = isinstance(value, str) and value.startswith(("env:", "file:"))
     text = where.secret(value, needed=True).get_secret_value() if pointed else value
     found = "something else" if pointed or "@" in str(value) else shown(value)
@@ -50,13 +50,13 @@ def _with_url(value: str, info: ValidationInfo) -> str:
 
 
 class Memory(Table):
-    """The database of calls, messages and lists."""
+    """The database of calls, voicemails and lists."""
 
     url: Annotated[str, PlainValidator(_url)] = Field(default="sqlite:///screendoor.db", repr=False)
-    """Where it is; ``off``: nothing is kept, and there are no lists but those of the settings."""
+    """``off``: nothing is stored, and the only lists are those in the settings."""
     keep_days: Annotated[int, PlainValidator(values.count(0, 36500))] = 30
-    """After so many days calls are forgotten, with their files; 0: never."""
+    """Calls are deleted after this many days, with their files; 0: never."""
     transcripts: OnOff = "on"
-    """Whether what was said is kept."""
+    """Whether transcripts are stored."""
     sip: Annotated[OnOff, AfterValidator(_with_url)] = "off"
-    """Whether the SIP messages of calls are kept, without secrets."""
+    """Whether the SIP messages of calls are stored, with secrets removed."""

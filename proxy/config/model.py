@@ -1,6 +1,6 @@
-"""The settings as values: one class for each table of the file, each key under its name there.
+"""The settings as validated values: one class per table of the file, with the file's key names.
 
-Tables about the machine and about audio stand in `machine` and `audio`; whom the agent asks, in `whom`.
+Tables about the server are in `server`, about audio in `audio`; keys about callers are in `callers`.
 """
 
 from __future__ import annotations
@@ -50,50 +50,50 @@ from proxy.media.speech import LEAVE_MESSAGE, RECORDED
 
 
 class Trunk(Table):
-    """A carrier: who may call us, and how we call out."""
+    """A carrier: who may call us, and how we place calls."""
 
     name: Name
     sources: tuple[Annotated[Source, PlainValidator(values.source)], ...] = Field(default=(), alias="from")
-    """Where its requests come from; host names are resolved again and again by whoever checks them."""
+    """Sources of its requests; host names are resolved again periodically by `Admission`."""
     outbound: SipUri | None = None
-    """Where our calls go; None when this trunk cannot dial out."""
+    """Where our calls are sent; None if this trunk cannot place calls."""
     username: Line | None = None
     password: Secret | None = None
     caller_id: Dialable | None = None
-    """Number shown on calls we make; None leaves it to the carrier."""
+    """The caller id of calls that we place; None leaves it to the carrier."""
     identity: Identity = "trunk_did"
-    """As whom we call; the words are those of `proxy.call.identity_profile`."""
+    """Which identity we present; the values are those of `proxy.call.identity_profile`."""
     trust_identity: bool = True
-    """Whether what it says of a caller is believed: P-Asserted-Identity, Diversion and the like."""
+    """Whether P-Asserted-Identity, Diversion and similar headers from it are trusted."""
     verification: Verifying = "both"
-    """Where STIR's verdict on its callers is taken from; its headers only where `trust_identity` is on."""
+    """Where STIR verification results come from; its own headers count only if `trust_identity` is on."""
     calls: Calls | None = None
-    """None means what ``[limits]`` says; So with the next."""
+    """None: the limit in ``[limits]``; likewise the next."""
     calls_per_s: Rate | None = None
     probe_s: Probe = 30.0
-    """How often `outbound` is asked by OPTIONS whether it is there; 0 never."""
+    """Interval of OPTIONS probes to `outbound`; 0: none."""
     tls: Tls | None = None
-    """None: the terms of everybody else."""
+    """None: the default TLS settings."""
     srtp: Srtp = "accept"
-    """How the audio of its calls is protected, theirs and ours."""
+    """Whether the audio of its calls is encrypted, in both directions of calling."""
     keep_connected: bool = False
-    """Have a connection to `outbound` at all times."""
+    """Keep a connection to `outbound` open permanently."""
     register_: bool = Field(default=False, alias="register")
-    """Whether we register with it, so that it knows where we are."""
+    """Whether we register with it, so that it can reach us."""
     registrar: SipUri | None = None
-    """Where we register; None means the host of `outbound`."""
+    """Where we register; None: the host of `outbound`."""
     register_expires_s: Annotated[int, PlainValidator(values.count(60, 86400))] = 600
-    """What we ask for; the registrar decides."""
+    """The expiry that we ask for; the registrar may shorten it."""
     inbound_username: Name | None = None
-    """User name by which it may call us from anywhere; None where its address alone counts."""
+    """User name by which it may authenticate from any address; None: only `sources` count."""
     inbound_password: Secret | None = None
 
 
 class Phone(Table):
-    """A phone of the user's own that registers with us."""
+    """A phone of the user's that registers with us."""
 
     name: Name
-    """Its user name, and what it is called by: ``sip:NAME@registered``."""
+    """Its user name, and its name in destinations: ``sip:NAME@registered``."""
     password: Secret
     sources: tuple[Annotated[IPv4Network | IPv6Network, PlainValidator(values.network)], ...] = Field(
         default=(), alias="from"
@@ -160,11 +160,11 @@ class Screening(WhomOfAll, OutcomesOfAll, TalkOfAll):
     record_announced: bool = True
     """False: callers are not told by us; whoever switches it off says that they know."""
     announcement: Spoken = RECORDED
-    """What callers are told."""
+    """The announcement that a call is recorded."""
 
 
 class Number(Whom, Outcomes, Talk):
-    """A number that people call, and where its wanted callers go."""
+    """A number that people call, and the destinations of its accepted callers."""
 
     dialed: Annotated[str, PlainValidator(values.dialed)]
     """Matched against the Request-URI's user, then To; ``*`` for any."""
@@ -173,41 +173,41 @@ class Number(Whom, Outcomes, Talk):
     ring: Annotated[Literal["in turn", "at once"], PlainValidator(values.ring)] = "in turn"
     """How the destinations ring; the contacts of one registered phone always ring at once."""
     screen: Literal["off", "unknown", "everyone", "trusted"] = "unknown"
-    """Whom the agent asks; the words are those of `screening.policy`."""
+    """Which callers the agent screens; the values are those of `screening.policy`."""
     agent: Name | None = None
-    """None means the first agent; `Settings.agent_of` knows."""
+    """None: the first agent; see `Settings.agent_of`."""
     identity: Identity | None = None
-    """As whom its destinations are called through trunks; None means as each trunk says."""
+    """The identity for calls to its destinations through trunks; None: as each trunk says."""
     refer_target: Line | None = None
-    """What the agent is asked to refer to; None makes it from the first destination (`target`)."""
+    """What the agent is asked to refer to; None: derived from the first destination (`target`)."""
     talk_limit_s: Limit | None = None
-    """None means what ``[screening]`` says; `Settings.screening_of` knows. So with the next."""
+    """None: the value in ``[screening]``; see `Settings.screening_of`. Likewise the next two."""
     on_failure: OnFailure | None = None
     record: OnOff | None = None
     confirm: Literal["press-1", "whisper", "unscreened", "off"] | None = None
-    """None means press-1 for what is dialled through a trunk, and unscreened for the others."""
+    """None: press-1 for destinations dialled through a trunk, unscreened for others."""
     confirm_limit_s: Annotated[float, PlainValidator(values.seconds(5, 120))] = 20.0
-    """How long whoever picks up has to take the call."""
+    """How long whoever picks up has to accept the call."""
     tones: Tones | None = None
-    """None means what ``[media]`` says. So with the next."""
+    """None: the value in ``[media]``. Likewise the next."""
     early_media: EarlyMedia | None = None
     prompts: Prompts | None = None
-    """What is not None in it comes before ``[prompts]``; `Settings.prompts_of` knows."""
+    """Overrides ``[prompts]`` where not None; see `Settings.prompts_of`."""
     costs: CostsOfNumber | None = None
-    """What is not None in it comes before ``[costs]``."""
+    """Overrides ``[costs]`` where not None."""
     calls: Calls | None = None
-    """None means what ``[limits]`` says. So with the next two."""
+    """None: the limit in ``[limits]``. Likewise the next two."""
     calls_per_s: Rate | None = None
     calls_per_destination_per_hour: Annotated[int, PlainValidator(values.count(0, 1_000_000))] | None = None
 
     @property
     def target(self) -> str:
-        """The URI that the agent's REFER is to name, and by which it selects the destination."""
+        """The URI that the agent's REFER should name, by which it selects the destination."""
         return self.refer_target or self.destinations[0].target
 
 
 class Settings(Table):
-    """Everything a settings file says, checked."""
+    """The whole settings file, validated."""
 
     public: Public
     listeners: tuple[Listen, ...] = Field(default=(), alias="listen")
@@ -230,10 +230,10 @@ class Settings(Table):
     connections: Connections = Connections()
     log: Log = Log()
     records: Annotated[Path | None, PlainValidator(values.records)] = Path("calls.jsonl")
-    """File that gets one line of JSON for every call; None for no file."""
+    """File that gets one line of JSON for every call; None: no file."""
 
     def agent_of(self, number: Number) -> Agent | None:
-        """Return the agent that screens this number; None where nobody is screened."""
+        """Return the agent that screens this number; None if nobody is screened."""
         if not self.agents or not asks(number.screen, {}, dict(self.screening_of(number))):
             return None
         return next((agent for agent in self.agents if agent.name == number.agent), self.agents[0])
@@ -251,7 +251,7 @@ class Settings(Table):
         return self.prompts.model_copy(update={name: clip for name, clip in own if clip is not None})
 
     def trunk_of(self, destination: Destination) -> Trunk | None:
-        """Return the trunk a destination is dialled through; None when its URI is dialled directly."""
+        """Return the trunk that a destination is dialled through; None if its URI is dialled directly."""
         if destination.uri is not None:
             return None
         able = (trunk for trunk in self.trunks if trunk.outbound is not None)

@@ -1,6 +1,7 @@
-"""Who is told what happened: ``[[notify]]``.
+"""``[[notify]]``: who is notified of events.
 
-Only the screening knows what apprise URLs and webhook secrets may be; `proxy.services.notifications` asks it.
+Only `screening` knows the syntax of apprise URLs and webhook secrets; `proxy.services.notifications` has it
+check them.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from proxy.config.tables import Found, Raw, tables
 _URL = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^/:@\s?#\[\]]+)(:\d{1,5})?([/?][^\s#]*)?")
 _EXPECTED = "an https:// URL without a user or a fragment, or env:NAME, or file:PATH"
 _AT_HOME = (".local", ".lan", ".internal", ".home.arpa")
-"""Ends of names that are not of the internet (RFC 6762, RFC 8375, and what ICANN set aside)."""
+"""Suffixes of local host names (RFC 6762, RFC 8375, and ICANN's ``.internal``)."""
 
 
 def _webhook(value: object, info: ValidationInfo) -> SecretStr:
-    """Return where notices are posted; some services have a secret in it, so it is never shown."""
+    """Validate a webhook URL; never shown, since some services put a secret in it."""
     pointed = isinstance(value, str) and value.startswith(("env:", "file:"))
     secret = _where(info).secret(value) if pointed else SecretStr(value if isinstance(value, str) else "")
     if secret is UNREAD:
@@ -56,7 +57,7 @@ def _link(value: object) -> str:
 
 
 def _at_home(host: str) -> bool:
-    """Whether a host is this machine or a neighbour: by its private address, or a name that is local."""
+    """Whether a host is local: it has a private address, or a local name."""
     name = host.lower().strip("[]").rstrip(".")
     try:
         address = ip_address(name)
@@ -69,26 +70,26 @@ Told = Literal["call.screened", "call.missed", "voicemail.new", "budget.warning"
 
 
 class Notify(Table):
-    """Somebody who is told: a web server, or whatever apprise reaches."""
+    """A recipient of notifications: a web server, or any service that apprise supports."""
 
     name: Name
     webhook: Annotated[SecretStr, PlainValidator(_webhook)] | None = None
     secret: Annotated[tuple[SecretStr, ...], PlainValidator(_secrets)] = ()
-    """Of the webhook; the newest first while they change."""
+    """Signs the webhook; the newest first while secrets are rotated."""
     apprise: Secret | None = None
-    """One URL of apprise's."""
+    """An apprise URL."""
     events: tuple[Told, ...] = ()
-    """What it is told of; empty for everything."""
+    """The events it is notified of; empty: all."""
     numbers: tuple[Line, ...] = ()
-    """Dialled numbers that it is for; empty for all."""
+    """The dialed numbers it is notified about; empty: all."""
     transcript: bool = False
-    """Whether it gets what callers said."""
+    """Whether notifications include what callers said."""
     link: Annotated[str, PlainValidator(_link)] | None = None
-    """Where more is to be seen, with ``{call}`` in it."""
+    """A link to the call for the notification, with ``{call}`` as a placeholder."""
 
 
 def check(raw: Raw) -> Iterator[Found]:
-    """Each has one way to be told; names and numbers are of this file."""
+    """Each table has exactly one way to notify; names are unique, and numbers are configured."""
     known = [number.get("dialed") for _, number in tables(raw, "number")]
     names = set[Any]()
     for at, one in tables(raw, "notify"):
@@ -107,7 +108,7 @@ def check(raw: Raw) -> Iterator[Found]:
 
 
 def remarks(told: Iterable[Notify], *, kept: bool) -> Iterator[str]:
-    """What is allowed, and worth a word; `kept`: what waits is kept through restarts."""
+    """Warnings about risky but valid values; `kept`: whether the queue of notices survives a restart."""
     waits = not kept
     for one in told:
         if waits:

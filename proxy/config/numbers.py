@@ -1,4 +1,4 @@
-"""Telephone numbers as the settings write them, and those nobody may configure."""
+"""Telephone numbers in the settings, and emergency numbers, which may not be configured."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from phonenumbers.shortnumberinfo import is_emergency_number
 E164 = re.compile(r"\+[1-9]\d{6,14}")
 DIALABLE = re.compile(r"\+?\d{2,15}")
 
-# Police, fire and ambulance: no screening stands before them, and no transfer leads to them. 933 is where a
-# phone in North America finds out whether its 911 would work.
+# Police, fire and ambulance: never screened, and never a transfer target. 933 is where a phone in North
+# America tests whether its 911 would work.
 EMERGENCY = frozenset(
     ("000", "110", "111", "112", "113", "115", "117", "118", "119", "190",
      "911", "933", "988", "995", "997", "998", "999")
 )  # fmt: skip
 LONGEST = 8
-"""``+``, a country code of three digits, and the four that the longest emergency numbers have."""
+"""Longest emergency number: ``+``, a country code of three digits, and four more."""
 HELP = "service:sos"
-"""What a service URN for help begins with, after its ``urn:`` (RFC 5031 §4.2)."""
+"""Prefix of service URNs for emergency services, after ``urn:`` (RFC 5031 §4.2)."""
 
 _SEPARATORS = str.maketrans("", "", "-.() ")
 
 
 def is_emergency(number: str, regions: Iterable[str] = ()) -> bool:
-    """Tell whether the user part of a URI reaches an emergency service, however it is spelt.
+    """Return whether the user part of a URI reaches an emergency service, however it is written.
 
-    Known are the numbers that mean help in most places, and those of `regions` (two letters each), with or
-    without a country code before them, with escapes, separators and parameters.
+    Covers the numbers that are emergency numbers in most places, and those of `regions` (ISO 3166 codes),
+    with or without a country code, with escapes, separators and parameters.
     """
     if len(number) > LONGEST and number.removeprefix("+").isdecimal():
-        return False  # nearly every number there is, told at once: this is asked of every call
+        return False  # fast path for nearly every number: this runs for every call
     if number.lower().startswith(HELP):
         return True
     digits = _digits(number)
@@ -55,7 +55,7 @@ def _means_help(digits: str, regions: tuple[str, ...]) -> bool:
 
 
 def regions_of(numbers: Iterable[str]) -> tuple[str, ...]:
-    """The regions that numbers in E.164 belong to; what is no such number belongs nowhere."""
+    """The regions of numbers in E.164; other numbers are ignored."""
     found: set[str] = set()
     for number in numbers:
         plain = number.removeprefix("+")
@@ -66,15 +66,15 @@ def regions_of(numbers: Iterable[str]) -> tuple[str, ...]:
 
 
 def country_of(number: str | None) -> str | None:
-    """The country of a number in E.164, as two letters in lower case; None for what is no such number, or one
-    of no country.
+    """The ISO 3166 code of an E.164 number's country, in lower case; None for other numbers, or those of no
+    country.
     """
     if number is None or E164.fullmatch(number) is None:
         return None
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
-        return None  # a country code that nobody has
+        return None  # an unassigned country code
     region = phonenumbers.region_code_for_number(parsed)
     found = region or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
     return found.lower() if found.isalpha() else None
@@ -85,7 +85,7 @@ def _local(number: str, regions: Iterable[str]) -> bool:
 
 
 def _digits(text: str) -> str | None:
-    """The digits of a number with the ``+`` it may have, in whatever script; None if it is none."""
+    """The digits of a number in any script, with an initial ``+`` kept; None if it is not a number."""
     bare = unquote(text).partition(";")[0].translate(_SEPARATORS)
     plain = bare.removeprefix("+")
     if not plain.isdecimal():

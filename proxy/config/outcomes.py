@@ -1,4 +1,4 @@
-"""How callers are refused and challenged, and what is kept of them: ``[screening]`` and ``[[number]]``."""
+"""How callers are rejected and challenged, and what is stored: keys of ``[screening]`` and ``[[number]]``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NEEDS_CARD = 608
 
 
 def status(value: object) -> int:
-    """Return a status that callers may be refused with."""
+    """Validate a SIP status for rejecting callers."""
     if type(value) is not int or value not in REFUSALS:
         raise fault("one of 603, 607, 608, 486 or 404", shown(value))
     return value
 
 
 def card(value: object) -> str:
-    """Return the address of a signed jCard."""
+    """Validate the URL of a signed jCard."""
     text = values.line(value)
     parts = urlsplit(text)
     if parts.scheme != "https" or not parts.hostname or any(each in text for each in '<>" '):
@@ -42,7 +42,7 @@ TryLimit = Annotated[float, PlainValidator(values.seconds(5, 60))]
 
 
 class Outcomes(Table):
-    """Of one number. None means what ``[screening]`` says."""
+    """Keys of one number. None: the value in ``[screening]``."""
 
     gate: Gate | None = None
     challenge_tries: Tries | None = None
@@ -55,36 +55,36 @@ class Outcomes(Table):
     voicemail_transcript: OnOff | None = None
 
     def outcomes(self) -> dict[str, Any]:
-        """What these keys, of a number, say themselves."""
+        """Return the keys that this number sets."""
         told = {key: getattr(self, key) for key in Outcomes.model_fields}
         return {key: value for key, value in told.items() if value is not None}
 
 
 class OutcomesOfAll(Outcomes):
-    """The same for all numbers."""
+    """The same keys in ``[screening]``, with defaults."""
 
     gate: Gate = "off"
-    """Whether callers press a key before the agent asks them."""
+    """Whether callers have to press a key before they reach the agent."""
     challenge_tries: Tries = 3
     challenge_limit_s: TryLimit = 10.0
-    """How long each try may take, the sentence included."""
+    """Time for each try, including the prompt."""
     challenge_failed: Failed = "voicemail"
-    """What becomes of those who press no right key."""
+    """What happens to callers who do not press the right key."""
     reject_with: Status = 603
-    """How callers are refused before they are answered."""
+    """The status for rejecting callers before they are answered."""
     block_with: Status | None = None
-    """The same for those on the block list; None means `reject_with`."""
+    """The same for callers on the block list; None: `reject_with`."""
     reject_card: Card | None = None
-    """Address of the signed jCard that a 608 names (RFC 8688)."""
+    """URL of the signed jCard that a 608 refers to (RFC 8688)."""
     whisper_keys: OnOff = "off"
-    """Whether whoever picks up may have the caller blocked, or trusted, by a key."""
+    """Whether whoever picks up may block or trust the caller by pressing a key."""
     voicemail_transcript: OnOff = "on"
-    """Whether messages are transcribed, where there is a key of OpenAI."""
+    """Whether voicemails are transcribed, if there is an OpenAI key."""
     voicemail_transcript_model: Line = "gpt-transcribe"
 
 
 def check(raw: Raw) -> Iterator[Found]:
-    """A 608 says where those can complain whom it hits (RFC 8688 §3.2)."""
+    """A 608 response needs a jCard that tells callers where to complain (RFC 8688 §3.2)."""
     common = raw["screening"] if isinstance(raw.get("screening"), dict) else {}
     for at, table in [("screening", common), *tables(raw, "number")]:
         used = next((key for key in ("reject_with", "block_with") if table.get(key) == NEEDS_CARD), None)

@@ -1,4 +1,4 @@
-"""Where the things live that a settings file points to: files and environment variables."""
+"""Resolves what the settings refer to: files and environment variables."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 UNREAD = SecretStr("not+read")
-"""In the form of a key, for those who look at that alone; known by identity."""
+"""Placeholder for a secret that was not read, in the form of a key so that it validates; compared by
+identity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The settings file's folder and the environment it is read in."""
+    """The folder of the settings file, and the environment variables."""
 
     folder: Path
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: bool = True
-    """Whether secrets are read; for whoever uses none, `UNREAD` stands for each."""
+    """Whether secrets are read; `UNREAD` replaces each otherwise."""
 
     def path(self, text: str) -> Path:
-        """Return the place of a file named in the settings: beside them first, then in the current folder."""
+        """Resolve a path: relative to the settings file first, then to the current folder."""
         beside = self.folder / text
         return beside if os.path.exists(beside) or not os.path.exists(text) else Path(text)
 
     def file(self, value: object) -> Path:
-        """Return an existing file named as ``PATH`` or ``file:PATH``."""
+        """Return an existing file, given as ``PATH`` or ``file:PATH``."""
         if not isinstance(value, str) or not value.removeprefix("file:"):
             raise fault("the path of a file", shown(value))
         if "-----BEGIN" in value:
@@ -46,14 +47,14 @@ class Where:
             there = stat.S_ISREG(path.stat().st_mode)
         except (FileNotFoundError, NotADirectoryError, ValueError):
             there = False
-        except OSError as error:  # it stands in a folder of somebody else's, such as /etc/letsencrypt/live
+        except OSError as error:  # inside a private folder, such as /etc/letsencrypt/live
             raise fault("a file that can be read", f"{path}: {_why(error)}") from error
         if not there:
             raise fault("a file that exists", f"{path}, which is not there")
         return path
 
     def wav(self, value: object) -> Clip:
-        """Return the sound of an existing WAV file named as ``PATH`` or ``file:PATH``."""
+        """Load an existing WAV file, given as ``PATH`` or ``file:PATH``."""
         path = self.file(value)
         try:
             return clip_from_wav(path)
@@ -61,7 +62,7 @@ class Where:
             raise fault("a WAV file of 16 bits, mono, at 8000 or 16000 Hz", f"{path}: {error}") from error
 
     def text(self, value: object) -> str:
-        """Return a text that stands in the settings, or in a file named as ``file:PATH``."""
+        """Return a text, given literally or as ``file:PATH``."""
         if not isinstance(value, str):
             raise fault("text, or file:PATH", shown(value))
         return self._read(value) if value.startswith("file:") else value
@@ -69,7 +70,7 @@ class Where:
     def secret(self, value: object, *, needed: bool = False) -> SecretStr:
         """Return the secret that ``env:NAME`` or ``file:PATH`` points to; a literal one is refused.
 
-        One that is `needed` is read for everybody.
+        A `needed` secret is read even without `secrets`.
         """
         if isinstance(value, str) and value.startswith("file:"):
             if not (self.secrets or needed):
@@ -82,11 +83,13 @@ class Where:
             raise fault("env:NAME or file:PATH (secrets never stand in the settings)", "a literal value")
         name = value.removeprefix("env:")
         if not _NAME.fullmatch(name):
-            # Not shown: somebody may have put the secret itself behind "env:".
+            # Not shown: the secret itself may have been put behind "env:".
             raise fault("env: and the name of an environment variable", "something that is not a name")
         if not (self.secrets or needed):
             return UNREAD
-        found = self.environ.get(name, "").strip()  # what Docker takes from a file of Windows ends in "\r"
+        found = self.environ.get(
+            name, ""
+        ).strip()  # Docker leaves "\r" on values from an env file with Windows line ends
         if not found:
             raise fault(
                 f"the environment variable {name}",

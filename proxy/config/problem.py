@@ -1,4 +1,4 @@
-"""What is wrong in a settings file, one line for each thing."""
+"""Problems in a settings file, one line each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Problem:
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; every problem is listed, not only the first."""
+    """The settings are invalid; holds every problem, not only the first."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -35,16 +35,16 @@ class SettingsError(Exception):
 
 
 class NoRoute(SettingsError):
-    """This machine has no way out, by which its address is found: its network may not be there yet."""
+    """There is no route to find this machine's address by; the network may not be up yet."""
 
 
 def fault(expected: str, got: str) -> PydanticCustomError:
-    """Make the exception by which a value is refused while it is validated."""
+    """Create the error for an invalid value, to be raised during validation."""
     return PydanticCustomError("settings", "{expected}", {"expected": expected, "got": got})
 
 
 def shown(value: object) -> str:
-    """Describe a TOML value in a problem line: short, on one line, without the password of a URI."""
+    """Describe a TOML value for a problem line: short, on one line, without the password of a URI."""
     match value:
         case None:
             return "nothing"

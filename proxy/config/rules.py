@@ -1,6 +1,6 @@
-"""What one key says about another: the checks that no single value can answer.
+"""Checks across keys, which cannot be made on a single value.
 
-They read the file as TOML gave it, so that they are made, and listed, whatever else is wrong with it.
+They read the raw TOML, so that they run and are reported whatever else is wrong with the file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from proxy.config.tables import Found, Raw, certified, loads, read, tables
 from proxy.config.values import Destination
 
 _NEEDED_BY = {"ppi_account": ("username", "caller_id"), "pai_original": ("caller_id",)}
-"""What a trunk needs for its identity."""
+"""Keys that a trunk needs for each identity profile."""
 _PAIRS = (
     ("username", "password"),
     ("password", "username"),
@@ -26,7 +26,7 @@ _PAIRS = (
 
 
 def check(raw: Raw, where: Where) -> Iterator[Found]:
-    """Yield everything that is wrong between the keys of a settings file."""
+    """Yield every inconsistency between the keys of a settings file."""
     yield from _something_of_each(raw)
     for table, key in (
         ("trunk", "name"),
@@ -74,14 +74,14 @@ def _once(raw: Raw, table: str, key: str) -> Iterator[Found]:
 
 
 def _families(raw: Raw) -> Iterator[Found]:
-    """`address6` stands beside an address of IPv4."""
+    """`address6` is only for use with an IPv4 `address`."""
     public = raw["public"] if isinstance(raw.get("public"), dict) else {}
     if "address6" in public and ":" in str(public.get("address", "")):
         yield "public.address6", fault("an IPv4 address in public.address beside it", "an IPv6 address")
 
 
 def _places_free(raw: Raw) -> Iterator[Found]:
-    """No two of us listen in the same place; TCP, TLS and HTTP share the TCP ports."""
+    """No two listeners share a port; TCP, TLS and HTTP all use TCP ports."""
     seen: dict[tuple[bool, str, int], str] = {}
     http = raw["http"] if isinstance(raw.get("http"), dict) else {}
     for at, one in [*tables(raw, "listen"), ("http", {"bind": "0.0.0.0:8080", "transport": "tcp"} | http)]:
@@ -120,7 +120,7 @@ def _trunk_of_use(at: str, trunk: Raw) -> Iterator[Found]:
 
 
 def _agents_reachable(raw: Raw) -> Iterator[Found]:
-    """A vendor with an API calls back, over TLS (its REFER) and over HTTP (its webhook)."""
+    """A vendor with an API connects back to us: SIP over TLS (its REFER) and HTTP (its webhook)."""
     tls = any(listen.get("transport") == "tls" for _, listen in tables(raw, "listen"))
     for at, agent in tables(raw, "agent"):
         provider = agent.get("provider", "openai-realtime")

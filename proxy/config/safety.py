@@ -1,4 +1,4 @@
-"""What no settings may lead to: that we call ourselves, or that somebody's call for help is screened."""
+"""Rules out dangerous settings: call loops, and the screening of emergency calls."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def check(raw: Raw) -> Iterator[Found]:
 
 
 def _emergency(raw: Raw) -> Iterator[Found]:
-    """No emergency number of a country whose numbers stand in the file, wherever it stands."""
+    """No number in the file is an emergency number in any country that occurs in the file."""
     written = dict(_numbers(raw))
     regions = regions_of(written.values())
     for at, number in written.items():
-        # The others say so by themselves when it is a number that means help everywhere.
+        # Other checks report numbers that are emergency numbers everywhere.
         alone = at.endswith((".dialed", "]")) and is_emergency(number)
         if is_emergency(number, regions) and not alone:
             yield at, fault(values.EMERGENCY_EXPECTED, shown(number))
 
 
 def _numbers(raw: Raw) -> Iterator[tuple[str, str]]:
-    """Every number of the file, with where it stands."""
+    """Yield every number in the file with its key."""
     for at, trunk in tables(raw, "trunk"):
         yield from _text(f"{at}.caller_id", trunk.get("caller_id"))
     for at, number in tables(raw, "number"):
@@ -49,7 +49,7 @@ def _text(at: str, value: object) -> Iterator[tuple[str, str]]:
 
 
 def _user(value: object) -> str | None:
-    """The user part of a URI as it is written, or the number of a tel: one; also where it has a name."""
+    """The user part of a URI as written, or the number of a tel: URI; also inside a table with `to`."""
     value = value.get("to") if isinstance(value, Mapping) else value
     if not isinstance(value, str):
         return None
@@ -99,7 +99,7 @@ def _is_us(uri: Uri, raw: Raw) -> bool:
 
 
 def _in_circles(raw: Raw) -> Iterator[Found]:
-    """No number leads back to itself, by way of the trunk that would bring the call to us again."""
+    """No number leads back to itself through a trunk that would deliver the call to us again."""
     leads: dict[str, list[str]] = {}
     where: dict[str, str] = {}
     for at, number in tables(raw, "number"):

@@ -1,4 +1,4 @@
-"""Where this machine is found, what it takes on, how it logs: what is about neither callers nor audio."""
+"""Addresses, listeners, TLS, HTTP, limits and logging: what concerns neither callers nor audio."""
 
 from __future__ import annotations
 
@@ -14,68 +14,68 @@ Srtp = Literal["off", "accept", "offer", "require"]
 
 
 class Public(Table):
-    """What the outside world uses to reach this machine."""
+    """How the outside world reaches this machine."""
 
     host: Annotated[str, PlainValidator(values.host)]
-    """Name in Contact and in the TLS certificate."""
+    """Host name for Contact and the TLS certificate."""
     address: Annotated[str, PlainValidator(values.address)] = "auto"
-    """IP address in SDP; "auto" has become the address itself once the settings are loaded to take calls."""
+    """IP address in SDP; "auto" is replaced by the actual one when settings are loaded for taking calls."""
     address6: Annotated[str | None, PlainValidator(values.address6)] = None
-    """IPv6 address in the SDP of peers over IPv6, beside an `address` of IPv4; None if we have none."""
+    """IPv6 address in SDP towards IPv6 peers, in addition to an IPv4 `address`; None if there is none."""
     _found: bool = False
 
     @property
     def found(self) -> bool:
-        """Whether `address` was "auto", and may change while calls are taken."""
+        """Whether `address` was "auto", and so may change at run time."""
         return self._found
 
     def at(self, address: str) -> Public:
-        """The same, with the address that "auto" stands for."""
+        """Return a copy with the actual address in place of "auto"."""
         found = self.model_copy(update={"address": address})
         found._found = True
         return found
 
 
 class Tls(Table):
-    """On whose terms TLS is spoken with one trunk or agent, where we connect."""
+    """TLS settings for connections to one trunk or agent."""
 
     min_version: Version = "1.2"
     max_version: Version | None = None
     ciphers: Annotated[str, PlainValidator(values.ciphers)] | None = None
     """An OpenSSL cipher list."""
     certificate: File | None = None
-    """PEM chain, ours first, shown to a peer that asks for one."""
+    """PEM chain, leaf first, presented to a peer that requests a client certificate."""
     key: File | None = None
-    """PEM private key of it."""
+    """The certificate's PEM private key."""
     ca: File | None = None
-    """PEM file of the authorities to trust; None: those of the system."""
+    """PEM file of trusted authorities; None: the system's."""
     verify: Literal["name", "sip-domain"] = "name"
-    """How the peer's name is found in its certificate: as the web does, or by RFC 5922 to the letter."""
+    """How the peer's name is matched: as for HTTPS, or strictly by RFC 5922."""
     name: Annotated[str, PlainValidator(values.host)] | None = None
-    """The name to find there; None: the host that is called."""
+    """The name to match; None: the host that is called."""
 
 
 class Listen(Table):
-    """One place where SIP is received."""
+    """An address and port where SIP is received."""
 
     transport: Literal["udp", "tcp", "tls"]
     bind: Bind
     certificate: File | None = None
-    """PEM chain, ours first; present for tls."""
+    """PEM chain, leaf first; required for tls."""
     key: File | None = None
-    """PEM private key; present for tls."""
+    """PEM private key; required for tls."""
     min_version: Version = "1.2"
     max_version: Version | None = None
     ciphers: Annotated[str, PlainValidator(values.ciphers)] | None = None
     """An OpenSSL cipher list."""
     client_certificates: Literal["off", "request", "require"] = "off"
-    """Whether those who connect are asked for a certificate."""
+    """Whether a client certificate is requested."""
     client_ca: File | None = None
-    """PEM file of the authorities that it must come from; None: those of the system."""
+    """PEM file of authorities for client certificates; None: the system's."""
 
 
 class Http(Table):
-    """Where HTTP is served: the webhook, health, metrics."""
+    """The HTTP server: webhook, health, metrics and the API."""
 
     bind: Bind = ("0.0.0.0", 8080)
     certificate: File | None = None
@@ -83,19 +83,19 @@ class Http(Table):
 
 
 class Drain(Table):
-    """How we stop."""
+    """Graceful shutdown."""
 
     limit_s: Annotated[float, PlainValidator(values.seconds(0, 86400))] = 30.0
-    """How long live calls may go on after we were told to stop."""
+    """How long live calls may go on after a signal to stop."""
 
 
 class Limits(Table):
-    """What one machine takes on, and what it lets strangers do. None: not limited."""
+    """Load limits, and when strangers are banned. None: unlimited."""
 
     calls: Calls = 500
     calls_per_s: Rate | None = None
     trunk_calls: Calls | None = None
-    """Of each trunk that says nothing else; so with the next, and those of each number."""
+    """For each trunk without a limit of its own; likewise the next, and those per number."""
     trunk_calls_per_s: Rate | None = None
     number_calls: Calls | None = None
     number_calls_per_s: Rate | None = None
@@ -105,21 +105,21 @@ class Limits(Table):
     lag_s: Annotated[float, PlainValidator(values.seconds(0, 60))] = 0.5
     memory_mb: Annotated[int, PlainValidator(values.count(0, 1_000_000))] = 2048
     ban_after: Annotated[int, PlainValidator(values.count(1, 100_000))] = 20
-    """Messages of a stranger in vain, within a minute or two, after which it is banned."""
+    """A stranger is banned after this many rejected messages within a minute or two."""
     ban_s: Annotated[float, PlainValidator(values.seconds(0, 86400))] = 600.0
     scanners: tuple[Line, ...] | None = None
-    """Parts of the User-Agents of scanners; None for those we know."""
+    """Parts of the User-Agents of scanners; None: the built-in list."""
 
 
 class Connections(Table):
-    """The life of connections, and how many of them strangers may have."""
+    """Keepalive of connections, and limits on connections from strangers."""
 
     keep_alive_s: Annotated[float, PlainValidator(values.seconds(0, 3600))] = 120.0
-    """The longest silence on a connection of ours before a ping; 0: no pings."""
+    """A connection of ours that is silent for longer is pinged; 0: no pings."""
     idle_s: Annotated[float, PlainValidator(values.seconds(10, 86400))] = 300.0
-    """How long a connection of ours that nobody needs stays."""
+    """How long an unused connection of ours is kept open."""
     handshake_s: Annotated[float, PlainValidator(values.seconds(1, 60))] = 10.0
-    """How long the TLS handshake of a connection made to us may take."""
+    """Time limit for the TLS handshake of inbound connections."""
     strangers: Annotated[int, PlainValidator(values.count(1, 100_000))] = 1000
     strangers_per_source: Annotated[int, PlainValidator(values.count(1, 100_000))] = 50
     handshakes: Annotated[int, PlainValidator(values.count(1, 100_000))] = 100
@@ -127,7 +127,7 @@ class Connections(Table):
 
 
 class Log(Table):
-    """What is logged, and how."""
+    """Log level and format."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["console", "json"] = "console"

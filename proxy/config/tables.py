@@ -1,4 +1,4 @@
-"""A settings file as TOML gave it, read with care: what every check between its keys begins with."""
+"""Helpers for the checks that read the raw TOML, in which anything may be missing or of the wrong type."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from proxy.config.problem import fault
 T = TypeVar("T")
 Raw = Mapping[str, Any]
 Found = tuple[str, PydanticCustomError]
-"""A key and what is wrong with it."""
+"""A key and the problem with it."""
 
 
 def tables(raw: Raw, name: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the ``[[name]]`` tables, each with its place."""
+    """Return the ``[[name]]`` tables, each with its key."""
     found = raw.get(name)
     if not isinstance(found, list):
         return []
@@ -27,7 +27,7 @@ def tables(raw: Raw, name: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def read(parse: Callable[[object], T], value: object) -> T | None:
-    """Return the value, or None where it is wrong by itself, which is listed already."""
+    """Return the parsed value, or None if it is invalid, which is reported elsewhere."""
     try:
         return parse(value)
     except PydanticCustomError:
@@ -35,7 +35,7 @@ def read(parse: Callable[[object], T], value: object) -> T | None:
 
 
 def certified(at: str, one: Raw, where: Where, *, needed: bool) -> Iterator[Found]:
-    """A certificate and its key stand together, load, and belong together."""
+    """Check that certificate and key are both given, load, and match."""
     needed = needed or "certificate" in one or "key" in one
     for name in ("certificate", "key"):
         if needed and name not in one:
@@ -50,7 +50,7 @@ def certified(at: str, one: Raw, where: Where, *, needed: bool) -> Iterator[Foun
 
 
 def loads(at: str, load: Callable[[Path], object], file: Path) -> Iterator[Found]:
-    """What is wrong with a file that is there."""
+    """Yield the problem with an existing file, if it does not load."""
     try:
         load(file)
     except PydanticCustomError as error:

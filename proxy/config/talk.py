@@ -1,6 +1,6 @@
-"""How callers are talked to: keys of ``[screening]`` and ``[[number]]``.
+"""How the agent talks to callers: keys of ``[screening]`` and ``[[number]]``.
 
-What stands in the templates only the screening can check (`proxy.services.briefing_setup` has it do so).
+Only `screening` knows the syntax of templates; `proxy.services.briefing_setup` has it check them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _KEY = re.compile(r"[0-9*#]")
 MAX_LANGUAGES = 10
 
 ByLanguage = Mapping[str, str]
-"""Texts by language; ``""`` for all that are not named."""
+"""Texts by language; the key ``""`` is for all other languages."""
 
 
 def languages(value: object) -> tuple[str, ...]:
-    """Return the languages of a number: one, or a list."""
+    """Validate the languages of a number: one, or a list."""
     written = value if isinstance(value, list) else [value]
     if not 0 < len(written) <= MAX_LANGUAGES:
         raise fault(f"a language such as en, or a list of at most {MAX_LANGUAGES}", shown(value))
@@ -33,7 +33,7 @@ def languages(value: object) -> tuple[str, ...]:
 
 
 def texts(value: object, info: ValidationInfo) -> ByLanguage:
-    """Return a text for all languages, or a table of one for each; each may stand in a file."""
+    """Return one text for all languages, or a text for each; each literal or as ``file:PATH``."""
     where = where_of(info)
     if not isinstance(value, dict):
         return {"": where.text(value)}
@@ -41,7 +41,7 @@ def texts(value: object, info: ValidationInfo) -> ByLanguage:
 
 
 def keys(value: object) -> Mapping[str, str]:
-    """Return what the keys of the telephone do."""
+    """Validate the table of telephone keys and their actions."""
     if not isinstance(value, dict):
         raise fault('a table such as { "0" = "connect", "9" = "voicemail" }', shown(value))
     for key, does in value.items():
@@ -53,39 +53,40 @@ def keys(value: object) -> Mapping[str, str]:
 
 
 class Talk(Table):
-    """How the agent talks. None: nothing is said."""
+    """How the agent talks. None: not set."""
 
     name: Line | None = None
-    """Whom the agent answers for."""
+    """The person or company that the agent answers for."""
     language: Annotated[tuple[str, ...], PlainValidator(languages)] = ()
-    """The first is the one of the number; empty: that of ``[speech]``."""
+    """The first is the default language of the number; empty: that of ``[speech]``."""
     greeting: Annotated[ByLanguage, PlainValidator(texts)] | None = None
-    """Templates of what is said first; an empty text leaves it to the agent."""
+    """Templates of the agent's first sentence; an empty one leaves it to the agent."""
     instructions: Annotated[ByLanguage, PlainValidator(texts)] | None = None
-    """Templates of what the agent is told, before those of the ``[[agent]]``."""
+    """Templates of the agent's instructions, placed before those of the ``[[agent]]``."""
     tools: tuple[Literal["take_message", "request_connect", "end_call"], ...] | None = None
-    """Beside the decision; the words are those of `screening.talk.tools`. None: all but take_message."""
+    """Tools besides the decision; names are those of `screening.talk.tools`. None: all but take_message."""
     consent: bool | None = None
-    """False: callers are not told by the agent what is kept; whoever switches it off says that they know."""
+    """False: the agent does not tell callers what is stored; setting it asserts that the operator knows the
+    legal duties."""
     ask_if_there_s: Annotated[float, PlainValidator(values.seconds(0, 600))] | None = None
-    """After so much silence the agent asks whether the caller is still there; 0: it does not."""
+    """The agent asks whether the caller is still there after this much silence; 0: never."""
     keys_: Annotated[Mapping[str, str], PlainValidator(keys)] | None = Field(default=None, alias="keys")
-    """What a key does that the caller presses."""
+    """Actions for keys that the caller presses."""
 
     def talk_over(self) -> dict[str, Any]:
-        """What these keys, of a number, put in the place of those of ``[screening]``."""
+        """Return the keys that this number sets, which override those of ``[screening]``."""
         return {key: given for key in Talk.model_fields if (given := getattr(self, key)) not in (None, ())}
 
 
 class TalkOfAll(Talk):
-    """The same for all numbers, where something is to hold even if nothing is said."""
+    """The same keys in ``[screening]``, with defaults."""
 
     consent: bool = True
     ask_if_there_s: Annotated[float, PlainValidator(values.seconds(0, 600))] = 8.0
 
 
 def check(raw: Raw) -> Iterator[Found]:
-    """Names are told apart, and what is named is there."""
+    """Names of destinations are unique, and those that are referred to exist."""
     common = raw["screening"] if isinstance(raw.get("screening"), dict) else {}
     yield from _known("screening", common, ())
     for at, number in tables(raw, "number"):
@@ -107,7 +108,7 @@ def check(raw: Raw) -> Iterator[Found]:
 
 
 def _known(at: str, table: Raw, named: tuple[str, ...]) -> Iterator[Found]:
-    """Every key does something that there is."""
+    """The action of every key exists."""
     does = table.get("keys")
     for key, what in (does if isinstance(does, dict) else {}).items():
         if isinstance(what, str) and what and what not in (CONNECT, VOICEMAIL, *named):

@@ -1,4 +1,4 @@
-"""What the keys about TLS say about each other, and about the files they name."""
+"""Checks across the TLS keys, and of the files that they name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy.config.values import CERTIFIED
 
 
 def check(raw: Raw, where: Where) -> Iterator[Found]:
-    """Yield everything that is wrong between the keys about TLS."""
+    """Yield every inconsistency between the TLS keys."""
     for at, listen in tables(raw, "listen"):
         yield from _versions(at, listen)
         yield from _authorities(f"{at}.client_ca", listen.get("client_ca"), where)
@@ -50,14 +50,14 @@ def _authorities(at: str, path: Any, where: Where) -> Iterator[Found]:
 
 
 def _spoken(at: str, written: Any) -> Iterator[Found]:
-    """Terms for a peer that is called in the clear would do nothing, while their owner trusts in them."""
+    """TLS settings for a peer that is called without TLS would give a false sense of security."""
     uri = read(values.sip_uri, written)
     if uri is not None and uri.scheme == "sip" and uri.transport in ("udp", "tcp"):
         yield f"{at}.tls", fault("a URI that is called over TLS beside it", f"transport={uri.transport}")
 
 
 def _shown(raw: Raw) -> Iterator[Found]:
-    """A trunk known by its certificate has to be asked for it."""
+    """To recognise a trunk by its certificate, a listener has to request one."""
     asked = any(listen.get("client_certificates", "off") != "off" for _, listen in tables(raw, "listen"))
     for at, trunk in tables(raw, "trunk"):
         sources = trunk.get("from")

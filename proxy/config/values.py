@@ -1,4 +1,4 @@
-"""Values of the settings that are written as text and used as something else."""
+"""Validators for scalar values of the settings: each returns the parsed value or raises a fault."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _PORTS = re.compile(r"(\d{1,5})\s*-\s*(\d{1,5})")
 _TRUNKED = re.compile(r"sips?:(?P<user>[^@]*)@trunk:(?P<trunk>.*)", re.IGNORECASE)
 
 PORTS_OF_A_CALL = 6
-"""Three legs, an RTP and an RTCP port each."""
+"""Three legs, with an RTP and an RTCP port each."""
 
 MAX_NAMED = 40
-"""Characters of a destination's name."""
+"""Maximum length of a destination's name."""
 
 MAX_SPOKEN = 500
-"""Characters of a text that is spoken."""
+"""Maximum length of a text that is spoken."""
 
 EMERGENCY_EXPECTED = "no emergency number (they are never screened, and never a transfer target)"
 
@@ -46,22 +46,23 @@ class PortRange:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One place a caller may be connected to: the only things we ever dial."""
+    """A place that a caller may be connected to; nothing else is ever dialled."""
 
     text: str
     """As written in the settings."""
     number: str | None
-    """What a Refer-To may select it by; None for a URI whose user is no number."""
+    """What a Refer-To may select it by; None for a URI whose user is not a number."""
     trunk: str | None
-    """Name of the trunk it is dialled through; None for ``tel:`` (any that can dial out) and plain URIs."""
+    """Name of the trunk it is dialled through; None for ``tel:`` (any that can place calls) and plain URIs.
+    """
     uri: Uri | None
-    """The URI to dial as it stands; None where a trunk and the number make it."""
+    """The URI to dial as it is; None if it is made from the trunk and the number."""
     phone: str | None = None
-    """Name of the registered phone that is meant; its contacts are dialled."""
+    """Name of a registered phone, whose contacts are dialled."""
     name: str | None = None
-    """What an agent may ask for it by; None: it may not."""
+    """The name that an agent may ask for it by; None: it may not."""
     about: str = ""
-    """What it is for, in words for the agent."""
+    """Description for the agent of what it is for."""
 
     @property
     def target(self) -> str:
@@ -70,55 +71,55 @@ class Destination:
 
 
 Source = IPv4Network | IPv6Network | str
-"""Where a trunk's requests may come from: a network, a host name to resolve, or ``tls:`` and the name in the
-certificate that the carrier shows."""
+"""A source of a trunk's requests: a network, a host name to resolve, or ``tls:`` and the name in the
+carrier's client certificate."""
 CERTIFIED = "tls:"
 
 
 def name(value: object) -> str:
-    """Return a name by which one part of the settings refers to another."""
+    """Validate a name by which one part of the settings refers to another."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise fault("a name of letters, digits, '-', '_' and '.'", shown(value))
     return value
 
 
 def line(value: object) -> str:
-    """Return a text of one line that says something."""
+    """Validate a text of one line that is not blank."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise fault("a text of one line", shown(value))
     return value
 
 
 def host(value: object) -> str:
-    """Return a host name or an IP address."""
+    """Validate a host name or an IP address."""
     if not isinstance(value, str) or not (_HOST.fullmatch(value) or _is_address(value)):
         raise fault("a host name without scheme and port, such as sbc.example.com", shown(value))
     return value
 
 
 def address(value: object) -> str:
-    """Return an IP address, or ``auto``."""
+    """Validate an IP address, or ``auto``."""
     if not isinstance(value, str) or not (value == "auto" or _is_address(value)):
         raise fault('an IP address or "auto"', shown(value))
     return value
 
 
 def address6(value: object) -> str:
-    """Return an IPv6 address."""
+    """Validate an IPv6 address."""
     if not isinstance(value, str) or not (_is_address(value) and ":" in value):
         raise fault("an IPv6 address without brackets, such as 2001:db8::10", shown(value))
     return value
 
 
 def local(value: object) -> str:
-    """Return an IP address of this machine, or ``0.0.0.0`` or ``::`` for all of them."""
+    """Validate a local IP address; ``0.0.0.0`` or ``::`` mean all of them."""
     if not isinstance(value, str) or not _is_address(value):
         raise fault("an IP address of this machine, such as 0.0.0.0", shown(value))
     return value
 
 
 def bind(value: object) -> tuple[str, int]:
-    """Return the local address and port to listen on; port 0 takes any free one."""
+    """Parse the local address and port to listen on; port 0 means any free one."""
     matched = _BIND.fullmatch(value) if isinstance(value, str) else None
     if matched is not None:
         at, port = matched["six"] or matched["four"], int(matched["port"])
@@ -128,7 +129,7 @@ def bind(value: object) -> tuple[str, int]:
 
 
 def ports(value: object) -> PortRange:
-    """Return a range of ports that can carry at least one call."""
+    """Parse a port range with room for at least one call."""
     matched = _PORTS.fullmatch(value.strip()) if isinstance(value, str) else None
     if matched is None:
         raise fault("a range of ports, such as 20000-29999", shown(value))
@@ -141,7 +142,7 @@ def ports(value: object) -> PortRange:
 
 
 def source(value: object) -> Source:
-    """Return a network that a carrier's requests come from, a name to resolve, or ``tls:`` and a name."""
+    """Parse a source of requests: a network, a name to resolve, or ``tls:`` and a name."""
     expected = "a host name, an IP address or a network such as 198.51.100.0/24"
     if not isinstance(value, str):
         raise fault(expected, shown(value))
@@ -164,7 +165,7 @@ def source(value: object) -> Source:
 
 
 def network(value: object) -> IPv4Network | IPv6Network:
-    """Return a network or an address that a phone may register from."""
+    """Parse a network or an address that a phone may register from."""
     found = source(value)
     if isinstance(found, str):
         raise fault("an IP address or a network such as 192.168.1.0/24", shown(value))
@@ -172,7 +173,7 @@ def network(value: object) -> IPv4Network | IPv6Network:
 
 
 def sip_uri(value: object) -> Uri:
-    """Return a ``sip:`` or ``sips:`` URI of a host that can be called."""
+    """Parse a ``sip:`` or ``sips:`` URI that can be called."""
     expected = "a SIP URI, such as sip:user@host:5061;transport=tls"
     if not isinstance(value, str):
         raise fault(expected, shown(value))
@@ -190,14 +191,14 @@ def sip_uri(value: object) -> Uri:
 
 
 def ring(value: object) -> str:
-    """Return how the destinations of a number ring."""
+    """Validate how the destinations of a number ring."""
     if value not in ("in turn", "at once"):
         raise fault('"in turn" or "at once"', shown(value))
     return str(value)
 
 
 def ciphers(value: object) -> str:
-    """Return an OpenSSL cipher list; every name in it must be one that OpenSSL has."""
+    """Validate an OpenSSL cipher list; OpenSSL has to know every name in it."""
     expected = "OpenSSL's names of ciphers, such as AES128-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
     if not isinstance(value, str) or not value.strip(":"):
         raise fault(expected, shown(value))
@@ -207,7 +208,7 @@ def ciphers(value: object) -> str:
 
 
 def dialed(value: object) -> str:
-    """Return the user part that people call: a number, a name, or ``*`` for any."""
+    """Validate the user part that people call: a number, a name, or ``*`` for any."""
     if not isinstance(value, str) or not value.isprintable() or not re.fullmatch(r"[^\s@<>]+", value):
         raise fault('a number such as +14155551234, a user name, or "*" for any', shown(value))
     if value.startswith("+") and not E164.fullmatch(value) and not is_emergency(value):
@@ -218,15 +219,16 @@ def dialed(value: object) -> str:
 
 
 def dialable(value: object) -> str:
-    """Return a number to show or to dial, digits only after an optional ``+``."""
+    """Validate a number to present or to dial: digits only after an optional ``+``."""
     if not isinstance(value, str) or not DIALABLE.fullmatch(value):
         raise fault("a number such as +14155550100", shown(value))
     return value
 
 
 def destination(value: object) -> Destination:
-    """Return a place to connect callers to: ``sip:+NUM@trunk:NAME``, ``tel:+NUM`` or any SIP URI; or a table
-    of one with the name that the agent knows it by, and what it is for.
+    """Parse a destination: ``sip:+NUM@trunk:NAME``, ``tel:+NUMBER``, any SIP URI, or a table.
+
+    The table holds one of these as `to`, with the `name` that the agent knows it by and what it is `about`.
     """
     if isinstance(value, dict):
         return _named(value)
@@ -264,7 +266,7 @@ def _named(table: dict[str, object]) -> Destination:
 
 
 def seconds(low: float, high: float) -> Callable[[object], float]:
-    """Return a check for a time in seconds within these bounds."""
+    """Return a validator for a time in seconds within these bounds."""
 
     def check(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
@@ -275,7 +277,7 @@ def seconds(low: float, high: float) -> Callable[[object], float]:
 
 
 def rate(low: float, high: float) -> Callable[[object], float]:
-    """Return a check for how much there may be of something in a second."""
+    """Return a validator for a rate per second within these bounds."""
 
     def check(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
@@ -286,14 +288,14 @@ def rate(low: float, high: float) -> Callable[[object], float]:
 
 
 def probe(value: object) -> float:
-    """Return how often a peer is probed, in seconds; 0 is never."""
+    """Validate the interval of probes, in seconds; 0 means never."""
     if isinstance(value, bool) or value != 0:
         return seconds(5, 3600)(value)
     return 0.0
 
 
 def inactivity(value: object) -> float:
-    """Return how long a leg may be silent, in seconds; 0 is for ever."""
+    """Validate how long a leg may be silent, in seconds; 0 means forever."""
     if isinstance(value, bool) or value != 0:
         return seconds(10, 3600)(value)
     return 0.0
@@ -307,7 +309,7 @@ def call_limit(value: object) -> float:
 
 
 def count(low: int, high: int) -> Callable[[object], int]:
-    """Return a check for a whole number within these bounds."""
+    """Return a validator for an integer within these bounds."""
 
     def check(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -318,7 +320,7 @@ def count(low: int, high: int) -> Callable[[object], int]:
 
 
 def api_base(value: object) -> str:
-    """Return the base of a REST API; plain HTTP only towards this machine, for the key travels with it."""
+    """Validate the base URL of a REST API; plain HTTP only to this machine, since requests carry the key."""
     expected = "an https:// URL, such as https://api.openai.com/v1"
     matched = (
         re.fullmatch(r"(https?)://(\[[^\]]+\]|[^/:@\s?#]+)(:\d+)?(/[^\s?#]*)?", value)
@@ -333,35 +335,35 @@ def api_base(value: object) -> str:
 
 
 def media_mode(value: object) -> str:
-    """Return the media mode."""
+    """Validate the media mode."""
     if value not in ("auto", "relay", "kernel", "direct"):
         raise fault('"auto", "relay", "kernel" or "direct"', shown(value))
     return str(value)
 
 
 def path(value: object) -> Path:
-    """Return the path of something we write; relative ones stand in the current folder."""
+    """Validate the path of something we write; relative to the current folder."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise fault("a path", shown(value))
     return Path(value)
 
 
 def spoken(value: object) -> str:
-    """Return a text that is spoken by us; an empty one is not spoken."""
+    """Normalize a text that is spoken; an empty one is not spoken."""
     if not isinstance(value, str) or not value.replace("\n", " ").isprintable() or len(value) > MAX_SPOKEN:
         raise fault(f"a text to speak, of {MAX_SPOKEN} characters at most", shown(value))
     return " ".join(value.split())
 
 
 def language(value: object) -> str:
-    """Return a language, such as ``en`` or ``pt-BR`` (RFC 5646, language and region)."""
+    """Validate a language tag, such as ``en`` or ``pt-BR`` (RFC 5646, language and region)."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", value):
         raise fault("a language, such as en or pt-BR", shown(value))
     return value
 
 
 def records(value: object) -> Path | None:
-    """Return the file of call records; an empty text means none is written."""
+    """Validate the path of the call record file; None for an empty text, which turns it off."""
     return None if value == "" else path(value)
 
 
@@ -384,7 +386,7 @@ def _is_local(text: str) -> bool:
 
 
 def tones(value: object) -> str:
-    """A country whose tones are known, by its ISO 3166 code; ``eu``; or ``auto``."""
+    """Validate an ISO 3166 country code whose tones are known; ``eu``; or ``auto``."""
     code = value.lower() if isinstance(value, str) else ""
     if code != "auto" and code not in COUNTRIES and code not in ALIKE:
         known = ", ".join(sorted({*COUNTRIES, *ALIKE}))

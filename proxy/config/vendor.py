@@ -1,7 +1,7 @@
-"""Whose voice AI an agent is, and where: keys of ``[[agent]]`` that differ from vendor to vendor.
+"""Which vendor's voice AI an agent is: keys of ``[[agent]]`` that differ between vendors.
 
-What one key says of the others is looked up in the file as TOML gave it: so a default depends on the
-vendor, and one `region` gives every address.
+Defaults and checks look at the raw TOML: a default may depend on the vendor, and `region` determines every
+address.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LIVE_ONLY = ("delegation", "delegate_model")
 
 
 def label(value: object) -> str:
-    """Return one label of a host name: a region of the vendor's, or the name of an Azure resource."""
+    """Validate a single label of a host name: a vendor's region, or the name of an Azure resource."""
     if (
         not isinstance(value, str)
         or re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", value) is None
@@ -41,29 +41,29 @@ Label = Annotated[str, PlainValidator(label)]
 
 
 class Vendor(Table):
-    """Which API serves the agent, and where it stands."""
+    """The API that serves the agent, and its addresses."""
 
     provider: Literal["openai-realtime", "openai-live", "azure-realtime", "sip"] = "openai-realtime"
     region: Label | None = None
-    """Where the vendor's hosts stand, for SIP and REST alike; None: OpenAI's general ones."""
+    """The vendor's region, for SIP and REST alike; None: OpenAI's global hosts."""
     resource: Label | None = None
-    """The name of the resource at Azure."""
+    """The name of the Azure resource."""
     transcription: Line | None = None
-    """The model that writes down what callers say; ``off`` none, None as the vendor has it."""
+    """The transcription model for what callers say; ``off``: none, None: the vendor's default."""
     delegation: Literal["responses", "client"] = "responses"
-    """Who asks the model that thinks for a Live agent; the words are those of `screening.settings`."""
+    """Who queries the reasoning model of a Live agent; the values are those of `screening.settings`."""
     delegate_model: Line = "gpt-5.6-luna"
 
     @property
     def transcriber(self) -> str | None:
-        """The model that writes down what callers say; at Azure there is one only where one is deployed."""
+        """The transcription model; at Azure there is none unless deployed and named."""
         if self.transcription == "off":
             return None
         return self.transcription or ("gpt-transcribe" if self.provider == REALTIME else None)
 
 
 def filled(raw: Any) -> Any:
-    """Add to an ``[[agent]]`` what its other keys say of its addresses, its model and its SRTP."""
+    """Fill in an ``[[agent]]``'s addresses, model and SRTP mode from its other keys."""
     if not isinstance(raw, dict):
         return raw
     provider = raw.get("provider", REALTIME)
@@ -78,7 +78,7 @@ def filled(raw: Any) -> Any:
 
 
 def check(raw: Raw) -> Iterator[Found]:
-    """Every problem between the keys of an agent and its vendor."""
+    """Yield every inconsistency between the keys of an agent and its vendor."""
     for at, agent in tables(raw, "agent"):
         provider = agent.get("provider", REALTIME)
         yield from _only_where_used(at, agent, provider)
@@ -115,7 +115,7 @@ def _azure(at: str, agent: Raw) -> Iterator[Found]:
 
 
 def _one_region(at: str, agent: Raw, provider: object) -> Iterator[Found]:
-    """SIP and REST of one region: a call that came in elsewhere is not known, and accept gets 404."""
+    """SIP and REST use the same region: elsewhere the call is unknown, and accept gets 404."""
     uri, base = read(values.sip_uri, agent.get("sip")), agent.get("api_base")
     sip_host, rest_host = uri.host if uri else None, _host_of(base)
     if "region" in agent and read(label, agent["region"]) is not None:
@@ -134,7 +134,7 @@ def _one_region(at: str, agent: Raw, provider: object) -> Iterator[Found]:
 
 
 def _region_of(host: str) -> str | None:
-    """The region of a host of OpenAI's, empty for the general ones; None for anybody else's."""
+    """The region of an OpenAI host, empty for the global ones; None for other hosts."""
     place, ours, rest = f".{host}".lower().partition(OPENAI_HOST)
     if not ours or rest:
         return None
@@ -152,7 +152,7 @@ def _sip_host(raw: Raw) -> str | None:
 
 
 def _base(raw: Raw) -> str | None:
-    """The REST base that region or resource name; None where they do not."""
+    """The base URL of the REST API according to region or resource; None if they are not set."""
     region, resource = read(label, raw.get("region")), read(label, raw.get("resource"))
     match raw.get("provider", REALTIME):
         case "azure-realtime":

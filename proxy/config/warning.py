@@ -1,4 +1,4 @@
-"""What is allowed in the settings and yet worth a word at the start."""
+"""Warnings at startup about settings that are valid but probably not intended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy.sip.uri import Uri
 
 
 def of_this_machine(address: str) -> bool:
-    """Whether it can be bound to."""
+    """Whether the address belongs to this machine, so that a socket can be bound to it."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((address, 0))
@@ -47,7 +47,7 @@ def warnings(
 
 
 def _certificates(settings: Settings) -> Iterator[str]:
-    """Those that listeners show."""
+    """Certificates of listeners have to name `public.host`."""
     secured = [one.certificate for one in settings.listeners if one.transport == "tls"]
     for file in dict.fromkeys(secured):
         if file is not None and not certificate.covers(certificate.certificate(file), settings.public.host):
@@ -57,7 +57,7 @@ def _certificates(settings: Settings) -> Iterator[str]:
 def _sent_from(
     settings: Settings, find_address: Callable[[], str | None], has_address: Callable[[str], bool]
 ) -> Iterator[str]:
-    """A machine with several addresses answers from the one it likes best, where it may choose."""
+    """A machine with several addresses chooses the source address itself unless bound to one."""
     ours = settings.public.address
     places = {listen.bind[0] for listen in settings.listeners if listen.transport == "udp"}
     free = "0.0.0.0" in places | {settings.media.bind} and ":" not in ours and ip_address(ours).is_global
