@@ -67,9 +67,7 @@ class App:
     """
 
     def __init__(self, settings: Settings, *, finished: Callable[[CallRecord], None] | None = None) -> None:
-        """`finished` is called with the record of every call that ends, after the record file and the
-        metrics.
-        """
+        """`finished` is called with the record of every call that ends, last of all."""
         self._settings, self._heard = settings, finished
         self.ids = RandomIds()
         self.metrics = Metrics(CollectorRegistry())
@@ -291,9 +289,7 @@ class App:
         return told
 
     def _trunk_of(self, flow: Flow) -> str | None:
-        """The trunk at the other end of the flow, known by its address, its certificate or its digest
-        credentials.
-        """
+        """The flow's trunk, known by its address, its certificate or its digest credentials."""
         source = self.admission.source(flow)
         return source.trunk if source is not None else self.core.doors.trunk(flow)
 

@@ -52,7 +52,7 @@ def sources(trunk: told.Trunk) -> list[str]:
 
 
 def registrar(settings: Settings, core: UserAgentCore, gate: Admission) -> Registrar:
-    """Build the registrar for phones, and open the core to phones and to trunks that authenticate by digest."""
+    """Build the registrar for phones, and admit phones and trunks that authenticate by digest."""
     challenger = Challenger(core, gate, DigestServer(settings.public.host, secrets.token_bytes(32)))
     phones = [Phone(each.name, each.password.get_secret_value(), each.sources) for each in settings.phones]
     registrar = Registrar(gate, challenger, phones, core.needs)
@@ -118,7 +118,7 @@ def secured_by(settings: Settings) -> Callable[[str], SrtpPolicy]:
 
 
 def credentials(settings: Settings) -> Callable[[str], DigestClient | None]:
-    """Return a function that gives the digest client for a trunk, a new one for each call: it counts nonces."""
+    """Return a function that makes the digest client for a call from a trunk: nonces are counted per call."""
     accounts = {trunk.name: _trunk(trunk) for trunk in settings.trunks}
     return lambda trunk: accounts[trunk].credentials() if trunk in accounts else None
 
@@ -184,9 +184,7 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
 
 
 def challenges(settings: Settings) -> set[str]:
-    """The prompts for challenged callers (press a key), of all numbers; empty if no caller is ever
-    challenged.
-    """
+    """All prompts for challenged callers (press a key); empty if no caller is ever challenged."""
     asked = ("gate", "on_failure", "anonymous", "international", "out_of_hours", "untrusted")
     screenings = [settings.screening_of(number) for number in settings.numbers]
     if not any(getattr(screening, key) == "challenge" for screening in screenings for key in asked):

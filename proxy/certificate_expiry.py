@@ -47,9 +47,7 @@ async def watch(settings: Settings, wall_clock: Callable[[], datetime]) -> None:
 
 
 def remarks(settings: Settings, now: datetime) -> Iterator[Remark]:
-    """Yield a remark for each certificate that has expired, expires soon, or cannot be reloaded from its
-    files.
-    """
+    """Yield a remark for each certificate that has expired, expires soon, or cannot be reloaded."""
     for one in _shown(settings):
         which = f"{one.file}: the certificate" + (f" for {', '.join(one.peers)}" if one.peers else "")
         try:

@@ -1,11 +1,4 @@
-"""When Python's cyclic garbage collector runs: while no call is in progress, or when garbage seems to pile
-up.
-
-A finished call leaves no reference cycles (`Leg._let_go`), yet every call and packet waits while the
-collector runs: some 40 ms for 100,000 objects, and a thousand calls hold that many for the 32 s of their last
-SIP timers. Even collecting only the youngest generation took a twelfth of a call's CPU time, with pauses of
-up to 17 ms.
-"""
+"""Runs Python's cyclic garbage collector while no call is in progress, or when garbage piles up."""
 
 from __future__ import annotations
 

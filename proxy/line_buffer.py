@@ -32,12 +32,7 @@ class Gathered(Generic[T]):
         lines: Callable[[list[T]], Iterable[str]],
         told: Callable[[OSError | None, int], None] | None = None,
     ) -> None:
-        """`lines` renders entries, without line ends; it is called later, and sees the entries as they are
-        then.
-
-        `told` is called with the error and the number of lines lost so far when writing first fails; and with
-        None and the total number lost when writing works again.
-        """
+        """`lines` renders entries without line ends, later: it sees them as they are then."""
         self._out, self._lines, self._told = out, lines, told
         self._lost, self._flushing = 0, Lock()
         self.waiting: list[T] = []
@@ -60,7 +55,7 @@ class Gathered(Generic[T]):
             self.flush()
 
     def flush(self) -> None:
-        """Write all entries. If the disk is full or the reader is gone, they are lost, and nothing is raised."""
+        """Write all entries. If the disk is full or the reader is gone, they are lost; nothing is raised."""
         self.due = False
         with self._flushing:  # other threads may append or flush meanwhile
             entries = self.waiting[:]

@@ -98,8 +98,9 @@ class Outlet:
 
 
 def _unblocking(file: int) -> int:
-    """Reopen a terminal non-blocking for us alone, since its room may be a single byte; other files stay as
-    they are.
+    """Reopen a terminal non-blocking for us alone, since its room may be a single byte.
+
+    Other files are returned as they are.
     """
     if os.isatty(file):
         with suppress(OSError):  # the terminal belongs to another user
@@ -108,8 +109,8 @@ def _unblocking(file: int) -> int:
 
 
 def blocks(out: TextIO) -> bool:
-    """Whether a write may block for as long as the reader likes: true of anything with a descriptor that is
-    not a regular file.
+    """Whether a write may block as long as the reader likes: true unless it is a regular file, or no file at
+    all.
     """
     try:
         return not stat.S_ISREG(os.fstat(out.fileno()).st_mode)

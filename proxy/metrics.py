@@ -110,9 +110,7 @@ class Metrics:
         self.registry.register(_Followed("screendoor_transcriptions", about, "result", counts))
 
     def challenge_over(self, result: str) -> None:
-        """Count a finished challenge (press-a-key test): ``passed``, ``failed``, or ``left`` if the caller
-        hung up.
-        """
+        """Count a finished challenge: ``passed``, ``failed``, or ``left`` if the caller hung up."""
         self._challenged[result] = self._challenged.get(result, 0) + 1
 
     def call_began(self) -> None:

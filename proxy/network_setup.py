@@ -21,7 +21,7 @@ from proxy.transport.tls_policy import TlsTerms
 
 
 def terms(settings: Settings) -> TlsProfiles:
-    """Return the TLS profiles for outgoing connections; raises TransportFailed for files that cannot be used."""
+    """Build the TLS profiles for outgoing connections; raises TransportFailed for unusable files."""
     also = tuple(agent.ca for agent in settings.agents if agent.ca is not None)
     tables: list[told.Trunk | told.Agent] = [*settings.trunks, *settings.agents]
     return TlsProfiles(

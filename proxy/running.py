@@ -20,12 +20,7 @@ log = structlog.get_logger("screendoor")
 
 
 async def run(settings: Settings) -> int:
-    """Take calls until SIGTERM, SIGINT or SIGHUP, then drain; a second signal ends the remaining calls at
-    once.
-
-    A second SIGHUP is ignored: when a terminal closes, both its shell and the system may send one. A signal
-    during startup (while a name server does not answer, say) cancels it.
-    """
+    """Take calls until SIGTERM, SIGINT or SIGHUP, then drain; a second signal skips the drain."""
     logging.configure(settings.log.level, settings.log.format)
     _allow_sockets()
     asked_to_stop, in_a_hurry = asyncio.Event(), asyncio.Event()

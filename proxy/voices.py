@@ -62,7 +62,7 @@ class Voices:
 
 
 def account_of(settings: Settings) -> OpenAIVoice | None:
-    """The OpenAI account for speech: the key of `[speech]`, or that of the first OpenAI agent that has one."""
+    """The OpenAI account for speech: the key of `[speech]`, or of the first OpenAI agent that has one."""
     speech = settings.speech
     keyed = (one for one in settings.agents if one.api_key is not None and one.provider != AZURE)
     agent = next(keyed, None)

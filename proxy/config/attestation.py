@@ -1,6 +1,4 @@
-"""Trust in callers' numbers (STIR/SHAKEN): keys of ``[[trunk]]``, ``[screening]``, ``[[number]]``, and
-``[stir]``.
-"""
+"""Trust in callers' numbers (STIR/SHAKEN): ``[stir]`` and keys of trunks, ``[screening]`` and numbers."""
 
 from __future__ import annotations
 

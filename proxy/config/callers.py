@@ -81,7 +81,7 @@ class Whom(Doubts):
     untrusted: WhenUntrusted | None = None
 
     def laid_over(self, common: Whom) -> dict[str, Any]:
-        """Return the keys that this number sets, merged with those of ``[screening]`` (`common`) for lists."""
+        """Return the keys that this number sets; lists include those of ``[screening]`` (`common`)."""
         fields = Whom.model_fields.items()
         own = {key: value for key, field in fields if (value := getattr(self, key)) != field.default}
         return own | {key: (*getattr(common, key), *own[key]) for key in ADDED if key in own}

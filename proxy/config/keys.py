@@ -33,9 +33,7 @@ def _secret(value: object, info: ValidationInfo) -> SecretStr:
 
 
 def _key(name: str, not_it: str, what: str) -> Callable[[object, ValidationInfo], SecretStr]:
-    """Return a validator for a vendor's secret; a value that begins with `not_it` is a different kind of
-    secret.
-    """
+    """Return a validator for a vendor's secret; one that begins with `not_it` is of another kind."""
 
     def check(value: object, info: ValidationInfo) -> SecretStr:
         secret = _secret(value, info)

@@ -29,7 +29,7 @@ ALONE = (safety.check, callers.check, outcomes.check, talk.check, vendor.check, 
 
 
 def local_address(outwards: str = ELSEWHERE) -> str | None:
-    """Return the address that this machine uses towards the internet, or None without a route; sends nothing."""
+    """Return the address that this machine uses towards the internet; None without a route. Sends nothing."""
     family = socket.AF_INET6 if ":" in outwards else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -109,7 +109,7 @@ def elsewhere(settings: Settings) -> str:
 
 
 def _told(error: ErrorDetails) -> bool:
-    """Whether other problems cover this one: pydantic reports a list as too short if its entries are wrong."""
+    """Whether other problems cover this one: a list with invalid entries is "too short" for pydantic."""
     return error["type"] == "too_short" and bool(error["input"])
 
 

@@ -98,41 +98,41 @@ class Phone(Table):
     sources: tuple[Annotated[IPv4Network | IPv6Network, PlainValidator(values.network)], ...] = Field(
         default=(), alias="from"
     )
-    """Where it may register from; empty for anywhere."""
+    """Where it may register from; empty: anywhere."""
     srtp: Srtp = "accept"
 
 
 class Agent(Vendor):
-    """An AI that talks to callers; the first of the file is the default one."""
+    """An AI that talks to callers; the first in the file is the default."""
 
     name: Name
     sip: SipUri
-    """Where it is called; for OpenAI made from `project` if it is not given."""
+    """Its SIP URI; for OpenAI derived from `project` if not given."""
     srtp: Literal["off", "offer", "require"] = "offer"
-    """How its audio is protected; the words are those of `proxy.media.sdes`."""
+    """Whether its audio is encrypted; the values are those of `proxy.media.sdes`."""
     ca: File | None = None
-    """PEM file of more authorities to trust on TLS, for an agent whose certificate is not public."""
+    """PEM file of additional trusted authorities, for an agent without a public certificate."""
     tls: Tls | None = None
-    """None: the terms of everybody else."""
+    """None: the default TLS settings."""
     keep_connected: bool = False
-    """Have a connection to `sip` at all times."""
+    """Keep a connection to `sip` open permanently."""
     project: Line | None = None
     api_key: ApiKey | None = None
-    """Present unless it is a ``sip`` agent."""
+    """Required unless `provider` is ``sip``."""
     webhook_secret: WebhookSecret | None = None
-    """Present unless it is a ``sip`` agent."""
+    """Required unless `provider` is ``sip``."""
     model: Line = "gpt-realtime-2.1"
     voice: Line = "marin"
     instructions: Text | None = None
-    """The text itself; None leaves it to the screening."""
+    """The text itself; None: the default of `screening`."""
     transfer: Literal["refer", "local"] = "refer"
     refer_patience_s: Annotated[float, PlainValidator(values.seconds(0, 60))] = 3.0
     ready_limit_s: Annotated[float, PlainValidator(values.seconds(1, 60))] = 8.0
     """How long it may take to answer before the call falls back."""
     silence_limit_s: Limit = 20.0
-    """How long neither side may say anything."""
+    """How long both sides may be silent."""
     probe_s: Probe = 0.0
-    """How often it is asked by OPTIONS whether it is there; 0 never: nobody knows whether OpenAI answers."""
+    """Interval of OPTIONS probes; 0: none, since it is not known whether OpenAI answers them."""
     api_base: Annotated[str, PlainValidator(values.api_base)] = OPENAI_BASE
 
     @model_validator(mode="before")
@@ -142,23 +142,23 @@ class Agent(Vendor):
 
 
 class Screening(WhomOfAll, OutcomesOfAll, TalkOfAll):
-    """Who is screened and for how long, and what happens when no decision can be had."""
+    """Who is screened and for how long, and what happens if no decision is reached."""
 
     talk_limit_s: Limit = 90.0
     on_failure: OnFailure = "ring"
     voicemail_dir: Annotated[Path, PlainValidator(values.path)] = Path("voicemail")
     voicemail_limit_s: Limit = 120.0
     voicemail_silence_s: Limit = 10.0
-    """After so much silence a message is over."""
+    """A message ends after this much silence."""
     voicemail_least_s: Annotated[float, PlainValidator(values.seconds(0, 60))] = 1.0
-    """How long somebody must be heard in a message, or it is not kept."""
+    """A message with less speech than this is discarded."""
     voicemail_greeting: Spoken = LEAVE_MESSAGE
-    """What is said before the beep."""
+    """Spoken before the beep."""
     record: OnOff = "off"
     """Whether calls are recorded, both sides of them."""
     recording_dir: Annotated[Path, PlainValidator(values.path)] = Path("recordings")
     record_announced: bool = True
-    """False: callers are not told by us; whoever switches it off says that they know."""
+    """False: we do not announce it; setting it asserts that callers know of the recording otherwise."""
     announcement: Spoken = RECORDED
     """The announcement that a call is recorded."""
 

@@ -66,9 +66,7 @@ def regions_of(numbers: Iterable[str]) -> tuple[str, ...]:
 
 
 def country_of(number: str | None) -> str | None:
-    """The ISO 3166 code of an E.164 number's country, in lower case; None for other numbers, or those of no
-    country.
-    """
+    """The ISO 3166 code of an E.164 number's country, in lower case; None if it has none."""
     if number is None or E164.fullmatch(number) is None:
         return None
     try:

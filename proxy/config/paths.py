@@ -87,9 +87,7 @@ class Where:
             raise fault("env: and the name of an environment variable", "something that is not a name")
         if not (self.secrets or needed):
             return UNREAD
-        found = self.environ.get(
-            name, ""
-        ).strip()  # Docker leaves "\r" on values from an env file with Windows line ends
+        found = self.environ.get(name, "").strip()  # Docker keeps the "\r" of a Windows env file
         if not found:
             raise fault(
                 f"the environment variable {name}",

@@ -13,7 +13,7 @@ LONGEST_SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong: where it stands, what should stand there, and what does."""
+    """One problem: the key, the value expected there, and the one found."""
 
     file: str
     key: str

@@ -66,8 +66,7 @@ class Talk(Table):
     tools: tuple[Literal["take_message", "request_connect", "end_call"], ...] | None = None
     """Tools besides the decision; names are those of `screening.talk.tools`. None: all but take_message."""
     consent: bool | None = None
-    """False: the agent does not tell callers what is stored; setting it asserts that the operator knows the
-    legal duties."""
+    """False: the agent does not tell callers what is stored; setting it asserts that they know otherwise."""
     ask_if_there_s: Annotated[float, PlainValidator(values.seconds(0, 600))] | None = None
     """The agent asks whether the caller is still there after this much silence; 0: never."""
     keys_: Annotated[Mapping[str, str], PlainValidator(keys)] | None = Field(default=None, alias="keys")

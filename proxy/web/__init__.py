@@ -1,4 +1,4 @@
-"""What is served over HTTP: the webhook door, health, metrics."""
+"""The HTTP server: webhook, health, metrics and API."""
 
 from proxy.web.app import Door, Receipt, build_app
 from proxy.web.server import HttpServer

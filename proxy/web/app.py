@@ -1,4 +1,4 @@
-"""The HTTP application: OpenAI's webhook comes in, health and metrics go out."""
+"""The HTTP application: OpenAI's webhook, health and metrics."""
 
 from __future__ import annotations
 
@@ -17,35 +17,36 @@ from starlette.types import ASGIApp
 from proxy.version import VERSION
 
 BODY_LIMIT_BYTES = 256 * 1024
-"""Of a webhook, which has a few thousand: strangers may send us as much, and many at once."""
+"""Limit on the body of a webhook, which has a few thousand bytes: strangers may send us as much, and many at
+once."""
 BODY_LIMIT_S = 10.0
-"""How long a sender may take over the body of one webhook."""
+"""Time limit for receiving the body of one webhook."""
 
 
 class Receipt(Protocol):
-    """What became of a webhook."""
+    """The result of a webhook."""
 
     @property
     def status(self) -> int:
-        """HTTP status to answer with."""
+        """The HTTP status of the response."""
         ...
 
     @property
     def reason(self) -> str:
-        """A few words; sent back, so never a secret."""
+        """A few words; sent to the client, so never a secret."""
         ...
 
 
 class Door(Protocol):
-    """Whoever takes webhooks in."""
+    """Receives webhooks."""
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Receipt:
-        """Take one webhook; header names are in lower case, the body is as it came. Returns at once."""
+        """Receive one webhook; header names are in lower case, the body is unmodified. Returns at once."""
         ...
 
 
 class TooLarge(Exception):
-    """The body is longer than any webhook."""
+    """The body is larger than any webhook."""
 
 
 def build_app(
@@ -56,10 +57,11 @@ def build_app(
     counted: Callable[[str], None] = lambda result: None,
     api: ASGIApp | None = None,
 ) -> Starlette:
-    """Make the application.
+    """Build the application.
 
-    `health` says ``status`` (``ok`` or ``draining``), ``calls`` and ``peers``; `counted` hears the result of
-    every webhook: ``accepted``, ``refused``, ``failed`` or ``unread``. `api` is served under ``/api/v1``.
+    `health` returns ``status`` (``ok`` or ``draining``), ``calls`` and ``peers``; `counted` is called with
+    the result of every webhook: ``accepted``, ``refused``, ``failed`` or ``unread``. `api` is mounted at
+    ``/api/v1``.
     """
 
     async def healthz(request: Request) -> Response:
@@ -74,7 +76,7 @@ def build_app(
         routes.append(Route("/openai/webhook", _webhook(door, counted), methods=["POST"]))
     if api is not None:
         mount = Mount("/api/v1", api)
-        mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)  # %0A is its business, too
+        mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)  # paths with %0A belong to it, too
         routes.append(mount)
     return Starlette(routes=routes)
 
@@ -82,7 +84,7 @@ def build_app(
 def _webhook(
     door: Door, counted: Callable[[str], None]
 ) -> Callable[[Request], Coroutine[None, None, Response]]:
-    """Whoever answers requests that bring one."""
+    """Make the endpoint for webhooks."""
 
     async def webhook(request: Request) -> Response:
         try:

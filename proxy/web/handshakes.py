@@ -1,6 +1,6 @@
-"""TLS below HTTP: whoever connects is counted from the first moment, and has a few seconds to shake hands.
+"""TLS handshakes for HTTPS, limited in number and time from the moment a client connects.
 
-Both event loops would wait a minute for every handshake, and for as many at a time as there are files.
+Both event loops would allow a minute for each, and as many at a time as there are file descriptors.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from collections.abc import Callable
 from contextlib import suppress
 
 HANDSHAKE_LIMIT_S = 10.0
-"""How long a client may take to shake hands."""
+"""Time limit for one handshake."""
 MAX_HANDSHAKES = 200
-"""At a time; one too many costs the oldest of them its place."""
+"""The most at a time; one more cancels the oldest."""
 AT_ONCE = 100
-"""Connections that are taken in one go; fewer than the above, so that whoever loses his place had begun."""
+"""The most connections accepted in one go; below `MAX_HANDSHAKES`, so that a cancelled handshake had time to
+run."""
 NO_FILES_S = 1.0
-"""How long none is taken after one could not be: no file is left, then."""
+"""Pause after accept() fails, which means that file descriptors have run out."""
 
 
 class Handshakes:
-    """Takes what connects to a listening socket; a server as uvicorn knows one."""
+    """Accepts connections from a listening socket, with as much of `asyncio.Server` as uvicorn needs."""
 
     def __init__(
         self,
@@ -30,18 +31,16 @@ class Handshakes:
         context: Callable[[], ssl.SSLContext],
         protocol: Callable[[], asyncio.Protocol],
     ) -> None:
-        """`context` makes a connection safe; `protocol` makes whoever speaks with a client that has shaken
-        hands.
-        """
+        """`context` gives the TLS context of a new connection, `protocol` makes its protocol object."""
         self._listening, self._context, self._protocol = listening, context, protocol
         self._loop = asyncio.get_running_loop()
         self._going: dict[asyncio.Task[None], None] = {}
-        """The oldest stands first."""
+        """The oldest comes first."""
         self._again: asyncio.TimerHandle | None = None
         self._listen()
 
     def close(self) -> None:
-        """Take no more, and give up what is not over."""
+        """Stop accepting, and cancel pending handshakes."""
         if self._again is not None:
             self._again.cancel()
         self._loop.remove_reader(self._listening)
@@ -79,7 +78,7 @@ class Handshakes:
         task.add_done_callback(lambda task: self._going.pop(task, None))
 
     async def _shake(self, connection: socket.socket) -> None:
-        with suppress(OSError):  # what is no TLS, or too slow, or has hung up
+        with suppress(OSError):  # not TLS, too slow, or disconnected
             await self._loop.connect_accepted_socket(
                 self._protocol, connection, ssl=self._context(), ssl_handshake_timeout=HANDSHAKE_LIMIT_S
             )

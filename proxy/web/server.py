@@ -1,4 +1,4 @@
-"""uvicorn inside the running loop: it takes no signals, ends no process, and leaves no task behind."""
+"""Runs uvicorn as a guest in the event loop: no signal handlers, no process exit, no task left behind."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from proxy.transport.reload import Renewed
 from proxy.web.handshakes import Handshakes
 
 GRACE_S = 2
-"""How long requests under way may take when the server stops."""
+"""How long pending requests may take when the server stops."""
 HEAD_LIMIT_S = 10.0
-"""How long a client may take to begin its request, and to end the head of it."""
+"""Time limit for a client to send the head of a request, from connecting or from its first bytes."""
 
 MAX_CONNECTIONS = 1000
-"""At a time: each takes a file of ours and some memory, which the calls need. Of more, whoever takes
-longest to ask for anything is hung up on, or else whose body does not come; where there is none, the newest.
-"""
+"""The most connections at a time: each takes a file descriptor and memory, which calls need. Beyond that, the
+one that has been idle longest is closed, or else the one whose body has been outstanding longest, or else the
+newest."""
 
 UNREAD_LIMIT_S = 60.0
-"""How long a client may take nothing of what we send, where the system can tell."""
+"""How long sent data may stay unacknowledged, where the system supports it (TCP_USER_TIMEOUT)."""
 _USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 WARNED_AGAIN_S = 60.0
-"""How long uvicorn says the same of strangers' requests no second time."""
+"""Interval in which the same uvicorn warning about a stranger's request is logged only once."""
 
 
 class HttpServer:
-    """An HTTP or HTTPS server for the time of an ``async with``; raises OSError where the port is taken."""
+    """An HTTP or HTTPS server for the duration of an ``async with``; raises OSError if the port is taken."""
 
     def __init__(
         self,
@@ -52,9 +52,9 @@ class HttpServer:
         key: Path | None = None,
         websocket: type[asyncio.Protocol] | None = None,
     ) -> None:
-        """`websocket`: uvicorn's protocol for WebSockets; None serves none."""
+        """`websocket` is uvicorn's protocol class for WebSockets; None disables them."""
         self.host, self.port = host, port
-        """Where it listens; once entered, the port is the one really taken."""
+        """Where it listens; once entered, the actual port."""
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
@@ -75,17 +75,17 @@ class HttpServer:
 
     async def __aenter__(self) -> HttpServer:
         self._server.config.load()
-        if self._files is not None:  # one that does not load is raised here, not in the task
+        if self._files is not None:  # a certificate that does not load raises here, not in the task
             self._server.secured = Renewed(partial(_context, *self._files), *self._files).current
         family = socket.AF_INET6 if ip_address(self.host).version == 6 else socket.AF_INET
         try:
             self._socket = socket.create_server((self.host, self.port), family=family, backlog=128)
-        except OSError as error:  # what Python says of it is for programmers
+        except OSError as error:  # Python's message is for programmers
             why = os.strerror(error.errno) if error.errno else str(error)
             raise OSError(f"cannot listen on http {self.host} port {self.port}: {why}") from error
         self._socket.setblocking(False)
-        # Inherited by what is accepted; asyncio sets it only where the protocol is named. Without it what is
-        # written in several pieces waits 40 ms for the acknowledgement of the first.
+        # Accepted sockets inherit it; asyncio sets it only for sockets created with IPPROTO_TCP. Without it,
+        # a response written in several pieces waits 40 ms for the acknowledgement of the first.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = self._socket.getsockname()[1]
         self._serving = asyncio.create_task(self._server.serve([self._socket]), name="http server")
@@ -99,24 +99,24 @@ class HttpServer:
         self._server.should_exit = True
         try:
             await self._serving
-            if left := list(self._server.server_state.tasks):  # cancelled when the grace is over, not awaited
+            if left := list(self._server.server_state.tasks):  # cancelled by uvicorn, but not awaited
                 await asyncio.wait(left)
         finally:
             self._socket.close()
 
 
 def _context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """By which HTTPS is spoken; raises OSError (ssl.SSLError is one) where the files are not to be used."""
+    """The TLS context for HTTPS; raises OSError (ssl.SSLError is one) if the files are unusable."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return context
 
 
 class _Uvicorn(uvicorn.Server):
-    """The server of uvicorn, a guest here: signals are the host's business, and so are handshakes."""
+    """uvicorn's server, with signals left to the host process and TLS handshakes to `Handshakes`."""
 
     secured: Callable[[], ssl.SSLContext] | None = None
-    """By what a new connection of HTTPS is made; None: they are of HTTP."""
+    """Returns the TLS context for a new connection; None for plain HTTP."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         if self.secured is None:
@@ -135,7 +135,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 class _Seldom(logging.Filter):
-    """Whoever sends us no HTTP is worth a line, and a flood of that no more of them; errors always pass."""
+    """Rate-limits warnings about malformed requests, of which there may be a flood; errors always pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,14 +155,14 @@ _SELDOM = _Seldom()
 
 
 class _Punctual(H11Protocol):
-    """uvicorn's HTTP, which by itself waits for ever for a request and for the end of its head."""
+    """uvicorn's HTTP/1.1 protocol with time limits: by itself it waits forever for the head of a request."""
 
     _due: asyncio.TimerHandle | None = None
     _since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        if _USER_TIMEOUT is not None:  # RFC 5482; a client of events may stop reading, and stay for ever
+        if _USER_TIMEOUT is not None:  # RFC 5482: an event stream's client may stop reading for good
             connection = transport.get_extra_info("socket")
             connection.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, int(UNREAD_LIMIT_S * 1000))
         self._since = self.loop.time()
@@ -170,11 +170,13 @@ class _Punctual(H11Protocol):
         if len(self.connections) > MAX_CONNECTIONS:
             hung_up = self._longest_waiting()
             hung_up._stop()
-            self.connections.discard(hung_up)  # it is gone a moment later, and not to be chosen again
+            self.connections.discard(hung_up)  # its connection_lost comes later: must not be chosen twice
             hung_up.transport.abort()
 
     def _longest_waiting(self) -> _Punctual:
-        """Whoever asks for nothing, or else whose body does not come, for the longest time."""
+        """The connection that has been idle longest, or else the one whose request body is outstanding
+        longest.
+        """
         others = [each for each in self.connections if isinstance(each, _Punctual) and each is not self]
         idle = [each for each in others if each.cycle is None or each.cycle.response_complete]
         slow = idle or [each for each in others if each.cycle.more_body]

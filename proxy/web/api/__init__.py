@@ -1,1 +1,1 @@
-"""Management by HTTP under ``/api/v1``: FastAPI, imported where the API is switched on and nowhere else."""
+"""The management API under ``/api/v1``: FastAPI, imported only if the API is enabled."""

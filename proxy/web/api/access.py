@@ -1,4 +1,4 @@
-"""Who may use the API: bearer tokens (RFC 6750), and what happens to those who guess."""
+"""Access control of the API: bearer tokens (RFC 6750), and delays for clients that guess them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from proxy.web.api.problem import Problem
 log = structlog.get_logger("screendoor")
 
 GUESSES = 10
-"""Wrong tokens of one address within a minute that are answered at once."""
+"""Wrong tokens from one address within `WINDOW_S` that are answered at once."""
 WINDOW_S = 60.0
 SLOWED_S = 1.0
-"""How long each later one waits for its answer."""
+"""Delay of the response to each further one."""
 MAX_ADDRESSES = 10_000
-"""So many addresses are remembered; then all are forgotten."""
+"""The most addresses to remember; then all are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One who may use the API."""
+    """A token that grants access to the API."""
 
     name: str
     token: str
@@ -36,25 +36,28 @@ class Token:
 
 
 class Access:
-    """The tokens; the right one always passes, so that a stranger behind the same proxy locks nobody out."""
+    """Checks tokens.
+
+    A valid one always passes, so that a stranger behind the same proxy cannot lock anyone out.
+    """
 
     def __init__(self, tokens: Sequence[Token], clock: Callable[[], float]) -> None:
         self._tokens = [(_digest(token.token), token) for token in tokens]
         self._clock = clock
         self._wrong: dict[str, tuple[float, int]] = {}
-        """When the first wrong token of an address came in this minute, and how many since."""
+        """By address: when the current window began, and the number of wrong tokens since."""
         self._lines = FewLines()
         self.counts: Counter[str] = Counter()
-        """Requests that were refused, by why, for the metrics."""
+        """Refused requests by reason, for the metrics."""
 
     async def reader(self, request: Request) -> Token:
-        """Who asks; raises Problem 401 or 429."""
+        """Return the request's token; raises Problem 401 or 429."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not given.strip():
             self.counts["no token"] += 1
             raise Problem(401, "a token is needed", {"WWW-Authenticate": 'Bearer realm="screendoor"'})
         digest, found = _digest(given.strip()), None
-        for known, token in self._tokens:  # each is compared, whichever fits: the time says nothing
+        for known, token in self._tokens:  # compares with each, so that timing reveals nothing
             if hmac.compare_digest(known, digest) and found is None:
                 found = token
         if found is None:
@@ -63,7 +66,7 @@ class Access:
         return found
 
     async def writer(self, request: Request) -> Token:
-        """Who asks for a change; raises Problem 403 too."""
+        """Return the request's token, which has to permit changes; raises Problem 401, 403 or 429."""
         token = await self.reader(request)
         if not token.writes:
             self.counts["read only"] += 1
@@ -91,7 +94,7 @@ class Access:
         raise Problem(429, "too many wrong tokens", {"Retry-After": str(int(since + WINDOW_S - now) + 1)})
 
     def _may_say(self, now: float) -> bool:
-        """Whether one more line may be told: one machine may have any number of addresses (IPv6)."""
+        """Whether another line may be logged: one machine may have any number of addresses (IPv6)."""
         return self._lines.another(now) <= LINES_PER_MINUTE
 
 

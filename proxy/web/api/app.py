@@ -1,4 +1,4 @@
-"""The application under ``/api/v1``."""
+"""The API application, mounted at ``/api/v1``."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Every request bears a token: `Authorization: Bearer …`. Every error is `applic
 
 
 class Plain(JSONResponse):
-    """JSON in ASCII: a name from the wire may hold halves of characters, which are no UTF-8."""
+    """JSON escaped to ASCII: a name from the wire may hold lone surrogates, which UTF-8 cannot encode."""
 
     def render(self, content: Any) -> bytes:
-        """Write it down."""
+        """Encode the content."""
         return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 def build_api(house: House) -> ASGIApp:
-    """Make the application; the document that describes it is at ``openapi.json``, for everybody."""
+    """Build the application; its OpenAPI document is served at ``openapi.json`` without a token."""
     app = _application()
     app.state.house = house
     problem.install(app)
@@ -50,7 +50,7 @@ def build_api(house: House) -> ASGIApp:
 
 
 def describe() -> dict[str, Any]:
-    """The OpenAPI document."""
+    """Return the OpenAPI document."""
     return dict(_application().openapi())
 
 
@@ -59,7 +59,7 @@ def _application() -> FastAPI:
         title="Screendoor",
         version=VERSION,
         description=ABOUT,
-        docs_url=None,  # its pages come from elsewhere, and would be given the token
+        docs_url=None,  # its pages load scripts from elsewhere, which would see the token
         redoc_url=None,
         servers=[{"url": PREFIX}],
         root_path_in_servers=False,
@@ -67,11 +67,11 @@ def _application() -> FastAPI:
         separate_input_output_schemas=False,
     )
     routers = (live, events, calls, lists, voicemails, callers, costs)
-    for each in routers:  # live: before a call of the name "live"
+    for each in routers:  # live first: else "live" would be taken for a call's id
         app.include_router(each.router)
     made = app.openapi()
     schemas = made["components"]["schemas"]
-    schemas.pop("HTTPValidationError", None)  # FastAPI's own shape of errors, which is none of ours
+    schemas.pop("HTTPValidationError", None)  # FastAPI's own error format, which we do not use
     schemas.pop("ValidationError", None)
     shape = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(shape.pop("$defs"))

@@ -1,4 +1,4 @@
-"""Who asks: the dependency of every endpoint."""
+"""Authentication: the dependencies that endpoints declare."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from proxy.web.api.backend import house_of
 log = structlog.get_logger("screendoor")
 
 _bearer = HTTPBearer(auto_error=False, description="one of the tokens of [api]")
-"""Stands in the OpenAPI document; `Access` itself reads the header."""
+"""For the OpenAPI document only; `Access` itself reads the header."""
 
 
 async def reader(request: Request, _: Annotated[object, Depends(_bearer)]) -> Token:
-    """Whoever has a token."""
+    """Require a valid token."""
     return await house_of(request).access.reader(request)
 
 
 async def writer(request: Request, _: Annotated[object, Depends(_bearer)]) -> Token:
-    """Whoever has a token that may change things."""
+    """Require a token that permits changes, and log the request."""
     token = await house_of(request).access.writer(request)
-    route = getattr(request.scope.get("route"), "path", "")  # the address itself may hold a number
+    route = getattr(request.scope.get("route"), "path", "")  # the path itself may hold a number
     log.info("api change asked", by=token.name, method=request.method, route=route)
     return token

@@ -1,4 +1,4 @@
-"""What the API is given of the house: it asks these, and knows nothing of what stands behind them."""
+"""The interface between the API and the rest of the edge; the API imports nothing else of it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Row = Mapping[str, Any]
 
 
 class NotPossible(Exception):
-    """It cannot be done now (409); the message says why."""
+    """The action is not possible now (409); the message says why."""
 
 
 class Wrong(Exception):
-    """What was asked makes no sense (422); the message says why."""
+    """The request is invalid (422); the message says why."""
 
 
 class Away(Exception):
-    """What is kept cannot be reached now (503); the message says why."""
+    """The database cannot be reached now (503); the message says why."""
 
 
 class Event(Protocol):
-    """One thing that happened in a call."""
+    """An event in a call."""
 
     @property
     def number(self) -> int: ...
@@ -45,34 +45,34 @@ class Event(Protocol):
 
 
 class Listener(Protocol):
-    """One who hears of events."""
+    """A subscription to events."""
 
     async def next(self) -> Event | str:
-        """The next event; or why there will be none."""
+        """Return the next event, or the reason why there will be no more."""
         ...
 
 
 class Live(Protocol):
-    """The calls that go on."""
+    """The calls in progress."""
 
     def calls(self) -> Sequence[Row]:
-        """All of them, the oldest first."""
+        """Return all of them, oldest first."""
         ...
 
     def call(self, name: str) -> Row | None:
-        """One with its story so far."""
+        """Return one with its story so far."""
         ...
 
     def wish(self, name: str, wish: str, who: str, text: str) -> None:
         """Do ``connect``, ``reject``, ``voicemail``, ``ask`` or ``hang up``; raises NotPossible.
 
-        LookupError if no such call goes on.
+        LookupError if no such call is in progress.
         """
         ...
 
     @property
     def era(self) -> str:
-        """Names this life of ours: numbers of events begin anew with each."""
+        """Identifies this run of the process: event numbers start anew with each."""
         ...
 
     @property
@@ -81,17 +81,17 @@ class Live(Protocol):
         ...
 
     def listening(self, call: str | None) -> AbstractContextManager[Listener]:
-        """Hear what happens from now on; Away if too many listen already."""
+        """Subscribe to events from now on; Away if there are too many subscribers."""
         ...
 
     def since(self, number: int, call: str | None) -> Sequence[Event] | None:
-        """What has happened since that event; None if not all of it is known any more."""
+        """Return the events after that number; None if some of them are no longer buffered."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """Which calls; None: whatever it be."""
+    """A filter for calls; None: any value."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -102,7 +102,7 @@ class Sought:
 
 
 class Archive(Protocol):
-    """What is kept; every verb raises Away."""
+    """What is stored; every method raises Away."""
 
     async def calls(self, sought: Sought, after: Sequence[Any] | None, limit: int) -> Sequence[Row]: ...
 
@@ -115,16 +115,16 @@ class Archive(Protocol):
     async def entry(self, name: str, number: int) -> Row | None: ...
 
     async def put(self, name: str, entry: Row, number: int | None) -> tuple[Row, bool]:
-        """Keep an entry, in the place of that `number` or of one alike; whether it is new. Raises Wrong.
+        """Store an entry, replacing the one with that id (`number`) or an equal one; True if it is new.
 
-        LookupError if there is none of that `number`.
+        Raises Wrong; LookupError if there is no entry with that id.
         """
         ...
 
     async def remove(self, name: str, number: int) -> bool: ...
 
     async def imported(self, file: bytes) -> Row:
-        """Raises Wrong for what is no contact file."""
+        """Import a contact file; raises Wrong if it is not one."""
         ...
 
     async def voicemails(
@@ -147,32 +147,32 @@ class Archive(Protocol):
 
 
 class Trials(Protocol):
-    """What the policy would do."""
+    """Dry runs of the screening policy."""
 
     async def tried(self, asked: Row) -> Row:
-        """What the rules say of a caller, as `models.Trial` tells him; raises Wrong."""
+        """Return what the rules say of the caller in a `models.Trial`; raises Wrong."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """All of it."""
+    """Everything that the endpoints use."""
 
     access: Access
     live: Live
     trials: Trials
     archive: Archive | None
-    """None where nothing is kept."""
+    """None if nothing is stored."""
 
 
 def house_of(request: Request) -> House:
-    """The house that this request is made to."""
+    """Return the backend of the application that serves this request."""
     found: House = request.app.state.house
     return found
 
 
 def archive_of(request: Request) -> Archive:
-    """What is kept; raises Problem 503 where nothing is."""
+    """Return the archive; raises Problem 503 if nothing is stored."""
     if (archive := house_of(request).archive) is None:
         raise Problem(503, 'nothing is kept here: memory.url is "off"')
     return archive

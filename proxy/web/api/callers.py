@@ -1,4 +1,4 @@
-"""One caller: all that is kept of him, deleting it, and what would be done with him now."""
+"""One caller: export and deletion of their data, and a dry run of the screening policy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CallerNumber = Annotated[Number, Path(description="as +14155550100; the plus may
 async def export(
     request: Request, number: CallerNumber, token: Annotated[Token, Depends(reader)]
 ) -> Response:
-    """Calls with their transcripts, messages, entries of lists; as he may ask for by law."""
+    """Calls with transcripts, messages and list entries, as data protection law entitles the caller to."""
     told = await archive_of(request).export(number)
     return Response(await asyncio.to_thread(_encoded, told), media_type="application/json")
 
@@ -39,7 +39,7 @@ async def export(
 async def forget(
     request: Request, number: CallerNumber, token: Annotated[Token, Depends(writer)]
 ) -> Forgotten:
-    """Calls, transcripts, messages and their files are deleted, and not to be had again; lists stay."""
+    """Deletes calls, transcripts, messages and their files permanently; list entries stay."""
     return Forgotten.model_validate(await archive_of(request).forget(number))
 
 
@@ -47,12 +47,12 @@ async def forget(
     "/try", summary="What would be done with a caller now, and why", responses=responses(401, 422, 429)
 )
 async def tried(request: Request, trial: Trial, token: Annotated[Token, Depends(reader)]) -> Tried:
-    """Without a call: each rule in the order in which they are asked."""
+    """A dry run without a call: each rule in the order in which they are applied."""
     return Tried.model_validate(await house_of(request).trials.tried(trial.model_dump()))
 
 
 def _encoded(told: Mapping[str, Any]) -> bytes:
-    """As JSON, piece by piece: there may be thousands of calls, and others get the processor in between."""
+    """Encode as JSON in pieces: with thousands of calls, other threads get the GIL in between."""
     return (
         "{" + ",".join(f"{json.dumps(name)}:{_piece(value)}" for name, value in told.items()) + "}"
     ).encode()

@@ -1,4 +1,4 @@
-"""The calls that were, and those that go on."""
+"""Past calls, and those in progress."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def calls(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Calls:
-    """Those that go on are among them. `next`, and the `Link` header, lead to the page after this one."""
+    """Includes calls in progress. `next`, and the `Link` header, lead to the page after this one."""
     sought = Sought(since, until, caller, dialed, result, decision)
     rows = await archive_of(request).calls(sought, position(cursor), limit + 1)
     return Calls.model_validate(page(request, response, rows, limit, ("began", "id")))
@@ -44,6 +44,6 @@ async def calls(
     "/calls/{id}", summary="One call: story, transcript, reason", responses=responses(401, 404, 422, 429, 503)
 )
 async def call(request: Request, id: CallName, token: Reader) -> CallStory:
-    """One that goes on is told as far as it has come."""
+    """For a call in progress: the story so far."""
     row = house_of(request).live.call(id) or await archive_of(request).call(id)
     return CallStory.model_validate(row_or_404(row, "call"))

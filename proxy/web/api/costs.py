@@ -1,4 +1,4 @@
-"""What the calls cost."""
+"""The cost of calls."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ router = APIRouter(tags=["costs"])
 
 @router.get("/costs", summary="What calls cost today and this month", responses=responses(401, 422, 429, 503))
 async def costs(request: Request, token: Annotated[Token, Depends(reader)]) -> Costs:
-    """By number, and in all; of the calls that are over and kept."""
+    """By number, and in total; counts calls that are over and stored."""
     return Costs.model_validate({"items": await archive_of(request).costs()})

@@ -1,4 +1,4 @@
-"""What happens in the calls, as server-sent events (HTML living standard §9.2)."""
+"""Events in calls, as server-sent events (HTML living standard §9.2)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from proxy.web.api.backend import Event, Live, house_of
 from proxy.web.api.problem import responses
 
 HEARTBEAT_S = 15.0
-"""A line comes at least so often: whoever hears nothing longer should connect again."""
+"""The longest pause between lines: a client that hears nothing for longer should reconnect."""
 RETRY_MS = 3000
 
 router = APIRouter(tags=["live"])
@@ -42,16 +42,17 @@ async def events(
     call: Annotated[str | None, Query(min_length=1, max_length=64, description="only this call")] = None,
     last_event_id: Annotated[str | None, Header(max_length=100)] = None,
 ) -> Response:
-    """Each event has an `id`, a name (`began`, `step`, `leg`, `line`, `decision`, `settled`, `over`), JSON.
+    """Each event has an `id`, JSON data, and a name.
 
-    With `Last-Event-ID` you get first what you missed; the event `missed` says that some of it is known no
-    more. The event `end` says why nothing more comes.
+    Names are `began`, `step`, `leg`, `line`, `decision`, `settled` and `over`. With `Last-Event-ID` the
+    stream starts with what you missed; the event `missed` says that some of it is lost. The event `end` says
+    why the stream ends.
     """
     return EventStream(house_of(request).live, call, last_event_id)
 
 
 class EventStream(Response):
-    """A response without an end. Its listener is behind by a bounded number of events, or cut off."""
+    """A streaming response. A listener may lag by a bounded number of events before it is cut off."""
 
     def __init__(self, live: Live, call: str | None, last: str | None) -> None:
         super().__init__(media_type="text/event-stream")
@@ -59,9 +60,9 @@ class EventStream(Response):
         self._live, self._call, self._last = live, call, last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the peer has gone, reads too slowly, or we stop."""
+        """Send until the client disconnects or reads too slowly, or we stop."""
         with self._live.listening(self._call) as listener:
-            missed = self._missed()  # before anything is awaited: nothing is told twice
+            missed = self._missed()  # before any await, so that no event is sent twice
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             gone = asyncio.ensure_future(_gone(receive))
             try:

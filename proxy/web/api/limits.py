@@ -1,4 +1,4 @@
-"""What every request is bound to, before anything of ours sees it: the size and the time of its body."""
+"""Limits on the size and duration of request bodies, enforced before the API sees a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from proxy.web.api.problem import Problem
 
 BODY_LIMIT_BYTES = 64 * 1024
 UPLOAD_LIMIT_BYTES = 16 * 1024 * 1024
-"""Of a contact file: a hundred thousand contacts are about ten of them."""
+"""Limit of a contact file: a hundred thousand contacts are about 10 MB."""
 BODY_LIMIT_S = 10.0
 UPLOAD_LIMIT_S = 60.0
 HEADERS = [
@@ -19,17 +19,17 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 ]
-"""Nothing of this is a page, and nothing is for others' caches."""
+"""Responses are never pages, and must not be cached."""
 
 
 class Limits:
-    """An ASGI application around the API."""
+    """ASGI middleware around the API."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one request."""
+        """Serve one request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         upload = scope["path"].endswith("/import")
@@ -41,7 +41,7 @@ class Limits:
         async def bounded() -> Message:
             nonlocal taken, whole
             if whole:
-                return await receive()  # only the end of the connection can come
+                return await receive()  # only a disconnect can come now
             try:
                 async with asyncio.timeout_at(due):
                     message = await receive()
@@ -71,7 +71,7 @@ class Limits:
 
 
 def _asking(scope: Scope) -> Scope:
-    """HEAD asks as GET does (RFC 9110 §9.3.2), and the server leaves the body out."""
+    """Treat HEAD as GET (RFC 9110 §9.3.2); the server leaves the body out."""
     return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 

@@ -1,4 +1,4 @@
-"""The lists that people keep: whom to let through, whom to turn away, whom they know."""
+"""The lists of callers: allowed, blocked, VIPs, expected, and contacts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def entries(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Entries:
-    """The latest first. Those of the settings file are not among them."""
+    """The latest first. Entries of the settings file are not included."""
     rows = await archive_of(request).entries(name, number, position(cursor), limit + 1)
     return Entries.model_validate(page(request, response, rows, limit, ("id",)))
 
@@ -56,7 +56,7 @@ async def entries(
     },
 )
 async def add(request: Request, response: Response, name: ListName, entry: NewEntry, token: Writer) -> Entry:
-    """Counts for the next call. Numbers may be written as in `[screening]`: whole, or with wildcards."""
+    """Takes effect with the next call. Numbers are written as in `[screening]`: whole, or with wildcards."""
     return await _put(request, response, name, entry, None)
 
 
@@ -72,7 +72,7 @@ async def entry(request: Request, name: ListName, id: EntryId, token: Reader) ->
 async def change(
     request: Request, response: Response, name: ListName, id: EntryId, entry: NewEntry, token: Writer
 ) -> Entry:
-    """What is not given is nothing from then on."""
+    """Replaces the entry: fields that are not given are cleared."""
     return await _put(request, response, name, entry, id)
 
 
@@ -83,7 +83,7 @@ async def change(
     responses=responses(401, 403, 404, 422, 429, 503),
 )
 async def remove(request: Request, name: ListName, id: EntryId, token: Writer) -> None:
-    """Counts for the next call."""
+    """Takes effect with the next call."""
     row_or_404(await archive_of(request).remove(name, id), "entry")
 
 
@@ -94,7 +94,7 @@ async def remove(request: Request, name: ListName, id: EntryId, token: Writer) -
     openapi_extra=_FILE,
 )
 async def imported(request: Request, token: Writer) -> Imported:
-    """The file itself is the body. Rows that are wrong are left out, and listed."""
+    """The request body is the file itself. Invalid rows are left out, and listed."""
     return Imported.model_validate(await archive_of(request).imported(await request.body()))
 
 

@@ -1,4 +1,4 @@
-"""The calls that go on, and what the user wishes of them."""
+"""The calls in progress, and what the user may do with them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PROBLEMS = responses(401, 403, 404, 409, 422, 429)
 
 @router.get("/calls/live", summary="The calls that go on", responses=responses(401, 422, 429))
 async def live(request: Request, token: Annotated[Token, Depends(reader)]) -> LiveCalls:
-    """The oldest first; one by itself, with its transcript so far, is at `/calls/{id}`."""
+    """The oldest first; a single one, with its transcript so far, is at `/calls/{id}`."""
     return LiveCalls.model_validate({"items": house_of(request).live.calls()})
 
 
@@ -30,31 +30,31 @@ async def live(request: Request, token: Annotated[Token, Depends(reader)]) -> Li
     "/calls/{id}/connect", status_code=202, summary="Put the caller through now", responses=_PROBLEMS
 )
 async def connect(request: Request, id: CallName, token: Writer) -> Wish:
-    """In the agent's place; 409 where no agent talks to the caller, or it is decided already."""
+    """Overrides the agent; 409 if no agent is talking to the caller, or the decision is already made."""
     return _wish(request, id, "connect", token)
 
 
 @router.post("/calls/{id}/reject", status_code=202, summary="Have the agent say goodbye", responses=_PROBLEMS)
 async def reject(request: Request, id: CallName, token: Writer) -> Wish:
-    """In the agent's place: it says one polite sentence, and the call is ended."""
+    """Overrides the agent: it says one polite sentence, and the call is ended."""
     return _wish(request, id, "reject", token)
 
 
 @router.post("/calls/{id}/voicemail", status_code=202, summary="Have a message taken", responses=_PROBLEMS)
 async def voicemail(request: Request, id: CallName, token: Writer) -> Wish:
-    """In the agent's place: it announces it, and the caller may leave a message."""
+    """Overrides the agent: it announces the voicemail, and the caller may leave a message."""
     return _wish(request, id, "voicemail", token)
 
 
 @router.post("/calls/{id}/ask", status_code=202, summary="Have the agent ask something", responses=_PROBLEMS)
 async def ask(request: Request, id: CallName, question: Question, token: Writer) -> Wish:
-    """The agent asks it in its own words; the answer comes with the transcript."""
+    """The agent asks it in its own words; the answer appears in the transcript."""
     return _wish(request, id, "ask", token, question.text)
 
 
 @router.post("/calls/{id}/hangup", status_code=202, summary="End the call", responses=_PROBLEMS)
 async def hang_up(request: Request, id: CallName, token: Writer) -> Wish:
-    """Whatever goes on in it, and without a word."""
+    """In whatever state it is, without a word."""
     return _wish(request, id, "hang up", token)
 
 
@@ -69,7 +69,7 @@ def _wish(request: Request, name: str, wish: str, token: Token, text: str = "") 
 
 
 def row_or_404(row: Any, what: str) -> Any:
-    """What was found; raises Problem 404."""
+    """Return the row; raises Problem 404 if there is none."""
     if row is None or row is False:
         raise Problem(404, f"there is no such {what}")
     return row

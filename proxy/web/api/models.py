@@ -1,4 +1,4 @@
-"""What the API says, as the OpenAPI document shows it."""
+"""The request and response bodies of the API, as described in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Number = Annotated[
 
 
 def _in_utc(value: datetime) -> datetime:
-    if not 1 < value.year < 9999:  # others are out of range in some zone, where they are compared or shown
+    if not 1 < value.year < 9999:  # others overflow when converted to some time zones
         raise ValueError("a year from 2 to 9998")
     return value.astimezone(UTC)
 
 
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-"""A time with its zone, kept in UTC."""
+"""A time with a UTC offset, converted to UTC."""
 Words = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT),
@@ -51,7 +51,7 @@ Note = Annotated[
 
 
 class Asked(BaseModel):
-    """A body that is sent to us: what is unknown in it is an error."""
+    """A request body; unknown fields are an error."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -65,7 +65,7 @@ class Line(BaseModel):
 
 
 class Cost(BaseModel):
-    """What a call cost."""
+    """The cost of a call."""
 
     money: float | None = Field(description="null where the model has no price")
     minutes: float | None
@@ -76,7 +76,7 @@ class Cost(BaseModel):
 
 
 class Sum(BaseModel):
-    """What some calls cost together."""
+    """The total cost of some calls."""
 
     calls: int = Field(description="those that an agent was in")
     minutes: float
@@ -85,7 +85,7 @@ class Sum(BaseModel):
 
 
 class CostsOfNumber(BaseModel):
-    """What the calls to one number of ours cost, by the days of its time zone."""
+    """The cost of calls to one number of ours, by day in its time zone."""
 
     dialed: str | None = Field(description="null: all numbers together")
     currency: str
@@ -94,13 +94,13 @@ class CostsOfNumber(BaseModel):
 
 
 class Costs(BaseModel):
-    """What each number cost, and last what all of them did."""
+    """The cost of each number, followed by that of all numbers."""
 
     items: list[CostsOfNumber]
 
 
 class Verification(BaseModel):
-    """What STIR/SHAKEN says of a caller's number."""
+    """The STIR/SHAKEN verification of a caller's number."""
 
     result: str = Field(description="passed, failed, none or unknown")
     attest: str | None = Field(description="A, B or C")
@@ -111,7 +111,7 @@ class Verification(BaseModel):
 
 
 class TakenMessage(BaseModel):
-    """What the agent wrote down for you: a stranger's words, as a model understood them."""
+    """A message that the agent took: a stranger's words, as a model understood them."""
 
     text: str
     caller_name: str | None
@@ -142,7 +142,7 @@ class Call(BaseModel):
 
 
 class CallStory(Call):
-    """One call with all that happened in it."""
+    """One call with everything that happened in it."""
 
     trigger: str | None
     story: list[str]
@@ -156,7 +156,7 @@ class CallStory(Call):
 
 
 class Page(BaseModel):
-    """How to go on."""
+    """Pagination."""
 
     next: str | None = Field(description="the cursor of the next page; null on the last one")
 
@@ -174,14 +174,14 @@ class LiveCalls(BaseModel):
 
 
 class Wish(BaseModel):
-    """What will be done; how it comes out is told by /events."""
+    """The accepted request; its result is reported by /events."""
 
     call: str
     wish: str
 
 
 class Question(Asked):
-    """What the caller is to be asked."""
+    """A question for the agent to ask the caller."""
 
     text: Words
 
@@ -200,7 +200,7 @@ class Entry(BaseModel):
 
 
 class NewEntry(Asked):
-    """An entry to be."""
+    """An entry to add, or to replace one with."""
 
     number: Number
     name: ShortName | None = None
@@ -219,7 +219,7 @@ class Entries(Page):
 
 
 class Imported(BaseModel):
-    """What came of a contact file."""
+    """The result of importing a contact file."""
 
     rows: int = Field(description="rows that had a number")
     new: int = Field(description="numbers that were not there")
@@ -260,7 +260,7 @@ class Forgotten(BaseModel):
 
 
 class Trial(Asked):
-    """A caller to try."""
+    """A caller for a dry run of the policy."""
 
     number: Number = Field(description='as +14155550100, or "anonymous"')
     to: Number | None = Field(None, description="the number that is called, if there are several")
@@ -277,7 +277,7 @@ class Trial(Asked):
 
 
 class Rule(BaseModel):
-    """What one rule says of a caller."""
+    """The result of one rule for a caller."""
 
     rule: str
     decides: bool
@@ -285,7 +285,7 @@ class Rule(BaseModel):
 
 
 class Tried(BaseModel):
-    """What would be done with this caller, rule by rule."""
+    """What would happen to this caller, rule by rule."""
 
     caller: str | None
     dialed: str

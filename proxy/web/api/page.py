@@ -1,4 +1,4 @@
-"""Pages: a cursor says behind which row the next one begins; rows that come meanwhile move nothing."""
+"""Pagination by cursor: it names the last row of a page, so that rows added meanwhile shift nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Cursor = Annotated[
 
 
 def position(cursor: str | None) -> list[Any] | None:
-    """Where a page begins; raises Problem 422 for a cursor that is none of ours."""
+    """Decode a cursor; raises Problem 422 if it is not one of ours."""
     if cursor is None:
         return None
     try:
@@ -36,7 +36,7 @@ def position(cursor: str | None) -> list[Any] | None:
 def page(
     request: Request, response: Response, rows: Sequence[Mapping[str, Any]], limit: int, keys: Sequence[str]
 ) -> dict[str, Any]:
-    """A page of at most `limit` of these rows; one row more says that there is another page."""
+    """Make a page of at most `limit` rows; if `rows` has one more, there is another page."""
     items, follows = rows[:limit], None
     if len(rows) > limit:
         follows = _cursor([_text(items[-1][key]) for key in keys])

@@ -1,4 +1,4 @@
-"""Every error of the API, as RFC 9457 has it: ``application/problem+json``."""
+"""Errors of the API as ``application/problem+json`` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ log = structlog.get_logger("screendoor")
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
-"""Wrong fields of one request that are listed."""
+"""The most wrong fields listed for one request."""
 
 
 class Field(BaseModel):
-    """One thing in a request that is wrong."""
+    """A problem with one field of a request."""
 
     at: str
-    """Where: ``query.limit``, ``body.number``."""
+    """The location, such as ``query.limit`` or ``body.number``."""
     why: str
 
 
@@ -41,7 +41,10 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(HTTPException):
-    """This request cannot be done; also where FastAPI reads a body, since it lets its own errors pass."""
+    """A request that cannot be served.
+
+    An HTTPException, so that FastAPI lets it pass while it reads a body.
+    """
 
     def __init__(
         self, status: int, detail: str, headers: Mapping[str, str] | None = None, errors: Any = None
@@ -50,7 +53,7 @@ class Problem(HTTPException):
         self.errors = errors
 
     def response(self) -> Response:
-        """As it goes over the wire."""
+        """Make the response."""
         told = {
             "type": "about:blank",
             "title": HTTPStatus(self.status_code).phrase,
@@ -63,7 +66,7 @@ class Problem(HTTPException):
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems of an endpoint, for the OpenAPI document."""
+    """Describe the problems of an endpoint for the OpenAPI document."""
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
@@ -72,7 +75,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Have every error of this application told as a problem."""
+    """Report every error of this application as a problem."""
 
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
@@ -80,7 +83,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(StarletteError)
     async def http(request: Request, error: StarletteError) -> Response:
-        if error.status_code == 400:  # how FastAPI has a body that is no text at all
+        if error.status_code == 400:  # FastAPI's status for a body that cannot be decoded
             return Problem(422, "the request is not as it should be: its body is no JSON").response()
         details = {404: "there is nothing at this address", 405: "not with this method"}
         detail = details.get(error.status_code, str(error.detail))
@@ -88,7 +91,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        # What was sent is not repeated: it may be a secret, and it may be long.
+        # The input is not repeated: it may be a secret, and it may be long.
         errors = [
             {"at": ".".join(map(str, one["loc"]))[:200], "why": str(one["msg"])[:200]}
             for one in error.errors()[:MAX_ERRORS]

@@ -32,14 +32,14 @@ async def voicemails(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Voicemails:
-    """Each is named by its call."""
+    """A message has the id of its call."""
     rows = await archive_of(request).voicemails(heard, position(cursor), limit + 1)
     return Voicemails.model_validate(page(request, response, rows, limit, ("left_at", "call")))
 
 
 @router.get("/voicemails/{id}", summary="One message", responses=responses(401, 404, 422, 429, 503))
 async def voicemail(request: Request, id: CallName, token: Reader) -> Voicemail:
-    """Its words are there where they were transcribed."""
+    """Includes the transcript, if there is one."""
     return Voicemail.model_validate(row_or_404(await archive_of(request).voicemail(id), "message"))
 
 
@@ -50,14 +50,14 @@ async def voicemail(request: Request, id: CallName, token: Reader) -> Voicemail:
     responses={200: {"description": "a WAV file", "content": _SOUND}, **responses(401, 404, 422, 429, 503)},
 )
 async def audio(request: Request, id: CallName, token: Reader) -> Response:
-    """Hearing it here does not mark it as heard."""
+    """Fetching it does not mark the message as heard."""
     path = row_or_404(await archive_of(request).audio(id), "sound")
     return FileResponse(path, media_type="audio/wav", filename=f"{path.name}")
 
 
 @router.put("/voicemails/{id}/heard", status_code=204, summary="Mark a message as heard", responses=_PROBLEMS)
 async def mark(request: Request, id: CallName, token: Writer) -> None:
-    """Once more changes nothing."""
+    """Idempotent."""
     row_or_404(await archive_of(request).heard(id, True), "message")
 
 
@@ -65,7 +65,7 @@ async def mark(request: Request, id: CallName, token: Writer) -> None:
     "/voicemails/{id}/heard", status_code=204, summary="Mark a message as new again", responses=_PROBLEMS
 )
 async def unmark(request: Request, id: CallName, token: Writer) -> None:
-    """Once more changes nothing."""
+    """Idempotent."""
     row_or_404(await archive_of(request).heard(id, False), "message")
 
 
