@@ -109,9 +109,7 @@ def _unblocking(file: int) -> int:
 
 
 def blocks(out: TextIO) -> bool:
-    """Whether a write may block as long as the reader likes: true unless it is a regular file, or no file at
-    all.
-    """
+    """Whether a write may block as long as the reader likes: so for every descriptor but a regular file's."""
     try:
         return not stat.S_ISREG(os.fstat(out.fileno()).st_mode)
     except (OSError, ValueError):  # io.UnsupportedOperation is both

@@ -174,9 +174,7 @@ class _Punctual(H11Protocol):
             hung_up.transport.abort()
 
     def _longest_waiting(self) -> _Punctual:
-        """The connection that has been idle longest, or else the one whose request body is outstanding
-        longest.
-        """
+        """The connection that has been idle longest, or else that has owed its body longest."""
         others = [each for each in self.connections if isinstance(each, _Punctual) and each is not self]
         idle = [each for each in others if each.cycle is None or each.cycle.response_complete]
         slow = idle or [each for each in others if each.cycle.more_body]
