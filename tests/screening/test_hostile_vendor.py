@@ -1,4 +1,6 @@
-"""A vendor that answers badly, at every provider: a clear line, and a verdict that is safe for the caller."""
+"""A misbehaving vendor, with every provider: the log says what is wrong, and the verdict is safe for the
+caller.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ each_provider = pytest.mark.parametrize("provider", PROVIDERS)
 
 
 class Rest:
-    """Answers accept as told, and everything else well; notes what was asked."""
+    """Answers accept as the test says, and everything else well; records the requests."""
 
     def __init__(self, accept: httpx2.Response | Exception | float) -> None:
         self.accept = accept
@@ -49,7 +51,7 @@ class Rest:
 
 
 class Stage:
-    """One screening with the true adapter of a provider, between a scripted REST side and a scripted wire."""
+    """One screening with a provider's real adapter, against a scripted REST API and a scripted WebSocket."""
 
     def __init__(self, provider: str, rest: Rest, dial: Dialer, briefing: Briefing | None = None) -> None:
         agent = AgentSettings("a", provider, api_key="k", transfer="local", model="m")
@@ -65,7 +67,7 @@ class Stage:
     def decision(
         self, choice: str, call: str, *, cut: bool = False, status: str = "completed"
     ) -> dict[str, Any]:
-        """The event by which the model, or the delegate, calls its tool."""
+        """The event of a tool call by the model or the delegate."""
         arguments = json.dumps({"decision": choice, "reason": "Anna about the boiler"})
         item = {
             "type": "function_call",
@@ -89,7 +91,7 @@ async def staged(
     accept: httpx2.Response | Exception | float | None = None,
     briefing: Briefing | None = None,
 ) -> AsyncIterator[Stage]:
-    """Attend a call; afterwards nothing may be left, and the session was hung up."""
+    """Attend a call; afterwards no task may be left, and the session must have been hung up."""
     rest = Rest(accept if accept is not None else httpx2.Response(200))
     stage = Stage(provider, rest, Dialer(*wires), briefing)
     attending = asyncio.create_task(stage.screening.attend("id_1"))
@@ -252,7 +254,7 @@ async def test_ten_thousand_events_at_once_hold_nothing_up(provider: str) -> Non
 
 def _said(live: bool, text: str, number: int) -> dict[str, Any]:
     if live:
-        at = {"start_ms": number * 2000, "end_ms": number * 2000 + 100}  # each too far off to be one line
+        at = {"start_ms": number * 2000, "end_ms": number * 2000 + 100}  # too far apart to be one line
         return {"type": "session.input_transcript.delta", "delta": text, **at}
     return {"type": "conversation.item.input_audio_transcription.completed", "transcript": text}
 

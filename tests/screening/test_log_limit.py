@@ -1,4 +1,4 @@
-"""What strangers can cause fills no log."""
+"""Log lines that strangers can cause are rate-limited."""
 
 from __future__ import annotations
 

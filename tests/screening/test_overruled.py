@@ -1,4 +1,4 @@
-"""The user decides in the agent's place, or has it ask something."""
+"""The user decides in the agent's place, or has it ask the caller something."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each rule of the policy, and their order: the first that speaks decides."""
+"""Each rule of the policy, and their order: the first match decides."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_the_reason_says_which_rule_and_which_entry() -> None:
 
 
 OPEN = replace(POLICY, block=[NumberList([PEST])])
-"""Without patterns that known numbers match."""
+"""Rules without patterns that known numbers match."""
 FAILED, UNSIGNED = Verification("failed", source="header"), Verification("none", source="header")
 PASSED = {attest: Verification("passed", attest, source="header") for attest in ("A", "B", "C", None)}
 

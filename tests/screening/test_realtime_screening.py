@@ -1,4 +1,4 @@
-"""One caller screened, in virtual time, with a scripted vendor."""
+"""The screening of one caller, in virtual time, with a scripted vendor."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REFERRING = replace(AGENT, transfer="refer")
 
 
 class Stage:
-    """A screening that is attended, as the screener would; the test plays vendor and call."""
+    """An attended screening; the test plays vendor and call."""
 
     def __init__(self, agent: AgentSettings, target: str | None = TARGET) -> None:
         self.vendor = ScriptedVendor()
@@ -58,7 +58,7 @@ class Stage:
 async def staged(
     agent: AgentSettings = AGENT, target: str | None = TARGET, *, answered: bool = True
 ) -> AsyncIterator[Stage]:
-    """Attend a call; afterwards the call is over, and nothing may be left."""
+    """Attend a call; afterwards the call is over, and no task may be left."""
     stage = Stage(agent, target)
     attending = asyncio.create_task(stage.screening.attend("rtc_1"))
     if answered:
@@ -338,7 +338,7 @@ async def test_cancelling_the_wait_loses_no_verdict() -> None:
         assert isinstance((await stage.verdict())[1], Connect)
 
 
-# Tools misused
+# Misuse of tools
 
 
 async def test_a_malformed_decision_is_told_and_asked_again() -> None:
@@ -558,7 +558,7 @@ async def test_a_session_whose_leg_is_over_is_ended_while_the_call_goes_on() -> 
         stage.vendor.decides("ALLOW")
         await stage.verdict()
         stage.screening.tell(News.CONNECTED)
-        stage.screening.tell(News.AGENT_LEFT)  # by our BYE, which never arrives
+        stage.screening.tell(News.AGENT_LEFT)  # our BYE never arrives
         stage.vendor.happens(AgentSaid("One moment, please."))
         await asyncio.sleep(60)
         assert stage.vendor.verbs[-1] == (2.001, "hang_up rtc_1")
@@ -567,7 +567,7 @@ async def test_a_session_whose_leg_is_over_is_ended_while_the_call_goes_on() -> 
 
 async def test_a_webhook_that_comes_after_the_agent_was_given_up_is_turned_away() -> None:
     stage = Stage(AGENT)
-    stage.screening.tell(News.AGENT_LEFT)  # not answered in time: cancelled
+    stage.screening.tell(News.AGENT_LEFT)  # not answered in time, so cancelled
     await settled()
     await stage.screening.attend("rtc_1")
     assert stage.vendor.done == ["reject"]
@@ -602,7 +602,7 @@ async def test_a_webhook_after_all_patience_is_not_accepted() -> None:
 
 async def test_the_agent_has_its_time_from_its_call_on_however_long_an_announcement_was() -> None:
     stage = Stage(AGENT)
-    await asyncio.sleep(12)  # he was told at length that he is recorded
+    await asyncio.sleep(12)  # a long recording notice is played
     stage.screening.tell(News.AGENT_CALLED)
     await asyncio.sleep(1)
     attending = asyncio.create_task(stage.screening.attend("rtc_1"))

@@ -1,4 +1,4 @@
-"""Plans, and the matching of webhooks with waiting calls, in virtual time with a scripted vendor."""
+"""Plans, and matching webhooks with waiting calls, in virtual time with a scripted vendor."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ NUMBERS = [
 
 
 class House:
-    """A screener, its vendor, and the webhooks that the test sends."""
+    """A screener, its vendor, and the webhooks sent by the test."""
 
     def __init__(self) -> None:
         self.vendor = ScriptedVendor()
@@ -101,7 +101,7 @@ class House:
     async def webhook(
         self, *tokens: str, call_id: str = "rtc_1", secret: str = SECRET, kind: str = REALTIME
     ) -> Reception:
-        """Deliver a webhook; returns when what follows from it has begun."""
+        """Deliver a webhook; returns when the work it triggers has begun."""
         webhook_id, at = f"wh_{next(self._webhooks)}", str(int(self.now().timestamp()))
         pairs = [{"name": "x-screendoor-token", "value": token} for token in tokens]
         named = {"call_id": call_id} if kind == REALTIME else {"session_id": call_id, "type": "sip"}
@@ -118,7 +118,7 @@ class House:
 
 @asynccontextmanager
 async def house() -> AsyncIterator[House]:
-    """Run a screener; afterwards nothing may be left."""
+    """Run a screener; afterwards no task may be left."""
     house = House()
     async with house.screener:
         yield house
@@ -289,7 +289,7 @@ async def test_calls_that_ended_are_forgotten_with_their_token() -> None:
         assert h.screener._awaited.waiting == []
 
 
-# One INVITE, announced by two APIs.
+# One INVITE announced by two APIs
 
 
 @pytest.mark.parametrize(("agent", "wanted"), [("openai", REALTIME), ("live", LIVE), ("live", OLD_LIVE)])
@@ -382,7 +382,7 @@ async def test_a_screener_that_does_not_run_takes_no_webhooks() -> None:
 
 
 def ruled_by(policy: Policy, caller: Caller) -> Screener:
-    """A screener for the number that this caller calls, whose agent is there."""
+    """A screener for the number this caller dials, with its agent present."""
     counter = itertools.count(1)
     return Screener(
         AGENTS,

@@ -1,4 +1,4 @@
-"""What is left of a screening that is over: nothing, at once, so that no call waits for the collector."""
+"""A finished screening is freed at once, by reference counting alone, without the garbage collector."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def lost(vendor: ScriptedVendor) -> None:
 
 
 def silent(vendor: ScriptedVendor) -> None:
-    """Nobody says anything."""
+    """A session in which nobody says anything."""
 
 
 STORIES = [
@@ -68,7 +68,7 @@ def no_collector() -> Iterator[None]:
 
 
 async def screened(agent: AgentSettings, story: Story, seconds: float) -> list[weakref.ref[object]]:
-    """One screening that its call ends after so many seconds; who took part in it."""
+    """One screening, ended by its call after `seconds`; returns weak references to its parts."""
     vendor = ScriptedVendor()
     screening = RealtimeScreening(
         "c1", agent, ScreeningSettings(), vendor, "tel:+14155550123", lambda: None, briefing=Briefing()
@@ -80,7 +80,7 @@ async def screened(agent: AgentSettings, story: Story, seconds: float) -> list[w
     await asyncio.sleep(seconds)
     screening.over("the test has seen enough")
     await attending
-    vendor.fails.clear()  # what is raised knows where, and is the test's own
+    vendor.fails.clear()  # the raised error holds a traceback, and belongs to the test
     conversation = screening._conversation
     return [weakref.ref(each) for each in (screening, conversation, conversation._closing, attending)]
 

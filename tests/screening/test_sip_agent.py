@@ -22,7 +22,7 @@ def now() -> float:
 async def test_a_sip_agent_decides_by_itself_until_the_talk_limit() -> None:
     screening, began = SipScreening(ScreeningSettings()), now()
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(screening.verdict(), 7)  # it rings: no time of the talk is spent
+        await asyncio.wait_for(screening.verdict(), 7)  # still ringing: the talk limit is not running
     screening.tell(News.AGENT_ANSWERED)
     assert await screening.verdict() == Undecided("no decision within 90 s")
     assert now() - began == 97

@@ -1,4 +1,4 @@
-"""Messages to text: what is sent, what is asked again, and what is given up; in virtual time."""
+"""Transcription: what is sent, what is retried and when it gives up; in virtual time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAID = httpx2.Response(200, json={"text": " The cake is ready. "})
 
 
 class Api:
-    """Answers each request in turn, the last answer again and again."""
+    """Answers requests in turn, repeating the last answer."""
 
     def __init__(self, *answers: httpx2.Response | Exception, takes_s: float = 0.0) -> None:
         self.answers, self.takes_s = list(answers), takes_s
@@ -43,7 +43,7 @@ async def _streamed(content: bytes) -> AsyncIterator[bytes]:
 
 @pytest.fixture(autouse=True)
 def read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread has no part in virtual time."""
+    """Threads do not run in virtual time."""
 
     async def at_once(work, *told):
         return work(*told)

@@ -48,7 +48,7 @@ def signed(body: bytes, webhook_id: str = "wh_1", at: int = NOW, secret: str = S
 
 
 class Door:
-    """A door whose clock the test sets."""
+    """A receiver whose clock the test sets."""
 
     def __init__(self, *secrets: str) -> None:
         self.now = float(NOW)

@@ -1,4 +1,4 @@
-"""Contact files as address books export them, and as they come out of years of use."""
+"""Contact files as address books export them, and as they look after years of use."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_one_percent_of_bad_rows_costs_one_percent() -> None:
     came = read("\n".join(rows).encode("utf-8", "surrogateescape"), "us")
     assert came.rows >= 10_000 - bad
     assert len(came.contacts) == came.rows
-    assert came.rows + came.without_number + len(came.bad) in (10_000, 10_001)  # one remark on the encoding
+    assert came.rows + came.without_number + len(came.bad) in (10_000, 10_001)  # one more for the encoding
 
 
 @settings(max_examples=200)

@@ -1,4 +1,4 @@
-"""Calls that are waited for."""
+"""Expected calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of telephone numbers, as they stand in the settings."""
+"""Lists of telephone numbers, as written in the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who has called a moment ago."""
+"""Recent calls."""
 
 from __future__ import annotations
 

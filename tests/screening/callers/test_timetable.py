@@ -1,4 +1,4 @@
-"""Hours, quiet hours and holidays, by the clock of a place."""
+"""Hours, quiet hours and holidays, in one time zone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patterns tried all at once give what they give one by one."""
+"""Matching all patterns at once gives the same result as one by one."""
 
 from __future__ import annotations
 

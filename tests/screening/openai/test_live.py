@@ -1,4 +1,4 @@
-"""GPT-Live: its events in our words, our verbs in its, and a delegate that is the vendor's or ours."""
+"""The GPT-Live adapter: events, commands, and a delegate run by the vendor or by us."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ STARTED = {"type": "session.started", "session": {}}
 
 
 class Talk:
-    """One attached session, and every event it has yielded with its time."""
+    """One attached session, and every event it has yielded, with its time."""
 
     def __init__(self, session: Any, wire: Wire) -> None:
         self.session, self.wire = session, wire
@@ -94,7 +94,7 @@ class Talk:
         self.over = True
 
     async def hears(self, *messages: object, for_s: float = 0.01) -> list[Event]:
-        """Deliver these and return what has come of them when a while has passed."""
+        """Deliver messages and return the events they have caused after a while."""
         self.events.clear()
         for message in messages:
             self.wire.delivers(message)
@@ -123,7 +123,7 @@ async def attached(
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-# REST and address.
+# REST and URL
 
 
 async def test_the_four_verbs_are_those_of_the_live_api() -> None:
@@ -162,7 +162,7 @@ def test_settings_that_cannot_work_are_found_at_start() -> None:
         OpenAILive(agent(api_base="api.openai.com"))
 
 
-# What is heard.
+# Receiving
 
 
 async def test_pieces_become_lines_when_a_pause_follows() -> None:
@@ -306,7 +306,7 @@ async def test_ten_thousand_events_hold_up_neither_a_decision_nor_anybody_else()
         assert len(talk.session._seen) <= 1024
 
 
-# What is said.
+# Sending
 
 
 def spoken(wire: Wire) -> list[str]:
@@ -332,7 +332,7 @@ async def test_the_greeting_follows_the_start_of_the_session_and_comes_without_i
         async with asyncio.timeout(2.1):
             await talk.session.speak()
         assert len(talk.wire.sent) == 1
-        async with asyncio.timeout(0.1):  # it was waited for once
+        async with asyncio.timeout(0.1):  # waited for once only
             await talk.session.speak()
 
 
@@ -436,7 +436,7 @@ async def test_a_session_that_has_closed_keeps_nobody_waiting_for_its_socket() -
                 await speaking
 
 
-# A delegate that we ask.
+# A delegate that we run
 
 
 def delegated(name: str = "dlg_1", offset_ms: int = 0) -> dict[str, object]:

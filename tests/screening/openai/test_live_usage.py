@@ -1,4 +1,4 @@
-"""What GPT-Live bills, read from its events; nothing of a shape we do not know is counted."""
+"""Usage reported by GPT-Live; malformed reports are not counted."""
 
 from __future__ import annotations
 

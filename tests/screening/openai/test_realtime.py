@@ -1,4 +1,4 @@
-"""The adapter: the vendor's events in our words, our verbs in its; and all of it against a real server."""
+"""The Realtime adapter: events and commands; also against a real server."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_settings_that_cannot_work_are_found_at_start() -> None:
 
 
 class Vendor:
-    """REST and WebSocket of the vendor on one loopback port."""
+    """The vendor's REST API and WebSocket on one loopback port."""
 
     def __init__(self) -> None:
         self.posts: list[tuple[str, Any, str | None]] = []

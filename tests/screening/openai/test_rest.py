@@ -16,7 +16,7 @@ NOT_FOUND = httpx2.Response(404, json={"error": {"message": "No session found", 
 
 
 class Api:
-    """The vendor's REST side: answers in turn, and notes what came and when."""
+    """The vendor's REST API: answers in turn, and records the requests and their times."""
 
     def __init__(self, *answers: httpx2.Response | Exception, takes_s: float = 0.0) -> None:
         self.answers = list(answers)
@@ -89,7 +89,7 @@ async def test_accept_is_repeated_three_times_and_no_more() -> None:
     "failure",
     [
         httpx2.Response(500),
-        httpx2.Response(503, headers={"Retry-After": "60"}),  # of whatever stands before it; a caller waits
+        httpx2.Response(503, headers={"Retry-After": "60"}),  # perhaps from a gateway; a caller is waiting
         httpx2.ConnectError("no route"),
     ],
     ids=repr,

@@ -1,4 +1,4 @@
-"""What OpenAI bills, read from its events; nothing of a shape we do not know is counted."""
+"""Usage reported by the Realtime API; malformed reports are not counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates fetched from where strangers' tokens say: which, how much, how long, and from where."""
+"""Fetching certificates from URLs in strangers' tokens: which, how much, for how long, and from where."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def pieces(body: bytes) -> AsyncIterator[bytes]:
 
 
 class Server:
-    """Where certificates lie: answers every request alike, and notes what came."""
+    """A certificate server: answers every request alike, and records them."""
 
     def __init__(self, answer: httpx2.Response | Exception | None = None, takes_s: float = 0.0) -> None:
         self.answer, self.takes_s = answer, takes_s
@@ -42,7 +42,7 @@ class Server:
         if isinstance(self.answer, Exception):
             raise self.answer
         answer = self.answer or httpx2.Response(200, content=PEM)
-        if answer.is_stream_consumed:  # else it comes in pieces already
+        if answer.is_stream_consumed:  # otherwise already a stream
             said = {name: answer.headers.get(name, "") for name in ("Cache-Control", "Location")}
             return httpx2.Response(answer.status_code, headers=said, content=pieces(answer.content))
         return answer
@@ -260,7 +260,7 @@ async def test_leaving_ends_what_is_being_fetched() -> None:
 
 @asynccontextmanager
 async def https(names: Sequence[str], body: bytes) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
-    """A real server on this machine; its port, and what believes its authority."""
+    """A real server on this machine: its port, and a client context that trusts it."""
     authority = make_authority()
     certificate, key = authority.issue(names)
     theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()

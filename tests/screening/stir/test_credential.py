@@ -1,4 +1,4 @@
-"""Certificates of those who sign for numbers: which are believed, and for which numbers."""
+"""STI certificates: which are accepted, and for which numbers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_certificate_for_numbers_signs_for_those() -> None:
 
 @pytest.mark.parametrize("count", [2, 8, 20])
 def test_a_certificate_may_list_many_numbers(count: int) -> None:
-    """From 128 octets on, DER tells a length in an octet of its own, from 256 on in two."""
+    """From 128 octets on, DER encodes a length in one further octet, from 256 on in two."""
     listed = [f"1415555{each:04}" for each in range(count)]
     entries = [der(0xA2, der(0x16, each.encode())) for each in listed]
     found = read(issue("many", HERE.authority, tn_auth_list=der(0x30, *entries)))

@@ -1,4 +1,4 @@
-"""Hosts that strangers name are looked up where they hold up nobody else."""
+"""Looking up hosts named by strangers does not block other look-ups."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROW = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("203.0.114.7", 443))
 
 
 class NameServer:
-    """Answers when it is let, or not at all."""
+    """Answers when released, or never."""
 
     def __init__(self) -> None:
         self.answers = Event()
@@ -52,7 +52,7 @@ async def test_a_name_server_that_never_answers_holds_a_few_threads_and_nobody_e
         assert hosts.going == AT_ONCE
         with pytest.raises(PassportRefused, match="not reached"):
             certificates.known(f"https://c{AT_ONCE}.example.org/a.pem")
-        async with asyncio.timeout(5):  # what all others share is free
+        async with asyncio.timeout(5):  # the shared thread pool is free
             assert await asyncio.to_thread(lambda: "free") == "free"
             await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80)
         server.answers.set()

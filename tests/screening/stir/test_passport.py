@@ -1,4 +1,4 @@
-"""Tokens: what they claim, which are none, and that a signature is one of the key that is named."""
+"""PASSporTs: parsing, invalid tokens, and signatures."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_the_token_of_rfc_8225_appendix_a_is_read() -> None:
     passport = parsed(f"{RFC_HEADER}.{claims}.{signature}")
     assert (passport.orig, passport.dests) == ("12155551212", {"sip:alice@example.com"})
     assert (passport.iat, passport.x5u) == (1471375418, "https://cert.example.org/passport.cer")
-    # Its signature is of no key that stands there: that of its last draft is (and its time is text).
+    # The RFC's signature matches no key printed there; that of its last draft does (but has iat as text).
     key = load_pem_public_key(RFC_KEY)
     assert isinstance(key, ec.EllipticCurvePublicKey)
     assert not passport.signed_by(key)

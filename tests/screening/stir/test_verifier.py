@@ -1,4 +1,4 @@
-"""Whole verifications: headers of a call in, one verdict out, in the time that a call can wait."""
+"""Whole verifications: a call's headers in, one result out, within the time limit."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ async def test_tokens_in_tokens_are_opened_a_few_deep() -> None:
     assert found.result in ("passed", "failed")
 
 
-# In the screener.
+# In the screener
 
 KNOWN = Policy(level=Level.TRUSTED, country="US", contacts=[Contacts({f"+{ANN}": "Ann"})])
 TRUSTED_TRUNK = Verification("passed", "B", source="header")

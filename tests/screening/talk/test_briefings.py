@@ -1,4 +1,4 @@
-"""What the agent of one call is told: by number, language and caller."""
+"""What the agent is told about a call: by number, language and caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said to the agent, and when: greeting, tools, keys, silence and the watchdog; in virtual time."""
+"""What the agent is told, and when: greeting, tools, keys, silence and limits; in virtual time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FIRST = f"speak without tools: {TOLD.opening}"
 
 
 class Stage:
-    """A screening that is attended; the test plays vendor and call."""
+    """An attended screening; the test plays vendor and call."""
 
     def __init__(self, briefing: Briefing, agent: AgentSettings, limits: ScreeningSettings) -> None:
         self.vendor = ScriptedVendor()
@@ -117,7 +117,7 @@ async def test_a_greeting_that_is_cut_off_is_begun_again() -> None:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed"))
         await asyncio.sleep(1)
         stage.vendor.happens(SoundEnded("r1", cut=True))
-        await asyncio.sleep(5)  # the second one is heard to its end
+        await asyncio.sleep(5)  # the second one plays to its end
         assert stage.vendor.said == [FIRST, FIRST, "let interrupt"]
         assert stage.screening.informed_s == 3.001
 
@@ -171,7 +171,7 @@ async def test_a_greeting_nobody_ever_hears_holds_up_nothing() -> None:
         assert isinstance((await stage.verdict())[1], Connect)
 
 
-# Tools beside the decision
+# Tools besides the decision tool
 
 
 WRITTEN = {"message": "The boiler is cold.", "caller_name": "Anna"}
@@ -210,7 +210,7 @@ async def test_what_was_read_back_is_heard_to_its_end_before_the_goodbye_is_aske
             ResponseBegan("r"),
             SoundBegan("r"),
             ToolCalled("t1", TAKE_MESSAGE, json.dumps(WRITTEN), "r"),
-            ResponseEnded("r", "completed"),  # made at once, and twelve seconds long
+            ResponseEnded("r", "completed"),  # generated at once, plays for twelve seconds
         )
         await asyncio.sleep(11.9)
         assert stage.vendor.said == ["speak", "answer t1 ok=True"]
@@ -220,7 +220,7 @@ async def test_what_was_read_back_is_heard_to_its_end_before_the_goodbye_is_aske
 
 
 async def test_a_voice_that_is_heard_as_it_is_made_is_not_cut_off_either() -> None:
-    """GPT-Live's: of a response nobody knows that it is made before it has been heard."""
+    """As with GPT-Live, which reports the end of a response only once it was heard."""
     async with staged() as stage:
         call = ToolCalled("t1", TAKE_MESSAGE, json.dumps(WRITTEN), "r")
         stage.vendor.happens(ResponseBegan("r"), SoundBegan("r"), call)
@@ -313,7 +313,7 @@ async def test_the_agent_is_told_which_destination_was_busy_and_may_offer_anothe
         assert "offer one of the others" not in stage.vendor.said[-2]
 
 
-# What callers say changes nothing of what may be dialled
+# What callers say cannot change what may be dialled
 
 
 HOSTILE = (
@@ -413,7 +413,7 @@ async def test_after_a_silence_the_agent_asks_once_whether_the_caller_is_there()
     async with staged(limits=replace(LIMITS, ask_if_there_s=8.0)) as stage:
         await asyncio.sleep(8.1)
         assert stage.vendor.said[1].startswith("inform Nobody has spoken for a while.")
-        assert stage.vendor.said[2] == "speak without tools"  # for two seconds, which are no silence
+        assert stage.vendor.said[2] == "speak without tools"  # speech for two seconds, which is not silence
         assert await stage.verdict() == (22.0, Undecided("nobody spoke for 20 s"))
         assert len(stage.vendor.said) == 3
 
@@ -429,7 +429,7 @@ async def test_a_caller_who_answers_has_all_the_time_again() -> None:
         assert (await stage.verdict())[0] == 35.001
 
 
-# A process that was stopped reads late what was said and decided in time.
+# A suspended process reads late what was said and decided in time
 
 
 async def test_a_decision_that_came_while_we_were_stopped_stands() -> None:

@@ -1,4 +1,4 @@
-"""Templates: what they may ask for, and what is said of those that are none."""
+"""Templates: the variables they may use, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_what_is_no_template_is_one_clear_line(text: str, says: str) -> None:
         "{{ 1 / 0 }}",
         "{% for i in range(10 ** 12) %}x{% endfor %}",
         "{% for i in range(99999) %}x{% endfor %}",
-        "{{ name }}",  # no such value
+        "{{ name }}",  # no such variable
     ],
 )
 def test_what_a_template_may_not_do_is_a_fault_of_its_own(text: str) -> None:

@@ -89,7 +89,7 @@ def test_what_the_agent_made_up_is_cut_in_what_it_is_told() -> None:
     assert len(str(bad.value)) < 200
 
 
-# The tools beside the decision
+# The tools besides the decision tool
 
 
 PLACES = (Place("sales", "new orders"), Place("Dr. Brown"))

@@ -1,4 +1,4 @@
-"""A transcript is bounded, whatever is sent."""
+"""The transcript is bounded, whatever the vendor sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left of the text of strangers."""
+"""Sanitising text from strangers."""
 
 from __future__ import annotations
 
