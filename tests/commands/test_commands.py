@@ -1,4 +1,4 @@
-"""The commands about what is kept, by click's runner and once as a real process."""
+"""The commands on stored data, by click's runner and once as a real process."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def kept(place: Path) -> Iterator[Path]:
-    """With the service's memory open all the while."""
+    """While the service's memory is open."""
     with a_memory(place):
         yield place
 
@@ -126,7 +126,7 @@ ENDS = ("203.0.113.10", 5061), ("192.0.2.112", 5061)
 
 @pytest.fixture
 def traced(place: Path) -> Path:
-    """The SIP of call1 is kept: a message that can be read, and one that cannot."""
+    """Store the SIP trace of call1: a message that can be parsed, and one that cannot."""
     seen = [Seen(BEGAN.timestamp() + n, "agent", n == 0, "tls", *ENDS, (BYE, b"\x07")[n]) for n in range(2)]
     with a_memory(place) as memory:
         memory.later(

@@ -1,4 +1,4 @@
-"""Times as the user says and reads them: by the clock on his wall, wherever the machine is."""
+"""Times as users write and read them: in their own time zone, wherever the machine is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OURS = "+14155551234"
 
 @pytest.fixture(autouse=True)
 def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The machine is in a zone that is nobody's here."""
+    """Put the machine into a time zone that no user here has."""
     monkeypatch.setenv("TZ", "XXX-3")
     time.tzset()
     yield
@@ -71,7 +71,7 @@ def test_a_time_that_says_its_zone_is_taken_by_that(tmp_path: Path) -> None:
 
 def test_calls_are_sought_and_shown_by_the_users_clock(tmp_path: Path) -> None:
     with a_memory(tmp_path):
-        zone = "Asia/Kathmandu"  # 5:45 before UTC
+        zone = "Asia/Kathmandu"  # 5:45 ahead of UTC
         lines = told(tmp_path, zone, "calls", "--since", "2026-11-22T14:48").splitlines()
         assert [line.split()[0] for line in lines[1:]] == ["call4", "call3"]
         assert lines[-1].split()[1:3] == ["2026-11-22", "14:48"]

@@ -1,4 +1,4 @@
-"""Who is expected from the shell is let through by the house that runs, and counted there."""
+"""Expectations added from the shell apply in the running service, and are counted there."""
 
 from __future__ import annotations
 

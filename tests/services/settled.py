@@ -1,4 +1,4 @@
-"""Settings of two numbers, in two countries, with what a test adds to all of it and to the first."""
+"""Settings with two numbers in two countries, which tests extend."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ AT = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
 
 
 def settled(folder: Path, common: str = "", own: str = "") -> Settings:
-    """`common` are tables of their own, `own` keys of the first number."""
+    """`common`: more tables. `own`: keys of the first number."""
     return parse(TEXT % (common, own), {}, file="t.toml", folder=folder)

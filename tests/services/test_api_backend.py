@@ -1,4 +1,4 @@
-"""The API of the whole application; and nothing of it where it is off."""
+"""The API of the whole application, and its absence where it is off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the settings say of how callers are talked to, in the words of the screening."""
+"""From the settings to how agents are briefed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NAMED = 'destinations = [{ name = "sales", to = "tel:+14155559876", about = "ord
 
 @pytest.fixture(autouse=True, scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the certificates of the settings."""
+    """A folder with the certificates that the settings name."""
     folder = tmp_path_factory.mktemp("house")
     write_certificates(folder, ["sbc.example.com"])
     return folder
@@ -44,7 +44,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def made(house: Path) -> Make:
-    """Make settings with keys of the number and of all."""
+    """A factory of settings, with keys of the number and of all numbers."""
 
     def settled(of_number: str = "", common: str = "", places: str = PLACE, top: str = "") -> Settings:
         text = f"{top}\n{SETTINGS % (common, places, of_number)}"
@@ -60,7 +60,7 @@ def test_what_is_kept_is_told_unless_the_user_says_that_callers_know(made: Make)
         return found.transcribed, found.recorded
 
     assert told(made()) == (True, False)
-    assert told(made(top='records = ""')) == (True, False)  # it is in the memory
+    assert told(made(top='records = ""')) == (True, False)  # stored in the memory
     assert told(made(top='records = ""\nmemory = { transcripts = "off" }')) == (False, False)
     assert told(made(top='records = ""\nmemory = { url = "off" }')) == (False, False)
     assert told(made("consent = false")) == (False, False)

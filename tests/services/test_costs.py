@@ -70,11 +70,11 @@ async def test_a_caller_for_whom_there_is_no_budget_is_not_asked(tmp_path: Path)
         assert await screener.plan(caller) == Undecided("the budget for today is spent: 10 of 10 minutes")
 
 
-# What was spent before.
+# What was spent before the start.
 
 
 def remembered(folder: Path, *told: tuple[str, str | None, datetime, float, int, float | None]) -> Memory:
-    """A memory on disk, started, with these calls: dialed, caller, when, minutes, tokens, money."""
+    """A started memory on disk with these calls: dialed, caller, when, minutes, tokens, money."""
     memory = Memory(Database(f"sqlite:///{folder}/calls.db"), process="p")
     memory.start()
     for n, (dialed, caller, at, minutes, tokens, money) in enumerate(told):

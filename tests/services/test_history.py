@@ -1,4 +1,4 @@
-"""The past is known as soon as the database is there."""
+"""State is restored as soon as the database is available."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def call(name: str, at: datetime, minutes: float) -> dict[str, object]:
 
 @pytest.mark.network
 async def test_what_is_kept_may_be_known_only_when_callers_have_come_already(tmp_path: Path) -> None:
-    """Then it is taken in without the calls since the start, which are known."""
+    """Without the calls since the start, which are already counted."""
     settings = settled(tmp_path, "[costs]\nday_minutes = 3.5")
     books, recent = policy_setup.screener(settings, lambda: AT).books, RecentCalls()
     memory = Memory(Database(f"sqlite:///{tmp_path}/calls.db"), process="p")

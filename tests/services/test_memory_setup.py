@@ -1,4 +1,4 @@
-"""What the house tells its memory: the words of messages, and whom the user blocks or trusts."""
+"""What the running application stores: voicemail transcripts, and callers blocked or trusted by key."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def test_calls_are_forgotten_after_keep_days_and_never_where_that_is_0(
     kept = remembered.memory
     await asyncio.to_thread(kept.start)
     try:
-        time.pass_by(STEADY_S)  # by then the clock is believed
+        time.pass_by(STEADY_S)  # by now the clock is trusted
         await kept.ask(lambda connection: None)
         found = await kept.ask(lambda connection: connection.execute(select(calls.c.id)).scalars().all())
     finally:

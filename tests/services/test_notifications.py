@@ -1,4 +1,4 @@
-"""Telling the user, as the settings say it: a whole call, a kill, and the command that tries it."""
+"""Notices of the running application: a whole call, a kill, and the test command."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class Hooked(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hooked() -> Iterator[str]:
-    """A web server in a thread, for a command that has a loop of its own."""
+    """A web server in a thread, for a command that runs its own event loop."""
     server = HTTPServer(("127.0.0.1", 0), Hooked)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

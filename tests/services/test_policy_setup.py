@@ -1,4 +1,4 @@
-"""From the settings to the rules of each number, and what is wrong with them."""
+"""From the settings to the policy of each number, and the problems found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record is told in one form to the file and to the memory."""
+"""The record file and the memory get the same form of a record."""
 
 from __future__ import annotations
 

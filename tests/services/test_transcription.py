@@ -1,4 +1,4 @@
-"""Messages become text after their calls, beside which everything else goes on."""
+"""Voicemails are transcribed after their calls, without delaying anything."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def message(tmp_path: Path) -> Path:
 
 
 class Ear:
-    """A transcription that the test gives, or holds back."""
+    """A transcription service that the test controls."""
 
     def __init__(self, failure: str | None = None) -> None:
         self.failure, self.heard = failure, asyncio.Event()

@@ -1,4 +1,4 @@
-"""A talk and the budget of its call: counted as it goes on, and over when it is spent. In virtual time."""
+"""The budget of a call: counted while it lasts, and ending it when spent. In virtual time."""
 
 from __future__ import annotations
 

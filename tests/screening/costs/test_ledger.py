@@ -1,4 +1,4 @@
-"""What was spent today, what is set aside, and who is told of it."""
+"""Spending, reservations and warnings of the daily ledger."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GUESS = Amount(1.5, 9000, Decimal("0.1"))
 
 
 class House:
-    """A ledger, its clock and what it told."""
+    """A ledger, its clock and its warnings."""
 
     def __init__(self, budget: Budget | None = None, day: Cap | None = None) -> None:
         self.now = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -71,7 +71,7 @@ def test_the_next_day_begins_with_nothing_spent_in_the_time_zone_of_the_number()
     house = House(Budget(number=Cap(minutes=5), zone=ZoneInfo("America/New_York")))
     house.spends(minutes=6)
     assert house.opens() == "the budget of this number for today is spent: 6 of 5 minutes"
-    house.now += timedelta(hours=13)  # midnight is past in London, not in New York
+    house.now += timedelta(hours=13)  # past midnight in London, not in New York
     assert isinstance(house.opens(), str)
     house.now += timedelta(hours=4)
     assert isinstance(house.opens(), Tab)

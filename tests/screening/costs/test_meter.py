@@ -1,4 +1,4 @@
-"""What a call uses, counted as the vendor tells it, and what that costs."""
+"""Metering a call by the vendor's usage reports, and its cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MODEL = "gpt-realtime-2.1"
 
 
 class Clock:
-    """Seconds, as the test says."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""The two clocks of a machine: the one that tells the time and may be set, and the one that counts on."""
+"""A settable wall clock and a monotonic clock, both under the test's control."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Time:
         return Retention(keep_days, lambda: self.now, most, clock=lambda: self.seconds)
 
     def believed(self, memory: Memory, most: int = 200) -> Retention:
-        """One whose clock has gone steadily for long enough by now."""
+        """A `Retention` that already trusts its clock."""
         retention = self.retention(most=most)
         self.now -= timedelta(seconds=SURE_S)
         do(memory, retention.step)

@@ -1,4 +1,4 @@
-"""Each test of a memory runs on both kinds of database."""
+"""Fixtures that run each memory test on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of an empty database."""
+    """The URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/kept/screendoor.db"
     server: Postgres = request.getfixturevalue("postgres")
@@ -42,11 +42,12 @@ MakeMemory = Callable[..., Memory]
 
 @pytest.fixture
 def memory_of() -> Iterator[MakeMemory]:
-    """Makes memories, started and closed at the end."""
+    """A factory of memories, which are closed after the test."""
     made: list[Memory] = []
 
     def make(url: str, *, start: bool = True, **told: object) -> Memory:
-        memory = Memory(Database(url), process=str(told.pop("process", "p1")), **told)  # type: ignore[arg-type]
+        # type: ignore[arg-type]
+        memory = Memory(Database(url), process=str(told.pop("process", "p1")), **told)
         made.append(memory)
         if start:
             memory.start()

@@ -1,4 +1,4 @@
-"""A way to a PostgreSQL server by TCP, as over a network or through a pooler, that may fall silent."""
+"""A TCP forwarder in front of a PostgreSQL server, which can go silent like a network or a pooler."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Self
 
 
 class Forwarder:
-    """Passes what comes to a server's socket in `folder`, and its answers back, unless it is `held`."""
+    """Forwards between TCP and the server's socket in `folder`, unless it is held."""
 
     def __init__(self, folder: Path, hold_at: bytes = b"") -> None:
-        """Hold from the first that has `hold_at` in it."""
+        """Hold from the first chunk that contains `hold_at`."""
         self._server, self._hold_at = folder / ".s.PGSQL.5432", hold_at
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -22,15 +22,15 @@ class Forwarder:
         self._ends: list[socket.socket] = [self._listener]
 
     def url(self, name: str) -> str:
-        """Of a database of that name."""
+        """The URL of a database, through this forwarder."""
         return f"postgresql://screendoor@127.0.0.1:{self.port}/{name}"
 
     def hold(self) -> None:
-        """Pass nothing more for now; the connections stand."""
+        """Stop forwarding; connections stay open."""
         self._open.clear()
 
     def release(self) -> None:
-        """Pass what was held, and all that comes."""
+        """Forward what was held, and everything that follows."""
         self._hold_at = b""
         self._open.set()
 

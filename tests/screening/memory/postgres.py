@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: in a folder of theirs, and on a socket in it."""
+"""A private PostgreSQL server for the tests, in a temporary folder and on a Unix socket there."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def binaries() -> Path:
 
 
 class Postgres:
-    """One server; `stop` and `start` as often as a test likes."""
+    """A server, which can be stopped and started again."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder`, of a short name since a socket stands in it, is made."""
+        """Creates `folder`; its name must be short, because it holds a socket."""
         self._bin, self.folder = binaries(), folder
         folder.mkdir(mode=0o755)
         self._user: dict[str, int] = {}
-        if os.getuid() == 0:  # the server does not run as root
+        if os.getuid() == 0:  # the server refuses to run as root
             nobody = pwd.getpwnam("nobody")
             self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid}
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
@@ -52,11 +52,11 @@ class Postgres:
         self.stop()
 
     def url(self, name: str) -> str:
-        """Of a database of that name."""
+        """The URL of a database."""
         return f"postgresql://screendoor@/{name}?host={self.folder}"
 
     def create(self, name: str, *more: str) -> str:
-        """Make an empty database, as `createdb` is told `more`; returns its URL."""
+        """Create an empty database, with more arguments for `createdb`; returns its URL."""
         self._run("createdb", "-h", str(self.folder), "-U", "screendoor", *more, name)
         return self.url(name)
 
@@ -75,10 +75,10 @@ class Postgres:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """At once: whoever is connected is cut off."""
+        """Stop at once, disconnecting all clients."""
         server, self._server = self._server, None
         if server is not None:
-            server.send_signal(signal.SIGINT)  # "fast"
+            server.send_signal(signal.SIGINT)  # fast shutdown
             server.wait(LIMIT_S)
 
     def _run(self, program: str, *arguments: str) -> None:

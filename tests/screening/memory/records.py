@@ -1,4 +1,4 @@
-"""Calls as the house tells of them."""
+"""Call records for the memory tests."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ def a_record(call: str = "c1", **told: Any) -> dict[str, Any]:
 
 
 def finish(memory: Memory, record: Mapping[str, Any]) -> None:
-    """The call of this record is over."""
+    """End the call of this record."""
     kept = {name: value for name, value in record.items() if name != "transcript"}
     memory.finished(lambda: record, lambda: json.dumps(kept, ensure_ascii=False))

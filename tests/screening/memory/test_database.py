@@ -1,4 +1,4 @@
-"""A database is opened, made, brought up to date, or refused with one line."""
+"""Opening, creating, migrating and refusing databases."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_url_of_another_kind_is_refused(wrong: str) -> None:
 def test_a_server_that_does_not_keep_every_letter_is_refused_in_words(
     postgres: Postgres, encoding: str
 ) -> None:
-    """SQL_ASCII is what a server has that was set up where no locale was."""
+    """SQL_ASCII is the encoding of servers that were set up without a locale."""
     url = postgres.create(f"of_{encoding.lower()}", "-E", encoding, "-T", "template0", "--locale=C")
     with pytest.raises(Unusable, match=f"keeps text as {encoding}, UTF8 is needed: CREATE DATABASE"):
         Database(url).connect()

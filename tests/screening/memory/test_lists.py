@@ -1,4 +1,4 @@
-"""The lists of the database: kept, asked for, taken off."""
+"""The lists in the database: inserting, querying and deleting entries."""
 
 from __future__ import annotations
 

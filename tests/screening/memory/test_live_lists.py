@@ -1,4 +1,4 @@
-"""What is on the lists of the database takes part in the policy of a process that runs."""
+"""Database lists take part in the policy of a running process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Kept:
-    """A database, the lists that are made of it, and a clock."""
+    """A database, the live lists made from it, and a clock."""
 
     def __init__(self, url: str) -> None:
         self._database, self.now = Database(url), AT
@@ -45,7 +45,8 @@ class Kept:
             return work(connection)
 
     def puts(self, which: str, number: str, **told: object) -> None:
-        self.do(lambda connection: put(connection, Entry(which, number, **told), AT))  # type: ignore[arg-type]
+        # type: ignore[arg-type]
+        self.do(lambda connection: put(connection, Entry(which, number, **told), AT))
         self.looks()
 
     def rule(self, number: str = NUMBER) -> str:

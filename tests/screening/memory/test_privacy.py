@@ -1,4 +1,4 @@
-"""Forgetting, by age and by caller; and handing out what is known."""
+"""Deletion by age and by caller, and export."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OTHER = "+14155550199"
 
 
 def tell(memory: Memory, folder: Path, call: str, at: datetime, caller: str = CALLER) -> list[Path]:
-    """A call with a message, its words and a recording; returns their files."""
+    """Store a call with a voicemail, its transcript and a recording; returns their paths."""
     folder.mkdir(exist_ok=True)
     files = [folder / f"{call}-{name}" for name in ("message.wav", "message.txt", "recording.wav")]
     for file in files:
@@ -58,7 +58,7 @@ def tell(memory: Memory, folder: Path, call: str, at: datetime, caller: str = CA
 
 
 def warned(memory: Memory, caller: str) -> list[Letter]:
-    """Somebody is told that a limit of this caller is used up."""
+    """Queue a budget warning about this caller."""
     budget = BudgetWarning("caller_calls", "*", caller, "3 of 3", 1.0, AT.date(), True)
     target = Target("me", WebhookCourier("https://example.com", ["whsec_" + "A" * 32], AT.timestamp))
     letters = letters_of_budget([target], budget, AT.timestamp())
@@ -192,7 +192,7 @@ def test_what_is_forgotten_while_a_backup_reads_is_gone_from_the_log_afterwards(
 
 
 def named(folder: Path, number: str) -> list[str]:
-    """The files in which a number stands."""
+    """The files that contain a number."""
     return [file.name for file in folder.iterdir() if number.encode() in file.read_bytes()]
 
 
@@ -280,13 +280,13 @@ def test_the_sip_of_a_call_is_kept_with_it_and_handed_out_and_goes_with_it(memor
         memory.later(lambda connection, call=call: sip_trace.keep(connection, call, SIP))
         memory.later(
             lambda connection, call=call: sip_trace.keep(connection, call, SIP * 2)
-        )  # there was more
+        )  # there was more than this
     told = do(memory, lambda connection: export_caller(connection, CALLER)).told
     assert [call["sip"] for call in told["calls"]] == [SIP * 2]
     do(memory, lambda connection: delete_caller(connection, CALLER))
     memory.later(
         lambda connection: sip_trace.keep(connection, "c1", SIP)
-    )  # it was under way, and comes too late
+    )  # it was in progress, and comes too late
     kept = [
         do(memory, lambda connection, call=call: sip_trace.of(connection, call))
         for call in ("c1", "c2", "c3")

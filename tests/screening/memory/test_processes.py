@@ -1,4 +1,4 @@
-"""Calls of a process that is gone are cut; those of one that lives are not."""
+"""Calls of a dead process are marked as interrupted; those of a live one are not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Wall:
         self.now, self.leapt = AT, timedelta(0)
 
     def leaps(self, by: timedelta) -> None:
-        """It is set; no time passes."""
+        """Set the wall clock; no time passes."""
         self.now, self.leapt = self.now + by, self.leapt + by
 
     def __call__(self) -> datetime:
@@ -64,7 +64,7 @@ def test_what_an_earlier_process_left_is_cut_when_the_next_begins(url: str, memo
 
 
 def test_the_calls_of_another_process_that_lives_go_on(url: str, memory_of: MakeMemory) -> None:
-    """Two share one database; or one drains while the next has begun."""
+    """Two processes share one database, or one drains while its successor runs."""
     one, other = memory_of(url, process="one"), memory_of(url, process="other")
     wall = Wall()
     ours, elsewhere = a_presence("one", wall, pid=7), a_presence("one", wall, pid=7, place="elsewhere")
@@ -91,7 +91,7 @@ def test_a_process_of_another_machine_is_gone_once_nothing_is_heard_of_it(
     wall.now += timedelta(seconds=1)
     says(other, ours)
     assert kept(other) == {"c1": "cut"}
-    says(one, theirs)  # it was away from the database alone
+    says(one, theirs)  # only the database was unreachable
     assert kept(one) == {"c1": "going on"}
 
 
@@ -184,7 +184,7 @@ def test_a_call_that_goes_on_after_all_has_its_message_told_by_whoever_takes_it(
     wall.now += GONE + timedelta(seconds=1)
     says(other, Presence("other", wall, place="here", pid=8, folders=folders))
     assert len(rows(other, select(voicemails))) == 1
-    says(one, theirs)  # it was away from the database alone
+    says(one, theirs)  # only the database was unreachable
     assert (
         rows(one, select(voicemails)) == rows(one, select(calls).where(calls.c.recording.is_not(None))) == []
     )

@@ -1,4 +1,4 @@
-"""A clock that is wrong deletes nothing before somebody, or the network, had time to put it right."""
+"""A wrong clock deletes nothing before an operator, or NTP, had time to correct it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ YEARS = timedelta(days=4000)
 
 
 def told(memory: Memory, **ago: int) -> None:
-    """A call for each name, so many days ago."""
+    """Store one call per name, begun so many days ago."""
     for name, days in ago.items():
         began = (AT - timedelta(days=days)).isoformat(timespec="milliseconds")
         finish(memory, a_record(name, began=began, ended=began))

@@ -1,4 +1,4 @@
-"""A PostgreSQL server that is locked, that is gone without a word, or that takes all and says nothing."""
+"""PostgreSQL servers that are locked, vanish silently, or accept everything and never reply."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SOON_S = 0.3
 
 @contextmanager
 def locked(url: str) -> Iterator[None]:
-    """As by a change of the schema that waits for a backup, or somebody's transaction that was left open."""
+    """Like a schema change that waits for a backup, or a transaction somebody left open."""
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE calls, alembic_version IN ACCESS EXCLUSIVE MODE")
         yield
@@ -90,7 +90,7 @@ def test_a_start_waits_for_no_server_that_says_nothing(
 def test_a_database_found_unusable_after_the_start_is_away(
     postgres: Postgres, memory_of: MakeMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who starts us hears no more of it; the log does, and nothing ends."""
+    """`start` does not raise; the outage is logged and the process goes on."""
     memory_of(url := postgres.create("newer")).close()
     with psycopg.connect(url) as other:
         other.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -133,7 +133,8 @@ def test_a_server_that_is_gone_without_a_word_is_found_out_within_half_a_minute(
     with (
         Forwarder(postgres.folder) as way,
         Database(way.url("gone")).connect() as connection,
-        socket.socket(fileno=connection.connection.driver_connection.fileno()) as ours,  # type: ignore[union-attr]
+        # type: ignore[union-attr]
+        socket.socket(fileno=connection.connection.driver_connection.fileno()) as ours,
     ):
         told = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)]
         found = [ours.getsockopt(*each) for each in told]
@@ -148,4 +149,5 @@ def test_what_a_url_says_of_its_server_holds(postgres: Postgres) -> None:
         Forwarder(postgres.folder) as way,
         Database(way.url("own") + "?keepalives_idle=60").connect() as connection,
     ):
-        assert connection.connection.driver_connection.info.get_parameters()["keepalives_idle"] == "60"  # type: ignore[union-attr]
+        # type: ignore[union-attr]
+        assert connection.connection.driver_connection.info.get_parameters()["keepalives_idle"] == "60"

@@ -1,4 +1,4 @@
-"""What is told of calls is kept, whatever happens to the database meanwhile."""
+"""Call data is stored, whatever happens to the database meanwhile."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ WAIT_S = 20.0
 
 
 def kept(memory: Memory) -> dict[str, str]:
-    """The state of each call, by its name."""
+    """The state of each call by name."""
     return {row.id: row.state for row in rows(memory, select(calls.c.id, calls.c.state))}
 
 
 def rows(memory: Memory, query: object) -> list[object]:
-    return list(memory.asked(lambda connection: connection.execute(query).all()).result(WAIT_S))  # type: ignore[call-overload]
+    # type: ignore[call-overload]
+    return list(memory.asked(lambda connection: connection.execute(query).all()).result(WAIT_S))
 
 
 def test_a_call_has_a_row_when_it_begins_and_all_of_it_when_it_is_over(memory: Memory) -> None:
@@ -120,7 +121,7 @@ def test_a_record_with_odd_values_is_kept_as_any_other(
 
 
 def written_by(memory: Memory) -> list[int]:
-    """How much is written in each transaction from now on."""
+    """A list that collects the number of entries in each transaction from now on."""
     told, write = list[int](), memory._writer.write
 
     def noted(what: Sequence[Told]) -> int:
@@ -134,7 +135,7 @@ def written_by(memory: Memory) -> list[int]:
 def test_what_is_told_within_a_moment_is_written_in_one_go(
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("screening.memory.store.GATHER_S", 1.0)  # on a busy machine a moment may be short
+    monkeypatch.setattr("screening.memory.store.GATHER_S", 1.0)  # longer, for busy machines
     written = written_by(memory)
     for n in range(20):
         memory.began(f"c{n}", AT, CALLER, None, "*")
@@ -432,7 +433,7 @@ def test_a_table_that_is_damaged_is_one_line_until_it_is_mended_and_calls_are_wr
 
 def test_while_the_disk_is_full_calls_wait(tmp_path: Path, memory_of: MakeMemory) -> None:
     memory = memory_of(f"sqlite:///{tmp_path}/s.db")
-    no_larger = text("PRAGMA max_page_count = 1")  # than it is; for as long as this connection stands
+    no_larger = text("PRAGMA max_page_count = 1")  # cap it at its present size, on this connection
     memory.asked(lambda connection: connection.execute(no_larger)).result(WAIT_S)
     with structlog.testing.capture_logs() as logs:
         for n in range(200):

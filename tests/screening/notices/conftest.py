@@ -1,4 +1,4 @@
-"""Tests of what is kept run on both kinds of database."""
+"""Tests of the stored outbox run on both kinds of database."""
 
 from tests.screening.memory.conftest import memory, memory_of, postgres, url
 

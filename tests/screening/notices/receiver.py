@@ -1,4 +1,4 @@
-"""A web server that answers as it is told, byte by byte, and keeps what it was sent."""
+"""A scripted web server that records its requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Play = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class Sent:
-    """One request as it came."""
+    """One received request."""
 
     line: str
     headers: dict[str, str] = field(default_factory=dict)
@@ -21,13 +21,13 @@ class Sent:
 
 
 def answer(status: int, body: bytes = b"", *headers: str) -> bytes:
-    """A whole answer."""
+    """A complete HTTP response."""
     lines = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
 class Receiver:
-    """Gives its answers in turn, the last one for ever; bytes are written, anything else is played."""
+    """Gives its answers in turn, repeating the last: bytes are written, callables run."""
 
     def __init__(self, *answers: bytes | Play) -> None:
         self.answers = list(answers)

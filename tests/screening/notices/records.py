@@ -1,4 +1,4 @@
-"""Records of calls, as they are when a call is over."""
+"""Call records for the notice tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def leg(name: str, *, answered: bool = True) -> dict[str, Any]:
 
 
 def record(result: str = "bridged", *legs: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A call that the agent allowed and that was put through; what differs is said."""
+    """A call that the agent allowed and that was put through, with changes."""
     return {
         "call": "9c3adbea6361",
         "caller": CALLER,

@@ -1,4 +1,4 @@
-"""What apprise hands over, to receivers of its own kinds on loopback: a web server and a mail server."""
+"""Apprise deliveries to a real web server and a real mail server on loopback."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def letter(told: dict[str, Any] | None = None) -> Letter:
 
 
 class MailServer:
-    """As much of SMTP as a client needs (RFC 5321), without log-in."""
+    """The minimum of SMTP that a client needs (RFC 5321), without authentication."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, EmailMessage]] = []

@@ -1,4 +1,4 @@
-"""The post, in virtual time: order, patience, bounds."""
+"""The dispatcher in virtual time: order, retries, limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MISSED = frozenset((Event.MISSED,))
 
 
 class Scripted:
-    """A receiver at the end of the wire; the last of its answers stands for ever."""
+    """A scripted receiver; the last of its answers repeats."""
 
     def __init__(self, *answers: Answer | Exception, takes_s: float = 0.0, at_once: int = 1) -> None:
         self.answers, self.takes_s, self.at_once = list(answers), takes_s, at_once
@@ -58,7 +58,7 @@ class Scripted:
 
 
 class Clock:
-    """The wall clock, which may be set."""
+    """A settable wall clock."""
 
     def __init__(self) -> None:
         self.ahead = 1_800_000_000.0
@@ -152,7 +152,7 @@ async def test_a_target_that_fails_is_left_alone_and_gets_everything_when_it_is_
         for n in range(6):
             posted.finished(missed(f"{n}"))
         await asyncio.sleep(7200)
-    # Four at once fail; a second later one is tried, two seconds later the next, and that one arrives.
+    # Four fail at once; a second later one is tried, two seconds later the next, and that one arrives.
     assert receiver.at[:7] == [0.0] * 4 + [1.0, 3.0, 7.0]
     assert posted.counts["call.missed", "done"] == 6
 
@@ -224,7 +224,7 @@ async def test_ten_thousand_wait_within_bounds_and_all_arrive() -> None:
 
 @pytest.mark.parametrize("by_s", [-20 * 365 * 86400.0, 20 * 365 * 86400.0])
 async def test_a_clock_that_jumps_loses_nothing(by_s: float) -> None:
-    """Both ways: what waits is tried at the latest a minute after the clock was set, and not given up."""
+    """Clock set forward or back: deliveries are retried within a minute, and not given up."""
     receiver, clock = Scripted(BUSY, BUSY, DONE), Clock()
     async with post(receiver, clock=clock) as posted:
         posted.finished(missed())
@@ -247,7 +247,7 @@ async def test_a_clock_set_back_a_little_costs_that_much_time() -> None:
 
 
 class Away(MemoryOutbox):
-    """What is kept cannot be had for a while."""
+    """An outbox that is unavailable for a while."""
 
     def __init__(self, until: float) -> None:
         super().__init__()

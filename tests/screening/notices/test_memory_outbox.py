@@ -1,4 +1,4 @@
-"""Letters that wait in the process alone."""
+"""The outbox in memory."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_there_is_room_for_so_many_and_again_when_one_is_done() -> None:
 
 
 async def test_what_is_due_later_than_we_ever_wait_is_due_now() -> None:
-    """The clock was years ahead when it was put off, and is right again."""
+    """The clock was years ahead when it was postponed, and has been corrected."""
     outbox = MemoryOutbox()
     outbox.put([letter("a", NOW + LONGEST_S + 1)])
     assert await ids(outbox) == ["a"]
@@ -70,9 +70,9 @@ async def test_a_letter_that_nobody_has_tried_may_be_put_in_better_words() -> No
     better = replace(letter("a"), payload={"data": {"said": "more"}})
     outbox.put([better])
     assert (await outbox.waiting("t", NOW, 10)).letters == [better]
-    outbox.put([letter("a")])  # somebody has it now
+    outbox.put([letter("a")])  # it is being attempted now
     outbox.later(replace(better, tries=1), NOW + 60, "busy")
-    outbox.put([letter("a")])  # and has tried it
+    outbox.put([letter("a")])  # and has been attempted
     assert await ids(outbox) == []
     [again] = (await outbox.waiting("t", NOW + 60, 10)).letters
     assert again.payload == better.payload

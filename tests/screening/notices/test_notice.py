@@ -1,4 +1,4 @@
-"""Which notices a call makes, and what is in them."""
+"""Which notices a call produces, and their content."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ NOT_ASKED = {"plan": "ring: contact: known", "decision": None, "why": None}
         (record("caller left", *RANG, trigger="refer"), ["call.screened", "call.missed"]),
         (record("unanswered", *RANG, trigger="refer"), ["call.screened", "call.missed"]),
         (record("cut", decision=None), ["call.screened", "call.missed"]),
-        # The agent never took the call, and the phone rang in its place.
+        # The agent never took the call, and the phone rang instead.
         (record("bridged", leg("agent", answered=False), decision=None, trigger="failure"), []),
         (record("caller left", leg("agent", answered=False), decision=None), ["call.missed"]),
-        # Nobody asked: a contact, a blocked caller, out of hours.
+        # No agent was asked: a contact, a blocked caller, out of hours.
         (record("bridged", leg("caller"), leg("phone"), **NOT_ASKED), []),
         (record("caller left", leg("caller"), **NOT_ASKED), ["call.missed"]),
         (record("unanswered", leg("caller"), **NOT_ASKED), ["call.missed"]),
         (record("cut", leg("caller"), **NOT_ASKED), ["call.missed"]),
         (record("refused", leg("caller"), **NOT_ASKED), []),
-        # The carrier rang others, too, and one of them answered.
+        # The carrier rang several endpoints, and another one answered.
         (record("caller left", ELSEWHERE, **NOT_ASKED, answered=None), []),
         (record("caller left", {**ELSEWHERE, "peer_reason": "Q.850;cause=16"}, **NOT_ASKED), ["call.missed"]),
         (record("voicemail", leg("caller"), **NOT_ASKED, voicemail="v/1.wav"), ["voicemail.new"]),
-        # A gate instead of an agent.
+        # A challenge instead of an agent.
         (record("bridged", leg("caller"), plan="challenge: level", decision=None), ["call.screened"]),
         (record("declined", leg("caller"), plan="challenge", decision=None), ["call.screened"]),
         (record("declined", leg("caller"), **NOT_ASKED, challenge_passed=True), ["call.screened"]),

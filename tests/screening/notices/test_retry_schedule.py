@@ -1,4 +1,4 @@
-"""When a notice is tried again."""
+"""Retry delays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signatures of webhooks, judged by the reference library and by OpenAI's."""
+"""Webhook signatures, verified by the reference library and by OpenAI's."""
 
 from __future__ import annotations
 

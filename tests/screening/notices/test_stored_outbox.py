@@ -1,4 +1,4 @@
-"""Letters in a real database: SQLite and PostgreSQL."""
+"""The outbox in a real database: SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def test_letters_for_nobody_are_given_up(memory: Memory) -> None:
 
 
 async def test_letters_of_another_process_that_runs_are_not_given_up(url: str, memory_of: MakeMemory) -> None:
-    """It may have targets of its own, or be that of before the settings were changed, which still tells."""
+    """It may have other targets, or be a draining process with the settings of before."""
     first = memory_of(url, start=False)
     first.every(10.0, Presence("p1", lambda: AT, place="here").say)
     first.start()
@@ -123,7 +123,7 @@ async def test_letters_of_another_process_that_runs_are_not_given_up(url: str, m
 
 
 async def test_what_one_process_carries_no_other_does(url: str, memory_of: MakeMemory) -> None:
-    """Unless that takes so long that it must have ended."""
+    """Unless it takes so long that the process must have died."""
     ours, theirs = StoredOutbox(memory_of(url)), StoredOutbox(memory_of(url, process="p2"))
     ours.put([letter("a"), letter("b")])
     assert await ids(ours, most=1) == ["a"]
@@ -177,7 +177,7 @@ async def test_a_letter_that_no_database_takes_costs_no_other(memory: Memory) ->
 
 
 class Recorded:
-    """A receiver at the end of the wire."""
+    """A scripted receiver."""
 
     at_once = 1
 
@@ -295,7 +295,7 @@ async def test_the_message_of_a_call_that_was_cut_is_told_as_one(url: str, memor
 async def test_a_database_that_goes_away_keeps_nothing_from_arriving_later(
     tmp_path: Path, memory_of: MakeMemory
 ) -> None:
-    """The file is taken away and put back as a folder: nothing can be opened there; then it is free again."""
+    """The file is replaced by a folder, so that nothing can be opened, and later the folder is removed."""
     memory, up = memory_of(f"sqlite:///{tmp_path}/m.db"), Recorded(Delivered("answered 204"))
     outbox = StoredOutbox(memory)
     await ids(outbox)

@@ -1,4 +1,4 @@
-"""Who is told of what."""
+"""Which targets get which notices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person reads."""
+"""Notices as people read them."""
 
 from __future__ import annotations
 

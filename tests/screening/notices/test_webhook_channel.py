@@ -1,4 +1,4 @@
-"""Webhooks to real receivers on loopback: good, slow, cut, odd."""
+"""Webhooks to real receivers on loopback: good, slow, disconnecting, odd."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ async def test_of_an_endless_answer_only_the_beginning_is_read() -> None:
 
 
 async def test_what_was_answered_holds_though_the_rest_of_it_breaks_off() -> None:
-    """Else it would be told twice."""
+    """Otherwise it would be delivered twice."""
 
     async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nthanks")

@@ -1,4 +1,4 @@
-"""Webhooks to receivers that take their time, in virtual time."""
+"""Webhooks to slow receivers, in virtual time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Serve = Callable[[httpx2.Request], Awaitable[httpx2.Response]]
 
 
 class Trickle(httpx2.AsyncByteStream):
-    """A body of which a little comes now and then, for ever."""
+    """An endless body that trickles in."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
@@ -24,7 +24,7 @@ class Trickle(httpx2.AsyncByteStream):
 
 
 async def took(serve: Serve) -> tuple[Answer, float]:
-    """What came of a delivery, and how long it took."""
+    """The outcome of a delivery, and how long it took."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(serve)) as http:
