@@ -1,4 +1,4 @@
-"""Writes down what happens to a call: one INFO line a step, and the record that stays."""
+"""Writes what happens to a call to its record, to the log (one INFO line per step) and to the event feed."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ Log = structlog.typing.FilteringBoundLogger
 LOG: Log = structlog.get_logger("screendoor")
 
 HUNDREDTH = timedelta(milliseconds=10)
-"""Of a second: to count them takes a third of the time that it takes to round."""
+"""Of a second. Durations are cut to it by integer division, which takes a third of the time of `round`."""
 REFUSED = (EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJECTED)
-"""Why the caller's leg is ended for what its peer asks of us."""
+"""End reasons of a caller's leg whose INVITE we refused for what it asks."""
 BY_US = (EndReason.DRAINING, EndReason.MEDIA_INACTIVE, EndReason.TOO_LONG, EndReason.BY_USER, *REFUSED)
-"""The ways in which a leg is ended by us in the midst of its call."""
+"""End reasons by which we end a leg in the middle of its call."""
 
 _PLANNED = {
     Ask: "ask", Ring: "ring", Refuse: "reject", Challenge: "challenge", Undecided: "unscreened",
 }  # fmt: skip
 _without_numbers = lru_cache(256)(partial(re.compile(r"\d{5,}").sub, "…"))
-"""Most calls are planned in one of a few ways."""
+"""Cached, since most calls are planned in one of a few ways."""
 
 
-@lru_cache(maxsize=256)  # one text for all calls of which there is the same to tell
+@lru_cache(maxsize=256)  # calls with the same step share one text
 def _told(event: str, why: str) -> str:
     return f"{event}: {why}"
 
@@ -62,26 +62,26 @@ def _answered(leg: str) -> str:
 
 
 class Scribe:
-    """The one writer of a call's record and of its story in the log."""
+    """The only writer of a call's record, of its log lines and of its events."""
 
     __slots__ = ("_feed", "_record", "_wall_clock", "log")
 
     def __init__(
         self, record: CallRecord, wall_clock: WallClock, feed: Feed | None = None, log: Log = LOG
     ) -> None:
-        """`feed` is told of every step as it happens."""
+        """`feed`: where every step is published as it happens."""
         self._record, self._wall_clock, self._feed = record, wall_clock, feed
         if self._feed is not None:
             self._tell("began", caller=record.caller, dialed=record.dialed)
         self.log: Log = log.bind(call=record.call)
 
     def _tell(self, name: str, /, **told: object) -> None:
-        """Tell whoever listens to it; what befalls every call asks first whether anybody can."""
+        """Publish an event; callers on every call's path check `_feed` first, to save the call."""
         if self._feed is not None:
             self._feed.tell(self._record.call, name, **told)
 
     def follow(self, screening: Screening) -> None:
-        """Pass every line of the transcript on as it comes, where somebody can listen."""
+        """Publish every line of the transcript as it comes, if there is a feed."""
         if self._feed is not None:
             screening.follow(self._heard_line)
 
@@ -95,9 +95,9 @@ class Scribe:
         self.log.info(event, why=why)
 
     def planned(self, plan: Plan, caller: Caller | None = None) -> None:
-        """What is done with the caller to begin with; numbers on lists are for the record alone.
+        """Write down the plan for the caller; telephone numbers in its reason go to the record only.
 
-        What was verified here comes before what his trunk says.
+        A verification made here takes precedence over one by the caller's trunk.
         """
         verification = plan.verification or (caller.verification if caller else None)
         if verification is not None and verification != self._record.verification:
@@ -149,13 +149,13 @@ class Scribe:
                 self._tell("leg", leg=entry.name, state="ended", why=reason.text)
             if peer_reason:
                 self.log.info("ended", leg=entry.name, why=reason.text, peer_reason=peer_reason)
-            elif reason is EndReason.CALLER_LEFT:  # his own leg says so
+            elif reason is EndReason.CALLER_LEFT:  # the line of the caller's own leg says so
                 self.log.debug("ended", leg=entry.name, why=reason.text)
             else:
                 self.log.info("ended", leg=entry.name, why=reason.text)
 
     def heard(self, entry: LegRecord, quality: Quality) -> None:
-        """How well a leg was heard that is over; nothing, if no audio went either way."""
+        """Write down the audio quality of a leg that is over; nothing if no audio went either way."""
         if quality == UNHEARD:
             return
         entry.quality = quality
@@ -176,7 +176,7 @@ class Scribe:
             self.silent(entry, quality.silent)
 
     def silent(self, entry: LegRecord, why: str) -> None:
-        """A leg should speak, and is not heard; said once."""
+        """Warn, once, that no audio comes from a leg that should send some."""
         if entry.silent is None:
             entry.silent = why
             self._record.steps.append(f"{entry.name} is silent")
@@ -184,23 +184,23 @@ class Scribe:
             self.log.warning("silent", leg=entry.name, likely=why)
 
     def now(self) -> datetime:
-        """The time of the record."""
+        """The present time, by the record's clock."""
         return self._wall_clock()
 
     def standing(self) -> list[LegRecord]:
-        """The legs that are answered and not over."""
+        """The entries of the legs that are answered and not over."""
         return [each for each in self._record.legs if each.answered is not None and each.ended is None]
 
     def broken(self, event: str, error: Exception) -> None:
-        """We erred, and the call goes on as well as it can."""
+        """Write down an error of our own, after which the call goes on as well as it can."""
         self._record.steps.append(f"{event}: {error}")
         self._tell("step", step=event, why=str(error))
         self.log.error(event, problem=str(error))
 
     def decided(self, decision: str, by: str, verdict: Verdict | None) -> None:
-        """What the agent decided, by ``refer`` or ``verdict``.
+        """Write down what the agent decided; `by`: ``refer`` or ``verdict``.
 
-        `verdict` is what its tool said, if it is known to us: a REFER may come without. The reason in it is a
+        `verdict` is what its tool call said, if there was one: a REFER may come without. Its reason is a
         person's words, and stays out of the log at INFO.
         """
         self._record.decision = decision
@@ -212,12 +212,12 @@ class Scribe:
         self.log.info("decided", decision=decision, by=by)
 
     def challenged(self, why: str) -> None:
-        """The caller is about to be told a key."""
-        self._record.challenge_passed = bool(self._record.challenge_passed)  # who has pressed one, has
+        """The caller is about to be challenged."""
+        self._record.challenge_passed = bool(self._record.challenge_passed)  # True stays True
         self.step("challenged", why)
 
     def challenge_passed(self, after_s: float) -> None:
-        """He has pressed it."""
+        """The caller has pressed the right key."""
         self._record.challenge_passed = True
         self.step("challenge passed", f"the right key after {after_s:.1f} s")
 
@@ -225,7 +225,7 @@ class Scribe:
         self._record.trigger = trigger
 
     def settle(self, result: Result, reason: str) -> None:
-        """What became of the caller, once that is sure; a later hang-up does not change it."""
+        """Write down the outcome once it is certain; a later hang-up does not change it."""
         self._record.outcome, told = outcome(result, reason), result.text
         self._record.steps.append(told)
         if self._feed is not None:
@@ -237,7 +237,7 @@ class Scribe:
         self.log.info("recorded", seconds=round(seconds, 2))
 
     def noted(self, message: Message) -> None:
-        """The agent has taken the message itself, and said goodbye; its words stay out of the log."""
+        """The agent has taken a message itself, and said goodbye; its text stays out of the log."""
         self._record.message = message
         self.log.info("message taken", characters=len(message.text))
         self.settle(Result.VOICEMAIL, "the agent took a message")
@@ -251,7 +251,7 @@ class Scribe:
         self.log.info("recording announced")
 
     def ended_by(self, end: LegEnded) -> None:
-        """A leg ended the call: its peer left, or is not heard of any more; or we gave it up."""
+        """The end of a leg ended the call: its peer hung up or was lost, or we ended it."""
         if end.reason not in BY_US:
             self._record.ended_by = end.leg.name
         if self._record.outcome is None:
@@ -259,7 +259,7 @@ class Scribe:
 
     @staticmethod
     def _result_of(end: LegEnded) -> Result:
-        """What a call came to that ended before anything was settled."""
+        """The outcome of a call that ended before one was settled."""
         if end.reason is EndReason.BY_USER:
             return Result.DECLINED
         if end.reason is EndReason.DRAINING:
@@ -269,7 +269,7 @@ class Scribe:
         return Result.CALLER_LEFT if end.leg.name == "caller" else Result.UNANSWERED
 
     def close(self, screening: Screening | None) -> None:
-        """The call is over: nothing more is written."""
+        """Complete the record: the call is over."""
         record = self._record
         record.ended = self._wall_clock()
         if record.outcome is None:

@@ -1,4 +1,4 @@
-"""The media of one leg, as the leg asks for it: the seam between SIP's words and media's."""
+"""Adapts the media session of a call to one SIP leg: offers, answers, and errors as SIP statuses."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from proxy.ua.errors import OfferRefused
 
 _ACCEPT, _OFFER = SrtpPolicy.ACCEPT, SrtpPolicy.OFFER
 _NOT_YET = "not yet"
-"""Told of a leg that is offered SRTP: if it takes none, that is news."""
+"""In place of a suite for a leg that was offered SRTP: it is logged if the peer then takes none."""
 UNABLE = (MediaRefused, NoPortFree)
-"""What media raises that cannot do as it is asked."""
+"""What a media session raises when it cannot do what is asked."""
 
 
 class LegMedia:
-    """One leg's view of the call's media session; what media cannot do is said with the status we owe."""
+    """One leg's view of the call's media session; translates its errors to OfferRefused with a status."""
 
     __slots__ = ("_leg", "_scribe", "_session", "_told", "_unanswered")
 
     def __init__(self, session: MediaSession, leg: str, policy: SrtpPolicy, scribe: Scribe) -> None:
         self._session, self._leg, self._scribe = session, leg, scribe
         self._told: str | None = _NOT_YET if policy is _OFFER else None
-        """The suite of SRTP that was told last; None where all expect plain RTP, or were told of it."""
+        """The SRTP suite that was logged last; None if it is plain RTP, and that is expected or logged."""
         self._unanswered = False
-        """The peer's offer has no answer yet; `again` gives it."""
+        """Whether the peer's offer is still to be answered, by `again`."""
         if policy is not _ACCEPT:
             session.secure(leg, policy)
 
@@ -78,7 +78,7 @@ class LegMedia:
         return True
 
     def _tell(self, suite: str | None) -> None:
-        """Say how the leg's audio is protected: that has changed, or is not as we would have it."""
+        """Log how the leg's audio is protected: it has changed, or is not what we asked for."""
         self._told = suite
         if suite is None:
             self._scribe.step("audio not protected", f"{self._leg} takes no SRTP")

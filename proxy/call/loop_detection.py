@@ -1,7 +1,7 @@
-"""A call of ours that comes round: a phone that rings for it has sent it on, to a number of ours again.
+"""Detects our own calls that come back: a phone that we are ringing has forwarded the call to our number.
 
-Many a mobile sends what it does not take to the number that is screened here. Taken as a new call it would be
-screened, ring that phone, and be sent on again.
+Many mobiles are set to forward unanswered calls to the very number that is screened here. Taken as a new call
+it would be screened again, ring that phone again, and be forwarded again.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from proxy.sip.identity import Diversion, HistoryEntry, asserted
 from proxy.sip.message import Request
 
 FEWEST_DIGITS = 6
-"""Of a number that is known by its last digits alone."""
+"""How many digits two numbers must at least share at their ends to count as the same."""
 
 
 def may_come_round(invite: Request, dialed: str) -> bool:
-    """Whether a call was sent on to us, or may show the number that it calls: the rare ones to look at."""
+    """Cheap check for the few INVITEs worth a closer look: forwarded ones, or from the called number."""
     first = invite.headers.first
     return "diversion" in first or "history-info" in first or dialed in first["from"]
 
 
 def comes_round(invite: Request, record: CallRecord, number: Number) -> bool:
-    """Whether this is a phone of the call of this record, which rings for `number` now, sent on.
+    """Whether this INVITE is the call of this record, forwarded by one of its phones that ring for `number`.
 
-    Its caller is then the one that we showed to it: another, whom a phone that is busy sends here, is new.
+    If so, its caller is the one that our INVITE showed to that phone. Any other caller, forwarded by a phone
+    that is busy, say, is a new call.
     """
     callers, by_way_of = set(_callers(invite)), set(_by_way_of(invite))
     for leg in record.legs:
@@ -43,7 +44,7 @@ def comes_round(invite: Request, record: CallRecord, number: Number) -> bool:
 
 
 def same(one: str | None, other: str | None) -> bool:
-    """Whether two numbers are the same, as far as the shorter tells: carriers write them in many ways."""
+    """Whether two numbers end in the same digits, as carriers write one number in several ways."""
     short, long = sorted(((one or "").lstrip("+0"), (other or "").lstrip("+0")), key=len)
     return long.endswith(short) and len(short) >= FEWEST_DIGITS
 

@@ -1,6 +1,6 @@
-"""Whether the legs of a call are heard: a warning where one is silent, its end where it stays so.
+"""Watches for legs that send no audio: warns of them first, and ends them if that lasts.
 
-All calls share one timer (`Rounds`), and only those that were answered are looked at.
+All calls share one timer (`Rounds`); only answered calls are watched.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from proxy.call.legs import Legs
 
 WARNED_S = 10.0
-"""Silence of a leg that should speak, and is spoken to, before it is worth a warning."""
+"""After so long without audio a leg that should send some is warned about, if others send to it."""
 STOPPED = "its packets came and then stopped: its network, a NAT that forgot it, or a peer that has died"
 
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """What the house asks of its calls' audio."""
+    """Settings of the media watch, and the timer that all calls share."""
 
     inactivity_s: float = 0.0
-    """A leg of which nothing has come for so long is ended; 0: none is."""
+    """A leg from which no audio has come for so long is ended; 0 for never."""
     call_limit_s: float = 0.0
-    """A call that lasts longer than this from its answer is ended; 0: none is."""
+    """A call that has lasted for so long since its answer is ended; 0 for never."""
     rounds: Rounds = field(default_factory=Rounds)
 
 
 class Listening:
-    """Looks after the legs of one call, every five seconds from the moment it is answered."""
+    """Watches the legs of one call, every five seconds from its answer on."""
 
     __slots__ = ("_hearing", "_legs")
 
@@ -41,11 +41,11 @@ class Listening:
         hearing.rounds.join(self)
 
     def stop(self) -> None:
-        """The call is over."""
+        """Stop watching: the call is over."""
         self._hearing.rounds.leave(self)
 
     def report(self) -> None:
-        """Look at each leg that stands; `Rounds` asks for it."""
+        """Check every answered leg; called by `Rounds`."""
         scribe, media, limit_s = self._legs.scribe, self._legs.media, self._hearing.inactivity_s
         now = scribe.now()
         if self._too_long(now):

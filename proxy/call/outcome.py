@@ -1,4 +1,4 @@
-"""How a call can end, and the words between the story, the wire and the screening."""
+"""How calls end, and how failures map to SIP statuses and to news for the agent."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from screening.contract import News
 
 
 class NotRegistered(SipError):
-    """A phone that has no contact now; the same as a 480."""
+    """A phone has no registered contact; treated as a 480."""
 
     status = 480
 
 
 class NotConfirmed(SipError):
-    """A phone was picked up, and nobody there took the call: as if nobody had answered."""
+    """A phone was picked up, but nobody there accepted the call; treated as a 480, no answer."""
 
     status = 480
 
 
 class MessageWanted(SipError):
-    """Whoever picked up a phone would rather have a message; he speaks for all phones, as a 6xx does."""
+    """Whoever picked up a phone sent the caller to voicemail; like a 6xx, this stops all other phones."""
 
     status = 603
 
 
 class Unwanted(SipError):
-    """Whoever picked up a phone wants no call of this caller, now or later (RFC 8197)."""
+    """Whoever picked up a phone blocked the caller, now and later (RFC 8197)."""
 
     status = 607
 
@@ -42,7 +42,7 @@ NOT_TAKEN = (
     Rejected, TransportFailed, TransactionTimeout, OfferRefused, LimitReached, LegEnded, NotRegistered,
     NotConfirmed, MessageWanted, Unwanted,
 )  # fmt: skip
-"""How an attempt to reach the agent or the phone fails without hurting the caller."""
+"""How an attempt to reach the agent or a phone fails without ending the call."""
 
 
 class Result(enum.Enum):
@@ -50,23 +50,23 @@ class Result(enum.Enum):
 
     __hash__ = object.__hash__  # as equality is identity; that of `Enum` is a call of its own
     BRIDGED = "bridged"
-    """Talked to the phone."""
+    """Was connected with a phone."""
     DECLINED = "declined"
-    """Told no: by the agent, politely; at the phone; by the user, who hung up; or for the lack of a key."""
+    """Was turned down after the answer: by the agent, at the phone, by the user, or by a failed challenge."""
     VOICEMAIL = "voicemail"
     """Left a message, or had the chance to."""
     CALLER_LEFT = "caller left"
     """Hung up or cancelled before any of these."""
     REFUSED = "refused"
-    """Turned away before the call was answered."""
+    """Was rejected before the call was answered."""
     UNANSWERED = "unanswered"
-    """Nobody took the call and no message could be taken."""
+    """Reached nobody, and no message could be taken."""
     CUT = "cut"
-    """Ended by us in mid-story: shut-down, or an error of our own."""
+    """The call was cut short by us: shutdown, or an error of our own."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        """The same as `value`, which is looked up by two calls each time."""
+        """The same as `value`; a plain attribute is faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +78,15 @@ class Outcome:
 
 
 outcome = lru_cache(maxsize=256)(Outcome)
-"""One for all calls that come to the same."""
+"""A cached `Outcome`: calls with the same outcome share one."""
 
 
 class OnFailure(enum.Enum):
-    """What to do with a caller when no verdict can be had."""
+    """What to do with a caller if there is no verdict (setting `on_failure`)."""
 
     RING = "ring"
     CHALLENGE = "challenge"
-    """Ring for one who presses the key that he is told."""
+    """Ring, but only for callers who pass the key challenge."""
     VOICEMAIL = "voicemail"
     REJECT = "reject"
 
@@ -98,20 +98,20 @@ REFUSED_BY = {
     486: EndReason.BUSY,
     404: EndReason.NOT_IN_SERVICE,
 }
-"""How the leg of a caller ends who is turned away, by the status that he is told."""
+"""The end reason of a caller's leg that is rejected, by SIP status."""
 
 
 def status_of(failure: SipError) -> int:
-    """The final status that a failed attempt at the phone amounts to (RFC 3261 §8.1.3.1)."""
-    if isinstance(failure, LegEnded):  # it hung up as soon as it had answered
+    """The SIP status that a failed attempt to reach a phone amounts to (RFC 3261 §8.1.3.1)."""
+    if isinstance(failure, LegEnded):  # hung up right after its answer
         return failure.reason.status
     if isinstance(failure, Rejected) and blocked_by_network(failure.response):
-        return 503  # it speaks for itself, and no phone has rung
+        return 503  # the refusal came from a network; no phone has rung
     return int(getattr(failure, "status", 503))
 
 
 def news_of(failure: SipError) -> News:
-    """What the agent is told about a phone that did not take the call."""
+    """The news for the agent about a phone that did not take the call."""
     if isinstance(failure, NotRegistered):
         return News.PHONE_UNREACHABLE
     match status_of(failure):

@@ -1,4 +1,4 @@
-"""The sentences that we say ourselves, in the languages that we have them in."""
+"""The phrases that the edge itself speaks to callers and phones, by language."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from proxy.media import speech
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The sentences of one language."""
+    """The phrases of one language."""
 
     caller: str
     withheld: str
     press: str
     keys: str
-    """After `press`."""
+    """The further keys; said after `press`."""
     unscreened: str
     recorded: str
     protected: str
     put_through: str
-    """A key follows, and a full stop."""
+    """Followed by a key and a full stop."""
     wrong: str
     goodbye: str
 
     def challenge(self, key: str, *, again: bool) -> str:
-        """Which key a caller has to press; `again`: who has pressed a wrong one, or none."""
+        """The sentence that asks for a key; `again`: after a wrong key, or none."""
         return f"{self.wrong if again else self.protected} {self.put_through} {key}."
 
 
@@ -82,5 +82,5 @@ LANGUAGES = {
 
 
 def words_of(language: str) -> Words:
-    """Those of a language, as in ``de`` or ``de-AT``; of one that we do not have, the English ones."""
+    """The phrases of a language tag such as ``de`` or ``de-AT``; the English ones if there are none."""
     return LANGUAGES.get(language.partition("-")[0].lower(), LANGUAGES["en"])

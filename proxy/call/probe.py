@@ -1,4 +1,4 @@
-"""Trunks and agents asked by OPTIONS whether they are there (RFC 3261 §11), and who did not answer."""
+"""Health probes: OPTIONS to trunks and agents (RFC 3261 §11), and which of their targets are down."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ from proxy.ua.target_health import place
 log = structlog.get_logger("screendoor")
 
 PATIENCE_S = 6.0
-"""How long an answer may take: four sendings over UDP (0, 0.5, 1.5 and 3.5 s)."""
+"""How long an answer may take: OPTIONS is sent four times over UDP until then (0, 0.5, 1.5 and 3.5 s)."""
 FAILURES = 3
-"""So many probes in a row fail before a target is down."""
+"""A target is down after so many failed probes in a row."""
 AGAIN_S = 5.0
-"""After a failure it is asked again this soon, until it is down."""
+"""The interval of probes after a failure, until the target is down."""
 NOT_THERE = (408, 503)
-"""The final responses of an element that is not the one asked, or not in service."""
+"""Final responses that count as failures: sent in place of the target, or by one out of service."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """A peer that is probed."""
+    """A peer to probe."""
 
     name: str
     """`trunk:NAME` or `agent:NAME`."""
     uri: str
     every_s: float
     profile: str = ""
-    """On whose terms TLS is spoken."""
+    """Name of the TLS profile to connect with."""
 
 
 @dataclass(slots=True)
 class _State:
-    """What is known of one target."""
+    """What is known about one target."""
 
     up: bool | None = None
     failures: int = 0
     told: bool = False
-    """Its silence has been told, though it may just not know OPTIONS."""
+    """Whether it was logged that the target has never answered; it may just not support OPTIONS."""
     by: tuple[Flow, int] | None = None
-    """The way of its probes since it answers none, and how much it had brought before: a new one nothing."""
+    """The flow of the probes that are unanswered, and how many messages it had received before them."""
 
 
 class Probes:
-    """Every peer that is probed. Tasks run from `run()` alone."""
+    """Probes a set of peers while `run()` runs."""
 
     def __init__(self, core: UserAgentCore, peers: Sequence[Probed], host: str) -> None:
-        """`host`: our name, in From."""
+        """`host`: our host name, for From."""
         self._peers = [_Probe(core, peer, host) for peer in peers]
 
     async def run(self) -> None:
@@ -68,15 +68,15 @@ class Probes:
                 tasks.create_task(peer.run(), name=f"probe {peer.name}")
 
     def down(self, name: str) -> bool:
-        """True if every target of that peer failed its probes; False for a peer that is not probed."""
+        """Whether every target of that peer is down; False for a peer that is not probed."""
         return any(peer.name == name and peer.up is False for peer in self._peers)
 
     def peers(self) -> dict[str, str]:
-        """`up`, `down` or `unknown`, by name."""
+        """`up`, `down` or `unknown`, by peer name."""
         return {peer.name: {True: "up", False: "down", None: "unknown"}[peer.up] for peer in self._peers}
 
     def targets(self) -> Iterator[tuple[str, str, bool]]:
-        """Peer, target and whether it is up, of all that is known."""
+        """Peer name, target and whether it is up, for every target whose state is known."""
         for peer in self._peers:
             for target, state in peer.states.items():
                 if state.up is not None:
@@ -84,18 +84,18 @@ class Probes:
 
 
 class _Probe:
-    """The probing of one peer, each of its targets by itself."""
+    """Probes one peer: every target of its URI, each with a state of its own."""
 
     def __init__(self, core: UserAgentCore, probed: Probed, host: str) -> None:
         self.name = probed.name
         self._core, self._probed, self._host = core, probed, host
         self.states: dict[Target, _State] = {}
         self._nowhere = 0
-        """How often in a row the URI led nowhere."""
+        """How often in a row the URI could not be resolved."""
 
     @property
     def up(self) -> bool | None:
-        """False if no target is left; None while nothing is known."""
+        """False if every target is down; None while nothing is known."""
         known = [state.up for state in self.states.values()]
         if self._nowhere >= FAILURES or (known and all(up is False for up in known)):
             return False
@@ -111,7 +111,7 @@ class _Probe:
             await asyncio.sleep(min(AGAIN_S, self._probed.every_s) if soon else self._probed.every_s)
 
     async def _round(self) -> bool:
-        """Ask every target once; True if one of them should be asked again soon."""
+        """Probe every target once; returns whether one of them should be probed again soon."""
         try:
             targets = await self._core.network.resolve(Uri.parse(self._probed.uri), self._probed.profile)
         except TransportFailed as error:
@@ -146,17 +146,17 @@ class _Probe:
                 self._answered(target, state)
 
     def _give_up(self, state: _State) -> None:
-        """A connection by which nothing has come since may hang at its other end: only a new one tells.
+        """Fail a connection on which nothing has come since the probes went unanswered: it may be dead.
 
-        One by which a call rings is left to that; so is one that has brought other things, for good: its peer
-        answers OPTIONS no more, and that is all.
+        It is kept while an INVITE of ours is pending on it, and if anything else has come on it: then the
+        peer just does not answer OPTIONS any more.
         """
         flow, heard = state.by or (None, 0)
         if flow is not None and flow.reliable and flow.heard == heard and not self._rings(flow):
             flow.fail(TransportFailed("nothing came by the connection, not even answers to OPTIONS"))
 
     def _rings(self, flow: Flow) -> bool:
-        """Whether an INVITE of ours waits for its answer there."""
+        """Whether an INVITE of ours is pending on this flow."""
         waiting = self._core.clients.live()
         return any(each.flow is flow and each.request.method == "INVITE" for each in waiting)
 
@@ -167,7 +167,7 @@ class _Probe:
         self._core.reachability.answered(target)
 
     def _silent(self, target: Target, state: _State) -> None:
-        """No answer; of one that has never given any that says little: many do not know OPTIONS."""
+        """No answer. From a target that has never answered that means little: many ignore OPTIONS."""
         if state.up is not None:
             self._failed(target, state, "no answer to OPTIONS")
             if state.failures >= FAILURES:
@@ -200,7 +200,7 @@ class _Probe:
 
 
 class _Asked:
-    """The user of one OPTIONS."""
+    """The transaction user of one OPTIONS."""
 
     def __init__(self) -> None:
         self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -212,5 +212,5 @@ class _Asked:
                 self.status.set_result(message.status)
 
     def failed(self, error: SipError) -> None:
-        with suppress(asyncio.InvalidStateError):  # nobody waits for it any more
+        with suppress(asyncio.InvalidStateError):  # the wait has timed out already
             self.status.set_exception(error)

@@ -1,4 +1,4 @@
-"""The record of one call: written as it goes, read by whoever asks what happened."""
+"""The record of one call, written while it goes on, and kept afterwards."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ WallClock = Callable[[], datetime]
 
 
 def clock_from(began: datetime, clock: Callable[[], float]) -> WallClock:
-    """Tells the time of one call by the seconds since it began: its times are as far apart as they were,
-    though the wall clock be set meanwhile.
+    """A wall clock for one call that counts from its beginning by the monotonic `clock`.
+
+    So durations in its record stay right even if the system's wall clock is set meanwhile.
     """
     at = clock()
     return lambda: began + timedelta(0, clock() - at)
@@ -24,29 +25,30 @@ def clock_from(began: datetime, clock: Callable[[], float]) -> WallClock:
 
 @dataclass(slots=True)
 class LegRecord:
-    """One leg: whom we talked to, and how it ended."""
+    """One leg: its peer, and how it ended."""
 
     name: str
     peer: str
-    """The URI called, or the caller's."""
+    """The URI that was called; for the caller's leg, the URI of its From."""
     began: datetime
     call_ids: Sequence[str] = ()
-    """Its Call-ID (RFC 3261 §8.1.1.4), for whoever looks for it at the other end, once it is over; more than
-    one where it was called again as somebody else.
+    """Its Call-IDs (RFC 3261 §8.1.1.4), to find it in the peer's logs; set when the leg is over.
+
+    More than one if it was called again with another identity.
     """
     answered: datetime | None = None
     ended: datetime | None = None
     end: str | None = None
     """Why it ended: the text of its EndReason, or the status of a refusal."""
     peer_reason: str | None = None
-    """What the Reason header of the peer's BYE, CANCEL or refusal says (RFC 3326), as ``Q.850;cause=16``."""
+    """The Reason header of the peer's BYE, CANCEL or refusal (RFC 3326), such as ``Q.850;cause=16``."""
     silent: str | None = None
-    """The likely cause, where it should have spoken and was not heard."""
+    """The likely cause, if the leg should have sent audio and did not."""
     quality: Quality | None = None
-    """How well it was heard, and heard us; None where no audio went either way."""
+    """Audio quality in both directions; None if there was no audio either way."""
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values, as those of the call."""
+        """Plain values, ready for JSON."""
         return {
             "name": self.name,
             "peer": self.peer,
@@ -70,42 +72,42 @@ class CallRecord:
     dialed: str
     began: datetime
     caller_name: str | None = None
-    """What the caller showed as his name, or told the agent; untrusted text."""
+    """The caller's display name, or the name given to the agent; untrusted text."""
     answered: datetime | None = None
     ended: datetime | None = None
     outcome: Outcome | None = None
     plan: str | None = None
-    """What was to be done before anything rang, and which rule said so; None where nothing was planned."""
+    """The plan made before anything rang, and the rule behind it; None if none was made."""
     verification: Verification | None = None
-    """What STIR/SHAKEN says of the caller's number; None where nobody says anything."""
+    """The STIR/SHAKEN result for the caller's number; None if there is none."""
     challenge_passed: bool | None = None
-    """Whether the caller has pressed the key that he was told; None where he was told none."""
+    """Whether the caller passed the key challenge; None if there was none."""
     decision: str | None = None
-    """ALLOW, REJECT or VOICEMAIL; None if there was none."""
+    """The agent's decision: ALLOW, REJECT or VOICEMAIL; None if there was none."""
     trigger: str | None = None
     """What rang the phone last: ``refer``, ``verdict``, ``failure`` or ``plan``; None if nothing did."""
     why: str | None = None
-    """The reason that the agent gave for its decision; None where it gave none, as a bare REFER."""
+    """The reason that the agent gave for its decision; None if it gave none, as with a bare REFER."""
     ended_by: str | None = None
     """The leg whose peer ended the call; None if we did."""
     voicemail: str | None = None
     voicemail_s: float | None = None
     voicemail_transcript: str | None = None
-    """What was said in it; None where it was not transcribed, or not yet."""
+    """The voicemail as text; None if it is not transcribed, or not yet."""
     message: Message | None = None
-    """What the agent wrote down for the one called; None where it took no message."""
+    """The message that the agent took down; None if it took none."""
     recording: str | None = None
-    """The file that holds both sides of the call; None where it was not recorded."""
+    """The file with both sides of the call; None if it was not recorded."""
     recording_s: float | None = None
     announced: datetime | None = None
-    """When the caller had been told that he is recorded."""
+    """When the caller had been told of the recording."""
     informed: datetime | None = None
-    """When the caller had heard from the agent what is kept of the call; None where he was not told by it."""
+    """When the agent had told the caller what is kept of the call; None if it did not."""
     cost: Spent | None = None
-    """What the agent cost; None where none came into the call."""
+    """What the agent cost; None if no agent was called."""
     legs: list[LegRecord] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
-    """The story in order, one line a step, without numbers or words said."""
+    """The steps of the call in order, one line each, without telephone numbers or anything that was said."""
     transcript: Sequence[Said] = ()
 
     def as_dict(self) -> dict[str, object]:
@@ -146,7 +148,7 @@ def _plain(entry: Said | Message | Verification) -> dict[str, object]:
 
 
 def _iso_8601(time: datetime) -> str:
-    """In milliseconds; as `isoformat`, in a quarter of its time: a call has ten of them."""
+    """As `isoformat` with milliseconds, in a quarter of its time: a call has ten timestamps."""
     if time.tzinfo is not UTC:
         return time.isoformat(timespec="milliseconds")
     second = _second(time.year, time.month, time.day, time.hour, time.minute, time.second)

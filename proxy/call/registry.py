@@ -1,4 +1,4 @@
-"""The calls that are going on: taken in, counted, and let finish when the house closes."""
+"""The calls that are going on: started for each INVITE that is accepted, and drained at shutdown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = structlog.get_logger("screendoor")
 
 
 class Registry:
-    """Makes a call of every INVITE that may come in, and keeps it until it is over."""
+    """Starts a call for every INVITE that is accepted, and keeps it until it is over."""
 
     def __init__(
         self,
@@ -37,7 +37,10 @@ class Registry:
         most: int = 500,
         capacity: Capacity | None = None,
     ) -> None:
-        """`most` calls go on at once; `capacity` knows what else is too much."""
+        """`most`: the limit to calls at once; `capacity` enforces the other limits.
+
+        `began` and `finished` are called with each call's record.
+        """
         self._around, self._routing, self._ids = around, routing, ids
         self._media, self._began, self._finished, self._most = media, began, finished, most
         self._capacity = capacity or Capacity(lambda: 0.0, ids.uniform)
@@ -52,12 +55,12 @@ class Registry:
         return list(self._calls)
 
     def invited(self, invite: ServerTransaction) -> None:
-        """An INVITE outside any dialog, from one of ours: 404, 486, 503, or a call."""
+        """Answer an INVITE outside any dialog, from a peer of ours, with 404, 486 or 503, or start a call."""
         try:
             word = self._around.word(invite.flow)
             number = self._routing.find(invite.request, trusted=word.trusted)
         except EmergencyCalled:
-            # Not a 6xx: whoever sent it may still have another route. See docs/security.md.
+            # Not a 6xx: the sender may still have another route. See docs/security.md.
             log.warning("emergency call refused", source=invite.flow.remote[0])
             warning = f'399 {self._around.host} "emergency calls are not taken here, use another line"'
             return invite.reply(404, [("Warning", warning)])
@@ -74,14 +77,14 @@ class Registry:
             invite.reply(503, [("Retry-After", str(wait_s))])
         else:
             call = Call(self._around, self._ids.token(), number, self._media(number), invite.request, word)
-            accounts = self._capacity.enter(invite.flow, number.dialed)  # last: nothing is counted that fails
+            accounts = self._capacity.enter(invite.flow, number.dialed)  # last: what fails is not counted
             story = self._seen_through(call, accounts, call.run(invite))
             task = asyncio.get_running_loop().create_task(story, name=call.record.call)
             self._calls[call] = task
             self._began(call.record)
 
     async def drain(self, limit_s: float) -> None:
-        """Take no more calls; let those going on finish, and end what is left after `limit_s`."""
+        """Take no more calls, let those going on finish, and end the rest after `limit_s`."""
         self.draining = self._around.core.draining = True
         if self._calls:
             log.info("draining", calls=len(self._calls), limit_s=limit_s)
@@ -97,11 +100,11 @@ class Registry:
     async def _seen_through(
         self, call: Call, accounts: tuple[Account, ...], story: Coroutine[None, None, CallRecord]
     ) -> None:
-        """One call from its beginning to its end, and what is owed to it then."""
+        """Run one call to its end, then free its capacity and hand its record on."""
         try:
             await story
         except Exception as bug:
-            # It costs its own call, whose legs have been ended on the way here, and no other.
+            # A bug ends only its own call, whose legs have been ended on the way here.
             log.error("call failed", call=call.record.call, exc_info=bug)
         finally:
             del self._calls[call]

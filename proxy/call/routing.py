@@ -1,4 +1,4 @@
-"""Which number was called, who screens it, and where it may be connected to: configured things only."""
+"""Routing: the number that was called, the agent that screens it, and its destinations, all configured."""
 
 from __future__ import annotations
 
@@ -22,28 +22,30 @@ from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
 
 LONGEST_NUMBER = 32
-"""Characters of a number with its ``+``: E.164 has 15 digits, and some carriers put a few before them. What
-is longer is none: callers write what they like, and it is compared, remembered and kept.
+"""Characters of a number with its ``+``; anything longer is not taken for a number.
+
+E.164 has 15 digits, and some carriers prefix a few. Callers can write what they like into a user part, which
+is then compared, cached and stored.
 """
 MAX_KNOWN = 1024
-"""Users of URIs of which it is remembered what was made of them."""
+"""Limit to cached look-ups by user part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
-    """A carrier: who may call us, and how we call out."""
+    """A carrier that we call out through, as configured."""
 
     name: str
     outbound: str | None = None
-    """SIP URI without a user part; numbers are put before its host."""
+    """SIP URI without a user part; the number to dial becomes its user part."""
     username: str | None = None
     password: str | None = None
     caller_id: str | None = None
-    """The number that we may show when calling out."""
+    """Our number at this trunk, which we may show when calling out."""
     profile: str = ""
-    """Name of the terms on which TLS is spoken with it; empty: those of everybody else."""
+    """Name of its TLS profile; empty for the default one."""
     identity: IdentityProfile = IdentityProfile.TRUNK_DID
-    """As whom we call its destinations."""
+    """Which identity headers our INVITEs to it carry."""
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT
 
     def credentials(self) -> DigestClient | None:
@@ -53,66 +55,66 @@ class Trunk:
 
 
 class Confirmation(enum.Enum):
-    """What whoever picks up a phone hears, and must do, before he is connected."""
+    """What whoever picks up a phone hears and must do before being connected (setting `confirm`)."""
 
     OFF = "off"
-    """Nothing, but that the call is recorded."""
+    """Nothing, except that the call is recorded, if it is."""
     UNSCREENED = "unscreened"
-    """The same, and that a caller was not screened who should have been."""
+    """The same, and a warning if the caller was not screened though configured to be."""
     WHISPER = "whisper"
     PRESS_1 = "press-1"
 
 
 NOT_ASKED = (Confirmation.OFF, Confirmation.UNSCREENED)
-"""What has a phone told nothing of most callers."""
+"""The settings with which a phone hears nothing before most calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One place that a number's calls may be connected to."""
+    """A destination that a number's calls may be connected to."""
 
     uri: str
-    """What is dialled."""
+    """The URI that is dialled."""
     number: str | None = None
-    """Its number as it is dialled, by which a Refer-To may select it; None if it has none."""
+    """Its telephone number as dialled, by which a Refer-To may select it; None if it has none."""
     trunk: Trunk | None = None
-    """Whose call it becomes; None for one that is dialled directly."""
+    """The trunk it is dialled through; None if it is dialled directly."""
     phone: str | None = None
-    """The registered phone that is meant; its contacts are dialled, not `uri`."""
+    """The name of a registered phone, whose contacts are dialled in place of `uri`."""
     identity: IdentityProfile | None = None
-    """As whom it is called; None: as its trunk says, or as `internal` where it has none."""
+    """Its identity profile; None for that of its trunk, or `internal` if it has no trunk."""
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT
-    """Where it has no trunk, whose word it is otherwise."""
+    """Its SRTP policy; used only if it has no trunk."""
     confirm: Confirmation = Confirmation.OFF
-    """What whoever picks up there hears, and must do, before he is connected."""
+    """What whoever picks up there hears and must do before being connected."""
     name: str | None = None
-    """What an agent may ask for it by; None: it may not."""
+    """The name by which the agent may ask for it; None if it may not."""
 
     @property
     def introduced_as(self) -> IdentityProfile:
-        """As whom it is called."""
+        """The identity profile that applies: its own, its trunk's, or `internal`."""
         return self.identity or (self.trunk.identity if self.trunk else IdentityProfile.INTERNAL)
 
     @property
     def secured_by(self) -> SrtpPolicy:
-        """How its audio is protected."""
+        """The SRTP policy that applies: its trunk's, or its own."""
         return self.trunk.srtp if self.trunk else self.srtp
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """The AI that screens."""
+    """A voice agent that screens callers, as configured."""
 
     name: str
     uri: str
     profile: str = ""
-    """Name of the terms on which TLS is spoken with it; empty: those of everybody else."""
+    """Name of its TLS profile; empty for the default one."""
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that people call."""
+    """A number that people call, with all its settings."""
 
     dialed: str
     destinations: tuple[Destination, ...]
@@ -121,44 +123,44 @@ class Number:
     on_failure: OnFailure = OnFailure.RING
     voicemail: Voicemail = field(default_factory=Voicemail)
     calls_per_destination_per_hour: int = 0
-    """How often each destination may be dialled; 0: as often as there are calls."""
+    """Cap on calls to each destination per hour; 0 for none."""
     at_once: bool = False
-    """Whether all destinations ring together."""
+    """Whether all destinations ring at once, rather than in turn."""
     record: bool = False
     """Whether its calls are recorded."""
     announcement: str | None = None
-    """What callers are told before they are recorded; None: nothing, by the word of who configured that."""
+    """What callers hear before they are recorded; None for nothing, which the settings have to state."""
     confirm_limit_s: float = 20.0
-    """How long whoever picked up has to take the call."""
+    """How long whoever picked up has to accept the call."""
     language: str = "en"
-    """Of everything that is spoken by us."""
+    """The language of everything that we speak."""
     sound: Sound = field(default_factory=Sound)
     """What its callers hear from us."""
     challenge: Terms = field(default_factory=Terms)
     whisper_keys: bool = False
-    """Whether whoever picks up may also have the caller blocked, or trusted, from now on."""
+    """Whether whoever picks up may also block or trust the caller by a key."""
     reject_card: str | None = None
-    """Where the signed jCard is that a 608 names, for those who think it wrong (RFC 8688 §3.2)."""
+    """URL of the signed jCard that a 608 points to, by which callers can complain (RFC 8688 §3.2)."""
     announces: bool = field(init=False, repr=False, compare=False)
-    """Whether some phone of it is told of every caller."""
+    """Whether any of its destinations hears an announcement for every caller."""
 
     def __post_init__(self) -> None:
         announces = any(place.confirm not in NOT_ASKED for place in self.destinations)
         object.__setattr__(self, "announces", announces)
 
     def rung_for(self, place: Destination) -> Sequence[Destination]:
-        """What rings when one destination is selected: where all ring together, all."""
+        """The destinations that ring when one is selected: all of them if they ring at once."""
         return self.destinations if self.at_once else [place]
 
     def called(self, name: str | None) -> Sequence[Destination]:
-        """The destination of this name alone; all of them where none is asked for, or none is called so."""
+        """The destination of this name; all of them if no name is given, or none has it."""
         named = [place for place in self.destinations if name is not None and place.name == name]
         return named or self.destinations
 
     def destination_for(self, refer_to: NameAddr) -> Destination | None:
         """The configured destination that a Refer-To selects, by its number or by its whole URI.
 
-        None if it matches none: what an agent writes is never dialled as written (toll fraud).
+        None if there is none: what an agent writes is never dialled as written (toll fraud).
         """
         wanted = dialable(refer_to.uri.user)
         for destination in self.destinations:
@@ -170,11 +172,11 @@ class Number:
 
 
 class EmergencyCalled(SipError):
-    """Somebody calls for help, and has come to the wrong house."""
+    """An emergency number was called, which we cannot serve."""
 
 
 class Routing:
-    """The numbers that are configured here."""
+    """Finds the configured number that an INVITE is for."""
 
     def __init__(
         self, numbers: Sequence[Number], is_emergency: Callable[[str], bool] = lambda user: False
@@ -182,15 +184,15 @@ class Routing:
         self._numbers = {number.dialed: number for number in numbers}
         self._is_emergency = is_emergency
         self._known = lru_cache(MAX_KNOWN)(self._called)
-        """Most calls are to one of a few numbers."""
+        """`_called`, cached: most calls are to a few numbers."""
 
     def find(self, invite: Request, *, trusted: bool = False) -> Number | None:
-        """The number that was called: by the Request-URI's user, else the To's, else the one for any.
+        """The number that was called, by the user part of Request-URI or To, else the catch-all ``*``.
 
-        `trusted` carriers may also say by whom a call was sent on to us: before the one for any comes the
-        latest of these that is a number of ours (RFC 5806, RFC 7044).
+        A `trusted` carrier may also say who forwarded the call to us: the latest of these that is one of our
+        numbers is taken before ``*`` (Diversion, RFC 5806; History-Info, RFC 7044).
 
-        Raises EmergencyCalled for a call for help: nothing stands before it, not even the screening of any.
+        Raises EmergencyCalled for an emergency number, even if ``*`` is configured.
         """
         if (known := self._known(_user(invite.uri), invite.to.uri.user)) is not None:
             return known
@@ -218,9 +220,10 @@ class Routing:
 
 @lru_cache(MAX_KNOWN)
 def dialable(text: str | None) -> str | None:
-    """The digits of a number, and its ``+`` if it has one, less visual separators (RFC 3966 §5.1.1).
+    """A number as it is dialled: its ``+`` and digits, without visual separators (RFC 3966 §5.1.1).
 
-    From the user of a sip URI, where the ``+`` may be escaped (RFC 3261 §19.1.2), or the number of a tel URI.
+    `text`: the user part of a sip URI, where ``+`` may be escaped (RFC 3261 §19.1.2), or a tel URI's number.
+    None if it is no number.
     """
     if text is None:
         return None
@@ -238,7 +241,7 @@ def _less_separators(text: str) -> str | None:
 
 
 def e164(text: str | None) -> str | None:
-    """The number in E.164 with its ``+``; None if it is none."""
+    """The number in E.164 form, with its ``+``; None if it is not in that form."""
     digits = dialable(text)
     return digits if digits is not None and digits.startswith("+") else None
 

@@ -1,4 +1,4 @@
-"""What the legs of a call hear from us, and the moments in which nobody else would be heard."""
+"""What callers hear from the edge itself: ringback, tones, prompts, and silence packets."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from proxy.media.tones import quiet
 from proxy.ua.leg import Leg
 
 SORRY_S = 3.0
-"""How long a tone says that a call goes no further, before we hang up."""
+"""How long busy or congestion tone is played before we hang up."""
 PATIENCE_S = 1.0
-"""How long an answered caller hears nothing before it is the ringback tone."""
+"""How long an answered caller hears nothing before ringback is played."""
 
 
 class EarlyMedia(enum.Enum):
-    """What a caller hears before the call is answered."""
+    """What a caller hears before the call is answered (setting `early_media`)."""
 
     RINGBACK = "ringback"
-    """What his own network plays on our 180."""
+    """The ringback of the caller's own network, after our 180."""
     TONE = "tone"
-    """Our ringback tone, behind a 183."""
+    """Our ringback tone, as early media after a 183."""
     PASS = "pass"
-    """The same, and what the phone's side plays as soon as it plays anything."""
+    """The same, replaced by the phone's early media as soon as there is any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """What one number's callers hear from us."""
+    """Settings of what one number's callers hear from us."""
 
     media: Sounds = field(default_factory=Sounds)
     greeting: Clip | None = None
-    """Before the beep of the voicemail."""
+    """Played before the beep of the voicemail."""
     unavailable: Clip | None = None
-    """Said to a caller whom nobody takes; None: busy or congestion tone."""
+    """Played to an answered caller when nobody takes the call; None for busy or congestion tone."""
     early_media: EarlyMedia = EarlyMedia.RINGBACK
 
 
 class Company:
-    """Keeps one caller company: from his answer on, he hears something at every moment."""
+    """Plays to one caller, so that from the answer on there is something to hear at every moment."""
 
     __slots__ = ("_media", "_sound")
 
@@ -50,41 +50,41 @@ class Company:
         media.sounds(sound.media)
 
     def ringing(self, caller: Leg) -> None:
-        """The caller learns that it rings: from his own network, or from us. Raises OfferRefused."""
+        """Signal ringing to the caller: by 180, or by 183 with our ringback tone. Raises OfferRefused."""
         if self._sound.early_media is EarlyMedia.RINGBACK:
             return caller.progress(180)
         caller.progress(183, early=True)
         self._media.ringback("caller", True)
 
     def rings(self, *, answered: bool, alone: bool) -> None:
-        """A phone is rung. `alone`: it is one phone, and nobody else talks to the caller meanwhile."""
+        """Phones are being rung. `alone`: a single phone, while nobody else talks to the caller."""
         early = self._sound.early_media
         self._media.ringback("caller", answered or early is not EarlyMedia.RINGBACK)
         if alone and early is EarlyMedia.PASS:
             self._media.pass_early("phone", "caller")
 
     def picked_up(self, phone: Leg, *, answered: bool) -> None:
-        """Whoever picked up is asked first: what the caller heard of that phone before, he hears no more."""
+        """A phone was picked up and hears an announcement first: stop its early media, and play ringback."""
         self._media.part(phone.name)
         self.rings(answered=answered, alone=False)
 
     def until_heard(self) -> None:
-        """Somebody is about to speak: until he does, it rings."""
+        """Play ringback until the other side is heard."""
         self._media.ringback("caller", True, after_s=PATIENCE_S, until_heard=True)
 
     def alone(self) -> None:
-        """Nobody is with the caller any more; our packets go on, so that nobody takes him for gone."""
+        """Disconnect the caller from other legs; send silence, so that the audio stream goes on."""
         self._media.part("caller")
         self._media.fill("caller", quiet())
 
     def told(self, *, busy: bool) -> str:
-        """What `sorry` plays, in words."""
+        """What `sorry` plays, for the journal."""
         if self._sound.unavailable:
             return "the prompt for those whom nobody takes"
         return "busy tone" if busy else "congestion tone"
 
     async def sorry(self, *, busy: bool) -> None:
-        """Nobody takes the call of one who was answered; returns when that is said."""
+        """Tell an answered caller that nobody takes the call; returns when that has been played."""
         self.alone()
         tones = self._sound.media.tones
         clip = self._sound.unavailable or (tones.busy if busy else tones.congestion)

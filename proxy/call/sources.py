@@ -1,4 +1,4 @@
-"""Where the trunks call from: networks, and names that are resolved again and again."""
+"""The addresses that trunks call from: networks, and host names that are resolved repeatedly."""
 
 from __future__ import annotations
 
@@ -13,70 +13,70 @@ import structlog
 log = structlog.get_logger("screendoor")
 
 REFRESH_S = (60.0, 300.0)
-"""A name is resolved again when the life of its record is over, yet no sooner and no later than these."""
+"""A name is resolved again when its TTL is over, but no sooner and no later than these."""
 SOON_S = 2.0
-"""How soon one is tried again that has no address yet: twice as long each time, up to a minute."""
+"""When to retry a name that has no address yet; doubled each time, up to a minute."""
 KEPT_S = 3600.0
-"""How long an address is believed after its name last had it.
+"""How long an address is accepted after its name last resolved to it.
 
-A name server may tell a few of many addresses, and others the next time; a carrier that takes one out of its
-name may still call from it.
+A name server may return a few of many addresses, and others the next time; and a carrier that has removed an
+address from its name may still call from it.
 """
 MAX_KNOWN = 10_000
-"""Addresses of ours that are remembered as such; a network may hold more."""
+"""Limit to cached addresses; a network may have more."""
 NARROW = {4: 24, 6: 48}
-"""A network with fewer bits than these is so wide that not everybody in it is the carrier."""
+"""A network with a shorter prefix than these is `wide`: not everybody in it need be the carrier."""
 
 Network = IPv4Network | IPv6Network
 
 
 Lookup = Callable[[str], Awaitable[tuple[Sequence[str], float]]]
-"""The addresses a name has now, and the seconds for which they hold; OSError when it cannot be told."""
+"""Resolves a name to its addresses and their TTL in seconds; raises OSError if that fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An address that is one of ours, and why."""
+    """The trunk that an address belongs to."""
 
     trunk: str
     wide: bool
-    """It only stands in a wide network: strangers may have addresses there, too."""
+    """Whether it is known only by a wide network, in which strangers may have addresses too."""
 
 
 @dataclass(slots=True)
 class _Name:
     trunk: str
     addresses: dict[str, float] = field(default_factory=dict)
-    """Each with the time until which it is believed."""
+    """Each address with the time until which it is accepted."""
     due: float = 0.0
     in_vain_s: float = SOON_S
-    """How soon it is tried again if nothing comes of it."""
+    """The delay before the next attempt if resolving fails."""
 
 
 class Sources:
-    """Which trunk an address belongs to: a dict look-up for ours, a few more for anybody else's."""
+    """Finds the trunk that an address belongs to: by one dict look-up for a known address."""
 
     def __init__(self, sources: Mapping[str, Sequence[str]], lookup: Lookup) -> None:
         """`sources`: the addresses, CIDR networks and names of each trunk."""
         self._lookup = lookup
         self._names: dict[str, _Name] = {}
         self._networks: dict[tuple[int, int], dict[int, Source]] = {}
-        """By address family's version and number of bits: the network's own bits, and whose it is."""
+        """By IP version and prefix length: the trunk by the prefix of its network, as an integer."""
         self.known: dict[str, Source] = {}
-        """The addresses whose owner is known by heart: ours, and nobody else's."""
+        """Cache of the trunks' addresses; strangers' are never cached."""
         for trunk, entry in [(trunk, entry) for trunk, entries in sources.items() for entry in entries]:
             try:
                 self._add(trunk, ip_network(entry, strict=False))
             except ValueError:
                 self._names.setdefault(entry, _Name(trunk))
-        self._networks = dict(sorted(self._networks.items(), reverse=True))  # the narrowest one counts
+        self._networks = dict(sorted(self._networks.items(), reverse=True))  # longest prefix first
 
     def at(self, host: str) -> Source | None:
-        """Whose address this is; None for a stranger's."""
+        """The trunk that an address belongs to; None for a stranger's."""
         return self.known.get(host) or self._in_a_network(host)
 
     async def refresh(self) -> None:
-        """Resolve every name that is due; each address holds for an hour after it was last named."""
+        """Resolve every name that is due; see KEPT_S for how long an address is accepted."""
         now = asyncio.get_running_loop().time()
         due = [(name, held) for name, held in self._names.items() if held.due <= now]
         await asyncio.gather(*(self._resolve(name, held) for name, held in due))
@@ -84,7 +84,7 @@ class Sources:
             self._settle()
 
     async def keep_fresh(self) -> None:
-        """Resolve the names again and again; never returns."""
+        """Resolve the names repeatedly; never returns."""
         loop = asyncio.get_running_loop()
         while True:
             soonest = min((held.due for held in self._names.values()), default=loop.time() + KEPT_S)
@@ -119,7 +119,7 @@ class Sources:
             log.warning("trunk name not resolved", name=name, trunk=held.trunk, problem=why)
 
     def _settle(self) -> None:
-        """Know the names' addresses by heart; those of networks are learnt anew as they come."""
+        """Rebuild the cache from the names' addresses; those in networks are added as they come."""
         self.known = {
             address: Source(held.trunk, wide=False)
             for held in reversed(self._names.values())
@@ -136,7 +136,7 @@ class Sources:
         version, size = (6, 128) if ":" in host else (4, 32)
         try:
             packed = socket.inet_pton(socket.AF_INET6 if version == 6 else socket.AF_INET, _unscoped(host))
-        except (OSError, ValueError):  # a connection whose peer was gone before its address could be read
+        except (OSError, ValueError):  # the peer of a connection was gone before its address could be read
             return None
         address = int.from_bytes(packed)
         for (kind, bits), alike in self._networks.items():
@@ -153,5 +153,5 @@ def _believed(held: _Name, now: float) -> dict[str, float]:
 
 
 def _unscoped(host: str) -> str:
-    """An IPv6 address without the zone that the kernel may put behind it."""
+    """An IPv6 address without the zone that the kernel may append."""
     return host.partition("%")[0]

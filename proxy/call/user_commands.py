@@ -1,4 +1,4 @@
-"""What the user wishes of a call while it goes on: in the agent's place, or in his own."""
+"""The user's commands for a call in progress: decide in the agent's place, ask something, or hang up."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from screening.contract import Connect, Decline, Screening, TakeMessage
 
 
 class State(enum.Enum):
-    """What goes on in a call."""
+    """The state of a call, as the API shows it."""
 
     ARRIVING = "arriving"
     CHALLENGED = "challenged"
-    """The caller is to press the key that he is told."""
+    """The caller has been asked to press a key."""
     SCREENED = "screened"
-    """The agent talks to the caller, and a decision is awaited."""
+    """The agent talks to the caller, and has not decided yet."""
     RINGING = "ringing"
-    """A phone rings, or is asked whether it takes the call."""
+    """A phone rings, or was picked up and hears who calls."""
     BRIDGED = "bridged"
     VOICEMAIL = "voicemail"
     ENDING = "ending"
 
 
 class NotPossible(Exception):
-    """It cannot be done to this call now; the message says why."""
+    """The command cannot be carried out on this call now; the message says why."""
 
 
 def state_of(call: Call) -> State:
-    """What goes on in this call, by its record."""
+    """The state of a call, derived from its record."""
     record = call.record
     if record.outcome is not None:
         settled = {Result.BRIDGED: State.BRIDGED, Result.VOICEMAIL: State.VOICEMAIL}
@@ -45,7 +45,7 @@ def state_of(call: Call) -> State:
 
 
 def connect(call: Call, who: str) -> None:
-    """Have the caller put through now; raises NotPossible. So do all of these."""
+    """Have the caller put through now; raises NotPossible, as the next three do."""
     _overrule(call, "connect wished", who, lambda s: s.overrule(Connect(f"decided by the user ({who})")))
 
 
@@ -67,7 +67,7 @@ def ask(call: Call, who: str, text: str) -> None:
 
 
 def hang_up(call: Call, who: str) -> None:
-    """End the call, whatever goes on in it."""
+    """End the call, whatever its state."""
     call.wished("hang-up wished", who)
     call.end(EndReason.BY_USER)
 

@@ -1,4 +1,4 @@
-"""Takes a message: greeting, beep, and what the caller says until he is done."""
+"""Voicemail: greeting, beep, and a recording of the message."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from proxy.media.speech import LEAVE_MESSAGE, Prompts, Speech, SpeechFailed, wit
 from proxy.media.tones import beep
 
 GREETING_PATIENCE_S = 1.0
-"""How long the caller waits for a greeting to be spoken before he hears the recorded one."""
+"""How long text to speech may take for the greeting before the recorded prompt is played instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Voicemail:
-    """How messages are taken."""
+    """Settings of the voicemail."""
 
     limit_s: float = 120.0
-    """How long a message may be."""
+    """The longest message, in seconds."""
     silence_s: float = 10.0
-    """After so much silence it is over."""
+    """The message ends after so much silence."""
     least_s: float = 1.0
-    """How long somebody must be heard in it; what is shorter is not kept."""
+    """The shortest message, measured to the end of speech; a shorter one is not kept."""
     greeting: str = ""
-    """What is said before the beep; empty: nothing."""
+    """Text spoken before the beep; empty for none."""
 
 
 class Message:
-    """One message of the caller, whose leg is answered and joined with nobody."""
+    """Takes one message from a caller whose leg is answered and connected with no other."""
 
     def __init__(
         self,
@@ -43,14 +43,15 @@ class Message:
         scribe: Scribe,
         greeting: Clip | None,
     ) -> None:
-        """`greeting` is played, if there is one, and nothing spoken before the beep."""
+        """`greeting`: a recorded greeting; if given, it is played in place of the text in `terms`."""
         self._terms, self._media, self._speech = terms, media, speech
         self._language, self._scribe, self._greeting = language, scribe, greeting
 
     async def taken(self, path: Path, why: str) -> bool:
         """Greet, beep and record; returns when the message is over, for whatever reason.
 
-        False where no message can be taken: by the disk, or of a caller whose audio is not G.711.
+        Returns False if no message can be taken: the disk fails, or the caller's audio is not G.711. `why` is
+        the reason for the call's outcome.
         """
         await self._greet()
         await self._media.play("caller", beep())
@@ -91,11 +92,11 @@ class Message:
             try:
                 clip = await Prompts().spoken(LEAVE_MESSAGE, self._language)
             except SpeechFailed as worse:
-                return self._scribe.broken("no greeting", worse)  # the beep says enough
+                return self._scribe.broken("no greeting", worse)  # the beep has to do
         await self._media.play("caller", clip)
 
     async def _over(self, recording: Recording, began: float) -> tuple[str, str]:
-        """Wait for the end of the message; the step that it is in the story."""
+        """Wait for the end of the message; returns the step for the journal."""
         terms, clock = self._terms, asyncio.get_running_loop().time
         while recording.on:
             now = clock()

@@ -1,4 +1,4 @@
-"""Waiting for more than one thing: whichever comes first, one beside another, the end of a leg."""
+"""Structured waiting: the first of several coroutines, work beside a block, the end of a leg."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ async def first(*waits: Coroutine[Any, Any, T]) -> T:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        finally:  # an error knows this frame by its traceback, and its task knows the error
+        finally:  # breaks a reference cycle: task -> exception -> traceback -> this frame -> task
             tasks.clear()
             del task
 
 
 @asynccontextmanager
 async def meanwhile(work: Awaitable[None]) -> AsyncIterator[None]:
-    """Do this work beside the block, and no longer than the block takes; what it raises is raised after."""
+    """Run `work` beside the block and cancel it at the end; what it raised is raised then."""
     task = asyncio.ensure_future(work)
     try:
         yield
@@ -47,7 +47,7 @@ async def meanwhile(work: Awaitable[None]) -> AsyncIterator[None]:
 
 
 class EndOf(Latch[EndReason]):
-    """The end of a leg, for a wait that may be interrupted: one for the leg's own latch would cancel that."""
+    """Awaits the end of a leg in a wait that may be cancelled, which would cancel the leg's own latch."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Before a phone is connected: who calls, and whether whoever picked up takes the call."""
+"""The whisper: before a phone is connected it hears who calls, and may have to press 1 to accept."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from proxy.ua.scope import limit
 from screening.contract import Wish
 
 SPEECH_LIMIT_S = 10.0
-"""How long the announcement may take to be spoken, while the phone rings."""
+"""How long text to speech may take for the announcement, while the phone rings."""
 LATE_S = 0.3
-"""How long whoever picks up waits for it; then the recorded prompts speak."""
+"""How much longer it may take once the phone is picked up; then recorded prompts are played instead."""
 PAUSE_S = 1.5
-"""Between two announcements."""
+"""Pause before the announcement is repeated."""
 KEY_UP_S = 0.06
-"""How long the last packets of a key may take: its end is sent three times, and not meant for the caller."""
+"""How long the last packets of a key press may take, whose end is sent three times; the caller gets none."""
 ACCEPT, VOICEMAIL, BLOCK, TRUST = "1", "2", "3", "*"
 
 
 class Whisper:
-    """Tells the phones of one attempt who calls; ``async with`` keeps the voice at work meanwhile."""
+    """Announces the caller to the phones of one attempt; ``async with`` cancels unfinished speech."""
 
     def __init__(
         self,
@@ -43,8 +43,8 @@ class Whisper:
         asked: Callable[[Leg], None],
         wishes: Callable[[Wish], None] = lambda wish: None,
     ) -> None:
-        """`asked` is called when a phone was picked up and is asked; `wishes` for a key that speaks of more
-        than this call.
+        """`asked` is called when a phone is picked up and hears the announcement; `wishes` if a key blocks or
+        trusts the caller from now on.
         """
         self._media, self._speech, self._number = media, speech, number
         self._announced, self._asked, self._wishes = announced, asked, wishes
@@ -52,17 +52,17 @@ class Whisper:
         self._spoken: dict[Confirmation, asyncio.Task[Clip]] = {}
 
     def prepare(self, wanted: Confirmation) -> None:
-        """Have it spoken while the phone rings."""
+        """Start text to speech while the phone rings."""
         language = self._number.language
         if (text := self._announced.text(language, wanted)) and wanted not in self._spoken:
             work = within(SPEECH_LIMIT_S, self._speech, text, language)
             self._spoken[wanted] = asyncio.ensure_future(work)
 
     async def confirmed(self, phone: Leg, wanted: Confirmation) -> None:
-        """Return when whoever picked up has taken the call.
+        """Play the announcement; return when whoever picked up has accepted the call.
 
-        Raises NotConfirmed for one who hangs up, LimitReached for one who does nothing, MessageWanted for one
-        who would rather have a message, Unwanted for one who never wants to hear of this caller again.
+        Raises NotConfirmed if they hang up, LimitReached if they press nothing, MessageWanted if they send
+        the caller to voicemail, and Unwanted if they block the caller.
         """
         if not self._spoken or wanted not in self._spoken:
             return
@@ -86,7 +86,7 @@ class Whisper:
             self._wishes(Wish.TRUST)
 
     async def _answer(self, leg: str) -> str:
-        """The first key that means something."""
+        """The first key that has a meaning."""
         while (key := await self._media.digit(leg)) not in self._keys:
             pass
         return key
@@ -97,7 +97,7 @@ class Whisper:
             await asyncio.sleep(PAUSE_S)
 
     async def _clip(self, wanted: Confirmation) -> Clip:
-        """What was spoken meanwhile; or else what the recorded prompts say of the caller."""
+        """The spoken announcement if it is ready, else one made of the recorded prompts."""
         spoken = self._spoken[wanted]
         await asyncio.wait([spoken], timeout=LATE_S)
         if spoken.done() and not spoken.cancelled() and spoken.exception() is None:

@@ -1,4 +1,4 @@
-"""What is said to a phone before it is connected: few words, and nothing in them but words."""
+"""The text of the whisper: short, and free of markup, since parts of it come from the caller."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from proxy.media import speech
 from screening.contract import Connect, Verdict
 
 MAX_NAME, MAX_REASON = 60, 160
-"""Characters of a caller's name and reason that are spoken."""
+"""Limits to the characters of a caller's name and reason that are spoken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """Who is announced to a phone."""
+    """What is announced to a phone about a caller."""
 
     name: str | None = None
     number: str | None = None
     reason: str | None = None
     unscreened: bool = False
     recorded: bool = False
-    """Whether the call is recorded, and whoever is called should know."""
+    """Whether the call is recorded and the phone must be told so."""
     keys: bool = False
-    """Whether there are keys to block and to trust the caller."""
+    """Whether keys to block and to trust the caller are offered."""
 
     @classmethod
     def of(
@@ -38,14 +38,14 @@ class Announced:
         recorded: bool,
         keys: bool = False,
     ) -> Announced:
-        """By what the agent found out; else by what the carrier says."""
+        """From what the agent found out, else from what the carrier says."""
         wanted = decided if isinstance(decided, Connect) else None
         name = (wanted and wanted.caller_name) or caller.name
         return cls(name, caller.number, wanted.reason if wanted else None, unscreened, recorded, keys)
 
     def text(self, language: str, wanted: Confirmation) -> str:
-        """What is said where this is wanted; empty: nothing."""
-        if wanted in NOT_ASKED and not self.recorded and not self._warned(wanted):  # as of most calls
+        """The text for this kind of confirmation; empty if nothing is to be said."""
+        if wanted in NOT_ASKED and not self.recorded and not self._warned(wanted):  # most calls
             return ""
         words = words_of(language)
         known = [words.unscreened] * self._warned(wanted) + [words.recorded] * self.recorded
@@ -64,7 +64,7 @@ class Announced:
         return self.unscreened and wanted is not Confirmation.OFF
 
     def generic(self, wanted: Confirmation) -> str:
-        """What the recorded prompts can say of it."""
+        """The same as far as recorded prompts can say it: without name and reason."""
         known = [speech.UNSCREENED] * self._warned(wanted) + [speech.RECORDED] * self.recorded
         if wanted in NOT_ASKED:
             return " ".join(known)
@@ -76,11 +76,11 @@ class Announced:
 
 
 def speakable(text: str | None, most: int) -> str:
-    """Letters, digits and plain punctuation of a stranger's text, cut at a word: no markup of any voice."""
+    """Letters, digits and plain punctuation of untrusted text, cut at a word: no speech markup is left."""
     plain = " ".join(re.sub(r"[^\w\s.,;:'?!&-]|_", " ", text or "").split())
     return plain if len(plain) <= most else plain[: most + 1].rpartition(" ")[0] or plain[:most]
 
 
 def digits(number: str | None) -> str:
-    """A number digit by digit; empty where it has none."""
+    """The digits of a number, separated by spaces to be spoken one by one; empty if there are none."""
     return " ".join(re.findall(r"[0-9]", number or ""))

@@ -1,1 +1,1 @@
-"""What went over the wire: gathered call by call, kept without secrets, and shown."""
+"""SIP traces: captured call by call, stored without secrets, shown as a ladder or exported as pcapng."""

@@ -1,4 +1,4 @@
-"""Gathers what goes over the wire, Call-ID by Call-ID, until the call is over that it belongs to."""
+"""Captures SIP messages by Call-ID, and hands over those of a call when it ends."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from proxy.transport.flow import Flow
 log = structlog.get_logger("screendoor")
 
 SOON_S = 1.0
-"""How long after its end a call's trace is kept: most of what is still to come has come by then."""
+"""How long after the end of a call its trace is stored: by then most late messages have come."""
 LATE_S = 34.0
-"""And once more, if there was more: by then the last transaction is over (RFC 3261 §17.1.2.2, Timer F)."""
+"""When it is stored again, if more came: by then every transaction is over (RFC 3261 §17.1.2.2, Timer F)."""
 MAX_OCTETS = 64_000_000
-"""Of all calls that are gathered at a time; what begins beyond that is not."""
+"""Limit to what is held for all calls together; new calls beyond it are not captured."""
 MAX_MESSAGES = 2000
-"""Of one Call-ID; a call of a day with a session timer has some hundred."""
+"""Limit per Call-ID; a call that lasts a day has some hundred, by its session timer."""
 MAX_UNANSWERED = 256
-"""INVITEs that we have not said a word to yet: a stranger's never gets one, and there may be any number."""
+"""Limit to INVITEs that we have not answered yet: a stranger's never is, and there may be any number."""
 
 Keep = Callable[[str, Sequence[Seen]], None]
 Legs = Iterable[tuple[str, Sequence[str]]]
@@ -34,29 +34,29 @@ Legs = Iterable[tuple[str, Sequence[str]]]
 
 @dataclass(slots=True)
 class _Dialog:
-    """What is known by one Call-ID."""
+    """The messages of one Call-ID."""
 
     messages: list[Seen] = field(default_factory=list)
     refused: bool = False
-    """We refused its INVITE, and have taken no other since."""
+    """Whether we refused its INVITE, and have accepted no other since."""
 
 
 @dataclass(slots=True)
 class _Over:
-    """A call that is over, while more of its messages may come."""
+    """A call that has ended, but may still get messages."""
 
     call: str
     legs: dict[str, str]
-    """The names of its legs, by their Call-IDs."""
+    """The names of its legs by Call-ID."""
     kept: int = 0
-    """Messages by now."""
+    """How many of its messages have been stored."""
 
 
 class Capture:
-    """To be added to the traces of a `UserAgentCore`; on its event loop."""
+    """A trace callback for a `UserAgentCore`, to be used on its event loop."""
 
     def __init__(self, keep: Keep, clock: Callable[[], float] = time.time) -> None:
-        """`keep` is given the name of a call and its messages in their order; once more, if more come."""
+        """`keep` is called with a call's name and its messages in order; again if more messages come."""
         self._keep, self._clock = keep, clock
         self._dialogs: dict[str, _Dialog] = {}
         self._unanswered: dict[str, Seen] = {}
@@ -64,7 +64,7 @@ class Capture:
         self._octets, self._full = 0, False
 
     def __call__(self, direction: str, flow: Flow, message: Request | Response) -> None:
-        """One message, `<` received or `>` sent."""
+        """Capture one message; `direction` is `<` received or `>` sent."""
         call_id, sent = message.call_id, direction == ">"
         dialog = self._dialogs.get(call_id) or self._begun(call_id, sent, message)
         if dialog is None:
@@ -80,11 +80,11 @@ class Capture:
         if not _refuses(message):
             dialog.refused = False
         elif not dialog.refused:
-            dialog.refused = True  # perhaps there never was a call of it
+            dialog.refused = True  # it may never become a call
             asyncio.get_running_loop().call_later(LATE_S, self._forget_refused, call_id)
 
     def over(self, call: str, legs: Legs) -> None:
-        """A call is over: its messages are kept, and let go."""
+        """A call is over: store its messages, and release them once no more can come."""
         over = _Over(call, {call_id: name for name, call_ids in legs for call_id in call_ids})
         self._over[call] = over
         loop = asyncio.get_running_loop()
@@ -92,12 +92,12 @@ class Capture:
         loop.call_later(LATE_S, self._let_go, over)
 
     def close(self) -> None:
-        """Keep what has come by now of calls that are over."""
+        """Store at once what has come for calls that are over."""
         for over in list(self._over.values()):
             self._let_go(over)
 
     def _begun(self, call_id: str, sent: bool, message: Request | Response) -> _Dialog | None:
-        """One that begins with our INVITE, or our first word to a peer's."""
+        """Begin capturing a Call-ID: at our own INVITE, or at our first response to a peer's."""
         first = self._unanswered.pop(call_id, None) if sent else None
         if (first is None and not (sent and _begins(message))) or self._is_full():
             return None
@@ -132,7 +132,7 @@ class Capture:
                 self._forget(call_id)
 
     def _forget_refused(self, call_id: str) -> None:
-        """Unless a call that is over still has it, or it was tried again, with credentials, say."""
+        """Release a refused Call-ID, unless an ended call owns it, or its INVITE was retried and accepted."""
         held = any(call_id in over.legs for over in self._over.values())
         if not held and (dialog := self._dialogs.get(call_id)) is not None and dialog.refused:
             self._forget(call_id)

@@ -1,4 +1,4 @@
-"""A call as a ladder: a line for each message, in the column of its leg."""
+"""Draws a call as a ladder diagram: a line per message, in the column of its leg."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
 
 WIDTH, REASON = 27, 19
-"""Characters of a column, and of a reason phrase in it."""
+"""Characters per column, and of a reason phrase within it."""
 COLUMNS = ("caller", "agent", "phone")
 LEGEND = "          ──▶ the peer says to the edge    ◀── the edge says to the peer"
 
 
 def heading(*titles: str) -> str:
-    """What stands above the columns."""
+    """The line above the columns."""
     return f"{'time':>8}  " + "".join(f"{title:<{WIDTH}}" for title in titles)
 
 
 def rung(after_s: float, leg: str, *, sent: bool, message: Request | Response) -> str:
-    """One message; a second phone and those after it are named by their numbers in the column of phones."""
+    """The line of one message; a second phone and later ones share the phone column, with their number."""
     column, _, number = leg.partition(" ")
     place = " " * WIDTH * (COLUMNS.index(column) if column in COLUMNS else 0)
     arrow = "◀──" if sent else "──▶"

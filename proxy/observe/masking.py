@@ -1,4 +1,4 @@
-"""SIP messages without what lets somebody in: keys, tokens, and what answers a challenge."""
+"""Masks the secrets in SIP messages: SRTP keys, tokens, and digest responses."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _SECRETS = re.compile(
 )
 
 _SIGNS = (b"authorization", b"rspauth", b"x-screendoor-token", b"inline:", b"a=key-mgmt:", b"\nk=")
-"""One of them is in every message with a secret; most have none, and to look for these is quicker."""
+"""Every message with a secret contains one of these; most contain none, which is faster to find out."""
 
 
 def masked(octets: bytes) -> bytes:
-    """The same message, as long as it was, with `x` for each octet of a secret.
+    """The same message, of the same length, with `x` for each octet of a secret.
 
-    Of a Digest answer (RFC 7616 §3.4) realm, nonce and the like stay: they tell why one was not taken.
+    Realm, nonce and the like of a digest response (RFC 7616 §3.4) stay: they show why one was refused.
     """
     small = octets.lower()
     return _SECRETS.sub(_crossed_out, octets) if any(sign in small for sign in _SIGNS) else octets

@@ -1,7 +1,7 @@
-"""Messages as a capture file (pcapng) for Wireshark, sngrep or tcpdump.
+"""Writes messages as a capture file (pcapng) for Wireshark, sngrep or tcpdump.
 
-Every message is one UDP packet, whatever carried it, since these programs know SIP by that; what came by TLS
-is readable. The leg and the true transport are in the comment of its packet.
+Every message becomes one UDP packet, whatever its transport, so that these programs recognise it as SIP; what
+came over TLS is readable. Its leg and true transport are in the packet's comment.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from proxy.observe.trace import Seen
 from proxy.transport.flow import Address
 
 MAX_OCTETS = 65_507
-"""That fit into a UDP packet over IPv4; a message that is longer is cut."""
+"""The longest payload of a UDP packet over IPv4; a longer message is cut."""
 _SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
 _COMMENT = 1
 _RAW = 101
@@ -53,7 +53,7 @@ def _padded(octets: bytes) -> bytes:
 
 
 def _ip(source: Address, target: Address, payload: bytes) -> bytes:
-    """A UDP packet over IPv4 (RFC 791), or over IPv6 (RFC 8200) if either end has an address of it."""
+    """A UDP packet over IPv4 (RFC 791), or over IPv6 (RFC 8200) if either end has an IPv6 address."""
     ends = [ip_address(host.partition("%")[0]) for host, _ in (source, target)]
     length = 8 + len(payload)
     if all(isinstance(end, IPv4Address) for end in ends):
@@ -73,7 +73,7 @@ def _as_ipv6(end: IPv4Address | IPv6Address) -> IPv6Address:
 
 
 def _checksum(octets: bytes) -> int:
-    """RFC 1071."""
+    """The Internet checksum (RFC 1071)."""
     words: Sequence[int] = struct.unpack(f">{(len(octets) + 1) // 2}H", octets + bytes(len(octets) % 2))
     total = sum(words)
     while total > 0xFFFF:

@@ -1,4 +1,4 @@
-"""The trace of a call: its messages in the order of their coming and going."""
+"""The trace of a call: its SIP messages in order of time."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from proxy.transport.flow import Address
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One message as it went over the wire, but for its secrets."""
+    """One message as it went over the wire, with its secrets masked."""
 
     at: float
-    """Seconds since 1970, UTC."""
+    """Unix time."""
     leg: str
-    """As the record of the call has it: `caller`, `agent`, `phone`, `phone 2` …"""
+    """The name of its leg in the call's record: `caller`, `agent`, `phone`, `phone 2` …"""
     sent: bool
-    """By us; else it was received."""
+    """Whether we sent it; else we received it."""
     transport: str
     """`udp`, `tcp` or `tls`."""
     local: Address
@@ -26,7 +26,7 @@ class Seen:
     octets: bytes
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, where octets that are no UTF-8 stand as ``"\\udcff"``."""
+        """Plain values for JSON; octets that are not UTF-8 become lone surrogates such as ``"\\udcff"``."""
         return {
             "at": self.at,
             "leg": self.leg,
@@ -39,7 +39,7 @@ class Seen:
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self:
-        """From what `as_dict` told."""
+        """The inverse of `as_dict`."""
         (local, local_port), (remote, remote_port) = told["local"], told["remote"]
         octets = told["message"].encode("utf-8", "surrogateescape")
         ends = (local, local_port), (remote, remote_port)

@@ -1,4 +1,4 @@
-"""Every message in the log, whole, at DEBUG."""
+"""Logs every SIP message in full at DEBUG."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ log = structlog.get_logger("screendoor")
 
 
 def log_message(direction: str, flow: Flow, message: Request | Response) -> None:
-    """`<` received, `>` sent; secrets are crossed out."""
+    """Log one message; `direction` is `<` received or `>` sent. Secrets are masked."""
     lines = masked(message.encode()).decode("utf-8", "replace").splitlines()
     log.debug(direction, peer=f"{flow.transport}:{shown(flow.remote)}", message="\n".join(lines))
