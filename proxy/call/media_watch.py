@@ -1,4 +1,4 @@
-"""Watches for legs that send no audio: warns of them first, and ends them if that lasts.
+"""Watches answered calls: warns of legs that send no audio, and ends them and calls that last too long.
 
 All calls share one timer (`Rounds`); only answered calls are watched.
 """
@@ -32,7 +32,7 @@ class Hearing:
 
 
 class Listening:
-    """Watches the legs of one call, every five seconds from its answer on."""
+    """Watches one call and its legs, every five seconds from its answer on."""
 
     __slots__ = ("_hearing", "_legs")
 

@@ -1,4 +1,4 @@
-"""What the edge said and owed, judged by the rules that hold whatever the order of events.
+"""Checks the edge's SIP behaviour by the rules of RFC 3261 that hold whatever the order of events.
 
 conduct = Conduct(edge.core)
 ...
@@ -16,13 +16,13 @@ from proxy.transport.flow import Flow
 from proxy.ua.core import UserAgentCore
 
 PATIENCE_S = 32.0
-"""64*T1: how long a transaction lives."""
+"""64*T1: the lifetime of a transaction."""
 OUTSIDE_OF_ORDER = ("ACK", "CANCEL")
 
 Key = tuple[str, str]
-"""Branch and method of a transaction."""
+"""A transaction: branch and method."""
 Talk = tuple[str, str, str]
-"""Call-ID, our tag, the peer's tag."""
+"""A dialog: Call-ID, our tag, the peer's tag."""
 
 
 @dataclass(slots=True)
@@ -32,24 +32,24 @@ class _Invite:
     provisional: bool = False
     final: int | None = None
     until: float | None = None
-    """When its transaction is over."""
+    """When its transaction ends."""
     acknowledged: bool = False
 
 
 @dataclass(slots=True)
 class _Asked:
-    """A request that came in, by its transaction."""
+    """A request that we received."""
 
     request: Request
     flow: Flow
     ours: bool
-    """It is one of a trunk, or in a dialog that we know: a stranger is owed nothing."""
+    """Whether it is owed an answer: outside any dialog, or in one of ours. In an unknown dialog it is not."""
     finals: set[int] = field(default_factory=set)
     tried: bool = False
 
 
 class Conduct:
-    """Watches one core from its start."""
+    """Traces one core from its start, and collects violations."""
 
     def __init__(self, core: UserAgentCore) -> None:
         self._wrongs: list[str] = []
@@ -63,11 +63,11 @@ class Conduct:
         self._acks_owed: dict[tuple[Talk, int], bool] = {}
         self._known: set[Talk] = set()
         self.cut = False
-        """A connection was broken: what could not be sent is not missed."""
+        """Set by a test that broke a connection: messages that could not be sent are not missed then."""
         core.traces.append(self._note)
 
     def wrongs(self) -> list[str]:
-        """All that was wrong, when all is over."""
+        """All violations, once everything is over."""
         return [*self._wrongs, *self._unanswered(), *self._unfinished()]
 
     def _note(self, direction: str, flow: Flow, message: Request | Response) -> None:
@@ -81,7 +81,7 @@ class Conduct:
             case ">", Response():
                 self._we_answer(flow, message)
 
-    # What comes in.
+    # Received messages.
 
     def _asks(self, flow: Flow, request: Request) -> None:
         if request.method == "ACK":
@@ -111,7 +111,7 @@ class Conduct:
                 self._acks_owed[talk, response.cseq.number] = True
                 self._standing[talk] = flow
 
-    # What goes out.
+    # Sent messages.
 
     def _we_ask(self, flow: Flow, request: Request) -> None:
         branch, method = request.via.branch or "", request.method
@@ -172,7 +172,7 @@ class Conduct:
         if response.cseq.method == "INVITE" and 100 < response.status < 300:
             self._known.add((response.call_id, response.to_tag or "", response.from_tag or ""))
 
-    # What is missing in the end.
+    # What is missing at the end.
 
     def _unanswered(self) -> list[str]:
         wrongs = []

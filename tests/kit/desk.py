@@ -1,4 +1,4 @@
-"""A phone that registers with the edge, from behind a NAT, and is called where it registered from."""
+"""A simulated phone behind a NAT that registers with the edge, and is called back over the same flow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from proxy.transport.flow import Flow, Network
 
 
 class Desk(Phone):
-    """A `Phone` without a trunk before it. What it writes into Contact leads nowhere."""
+    """A `Phone` without a trunk. Its Contact has a private address that cannot be reached."""
 
     def __init__(
         self, network: Network, address: str, *, user: str = "alice", password: str = "pw",
@@ -29,11 +29,11 @@ class Desk(Phone):
         )  # fmt: skip
         self.user, self.secret, self.edge = user, password, edge
         self.behind = f"10.{address.rpartition('.')[2]}.0.7"
-        """Its address as it knows it."""
+        """Its own private address, behind the NAT."""
         self.boot = f"register@{self.behind}"
         """The Call-ID of its registrations."""
         self.instance = ""
-        """Parameters that name it, and perhaps its way, in its Contact (RFC 5626 §4.1)."""
+        """Contact parameters ``+sip.instance`` and perhaps ``reg-id`` (RFC 5626 §4.1)."""
         self._answers: asyncio.Queue[Response] = asyncio.Queue()
         self._numbers = itertools.count(1)
 
@@ -43,7 +43,7 @@ class Desk(Phone):
         return f"<sip:{self.user}@{self.behind}:5060{transport}>"
 
     async def registers(self, *, q: float | None = None, expires: int = 3600) -> Response:
-        """Register with the password, and return the answer to that."""
+        """Register with the password; returns the final response."""
         preference = "" if q is None else f";q={q:g}"
         contact = f"{self.contact}{preference}{self.instance}"
         request = self._register(contact, expires)

@@ -1,4 +1,4 @@
-"""What the far ends of a call do not hear: the longest silence of each, for as long as it listens."""
+"""Finds the silences that each peer of a call had to listen to."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from proxy.lab.peer import Peer
 from proxy.sip.message import Request, Response
 
 DEAF = re.compile(rb"^a=(sendonly|inactive)\r?$|^c=IN IP4 0\.0\.0\.0\r?$", re.MULTILINE)
-"""Who says so hears nothing, and wants to (RFC 3264 §8.4)."""
+"""SDP of a peer that wants no audio: it is on hold (RFC 3264 §8.4)."""
 FOR_EVER = float("inf")
 
 
 class Silence(NamedTuple):
-    """A time without a packet, for one who listened."""
+    """A time without a packet for a peer that was listening."""
 
     peer: str
     began: float
@@ -28,9 +28,9 @@ class Silence(NamedTuple):
 def silences(
     peer: Peer, audio: TonePeer, now: float, *, longer_than_s: float, audibly: bool = False
 ) -> list[Silence]:
-    """Every silence of that length at the peer's ear, while a call of it was up and not on hold by itself.
+    """Every silence longer than that at a peer, while it had an established call that it had not put on hold.
 
-    `audibly`: packets in which nothing is to be heard are silence, too.
+    `audibly`: packets with nothing audible count as silence, too.
     """
     found = []
     arrivals = audio.audible if audibly else audio.arrivals
@@ -45,7 +45,7 @@ def silences(
 
 
 def _listens(peer: Peer) -> Iterator[tuple[float, float]]:
-    """When each of its calls was up and wanted to hear us."""
+    """The spans in which each of the peer's calls was established and wanted audio."""
     for call in peer.calls.values():
         accepted, up, deaf, since = False, False, False, 0.0
         for traced in call.trace:
@@ -64,7 +64,7 @@ def _listens(peer: Peer) -> Iterator[tuple[float, float]]:
 
 
 def _accepted(traced: Traced) -> bool:
-    """Who calls is in the call from the 200 on."""
+    """As the calling side, a peer listens from the 200 on."""
     return traced.direction == "<" and _is_2xx(traced.message)
 
 
@@ -73,7 +73,7 @@ def _accepts(traced: Traced) -> bool:
 
 
 def _acknowledged(traced: Traced) -> bool:
-    """Who is called is in the call from the ACK to the 200 on."""
+    """As the called side, a peer listens from the ACK on."""
     message = traced.message
     return traced.direction == "<" and isinstance(message, Request) and message.method == "ACK"
 
@@ -87,7 +87,7 @@ def _ends(traced: Traced) -> bool:
 
 
 def _together(spans: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
-    """Spans that overlap as one: a peer has one ear for all its calls."""
+    """Merge overlapping spans: a peer has one audio port for all its calls."""
     began, ended = 0.0, -1.0
     for start, end in spans:
         if start > ended:

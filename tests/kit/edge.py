@@ -1,4 +1,4 @@
-"""The edge under test, with a carrier, an agent and a phone around it: real parts, memory for a network.
+"""The edge under test, with a simulated carrier, agent and phone: real parts on an in-memory network.
 
 async def test_a_call(edge):
     await edge.carrier.invites()
@@ -60,16 +60,16 @@ EDGE, CARRIER, STRANGER = "203.0.113.10", "198.51.100.114", "192.0.2.66"
 OPENAI, TRUNK = "192.0.2.112", "192.0.2.50"
 HOST = "sbc.example.com"
 START_S = 5000.0
-"""Where the virtual loop's time begins."""
+"""The time at which the virtual loop starts."""
 MAX_SILENCE_MS = 2000.0
 RINGBACK_PAUSE_S = 4.2
-"""Between two rings, in North America."""
+"""Pause between two rings, in North America."""
 PHONE_NUMBER = "+14155559876"
 BEGAN = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
 
 class ScriptedScreening:
-    """A screening whose verdicts the test gives."""
+    """A screening whose verdicts come from the test."""
 
     def __init__(self) -> None:
         self.verdicts: asyncio.Queue[Verdict] = asyncio.Queue()
@@ -80,7 +80,7 @@ class ScriptedScreening:
         self.informed_s: float | None = None
         self.spent: Spent | None = None
         self.agent_called: float | None = None
-        """When it was told that the agent is called, in loop time."""
+        """The loop time at which the agent was called."""
         self.agent_is_gone = False
         self.heard: Callable[[Said], None] = lambda said: None
         self.asked: list[str] = []
@@ -117,7 +117,7 @@ class ScriptedScreening:
         self.heard = heard
 
     def says(self, speaker: str, text: str) -> None:
-        """A line is said, and written down."""
+        """Add a line to the transcript, as if it was spoken."""
         said = Said(speaker, text, 1.0)
         self.transcript = (*self.transcript, said)
         self.heard(said)
@@ -127,7 +127,7 @@ class ScriptedScreening:
 
 
 class ScriptedScreener:
-    """Has every caller asked, unless the test plans otherwise."""
+    """Plans `Ask` for every caller, unless the test sets `planned`."""
 
     def __init__(self) -> None:
         self.screening = ScriptedScreening()
@@ -144,7 +144,7 @@ class ScriptedScreener:
 
 
 class Edge:
-    """The registry, core and media of the edge; its three peers; and what is left when all is over."""
+    """The edge's registry, core and media, its three peers, and checks of what is left afterwards."""
 
     def __init__(
         self,
@@ -176,21 +176,21 @@ class Edge:
         self.speech = speech or Prompts()
         self.most = most
         self.caller_srtp = SrtpPolicy.ACCEPT
-        """How the audio of the carrier's calls is protected."""
+        """The SRTP policy for the carrier's calls."""
         self.inactivity_s = 60.0
         self.call_limit_s = 0.0
         self.named: set[Address] = set()
-        """Where the peers' SDP wanted audio."""
+        """The addresses at which the peers' SDP asked for audio."""
         self.feed = Feed(self._wall_clock)
         self.rounds = Rounds()
-        """The timer that the audio of all calls shares."""
+        """The RTCP timer that all calls share."""
         self.trusted = {"signalwire"}
-        """The trunks whose word on a caller's identity is believed."""
+        """The trunks that are trusted about a caller's identity."""
         self._finished = asyncio.Event()
         self.excused: Callable[[Silence], bool] | None = None
-        """Which silences are no fault of ours; a test that says so says why."""
+        """Which silences are not the edge's fault; a test that sets this says why."""
         self.conduct: Conduct | None = None
-        """Watches the core, where a test asks for that."""
+        """Checks what the core sends, in tests that ask for that."""
         self.gate = Admission(
             {"signalwire": [CARRIER], "trunk": [TRUNK]},
             self._addresses,
@@ -266,7 +266,7 @@ class Edge:
             await peer.start()
             if self.mode == "direct":
                 peer.auto.add("INVITE")
-        if self.mode == "direct":  # where a peer wants its audio is for the others to know
+        if self.mode == "direct":  # the other peers must learn where a peer wants its audio
             self.agent.foreign = self.phone.foreign = CARRIER_MARKS[1:]
 
     @property
@@ -284,12 +284,12 @@ class Edge:
 
     @property
     def record(self) -> CallRecord:
-        """The record of the one call that there was."""
+        """The record of the only call."""
         assert len(self.records) == 1, self.records
         return self.records[0]
 
     async def connects(self) -> None:
-        """A call comes in and is answered by the agent; they talk for a second."""
+        """A call comes in, the agent answers, and they talk for a second."""
         await self.carrier.invites()
         await self.agent.answers()
         await self.carrier.receives(200)
@@ -297,11 +297,11 @@ class Edge:
 
     @staticmethod
     async def passes(seconds: float) -> None:
-        """Let time pass."""
+        """Let virtual time pass."""
         await asyncio.sleep(seconds)
 
     async def bridges(self) -> None:
-        """A call comes in, and is connected to the phone by the agent's REFER."""
+        """A call comes in, and the agent's REFER connects it with the phone."""
         await self.connects()
         await self.agent.refers(f"tel:{PHONE_NUMBER}")
         await self.phone.answers()
@@ -314,11 +314,11 @@ class Edge:
 
     @staticmethod
     def time_of(moment: datetime) -> float:
-        """The loop time of a moment in a record."""
+        """The loop time of a timestamp in a record."""
         return START_S + (moment - BEGAN).total_seconds()
 
     def notified(self) -> list[int | None]:
-        """The statuses that the agent was told by NOTIFY, in order."""
+        """The statuses that the agent was sent by NOTIFY, in order."""
         traced = [each.message for each in self.agent.trace if each.direction == "<"]
         return [fragment(each) for each in traced if isinstance(each, Request) and each.method == "NOTIFY"]
 
@@ -332,7 +332,7 @@ class Edge:
         return self.records[0]
 
     async def assert_clean(self, *, calls: int = 1, faults: bool = True) -> None:
-        """Nothing is left: no call, leg, transaction, dialog, task or port; and no peer has a complaint."""
+        """Nothing is left: no call, leg, transaction, dialog, task or port; and no peer found a fault."""
         await self.over(calls)
         self.assert_nobody_sat_in_silence()
         await asyncio.sleep(64 * self.core.timers.t1 + 6)
@@ -353,8 +353,8 @@ class Edge:
             assert not any(call.resending for peer in self.peers for call in peer.calls.values())
 
     def assert_nobody_sat_in_silence(self) -> None:
-        """Whoever was in a call and listened had a packet of ours at least every two seconds; and a caller,
-        until he leaves a message, something to hear, but for the pauses of a ringback tone.
+        """Every peer that listened got a packet at least every two seconds; and the caller heard something at
+        every moment, except in the pauses of ringback and while leaving a message.
         """
         found: list[Silence] = []
         for peer, audio in zip(
@@ -371,7 +371,7 @@ class Edge:
         assert not found, found
 
     def _messages(self) -> list[float]:
-        """When each message that was left began."""
+        """The loop times at which voicemail messages began."""
         return [
             self.time_of(record.ended) - record.voicemail_s
             for record in self.records
@@ -379,7 +379,7 @@ class Edge:
         ]
 
     def assert_never_silent(self, until: float | None = None) -> None:
-        """From its answer to its end (or `until`) the caller always heard something, on one unbroken line."""
+        """From answer to end (or `until`) the caller heard something at every moment, in one RTP stream."""
         record = self.records[0]
         assert self.caller_audio is not None
         assert record.answered is not None
@@ -389,7 +389,7 @@ class Edge:
         self.assert_one_line(self.caller_audio)
 
     def assert_one_line(self, audio: TonePeer) -> None:
-        """A peer has heard one SSRC without a jump, whoever spoke; unless they speak for themselves."""
+        """In `relay` mode a peer got one SSRC without a jump, whoever spoke."""
         if self.mode == "relay":
             assert not audio.line_breaks, audio.line_breaks
 
@@ -434,7 +434,7 @@ class Edge:
 
 
 class Noting(RelaySession):
-    """Notes where the SDP of the peers wants their audio."""
+    """A relay session that notes the audio addresses in the peers' SDP."""
 
     named: set[Address]
 
@@ -457,7 +457,7 @@ NewEdge = Callable[..., AbstractAsyncContextManager[Edge]]
 
 
 def a_number(**changes: object) -> Number:
-    """The number that the carrier dials, with one destination behind the trunk that challenges."""
+    """The number that the carrier dials, with one destination, behind a trunk that asks for a password."""
     trunk = Trunk("trunk", "sip:trunk.example.com", "screendoor", "secret", "+14155550100")
     number = Number(
         dialed="+14155551234",
@@ -469,13 +469,13 @@ def a_number(**changes: object) -> Number:
 
 
 def story(record: CallRecord) -> tuple[Result | None, str | None, str | None, str | None]:
-    """What a record says of a call: outcome, decision, trigger, and who ended it."""
+    """A record in short: outcome, decision, trigger, and who ended the call."""
     result = record.outcome and record.outcome.result
     return result, record.decision, record.trigger, record.ended_by
 
 
 def ends(record: CallRecord) -> list[tuple[str, str | None]]:
-    """The legs of a record in order, with why each ended."""
+    """The legs of a record in order, each with the reason of its end."""
     return [(leg.name, leg.end) for leg in record.legs]
 
 
@@ -495,7 +495,7 @@ async def an_edge(
     speech: Speech | None = None,
     mode: str = "relay",
 ) -> AsyncIterator[Edge]:
-    """An edge with its peers, started, and taken down at the end."""
+    """Start an edge with its peers, and close it at the end."""
     edge = Edge(
         tmp,
         number=number,

@@ -1,4 +1,4 @@
-"""Ids that count, so that wire traces compare with `==`."""
+"""Predictable ids, so that wire traces compare with `==`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 
 
 class CountingIds:
-    """The verbs of `proxy.ua.ids.Ids`; each kind counts for itself: `z9hG4bK1`, `tag1` …"""
+    """Stands in for `proxy.ua.ids.Ids`; each kind has its own counter: `z9hG4bK1`, `tag1` …"""
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = prefix

@@ -1,4 +1,4 @@
-"""A UDP network in memory, for media in virtual time."""
+"""An in-memory UDP network, for media in virtual time."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class MemoryMedia:
     """A `MediaNetwork` of one machine and its peers: packets arrive after `delay` seconds, in order."""
 
     def __init__(self, delay: float = 0.0, address: str = "203.0.113.10") -> None:
-        """`address` is what a wildcard bind is reached at, and sends from."""
+        """`address`: the address that a wildcard bind stands for."""
         self.delay = delay
         self.address = address
         self.open: dict[Address, MemoryEndpoint] = {}
-        """What is bound now; empty when everything was closed."""
+        """The endpoints that are bound now; empty once everything is closed."""
         self.lose: Callable[[Address, Address, bytes], bool] = lambda source, to, packet: False
-        """Asked for each packet: whether the network loses it."""
+        """Called for each packet: whether the network loses it."""
         self.strayed = 0
-        """Packets sent to an address where nobody listens."""
+        """Packets sent to an address that is not bound."""
         self._under_way: deque[tuple[Address, Address, bytes]] = deque()
         self._next_any = _FIRST_ANY
         self._ways: set[tuple[str, Address]] = set()
@@ -52,12 +52,12 @@ class MemoryMedia:
             raise
 
     def sent_to(self, host: str) -> set[Address]:
-        """Every address that packets were sent to from a host."""
+        """Every address that this host has sent packets to."""
         return {to for source, to in self._ways if source == host}
 
     @property
     def heard_from(self) -> set[Address]:
-        """Every address that sent a packet to the machine."""
+        """Every address that has sent a packet to this machine."""
         return self._sources
 
     def carry(self, source: Address, to: Address, packet: bytes) -> None:
@@ -74,7 +74,7 @@ class MemoryMedia:
             loop.call_soon(self._arrive)
 
     def _arrive(self) -> None:
-        source, to, packet = self._under_way.popleft()  # not the timer's own: timers of one moment may swap
+        source, to, packet = self._under_way.popleft()  # in order, though timers of one moment may swap
         endpoint = self.open.get(to)
         if endpoint is None:
             self.strayed += 1
@@ -97,7 +97,7 @@ class MemoryEndpoint:
     def close(self) -> None:
         if self._network.open.get(self.address) is self:
             del self._network.open[self.address]
-        self.on_packet = lambda packet, source: None  # as real ones do, it lets its user go
+        self.on_packet = lambda packet, source: None  # drops the reference to its user, as real ones do
 
 
 class MemoryPair:

@@ -1,4 +1,4 @@
-"""Minimal valid messages, made from text as a peer would send it."""
+"""Minimal valid messages, parsed from text as a peer would send it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def bye(invite: Request, *, to_tag: str, branch: str = "z9hG4bKbye", cseq: int |
 
 
 def cancel(invite: Request) -> Request:
-    """The CANCEL of this INVITE: same Via, From, To, Call-ID, CSeq number (RFC 3261 §9.1)."""
+    """The CANCEL of this INVITE, with the same Via, From, To, Call-ID and CSeq number (RFC 3261 §9.1)."""
     lines = [
         f"CANCEL {invite.uri} SIP/2.0",
         f"Via: {invite.headers.get('Via')}",
@@ -88,7 +88,7 @@ def within(
     body: bytes = b"",
     content_type: str | None = "application/sdp",
 ) -> Request:
-    """A request of the caller in the dialog that this INVITE made."""
+    """A request of the caller within the dialog of this INVITE."""
     lines = [
         f"{method} {invite.uri} SIP/2.0",
         f"Via: {invite.via.with_('branch', branch)!s}",
@@ -114,7 +114,7 @@ def response(
     body: bytes = b"",
     content_type: str | None = "application/sdp",
 ) -> Response:
-    """A response to this request, as bob sends it."""
+    """A response of bob's to this request."""
     to = request.headers.get("To") or ""
     if to_tag and "tag=" not in to:
         to = f"{to};tag={to_tag}"
@@ -147,14 +147,14 @@ def ok(
     body: bytes | None = None,
     headers: Pairs = (),
 ) -> Response:
-    """200 with an answer to an INVITE; to anything else without a body."""
+    """A 200: with an SDP answer to an INVITE, without a body to anything else."""
     if body is None:
         body = SDP if request.method == "INVITE" else b""
     return response(request, 200, "OK", to_tag=to_tag, contact=contact, body=body, headers=headers)
 
 
 def signalwire_invite(**changes: object) -> Request:
-    """The INVITE that SignalWire sends to an SBC, as it was seen, or with some places changed."""
+    """An INVITE of SignalWire to an SBC, as captured; `changes` replaces fields of the template."""
     places: dict[str, object] = {
         "dialed": "inbound",
         "edge": "sbc.example.com:5060",
@@ -175,7 +175,7 @@ def signalwire_invite(**changes: object) -> Request:
 
 
 def openai_ok(invite: Request | None = None, *, contact: str = "sip.api.openai.com:5061") -> Response:
-    """OpenAI's 200: to this INVITE, or to the one of the sample."""
+    """OpenAI's 200 to this INVITE, or to the one that was captured."""
     project = "sip:proj_XXXXXXXXXXXXXXXXXXXXXXXX@sip.api.openai.com"
     places = {
         "via": "SIP/2.0/TLS sbc.example.com:5061;branch=z9hG4bKa1b2c3",

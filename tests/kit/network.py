@@ -1,12 +1,12 @@
-"""A network in memory: hosts with addresses and names, and one wire between them all.
+"""An in-memory network: hosts with addresses and names, and one wire between them all.
 
     wire = Wire()
     edge = wire.host("203.0.113.10", names=["sbc.example.com"])
     carrier = wire.host("198.51.100.114")
 
-Each host is a `Network` of `proxy.transport.flow`. Messages travel whole and take `wire.delay_s`; streams
-keep their order, datagrams may be lost, doubled or overtaken, by a seeded dice. It runs on the virtual loop
-as on any other, and the same seed gives the same run.
+Each host is a `Network` of `proxy.transport.flow`. Messages are never split, and take `wire.delay_s`; streams
+keep their order, datagrams may be lost, duplicated or reordered, by a seeded random generator. It runs on the
+virtual loop as on any other, and the same seed gives the same run.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ class Carried:
 
 
 class Wire:
-    """What joins the hosts, and everything that can go wrong between them."""
+    """Connects the hosts, and simulates everything that can go wrong between them."""
 
     def __init__(self, *, seed: int = 1, delay_s: float = 0.001) -> None:
         self.delay_s = delay_s
         self.loss = self.duplication = self.reordering = 0.0
-        """Chances for a datagram, 0 to 1. A reordered one takes up to twenty times as long."""
+        """Probabilities for a datagram, 0 to 1. A reordered one takes up to twenty times as long."""
         self.lose: Callable[[Address, Address, bytes], bool] = lambda source, destination, data: False
-        """Asked for each datagram: whether it is lost, whatever the weather."""
+        """Called for each datagram: whether it is lost, beside random loss."""
         self.trace: list[Carried] = []
-        """Every message delivered, in order; a doubled datagram stands twice."""
+        """Every message delivered, in order; a duplicated datagram appears twice."""
         self.lost: list[Carried] = []
         """Every message that did not arrive."""
         self.hosts: dict[str, MemoryNetwork] = {}
@@ -64,13 +64,13 @@ class Wire:
         self._refused: dict[str, str] = {}
         self._silent: set[str] = set()
         self.unreachable: set[str] = set()
-        """Addresses to which the machine knows no way: no datagram to them can be sent."""
+        """Addresses without a route: sending a datagram to them fails."""
         self._dice = random.Random(seed)
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
 
     def host(self, address: str, names: Iterable[str] = ()) -> MemoryNetwork:
-        """A new host. A name may stand for several hosts: they are tried in the order they were made."""
+        """Make a host. Several hosts may share a name, which resolves to them in the order they were made."""
         assert address not in self.hosts, f"two hosts at {address}"
         self.hosts[address] = MemoryNetwork(self, address)
         for name in names:
@@ -78,7 +78,7 @@ class Wire:
         return self.hosts[address]
 
     def addresses(self, name: str) -> list[str]:
-        """Numeric addresses as they are, names by the table; empty if unknown."""
+        """Resolve a name; a numeric address stands for itself, an unknown name gives none."""
         bare = name.removeprefix("[").removesuffix("]").lower()
         try:
             return [str(ipaddress.ip_address(bare))]
@@ -86,7 +86,7 @@ class Wire:
             return list(self._names.get(bare, []))
 
     def weather(self, *, loss: float = 0.0, duplication: float = 0.0, reordering: float = 0.0) -> None:
-        """What datagrams suffer from now on."""
+        """Set the probabilities of loss, duplication and reordering of datagrams."""
         self.loss, self.duplication, self.reordering = loss, duplication, reordering
 
     def refuse_tls(self, host: str, reason: str = "certificate not trusted") -> None:
@@ -101,24 +101,24 @@ class Wire:
         return self._refused.get(target.name.lower()) or self._refused.get(target.address[0])
 
     def silence(self, address: str, silent: bool = True) -> None:
-        """Unplug a host, or plug it in again: nothing reaches it or leaves it, and nobody is told."""
+        """Unplug a host, or plug it in again: packets to and from it vanish without an error."""
         (self._silent.add if silent else self._silent.discard)(address)
 
     def silent(self, *addresses: str) -> bool:
         return not self._silent.isdisjoint(addresses)
 
     def flows(self) -> list[MemoryStream]:
-        """Living connections, each once, seen from the end that made it."""
+        """Open connections, each by the end that made it."""
         return [flow for host in self.hosts.values() for flow in host.streams if flow.outbound]
 
     def cut(self, flow: MemoryStream) -> None:
-        """Break a connection: both ends are told at once, what was under way is lost."""
+        """Reset a connection: both ends learn at once, and what was under way is lost."""
         for end in (flow, flow.other):
             if end.drop():
                 end.tell_lost("connection reset by peer")
 
     def carry(self, source: MemoryUdp, data: bytes) -> None:
-        """Take a datagram to whoever listens at its destination, if luck will have it."""
+        """Deliver a datagram to its destination, unless it is lost."""
         times = 1
         unlucky = self.silent(source.local[0], source.remote[0]) or self._dice.random() < self.loss
         if unlucky or self.lose(source.local, source.remote, data):
@@ -135,7 +135,7 @@ class Wire:
         self.trace.append(self._carried(source, destination, transport, data))
 
     def after(self, delay_s: float, action: Callable[[], None]) -> None:
-        """Act after a delay; what is due at one time happens in the order it was asked for."""
+        """Run an action after a delay; actions due at the same time run in the order they were scheduled."""
         loop = asyncio.get_running_loop()
         when = loop.time() + delay_s
         self._count += 1
@@ -226,7 +226,7 @@ class MemoryStream:
             self._in_order(self.other.peer_closed)
 
     def take(self, data: bytes) -> None:
-        """The other end's message is here; keep-alives go no further (RFC 5626 §4.4.1)."""
+        """Receive a message from the other end; keep-alives are dropped here (RFC 5626 §4.4.1)."""
         wire = self._host.wire
         if self.closed or wire.silent(self.local[0], self.remote[0]):
             return
@@ -240,7 +240,7 @@ class MemoryStream:
             self.tell_lost("connection closed by peer")
 
     def drop(self) -> bool:
-        """Be closed from now on; False if it was already."""
+        """Mark as closed; returns False if it was closed already."""
         was_open, self.closed = not self.closed, True
         self._host.forget(self)
         for then in self._closed_too if was_open else []:
@@ -257,7 +257,7 @@ class MemoryStream:
 
 
 class MemoryNetwork:
-    """One host: a `Network` in memory."""
+    """One host: an in-memory `Network`."""
 
     receiver: Receiver
 
@@ -266,7 +266,7 @@ class MemoryNetwork:
         self.address = address
         self.listening: set[tuple[str, Address]] = set()
         self.streams: list[MemoryStream] = []
-        """Living connections, made and accepted."""
+        """Open connections, made and accepted."""
         self._made: dict[Target, MemoryStream] = {}
         self._udp_flows: dict[tuple[Address, Address], MemoryUdp] = {}
         self._ports = iter(range(EPHEMERAL, 65536))
@@ -309,7 +309,7 @@ class MemoryNetwork:
         return await self._dial(target)
 
     def alias(self, flow: Flow, port: int) -> None:
-        """Not in memory."""
+        """Not supported in memory."""
 
     async def close(self) -> None:
         self.listening.clear()
@@ -317,7 +317,7 @@ class MemoryNetwork:
             flow.close()
 
     def datagram(self, source: Address, destination: Address, data: bytes) -> bool:
-        """A datagram is here; False if nobody listens there."""
+        """Receive a datagram; returns False if nothing listens there."""
         if ("udp", destination) not in self.listening:
             return False
         self.wire.arrived(source, destination, "udp", data)

@@ -1,4 +1,4 @@
-"""An edge with a registrar, and desks round it."""
+"""An edge with a registrar, and phones that register with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOB = Destination("sip:bob@registered", phone="bob")
 
 
 class Office:
-    """An edge with a registrar, and desks round it."""
+    """An edge with a registrar, and phones that register with it."""
 
     def __init__(self, edge: Edge) -> None:
         self.edge = edge
@@ -44,10 +44,10 @@ class Office:
         boot: str = "",
         behind: str = "",
     ) -> Desk:
-        """One more phone, registered; or `of` one that was elsewhere.
+        """Register one more phone, or the phone `of` again from another address.
 
-        `instance`: parameters of its Contact; `boot`: the Call-ID of its registrations; `behind`: its address
-        as it knows it.
+        `instance`: parameters of its Contact; `boot`: the Call-ID of its registrations; `behind`: its private
+        address.
         """
         voice = TonePeer(self.edge.media, address, PHONE_HZ)
         desk = Desk(
@@ -80,7 +80,7 @@ class Office:
 
 
 def heard(desk: Desk, method: str) -> bool:
-    """Whether it has heard such a request at its address."""
+    """Whether this phone has received such a request."""
     came = [each.message for each in desk.trace if each.direction == "<"]
     return any(isinstance(each, Request) and each.method == method for each in came)
 

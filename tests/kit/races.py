@@ -1,9 +1,9 @@
-"""Finer verbs for races: an edge whose every leg may travel by UDP, and peers that say single messages.
+"""Tools for race tests: an edge whose legs may all use UDP, and peers that send single messages.
 
 async def test_both_hang_up(new_edge, leg, seed):
     async with a_race(new_edge, seed) as edge:
         call = await talking(edge, leg)
-        slow(edge)                      # from here on messages take their time, and cross
+        rough(edge, seed)               # from here on messages are slow, and cross
         ours(edge, leg).end(EndReason.COMPLETED)
         await call.sends("BYE")
         ...
@@ -35,7 +35,7 @@ from tests.kit.edge import EDGE, PHONE_NUMBER, Edge, NewEdge, a_number
 
 LEGS = ("caller", "agent", "phone")
 SLOW_S = 0.1
-"""One way, once messages are to cross."""
+"""One-way delay once messages are to cross."""
 SDP = sdp(PHONE_SDP)
 
 
@@ -51,11 +51,11 @@ async def a_race(
     announcement: str | None = None,
     **options: Any,
 ) -> AsyncIterator[Edge]:
-    """An edge without audio, each peer reached over what is said; `seed`: of its weather, 0 for none.
+    """An edge without audio; `agent` and `phone` are the transports of their legs.
 
-    `confirm`: how the phone is asked; `announcement`: calls are recorded, and told so.
-
-    What the edge said and owed must be right in the end, whatever happened (`Conduct`).
+    `seed`: of random loss and reordering, 0 for none; `confirm`: what the phone must do to accept;
+    `announcement`: calls are recorded, and this is played first. At the end `Conduct` must have found no
+    violation, whatever happened.
     """
     number = a_number(agent=Agent("local", f"sip:bot@sip.api.openai.com:5061;transport={agent}"))
     number = replace(
@@ -72,14 +72,14 @@ async def a_race(
 
 
 def rough(edge: Edge, seed: int) -> None:
-    """From here on datagrams cross, and, unless the seed is 0, are lost, doubled and overtaken."""
-    edge.wire.delay_s = SLOW_S / (10 if seed else 1)  # an overtaken one takes up to twenty times as long
+    """From here on datagrams cross, and, unless the seed is 0, are lost, duplicated and reordered."""
+    edge.wire.delay_s = SLOW_S / (10 if seed else 1)  # a reordered one takes up to twenty times as long
     if seed:
         edge.wire.weather(loss=0.15, duplication=0.15, reordering=0.3)
 
 
 async def talking(edge: Edge, leg: str) -> PeerCall:
-    """A call that stands, with this leg in use; returns the peer's side of it."""
+    """Set up a call in which this leg is in use; returns its peer's side."""
     await (edge.connects() if leg == "agent" else edge.bridges())
     return peer(edge, leg).current
 
@@ -89,13 +89,13 @@ def peer(edge: Edge, leg: str) -> Peer:
 
 
 def ours(edge: Edge, leg: str) -> Leg:
-    """Our side of a leg whose dialog stands."""
+    """Our side of a leg that has a dialog."""
     legs = (each for each in edge.core._dialogs.values() if isinstance(each, Leg))
     return next(each for each in legs if each.name == leg)
 
 
 async def settled(edge: Edge, *, calls: int = 1, faults: bool = True) -> None:
-    """The call ends, whoever still has to end it; nothing is left."""
+    """End the call if nobody has, and assert that nothing is left."""
     if edge.carrier.call is not None and not edge.carrier.call.over:
         await edge.carrier.call.sends("BYE")
         edge.carrier.call.finish()
@@ -107,7 +107,7 @@ async def hears(call: PeerCall, what: str, **conditions: object) -> Request: ...
 @overload
 async def hears(call: PeerCall, what: int, **conditions: object) -> Response: ...
 async def hears(call: PeerCall, what: str | int, *, within_s: float = 70.0, **conditions: object) -> Message:
-    """Wait until such a message has come, in whatever order with others; returns the first one."""
+    """Wait until such a message has come, in whatever order; returns the first one."""
     woken = asyncio.Event()
     call.peer._watch = lambda peer, traced: woken.set()
     try:
@@ -121,24 +121,24 @@ async def hears(call: PeerCall, what: str | int, *, within_s: float = 70.0, **co
 
 
 def heard(call: PeerCall, what: str | int, **conditions: object) -> list[Any]:
-    """Every such message so far, copies too."""
+    """Every such message so far, including retransmissions."""
     received = [each.message for each in call.trace if each.direction == "<"]
     return [each for each in received if is_what(each, what) and meets(each, conditions)]
 
 
 def times(call: PeerCall, what: str | int, **conditions: object) -> list[float]:
-    """When such messages came."""
+    """The times at which such messages came."""
     received = [each for each in call.trace if each.direction == "<"]
     return [each.at for each in received if is_what(each.message, what) and meets(each.message, conditions)]
 
 
 def again(call: PeerCall, message: Message) -> None:
-    """Say a message once more, as it was."""
+    """Send a message once more, unchanged."""
     call._put(call.flow, message)
 
 
 def again_by_another_way(call: PeerCall, request: Request) -> Request:
-    """The same request with another branch, as a proxy that forked it delivers it (§8.2.2.2)."""
+    """Send the same request with another branch, as a forking proxy delivers it (§8.2.2.2)."""
     copy = Request(request.method, request.uri, request.headers.copy(), request.body)
     vias = copy.headers.split("Via")
     copy.headers.remove("Via")
@@ -149,12 +149,12 @@ def again_by_another_way(call: PeerCall, request: Request) -> Request:
 
 
 def unacknowledged(call: PeerCall) -> None:
-    """The peer's ACKs for our 2xx are lost from now on; `call.acks()` sends one."""
+    """From now on the peer sends no ACK for our 2xx by itself; `call.acks()` sends one."""
     call.peer.auto.discard("ACK")
 
 
 class Losing:
-    """Loses what the edge sends to, or hears from, an address, as long as `what` says so."""
+    """Loses messages with these start lines that the edge sends to an address, or gets from it."""
 
     def __init__(self, edge: Edge, address: str, *start_lines: str, to_edge: bool = False) -> None:
         self.lost: list[bytes] = []
@@ -178,7 +178,7 @@ class Losing:
 
 
 class Branch:
-    """One more place where an INVITE of ours rings: a To tag of its own behind the phone's trunk."""
+    """One more branch of a forked INVITE of ours: a To tag of its own behind the phone's trunk."""
 
     def __init__(self, call: PeerCall, tag: str) -> None:
         assert call.invite is not None
@@ -191,12 +191,12 @@ class Branch:
         self._says(status, b"")
 
     def answers(self) -> None:
-        """200, resent until its ACK."""
+        """Send a 200, retransmitted until its ACK."""
         response = self._says(200, at_home(SDP, self.call.peer.audio))
         self._resend = Resend(lambda: self._again(response))
 
     def requests(self, method: str, *, body: bytes = b"") -> Request:
-        """A request in the dialog of this branch, sent once."""
+        """Send a request in the dialog of this branch, once."""
         self._cseq += 1
         local = f"{self.invite.headers.get('To')};tag={self.tag}"
         request = self.call._build(method, self._cseq, self.call.peer.vias(self.call.peer.ids.branch()), body)
@@ -205,7 +205,7 @@ class Branch:
         return request
 
     def heard(self, method: str) -> list[Request]:
-        """What came for this branch."""
+        """The requests that came for this branch."""
         return [each for each in heard(self.call, method) if each.to_tag == self.tag]
 
     def _again(self, response: Response) -> None:
@@ -224,13 +224,13 @@ class Branch:
 
 
 async def phone_rings(edge: Edge) -> PeerCall:
-    """The caller talks to the agent, and the phone rings by its REFER."""
+    """The caller talks to the agent, whose REFER makes the phone ring."""
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     return await edge.phone.rings()
 
 
 def methods(call: PeerCall) -> list[str]:
-    """The requests that came, in order, copies too."""
+    """The methods of the requests that came, in order, including retransmissions."""
     received = [each.message for each in call.trace if each.direction == "<"]
     return [each.method for each in received if isinstance(each, Request)]

@@ -1,4 +1,4 @@
-"""What real gear does to a message and should not: each is a change to the text of a good one."""
+"""Deviations from the grammar that real devices send: each is a change to the text of a good message."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 
 Slip = Callable[[str], str]
-"""From the text of a message, its lines ending in LF, to the same less well written."""
+"""Takes the text of a message, with LF line ends, and returns it with one deviation."""
 
 _COMPACT = {
     "Via": "v", "From": "f", "To": "t", "Call-ID": "i", "Contact": "m", "Content-Type": "c",
@@ -102,11 +102,11 @@ SLOPPY: dict[str, Slip] = {
         )
     },
 }  # fmt: skip
-"""Every one leaves a message that can be understood without a doubt."""
+"""Each leaves a message whose meaning is unambiguous, so that the edge must accept it."""
 
 
 def together(names: Iterable[str]) -> list[Slip]:
-    """Several slips in an order in which they go together; of those that hide what the other does, one."""
+    """Several deviations, in an order in which they can be combined; of two that conflict, one is dropped."""
     chosen = sorted(names, key=_order)
     if len({"From with a name and no brackets", "a name without quotes"}.intersection(chosen)) == 2:
         chosen.remove("a name without quotes")
@@ -114,6 +114,6 @@ def together(names: Iterable[str]) -> list[Slip]:
 
 
 def _order(name: str) -> tuple[int, str]:
-    """What copies lines comes after what changes them; what makes lines hard to find comes last."""
+    """Sort key: duplicating a line comes after changing it; what makes lines hard to find comes last."""
     late = (" twice in a line", " twice", "a comma", "header names", "the colon", "folded", "empty lines")
     return next((place + 1 for place, words in enumerate(late) if words in name), 0), name

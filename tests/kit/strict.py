@@ -1,4 +1,4 @@
-"""What a message of ours must be, judged by RFC 3261's grammar and not by our own liberal parser."""
+"""Checks messages that we send against RFC 3261's grammar, rather than by our own lenient parser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEADER = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]{2,}): (.*)", re.DOTALL)
 _CONTROL = re.compile(r"(?<!\\)[\x00-\x08\x0b-\x1f]")
 
 _ECHOED = frozenset(("via", "from", "to", "call-id", "cseq", "record-route", "timestamp"))
-"""A response gives these back as they came (§8.2.6.2): what they say is their sender's."""
+"""Headers that a response copies from its request (§8.2.6.2): their values are the sender's, not ours."""
 
 _ONCE = frozenset(
     (
@@ -34,7 +34,7 @@ _ONCE = frozenset(
 
 
 def faults(data: bytes) -> list[str]:
-    """What is wrong with a message that we have sent; nothing, if all is well."""
+    """The faults of a message that we have sent; empty if there are none."""
     head, blank, body = data.partition(b"\r\n\r\n")
     text = head.decode("utf-8", "surrogateescape")
     start, *lines = text.split("\r\n")

@@ -1,4 +1,4 @@
-"""The judge of the race tests must see what is wrong."""
+"""The checker of the race tests detects violations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Core:
 
 
 class Case:
-    """A core that says what the test has it say."""
+    """A core whose messages come from the test."""
 
     def __init__(self):
         self.core = Core()
@@ -42,7 +42,7 @@ async def case():
 
 
 def ours(method: str, number: int, *, branch: str) -> Request:
-    """A request of ours in the dialog that `invite()` from us made."""
+    """A request of ours in the dialog of our `invite()`."""
     return request(method, to_tag="bob1", cseq=number, branch=branch)
 
 

@@ -1,4 +1,4 @@
-"""Silence that lasts is found, and only where somebody listens."""
+"""Long silences are found, and only at peers that listen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge of what we send must see what is wrong."""
+"""The checker of sent messages finds faults."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Scripted peers put together for the tests of the lab: each on a host of its own, in memory."""
+"""Scripted peers for the tests of the lab, each on an in-memory host of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OFFER = sdp(PHONE_SDP)
 
 
 class Voice:
-    """An audio port that only notes what it is told."""
+    """An audio port that only notes how it is called."""
 
     def __init__(self) -> None:
         self.told = []
@@ -45,7 +45,7 @@ async def peer(wire, kind, host, transport="udp", **options):
 
 
 async def plain(wire, host=EDGE, transport="udp", **options):
-    """A well-behaved user agent that stands for the edge."""
+    """A well-behaved user agent in place of the edge."""
     return await peer(wire, Peer, host, transport, name="edge", public_host=NAMES[host], **options)
 
 
@@ -59,7 +59,7 @@ async def carrier_and_edge(transport="udp", wire=None, *, edge_auto=AUTO, **opti
 
 
 async def calls(edge: Peer, uri: str, *, headers=(), body=OFFER, call_id=None) -> PeerCall:
-    """Have the plain user agent call somebody."""
+    """Have the plain user agent send an INVITE."""
     contact = f"<{edge.uri('edge')}>"
     flow = await edge.flow_to(Uri.parse(uri))
     local = f"<sip:edge@sbc.example.com>;tag={edge.ids.tag()}"

@@ -1,10 +1,10 @@
-"""An event loop whose time jumps: RFC timer values run true, and tests never wait.
+"""An event loop in virtual time: tests use the RFCs' timer values, and never wait.
 
-When nothing is ready the clock moves to the next timer at once. When nothing is ready and no timer is set,
-nothing can ever happen again: that is a deadlock, and it is raised, with what every task is waiting for.
+When nothing is ready, the clock jumps to the next timer. When nothing is ready and no timer is set, nothing
+can ever happen again: DeadlockError is raised, and names what every task is waiting for.
 
-What the outside world does cannot be waited for in virtual time, so sockets, threads, executors and
-`getaddrinfo` are refused with an error that says so: mark such a test `network`, and it runs on a real loop.
+Events of the outside world cannot be awaited in virtual time, so sockets, threads, executors and
+`getaddrinfo` raise NotInVirtualTime: mark such a test `network`, and it runs on a real loop.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TypeVar
 T = TypeVar("T")
 
 START = 5000.0
-"""Where virtual time begins: not zero, so that code taking 0 for `never` or for `now` is found out."""
+"""The first value of `time()`: not zero, to catch code that takes 0 for `never` or `now`."""
 
 
 class DeadlockError(RuntimeError):
@@ -31,14 +31,14 @@ class NotInVirtualTime(RuntimeError):
 
 
 class VirtualSelector(selectors.SelectSelector):
-    """Watches the loop's self-pipe and nothing else; tells the loop when it would have slept."""
+    """Accepts the loop's self-pipe and nothing else; calls `idle` where it would have slept."""
 
     def __init__(self) -> None:
         super().__init__()
         self.idle: Callable[[float | None], None] = lambda timeout: None
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        if self.get_map():  # the first one is the loop's own self-pipe
+        if self.get_map():  # the first file object is the loop's own self-pipe
             raise NotInVirtualTime("a real socket on the virtual loop: mark the test `network`")
         return super().register(fileobj, events, data)
 
@@ -49,7 +49,7 @@ class VirtualSelector(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A selector loop with `time()` of its own; `asyncio.Runner(loop_factory=VirtualLoop)` runs on it."""
+    """A selector loop in virtual time, for `asyncio.Runner(loop_factory=VirtualLoop)`."""
 
     def __init__(self) -> None:
         self._now = START
@@ -62,7 +62,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def stop_for(self, seconds: float) -> None:
-        """The process is stopped, from now on; it wakes with the timers that are due, before it reads."""
+        """Simulate that the process was stopped: due timers run before anything is read."""
         self._now += seconds
 
     def _idle(self, timeout: float | None) -> None:
@@ -96,7 +96,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def _innermost(coro: Any) -> str:
-    """File, line and function where a suspended coroutine stands, following its awaits down."""
+    """File, line and function in which a coroutine is suspended, following its awaits inwards."""
     where = repr(coro)
     while coro is not None:
         frame = getattr(coro, "cr_frame", None) or getattr(coro, "ag_frame", None)
@@ -108,7 +108,7 @@ def _innermost(coro: Any) -> str:
 
 
 def stoppable() -> VirtualLoop:
-    """The loop of this test, which may stop for a while."""
+    """The running virtual loop, for `stop_for`."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     return loop
