@@ -239,7 +239,8 @@ async def test_a_call_that_reaches_its_maximum_length_is_ended(tmp_path: Path, o
     assert bye.headers.get("Reason") == 'Q.850;cause=31;text="the call reached its maximum length"'
     await edge.phone.receives("BYE")
     await edge.over()
-    assert edge.record.answered is not None and edge.record.ended is not None
+    assert edge.record.answered is not None
+    assert edge.record.ended is not None
     assert 60 <= (edge.record.ended - edge.record.answered).total_seconds() <= 66
     assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", None)
     assert ("caller", "the call reached its maximum length") in ends(edge.record)
