@@ -1,1 +1,1 @@
-"""User agents: the core that owns transactions and dialogs, and the leg, one dialog seen from our side."""
+"""User agents: the core, which owns transactions and dialogs, and the leg, one dialog seen from our side."""

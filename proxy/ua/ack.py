@@ -1,4 +1,4 @@
-"""The ACK for a 2xx: a message on its own, outside any transaction (RFC 3261 §13.2.2.4)."""
+"""The ACK for a 2xx: a message of its own, outside any transaction (RFC 3261 §13.2.2.4)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ log = structlog.get_logger("screendoor")
 
 
 class Acknowledgement:
-    """Made once for a 2xx, sent again whenever the 2xx is; it goes where the dialog's requests go.
+    """The ACK for one 2xx, resent whenever the 2xx is; routed like the dialog's requests.
 
-    Where the 2xx has brought an offer it carries our answer (§13.2.2.4), and is `held` until there is one.
+    If the 2xx has an offer, the ACK carries our answer (§13.2.2.4) and is `held` until that is known.
     """
 
     __slots__ = ("_ack", "_core", "_flow", "_kept", "_next_hop", "_profile", "_reaching", "_told", "held")
@@ -49,7 +49,7 @@ class Acknowledgement:
         self.held = held
 
     def answer(self, sdp: bytes) -> None:
-        """Send it with this answer."""
+        """Send it with this SDP."""
         assert isinstance(self._ack, Request)
         if sdp:
             self._ack.headers.add("Content-Type", "application/sdp")
@@ -67,7 +67,7 @@ class Acknowledgement:
             self._core.spawn(self._reach())
 
     async def _reach(self) -> None:
-        """The next hop is another place than the INVITE went to, or the connection is gone (§12.2.1.1)."""
+        """Connect to the next hop: it is not where the INVITE went, or the connection is gone (§12.2.1.1)."""
         try:
             self._flow = await reach(
                 self._core.network,

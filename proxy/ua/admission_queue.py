@@ -1,4 +1,4 @@
-"""Room for requests: how many are taken at once, and who waits when there are more."""
+"""Admission control: how many requests are accepted at once, and how long the others should wait."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
     from proxy.ua.transactions import ServerTransaction
 
 MAX_TRANSACTIONS = 20_000
-"""Requests under way, at some 6 kB each."""
+"""Live server transactions, at about 6 kB each."""
 MAX_LATE = 200_000
-"""Those and the ones answered lately, at some 1 kB each: over UDP each is kept for 32 s."""
+"""Those and the tombstones, at about 1 kB each: over UDP each is kept for 32 s."""
 IDLE = ("OPTIONS", "INFO", "MESSAGE", "UPDATE", "NOTIFY")
-"""What a call that stands can do without for a while."""
+"""Methods that an established call can do without for a while."""
 OVERLOADED_S = (15.0, 45.0)
-"""How long whoever comes beyond these is told to wait, drawn at random."""
+"""Range of the random Retry-After for requests beyond these limits, in seconds."""
 
 
 class Room:
-    """That of one core, for its server transactions."""
+    """Admission control for the server transactions of one core."""
 
     def __init__(
         self, servers: Table[ServerTransaction], doors: Doors, sheds: Callable[[Flow], int | None], ids: Ids
     ) -> None:
-        """`sheds`: whether a new call is not even looked at, and how many seconds it should wait."""
+        """`sheds` returns the Retry-After with which to refuse a new call unseen, or None to accept it."""
         self._servers, self._doors, self.sheds, self._ids = servers, doors, sheds, ids
 
     def wait_s(self, request: Request, flow: Flow) -> int | None:
-        """Seconds that a request should wait which is none of our business yet; None if it need not."""
+        """Seconds that a request not yet accepted should wait; None if it is accepted now."""
         method, known = request.method, len(self._servers)
         if method == "CANCEL" and self._servers.get(invite_key_of(request)) is not None:
             return None
         if known >= min(MAX_TRANSACTIONS, MAX_LATE // 2):  # else there is room for anything
-            # Whoever asks without end leaves the half of the room to the calls.
+            # Half of the capacity is reserved for calls.
             most = MAX_LATE if method in ("INVITE", "BYE") else MAX_LATE // 2
             if known >= most or self._servers.under_way >= MAX_TRANSACTIONS:
                 return round(self._ids.uniform(*OVERLOADED_S))

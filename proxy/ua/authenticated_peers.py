@@ -1,4 +1,4 @@
-"""Doors for peers who are known by what they prove, not by their address."""
+"""Peers identified by what they prove (a password, a registration) instead of by their address."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ if TYPE_CHECKING:
 
 
 class Meeting(enum.Enum):
-    """What became of a stranger's request at a door."""
+    """What a door did with a stranger's request."""
 
     IGNORED = enum.auto()
-    """It was not for this door, or came too often: its sender hears nothing."""
+    """Not for this door, or too frequent: no response is sent."""
     SEEN_TO = enum.auto()
-    """Its sender was asked for credentials, or gets no answer on purpose."""
+    """Handled: challenged, or deliberately left without a response."""
     LET_IN = enum.auto()
-    """It brings credentials: it gets a transaction, and the door takes it."""
+    """It has credentials: it gets a transaction, which the door then takes."""
 
 
 class Door(Protocol):
-    """Lets in who can prove to be one of ours (RFC 3261 §22)."""
+    """One way for a peer to prove its identity (RFC 3261 §22)."""
 
     def knows(self, flow: Flow) -> bool:
-        """Whether the peer at the other end has proved it, and may send requests of its own."""
+        """Whether the peer of this flow has proved its identity and may send requests."""
         ...
 
     def trunk(self, flow: Flow) -> str | None:
-        """The trunk at the other end, if that is what the peer has proved to be."""
+        """The trunk that the peer has proved to be, if it is one."""
         ...
 
     def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
-        """A stranger's request outside any dialog; `size_bytes` is what it took on the wire."""
+        """Handle a stranger's request outside any dialog; `size_bytes` is its size on the wire."""
         ...
 
     def unproven(self, request: Request, flow: Flow) -> bool:
-        """Whether this INVITE of a peer that is known brings no proof yet, so that it is no call yet."""
+        """Whether this INVITE of a known peer has yet to bring credentials, and so is not a call yet."""
         ...
 
     def takes(self, transaction: ServerTransaction) -> bool:
-        """Whether the door sees to this request outside any dialog, the sender of which was let in."""
+        """Handle a request outside any dialog whose sender was let in; False if it is not for this door."""
         ...
 
     def lost(self, flow: Flow) -> None:
@@ -53,7 +53,7 @@ class Door(Protocol):
 
 
 class Doors:
-    """All doors of the house, as the core asks them; most houses have none."""
+    """All doors of a core; most have none."""
 
     def __init__(self) -> None:
         self._doors: list[Door] = []
@@ -65,11 +65,11 @@ class Doors:
         return bool(self._doors) and any(door.knows(flow) for door in self._doors)
 
     def trunk(self, flow: Flow) -> str | None:
-        """The trunk that calls from where no trunk's address is; None for everybody else."""
+        """The trunk that the peer of this flow has proved to be; None for everybody else."""
         return next((trunk for door in self._doors if (trunk := door.trunk(flow)) is not None), None)
 
     def admit(self, request: Request, flow: Flow, size_bytes: int, gate: Gate) -> bool:
-        """Whether a stranger's request gets a transaction; if no door sees to it, the gate hears of it."""
+        """Whether a stranger's request gets a transaction; the gate is told if no door handles it."""
         for door in self._doors:
             if (meeting := door.meets(request, flow, size_bytes)) is not Meeting.IGNORED:
                 return meeting is Meeting.LET_IN

@@ -1,4 +1,4 @@
-"""Where a phone can be reached, and what a REGISTER changes about it (RFC 3261 §10.3, RFC 5626 §6)."""
+"""Bindings of a registered phone, and how a REGISTER updates them (RFC 3261 §10.3, RFC 5626 §6)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from proxy.sip.values import NameAddr
 from proxy.transport.flow import Flow
 
 MAX_CONTACTS = 10
-"""Of one phone; one more takes the place of the one among the others that would expire first."""
+"""Of one phone. One more replaces the other one that would expire first."""
 DEFAULT_EXPIRES_S, LONGEST_EXPIRES_S, SHORTEST_EXPIRES_S = 3600, 3600, 60
 LONGEST_OVER_UDP_S = 300
-"""A phone over UDP does not notice that we were started anew, or that its NAT was: until it comes again of
-itself it does not ring. One over TCP or TLS loses its connection, and comes at once.
+"""A phone over UDP does not notice our restart or its NAT's, and cannot ring until it registers again by
+itself. One over TCP or TLS loses its connection and registers again at once.
 """
 
 _MAX_SECONDS = 2**32 - 1
 
 
 class Unregistrable(ParseError):
-    """A REGISTER that cannot be followed; `status` and `headers` say why."""
+    """A REGISTER that has to be refused, with `status` and `headers`."""
 
     def __init__(self, message: str, status: int, headers: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(message, status)
@@ -37,41 +37,41 @@ class Binding:
 
     contact: NameAddr
     flow: Flow
-    """What it registered over: it is reached over no other, behind whatever NAT it is."""
+    """The flow it registered over; behind a NAT the phone is reachable over no other."""
     call_id: str
     cseq: int
     expires_at: float
     """Loop time."""
     said_at: float = 0.0
-    """When it was last said, in loop time."""
+    """Loop time of the REGISTER that made it."""
 
     @property
     def uri(self) -> str:
-        """What stands in the Request-URI of a request to it: no headers may (RFC 3261 §19.1.1)."""
+        """The Request-URI for requests to it, which must not contain headers (RFC 3261 §19.1.1)."""
         return self.contact.raw_uri.removesuffix(f"?{self.contact.uri.headers}")
 
     @property
     def outbound(self) -> tuple[str, str] | None:
-        """Instance and reg-id: they name the binding, if it has them, instead of its URI (RFC 5626 §6)."""
+        """Instance-id and reg-id; if present they identify the binding in place of its URI (RFC 5626 §6)."""
         instance, reg_id = self.contact.params.get("+sip.instance"), self.contact.params.get("reg-id")
         return (instance, reg_id) if instance and reg_id else None
 
     @property
     def preference(self) -> float:
-        """The q value, 0 to 1; 1 where there is none, or none that can be read (§20.10)."""
+        """The q value, 0 to 1; 1 if absent or unreadable (§20.10)."""
         try:
             return min(max(float(self.contact.params.get("q") or "1"), 0.0), 1.0)
         except ValueError:
             return 1.0
 
     def shown(self, now: float) -> str:
-        """The Contact value of a 200 (§10.3 step 8)."""
+        """The Contact value in a 200 (§10.3 step 8)."""
         kept = tuple(item for item in self.contact.params if item[0] in ("q", "+sip.instance", "reg-id"))
         left = Params((*kept, ("expires", str(max(round(self.expires_at - now), 0)))))
         return str(NameAddr(None, self.contact.uri, left, self.contact.raw_uri))
 
     def said_in(self, request: Request) -> bool:
-        """Whether it stands there: what a phone says now is worth more than all that it said before."""
+        """Whether this REGISTER made it. Its contacts take precedence over older ones."""
         return (self.call_id, self.cseq) == (request.call_id, request.cseq.number)
 
     def replaces(self, other: Binding) -> bool:
@@ -80,25 +80,25 @@ class Binding:
         return self.contact.uri.matches(other.contact.uri)
 
     def of_one_phone(self, other: Binding) -> bool:
-        """Whether one phone has surely said both: a Call-ID is of one start of it (RFC 3261 §10.2)."""
+        """Whether both certainly belong to one device; a Call-ID lasts until it restarts (RFC 3261 §10.2)."""
         instance = self.contact.params.get("+sip.instance")
         same = instance is not None and instance == other.contact.params.get("+sip.instance")
         return same or self.call_id == other.call_id or self.replaces(other)
 
     def left_for(self, other: Binding) -> bool:
-        """Whether its phone has said another since; several of one REGISTER are meant to be several."""
+        """Whether the same device registered the other one later; contacts of one REGISTER all stand."""
         return self.said_at < other.said_at and self.of_one_phone(other)
 
 
 def one_of_each(bindings: Sequence[Binding]) -> Sequence[Binding]:
-    """These, less those that their phone has left for another, or has besides: one rings (RFC 5626 §7)."""
+    """The newest bindings of each device: it must ring once, not at every contact it left (RFC 5626 §7)."""
     if len(bindings) < 2:
         return bindings
     return [each for each in bindings if not any(each.left_for(other) for other in bindings)]
 
 
 def updated(bindings: Iterable[Binding], request: Request, flow: Flow, now: float) -> list[Binding]:
-    """The bindings of a phone after its REGISTER: as a whole, or not at all. Raises ParseError."""
+    """The bindings of a phone after a REGISTER, applied completely or not at all. Raises ParseError."""
     bindings = [each for each in bindings if each.expires_at > now]
     contacts = request.headers.split("Contact")
     if "*" in contacts:
@@ -107,7 +107,7 @@ def updated(bindings: Iterable[Binding], request: Request, flow: Flow, now: floa
         for binding in bindings:
             _in_order(binding, request)
         return []
-    if len(contacts) > MAX_CONTACTS:  # each is compared with each: thousands would keep us from our calls
+    if len(contacts) > MAX_CONTACTS:  # compared pairwise: thousands would block the event loop
         raise Unregistrable("more contacts than a phone may have", 400)
     for wanted in _wanted(contacts, request, flow, now):
         for binding in bindings:
@@ -142,7 +142,7 @@ def _wanted(contacts: Sequence[str], request: Request, flow: Flow, now: float) -
 
 
 def _seconds(text: str | None) -> int:
-    """§10.2.1.1: what cannot be read is as good as an hour."""
+    """An unreadable value counts as one hour (§10.2.1.1)."""
     if text is None:
         return DEFAULT_EXPIRES_S
     try:
@@ -152,6 +152,6 @@ def _seconds(text: str | None) -> int:
 
 
 def _in_order(binding: Binding, request: Request) -> None:
-    """§10.3 step 7: of one Call-ID, only a higher CSeq changes anything."""
+    """§10.3 step 7: within one Call-ID, only a higher CSeq may change a binding."""
     if binding.call_id == request.call_id and request.cseq.number <= binding.cseq:
         raise Unregistrable("out of order", 500)

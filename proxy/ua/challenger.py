@@ -1,4 +1,4 @@
-"""Asks for credentials: strangers without a transaction and in few bytes, those who guess ever later."""
+"""Digest challenges (RFC 3261 §22): stateless and small towards strangers, slowed down against guessing."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 log = structlog.get_logger("screendoor")
 
 MAX_SOURCES = 2000
-"""So many sources are remembered, the latest; one that is forgotten begins anew."""
+"""How many sources are remembered; the least recently seen is dropped."""
 BURST, PER_SECOND = 40, 2.0
-"""So many challenged requests of one source are taken in one go, and so many a second from then on."""
+"""Rate limit of challenged requests for each source: the burst, and the sustained rate per second."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 16.0
-"""How late wrong credentials are answered: twice as late each time. A UDP client waits 32 s (Timer F)."""
+"""Delay of the response to wrong credentials, doubled each time. A UDP client waits 32 s (Timer F)."""
 FORGIVEN_S = 600.0
-"""After so long without a failure a source begins anew."""
+"""After this long without a failure a source starts over."""
 MAX_WAITING = 100
-"""So many late answers are owed at a time; a stranger who fails beyond them hears nothing."""
+"""Delayed responses pending at a time; beyond that, a stranger's wrong credentials get no response."""
 
 UNHEEDED = 2
-"""Questions without credentials, in a row, after which a source is asked for MD5 first."""
+"""After this many requests in a row without credentials, a source is offered MD5 first."""
 
 _SHORT = {"Via": "v", "From": "f", "To": "t", "Call-ID": "i"}
 
 
 class _Source:
-    """What one source has done lately."""
+    """Recent activity of one source."""
 
     __slots__ = ("at", "failures", "left", "question", "spent_at", "unheeded")
 
@@ -47,13 +47,13 @@ class _Source:
         self.left, self.spent_at = float(BURST), now
         self.failures, self.at = 0, now
         self.question: tuple[str, int] | None = None
-        """What it asked last without credentials: Call-ID and number."""
+        """Call-ID and CSeq number of its last request without credentials."""
         self.unheeded = 0
-        """How many such questions in a row there were, each of which was challenged."""
+        """How many such requests in a row ignored a challenge."""
 
 
 class Challenger:
-    """Challenges with 401 (RFC 3261 §22.1), on behalf of a door."""
+    """Challenges with 401 (RFC 3261 §22.1), for the registrar and for digest trunks."""
 
     def __init__(self, core: UserAgentCore, gate: Gate, digest: DigestServer) -> None:
         self.digest = digest
@@ -63,7 +63,7 @@ class Challenger:
         self._waiting = 0
 
     def allows(self, flow: Flow) -> bool:
-        """Whether this source may ask once more; each call counts."""
+        """Whether this source may send one more request; every call counts as one."""
         source, now = self._source(flow), self._now()
         source.left = min(float(BURST), source.left + (now - source.spent_at) * PER_SECOND)
         source.spent_at = now
@@ -73,10 +73,11 @@ class Challenger:
         return True
 
     def meet(self, request: Request, flow: Flow, size_bytes: int, *, stale: bool = False) -> Meeting:
-        """Challenge a stranger by a response that nothing is remembered of (§8.2.7, §26.3.2.4).
+        """Challenge a stranger statelessly (§8.2.7, §26.3.2.4).
 
-        Over UDP the source may be forged: the answer is never larger than the request, or there is none. It
-        is made smaller by compact header names, then by leaving out what not every client understands.
+        Over UDP the source may be forged, so the response is never larger than the request; if it cannot be
+        made to fit, none is sent. It is shrunk by compact header names, then by dropping algorithms some
+        clients lack.
         """
         response = self._fitting(request, flow, None if flow.reliable else size_bytes, stale)
         if response is None:
@@ -88,30 +89,30 @@ class Challenger:
         return Meeting.SEEN_TO
 
     def judge(self, request: Request, flow: Flow, username: str, password: str) -> Verdict:
-        """What the credentials of a request are worth if they ought to be this user's."""
+        """Verify a request's credentials as those of this user."""
         if (claimed := self.digest.claimed(request)) is not None:
             source = self._source(flow)
             if source.unheeded < UNHEEDED or claimed.algorithm.upper() == ALGORITHMS[0]:
-                source.unheeded = 0  # else it is known by now for what it does
+                source.unheeded = 0  # an MD5 answer keeps MD5 first for this source
         return self.digest.judge(request, username, password, self._now(), whence=_whence(flow))
 
     def tag(self, request: Request) -> str:
-        """The To tag of our challenge to this INVITE, or to the one that this ACK is for.
+        """The To tag of our challenge to this INVITE, or to the INVITE that this ACK acknowledges.
 
-        §8.2.7: the same for every copy of the request, though nothing is remembered of it.
+        It is derived from the request, so that retransmissions get the same one (§8.2.7).
         """
         return self.digest.mark(f"{request.call_id} {request.cseq.number} {request.from_tag}")
 
     def ask(self, transaction: ServerTransaction, *, stale: bool = False) -> None:
-        """Challenge one who has been let in; `stale` says that only the nonce was too old."""
+        """Challenge in a transaction; `stale`: only the nonce was too old."""
         request, flow = transaction.request, transaction.flow
         order = self._order(request, flow)
         transaction.reply(401, [("WWW-Authenticate", self._challenge(flow, each, stale)) for each in order])
 
     def deny(self, transaction: ServerTransaction, who: str, max_bytes: int | None = None) -> None:
-        """The credentials are wrong: it counts, and the answer takes its time.
+        """The credentials are wrong: count that, and respond after a delay.
 
-        `max_bytes`: how long the answer may be, where it goes to a stranger whose address may be forged.
+        `max_bytes`: size limit of the response, if it goes to an address that may be forged.
         """
         failures = self.failed(transaction.flow, who)
         if self.exhausted:
@@ -122,11 +123,11 @@ class Challenger:
 
     @property
     def exhausted(self) -> bool:
-        """True while so many late answers are owed that one more is too many."""
+        """True while the limit of pending delayed responses is reached."""
         return self._waiting >= MAX_WAITING
 
     def failed(self, flow: Flow, who: str) -> int:
-        """Count wrong credentials; return how many this source has shown lately."""
+        """Count wrong credentials; return how many this source has sent recently."""
         source = self._source(flow)
         self._gate.failed(flow)
         now = self._now()
@@ -138,7 +139,10 @@ class Challenger:
         return source.failures
 
     def accept(self, flow: Flow) -> None:
-        """The credentials were right: they and their challenge cost an office behind one NAT nothing."""
+        """The credentials are right: reset the failures and refund the two requests this took.
+
+        So an office of phones behind one NAT is not limited.
+        """
         source = self._source(flow)
         source.failures, source.left = 0, source.left + 2
         self._gate.proved(flow)
@@ -152,11 +156,11 @@ class Challenger:
             self._waiting -= 1
 
     def _may_say(self, now: float) -> bool:
-        """Whether one more wrong password may be told: forged ones come from any number of sources."""
+        """Whether one more log line about wrong passwords is within the limit for all sources together."""
         return self._lines.another(now) <= LINES_PER_MINUTE
 
     def _fitting(self, request: Request, flow: Flow, max_bytes: int | None, stale: bool) -> Response | None:
-        """The most telling challenge of no more than so many bytes."""
+        """The most complete challenge of at most `max_bytes`; None if none fits."""
         order = self._order(request, flow)
         for algorithms, compact in ((order, False), (order, True), (ALGORITHMS[-1:], True)):
             response = self._response(request, flow, algorithms, compact, stale)
@@ -165,9 +169,9 @@ class Challenger:
         return None
 
     def _order(self, request: Request, flow: Flow) -> tuple[str, ...]:
-        """The strongest first (RFC 8760 §2.4), but for one who asks again rather than answer that.
+        """Algorithms, strongest first (RFC 8760 §2.4), or MD5 first for a source that ignores that order.
 
-        Much gear that knows MD5 alone looks at the first challenge, and no further.
+        Much equipment that only knows MD5 looks at the first challenge alone.
         """
         source, question = self._source(flow), (request.call_id, request.cseq.number)
         if question != source.question and self.digest.claimed(request) is None:
@@ -197,7 +201,7 @@ class Challenger:
         return response
 
     def _source(self, flow: Flow) -> _Source:
-        """A datagram's sender can be forged: what is done in its name costs those nothing who connect."""
+        """The record of a flow's source; UDP sources, which can be forged, are kept apart."""
         whence = source_of(flow), flow.reliable
         source = self._sources.pop(whence, None) or _Source(self._now())
         self._sources[whence] = source  # the latest stands last
@@ -210,7 +214,9 @@ class Challenger:
 
 
 def _whence(flow: Flow) -> str:
-    """Who alone may answer our challenge. The sender of a datagram can be forged, as that of a trunk: whoever
-    has a phone's password would have us call numbers there, at our expense.
+    """Binds a nonce to the source over UDP, where that can be forged, even as a trunk's address.
+
+    Otherwise whoever has a phone's password could register the forged address, and have us call there at our
+    expense.
     """
     return "" if flow.reliable else source_of(flow)

@@ -1,4 +1,4 @@
-"""The user agent core: the door where messages come in, and the tables of what is going on."""
+"""The user agent core (RFC 3261 §5): dispatches messages to transactions, dialogs and new calls."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from proxy.ua.transactions import ClientTransaction, ServerTransaction
 log = structlog.get_logger("screendoor")
 
 Trace = Callable[[str, Flow, Message], None]
-"""Called with ``<`` or ``>`` for every message received or sent."""
+"""Called for every message, with ``<`` if it was received and ``>`` if it was sent."""
 
 
 class UserAgentCore:
@@ -59,18 +59,18 @@ class UserAgentCore:
         sheds: Callable[[Flow], int | None] = lambda flow: None,
         timers: Timers | None = None,
     ) -> None:
-        """`sheds`: see `Room`."""
+        """`sheds`: overload control for new calls; see `Room`."""
         self.network, self.ids, self.advertised = network, ids, advertised
         self.timers = timers or Timers()
         self.alarms, self.turn = Alarms(), Turn()
         self.reachability = Reachability()
         self.traces: list[Trace] = []
         self.doors = Doors()
-        """For peers that are none of ours by address, yet can prove to be."""
+        """Peers that prove who they are, by digest or registration, instead of by their address."""
         self.terms: Callable[[Flow], str] = lambda flow: ""
-        """On whose terms TLS is spoken with the peer of a connection, should it have to be made anew."""
+        """Name of the TLS profile to use if the connection to this flow's peer must be opened again."""
         self.needed: list[Callable[[Flow], bool]] = [self.doors.know]
-        """Who else may count on a connection, such as a registration."""
+        """Further reasons to keep a connection open, such as a registration made over it."""
         self._gate, self._invited = gate, invited
         self.clients: Table[ClientTransaction] = Table(self.alarms)
         self._origins = Origins()
@@ -79,29 +79,29 @@ class UserAgentCore:
         self._dialogs: dict[DialogId, InDialog] = {}
         self._lately = Lately()
         self._proven: set[Flow] = set()
-        """Connections of peers that are none of ours by address, yet know a dialog of ours by its tags."""
+        """Connections from unknown addresses whose peer has shown that it knows the tags of a dialog."""
         self._closed = False
         self.draining = False
-        """True once no more calls are taken."""
+        """True once no new calls are accepted."""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    # What the network tells us.
+    # Called by the network.
 
     def welcomes(self, flow: Flow) -> bool:
-        """One of ours, by its address or by what it has shown to know: everyone else hears nothing at all."""
+        """Whether the peer is known by its address or by what it has proved; others get no response."""
         return flow in self._proven or self._gate.admits(flow) or self.doors.know(flow)
 
     def bars(self, flow: Flow) -> bool:
-        """A stranger that was turned away too often of late; a connection of its making is not kept."""
+        """Whether this stranger was refused too often recently; connections that it opens are dropped."""
         return self._gate.bars(flow)
 
     def needs(self, flow: Flow) -> bool:
-        """Whether a dialog or a transaction counts on this connection: a walk over all of them."""
+        """Whether a dialog, transaction or registration uses this connection; walks over all of them."""
         users = [*self._transactions(), *self._dialogs.values()]
         return any(user.flow is flow for user in users) or any(needs(flow) for needs in self.needed)
 
     def received(self, flow: Flow, data: bytes) -> None:
-        """Take one message; whatever is wrong with it, or with us, goes no further than here."""
+        """Handle one received message. Errors, the peer's or ours, are contained here."""
         if self._closed:
             return
         turn = self.turn
@@ -116,11 +116,11 @@ class UserAgentCore:
             turn.taking = False
 
     def _received(self, flow: Flow, data: bytes) -> None:
-        """Read one message at the door; what cannot be read goes no further (§16.3, §18.3)."""
+        """Parse and dispatch one message; drop it if malformed or unwanted (RFC 3261 §16.3, §18.3)."""
         ours = self._gate.admits(flow) or self.doors.know(flow)
         if not ours and self._gate.ignores(flow, data):
             if flow.reliable and self._gate.bars(flow):
-                flow.close()  # what it sends on would be read all the same
+                flow.close()  # otherwise whatever it sends next would still be read
             return
         try:
             message = parse_message(data)
@@ -143,23 +143,23 @@ class UserAgentCore:
             self._gate.refused(flow)
 
     def unframeable(self, flow: Flow, error: ParseError) -> None:
-        """A stream cannot be read on; one of ours is told why before it closes."""
+        """The stream cannot be parsed any further; a known peer is sent an error before it closes."""
         self._gate.malformed(flow, error)
         if self._gate.admits(flow):
             self._owe(flow, error)
 
     def lost(self, flow: Flow, error: TransportFailed) -> None:
-        """A connection is gone: what waited on it will not be answered there (§17.1.4, §17.2.4)."""
+        """A connection is gone: fail every transaction that uses it (RFC 3261 §17.1.4, §17.2.4)."""
         self._proven.discard(flow)
         self.doors.lost(flow)
         for transaction in self._transactions():
             if transaction.flow is flow:
                 transaction.lost(error)
 
-    # What the user agents ask of us.
+    # Called by the user agents.
 
     def launch(self, request: Request, flow: Flow, user: User) -> ClientTransaction:
-        """Send a request in a transaction of its own; a Via is put on top unless it is a CANCEL's."""
+        """Send a request in a new client transaction, with our Via on top unless it is a CANCEL."""
         if request.method == "CANCEL":
             key = client_key(request)
         else:
@@ -173,9 +173,9 @@ class UserAgentCore:
         return transaction
 
     def send_ack(self, ack: Request, flow: Flow) -> bytes:
-        """The ACK for a 2xx is a message on its own, outside any transaction (§13.2.2.4).
+        """Send the ACK for a 2xx: a message of its own, outside any transaction (RFC 3261 §13.2.2.4).
 
-        Returns it as sent.
+        Returns the bytes as sent.
         """
         ack.headers.prepend("Via", self._via(flow, self.ids.branch()))
         try:
@@ -185,12 +185,12 @@ class UserAgentCore:
             return ack.encode()
 
     def acknowledged(self, ack: Request) -> None:
-        """The peer's ACK for a 2xx: the leg of its dialog, if there is one, hears of it."""
+        """Pass the peer's ACK for a 2xx to the leg of its dialog, if there is one."""
         if leg := self._dialogs.get(DialogId.of_request(ack)):
             leg.acknowledged(ack)
 
     def emit(self, flow: Flow, message: Message) -> bytes:
-        """Send a message; returns what went out. Raises TransportFailed."""
+        """Send a message and return its bytes. Raises TransportFailed."""
         if self._closed:
             raise TransportFailed("the user agent is closed")
         if self.traces:
@@ -200,7 +200,7 @@ class UserAgentCore:
         return data
 
     def emit_again(self, flow: Flow, data: bytes) -> None:
-        """Send once more what `emit` sent; whoever missed it will ask again."""
+        """Send bytes returned by `emit` once more. A failure is ignored: the peer will retransmit."""
         if self.traces:
             self._trace(">", flow, parse_message(data))
         try:
@@ -209,7 +209,7 @@ class UserAgentCore:
             log.debug("not sent again", to=flow.remote)
 
     def contact(self, flow: Flow, user: str, *, registrar: bool = False) -> str:
-        """Our Contact on this flow: the public host, the listener's port, exactly one transport."""
+        """Our Contact on this flow: the public host, the listener's port, exactly one transport parameter."""
         transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
         return f"<sip:{user}@{self.advertised.towards(flow, registrar=registrar)}{transport}>"
 
@@ -221,7 +221,7 @@ class UserAgentCore:
             self._lately.add(dialog)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Run work that outlives whoever asked for it; False if the house is closed, and nothing is done."""
+        """Run a coroutine that outlives its caller; False, and nothing is run, once the core is closed."""
         if self._closed:
             work.close()
             return False
@@ -231,7 +231,7 @@ class UserAgentCore:
         return True
 
     def left_over(self) -> dict[str, int]:
-        """What is still going on, by kind; all zero when every call is seen through."""
+        """Count what is still open, by kind. All zero once every call has ended cleanly."""
         return {
             "client transactions": len(self.clients),
             "server transactions": len(self.servers),
@@ -240,7 +240,7 @@ class UserAgentCore:
         }
 
     async def close(self) -> None:
-        """Drop every dialog, transaction and task; whoever waits on one is told. Nothing is sent any more.
+        """Drop every dialog, transaction and task, and fail whoever waits on one; nothing more is sent.
 
         The network is closed by its owner.
         """
@@ -261,7 +261,7 @@ class UserAgentCore:
     def _transactions(self) -> list[ClientTransaction | ServerTransaction]:
         return [*self.clients.live(), *self.servers.live()]
 
-    # The way of a request.
+    # Dispatch of requests.
 
     def _request(
         self, request: Request, key: TransactionKey, dialog: DialogId, flow: Flow, ours: bool, size: int
@@ -291,7 +291,7 @@ class UserAgentCore:
         self.servers.enter(key, transaction)
         try:
             self._take(transaction, leg)
-        except ParseError as error:  # in a header that only its reader understands
+        except ParseError as error:  # in a header that is parsed only where it is used
             transaction.reply(error.status)
         except Exception:
             log.exception("request not handled", method=request.method)
@@ -299,7 +299,7 @@ class UserAgentCore:
                 transaction.reply(500)
 
     def _turn_away(self, request: Request, flow: Flow, wait_s: int) -> None:
-        """§21.5.4, without a transaction: one that comes again is told again, and nothing is kept."""
+        """503 without a transaction (§21.5.4): a retransmission gets the same again, no state is kept."""
         response = request.reply(503, to_tag=self.ids.tag())
         response.headers.add("Retry-After", str(wait_s))
         with suppress(TransportFailed):
@@ -321,32 +321,32 @@ class UserAgentCore:
             self._begin(transaction)
 
     def _begin(self, transaction: ServerTransaction) -> None:
-        """A request outside any dialog."""
+        """Handle a request outside any dialog."""
         request, target = transaction.request, transaction.request.target
         self.advertised.heard(request, transaction.flow)
         if target.scheme not in ("sip", "sips", "tel") and not calls_for_help(request):
             transaction.reply(416)
         elif target.headers:
-            transaction.reply(400)  # §19.1.5: headers in a Request-URI are nobody's to honour
+            transaction.reply(400)  # §19.1.5: a Request-URI must not contain headers
         elif request.max_forwards == 0 and request.method != "OPTIONS":
-            transaction.reply(483)  # an OPTIONS is for ourselves, and goes no further anyway (§11)
+            transaction.reply(483)  # an OPTIONS is addressed to us and not forwarded anyway (§11)
         elif self.doors.take(transaction):
             return
         elif came_back(request, self.advertised.host, self.advertised.ports):
-            transaction.reply(482)  # §16.3: it is our own, come back
+            transaction.reply(482)  # §16.3: our own request, looped back
         elif not self._origins.first(transaction.key, request):
-            transaction.reply(482)  # §8.2.2.2: the same request came by two ways
+            transaction.reply(482)  # §8.2.2.2: the same request arrived over two paths
         elif request.method == "INVITE":
             self._invited(transaction)
         elif request.method == "OPTIONS":
-            transaction.reply(503 if self.draining else 200, capabilities())  # §11.2: as an INVITE would be
+            transaction.reply(503 if self.draining else 200, capabilities())  # §11.2: as for an INVITE
         elif request.method == "REFER":
-            transaction.reply(603)  # nobody but the agent, in its dialog, has us call anybody
+            transaction.reply(603)  # only the agent, inside its dialog, may transfer a call
         else:
             transaction.reply(405, [("Allow", ALLOW)])
 
     def _cancel(self, cancel: ServerTransaction) -> None:
-        """§9.2: the CANCEL is answered by itself; the INVITE, unless it has its final response, by 487."""
+        """RFC 3261 §9.2: 200 to the CANCEL itself, and 487 to the INVITE if it has no final response yet."""
         invite = self.servers.get(invite_key_of(cancel.request))
         if not isinstance(invite, ServerTransaction | AcceptedByUs):
             return cancel.reply(481)
@@ -356,7 +356,7 @@ class UserAgentCore:
             invite.cancelled(cancel.request)
 
     def _owe(self, flow: Flow, error: ParseError) -> None:
-        """Answer a request of one of ours that could not be read, if enough of it could (§8.2, §21.4.1)."""
+        """Respond to a known peer's malformed request, if enough of it could be read (§8.2, §21.4.1)."""
         request = error.partial
         if request is None or request.method == "ACK":
             return
@@ -371,7 +371,7 @@ class UserAgentCore:
 
     def _via(self, flow: Flow, branch: str) -> str:
         sent_by = self.advertised.towards(flow)
-        alias = ";alias" if flow.mutual else ""  # RFC 5923 §5: never without certificates of both ends
+        alias = ";alias" if flow.mutual else ""  # RFC 5923 §5: only if both ends have shown a certificate
         return f"SIP/2.0/{flow.transport.upper()} {sent_by};branch={branch};rport{alias}"
 
     def _trace(self, direction: str, flow: Flow, message: Message) -> None:

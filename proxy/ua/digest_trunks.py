@@ -1,4 +1,4 @@
-"""Trunks that are known by a password instead of their address (RFC 3261 §22.2)."""
+"""Trunks that authenticate by digest instead of by address (RFC 3261 §22.2)."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ from proxy.ua.gate import Gate
 from proxy.ua.transactions import ServerTransaction
 
 KNOWN_S = 300.0
-"""How long after a right INVITE its flow may send what belongs to it: a CANCEL, one more INVITE."""
+"""How long after a valid INVITE its flow may send related requests: a CANCEL, another INVITE."""
 MAX_KNOWN = 1000
-"""Flows that are known at a time, the latest; and refused INVITEs, whose copies are not counted again."""
+"""How many flows are remembered, and how many refused INVITEs, whose retransmissions do not count again."""
 
 
 class DigestTrunks:
-    """A door for INVITEs. Only one that names a trunk is worth a challenge: by its From, its Contact, or the
-    credentials that it brings. A wrong password is met with silence, so that a caller waits 32 s for nothing.
+    """Authenticates INVITEs of trunks by digest.
+
+    Only an INVITE that names a trunk in its From, Contact or credentials is challenged. A wrong password gets
+    no response, so that a guesser waits 32 s for nothing.
     """
 
     def __init__(self, gate: Gate, challenger: Challenger, accounts: Mapping[str, tuple[str, str]]) -> None:
-        """`accounts`: the trunk and its password, by its user name."""
+        """`accounts`: trunk name and password, by digest user name."""
         self._gate, self._challenger = gate, challenger
         self._passwords = {username: password for username, (_, password) in accounts.items()}
         self._trunks = {username: trunk for username, (trunk, _) in accounts.items()}
         self._known: dict[Flow, tuple[float, str]] = {}
-        """When each flow has proved itself last, and as which trunk."""
+        """When each flow last authenticated, and as which trunk."""
         self._denied: dict[str, None] = {}
         self._passed: Request | None = None
-        """The request that has just proved itself."""
+        """The request that has just authenticated."""
 
     def knows(self, flow: Flow) -> bool:
         return self.trunk(flow) is not None
@@ -46,7 +48,7 @@ class DigestTrunks:
 
     def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
         if request.method == "ACK" and request.to_tag == self._challenger.tag(request):
-            return Meeting.SEEN_TO  # §17.1.1.3: the end of a challenge of ours
+            return Meeting.SEEN_TO  # §17.1.1.3: the ACK for our 401
         username = self._named(request) if request.method == "INVITE" else None
         if username is None or not self._challenger.allows(flow):
             return Meeting.IGNORED
@@ -67,7 +69,7 @@ class DigestTrunks:
         return known and self._challenger.digest.claimed(request) is None
 
     def takes(self, transaction: ServerTransaction) -> bool:
-        """Every INVITE of a flow that is known only by an earlier one proves itself again."""
+        """Authenticate again each INVITE on a flow that is known only from an earlier one."""
         request, flow = transaction.request, transaction.flow
         passed, self._passed = self._passed is request, None
         if request.method != "INVITE" or passed or flow not in self._known or self._gate.admits(flow):
@@ -112,7 +114,7 @@ class DigestTrunks:
         self._challenger.accept(flow)
 
     def _deny(self, request: Request, flow: Flow) -> None:
-        """Count a wrong password, but its retransmissions once."""
+        """Count a wrong password, once for all retransmissions."""
         mark = f"{flow.remote[0]} {request.call_id} {request.cseq}"
         if mark in self._denied:
             return

@@ -1,4 +1,4 @@
-"""The one interpreter of the effects that the pure machines of ``proxy.sip`` ask for."""
+"""Runs the pure state machines of ``proxy.sip``: carries out their effects and keeps their timers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Message = Request | Response
 
 
 class Machine(Protocol):
-    """A pure machine: it says when it next wants to be woken, and what should be done.
+    """A pure state machine: returns effects, and says in `deadline` when to call `expire`.
 
-    Once terminated it wants it no more: its deadline is None. One that lingers, for so many seconds, waits
-    for what comes late alone.
+    `deadline` is None once it is `terminated`. `lingers`: if not 0, the machine only absorbs retransmissions
+    for that many seconds.
     """
 
     @property
@@ -33,30 +33,30 @@ class Machine(Protocol):
 
 
 class User(Protocol):
-    """Who owns the machine: the transaction user of RFC 3261 §5."""
+    """The transaction user (RFC 3261 §5) of a machine."""
 
     def received(self, message: Message) -> None: ...
     def failed(self, error: SipError) -> None: ...
 
 
 class Driver:
-    """Performs its machine's effects and keeps the machine's one timer; what that means, a subclass says."""
+    """Carries out the effects of one machine and keeps its timer; subclasses define what the effects do."""
 
     _machine: Machine
     _alarms: Alarms
-    """Both are set by the subclass: four are made in every call, and begin as they stand here."""
+    """Both are set by the subclass: four drivers are made in every call, and these defaults cost nothing."""
     _alarm: Alarm | None = None
     _armed_for: float | None = None
     _over = False
 
-    # What a subclass says.
+    # For subclasses to override.
 
     def send(self, message: Message) -> None:
-        """Give it to the transport; raises TransportFailed."""
+        """Pass the message to the transport; raises TransportFailed."""
         raise NotImplementedError
 
     def deliver(self, message: Message) -> None:
-        """It is news to the user."""
+        """Pass the message to the user."""
         raise NotImplementedError
 
     def failed(self, error: SipError) -> None:
@@ -64,16 +64,16 @@ class Driver:
         raise NotImplementedError
 
     def finished(self) -> None:
-        """Nothing can happen any more."""
+        """The machine has terminated."""
 
     def linger(self, until: float) -> None:
-        """Nothing is left but to wait until then for what comes late: somebody else does that from now on."""
+        """Only late retransmissions are left until then: hand over to something that takes less memory."""
         raise NotImplementedError
 
-    # What it does.
+    # The interpreter.
 
     def perform(self, effects: Sequence[Effect]) -> None:
-        """Carry out what the machine asked for, then set its timer anew; once stopped, nothing happens."""
+        """Carry out the effects, then reset the timer; does nothing once stopped."""
         if self._over:
             return
         for effect in effects:
@@ -111,7 +111,7 @@ class Driver:
         self.perform(self._machine.fail(error, self._alarms.now()))
 
     def stop(self) -> None:
-        """Drop the machine without another word."""
+        """Drop the machine without sending anything more."""
         self._over = True
         if self._alarm is not None:
             self._alarm.cancel()
@@ -120,5 +120,5 @@ class Driver:
     def _expire(self) -> None:
         due = self._armed_for or 0.0
         self._alarm = self._armed_for = None
-        now = max(self._alarms.now(), due)  # the loop may wake us a clock tick early
+        now = max(self._alarms.now(), due)  # the loop may fire a clock tick early
         self.perform(self._machine.expire(now))

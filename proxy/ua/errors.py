@@ -1,4 +1,4 @@
-"""What can go wrong with a leg: the peer said no, left, or outlasted our patience."""
+"""What can go wrong with a leg: the peer refused, ended it, or exceeded a time limit."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class TransactionTimeout(SipError):
-    """No final response in 64·T1; the same as a 408 (RFC 3261 §8.1.3.1)."""
+    """No final response in 64·T1; treated as a 408 (RFC 3261 §8.1.3.1)."""
 
     status = 408
 
 
 class Rejected(SipError):
-    """The peer answered our INVITE with a final response that is no success."""
+    """The peer answered with a final response that is not a 2xx."""
 
     def __init__(self, response: Response) -> None:
-        # Our words, not the peer's: it goes to the log, and theirs may hold a number.
+        # Our reason phrase, not the peer's, which may contain a number: this text is logged.
         super().__init__(f"{response.status} {reason_phrase(response.status)}")
         self.status = response.status
         self.response = response
@@ -33,14 +33,14 @@ _LONGEST_WARNING = 120
 
 
 class OfferRefused(SipError):
-    """The peer's session description cannot be used; `status` is what we owe or would have owed."""
+    """The peer's session description is unusable; `status` is the response for that."""
 
     def __init__(self, message: str, status: int = 488) -> None:
         super().__init__(message)
         self.status = status
 
     def told(self, host: str) -> tuple[tuple[str, str], ...]:
-        """What a 488 of ours says of the reason (RFC 3261 §13.3.1.3, §20.43); another status says enough."""
+        """The Warning header of a 488 (RFC 3261 §13.3.1.3, §20.43); nothing for any other status."""
         if self.status != 488:
             return ()
         plain = "".join(char if " " <= char <= "~" and char not in '"\\' else "'" for char in str(self))
@@ -48,7 +48,7 @@ class OfferRefused(SipError):
 
 
 class LegEnded(SipError):
-    """The leg is gone: its peer ended it, or its peer is not heard of any more."""
+    """The leg has ended: by its peer, or because the peer is no longer reachable."""
 
     def __init__(self, leg: Leg, reason: EndReason) -> None:
         super().__init__(f"{leg.name}: {reason.text}")
@@ -57,7 +57,7 @@ class LegEnded(SipError):
 
 
 class LimitReached(SipError):
-    """Our patience with a peer ran out; `reason` says which limit."""
+    """A time limit for a peer has passed; `reason` says which."""
 
     def __init__(self, reason: EndReason) -> None:
         super().__init__(reason.text)
@@ -66,8 +66,6 @@ class LimitReached(SipError):
 
 
 def bare(error: SipError) -> SipError:
-    """The same, to be kept where it was caught: its traceback and context know the frames there, which would
-    know it.
-    """
+    """Return the error without traceback and context, which would keep the frames there alive."""
     error.__context__ = None
     return error.with_traceback(None)

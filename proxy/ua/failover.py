@@ -1,4 +1,4 @@
-"""The way of one INVITE from target to target, until one of them takes it (RFC 3263 §4.3)."""
+"""Client-side failover across the resolved targets of a URI (RFC 3263 §4.3), and late 2xx responses."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from proxy.ua.leg import Leg
 
 TRY_S = 4.0
-"""A target that has said nothing at all for so long, not even 100, is given up while another one waits.
+"""Seconds without any response, even 100, before the next target is tried.
 
-The last one has the whole of Timer B. RFC 3263 §4.3 would wait that long for each: 32 s of silence for a
-caller, who is gone by then.
+The last target has all of Timer B. RFC 3263 §4.3 would wait that long for each: 32 s of silence, after which
+the caller is gone.
 """
 
 
@@ -34,10 +34,10 @@ Acked = tuple[str | None, Acknowledgement]
 
 
 class Course:
-    """The targets of one URI, the reachable ones first; each is tried once.
+    """The targets of one URI, healthy ones first; each is tried once.
 
-    The last is tried once more where its connection was there before, and breaks before it has said a word
-    to this INVITE: it may have been dead for long.
+    The last one is tried a second time if it was reached over an existing connection that broke before any
+    response to this INVITE: such a connection may have been dead for a long time.
     """
 
     __slots__ = (
@@ -45,19 +45,19 @@ class Course:
     )  # fmt: skip
 
     def __init__(self, core: UserAgentCore, uri: str, profile: str = "") -> None:
-        """`profile`: on whose terms TLS is spoken."""
+        """`profile`: name of the TLS profile to use."""
         self._core, self._uri, self._profile = core, uri, profile
         self._waiting: list[Target] | None = None
-        """Those not yet tried; None until it is known where the URI leads."""
+        """Targets not yet tried; None before the URI is resolved."""
         self._target: Target | None = None
         self._again = False
-        """Whether the target may be tried once more."""
+        """Whether the current target may be tried a second time."""
         self._timer: Alarm | None = None
         self._flow: Flow | None = None
-        """The way to the target."""
+        """The flow to the current target."""
         self._heard: int
         self._sent: float
-        """How much it had brought before the INVITE went out, and when that was."""
+        """When the INVITE was sent; `_heard` is how many messages the flow had brought before that."""
 
     @property
     def more(self) -> bool:
@@ -65,7 +65,7 @@ class Course:
         return bool(self._waiting)
 
     async def next(self) -> Flow:
-        """A flow to the next target that can be connected to; raises TransportFailed if none is left."""
+        """Connect to the next reachable target, return its flow; raises TransportFailed if there is none."""
         core, waiting = self._core, self._waiting
         if waiting is None:
             uri = Uri.parse(self._uri)
@@ -87,12 +87,12 @@ class Course:
         raise error or TransportFailed(f"{Uri.parse(self._uri).host}: no address")
 
     def sending(self, unheard: Callable[[], None]) -> None:
-        """The INVITE goes out now, and there are `more`; `unheard` is called if nothing comes back."""
+        """The INVITE is about to be sent and there are `more`: call `unheard` if no response comes."""
         alarms = self._core.alarms
         self._timer = alarms.at(alarms.now() + TRY_S, unheard)
 
     def heard(self, status: int) -> None:
-        """The target said something: it has its time now, and stands again if it is of use."""
+        """The target has responded: stop its timer, and mark it healthy if the status shows that it is."""
         self._again = False
         if self._timer is not None:
             self.rest()
@@ -100,13 +100,13 @@ class Course:
             self._core.reachability.answered(self._target)
 
     def failed(self, error: SipError | str) -> None:
-        """The target could not be reached, or said nothing."""
+        """The target could not be reached, or did not respond."""
         self.rest()
         if self._target is not None:
             self._core.reachability.failed(self._target, str(error), self._core.alarms.now())
 
     def broke(self, error: SipError) -> None:
-        """The INVITE has failed without an answer: its connection is gone, or its time is over."""
+        """The INVITE failed without a response: its connection is gone, or it timed out."""
         gone = isinstance(error, TransportFailed)
         if not (self._again and gone) or self._waiting or self._target is None:
             return self.failed(error)
@@ -114,10 +114,10 @@ class Course:
         self._waiting = [self._target]
 
     def unanswered(self) -> None:
-        """Its time is over. A connection that has brought nothing all the while, of any call, is given up.
+        """The call was not answered in time: close a connection that has brought nothing since the INVITE.
 
-        Its other end may hang though its system acknowledges all that we send, or may wait for the rest of
-        a message; and we would send it call after call.
+        The peer's process may hang, or wait for the rest of a message, while its kernel acknowledges all that
+        we send. Further calls would use the same connection.
         """
         flow = self._flow
         if flow is None or not flow.reliable or flow.heard != self._heard:
@@ -128,7 +128,7 @@ class Course:
             flow.fail(TransportFailed(why))
 
     def unavailable(self, response: Response) -> None:
-        """The target answered 503: to be left alone for its Retry-After, else to be tried last (§21.5.4)."""
+        """The target responded 503: avoid it for its Retry-After, or else try it last (§21.5.4)."""
         if self._target is None:
             return
         seconds = retry_after(response.headers.get("Retry-After"))
@@ -138,17 +138,17 @@ class Course:
             self.failed("503 Service Unavailable")
 
     def rest(self) -> None:
-        """Wait for nothing any more."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
 
 class Forsaken:
-    """The user of an INVITE that waits for no answer any more: a 2xx that comes late gets its ACK and a BYE.
+    """The transaction user that stays behind for late 2xx responses to an INVITE (RFC 6026 §7.2).
 
-    The one that was taken, if there is one, gets its ACK again. Of every INVITE that was answered this is all
-    that is left while a 2xx may come (RFC 6026 §7.2).
+    A 2xx that makes a new dialog gets an ACK and a BYE; a retransmission of one seen before gets its ACK
+    again. For an answered INVITE this is all that is kept.
     """
 
     __slots__ = ("_acks", "_essence", "_flow", "_forks", "_leg", "_reason")
@@ -156,7 +156,7 @@ class Forsaken:
     def __init__(
         self, leg: Leg, invite: Essence, flow: Flow, reason: EndReason, acks: tuple[Acked, ...] = ()
     ) -> None:
-        """`reason`: of the BYEs; `acks`: of the 2xx that have come."""
+        """`reason`: sent in the BYEs; `acks`: those of the 2xx responses seen so far."""
         self._leg, self._essence, self._flow = leg, invite, flow
         self._reason, self._acks = reason, acks
         self._forks: Forks | None = None
@@ -175,7 +175,7 @@ class Forsaken:
         ack.send()
 
     def failed(self, error: SipError) -> None:
-        """As was to be expected."""
+        """Expected, and of no consequence."""
 
     def _acknowledgement(self, response: Response) -> Acknowledgement:
         leg, invite, reason = self._leg, self._essence.invite, self._reason
@@ -193,7 +193,7 @@ class Forsaken:
 
 
 def dialog_of(forks: Forks, invite: Request, response: Response) -> Dialog:
-    """The dialog of a 2xx that is to be ended; what cannot be read in it is passed over."""
+    """The dialog of a 2xx, to be ended with a BYE; an unreadable Contact or Record-Route is ignored."""
     try:
         return forks.answered(invite, response)
     except ParseError:

@@ -1,4 +1,4 @@
-"""Dialogs that our INVITE makes beside the leg's own: early ones and losers (RFC 3261 §12.1.2, §13.2.2.4)."""
+"""Forked dialogs of our INVITE: early ones, and 2xx responses that lost (RFC 3261 §12.1.2, §13.2.2.4)."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ if TYPE_CHECKING:
 
 
 MAX_FORKS = 32
-"""Early dialogs of one INVITE; a peer that rings in more places than that rings there without one. As many
-are hung up that answer too late, and no more."""
+"""Early dialogs kept for one INVITE; further forks ring without one. Also how many late 2xx are hung up."""
 
 
 class Fork:
-    """One of these dialogs: early, or answered when nobody wanted it any more and now being hung up.
+    """One such dialog: early, or confirmed by an unwanted 2xx and being ended.
 
-                   2xx, taken by the leg once its ACK is sent: its requests go there from then on
+                   2xx, taken by the leg once its ACK is sent: later requests go there
         (early) ---2xx, not wanted--> ENDING ---our BYE is answered---> gone
            +-------peer's BYE, refusal of the INVITE, 64*T1 after another's 2xx---> gone
 
-    Our offer stands open in it, so that the peer cannot offer (§14.2, RFC 3311 §5.2).
+    Our offer is still open in it, so the peer cannot make one (§14.2, RFC 3311 §5.2).
     """
 
     __slots__ = ("_forks", "_leg", "dialog", "ending", "flow", "held")
@@ -40,12 +39,12 @@ class Fork:
         self._forks, self._leg, self.dialog = forks, leg, dialog
         self.flow = leg.flow
         self.ending = False
-        """Our BYE is on its way."""
+        """Our BYE has been sent."""
         self.held: list[ServerTransaction] = []
-        """REFERs whose sender has answered us, by a 2xx that is not in yet."""
+        """REFERs from a fork whose 2xx, sent before them, has not arrived yet."""
 
     def receive(self, transaction: ServerTransaction) -> None:
-        """One request of the peer (§12.2.2); raises ParseError."""
+        """Handle one in-dialog request (§12.2.2); raises ParseError."""
         request = transaction.request
         self.dialog.receive(request)
         match request.method:
@@ -66,7 +65,7 @@ class Fork:
                 serve(self._leg, transaction)
 
     def acknowledged(self, ack: Request) -> None:
-        """No INVITE of the peer is accepted here, so no ACK is awaited."""
+        """Nothing to do: no INVITE of the peer is accepted here."""
 
     def close(self) -> None:
         self._forks.close()
@@ -76,24 +75,24 @@ _NOBODYS: frozenset[str] = frozenset()
 
 
 def nobody() -> None:
-    """Nobody need hear of it."""
+    """Does nothing: the callback where nobody needs to know."""
 
 
 class Forks:
-    """All of them, by the To tag of the peer."""
+    """The forked dialogs of one INVITE, by To tag."""
 
     __slots__ = ("_declined", "_forks", "_leg", "_timer", "over")
 
     def __init__(self, leg: Leg, declined: Callable[[], None]) -> None:
-        """`declined` is called when the peer hung up the only one before it answered."""
+        """`declined` is called when the only fork hangs up before it answers."""
         self._leg, self._declined = leg, declined
         self._forks: dict[str, Fork] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.over = _NOBODYS
-        """Tags of peers that said BYE before they answered (RFC 5407 App. A)."""
+        """To tags of forks that sent BYE before they answered (RFC 5407 App. A)."""
 
     def provisional(self, invite: Request, response: Response) -> Dialog | None:
-        """The dialog of a 101-199, made by the first of its To tag (§12.1.2); None if it makes none."""
+        """The early dialog of a 101-199, made by the first with its To tag (§12.1.2); None without one."""
         tag = response.to_tag
         if not tag or tag in self.over:
             return None
@@ -104,12 +103,12 @@ class Forks:
         try:
             dialog = Dialog.as_uac(invite, response)
         except ParseError:
-            return None  # of use without: the 2xx says it all again
+            return None  # not needed yet: the 2xx repeats everything
         self._enter(tag, dialog)
         return dialog
 
     def answered(self, invite: Request, response: Response) -> Dialog:
-        """The dialog of the first 2xx of its To tag, confirmed; raises ParseError."""
+        """The dialog of the first 2xx with its To tag, confirmed; raises ParseError."""
         tag = response.to_tag or ""
         fork = self._forks.get(tag)
         if self._timer is None and len(self._forks) > (fork is not None):
@@ -124,25 +123,25 @@ class Forks:
         return dialog
 
     def taken(self, dialog: Dialog) -> list[ServerTransaction]:
-        """The leg has this dialog now; returns the requests that waited for that."""
+        """The leg takes over this dialog; returns the requests held until then."""
         fork = self._forks.pop(dialog.id.remote_tag, None)
         if not self._forks:
-            self._forks = {}  # an emptied one keeps its room, and most are never used again
+            self._forks = {}  # an emptied dict keeps its memory, and most are never used again
         return fork.held if fork else []
 
     def decided(self) -> None:
-        """The INVITE is answered, or has come to nothing: nobody can decline it any more."""
+        """The INVITE is answered or has failed: `declined` is not called any more."""
         self._declined = nobody
 
     @property
     def none(self) -> bool:
-        """Nothing is left of any."""
+        """True if no fork is known."""
         return not self._forks and not self.over
 
     def hang_up(self, dialog: Dialog, reason: EndReason, flow: Flow | None = None) -> None:
-        """BYE to one that nobody wants; the peer's requests are answered until that is done."""
+        """Send BYE in an unwanted dialog; the peer's requests are still answered until it is done."""
         tag = dialog.id.remote_tag
-        if tag in self.over:  # its own BYE was quicker than its 2xx
+        if tag in self.over:  # its BYE arrived before its 2xx
             return
         if fork := self._forks.get(tag):
             fork.ending = True
@@ -151,7 +150,7 @@ class Forks:
         InDialogRequest(self._leg, dialog, bye, lambda final: self._drop(tag), flow=flow).start()
 
     def hung_up(self, fork: Fork) -> None:
-        """The peer said BYE, which it must not before its answer (§15); where no other rings, it is a no."""
+        """A fork sent BYE before its answer, against §15; if no other is ringing, that declines the call."""
         tag = fork.dialog.id.remote_tag
         self.over |= {tag}
         self._drop(tag)
@@ -159,7 +158,7 @@ class Forks:
             self._declined()
 
     def close(self) -> None:
-        """The INVITE was refused or came to nothing, and with it every early dialog (§12.3)."""
+        """The INVITE was refused or failed, and every early dialog ends with it (§12.3)."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

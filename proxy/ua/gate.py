@@ -1,4 +1,4 @@
-"""The seam between the user agent core and whoever decides who may talk to it."""
+"""The interface by which the core asks who may talk to it."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from proxy.transport.flow import Flow
 
 
 class Gate(Protocol):
-    """Who may talk to us outside a dialog."""
+    """Decides which peers may talk to us outside a dialog."""
 
     def admits(self, flow: Flow) -> bool: ...
     def bars(self, flow: Flow) -> bool:
-        """Whether what comes from there goes unread; never so for one whom it admits."""
+        """Whether messages from there are dropped unread; never true for a peer that it admits."""
         ...
 
     def ignores(self, flow: Flow, data: bytes) -> bool:
-        """The same of one message, by a glance at it; a stranger's that begins something is counted here."""
+        """The same for one message, from a glance at its bytes; counts a stranger's initial requests."""
         ...
 
     def scans(self, flow: Flow, request: Request) -> bool:
-        """Whether it is the request of a program that looks for open doors; counted here if so."""
+        """Whether the request comes from a SIP scanner; counts it if so."""
         ...
 
     def refused(self, flow: Flow) -> None:
-        """A stranger was turned away in silence."""
+        """A stranger's request was dropped without a response."""
         ...
 
     def failed(self, flow: Flow) -> None:
@@ -34,9 +34,9 @@ class Gate(Protocol):
         ...
 
     def proved(self, flow: Flow) -> None:
-        """A peer, though at no address that is admitted: we call it, or it knows a dialog or a password."""
+        """A peer at an unknown address is legitimate: we call it, or it knows a dialog or a password."""
         ...
 
     def malformed(self, flow: Flow, error: ParseError) -> None:
-        """A message could not be read."""
+        """A message could not be parsed."""
         ...

@@ -1,4 +1,4 @@
-"""The one source of randomness: branches, tags, Call-IDs, tokens."""
+"""The only source of randomness: branches, tags, Call-IDs, tokens."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import secrets
 from typing import Protocol
 
 BRANCH_COOKIE = "z9hG4bK"
-"""Every branch begins with it (RFC 3261 §8.1.1.7)."""
+"""Prefix of every branch (RFC 3261 §8.1.1.7)."""
 
 
 class Ids(Protocol):
-    """What the stack asks of chance. Tests count instead, so that wire traces compare with ``==``."""
+    """Random values for the stack. Tests use a counter instead, so that wire traces compare with ``==``."""
 
     def branch(self) -> str: ...
     def tag(self) -> str: ...
@@ -21,13 +21,13 @@ class Ids(Protocol):
 
 
 STORE = 256
-"""So many pieces of chance are fetched from the system in one go."""
+"""How many values are fetched from the system at a time."""
 PIECE_BYTES = 16
-"""As many random bytes as the longest of them takes, a Call-ID."""
+"""Random bytes in each: enough for the longest value, a Call-ID."""
 
 
 class RandomIds:
-    """Ids nobody can guess: in-dialog requests are matched by them alone."""
+    """Unguessable values: the tags and Call-ID alone admit a request to a dialog."""
 
     def __init__(self) -> None:
         self._store: list[str] = []
@@ -36,18 +36,18 @@ class RandomIds:
         return BRANCH_COOKIE + (self._store or self._filled()).pop()[:20]
 
     def tag(self) -> str:
-        """At least 32 bits are asked for (§19.3); 64 are given."""
+        """64 random bits; §19.3 requires 32."""
         return (self._store or self._filled()).pop()[:16]
 
     def call_id(self) -> str:
         return (self._store or self._filled()).pop()
 
     def token(self) -> str:
-        """The user part of our Contact, and the name of a call in the log."""
+        """The user part of our Contact, or the name of a call in the log."""
         return (self._store or self._filled()).pop()[:12]
 
     def bits(self, count: int) -> int:
-        """A number of so many bits; keys have more than a piece."""
+        """A random number of `count` bits; a key may need more than one stored value has."""
         if count > 8 * PIECE_BYTES:
             return secrets.randbits(count)
         digits = (self._store or self._filled()).pop()[: (count + 3) // 4]
@@ -57,6 +57,6 @@ class RandomIds:
         return low + (high - low) * self.bits(32) / (1 << 32)
 
     def _filled(self) -> list[str]:
-        """The store, with pieces of hexadecimal digits in it again."""
+        """Refill the store with strings of hexadecimal digits, and return it."""
         self._store = secrets.token_bytes(STORE * PIECE_BYTES).hex(" ", PIECE_BYTES).split()
         return self._store

@@ -1,4 +1,4 @@
-"""One request of ours inside a dialog, seen through to its final response."""
+"""One in-dialog request of ours, until its final response (RFC 3261 §12.2.1)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger("screendoor")
 
 Final = Response | SipError
-"""How a request ended: the final response, or why there was none."""
+"""The outcome of a request: its final response, or the failure."""
 
 _NOT_REPEATED = ("Via", "Authorization", "Proxy-Authorization")
 
 
 class InDialog(Protocol):
-    """Whoever takes the requests of one dialog."""
+    """Receives the requests of one dialog."""
 
     flow: Flow
 
@@ -41,10 +41,10 @@ class InDialog(Protocol):
 
 
 class InDialogRequest:
-    """Sent on the dialog's flow; authenticated when asked; sent again on a new flow if its own is gone.
+    """Sent on the dialog's flow; repeated with credentials if challenged, or on a new flow if that is gone.
 
-    For an INVITE every 2xx is acknowledged here (RFC 3261 §13.2.2.4). `request` comes from the dialog, which
-    is the leg's or that of a fork being hung up; each further try takes its next CSeq number (§22.2).
+    For an INVITE every 2xx gets its ACK here (RFC 3261 §13.2.2.4). `request` was made by `dialog`, the leg's
+    or that of a fork being hung up; each retry takes its next CSeq number (§22.2).
     """
 
     __slots__ = (
@@ -60,7 +60,7 @@ class InDialogRequest:
         *,
         flow: Flow | None = None,
     ) -> None:
-        """`flow`: where the dialog lives, if not where the leg does."""
+        """`flow`: the dialog's flow, if it is not the leg's."""
         self._leg, self._dialog, self._request, self._done = leg, dialog, request, done
         self._flow = flow or leg.flow
         self._transaction: ClientTransaction | None = None
@@ -77,7 +77,7 @@ class InDialogRequest:
             self._leg.core.spawn(self._reach())
 
     def withdraw(self, reason: str) -> None:
-        """The leg is over: an INVITE without its final response is cancelled (§9.1)."""
+        """The leg has ended: CANCEL an INVITE that has no final response (§9.1)."""
         if self._transaction is not None:
             self._transaction.cancel(reason)
 
@@ -107,7 +107,7 @@ class InDialogRequest:
         except SipError as error:
             if self._transaction is not None or self._flow.closed:
                 return self._finish(error)
-            # A name that the peer's network alone knows: as an ACK, it takes the way that led there.
+            # The next hop may be a name known only in the peer's network: like an ACK, use the present flow.
             log.debug("request leaves its way", next_hop=self._dialog.next_hop, reason=str(error))
         self._leg.moved(self._dialog, self._flow)
         if self._moot:
@@ -117,7 +117,7 @@ class InDialogRequest:
         self._launch()
 
     async def _patiently(self) -> Flow:
-        """A flow to the next hop; a connection is tried for as long as a datagram would be (§17.1.2.2)."""
+        """Connect to the next hop, retrying for as long as a datagram would be resent (§17.1.2.2)."""
         core, flow = self._leg.core, self._flow
         loop, pause_s = asyncio.get_running_loop(), core.timers.t1
         patience_s = 64 * core.timers.t1 if flow.reliable else 0.0
@@ -142,13 +142,13 @@ class InDialogRequest:
 
     @property
     def _moot(self) -> bool:
-        """True once the leg is over: no INVITE or UPDATE is begun, and nothing but BYE tried again (§15)."""
+        """True once the leg has ended: no new INVITE or UPDATE, and no retries but of BYE (§15)."""
         late = self._transaction is not None or self._request.cseq.number < self._dialog.sent_cseq
         left = self._request.method in ("INVITE", "UPDATE") or (late and self._request.method != "BYE")
         return left and self._leg.ended.done()
 
     def _launch(self) -> None:
-        """Send it; under a new number if another request of the dialog, with a higher one, was quicker."""
+        """Send it, with a new CSeq if a request of the dialog with a higher one was sent first."""
         request, dialog = self._request, self._dialog
         number = request.cseq.number
         if number < dialog.sent_cseq:
@@ -176,12 +176,12 @@ class InDialogRequest:
         self._ack.send()
 
     def _confirm(self, response: Response) -> None:
-        """A 2xx refreshes the target (§12.2.1.2, RFC 3311 §5.1); a Contact that cannot be read leaves it."""
+        """A 2xx refreshes the remote target (§12.2.1.2, RFC 3311 §5.1), unless its Contact is unreadable."""
         with suppress(ParseError):
             self._dialog.confirm(response)
 
     def _anew(self) -> Request:
-        """The same request with the dialog's next number, without Via and credentials."""
+        """The same request with the dialog's next CSeq, without Via and credentials."""
         request = self._dialog.request(self._request.method)
         made = {name for name, _ in request.headers}
         for name, value in self._request.headers:
@@ -191,7 +191,7 @@ class InDialogRequest:
         return request
 
     def _authorized(self, challenge: Response) -> bool:
-        """Send it again with credentials (§22.2); False if the peer's challenge cannot be answered."""
+        """Send it again with credentials (§22.2); False if the challenge cannot be answered."""
         if self._leg.credentials is None or self._moot:
             return False
         try:
@@ -207,12 +207,12 @@ class InDialogRequest:
     def _finish(self, final: Final) -> None:
         if not self._finished:
             self._finished = True
-            self._transaction = None  # which knows us: neither is to wait for the garbage collector
+            self._transaction = None  # breaks a reference cycle
             self._done(final)
 
 
 def accepted(final: Final) -> Response:
-    """The 2xx that a request ended with; any other ending is raised."""
+    """Return the 2xx that a request ended with; raise any other outcome."""
     if isinstance(final, SipError):
         raise final
     if final.status >= 300:

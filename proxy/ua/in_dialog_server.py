@@ -1,4 +1,4 @@
-"""Requests within a dialog that touch neither the session nor its end."""
+"""In-dialog requests that affect neither the session nor its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def serve(leg: Leg, transaction: ServerTransaction) -> None:
-    """Answer one of them; raises ParseError."""
+    """Respond to one of them; raises ParseError."""
     match transaction.request.method:
         case "REFER" if leg.ended.done():
             transaction.reply(481)

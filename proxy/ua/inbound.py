@@ -1,4 +1,4 @@
-"""What is done with every message right at the door, before anybody asks what it wants."""
+"""Checks of every received message, before it is dispatched."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from proxy.sip.values import made, tag_of
 
 
 def read(message: Request | Response) -> tuple[TransactionKey, DialogId | None]:
-    """Read once what everybody behind the door relies on; raises ParseError, with whom an answer is owed.
+    """Extract the transaction key and, for a request, the dialog id of a message.
 
-    Returns which transaction it belongs to, and of a request which dialog.
+    Everything that dispatch relies on is parsed here, once. Raises ParseError, with the request if it must be
+    answered.
     """
     try:
         headers, first = message.headers, message.headers.first
         from_tag, to_tag = tag_of(first["from"]), tag_of(first["to"])
         call_id = first["call-id"]
         if not call_id or " " in call_id or "\t" in call_id:
-            _ = message.call_id  # which tells what is wrong with it
+            _ = message.call_id  # raises with the precise error
         if isinstance(message, Response):
             if ("," in first["via"] or headers.more is not None) and message.via_count > 1:
                 raise ParseError("response with the Via of another")  # §8.1.3.3

@@ -1,4 +1,4 @@
-"""INFO within a dialog: key presses that a peer tells by signalling (RFC 6086 §8.4's legacy use)."""
+"""INFO within a dialog: key presses sent by signalling (the legacy use of RFC 6086 §8.4)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 RELAY, BARE = "application/dtmf-relay", "application/dtmf"
 _KEYS = frozenset("0123456789*#ABCD")
 _NAMED = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D"}
-"""Some gear tells the number of the event (RFC 4733 §3.2) where the key is due."""
+"""Some equipment sends the event number (RFC 4733 §3.2) instead of the key."""
 USUAL_MS = 100
 LONGEST_MS = 10_000
 
 
 def take_info(leg: Leg, transaction: ServerTransaction) -> None:
-    """Answer an INFO, and tell the leg's media of the key in it."""
+    """Respond to an INFO, and report the key press in it to the leg's media."""
     request = transaction.request
     if request.headers.get("Info-Package") is not None:
-        return transaction.reply(469, [("Recv-Info", "")])  # RFC 6086 §4.2.2: we asked for no package
+        return transaction.reply(469, [("Recv-Info", "")])  # RFC 6086 §4.2.2: we support no Info Package
     if not request.body:
-        return transaction.reply(200)  # RFC 2976 §2.2: with nothing in it, it asks whether we are there
+        return transaction.reply(200)  # RFC 2976 §2.2: an empty INFO checks that the dialog is alive
     if request.content_type not in (RELAY, BARE):
         return transaction.reply(415, [("Accept", f"{RELAY}, {BARE}")])
     pressed = key_in(request.body, relay=request.content_type == RELAY)
@@ -35,7 +35,7 @@ def take_info(leg: Leg, transaction: ServerTransaction) -> None:
 
 
 def send_key(leg: Leg, key: str, seconds: float) -> None:
-    """Tell the peer of a key press; what it makes of that changes nothing. Raises LegEnded."""
+    """Send a key press to the peer; the response is ignored. Raises LegEnded."""
     dialog = leg.standing()
     info = dialog.request("INFO")
     info.headers.add("Content-Type", RELAY)
@@ -44,7 +44,7 @@ def send_key(leg: Leg, key: str, seconds: float) -> None:
 
 
 def key_in(body: bytes, *, relay: bool) -> tuple[str, float] | None:
-    """The key, and for how many seconds it was held; None if there is none that we know.
+    """The key and how many seconds it was held; None if there is no known key.
 
     `application/dtmf-relay` has ``Signal=5`` and ``Duration=160`` (ms), `application/dtmf` the key alone.
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Opening:
-    """Where the first descriptions travel, and how far they are.
+    """Which message carries the first offer and answer, and how far the exchange has come.
 
     INVITE with an offer: our answer in the 2xx
     INVITE without one:   our offer in the 2xx, the peer's answer in the ACK; or
@@ -27,33 +27,35 @@ class Opening:
 
     @property
     def awaits_answer(self) -> bool:
-        """True while our offer is with the peer, which has not answered it."""
+        """True while the peer has our offer and has not answered it."""
         return self._awaits_answer
 
     @property
     def owed(self) -> int | None:
-        """The status that refuses an offer of the peer while this one is not through (RFC 3311 §5.2)."""
+        """The status that refuses a further offer of the peer until this one is complete (RFC 3311 §5.2)."""
         if self._complete:
             return None
         return 491 if self._awaits_answer else 500
 
     def consider(self) -> None:
-        """Take the peer's offer, or make ours; once is enough. Raises OfferRefused."""
+        """Take the peer's offer, or make ours; further calls do nothing. Raises OfferRefused."""
         if self._ours is None:
             self._ours = self._media.accept(self._offer) if self._offer else self._media.offer()
 
     def in_provisional(self, *, early: bool = False) -> bytes:
-        """What a reliable provisional carries: the first one our offer, where the INVITE has none (§5).
+        """SDP for a reliable provisional: our offer in the first one, if the INVITE has none (§5).
 
-        Our answer waits for the 2xx, unless something is to be heard before it. Raises OfferRefused.
+        Our answer waits for the 2xx, unless audio is to be heard before (`early`). Raises OfferRefused.
         """
         if self._awaits_answer or self._complete or (self._offer and not early):
             return b""
         return self._put()
 
     def in_ordinary(self) -> bytes:
-        """What an ordinary provisional carries where something is to be heard early: our answer, which the
-        2xx says once more (RFC 3261 §13.2.1); nothing where the offer is ours. Raises OfferRefused.
+        """SDP for an unreliable provisional that enables early audio: our answer, or nothing.
+
+        The 2xx then repeats the answer (RFC 3261 §13.2.1). There is nothing to send if the offer is ours.
+        Raises OfferRefused.
         """
         if not self._offer:
             return b""
@@ -62,11 +64,11 @@ class Opening:
         return self._ours
 
     def in_2xx(self) -> bytes:
-        """What our 2xx carries: nothing where all is said already. Raises OfferRefused."""
+        """SDP for our 2xx; empty if the exchange is complete. Raises OfferRefused."""
         return b"" if self._complete else self._put()
 
     def answered(self, sdp: bytes) -> None:
-        """The peer's answer to our offer has come, in its PRACK or ACK. Raises OfferRefused."""
+        """Take the peer's answer to our offer, from its PRACK or ACK. Raises OfferRefused."""
         if self._awaits_answer:
             self._awaits_answer, self._complete = False, True
             self._media.answered(sdp)

@@ -1,7 +1,7 @@
-"""What a message brings about is done in the turn of the event loop in which the message came.
+"""Futures whose callbacks run in the same event-loop iteration as the message that resolves them.
 
-A future of asyncio wakes who waits for it in the turn after, and a cancelled task goes on one turn later
-still. Each is a system call, and code that is touched anew where calls are few.
+An `asyncio.Future` wakes its waiters one iteration later, and a cancelled task resumes one later still. Each
+iteration costs a system call, and when calls are few, code that has left the CPU caches.
 """
 
 from __future__ import annotations
@@ -21,21 +21,20 @@ Told = Callable[[Any], object]
 
 
 class Turn:
-    """The time that belongs to one message: it is dealt with, then those go on whom that has woken."""
+    """The handling of one message, followed by the callbacks of every latch that it set."""
 
     __slots__ = ("loop", "taking", "woken")
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
-        """Whose turn it is, once the first latch is made: we are made before the loop runs."""
+        """The event loop, known once the first latch is made: the turn is created before the loop runs."""
         self.taking = False
-        """True from the first look at a message until all is done that it brings about."""
+        """True while a message, and everything it triggers, is being handled."""
         self.woken: deque[tuple[Latch[Any], tuple[Any, ...]]] = deque()
-        """The latches that are set, and who waits for the message to be dealt with (`Latch`): they are not
-        to go on in the midst of that."""
+        """Latches set while a message is handled, with their callbacks, which run only afterwards."""
 
     def soon(self, latch: Latch[Any], told: tuple[Any, ...]) -> None:
-        """Tell of this latch once the message is dealt with; where there is none, in the loop's next turn."""
+        """Run these callbacks after the current message, or in the loop's next iteration if there is none."""
         if self.taking:
             self.woken.append((latch, told))
         else:
@@ -43,9 +42,9 @@ class Turn:
                 latch.get_loop().call_soon(told[at], latch, context=told[at + 1])
 
     def go_on(self) -> None:
-        """The message is dealt with: tell those who wait for that, and whom they wake in turn."""
+        """The message is handled: run the waiting callbacks, and those of any latch that they set in turn."""
         woken = self.woken
-        if asyncio.current_task(self.loop) is not None:  # no task goes on inside another
+        if asyncio.current_task(self.loop) is not None:  # a task cannot resume inside another
             self.taking = False
         while woken:
             latch, told = woken.popleft()
@@ -61,11 +60,11 @@ class Turn:
                         context.run(tell, latch)
                 except Exception:
                     log.exception("message not followed up")
-            del latch, told, tell, context  # from Python 3.12 on an error may know this frame, too
+            del latch, told, tell, context  # since Python 3.12 a logged error may keep this frame alive
 
 
 class Latch(asyncio.Future[T]):
-    """A future whose waiters go on in the turn of the message that sets it."""
+    """A future whose waiters resume in the turn of the message that sets it."""
 
     __slots__ = ("_told", "_turn")
 
@@ -75,7 +74,7 @@ class Latch(asyncio.Future[T]):
         super().__init__(loop=turn.loop)
         self._turn = turn
         self._told: tuple[Any, ...] = ()
-        """Whom to tell, and in which context, by turns: pairs would take twice the room."""
+        """Callbacks and their contexts, alternating: a tuple of pairs would take twice the memory."""
 
     def set_result(self, result: T) -> None:
         super().set_result(result)
@@ -94,7 +93,7 @@ class Latch(asyncio.Future[T]):
         return cancelled
 
     def add_done_callback(self, told: Told, /, *, context: Context | None = None) -> None:
-        """As for any future; without a `context` it is called in that of whoever sets the latch."""
+        """As for any future, except that without a `context` the setter's context is used."""
         if self.done():
             self._turn.soon(self, (told, context))
         else:

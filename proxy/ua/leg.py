@@ -1,4 +1,4 @@
-"""One dialog seen from our side, awaitable: what the peer does is latched, what we do is a verb."""
+"""A leg: one dialog from our side. Methods act on the peer; what the peer does is latched and awaited."""
 
 from __future__ import annotations
 
@@ -57,19 +57,19 @@ class Leg:
         self.ended: Latch[EndReason] = Latch(core.turn)
         """Latched: set once, by the peer or by `end()`."""
         self.peer_reason: str | None = None
-        """What the Reason of the peer's BYE or CANCEL says, if it ended the leg."""
+        """The Reason header of the peer's BYE or CANCEL, if that ended the leg."""
         self.ringing: int | None = None
         """The first provisional status above 100 from a peer that we call."""
         self.flow: Flow
         self.call_ids: tuple[str, ...] = ()
-        """The Call-IDs that it is known by to its peer: one, unless it was called anew as somebody else."""
+        """The Call-IDs the peer knows it by: one, unless the call was made again under another identity."""
         self.dialog: Dialog | None = None
         self.credentials: DigestClient | None = None
         self.profile = ""
-        """On whose terms TLS is spoken with the peer."""
+        """Name of the TLS profile used with this peer."""
         self.anew: Anew | None = None
         self.keeps_flow = False
-        """Whether the peer is reached over its flow alone, as a registered phone is (RFC 5626 §5.3)."""
+        """Whether the peer is reachable over its flow alone, like a registered phone (RFC 5626 §5.3)."""
         self._contact_user = core.ids.token()
         self._left, self._calls = False, True
         self._inviting: Inviting | None = None
@@ -81,17 +81,17 @@ class Leg:
 
     @property
     def log(self) -> structlog.typing.FilteringBoundLogger:
-        """Where it writes; bound when it does, since most legs write a line or none."""
+        """Bound on use rather than up front, since most legs log one line or none."""
         return self._log.bind(leg=self.name)
 
-    # The call's verbs.
+    # Called by the call.
 
     def up(self) -> Up:
         """``async with leg.up():`` raises LegEnded inside the block when the leg ends."""
         return Up(self)
 
     def invited(self, transaction: ServerTransaction) -> None:
-        """Take the INVITE that begins this leg (we are the UAS) and say 100; or what it asks ends the leg."""
+        """Take the INVITE that begins this leg, as UAS, and send 100. An unacceptable one ends the leg."""
         self.flow = transaction.flow
         self.profile = self.core.terms(self.flow)
         self.media.over(ip_version(self.flow), self.core.advertised.near(self.flow))
@@ -103,7 +103,7 @@ class Leg:
             return
         try:
             if "record-route" in request.headers.first:
-                _ = request.record_routes  # the dialog is made of them
+                _ = request.record_routes  # parsed now, since the dialog will need them
             ignored = SessionTimer.ignored_by(request)
             timer = None if ignored else SessionTimer.answering(request, wanted=INTERVAL)
         except ParseError as error:
@@ -117,18 +117,18 @@ class Leg:
         transaction.reply(100)
 
     def progress(self, status: int, *, early: bool = False) -> None:
-        """A provisional response above 100, `early` with our SDP; raises OfferRefused if it cannot offer."""
+        """Send a provisional response above 100, with our SDP if `early`. Raises OfferRefused."""
         if (invitation := self._invitation) is not None and invitation.open:
             invitation.progress(status, early=early)
 
     def consider(self) -> None:
-        """Take the caller's offer, or make our own if the INVITE has none; raises OfferRefused."""
+        """Take the caller's offer, or make ours if the INVITE has none. Raises OfferRefused."""
         self.invitation.opening.consider()
 
     async def answer(self) -> None:
-        """200 with the description of `consider()`; returns when it is acknowledged.
+        """Send 200 with the SDP from `consider()`; return once it is acknowledged.
 
-        Raises LegEnded if the leg is over before that, or its ACK brings an answer that cannot be used.
+        Raises LegEnded if the leg ends before that, or if the ACK brings an unusable answer.
         """
         self._check_up()
         invitation = self.invitation
@@ -142,8 +142,10 @@ class Leg:
         self._check_up()
 
     async def invite(self, outgoing: Outgoing) -> None:
-        """Call the peer; returns when it has answered. Raises Rejected, TransportFailed, TransactionTimeout,
-        LegEnded, or OfferRefused (an answer that cannot be used: the leg is then ended with a BYE).
+        """Call the peer; return once it has answered.
+
+        Raises Rejected, TransportFailed, TransactionTimeout, LegEnded, or OfferRefused (the answer is
+        unusable, and the leg is ended with a BYE).
         """
         self._check_up()
         self.credentials, self.profile = outgoing.credentials, outgoing.profile
@@ -153,47 +155,53 @@ class Leg:
             await inviting.start()
             await inviting.answered
         finally:
-            del inviting  # an error knows this frame by its traceback
+            del inviting  # a raised error keeps this frame alive through its traceback
         if self._inviting is not None and not self._inviting.offered:
-            self._inviting = None  # it is needed for as long as a 2xx may come again, and no longer
+            self._inviting = None  # the transaction's user sees to a repeated 2xx from now on
 
     def seek(self) -> Flow | None:
-        """The phone that we call has registered: where it is by now, if it has not answered yet."""
+        """Follow the called phone after it has registered; returns its flow, None once it has answered."""
         return self._inviting.seek() if self._inviting is not None else None
 
     async def offer(self, *, glare_s: float = inf) -> None:
-        """Re-INVITE the peer with what media offers now; a 491 is tried again for `glare_s`. Raises much."""
+        """Send a re-INVITE with the current offer of our media; a 491 is retried for `glare_s` seconds.
+
+        Raises what `Reoffers.offer` does.
+        """
         await self.reoffers.offer(self.media.offer, glare_s=glare_s)
 
     @property
     def offered(self) -> Inviting | Reoffers:
-        """Whose `reply` and `refuse` meet the peer's offer that `LegMedia.accept` left open."""
+        """Where to `reply` to or `refuse` the peer's offer that `LegMedia.accept` left open."""
         return self._inviting if self._inviting is not None and self._inviting.offered else self.reoffers
 
     async def refresh(self) -> None:
-        """Re-INVITE the peer with what it was told last (RFC 4028 §7.4); raises as `offer` does."""
+        """Send a re-INVITE that repeats our last SDP (RFC 4028 §7.4); raises what `offer` does."""
         await self.reoffers.offer(self.media.again)
 
     async def refer(self) -> Refer:
-        """The peer's next REFER. It waits until it is answered: not lost if this wait is cancelled."""
+        """Wait for the peer's next REFER. It stays queued until answered, even if this wait is cancelled."""
         assert self.refers is not None
         return await self.refers.next()
 
     def refer_waiting(self) -> Refer | None:
-        """The REFER that nobody has answered yet, if any; also one that came just before the leg ended."""
+        """The REFER not yet answered, if any; also one that came just before the leg ended."""
         return self.refers.waiting if self.refers is not None else None
 
     def end(self, reason: EndReason, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        """End the leg from our side, at once: BYE, CANCEL or a final response (§15, §9.1). Once is enough."""
+        """End the leg from our side: BYE, CANCEL or a final response (§15, §9.1).
+
+        Returns at once. Calling it again does nothing.
+        """
         if self.refers is not None and (refer := self.refers.waiting) is not None:
-            refer.refuse(481)  # nobody came to answer it, and its dialog is over
+            refer.refuse(481)  # nobody has answered it, and its dialog is over
         if self.ended.done():
             return self._let_go()
         self.ended.set_result(reason)
         if self._inviting is not None:
-            self._inviting.reply(b"")  # its 2xx is owed an ACK, though nothing comes of it
+            self._inviting.reply(b"")  # the 2xx must have its ACK all the same
         if self._answer is not None and self._answer.waiting:
-            # §15: the callee's BYE waits for the ACK, or for the end of waiting
+            # §15: the callee must not send BYE before the ACK, or the ACK's timeout
             self._answer.then(lambda ack: self._bye(reason))
         elif self._invitation is not None and self._invitation.open:
             self._invitation.refuse(reason.status, [*headers, ("Reason", reason.header)])
@@ -206,7 +214,7 @@ class Leg:
         self._hush(reason)
         self._let_go()
 
-    # What the parts of the leg tell it.
+    # Called by the parts of the leg.
 
     @property
     def invitation(self) -> Invitation:
@@ -215,19 +223,19 @@ class Leg:
 
     @property
     def keeper(self) -> SessionKeeper:
-        """Of the session timer."""
+        """The session timer (RFC 4028), made on first use."""
         if self._keeper is None:
             self._keeper = SessionKeeper(self, SessionTimer.offering())
         return self._keeper
 
     @property
     def timed(self) -> bool:
-        """Whether more was said of a session timer than that our INVITE asks for one."""
+        """Whether a session timer is in use beyond the request for one in our INVITE."""
         return self._keeper is not None
 
     @property
     def reoffers(self) -> Reoffers:
-        """Of the offers after the first."""
+        """Offers after the first, made on first use."""
         if self._reoffers is None:
             opening = self._invitation.opening if self._invitation is not None else None
             self._reoffers = Reoffers(self, owns_call_id=self._calls, opening=opening)
@@ -239,18 +247,18 @@ class Leg:
             self._log.info("ringing", leg=self.name, status=status)
 
     def established(self, dialog: Dialog) -> None:
-        """The dialog stands (early or confirmed): its requests come here from now on."""
+        """Register the dialog, early or confirmed: from now on its requests are delivered to this leg."""
         self.dialog = dialog
         self.core.enter(dialog.id, self)
 
     def standing(self) -> Dialog:
-        """The dialog of a leg that is up; raises LegEnded."""
+        """The dialog of a leg that has not ended; raises LegEnded."""
         self._check_up()
         assert self.dialog is not None
         return self.dialog
 
     def moved(self, dialog: Dialog, flow: Flow) -> None:
-        """A request found its way over this flow; those that follow in the leg's dialog take it too."""
+        """A request got through over this flow: use it for later requests of the leg's dialog."""
         if dialog is self.dialog:
             self.flow = flow
 
@@ -261,7 +269,7 @@ class Leg:
 
     @property
     def unacknowledged(self) -> Answer | None:
-        """A 2xx of ours to an INVITE, first or later, whose ACK is not in."""
+        """Our 2xx to an INVITE or re-INVITE that still waits for its ACK."""
         answers = (self._answer, self._reoffers.answer if self._reoffers else None)
         return next((answer for answer in answers if answer is not None and answer.waiting), None)
 
@@ -278,16 +286,16 @@ class Leg:
         self._let_go()
 
     lost = end
-    """The peer is not heard of any more: end it from our side, and say so to whoever waits."""
+    """The peer is no longer reachable: end the leg from our side, and latch that for whoever waits."""
 
     def close(self) -> None:
-        """The house closes: stop without another word."""
+        """The core is closing: stop without sending anything more."""
         self.gone(EndReason.DRAINING)
         if self._invitation is not None:
             self._invitation.stop()
 
     def calls_anew(self) -> str:
-        """The Call-ID of one more INVITE that may begin the dialog."""
+        """A new Call-ID, for one more INVITE that may begin the dialog."""
         call_id = self.core.ids.call_id()
         self.call_ids += (call_id,)
         return call_id
@@ -302,7 +310,7 @@ class Leg:
     def capabilities(self) -> tuple[tuple[str, str], ...]:
         return IN_DIALOG_WITH_AGENT if self.refers is not None else IN_DIALOG
 
-    # What the peer sends.
+    # Called when the peer sends something.
 
     def acknowledged(self, ack: Request) -> None:
         if self._answer is not None:
@@ -311,9 +319,9 @@ class Leg:
             self._reoffers.answer.acknowledged(ack)
 
     def _answered_in_ack(self, ack: Request | None) -> None:
-        """The INVITE had no offer and our 200 made one: its ACK has the answer (§13.2.1).
+        """The INVITE had no offer and our 200 made one: the answer is in the ACK (§13.2.1).
 
-        What was said up to here is of no use to the call that begins, and let go.
+        State of the call's setup is no longer needed after this, and is released.
         """
         if ack is None or self.ended.done():
             return
@@ -329,7 +337,7 @@ class Leg:
                 self._reoffers.opened()
 
     def receive(self, transaction: ServerTransaction) -> None:
-        """One in-dialog request (§12.2.2), on whatever flow it came; raises ParseError."""
+        """Handle one in-dialog request (§12.2.2), whichever flow it came over; raises ParseError."""
         assert self.dialog is not None
         request = transaction.request
         self.dialog.receive(request)
@@ -351,7 +359,7 @@ class Leg:
             case _:
                 serve(self, transaction)
 
-    # How it ends.
+    # Ending.
 
     def _check_up(self) -> None:
         if self.ended.done():
@@ -368,7 +376,7 @@ class Leg:
         self._let_go()
 
     def _hush(self, reason: EndReason) -> None:
-        """Ask nothing more of the peer: no refresh, no offer; the first 2xx alone is still seen through."""
+        """Send no more refreshes and offers; only the first 2xx is still seen through."""
         if self._keeper is not None:
             self._keeper.stop()
         if self._reoffers is not None:
@@ -382,11 +390,11 @@ class Leg:
         provisionals = None if invitation is None else invitation.provisionals
         if provisionals is None or provisionals.settled.done():
             return leave(id)
-        # RFC 3262 §3: a PRACK that is on its way is taken after the final response too
+        # RFC 3262 §3: a PRACK still on its way is accepted even after the final response
         provisionals.settled.add_done_callback(lambda settled: leave(id))
 
     def _let_go(self) -> None:
-        """When all is said, the parts that know the leg are unknown to it: no garbage collector is needed."""
+        """Drop references to parts that refer back to the leg, so that no cycle is left for the collector."""
         if not self._left:
             return
         if self._invitation is not None and self._invitation.settled:

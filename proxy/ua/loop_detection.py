@@ -1,4 +1,4 @@
-"""What a request that begins something tells of its way, and of its wish, before anybody answers it."""
+"""Loop detection (RFC 3261 §16.3), and recognition of emergency URNs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ SECURE_PORT, PORT = 5061, 5060
 
 
 def came_back(request: Request, host: str, ports: Mapping[str, int]) -> bool:
-    """Whether it is one that we sent: `host` and one of `ports`, by transport, are in its Via or Contact.
+    """Whether we sent this request: `host` and one of `ports`, by transport, are in a Via or the Contact.
 
-    A proxy that sends our INVITE back to us leaves our Via in it (RFC 3261 §16.3), and many a carrier that
-    takes the Via out leaves the Contact.
+    A proxy that routes our INVITE back to us leaves our Via in it (RFC 3261 §16.3); many a carrier removes
+    the Via but leaves the Contact.
     """
     for via in request.headers.split("Via"):
         if host in via:
@@ -28,7 +28,7 @@ def came_back(request: Request, host: str, ports: Mapping[str, int]) -> bool:
 
 
 def calls_for_help(request: Request) -> bool:
-    """Whether its target is a service URN for emergencies (RFC 5031 §4.2); no other URN is understood."""
+    """Whether the target is an emergency service URN (RFC 5031 §4.2), the only URN that is understood."""
     return request.uri.lower().startswith("urn:service:sos")
 
 

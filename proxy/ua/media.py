@@ -1,4 +1,4 @@
-"""What a leg asks of whoever describes its media."""
+"""The interface between a leg and its media."""
 
 from __future__ import annotations
 
@@ -6,33 +6,31 @@ from typing import Protocol
 
 
 class LegMedia(Protocol):
-    """Whoever describes the media of one leg; raises OfferRefused."""
+    """Describes the media of one leg in SDP. Methods raise OfferRefused."""
 
     def over(self, ip_version: int, near: tuple[str, str] | None = None) -> None:
-        """Its signalling goes over IPv4 or IPv6; `near`, with our address in its own private network, after
-        its own.
-        """
+        """Signalling uses this IP version; `near`: the peer's and our address in a shared private network."""
 
     def offer(self) -> bytes:
-        """Our offer, first or again; empty where the peer, whom we call, is to make the first."""
+        """Our offer, the first or a later one; empty if the peer that we call is to make the first."""
 
     def again(self) -> bytes:
-        """What the peer was told last, to the byte; the answer, where `accept` left its offer open."""
+        """Our last SDP, byte for byte; or the answer to the offer that `accept` left open."""
 
     def answered(self, sdp: bytes) -> None:
         """Take the peer's answer."""
 
     def early(self, sdp: bytes) -> None:
-        """Take the SDP of a provisional response, which is not the answer yet."""
+        """Take the SDP of a provisional response, which is not yet the answer."""
 
     def accept(self, sdp: bytes) -> bytes:
-        """Take the peer's offer; returns our answer. Empty: it is `again` later, for `Leg.offered` to say."""
+        """Take the peer's offer and return our answer; empty if it is to follow through `Leg.offered`."""
 
     def nothing_of(self, sdp: bytes) -> bytes:
-        """The answer that refuses every line of an offer."""
+        """The answer that rejects every media line of an offer."""
 
     def pressed(self, digit: str, seconds: float) -> None:
-        """The peer says by INFO that a key was pressed."""
+        """The peer reports a key press by INFO."""
 
     def concede(self) -> bool:
-        """Our first offer was refused: whether the next is another, which may please."""
+        """Our first offer was refused: whether `offer` will now return a different one."""

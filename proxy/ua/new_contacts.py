@@ -1,4 +1,4 @@
-"""Phones that register while they are called."""
+"""Notifies whoever rings a phone that the phone has registered meanwhile."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 Told = Callable[[str], None]
-"""Called with the name of a phone that has registered, anew or again."""
+"""Called with the name of a phone that has registered, for the first time or again."""
 
 
 class Arrivals:
-    """Tells whoever rings a phone that it has registered."""
+    """Calls back when a phone registers."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[Told]] = {}
 
     @contextmanager
     def told(self, names: Iterable[str], then: Told) -> Iterator[None]:
-        """Call `then` for these phones as long as the block takes."""
+        """Call `then` when one of these phones registers, for the duration of the block."""
         names = tuple(names)
         for name in names:
             self._waiting.setdefault(name, []).append(then)
@@ -30,6 +30,6 @@ class Arrivals:
                     del self._waiting[name]
 
     def tell(self, name: str) -> None:
-        """This phone has registered, and has been told so."""
+        """This phone has registered, and its 200 has been sent."""
         for then in tuple(self._waiting.get(name, ())):
             then(name)

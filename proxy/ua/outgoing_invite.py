@@ -1,4 +1,4 @@
-"""What our INVITE says: whom we call, as whom, and how it is written again for a peer that refuses it so."""
+"""The INVITE we send: whom to call and as whom, and how to rewrite it after a refusal."""
 
 from __future__ import annotations
 
@@ -21,52 +21,50 @@ if TYPE_CHECKING:
     from proxy.ua.leg import Leg
 
 NO_SUCH_MEDIA = (415, 488, 606)
-"""Refusals of what was offered (§21.4.13, §21.4.26, §21.6.4)."""
+"""Refusals of the offered media (§21.4.13, §21.4.26, §21.6.4)."""
 
 Anew = Callable[[Flow], Flow | None]
 
 
 class Outgoing(NamedTuple):
-    """An INVITE to be made: whom to call, as whom."""
+    """Parameters of an outgoing INVITE."""
 
     uri: str
-    """Request-URI, and To less its port and transport."""
+    """Request-URI; also the To URI, without port and transport."""
     identity: str
     """From, a name-addr without tag."""
     headers: tuple[tuple[str, str], ...] = ()
     credentials: DigestClient | None = None
-    """Answers a 401 or 407, where the peer may ask for one."""
+    """Answers a 401 or 407, where the peer may send one."""
     profile: str = ""
-    """On whose terms TLS is spoken."""
+    """Name of the TLS profile to use."""
     max_forwards: int = 70
-    """Hops left: one less than the caller had, lest two of us call each other for ever (RFC 7332)."""
+    """One less than in the caller's INVITE, so that two instances calling each other stop (RFC 7332)."""
     flow: Flow | None = None
-    """The flow to take, for this INVITE and all that follows in its dialog (RFC 5626 §5.3); None leaves it to
-    the URI.
-    """
+    """The flow for this INVITE and its whole dialog (RFC 5626 §5.3); None: resolved from the URI."""
     anew: Anew | None = None
-    """Where the peer is by then, given where it was last; None if that flow is gone, and nobody knows."""
+    """Returns the peer's current flow, given the last one; None if that is closed and none is known."""
     otherwise: Callable[[Response], Outgoing | None] | None = None
-    """How else to make this call now that it was refused; None takes the refusal as it is."""
+    """Returns another way to make a call that was refused; None accepts the refusal."""
 
 
 class Draft:
-    """The INVITE of a leg as it stands. Written again it is the same call, its CSeq one higher (§8.1.3.5)."""
+    """The INVITE of a leg, as it stands. Rewritten, it is the same call with the next CSeq (§8.1.3.5)."""
 
     __slots__ = ("_call_id", "_credentials", "_cseq", "_identity", "_leg", "outgoing", "request")
 
     request: Request
-    """As it was written last."""
+    """As written last."""
 
     def __init__(self, leg: Leg, outgoing: Outgoing) -> None:
         self._leg, self.outgoing = leg, outgoing
         self._call_id, self._cseq = leg.calls_anew(), 1
         self._identity = f"{outgoing.identity};tag={leg.core.ids.tag()}"
         self._credentials: tuple[tuple[str, str], ...]
-        """What the request answers a challenge with, as header lines."""
+        """Header lines of the credentials in the current request."""
 
     def written(self, flow: Flow, sdp: bytes) -> Request:
-        """Write it with this offer, to be sent by this flow."""
+        """Write the INVITE with this offer, to be sent over this flow."""
         outgoing, leg = self.outgoing, self._leg
         hops, from_, to = str(outgoing.max_forwards), self._identity, _to(outgoing.uri)
         call_id, cseq, contact = self._call_id, f"{self._cseq} INVITE", leg.contact(flow)
@@ -90,31 +88,31 @@ class Draft:
         return self.request
 
     def essence(self) -> Essence:
-        """All that is needed to make it out again."""
+        """The little that is needed to reconstruct the INVITE."""
         return Essence(self.outgoing.uri, self._identity, self._cseq, self._credentials)
 
     def again(self, refusal: Response, flow: Flow) -> Request | None:
-        """Write it as the peer would have it, or else as from another; None if it is to have its refusal."""
+        """Rewrite it as the refusal asks, or else under another identity; None to accept the refusal."""
         asked_for = self._as_asked(refusal, flow)
         return asked_for if asked_for is not None else self._as_another(refusal, flow)
 
     def _as_asked(self, refusal: Response, flow: Flow) -> Request | None:
-        """With what the peer asks for: credentials, another offer or option, a longer interval."""
+        """Add what the refusal asks for: credentials, another offer, an option or a longer interval."""
         status, leg = refusal.status, self._leg
         if status in (401, 407):
             return self._authorized(refusal, flow)
         if status in NO_SUCH_MEDIA or (status == 400 and not self.request.body):
             return self._conceded(flow)
         if wants_reliability(refusal) and RELIABLY not in self.outgoing.headers:
-            headers = (*self.outgoing.headers, RELIABLY)  # from now on
+            headers = (*self.outgoing.headers, RELIABLY)
             self.outgoing = self.outgoing._replace(headers=headers)
             return self._once_more(flow)
         return self._once_more(flow) if status == 422 and leg.keeper.raised(refusal) else None
 
     def _as_another(self, refusal: Response, flow: Flow) -> Request | None:
-        """Call as somebody else, where that is known to help, in a new request (§21.4.4).
+        """Call under another identity where that may help, as a new request (§21.4.4).
 
-        Not once the phone has rung: then it is not for who calls that it is refused.
+        Not once the phone has rung: the refusal is then not about the caller's identity.
         """
         leg, otherwise = self._leg, self.outgoing.otherwise
         outgoing = otherwise(refusal) if otherwise is not None and leg.ringing is None else None
@@ -140,7 +138,7 @@ class Draft:
         return request
 
     def _conceded(self, flow: Flow) -> Request | None:
-        """Make another offer; not once the phone rang."""
+        """Make another offer; not once the phone has rung."""
         if self._leg.ringing is not None or not self._leg.media.concede():
             return None
         try:
@@ -150,7 +148,7 @@ class Draft:
         return self._once_more(flow, sdp)
 
     def _once_more(self, flow: Flow, sdp: bytes | None = None) -> Request:
-        """The same INVITE, with another offer if one is given."""
+        """The same INVITE again, with another offer if one is given."""
         self._cseq += 1
         return self.written(flow, self.request.body if sdp is None else sdp)
 

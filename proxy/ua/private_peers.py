@@ -1,6 +1,4 @@
-"""Peers in our own private network, with no address translation before them: who they are, and where they
-find us there.
-"""
+"""Peers in our own private network, without NAT in between: who they are and our address there."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from proxy.transport.private_network import address_beside, is_private
 
 
 class Near(NamedTuple):
-    """Two who share a private network."""
+    """A peer's address and ours in a private network that both share."""
 
     peer: str
     ours: str
@@ -25,11 +23,11 @@ WILDCARD = "0.0.0.0"
 
 
 class Nearby:
-    """Learned from what peers themselves write.
+    """Peers in our private network, recognised by what they write into their requests.
 
-    That the source of a message is in our network says little: before Docker's bridge or a reverse proxy
-    all the world has such a source, and a proxy brings calls of peers who are elsewhere. But where it is the
-    one Via of the message that names that very address, nobody stands between.
+    A private source address alone proves little: behind Docker's bridge or a reverse proxy everybody has one,
+    and a proxy brings calls of peers elsewhere. But a request whose only Via names that very address came
+    directly.
     """
 
     def __init__(self, find: Callable[[str], str | None] = address_beside) -> None:
@@ -37,7 +35,7 @@ class Nearby:
         self._known: dict[str, Near] = {}
 
     def heard(self, request: Request, flow: Flow) -> None:
-        """An INVITE or REGISTER of a peer that may send one: the last word on where it is."""
+        """Update from an INVITE or REGISTER of a peer that may send one; the latest request decides."""
         peer = flow.remote[0]
         if not is_private(peer):
             return
@@ -50,12 +48,12 @@ class Nearby:
         self._known[peer] = near
 
     def found(self, flow: Flow) -> Near | None:
-        """The same by the network alone, whoever stands behind its peer."""
+        """The pair of addresses according to the network alone, whether or not the peer is a proxy."""
         ours = self._find(flow.remote[0])
         return Near(flow.remote[0], ours) if ours is not None and flow.local[0] in (ours, WILDCARD) else None
 
     def of(self, flow: Flow) -> Near | None:
-        """The peer of this flow and our address for it; None: that is the public one, as for everybody."""
+        """The addresses for the peer of this flow; None if it uses our public one, like everybody else."""
         return self._known.get(flow.remote[0])
 
 

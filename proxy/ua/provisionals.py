@@ -1,4 +1,4 @@
-"""Our provisional responses to a peer that requires them to be reliable (RFC 3262)."""
+"""Reliable provisional responses that we send (RFC 3262)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class Provisionals(Driver):
-    """Sent until their PRACK, one after the other; one that is never acknowledged ends the leg with 504.
+    """Sends them one at a time, each until its PRACK; if a PRACK never comes, the leg ends with 504.
 
-    We use them only where the INVITE has ``Require: 100rel``.
+    Used only if the INVITE has ``Require: 100rel``.
     """
 
     _machine: ReliableProvisionals
@@ -32,13 +32,13 @@ class Provisionals(Driver):
         self._alarms = leg.core.alarms
         self._acknowledged = asyncio.Event()
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done once the INVITE has its final response and no PRACK can come any more."""
+        """Done once the INVITE has its final response and no PRACK can follow."""
 
     def respond(self, response: Response) -> None:
         self.perform(self._machine.respond(response, self._alarms.now()))
 
     async def heard(self) -> None:
-        """Wait until the peer has every session description of ours (§3), or the leg is over."""
+        """Wait until every response of ours with SDP is acknowledged (§3), or the leg has ended."""
         while self._machine.described and not self._leg.ended.done():
             self._acknowledged.clear()
             await self._acknowledged.wait()
@@ -49,7 +49,7 @@ class Provisionals(Driver):
         self._acknowledged.set()
 
     def receive(self, prack: ServerTransaction) -> None:
-        """A PRACK: 200 if it is the one awaited, with our answer if it makes an offer (§3, §5).
+        """Handle a PRACK: 200 if it is the expected one, with our answer if it has an offer (§3, §5).
 
         Raises ParseError.
         """
@@ -65,7 +65,7 @@ class Provisionals(Driver):
             self._leg.reoffers.receive(prack)
 
     def stop(self) -> None:
-        """Drop it without another word."""
+        """Stop without sending anything more."""
         super().stop()
         self.finished()
 

@@ -1,4 +1,4 @@
-"""Why a leg ended, and how that is said on the wire."""
+"""Why a leg ended, and how that is expressed in SIP."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class EndReason(enum.Enum):
-    """Why a leg ended: by its peer, by time, or by us."""
+    """Why a leg ended: by its peer, by a time limit, or by us."""
 
     HUNG_UP = ("the peer hung up", 487, 16)
     CANCELLED = ("the peer cancelled before an answer", 487, 16)
@@ -40,6 +40,6 @@ class EndReason(enum.Enum):
     def __init__(self, text: str, status: int, cause: int, protocol: str = "Q.850") -> None:
         self.text = text
         self.status = status
-        """The final response to an INVITE that is refused for this reason."""
+        """The final response to an INVITE refused for this reason."""
         self.header = f'{protocol};cause={cause};text="{text}"'
-        """The Reason header for a BYE or CANCEL (RFC 3326 §2), with a cause of that protocol."""
+        """The Reason header of a BYE or CANCEL (RFC 3326 §2)."""

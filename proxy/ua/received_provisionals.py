@@ -1,4 +1,4 @@
-"""What the provisional responses to an INVITE of ours bring: PRACKs owed, and early answers."""
+"""Provisional responses to our INVITE: PRACKs for reliable ones, and early SDP."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ if TYPE_CHECKING:
 
 
 MAX_KEPT = 32
-"""Early descriptions of one INVITE that are kept, one for each place where it rings."""
+"""How many early descriptions are kept for one INVITE, one for each fork."""
 
 
 class Receipts:
-    """Acknowledges those of a peer that sends them reliably, though we ask nobody to (RFC 3262 §4).
+    """Sends the PRACK for each reliable one, though we ask no peer for them (RFC 3262 §4).
 
-    A description in a provisional response is kept until the peer has answered; whether it is heard before is
-    for the media to say.
+    SDP in a provisional response is kept until the final answer; the media decides whether to play it before.
     """
 
     def __init__(self, leg: Leg) -> None:
         self._leg = leg
         self._machine = ReliableReceipts()
         self._sure: dict[str | None, bytes] = {}
-        """The answer in a reliable provisional, by To tag: the exchange is complete with it (§5)."""
+        """Answers in reliable provisionals, by To tag: they complete the exchange (§5)."""
         self._unsure: dict[str | None, bytes] = {}
-        """The first one in an ordinary provisional: the same is to come in the 2xx (RFC 3261 §13.2.1)."""
+        """First SDP in unreliable provisionals: the 2xx must repeat it (RFC 3261 §13.2.1)."""
 
     def take(self, response: Response, dialog: Dialog | None) -> None:
-        """A 101-199 with its early dialog; one that comes again, or too early, brings nothing."""
+        """Handle a 101-199 and its early dialog; a repeated or out-of-order one is ignored."""
         if not reliable(response):
             if response.body and len(self._unsure) < MAX_KEPT:
                 self._unsure.setdefault(response.to_tag, response.body)
@@ -56,15 +55,15 @@ class Receipts:
         InDialogRequest(self._leg, dialog, prack, self._acknowledged).start()
 
     def answer(self, response: Response) -> bytes:
-        """The peer's answer, now that its 2xx is in.
+        """The peer's answer, given its 2xx.
 
-        That of its reliable provisional stands, whatever the 2xx repeats; that of an ordinary one only fills
-        in for a 2xx without any.
+        SDP of a reliable provisional takes precedence over the 2xx; that of an unreliable one is used only if
+        the 2xx has none.
         """
         tag = response.to_tag
         return self._sure.get(tag) or response.body or self._unsure.get(tag, b"")
 
     def _acknowledged(self, final: Final) -> None:
-        """Nothing hangs on it: the final response is what counts."""
+        """No consequence: only the final response counts."""
         if isinstance(final, SipError) or final.status >= 300:
             self._leg.log.debug("PRACK not taken", answer=str(final))

@@ -1,4 +1,4 @@
-"""A REFER from the peer: accepted, then told of its progress (RFC 3515)."""
+"""A REFER from the peer: accepting it, and NOTIFYs of its progress (RFC 3515)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Refer:
-    """One REFER and its implicit subscription. Raises ParseError for one that names no place to go."""
+    """One REFER and its implicit subscription. Raises ParseError if it has no usable Refer-To."""
 
     def __init__(self, leg: Leg, transaction: ServerTransaction, *, first: bool) -> None:
         self._leg, self._transaction = leg, transaction
@@ -25,7 +25,7 @@ class Refer:
         if len(targets) != 1:
             raise ParseError(f"REFER needs one Refer-To, not {len(targets)}")  # RFC 3515 §2.4.2
         self.target = NameAddr.parse(targets[0])
-        """Where the peer wants the call to go: material for our policy, never dialled as written."""
+        """Where the peer wants the call to go: input to our policy, never dialled as written."""
         self._subscription = ReferSubscription(transaction.request, first=first)
         wish = transaction.request.headers.get("Refer-Sub") or ""
         self._unsubscribed = wish.partition(";")[0].strip().lower() == "false"
@@ -40,11 +40,11 @@ class Refer:
 
     @property
     def answered(self) -> bool:
-        """True once it is accepted or refused, or its sender has given it up."""
+        """True once it is accepted or refused, or its sender has timed out."""
         return self._transaction.answered or self._too_late
 
     def accept(self) -> None:
-        """202, and the NOTIFY that every accepted REFER owes at once (§2.4.4) to a sender that wants news."""
+        """Send 202, and the immediate NOTIFY (§2.4.4) unless the sender has suppressed the subscription."""
         headers = [("Contact", self._leg.contact(self._transaction.flow))]
         if self._unsubscribed:  # RFC 4488 §4
             headers.append(("Refer-Sub", "false"))
@@ -57,26 +57,26 @@ class Refer:
         self._transaction.reply(status)
 
     def progress(self, status: int) -> None:
-        """Tell the peer how the new call fares; a final status ends the subscription (§2.4.5)."""
+        """Send a NOTIFY with the status of the new call; a final status ends the subscription (§2.4.5)."""
         if self.open and not self._leg.ended.done() and self._leg.dialog is not None:
             notify = self._subscription.notify(self._leg.dialog, status)
             InDialogRequest(self._leg, self._leg.dialog, notify, self._notified).start()
 
     def _failed(self, error: SipError) -> None:
-        """Nobody answered it in time (RFC 4320 §4.2); a lost connection alone does not undo the wish."""
+        """It was not answered in time (RFC 4320 §4.2). A lost connection alone does not withdraw it."""
         if isinstance(error, TransactionTimeout):
             self._too_late = True
             self._subscription.ended()
 
     def _notified(self, final: Final) -> None:
-        """A peer that takes no NOTIFY gets no more of them; the transfer goes on."""
+        """If the peer rejects a NOTIFY, send no more; the transfer continues."""
         if isinstance(final, SipError) or final.status >= 300:
             self._subscription.ended()
             self._leg.log.debug("NOTIFY not taken", answer=str(final))
 
 
 class Refers:
-    """Those of one leg's peer; one at a time, since a retry by its sender is no second wish."""
+    """REFERs of one leg's peer, one at a time: a sender's retry is not a second request."""
 
     __slots__ = ("_came", "_latest")
 
@@ -85,7 +85,7 @@ class Refers:
         self._came = asyncio.Event()
 
     async def next(self) -> Refer:
-        """The next one; it waits until it is answered: not lost if this wait is cancelled."""
+        """Wait for the next REFER. It stays queued until answered, even if this wait is cancelled."""
         while (refer := self.waiting) is None:
             self._came.clear()
             await self._came.wait()
@@ -93,16 +93,16 @@ class Refers:
 
     @property
     def waiting(self) -> Refer | None:
-        """The one that nobody has answered yet, if any."""
+        """The REFER that has not been answered, if any."""
         return self._latest if self._latest is not None and not self._latest.answered else None
 
     def close(self) -> None:
-        """The leg is over: one that was answered is of no interest to it any more."""
+        """The leg has ended: drop a REFER that was answered."""
         if self._latest is not None and self._latest.answered:
             self._latest = None
 
     def receive(self, leg: Leg, transaction: ServerTransaction) -> None:
-        """Another one; raises ParseError."""
+        """Handle one more REFER; raises ParseError."""
         if self._latest is not None and self._latest.open:
             return transaction.reply(491)
         self._latest = Refer(leg, transaction, first=self._latest is None)

@@ -1,4 +1,4 @@
-"""The registrar of the user's own phones (RFC 3261 §10.3), who are known by their passwords alone."""
+"""The registrar for the user's own phones (RFC 3261 §10.3), which are identified by digest alone."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from proxy.ua.transactions import ServerTransaction
 log = structlog.get_logger("screendoor")
 
 FLOW_TIMER_S = 120
-"""How often a phone is to send a keep-alive at least (RFC 5626 §5.4), for the NATs on its way."""
+"""Keep-alive interval asked of phones (RFC 5626 §5.4), for the NATs on the path."""
 TICK_S = 25.0
-"""How often phones behind UDP hear a keep-alive: NATs forget a way in 30 s. What expired goes then, too, and
-connections that have no phone any more."""
+"""Interval of keep-alives to phones over UDP (NATs drop a mapping in 30 s) and of the removal of expired
+bindings and unused connections.
+"""
 PING = b"\r\n\r\n"
 
 
@@ -37,10 +38,10 @@ class Phone:
     """A phone that may register."""
 
     name: str
-    """The user of its address-of-record, and its user name."""
+    """The user part of its address-of-record, and its digest user name."""
     password: str = field(repr=False)
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Where it may register from; empty for anywhere."""
+    """Where it may register from; empty: anywhere."""
 
     def may_be_at(self, host: str) -> bool:
         if not self.networks:
@@ -52,10 +53,10 @@ class Phone:
 
 
 class Registrar:
-    """Keeps where each phone is. A door: the flow that a phone registers over is known from then on.
+    """Keeps the bindings of each phone, and admits the flows that phones are registered over.
 
-    Whoever is no trunk gets an answer only if it asks for a phone that is configured; a name that is not is
-    met with the same silence as everything else.
+    A stranger gets a response only for a configured phone; for any other name, silence as for everything
+    else.
     """
 
     def __init__(
@@ -65,23 +66,23 @@ class Registrar:
         phones: Iterable[Phone],
         needs: Callable[[Flow], bool] = lambda flow: True,
     ) -> None:
-        """`needs`: whether a connection is of use, though no phone is registered over it any more."""
+        """`needs`: whether a connection that no phone is registered over any more is used otherwise."""
         self.arrivals = Arrivals()
         self._needs = needs
         self._left: set[Flow] = set()
-        """Connections that phones are registered over no more; nobody else counts them."""
+        """Connections without a registered phone any more, to be closed unless used otherwise."""
         self._gate, self._challenger = gate, challenger
         self._phones = {phone.name: phone for phone in phones}
         self._bindings: dict[str, list[Binding]] = {name: [] for name in self._phones}
         self._flows: set[Flow] = set()
         self._ticking: asyncio.TimerHandle | None = None
         self._judged: tuple[Request, Verdict, int | None] | None = None
-        """The request just let in, what its credentials are worth (they serve once), and in how many bytes it
-        is to be refused.
+        """The REGISTER just let in, the verdict on its credentials (valid only once), and the size limit of a
+        refusal in bytes.
         """
 
     def reachable(self, name: str) -> Sequence[Binding]:
-        """Where a phone can be called now, the preferred contact first."""
+        """The live contacts of a phone, the preferred one first."""
         now = _now()
         living = [
             each for each in self._bindings.get(name, ()) if each.expires_at > now and not each.flow.closed
@@ -89,30 +90,30 @@ class Registrar:
         return sorted(living, key=lambda each: -each.preference)
 
     def told(self) -> dict[str, int]:
-        """How many contacts each phone has, by its name."""
+        """The number of live contacts of each phone, by name."""
         return {name: len(self.reachable(name)) for name in self._phones}
 
     def close(self) -> None:
-        """Forget every phone."""
+        """Remove every binding."""
         for name in self._bindings:
             self._bindings[name] = []
         self._flows, self._left = set(), set()
         self._changed()
 
-    # The door.
+    # The interface of a door.
 
     def knows(self, flow: Flow) -> bool:
         return flow in self._flows
 
     def trunk(self, flow: Flow) -> str | None:
-        return None  # phones are none
+        return None  # a phone is not a trunk
 
     def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
         phone = self._named(request)
         if phone is None or not phone.may_be_at(flow.remote[0]) or not self._challenger.allows(flow):
             return Meeting.IGNORED
         if request.method != "REGISTER":
-            return Meeting.SEEN_TO  # by silence, as with strangers
+            return Meeting.SEEN_TO  # without a response, as for strangers
         verdict = self._judge(request, flow, phone)
         if verdict is Verdict.MISSING:
             return self._challenger.meet(request, flow, size_bytes)
@@ -138,12 +139,12 @@ class Registrar:
         return True
 
     def lost(self, flow: Flow) -> None:
-        """RFC 5626 §5.3: what was registered over a connection is gone with it."""
+        """RFC 5626 §5.3: bindings made over a connection end with it."""
         if flow in self._flows:
             for name, bound in self._bindings.items():
                 self._keep(name, [each for each in bound if each.flow != flow], "its connection is gone")
 
-    # A REGISTER.
+    # Handling a REGISTER.
 
     def _judge(self, request: Request, flow: Flow, phone: Phone) -> Verdict:
         return self._challenger.judge(request, flow, phone.name, phone.password)
@@ -151,27 +152,27 @@ class Registrar:
     def _named(self, request: Request) -> Phone | None:
         """The phone that a stranger's request claims to come from.
 
-        One that does not know yet that we were started anew goes on with its OPTIONS or SUBSCRIBE, each of
-        them eleven times as nothing is answered (§17.1.2.2): held against it, that would bar its REGISTER.
+        A phone that has not noticed our restart sends its OPTIONS or SUBSCRIBE, each eleven times while
+        unanswered (§17.1.2.2). If those counted against it, its REGISTER would be barred.
         """
-        if request.method in ("INVITE", "ACK"):  # phones call nobody
+        if request.method in ("INVITE", "ACK"):  # phones may not call out
             return None
         return self._meant(request) if request.method == "REGISTER" else self._phone(request.sender)
 
     def _meant(self, request: Request) -> Phone | None:
-        """The phone whose address-of-record stands in To."""
+        """The phone whose address-of-record is in To."""
         return self._phone(request.to)
 
     def _phone(self, party: NameAddr) -> Phone | None:
         return self._phones.get(party.uri.user or "")
 
     def _register(self, transaction: ServerTransaction) -> None:
-        """§10.3, steps 3 to 8."""
+        """RFC 3261 §10.3, steps 3 to 8."""
         phone, request = self._meant(transaction.request), transaction.request
         if phone is None or not phone.may_be_at(transaction.flow.remote[0]):
-            return transaction.reply(404)  # to a trunk; nobody else gets as far as here
+            return transaction.reply(404)  # only a trunk gets here
         judged, self._judged = self._judged, None
-        if judged is None or judged[0] is not request:  # of a peer that was known already
+        if judged is None or judged[0] is not request:  # from a flow that was already known
             judged = request, self._judge(request, transaction.flow, phone), None
         match judged[1]:
             case Verdict.MISSING:
@@ -200,10 +201,10 @@ class Registrar:
         transaction.reply(200, [*headers, ("Supported", "outbound")])
         self.arrivals.tell(phone.name)
 
-    # What is kept.
+    # Bindings and their upkeep.
 
     def _keep(self, name: str, bindings: list[Binding], why: str) -> None:
-        """These are the bindings of a phone from now on."""
+        """Replace the bindings of a phone, and log the difference."""
         before, self._bindings[name] = self._bindings[name], bindings
         for each in bindings:
             if not any(each.replaces(old) and each.flow == old.flow for old in before):
@@ -228,7 +229,7 @@ class Registrar:
             self._ticking = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
-        """Let go what has expired; keep the ways through NATs open."""
+        """Remove what has expired; send keep-alives; close unused connections."""
         self._ticking = None
         now = _now()
         for name, bound in self._bindings.items():

@@ -1,4 +1,4 @@
-"""Our own registration with a trunk that does not know our address (RFC 3261 §10.2, RFC 5626 §4.5)."""
+"""Our registration with a trunk that does not know our address (RFC 3261 §10.2, RFC 5626 §4.5)."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
 log = structlog.get_logger("screendoor")
 
 BASE_S, MAX_S = 30.0, 1800.0
-"""RFC 5626 §4.5: the wait after a failure, doubled with each, and its bound; half to all of it is taken."""
+"""RFC 5626 §4.5: the wait after a failure, doubled each time, up to a maximum; 50 to 100 % of it is used."""
 MAX_AWAY_S = 60.0
-"""The bound while nobody is reached: mostly our own line is down, and calls come when it is back."""
+"""The maximum while nobody can be reached: mostly our own line is down, and calls resume when it is back."""
 SOON_S = 5.0
-"""A connection that broke is made anew within this time."""
+"""A broken connection is replaced within this time."""
 PING_S = 25.0
-"""How often a NAT on the way is reminded of us."""
+"""Interval of keep-alives, for NATs on the path."""
 PING = b"\r\n\r\n"
 MAX_TRIES = 5
-"""Requests of one attempt: a challenge, a stale nonce and a longer time may each ask for one more."""
+"""Requests in one attempt: a challenge, a stale nonce and a longer Min-Expires may each ask for one more."""
 FAREWELL_S = 2.0
-"""How long we wait for the answer when we unregister."""
+"""How long to wait for the response when unregistering."""
 SLEPT_S = 30.0
-"""By so much the wall clock is ahead of the loop's after a sleep that may have cost us our registration."""
+"""If the wall clock gains this much on the loop clock, the machine slept and the registration may be lost."""
 
 _MAX_SECONDS = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """As whom we register with a trunk, and where."""
+    """Our account with a trunk."""
 
     trunk: str
     registrar: str
@@ -58,13 +58,13 @@ class Account:
     username: str
     password: str = field(repr=False)
     expires_s: int = 600
-    """What we ask for."""
+    """The expiry we ask for."""
     profile: str = ""
-    """On whose terms TLS is spoken."""
+    """Name of the TLS profile to use."""
 
 
 class Registration:
-    """Keeps us registered while `run` runs. A door: what comes from the registrar comes from the trunk."""
+    """Keeps us registered while `run` runs, and identifies what comes from the registrar as the trunk."""
 
     def __init__(
         self,
@@ -74,8 +74,8 @@ class Registration:
         changed: Callable[[str, bool], None] = lambda *_: None,
         wall_clock: Callable[[], float] | None = None,
     ) -> None:
-        """`changed` hears the trunk's name, and whether we are registered with it. `wall_clock`: seconds that
-        pass for the trunk, too, while this machine sleeps; None: those of the loop, which stand still then.
+        """`changed` is called with the trunk's name and whether we are registered. `wall_clock` returns
+        seconds and also advances while this machine sleeps; None uses the loop's clock, which does not.
         """
         self._core, self.account, self._changed = core, account, changed
         self._wall_clock = wall_clock or (lambda: asyncio.get_running_loop().time())
@@ -83,7 +83,7 @@ class Registration:
         self.why = "not tried yet"
         """Why we are not registered."""
         self._proved = False
-        """The password was right at least once."""
+        """Whether the password has been accepted at least once."""
         self._user, self._call_id = core.ids.token(), core.ids.call_id()
         self._tag, self._cseq = core.ids.tag(), 0
         self._expires_s = account.expires_s
@@ -94,7 +94,7 @@ class Registration:
         self._lost = asyncio.Event()
 
     async def run(self) -> None:
-        """Register, refresh, begin anew; never returns."""
+        """Register, refresh, and start over after a failure; never returns."""
         failures = 0
         while True:
             try:
@@ -113,7 +113,7 @@ class Registration:
                 await asyncio.sleep(self._core.ids.uniform(0, SOON_S))
 
     async def close(self) -> None:
-        """Unregister; the trunk sends us nothing more. `run` is to be cancelled before."""
+        """Unregister, so that the trunk sends no more calls. Cancel `run` first."""
         flow = self._flow
         if self.registered and flow is not None and not flow.closed:
             self.registered = False
@@ -123,7 +123,7 @@ class Registration:
             log.info("trunk unregistered", trunk=self.account.trunk)
             self._changed(self.account.trunk, False)
 
-    # The door.
+    # The interface of a door.
 
     def knows(self, flow: Flow) -> bool:
         return flow is self._flow or flow.remote[0] in self._addresses
@@ -144,13 +144,14 @@ class Registration:
         if flow is self._flow:
             self._lost.set()
 
-    # How it goes.
+    # Attempts and waits.
 
     async def _anywhere(self, expires_s: int) -> int:
-        """Register at the first place that takes it (RFC 3263 §4.3); returns for how many seconds.
+        """Register at the first target that accepts (RFC 3263 §4.3); returns the granted seconds.
 
-        One that was silent lately comes last, and none is waited for long while there is another: where IPv6
-        leads nowhere, say, a registration for a minute would be over half a minute before it is made anew.
+        Targets that failed recently come last, and only the last one gets a full transaction timeout.
+        Otherwise, with unreachable IPv6 for example, a registration of one minute would lapse for half a
+        minute at each refresh.
         """
         targets = await self._core.network.resolve(self._uri, self.account.profile)
         reachability, now = self._core.reachability, self._core.alarms.now
@@ -176,9 +177,9 @@ class Registration:
         raise failure
 
     async def _register(self, flow: Flow, expires_s: int, patience_s: float | None = None) -> int:
-        """One attempt, with what the registrar wants added to it; raises SipError.
+        """One attempt, adding whatever the registrar asks for; raises SipError.
 
-        `patience_s`: for each answer; None is as long as a transaction lasts.
+        `patience_s`: timeout for each response; None is that of a transaction.
         """
         credentials = Headers()
         for _ in range(MAX_TRIES):
@@ -224,7 +225,7 @@ class Registration:
         return request
 
     def _granted(self, response: Response, asked_s: int) -> int:
-        """For how long: as our Contact says, else as Expires says, else as we asked (§10.2.4)."""
+        """The granted expiry: from our Contact, else from Expires, else what we asked for (§10.2.4)."""
         for value in response.headers.split("Contact"):
             with suppress(ParseError):
                 contact = NameAddr.parse(value)
@@ -233,7 +234,7 @@ class Registration:
         return _seconds(response.headers.get("Expires")) or asked_s
 
     async def _hold(self, for_s: float) -> None:
-        """Wait until it is time to refresh, or the connection is gone; keep the way open meanwhile."""
+        """Wait until the refresh is due or the connection is gone, sending keep-alives."""
         for left_s in self._awake(for_s):
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left_s, PING_S)):
@@ -244,13 +245,14 @@ class Registration:
                     self._flow.send(PING)
 
     async def _pause(self, for_s: float) -> None:
-        """Wait until it is time to try again."""
+        """Wait until the next attempt is due."""
         for left_s in self._awake(for_s):
             await asyncio.sleep(min(left_s, PING_S))
 
     def _awake(self, for_s: float) -> Iterator[float]:
-        """What is left of so many seconds, until they are over. Who has slept since waits no longer: the
-        trunk has not, nor has any NAT on the way.
+        """Yield the seconds left of `for_s` until they are over, or until the machine is found to have slept.
+
+        The trunk and the NATs on the path have not slept, so the wait is then cut short.
         """
         loop = asyncio.get_running_loop()
         until, ahead = loop.time() + for_s, self._wall_clock() - loop.time()
@@ -261,11 +263,11 @@ class Registration:
             yield left_s
 
     def _patience_s(self, failures: int, error: SipError) -> float:
-        """How long to wait after one more failure; longer if the registrar says so (§20.33)."""
+        """How long to wait after one more failure; longer if Retry-After says so (§20.33)."""
         away = isinstance(error, TransportFailed | TransactionTimeout)
         upper_s = min(MAX_AWAY_S if away else MAX_S, BASE_S * (1 << min(failures, 10)))
         if isinstance(error, DigestRefused) and not self._proved:
-            upper_s = MAX_S  # nothing will change by itself, and a registrar bans who insists
+            upper_s = MAX_S  # retrying will not help, and registrars ban clients that insist
         wait_s = upper_s * self._core.ids.uniform(0.5, 1.0)
         if isinstance(error, Rejected):
             told = retry_after(error.response.headers.get("Retry-After"))
@@ -287,7 +289,7 @@ class Registration:
 
 
 class _Asked:
-    """The user of one REGISTER: its final response, or why there is none."""
+    """The transaction user of one REGISTER: its final response or its failure."""
 
     def __init__(self) -> None:
         self.final: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
@@ -303,7 +305,7 @@ class _Asked:
 
 
 def _seconds(text: str | None) -> int:
-    """A time in seconds; 0 where there is none, or none that can be read."""
+    """A time in seconds; 0 if absent or unreadable."""
     if text is None:
         return 0
     try:

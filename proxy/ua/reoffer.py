@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from proxy.ua.leg import Leg
 
 Outcome = asyncio.Future[SipError | None]
-"""What became of our offer: None once it is answered and in force."""
+"""The result of our offer: None once its answer is in force, else the error."""
 
 
 class Reoffers:
-    """The session of one leg after its first offer and answer; glare is 491 and tried again (§14.1)."""
+    """Later offers and answers of one leg; glare gets 491 and is retried (§14.1)."""
 
     def __init__(self, leg: Leg, *, owns_call_id: bool, opening: Opening | None = None) -> None:
-        """`opening`: the first offer and answer, where the peer began the leg."""
+        """`opening`: the first offer and answer, if the peer began the leg."""
         self._leg, self._opening = leg, opening
         self._negotiation = Negotiation(owns_call_id)
         self.answer: Answer | None = None
@@ -37,14 +37,14 @@ class Reoffers:
         self._request: InDialogRequest | None = None
         self._outcome: Outcome | None = None
         self._unanswered: ServerTransaction | None = None
-        """The peer's offer, while our media does not know the answer."""
+        """The request with the peer's offer, until our media can answer it."""
 
     async def offer(self, describe: Callable[[], bytes], *, glare_s: float = inf) -> None:
-        """Re-INVITE the peer with what our media says by then; after a 491 again, for `glare_s` seconds.
+        """Send a re-INVITE with what `describe` returns by then; retry after 491, for `glare_s` seconds.
 
-        Waits for the ACK of our own last 2xx, and for what becomes of an earlier offer of ours. Raises
+        Waits for the ACK of our own last 2xx, and for the outcome of an earlier offer of ours. Raises
         Rejected, TransportFailed, TransactionTimeout, OfferRefused, LegEnded, or OfferPending while an offer
-        of the peer stands open. A 408 or 481 ends the leg (§12.2.1.2).
+        of the peer is open. A 408 or 481 ends the leg (§12.2.1.2).
         """
         until = asyncio.get_running_loop().time() + glare_s
         while True:
@@ -53,13 +53,13 @@ class Reoffers:
                 return await self._offer_once(describe)
             except Rejected as refusal:
                 if refusal.status == 422 and self._leg.keeper.raised(refusal.response):
-                    continue  # RFC 4028 §7.3: at once, with the interval that the peer wants
+                    continue  # RFC 4028 §7.3: retry at once with the peer's interval
                 if refusal.status != 491 or asyncio.get_running_loop().time() >= until:
                     raise
             await asyncio.sleep(self.glare_s())
 
     async def _free(self) -> None:
-        """§14.1: no INVITE of ours before the ACK of our 2xx, or while another of ours is open."""
+        """Wait until a re-INVITE is allowed: no 2xx of ours without ACK, no open offer of ours (§14.1)."""
         while True:
             if (answer := self._leg.unacknowledged) is not None:
                 await answer.settled()
@@ -69,16 +69,16 @@ class Reoffers:
                 return
 
     def glare_s(self) -> float:
-        """Seconds to wait after a 491, at random within what §14.1 gives our end."""
+        """Random wait after a 491, from the range that §14.1 gives our side, in seconds."""
         return self._leg.core.ids.uniform(*self._negotiation.retry_range)
 
     def withdraw(self, reason: EndReason) -> None:
-        """Cancel our offer if it is not answered yet: whoever waits hears of it, or of an answer as quick."""
+        """CANCEL our offer if it is not answered yet; whoever waits gets the outcome."""
         if self._request is not None:
             self._request.withdraw(reason.header)
 
     def stop(self, reason: EndReason) -> None:
-        """The leg is over."""
+        """The leg has ended."""
         self.refuse(487)  # §15.1.2
         if self.answer is not None:
             self.answer.stop()
@@ -87,10 +87,10 @@ class Reoffers:
             self._latch(self._outcome, LegEnded(self._leg, reason))
 
     def opened(self) -> None:
-        """The first offer and answer are through."""
+        """The first offer and answer are complete."""
         self._opening = None
 
-    # Ours.
+    # Our offers.
 
     async def _offer_once(self, describe: Callable[[], bytes]) -> None:
         dialog = self._leg.standing()
@@ -112,13 +112,13 @@ class Reoffers:
         self._request.start()
         error: SipError | None = None
         try:
-            if (error := await asyncio.shield(outcome)) is not None:  # another offer may wait for it, too
+            if (error := await asyncio.shield(outcome)) is not None:  # another offer may wait for it as well
                 raise error
         finally:
-            del outcome, error  # an error knows this frame by its traceback
+            del outcome, error  # a raised error keeps this frame alive through its traceback
 
     def _concluded(self, outcome: Outcome, final: Final) -> None:
-        """Our re-INVITE has its final response, whether or not somebody still waits for it."""
+        """Our re-INVITE has its final response, whether or not anyone still waits for it."""
         self._request = None
         self._negotiation.answered()
         error = self._taken(final)
@@ -138,16 +138,17 @@ class Reoffers:
         return None
 
     def _latch(self, outcome: Outcome, end: SipError | None) -> None:
-        """Whoever waits is told; we know an offer of ours for as long as it is open."""
+        """Set the outcome for whoever waits, and forget the offer."""
         self._outcome = None
         if not outcome.done():
             outcome.set_result(end)
 
-    # Theirs.
+    # The peer's offers.
 
     def receive(self, transaction: ServerTransaction) -> None:
-        """The peer's re-INVITE or UPDATE, or an offer in its PRACK: answered at once by the leg's media, or
-        by `reply` once that knows. Raises ParseError.
+        """Handle the peer's re-INVITE or UPDATE, or an offer in its PRACK.
+
+        Answered at once by the leg's media, or by `reply` once the media can. Raises ParseError.
         """
         request, keeper = transaction.request, self._leg.keeper
         if (min_se := keeper.too_small(request)) is not None:
@@ -171,13 +172,13 @@ class Reoffers:
             transaction.defer()
 
     def reply(self, sdp: bytes) -> None:
-        """The answer to the peer's offer, which had to wait for it."""
+        """Answer the peer's offer that was left open."""
         if self._unanswered is not None:
             transaction, self._unanswered = self._unanswered, None
             self._answered(transaction, sdp)
 
     def refuse(self, status: int) -> None:
-        """It is refused instead."""
+        """Refuse the peer's offer that was left open."""
         if self._unanswered is not None:
             transaction, self._unanswered = self._unanswered, None
             self._negotiation.refused()
@@ -196,9 +197,9 @@ class Reoffers:
 
     def _owed(self, request: Request) -> int | None:
         """The status that refuses this offer for now, or None."""
-        if self._leg.early and request.method == "INVITE":  # §14.2: the first one is not answered yet
+        if self._leg.early and request.method == "INVITE":  # §14.2: the first INVITE is not answered yet
             return 500
-        if self._leg.offered is not self:  # its offer in a 2xx has no answer yet
+        if self._leg.offered is not self:  # the offer in the peer's 2xx has no answer yet
             return 500
         if self._opening is not None and (owed := self._opening.owed) is not None:  # RFC 5407 §3.1.5
             return owed
@@ -218,7 +219,7 @@ class Reoffers:
         self.answer.start()
 
     def _answered_in_ack(self, ack: Request | None) -> None:
-        """The re-INVITE had no offer and our 200 made one: its ACK has the answer (§14.2)."""
+        """The re-INVITE had no offer and our 200 made one: the answer is in the ACK (§14.2)."""
         self._negotiation.answered()
         if ack is None:
             return
@@ -232,7 +233,7 @@ class Reoffers:
         transaction.reply(status, [("Retry-After", str(wait_s))] if status == 500 else [])
 
     def _refreshed(self, transaction: ServerTransaction) -> list[tuple[str, str]]:
-        """Headers of our 2xx to a request that refreshes target and session: both are from now on."""
+        """Headers for our 2xx to a request that refreshes target and session; applies both."""
         leg, request = self._leg, transaction.request
         assert leg.dialog is not None
         leg.dialog.accepted(request)

@@ -1,4 +1,4 @@
-"""What a request is refused for before anybody looks at what it wants (RFC 3261 §8.2.2.3, §8.2.3)."""
+"""Request inspection before method processing (RFC 3261 §8.2.2.3, §8.2.3): Require, Accept and the body."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from proxy.sip.body import SDP, handling, takes_session
 from proxy.sip.message import Request
 
 Refusal = tuple[int, list[tuple[str, str]]]
-"""A status, and the headers that say what would have been taken."""
+"""A status, and headers that say what would have been accepted."""
 
 _ENVELOPED = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 
 
 def refusal(request: Request, supported: Collection[str]) -> Refusal | None:
-    """None for a request that may go on; its body is what `keep_session` has left of it."""
+    """The refusal of an unacceptable request, else None. `keep_session` must have reduced its body."""
     first = request.headers.first
     if "require" in first:
         required = request.headers.split("Require")
@@ -38,5 +38,5 @@ def _unreadable(request: Request) -> Refusal | None:
     if kind is None or kind == SDP:
         return None
     if kind in _ENVELOPED and handling(request.headers) == "required":
-        return 493, []  # §21.4.28: encrypted, and for somebody who has the key
+        return 493, []  # §21.4.28: encrypted, and we have no key
     return 415, [("Accept", SDP)]

@@ -1,4 +1,4 @@
-"""The way back of an answer: noted in the request, made anew if its connection is gone (RFC 3261 §18.2)."""
+"""Where responses go (RFC 3261 §18.2): noted in the Via, or a new connection if the old one is gone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy.ua.route import DEFAULT_PORTS, proven
 
 
 class Interrupted:
-    """Stands in for a flow while another is made: what is sent waits."""
+    """Stands in for a lost flow while it is replaced: queues what is sent."""
 
     reliable = True
     closed = False
@@ -24,10 +24,10 @@ class Interrupted:
         self._waiting: list[bytes] = []
 
     def when_closed(self, then: Callable[[], None]) -> None:
-        """It does not last so long."""
+        """Never called: the stand-in is replaced before that."""
 
     def send(self, data: bytes) -> None:
-        """Keep it for the flow to come."""
+        """Queue it for the new flow."""
         self._waiting.append(data)
 
     def close(self) -> None:
@@ -37,7 +37,7 @@ class Interrupted:
         """It has failed already."""
 
     async def replaced(self, network: Network, request: Request, profile: str) -> Flow:
-        """A flow to the sender of the request, who has been told what waited; raises TransportFailed."""
+        """Connect to the request's sender, send what is queued, return the flow; raises TransportFailed."""
         flow = await network.connect(way_back(request, self, profile))
         for data in self._waiting:
             flow.send(data)
@@ -45,21 +45,21 @@ class Interrupted:
 
 
 def way_back(request: Request, flow: Flow, profile: str) -> Target:
-    """The address that the request came from, at the port where its sender listens."""
+    """The address the request came from, at the port where its sender listens."""
     via = request.via
     address = (flow.remote[0], via.port or DEFAULT_PORTS[flow.transport])
     return Target(flow.transport, address, proven(flow) or via.host.strip("[]"), profile)
 
 
 def stamp(request: Request, flow: Flow) -> None:
-    """Note in the top Via where the request really came from."""
+    """Add `received` and `rport` to the top Via, where they are needed (§18.2.1, RFC 3581 §4)."""
     host, port = flow.remote
     line = request.headers.first.get("via", "")
     top = top_of(line) if line and "," not in line else request.top
     if top.bare and top.host == host:
-        return  # it says itself where it came from
+        return  # sent-by is already the source
     gap = top.gap
-    if gap and "," not in line:  # the same as below, for nearly everybody
+    if gap and "," not in line:  # fast path with the same result as below; covers nearly all peers
         seen_from = f"{line[:gap]}={port}{line[gap:]};received={host.partition('%')[0]}"
         return request.headers.rewrite("Via", seen_from)
     via = request.via

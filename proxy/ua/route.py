@@ -1,4 +1,4 @@
-"""Where an in-dialog request goes: the flow its dialog lives on, or a new one of the same transport."""
+"""Where in-dialog requests go: the dialog's flow, or a new one of the same transport."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from proxy.transport.identity import numeric
 from proxy.transport.resolver import asked_for
 
 _SHARED = ipaddress.ip_network("100.64.0.0/10")
-"""Behind a carrier's NAT (RFC 6598)."""
+"""Addresses behind a carrier's NAT (RFC 6598)."""
 
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
 def on_course(flow: Flow, next_hop: str, *, kept: bool = False) -> bool:
-    """True if the dialog's flow leads to its next hop (RFC 3261 §12.2.1.1, RFC 5626 §5.3).
+    """Whether the dialog's flow leads to its next hop (RFC 3261 §12.2.1.1, RFC 5626 §5.3).
 
-    A connection always does. A datagram goes where the route set says, save that a private address seen from
-    outside is a peer behind a NAT, reached only where it came from. So is a phone on the flow that it has
-    registered over (`kept`).
+    A connection always does. A datagram follows the route set, except that a private address seen from
+    outside belongs to a peer behind a NAT, reachable only where it sends from; likewise a registered phone
+    (`kept`).
     """
     if flow.closed:
         return False
@@ -31,10 +31,10 @@ def on_course(flow: Flow, next_hop: str, *, kept: bool = False) -> bool:
 
 
 def lives_on(flow: Flow, came: Flow, method: str, *, kept: bool) -> Flow:
-    """The flow of a dialog, now that a request of its peer came by another.
+    """The flow of a dialog after its peer has sent a request over another one.
 
-    One that refreshes the target says where the peer is, as its Contact does; where a NAT stands before that,
-    nothing else says it. A connection serves both ends for as long as it stands, save a phone's own (`kept`).
+    A target refresh moves the dialog: behind a NAT the source is the only sign of where the peer is. A
+    connection serves both ends while it is open, unless it is a registered phone's (`kept`).
     """
     if flow.closed or (method in TARGET_REFRESH and (kept or not flow.reliable)):
         return came
@@ -62,12 +62,13 @@ async def reach(
     peer: str | None = None,
     rather: Address | None = None,
 ) -> Flow:
-    """A flow to the next hop, over `transport` whatever the URI says; the first address that answers.
+    """A flow to the next hop over `transport`, whatever the URI says: to the first address that answers.
 
-    OpenAI's Contact names no transport, for which RFC 3263 alone would choose UDP: a dialog stays on the
-    transport it began with. `profile`: on whose terms TLS is spoken. `peer`: who gave us the next hop, proven
-    by a certificate; where that is a bare address, which no certificate names, it must be they again.
-    `rather`: where the dialog has been so far; of a name's several addresses it is the one that knows it.
+    OpenAI's Contact names no transport, for which RFC 3263 alone would choose UDP; a dialog keeps the
+    transport it began with. `profile`: name of the TLS profile. `peer`: the certified name of whoever gave us
+    the next hop; if that is a bare address, which no certificate names, the same name must be certified
+    again. `rather`: the dialog's address so far, preferred among those of a name since only it knows the
+    dialog.
     """
     uri = Uri.parse(next_hop)
     if not uri.host:
@@ -85,7 +86,7 @@ async def reach(
 
 
 def proven(flow: Flow) -> str | None:
-    """The name by which the peer of a connection is known for certain."""
+    """The peer's name as verified in its certificate, if any."""
     return flow.peer_name or min(flow.peer_names, default=None)
 
 

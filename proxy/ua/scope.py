@@ -1,4 +1,7 @@
-"""Waiting that a leg's end, or a limit, interrupts: the mechanism of ``asyncio.timeout`` for other events."""
+"""``async with`` scopes that are interrupted when a leg ends or a time limit passes.
+
+The mechanism is that of ``asyncio.timeout``: cancel the task, convert the cancellation at the exit.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ if TYPE_CHECKING:
 class Block:
     """The body of an ``async with`` that can be interrupted.
 
-    The current task is cancelled, and the cancellation is turned into an exception at the exit of the block;
-    so blocks nest. A block is called to be interrupted: it waits as long as a call, and a bound method would
-    be as large again.
+    Interrupting cancels the current task; the exit of the block turns the cancellation into an exception, so
+    blocks nest. The block itself is the callback: it lives as long as a call, and a bound method would double
+    its memory.
     """
 
     __slots__ = ("_cancelling", "_interrupted", "_left", "_task")
@@ -32,20 +35,23 @@ class Block:
         self._interrupted = self._left = False
 
     def __call__(self, _: object = None) -> None:
-        if not self._left:  # it may be scheduled already when the block is left in the same tick
+        if not self._left:  # the call may already be scheduled when the block exits in the same tick
             self._interrupted = True
             self._task.cancel()
 
     def _broke(self, kind: type[BaseException] | None) -> bool:
-        """Whether the exception of this kind that the block is left with is our interruption, which was."""
+        """Whether the block is being left because of our own interruption, with an exception of type `kind`.
+
+        Called only after an interruption; takes back its cancellation request.
+        """
         return self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError
 
 
 class Up(Block):
     """``async with leg.up():`` raises `LegEnded` inside the block when the peer ends the leg.
 
-    Of two legs that end in one tick the outer one is reported; and of a leg that has ended its end, whatever
-    else went wrong with others in the same tick.
+    If two legs end in the same tick, the outer one is reported. If this leg has ended, that takes precedence
+    over any other SipError raised in the same tick.
     """
 
     __slots__ = ("_leg",)
@@ -73,9 +79,7 @@ class Up(Block):
 
 
 class limit(Block):
-    """``async with limit(alarms, seconds, reason):`` raises `LimitReached(reason)` when the block takes
-    longer.
-    """
+    """``async with limit(alarms, seconds, reason):`` raises `LimitReached(reason)` after that time."""
 
     __slots__ = ("_alarm", "_alarms", "_reason", "_seconds")
 

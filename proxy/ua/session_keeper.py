@@ -1,4 +1,4 @@
-"""The session timer of one leg (RFC 4028): a peer that falls silent is noticed, a refresh of ours is sent."""
+"""The session timer of one leg (RFC 4028): sends our refreshes, and notices a peer that has gone silent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SessionKeeper:
-    """Asks every peer for a timer, and runs what is agreed; see `SessionTimer`."""
+    """Asks every peer for a session timer and runs what is agreed; see `SessionTimer`."""
 
     __slots__ = ("_alarm", "_leg", "_timer")
 
@@ -28,20 +28,20 @@ class SessionKeeper:
         self._leg, self._timer = leg, timer
         self._alarm: Alarm | None = None
 
-    # The INVITE that begins the leg.
+    # For the INVITE that begins the leg.
 
     def answering(self) -> Lines:
-        """Headers for the 2xx to it; the clock starts."""
+        """Headers for our 2xx to the peer's INVITE; starts the timer."""
         self._timer.start(self._now())
         self._arm()
         return self._timer.headers
 
     def offering(self) -> Lines:
-        """Headers for ours (§7.1)."""
+        """Headers for our INVITE (§7.1)."""
         return _besides(self._timer.headers)
 
     def raised(self, refusal: Response) -> bool:
-        """Whether a 422 to an INVITE or refresh of ours is worth another try, which asks for more (§7.3)."""
+        """Whether a 422 to our INVITE or refresh is worth a retry with a longer interval (§7.3)."""
         try:
             self._timer.raised(refusal)
         except ParseError as error:
@@ -50,33 +50,34 @@ class SessionKeeper:
         return True
 
     def answered(self, response: Response) -> None:
-        """The peer has answered an INVITE of ours, the first or a later one, or our UPDATE."""
+        """The peer has answered our INVITE, re-INVITE or UPDATE."""
         try:
             self._timer.refreshed(self._now(), response)
         except ParseError as error:
             self._leg.log.warning("session timer not understood", reason=str(error))
         self._arm()
 
-    # Later ones.
+    # For later requests.
 
     @staticmethod
     def too_small(request: Request) -> list[tuple[str, str]] | None:
-        """Headers of the 422 owed to a re-INVITE or UPDATE that asks for too small an interval (§9), else
-        None; raises ParseError.
+        """Headers for a 422 to a re-INVITE or UPDATE whose interval is too small (§9), else None.
+
+        Raises ParseError.
         """
         asked = SessionTimer.answering(request)
         return list(asked.headers) if asked.too_small else None
 
     def refreshed(self, request: Request) -> list[tuple[str, str]]:
         """Headers for our 2xx to the peer's re-INVITE or UPDATE; raises ParseError."""
-        if self._leg.early:  # the first 2xx is yet to say what holds
+        if self._leg.early:  # the first 2xx is still to come, and decides
             return []
         self._timer.refreshed(self._now(), request)
         self._arm()
         return list(self._timer.headers)
 
     def headers(self) -> list[tuple[str, str]]:
-        """What a re-INVITE or UPDATE of ours carries, lest it switch the timer off (§7.4)."""
+        """Headers for our re-INVITE or UPDATE: without them it would turn the timer off (§7.4)."""
         return list(self._timer.refresh_headers)
 
     def stop(self) -> None:
@@ -100,7 +101,7 @@ class SessionKeeper:
         self._arm()
 
     async def _refresh(self, timer: SessionTimer) -> None:
-        """By UPDATE where the peer takes it, else by re-INVITE (§7.4); see `SessionTimer.missed`."""
+        """Refresh by UPDATE if the peer accepts it, else by re-INVITE (§7.4); see `SessionTimer.missed`."""
         again_s: float | None = None
         try:
             return await (self._update() if timer.by_update else self._leg.refresh())
@@ -121,7 +122,7 @@ class SessionKeeper:
         self._arm()
 
     async def _update(self) -> None:
-        """UPDATE without an offer: it changes nothing but the clock (§7.4). Raises as a re-INVITE does."""
+        """UPDATE without an offer: only refreshes the session (§7.4). Raises what a re-INVITE does."""
         dialog = self._leg.standing()
         request = dialog.request("UPDATE")
         for name, value in [*self._leg.capabilities(), *self.headers()]:
@@ -142,15 +143,15 @@ class SessionKeeper:
 
 
 def _besides(headers: Lines) -> Lines:
-    """Less what our INVITE says that we support, which it does by itself."""
+    """Without Supported, which our INVITE has anyway."""
     return tuple([header for header in headers if header[0] != "Supported"])
 
 
 ASKED = _besides(SessionTimer.offering().headers)
-"""What our INVITE asks of every peer (§7.1); what more there is to say is `SessionKeeper.offering`."""
+"""What our INVITE asks of every peer (§7.1), as long as `SessionKeeper.offering` has no more to say."""
 
 
 def _retry_after_s(refusal: Response) -> float | None:
-    """Seconds that a refusal asks us to wait, but for some: a zero would have us ask without end."""
+    """The Retry-After of a refusal, at least some seconds: with 0 we would retry without end."""
     told = retry_after(refusal.headers.get("Retry-After"))
     return None if told is None else max(told, SHORTEST_WAIT)

@@ -1,4 +1,4 @@
-"""Which targets failed us lately: they are tried last, and come back (RFC 3263 §4.3, RFC 3261 §21.5.4)."""
+"""Targets that failed recently: they are tried last, and recover (RFC 3263 §4.3, RFC 3261 §21.5.4)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from proxy.transport.flow import Target, TransportFailed
 log = structlog.get_logger("screendoor")
 
 BACK_OFF_S, MAX_BACK_OFF_S = 30.0, 300.0
-"""How long a target that failed stands last; doubled with each failure in a row."""
+"""How long a failed target is tried last; doubled with each failure in a row."""
 MAX_HELD_S = 3600.0
-"""However long a 503 asks to be left alone: by its Retry-After a peer must not switch itself off for good."""
+"""Upper bound for a 503's Retry-After: a peer must not be able to disable itself for good."""
 MAX_REMEMBERED = 10_000
 
 
@@ -26,16 +26,16 @@ class _Lapse:
 
 
 class Reachability:
-    """The memory of one user agent core, over all its calls and probes. Times are the loop's, in seconds."""
+    """The health of targets as seen by one core, over all calls and probes. Times are loop seconds."""
 
     def __init__(self) -> None:
         self._lapses: dict[Target, _Lapse] = {}
         self._held: dict[Target, float] = {}
 
     def order(self, targets: Sequence[Target], now: float) -> list[Target]:
-        """Those that stand, in their order; then those that failed lately, the first to come back first.
+        """Healthy targets in their given order, then those that failed recently, by when they recover.
 
-        Targets that asked to be left alone are left out (§21.5.4); raises TransportFailed if all did.
+        Targets held by a Retry-After are left out (§21.5.4); raises TransportFailed if all are.
         """
         if not self._lapses and not self._held:
             return list(targets)
@@ -50,28 +50,28 @@ class Reachability:
         return self._back_at(target, now) == 0.0 and self._held.get(target, 0.0) <= now
 
     def failed(self, target: Target, why: str, now: float) -> None:
-        """It refused a connection, said nothing, or is unavailable: others come first for a while."""
+        """It refused the connection, did not respond, or is unavailable: try it last for a while."""
         if len(self._lapses) >= MAX_REMEMBERED:
             self._lapses.clear()
         lapse = self._lapses.setdefault(target, _Lapse(0.0, 0))
-        if lapse.back_at > now:  # it was tried for want of another, or by several calls at once
+        if lapse.back_at > now:  # tried because there was no other, or by several calls at once
             return
         back_off_s = min(BACK_OFF_S * 2**lapse.failures, MAX_BACK_OFF_S)
         lapse.back_at, lapse.failures = now + back_off_s, lapse.failures + 1
         log.info("target failed", target=place(target), why=why, last_for_s=back_off_s)
 
     def down(self, target: Target) -> None:
-        """It failed its probes: last until it answers one."""
+        """It failed its probes: try it last until it answers one."""
         self._lapses[target] = _Lapse(inf, 1)
 
     def answered(self, target: Target) -> None:
-        """It said something: it stands again. A Retry-After holds nevertheless."""
+        """It responded: it is healthy again. A Retry-After stays in force."""
         lapse = self._lapses.pop(target, None) if self._lapses else None
-        if lapse is not None and lapse.back_at != inf:  # what its probes say is told by them
+        if lapse is not None and lapse.back_at != inf:  # the probes log their own results
             log.info("target answers again", target=place(target))
 
     def hold(self, target: Target, seconds: float, now: float) -> None:
-        """It answered 503 with Retry-After: no request of ours until then (§21.5.4)."""
+        """It responded 503 with Retry-After: send it no request until then (§21.5.4)."""
         if len(self._held) >= MAX_REMEMBERED:
             self._held.clear()
         self._held[target] = now + min(seconds, MAX_HELD_S)
@@ -83,6 +83,6 @@ class Reachability:
 
 
 def place(target: Target) -> str:
-    """A target as logs and metrics name it: `tls:192.0.2.1:5061`, `udp:[2001:db8::1]:5060`."""
+    """A target as named in logs and metrics: `tls:192.0.2.1:5061`, `udp:[2001:db8::1]:5060`."""
     host, port = target.address
     return f"{target.transport}:[{host}]:{port}" if ":" in host else f"{target.transport}:{host}:{port}"

@@ -1,4 +1,4 @@
-"""The timers of everything under way: many are set, few ever ring, and the loop holds one of them all."""
+"""A timer queue on one event-loop timer: many timers are set, and few of them ever fire."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ from heapq import heapify, heappop, heappush
 from math import inf
 
 SPARE = 256
-"""So many cancelled alarms may stand beside as many as were set at the last clearing."""
+"""Cancelled timers are cleared out when the queue exceeds twice its size at the last clearing plus this."""
 LATE_S = 1.0
-"""A loop that is later than this was stopped (a paused container, a frozen machine, SIGSTOP): it wakes with
-its timers first, and what came meanwhile lies unread in the sockets."""
+"""A loop timer that fires this late means the process was stopped (paused container, SIGSTOP, suspend).
+
+Timers then run first, while messages that arrived meanwhile are still unread in the sockets.
+"""
 READING_S = 0.25
-"""So long that is read before anything rings: an answer that has come is not one that never came."""
+"""After such a stop, time to read the sockets before timers fire, so that responses count as received."""
 
 
 class Alarm:
-    """One of them; cancelled, it lets go of whom it would have called, and never rings."""
+    """One timer. Cancelling it drops its callback."""
 
     __slots__ = ("ring",)
     ring: Callable[[], None] | None
-    """Set by who makes it, which costs less than a constructor: six are made in every call."""
+    """Set by the queue; cheaper than a constructor, and six are made in every call."""
 
     def cancel(self) -> None:
-        """It need not ring any more; again changes nothing."""
+        """Never fire; cancelling again does nothing."""
         self.ring = None
 
 
 class Alarms:
-    """Each rings at its own loop time, in the order of time.
+    """Calls each callback at its loop time, in order.
 
-    Nearly all are cancelled long before: a timer of the loop for each would cost more than what it is for.
+    Nearly all timers are cancelled long before: a loop timer for each would cost more than the work it
+    guards.
     """
 
     def __init__(self) -> None:
@@ -40,7 +43,7 @@ class Alarms:
         self.now: Callable[[], float] = self._now
         """The loop's time."""
         self.loop: asyncio.AbstractEventLoop | None = None
-        """Whose time it is, once it is known."""
+        """The event loop, once known."""
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = inf
 
@@ -59,16 +62,16 @@ class Alarms:
 
     @property
     def waiting(self) -> list[float]:
-        """When those ring that are not cancelled, in order."""
+        """Times of the timers not cancelled, in order."""
         return sorted(when for when, _, alarm in self._set if alarm.ring is not None)
 
     def close(self) -> None:
-        """Ring no more."""
+        """Cancel everything."""
         self._set.clear()
         self._wake(inf)
 
     def _now(self) -> float:
-        """The first to ask finds out whose time it is: we are made before the loop runs."""
+        """The first call finds the loop and replaces itself: the queue is made before the loop runs."""
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time
         return self.now()
@@ -83,8 +86,8 @@ class Alarms:
             self._timer = (self.loop or asyncio.get_running_loop()).call_at(when, self._due, when)
 
     def _due(self, when: float) -> None:
-        now = max(self.now(), when)  # the loop may wake us a clock tick early
-        self._wakes_at = -inf  # whatever is set meanwhile needs no timer of its own
+        now = max(self.now(), when)  # the loop may fire a clock tick early
+        self._wakes_at = -inf  # timers set by the callbacks need no loop timer of their own
         if now - when > LATE_S:
             loop = self.loop or asyncio.get_running_loop()
             self._timer = loop.call_at(now + READING_S, self._ring, now + READING_S)
@@ -97,11 +100,11 @@ class Alarms:
             while alarms and (alarms[0][0] <= now or alarms[0][2].ring is None):
                 if (ring := heappop(alarms)[2].ring) is not None:
                     ring()
-        finally:  # one that fails is for the loop to tell of, the others ring all the same
+        finally:  # the loop reports a callback that raises; the other timers must still fire
             self._wake(alarms[0][0] if alarms else inf)
 
     def _clear_out(self) -> None:
-        """Forget the cancelled ones whose time is far away yet."""
+        """Remove cancelled timers that are not yet due."""
         self._set[:] = [each for each in self._set if each[2].ring is not None]
         heapify(self._set)
         self._most = 2 * len(self._set) + SPARE

@@ -1,8 +1,8 @@
-"""What is left of a transaction that only waits for what comes late.
+"""Tombstones: what is kept of a transaction that only absorbs retransmissions.
 
-Its machine has said its last word; until its last timer (D, I, J, K, L or M) a repeat is absorbed, answered
-as before, or passed on (RFC 3261 §17, RFC 6026 §7). Most transactions known at any time are such, so each is
-kept small.
+Its state machine is done; until its last timer (D, I, J, K, L or M) a retransmission is absorbed, answered as
+before, or passed on (RFC 3261 §17, RFC 6026 §7). At any time most transactions are in this state, so a
+tombstone is kept small.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from proxy.ua.driver import Message, User
 
 
 class Late(Protocol):
-    """Receives what belongs to a transaction that is over."""
+    """Receives messages that match a terminated transaction."""
 
     def receive(self, message: Message, /) -> None: ...
 
 
 class Absorbed:
-    """Repeats mean nothing any more (timers I and K)."""
+    """Absorbs every retransmission (timers I and K)."""
 
     __slots__ = ()
 
@@ -30,13 +30,13 @@ class Absorbed:
 
 
 class Sends(Protocol):
-    """Sends again what was sent before."""
+    """Sends a message that was sent before."""
 
     def emit_again(self, flow: Flow, data: bytes) -> None: ...
 
 
 class Repeated:
-    """A repeat is answered as before: a request by our response (timer J), a refusal by our ACK (timer D)."""
+    """Resends the last message: our response to a request (timer J), or our ACK to a refusal (timer D)."""
 
     __slots__ = ("_core", "_flow", "_sent")
 
@@ -44,13 +44,13 @@ class Repeated:
         self._sent, self._flow, self._core = sent, flow, core
 
     def receive(self, message: Message, /) -> None:
-        """Send once more what was sent last; a late provisional asks for nothing."""
+        """Resend, unless the message is a late provisional response."""
         if isinstance(message, Request) or message.status >= 300:
             self._core.emit_again(self._flow, self._sent)
 
 
 class AcceptedByPeer:
-    """Every 2xx to our INVITE goes up, repeated or forked (timer M, RFC 6026 §7.2)."""
+    """Passes every 2xx to our INVITE to its user, retransmitted or forked (timer M, RFC 6026 §7.2)."""
 
     __slots__ = ("_user",)
 
@@ -58,19 +58,19 @@ class AcceptedByPeer:
         self._user = user
 
     def receive(self, message: Message, /) -> None:
-        """Pass a 2xx up."""
+        """Pass on a 2xx."""
         if isinstance(message, Response) and message.status // 100 == 2:
             self._user.received(message)
 
 
 class HearsAcks(Protocol):
-    """Knows whose ACK one is."""
+    """Delivers an ACK to the leg of its dialog."""
 
     def acknowledged(self, ack: Request) -> None: ...
 
 
 class AcceptedByUs:
-    """An INVITE that we answered with 2xx: it is absorbed, an ACK goes up (timer L, RFC 6026 §7.1)."""
+    """An INVITE that we answered with 2xx: absorbs it, passes on an ACK (timer L, RFC 6026 §7.1)."""
 
     __slots__ = ("_core", "tag")
     answered = True
@@ -79,12 +79,12 @@ class AcceptedByUs:
         self.tag, self._core = tag, core
 
     def receive(self, message: Message, /) -> None:
-        """Pass an ACK up: that of an RFC 2543 peer has the branch of its INVITE."""
+        """Pass on an ACK: an RFC 2543 peer reuses the INVITE's branch."""
         if isinstance(message, Request) and message.method == "ACK":
             self._core.acknowledged(message)
 
     def cancelled(self, cancel: Request) -> None:
-        """Without effect: the final response is out (§9.2)."""
+        """No effect: the final response has been sent (§9.2)."""
 
 
 ABSORBED = Absorbed()

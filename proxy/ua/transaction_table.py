@@ -1,4 +1,4 @@
-"""The transactions under way, and what is left of those that are over (`proxy.ua.tombstones`)."""
+"""A table of live transactions and of the tombstones of terminated ones (`proxy.ua.tombstones`)."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from proxy.ua.timer_queue import Alarm, Alarms
 from proxy.ua.tombstones import Late
 
 GRAIN_S = 0.05
-"""What ends within this time is forgotten in one go."""
+"""Tombstones that expire within this time of each other are removed together."""
 
 T = TypeVar("T")
 
 
 class Table(Generic[T]):
-    """Transactions by their key. Those that linger equally long share one alarm."""
+    """Transactions by key. Tombstones that last equally long share one timer."""
 
     def __init__(self, alarms: Alarms, forgotten: Callable[[TransactionKey], None] | None = None) -> None:
-        """`forgotten` hears of every key that is free again; None if nobody asks."""
+        """`forgotten` is called with every key that is removed."""
         self._alarms, self._forgotten = alarms, forgotten
         self._known: dict[TransactionKey, T | Late] = {}
         self.get: Callable[[TransactionKey], T | Late | None] = self._known.get
-        """The transaction of a key, or what is left of it."""
+        """Returns the transaction of a key, or its tombstone."""
         self._live: set[TransactionKey] = set()
         self._queues: dict[float, deque[tuple[float, TransactionKey, Late]]] = {}
-        """Those that linger, by how long they do: what began to first is over first."""
+        """Tombstones by lifetime, each queue in order of expiry."""
         self._timers: dict[float, Alarm] = {}
 
     def __len__(self) -> int:
@@ -36,16 +36,18 @@ class Table(Generic[T]):
 
     @property
     def under_way(self) -> int:
-        """How many are not over."""
+        """How many transactions have not terminated."""
         return len(self._live)
 
     def enter(self, key: TransactionKey, transaction: T) -> None:
-        """A new one; it takes the place of what had its key."""
+        """Add a transaction, in place of whatever had its key."""
         self._known[key] = transaction
         self._live.add(key)
 
     def linger(self, key: TransactionKey, late: Late, until: float, wait_s: float) -> None:
-        """For `wait_s`, to loop time `until` and `GRAIN_S` longer at most, this is what is left of it."""
+        """Replace a transaction by its tombstone for `wait_s`, until loop time `until` (`GRAIN_S` later at
+        most).
+        """
         self._known[key] = late
         self._live.discard(key)
         queue = self._queues.get(wait_s)
@@ -55,7 +57,7 @@ class Table(Generic[T]):
         queue.append((until, key, late))
 
     def forget(self, key: TransactionKey, gone: T | Late) -> None:
-        """It is over, unless another has its place."""
+        """Remove a transaction, unless its key has been taken over."""
         if self._known.get(key) is gone:
             del self._known[key]
             self._live.discard(key)
@@ -63,11 +65,11 @@ class Table(Generic[T]):
                 self._forgotten(key)
 
     def live(self) -> list[T]:
-        """Those that are under way."""
-        return [self._known[key] for key in self._live]  # type: ignore[misc]  # those that live are no `Late`
+        """The transactions that have not terminated."""
+        return [self._known[key] for key in self._live]  # type: ignore[misc]  # live keys never hold a tombstone
 
     def clear(self) -> None:
-        """Forget all, without a word."""
+        """Remove everything, without calling `forgotten`."""
         for timer in self._timers.values():
             timer.cancel()
         for table in (self._known, self._live, self._queues, self._timers):
@@ -78,7 +80,7 @@ class Table(Generic[T]):
         now = max(self._alarms.now(), queue[0][0])
         while queue and queue[0][0] <= now:
             _, key, late = queue.popleft()
-            if known.get(key) is late:  # nothing else has its place
+            if known.get(key) is late:  # the key has not been taken over
                 del known[key]
                 if forgotten is not None:
                     forgotten(key)

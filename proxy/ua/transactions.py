@@ -1,4 +1,4 @@
-"""Transactions as the user agents hold them: one of RFC 3261's machines, its flow and its user."""
+"""Client and server transactions (RFC 3261 §17): a pure state machine bound to its flow and its user."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 log = structlog.get_logger("screendoor")
 
 ALWAYS_ANSWERED = ("INVITE", "REGISTER")
-"""Requests that no peer passes over, as some do OPTIONS, and for which connections of ours are made."""
+"""Methods that every peer answers (some ignore OPTIONS) and for which we open connections."""
 LOOK_S, RETURNS_WITHIN = 0.5, 16
-"""A phone that loses its connection while it rings is waited for so long (s), and so many times."""
+"""A ringing phone that loses its connection may reconnect: look every `LOOK_S` seconds, this many times."""
 
 
 class ClientTransaction(Driver):
-    """A request of ours on its way: its responses go to `user`."""
+    """A request of ours; responses and failures go to its user."""
 
     _machine: InviteClient | NonInviteClient
     _sent = b""
     _unwanted: str | None = None
-    """Why it is to be cancelled, while no provisional response allows it yet."""
+    """Reason header of a CANCEL that has to wait for a provisional response (§9.1)."""
     anew: Callable[[Flow], Flow | None] | None = None
-    """Where a registered phone is by now, given where it was called; see `Outgoing`."""
+    """Returns a registered phone's current flow, given the flow used last; see `Outgoing`."""
 
     def __init__(
         self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow, user: User
@@ -53,7 +53,7 @@ class ClientTransaction(Driver):
         self.key, self.request, self.flow = key, request, flow
         self._core, self._user, self._alarms = core, user, core.alarms
         self._heard = flow.heard
-        """How much had come by the flow before."""
+        """How many messages the flow had brought before this request was sent."""
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
         self._machine = kind(request, core.timers, flow.reliable)
 
@@ -68,7 +68,7 @@ class ClientTransaction(Driver):
             self._cancel()
 
     def lost(self, error: TransportFailed) -> None:
-        """The connection is gone; a phone that rings may answer over its next one, or ring over another."""
+        """The connection is gone; a ringing phone may still answer over a new one or another contact."""
         if self.anew is not None and self._machine.state is state.PROCEEDING:
             self._core.spawn(self._back(error))
         elif self._machine.state is not state.CALLING or self.seek().closed:
@@ -80,19 +80,19 @@ class ClientTransaction(Driver):
                 return
             self._follow()
             if not self.flow.closed:
-                return self._cancel()  # if it was to be, and could not be told
+                return self._cancel()  # if a CANCEL is due that could not be sent before
             await asyncio.sleep(LOOK_S)
         self.fail(error)
 
     def _follow(self) -> None:
-        """To where the phone is by now: what it does not hear there it does not hear."""
+        """Switch to the phone's current flow: it no longer receives anything sent on an old one."""
         if self.anew is not None:
             self.flow = self.anew(self.flow) or self.flow
 
     def seek(self) -> Flow:
-        """Where the phone is by now; one that has shown no sign of this request hears it there at once.
+        """Switch to the phone's current flow. If the phone has not responded yet, resend there at once.
 
-        It is the same request, in case it comes by its old way, too.
+        The bytes are identical, so a phone that also receives them over the old flow sees a retransmission.
         """
         before = self.flow
         self._follow()
@@ -103,7 +103,7 @@ class ClientTransaction(Driver):
     def cancel(self, reason: str) -> None:
         """CANCEL this INVITE, at once or after its first provisional response (§9.1).
 
-        Without effect once it has its final response. `reason`: value of the Reason header (RFC 3326).
+        Has no effect once the final response is in. `reason`: value of the Reason header (RFC 3326).
         """
         self._unwanted = reason
         self._cancel()
@@ -116,7 +116,7 @@ class ClientTransaction(Driver):
         except NotSent as error:
             request = self.request
             if not (self._sent or request.to_tag or request.method == "CANCEL"):
-                raise  # a call that is yet to be made may go elsewhere
+                raise  # a new call can fail over to another target
             self._sent = _lost(message, error)
 
     def deliver(self, message: Message) -> None:
@@ -128,8 +128,10 @@ class ClientTransaction(Driver):
             self._give_up()
 
     def _give_up(self) -> None:
-        """A connection by which nothing has come all the while hangs at its other end, or waits for the rest
-        of a message. All that we send may be acknowledged; only a new connection brings an answer.
+        """Close a connection that brought nothing at all during a whole transaction.
+
+        The peer's process may hang, or wait for the rest of a message, while its kernel still acknowledges
+        all that we send: only a new connection can bring an answer.
         """
         flow, silent = self.flow, self.flow.heard == self._heard
         if flow.reliable and silent and self.anew is None and self.request.method in ALWAYS_ANSWERED:
@@ -139,7 +141,7 @@ class ClientTransaction(Driver):
         self._core.clients.forget(self.key, self)
 
     def linger(self, until: float) -> None:
-        """Leave the core a small thing in our place, for only repeats can come (`proxy.ua.tombstones`)."""
+        """Leave a small tombstone in the core: only retransmissions can follow (`proxy.ua.tombstones`)."""
         machine = self._machine
         late: Late = ABSORBED
         if machine.state is state.ACCEPTED:
@@ -150,11 +152,11 @@ class ClientTransaction(Driver):
         self._core.clients.linger(self.key, late, until, machine.lingers)
 
     def hand_over(self, user: User) -> None:
-        """It is `user` who hears of what comes from now on."""
+        """Deliver everything that follows to `user`."""
         self._user = user
 
     def abandon(self, user: User, reason: str) -> None:
-        """Send this INVITE no more, and CANCEL it if it shows life; `user` hears what still comes."""
+        """Stop resending this INVITE, and CANCEL it if the peer responds; `user` gets later responses."""
         if isinstance(self._machine, InviteClient):
             self.perform(self._machine.abandoned())
         self.hand_over(user)
@@ -176,7 +178,7 @@ class ClientTransaction(Driver):
 
 
 class Unheard:
-    """The user of a request whose outcome changes nothing."""
+    """A transaction user that ignores the outcome."""
 
     def received(self, message: Message) -> None:
         pass
@@ -186,16 +188,16 @@ class Unheard:
 
 
 def _unheard(error: SipError | None = None) -> None:
-    """Nobody watches."""
+    """Do nothing: the default while nobody watches the transaction."""
 
 
 class ServerTransaction(Driver):
-    """A peer's request and what we answer to it."""
+    """A peer's request and our responses to it."""
 
     _machine: InviteServer | NonInviteServer
     answered = False
     cancel: Request | None = None
-    """The peer's CANCEL, once it is in."""
+    """The peer's CANCEL, once received."""
     _sent = b""
     _error: SipError | None = None
     _returned = False
@@ -205,13 +207,13 @@ class ServerTransaction(Driver):
     def __init__(self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow) -> None:
         self.key, self.request, self.flow = key, request, flow
         self.tag = core.ids.tag()
-        """The To tag of every answer to a request that came without one (§8.2.6.2)."""
+        """The To tag of our responses, if the request has none (§8.2.6.2)."""
         self._core, self._alarms = core, core.alarms
         kind = InviteServer if request.method == "INVITE" else NonInviteServer
         self._machine = kind(request, core.timers, flow.reliable)
 
     def watch(self, cancelled: Callable[[], None], failed: Callable[[SipError], None]) -> None:
-        """Say who hears of a CANCEL and of a lost flow; one that came before is told at once."""
+        """Set the callbacks for a CANCEL and a lost flow; if either has happened, it is called now."""
         self._on_cancel, self._on_failure = cancelled, failed
         if self.cancel is not None:
             cancelled()
@@ -219,12 +221,12 @@ class ServerTransaction(Driver):
             failed(self._error)
 
     def cancelled(self, cancel: Request) -> None:
-        """The peer's CANCEL is in, and this INVITE is not yet answered (§9.2)."""
+        """The peer's CANCEL arrived before this INVITE was answered (§9.2)."""
         self.cancel = cancel
         self._on_cancel()
 
     def defer(self) -> None:
-        """The answer to this request, which is no INVITE, will take time: see `NonInviteServer.deferred`."""
+        """Tell the machine that a non-INVITE response will take time; see `NonInviteServer.deferred`."""
         assert isinstance(self._machine, NonInviteServer)
         self.perform(self._machine.deferred(self.make(100), self._alarms.now()))
 
@@ -234,11 +236,11 @@ class ServerTransaction(Driver):
     def respond(self, response: Response) -> None:
         if response.status >= 200:
             self.answered = True
-            self._on_cancel = self._on_failure = _unheard  # neither means anything from now on (§9.2)
+            self._on_cancel = self._on_failure = _unheard  # no effect after the final response (§9.2)
         self.perform(self._machine.respond(response, self._alarms.now()))
 
     def make(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Response:
-        """A response to this request, with our To tag on all but a 100 where it has none yet (§8.2.6.2)."""
+        """Build a response. Every status but 100 gets our To tag, if the request has none (§8.2.6.2)."""
         response = self.request.reply(status, to_tag=None if status == 100 else self.tag, body=body)
         if body:
             response.headers.repeat(SDP)
@@ -250,16 +252,16 @@ class ServerTransaction(Driver):
         self.respond(self.make(status, headers, body))
 
     def lost(self, error: TransportFailed) -> None:
-        """The connection is gone; the sender of an INVITE may still be there to hear its answer (§18.2.2)."""
+        """The connection is gone. The sender of an INVITE may still be reachable over a new one (§18.2.2)."""
         if self._returned or self.answered or not isinstance(self._machine, InviteServer):
             return self.fail(error)
-        self._returned = True  # once: a place that takes connections and drops them is nobody's
+        self._returned = True  # only once: the peer may accept connections just to drop them
         profile = self._core.terms(self.flow)
         self.flow = interrupted = Interrupted(self.flow)
         self._core.spawn(self._return(interrupted, profile, error))
 
     def deliver(self, message: Message) -> None:
-        """An ACK for our 2xx that has the branch of its INVITE, as an RFC 2543 peer sends it."""
+        """Pass on an ACK for our 2xx that reuses the INVITE's branch, as RFC 2543 peers send it."""
         assert isinstance(message, Request)
         self._core.acknowledged(message)
 
@@ -283,7 +285,7 @@ class ServerTransaction(Driver):
         self._core.servers.forget(self.key, self)
 
     def linger(self, until: float) -> None:
-        """Leave the core a small thing in our place, for only repeats can come (`proxy.ua.tombstones`)."""
+        """Leave a small tombstone in the core: only retransmissions can follow (`proxy.ua.tombstones`)."""
         machine = self._machine
         late: Late = ABSORBED
         if machine.state is state.ACCEPTED:
@@ -295,6 +297,6 @@ class ServerTransaction(Driver):
 
 
 def _lost(message: Message, error: NotSent) -> bytes:
-    """A datagram that did not leave is lost as on the wire: it is sent again when due, or asked for again."""
+    """Treat a datagram that could not be sent like one lost on the wire: a retransmission makes up for it."""
     log.warning("not sent yet", what=message.headers.get("CSeq"), why=str(error))
     return message.encode()

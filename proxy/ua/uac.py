@@ -1,4 +1,4 @@
-"""Our INVITE: from the first try to the ACK, and what a late answer deserves."""
+"""The UAC side of an INVITE (RFC 3261 §13.2): from the first attempt to the ACK, and late 2xx responses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Inviting:
-    """The client side of one INVITE (RFC 3261 §13.2), with CANCEL and all its races (§9.1)."""
+    """The client side of one INVITE (RFC 3261 §13.2), including CANCEL and its races (§9.1)."""
 
     __slots__ = (
         "_acks", "_core", "_course", "_draft", "_ending", "_flow", "_forks", "_late", "_leg", "_owed",
@@ -38,7 +38,7 @@ class Inviting:
     def __init__(self, leg: Leg, outgoing: Outgoing) -> None:
         self._leg, self._core = leg, leg.core
         self.answered: Latch[None] = Latch(self._core.turn)
-        """Set when the peer has answered and its answer is in force.
+        """Set once the peer has answered and its answer is in force.
 
         Raises Rejected, TransportFailed, TransactionTimeout, LegEnded, or OfferRefused.
         """
@@ -50,12 +50,12 @@ class Inviting:
         """The ACK of each 2xx, by its To tag."""
         self._forks = Forks(leg, self._declined)
         self._receipts: Receipts | None
-        """Where a provisional response brought more than the news that it rings."""
+        """Set once a provisional response has brought SDP or asks for a PRACK."""
         self._ending: EndReason | None = None
         self._late: bool
-        """Our INVITE has no offer: the peer makes it in its 2xx."""
+        """Delayed offer: our INVITE has none, and the peer makes it in its 2xx."""
         self._owed: tuple[Acknowledgement, bytes] | None = None
-        """The ACK that waits for our answer to the offer in the 2xx, and that offer."""
+        """The held ACK and the offer of the 2xx, until our answer is known."""
 
     async def start(self) -> None:
         """Send it to the next target, in a new transaction (RFC 3263 §4.3); raises TransportFailed."""
@@ -65,7 +65,7 @@ class Inviting:
             self._flow = leg.flow = flow
             leg.media.over(ip_version(flow), leg.core.advertised.near(flow))
             invite = self._draft.written(flow, leg.media.offer())
-            if self._course.more:  # before it is sent, which may fail at once and lead to the next
+            if self._course.more:  # set before sending, which may fail at once and start the next attempt
                 self._course.sending(self._unheard)
             self._send(invite)
 
@@ -80,7 +80,7 @@ class Inviting:
             self._course.unanswered()
 
     def seek(self) -> Flow | None:
-        """Where the phone that we call is by now (`ClientTransaction.seek`); None if it is not called yet."""
+        """Where the called phone is now (`ClientTransaction.seek`); None before the INVITE is sent."""
         return self._transaction.seek() if self._transaction is not None else None
 
     def received(self, message: Message) -> None:
@@ -88,7 +88,7 @@ class Inviting:
         status = message.status
         self._course.heard(status)
         if self._transaction is not None and status >= 200:
-            self._flow = self._transaction.flow  # a registered phone may have gone elsewhere
+            self._flow = self._transaction.flow  # a registered phone may have moved to another flow
         if status < 200:
             self._progress(message)
         elif status < 300:
@@ -104,21 +104,21 @@ class Inviting:
         self._elsewhere(error)
 
     def _over(self) -> None:
-        """It has failed with this target: its transaction is not ours to cancel any more."""
+        """This target has failed: the transaction is over and must not be cancelled any more."""
         self._forks.close()
         self._transaction = None
 
     def _unheard(self) -> None:
-        """Not a word from this target: its INVITE is sent no more, what it may still say is seen to."""
+        """No response from this target in time: stop resending, and deal with a late 2xx separately."""
         self._course.failed(f"no answer within {TRY_S:g} s")
         if self._transaction is not None:
             forsaken = Forsaken(self._leg, self._draft.essence(), self._flow, EndReason.NO_ANSWER)
             self._transaction.abandon(forsaken, EndReason.NO_ANSWER.header)
-            self._transaction = None  # which is not ours to cancel any more
+            self._transaction = None  # no longer to be cancelled from here
         self._elsewhere(TransactionTimeout(f"no answer within {TRY_S:g} s"))
 
     def _elsewhere(self, error: SipError) -> None:
-        """Try the next target; not once the phone has rung, lest it ring again by another way."""
+        """Try the next target, unless the phone has rung: it must not ring twice, over two paths."""
         open_still = not self.answered.done() and self._leg.ringing is None
         if not (self._course.more and open_still and self._core.spawn(self._move_on())):
             self._fail(error)
@@ -139,7 +139,7 @@ class Inviting:
         self._send(invite)
 
     def _progress(self, response: Response) -> None:
-        """A 1xx above 100 makes an early dialog, if it has a tag (§12.1.2)."""
+        """A 1xx above 100 with a To tag makes an early dialog (§12.1.2)."""
         if response.status > 100:
             dialog = self._forks.provisional(self._draft.request, response)
             if response.body or reliable(response):
@@ -149,7 +149,7 @@ class Inviting:
                 self._leg.rang(response.status)
 
     def _declined(self) -> None:
-        if self.answered.done():  # by another fork, or it is over anyway
+        if self.answered.done():  # another fork has answered, or the attempt is over
             return
         self._leg.gone(EndReason.HUNG_UP)
         self.end(EndReason.HUNG_UP)
@@ -157,15 +157,15 @@ class Inviting:
     def _fail(self, error: SipError) -> None:
         if not self.answered.done():
             self.answered.set_exception(error)
-            self.answered.exception()  # nobody may be waiting any more, and that is no fault
+            self.answered.exception()  # marks it as retrieved: there may be no waiter any more
         self._forks.decided()
 
     def _accepted(self, response: Response) -> None:
-        """One 2xx: the first of its To tag makes a dialog, each is acknowledged (§13.2.2.4)."""
+        """Handle one 2xx: the first for a To tag makes a dialog, and each gets an ACK (§13.2.2.4)."""
         tag = response.to_tag
         ack = self._acks.get(tag)
         if ack is None:
-            if len(self._acks) >= MAX_FORKS:  # each has us send a BYE to wherever it says, again and again
+            if len(self._acks) >= MAX_FORKS:  # each makes us send BYEs to an address of the peer's choice
                 return
             dialog = self._dialog(response)
             self._acks[tag] = ack = Acknowledgement(
@@ -185,17 +185,17 @@ class Inviting:
     def _dialog(self, response: Response) -> Dialog:
         try:
             return self._forks.answered(self._draft.request, response)
-        except ParseError as error:  # no way to talk on, yet the peer is owed its ACK and a BYE
+        except ParseError as error:  # unusable, but the peer must still get an ACK and a BYE
             self._fail(OfferRefused(f"the answer cannot be read: {error}"))
             return dialog_of(self._forks, self._draft.request, response)
 
     def _established(self, dialog: Dialog, response: Response, flow: Flow) -> None:
-        """The ACK has found its way over this flow, or waits for our answer alone."""
+        """The ACK was sent over this flow, or only waits for our SDP: the leg takes the dialog."""
         leg, forks = self._leg, self._forks
-        if leg.dialog is dialog:  # it stands since the peer made its offer
+        if leg.dialog is dialog:  # established when the peer's offer came in its 2xx
             return leg.moved(dialog, flow)
         gone = dialog.id.remote_tag in forks.over
-        if gone or self.answered.done():  # ended meanwhile, or another fork was quicker (§13.2.2.4, §15)
+        if gone or self.answered.done():  # ended, or another fork answered first (§13.2.2.4, §15)
             self._transaction = None
             return self._hang_up(dialog, flow)
         leg.flow = flow
@@ -219,7 +219,7 @@ class Inviting:
                 transaction.reply(error.status)
 
     def _hand_over(self) -> None:
-        """Leave what may still come to somebody who takes less room, unless other forks are known."""
+        """Leave repeated 2xx responses to a smaller transaction user, unless other forks exist."""
         if self._transaction is not None and self._forks.none and not self._late:
             acks = tuple(self._acks.items())
             late = Forsaken(self._leg, self._draft.essence(), self._flow, EndReason.COMPLETED, acks)
@@ -227,7 +227,7 @@ class Inviting:
         self._transaction = None
 
     def _offered_in_2xx(self, dialog: Dialog, response: Response, ack: Acknowledgement) -> None:
-        """Our INVITE had no offer: the dialog stands, and its ACK waits for our answer (§13.2.2.4)."""
+        """Our INVITE had no offer: the dialog is confirmed, and the ACK waits for our answer (§13.2.2.4)."""
         offer = self._answer(response)
         if self.answered.done() or dialog.id.remote_tag in self._forks.over:
             return ack.answer(self._leg.media.nothing_of(offer))
@@ -236,21 +236,21 @@ class Inviting:
 
     @property
     def offered(self) -> bool:
-        """The peer's offer came in its 2xx and has no answer yet."""
+        """True while the offer in the peer's 2xx has no answer."""
         return self._owed is not None
 
     def reply(self, sdp: bytes) -> None:
-        """ACK with this answer; with an empty one, taking nothing of the offer. Once is enough."""
+        """Send the ACK with this answer; an empty one rejects every media line. Later calls do nothing."""
         if self._owed is not None:
             (ack, offer), self._owed = self._owed, None
             ack.answer(sdp or self._leg.media.nothing_of(offer))
 
     def refuse(self, status: int) -> None:
-        """It can only be refused with all of the leg."""
+        """Refuse the peer's offer, which in an ACK is possible only by ending the leg."""
         self._leg.end(EndReason.MEDIA_REFUSED)
 
     def _agreed(self, response: Response) -> None:
-        """Offer and answer are both there, or the answer is ours to give. Raises OfferRefused."""
+        """Apply the offer and answer, or find our answer to the peer's offer. Raises OfferRefused."""
         if self._owed is None:
             return self._leg.media.answered(self._answer(response))
         if sdp := self._leg.media.accept(self._owed[1]):

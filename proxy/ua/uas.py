@@ -1,4 +1,4 @@
-"""A peer's INVITE: not yet answered, and answered but not yet acknowledged."""
+"""The UAS side of an INVITE (RFC 3261 §13.3): until the final response, then until the ACK."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 EXTEND_S = 60.0
-"""Seconds after which a provisional response is sent anew, lest a proxy gives up (RFC 3261 §13.3.1.1)."""
+"""Seconds until a provisional response is repeated, so that proxies do not give up (RFC 3261 §13.3.1.1)."""
 EXTEND_RELIABLY_S = 150.0
-"""The same for one that is sent reliably (RFC 3262 §3)."""
+"""The same for a reliable provisional response (RFC 3262 §3)."""
 
 
 class Answer(Driver):
@@ -44,11 +44,11 @@ class Answer(Driver):
         response: Response,
         then: Callable[[Request | None], None] | None = None,
     ) -> None:
-        """`then`: as for `then()`."""
+        """`then`: see `then()`."""
         self._leg = leg
         self._cseq = transaction.request.cseq.number
         self.waiting = True
-        """True while the ACK is missing."""
+        """True until the ACK is in."""
         self._then: list[Callable[[Request | None], None]] = [] if then is None else [then]
         self._machine = Acceptance(response, leg.core.timers)
         self._transaction = transaction
@@ -63,13 +63,13 @@ class Answer(Driver):
             self._settle(ack)
 
     def stop(self) -> None:
-        """The leg is over: resend no more."""
+        """The leg has ended: stop resending."""
         super().stop()
         if self.waiting:
             self._settle(None)
 
     def then(self, tell: Callable[[Request | None], None]) -> None:
-        """Tell of its ACK, which is awaited yet; of None if none comes in time, or the leg is over before."""
+        """Call `tell` with the ACK, or with None if none comes in time or the leg ends before."""
         self._then.append(tell)
 
     def settled(self) -> Latch[None]:
@@ -109,7 +109,7 @@ class Invitation:
         self._dialog: Dialog | None = None
         self.opening = Opening(leg.media, request)
         self.provisionals = Provisionals(leg, transaction, self.opening) if _required(request) else None
-        """Where the peer requires provisional responses above 100 to be reliable (RFC 3262)."""
+        """Reliable provisional responses, if the peer requires them (RFC 3262); else None."""
         self._extension: Alarm | None = None
         self._contact = "Contact", leg.contact(transaction.flow)
 
@@ -119,17 +119,18 @@ class Invitation:
 
     @property
     def settled(self) -> bool:
-        """True once it has its final response, and no PRACK can come any more."""
+        """True once it has its final response and no PRACK can follow."""
         return not self.open and (self.provisionals is None or self.provisionals.settled.done())
 
     def watch(self) -> None:
-        """From now on a CANCEL or a lost connection ends the leg; so does one that came before."""
+        """From now on a CANCEL or a lost connection ends the leg; so does one that has already come."""
         self._transaction.watch(self._cancelled, self._failed)
 
     def progress(self, status: int, *, early: bool = False) -> None:
-        """A provisional response that makes the dialog (§12.1.1); raises OfferRefused if it has to offer.
+        """Send a provisional response, which creates the dialog (§12.1.1). Raises OfferRefused.
 
-        `early`: with our description, so that we can be heard; where it has no place there, a 180.
+        `early`: include our SDP, so that the peer hears audio; where no SDP can be included, send 180
+        instead.
         """
         self._extend(status, early)
         if self.provisionals is None:
@@ -137,7 +138,7 @@ class Invitation:
             response = self._transaction.make(status if body or not early else 180, [self._contact], body)
             self._stands(response)
             return self._transaction.respond(response)
-        headers = [self._contact, *self._leg.capabilities()]  # RFC 3311 §5.1: Allow tells of UPDATE
+        headers = [self._contact, *self._leg.capabilities()]  # RFC 3311 §5.1: Allow announces UPDATE
         response = self._transaction.make(status, headers, self.opening.in_provisional(early=early))
         self._stands(response)
         self.provisionals.respond(response)
@@ -145,7 +146,7 @@ class Invitation:
     def accept(
         self, sdp: bytes, headers: Iterable[tuple[str, str]], then: Callable[[Request | None], None]
     ) -> Answer:
-        """The 200: the dialog is confirmed, the ACK awaited; `then`: as for `Answer.then`."""
+        """Send the 200, which confirms the dialog, and await the ACK; `then`: see `Answer.then`."""
         response = self._transaction.make(200, [self._contact], sdp)
         response.headers.repeat((*self._leg.capabilities(), *headers))
         self._stands(response)
@@ -160,13 +161,13 @@ class Invitation:
             self._final()
 
     def stop(self) -> None:
-        """Drop it without another word."""
+        """Stop without sending anything more."""
         self._extend(None)
         if self.provisionals is not None:
             self.provisionals.stop()
 
     def _stands(self, response: Response) -> None:
-        """The dialog stands: made by our first response above 100, confirmed by our 2xx."""
+        """Create the dialog with our first response above 100; confirm it with our 2xx."""
         if self._dialog is None:
             self._dialog = Dialog.as_uas(self.request, response)
             self._leg.established(self._dialog)
@@ -181,13 +182,13 @@ class Invitation:
         self._leg.gone(EndReason.CANCELLED)
 
     def _failed(self, error: SipError) -> None:
-        """The connection it came on is gone; once answered, the dialog outlives that."""
+        """The connection the INVITE came on is gone; after the final response that no longer matters."""
         if self.open:
             self.stop()
             self._leg.gone(EndReason.UNREACHABLE)
 
     def _extend(self, status: int | None, early: bool = False) -> None:
-        """Say this again after a while; None for no more."""
+        """Schedule a repeat of this provisional response; None cancels it."""
         if self._extension is not None:
             self._extension.cancel()
             self._extension = None
@@ -203,7 +204,7 @@ class Invitation:
 
 
 def take_prack(invitation: Invitation | None, prack: ServerTransaction) -> None:
-    """RFC 3262 §3: one that acknowledges nothing of ours is 481. Raises ParseError."""
+    """Handle a PRACK; 481 if it matches no response of ours (RFC 3262 §3). Raises ParseError."""
     if invitation is None or invitation.provisionals is None:
         return prack.reply(481)
     invitation.provisionals.receive(prack)

@@ -1,4 +1,4 @@
-"""A user agent core on a network in memory, and peers that say exactly what the test has them say."""
+"""A user agent core on an in-memory network, and a peer that sends exactly what the test says."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Heard:
 
 
 class Far:
-    """The peer: it notes what it hears, and has no rules of its own."""
+    """The peer: records what it receives, and does nothing by itself."""
 
     def __init__(
         self, wire: Wire, address: str = FAR, transport: str = "udp", names: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class Far:
         self.network = wire.host(address, names=names)
         self.heard: list[Heard] = []
         self.odd: list[bytes] = []
-        """What gives a broken header of ours back."""
+        """Received data that could not be parsed."""
         self._unread: asyncio.Queue[Heard] = asyncio.Queue()
 
     async def start(self) -> None:
@@ -74,10 +74,10 @@ class Far:
         raise AssertionError(error)
 
     def lost(self, flow: Flow, error: TransportFailed) -> None:
-        """Whoever wants to know asks the flow."""
+        """Tests ask the flow instead."""
 
     async def flow(self) -> Flow:
-        """To the edge: the same connection as long as it lives."""
+        """A flow to the edge: the same connection while it is open."""
         return await self.network.connect(Target(self.transport, (EDGE, PORTS[self.transport]), HOST))
 
     async def says(self, message: Message | bytes, *, flow: Flow | None = None) -> None:
@@ -85,7 +85,7 @@ class Far:
         (flow or await self.flow()).send(data)
 
     async def hears(self, what: str | int, *, within_s: float = 70.0) -> Any:
-        """The next message of this method or status; what comes before is passed by."""
+        """Wait for the next message of this method or status, skipping others."""
         async with asyncio.timeout(within_s):
             while True:
                 heard = await self._unread.get()
@@ -93,14 +93,14 @@ class Far:
                     return heard.message
 
     async def hears_nothing(self, for_s: float) -> None:
-        """Silence: what came before is forgotten, and nothing else comes."""
+        """Forget what has come so far, and assert that nothing else comes."""
         while not self._unread.empty():
             self._unread.get_nowait()
         await asyncio.sleep(for_s)
         assert self._unread.empty(), self._unread.get_nowait().message.start_line
 
     def answers(self, request: Request, status: int, **fields: Any) -> None:
-        """A response on the flow that the request came by."""
+        """Send a response on the flow that the request came over."""
         if request.method == "INVITE" and 100 < status < 300:
             fields.setdefault("contact", f"<sip:bob@{self.address}:{PORTS[self.transport]}>")
         if request.method == "INVITE" and status == 200:
@@ -112,7 +112,7 @@ class Far:
         flow.send(response.encode())
 
     def times(self, what: str | int) -> list[float]:
-        """When such a message was heard, from the first one on."""
+        """When messages of this method or status were received, in seconds after the first."""
         times = [heard.at for heard in self.heard if _kind(heard.message) == what]
         return [round(at - times[0], 3) for at in times]
 
@@ -129,7 +129,7 @@ def _kind(message: Message) -> str | int:
 
 @dataclass
 class Media:
-    """Describes media as the test says, and notes what it is told."""
+    """Session descriptions as the test sets them; records the calls made to it."""
 
     refuses: int | None = None
     """Status with which every description of the peer is refused."""
@@ -139,11 +139,11 @@ class Media:
     ip_version: int | None = None
     near: tuple[str, str] | None = None
     late: bool = False
-    """The peer that we call is to make the first offer."""
+    """Make no offer: the peer that we call makes the first."""
     leaves_open: bool = False
-    """What to answer an offer is not known yet."""
+    """Return no answer from `accept`."""
     concedes: bool = False
-    """Another offer is made, once, when the first is refused."""
+    """Make another offer, once, when the first is refused."""
 
     def over(self, ip_version: int, near: tuple[str, str] | None = None) -> None:
         self.ip_version, self.near = ip_version, near
@@ -184,7 +184,7 @@ class Media:
 
 
 class House:
-    """The core under test; it is its own gate, which admits everybody but the stranger."""
+    """The core under test, and its gate, which admits everybody but the stranger."""
 
     def __init__(self) -> None:
         self.wire = Wire()
@@ -199,7 +199,7 @@ class House:
         self.ids = CountingIds()
         self.far = Far(self.wire)
         self.trouble: list[dict[str, Any]] = []
-        """What asyncio found nobody to tell."""
+        """Exceptions that asyncio reported because nothing retrieved them."""
 
     async def start(self) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda loop, what: self.trouble.append(what))
@@ -251,14 +251,14 @@ class House:
         return Leg(name, self.core, Media(), **options)
 
     async def rung(self, invite: Request | None = None, far: Far | None = None) -> Leg:
-        """A leg that the peer's INVITE began, not yet answered."""
+        """A leg begun by the peer's INVITE, not yet answered."""
         await (far or self.far).says(invite or messages.invite())
         leg = self.leg()
         leg.invited(await self.invited())
         return leg
 
     async def called(self, invite: Request | None = None, far: Far | None = None) -> tuple[Leg, Response]:
-        """A leg that the peer's INVITE began, answered and acknowledged; and our 200."""
+        """A leg begun by the peer's INVITE, answered and acknowledged; and our 200."""
         far, invite = far or self.far, invite or messages.invite()
         leg = await self.rung(invite, far)
         answering = asyncio.ensure_future(leg.answer())
@@ -270,7 +270,7 @@ class House:
     async def calling(
         self, uri: str = f"sip:bob@{FAR}:5060", far: Far | None = None, **options: Any
     ) -> tuple[Leg, asyncio.Task[None], Request]:
-        """A leg of ours that has sent its INVITE; the task that calls; the INVITE as the peer has it."""
+        """A leg of ours that has sent its INVITE; the task that calls; the INVITE as the peer received it."""
         told = {name: options.pop(name) for name in ("credentials", "otherwise") if name in options}
         media = {name: options.pop(name) for name in ("late", "leaves_open", "concedes") if name in options}
         leg = self.leg("agent", **options)
@@ -289,7 +289,7 @@ class House:
         return leg, invite
 
     async def assert_clean(self, after_s: float = 70.0) -> None:
-        """Nothing is left, and nobody has complained."""
+        """Assert that nothing is left open and no timer is pending."""
         await asyncio.sleep(after_s)
         assert not any(self.core.left_over().values()), self.core.left_over()
         assert pending_timers() == []
@@ -303,7 +303,7 @@ async def rings(leg: Leg) -> int:
 
 
 def pending_timers() -> list[float]:
-    """The loop times at which something is to happen yet."""
+    """The loop times of all pending timers."""
     scheduled = cast(Any, asyncio.get_running_loop())._scheduled
     times: list[float] = []
     for handle in scheduled:
@@ -315,7 +315,7 @@ def pending_timers() -> list[float]:
 
 @asynccontextmanager
 async def a_house() -> AsyncIterator[House]:
-    """A core and its peer, started; whatever is logged as an error or left untold to anybody is a failure."""
+    """A started core and its peer; fails on logged errors and on exceptions that nothing retrieved."""
     with capture_logs() as logs:
         house = House()
         await house.start()
@@ -336,7 +336,7 @@ def within(invite: Request, method: str, ours: Response, number: int, **fields: 
 
 
 def back(invite: Request, method: str, number: int = 1, *, tag: str = "bob1", **fields: Any) -> Request:
-    """A request of the peer in the dialog that our INVITE and its 200 made."""
+    """The peer's request in the dialog that our INVITE and its 200 made."""
     fields.setdefault("branch", f"z9hG4bK{method.lower()}{number}")
     body = fields.pop("body", b"")
     lines = [
@@ -356,10 +356,10 @@ def back(invite: Request, method: str, number: int = 1, *, tag: str = "bob1", **
 
 
 def ack_back(invite: Request, reinvite: Request, body: bytes = b"") -> Request:
-    """The peer's ACK for our 200 to its re-INVITE in the dialog that our INVITE made."""
+    """The peer's ACK for our 200 to its re-INVITE, in the dialog that our INVITE made."""
     return back(invite, "ACK", reinvite.cseq.number, branch=f"z9hG4bKack{reinvite.cseq.number}", body=body)
 
 
 def told(notify: Request) -> int:
-    """The status that a NOTIFY tells."""
+    """The status in a NOTIFY."""
     return parse_sipfrag(notify.body)

@@ -1,4 +1,4 @@
-"""A phone at an address that nobody knows, and the registrar that it may turn to."""
+"""A phone at an unknown address, and a registrar for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ALICE = "<sip:alice@192.168.1.7:5060>"
 
 
 def a_registrar(house: House, *phones: Phone) -> Registrar:
-    """A registrar that is a door of the house; for alice alone unless others are named."""
+    """A registrar added to the core; for alice alone unless other phones are given."""
     challenger = Challenger(house.core, house, DigestServer(HOST, b"secret"))
     registrar = Registrar(house, challenger, phones or [Phone("alice", "pw")], house.core.needs)
     house.core.doors.open(registrar)
@@ -58,7 +58,7 @@ class Desk(Far):
         return cast(Request, parse_message("\r\n".join([*lines, "", ""]).encode()))
 
     def authorized(self, request: Request, challenge: Response, **fields: Any) -> Request:
-        """The same request with the credentials that a challenge asks for."""
+        """The same request with credentials for a challenge."""
         answer = self.credentials.authorize(request, challenge, "cnonce")
         contacts = request.headers.get_all("Contact")
         kept = [(name, value) for name, value in request.headers if name in ("Supported", "Require")]
@@ -68,7 +68,7 @@ class Desk(Far):
         return self.register(*contacts, headers=(*kept, *answer), **fields)
 
     async def registers(self, *contacts: str, **fields: Any) -> Response:
-        """Register with whatever credentials are asked for; the answer to that."""
+        """Register, answering the challenge; returns the final response."""
         cseq = fields.pop("then", None)
         request = self.register(*(contacts or (ALICE,)), **fields)
         await self.says(request)
@@ -81,7 +81,7 @@ class Desk(Far):
 
 
 async def a_desk(house: House, **options: str) -> Desk:
-    """A phone at its place, not yet registered."""
+    """A started phone, not yet registered."""
     desk = Desk(house, **options)  # type: ignore[arg-type]
     await desk.start()
     return desk
