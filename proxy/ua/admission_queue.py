@@ -39,7 +39,7 @@ class Room:
         method, known = request.method, len(self._servers)
         if method == "CANCEL" and self._servers.get(invite_key_of(request)) is not None:
             return None
-        if known >= min(MAX_TRANSACTIONS, MAX_LATE // 2):  # else there is room for anything
+        if known >= min(MAX_TRANSACTIONS, MAX_LATE // 2):  # below that every request is accepted
             # Half of the capacity is reserved for calls.
             most = MAX_LATE if method in ("INVITE", "BYE") else MAX_LATE // 2
             if known >= most or self._servers.under_way >= MAX_TRANSACTIONS:

@@ -93,7 +93,7 @@ class Challenger:
         if (claimed := self.digest.claimed(request)) is not None:
             source = self._source(flow)
             if source.unheeded < UNHEEDED or claimed.algorithm.upper() == ALGORITHMS[0]:
-                source.unheeded = 0  # an MD5 answer keeps MD5 first for this source
+                source.unheeded = 0  # but a source that answers MD5 alone keeps getting MD5 first
         return self.digest.judge(request, username, password, self._now(), whence=_whence(flow))
 
     def tag(self, request: Request) -> str:
@@ -204,7 +204,7 @@ class Challenger:
         """The record of a flow's source; UDP sources, which can be forged, are kept apart."""
         whence = source_of(flow), flow.reliable
         source = self._sources.pop(whence, None) or _Source(self._now())
-        self._sources[whence] = source  # the latest stands last
+        self._sources[whence] = source  # most recently seen last
         if len(self._sources) > MAX_SOURCES:
             del self._sources[next(iter(self._sources))]
         return source

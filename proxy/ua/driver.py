@@ -87,7 +87,7 @@ class Driver:
             elif type(effect) is Failed:
                 cause = effect.error
                 self.failed(cause if isinstance(cause, SipError) else SipError(str(cause)))
-            else:  # TimedOut: the only other one
+            else:  # TimedOut, the only other effect
                 self.failed(TransactionTimeout("no final response in time"))
         if self._over:
             return

@@ -164,10 +164,7 @@ class Leg:
         return self._inviting.seek() if self._inviting is not None else None
 
     async def offer(self, *, glare_s: float = inf) -> None:
-        """Send a re-INVITE with the current offer of our media; a 491 is retried for `glare_s` seconds.
-
-        Raises what `Reoffers.offer` does.
-        """
+        """Re-INVITE with our media's current offer, retry 491 for `glare_s`; raises as `Reoffers.offer`."""
         await self.reoffers.offer(self.media.offer, glare_s=glare_s)
 
     @property
@@ -189,10 +186,7 @@ class Leg:
         return self.refers.waiting if self.refers is not None else None
 
     def end(self, reason: EndReason, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        """End the leg from our side: BYE, CANCEL or a final response (§15, §9.1).
-
-        Returns at once. Calling it again does nothing.
-        """
+        """End the leg from our side, at once: BYE, CANCEL or a final response (§15, §9.1). Idempotent."""
         if self.refers is not None and (refer := self.refers.waiting) is not None:
             refer.refuse(481)  # nobody has answered it, and its dialog is over
         if self.ended.done():
@@ -319,10 +313,7 @@ class Leg:
             self._reoffers.answer.acknowledged(ack)
 
     def _answered_in_ack(self, ack: Request | None) -> None:
-        """The INVITE had no offer and our 200 made one: the answer is in the ACK (§13.2.1).
-
-        State of the call's setup is no longer needed after this, and is released.
-        """
+        """The INVITE had no offer, so the ACK has the answer to ours (§13.2.1). Ends the setup phase."""
         if ack is None or self.ended.done():
             return
         invitation = self.invitation
