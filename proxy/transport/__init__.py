@@ -1,1 +1,1 @@
-"""Bytes: UDP, TCP and TLS flows, and where a URI leads (RFC 3261 §18, RFC 3263)."""
+"""SIP transport: UDP, TCP and TLS flows (RFC 3261 §18), and URI resolution (RFC 3263)."""

@@ -1,4 +1,4 @@
-"""Every address that a carrier may use, and how long its records say that this holds."""
+"""All source addresses of a carrier's host name, with the DNS lifetime of the answer."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from proxy.transport.lookup import Lookup
 from proxy.transport.resolver import SERVICES
 
 UNTOLD_S = 120.0
-"""The life of an answer that has none of its own, such as a line in /etc/hosts."""
+"""Lifetime of an answer without a TTL, such as a line in /etc/hosts."""
 
 
 class LastingLookup:
-    """The addresses of a name, of the hosts behind its SRV records too: it may call from any of them."""
+    """The addresses of a name and of the hosts in its SRV records: the carrier may call from any of them."""
 
     def __init__(
         self, lookup: Lookup, *, patience_s: float = 2.0, resolver: dns.asyncresolver.Resolver | None = None
     ) -> None:
-        """`resolver`: None asks the name servers of this machine for the life of a record."""
+        """`resolver`: where to ask for the TTL of records; None asks the name servers of this machine."""
         self._lookup, self._patience_s, self._resolver = lookup, patience_s, resolver
 
     async def __call__(self, name: str) -> tuple[list[str], float]:
-        """Addresses, none if there are none, and the seconds for which they hold."""
+        """The addresses, possibly none, and the seconds for which they are valid."""
         lives = asyncio.gather(self._life(name, "A"), self._life(name, "AAAA"))
         services = await asyncio.gather(
             *(self._lookup.services(f"{service}.{name}") for service in SERVICES.values())

@@ -1,4 +1,4 @@
-"""The table of connections, and who may have one: strangers get few, those we know are never turned away."""
+"""Table of open connections, with limits for unknown peers; known peers are never turned away."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 log = structlog.get_logger("screendoor")
 
 QUIET_S = 60.0
-"""Failures of one source are told once in this time."""
+"""Failures of one source are logged once per this time."""
 LINES = 30
-"""So many sources are told of in this time; a flood from thousands must not flood the log."""
+"""How many sources are logged per `QUIET_S`: a flood from thousands must not flood the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How many connections peers that are none of ours may have."""
+    """Limits on inbound connections from unknown peers."""
 
     strangers: int = 1000
-    """Open at once, whoever made them."""
+    """Open at once, from all unknown peers together."""
     strangers_per_source: int = 50
-    """Open at once from one address (one /64 of IPv6)."""
+    """Open at once from one address (IPv6: from one /64)."""
     handshakes: int = 100
-    """TLS handshakes going on at once."""
+    """TLS handshakes in progress at once."""
     handshakes_per_source: int = 20
-    """The same from one address."""
+    """TLS handshakes in progress at once from one address."""
 
 
 class Crowd:
-    """Connections of which there may be so many, in the order they came."""
+    """A limited set of connections, oldest first."""
 
     def __init__(self, most: int, max_per_source: int) -> None:
         self._most, self._max_per_source = most, max_per_source
@@ -52,10 +52,10 @@ class Crowd:
         return flow in self._members
 
     def too_many(self, flow: StreamFlow) -> StreamFlow | None:
-        """Who has to go so that this one may come: itself, the longest here, or nobody.
+        """The flow to close before adding this one: itself, the oldest member, or None.
 
-        The oldest, not the newest: else whoever opens a few connections and says nothing shuts the door on
-        everybody else, where now they must do so faster than an honest peer says its first word.
+        The oldest, not the newest: otherwise a few silent connections would lock out everybody else; this way
+        an attacker must open them faster than an honest peer sends its first message.
         """
         if self._sources[source_of(flow)] >= self._max_per_source:
             return flow
@@ -75,17 +75,17 @@ class Crowd:
 
 
 class Connections:
-    """Every connection whose socket is open, made by us or to us."""
+    """Every connection with an open socket, inbound or outbound; a `Keeper`."""
 
     def __init__(self, limits: ConnectionLimits, welcomes: Callable[[StreamFlow], bool]) -> None:
-        """`welcomes`: whether the peer is one of ours, by all that is known of it now."""
+        """`welcomes`: whether the peer is a known one, by what is known of it now."""
         self.empty = asyncio.Event()
-        """Set while there is none."""
+        """Set while there are no connections."""
         self.empty.set()
         self.refused: Counter[str] = Counter()
-        """Connections to us that came to nothing, by a few words that say why."""
+        """Failed inbound connections, by reason."""
         self.closing = False
-        """Once set, whoever comes is sent away."""
+        """Once set, new connections are aborted."""
         self._welcomes = welcomes
         self._open: set[StreamFlow] = set()
         self._strangers = Crowd(limits.strangers, limits.strangers_per_source)
@@ -100,11 +100,11 @@ class Connections:
 
     @property
     def strangers(self) -> int:
-        """How many of those open belong to nobody we know."""
+        """The number of open connections from unknown peers."""
         return len(self._strangers)
 
     def opened(self, flow: StreamFlow) -> None:
-        """A socket is open; it may be closed again at once (called by the connection)."""
+        """A socket is open; applies the limits, which may abort this or another connection."""
         self._open.add(flow)
         self.empty.clear()
         if self.closing:
@@ -115,17 +115,17 @@ class Connections:
                 self._crowd_in(flow, self._shaking, "handshakes")
 
     def established(self, flow: StreamFlow) -> None:
-        """Messages can flow: over TLS the handshake is over, and may have shown who it is."""
+        """Messages can be exchanged; over TLS, the handshake may have identified the peer."""
         self._shaking.discard(flow)
         if flow in self._strangers and flow.peer_names and self._welcomes(flow):
             self._strangers.discard(flow)
 
     def known(self, flow: StreamFlow) -> None:
-        """Its peer has said something that only one of ours could."""
+        """The peer sent a message that identified it as a known one."""
         self._strangers.discard(flow)
 
     def failed(self, flow: StreamFlow, reason: str, why: str) -> None:
-        """A connection to us came to nothing; counted, and told once a minute for each source."""
+        """An inbound connection failed; counted, and logged once a minute per source."""
         self.refused[reason] += 1
         now, host = asyncio.get_running_loop().time(), flow.remote[0]
         self._told = {told: at for told, at in self._told.items() if now - at < QUIET_S}
@@ -135,7 +135,7 @@ class Connections:
         log.info("connection refused", transport=flow.transport, source=host, why=why)
 
     def gone(self, flow: StreamFlow) -> None:
-        """Its socket is closed."""
+        """The socket is closed."""
         self._open.discard(flow)
         self._strangers.discard(flow)
         self._shaking.discard(flow)

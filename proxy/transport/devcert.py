@@ -1,4 +1,4 @@
-"""Certificates for development and tests, never for production: an authority, and what it issues."""
+"""Certificates for development and tests, never for production: a CA and certificates issued by it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AUTHORITY_DAYS = 3650
 SERVER_DAYS = 365
 LOCAL = ("localhost", "127.0.0.1", "::1")
 RENEW_DAYS = 30
-"""A certificate with fewer days left is made anew."""
+"""A certificate with fewer days left is replaced."""
 
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -30,7 +30,7 @@ Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A certificate authority; whoever has its key can pose as anyone towards those who trust it."""
+    """A certificate authority; whoever has its key can impersonate anyone to those who trust it."""
 
     cert_pem: bytes
     key_pem: bytes = field(repr=False)
@@ -48,8 +48,8 @@ class Authority:
     ) -> tuple[bytes, bytes]:
         """A certificate and its key, both PEM, for these dNSNames (wildcards too), addresses and URIs.
 
-        The key is of an elliptic curve, or of RSA with so many bits.
-        No `ekus` at all leaves the extension out. `starts` is now unless given; `days` may lie in the past.
+        The key is on an elliptic curve, or RSA with `rsa_bits`. Empty `ekus` omits the extension. `starts`
+        defaults to an hour ago; `days` may be negative, for an expired certificate.
         """
         alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
         alternatives += [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ips]
@@ -76,7 +76,7 @@ class Authority:
 
 
 def make_authority(name: str = "Screendoor development CA") -> Authority:
-    """A new self-signed authority, good for ten years."""
+    """A new self-signed authority, valid for ten years."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = _builder(name, subject, key, None, AUTHORITY_DAYS)
@@ -86,9 +86,10 @@ def make_authority(name: str = "Screendoor development CA") -> Authority:
 
 
 def write_certificates(folder: Path, hosts: Sequence[str], now: datetime | None = None) -> list[Path]:
-    """Have `ca.pem`, `ca-key.pem`, `fullchain.pem` and `privkey.pem` for these names in the folder.
+    """Write `ca.pem`, `ca-key.pem`, `fullchain.pem` and `privkey.pem` for these hosts into the folder.
 
-    What is there and still good stays; returns the files written. Key files can be read by their owner alone.
+    Keeps existing files that are still good; returns the files written. Key files are readable only by their
+    owner.
     """
     now = now or datetime.now(UTC)
     folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +171,7 @@ def _key_pem(key: Key) -> bytes:
 
 
 def _good(path: Path, now: datetime) -> bool:
-    """There, readable, and good for a while yet."""
+    """Whether the certificate exists, is readable, and stays valid for more than `RENEW_DAYS`."""
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError):
@@ -179,7 +180,7 @@ def _good(path: Path, now: datetime) -> bool:
 
 
 def _fits(certificate: Path, key: Path) -> bool:
-    """The key is there and is the certificate's: a run that was cut short may leave another."""
+    """Whether the key exists and belongs to the certificate: an interrupted run may leave another one."""
     try:
         private = serialization.load_pem_private_key(key.read_bytes(), None)
     except (OSError, ValueError):
@@ -197,7 +198,7 @@ def _names(path: Path) -> set[str]:
 
 
 def _sorted_out(hosts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Names and numeric addresses apart."""
+    """Split hosts into names and numeric addresses."""
     names: list[str] = []
     ips: list[str] = []
     for host in hosts:
@@ -209,7 +210,7 @@ def _sorted_out(hosts: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _write(path: Path, content: bytes, *, secret: bool = False) -> Path:
-    """Write a file whole or not at all; a secret one is never readable by others, not even for a moment."""
+    """Write a file atomically; a secret one is never readable by others, not even for a moment."""
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     mode = 0o600 if secret else 0o644

@@ -1,4 +1,4 @@
-"""Connections of our making: one for each target, shared by all who ask, and no storm where there is none."""
+"""Dialer: outbound connections, one per target, with a back-off after failures."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from proxy.transport.tls import TlsProfiles
 from proxy.transport.tls_engine import TlsEngine
 
 BACK_OFF_S = (0.5, 4.0)
-"""After a failure nobody tries again for so long; doubled with each further one, up to the second."""
+"""Pause after the first failure, doubled with each further one, and its maximum."""
 MAX_FAILURES = 10_000
-"""So many targets are remembered as failing."""
+"""How many failing targets are remembered."""
 
 
 @dataclass(slots=True)
 class _Failure:
-    """What is remembered of a target that could not be reached."""
+    """The last failure to connect to a target."""
 
     why: TransportFailed
     pause_s: float
@@ -28,7 +28,7 @@ class _Failure:
 
 
 class Dialer:
-    """Makes connections, keeps those that stand, and those of peers that may be used both ways (RFC 5923)."""
+    """Makes outbound connections and reuses open ones, aliased inbound ones too (RFC 5923)."""
 
     def __init__(
         self,
@@ -37,18 +37,18 @@ class Dialer:
         profiles: TlsProfiles,
         timeout_s: float,
     ) -> None:
-        """`keep` is told of every connection made; `timeout_s` is for connecting and the TLS handshake."""
+        """`keep` is called with each new connection; `timeout_s` limits connecting plus TLS handshake."""
         self._make, self._keep, self._profiles, self._timeout_s = make, keep, profiles, timeout_s
         self._made: dict[Target, StreamFlow] = {}
         self._aliases: dict[Address, StreamFlow] = {}
         self._aliased: dict[StreamFlow, Address] = {}
-        """The same the other way: each has one."""
+        """The inverse of `_aliases`: each flow has one alias."""
         self._attempts: dict[Target, asyncio.Task[StreamFlow | TransportFailed]] = {}
         self._failures: dict[Target, _Failure] = {}
         self._closed = False
 
     async def connect(self, target: Target) -> StreamFlow:
-        """A living connection, or a new one; raises TransportFailed."""
+        """An open connection to the target, or a new one; raises TransportFailed."""
         standing = self._standing(target)
         if standing is not None:
             return standing
@@ -58,7 +58,7 @@ class Dialer:
             attempt = asyncio.create_task(self._dial(target), name=f"connect to {target.name}")
             self._attempts[target] = attempt
             attempt.add_done_callback(lambda _: self._attempts.pop(target, None))
-        # Several calls may wait for one attempt: one that is cancelled must not take it from the others.
+        # Several calls may await one attempt: cancelling one of them must not cancel it for the others.
         try:
             made = await asyncio.shield(attempt)
         except asyncio.CancelledError:
@@ -71,17 +71,17 @@ class Dialer:
         return made
 
     def alias(self, flow: StreamFlow, address: Address) -> None:
-        """The peer takes requests sent to this address on this connection of its making (RFC 5923 §8.2)."""
+        """Use this inbound connection for requests to this address of its peer (RFC 5923 §8.2)."""
         if self._aliased.get(flow) == address and self._aliases.get(address) is flow:
-            return  # it says so in each of its requests
+            return  # unchanged: the peer sends it in each of its requests
         if flow in self._aliased:
-            self._drop_alias(flow)  # it listens in one place, the last that it names
+            self._drop_alias(flow)  # only the latest address counts
         else:
             flow.over.add_done_callback(lambda _: self._drop_alias(flow))
         self._aliased[flow], self._aliases[address] = address, flow
 
     async def close(self) -> None:
-        """Give up every attempt."""
+        """Cancel every attempt."""
         self._closed = True
         for attempt in list(self._attempts.values()):
             attempt.cancel()
@@ -96,13 +96,13 @@ class Dialer:
         return alias if alias and not alias.closed and target.name.lower() in alias.peer_names else None
 
     def _hold_off(self, target: Target) -> None:
-        """Fail at once where an attempt failed just now: a thousand calls are no reason for as many more."""
+        """Raise TransportFailed during the back-off, so that calls do not cause an attempt each."""
         failure = self._failures.get(target)
         if failure is not None and asyncio.get_running_loop().time() < failure.until:
             raise TransportFailed(str(failure.why))
 
     async def _dial(self, target: Target) -> StreamFlow | TransportFailed:
-        """Make a connection; returns its failure, so that one nobody waits for any more stays quiet."""
+        """Connect; returns a failure instead of raising it, so that an unawaited task logs no error."""
         made = await self._attempt(target)
         if isinstance(made, StreamFlow):
             self._failures.pop(target, None)
@@ -127,7 +127,7 @@ class Dialer:
         return flow
 
     async def _open(self, flow: StreamFlow, target: Target) -> TransportFailed | None:
-        """Connect, shake hands; what went wrong, or None."""
+        """Connect and do the TLS handshake; returns the error, or None."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 await asyncio.get_running_loop().create_connection(lambda: flow, *target.address)

@@ -1,4 +1,4 @@
-"""The seam between bytes and user agents: what a flow, its receiver and a network are."""
+"""Interface between transport and user agents: the Flow, Receiver and Network protocols."""
 
 from __future__ import annotations
 
@@ -20,54 +20,54 @@ Address = tuple[str, int]
 
 
 def in_uri(host: str) -> str:
-    """A host as it stands before a port: an IPv6 address in brackets."""
+    """A host as written in a URI: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def shown(address: Address) -> str:
-    """An address as people read it, with its port."""
+    """An address with its port, for humans: `192.0.2.1:5060`, `[2001:db8::1]:5060`."""
     host, port = address
     return f"{in_uri(host)}:{port}"
 
 
 class TransportFailed(SipError):
-    """The network failed us; to a transaction it is a 503 (RFC 3261 §8.1.3.1)."""
+    """A transport error; the transaction user treats it as a 503 (RFC 3261 §8.1.3.1)."""
 
     status = 503
 
 
 class NotSent(TransportFailed):
-    """The machine could not send a datagram now: an interface is down, say, or its firewall in the way."""
+    """A datagram could not be sent now: an interface is down, say, or a local firewall blocks it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One place a request may be sent to, as resolution found it (RFC 3263 §4)."""
+    """One place to send a request to, as resolved from a URI (RFC 3263 §4)."""
 
     transport: str
     """`udp`, `tcp` or `tls`."""
     address: Address
     """Where to connect or send."""
     name: str
-    """The host asked for: sent as SNI and checked against the certificate over TLS (RFC 5922 §7.3)."""
+    """The host in the URI: sent as SNI and checked against the certificate over TLS (RFC 5922 §7.3)."""
     profile: str = ""
-    """On whose terms TLS is spoken (`ClientTls`), by its name; empty: the terms of everybody else."""
+    """Name of the TLS profile (`ClientTls`) to use; empty for the default one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenOn:
-    """One place to listen on."""
+    """One address to listen on."""
 
     transport: str
     """`udp`, `tcp` or `tls`."""
     bind: Address
-    """Port 0 asks for any free port; `Network.listen` returns the one bound."""
+    """Port 0 picks a free port; `Network.listen` returns the one bound."""
     tls: ServerTls | None = None
-    """Certificate and key; needed by `tls`, ignored by the others."""
+    """Certificate and key; required for `tls`, ignored otherwise."""
 
 
 class Flow(Protocol):
-    """A way to one peer: a connection, or a UDP listener together with a remote address (RFC 5626 §3)."""
+    """A flow to one peer: a connection, or a UDP listener plus a remote address (RFC 5626 §3)."""
 
     @property
     def transport(self) -> str:
@@ -75,15 +75,15 @@ class Flow(Protocol):
 
     @property
     def reliable(self) -> bool:
-        """False for UDP alone."""
+        """False only for UDP."""
 
     @property
     def local(self) -> Address:
-        """Our end."""
+        """The local address."""
 
     @property
     def remote(self) -> Address:
-        """The peer's end."""
+        """The address of the peer."""
 
     @property
     def closed(self) -> bool:
@@ -91,85 +91,85 @@ class Flow(Protocol):
 
     @property
     def peer_name(self) -> str | None:
-        """The name that we asked for and verified in the peer's certificate; None if we asked for none."""
+        """The name that we dialled and verified in the peer's certificate; None without one."""
 
     @property
     def peer_names(self) -> frozenset[str]:
-        """Every name verified in the peer's certificate, whoever connected."""
+        """Every name verified in the peer's certificate, whichever end connected."""
 
     @property
     def mutual(self) -> bool:
-        """Both ends have shown a certificate: the connection may be used both ways (RFC 5923 §5)."""
+        """Both ends have verified certificates: the connection may be used both ways (RFC 5923 §5)."""
 
     @property
     def heard(self) -> int:
-        """How many whole messages have come by it; over UDP, where nobody asks, one."""
+        """The number of whole messages received; always 1 over UDP, where it is not used."""
 
     def when_closed(self, then: Callable[[], None]) -> None:
-        """Have `then` called once the connection is closed, by whomever; never for UDP."""
+        """Call `then` once the connection is closed by either end; never for UDP."""
 
     def send(self, data: bytes) -> None:
-        """Send one whole message; returns at once, raises TransportFailed when closed, over UDP NotSent."""
+        """Send one whole message, without blocking; raises TransportFailed if closed, NotSent over UDP."""
 
     def close(self) -> None:
-        """Close from our side; what was sent before is still written. `Receiver.lost` is not called."""
+        """Close after what was sent is written; `Receiver.lost` is not called."""
 
     def fail(self, why: TransportFailed) -> None:
-        """Close, for the peer is not there any more; `Receiver.lost` is called. Nothing, over UDP."""
+        """Close because the peer is gone; `Receiver.lost` is called. Does nothing over UDP."""
 
 
 class Receiver(Protocol):
-    """Who gets what arrives; called on the loop, must return soon."""
+    """Receives what arrives; called on the event loop, must return soon."""
 
     def welcomes(self, flow: Flow) -> bool:
-        """Whether a peer that connected to us may hear from us; its keep-alives are answered only then."""
+        """Whether a peer that connected to us is known; only then are its keep-alives answered."""
 
     def bars(self, flow: Flow) -> bool:
-        """Whether a peer that has just connected to us is to be cut off at once."""
+        """Whether to drop a peer at once that has just connected to us."""
 
     def needs(self, flow: Flow) -> bool:
-        """Whether a dialog, a request or a registration counts on this connection; asked now and then."""
+        """Whether a dialog, request or registration still depends on this connection; called periodically."""
 
     def received(self, flow: Flow, data: bytes) -> None:
-        """One whole message; keep-alives are answered and swallowed before."""
+        """One whole message arrived; keep-alives are answered and consumed before."""
 
     def unframeable(self, flow: Flow, error: ParseError) -> None:
-        """The stream cannot be cut into messages any more.
+        """The stream cannot be framed any more.
 
-        An answer may be sent within this call; then the flow closes, and `lost` follows.
+        A response may be sent within this call; then the flow is closed, and `lost` follows.
         """
 
     def lost(self, flow: Flow, error: TransportFailed) -> None:
-        """A connection ended other than by our `close()`; once for each connection, never for UDP."""
+        """A connection ended other than by our `close()`; once per connection, never for UDP."""
 
 
 class Network(Protocol):
-    """Everything below user agents: sockets in production, memory in tests."""
+    """The transport layer as user agents see it: sockets in production, in memory in tests."""
 
     def start(self, receiver: Receiver) -> None:
-        """Say who receives; once, before the first `listen` or `connect`."""
+        """Set the receiver; call once, before the first `listen` or `connect`."""
 
     async def listen(self, endpoint: ListenOn) -> Address:
-        """Listen, and return the address bound; raises TransportFailed if it cannot be had."""
+        """Listen and return the bound address; raises TransportFailed if that is impossible."""
 
     async def resolve(self, uri: Uri, profile: str = "") -> list[Target]:
-        """The places this URI leads to, best first, never empty; raises TransportFailed (RFC 3263 §4).
+        """Resolve a URI to targets, best first, never empty; raises TransportFailed (RFC 3263 §4).
 
-        `profile`: on whose terms TLS is to be spoken there (`Target.profile`).
+        `profile`: the TLS profile of the targets (`Target.profile`).
         """
 
     async def connect(self, target: Target) -> Flow:
-        """A living flow to the target, reused where one stands; raises TransportFailed."""
+        """An open flow to the target, reused if there is one; raises TransportFailed."""
 
     def alias(self, flow: Flow, port: int) -> None:
-        """The peer that made this connection takes requests for itself at `port` on it (RFC 5923 §8.2)."""
+        """Note that requests to the peer's address at `port` may use this inbound flow (RFC 5923 §8.2)."""
 
     async def close(self) -> None:
         """Close every listener and flow."""
 
 
 def source_of(flow: Flow) -> str:
-    """What counts as one source: an address, or the /64 of an IPv6 one, which one host has to itself."""
+    """The source of a flow for per-source limits: its IPv4 address, or IPv6 /64, which is one host's."""
     host = flow.remote[0]
     return _network(host) if ":" in host else host
 

@@ -1,4 +1,4 @@
-"""Whom a certificate speaks for, and whether that is whom we asked for (RFC 5922 §7, RFC 6125 §6.4)."""
+"""Verification of certificate identities (RFC 5922 §7, RFC 6125 §6.4)."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ CHAIN_FAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """The names in a certificate's subjectAltName; the common name never counts (RFC 5922 §7.1)."""
+    """The names in a certificate's subjectAltName; the common name is ignored (RFC 5922 §7.1)."""
 
     dns: tuple[str, ...] = ()
-    """dNSName entries, lower-case, perhaps with a left-most `*`."""
+    """dNSName entries, lower-case, possibly with a left-most `*`."""
     sip: tuple[str, ...] = ()
     """Domains of `URI:sip:domain` entries without a user part."""
     ips: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Identities:
 
     @classmethod
     def of(cls, certificate: x509.Certificate) -> Identities:
-        """Read them; a certificate without a readable subjectAltName has none."""
+        """From a certificate; empty if it has no well-formed subjectAltName."""
         try:
             extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
@@ -64,17 +64,17 @@ class Identities:
         )
 
     def match(self, name: str) -> bool:
-        """Whether they speak for this host name or numeric address."""
+        """Whether the certificate is valid for this host name or numeric address."""
         wanted = _folded(name)
         address = numeric(wanted)
         if address is not None:
             return address in self.ips
-        # RFC 5922 §7.2 forbids wildcards, but carriers live on them (RFC 6125 §6.4.3).
+        # RFC 5922 §7.2 forbids wildcards, but many carriers use them (RFC 6125 §6.4.3).
         return wanted in self.sip or any(_dns_match(pattern, wanted) for pattern in self.dns)
 
     @property
     def domains(self) -> frozenset[str]:
-        """The domains they speak for: of SIP URIs, else DNS names that are no pattern (RFC 5922 §7.1)."""
+        """The SIP domain identities: those in SIP URIs, else DNS names without wildcard (RFC 5922 §7.1)."""
         return frozenset(self.sip or (name for name in self.dns if "*" not in name))
 
     def __str__(self) -> str:
@@ -85,24 +85,24 @@ class Identities:
 
 @dataclass(slots=True)
 class PeerCheck:
-    """Judges one peer's certificate while the handshake runs, so that a refusal reaches it as an alert."""
+    """Verifies the certificate of a peer that we dial, during the handshake, so that it gets an alert."""
 
     name: str
-    """The host name or numeric address that must stand in the certificate."""
+    """The host name or numeric address that the certificate must be for."""
     matched: bool = field(default=False, init=False)
-    """True once chain and name are both good."""
+    """True once both chain and name are verified."""
     fault: str | None = field(default=None, init=False)
-    """Why it was refused: a clause that follows "its certificate"."""
+    """Why it was rejected: a clause that follows "its certificate"."""
     strict: bool = field(default=False, kw_only=True)
-    """Judge by `Identities.domains` alone; without it a wildcard will do, and a DNS name beside a SIP URI."""
+    """Accept `Identities.domains` only; if False, also a wildcard, or a DNS name beside a SIP URI."""
 
     @property
     def names(self) -> frozenset[str]:
-        """The name, once it is proven."""
+        """The name, once verified."""
         return frozenset((_folded(self.name),)) if self.matched else NOBODY
 
     def verify(self, certificate: crypto.X509, error: int, depth: int, ok: bool) -> bool:
-        """OpenSSL calls it for every fault of the chain, then for each certificate, the peer's last."""
+        """OpenSSL's verify callback: called for every chain error, then per certificate, the peer's last."""
         if not ok:
             if error == Codes.ERR_INVALID_PURPOSE and depth == 0 and _for_sip(certificate):
                 return True  # RFC 5924 §4.2: id-kp-sipDomain alone is a good SIP server certificate
@@ -119,17 +119,17 @@ class PeerCheck:
 
 @dataclass(slots=True)
 class GuestCheck:
-    """Judges the certificate of a peer that connects to us (RFC 5922 §7.3)."""
+    """Verifies the certificate of a peer that connects to us (RFC 5922 §7.3)."""
 
     required: bool = False
-    """Refuse a certificate that cannot be trusted; else its owner is let in as nobody in particular."""
+    """Reject an untrusted certificate; if False, its owner is accepted without an identity."""
     names: frozenset[str] = field(default=NOBODY, init=False)
-    """The SIP domains that the peer has proven to speak for."""
+    """The SIP domains verified in the peer's certificate."""
     fault: str | None = field(default=None, init=False)
     """What is wrong with its certificate: a clause that follows "its certificate"."""
 
     def verify(self, certificate: crypto.X509, error: int, depth: int, ok: bool) -> bool:
-        """OpenSSL calls it as it does `PeerCheck.verify`; never without a certificate."""
+        """OpenSSL's verify callback, as for `PeerCheck.verify`; not called without a certificate."""
         if not ok and not (error == Codes.ERR_INVALID_PURPOSE and _for_hosts(certificate, depth)):
             self.fault = self.fault or _fault(error, depth).replace("for servers", "for SIP peers")
             return not self.required
@@ -156,7 +156,7 @@ def _folded(name: str) -> str:
 
 
 def _sip_domain(uri: str) -> str | None:
-    """The domain of a `sip:` URI; None for other schemes and where a user part stands (RFC 5922 §7.1)."""
+    """The domain of a `sip:` URI; None for other schemes, or with a user part (RFC 5922 §7.1)."""
     scheme, _, rest = uri.partition(":")
     if scheme.lower() != "sip" or "@" in rest:
         return None
@@ -164,7 +164,7 @@ def _sip_domain(uri: str) -> str | None:
 
 
 def _dns_match(pattern: str, name: str) -> bool:
-    """A whole left-most label may be `*`, and stands for exactly one label (RFC 6125 §6.4.3)."""
+    """Match a dNSName; `*` may be the whole left-most label, for exactly one label (RFC 6125 §6.4.3)."""
     if not pattern.startswith("*."):
         return pattern == name
     label, _, parent = name.partition(".")
@@ -176,10 +176,10 @@ def _for_sip(certificate: crypto.X509) -> bool:
 
 
 def _for_hosts(certificate: crypto.X509, depth: int) -> bool:
-    """Whether a certificate that is not for clients may speak for one all the same.
+    """Whether a certificate without the clientAuth usage is acceptable for a client nevertheless.
 
-    Public authorities issue for servers alone since 2026, and RFC 5924 §4 for SIP domains alone: to a SIP
-    host, which is both, that is enough. What else its key may do stays as it is written.
+    Public CAs issue only serverAuth since 2026, and RFC 5924 §4 allows only sipDomain: enough for a SIP host,
+    which is client and server. The key usage extension still applies.
     """
     if not {SIP_DOMAIN, ExtendedKeyUsageOID.SERVER_AUTH} & _usages(certificate):
         return False

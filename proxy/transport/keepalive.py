@@ -1,4 +1,4 @@
-"""The life of a connection that we made: kept alive while it is of use, let go when it is of none."""
+"""Keep-alive and idle timeout of outbound connections (RFC 5626 §4.4)."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ if TYPE_CHECKING:
     from proxy.transport.stream import StreamFlow
 
 FIRST_LOOK_S = 32.0
-"""64·T1: a peer that has said nothing by then, and that nobody needs, was not worth the call."""
+"""64*T1, the first check: a connection that has brought no message by then, and is not needed, is closed."""
 PONG_S = 10.0
-"""How long the answer to a ping may take (RFC 5626 §4.4.1)."""
+"""Time limit for the answer to a ping (RFC 5626 §4.4.1)."""
 READING_S = 0.25
-"""The last of it, in which a process that was stopped reads what came meanwhile: it wakes with its timers."""
+"""The last part of `PONG_S`. After a suspension of the process, timers fire before sockets are read: this
+leaves time to read what arrived meanwhile."""
 
 Draw = Callable[[int, int], int]
-"""Picks a number, ends included."""
+"""Draws a random integer between two numbers, both included."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
-    """How long connections of ours stay, and how they are kept open."""
+    """Keep-alive settings of outbound connections."""
 
     keep_alive_s: float = 120.0
-    """The longest silence before a ping, drawn from 80 to 100 % of it (RFC 5626 §4.4). 0: no pings."""
+    """Longest idle time before a ping; a random 80 to 100 % of it (RFC 5626 §4.4). 0: no pings."""
     idle_s: float = 300.0
-    """A connection that nobody needs, and that was silent for so long, is closed."""
+    """Idle time after which a connection that is not needed is closed."""
 
 
 class Keeping:
-    """Looks after one connection now and then; the connection only notes that it was used."""
+    """Checks one connection periodically; the connection itself only notes that it was used."""
 
     def __init__(self, flow: StreamFlow, rules: Upkeep, needed: Callable[[], bool], draw: Draw) -> None:
-        """`needed`: whether anybody still counts on this connection, though it may be silent for long."""
+        """`needed`: whether anything still depends on this connection, even if it is idle."""
         self._flow, self._rules, self._needed, self._draw = flow, rules, needed, draw
         self._loop = asyncio.get_running_loop()
         self._since = self._loop.time()
-        """When it was last seen in use."""
+        """When it was last seen to be in use."""
         self._answers = False
-        """The peer has answered a ping before, so that a silence of its now means something."""
+        """Whether the peer ever answered a ping, so that a missing pong means that it is gone."""
         self._timer = self._loop.call_later(FIRST_LOOK_S, self._look)
         flow.over.add_done_callback(lambda _: self._timer.cancel())
 
@@ -69,7 +70,7 @@ class Keeping:
         self._timer = self._loop.call_later(READING_S, self._judge, pongs)
 
     def _judge(self, pongs: int) -> None:
-        """Ten seconds after a ping: a peer that used to answer and does not is gone."""
+        """Check for the pong after `PONG_S`: a peer that used to answer and does not any more is gone."""
         if self._flow.pongs > pongs:
             self._answers = True
         elif self._answers and not self._flow.used:

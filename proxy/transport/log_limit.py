@@ -1,4 +1,4 @@
-"""Lines of the log that strangers can cause: a few a minute, however many would be."""
+"""Rate limit for log lines that unknown peers can cause."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ LINES_PER_MINUTE = 30
 
 
 class FewLines:
-    """Counts those about one thing."""
+    """Counts the log lines of one kind per minute."""
 
     __slots__ = ("_count", "_since")
 
@@ -14,7 +14,10 @@ class FewLines:
         self._since, self._count = 0.0, 0
 
     def another(self, now: float) -> int:
-        """The number of one more in its minute, from 1; above LINES_PER_MINUTE it is not to be said."""
+        """Count one more line and return its number within the minute, from 1.
+
+        Above LINES_PER_MINUTE the caller must not log it.
+        """
         if now - self._since >= 60.0:
             self._since, self._count = now, 0
         self._count += 1

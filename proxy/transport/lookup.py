@@ -1,4 +1,4 @@
-"""The name service: A, AAAA, SRV and NAPTR, each kept for its time."""
+"""DNS lookups of A, AAAA, SRV and NAPTR records, cached for their TTL."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ log = structlog.get_logger("screendoor")
 HOSTS = Path("/etc/hosts")
 RESOLV_CONF = Path("/etc/resolv.conf")
 MACHINE_S = 5.0
-"""For the machine's own way: it asks the same servers, each for as long and twice, and a caller waits."""
+"""Time limit for getaddrinfo: by itself it asks each server twice at length, while a caller waits."""
 MAX_KEPT_S = 3600.0
-"""However long a record says that it may be kept."""
+"""Upper limit for the TTL of a record."""
 NOTHING_KEPT_S = 60.0
-"""How long "there is no such record" is believed."""
+"""How long a negative answer is cached."""
 FAILURE_KEPT_S = 5.0
-"""How long a name server that gave no answer is not asked the same again."""
+"""How long a query that no name server answered is not repeated."""
 STALE_S = 3600.0
-"""How long an old answer stands in while no name server answers (RFC 8767)."""
+"""How long an expired answer is still used while no name server answers (RFC 8767)."""
 MAX_NAMES = 2000
 
 
@@ -44,12 +44,12 @@ class Service:
     weight: int
     port: int
     host: str
-    """Without a final dot; empty if the record says that the service is decidedly not there."""
+    """Without a trailing dot; empty if the record says that the service is not available."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """One NAPTR record (RFC 3403 §4.1), as far as RFC 3263 §4.1 reads it."""
+    """One NAPTR record (RFC 3403 §4.1), with the fields that RFC 3263 §4.1 uses."""
 
     order: int
     preference: int
@@ -57,20 +57,20 @@ class Pointer:
     service: str
     """Such as `SIPS+D2T`."""
     replacement: str
-    """The name whose SRV records are meant, without a final dot."""
+    """The name to query for SRV records, without a trailing dot."""
 
 
 class Lookup(Protocol):
-    """What the resolver asks of the name service."""
+    """The name service as used by `Resolver`."""
 
     async def addresses(self, host: str) -> list[str]:
         """Numeric addresses of a name, best first; empty if it has none."""
 
     async def services(self, name: str) -> list[Service]:
-        """SRV records of a name, in any order; empty if it has none or nobody answers."""
+        """SRV records of a name, in any order; empty if it has none or no server answers."""
 
     async def pointers(self, name: str) -> list[Pointer]:
-        """NAPTR records of a name, in any order; empty if it has none or nobody answers."""
+        """NAPTR records of a name, in any order; empty if it has none or no server answers."""
 
 
 _Records = tuple[dns.rdata.Rdata, ...]
@@ -84,7 +84,7 @@ class _Kept:
 
 
 class SystemLookup:
-    """DNS by the machine's name servers; /etc/hosts comes first, and the machine's own way last."""
+    """Looks names up in /etc/hosts, then in DNS, and as a last resort by getaddrinfo."""
 
     def __init__(
         self,
@@ -97,9 +97,9 @@ class SystemLookup:
         resolv_conf: Path = RESOLV_CONF,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        """`patience_s`: for one question, whichever of the name servers answers. `nameservers` and `port`:
-        None asks those of the machine, which may change. `source_of` says from which address of
-        ours a packet to an address would leave; None if there is no way to it. `clock`: the loop's.
+        """`patience_s`: time limit for one query, over all name servers. `nameservers` and `port`: None uses
+        those of the machine, and follows their changes. `source_of`: our source address for packets to an
+        address; None without a route. `clock`: defaults to the loop's.
         """
         self._patience_s = patience_s
         self._nameservers = list(nameservers) if nameservers is not None else None
@@ -113,13 +113,13 @@ class SystemLookup:
         self._kept: dict[tuple[str, str], _Kept] = {}
 
     async def addresses(self, host: str) -> list[str]:
-        """The machine's word for names of its own, else DNS; ordered as RFC 6724 would (RFC 7984 §4.1)."""
+        """From getaddrinfo for local names, else from DNS, in RFC 6724 order (RFC 7984 §4.1)."""
         own = local(host) or "." not in host.rstrip(".") or self._in_hosts_file(host)
         found = () if own else await self._of_both_families(host)
         return self._best_first(host, found) if found else await self._by_machine(host)
 
     async def services(self, name: str) -> list[Service]:
-        """A silent or broken server counts as no record: the address records still stand (§4.2)."""
+        """SRV records; a failure counts as no record, since address records may still exist (§4.2)."""
         return [
             Service(record.priority, record.weight, record.port, record.target.to_text().removesuffix("."))
             for record in await self._ask(name, "SRV")
@@ -127,7 +127,7 @@ class SystemLookup:
         ]
 
     async def pointers(self, name: str) -> list[Pointer]:
-        """Those with a regular expression are left out: RFC 3263 §4.1 has replacements alone."""
+        """NAPTR records, without those that have a regular expression: RFC 3263 §4.1 uses replacements."""
         return [
             Pointer(
                 record.order,
@@ -148,7 +148,7 @@ class SystemLookup:
         return asked[0] + asked[1]
 
     async def _ask(self, name: str, kind: str) -> _Records:
-        """The records of DNS, from memory as long as they may be kept."""
+        """DNS records, from the cache while they are valid."""
         if (fresh := self._fresh(name, kind)) is not None:
             return fresh
         key, now = (name.lower(), kind), self._now()
@@ -162,7 +162,7 @@ class SystemLookup:
             stale_s = STALE_S
         except dns.resolver.NXDOMAIN:
             records, kept_s, stale_s = (), NOTHING_KEPT_S, 0.0
-        except (dns.exception.DNSException, OSError, ValueError) as error:  # in our own settings, too
+        except (dns.exception.DNSException, OSError, ValueError) as error:  # resolv.conf may be bad, too
             log.debug("no answer from dns", name=name, kind=kind, why=type(error).__name__)
             stale = kept is not None and now < kept.stale_until
             records, kept_s = kept.records if kept is not None and stale else (), FAILURE_KEPT_S
@@ -173,7 +173,7 @@ class SystemLookup:
         return records
 
     def _fresh(self, name: str, kind: str) -> _Records | None:
-        """What is remembered and may still be believed; None if it must be asked."""
+        """The cached records if still valid, else None."""
         kept = self._kept.get((name.lower(), kind))
         return kept.records if kept is not None and self._now() < kept.until else None
 
@@ -203,7 +203,7 @@ class SystemLookup:
         return host.lower().removesuffix(".") in self._hosts_names
 
     def _best_first(self, host: str, found: _Records) -> list[str]:
-        """In order; the kernel is asked for its routes once for each answer of DNS."""
+        """The addresses in RFC 6724 order; asks the kernel for routes once per DNS answer."""
         if host not in self._ordered or self._ordered[host][0] != found:
             if len(self._ordered) >= MAX_NAMES:
                 self._ordered.clear()
@@ -213,7 +213,7 @@ class SystemLookup:
         return list(self._ordered[host][1])
 
     def _resolver(self) -> dns.asyncresolver.Resolver:
-        """Who asks; another once the machine has been told of other name servers."""
+        """The DNS resolver; replaced when resolv.conf changes."""
         changed = self._resolv_conf.stat().st_mtime_ns if self._nameservers is None else 0
         if self._dns is None or changed != self._dns_read:
             self._dns, self._dns_read = self._new_resolver(), changed
@@ -224,19 +224,19 @@ class SystemLookup:
         if self._nameservers is not None:
             made.nameservers = list(self._nameservers)
             made.port = self._port
-        # The first may be dead, or a datagram lost: each of them is asked, and the first once more.
+        # The first may be dead, or a datagram lost: leave time to ask each, and the first once more.
         made.timeout = self._patience_s / (len(made.nameservers) + 1)
         return made
 
 
 def local(name: str) -> bool:
-    """RFC 6761 §6.3: `localhost` is never asked of DNS."""
+    """Whether a name is `localhost` or below it, which are never looked up in DNS (RFC 6761 §6.3)."""
     folded = name.lower().removesuffix(".")
     return folded == "localhost" or folded.endswith(".localhost")
 
 
 def route_source(address: str) -> str | None:
-    """From which address of ours a packet would leave, as the kernel says; None without a route."""
+    """Our source address for packets to this address, by the kernel's routing; None without a route."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:  # connecting UDP sends nothing
@@ -247,7 +247,7 @@ def route_source(address: str) -> str | None:
 
 
 def _unfit(address: str, source: str | None) -> tuple[bool, bool, bool]:
-    """RFC 6724 §6, rules 1, 5 and 6: no way there, an IPv6 source of another kind, IPv4 after IPv6."""
+    """Sort key for destinations (RFC 6724 §6): reachable, IPv6 source of the same scope, IPv6 before IPv4."""
     if source is None:
         return True, False, ":" not in address
     alike = ":" not in address or ip_address(address).is_global == ip_address(source).is_global

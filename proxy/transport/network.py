@@ -1,4 +1,4 @@
-"""The network of sockets: listeners, the table of connections, and how new ones are made (RFC 3261 §18)."""
+"""SocketNetwork: listeners, connections and the dialling of new ones, over real sockets (RFC 3261 §18)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from proxy.transport.udp import UdpListener, pick_listener
 
 BACKLOG = 512
 STREAMS = ("tcp", "tls")
-"""What can always be sent over; UDP needs a listener."""
+"""Transports that are always available for sending; UDP needs a listener."""
 LAST_WRITES_S = 1.0
-"""How long `close()` waits for connections to write what is left."""
+"""How long `close()` waits for connections to flush their write buffers."""
 
 
 class SocketNetwork:
@@ -43,7 +43,7 @@ class SocketNetwork:
     ) -> None:
         """`connect_timeout_s` covers the TCP connection and the TLS handshake together.
 
-        `profiles`: the terms of TLS that targets may name; `client_tls` is short for one for everybody.
+        `profiles`: the TLS profiles that targets may name; `client_tls`: shorthand for a single default one.
         """
         self._resolver = resolver or Resolver()
         self._dialer = Dialer(
@@ -63,11 +63,11 @@ class SocketNetwork:
         self._closed = False
 
     def start(self, receiver: Receiver) -> None:
-        """Say who receives; once, before `listen` and `connect`."""
+        """Set the receiver; call once, before `listen` and `connect`."""
         self._receiver = receiver
 
     async def listen(self, endpoint: ListenOn) -> Address:
-        """Listen; raises TransportFailed if address, certificate or key cannot be had."""
+        """Listen and return the bound address; raises TransportFailed for a bad address or certificate."""
         try:
             if endpoint.transport == "udp":
                 listener = UdpListener(endpoint.bind, self._who())
@@ -79,23 +79,23 @@ class SocketNetwork:
             raise TransportFailed(f"cannot listen on {where}: {error.strerror or error}") from error
 
     async def resolve(self, uri: Uri, profile: str = "") -> list[Target]:
-        """The places this URI leads to, best first, to be reached on the terms of this profile."""
+        """Resolve a URI to targets, best first, to be reached with this TLS profile."""
         found = await self._resolver.resolve(uri, ALL if self._udp else STREAMS)
         return [replace(target, profile=profile) for target in found] if profile else found
 
     async def connect(self, target: Target) -> Flow:
-        """A flow to the target: over a UDP listener, a living connection that we made, or a new one."""
+        """A flow to the target: from a UDP listener, or over an open or new outbound connection."""
         if self._closed:
             raise TransportFailed("the network is closed")
         return self._udp_flow(target) if target.transport == "udp" else await self._dialer.connect(target)
 
     def alias(self, flow: Flow, port: int) -> None:
-        """Use a connection made to us for requests to its peer, too; both ends have shown who they are."""
+        """Reuse an inbound, mutually authenticated connection for requests to its peer (RFC 5923 §8.2)."""
         if isinstance(flow, StreamFlow) and flow.inbound and flow.mutual and not flow.closed:
             self._dialer.alias(flow, (flow.remote[0], port))
 
     async def close(self) -> None:
-        """Close every listener and connection, and wait until their sockets are gone."""
+        """Close every listener and connection, and wait until their sockets are closed."""
         self._closed = True
         for listener in self._udp:
             listener.close()
@@ -141,7 +141,7 @@ class SocketNetwork:
         return StreamFlow(self._who(), self._limits, inbound=inbound, engine=engine, keeper=self.connections)
 
     def _keep(self, flow: StreamFlow) -> None:
-        """A connection of our making is kept alive, and closed when nobody needs it any more."""
+        """Keep an outbound connection alive, and close it when it is no longer needed."""
         receiver = self._who()
         Keeping(flow, self._upkeep, lambda: receiver.needs(flow), self._draw)
 

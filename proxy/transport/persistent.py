@@ -1,4 +1,4 @@
-"""Connections that are there whether anybody calls or not: made at the start, and again when they break."""
+"""Persistent outbound connections: made at the start, and again when they break."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from proxy.transport.keepalive import Draw
 log = structlog.get_logger("screendoor")
 
 PAUSE_S = (1.0, 60.0)
-"""Before the first new attempt; doubled with each that fails, up to the second."""
+"""Pause before the first new attempt, doubled with each failure, and its maximum."""
 STEADY_S = 60.0
-"""A connection that stood for so long was a good one: the pauses begin anew."""
+"""A connection that lasted this long resets the pause."""
 
 
 class Standing:
-    """Keeps a connection to one place; `keep` runs for as long as it is wanted."""
+    """Keeps a connection to one peer open while `keep` runs."""
 
     def __init__(self, network: Network, uri: Uri, profile: str, draw: Draw) -> None:
-        """`profile`: on whose terms TLS is spoken. `draw` spreads the attempts of many like us."""
+        """`profile`: the TLS profile. `draw` adds jitter, which spreads the attempts of many clients."""
         self._network, self._uri, self._profile, self._draw = network, uri, profile, draw
         self._flow: Flow | None = None
 
     def needs(self, flow: Flow) -> bool:
-        """Whether this is the connection that is kept."""
+        """Whether this is the current connection."""
         return flow is self._flow
 
     async def keep(self) -> None:
-        """Connect, again and again; never returns, save where a datagram is all that is needed."""
+        """Connect, and reconnect whenever the connection is lost; returns only if the target is UDP."""
         loop, (pause_s, longest_s) = asyncio.get_running_loop(), PAUSE_S
         told = False
         while True:
@@ -63,7 +63,7 @@ class Standing:
         raise error
 
     async def _broken(self, flow: Flow) -> None:
-        """Return when the connection does not stand any more."""
+        """Wait until the connection is closed."""
         broken = asyncio.Event()
         flow.when_closed(broken.set)
         await broken.wait()

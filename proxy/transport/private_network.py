@@ -1,5 +1,6 @@
-"""Our address in a private network that a peer shares with us: a router between us and the world sends few
-back who ask inside for the address outside ("hairpin").
+"""Finds our address in a private network shared with a peer.
+
+Few NAT routers support hairpinning: a peer inside cannot reach us at our public address.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ PRIVATE = tuple(IPv4Network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "1
 
 
 def is_private(host: str) -> bool:
-    """Whether it is an address of IPv4 that means something within one's own walls alone."""
+    """Whether the host is a private IPv4 address (RFC 1918)."""
     if not host.startswith(("10.", "172.", "192.168.")):
         return False
     try:
@@ -29,8 +30,9 @@ def is_private(host: str) -> bool:
 def address_beside(
     peer: str, routes: Path = ROUTES, source_of: Callable[[str], str | None] = route_source
 ) -> str | None:
-    """Our own address in the private network where the peer is, too, with no router between (as Linux tells
-    it); None where that is not so.
+    """Our address in the private network of the peer, if no router is in between; else None.
+
+    Reads the routing table of Linux; None on other systems.
     """
     if not is_private(peer):
         return None
@@ -46,7 +48,7 @@ def address_beside(
 
 
 def _routes(table: str) -> Iterator[tuple[IPv4Network, bool]]:
-    """Each network, and whether there is no router before it. Numbers stand as this machine keeps them."""
+    """Each network, and whether it is directly connected. Numbers in the table are in host byte order."""
     for line in table.splitlines()[1:]:
         _, destination, gateway, _, _, _, _, mask, *_ = line.split()
         where = IPv4Address(bytes.fromhex(destination)[::-1])

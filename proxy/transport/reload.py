@@ -1,4 +1,4 @@
-"""Certificates are renewed every few weeks while we run: what is made of their files is made again."""
+"""Reloads TLS contexts when their files change: certificates are renewed while we run."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ T = TypeVar("T")
 
 
 class Renewed(Generic[T]):
-    """A context for TLS. Connections that stand keep the one they were made with."""
+    """A TLS context that is rebuilt when its files change. Open connections keep their old one."""
 
     def __init__(self, make: Callable[[], T], *files: Path | str | None) -> None:
-        """`make` reads these files; what it raises for those that cannot be used is raised here."""
+        """`make` builds the context from these files; its errors are raised here."""
         self._make = make
         self._files = [file for file in files if file is not None]
         self._stamp = self._stamps()
         self._made = make()
 
     def current(self) -> T:
-        """The one for a new connection."""
+        """The context for a new connection."""
         stamp = self._stamps()
         if stamp != self._stamp:
             self._stamp = stamp
             try:
                 self._made = self._make()
                 log.info("certificate reloaded", certificate=str(self._files[0]))
-            except (OSError, TransportFailed) as error:  # half written: look again when it changes
+            except (OSError, TransportFailed) as error:  # half written: retried at the next change
                 log.warning("certificate not reloaded, the old one stays", why=str(error))
         return self._made
 

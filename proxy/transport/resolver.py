@@ -1,4 +1,4 @@
-"""Where a URI leads: transport, address and port (RFC 3263 §4)."""
+"""Resolves a URI to transport, address and port (RFC 3263 §4)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from proxy.transport.lookup import Lookup, Pointer, Service, SystemLookup, local
 SERVICES = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 POINTED = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}
-"""The transport that a NAPTR service field means (§4.1); others are not ours."""
+"""The transport of a NAPTR service field (§4.1); others are not supported."""
 ALL = ("udp", "tcp", "tls")
 MAX_SERVICES = 32
-"""So many SRV records of one name are looked at, the preferred ones; nobody waits for more to be tried."""
+"""How many SRV records of one name are used, the preferred ones: no caller waits for more to be tried."""
 _Place = tuple[str, tuple[str, int]]
 """A transport and an address."""
 
@@ -31,14 +31,14 @@ class Resolver:
     def __init__(
         self, lookup: Lookup | None = None, *, draw: Callable[[int, int], int] = dns.entropy.between
     ) -> None:
-        """`draw(low, high)` picks a number, ends included: it shares load by weight (RFC 2782)."""
+        """`draw(low, high)`: a random integer, both ends included, for SRV weights (RFC 2782)."""
         self._lookup = lookup or SystemLookup()
         self._draw = draw
 
     async def resolve(self, uri: Uri, transports: Collection[str] = ALL) -> list[Target]:
-        """Every place to try, in order; raises TransportFailed if there is none.
+        """Every target to try, in order; raises TransportFailed if there is none.
 
-        `transports`: those we can send over, among which NAPTR and SRV may choose.
+        `transports`: those available for sending, from which NAPTR and SRV may choose.
         """
         if uri.scheme not in ("sip", "sips"):
             raise TransportFailed(f"a {uri.scheme}: URI names no host to send to")
@@ -61,18 +61,18 @@ class Resolver:
     async def _by_service(
         self, uri: Uri, transport: str | None, asked: str, transports: Collection[str]
     ) -> list[_Place]:
-        """By NAPTR and SRV (§4.1, §4.2); empty if the domain has none that lead anywhere."""
+        """Resolve by NAPTR and SRV (§4.1, §4.2); empty if the domain has no usable records."""
         if transport is not None:
             return await self._offered([(transport, f"{SERVICES[transport]}.{asked}")], asked)
         pointed = _pointed(await self._lookup.pointers(asked), uri.secure, transports)
         if pointed and (places := await self._offered(pointed, asked)):
             return places
-        # §4.1: without NAPTR, whichever transport of ours has SRV records.
+        # §4.1: without NAPTR, try SRV for each transport that we support.
         ways = ("tls",) if uri.secure else tuple(way for way in ("udp", "tcp") if way in transports)
         return await self._offered([(way, f"{SERVICES[way]}.{asked}") for way in ways], asked)
 
     async def _offered(self, asked_for: list[tuple[str, str]], domain: str) -> list[_Place]:
-        """What the SRV records of these names lead to, one name after the other."""
+        """The places in the SRV records of these (transport, SRV name) pairs, one pair after the other."""
         if len(asked_for) == 1:
             answers = [await self._lookup.services(asked_for[0][1])]
         else:
@@ -91,7 +91,7 @@ class Resolver:
         return [address] if address is not None else await self._lookup.addresses(host)
 
     def _ordered(self, services: list[Service]) -> list[Service]:
-        """Lowest priority first; within one, drawn by weight, those of weight 0 placed first (RFC 2782)."""
+        """SRV order (RFC 2782): lowest priority first; within one, drawn by weight, weight 0 listed first."""
         services = sorted(services, key=lambda each: each.priority)[:MAX_SERVICES]
         ordered = []
         for priority in sorted({service.priority for service in services}):
@@ -109,7 +109,7 @@ class Resolver:
 
 
 def asked_for(uri: Uri) -> str:
-    """The host whose records are asked for: `maddr` where the URI has one, else its host (§4)."""
+    """The host to resolve: `maddr` if the URI has one, else its host (§4)."""
     return uri.params.get("maddr") or uri.host
 
 
@@ -120,7 +120,7 @@ def bare(host: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _called(host: str) -> str | None:
-    """The canonical text of a numeric address; None for a name. Raises TransportFailed for one of many."""
+    """The canonical text of a numeric address; None for a name. Raises TransportFailed for multicast."""
     address = numeric(host)
     if address is not None and ipaddress.ip_address(address).is_multicast:
         raise TransportFailed(f"a multicast address is not called: {address}")
@@ -128,11 +128,11 @@ def _called(host: str) -> str | None:
 
 
 _target = lru_cache(maxsize=1024)(Target)
-"""A plain address is the same place in every call."""
+"""Cached, since a numeric address gives the same target in every call."""
 
 
 def _pointed(pointers: list[Pointer], secure: bool, transports: Collection[str]) -> list[tuple[str, str]]:
-    """Transport and SRV name of each NAPTR record that is of use to us, in order (§4.1)."""
+    """Transport and SRV name of each usable NAPTR record, in order (§4.1)."""
     ranked = sorted(pointers, key=lambda each: (each.order, each.preference))
     ways = [(POINTED.get(each.service, ""), each.replacement) for each in ranked if each.flags == "s"]
     allowed = ("tls",) if secure else ALL  # §4.1: for sips, services without SIPS are discarded
@@ -140,12 +140,12 @@ def _pointed(pointers: list[Pointer], secure: bool, transports: Collection[str])
 
 
 def _default(uri: Uri) -> str:
-    """§4.1: TLS for `sips`, else UDP."""
+    """The default transport (§4.1): TLS for `sips`, else UDP."""
     return "tls" if uri.secure else "udp"
 
 
 def _transport(uri: Uri) -> str | None:
-    """§4.1: what the URI says, if it says so; `sips` over TCP means TLS (§26.2.2)."""
+    """The transport given in the URI (§4.1), if any; `sips` over TCP means TLS (RFC 3261 §26.2.2)."""
     named = uri.transport
     if named is None:
         return None

@@ -1,4 +1,4 @@
-"""TCP and TLS connections: one asyncio protocol that cuts the stream into messages (RFC 3261 §18.3)."""
+"""TCP and TLS connections: one asyncio protocol that frames the stream into messages (RFC 3261 §18.3)."""
 
 from __future__ import annotations
 
@@ -21,51 +21,52 @@ log = structlog.get_logger("screendoor")
 PING = b"\r\n\r\n"
 
 KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
-"""Seconds of quiet, seconds between probes, probes lost; milliseconds for what was sent to arrive."""
+"""TCP keep-alive: idle seconds, seconds between probes, probes lost; and the milliseconds until sent data
+must be acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """How much patience and memory one connection gets."""
+    """Time and memory limits of one connection."""
 
     handshake_s: float = 10.0
-    """For the TLS handshake of a connection made to us."""
+    """Limit for the TLS handshake of an inbound connection."""
     first_message_s: float = 30.0
-    """A connection made to us that has brought no whole message of a welcome peer by then is closed."""
+    """An inbound connection without a whole message from a known peer by then is closed."""
     message_s: float = 20.0
-    """From the first byte of a message of a peer that connected to us to its last."""
+    """Limit from the first to the last byte of a message on an inbound connection."""
     linger_s: float = 5.0
-    """For writing what is left after `close()`."""
+    """Limit for flushing the write buffer after `close()`."""
     message_bytes: int = 65536
-    """The longest message taken."""
+    """The longest message accepted."""
     unread_bytes: int = 1024 * 1024
-    """What may wait for a peer that does not read; more, and the connection is cut."""
+    """Limit of the write buffer; above it, the peer does not read, and the connection is aborted."""
 
 
 class Keeper(Protocol):
-    """Who counts connections; told once each, whoever made or closed them."""
+    """Tracks connections; each method is called once per connection, inbound or outbound."""
 
     def opened(self, flow: StreamFlow) -> None:
-        """Its socket is open; over TLS the handshake is still to come. It may be closed within this call."""
+        """The socket is open, the TLS handshake still to come. May close the flow within this call."""
 
     def established(self, flow: StreamFlow) -> None:
-        """Messages can flow."""
+        """Messages can be exchanged."""
 
     def known(self, flow: StreamFlow) -> None:
-        """The peer, who connected to us, has said something that made it welcome."""
+        """The peer of an inbound connection sent a message that identified it as a known one."""
 
     def failed(self, flow: StreamFlow, reason: str, why: str) -> None:
-        """A connection made to us came to nothing, by a peer's fault; `reason` is one of a few words."""
+        """An inbound connection failed through the peer's fault; `reason` is one of a few words."""
 
     def gone(self, flow: StreamFlow) -> None:
-        """Its socket is closed."""
+        """The socket is closed."""
 
 
 class StreamFlow(asyncio.Protocol):
     """A `Flow` over one TCP connection, with or without TLS.
 
-    Nothing a peer sends makes a callback raise: a bad stream ends its own connection, a receiver that
-    raises is logged as our bug, and the connection lives on.
+    Nothing that a peer sends makes a callback raise: a bad stream ends its own connection. If the receiver
+    raises, that bug of ours is logged, and the connection stays open.
     """
 
     reliable = True
@@ -79,26 +80,26 @@ class StreamFlow(asyncio.Protocol):
         engine: TlsEngine | None,
         keeper: Keeper,
     ) -> None:
-        """An `engine` makes it TLS; `inbound` says who made the connection."""
+        """`engine`: the TLS session, None for TCP. `inbound`: whether the peer connected to us."""
         self.transport = "tls" if engine else "tcp"
         self.local: Address = ("", 0)
         self.remote: Address = ("", 0)
         self.closed = False
         self.peer_names = NOBODY
-        """The names verified over TLS, once the handshake is over; none for TCP."""
+        """The names verified over TLS, once the handshake is done; empty for TCP."""
         self.mutual = False
-        """Both ends have shown a certificate."""
+        """Whether both ends have verified certificates."""
         self.inbound = inbound
-        """The peer made it."""
+        """Whether the peer connected to us."""
         self.heard = 0
-        """So many whole messages came."""
+        """Number of whole messages received."""
         self.used = False
-        """A message was sent or came since `take_use` was last called."""
+        """Whether a message was sent or received since the last `take_use`."""
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[TransportFailed | None] = loop.create_future()
-        """Done when messages can flow, or with the reason why they never will."""
+        """Done once messages can be exchanged (None), or with the error why they never will."""
         self.over: asyncio.Future[None] = loop.create_future()
-        """Done when the socket is closed."""
+        """Done once the socket is closed."""
         self._receiver = receiver
         self._limits = limits
         self._engine = engine
@@ -112,12 +113,12 @@ class StreamFlow(asyncio.Protocol):
 
     @property
     def peer_name(self) -> str | None:
-        """The name verified over TLS; None for TCP and for connections made to us."""
+        """The name verified over TLS; None for TCP and for inbound connections."""
         return self._engine.peer_name if self._engine else None
 
     @property
     def pongs(self) -> int:
-        """How many of our pings were answered."""
+        """The number of our pings that were answered."""
         return self._framer.pongs
 
     def send(self, data: bytes) -> None:
@@ -128,33 +129,33 @@ class StreamFlow(asyncio.Protocol):
         self._write(self._engine.send(data) if self._engine else data)
 
     def when_closed(self, then: Callable[[], None]) -> None:
-        """Have `then` called once the socket is closed."""
+        """Call `then` once the socket is closed."""
         self.over.add_done_callback(lambda _: then())
 
     def take_use(self) -> bool:
-        """Whether it was used since last asked."""
+        """Whether the flow was used since the last call."""
         used, self.used = self.used, False
         return used
 
     def ping(self) -> int:
-        """Ask for a sign of life (RFC 5626 §4.4.1); returns `pongs` as it is before the answer."""
+        """Send a CRLF keep-alive (RFC 5626 §4.4.1); returns `pongs` as it is before the answer."""
         if not self.closed:
             self._framer.pinged()
             self._write(self._engine.send(PING) if self._engine else PING)
         return self.pongs
 
     def close(self) -> None:
-        """Close once what was sent is written; the receiver is not told."""
+        """Close after what was sent is written; the receiver is not notified."""
         self._ours_to_end = True
         self._end(None)
 
     def fail(self, why: TransportFailed) -> None:
-        """Close, for the peer is not there any more; the receiver is told."""
+        """Close because the peer is gone; the receiver is notified."""
         self._end(why)
         self._abort()
 
     def abort(self) -> None:
-        """Close at once, whatever is left to write."""
+        """Close at once, discarding unwritten data; the receiver is not notified."""
         self._ours_to_end = True
         self._abort()
 
@@ -164,7 +165,7 @@ class StreamFlow(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The TCP connection stands; over TLS the handshake begins."""
+        """The TCP connection is open; over TLS the handshake begins."""
         self._wire = cast(asyncio.Transport, transport)
         self._connected = True
         self.local = _address(transport.get_extra_info("sockname"))
@@ -188,7 +189,7 @@ class StreamFlow(asyncio.Protocol):
         self._write(self._engine.start())
 
     def data_received(self, data: bytes) -> None:
-        """Decrypt if need be, cut into messages, hand them on."""
+        """Decrypt if TLS, frame into messages, deliver them."""
         if self.closed:
             return
         if self._engine is None:
@@ -222,7 +223,7 @@ class StreamFlow(asyncio.Protocol):
         self._keeper.gone(self)
         self.over.set_result(None)
 
-    # within
+    # internal
 
     def _established(self) -> None:
         if self._engine is not None:
@@ -231,7 +232,7 @@ class StreamFlow(asyncio.Protocol):
         self._keeper.established(self)
 
     def _reason(self) -> str:
-        """Why the handshake failed, in a word."""
+        """Why the connection failed, in one word."""
         if self._failure is None:
             return "broken"
         return (self._engine.blame if self._engine else None) or "timeout"
@@ -245,7 +246,7 @@ class StreamFlow(asyncio.Protocol):
         pings = framer.take_pings() if framer.pings else 0
         if pings and not self.closed and self._welcome():
             self._answer_pings(pings)
-            self._stop("first message")  # one of ours keeps a connection ready for its calls
+            self._stop("first message")  # a known peer keeps a connection ready for its calls
         if messages:
             self.heard += len(messages)
             self.used = True
@@ -264,7 +265,7 @@ class StreamFlow(asyncio.Protocol):
             self._end(TransportFailed(why))
 
     def _await_rest(self, *, progress: bool) -> None:
-        """Who begins a message and never ends it would keep its memory for ever."""
+        """Run a timer while a message is incomplete, so that no peer can hold its memory forever."""
         if progress or not self._framer.partial:
             self._stop("rest")
         if self._framer.partial and "rest" not in self._timers:
@@ -275,14 +276,14 @@ class StreamFlow(asyncio.Protocol):
         return not self.inbound or self._receiver.welcomes(self)
 
     def _answer_pings(self, count: int) -> None:
-        """RFC 5626 §4.4.1: a double CRLF is answered by a single one."""
+        """Answer each double CRLF with a single one (RFC 5626 §4.4.1)."""
         pong = b"\r\n" * count
         self._write(self._engine.send(pong) if self._engine else pong)
 
     def _tell(self, what: Callable[..., None], *news: object) -> None:
         try:
             what(*news)
-        except Exception:  # asyncio would cut a connection that other calls share
+        except Exception:  # otherwise asyncio would close a connection that other calls share
             log.exception("receiver failed", source=self._peer())
 
     def _write(self, data: bytes) -> None:
@@ -294,7 +295,7 @@ class StreamFlow(asyncio.Protocol):
             self._wire.abort()
 
     def _end(self, why: TransportFailed | None) -> None:
-        """Close in order; `connection_lost` tells the receiver why, unless the end is ours."""
+        """Close gracefully; `connection_lost` notifies the receiver of `why`, unless we chose to close."""
         if self.closed:
             return
         self._failure = why
@@ -326,16 +327,16 @@ class StreamFlow(asyncio.Protocol):
 
 
 def _address(name: object) -> Address:
-    """Host and port of a socket's name; a peer that left before we looked has none."""
+    """Host and port of a socket name; empty if the peer has already disconnected."""
     if isinstance(name, tuple) and len(name) >= 2:
         return str(name[0]), int(name[1])
     return "", 0
 
 
 def _keep_alive(connection: socket.socket) -> None:
-    """Keep the way open through NATs and firewalls, and find out soon when it is gone.
+    """Enable TCP keep-alive: holds NAT and firewall bindings open, and detects a dead connection soon.
 
-    A connection that was dropped in silence would otherwise take a quarter of an hour of calls with it.
+    Otherwise calls over a silently dropped connection would fail for a quarter of an hour.
     """
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in KEEP_ALIVE.items():

@@ -1,4 +1,4 @@
-"""STUN on the port of SIP: whether the way of a phone over UDP stands (RFC 5626 §4.4.2, RFC 5389)."""
+"""STUN keep-alives of phones on the SIP port over UDP (RFC 5626 §4.4.2, RFC 5389)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ IPV4, IPV6 = 1, 2
 
 
 def answer(request: bytes, source: Address) -> bytes | None:
-    """Where a Binding request was seen to come from; None if it is none. Nothing that it says matters to us.
+    """The response to a Binding request: the source address seen; None if it is no such request.
 
-    A phone that gets no answer holds its registration for lost; by another one than before it learns that its
-    NAT has given it another port, and registers anew.
+    The attributes of the request are ignored. A phone without a response considers its flow failed; one that
+    sees a different address learns that its NAT binding changed, and registers again.
     """
     if len(request) < HEAD.size:
         return None

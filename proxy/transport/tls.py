@@ -1,4 +1,4 @@
-"""Where the certificates and authorities of TLS come from, and that they may change (RFC 3261 §26.3)."""
+"""TLS configuration of listeners and outbound connections, reloaded when files change (RFC 3261 §26.3)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from proxy.transport.tls_policy import TlsTerms
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """A listener's certificate chain and key, and what it asks of those who connect; PEM files."""
+    """TLS of a listener: its certificate chain and key, and client certificates; files are PEM."""
 
     certificate: Path | str
     """The server's certificate, then its intermediates."""
@@ -26,33 +26,32 @@ class ServerTls:
     """Its private key, unencrypted."""
     terms: TlsTerms = field(default_factory=TlsTerms)
     clients: str = "off"
-    """Certificates of those who connect: not asked for (`off`), looked at (`request`), or insisted on
-    (`require`)."""
+    """Client certificates: not requested (`off`), verified if sent (`request`), or mandatory (`require`)."""
     client_ca: Path | str | None = None
-    """Authorities that these must come from; None: those of the system."""
+    """Authorities to trust for client certificates; None: those of the system."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientRules:
-    """How we dial: our own certificate, whom we trust, and how the peer's name is checked."""
+    """TLS of outbound connections: our certificate, trusted authorities, and how to check the peer's name."""
 
     ca: Path | str | None = None
     """PEM file of the authorities to trust; None: those of the system."""
     also: tuple[Path | str, ...] = ()
-    """More files of authorities, trusted on top."""
+    """PEM files of further authorities to trust."""
     certificate: Path | str | None = None
-    """Our chain, shown to a server that asks for one."""
+    """Our certificate chain, sent to a server that requests one."""
     key: Path | str | None = None
     """The key of `certificate`."""
     terms: TlsTerms = field(default_factory=TlsTerms)
     name: str | None = None
-    """The name to ask for and to find in the certificate; None: the host that is dialled."""
+    """The name to send as SNI and to verify in the certificate; None: the host that is dialled."""
     strict: bool = False
-    """RFC 5922 to the letter: SIP URIs count before DNS names, and wildcards nowhere."""
+    """RFC 5922 to the letter: SIP URIs take precedence over DNS names, and wildcards are rejected."""
 
 
 class ServerContext:
-    """A listener's side: its certificate, and whom it asks for theirs."""
+    """The TLS context of a listener."""
 
     def __init__(self, tls: ServerTls) -> None:
         """Raises TransportFailed if certificate, key or authorities cannot be used."""
@@ -60,7 +59,7 @@ class ServerContext:
         self._context = Renewed(self._make, tls.certificate, tls.key, tls.client_ca)
 
     def engine(self) -> TlsEngine:
-        """A server's engine for one new connection."""
+        """A server engine for one new connection."""
         return TlsEngine(self._context.current(), GuestCheck(required=self._tls.clients == "require"))
 
     def _make(self) -> SSL.Context:
@@ -77,7 +76,7 @@ class ServerContext:
 
 
 class ClientTls:
-    """Our side where we dial: on whose terms, and whom we trust."""
+    """The TLS context of outbound connections."""
 
     def __init__(
         self,
@@ -86,12 +85,12 @@ class ClientTls:
         also: Iterable[Path] = (),
         rules: ClientRules | None = None,
     ) -> None:
-        """Raises TransportFailed if a file cannot be used. `ca` and `also` are short for rules of no more."""
+        """`ca`, `also`: shorthand for such `rules`. Raises TransportFailed for an unusable file."""
         self._rules = rules = rules or ClientRules(ca, tuple(also))
         self._context = Renewed(self._make, rules.certificate, rules.key, rules.ca, *rules.also)
 
     def engine(self, name: str) -> TlsEngine:
-        """A client's engine that accepts a peer whose certificate is for `name`, or what the rules say."""
+        """A client engine that requires a certificate for `name`, or for the name in the rules."""
         rules = self._rules
         check = PeerCheck(rules.name or name, strict=rules.strict)
         return TlsEngine(self._context.current(), check, mutual=rules.certificate is not None)
@@ -107,14 +106,14 @@ class ClientTls:
 
 
 class TlsProfiles:
-    """The terms on which we dial, by name; what has none of its own gets those for everybody else."""
+    """TLS profiles of outbound connections by name, and the default for any other name."""
 
     def __init__(self, default: ClientTls | None, named: Mapping[str, ClientTls]) -> None:
         """`default`: None trusts the authorities of the system."""
         self._default, self._named = default, named
 
     def engine(self, profile: str, name: str) -> TlsEngine:
-        """A client's engine on the terms of this profile, for a peer of this name."""
+        """A client engine of this profile, for a peer of this name."""
         if profile in self._named:
             return self._named[profile].engine(name)
         if self._default is None:
@@ -130,7 +129,7 @@ def _context(method: int, terms: TlsTerms) -> SSL.Context:
 
 
 def _show(context: SSL.Context, certificate: Path | str, key: Path | str) -> None:
-    """Let the context show this certificate."""
+    """Load the certificate that the context presents, and its key."""
     try:
         context.use_certificate_chain_file(str(certificate))
     except SSL.Error as error:

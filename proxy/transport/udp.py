@@ -1,4 +1,4 @@
-"""UDP: one socket, drained whenever the loop finds it readable (RFC 3261 §18.1, §18.2)."""
+"""UDP transport: one socket per listener, drained whenever it is readable (RFC 3261 §18.1, §18.2)."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from proxy.transport.lookup import route_source
 log = structlog.get_logger("screendoor")
 
 KEEPALIVE = b"\r\n\0"
-"""What keep-alive datagrams are made of, and what may stand before a start line (RFC 3261 §7.5)."""
+"""The bytes of keep-alive datagrams; they may also precede a start line (RFC 3261 §7.5)."""
 DRAIN = 64
-"""Datagrams taken in one go, so that a flood on one socket leaves the others their turn."""
+"""Datagrams read in one go, so that a flood on one socket does not starve the others."""
 MAX_FLOWS = 1024
-"""So many peers' flows are kept for their next datagram; a trunk has a handful, a flood any number."""
+"""How many flows are cached for further datagrams; a trunk has a handful of peers, a flood any number."""
 WILDCARDS = ("0.0.0.0", "::")
 BUFFER_BYTES = 1024 * 1024
-"""Asked of the kernel for either direction; it may grant less."""
+"""Socket buffer size requested for each direction; the kernel may grant less."""
 
 MAY_BE_CUT = 10, 0
-"""`IP_MTU_DISCOVER`, `IP_PMTUDISC_DONT` of Linux: a router cuts what is too long for its next link (PPPoE, a
-VPN). By itself the system forbids that, and where a firewall keeps what the router says to it from us, a
-message of 1450 bytes never arrives, however often it is sent.
+"""`IP_MTU_DISCOVER`, `IP_PMTUDISC_DONT` of Linux: routers may fragment a datagram that is too long for their
+next link (PPPoE, a VPN). The default sets Don't Fragment; if a firewall then drops the router's ICMP errors,
+a message of 1450 bytes never arrives, however often it is retransmitted.
 """
 
 
 class UdpListener:
-    """One bound socket. `add_reader` and `sendto` cost less than a datagram endpoint, on any loop."""
+    """One bound socket, used by `add_reader` and `sendto`: cheaper than an asyncio datagram endpoint."""
 
     def __init__(self, bind: Address, receiver: Receiver) -> None:
-        """Bind and begin to receive; raises OSError if the address cannot be had."""
+        """Bind and start receiving; raises OSError if the address cannot be bound."""
         self.family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
         self.closed = False
         self._receiver = receiver
@@ -55,7 +55,7 @@ class UdpListener:
             if self.family == socket.AF_INET6:
                 self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             elif sys.platform == "linux":
-                with suppress(OSError):  # where something else plays Linux, and does not know it
+                with suppress(OSError):  # a Linux emulation may lack the option
                     self.socket.setsockopt(socket.IPPROTO_IP, *MAY_BE_CUT)
             self.socket.bind(bind)
         except OSError:
@@ -69,7 +69,7 @@ class UdpListener:
         self._loop.add_reader(self.socket.fileno(), self._drain)
 
     def flow(self, remote: Address) -> UdpFlow:
-        """The flow from this socket to a peer; flows to one peer are equal."""
+        """The flow from this socket to a peer; flows to the same peer compare equal."""
         flow = self._flows.get(remote)
         if flow is None:
             if len(self._flows) >= MAX_FLOWS:
@@ -91,27 +91,27 @@ class UdpListener:
                 data, address = self.socket.recvfrom(65535)
             except BlockingIOError:
                 return
-            except OSError as error:  # an ICMP error about some peer says nothing about the others
+            except OSError as error:  # an ICMP error concerns one peer only
                 if self.closed:
                     return
                 log.debug("datagram not received", why=str(error))
                 continue
-            if data < b"\x0e":  # all of these are, and nothing that begins a message
+            if data < b"\x0e":  # true for STUN and keep-alives, false for any message
                 if self._answered(data, address[:2]):
                     continue
                 data = data.lstrip(KEEPALIVE)
                 if not data:
                     continue
-            try:  # an address of IPv6 has two more parts, of which no peer knows
+            try:  # an IPv6 address has two more fields (flow info, scope), which are dropped
                 self._receiver.received(self._flows.get(address) or self.flow(address[:2]), data)
-            except Exception:  # one bad message must not cost the listener the rest of its queue
+            except Exception:  # one bad message must not stop the rest of the queue
                 log.exception("receiver failed", source=f"{address[0]} port {address[1]}")
             if alone and not self._waiting(0):
-                return  # most come alone, and to ask costs a third of an attempt in vain
+                return  # most datagrams come alone; a poll costs a third of a recvfrom that fails
             alone = False
 
     def _answered(self, data: bytes, remote: Address) -> bool:
-        """Whether this is the STUN of one of ours, who is told where we see it; strangers hear nothing."""
+        """Answer a STUN keep-alive of a known peer with its address as seen here; False if it is none."""
         response = stun.answer(data, remote)
         if response is None or not self._receiver.welcomes(flow := self.flow(remote)):
             return False
@@ -122,7 +122,7 @@ class UdpListener:
 
 @dataclass(frozen=True, slots=True)
 class UdpFlow:
-    """A `Flow`: a listening socket together with a remote address (RFC 5626 §3)."""
+    """A `Flow` over UDP: a listening socket plus a remote address (RFC 5626 §3)."""
 
     transport: ClassVar[str] = "udp"
     reliable: ClassVar[bool] = False
@@ -133,36 +133,36 @@ class UdpFlow:
 
     @property
     def local(self) -> Address:
-        """What the listener is bound to."""
+        """The address that the listener is bound to."""
         return self.listener.local
 
     @property
     def closed(self) -> bool:
-        """As long as the listener lives, so does the flow."""
+        """Whether the listener is closed."""
         return self.listener.closed
 
     @property
     def peer_name(self) -> str | None:
-        """Nobody's name can be checked over UDP."""
+        """Always None: UDP verifies no names."""
         return None
 
     @property
     def peer_names(self) -> frozenset[str]:
-        """None, ever."""
+        """Always empty."""
         return NOBODY
 
     def when_closed(self, then: Callable[[], None]) -> None:
-        """Never."""
+        """Does nothing: a UDP flow is not a connection."""
 
     def send(self, data: bytes) -> None:
-        """Send one message as one datagram; one that the kernel has no room for is lost, as on the wire."""
+        """Send one message as one datagram; if the send buffer is full it is dropped, as on the wire."""
         listener, remote = self.listener, self.remote
         if listener.closed:
             raise TransportFailed(f"udp listener {listener.local[0]} port {listener.local[1]} is closed")
         try:
             try:
                 listener.socket.sendto(data, remote)
-            except ConnectionRefusedError:  # an ICMP error owed to an earlier datagram; this was not sent
+            except ConnectionRefusedError:  # ICMP error of an earlier datagram; this one was not sent
                 listener.socket.sendto(data, remote)
         except BlockingIOError:
             log.warning("datagram dropped, the send buffer is full", peer=remote[0])
@@ -170,10 +170,10 @@ class UdpFlow:
             raise NotSent(f"cannot send to {remote[0]} port {remote[1]}: {error.strerror}") from error
 
     def close(self) -> None:
-        """Nothing to close: the socket belongs to the listener."""
+        """Does nothing: the socket belongs to the listener."""
 
     def fail(self, why: TransportFailed) -> None:
-        """Nothing: the next datagram may arrive."""
+        """Does nothing: the next datagram may arrive."""
 
 
 def pick_listener(
@@ -181,10 +181,10 @@ def pick_listener(
     remote: Address,
     source_of: Callable[[str], str | None] = route_source,
 ) -> UdpListener | None:
-    """The socket to send from: of the peer's family, and on the loopback interface just if the peer is.
+    """The listener to send from: of the peer's address family, and on loopback if and only if the peer is.
 
-    Of several that on the side where the peer is, by the kernel's routes (`source_of`): a carrier outside
-    takes nothing that comes from an address of the inside. Of those the first, whose port our Contact has.
+    Among several, those bound to the source address of the kernel's route (`source_of`) or to any: a carrier
+    outside accepts nothing from an internal address. Of those the first, whose port is in our Contact.
     """
     family = socket.AF_INET6 if ":" in remote[0] else socket.AF_INET
     fit = [listener for listener in listeners if listener.family == family and not listener.closed]
