@@ -13,6 +13,7 @@ from typing import Protocol
 
 import dns.asyncresolver
 import dns.exception
+import dns.rcode
 import dns.rdata
 import dns.resolver
 import structlog
@@ -72,6 +73,9 @@ class Lookup(Protocol):
     async def pointers(self, name: str) -> list[Pointer]:
         """NAPTR records of a name, in any order; empty if it has none or no server answers."""
 
+    def failure(self, host: str) -> str:
+        """Why DNS could not be asked for the addresses of a name; empty if it answered."""
+
 
 _Records = tuple[dns.rdata.Rdata, ...]
 
@@ -81,6 +85,8 @@ class _Kept:
     until: float
     stale_until: float
     records: _Records
+    failure: str = ""
+    """Why no name server could say; empty if one did."""
 
 
 class SystemLookup:
@@ -140,6 +146,11 @@ class SystemLookup:
             if isinstance(record, NAPTR) and not record.regexp
         ]
 
+    def failure(self, host: str) -> str:
+        """What the latest attempt at either family met."""
+        kept = (self._kept.get((host.lower(), kind)) for kind in ("A", "AAAA"))
+        return next((each.failure for each in kept if each is not None and each.failure), "")
+
     async def _of_both_families(self, host: str) -> _Records:
         six, four = self._fresh(host, "AAAA"), self._fresh(host, "A")
         if six is not None and four is not None:
@@ -152,7 +163,7 @@ class SystemLookup:
         if (fresh := self._fresh(name, kind)) is not None:
             return fresh
         key, now = (name.lower(), kind), self._now()
-        kept = self._kept.get(key)
+        kept, failure = self._kept.get(key), ""
         try:
             answer = await self._resolver().resolve(
                 name, kind, lifetime=self._patience_s, raise_on_no_answer=False
@@ -163,13 +174,14 @@ class SystemLookup:
         except dns.resolver.NXDOMAIN:
             records, kept_s, stale_s = (), NOTHING_KEPT_S, 0.0
         except (dns.exception.DNSException, OSError, ValueError) as error:  # resolv.conf may be bad, too
-            log.debug("no answer from dns", name=name, kind=kind, why=type(error).__name__)
+            failure = _failure(error)
+            log.debug("no answer from dns", name=name, kind=kind, why=failure or type(error).__name__)
             stale = kept is not None and now < kept.stale_until
             records, kept_s = kept.records if kept is not None and stale else (), FAILURE_KEPT_S
             stale_s = kept.stale_until - now - kept_s if kept is not None and stale else 0.0
         if len(self._kept) >= MAX_NAMES:
             self._kept.clear()
-        self._kept[key] = _Kept(now + kept_s, now + kept_s + stale_s, records)
+        self._kept[key] = _Kept(now + kept_s, now + kept_s + stale_s, records, failure)
         return records
 
     def _fresh(self, name: str, kind: str) -> _Records | None:
@@ -252,3 +264,20 @@ def _unfit(address: str, source: str | None) -> tuple[bool, bool, bool]:
         return True, False, ":" not in address
     alike = ":" not in address or ip_address(address).is_global == ip_address(source).is_global
     return False, not alike, ":" not in address
+
+
+def _failure(error: Exception) -> str:
+    """What is wrong with the name servers, for a person; empty if it is the name that cannot be asked for."""
+    match error:
+        case dns.resolver.LifetimeTimeout():
+            return "the name servers do not answer"
+        case dns.resolver.NoNameservers():
+            said = {
+                dns.rcode.to_text(response.rcode())
+                for *_, response in error.kwargs.get("errors", ())
+                if response is not None
+            }
+            return f"the name servers answer {' and '.join(sorted(said)) or 'nothing that can be read'}"
+        case dns.resolver.NoResolverConfiguration() | FileNotFoundError():
+            return "this machine has no name server configured"
+    return ""

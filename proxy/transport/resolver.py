@@ -55,7 +55,10 @@ class Resolver:
         port = uri.port or DEFAULT_PORTS[chosen]
         targets = [Target(chosen, (found, port), name) for found in await self._lookup.addresses(asked)]
         if not targets:
-            raise TransportFailed(f"host has no address: {asked}")
+            why = self._lookup.failure(asked)
+            raise TransportFailed(
+                f"host not resolved, {why}: {asked}" if why else f"host has no address: {asked}"
+            )
         return targets
 
     async def _by_service(

@@ -26,6 +26,8 @@ class NameServer(asyncio.DatagramProtocol):
         self.zone, self.ttl_s = dict(zone), ttl_s
         self.asked: list[tuple[str, str]] = []
         self.silent = False
+        self.rcode: dns.rcode.Rcode | None = None
+        """What it answers instead of any record, as SERVFAIL."""
         self.loses = 0
         """So many questions get lost on their way."""
         self.transport: Any = None
@@ -43,7 +45,9 @@ class NameServer(asyncio.DatagramProtocol):
             return
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.RA
-        if records := self.zone.get((name, kind)):
+        if self.rcode is not None:
+            answer.set_rcode(self.rcode)
+        elif records := self.zone.get((name, kind)):
             answer.answer.append(dns.rrset.from_text(question.name, self.ttl_s, "IN", kind, *records))
         elif all(known != name for known, _ in self.zone):
             answer.set_rcode(dns.rcode.NXDOMAIN)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 
+import dns.rcode
 import pytest
 
 from proxy.sip.uri import Uri
-from proxy.transport.flow import Target
+from proxy.transport.flow import Target, TransportFailed
 from proxy.transport.lookup import Pointer, Service, SystemLookup, route_source
 from proxy.transport.resolver import Resolver
 from tests.transport.name_server import a_name_server
@@ -222,6 +223,33 @@ async def test_a_name_that_nobody_knows_has_no_address():
         assert await server.lookup().addresses("no-such-host.invalid") == []
         assert await server.lookup().addresses("a" * 64 + ".invalid") == []
     assert SystemLookup()._resolver().nameservers
+
+
+async def refusal(lookup: SystemLookup, host: str) -> str:
+    with pytest.raises(TransportFailed) as failed:
+        await Resolver(lookup).resolve(Uri.parse(f"sip:{host}:5061;transport=tls"))
+    return str(failed.value)
+
+
+async def test_a_name_that_could_not_be_asked_for_is_not_said_to_have_no_address():
+    async with a_name_server(ZONE) as server:
+        gone = server.lookup(patience_s=0.1)
+        assert await refusal(gone, "gone.invalid") == "host has no address: gone.invalid"
+        server.rcode = dns.rcode.SERVFAIL
+        broken = "host not resolved, the name servers answer SERVFAIL: broken.invalid"
+        assert await refusal(server.lookup(), "broken.invalid") == broken
+        server.silent = True
+        silent = "host not resolved, the name servers do not answer: silent.invalid"
+        assert await refusal(server.lookup(patience_s=0.1), "silent.invalid") == silent
+
+
+@pytest.mark.parametrize("text", ["", None])
+async def test_a_machine_without_name_servers_is_told_so(tmp_path, text):
+    resolv_conf = tmp_path / "resolv.conf"
+    if text is not None:
+        resolv_conf.write_text(text, encoding="utf-8")
+    none = "host not resolved, this machine has no name server configured: a.invalid"
+    assert await refusal(SystemLookup(resolv_conf=resolv_conf), "a.invalid") == none
 
 
 def test_the_kernel_says_from_where_a_packet_would_leave():

@@ -34,6 +34,9 @@ class Names:
         self.asked.append(name)
         return self._services.get(name, [])
 
+    def failure(self, host: str) -> str:
+        return ""
+
     async def pointers(self, name: str) -> list[Pointer]:
         self.asked.append(f"naptr {name}")
         return self._pointers.get(name, [])
