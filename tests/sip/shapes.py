@@ -1,4 +1,4 @@
-"""Messages to read: real shapes with documentation numbers, names and addresses; and a minimal one."""
+"""Sample messages: real ones with numbers, names and addresses for documentation, and a minimal one."""
 
 SIGNALWIRE_INVITE = """\
 INVITE sip:inbound@sbc.example.com:5060;transport=UDP SIP/2.0
@@ -35,7 +35,7 @@ a=fmtp:101 0-15
 a=ptime:20
 a=rtcp:24587 IN IP4 192.0.2.13
 """.replace("\n", "\r\n").encode()
-"""What the trunk sends over UDP: two Record-Routes, a TLS inner Via, an unknown Contact parameter."""
+"""From a trunk over UDP: two Record-Routes, a second Via with TLS, an unknown Contact parameter."""
 
 KAMAILIO_INVITE = """\
 INVITE sip:proj_XXXXXXXXXXXXXXXXXXXXXXXX@sip.api.openai.com SIP/2.0
@@ -74,7 +74,7 @@ a=fmtp:101 0-15
 a=ptime:20
 a=rtcp:24587 IN IP4 192.0.2.13
 """.replace("\n", "\r\n").encode()
-"""What a proxy let through to the agent: three Vias, four Record-Routes, the carrier's Contact."""
+"""From a proxy to the agent: three Vias, four Record-Routes, the carrier's Contact."""
 
 OPENAI_200 = """\
 SIP/2.0 200 OK
@@ -98,7 +98,7 @@ a=fmtp:101 0-16
 a=ptime:20
 a=rtpmap:0 PCMU/8000
 """.replace("\n", "\r\n").encode()
-"""The agent's answer: few headers, a Contact without transport, no direction in the SDP."""
+"""From the agent: few headers, a Contact without transport, no direction in the SDP."""
 
 HEAD = (
     "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1",
@@ -112,7 +112,7 @@ HEAD = (
 
 
 def wire(start: str = "INVITE sip:b@example.com SIP/2.0", *more: str, body: str = "") -> bytes:
-    """A minimal message; a line in `more` takes the place of the line of the same name."""
+    """A minimal message; a line in `more` replaces the line of the same name."""
     replaced = {line.partition(":")[0] for line in more}
     lines = [start, *(line for line in HEAD if line.partition(":")[0] not in replaced), *more, "", body]
     return "\r\n".join(lines).encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""The session description in whatever it comes wrapped in."""
+"""Finding the session description in a message body."""
 
 import pytest
 
@@ -14,7 +14,7 @@ REQUIRED = b"Content-Disposition: signal ; Handling = REQUIRED\r\n"
 
 
 def kept(kind: str | None, body: bytes, *more: tuple[str, str]) -> tuple[str | None, bytes]:
-    """Content-Type and body as `keep_session` leaves them."""
+    """Content-Type and body after `keep_session`."""
     headers = Headers([*([("c", kind)] if kind is not None else []), *more])
     request = Request("INVITE", "sip:b", headers, body)
     keep_session(request)

@@ -21,7 +21,7 @@ def uas(received: Request | None = None, status: int = 200) -> Dialog:
 
 
 def uac(*record_routes: str, contact: str = "<sip:bob@192.0.2.2:5060>") -> Dialog:
-    """The dialog of a 200 that came over these proxies, in the order they wrote themselves down."""
+    """The dialog of a 200 with these Record-Routes, in message order."""
     headers = [("Record-Route", route) for route in record_routes]
     return Dialog.as_uac(invite(), ok(invite(), contact=contact, headers=headers))
 

@@ -22,7 +22,7 @@ def challenged(*values: str, status: int = 407) -> Response:
 
 
 def repeated(original: Request, credentials: Headers) -> Request:
-    """The request as the user agent sends it again: next CSeq, the credentials in place of the old ones."""
+    """The request as the user agent repeats it: next CSeq, new credentials instead of the old ones."""
     again = request(original.method, original.uri, original.cseq.number + 1, original.body)
     for name, value in credentials:
         again.headers.add(name, value)

@@ -1,4 +1,4 @@
-"""DigestServer: challenges, and what the credentials that answer them are worth."""
+"""DigestServer: challenges, and verification of credentials."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def register(*credentials: str, uri: str = URI) -> Request:
 def answered(
     server: DigestServer, now: float = 0.0, *, algorithm: str = "MD5", password: str = "pw", count: int = 1
 ) -> Request:
-    """A REGISTER whose credentials answer a challenge of the server for the `count`th time."""
+    """A REGISTER with credentials for a challenge of the server, and this nonce count."""
     challenged = Response(401, "", Headers([("WWW-Authenticate", server.challenge(now, algorithm))]))
     client = DigestClient("alice", password)
     for _ in range(count - 1):

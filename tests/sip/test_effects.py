@@ -1,4 +1,4 @@
-"""Effects are plain values: they compare by what they carry."""
+"""Effects are plain values: they compare by content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""StreamFramer: whole messages out of a byte stream."""
+"""StreamFramer: framing of messages on a byte stream."""
 
 import pytest
 from hypothesis import given
@@ -161,7 +161,7 @@ def test_a_head_is_read_once_however_slowly_its_body_drips_in(monkeypatch) -> No
     framer = StreamFramer()
     head = b"OPTIONS sip:x SIP/2.0\r\n" + b"X: y\r\n" * 7000 + b"Content-Length: 2000\r\n\r\n"
     assert framer.feed(head) == []
-    monkeypatch.delattr("proxy.sip.framing._LENGTHS")  # looking again would fail
+    monkeypatch.delattr("proxy.sip.framing._LENGTHS")  # scanning the head again would fail
     for _ in range(1999):
         assert framer.feed(b"x") == []
     assert framer.feed(b"x") == [head + b"x" * 2000]
@@ -214,6 +214,6 @@ def test_however_the_length_is_written_it_is_the_same(spelled: list[str]) -> Non
         except ParseError as error:
             return str(error) if error.status == 400 else error.status
 
-    # With two spaces it is not as nearly all write it, so that it is looked for everywhere.
+    # Two spaces are not the usual form, so this takes the slow path.
     odd = [line.replace("Content-Length: ", "Content-Length:  ") for line in spelled]
     assert told(spelled) == told(odd)

@@ -1,4 +1,4 @@
-"""The lexical ground: tokens, numbers, quoted strings, lists."""
+"""Lexical elements: tokens, numbers, quoted strings, lists."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Names of headers (RFC 3261 §7.3.1, §7.3.3)."""
+"""Header names and their keys (RFC 3261 §7.3.1, §7.3.3)."""
 
 from __future__ import annotations
 

@@ -258,7 +258,7 @@ CHANGES = st.one_of(
 
 
 def _changed(lines: list[tuple[str, str]], change: str, name: str, value: str = "") -> list[tuple[str, str]]:
-    """What becomes of plain lines by the same change."""
+    """The expected result: the same change applied to a plain list of lines."""
     places = [place for place, line in enumerate(lines) if header_key(line[0]) == header_key(name)]
     others = [line for line in lines if header_key(line[0]) != header_key(name)]
     first = places[0] if places else 0

@@ -1,4 +1,4 @@
-"""Who a caller is said to be, and by which way a call came."""
+"""Caller identity, privacy and diversion headers."""
 
 from __future__ import annotations
 

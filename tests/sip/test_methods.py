@@ -1,4 +1,4 @@
-"""The methods that are known, served or not."""
+"""The registered SIP methods."""
 
 from proxy.sip.methods import KNOWN_METHODS
 from proxy.ua.capabilities import ALLOW

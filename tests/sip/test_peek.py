@@ -1,4 +1,4 @@
-"""A glance is never wrong about what belongs to nothing."""
+"""The cheap checks on raw bytes agree with the parsed message."""
 
 from __future__ import annotations
 

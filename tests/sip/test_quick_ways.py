@@ -1,6 +1,6 @@
-"""What is nearly always so is read and written by a shorter way: it says what the general one says.
+"""The fast paths for plain messages give the same results as the general ones.
 
-Messages are generated that are plain but for a few spots, where the two might part.
+Messages are generated that are plain except for a few spots where the two might differ.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ often = settings(max_examples=300, deadline=None)
 SPOTS = ["", " ", "  ", "\t", " \t ", "\r\n ", "\r\n\t", "\n ", "\n", "\r", "\r\n",
          "\0", ",", ";", ":", '"', "\\", "<",
          ">", "=", "é", "\udcff", "\u2028", "\x85", "\x1c", "\x7f"]  # fmt: skip
-"""What may stand where nearly nobody has it."""
+"""Unusual fragments to insert anywhere."""
 
 spots = st.sampled_from(SPOTS)
 ADDRESSES = [
@@ -80,7 +80,7 @@ COMPACT = {"Via": "v", "From": "f", "To": "t", "Call-ID": "i", "Content-Length":
 
 @st.composite
 def lines(draw: st.DrawFn, name: str, values: list[str]) -> str:
-    """A header line as nearly all are, or with one spot somewhere."""
+    """A plain header line, possibly with one unusual fragment somewhere."""
     value = draw(st.sampled_from(values))
     if name in ("From", "To"):
         value += draw(st.sampled_from(TAGS))
@@ -95,7 +95,7 @@ def lines(draw: st.DrawFn, name: str, values: list[str]) -> str:
 
 @st.composite
 def nearly_plain(draw: st.DrawFn) -> bytes:
-    """A whole message that is plain but for a few lines of it."""
+    """A whole message that is plain except for a few lines."""
     start = draw(
         st.sampled_from(
             ["INVITE sip:a@b SIP/2.0", "BYE sip:a@b SIP/2.0", "SIP/2.0 200 OK", "SIP/2.0 180", "sip/2.0 180 ",
@@ -127,7 +127,7 @@ Reader = Callable[[bytes], Request | Response | None]
 
 
 def outcome(read: Reader, data: bytes) -> object:
-    """What reading gives, as far as anybody could see a difference."""
+    """The observable outcome of parsing."""
     try:
         message = read(data)
     except ParseError as error:
@@ -145,7 +145,7 @@ def outcome(read: Reader, data: bytes) -> object:
 
 
 def told(message: Request | Response) -> list[object]:
-    """All that its headers say."""
+    """The values of all its header properties."""
     names = ("via", "top", "vias", "via_count", "from_", "sender", "to", "from_tag", "to_tag", "call_id",
              "cseq", "contact", "routes", "record_routes", "max_forwards", "content_type")  # fmt: skip
     found: list[object] = [
@@ -162,7 +162,7 @@ def told(message: Request | Response) -> list[object]:
 
 
 def spotted(text: str, marks: list[str], data: st.DataObject) -> str:
-    """The text with each of these marks somewhere in it."""
+    """The text with each of these marks inserted at a random place."""
     for mark in marks:
         place = data.draw(st.integers(0, len(text)))
         text = text[:place] + mark + text[place:]
@@ -273,7 +273,7 @@ def test_lines_written_as_one_text_change_as_any_do(
 
 
 def as_one_by_one(message: Request | Response) -> bool:
-    """What was written as one text is what its lines are, appended one by one."""
+    """Lines added as one text equal the same lines added one by one."""
     single = Headers()
     for name, value in message.headers.copy():
         single.add(name, value)
@@ -322,7 +322,7 @@ def test_an_end_of_a_dialog_is_written_as_it_is_read(
     except ParseError:
         return
     if not read.uri.host or any(mark in end for mark in "\r\n\0"):
-        return  # what no header line holds
+        return  # cannot occur in a header line
     routes = data.draw(st.sampled_from([(), ("<sip:r;lr>",), ("<sip:r;lr>", "<sip:q>"), ("<sip:q>",)]))
     id = DialogId("c", "l", read.tag or "")
     dialog = Dialog(id, "<sip:l@h>;tag=l", end, "sip:t@h", routes, 1, None, True)
@@ -359,7 +359,7 @@ def test_the_sender_of_a_via_is_what_the_whole_of_it_says(
     try:
         whole = Via.parse(text)
     except ParseError:
-        return  # of its parameters the sender is independent
+        return  # the sender does not depend on the parameters
     assert sender_of(text) == (whole.transport, whole.host, whole.port)
     top = top_of(text)
     assert (top.host, top.sent_by, top.branch) == (

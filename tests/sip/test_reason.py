@@ -1,4 +1,4 @@
-"""Reason on a BYE, a CANCEL or a refusal (RFC 3326, RFC 6432)."""
+"""Reason on a BYE, a CANCEL or a final response (RFC 3326, RFC 6432)."""
 
 from __future__ import annotations
 

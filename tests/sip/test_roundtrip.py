@@ -1,4 +1,4 @@
-"""What is read is written back, and whatever comes in gives a message or a ParseError."""
+"""Parsed messages serialise back unchanged, and any input gives a message or a ParseError."""
 
 import contextlib
 

@@ -10,7 +10,7 @@ from proxy.sip.transaction_key import TransactionKey, client_key, invite_key_of,
 from tests.kit.messages import ack, cancel, invite, ok, request, signalwire_invite, within
 
 OLD = "1-not-magic"
-"""A branch as RFC 2543 elements made them."""
+"""A branch in the style of RFC 2543 elements."""
 
 
 def changed(original: Request, **headers: str) -> Request:

@@ -226,7 +226,7 @@ URI_PIECES = st.sampled_from(
 @settings(max_examples=500)
 @given(st.lists(URI_PIECES, max_size=8).map("".join), st.sampled_from(["sip:", "sips:a@b", "sip:a@b:5060"]))
 def test_a_host_met_before_is_understood_as_at_first(text: str, before: str) -> None:
-    """One with a dash in its user is always read whole."""
+    """A URI with a dash in its user always takes the slow path."""
     try:
         plain: Uri | None = Uri._read(f"{before}{text}")
     except ParseError:

@@ -1,4 +1,4 @@
-"""What is read once for each text, and what strangers can make of that."""
+"""The cache of parsed values, and its memory limit against hostile input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What carriers say of a caller's number, in the shapes in which they send it."""
+"""verstat in all the forms that carriers send."""
 
 from __future__ import annotations
 

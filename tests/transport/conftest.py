@@ -1,4 +1,4 @@
-"""Fixtures of the transport tests: one authority for the session, and networks that leave nothing behind."""
+"""Fixtures of the transport tests: one CA per session, and networks checked for leaks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Edge = tuple[SocketNetwork, Recorder]
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]] | None:
-    """Tests of sockets run on both loops that the product runs on."""
+    """Run tests with sockets on both supported event loops."""
     if item.get_closest_marker("network"):
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return None
@@ -33,7 +33,7 @@ def authority() -> Authority:
 
 @pytest.fixture
 async def edge(authority: Authority, tmp_path: Path) -> AsyncIterator[Callable[[], Edge]]:
-    """Makes networks that trust the authority; afterwards each must close without a flow or a task left."""
+    """Makes networks that trust the CA; at teardown each must close without leaving a flow or task."""
     client = ClientTls(trusted(tmp_path, authority))
     made: list[SocketNetwork] = []
     before = asyncio.all_tasks()

@@ -1,4 +1,4 @@
-"""A small real name server on loopback: answers from a table over UDP, and counts what it is asked."""
+"""A small DNS server on loopback: answers from a table over UDP, and records its queries."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import dns.rrset
 from proxy.transport.lookup import SystemLookup
 
 Zone = Mapping[tuple[str, str], Sequence[str]]
-"""Records in master file form, by name (with its final dot) and type."""
+"""Records in master file format, by name (with trailing dot) and type."""
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """A name outside the table gets NXDOMAIN; one of another type an empty answer."""
+    """Answers NXDOMAIN for an unknown name, and an empty answer for an unknown type of a known name."""
 
     def __init__(self, zone: Zone, ttl_s: int = 60) -> None:
         self.zone, self.ttl_s = dict(zone), ttl_s
@@ -29,7 +29,7 @@ class NameServer(asyncio.DatagramProtocol):
         self.rcode: dns.rcode.Rcode | None = None
         """What it answers instead of any record, as SERVFAIL."""
         self.loses = 0
-        """So many questions get lost on their way."""
+        """How many further queries to ignore, as if lost."""
         self.transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
@@ -66,7 +66,7 @@ class NameServer(asyncio.DatagramProtocol):
 async def a_name_server(
     zone: Zone, ttl_s: int = 60, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[NameServer]:
-    """A server on a port of the loopback interface, a free one unless it is said which."""
+    """A running server; port 0 picks a free one."""
     transport, server = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: NameServer(zone, ttl_s), local_addr=(host, port)
     )

@@ -1,4 +1,4 @@
-"""What the transport tests share: a receiver that remembers, and messages short enough to read."""
+"""Shared by the transport tests: a receiver that records, short messages, TLS files."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ def options(call_id: str = "1", body: bytes = b"") -> bytes:
 
 
 class Recorder:
-    """A `Receiver`; what came is in its lists, and can be awaited in the order it came."""
+    """A `Receiver` that queues what arrives, to be awaited in order."""
 
     def __init__(self) -> None:
         self.messages: asyncio.Queue[tuple[Flow, bytes]] = asyncio.Queue()
         self.losses: asyncio.Queue[tuple[Flow, TransportFailed]] = asyncio.Queue()
         self.faults: asyncio.Queue[tuple[Flow, ParseError]] = asyncio.Queue()
         self.goodbye: bytes | None = None
-        """Sent on a flow whose stream is broken, before it closes."""
+        """Sent from `unframeable`, before the flow is closed."""
         self.fails_on: bytes | None = None
-        """A message that this receiver raises for: a bug of ours."""
+        """A message for which `received` raises, as a bug would."""
         self.welcoming = True
-        self.needing = False
-        """Whether its connections are needed."""
         """Whether peers are known."""
+        self.needing = False
+        """Whether connections are still needed."""
         self.barring = False
-        """Whether peers are cut off at once."""
+        """Whether to drop new peers at once."""
 
     def welcomes(self, flow: Flow) -> bool:
         return self.welcoming
@@ -61,7 +61,7 @@ class Recorder:
 
 
 def server_tls(folder: Path, authority: Authority, *names: str, ips: tuple[str, ...] = ()) -> ServerTls:
-    """A listener's files, issued by this authority."""
+    """Certificate and key files of a listener, issued by this CA."""
     certificate, key = authority.issue(list(names), list(ips))
     tls = ServerTls(folder / "fullchain.pem", folder / "privkey.pem")
     Path(tls.certificate).write_bytes(certificate)
@@ -70,7 +70,7 @@ def server_tls(folder: Path, authority: Authority, *names: str, ips: tuple[str, 
 
 
 def trusted(folder: Path, authority: Authority) -> Path:
-    """The file a client trusts."""
+    """Write the CA certificate to a file for clients to trust."""
     path = folder / "ca.pem"
     path.write_bytes(authority.cert_pem)
     return path

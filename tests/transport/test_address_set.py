@@ -1,4 +1,4 @@
-"""What a carrier may call from, and for how long that is known: over tables of names."""
+"""The source addresses of a carrier's name and their lifetime, with names from a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.transport.test_resolver import Names
 
 
 class Lives:
-    """A name server of which only the lives of its records are asked."""
+    """A resolver that only knows the TTLs of records."""
 
     def __init__(self, **lives: int) -> None:
         self._lives = lives

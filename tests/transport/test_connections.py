@@ -1,4 +1,4 @@
-"""How many connections strangers may have, and what is said of those that came to nothing."""
+"""Limits on connections from unknown peers, and the logging of failed ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OURS = "198.51.100.1"
 
 
 class Door(Recorder):
-    """Knows one address, and whoever said something."""
+    """A receiver that knows one address, and any peer that has sent a message."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Door(Recorder):
 
 
 class House:
-    """A table of connections, and peers that connect over memory."""
+    """A table of connections, and peers that connect in memory."""
 
     def __init__(self, context: ServerContext | None = None) -> None:
         self.door = Door()
@@ -77,7 +77,7 @@ async def test_one_stranger_too_many_and_the_oldest_of_them_goes(house):
     await asyncio.sleep(0)
     assert len(house.table) == 4
     assert house.table.refused == {"strangers": 2}
-    assert house.door.losses.empty()  # nobody is told of a connection that was never anybody's
+    assert house.door.losses.empty()  # no `lost` for a connection that was never established
 
 
 async def test_one_source_has_few_and_is_refused_more_while_others_stay(house):

@@ -1,4 +1,4 @@
-"""The development authority and the files that `certs/make.py` leaves."""
+"""The development CA and the files written by `certs/make.py`."""
 
 from __future__ import annotations
 

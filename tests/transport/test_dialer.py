@@ -1,4 +1,4 @@
-"""Connections of ours in virtual time: no storm where nobody answers, and none left behind."""
+"""Outbound connections in virtual time: back-off after failures, and no leaks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def client():
 
 
 class Far:
-    """What becomes of connection attempts; by default they are refused."""
+    """Decides the outcome of connection attempts; by default they are refused."""
 
     def __init__(self) -> None:
         self.attempts: list[float] = []

@@ -1,4 +1,4 @@
-"""Whom a certificate speaks for (RFC 5922 §7)."""
+"""Identities in certificates (RFC 5922 §7)."""
 
 from __future__ import annotations
 

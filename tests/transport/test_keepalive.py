@@ -1,4 +1,4 @@
-"""Connections of ours: pinged, given up when they do not answer any more, closed when nobody needs them."""
+"""Outbound connections: pinged, dropped when they stop answering, closed when not needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.virtual
 
 
 class Kept:
-    """A connection of ours with its keeping; `dice` is what chance says, in thousandths."""
+    """An outbound connection with its keep-alive; `dice`: the random draw, in thousandths."""
 
     def __init__(self, rules: Upkeep | None = None, *, dice: int = 1000, needed: bool = True) -> None:
         self.needed, self.dice = needed, dice
@@ -98,7 +98,7 @@ async def test_a_pong_that_came_while_we_were_stopped_came_in_time():
         await asyncio.sleep(120)
     stoppable().stop_for(20)
     await asyncio.sleep(0.01)
-    kept.flow.data_received(b"\r\n")  # is read when the timers, long due, have had their turn
+    kept.flow.data_received(b"\r\n")  # read only after the overdue timers have fired
     await asyncio.sleep(120)
     assert not kept.flow.closed
     assert kept.pings == 6
@@ -116,7 +116,7 @@ async def test_a_message_instead_of_a_pong_is_a_sign_of_life_too():
 
 
 async def test_a_connection_that_nobody_needs_and_that_never_spoke_goes_after_32_seconds():
-    """As one that a hostile Contact had us make."""
+    """Such as one that a hostile Contact made us open."""
     kept = Kept(needed=False)
     kept.flow.send(options())
     assert await kept.over() == 32

@@ -1,4 +1,4 @@
-"""The machine's lookup, against a name server of our own on loopback."""
+"""SystemLookup, against our own DNS server on loopback."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ ZONE = {
 
 
 def a_way(address: str) -> str:
-    """A machine with addresses of both families, to the outside."""
+    """Routes of a machine with global addresses of both families."""
     return "2001:db8::99" if ":" in address else "198.51.100.99"
 
 
 async def pointers(lookup: SystemLookup) -> list[Pointer]:
-    """A name server may give its records in any order."""
+    """The NAPTR records sorted, since a server may return them in any order."""
     return sorted(await lookup.pointers("carrier.example"), key=lambda each: each.order)
 
 

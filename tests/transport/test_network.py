@@ -1,4 +1,4 @@
-"""Connections over the loopback interface: made, shared, reused, refused, and gone without a trace."""
+"""SocketNetwork over the loopback interface: connections made, shared, reused, refused and closed."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ async def test_closing_the_network_writes_what_was_sent_and_tells_no_loss(edge, 
 async def test_a_connection_that_is_made_while_the_network_closes_is_cut(edge):
     server, _ = edge()
     address = await server.listen(TCP)
-    server.connections.closing = True  # as between the kernel's accept and our hearing of it
+    server.connections.closing = True  # as if closed between the kernel's accept and connection_made
     reader, writer = await asyncio.open_connection(*address)
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
         await reader.readexactly(1)
@@ -272,7 +272,7 @@ async def test_a_transport_that_we_do_not_speak_is_said(edge):
 
 
 async def test_a_connection_that_the_network_dropped_in_silence_is_found_out_soon(edge, endpoint):
-    """The agent's connection is shared by its calls: while it is dead and nobody knows, all of them fail."""
+    """The agent's calls share one connection: until it is known to be dead, all of them fail."""
     _, server_hears, client, _, target = await linked(edge, endpoint)
     flow = await client.connect(target)
     flow.send(options("1"))
@@ -313,7 +313,7 @@ async def test_a_listener_on_all_of_ipv6_leaves_the_port_of_ipv4_to_another(edge
 
 
 async def test_strangers_take_no_files_that_trunks_need_and_are_sent_away_cheaply(tls):
-    """Strangers come from 127.0.0.2, one of ours from 127.0.0.1."""
+    """Unknown peers connect from 127.0.0.2, a known one from 127.0.0.1."""
     network, hears = SocketNetwork(strangers=ConnectionLimits(10, 8, 5, 5)), Recorder()
     hears.welcomes = lambda flow: flow.remote[0] == "127.0.0.1"  # type: ignore[method-assign]
     network.start(hears)
@@ -340,7 +340,7 @@ async def test_strangers_take_no_files_that_trunks_need_and_are_sent_away_cheapl
 
 
 def mutual(tmp_path, authority, name, clients="require"):
-    """A listener that asks for certificates, and a network whose connections show one for `name`."""
+    """A listener that requests client certificates, and a network that presents one for `name`."""
     ca = trusted(tmp_path, authority)
     own = server_tls(tmp_path, authority, "edge.example")
     chain, key = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
@@ -352,7 +352,7 @@ def mutual(tmp_path, authority, name, clients="require"):
 
 @pytest.fixture
 async def carrier(edge, tmp_path, authority):
-    """Our end and the carrier's of a connection that the carrier made, both having shown a certificate."""
+    """Our end and the carrier's end of a mutually authenticated connection made by the carrier."""
     server, server_hears = edge()
     listen, profiles = mutual(tmp_path, authority, "sip.carrier.example")
     address = await server.listen(listen)
@@ -448,7 +448,7 @@ async def test_renewed_certificates_are_shown_and_renewed_authorities_trusted_wh
 
 
 def renew(path, content):
-    """Put new content in a file, and a time on it that differs whatever the clock's grain."""
+    """Replace a file's content, with a changed mtime whatever the resolution of the clock."""
     stamp = path.stat().st_mtime_ns
     path.write_bytes(content)
     os.utime(path, ns=(stamp + 1_000_000, stamp + 1_000_000))

@@ -1,4 +1,4 @@
-"""How long the network waits, in virtual time: the wire is in memory, the timers are the true ones."""
+"""Timeouts of the network, in virtual time: connections in memory, real timer values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def client(tmp_path, authority):
 
 @pytest.fixture
 def dial(monkeypatch):
-    """Let every connection succeed at once, to a peer that never says a word."""
+    """Let every connection succeed at once, to a peer that never sends anything."""
 
     def arrange(**wire: bool) -> None:
         async def create_connection(factory, host, port):
@@ -90,6 +90,6 @@ async def test_a_name_that_no_server_answers_for_is_said_before_the_caller_is_go
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
     resolver = Resolver(SystemLookup(nameservers=["192.0.2.53"]))
-    async with asyncio.timeout(8):  # what an agent has to take a call
+    async with asyncio.timeout(8):  # the time that an agent has to answer a call
         with pytest.raises(TransportFailed, match="host has no address: switchboard"):
             await resolver.resolve(Uri.parse("sip:agent@switchboard:5061;transport=tls"))

@@ -1,4 +1,4 @@
-"""TLS with somebody else's implementation: the `openssl` program, as server and as client."""
+"""TLS interoperability with the `openssl` program, as server and as client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BANDWIDTH = TlsTerms(max_version="1.2", ciphers="AES256-SHA256:AES128-SHA")
 
 
 class Bench:
-    """Certificates, networks of ours that close, and processes that end."""
+    """Certificates, our networks, and openssl processes, with their cleanup."""
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         self.folder, self.authority = folder, authority
@@ -64,7 +64,7 @@ class Bench:
     async def server(
         self, certificate: tuple[Path, Path], *words: object
     ) -> tuple[Target, asyncio.StreamReader]:
-        """`openssl s_server`; what it says it received is in the stream."""
+        """`openssl s_server`; its output shows what it received."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -100,7 +100,7 @@ async def bench(tmp_path: Path, authority: Authority) -> AsyncIterator[Bench]:
 
 
 async def lost(connect: Callable[[], object], recorder: Recorder) -> str:
-    """Why a connection did not come about, or went as soon as it had."""
+    """The error of a connection that failed, or was lost right after."""
     try:
         await connect()  # type: ignore[misc]
     except TransportFailed as failure:

@@ -1,4 +1,4 @@
-"""A connection that is kept: made again when it breaks, ever less often where it cannot be had."""
+"""Persistent connections: reconnected when they break, with growing pauses after failures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRUNK = "198.51.100.7"
 
 
 class Place:
-    """Us, a trunk, and a connection between them that is to be kept."""
+    """Our network, a trunk, and a persistent connection between them."""
 
     def __init__(self, uri: str = "sip:trunk.example;transport=tls") -> None:
         self.wire = Wire()

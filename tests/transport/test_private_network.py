@@ -1,4 +1,4 @@
-"""Which address we have in the private network of a peer."""
+"""Our address in the private network of a peer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ eth0\t0000000A\t0101A8C0\t0003\t0\t0\t0\t000000FF\t0\t0\t0
 
 @pytest.fixture
 def routes(tmp_path: Path) -> Path:
-    """192.168.1.0/24 at our interface; 10.0.0.0/8 and all else behind the router 192.168.1.1."""
+    """192.168.1.0/24 directly connected; 10.0.0.0/8 and the default route via 192.168.1.1."""
     file = tmp_path / "route"
     file.write_text(ROUTES)
     return file

@@ -1,4 +1,4 @@
-"""Where URIs lead (RFC 3263), over a table of names."""
+"""URI resolution (RFC 3263), with names from a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy.transport.resolver import Resolver
 
 
 class Names:
-    """A `Lookup` that knows what it is told, and remembers what it was asked."""
+    """A `Lookup` over a table, which records its queries."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""One connection, in virtual time, over a wire in memory: what a peer may do to it, and what it costs us."""
+"""StreamFlow in virtual time, over a connection in memory: what a peer may do, and the limits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.virtual
 
 
 class Bench:
-    """A flow on a wire, with everything around it."""
+    """A flow on an in-memory connection, with its receiver and keeper."""
 
     def __init__(self, *, inbound: bool = True, engine: TlsEngine | None = None, **wire: Any) -> None:
         self.recorder = Recorder()
@@ -213,7 +213,7 @@ async def test_a_tls_handshake_not_finished_in_ten_seconds_is_closed(tmp_path, a
     failure = await bench.flow.opened
     assert str(failure) == "TLS handshake not finished within 10 s"
     assert asyncio.get_running_loop().time() - start == 10
-    assert bench.recorder.losses.empty()  # nobody was ever shown this flow
+    assert bench.recorder.losses.empty()  # the receiver never saw this flow
     await asyncio.sleep(0)
     assert bench.count.failures == [("timeout", str(failure))]
 

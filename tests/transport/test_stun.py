@@ -1,4 +1,4 @@
-"""STUN Binding requests, as phones over UDP send them to keep their way open."""
+"""STUN Binding requests, as phones send them over UDP for keep-alive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The TLS engine, without a socket: bytes of one side are carried to the other by hand."""
+"""TlsEngine without sockets: the test passes the bytes of each side to the other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.transport.recorder import server_tls, trusted
 
 
 def shake(client: TlsEngine, server: TlsEngine) -> None:
-    """Carry the handshake to and fro until neither side has anything to say."""
+    """Pass the handshake back and forth until neither side has anything to send."""
     to_server, to_client = client.start(), server.start()
     while to_server or to_client:
         from_client, to_client = to_client, b""

@@ -1,4 +1,4 @@
-"""Certificates of both sides, without a socket: who a peer is known as, and who is refused."""
+"""Mutual TLS without sockets: verified names of a peer, and which peers are rejected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.transport.test_tls import shake
 
 @pytest.fixture
 def meet(tmp_path, authority):
-    """Have a client with such a certificate shake hands with a server that asks for one."""
+    """The handshake of a client with such a certificate and a server that requests one."""
 
     def meeting(
         *names: str,
@@ -151,7 +151,7 @@ def test_another_name_than_the_host_may_be_asked_for(tmp_path, authority):
 
 
 def test_rsa_key_exchange_with_cbc_at_tls_1_2_is_spoken_where_it_is_asked_for(tmp_path, authority):
-    """What Bandwidth takes, and nothing else."""
+    """Bandwidth accepts nothing else."""
     certificate, key = authority.issue(["a.example"], rsa_bits=2048)
     (tmp_path / "c.pem").write_bytes(certificate)
     (tmp_path / "k.pem").write_bytes(key)

@@ -1,4 +1,4 @@
-"""Versions and ciphers of one side of TLS."""
+"""TLS versions and cipher suites."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ async def test_a_flow_to_a_target_leaves_from_the_listener(edge, phone):
 
 
 async def test_the_stun_of_one_of_ours_is_answered_and_a_stranger_s_is_not_rfc5626_4_4_2(edge, phone):
-    """Else a phone that has been told of `outbound` takes its registration for lost."""
+    """Otherwise a phone that uses `outbound` considers its registration lost."""
     network, recorder = edge()
     address = await network.listen(ANYWHERE)
     phone.sendto(REQUEST, address)
@@ -115,7 +115,7 @@ async def test_a_peer_that_is_gone_does_not_break_the_listener(edge, phone):
 
 
 class Broken:
-    """A socket of the operating system that answers with errors, in turn."""
+    """A socket whose calls fail with these errors, in turn."""
 
     def __init__(self, *answers: object) -> None:
         self.answers = list(answers)

@@ -1,4 +1,4 @@
-"""A TCP connection in memory, as asyncio shows it to a protocol."""
+"""A TCP connection in memory, as an asyncio transport."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PEER = ("192.0.2.9", 4000)
 
 
 class Wire(asyncio.Transport):
-    """asyncio's side of a TCP connection; `reading` says whether the peer takes what is written."""
+    """The transport of a TCP connection; `reading`: whether the peer reads what is written."""
 
     def __init__(
         self, protocol: asyncio.Protocol, *, reading: bool = True, peer: tuple[str, int] | None = PEER
@@ -52,7 +52,7 @@ class Wire(asyncio.Transport):
 
 
 class Count:
-    """Keeps the connections open; both ends must balance."""
+    """A `Keeper` that counts its calls; opened and gone must balance."""
 
     def __init__(self) -> None:
         self.open = self.stood = self.welcome = 0

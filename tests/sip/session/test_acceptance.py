@@ -1,4 +1,4 @@
-"""The 2xx that is resent until its ACK: (time, input) -> (time, effect)."""
+"""Acceptance, the 2xx retransmitted until its ACK: (time, input) -> (time, effect)."""
 
 from __future__ import annotations
 

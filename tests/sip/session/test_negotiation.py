@@ -1,4 +1,4 @@
-"""Offers and answers take turns (RFC 3264 §4, RFC 3261 §14)."""
+"""Negotiation: the offer/answer state of a session (RFC 3264 §4, RFC 3261 §14)."""
 
 from __future__ import annotations
 

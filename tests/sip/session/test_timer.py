@@ -272,7 +272,7 @@ def test_a_422_that_makes_no_sense_is_malformed_rfc4028_6(least: str | None) -> 
         SessionTimer.offering().raised(too_brief(least))
 
 
-# A refresh that fails, and a peer that knows no timer
+# A refresh that fails, and a peer without timer support
 
 
 def refreshing(seconds: str = "600;refresher=uac", *others: tuple[str, str]) -> SessionTimer:
@@ -317,7 +317,7 @@ def test_a_peer_without_timer_is_refreshed_alone_where_it_takes_update_rfc4028_9
     for timer in (called, calling):
         assert (timer.alone, timer.by_update, timer.deadline) == (True, True, 900.0)
         assert timer.expire(900.0) == [Refresh()]
-        timer.missed(900.1)  # whatever it says, it is there
+        timer.missed(900.1)  # any response shows that the peer is alive
         assert timer.deadline == pytest.approx(1800.1)
         assert timer.expire(1800.1) == [Refresh()]
         timer.refreshed(1800.2, ok(invite()))
@@ -396,7 +396,7 @@ def test_methods_without_update_leave_it_as_it_was_before_too() -> None:
         ("Allow", "INVITE, UPDATE", False),
         ("Supported", "timer", False),
         ("Session-Expires", "600", False),
-        ("Min-SE", "much", False),  # to be refused by who reads it
+        ("Min-SE", "much", False),  # rejected later, when it is parsed
     ],
 )
 def test_an_invite_that_says_nothing_of_timers_needs_none(name: str, value: str, ignored: bool) -> None:

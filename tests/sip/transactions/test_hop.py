@@ -1,4 +1,4 @@
-"""The ACK for a failure and the CANCEL: made of the INVITE they belong to."""
+"""The ACK for a non-2xx response, and the CANCEL, made from their INVITE."""
 
 from __future__ import annotations
 

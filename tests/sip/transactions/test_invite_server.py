@@ -18,12 +18,12 @@ def server(reliable: bool) -> InviteServer:
 
 
 def hop_ack(machine: InviteServer) -> Request:
-    """The ACK for a failure: on the branch of the INVITE."""
+    """The ACK for a non-2xx response: on the branch of the INVITE."""
     return within(machine.request, "ACK", to_tag="bob1", branch=machine.request.via.branch or "", cseq=1)
 
 
 def timeline(machine: InviteServer) -> list[tuple[float, Effect | None]]:
-    """Let every deadline come, and note what happens; None where a timer fires in silence."""
+    """Run through all deadlines; the effects with their times, None for a timer without effects."""
     seen: list[tuple[float, Effect | None]] = []
     while (due := machine.deadline) is not None:
         effects = machine.expire(due)

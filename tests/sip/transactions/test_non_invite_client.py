@@ -19,7 +19,7 @@ def client(reliable: bool) -> NonInviteClient:
 
 
 def timeline(machine: NonInviteClient) -> list[tuple[float, Effect | None]]:
-    """Let every deadline come, and note what happens; None where a timer fires in silence."""
+    """Run through all deadlines; the effects with their times, None for a timer without effects."""
     seen: list[tuple[float, Effect | None]] = []
     while (due := machine.deadline) is not None:
         effects = machine.expire(due)
