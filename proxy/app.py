@@ -231,7 +231,7 @@ class App:
         self.metrics.follow_certificates(partial(certificate_expiry.ends, self._settings))
         wanted = any(agent.provider != SIP_AGENT for agent in self._settings.agents)
         web = build_app(
-            self.services.screener.door if wanted else None,
+            self.services.screener.webhooks if wanted else None,
             self._health,
             self.metrics.registry,
             counted=self.metrics.webhook_received,

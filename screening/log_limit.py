@@ -9,20 +9,20 @@ log = structlog.get_logger("screendoor")
 LINES_PER_MINUTE = 30
 
 
-class Seldom:
+class LogLimit:
     """Logs at most `LINES_PER_MINUTE` warnings of one kind per minute."""
 
-    def __init__(self, too_many: str) -> None:
-        """`too_many` is logged once in place of the rest of that minute's warnings."""
-        self._too_many = too_many
+    def __init__(self, final_warning: str) -> None:
+        """`final_warning` is logged once in place of the rest of that minute's warnings."""
+        self._final_warning = final_warning
         self._since, self._lines = float("-inf"), 0
 
-    def warning(self, now: float, what: str, **told: object) -> None:
-        """Log `what` unless the limit is reached; `now` is in seconds of any clock."""
+    def warning(self, now: float, event: str, **fields: object) -> None:
+        """Log `event` unless the limit is reached; `now` is in seconds of any clock."""
         if not 0 <= now - self._since < 60.0:
             self._since, self._lines = now, 0
         self._lines += 1
         if self._lines <= LINES_PER_MINUTE:
-            log.warning(what, **told)
+            log.warning(event, **fields)
         elif self._lines == LINES_PER_MINUTE + 1:
-            log.warning(self._too_many)
+            log.warning(self._final_warning)

@@ -16,73 +16,73 @@ from screening.webhook import Api
 
 
 @dataclass(slots=True)
-class Waiting:
+class PendingCall:
     """A call of ours whose webhook has not arrived."""
 
     screening: RealtimeScreening
     provider: Provider
     api: Api
     """The API through which its agent takes calls."""
-    twin_came: bool = False
+    other_api_announced: bool = False
     """The other API has announced the call."""
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class EndedCall:
     """A call that ended before its webhook arrived."""
 
     provider: Provider
     api: Api
 
 
-class Passed(Enum):
+class Ignored(Enum):
     """Why a webhook with a nonce of ours is ignored."""
 
-    TWIN = "another API's twin"
+    OTHER_API = "another API's twin"
     UNKNOWN = "token is not waited for"
 
 
-class Awaited:
+class PendingCalls:
     """Calls by nonce. Those taken or ended are remembered until their webhook can no longer arrive."""
 
     def __init__(self, lifetime_s: float) -> None:
         """`lifetime_s` is how long a token is valid."""
         self._lifetime_s = lifetime_s
-        self._waiting: dict[bytes, Waiting] = {}
-        self._left: dict[bytes, Left] = {}
+        self._waiting: dict[bytes, PendingCall] = {}
+        self._ended: dict[bytes, EndedCall] = {}
         self._taken: dict[bytes, Api] = {}
         self._until: dict[bytes, float] = {}
-        """When each entry of `_left` and `_taken` is forgotten, oldest first."""
+        """When each entry of `_ended` and `_taken` is forgotten, oldest first."""
 
-    def add(self, nonce: bytes, waiting: Waiting) -> None:
+    def add(self, nonce: bytes, waiting: PendingCall) -> None:
         self._waiting[nonce] = waiting
 
-    def match(self, nonce: bytes, api: Api, now: float) -> Waiting | Left | Passed:
+    def match(self, nonce: bytes, api: Api, now: float) -> PendingCall | EndedCall | Ignored:
         """Return the call that an announcement by `api` is about, once only. `now`: wall-clock seconds."""
-        call = self._waiting.get(nonce) or self._left.get(nonce)
+        call = self._waiting.get(nonce) or self._ended.get(nonce)
         if call is None:
             taken = self._taken.get(nonce)
-            return Passed.TWIN if taken not in (None, api) else Passed.UNKNOWN
+            return Ignored.OTHER_API if taken not in (None, api) else Ignored.UNKNOWN
         if call.api is not api:
-            if isinstance(call, Waiting):
-                call.twin_came = True
-            return Passed.TWIN
+            if isinstance(call, PendingCall):
+                call.other_api_announced = True
+            return Ignored.OTHER_API
         self._waiting.pop(nonce, None)
-        self._left.pop(nonce, None)
+        self._ended.pop(nonce, None)
         self._taken[nonce] = api
         self._remember(nonce, now)
         return call
 
     def over(self, nonce: bytes, now: float) -> None:
-        """The call is over: if its webhook still arrives, `match` returns `Left`."""
+        """The call is over: if its webhook still arrives, `match` returns `EndedCall`."""
         if waiting := self._waiting.pop(nonce, None):
-            self._left[nonce] = Left(waiting.provider, waiting.api)
+            self._ended[nonce] = EndedCall(waiting.provider, waiting.api)
             self._remember(nonce, now)
 
-    def twin_alone(self, nonce: bytes) -> bool:
+    def only_other_api_announced(self, nonce: bytes) -> bool:
         """Whether the call still waits and only the API its agent does not use has announced it."""
         waiting = self._waiting.get(nonce)
-        return waiting is not None and waiting.twin_came
+        return waiting is not None and waiting.other_api_announced
 
     @property
     def waiting(self) -> list[RealtimeScreening]:
@@ -91,7 +91,7 @@ class Awaited:
     def _remember(self, nonce: bytes, now: float) -> None:
         while self._until and self._until[oldest := next(iter(self._until))] <= now:
             del self._until[oldest]
-            self._left.pop(oldest, None)
+            self._ended.pop(oldest, None)
             self._taken.pop(oldest, None)
         self._until.pop(nonce, None)
         self._until[nonce] = now + self._lifetime_s

@@ -22,14 +22,14 @@ from screening.talk.tools import Decision
 
 ANSWER_GRACE_S = 2.0
 """How long past `ready_limit_s` the agent's answer is still waited for here."""
-ANNOUNCED_LIMIT_S = 5.0
+WEBHOOK_LIMIT_S = 5.0
 """How long after the agent's answer its webhook may arrive. If it never does, another application has
 accepted the call, and nobody here would ever decide about its caller.
 """
 LEFT_GRACE_S = 2.0
 """How long the session may outlast the agent's leg: the last transcript lines and usage reports may be late.
 """
-HANG_UP_AGAIN_S = 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0
+HANG_UP_RETRY_DELAYS_S = 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0
 """Delays between the attempts to end a session. Where the vendor cannot be reached, our BYE is lost, too, and
 the session would be billed for up to an hour.
 """
@@ -90,9 +90,9 @@ class RealtimeScreening:
         transfer = Transfer(self._referral, agent.refer_patience_s)
         self._conversation = Conversation(self._judgement, self._clock, transfer, self._log, meter, briefing)
         self._over = self._stopping = False
-        self._again: asyncio.Event | None = None
+        self._retry_hang_up_now: asyncio.Event | None = None
         """Set at shutdown, to cut short the wait before the next attempt to end a session."""
-        self._later: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def transcript(self) -> Sequence[Said]:
@@ -126,15 +126,15 @@ class RealtimeScreening:
                 self._answered = True
                 self._meter.begin()
                 self._clock.start(self._loop.time())
-                self._judgement.change.happened()
-                self._then(ANNOUNCED_LIMIT_S, self._expect_webhook)
+                self._judgement.changed.notify_all()
+                self._schedule(WEBHOOK_LIMIT_S, self._expect_webhook)
             case News.REFER_ARRIVED:
                 self._judgement.refer_seen()
             case News.CONNECTED:
                 self._judgement.settle()
             case News.AGENT_LEFT:
                 self._meter.end()
-                self._then(LEFT_GRACE_S if self._answered else 0.0, self._leave)
+                self._schedule(LEFT_GRACE_S if self._answered else 0.0, self._leave)
             case News.CALLER_LEFT:
                 self._finished.set()
             case News.PHONE_BUSY | News.PHONE_NO_ANSWER | News.PHONE_DECLINED | News.PHONE_UNREACHABLE:
@@ -157,7 +157,7 @@ class RealtimeScreening:
         self._finished.set()
         if not self._over:
             self._over = True
-            self._waits_for_nothing()
+            self._cancel_timer()
             self._meter.close()
             self._log.debug("screening over", outcome=outcome)
             self._forget()
@@ -165,8 +165,8 @@ class RealtimeScreening:
     def shut_down(self) -> None:
         """End the session as the process ends, without further retries."""
         self._stopping = True
-        if self._again is not None:
-            self._again.set()
+        if self._retry_hang_up_now is not None:
+            self._retry_hang_up_now.set()
         self.over("shut down")
 
     async def attend(self, call_id: str) -> None:
@@ -204,22 +204,22 @@ class RealtimeScreening:
         """End the session if the call went on without the agent: nobody else would ever hang it up."""
         try:
             async with asyncio.timeout_at(self._answer_due):
-                await self._judgement.change.until(lambda: self._answered)
+                await self._judgement.changed.wait_for(lambda: self._answered)
         except TimeoutError:
             self._log.warning("agent never answered")
             self._judgement.lose("the agent accepted, but never answered")
             self._finished.set()
 
-    def _then(self, after_s: float, step: Callable[[], None]) -> None:
-        self._waits_for_nothing()
+    def _schedule(self, after_s: float, step: Callable[[], None]) -> None:
+        self._cancel_timer()
         if not self._over:
-            self._later = self._loop.call_later(after_s, step)
+            self._timer = self._loop.call_later(after_s, step)
 
-    def _waits_for_nothing(self) -> None:
+    def _cancel_timer(self) -> None:
         """Cancel the timer, so that it does not keep a finished screening alive."""
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _expect_webhook(self) -> None:
         if not (self._announced or self._finished.is_set()):
@@ -238,7 +238,7 @@ class RealtimeScreening:
 
     async def _hang_up(self, call_id: str) -> None:
         """End the session, retrying while the vendor or the way to it fails."""
-        for again_s in (*HANG_UP_AGAIN_S, None):
+        for again_s in (*HANG_UP_RETRY_DELAYS_S, None):
             try:
                 await self._provider.hang_up(call_id)
                 return
@@ -248,10 +248,10 @@ class RealtimeScreening:
                     self._log.warning("session not ended", why=str(error))
                     return
                 self._log.debug("session not ended yet", why=str(error), again_s=again_s)
-            self._again = asyncio.Event()
+            self._retry_hang_up_now = asyncio.Event()
             with suppress(TimeoutError):
                 async with asyncio.timeout(again_s):
-                    await self._again.wait()
+                    await self._retry_hang_up_now.wait()
 
 
 async def turn_away(provider: Provider, call_id: str, log: structlog.stdlib.BoundLogger) -> None:

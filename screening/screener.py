@@ -32,8 +32,8 @@ from screening.contract import (
 )
 from screening.costs.accounts import Books
 from screening.decision import Action
-from screening.log_limit import Seldom
-from screening.pending_calls import Awaited, Left, Passed, Waiting
+from screening.log_limit import LogLimit
+from screening.pending_calls import EndedCall, Ignored, PendingCall, PendingCalls
 from screening.policy import Policy
 from screening.provider import Provider
 from screening.providers import api_of, provider_of
@@ -43,7 +43,7 @@ from screening.sip_agent import SipScreening
 from screening.talk.briefing import Briefing
 from screening.talk.briefings import Briefings
 from screening.token import HEADER, TokenMint, TokenRefused
-from screening.webhook import Api, IncomingCall, WebhookDoor
+from screening.webhook import Api, IncomingCall, WebhookReceiver
 
 if TYPE_CHECKING:  # cryptography is for those who verify
     from screening.stir.verifier import Verifier
@@ -51,7 +51,7 @@ if TYPE_CHECKING:  # cryptography is for those who verify
 log = structlog.get_logger("screendoor")
 
 KEY_BYTES = 32
-TWIN_ALONE_S = 3.0
+WRONG_API_GRACE_S = 3.0
 """How long after an announcement by the wrong API alone a warning is logged; the two normally arrive
 together.
 """
@@ -66,7 +66,7 @@ class Screener:
     """Implements `contract.Screener` for the configured agents.
 
     ``async with screener:`` owns every task and connection of the screenings; leaving it ends them all and
-    waits until no session is left at a vendor. The HTTP side passes webhooks to `door`.
+    waits until no session is left at a vendor. The HTTP side passes webhooks to `webhooks`.
     """
 
     def __init__(
@@ -98,16 +98,18 @@ class Screener:
         self._tokens = TokenMint(token_bytes(KEY_BYTES), token_bytes)
         asked = [agent for agent in agents if agent.provider != SIP_AGENT]
         self._providers = {agent.name: provider_of(agent) for agent in asked}
-        self._awaited = Awaited(self._tokens.lifetime_s)
+        self._pending = PendingCalls(self._tokens.lifetime_s)
         self._attended: set[RealtimeScreening] = set()
         self._stack = AsyncExitStack()
         self._tasks: asyncio.TaskGroup | None = None
-        self.remembers: Callable[[Caller, Wish], None] | None = None
+        self.on_wish: Callable[[Caller, Wish], None] | None = None
         """Stores the users' wishes for callers, returning at once; None if nothing does."""
-        self._ignored = Seldom("webhooks of no call of ours are not logged for a minute: there are too many")
+        self._ignored = LogLimit(
+            "webhooks of no call of ours are not logged for a minute: there are too many"
+        )
         self.counts: Counter[str] = Counter()
         """Webhooks by result, for the metrics."""
-        self.door = WebhookDoor([agent.webhook_secret for agent in asked], wall_clock, self._incoming)
+        self.webhooks = WebhookReceiver([agent.webhook_secret for agent in asked], wall_clock, self._incoming)
 
     async def __aenter__(self) -> Self:
         for provider in self._providers.values():
@@ -120,7 +122,7 @@ class Screener:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for screening in [*self._attended, *self._awaited.waiting]:
+        for screening in [*self._attended, *self._pending.waiting]:
             screening.shut_down()
         await self._stack.__aexit__(kind, error, trace)
         self._tasks = None
@@ -129,12 +131,12 @@ class Screener:
         """Apply the dialled number's policy to this caller, after verifying their identity."""
         policy = self._policies.get(caller.dialed) or self._policies.get(ANY_NUMBER) or ASK_EVERYBODY
         if caller.signed is None:
-            return self._planned(policy, caller)
+            return self._plan_for(policy, caller)
         verification = await self._verified(caller, caller.signed, policy.country)
         if verification is None:
-            return self._planned(policy, caller)
+            return self._plan_for(policy, caller)
         return replace(
-            self._planned(policy, replace(caller, verification=verification)), verification=verification
+            self._plan_for(policy, replace(caller, verification=verification)), verification=verification
         )
 
     async def _verified(self, caller: Caller, signed: Signed, country: str) -> Verification | None:
@@ -151,7 +153,7 @@ class Screener:
             return None
         return None if found.result == "unknown" and caller.verification is not None else found
 
-    def _planned(self, policy: Policy, caller: Caller) -> Plan:
+    def _plan_for(self, policy: Policy, caller: Caller) -> Plan:
         earlier = self.recent.calls(caller)
         decision = policy.decide(caller, earlier[-1] if earlier else None, earlier)
         first = decision.action is Action.CHALLENGE or (policy.gate and decision.action is Action.ASK)
@@ -169,7 +171,7 @@ class Screener:
                 blocked = decision.rule.startswith("block")
                 return Refuse(why, decision.reason, policy.block_with if blocked else policy.reject_with)
             case Action.ASK:
-                return self._asked(caller, decision.reason, policy)
+                return self._plan_to_ask(caller, decision.reason, policy)
             case _:
                 assert_never(decision.action)
 
@@ -177,12 +179,12 @@ class Screener:
         """Pass on the user's wish for this caller's number to be stored."""
         if caller.number is None:
             log.info("not remembered", wish=wish.value, why="the number is withheld")
-        elif self.remembers is None:
+        elif self.on_wish is None:
             log.warning("not remembered", wish=wish.value, why="there is no memory")
         else:
-            self.remembers(caller, wish)
+            self.on_wish(caller, wish)
 
-    def _asked(self, caller: Caller, reason: str, policy: Policy) -> Plan:
+    def _plan_to_ask(self, caller: Caller, reason: str, policy: Policy) -> Plan:
         """Plan to have the caller's agent ask them; ring if there is no such agent."""
         agent = self._agents.get(caller.agent)
         if agent is None:
@@ -210,7 +212,7 @@ class Screener:
             briefing=self._briefing(caller, number, policy),
             targets=number.targets if number else None,
         )  # fmt: skip
-        self._awaited.add(nonce, Waiting(screening, provider, api_of(agent)))
+        self._pending.add(nonce, PendingCall(screening, provider, api_of(agent)))
         return Ask(screening, {HEADER: token}, limits.ready_limit_s, reason)
 
     def _briefing(self, caller: Caller, number: NumberSettings | None, policy: Policy) -> Briefing | None:
@@ -226,27 +228,27 @@ class Screener:
         try:
             nonce = self._tokens.open(_only(incoming.values(HEADER)), self._wall_clock())
         except TokenRefused as refused:
-            return self._ignore(str(refused))
-        match self._awaited.match(nonce, incoming.api, self._wall_clock().timestamp()):
-            case Waiting() as waiting:
+            return self._count_ignored(str(refused))
+        match self._pending.match(nonce, incoming.api, self._wall_clock().timestamp()):
+            case PendingCall() as waiting:
                 self._count("matched")
                 self._attended.add(waiting.screening)
                 self._start(self._attend(waiting.screening, incoming.call_id))
-            case Left() as left:
+            case EndedCall() as left:
                 self._count("too late")
                 self._start(turn_away(left.provider, incoming.call_id, log))
-            case Passed.TWIN:
-                self._count(Passed.TWIN.value)
+            case Ignored.OTHER_API:
+                self._count(Ignored.OTHER_API.value)
                 log.debug("webhook of another API", api=incoming.api.value)
                 asyncio.get_running_loop().call_later(
-                    TWIN_ALONE_S, self._tell_twin_alone, nonce, incoming.api
+                    WRONG_API_GRACE_S, self._warn_of_wrong_api, nonce, incoming.api
                 )
-            case Passed.UNKNOWN as passed:
-                self._ignore(passed.value)
+            case Ignored.UNKNOWN as passed:
+                self._count_ignored(passed.value)
 
-    def _tell_twin_alone(self, nonce: bytes, came: Api) -> None:
+    def _warn_of_wrong_api(self, nonce: bytes, came: Api) -> None:
         """Warn that the project subscribes to the other API's event alone, as nothing else would."""
-        if self._awaited.twin_alone(nonce):
+        if self._pending.only_other_api_announced(nonce):
             wanted = Api.LIVE if came is Api.REALTIME else Api.REALTIME
             log.warning(
                 "only the wrong API announces this call: subscribe the webhook to the other event",
@@ -260,7 +262,7 @@ class Screener:
         finally:
             self._attended.discard(screening)
 
-    def _ignore(self, reason: str) -> None:
+    def _count_ignored(self, reason: str) -> None:
         self._count(reason)
         now = self._wall_clock().timestamp()
         self._ignored.warning(now, "webhook of no call of ours", reason=reason)
@@ -270,7 +272,7 @@ class Screener:
 
     def _forget(self, nonce: bytes) -> None:
         """Note that a call is over; if its webhook still arrives, it is turned away."""
-        self._awaited.over(nonce, self._wall_clock().timestamp())
+        self._pending.over(nonce, self._wall_clock().timestamp())
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         if self._tasks is None:

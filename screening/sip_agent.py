@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from screening.condition import Change
+from screening.condition import Condition
 from screening.contract import Decline, News, Said, Spent, Undecided, Verdict
 from screening.costs.meter import Meter, unlimited
 from screening.settings import ScreeningSettings
@@ -21,7 +21,7 @@ class SipScreening:
     def __init__(self, limits: ScreeningSettings, meter: Meter | None = None) -> None:
         self._meter = meter or unlimited("", "")
         self._clock = TalkClock(replace(limits, silence_limit_s=math.inf))
-        self._change = Change()
+        self._changed = Condition()
         self._loop = asyncio.get_running_loop()
         self._talking = False
         self._left = self._left_before = False
@@ -55,7 +55,7 @@ class SipScreening:
             due, reason = self._clock.next
             try:
                 async with asyncio.timeout_at(due):
-                    await self._change.next()
+                    await self._changed.wait()
             except TimeoutError:
                 return Undecided(reason)
 
@@ -76,12 +76,12 @@ class SipScreening:
             case News.PHONE_BUSY | News.PHONE_NO_ANSWER | News.PHONE_DECLINED | News.PHONE_UNREACHABLE:
                 self._clock.resume(self._loop.time())
                 self._talking, self._overruled, self._left_before = True, None, self._left
-                self._change.happened()
+                self._changed.notify_all()
             case News.AGENT_ANSWERED:
                 self._meter.begin()
                 self._clock.start(self._loop.time())
                 self._talking = True
-                self._change.happened()
+                self._changed.notify_all()
             case News.AGENT_LEFT:
                 self._meter.end()
                 self._left = True
@@ -97,7 +97,7 @@ class SipScreening:
         if not self._talking or self._overruled is not None:
             return False
         self._overruled = verdict
-        self._change.happened()
+        self._changed.notify_all()
         return True
 
     def ask(self, text: str) -> bool:

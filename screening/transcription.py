@@ -11,7 +11,7 @@ from typing import Protocol
 
 import httpx2
 
-LIMIT_S = 15.0
+ATTEMPT_LIMIT_S = 15.0
 """Limit of one attempt."""
 RETRY_AFTER_S = (2.0, 10.0, 30.0)
 """Pauses before the second, third and fourth attempt."""
@@ -20,7 +20,7 @@ MAX_BYTES = 25_000_000
 MAX_ANSWER = 1_000_000
 MAX_TEXT = 20_000
 """Characters of a transcript that are kept."""
-AGAIN = frozenset({408, 409, 429, 500, 502, 503, 504})
+RETRIED_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504})
 """HTTP statuses worth a retry."""
 ADVICE: Mapping[int, str] = {
     400: "the model does not take it",
@@ -43,7 +43,7 @@ class TranscriptionFailed(Exception):
 class Transcription(Protocol):
     """Transcribes an audio file."""
 
-    async def text_of(self, message: Path) -> str:
+    async def transcribe(self, message: Path) -> str:
         """Return what is said in it, empty for silence; raises TranscriptionFailed."""
         ...
 
@@ -65,7 +65,7 @@ class OpenAITranscription:
         self._account, self._http = account, http
         self._url = f"{account.api_base.rstrip('/')}/audio/transcriptions"
 
-    async def text_of(self, message: Path) -> str:
+    async def transcribe(self, message: Path) -> str:
         """Return what is said in a WAV file, within two minutes; raises TranscriptionFailed."""
         try:
             sound = await asyncio.to_thread(message.read_bytes)
@@ -75,21 +75,21 @@ class OpenAITranscription:
             raise TranscriptionFailed(f"the message is too long: {len(sound)} bytes of {MAX_BYTES}")
         for wait_s in RETRY_AFTER_S:
             try:
-                return await self._tried(sound)
+                return await self._attempt(sound)
             except TranscriptionFailed as failure:
                 if not failure.again:
                     raise
             await asyncio.sleep(wait_s)
-        return await self._tried(sound)
+        return await self._attempt(sound)
 
-    async def _tried(self, sound: bytes) -> str:
+    async def _attempt(self, sound: bytes) -> str:
         try:
-            async with asyncio.timeout(LIMIT_S):
-                return _text(await self._asked(sound))
+            async with asyncio.timeout(ATTEMPT_LIMIT_S):
+                return _text(await self._request(sound))
         except TimeoutError:
-            raise TranscriptionFailed(f"no transcript within {LIMIT_S:g} s", again=True) from None
+            raise TranscriptionFailed(f"no transcript within {ATTEMPT_LIMIT_S:g} s", again=True) from None
 
-    async def _asked(self, sound: bytes) -> bytes:
+    async def _request(self, sound: bytes) -> bytes:
         account = self._account
         # No compression: a small answer could decompress to more than the memory holds.
         headers = {"Authorization": f"Bearer {account.api_key}", "Accept-Encoding": "identity"}
@@ -109,7 +109,7 @@ class OpenAITranscription:
                 if not answer.is_success:
                     status = answer.status_code
                     why = ": ".join([f"OpenAI answered {status}", *filter(None, [ADVICE.get(status)])])
-                    raise TranscriptionFailed(why, again=status in AGAIN)
+                    raise TranscriptionFailed(why, again=status in RETRIED_STATUSES)
                 async for chunk in answer.aiter_raw():
                     said += chunk
                     if len(said) > MAX_ANSWER:

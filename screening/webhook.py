@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from screening.log_limit import Seldom
+from screening.log_limit import LogLimit
 
 log = structlog.get_logger("screendoor")
 
@@ -57,7 +57,7 @@ class WebhookRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Reception:
+class WebhookResponse:
     """The HTTP answer to a delivery."""
 
     status: int
@@ -80,7 +80,7 @@ class IncomingCall:
         return [value for given, value in self.sip_headers if given.lower() == name.lower()]
 
 
-class WebhookDoor:
+class WebhookReceiver:
     """Accepts deliveries that are signed, fresh and new, and passes their calls on."""
 
     def __init__(
@@ -96,9 +96,9 @@ class WebhookDoor:
         self._wall_clock = wall_clock
         self._incoming = incoming
         self._seen: dict[str, float] = {}
-        self._refused = Seldom("refused webhooks are not logged for a minute: there are too many")
+        self._refused = LogLimit("refused webhooks are not logged for a minute: there are too many")
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Reception:
+    def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
         """Receive one delivery with its raw body. Returns at once, after calling `incoming` if it is a new
         call.
         """
@@ -109,12 +109,12 @@ class WebhookDoor:
             reason = self._admit(webhook_id, delivered_at, event, now)
         except WebhookRefused as refused:
             self._refused.warning(now, "webhook refused", status=refused.status, reason=refused.reason)
-            return Reception(refused.status, refused.reason)
+            return WebhookResponse(refused.status, refused.reason)
         log.debug("webhook", id=webhook_id, type=event.get("type"), reason=reason)
-        return Reception(200, reason)
+        return WebhookResponse(200, reason)
 
     def _admit(self, webhook_id: str, delivered_at: int, event: Mapping[str, Any], now: float) -> str:
-        if self._known(f"webhook {webhook_id}", now):
+        if self._seen_before(f"webhook {webhook_id}", now):
             return "duplicate"
         kind = event.get("type")
         announced = ANNOUNCEMENTS.get(kind) if isinstance(kind, str) else None
@@ -128,12 +128,12 @@ class WebhookDoor:
         call = _incoming_call(event, *announced)
         if call is None:
             return "no call"  # the dashboard's test event has empty data
-        if self._known(f"call {call.call_id}", now):
+        if self._seen_before(f"call {call.call_id}", now):
             return "duplicate"
         self._incoming(call)
         return "incoming"
 
-    def _known(self, name: str, now: float) -> bool:
+    def _seen_before(self, name: str, now: float) -> bool:
         """Return whether `name` was seen before, and remember it; expired entries are dropped."""
         while self._seen and (oldest := next(iter(self._seen))) and now - self._seen[oldest] > REMEMBERED_S:
             del self._seen[oldest]

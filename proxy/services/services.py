@@ -44,7 +44,7 @@ class Services:
         self.memory: Memory | None = remembered.memory if remembered else None
         self.screener = policy_setup.screener(settings, now, remembered.lists if remembered else None)
         if self.memory is not None:
-            self.screener.remembers = memory_setup.wishes(self.memory, settings, now)
+            self.screener.on_wish = memory_setup.wishes(self.memory, settings, now)
         self.capture = memory_setup.capture(settings, self.memory)
         """Captures SIP traces, if they are stored."""
         self.telling = notifications.post(settings, now, ids.uniform, self.memory, metrics.registry)

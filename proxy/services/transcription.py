@@ -85,7 +85,7 @@ class Transcribing:
     async def _transcribe(self, by: Transcription, record: CallRecord, message: Path) -> None:
         try:
             async with self._room:
-                text = await by.text_of(message)
+                text = await by.transcribe(message)
         except TranscriptionFailed as failure:
             log.warning("not transcribed", call=record.call, why=str(failure))
             self.counts["failed"] += 1

@@ -16,7 +16,7 @@ from typing import Self, assert_never
 
 import structlog
 
-from screening.condition import Change
+from screening.condition import Condition
 from screening.notices.channel import Answer, Delivered, GivenUp, Later
 from screening.notices.delivery import Letter, Outbox, Unreachable
 from screening.notices.notice import Budget, Record
@@ -53,7 +53,7 @@ class Post:
         """Attempts by event and result, for the metrics."""
         self._wakes = {target.name: asyncio.Event() for target in targets}
         self._resting: set[str] = set()
-        self._change = Change()
+        self._changed = Condition()
         self._carrying: set[asyncio.Task[Answer]] = set()
         self._serving: list[asyncio.Task[None]] = []
         self._away = False
@@ -94,7 +94,7 @@ class Post:
         """Finish what can be delivered at once; everything else waits for the next start."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_LIMIT_S):
-                await self._change.until(lambda: len(self._resting) == len(self._serving))
+                await self._changed.wait_for(lambda: len(self._resting) == len(self._serving))
         tasks = [*self._serving, *self._carrying]
         for task in tasks:
             task.cancel()
@@ -153,7 +153,7 @@ class Post:
     async def _rest(self, target: Target, wake: asyncio.Event | None, seconds: float) -> None:
         """Wait for new deliveries or for this long."""
         self._resting.add(target.name)
-        self._change.happened()
+        self._changed.notify_all()
         try:
             async with asyncio.timeout(seconds):
                 await (wake or asyncio.Event()).wait()

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from screening.condition import Change
+from screening.condition import Condition
 from screening.openai import live_prompt
 from screening.openai.live_client import ClientDelegate
 from screening.openai.live_delegation import FAILURES, Delegation
@@ -62,7 +62,7 @@ class LiveSession:
         self._loop = asyncio.get_running_loop()
         self._incoming: asyncio.Queue[Message | tuple[Event, ...] | None] = asyncio.Queue(MAX_QUEUED)
         self._started = asyncio.Event()
-        self._heard = Change()
+        self._caller_heard = Condition()
         self._seen: dict[str, None] = {}
         self._asking: asyncio.Task[None] | None = None
         self._delegated_since: tuple[str, int] | None = None
@@ -154,7 +154,7 @@ class LiveSession:
         match message["type"]:
             case "session.input_transcript.delta":
                 yield from self._piece(CALLER, message)
-                self._heard.happened()
+                self._caller_heard.notify_all()
             case "session.output_transcript.delta":
                 yield from self._piece(AGENT, message)
             case "transport.dtmf.received":
@@ -257,7 +257,7 @@ class LiveSession:
         """Wait until the transcript reaches `offset_ms`, or lags too far behind."""
         with suppress(TimeoutError):
             async with asyncio.timeout(COVERED_LIMIT_S):
-                await self._heard.until(lambda: self._lines.caller_until_ms >= offset_ms)
+                await self._caller_heard.wait_for(lambda: self._lines.caller_until_ms >= offset_ms)
 
     async def _unthinkable(self, delegation: str, error: ProviderError) -> None:
         log.warning("the delegate was not asked", why=str(error))

@@ -18,7 +18,7 @@ import structlog
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from screening.condition import Change
+from screening.condition import Condition
 from screening.provider import ProviderError
 
 log = structlog.get_logger("screendoor")
@@ -118,7 +118,7 @@ class Sideband:
         self._attached_at = 0.0
         self._hasty = 0
         self._over = False
-        self._change = Change()
+        self._changed = Condition()
         """Signalled when a connection is made, lost, or given up."""
 
     async def open(self) -> None:
@@ -151,13 +151,13 @@ class Sideband:
                 except ConnectionClosed:
                     pass  # the reader notices, too, and reattaches
             while self._connection is connection and not self._over:
-                await self._change.next()
+                await self._changed.wait()
         raise ProviderError("the session is over")
 
     def end(self) -> None:
         """Mark the session as over: nobody waits for another socket. Idempotent."""
         self._over = True
-        self._change.happened()
+        self._changed.notify_all()
 
     async def close(self) -> None:
         """Close the socket; the call itself goes on."""
@@ -203,7 +203,7 @@ class Sideband:
         self._connection = connection
         if connection is not None:
             self._attached_at = asyncio.get_running_loop().time()
-        self._change.happened()
+        self._changed.notify_all()
 
 
 def _parsed(text: str | bytes) -> Mapping[str, Any] | None:

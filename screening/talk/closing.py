@@ -55,7 +55,7 @@ class Closing:
         if self._transfer.refer is None:
             return False
         asked = tasks.create_task(self._ask_for_refer(self._transfer.refer, to))
-        asked.add_done_callback(lambda task: self._judgement.change.happened())
+        asked.add_done_callback(lambda task: self._judgement.changed.notify_all())
         judgement, patience_s, this_round = self._judgement, self._transfer.patience_s, self._judgement.round
 
         def arrived() -> bool:  # or has already been acted on, and the phone was busy
@@ -63,10 +63,10 @@ class Closing:
 
         try:
             async with asyncio.timeout(patience_s):
-                await judgement.change.until(lambda: arrived() or asked.done())
+                await judgement.changed.wait_for(lambda: arrived() or asked.done())
             if not arrived() and asked.result():
                 async with asyncio.timeout(patience_s):
-                    await judgement.change.until(arrived)
+                    await judgement.changed.wait_for(arrived)
         except TimeoutError:
             self._log.warning("no REFER in time", patience_s=patience_s)
         return arrived()

@@ -147,7 +147,7 @@ class Conversation:
             await speaking.say(tools=opening is None, say=opening)
             async for event in speaking.session.events():
                 self._take(event)
-                self._judgement.change.happened()
+                self._judgement.changed.notify_all()
         except ProviderError as error:
             self._log.debug("session ended", why=str(error))
         self._judgement.lose("the session was lost")
@@ -166,12 +166,12 @@ class Conversation:
         """Enforce the talk and silence limits while a decision is awaited."""
         judgement, clock = self._judgement, self._clock
         while True:
-            await judgement.change.until(lambda: judgement.stage is Stage.TALKING)
+            await judgement.changed.wait_for(lambda: judgement.stage is Stage.TALKING)
             at, due = clock.upcoming
             since = self._loop.time()
             try:
                 async with asyncio.timeout_at(at):
-                    await judgement.change.next()
+                    await judgement.changed.wait()
             except TimeoutError:
                 if at is not None and self._loop.time() - max(at, since) > LATE_S:
                     await asyncio.sleep(READING_S)

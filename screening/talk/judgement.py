@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from screening.condition import Change
+from screening.condition import Condition
 from screening.contract import Undecided, Verdict
 
 
@@ -25,7 +25,7 @@ class Judgement:
     """
 
     def __init__(self) -> None:
-        self.change = Change()
+        self.changed = Condition()
         """Signalled on everything that this screening may wait for."""
         self.stage = Stage.WAITING
         self.lost: str | None = None
@@ -38,7 +38,7 @@ class Judgement:
 
     async def verdict(self) -> Verdict:
         """Wait for the next verdict and take it. A cancelled wait leaves it in place."""
-        await self.change.until(lambda: self._verdict is not None)
+        await self.changed.wait_for(lambda: self._verdict is not None)
         verdict, self._verdict = self._verdict, None
         assert verdict is not None
         return verdict
@@ -47,12 +47,12 @@ class Judgement:
         """Note that there is a session."""
         if self.stage is Stage.WAITING:
             self.stage = Stage.TALKING
-            self.change.happened()
+            self.changed.notify_all()
 
     def settle(self) -> None:
         """Note that a decision was made: none is awaited, and no limit runs, until `reopen`."""
         self.stage = Stage.DECIDED
-        self.change.happened()
+        self.changed.notify_all()
 
     def give(self, verdict: Verdict) -> None:
         """Latch a verdict for the call."""
@@ -64,7 +64,7 @@ class Judgement:
         self.lost = self.lost or reason
         if self.stage is not Stage.DECIDED:
             self.give(Undecided(reason))
-        self.change.happened()
+        self.changed.notify_all()
 
     def refer_seen(self) -> None:
         self.refer_arrived = True
@@ -79,5 +79,5 @@ class Judgement:
             self.give(Undecided(self.lost or "the agent is not in the call"))
             return False
         self.stage = Stage.TALKING
-        self.change.happened()
+        self.changed.notify_all()
         return True

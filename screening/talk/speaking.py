@@ -139,4 +139,4 @@ class Speaking:
 
     async def until(self, fact: Callable[[], bool]) -> None:
         """Wait until `fact` holds or the session is lost."""
-        await self._judgement.change.until(lambda: fact() or self._judgement.lost is not None)
+        await self._judgement.changed.wait_for(lambda: fact() or self._judgement.lost is not None)

@@ -2,21 +2,23 @@ from __future__ import annotations
 
 import asyncio
 
-from screening.condition import Change
+from screening.condition import Condition
 
 
 async def test_a_fact_that_holds_is_not_waited_for() -> None:
-    await Change().until(lambda: True)
+    await Condition().until(lambda: True)
 
 
 async def test_everybody_who_waits_looks_again() -> None:
-    change, facts = Change(), set[str]()
-    waiting = [asyncio.create_task(change.until(lambda name=name: name in facts)) for name in ("a", "b")]  # type: ignore[misc]
+    condition, facts = Condition(), set[str]()
+    waiting = [
+        asyncio.create_task(condition.wait_for(lambda name=name: name in facts)) for name in ("a", "b")
+    ]  # type: ignore[misc]
     await asyncio.sleep(1)
     facts.add("a")
-    change.happened()
+    condition.notify_all()
     await asyncio.sleep(1)
     assert [task.done() for task in waiting] == [True, False]
     facts.add("b")
-    change.happened()
+    condition.notify_all()
     await asyncio.gather(*waiting)

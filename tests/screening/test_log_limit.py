@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from screening.log_limit import LINES_PER_MINUTE, Seldom
+from screening.log_limit import LINES_PER_MINUTE, LogLimit
 
 
 def test_a_flood_is_a_few_lines_a_minute_whatever_the_clock_does() -> None:
-    seldom = Seldom("too many")
+    limited = LogLimit("too many")
     with capture_logs() as logs:
         for now in (1000.0, 1059.0, 1060.0, 500.0):
             for number in range(1000):
-                seldom.warning(now, "refused", number=number)
+                limited.warning(now, "refused", number=number)
     first = [{"number": number, "event": "refused", "log_level": "warning"} for number in range(30)]
     assert LINES_PER_MINUTE == 30
     assert logs == [*first, {"event": "too many", "log_level": "warning"}] * 3

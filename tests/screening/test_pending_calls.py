@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from screening.pending_calls import Awaited, Left, Passed, Waiting
+from screening.pending_calls import EndedCall, Ignored, PendingCall, PendingCalls
 from screening.provider import Provider
 from screening.realtime_screening import RealtimeScreening
 from screening.webhook import Api
@@ -12,57 +12,57 @@ from screening.webhook import Api
 REALTIME, LIVE = Api.REALTIME, Api.LIVE
 
 
-def waiting(api: Api = LIVE) -> Waiting:
-    return Waiting(cast(RealtimeScreening, object()), cast(Provider, object()), api)
+def waiting(api: Api = LIVE) -> PendingCall:
+    return PendingCall(cast(RealtimeScreening, object()), cast(Provider, object()), api)
 
 
 def test_a_call_is_handed_out_once_to_the_api_of_its_agent() -> None:
-    awaited, call = Awaited(60), waiting()
-    awaited.add(b"n", call)
-    assert awaited.match(b"n", REALTIME, 0) is Passed.TWIN
-    assert awaited.match(b"n", LIVE, 0) is call
-    assert awaited.match(b"n", LIVE, 0) is Passed.UNKNOWN
-    assert awaited.match(b"n", REALTIME, 0) is Passed.TWIN
+    pending, call = PendingCalls(60), waiting()
+    pending.add(b"n", call)
+    assert pending.match(b"n", REALTIME, 0) is Ignored.OTHER_API
+    assert pending.match(b"n", LIVE, 0) is call
+    assert pending.match(b"n", LIVE, 0) is Ignored.UNKNOWN
+    assert pending.match(b"n", REALTIME, 0) is Ignored.OTHER_API
 
 
 def test_a_call_that_ended_is_left_until_its_token_is_no_good() -> None:
-    awaited, call = Awaited(60), waiting()
-    awaited.add(b"n", call)
-    awaited.over(b"n", 0)
-    assert awaited.match(b"n", REALTIME, 1) is Passed.TWIN
-    assert awaited.match(b"n", LIVE, 1) == Left(call.provider, LIVE)
-    assert awaited.match(b"n", LIVE, 1) is Passed.UNKNOWN
+    pending, call = PendingCalls(60), waiting()
+    pending.add(b"n", call)
+    pending.over(b"n", 0)
+    assert pending.match(b"n", REALTIME, 1) is Ignored.OTHER_API
+    assert pending.match(b"n", LIVE, 1) == EndedCall(call.provider, LIVE)
+    assert pending.match(b"n", LIVE, 1) is Ignored.UNKNOWN
 
 
 def test_what_becomes_of_other_calls_meanwhile_changes_nothing() -> None:
-    awaited, left, taken = Awaited(60), waiting(), waiting()
-    awaited.add(b"left", left)
-    awaited.add(b"taken", taken)
-    awaited.over(b"left", 0)
-    awaited.match(b"taken", LIVE, 0)
+    pending, left, taken = PendingCalls(60), waiting(), waiting()
+    pending.add(b"left", left)
+    pending.add(b"taken", taken)
+    pending.over(b"left", 0)
+    pending.match(b"taken", LIVE, 0)
     for n in range(59):
-        awaited.add(b"%d" % n, waiting())
-        awaited.over(b"%d" % n, n)
-    assert awaited.match(b"left", LIVE, 59) == Left(left.provider, LIVE)
-    assert awaited.match(b"taken", REALTIME, 59) is Passed.TWIN
+        pending.add(b"%d" % n, waiting())
+        pending.over(b"%d" % n, n)
+    assert pending.match(b"left", LIVE, 59) == EndedCall(left.provider, LIVE)
+    assert pending.match(b"taken", REALTIME, 59) is Ignored.OTHER_API
 
 
 @pytest.mark.parametrize("came", [REALTIME, None])
 def test_the_twin_is_alone_while_only_it_has_come(came: Api | None) -> None:
-    awaited = Awaited(60)
-    awaited.add(b"n", waiting())
+    pending = PendingCalls(60)
+    pending.add(b"n", waiting())
     if came is not None:
-        awaited.match(b"n", came, 0)
-    assert awaited.twin_alone(b"n") is (came is REALTIME)
-    awaited.match(b"n", LIVE, 0)
-    assert not awaited.twin_alone(b"n")
+        pending.match(b"n", came, 0)
+    assert pending.only_other_api_announced(b"n") is (came is REALTIME)
+    pending.match(b"n", LIVE, 0)
+    assert not pending.only_other_api_announced(b"n")
 
 
 def test_what_is_remembered_does_not_grow() -> None:
-    awaited = Awaited(60)
+    pending = PendingCalls(60)
     for n in range(1000):
         nonce = n.to_bytes(2, "big")
-        awaited.add(nonce, waiting())
-        awaited.over(nonce, n) if n % 2 else awaited.match(nonce, LIVE, n)
-    assert len(awaited._left) + len(awaited._taken) <= 61
-    assert len(awaited._until) <= 61
+        pending.add(nonce, waiting())
+        pending.over(nonce, n) if n % 2 else pending.match(nonce, LIVE, n)
+    assert len(pending._left) + len(pending._taken) <= 61
+    assert len(pending._until) <= 61

@@ -41,7 +41,7 @@ from screening.settings import AgentSettings, NumberSettings, ScreeningSettings,
 from screening.sip_agent import SipScreening
 from screening.talk.tools import Place
 from screening.token import LIFETIME_S
-from screening.webhook import Reception
+from screening.webhook import WebhookResponse
 from tests.screening.scripted import ScriptedVendor
 
 SECRET = "a signing secret"
@@ -100,7 +100,7 @@ class House:
 
     async def webhook(
         self, *tokens: str, call_id: str = "rtc_1", secret: str = SECRET, kind: str = REALTIME
-    ) -> Reception:
+    ) -> WebhookResponse:
         """Deliver a webhook; returns when the work it triggers has begun."""
         webhook_id, at = f"wh_{next(self._webhooks)}", str(int(self.now().timestamp()))
         pairs = [{"name": "x-screendoor-token", "value": token} for token in tokens]
@@ -111,7 +111,7 @@ class House:
         mac = hmac.digest(secret.encode(), f"{webhook_id}.{at}.".encode() + body, hashlib.sha256)
         signature = f"v1,{base64.b64encode(mac).decode()}"
         headers = {"Webhook-Id": webhook_id, "Webhook-Timestamp": at, "Webhook-Signature": signature}
-        reception = self.screener.door.receive(headers, body)
+        reception = self.screener.webhooks.receive(headers, body)
         await asyncio.sleep(0.001)
         return reception
 
@@ -168,7 +168,7 @@ async def test_a_number_may_have_a_talk_limit_of_its_own(dialed: str, limit_s: i
 async def test_the_webhook_of_a_waiting_call_starts_its_screening() -> None:
     async with house() as h:
         ask = await h.asks()
-        assert await h.webhook(token(ask)) == Reception(200, "incoming")
+        assert await h.webhook(token(ask)) == WebhookResponse(200, "incoming")
         assert h.vendor.done == ["accept", "attach"]
         assert h.screener.counts == {"matched": 1}
         ask.screening.tell(News.AGENT_ANSWERED)
@@ -224,7 +224,7 @@ async def test_the_same_call_told_twice_is_taken_once() -> None:
     async with house() as h:
         ask = await h.asks()
         await h.webhook(token(ask))
-        assert await h.webhook(token(ask)) == Reception(200, "duplicate")
+        assert await h.webhook(token(ask)) == WebhookResponse(200, "duplicate")
         assert h.vendor.done == ["accept", "attach"]
 
 
@@ -285,8 +285,8 @@ async def test_calls_that_ended_are_forgotten_with_their_token() -> None:
         for _ in range(3):
             (await h.asks()).screening.over("caller cancelled")
             await asyncio.sleep(LIFETIME_S + 1.5)
-        assert len(h.screener._awaited._left) == 1
-        assert h.screener._awaited.waiting == []
+        assert len(h.screener._pending._ended) == 1
+        assert h.screener._pending.waiting == []
 
 
 # One INVITE announced by two APIs
@@ -337,7 +337,7 @@ async def test_the_wrong_announcement_of_a_call_that_has_ended_turns_nobody_away
 async def test_a_call_at_azure_is_announced_as_at_openai_with_a_secret_of_its_own() -> None:
     async with house() as h:
         ask = await h.asks(agent="azure")
-        assert await h.webhook(token(ask), secret="another secret") == Reception(200, "incoming")
+        assert await h.webhook(token(ask), secret="another secret") == WebhookResponse(200, "incoming")
         assert h.vendor.done == ["accept", "attach"]
 
 
@@ -451,7 +451,7 @@ async def test_what_the_user_wishes_is_handed_to_whoever_remembers() -> None:
     with capture_logs() as logs:
         screener.remember(CALLER, Wish.BLOCK)
     assert [line["event"] for line in logs] == ["not remembered"]
-    screener.remembers = lambda caller, wish: kept.append((caller.number, wish))
+    screener.on_wish = lambda caller, wish: kept.append((caller.number, wish))
     screener.remember(CALLER, Wish.TRUST)
     screener.remember(replace(CALLER, number=None), Wish.BLOCK)
     assert kept == [("+14155550100", Wish.TRUST)]

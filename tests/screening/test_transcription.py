@@ -53,7 +53,7 @@ def read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def heard(api: Api, message: Path) -> str:
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(api)) as http:
-        return await OpenAITranscription(ACCOUNT, http).text_of(message)
+        return await OpenAITranscription(ACCOUNT, http).transcribe(message)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import openai
 import pytest
 
-from screening.webhook import Api, IncomingCall, Reception, WebhookDoor, signing_key
+from screening.webhook import Api, IncomingCall, WebhookReceiver, WebhookResponse, signing_key
 
 NOW = 1_750_287_078
 SECRET = "whsec_" + base64.b64encode(b"a very secret signing key").decode()
@@ -53,18 +53,20 @@ class Door:
     def __init__(self, *secrets: str) -> None:
         self.now = float(NOW)
         self.calls: list[IncomingCall] = []
-        self._door = WebhookDoor(
+        self._door = WebhookReceiver(
             secrets or [SECRET], lambda: datetime.fromtimestamp(self.now, UTC), self.calls.append
         )
 
-    def receives(self, body: object, headers: Mapping[str, str] | None = None, **how: object) -> Reception:
+    def receives(
+        self, body: object, headers: Mapping[str, str] | None = None, **how: object
+    ) -> WebhookResponse:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self._door.receive(signed(raw, **how) if headers is None else headers, raw)  # type: ignore[arg-type]
 
 
 def test_a_good_webhook_hands_the_call_on_with_its_headers_in_order_and_repeated() -> None:
     door = Door()
-    assert door.receives(event()) == Reception(200, "incoming")
+    assert door.receives(event()) == WebhookResponse(200, "incoming")
     (call,) = door.calls
     assert call.call_id == "rtc_1"
     assert call.values("Via") == ["one", "two"]
@@ -88,7 +90,7 @@ def test_a_call_may_be_announced_by_the_live_api_under_its_new_name_or_its_old_o
     body = live(kind)
     if kind == "live.call.incoming":
         del body["data"]["type"]  # type: ignore[attr-defined]
-    assert door.receives(body) == Reception(200, "incoming")
+    assert door.receives(body) == WebhookResponse(200, "incoming")
     (call,) = door.calls
     assert (call.api, call.call_id) == (Api.LIVE, "live_1")
     assert call.values("x-screendoor-token") == ["abc.def"]
@@ -97,11 +99,11 @@ def test_a_call_may_be_announced_by_the_live_api_under_its_new_name_or_its_old_o
 def test_both_names_of_one_live_call_are_one_call() -> None:
     door = Door()
     door.receives(live(), webhook_id="wh_1")
-    assert door.receives(live("live.call.incoming"), webhook_id="wh_2") == Reception(200, "duplicate")
+    assert door.receives(live("live.call.incoming"), webhook_id="wh_2") == WebhookResponse(200, "duplicate")
 
 
 def test_a_live_session_that_is_no_telephone_call_is_no_call() -> None:
-    assert Door().receives(live(type="webrtc")) == Reception(200, "no call")
+    assert Door().receives(live(type="webrtc")) == WebhookResponse(200, "no call")
 
 
 @pytest.mark.parametrize(("offset", "status"), [(-301, 400), (-300, 200), (300, 200), (301, 400)])
@@ -114,7 +116,7 @@ def test_a_missing_header_is_a_bad_request(name: str) -> None:
     body = json.dumps(event()).encode()
     headers = signed(body)
     del headers[name]
-    assert Door().receives(body, headers) == Reception(400, f"no {name} header")
+    assert Door().receives(body, headers) == WebhookResponse(400, f"no {name} header")
 
 
 def test_a_timestamp_that_is_no_number_is_a_bad_request() -> None:
@@ -135,7 +137,7 @@ def test_a_wrong_signature_is_unauthorized(given: str) -> None:
     headers = signed(body)
     good = headers["webhook-signature"].removeprefix("v1,")
     headers["webhook-signature"] = given.format(good=good)
-    assert door.receives(body, headers) == Reception(401, "signature does not match")
+    assert door.receives(body, headers) == WebhookResponse(401, "signature does not match")
     assert door.calls == []
 
 
@@ -151,7 +153,7 @@ def test_any_configured_secret_will_do() -> None:
 
 
 def test_without_a_secret_nothing_is_let_in() -> None:
-    nobody = WebhookDoor([], lambda: datetime.fromtimestamp(NOW, UTC), lambda call: None)
+    nobody = WebhookReceiver([], lambda: datetime.fromtimestamp(NOW, UTC), lambda call: None)
     body = json.dumps(event()).encode()
     assert nobody.receive(signed(body), body).status == 401
 
@@ -165,14 +167,14 @@ def test_a_bad_secret_is_found_at_start(secret: str) -> None:
 def test_the_same_webhook_id_is_acted_on_once() -> None:
     door = Door()
     assert door.receives(event()).reason == "incoming"
-    assert door.receives(event(), at=NOW + 1) == Reception(200, "duplicate")
+    assert door.receives(event(), at=NOW + 1) == WebhookResponse(200, "duplicate")
     assert len(door.calls) == 1
 
 
 def test_the_same_call_in_two_webhooks_is_acted_on_once() -> None:
     door = Door()
     door.receives(event())
-    assert door.receives(event(id="evt_2"), webhook_id="wh_2") == Reception(200, "duplicate")
+    assert door.receives(event(id="evt_2"), webhook_id="wh_2") == WebhookResponse(200, "duplicate")
     assert len(door.calls) == 1
 
 
@@ -180,14 +182,14 @@ def test_the_same_call_in_two_webhooks_is_acted_on_once() -> None:
     ("age_s", "reason"), [(59, "incoming"), (60, "incoming"), (61, "stale"), (-100, "incoming")]
 )
 def test_an_event_of_more_than_a_minute_ago_is_dropped(age_s: int, reason: str) -> None:
-    assert Door().receives(event(created_at=NOW - age_s)) == Reception(200, reason)
+    assert Door().receives(event(created_at=NOW - age_s)) == WebhookResponse(200, reason)
 
 
 @pytest.mark.parametrize("fast_s", [-299, -61, 61, 299])
 def test_a_clock_of_ours_that_is_minutes_off_makes_no_call_stale(fast_s: int) -> None:
     door = Door()
     door.now += fast_s
-    assert door.receives(event()) == Reception(200, "incoming")
+    assert door.receives(event()) == WebhookResponse(200, "incoming")
 
 
 @pytest.mark.parametrize("created_at", [None, "yesterday"])
@@ -200,7 +202,7 @@ def test_an_event_without_a_time_is_stale(created_at: object) -> None:
 )
 def test_other_events_are_acknowledged_and_ignored(kind: object) -> None:
     door = Door()
-    assert door.receives(event(type=kind)) == Reception(200, "ignored type")
+    assert door.receives(event(type=kind)) == WebhookResponse(200, "ignored type")
     assert door.calls == []
 
 
@@ -209,7 +211,7 @@ def test_other_events_are_acknowledged_and_ignored(kind: object) -> None:
     [None, {}, {"call_id": ""}, {"call_id": "rtc_1"}, {"call_id": 7, "sip_headers": []}, {"sip_headers": []}],
 )
 def test_the_dashboards_test_event_is_acknowledged(data: object) -> None:
-    assert Door().receives(event(data=data)) == Reception(200, "no call")
+    assert Door().receives(event(data=data)) == WebhookResponse(200, "no call")
 
 
 def test_malformed_header_pairs_are_passed_over() -> None:
@@ -252,13 +254,13 @@ def test_the_vendors_sdk_agrees_with_us(change: str) -> None:
 
 @pytest.mark.parametrize("body", [b"[" * 200_000, b'{"a":' * 200_000])
 def test_a_signed_body_that_is_nested_too_deep_is_a_bad_request(body: bytes) -> None:
-    assert Door().receives(body) == Reception(400, "body is not JSON")
+    assert Door().receives(body) == WebhookResponse(400, "body is not JSON")
 
 
 @pytest.mark.parametrize("created_at", ["NaN", "-Infinity", "-1" + "0" * 400])
 def test_a_time_that_is_no_time_is_stale(created_at: str) -> None:
     body = json.dumps(event(created_at=0)).replace('"created_at": 0', f'"created_at": {created_at}')
-    assert Door().receives(body.encode()) == Reception(200, "stale")
+    assert Door().receives(body.encode()) == WebhookResponse(200, "stale")
 
 
 def test_a_time_too_large_for_any_clock_breaks_nothing() -> None:

@@ -57,7 +57,7 @@ class Ear:
         self.asked = self.most = 0
         self._now = 0
 
-    async def text_of(self, message: Path) -> str:
+    async def transcribe(self, message: Path) -> str:
         self.asked += 1
         self._now += 1
         self.most = max(self.most, self._now)
@@ -94,14 +94,14 @@ async def test_a_message_is_transcribed_by_the_lab_and_kept_beside_it(message: P
 @pytest.mark.network
 async def test_the_lab_hears_the_sdk_and_us_alike(message: Path) -> None:
     async with OpenAiLab("sk-lab", "whsec_", "") as lab, httpx2.AsyncClient(trust_env=False) as http:
-        ours = await OpenAITranscription(Account(lab.base_url, "sk-lab"), http).text_of(message)
+        ours = await OpenAITranscription(Account(lab.base_url, "sk-lab"), http).transcribe(message)
         async with AsyncOpenAI(api_key="sk-lab", base_url=lab.base_url, max_retries=0) as sdk:
             theirs = await sdk.audio.transcriptions.create(file=message, model="gpt-transcribe")
         assert ours == theirs.text
         with pytest.raises(TranscriptionFailed, match="OpenAI answered 401: the API key is not valid"):
-            await OpenAITranscription(Account(lab.base_url, "sk-other"), http).text_of(message)
+            await OpenAITranscription(Account(lab.base_url, "sk-other"), http).transcribe(message)
         with pytest.raises(TranscriptionFailed, match="OpenAI answered 400"):
-            await OpenAITranscription(Account(lab.base_url, "sk-lab"), http).text_of(Path(__file__))
+            await OpenAITranscription(Account(lab.base_url, "sk-lab"), http).transcribe(Path(__file__))
 
 
 @pytest.mark.parametrize(
