@@ -55,6 +55,7 @@ WRONG_API_GRACE_S = 3.0
 """How long after an announcement by the wrong API alone a warning is logged; the two normally arrive
 together.
 """
+TOO_MANY_IGNORED = "webhooks of no call of ours are not logged for a minute: there are too many"
 ANY_NUMBER = "*"
 ASK_EVERYBODY = Policy()
 _ring = lru_cache(maxsize=256)(Ring)  # many callers share a reason
@@ -104,9 +105,7 @@ class Screener:
         self._tasks: asyncio.TaskGroup | None = None
         self.on_wish: Callable[[Caller, Wish], None] | None = None
         """Stores the users' wishes for callers, returning at once; None if nothing does."""
-        self._ignored = LogLimit(
-            "webhooks of no call of ours are not logged for a minute: there are too many"
-        )
+        self._ignored = LogLimit(TOO_MANY_IGNORED)
         self.counts: Counter[str] = Counter()
         """Webhooks by result, for the metrics."""
         self.webhooks = WebhookReceiver([agent.webhook_secret for agent in asked], wall_clock, self._incoming)

@@ -64,5 +64,5 @@ def test_what_is_remembered_does_not_grow() -> None:
         nonce = n.to_bytes(2, "big")
         pending.add(nonce, waiting())
         pending.over(nonce, n) if n % 2 else pending.match(nonce, LIVE, n)
-    assert len(pending._left) + len(pending._taken) <= 61
+    assert len(pending._ended) + len(pending._taken) <= 61
     assert len(pending._until) <= 61
