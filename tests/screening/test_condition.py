@@ -6,7 +6,7 @@ from screening.condition import Condition
 
 
 async def test_a_fact_that_holds_is_not_waited_for() -> None:
-    await Condition().until(lambda: True)
+    await Condition().wait_for(lambda: True)
 
 
 async def test_everybody_who_waits_looks_again() -> None:
