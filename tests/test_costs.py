@@ -91,5 +91,5 @@ async def test_those_who_are_told_of_calls_are_told_of_budgets(tmp_path: Path) -
     text = TOLD.replace("FOLDER", str(tmp_path))
     secret = {"SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}
     async with App(parse(text, secret, file="test.toml", folder=tmp_path)) as app:
-        assert app.services.telling is not None
-        assert app.services.screener.books.ledger.told == app.services.telling.budget
+        assert app.services.dispatcher is not None
+        assert app.services.screener.books.ledger.told == app.services.dispatcher.budget

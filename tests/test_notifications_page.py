@@ -14,8 +14,8 @@ import pytest
 
 from screening.notices import signing
 from screening.notices.apprise_channel import problem
-from screening.notices.notice import Event, of_budget, of_call
-from screening.notices.retry_schedule import AFTER_S, MAX_TRIES
+from screening.notices.notice import Event, budget_notice, call_notices
+from screening.notices.retry_schedule import MAX_TRIES, RETRY_DELAYS_S
 from tests.screening.notices.records import record
 from tests.screening.notices.test_notice import Warned
 
@@ -35,17 +35,17 @@ def block(language: str) -> str:
 
 
 def test_the_fields_of_a_call_are_those_of_the_table_and_of_the_example() -> None:
-    data = of_call(record("voicemail", voicemail="v.wav"), words=True)[-1].data
+    data = call_notices(record("voicemail", voicemail="v.wav"), with_transcript=True)[-1].data
     assert set(data) | {"link"} == fields("All fields of a call")
     example = json.loads(block("json"))
     assert set(example) == {"type", "timestamp", "data"}
     assert list(example["data"]) == [*data, "link"]
-    without = of_call(record(), words=False)[0].data
+    without = call_notices(record(), with_transcript=False)[0].data
     assert set(data) - set(without) == {"transcript", "voicemail_transcript"}
 
 
 def test_the_fields_of_a_limit_are_those_of_the_table() -> None:
-    data = of_budget(Warned(), datetime(2026, 11, 22, tzinfo=UTC)).data
+    data = budget_notice(Warned(), datetime(2026, 11, 22, tzinfo=UTC)).data
     assert set(data) == fields("Fields of a `budget.warning`")
 
 
@@ -57,7 +57,7 @@ def test_every_event_is_explained() -> None:
 
 def test_the_schedule_is_that_of_the_code() -> None:
     assert "5 seconds, 5 minutes, half an hour, 2, 5, 10, 14, 20 and 24 hours" in PAGE
-    assert (5, 300, 1800, *(3600.0 * hours for hours in (2, 5, 10, 14, 20, 24))) == AFTER_S
+    assert (5, 300, 1800, *(3600.0 * hours for hours in (2, 5, 10, 14, 20, 24))) == RETRY_DELAYS_S
     assert "ten tries" in PAGE
     assert MAX_TRIES == 10
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from proxy.commands.config_option import settings_of, with_config
-from proxy.services.notifications import tried
+from proxy.services.notifications import send_tests
 
 NOT_TOLD = 1
 """Exit code if a test notice was not delivered to every target."""
@@ -24,7 +24,7 @@ def notify(test: bool, file: Path) -> None:
     settings = settings_of(file)
     if not settings.notified:
         raise click.UsageError(f"{file} has no [[notify]]")
-    came = asyncio.run(tried(settings, lambda: datetime.now(UTC)))
+    came = asyncio.run(send_tests(settings, lambda: datetime.now(UTC)))
     for name, arrived, said in came:
         click.echo(f"{name}: {'told' if arrived else 'not told'}, {said}")
     sys.exit(0 if all(arrived for _, arrived, _ in came) else NOT_TOLD)

@@ -47,7 +47,7 @@ class Services:
             self.screener.on_wish = memory_setup.wishes(self.memory, settings, now)
         self.capture = memory_setup.capture(settings, self.memory)
         """Captures SIP traces, if they are stored."""
-        self.telling = notifications.post(settings, now, ids.uniform, self.memory, metrics.registry)
+        self.dispatcher = notifications.dispatcher(settings, now, ids.uniform, self.memory, metrics.registry)
         self.transcribing = Transcribing(settings, disk)
         self._records: Gathered[Told] | None = None
         metrics.follow_sessions(self.screener.counts)
@@ -69,10 +69,10 @@ class Services:
                 stack.callback(self.capture.close)
             if self._settings.memory.transcripts == "on":
                 self.transcribing.told.append(memory_setup.words_to(self.memory))
-        if self.telling is not None:
-            await stack.enter_async_context(self.telling)
+        if self.dispatcher is not None:
+            await stack.enter_async_context(self.dispatcher)
             self.transcribing.told.append(self._words_known)
-            self.screener.books.tell(self.telling.budget)
+            self.screener.books.tell(self.dispatcher.budget)
         await stack.enter_async_context(history.taken_in(self._ways_to_the_past()))
         stack.push_async_callback(self.transcribing.close)
         await stack.enter_async_context(self.screener)
@@ -93,10 +93,10 @@ class Services:
     def finished(self, record: CallRecord) -> None:
         """A call ended."""
         self._count(record)
-        if self._records is not None or self.memory is not None or self.telling is not None:
+        if self._records is not None or self.memory is not None or self.dispatcher is not None:
             told = Told(record)
-            if self.telling is not None:  # first: a call stored as ended must have its notices stored
-                self.telling.finished(told(), WORDS_S if self.transcribing.takes(record) else 0.0)
+            if self.dispatcher is not None:  # first: a call stored as ended must have its notices stored
+                self.dispatcher.finished(told(), WORDS_S if self.transcribing.takes(record) else 0.0)
             if self.memory is not None:
                 self.memory.finished(told, told.json)
             if self._records is not None:
@@ -119,8 +119,8 @@ class Services:
 
     def _words_known(self, record: CallRecord) -> None:
         """The transcript of a voicemail is available, or failed."""
-        if self.telling is not None and self.transcribing.takes(record):
-            self.telling.finished(record.as_dict())
+        if self.dispatcher is not None and self.transcribing.takes(record):
+            self.dispatcher.finished(record.as_dict())
 
 
 def _tell_of_records(error: OSError | None, lines: int) -> None:

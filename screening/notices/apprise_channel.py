@@ -15,8 +15,8 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from screening.notices import text
-from screening.notices.channel import Answer, Delivered, GivenUp, Later
-from screening.notices.delivery import Letter
+from screening.notices.channel import Delivered, GivenUp, Later, Outcome
+from screening.notices.delivery import Delivery
 
 LIMIT_S = 60.0
 """Time limit of one delivery; the library's own timeouts are some seconds per step."""
@@ -25,10 +25,10 @@ _DIGITS = re.compile(r"\d{5,}")
 _URL = re.compile(r"\S+://\S+")
 
 
-class AppriseCourier:
+class AppriseChannel:
     """Delivers to one receiver, named by an apprise URL."""
 
-    at_once = 1
+    concurrency = 1
 
     def __init__(
         self, url: str, now: Callable[[], datetime], zone: tzinfo, *, limit_s: float = LIMIT_S
@@ -37,20 +37,20 @@ class AppriseCourier:
         self._url, self._now, self._zone, self._limit_s = url, now, zone, limit_s
         self._thread: threading.Thread | None = None
 
-    async def deliver(self, letter: Letter) -> Answer:
+    async def deliver(self, delivery: Delivery) -> Outcome:
         if self._thread is not None and self._thread.is_alive():
             return Later("still busy with the one before")
-        data = letter.payload["data"]
+        data = delivery.payload["data"]
         title, body = text.message(
-            letter.event, data, letter.payload["timestamp"], self._now(), self._zone, data.get("link")
+            delivery.event, data, delivery.payload["timestamp"], self._now(), self._zone, data.get("link")
         )
         loop = asyncio.get_running_loop()
-        told: asyncio.Future[Answer] = loop.create_future()
+        outcome_future: asyncio.Future[Outcome] = loop.create_future()
 
         def carry() -> None:
-            answer = _handed_over(self._url, title, body)
+            outcome = _send(self._url, title, body)
             try:
-                loop.call_soon_threadsafe(_resolve, told, answer)
+                loop.call_soon_threadsafe(_resolve, outcome_future, outcome)
             except RuntimeError:  # the loop is closed, and with it whoever waited
                 return
 
@@ -58,7 +58,7 @@ class AppriseCourier:
         self._thread.start()
         try:
             async with asyncio.timeout(self._limit_s):
-                return await told
+                return await outcome_future
         except TimeoutError:
             return Later(f"not handed over within {self._limit_s:g} s")
 
@@ -75,27 +75,27 @@ def problem(url: str) -> str | None:
     return None
 
 
-def _resolve(told: asyncio.Future[Answer], answer: Answer) -> None:
-    if not told.done():
-        told.set_result(answer)
+def _resolve(outcome_future: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not outcome_future.done():
+        outcome_future.set_result(outcome)
 
 
-def _handed_over(url: str, title: str, body: str) -> Answer:
+def _send(url: str, title: str, body: str) -> Outcome:
     """Send a message; runs in a thread of its own."""
     try:
         service = _service(url)
         if service is None:
             return GivenUp("apprise does not take the URL: see screendoor check-config")
-        return _answer(service.notify(title=title, body=body, body_format="text"))
+        return _outcome(service.notify(title=title, body=body, body_format="text"))
     except Exception as error:  # plugins may raise anything
         return Later(f"apprise failed: {type(error).__name__}")
 
 
-def _answer(result: Any) -> Answer:
+def _outcome(result: Any) -> Outcome:
     if result:
         return Delivered("taken by the service")
     said = [entry.message for entry in result.logs() if entry.level in ("WARNING", "ERROR")]
-    return Later(_fit_for_log(said[0]) if said else "the service did not take it")
+    return Later(_redacted(said[0]) if said else "the service did not take it")
 
 
 def _service(url: str) -> Any:
@@ -117,5 +117,5 @@ def _service(url: str) -> Any:
         return None
 
 
-def _fit_for_log(text: str) -> str:
+def _redacted(text: str) -> str:
     return _DIGITS.sub("…", _URL.sub("…", " ".join(text.split())))[:MAX_WHY_CHARS]

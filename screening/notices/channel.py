@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from screening.notices.delivery import Letter
+from screening.notices.delivery import Delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Later:
 
     why: str
     """A short fact that may be logged: no numbers, secrets or transcripts."""
-    asked_s: float | None = None
+    retry_after_s: float | None = None
     """The delay that the receiver asked for (Retry-After), if any."""
 
 
@@ -33,16 +33,16 @@ class GivenUp:
     why: str
 
 
-Answer = Delivered | Later | GivenUp
+Outcome = Delivered | Later | GivenUp
 
 
-class Courier(Protocol):
+class Channel(Protocol):
     """A way to reach one receiver."""
 
-    at_once: int
+    concurrency: int
     """Maximum concurrent deliveries."""
 
-    async def deliver(self, letter: Letter) -> Answer:
+    async def deliver(self, delivery: Delivery) -> Outcome:
         """Try one delivery, within a time limit of its own. A receiver's misbehaviour never raises."""
         ...
 

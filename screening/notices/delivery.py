@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Delivery:
     """One notice for one target."""
 
     id: str
@@ -27,52 +27,52 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Due:
     """Deliveries of one target, taken from the outbox."""
 
-    letters: Sequence[Letter]
+    deliveries: Sequence[Delivery]
     """Those that are due, in order of their due times."""
     next_due: float | None = None
     """When the next one is due; None if there is none or it is not known."""
 
 
-class Unreachable(Exception):
+class OutboxUnavailable(Exception):
     """The outbox cannot be read at the moment."""
 
 
 class Outbox(Protocol):
-    """Where deliveries wait; all methods but `waiting` and `abandon` return at once."""
+    """Where deliveries wait; all methods but `take_due` and `abandon` return at once."""
 
-    def put(self, letters: Sequence[Letter]) -> Sequence[Letter]:
+    def put(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """Store new deliveries; returns those for which there is no room.
 
         A known id is ignored, unless it has not been attempted yet: then the new delivery replaces it.
         """
         ...
 
-    async def waiting(self, target: str, now: float, most: int) -> Waiting:
-        """Take up to `most` due deliveries of a target. Raises `Unreachable`.
+    async def take_due(self, target: str, now: float, limit: int) -> Due:
+        """Take up to `limit` due deliveries of a target. Raises `OutboxUnavailable`.
 
         One due later than the longest retry delay was stored while the clock was wrong, and counts as due.
         """
         ...
 
-    def done(self, letter: Letter) -> None:
+    def done(self, delivery: Delivery) -> None:
         """It was delivered."""
         ...
 
-    def later(self, letter: Letter, due: float, why: str) -> None:
-        """Retry at `due`; `letter` counts the attempts made."""
+    def retry(self, delivery: Delivery, due: float, why: str) -> None:
+        """Retry at `due`; `delivery` counts the attempts made."""
         ...
 
-    def given_up(self, letter: Letter, why: str) -> None:
+    def given_up(self, delivery: Delivery, why: str) -> None:
         """Give it up."""
         ...
 
     async def abandon(self, targets: Collection[str]) -> int:
-        """Give up all deliveries to other targets; returns their number. Raises `Unreachable`."""
+        """Give up all deliveries to other targets; returns their number. Raises `OutboxUnavailable`."""
         ...
 
-    def lost(self) -> int:
+    def unsaved(self) -> int:
         """How many deliveries would be lost if the process ended now."""
         ...

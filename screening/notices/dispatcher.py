@@ -17,27 +17,27 @@ from typing import Self, assert_never
 import structlog
 
 from screening.condition import Condition
-from screening.notices.channel import Answer, Delivered, GivenUp, Later
-from screening.notices.delivery import Letter, Outbox, Unreachable
+from screening.notices.channel import Delivered, GivenUp, Later, Outcome
+from screening.notices.delivery import Delivery, Outbox, OutboxUnavailable
 from screening.notices.notice import Budget, Record
-from screening.notices.retry_schedule import again_after_s, pause_s
-from screening.notices.target import Target, letters_of_budget, letters_of_call
+from screening.notices.retry_schedule import pause_s, retry_delay_s
+from screening.notices.target import Target, deliveries_for_budget, deliveries_for_call
 
 log = structlog.get_logger("screendoor")
 
-LOOK_S = 60.0
+POLL_S = 60.0
 """How often the outbox is polled: the wall clock may be set, and another process sharing the outbox may have
 added deliveries.
 """
-AWAY_S = 5.0
+UNAVAILABLE_POLL_S = 5.0
 """Interval between attempts to read an unavailable outbox."""
-CLOSE_LIMIT_S = 5.0
+CLOSE_TIMEOUT_S = 5.0
 """How long shutdown waits for deliveries in progress."""
 DONE, LATER, GIVEN_UP = "done", "later", "given up"
 """Metric labels for the results of attempts."""
 
 
-class Post:
+class Dispatcher:
     """Delivers notices to all targets for the duration of an ``async with``."""
 
     def __init__(
@@ -51,12 +51,12 @@ class Post:
         self._targets, self._outbox, self._now, self._uniform = targets, outbox, now, uniform
         self.counts: Counter[tuple[str, str]] = Counter()
         """Attempts by event and result, for the metrics."""
-        self._wakes = {target.name: asyncio.Event() for target in targets}
+        self._wake_events = {target.name: asyncio.Event() for target in targets}
         self._resting: set[str] = set()
         self._changed = Condition()
-        self._carrying: set[asyncio.Task[Answer]] = set()
+        self._delivering: set[asyncio.Task[Outcome]] = set()
         self._serving: list[asyncio.Task[None]] = []
-        self._away = False
+        self._outage_logged = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def finished(self, record: Record, wait_s: float = 0.0) -> None:
@@ -65,13 +65,13 @@ class Post:
         If a voicemail's transcript is still to come, targets that want it are notified when this is called
         again, or after `wait_s`.
         """
-        self._take(letters_of_call(self._targets, record, self._now(), wait_s))
+        self._enqueue(deliveries_for_call(self._targets, record, self._now(), wait_s))
 
     def budget(self, budget: Budget) -> None:
         """Send a budget warning; returns at once. A stored outbox sends each warning once a day."""
-        self._take(letters_of_budget(self._targets, budget, self._now()))
+        self._enqueue(deliveries_for_budget(self._targets, budget, self._now()))
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Check the outbox now, because something was added to it. Thread-safe."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake_all)
@@ -80,12 +80,12 @@ class Post:
         self._loop = asyncio.get_running_loop()
         try:
             lost = await self._outbox.abandon([target.name for target in self._targets])
-        except Unreachable as away:
-            self._unreachable(away)
+        except OutboxUnavailable as away:
+            self._log_unavailable(away)
         else:
             if lost:
                 log.warning("notices given up", why="the settings have no such target any more", notices=lost)
-        self._serving = [asyncio.create_task(self._served(target)) for target in self._targets]
+        self._serving = [asyncio.create_task(self._serve_forever(target)) for target in self._targets]
         return self
 
     async def __aexit__(
@@ -93,62 +93,64 @@ class Post:
     ) -> None:
         """Finish what can be delivered at once; everything else waits for the next start."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_LIMIT_S):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._changed.wait_for(lambda: len(self._resting) == len(self._serving))
-        tasks = [*self._serving, *self._carrying]
+        tasks = [*self._serving, *self._delivering]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for target in self._targets:
-            await target.courier.close()
-        if lost := self._outbox.lost():
+            await target.channel.close()
+        if lost := self._outbox.unsaved():
             log.warning("notices lost", why="without [memory] they end with the process", notices=lost)
 
-    def _take(self, letters: Sequence[Letter]) -> None:
-        for letter in self._outbox.put(letters) if letters else ():
-            self.counts[letter.event, GIVEN_UP] += 1
-            log.warning("notice given up", notice=letter.event, to=letter.target, why="too many wait already")
-        for name in {letter.target for letter in letters}:
+    def _enqueue(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in self._outbox.put(deliveries) if deliveries else ():
+            self.counts[delivery.event, GIVEN_UP] += 1
+            log.warning(
+                "notice given up", notice=delivery.event, to=delivery.target, why="too many wait already"
+            )
+        for name in {delivery.target for delivery in deliveries}:
             self._resting.discard(name)
-            self._wakes[name].set()
+            self._wake_events[name].set()
 
     def _wake_all(self) -> None:
-        for wake in self._wakes.values():
+        for wake in self._wake_events.values():
             wake.set()
 
-    async def _served(self, target: Target) -> None:
+    async def _serve_forever(self, target: Target) -> None:
         """Serve a target for ever; a bug delays it by a minute."""
         while True:
             try:
                 await self._serve(target)
             except Exception:
                 log.exception("notices stuck", to=target.name)
-                await self._rest(target, None, LOOK_S)
+                await self._rest(target, None, POLL_S)
 
     async def _serve(self, target: Target) -> None:
         """Deliver what is due to one target, a few at a time."""
-        wake, failures = self._wakes[target.name], 0
+        wake, failures = self._wake_events[target.name], 0
         while True:
             wake.clear()
             now = self._now()
             try:
-                most = 1 if failures else target.courier.at_once
-                found = await self._outbox.waiting(target.name, now, most)
-            except Unreachable as away:
-                self._unreachable(away)
-                await self._rest(target, None, AWAY_S)
+                limit = 1 if failures else target.channel.concurrency
+                found = await self._outbox.take_due(target.name, now, limit)
+            except OutboxUnavailable as away:
+                self._log_unavailable(away)
+                await self._rest(target, None, UNAVAILABLE_POLL_S)
                 continue
-            self._away = False
-            if not found.letters:
+            self._outage_logged = False
+            if not found.deliveries:
                 due = found.next_due
-                await self._rest(target, wake, LOOK_S if due is None else min(max(due - now, 0.01), LOOK_S))
+                await self._rest(target, wake, POLL_S if due is None else min(max(due - now, 0.01), POLL_S))
                 continue
-            answers = await self._carry_all(target, found.letters)
-            tired = [answer for answer in answers if isinstance(answer, Later)]
-            failures = failures + 1 if len(tired) == len(answers) else 0
+            outcomes = await self._deliver_all(target, found.deliveries)
+            retried = [outcome for outcome in outcomes if isinstance(outcome, Later)]
+            failures = failures + 1 if len(retried) == len(outcomes) else 0
             if failures:
-                asked_s = max(answer.asked_s or 0.0 for answer in tired)
-                await self._rest(target, None, pause_s(failures, asked_s))
+                retry_after_s = max(outcome.retry_after_s or 0.0 for outcome in retried)
+                await self._rest(target, None, pause_s(failures, retry_after_s))
 
     async def _rest(self, target: Target, wake: asyncio.Event | None, seconds: float) -> None:
         """Wait for new deliveries or for this long."""
@@ -161,51 +163,51 @@ class Post:
             pass
         self._resting.discard(target.name)
 
-    async def _carry_all(self, target: Target, letters: Sequence[Letter]) -> list[Answer]:
-        under_way = [asyncio.create_task(self._carry(target, letter)) for letter in letters]
-        self._carrying.update(under_way)
+    async def _deliver_all(self, target: Target, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        under_way = [asyncio.create_task(self._deliver(target, delivery)) for delivery in deliveries]
+        self._delivering.update(under_way)
         await asyncio.wait(under_way)
-        self._carrying.difference_update(under_way)
+        self._delivering.difference_update(under_way)
         return [task.result() for task in under_way]
 
-    async def _carry(self, target: Target, letter: Letter) -> Answer:
+    async def _deliver(self, target: Target, delivery: Delivery) -> Outcome:
         """Attempt one delivery and store the outcome."""
-        answer: Answer
+        outcome: Outcome
         try:
-            answer = await target.courier.deliver(letter)
+            outcome = await target.channel.deliver(delivery)
         except Exception:
-            log.exception("notice not told", notice=letter.event, to=letter.target)
-            answer = Later("a fault of our own")
-        self._settle(replace(letter, tries=letter.tries + 1), answer)
-        return answer
+            log.exception("notice not told", notice=delivery.event, to=delivery.target)
+            outcome = Later("a fault of our own")
+        self._settle(replace(delivery, tries=delivery.tries + 1), outcome)
+        return outcome
 
-    def _settle(self, letter: Letter, answer: Answer) -> None:
-        call = letter.payload["data"].get("call")
-        said = log.bind(call=call) if call else log
-        said = said.bind(notice=letter.event, to=letter.target, tries=letter.tries)
-        match answer:
+    def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
+        call = delivery.payload["data"].get("call")
+        call_log = log.bind(call=call) if call else log
+        call_log = call_log.bind(notice=delivery.event, to=delivery.target, tries=delivery.tries)
+        match outcome:
             case Delivered(how):
-                self._outbox.done(letter)
-                self.counts[letter.event, DONE] += 1
-                said.info("told", how=how)
-            case Later(why, asked_s):
-                after_s = again_after_s(letter.tries, asked_s, self._uniform)
+                self._outbox.done(delivery)
+                self.counts[delivery.event, DONE] += 1
+                call_log.info("told", how=how)
+            case Later(why, retry_after_s):
+                after_s = retry_delay_s(delivery.tries, retry_after_s, self._uniform)
                 if after_s is None:
-                    return self._give_up(letter, f"tried for days; the last time: {why}", said)
-                self._outbox.later(letter, self._now() + after_s, why)
-                self.counts[letter.event, LATER] += 1
-                said.warning("not told yet", why=why, again_in_s=round(after_s))
+                    return self._give_up(delivery, f"tried for days; the last time: {why}", call_log)
+                self._outbox.retry(delivery, self._now() + after_s, why)
+                self.counts[delivery.event, LATER] += 1
+                call_log.warning("not told yet", why=why, again_in_s=round(after_s))
             case GivenUp(why):
-                self._give_up(letter, why, said)
+                self._give_up(delivery, why, call_log)
             case _:
-                assert_never(answer)
+                assert_never(outcome)
 
-    def _give_up(self, letter: Letter, why: str, said: structlog.stdlib.BoundLogger) -> None:
-        self._outbox.given_up(letter, why)
-        self.counts[letter.event, GIVEN_UP] += 1
-        said.warning("notice given up", why=why)
+    def _give_up(self, delivery: Delivery, why: str, call_log: structlog.stdlib.BoundLogger) -> None:
+        self._outbox.given_up(delivery, why)
+        self.counts[delivery.event, GIVEN_UP] += 1
+        call_log.warning("notice given up", why=why)
 
-    def _unreachable(self, away: Unreachable) -> None:
-        if not self._away:
-            self._away = True
+    def _log_unavailable(self, away: OutboxUnavailable) -> None:
+        if not self._outage_logged:
+            self._outage_logged = True
             log.warning("notices wait: what is kept cannot be read", why=str(away))

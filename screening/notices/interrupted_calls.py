@@ -10,11 +10,11 @@ from sqlalchemy import Connection, select
 
 from screening.memory.schema import CUT, calls, notices, voicemails
 from screening.notices.stored_outbox import insert
-from screening.notices.target import Target, letters_of_call
+from screening.notices.target import Target, deliveries_for_call
 
-LOOK_S = 30.0
+POLL_S = 30.0
 """How often interrupted calls are looked for."""
-KEPT = timedelta(days=1)
+MAX_AGE = timedelta(days=1)
 """Older interruptions are no longer notified."""
 _KNOWN = (
     calls.c.caller,
@@ -30,21 +30,23 @@ _KNOWN = (
 )
 
 
-def teller(
+def notifier(
     targets: Sequence[Target], now: Callable[[], float], told: Callable[[], None]
 ) -> Callable[[Connection], None]:
     """Make a chore for the memory's thread; it calls `told` after adding deliveries."""
 
     def tell(connection: Connection) -> None:
-        since = datetime.fromtimestamp(now(), UTC) - KEPT
+        since = datetime.fromtimestamp(now(), UTC) - MAX_AGE
         known = select(notices.c.id).where(notices.c.call == calls.c.id).exists()
         of_calls = calls.outerjoin(voicemails, voicemails.c.call == calls.c.id)
         untold = select(calls.c.id, calls.c.reason, *_KNOWN).select_from(of_calls)
         untold = untold.where(calls.c.state == CUT, ~known)
         rows = connection.execute(untold.where(calls.c.ended >= since)).mappings().all()
-        letters = [letter for row in rows for letter in letters_of_call(targets, _record(dict(row)), now())]
-        if letters:
-            insert(connection, letters)
+        deliveries = [
+            delivery for row in rows for delivery in deliveries_for_call(targets, _record(dict(row)), now())
+        ]
+        if deliveries:
+            insert(connection, deliveries)
             told()
 
     return tell

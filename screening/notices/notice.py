@@ -84,9 +84,9 @@ class Budget(Protocol):
     def reached(self) -> bool: ...  # whether callers now bypass the agent because of it
 
 
-def of_call(record: Record, *, words: bool) -> list[Notice]:
-    """Notices of a call that ended, the most important last. `words`: include the transcript."""
-    data = _data(record, words=words)
+def call_notices(record: Record, *, with_transcript: bool) -> list[Notice]:
+    """Notices of a call that ended, the most important last. `with_transcript`: include the transcript."""
+    data = _data(record, with_transcript=with_transcript)
     at = data["ended"] or data["began"] or ""
     return [
         Notice(f"{data['call']}-{event.value.replace('.', '-')}", event, at, data, data["dialed"])
@@ -94,7 +94,7 @@ def of_call(record: Record, *, words: bool) -> list[Notice]:
     ]
 
 
-def of_budget(budget: Budget, at: datetime) -> Notice:
+def budget_notice(budget: Budget, at: datetime) -> Notice:
     """The notice of a budget warning; it has the same id when repeated on the same day."""
     data: dict[str, Any] = {
         "cap": budget.cap,
@@ -107,16 +107,16 @@ def of_budget(budget: Budget, at: datetime) -> Notice:
     }
     named = "-".join(str(data[key]) for key in ("cap", "dialed", "caller", "day", "reached"))
     data["summary"] = text.budget(data)
-    return Notice(f"budget-{short(named)}", Event.BUDGET, _iso(at), data, budget.dialed)
+    return Notice(f"budget-{digest(named)}", Event.BUDGET, _iso(at), data, budget.dialed)
 
 
-def of_test(named: str, at: datetime) -> Notice:
+def trial_notice(named: str, at: datetime) -> Notice:
     """A notice for testing the delivery."""
     summary = "This is a test of Screendoor's notices. If you can read it, they arrive."
     return Notice(named, Event.TEST, _iso(at), {"summary": summary})
 
 
-def short(text: str) -> str:
+def digest(text: str) -> str:
     """A short digest of a text, for ids."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
 
@@ -174,15 +174,15 @@ def _result(record: Record) -> str | None:
     return (record.get("outcome") or {}).get("result")
 
 
-def _data(record: Record, *, words: bool) -> dict[str, Any]:
+def _data(record: Record, *, with_transcript: bool) -> dict[str, Any]:
     data = {key: _clean(record.get(key)) for key in _COPIED}
     data |= {key: PurePath(record[key]).name if record.get(key) else None for key in _FILES}
     outcome = record.get("outcome") or {}
     data["result"], data["reason"] = outcome.get("result"), _clean(outcome.get("reason"))
     data["stage"], data["message"] = _stage(record), _message(record)
     said = [line for line in record.get("transcript") or () if line.get("text")]
-    data["summary"] = text.summary(data, [_clean(line["text"]) for line in _callers(said) if words])
-    if words:
+    data["summary"] = text.summary(data, [_clean(line["text"]) for line in _callers(said) if with_transcript])
+    if with_transcript:
         data["voicemail_transcript"] = _clean(record.get("voicemail_transcript"))
         data["transcript"] = _bounded(said)
     return data

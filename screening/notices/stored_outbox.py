@@ -17,11 +17,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from screening.memory.errors import Away
 from screening.memory.schema import notices, processes
 from screening.memory.store import Memory
-from screening.notices.delivery import Letter, Unreachable, Waiting
-from screening.notices.retry_schedule import LONGEST_S
+from screening.notices.delivery import Delivery, Due, OutboxUnavailable
+from screening.notices.retry_schedule import MAX_RETRY_DELAY_S
 
 WAITING, DONE, GIVEN_UP = "waiting", "done", "given up"
-CARRIED_S = 90.0
+CLAIM_S = 90.0
 """How long a delivery that was taken is reserved among the processes that share a database; longer than any
 attempt. If its process dies, another one retries it afterwards.
 """
@@ -33,36 +33,36 @@ class StoredOutbox:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    def put(self, letters: Sequence[Letter]) -> Sequence[Letter]:
-        self._memory.later(lambda connection: insert(connection, letters))
+    def put(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        self._memory.later(lambda connection: insert(connection, deliveries))
         return ()
 
-    async def waiting(self, target: str, now: float, most: int) -> Waiting:
+    async def take_due(self, target: str, now: float, limit: int) -> Due:
         mine = (notices.c.target == target) & (notices.c.state == WAITING)
-        due = or_(notices.c.due <= _moment(now), notices.c.due > _moment(now + LONGEST_S))
+        due = or_(notices.c.due <= _moment(now), notices.c.due > _moment(now + MAX_RETRY_DELAY_S))
 
-        def read(connection: Connection) -> Waiting:
-            chosen = select(notices).where(mine & due).order_by(notices.c.due, notices.c.id).limit(most)
-            found = [_letter(row) for row in connection.execute(chosen.with_for_update(skip_locked=True))]
+        def read(connection: Connection) -> Due:
+            chosen = select(notices).where(mine & due).order_by(notices.c.due, notices.c.id).limit(limit)
+            found = [_delivery(row) for row in connection.execute(chosen.with_for_update(skip_locked=True))]
             if found:
-                taken = notices.c.id.in_([letter.id for letter in found])
-                connection.execute(update(notices).where(taken).values(due=_moment(now + CARRIED_S)))
+                taken = notices.c.id.in_([delivery.id for delivery in found])
+                connection.execute(update(notices).where(taken).values(due=_moment(now + CLAIM_S)))
             first = connection.scalar(select(func.min(notices.c.due)).where(mine)) if not found else None
-            return Waiting(found, first.timestamp() if first else None)
+            return Due(found, first.timestamp() if first else None)
 
         try:
             return await self._memory.ask(read)
         except Away as away:
-            raise Unreachable(str(away)) from away
+            raise OutboxUnavailable(str(away)) from away
 
-    def done(self, letter: Letter) -> None:
-        self._note(letter, state=DONE, why=None)
+    def done(self, delivery: Delivery) -> None:
+        self._note(delivery, state=DONE, why=None)
 
-    def later(self, letter: Letter, due: float, why: str) -> None:
-        self._note(letter, due=_moment(due), why=why)
+    def retry(self, delivery: Delivery, due: float, why: str) -> None:
+        self._note(delivery, due=_moment(due), why=why)
 
-    def given_up(self, letter: Letter, why: str) -> None:
-        self._note(letter, state=GIVEN_UP, why=why)
+    def given_up(self, delivery: Delivery, why: str) -> None:
+        self._note(delivery, state=GIVEN_UP, why=why)
 
     async def abandon(self, targets: Collection[str]) -> int:
         """Does nothing while other processes are running: they may have other targets."""
@@ -76,41 +76,41 @@ class StoredOutbox:
         try:
             return await self._memory.ask(write)
         except Away as away:
-            raise Unreachable(str(away)) from away
+            raise OutboxUnavailable(str(away)) from away
 
-    def lost(self) -> int:
+    def unsaved(self) -> int:
         return 0
 
-    def _note(self, letter: Letter, **values: object) -> None:
-        noted = update(notices).where(notices.c.id == letter.id).values(tries=letter.tries, **values)
+    def _note(self, delivery: Delivery, **values: object) -> None:
+        noted = update(notices).where(notices.c.id == delivery.id).values(tries=delivery.tries, **values)
         self._memory.later(lambda connection: connection.execute(noted))
 
 
-def insert(connection: Connection, letters: Sequence[Letter]) -> None:
+def insert(connection: Connection, deliveries: Sequence[Delivery]) -> None:
     """Insert new deliveries; update payload and due time of those not attempted yet."""
     upsert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(notices)
     fresh = {"payload": upsert.excluded.payload, "due": upsert.excluded.due}
     untried = (notices.c.state == WAITING) & (notices.c.tries == 0)
     written = upsert.on_conflict_do_update(index_elements=["id"], set_=fresh, where=untried)
-    connection.execute(written, [_row(letter) for letter in letters])
+    connection.execute(written, [_row(delivery) for delivery in deliveries])
 
 
-def _row(letter: Letter) -> dict[str, object]:
+def _row(delivery: Delivery) -> dict[str, object]:
     return {
-        "id": letter.id,
-        "event": letter.event,
-        "target": letter.target,
-        "payload": dict(letter.payload),
-        "call": letter.payload["data"].get("call"),
-        "created": _moment(letter.created),
-        "tries": letter.tries,
-        "due": _moment(letter.due),
+        "id": delivery.id,
+        "event": delivery.event,
+        "target": delivery.target,
+        "payload": dict(delivery.payload),
+        "call": delivery.payload["data"].get("call"),
+        "created": _moment(delivery.created),
+        "tries": delivery.tries,
+        "due": _moment(delivery.due),
         "state": WAITING,
     }
 
 
-def _letter(row: Row[tuple[object, ...]]) -> Letter:
-    return Letter(
+def _delivery(row: Row[tuple[object, ...]]) -> Delivery:
+    return Delivery(
         row.id, row.event, row.target, row.payload, row.created.timestamp(), row.due.timestamp(), row.tries
     )
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 
-from screening.notices.channel import Courier
-from screening.notices.delivery import Letter
-from screening.notices.notice import Budget, Event, Notice, Record, of_budget, of_call, short
+from screening.notices.channel import Channel
+from screening.notices.delivery import Delivery
+from screening.notices.notice import Budget, Event, Notice, Record, budget_notice, call_notices, digest
 
 ALL_EVENTS = frozenset((Event.SCREENED, Event.MISSED, Event.VOICEMAIL, Event.BUDGET))
 
@@ -19,13 +19,13 @@ class Target:
     """A receiver of notices."""
 
     name: str
-    courier: Courier
+    channel: Channel
     events: frozenset[Event] = ALL_EVENTS
     numbers: frozenset[str] = frozenset()
     """Dialed numbers it is for; empty: all."""
     transcript: bool = False
     """Whether it receives transcripts."""
-    one_a_call: bool = False
+    one_per_call: bool = False
     """Send only the most important notice of a call, for people."""
     link: str | None = None
     """Template of a link to more detail; ``{call}`` is replaced by the call id."""
@@ -34,7 +34,7 @@ class Target:
         of_its_numbers = not self.numbers or notice.dialed is None or notice.dialed in self.numbers
         return of_its_numbers and notice.event in self.events
 
-    def letter(self, notice: Notice, now: float, wait_s: float = 0.0) -> Letter:
+    def delivery(self, notice: Notice, now: float, wait_s: float = 0.0) -> Delivery:
         """A notice addressed to this target.
 
         Voicemails wait up to `wait_s` for the transcript if it wants it.
@@ -45,24 +45,29 @@ class Target:
         call = payload["data"].get("call")
         if self.link is not None and call:
             payload["data"]["link"] = self.link.replace("{call}", call)
-        return Letter(f"{notice.id}-{short(self.name)[:8]}", notice.event.value, self.name, payload, now, due)
+        return Delivery(
+            f"{notice.id}-{digest(self.name)[:8]}", notice.event.value, self.name, payload, now, due
+        )
 
 
-def letters_of_call(
+def deliveries_for_call(
     targets: Sequence[Target], record: Record, now: float, wait_s: float = 0.0
-) -> list[Letter]:
+) -> list[Delivery]:
     """Deliveries for a call that ended, to all targets."""
-    told: Callable[[bool], list[Notice]] = cache(lambda words: of_call(record, words=words))
+    notices_of: Callable[[bool], list[Notice]] = cache(
+        lambda with_transcript: call_notices(record, with_transcript=with_transcript)
+    )
     found = []
     for target in targets:
-        wanted = [notice for notice in told(target.transcript) if target.wants(notice)]
+        wanted = [notice for notice in notices_of(target.transcript) if target.wants(notice)]
         found += [
-            target.letter(notice, now, wait_s) for notice in (wanted[-1:] if target.one_a_call else wanted)
+            target.delivery(notice, now, wait_s)
+            for notice in (wanted[-1:] if target.one_per_call else wanted)
         ]
     return found
 
 
-def letters_of_budget(targets: Sequence[Target], budget: Budget, now: float) -> list[Letter]:
+def deliveries_for_budget(targets: Sequence[Target], budget: Budget, now: float) -> list[Delivery]:
     """Deliveries for a budget warning, to all targets."""
-    notice = of_budget(budget, datetime.fromtimestamp(now, UTC))
-    return [target.letter(notice, now) for target in targets if target.wants(notice)]
+    notice = budget_notice(budget, datetime.fromtimestamp(now, UTC))
+    return [target.delivery(notice, now) for target in targets if target.wants(notice)]

@@ -1,7 +1,7 @@
 """Notices as text for people: title and body, short enough for a lock screen. Pure.
 
-Names, reasons and transcripts come from strangers: `tame` keeps them short, on one line, and free of mentions
-and links.
+Names, reasons and transcripts come from strangers: `sanitized` keeps them short, on one line, and free of
+mentions and links.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def message(
 
 def summary(data: Data, said: Sequence[str]) -> str:
     """Result, reason and first words of a call in a few sentences; `said` are the caller's own lines."""
-    parts = [_happened(data), _sentence(tame(data.get("why"), MAX_WHY_CHARS))]
+    parts = [_happened(data), _sentence(sanitized(data.get("why"), MAX_WHY_CHARS))]
     if data.get("message"):
-        parts.append(f"Message: {_sentence(tame(data['message'], MAX_WHY_CHARS))}")
+        parts.append(f"Message: {_sentence(sanitized(data['message'], MAX_WHY_CHARS))}")
     if quoted := _quoted(said):
         parts.append(f"Said: {quoted}")
     return " ".join(filter(None, parts))
@@ -77,7 +77,7 @@ def budget(data: Data) -> str:
 
 def who(data: Data) -> str:
     """The caller for people: name and number."""
-    name = tame(data.get("caller_name"), MAX_NAME_CHARS)
+    name = sanitized(data.get("caller_name"), MAX_NAME_CHARS)
     shown = number(data.get("caller"))
     return f"{name}, {shown}" if name and data.get("caller") else name or shown
 
@@ -89,20 +89,20 @@ def number(text: str | None) -> str:
     try:
         parsed = phonenumbers.parse(text)
     except phonenumbers.NumberParseException:
-        return tame(text, MAX_NAME_CHARS)
+        return sanitized(text, MAX_NAME_CHARS)
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
-def tame(text: object, most: int) -> str:
+def sanitized(text: object, max_chars: int) -> str:
     """Sanitise a stranger's text: short, one line, nothing that chat services interpret."""
     if not isinstance(text, str):
         return ""
-    spaced = text[: 8 * most]
+    spaced = text[: 8 * max_chars]
     if not spaced.isprintable():
         spaced = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in spaced)
     line = " ".join(spaced.split()).replace("<", "‹").replace(">", "›")
     clean = _EVERYONE.sub("@ ", line).replace("](", "] (")  # a Markdown link can hide its target
-    return clean if len(clean) <= most else clean[: most - 1].rstrip() + "…"
+    return clean if len(clean) <= max_chars else clean[: max_chars - 1].rstrip() + "…"
 
 
 def _of_call(event: str, data: Data) -> tuple[str, list[str]]:
@@ -113,7 +113,7 @@ def _of_call(event: str, data: Data) -> tuple[str, list[str]]:
     if event == "voicemail.new":
         if not data.get("voicemail"):
             return f"Message from {who(data)}", lines
-        if heard := tame(data.get("voicemail_transcript"), MAX_WHY_CHARS):
+        if heard := sanitized(data.get("voicemail_transcript"), MAX_WHY_CHARS):
             lines.insert(0, f"“{heard}”")
         return f"Voicemail from {who(data)}{_length(data.get('voicemail_s'))}", lines
     return f"{_ended(data)}: {who(data)}", lines
@@ -144,8 +144,8 @@ def _happened(data: Data) -> str:
 
 def _quoted(said: Sequence[str]) -> str:
     begun = said[: 2 * MAX_LINES_SAID]  # some lines may be empty after cleaning
-    lines = [line for text in begun if (line := tame(text, MAX_SAID_CHARS))]
-    return tame(" ".join(f"“{line}”" for line in lines[:MAX_LINES_SAID]), 2 * MAX_SAID_CHARS)
+    lines = [line for text in begun if (line := sanitized(text, MAX_SAID_CHARS))]
+    return sanitized(" ".join(f"“{line}”" for line in lines[:MAX_LINES_SAID]), 2 * MAX_SAID_CHARS)
 
 
 def _sentence(text: str) -> str:

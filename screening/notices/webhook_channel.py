@@ -11,8 +11,8 @@ from email.utils import parsedate_to_datetime
 import httpx2
 
 from screening.notices import signing
-from screening.notices.channel import Answer, Delivered, GivenUp, Later
-from screening.notices.delivery import Letter
+from screening.notices.channel import Delivered, GivenUp, Later, Outcome
+from screening.notices.delivery import Delivery
 
 LIMIT_S = 15.0
 """Time limit of one delivery; a receiver should answer before it does any work."""
@@ -21,10 +21,10 @@ MAX_ANSWER_BYTES = 65536
 GONE = 410
 
 
-class WebhookCourier:
+class WebhookChannel:
     """Delivers to one URL, over connections of its own: a slow receiver delays no other."""
 
-    at_once = 4
+    concurrency = 4
 
     def __init__(
         self,
@@ -43,26 +43,26 @@ class WebhookCourier:
         self._keys = [signing.key(secret) for secret in secrets]
         self._http = http
 
-    async def deliver(self, letter: Letter) -> Answer:
-        body = json.dumps(letter.payload, separators=(",", ":")).encode()
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        body = json.dumps(delivery.payload, separators=(",", ":")).encode()
         headers = {
             "content-type": "application/json",
             "user-agent": self._agent,
-            **signing.signed(self._keys, letter.id, int(self._now()), body),
+            **signing.signed(self._keys, delivery.id, int(self._now()), body),
         }
-        answer: Answer | None = None
+        outcome: Outcome | None = None
         try:
             async with (
                 asyncio.timeout(LIMIT_S),
                 self._client().stream("POST", self._url, content=body, headers=headers) as response,
             ):
-                answer = self._answer(response)
-                await _read_off(response)
+                outcome = self._outcome(response)
+                await _drain(response)
         except TimeoutError:
-            return answer or Later(f"no answer within {LIMIT_S:g} s")
+            return outcome or Later(f"no answer within {LIMIT_S:g} s")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            return answer or Later(_said(error))
-        return answer
+            return outcome or Later(_describe(error))
+        return outcome
 
     async def close(self) -> None:
         if self._http is not None:
@@ -73,7 +73,7 @@ class WebhookCourier:
             self._http = httpx2.AsyncClient(follow_redirects=False, timeout=None)
         return self._http
 
-    def _answer(self, response: httpx2.Response) -> Answer:
+    def _outcome(self, response: httpx2.Response) -> Outcome:
         status = response.status_code
         if response.is_success:
             return Delivered(f"answered {status}")
@@ -81,10 +81,10 @@ class WebhookCourier:
             return GivenUp("answered 410: the receiver wants no more")
         if response.is_redirect:
             return Later(f"answered {status}: redirects are not followed, write down where it leads")
-        return Later(f"answered {status}", _asked_s(response.headers.get("retry-after"), self._now()))
+        return Later(f"answered {status}", _retry_after_s(response.headers.get("retry-after"), self._now()))
 
 
-async def _read_off(response: httpx2.Response) -> None:
+async def _drain(response: httpx2.Response) -> None:
     """Read a short response to its end; the connection of a long one is closed."""
     size = 0
     async for chunk in response.aiter_raw():
@@ -93,7 +93,7 @@ async def _read_off(response: httpx2.Response) -> None:
             return
 
 
-def _asked_s(text: str | None, now: float) -> float | None:
+def _retry_after_s(text: str | None, now: float) -> float | None:
     """A Retry-After header in seconds (RFC 9110 §10.2.3); None if malformed."""
     if text is None:
         return None
@@ -106,7 +106,7 @@ def _asked_s(text: str | None, now: float) -> float | None:
     return max((until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp() - now, 0.0)
 
 
-def _said(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     """A failure below HTTP, without addresses."""
     match error:
         case httpx2.ConnectError():

@@ -15,7 +15,7 @@ from proxy.call.user_commands import NotPossible, State
 from screening.contract import Caller, Message, Plan, TakeMessage, Undecided
 from screening.costs.accounts import Books
 from screening.costs.caps import Budget, Budgets, Cap
-from screening.notices.notice import Event, of_call
+from screening.notices.notice import Event, call_notices
 from screening.policy import Policy
 from screening.screener import Screener
 from screening.settings import AgentSettings
@@ -118,7 +118,7 @@ async def test_nothing_is_decided_for_a_caller_who_is_to_press_a_key(new_edge: N
         await edge.carrier.hangs_up()
         record = await edge.over()
         assert story(record)[0] is Result.CALLER_LEFT
-        told = of_call(record.as_dict(), words=True)
+        told = call_notices(record.as_dict(), with_transcript=True)
         assert [notice.event for notice in told] == [Event.SCREENED, Event.MISSED]
         assert {notice.data["stage"] for notice in told} == {"challenge"}
         await edge.assert_clean()
@@ -131,7 +131,9 @@ async def test_of_a_caller_who_has_passed_the_gate_it_is_told(new_edge: NewEdge)
         await edge.phone.answers()
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert [each.event for each in of_call(record.as_dict(), words=False)] == [Event.SCREENED]
+        assert [each.event for each in call_notices(record.as_dict(), with_transcript=False)] == [
+            Event.SCREENED
+        ]
         await edge.assert_clean()
 
 
@@ -141,7 +143,7 @@ async def test_a_message_that_the_agent_took_is_told_with_its_text(edge: Edge) -
     edge.screening.decides(TakeMessage("Bob, about a cake", "Bob", message))
     await edge.carrier.receives("BYE")
     record = await edge.over()
-    told = of_call(record.as_dict(), words=False)
+    told = call_notices(record.as_dict(), with_transcript=False)
     assert [notice.event for notice in told] == [Event.SCREENED, Event.VOICEMAIL]
     text = "Urgent: The cake is ready. Call back: 415 555 0199"
     assert [notice.data["message"] for notice in told] == [text, text]

@@ -110,15 +110,15 @@ import asyncio, sys, time
 from screening.memory.database import Database
 from screening.memory.store import Memory
 from screening.notices.channel import Later
-from screening.notices.dispatcher import Post
+from screening.notices.dispatcher import Dispatcher
 from screening.notices.stored_outbox import StoredOutbox
 from screening.notices.target import Target
 from tests.screening.memory.records import finish
 from tests.screening.notices.records import record
 
 class Down:
-    at_once = 1
-    async def deliver(self, letter):
+    concurrency = 1
+    async def deliver(self, delivery):
         return Later("down")
     async def close(self):
         pass
@@ -126,10 +126,11 @@ class Down:
 async def main():
     memory = Memory(Database(sys.argv[1]), process="p1")
     memory.start()
-    async with Post([Target("t", Down())], StoredOutbox(memory), time.time, lambda low, high: low) as post:
+    targets, outbox = [Target("t", Down())], StoredOutbox(memory)
+    async with Dispatcher(targets, outbox, time.time, lambda low, high: low) as dispatcher:
         for n in range(1_000_000):
             told = record("unanswered", call=f"c{n}", decision=None, legs=[])
-            post.finished(told)
+            dispatcher.finished(told)
             finish(memory, told)
             await asyncio.sleep(0.0003)
 
@@ -185,7 +186,7 @@ def hooked() -> Iterator[str]:
     server.server_close()
 
 
-def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> tuple[int, str]:
+def send_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> tuple[int, str]:
     for name, value in ENVIRON.items():
         monkeypatch.setenv(name, value)
     file = tmp_path / "sd.toml"
@@ -199,7 +200,7 @@ def test_the_command_says_what_came_back(
 ) -> None:
     monkeypatch.setenv("JSON", hooked.replace("http://", "json://"))
     text = hook(hooked, '"env:GOOD"') + '[[notify]]\nname = "me"\napprise = "env:JSON"\n'
-    code, said = tried(tmp_path, monkeypatch, text)
+    code, said = send_tests(tmp_path, monkeypatch, text)
     assert said == "hook: told, answered 204\nme: told, taken by the service\n"
     assert code == 0
     assert sorted(each["type"] for each in Hooked.got) == ["info", "test"]
@@ -210,19 +211,19 @@ def test_the_command_fails_where_one_is_not_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hooked: str
 ) -> None:
     monkeypatch.setattr(Hooked, "status", 401)
-    code, said = tried(tmp_path, monkeypatch, hook(hooked, '"env:GOOD"'))
+    code, said = send_tests(tmp_path, monkeypatch, hook(hooked, '"env:GOOD"'))
     assert (code, said) == (1, "hook: not told, answered 401\n")
 
 
 def test_the_command_needs_somebody_to_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code, said = tried(tmp_path, monkeypatch, "")
+    code, said = send_tests(tmp_path, monkeypatch, "")
     assert code == 2
     assert "has no [[notify]]" in said
 
 
 def test_check_config_lists_who_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = hook("http://127.0.0.1/", '"env:GOOD"') + '[[notify]]\nname = "me"\napprise = "env:URL"\n'
-    tried(tmp_path, monkeypatch, text.replace("env:GOOD", "env:BAD"))
+    send_tests(tmp_path, monkeypatch, text.replace("env:GOOD", "env:BAD"))
     file = str(tmp_path / "sd.toml")
     came = CliRunner().invoke(main, ["check-config", file])
     assert (came.exit_code, "notify[0].secret" in came.output) == (2, True)

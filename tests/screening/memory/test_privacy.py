@@ -19,10 +19,10 @@ from screening.memory.privacy import delete_caller, export_caller
 from screening.memory.retention import CHECK_EVERY_S
 from screening.memory.schema import calls, lines, notices, voicemails
 from screening.memory.store import Memory
-from screening.notices.delivery import Letter
+from screening.notices.delivery import Delivery
 from screening.notices.stored_outbox import insert as store
-from screening.notices.target import Target, letters_of_budget
-from screening.notices.webhook_channel import WebhookCourier
+from screening.notices.target import Target, deliveries_for_budget
+from screening.notices.webhook_channel import WebhookChannel
 from tests.screening.memory.clocks import Time, do
 from tests.screening.memory.conftest import MakeMemory
 from tests.screening.memory.records import AT, CALLER, a_record, finish
@@ -57,13 +57,13 @@ def tell(memory: Memory, folder: Path, call: str, at: datetime, caller: str = CA
     return files
 
 
-def warned(memory: Memory, caller: str) -> list[Letter]:
+def warned(memory: Memory, caller: str) -> list[Delivery]:
     """Queue a budget warning about this caller."""
     budget = BudgetWarning("caller_calls", "*", caller, "3 of 3", 1.0, AT.date(), True)
-    target = Target("me", WebhookCourier("https://example.com", ["whsec_" + "A" * 32], AT.timestamp))
-    letters = letters_of_budget([target], budget, AT.timestamp())
-    memory.later(lambda connection: store(connection, letters))
-    return letters
+    target = Target("me", WebhookChannel("https://example.com", ["whsec_" + "A" * 32], AT.timestamp))
+    deliveries = deliveries_for_budget([target], budget, AT.timestamp())
+    memory.later(lambda connection: store(connection, deliveries))
+    return deliveries
 
 
 def counts(memory: Memory) -> list[int]:
@@ -140,7 +140,7 @@ def test_everything_of_a_caller_is_deleted_and_nothing_of_another(memory: Memory
 
 
 def test_a_warning_of_what_a_caller_has_cost_is_handed_out_and_forgotten_with_him(memory: Memory) -> None:
-    ids = {caller: letters[0].id for caller in (CALLER, OTHER) if (letters := warned(memory, caller))}
+    ids = {caller: deliveries[0].id for caller in (CALLER, OTHER) if (deliveries := warned(memory, caller))}
     export = do(memory, lambda connection: export_caller(connection, CALLER))
     assert [notice["payload"]["data"]["caller"] for notice in export.told["notices"]] == [CALLER]
     do(memory, lambda connection: delete_caller(connection, CALLER))

@@ -17,10 +17,10 @@ from typing import Any, Self, cast
 import pytest
 import structlog
 
-from screening.notices.apprise_channel import AppriseCourier, problem
+from screening.notices.apprise_channel import AppriseChannel, problem
 from screening.notices.channel import Delivered, GivenUp, Later
-from screening.notices.delivery import Letter
-from screening.notices.target import Target, letters_of_call
+from screening.notices.delivery import Delivery
+from screening.notices.target import Target, deliveries_for_call
 from tests.screening.notices.receiver import Receiver, answer
 from tests.screening.notices.records import record
 
@@ -29,13 +29,13 @@ pytestmark = pytest.mark.network
 THEN = datetime(2026, 11, 22, 9, 1, tzinfo=UTC)
 
 
-def courier(url: str, late_s: float = 1.0) -> AppriseCourier:
-    return AppriseCourier(url, lambda: THEN + timedelta(seconds=late_s), UTC)
+def channel(url: str, late_s: float = 1.0) -> AppriseChannel:
+    return AppriseChannel(url, lambda: THEN + timedelta(seconds=late_s), UTC)
 
 
-def letter(told: dict[str, Any] | None = None) -> Letter:
-    target = Target("t", courier("json://nowhere"), one_a_call=True)
-    return letters_of_call([target], told or record("unanswered", caller_name="Anna"), 0)[0]
+def delivery(told: dict[str, Any] | None = None) -> Delivery:
+    target = Target("t", channel("json://nowhere"), one_per_call=True)
+    return deliveries_for_call([target], told or record("unanswered", caller_name="Anna"), 0)[0]
 
 
 class MailServer:
@@ -71,7 +71,7 @@ class MailServer:
 
 async def test_a_web_service_gets_title_and_body() -> None:
     async with Receiver(answer(200, b"ok")) as receiver:
-        came = await courier(f"json://127.0.0.1:{receiver.port}/").deliver(letter())
+        came = await channel(f"json://127.0.0.1:{receiver.port}/").deliver(delivery())
     assert came == Delivered("taken by the service")
     said = json.loads(receiver.sent[0].body)
     assert said["title"] == "Missed call: Anna, +1 415-555-0148"
@@ -84,7 +84,7 @@ async def test_a_mail_is_one_that_a_person_can_read_and_nobody_can_write_into() 
     )
     async with MailServer() as server:
         url = f"mailto://127.0.0.1:{server.port}?from=door@example.com&to=me@example.com&mode=insecure"
-        assert await courier(url).deliver(letter(told)) == Delivered("taken by the service")
+        assert await channel(url).deliver(delivery(told)) == Delivered("taken by the service")
     [(to, mail)] = server.got
     assert to == "me@example.com"
     assert mail["subject"] == "Voicemail from Zoë, +1 415-555-0148 (0:42)"
@@ -100,7 +100,7 @@ async def test_a_service_that_refuses_is_tried_again_without_a_word_of_whom(stat
     async with Receiver(answer(status, b"no")) as receiver:
         url = f"json://name:hunter2@127.0.0.1:{receiver.port}/+14155550100"
         with structlog.testing.capture_logs() as logs:
-            came = await courier(url).deliver(letter())
+            came = await channel(url).deliver(delivery())
     assert isinstance(came, Later)
     assert "JSON" in came.why
     assert not any(word in f"{came.why}{logs}" for word in ("hunter2", "0100", "0148"))
@@ -109,7 +109,7 @@ async def test_a_service_that_refuses_is_tried_again_without_a_word_of_whom(stat
 async def test_nobody_there_is_tried_again() -> None:
     async with Receiver(answer(200)) as receiver:
         url = f"json://127.0.0.1:{receiver.port}/"
-    assert isinstance(await courier(url).deliver(letter()), Later)
+    assert isinstance(await channel(url).deliver(delivery()), Later)
 
 
 async def test_a_service_that_hangs_holds_up_nobody_and_has_one_thread() -> None:
@@ -119,10 +119,10 @@ async def test_a_service_that_hangs_holds_up_nobody_and_has_one_thread() -> None
     before = threading.active_count()
     async with Receiver(silent) as receiver:
         url = f"json://127.0.0.1:{receiver.port}/?rto=2"
-        slow = AppriseCourier(url, lambda: THEN, UTC, limit_s=0.3)
+        slow = AppriseChannel(url, lambda: THEN, UTC, limit_s=0.3)
         began = time.monotonic()
-        assert await slow.deliver(letter()) == Later("not handed over within 0.3 s")
-        assert await slow.deliver(letter()) == Later("still busy with the one before")
+        assert await slow.deliver(delivery()) == Later("not handed over within 0.3 s")
+        assert await slow.deliver(delivery()) == Later("still busy with the one before")
         assert time.monotonic() - began < 1.5
         assert threading.active_count() <= before + 1
         await _until(lambda: threading.active_count() <= before)
@@ -135,7 +135,7 @@ async def _until(fact: Callable[[], bool]) -> None:
 
 
 async def test_a_url_that_cannot_be_used_is_given_up() -> None:
-    assert isinstance(await courier("nonsense://x").deliver(letter()), GivenUp)
+    assert isinstance(await channel("nonsense://x").deliver(delivery()), GivenUp)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import structlog
 
-from screening.notices.channel import Answer, Delivered, GivenUp, Later
-from screening.notices.delivery import Letter, Unreachable, Waiting
-from screening.notices.dispatcher import Post
+from screening.notices.channel import Delivered, GivenUp, Later, Outcome
+from screening.notices.delivery import Delivery, Due, OutboxUnavailable
+from screening.notices.dispatcher import Dispatcher
 from screening.notices.memory_outbox import MemoryOutbox
 from screening.notices.notice import Event
-from screening.notices.retry_schedule import AFTER_S
+from screening.notices.retry_schedule import RETRY_DELAYS_S
 from screening.notices.target import Target
 from tests.screening.notices.records import record
 from tests.screening.notices.test_notice import Warned
@@ -27,9 +27,9 @@ MISSED = frozenset((Event.MISSED,))
 class Scripted:
     """A scripted receiver; the last of its answers repeats."""
 
-    def __init__(self, *answers: Answer | Exception, takes_s: float = 0.0, at_once: int = 1) -> None:
-        self.answers, self.takes_s, self.at_once = list(answers), takes_s, at_once
-        self.got: list[tuple[float, Letter]] = []
+    def __init__(self, *answers: Outcome | Exception, takes_s: float = 0.0, concurrency: int = 1) -> None:
+        self.answers, self.takes_s, self.concurrency = list(answers), takes_s, concurrency
+        self.got: list[tuple[float, Delivery]] = []
         self.busy = self.max_busy = 0
         self._began = asyncio.get_running_loop().time()
 
@@ -39,10 +39,10 @@ class Scripted:
 
     @property
     def calls(self) -> list[str]:
-        return [letter.payload["data"]["call"] for _, letter in self.got]
+        return [delivery.payload["data"]["call"] for _, delivery in self.got]
 
-    async def deliver(self, letter: Letter) -> Answer:
-        self.got.append((asyncio.get_running_loop().time() - self._began, letter))
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        self.got.append((asyncio.get_running_loop().time() - self._began, delivery))
         self.busy += 1
         self.max_busy = max(self.max_busy, self.busy)
         try:
@@ -67,11 +67,11 @@ class Clock:
         return self.ahead + asyncio.get_running_loop().time()
 
 
-def post(
-    *couriers: Scripted, outbox: Any = None, clock: Callable[[], float] | None = None, **more: Any
-) -> Post:
-    targets = [Target(f"t{n}", courier, **{"events": MISSED} | more) for n, courier in enumerate(couriers)]
-    return Post(targets, outbox or MemoryOutbox(), clock or Clock(), lambda low, high: (low + high) / 2)
+def dispatcher_of(
+    *channels: Scripted, outbox: Any = None, clock: Callable[[], float] | None = None, **more: Any
+) -> Dispatcher:
+    targets = [Target(f"t{n}", channel, **{"events": MISSED} | more) for n, channel in enumerate(channels)]
+    return Dispatcher(targets, outbox or MemoryOutbox(), clock or Clock(), lambda low, high: (low + high) / 2)
 
 
 def missed(name: str = "1f") -> dict[str, Any]:
@@ -80,41 +80,41 @@ def missed(name: str = "1f") -> dict[str, Any]:
 
 async def test_a_call_that_is_over_is_told_at_once() -> None:
     receiver = Scripted(DONE)
-    async with post(receiver) as posted:
-        posted.finished(missed())
+    async with dispatcher_of(receiver) as dispatcher:
+        dispatcher.finished(missed())
         await asyncio.sleep(1)
         assert receiver.at == [0.0]
-        assert posted.counts == {("call.missed", "done"): 1}
+        assert dispatcher.counts == {("call.missed", "done"): 1}
 
 
 async def test_a_limit_of_the_costs_is_told() -> None:
     receiver = Scripted(DONE)
-    async with post(receiver, events=frozenset((Event.BUDGET,))) as posted:
-        posted.finished(missed())
-        posted.budget(Warned())
+    async with dispatcher_of(receiver, events=frozenset((Event.BUDGET,))) as dispatcher:
+        dispatcher.finished(missed())
+        dispatcher.budget(Warned())
         await asyncio.sleep(1)
-    assert [letter.event for _, letter in receiver.got] == ["budget.warning"]
+    assert [delivery.event for _, delivery in receiver.got] == ["budget.warning"]
 
 
 async def test_what_did_not_arrive_is_tried_again_ever_later() -> None:
     receiver = Scripted(BUSY, BUSY, BUSY, DONE)
-    async with post(receiver) as posted:
-        posted.finished(missed())
+    async with dispatcher_of(receiver) as dispatcher:
+        dispatcher.finished(missed())
         await asyncio.sleep(7200)
         assert receiver.at == [0.0, 5.0, 305.0, 2105.0]
-        assert len({letter.id for _, letter in receiver.got}) == 1
-        assert posted.counts == {("call.missed", "later"): 3, ("call.missed", "done"): 1}
+        assert len({delivery.id for _, delivery in receiver.got}) == 1
+        assert dispatcher.counts == {("call.missed", "later"): 3, ("call.missed", "done"): 1}
 
 
 async def test_it_is_given_up_after_three_days_with_a_line() -> None:
     receiver = Scripted(BUSY)
     with structlog.testing.capture_logs() as logs:
-        async with post(receiver) as posted:
-            posted.finished(missed())
+        async with dispatcher_of(receiver) as dispatcher:
+            dispatcher.finished(missed())
             await asyncio.sleep(10 * 86400)
-    assert len(receiver.got) == len(AFTER_S) + 1
-    assert receiver.at[-1] == sum(AFTER_S)
-    assert posted.counts["call.missed", "given up"] == 1
+    assert len(receiver.got) == len(RETRY_DELAYS_S) + 1
+    assert receiver.at[-1] == sum(RETRY_DELAYS_S)
+    assert dispatcher.counts["call.missed", "given up"] == 1
     assert logs[-1] == {
         "event": "notice given up",
         "log_level": "warning",
@@ -128,18 +128,18 @@ async def test_it_is_given_up_after_three_days_with_a_line() -> None:
 
 async def test_a_receiver_that_wants_no_more_is_not_asked_again() -> None:
     receiver = Scripted(GivenUp("answered 410"))
-    async with post(receiver) as posted:
-        posted.finished(missed())
+    async with dispatcher_of(receiver) as dispatcher:
+        dispatcher.finished(missed())
         await asyncio.sleep(10 * 86400)
     assert receiver.at == [0.0]
-    assert posted.counts == {("call.missed", "given up"): 1}
+    assert dispatcher.counts == {("call.missed", "given up"): 1}
 
 
 async def test_a_slow_target_holds_up_no_other() -> None:
     slow, quick = Scripted(DONE, takes_s=3600.0), Scripted(DONE)
-    async with post(slow, quick) as posted:
+    async with dispatcher_of(slow, quick) as dispatcher:
         for n in range(3):
-            posted.finished(missed(f"{n}"))
+            dispatcher.finished(missed(f"{n}"))
             await asyncio.sleep(1)
         assert quick.calls == ["0", "1", "2"]
         assert quick.at == [0.0, 1.0, 2.0]
@@ -147,22 +147,22 @@ async def test_a_slow_target_holds_up_no_other() -> None:
 
 
 async def test_a_target_that_fails_is_left_alone_and_gets_everything_when_it_is_back() -> None:
-    receiver = Scripted(*[BUSY] * 6, DONE, at_once=4)
-    async with post(receiver) as posted:
+    receiver = Scripted(*[BUSY] * 6, DONE, concurrency=4)
+    async with dispatcher_of(receiver) as dispatcher:
         for n in range(6):
-            posted.finished(missed(f"{n}"))
+            dispatcher.finished(missed(f"{n}"))
         await asyncio.sleep(7200)
     # Four fail at once; a second later one is tried, two seconds later the next, and that one arrives.
     assert receiver.at[:7] == [0.0] * 4 + [1.0, 3.0, 7.0]
-    assert posted.counts["call.missed", "done"] == 6
+    assert dispatcher.counts["call.missed", "done"] == 6
 
 
-async def test_a_target_that_asks_for_time_gets_it_for_all_its_letters() -> None:
-    receiver = Scripted(Later("answered 429", asked_s=900.0), DONE)
-    async with post(receiver) as posted:
-        posted.finished(missed("0"))
+async def test_a_target_that_asks_for_time_gets_it_for_all_its_deliveries() -> None:
+    receiver = Scripted(Later("answered 429", retry_after_s=900.0), DONE)
+    async with dispatcher_of(receiver) as dispatcher:
+        dispatcher.finished(missed("0"))
         await asyncio.sleep(1)
-        posted.finished(missed("1"))
+        dispatcher.finished(missed("1"))
         await asyncio.sleep(3600)
     assert receiver.at == [0.0, 900.0, 900.0]
 
@@ -170,8 +170,8 @@ async def test_a_target_that_asks_for_time_gets_it_for_all_its_letters() -> None
 async def test_a_fault_of_ours_costs_a_try_and_not_the_post() -> None:
     receiver = Scripted(ValueError("a bug"), DONE)
     with structlog.testing.capture_logs() as logs:
-        async with post(receiver) as posted:
-            posted.finished(missed())
+        async with dispatcher_of(receiver) as dispatcher:
+            dispatcher.finished(missed())
             await asyncio.sleep(60)
     assert receiver.at == [0.0, 5.0]
     assert "notice not told" in [line["event"] for line in logs]
@@ -181,44 +181,44 @@ async def test_a_fault_of_ours_in_what_is_kept_costs_a_minute_and_not_the_target
     class Faulty(MemoryOutbox):
         asked = 0
 
-        async def waiting(self, target: str, now: float, most: int) -> Waiting:
+        async def take_due(self, target: str, now: float, limit: int) -> Due:
             self.asked += 1
             if self.asked == 1:
                 raise ValueError("a bug")
-            return await super().waiting(target, now, most)
+            return await super().take_due(target, now, limit)
 
     receiver = Scripted(DONE)
     with structlog.testing.capture_logs() as logs:
-        async with post(receiver, outbox=Faulty()) as posted:
-            posted.finished(missed())
+        async with dispatcher_of(receiver, outbox=Faulty()) as dispatcher:
+            dispatcher.finished(missed())
             await asyncio.sleep(120)
     assert receiver.at == [60.0]
     assert [line["event"] for line in logs].count("notices stuck") == 1
 
 
-async def test_letters_go_in_order_of_what_is_due() -> None:
+async def test_deliveries_go_in_order_of_what_is_due() -> None:
     receiver = Scripted(BUSY, DONE)
-    async with post(receiver) as posted:
-        posted.finished(missed("first"))
+    async with dispatcher_of(receiver) as dispatcher:
+        dispatcher.finished(missed("first"))
         await asyncio.sleep(0.5)
         for name in ("second", "third"):
-            posted.finished(missed(name))
+            dispatcher.finished(missed(name))
         await asyncio.sleep(60)
     assert receiver.calls == ["first", "second", "third", "first"]
 
 
 async def test_ten_thousand_wait_within_bounds_and_all_arrive() -> None:
-    receiver = Scripted(DONE, takes_s=0.05, at_once=4)
+    receiver = Scripted(DONE, takes_s=0.05, concurrency=4)
     with structlog.testing.capture_logs() as logs:
-        async with post(receiver) as posted:
+        async with dispatcher_of(receiver) as dispatcher:
             for n in range(10_001):
-                posted.finished(missed(f"{n}"))
+                dispatcher.finished(missed(f"{n}"))
             await asyncio.sleep(1)
             assert len(asyncio.all_tasks()) < 20
             await asyncio.sleep(600)
     assert receiver.calls == [f"{n}" for n in range(10_000)]
     assert receiver.max_busy == 4
-    assert posted.counts == {("call.missed", "done"): 10_000, ("call.missed", "given up"): 1}
+    assert dispatcher.counts == {("call.missed", "done"): 10_000, ("call.missed", "given up"): 1}
     assert [line["why"] for line in logs if line["event"] == "notice given up"] == ["too many wait already"]
 
 
@@ -226,44 +226,44 @@ async def test_ten_thousand_wait_within_bounds_and_all_arrive() -> None:
 async def test_a_clock_that_jumps_loses_nothing(by_s: float) -> None:
     """Clock set forward or back: deliveries are retried within a minute, and not given up."""
     receiver, clock = Scripted(BUSY, BUSY, DONE), Clock()
-    async with post(receiver, clock=clock) as posted:
-        posted.finished(missed())
+    async with dispatcher_of(receiver, clock=clock) as dispatcher:
+        dispatcher.finished(missed())
         await asyncio.sleep(10)
         clock.ahead += by_s
-        posted.finished(missed("new"))
+        dispatcher.finished(missed("new"))
         await asyncio.sleep(120)
     assert sorted(receiver.calls) == ["1f", "1f", "1f", "new"]
-    assert posted.counts["call.missed", "done"] == 2
+    assert dispatcher.counts["call.missed", "done"] == 2
 
 
 async def test_a_clock_set_back_a_little_costs_that_much_time() -> None:
     receiver, clock = Scripted(BUSY, DONE), Clock()
-    async with post(receiver, clock=clock) as posted:
-        posted.finished(missed())
+    async with dispatcher_of(receiver, clock=clock) as dispatcher:
+        dispatcher.finished(missed())
         await asyncio.sleep(1)
         clock.ahead -= 100
         await asyncio.sleep(300)
     assert receiver.at == [0.0, 105.0]
 
 
-class Away(MemoryOutbox):
+class UnavailableForAWhile(MemoryOutbox):
     """An outbox that is unavailable for a while."""
 
     def __init__(self, until: float) -> None:
         super().__init__()
         self.until = asyncio.get_running_loop().time() + until
 
-    async def waiting(self, target: str, now: float, most: int) -> Waiting:
+    async def take_due(self, target: str, now: float, limit: int) -> Due:
         if asyncio.get_running_loop().time() < self.until:
-            raise Unreachable("the disk is full")
-        return await super().waiting(target, now, most)
+            raise OutboxUnavailable("the disk is full")
+        return await super().take_due(target, now, limit)
 
 
 async def test_an_outbox_that_cannot_be_had_is_one_line_and_asked_again() -> None:
     receiver = Scripted(DONE)
     with structlog.testing.capture_logs() as logs:
-        async with post(receiver, outbox=Away(60.0)) as posted:
-            posted.finished(missed())
+        async with dispatcher_of(receiver, outbox=UnavailableForAWhile(60.0)) as dispatcher:
+            dispatcher.finished(missed())
             await asyncio.sleep(120)
     assert receiver.at == [60.0]
     assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
@@ -273,22 +273,22 @@ async def test_an_outbox_that_cannot_be_had_is_one_line_and_asked_again() -> Non
 
 async def test_what_is_left_in_the_outbox_is_told_at_once_where_that_is_said() -> None:
     outbox, other, receiver = MemoryOutbox(), Scripted(BUSY), Scripted(DONE)
-    async with post(receiver, outbox=outbox) as posted:
+    async with dispatcher_of(receiver, outbox=outbox) as dispatcher:
         await asyncio.sleep(1)
-        async with post(other, outbox=outbox) as drains:
+        async with dispatcher_of(other, outbox=outbox) as drains:
             drains.finished(missed())
             await asyncio.sleep(1)
         await asyncio.sleep(10)
-        posted.look()
+        dispatcher.wake()
         await asyncio.sleep(0.1)
         assert receiver.at == [12.0]
 
 
 async def test_what_another_process_leaves_in_the_outbox_is_told_within_a_minute() -> None:
     outbox, other, receiver = MemoryOutbox(), Scripted(BUSY), Scripted(DONE)
-    async with post(receiver, outbox=outbox):
+    async with dispatcher_of(receiver, outbox=outbox):
         await asyncio.sleep(1)
-        async with post(other, outbox=outbox) as drains:
+        async with dispatcher_of(other, outbox=outbox) as drains:
             drains.finished(missed())
             await asyncio.sleep(1)
         await asyncio.sleep(60)
@@ -299,9 +299,9 @@ async def test_what_another_process_leaves_in_the_outbox_is_told_within_a_minute
 async def test_what_is_told_at_the_very_end_still_goes_out(quiet_s: float) -> None:
     receiver = Scripted(DONE, takes_s=2.0)
     with structlog.testing.capture_logs() as logs:
-        async with post(receiver) as posted:
+        async with dispatcher_of(receiver) as dispatcher:
             await asyncio.sleep(quiet_s)
-            posted.finished(missed())
+            dispatcher.finished(missed())
     assert receiver.calls == ["1f"]
     assert [line["event"] for line in logs] == ["told"]
 
@@ -309,9 +309,9 @@ async def test_what_is_told_at_the_very_end_still_goes_out(quiet_s: float) -> No
 async def test_the_end_waits_for_nobody_for_long_and_says_what_is_lost() -> None:
     receiver, began = Scripted(DONE, takes_s=3600.0), asyncio.get_running_loop().time()
     with structlog.testing.capture_logs() as logs:
-        async with post(receiver) as posted:
+        async with dispatcher_of(receiver) as dispatcher:
             for n in range(3):
-                posted.finished(missed(f"{n}"))
+                dispatcher.finished(missed(f"{n}"))
     assert asyncio.get_running_loop().time() - began == pytest.approx(5.0)
     assert logs[-1]["event"] == "notices lost"
     assert logs[-1]["notices"] == 3
@@ -320,8 +320,8 @@ async def test_the_end_waits_for_nobody_for_long_and_says_what_is_lost() -> None
 async def test_nothing_in_the_log_names_a_caller_or_says_what_was_said() -> None:
     receiver = Scripted(BUSY, DONE)
     with structlog.testing.capture_logs() as logs:
-        async with post(receiver, transcript=True) as posted:
-            posted.finished(missed())
+        async with dispatcher_of(receiver, transcript=True) as dispatcher:
+            dispatcher.finished(missed())
             await asyncio.sleep(60)
     assert len(logs) == 2
     assert not any(word in str(logs) for word in ("0148", "1234", "delivery", "parcel"))
@@ -333,12 +333,12 @@ def left(**more: Any) -> dict[str, Any]:
 
 async def test_who_wants_the_words_of_a_message_is_told_once_they_are_there() -> None:
     words, none = Scripted(DONE), Scripted(DONE)
-    targets = [Target("w", words, transcript=True, one_a_call=True), Target("n", none, one_a_call=True)]
-    async with Post(targets, MemoryOutbox(), Clock(), lambda low, high: low) as posted:
-        posted.finished(left(), wait_s=60.0)
+    targets = [Target("w", words, transcript=True, one_per_call=True), Target("n", none, one_per_call=True)]
+    async with Dispatcher(targets, MemoryOutbox(), Clock(), lambda low, high: low) as dispatcher:
+        dispatcher.finished(left(), wait_s=60.0)
         await asyncio.sleep(10)
         assert (words.at, none.at) == ([], [0.0])
-        posted.finished(left(voicemail_transcript="Call me"))
+        dispatcher.finished(left(voicemail_transcript="Call me"))
         await asyncio.sleep(10)
     assert (words.at, none.at) == ([10.0], [0.0])
     [(_, told)] = words.got
@@ -347,7 +347,7 @@ async def test_who_wants_the_words_of_a_message_is_told_once_they_are_there() ->
 
 async def test_words_that_never_come_are_not_waited_for() -> None:
     words = Scripted(DONE)
-    async with post(words, transcript=True, events=frozenset((Event.VOICEMAIL,))) as posted:
-        posted.finished(left(), wait_s=60.0)
+    async with dispatcher_of(words, transcript=True, events=frozenset((Event.VOICEMAIL,))) as dispatcher:
+        dispatcher.finished(left(), wait_s=60.0)
         await asyncio.sleep(100)
     assert words.at == [60.0]

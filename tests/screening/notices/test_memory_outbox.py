@@ -5,74 +5,74 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from screening.notices.delivery import Letter
+from screening.notices.delivery import Delivery
 from screening.notices.memory_outbox import MemoryOutbox
-from screening.notices.retry_schedule import LONGEST_S
+from screening.notices.retry_schedule import MAX_RETRY_DELAY_S
 
 NOW = 1_800_000_000.0
 
 
-def letter(name: str, due: float = NOW, target: str = "t") -> Letter:
-    return Letter(name, "call.missed", target, {"data": {}}, NOW, due)
+def delivery(name: str, due: float = NOW, target: str = "t") -> Delivery:
+    return Delivery(name, "call.missed", target, {"data": {}}, NOW, due)
 
 
-async def ids(outbox: MemoryOutbox, now: float = NOW, most: int = 100, target: str = "t") -> list[str]:
-    return [each.id for each in (await outbox.waiting(target, now, most)).letters]
+async def ids(outbox: MemoryOutbox, now: float = NOW, limit: int = 100, target: str = "t") -> list[str]:
+    return [each.id for each in (await outbox.take_due(target, now, limit)).deliveries]
 
 
-async def test_letters_come_in_order_of_what_is_due() -> None:
+async def test_deliveries_come_in_order_of_what_is_due() -> None:
     outbox = MemoryOutbox()
     dues = random.Random(7).sample(range(100), 100)
-    outbox.put([letter(str(due), NOW - due) for due in dues])
-    assert await ids(outbox, most=3) == ["99", "98", "97"]
+    outbox.put([delivery(str(due), NOW - due) for due in dues])
+    assert await ids(outbox, limit=3) == ["99", "98", "97"]
     assert await ids(outbox) == [str(due) for due in range(96, -1, -1)]
 
 
 async def test_what_is_not_due_waits_and_says_until_when() -> None:
     outbox = MemoryOutbox()
-    outbox.put([letter("a", NOW + 30)])
-    found = await outbox.waiting("t", NOW, 10)
-    assert (found.letters, found.next_due) == ([], NOW + 30)
+    outbox.put([delivery("a", NOW + 30)])
+    found = await outbox.take_due("t", NOW, 10)
+    assert (found.deliveries, found.next_due) == ([], NOW + 30)
     assert await ids(outbox, NOW + 30) == ["a"]
 
 
 async def test_each_target_has_its_own() -> None:
     outbox = MemoryOutbox()
-    outbox.put([letter("a"), letter("b", target="u")])
+    outbox.put([delivery("a"), delivery("b", target="u")])
     assert await ids(outbox, target="u") == ["b"]
     assert await ids(outbox, target="v") == []
 
 
 async def test_there_is_room_for_so_many_and_again_when_one_is_done() -> None:
-    outbox = MemoryOutbox(most=2)
-    first, second, third = letter("a"), letter("b"), letter("c")
+    outbox = MemoryOutbox(limit=2)
+    first, second, third = delivery("a"), delivery("b"), delivery("c")
     assert outbox.put([first, second, third]) == [third]
-    await outbox.waiting("t", NOW, 1)
-    outbox.later(first, NOW + 60, "busy")
+    await outbox.take_due("t", NOW, 1)
+    outbox.retry(first, NOW + 60, "busy")
     assert outbox.put([third]) == [third]
     outbox.done(second)
     assert outbox.put([third]) == []
-    assert outbox.lost() == 2
+    assert outbox.unsaved() == 2
     outbox.given_up(third, "gone")
-    assert outbox.lost() == 1
+    assert outbox.unsaved() == 1
 
 
 async def test_what_is_due_later_than_we_ever_wait_is_due_now() -> None:
     """The clock was years ahead when it was postponed, and has been corrected."""
     outbox = MemoryOutbox()
-    outbox.put([letter("a", NOW + LONGEST_S + 1)])
+    outbox.put([delivery("a", NOW + MAX_RETRY_DELAY_S + 1)])
     assert await ids(outbox) == ["a"]
 
 
-async def test_a_letter_that_nobody_has_tried_may_be_put_in_better_words() -> None:
+async def test_a_delivery_that_nobody_has_tried_may_be_put_in_better_words() -> None:
     outbox = MemoryOutbox()
-    outbox.put([letter("a", NOW + 60)])
-    better = replace(letter("a"), payload={"data": {"said": "more"}})
+    outbox.put([delivery("a", NOW + 60)])
+    better = replace(delivery("a"), payload={"data": {"said": "more"}})
     outbox.put([better])
-    assert (await outbox.waiting("t", NOW, 10)).letters == [better]
-    outbox.put([letter("a")])  # it is being attempted now
-    outbox.later(replace(better, tries=1), NOW + 60, "busy")
-    outbox.put([letter("a")])  # and has been attempted
+    assert (await outbox.take_due("t", NOW, 10)).deliveries == [better]
+    outbox.put([delivery("a")])  # it is being attempted now
+    outbox.retry(replace(better, tries=1), NOW + 60, "busy")
+    outbox.put([delivery("a")])  # and has been attempted
     assert await ids(outbox) == []
-    [again] = (await outbox.waiting("t", NOW + 60, 10)).letters
+    [again] = (await outbox.take_due("t", NOW + 60, 10)).deliveries
     assert again.payload == better.payload

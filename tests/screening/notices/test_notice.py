@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from screening.notices.notice import Event, of_budget, of_call
+from screening.notices.notice import Event, budget_notice, call_notices
 from tests.screening.notices.records import leg, record
 
 
 def events(told: dict[str, Any]) -> list[str]:
-    return [notice.event.value for notice in of_call(told, words=False)]
+    return [notice.event.value for notice in call_notices(told, with_transcript=False)]
 
 
 RANG = (leg("caller"), leg("agent"), leg("phone", answered=False))
@@ -72,17 +72,17 @@ def test_what_is_told_of_a_call(told: dict[str, Any], expected: list[str]) -> No
     ],
 )
 def test_a_missed_call_says_how_far_it_got(told: dict[str, Any], stage: str | None) -> None:
-    found = of_call(told, words=False)
+    found = call_notices(told, with_transcript=False)
     assert [notice.data["stage"] for notice in found] == [stage] * len(found)
 
 
 def test_what_was_said_is_left_out_unless_it_is_wanted() -> None:
     told = record("bridged", voicemail_transcript="It is Anna once more", caller_name="Anna")
-    without = json.dumps([notice.payload() for notice in of_call(told, words=False)])
+    without = json.dumps([notice.payload() for notice in call_notices(told, with_transcript=False)])
     assert "parcel" not in without
     assert "once more" not in without
     assert "Calls about the delivery" in without
-    [notice] = of_call(told, words=True)
+    [notice] = call_notices(told, with_transcript=True)
     assert [line["text"] for line in notice.data["transcript"]] == [
         "Who is calling, please?",
         "It is Anna, about the parcel.",
@@ -91,32 +91,34 @@ def test_what_was_said_is_left_out_unless_it_is_wanted() -> None:
 
 
 def test_files_are_named_without_the_folders_of_this_machine() -> None:
-    [_, notice] = of_call(record("voicemail", voicemail="/srv/private/9c3a.wav"), words=False)
+    [_, notice] = call_notices(record("voicemail", voicemail="/srv/private/9c3a.wav"), with_transcript=False)
     assert notice.data["voicemail"] == "9c3a.wav"
 
 
 def test_a_message_taken_by_the_agent_says_whom_to_call_back() -> None:
     message = {"text": "The roof leaks.", "caller_name": "Zoë", "call_back": "+14155550100", "urgent": True}
-    notice = of_call(record("voicemail", message=message), words=False)[-1]
+    notice = call_notices(record("voicemail", message=message), with_transcript=False)[-1]
     assert notice.data["message"] == "Urgent: The roof leaks. Call back: +14155550100"
 
 
 def test_a_payload_is_json_whatever_a_caller_is_called() -> None:
-    [notice] = of_call(record(caller_name="\udcff\0Bob", why="\ud800", transcript=[]), words=True)
+    [notice] = call_notices(
+        record(caller_name="\udcff\0Bob", why="\ud800", transcript=[]), with_transcript=True
+    )
     text = json.dumps(notice.payload(), ensure_ascii=False)
     assert json.loads(text.encode())["data"]["caller_name"] == "?Bob"
 
 
 def test_an_endless_transcript_is_cut() -> None:
     said = [{"speaker": "caller", "text": "x" * 1000, "at_s": 1.0}] * 1000
-    [notice] = of_call(record(transcript=said), words=True)
+    [notice] = call_notices(record(transcript=said), with_transcript=True)
     assert len(notice.data["transcript"]) == 50
     assert len(notice.data["summary"]) < 1000
 
 
 def test_a_record_with_next_to_nothing_in_it_is_told() -> None:
     cut = {"call": "1f", "dialed": "*", "began": None, "outcome": {"result": "cut"}}
-    [notice] = of_call(cut, words=True)
+    [notice] = call_notices(cut, with_transcript=True)
     assert notice.event is Event.MISSED
 
 
@@ -133,8 +135,8 @@ class Warned:
 
 def test_a_limit_is_one_notice_a_day_and_one_when_it_is_reached() -> None:
     at = datetime(2026, 11, 22, 9, tzinfo=UTC)
-    first, again = of_budget(Warned(), at), of_budget(Warned(spent="4.20 of 5 USD", share=0.84), at)
+    first, again = budget_notice(Warned(), at), budget_notice(Warned(spent="4.20 of 5 USD", share=0.84), at)
     assert first.id == again.id
     assert first.data["percent"] == 80
     others = [Warned(reached=True), Warned(day=date(2026, 11, 23)), Warned(dialed=None), Warned(cap="money")]
-    assert len({first.id, *(of_budget(each, at).id for each in others)}) == 5
+    assert len({first.id, *(budget_notice(each, at).id for each in others)}) == 5

@@ -17,11 +17,11 @@ from screening.memory.processes import Presence
 from screening.memory.schema import calls, notices, voicemails
 from screening.memory.store import Memory
 from screening.notices import interrupted_calls
-from screening.notices.channel import Answer, Delivered, Later
-from screening.notices.delivery import Letter, Unreachable
-from screening.notices.dispatcher import Post
-from screening.notices.retry_schedule import LONGEST_S
-from screening.notices.stored_outbox import CARRIED_S, StoredOutbox
+from screening.notices.channel import Delivered, Later, Outcome
+from screening.notices.delivery import Delivery, OutboxUnavailable
+from screening.notices.dispatcher import Dispatcher
+from screening.notices.retry_schedule import MAX_RETRY_DELAY_S
+from screening.notices.stored_outbox import CLAIM_S, StoredOutbox
 from screening.notices.target import Target
 from tests.screening.memory.conftest import MakeMemory
 from tests.screening.memory.records import AT
@@ -33,12 +33,12 @@ NOW = 1_800_000_000.0
 WAIT_S = 20.0
 
 
-def letter(name: str, due: float = NOW, target: str = "t") -> Letter:
-    return Letter(name, "call.missed", target, {"type": "call.missed", "data": {"call": "c1"}}, NOW, due)
+def delivery(name: str, due: float = NOW, target: str = "t") -> Delivery:
+    return Delivery(name, "call.missed", target, {"type": "call.missed", "data": {"call": "c1"}}, NOW, due)
 
 
-async def ids(outbox: StoredOutbox, now: float = NOW, most: int = 100, target: str = "t") -> list[str]:
-    return [each.id for each in (await outbox.waiting(target, now, most)).letters]
+async def ids(outbox: StoredOutbox, now: float = NOW, limit: int = 100, target: str = "t") -> list[str]:
+    return [each.id for each in (await outbox.take_due(target, now, limit)).deliveries]
 
 
 async def rows(memory: Memory) -> dict[str, Any]:
@@ -46,33 +46,33 @@ async def rows(memory: Memory) -> dict[str, Any]:
     return {row.id: row for row in found}
 
 
-async def test_a_letter_comes_back_as_it_was_put(memory: Memory) -> None:
+async def test_a_delivery_comes_back_as_it_was_put(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
-    put = letter("a", NOW + 0.5)
+    put = delivery("a", NOW + 0.5)
     outbox.put([put])
-    found = await outbox.waiting("t", NOW, 10)
-    assert (found.letters, found.next_due) == ([], NOW + 0.5)
-    assert (await outbox.waiting("t", NOW + 0.5, 10)).letters == [put]
+    found = await outbox.take_due("t", NOW, 10)
+    assert (found.deliveries, found.next_due) == ([], NOW + 0.5)
+    assert (await outbox.take_due("t", NOW + 0.5, 10)).deliveries == [put]
     row = (await rows(memory))["a"]
     assert (row.state, row.call, row.created.timestamp()) == ("waiting", "c1", NOW)
 
 
-async def test_letters_come_in_order_of_what_is_due_a_few_at_a_time(memory: Memory) -> None:
+async def test_deliveries_come_in_order_of_what_is_due_a_few_at_a_time(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
-    outbox.put([letter(f"{n}", NOW - n) for n in (3, 1, 2)] + [letter("other", NOW - 9, "u")])
-    assert await ids(outbox, most=2) == ["3", "2"]
+    outbox.put([delivery(f"{n}", NOW - n) for n in (3, 1, 2)] + [delivery("other", NOW - 9, "u")])
+    assert await ids(outbox, limit=2) == ["3", "2"]
     assert await ids(outbox, target="u") == ["other"]
 
 
 async def test_what_is_settled_is_noted(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
-    a, b, c = (replace(letter(name), tries=3) for name in "abc")
+    a, b, c = (replace(delivery(name), tries=3) for name in "abc")
     outbox.put([a, b, c])
     outbox.done(a)
-    outbox.later(b, NOW + 60, "answered 503")
+    outbox.retry(b, NOW + 60, "answered 503")
     outbox.given_up(c, "answered 410")
     assert await ids(outbox) == []
-    [again] = (await outbox.waiting("t", NOW + 60, 10)).letters
+    [again] = (await outbox.take_due("t", NOW + 60, 10)).deliveries
     assert (again.id, again.tries) == ("b", 3)
     found = {name: (row.state, row.why, row.tries) for name, row in (await rows(memory)).items()}
     assert found == {
@@ -82,36 +82,38 @@ async def test_what_is_settled_is_noted(memory: Memory) -> None:
     }
 
 
-async def test_a_letter_that_is_known_is_not_put_again(memory: Memory) -> None:
+async def test_a_delivery_that_is_known_is_not_put_again(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
-    outbox.put([letter("a")])
-    outbox.done(replace(letter("a"), tries=1))
-    outbox.put([letter("a"), letter("b")])
+    outbox.put([delivery("a")])
+    outbox.done(replace(delivery("a"), tries=1))
+    outbox.put([delivery("a"), delivery("b")])
     assert await ids(outbox) == ["b"]
 
 
 async def test_what_is_due_later_than_we_ever_wait_is_due_now(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
-    outbox.put([letter("a", NOW + LONGEST_S + 60)])
+    outbox.put([delivery("a", NOW + MAX_RETRY_DELAY_S + 60)])
     assert await ids(outbox) == ["a"]
 
 
-async def test_letters_for_nobody_are_given_up(memory: Memory) -> None:
+async def test_deliveries_for_nobody_are_given_up(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
-    outbox.put([letter("a"), letter("b", target="gone")])
+    outbox.put([delivery("a"), delivery("b", target="gone")])
     await ids(outbox)
     assert await outbox.abandon(["t"]) == 1
     assert (await rows(memory))["b"].why == "no such target in the settings"
-    assert await ids(outbox, NOW + CARRIED_S) == ["a"]
+    assert await ids(outbox, NOW + CLAIM_S) == ["a"]
 
 
-async def test_letters_of_another_process_that_runs_are_not_given_up(url: str, memory_of: MakeMemory) -> None:
+async def test_deliveries_of_another_process_that_runs_are_not_given_up(
+    url: str, memory_of: MakeMemory
+) -> None:
     """It may have other targets, or be a draining process with the settings of before."""
     first = memory_of(url, start=False)
     first.every(10.0, Presence("p1", lambda: AT, place="here").say)
     first.start()
     outbox = StoredOutbox(first)
-    outbox.put([letter("a")])
+    outbox.put([delivery("a")])
     second = memory_of(url, process="p2", start=False)
     presence = Presence("p2", lambda: AT, place="there")
     second.every(10.0, presence.say)
@@ -125,30 +127,33 @@ async def test_letters_of_another_process_that_runs_are_not_given_up(url: str, m
 async def test_what_one_process_carries_no_other_does(url: str, memory_of: MakeMemory) -> None:
     """Unless it takes so long that the process must have died."""
     ours, theirs = StoredOutbox(memory_of(url)), StoredOutbox(memory_of(url, process="p2"))
-    ours.put([letter("a"), letter("b")])
-    assert await ids(ours, most=1) == ["a"]
+    ours.put([delivery("a"), delivery("b")])
+    assert await ids(ours, limit=1) == ["a"]
     assert await ids(theirs) == ["b"]
-    found = await theirs.waiting("t", NOW + 1, 10)
-    assert (found.letters, found.next_due) == ([], NOW + CARRIED_S)
-    ours.later(replace(letter("a"), tries=1), NOW + 5, "busy")
+    found = await theirs.take_due("t", NOW + 1, 10)
+    assert (found.deliveries, found.next_due) == ([], NOW + CLAIM_S)
+    ours.retry(replace(delivery("a"), tries=1), NOW + 5, "busy")
     await ids(ours)
     assert await ids(theirs, NOW + 5) == ["a"]
-    assert await ids(ours, NOW + CARRIED_S) == ["b"]
+    assert await ids(ours, NOW + CLAIM_S) == ["b"]
 
 
 async def test_two_processes_tell_each_call_once(url: str, memory_of: MakeMemory) -> None:
     got: list[str] = []
 
     class Slow(Recorded):
-        at_once = 4
+        concurrency = 4
 
-        async def deliver(self, letter: Letter) -> Answer:
-            got.append(letter.payload["data"]["call"])
+        async def deliver(self, delivery: Delivery) -> Outcome:
+            got.append(delivery.payload["data"]["call"])
             await asyncio.sleep(0.1)
             return self.answer
 
     one, other = (memory_of(url, process=name) for name in ("p1", "p2"))
-    async with post(one, Slow(told := Delivered("answered 204"))) as first, post(other, Slow(told)) as second:
+    async with (
+        dispatcher_of(one, Slow(told := Delivered("answered 204"))) as first,
+        dispatcher_of(other, Slow(told)) as second,
+    ):
         for n in range(20):
             (first, second)[n % 2].finished(record("unanswered", call=f"c{n}", decision=None, legs=[]))
             await asyncio.sleep(0.05)
@@ -162,41 +167,41 @@ async def test_two_processes_tell_each_call_once(url: str, memory_of: MakeMemory
 
 async def test_a_memory_that_is_closed_is_said(memory: Memory) -> None:
     memory.close()
-    with pytest.raises(Unreachable):
-        await StoredOutbox(memory).waiting("t", NOW, 1)
-    with pytest.raises(Unreachable):
+    with pytest.raises(OutboxUnavailable):
+        await StoredOutbox(memory).take_due("t", NOW, 1)
+    with pytest.raises(OutboxUnavailable):
         await StoredOutbox(memory).abandon([])
 
 
-async def test_a_letter_that_no_database_takes_costs_no_other(memory: Memory) -> None:
+async def test_a_delivery_that_no_database_takes_costs_no_other(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
     with structlog.testing.capture_logs():
-        outbox.put([replace(letter("bad"), event=None)])  # type: ignore[arg-type]
-        outbox.put([letter("good")])
+        outbox.put([replace(delivery("bad"), event=None)])  # type: ignore[arg-type]
+        outbox.put([delivery("good")])
         assert await ids(outbox) == ["good"]
 
 
 class Recorded:
     """A scripted receiver."""
 
-    at_once = 1
+    concurrency = 1
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Outcome) -> None:
         self.answer = answer
-        self.got: list[Letter] = []
+        self.got: list[Delivery] = []
         self.came = asyncio.Event()
 
-    async def deliver(self, letter: Letter) -> Answer:
-        self.got.append(letter)
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        self.got.append(delivery)
         self.came.set()
         return self.answer
 
     async def close(self) -> None: ...
 
 
-def post(memory: Memory, *couriers: Recorded) -> Post:
-    targets = [Target(f"t{n}", courier) for n, courier in enumerate(couriers)]
-    return Post(targets, StoredOutbox(memory), time.time, lambda low, high: low)
+def dispatcher_of(memory: Memory, *channels: Recorded) -> Dispatcher:
+    targets = [Target(f"t{n}", channel) for n, channel in enumerate(channels)]
+    return Dispatcher(targets, StoredOutbox(memory), time.time, lambda low, high: low)
 
 
 async def until(fact: Callable[[], Awaitable[bool]]) -> None:
@@ -208,14 +213,14 @@ async def until(fact: Callable[[], Awaitable[bool]]) -> None:
 async def test_a_queue_that_is_left_is_delivered_after_a_restart(url: str, memory_of: MakeMemory) -> None:
     first = memory_of(url)
     down, up = Recorded(Later("not reached")), Recorded(Delivered("answered 204"))
-    async with post(first, down) as posted:
+    async with dispatcher_of(first, down) as dispatcher:
         for n in range(3):
-            posted.finished(record("unanswered", call=f"c{n}", decision=None, legs=[]))
+            dispatcher.finished(record("unanswered", call=f"c{n}", decision=None, legs=[]))
         await asyncio.wait_for(down.came.wait(), WAIT_S)
     first.close()
     second = memory_of(url, process="p2")
     await second.ask(lambda connection: connection.execute(notices.update().values(due=AT)))
-    async with post(second, up):
+    async with dispatcher_of(second, up):
 
         async def three_done() -> bool:
             return [row.state for row in (await rows(second)).values()] == ["done"] * 3
@@ -227,9 +232,9 @@ async def test_a_queue_that_is_left_is_delivered_after_a_restart(url: str, memor
 
 async def test_hundreds_at_once_are_each_told_once(url: str, memory_of: MakeMemory) -> None:
     memory, up = memory_of(url), Recorded(Delivered("answered 204"))
-    async with post(memory, up) as posted:
+    async with dispatcher_of(memory, up) as dispatcher:
         for n in range(300):
-            posted.finished(record("unanswered", call=f"c{n}", decision=None, legs=[]))
+            dispatcher.finished(record("unanswered", call=f"c{n}", decision=None, legs=[]))
 
         async def all_done() -> bool:
             return [row.state for row in (await rows(memory)).values()].count("done") == 300
@@ -248,9 +253,9 @@ async def test_a_call_cut_by_the_end_of_its_process_is_told_at_the_next_start(
     cut = calls.update().values(state="cut", result="cut", reason="the process ended", ended=AT)
     second.every(3600.0, lambda connection: connection.execute(cut))
     targets = [Target("t0", up)]
-    posted = Post(targets, StoredOutbox(second), AT.timestamp, lambda low, high: low)
-    second.every(3600.0, interrupted_calls.teller(targets, AT.timestamp, posted.look))
-    async with posted:
+    dispatcher = Dispatcher(targets, StoredOutbox(second), AT.timestamp, lambda low, high: low)
+    second.every(3600.0, interrupted_calls.notifier(targets, AT.timestamp, dispatcher.wake))
+    async with dispatcher:
         second.start()
         await asyncio.wait_for(up.came.wait(), WAIT_S)
     [told] = up.got
@@ -271,7 +276,7 @@ async def test_a_call_that_was_cut_is_told_once_whatever_was_told_of_others(
         await memory.ask(lambda connection: connection.execute(cut))
         for _ in range(2):
             await memory.ask(
-                interrupted_calls.teller(targets, AT.timestamp, lambda name=name: told.append(name))
+                interrupted_calls.notifier(targets, AT.timestamp, lambda name=name: told.append(name))
             )
     assert sorted(row.call for row in (await rows(memory)).values()) == told == ["c1", "c2"]
 
@@ -283,7 +288,7 @@ async def test_the_message_of_a_call_that_was_cut_is_told_as_one(url: str, memor
     await memory.ask(lambda connection: connection.execute(cut))
     left = {"call": "c1", "file": "/var/voicemail/c1.wav", "seconds": 12.5, "left_at": AT}
     await memory.ask(lambda connection: connection.execute(voicemails.insert(), left))
-    tell = interrupted_calls.teller([Target("t0", Recorded(Delivered("")))], AT.timestamp, lambda: None)
+    tell = interrupted_calls.notifier([Target("t0", Recorded(Delivered("")))], AT.timestamp, lambda: None)
     await memory.ask(tell)
     [(event, payload)] = await memory.ask(
         lambda connection: connection.execute(select(notices.c.event, notices.c.payload)).all()
@@ -303,22 +308,22 @@ async def test_a_database_that_goes_away_keeps_nothing_from_arriving_later(
         (tmp_path / f"m.db{end}").unlink(missing_ok=True)
     (tmp_path / "m.db").mkdir()
     with structlog.testing.capture_logs():
-        async with Post([Target("t0", up)], outbox, time.time, lambda low, high: low) as posted:
-            posted.finished(record("unanswered", decision=None, legs=[]))
+        async with Dispatcher([Target("t0", up)], outbox, time.time, lambda low, high: low) as dispatcher:
+            dispatcher.finished(record("unanswered", decision=None, legs=[]))
             await asyncio.sleep(0.2)
             assert up.got == []
             (tmp_path / "m.db").rmdir()
             await asyncio.wait_for(up.came.wait(), WAIT_S)
 
 
-async def test_a_letter_that_nobody_has_tried_may_be_put_in_better_words(memory: Memory) -> None:
+async def test_a_delivery_that_nobody_has_tried_may_be_put_in_better_words(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
-    outbox.put([letter("a", NOW + 60)])
-    better = replace(letter("a"), payload={"data": {"said": "more"}})
+    outbox.put([delivery("a", NOW + 60)])
+    better = replace(delivery("a"), payload={"data": {"said": "more"}})
     outbox.put([better])
-    assert (await outbox.waiting("t", NOW, 10)).letters == [better]
-    outbox.later(replace(better, tries=1), NOW + 60, "busy")
-    outbox.put([letter("a")])
+    assert (await outbox.take_due("t", NOW, 10)).deliveries == [better]
+    outbox.retry(replace(better, tries=1), NOW + 60, "busy")
+    outbox.put([delivery("a")])
     assert await ids(outbox) == []
-    [again] = (await outbox.waiting("t", NOW + 60, 10)).letters
+    [again] = (await outbox.take_due("t", NOW + 60, 10)).deliveries
     assert again.payload == better.payload

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from screening.notices.channel import Answer, Delivered
-from screening.notices.delivery import Letter
+from screening.notices.channel import Delivered, Outcome
+from screening.notices.delivery import Delivery
 from screening.notices.notice import Event
-from screening.notices.target import Target, letters_of_budget, letters_of_call
+from screening.notices.target import Target, deliveries_for_budget, deliveries_for_call
 from tests.screening.notices.records import DIALED, record
 from tests.screening.notices.test_notice import Warned
 
@@ -15,9 +15,9 @@ NOW = 1_800_000_000.0
 
 
 class Nowhere:
-    at_once = 1
+    concurrency = 1
 
-    async def deliver(self, letter: Letter) -> Answer:
+    async def deliver(self, delivery: Delivery) -> Outcome:
         return Delivered("not at all")
 
     async def close(self) -> None: ...
@@ -25,7 +25,7 @@ class Nowhere:
 
 def told(told: dict[str, Any], **rules: Any) -> list[str]:
     target = Target("t", Nowhere(), **rules)
-    return [letter.event for letter in letters_of_call([target], told, NOW)]
+    return [delivery.event for delivery in deliveries_for_call([target], told, NOW)]
 
 
 MESSAGE = record("voicemail", voicemail="v.wav")
@@ -33,40 +33,40 @@ MESSAGE = record("voicemail", voicemail="v.wav")
 
 def test_a_web_server_gets_every_event_and_a_person_the_most_telling() -> None:
     assert told(MESSAGE) == ["call.screened", "voicemail.new"]
-    assert told(MESSAGE, one_a_call=True) == ["voicemail.new"]
-    assert told(record("unanswered"), one_a_call=True) == ["call.missed"]
+    assert told(MESSAGE, one_per_call=True) == ["voicemail.new"]
+    assert told(record("unanswered"), one_per_call=True) == ["call.missed"]
 
 
 def test_events_and_numbers_choose() -> None:
     assert told(MESSAGE, events=frozenset((Event.SCREENED,))) == ["call.screened"]
-    assert told(MESSAGE, events=frozenset((Event.SCREENED,)), one_a_call=True) == ["call.screened"]
+    assert told(MESSAGE, events=frozenset((Event.SCREENED,)), one_per_call=True) == ["call.screened"]
     assert told(MESSAGE, numbers=frozenset((DIALED,))) == ["call.screened", "voicemail.new"]
     assert told(MESSAGE, numbers=frozenset(("+14155550199",))) == []
 
 
 def test_a_limit_over_all_numbers_is_told_to_everybody_and_one_of_a_number_to_those_it_is_for() -> None:
     here, there = (Target(n, Nowhere(), numbers=frozenset((n,))) for n in (DIALED, "+14155550199"))
-    of_all = letters_of_budget([here, there], Warned(dialed=None), NOW)
-    assert [letter.target for letter in of_all] == [DIALED, "+14155550199"]
-    assert [letter.target for letter in letters_of_budget([here, there], Warned(), NOW)] == [DIALED]
+    of_all = deliveries_for_budget([here, there], Warned(dialed=None), NOW)
+    assert [delivery.target for delivery in of_all] == [DIALED, "+14155550199"]
+    assert [delivery.target for delivery in deliveries_for_budget([here, there], Warned(), NOW)] == [DIALED]
 
 
 def test_each_target_has_an_id_of_its_own_that_stays_the_same() -> None:
     targets = [Target("a", Nowhere()), Target("b", Nowhere())]
-    ids = [letter.id for letter in letters_of_call(targets, record(), NOW)]
-    assert ids == [letter.id for letter in letters_of_call(targets, record(), NOW + 60)]
+    ids = [delivery.id for delivery in deliveries_for_call(targets, record(), NOW)]
+    assert ids == [delivery.id for delivery in deliveries_for_call(targets, record(), NOW + 60)]
     assert len(set(ids)) == 2
     assert all(len(each) <= 64 and "." not in each for each in ids)
 
 
 def test_a_link_names_the_call() -> None:
     target = Target("t", Nowhere(), link="https://x.example/calls/{call}")
-    [letter] = letters_of_call([target], record(), NOW)
-    assert letter.payload["data"]["link"] == "https://x.example/calls/9c3adbea6361"
+    [delivery] = deliveries_for_call([target], record(), NOW)
+    assert delivery.payload["data"]["link"] == "https://x.example/calls/9c3adbea6361"
 
 
 def test_one_target_gets_what_was_said_and_the_other_does_not() -> None:
     targets = [Target("a", Nowhere(), transcript=True), Target("b", Nowhere())]
-    with_words, without = letters_of_call(targets, record(), NOW)
+    with_words, without = deliveries_for_call(targets, record(), NOW)
     assert "transcript" in with_words.payload["data"]
     assert "transcript" not in without.payload["data"]

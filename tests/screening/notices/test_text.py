@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from screening.notices.notice import of_call
-from screening.notices.text import message, number, tame
+from screening.notices.notice import call_notices
+from screening.notices.text import message, number, sanitized
 from tests.screening.notices.records import leg, record
 
 THEN = datetime(2026, 11, 22, 9, 1, tzinfo=UTC)
@@ -17,8 +17,8 @@ NAMED = {"caller_name": "Anna Smith"}
 RANG = (leg("agent"), leg("phone", answered=False))
 
 
-def read(told: dict[str, Any], *, words: bool = False, later: float = 1.0) -> tuple[str, str]:
-    notice = of_call(told, words=words)[-1]
+def read(told: dict[str, Any], *, with_transcript: bool = False, later: float = 1.0) -> tuple[str, str]:
+    notice = call_notices(told, with_transcript=with_transcript)[-1]
     now = THEN + timedelta(seconds=later)
     return message(notice.event.value, notice.data, notice.at, now, ZoneInfo("Europe/Berlin"))
 
@@ -75,7 +75,9 @@ def test_the_lock_screen_says_who_and_why(told: dict[str, Any], title: str, firs
 
 
 def test_what_was_said_is_quoted_where_it_is_wanted() -> None:
-    _, body = read(record("voicemail", voicemail="v.wav", voicemail_transcript="Call me back"), words=True)
+    _, body = read(
+        record("voicemail", voicemail="v.wav", voicemail_transcript="Call me back"), with_transcript=True
+    )
     assert body.startswith("“Call me back”\nLeft a message. Calls about the delivery. Said: “It is Anna,")
 
 
@@ -95,10 +97,10 @@ def test_a_limit_is_told_in_a_sentence() -> None:
 
 
 def test_a_strangers_words_call_no_room_together_and_stay_short() -> None:
-    assert tame("<!channel> @everyone\nHi\u202e @here", 100) == "‹!channel› @ everyone Hi @ here"
-    assert tame("[Your bank](https://evil.example)", 100) == "[Your bank] (https://evil.example)"
-    assert tame("x" * 100, 10) == "xxxxxxxxx…"
-    assert tame(None, 10) == ""
+    assert sanitized("<!channel> @everyone\nHi\u202e @here", 100) == "‹!channel› @ everyone Hi @ here"
+    assert sanitized("[Your bank](https://evil.example)", 100) == "[Your bank] (https://evil.example)"
+    assert sanitized("x" * 100, 10) == "xxxxxxxxx…"
+    assert sanitized(None, 10) == ""
 
 
 def test_what_is_no_number_is_shown_as_it_is() -> None:

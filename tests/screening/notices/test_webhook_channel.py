@@ -12,10 +12,10 @@ from email.utils import formatdate
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from screening.notices.channel import Answer, Delivered, GivenUp, Later
-from screening.notices.delivery import Letter
-from screening.notices.target import Target, letters_of_call
-from screening.notices.webhook_channel import WebhookCourier
+from screening.notices.channel import Delivered, GivenUp, Later, Outcome
+from screening.notices.delivery import Delivery
+from screening.notices.target import Target, deliveries_for_call
+from screening.notices.webhook_channel import WebhookChannel
 from tests.screening.notices.receiver import Play, Receiver, answer
 from tests.screening.notices.records import record
 
@@ -23,39 +23,39 @@ pytestmark = pytest.mark.network
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 OLD = "whsec_" + base64.b64encode(b"o" * 32).decode()
-LETTER = Letter(
+delivery = Delivery(
     "1f-call-missed-aa", "call.missed", "t", {"type": "call.missed", "data": {"caller_name": "Zoë"}}, 0, 0
 )
 
 
 @asynccontextmanager
-async def courier(url: str, *secrets: str) -> AsyncIterator[WebhookCourier]:
-    made = WebhookCourier(url, secrets or (SECRET,), time.time, agent="Screendoor/9")
+async def channel(url: str, *secrets: str) -> AsyncIterator[WebhookChannel]:
+    made = WebhookChannel(url, secrets or (SECRET,), time.time, agent="Screendoor/9")
     yield made
     await made.close()
 
 
-async def delivered(*answers: bytes | Play) -> Answer:
-    async with Receiver(*answers) as receiver, courier(receiver.url()) as made:
-        return await made.deliver(LETTER)
+async def delivered(*answers: bytes | Play) -> Outcome:
+    async with Receiver(*answers) as receiver, channel(receiver.url()) as made:
+        return await made.deliver(delivery)
 
 
 async def test_a_delivery_is_a_signed_post_of_json() -> None:
-    async with Receiver(answer(204)) as receiver, courier(receiver.url("/hook?to=me"), SECRET, OLD) as made:
-        assert await made.deliver(LETTER) == Delivered("answered 204")
+    async with Receiver(answer(204)) as receiver, channel(receiver.url("/hook?to=me"), SECRET, OLD) as made:
+        assert await made.deliver(delivery) == Delivered("answered 204")
     [sent] = receiver.sent
     assert sent.line == "POST /hook?to=me HTTP/1.1"
     assert sent.headers["content-type"] == "application/json"
     assert sent.headers["user-agent"] == "Screendoor/9"
     assert sent.headers["webhook-id"] == "1f-call-missed-aa"
     for secret in (SECRET, OLD):
-        assert Webhook(secret).verify(sent.body, sent.headers) == LETTER.payload
+        assert Webhook(secret).verify(sent.body, sent.headers) == delivery.payload
 
 
 async def test_a_whole_call_arrives_as_it_was_made() -> None:
-    async with Receiver(answer(200, b"ok")) as receiver, courier(receiver.url()) as made:
-        [letter] = letters_of_call([Target("t", made, transcript=True)], record(), 0)
-        await made.deliver(letter)
+    async with Receiver(answer(200, b"ok")) as receiver, channel(receiver.url()) as made:
+        [delivery] = deliveries_for_call([Target("t", made, transcript=True)], record(), 0)
+        await made.deliver(delivery)
     event = Webhook(SECRET).verify(receiver.sent[0].body, receiver.sent[0].headers)
     assert event["type"] == "call.screened"
     assert event["timestamp"] == "2026-11-22T09:01:00.000+00:00"
@@ -63,9 +63,9 @@ async def test_a_whole_call_arrives_as_it_was_made() -> None:
 
 
 async def test_one_connection_serves_several_deliveries() -> None:
-    async with Receiver(answer(200, b"thanks")) as receiver, courier(receiver.url()) as made:
+    async with Receiver(answer(200, b"thanks")) as receiver, channel(receiver.url()) as made:
         for _ in range(3):
-            await made.deliver(LETTER)
+            await made.deliver(delivery)
     assert (len(receiver.sent), receiver.connections) == (3, 1)
 
 
@@ -82,7 +82,7 @@ async def test_one_connection_serves_several_deliveries() -> None:
         (503, Later("answered 503")),
     ],
 )
-async def test_what_an_answer_means(status: int, expected: Answer) -> None:
+async def test_what_an_answer_means(status: int, expected: Outcome) -> None:
     assert await delivered(answer(status, b"<h1>Oops</h1>")) == expected
 
 
@@ -96,7 +96,7 @@ async def test_a_receiver_may_ask_for_time(said: str, asked: float | None) -> No
 async def test_a_receiver_may_name_a_time() -> None:
     came = await delivered(answer(503, b"", f"Retry-After: {formatdate(time.time() + 600, usegmt=True)}"))
     assert isinstance(came, Later)
-    assert came.asked_s == pytest.approx(600, abs=5)
+    assert came.retry_after_s == pytest.approx(600, abs=5)
     assert await delivered(answer(503, b"", "Retry-After: Fri, 01 Jan 1999 00:00:00 GMT")) == Later(
         "answered 503", 0.0
     )
@@ -170,13 +170,13 @@ async def test_what_is_not_http_is_tried_again(play: bytes | Play, why: str) -> 
 async def test_nobody_there_is_tried_again() -> None:
     async with Receiver(answer(200)) as receiver:
         url = receiver.url()
-    async with courier(url) as made:
-        came = await made.deliver(LETTER)
+    async with channel(url) as made:
+        came = await made.deliver(delivery)
     assert isinstance(came, Later)
     assert came.why.startswith("not reached")
     assert "127.0.0.1" not in came.why
 
 
 async def test_plain_http_where_tls_is_spoken_to_is_tried_again() -> None:
-    async with Receiver(answer(200)) as receiver, courier(f"https://127.0.0.1:{receiver.port}/") as made:
-        assert isinstance(await made.deliver(LETTER), Later)
+    async with Receiver(answer(200)) as receiver, channel(f"https://127.0.0.1:{receiver.port}/") as made:
+        assert isinstance(await made.deliver(delivery), Later)

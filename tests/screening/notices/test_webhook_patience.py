@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx2
 
-from screening.notices.channel import Answer, Delivered, Later
-from screening.notices.webhook_channel import WebhookCourier
-from tests.screening.notices.test_webhook_channel import LETTER, SECRET
+from screening.notices.channel import Delivered, Later, Outcome
+from screening.notices.webhook_channel import WebhookChannel
+from tests.screening.notices.test_webhook_channel import SECRET, delivery
 
 Serve = Callable[[httpx2.Request], Awaitable[httpx2.Response]]
 
@@ -23,12 +23,14 @@ class Trickle(httpx2.AsyncByteStream):
             await asyncio.sleep(1)
 
 
-async def took(serve: Serve) -> tuple[Answer, float]:
+async def took(serve: Serve) -> tuple[Outcome, float]:
     """The outcome of a delivery, and how long it took."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(serve)) as http:
-        answer = await WebhookCourier("https://x.example", [SECRET], lambda: 1.8e9, http=http).deliver(LETTER)
+        answer = await WebhookChannel("https://x.example", [SECRET], lambda: 1.8e9, http=http).deliver(
+            delivery
+        )
     return answer, loop.time() - began
 
 
