@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: the table of a run, with when and on what it was made."""
+"""Writes the results of a run into docs/benchmarks.md: the table, its date, the machine and the versions."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ TABLE = re.compile(r"(<!-- measured -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def write(page: Path, book: Book) -> None:
-    """Replace what stands between the page's marks."""
+    """Replace the text between the page's marks."""
     measured = f"{circumstances()}\n\n{table(book)}\n"
     if book.remarks:
         measured += "\n" + "".join(f"* {remark}\n" for remark in book.remarks)
     text = page.read_text(encoding="utf-8")
     found, count = TABLE.subn(lambda marks: marks[1] + measured + marks[2], text)
-    assert count == 1, f"{page} has no marks to write between"
+    assert count == 1, f"{page} does not have exactly one pair of marks"
     page.write_text(found, encoding="utf-8")
 
 
 def circumstances() -> str:
-    """When, where, and which versions, in one paragraph."""
+    """Date, machine and versions, in one line."""
     versions = {
         system.label.partition(" ")[0]: system.version()
         for name, system in SYSTEMS.items()
         if missing(name) is None
     }
-    told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
     machine = f"{os.cpu_count()} CPUs ({_processor()}), Linux {platform.release()}"
-    return f"{date.today():%d %B %Y}; {machine}, Python {platform.python_version()}; {told}."
+    return f"{date.today():%d %B %Y}; {machine}, Python {platform.python_version()}; {listed}."
 
 
 def _processor() -> str:
