@@ -28,7 +28,7 @@ async def call_agent(
         agent.invite(outgoing),
     )
     try:
-        async with limit(agent.core.alarms, ask.patience_s, EndReason.NO_ANSWER):
+        async with limit(agent.core.timer_queue, ask.patience_s, EndReason.NO_ANSWER):
             verdict = await first(*waits)
     except NOT_TAKEN as failure:
         scribe.not_taken("agent", failure)

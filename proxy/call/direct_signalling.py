@@ -109,9 +109,9 @@ class Switch:
 
     async def _offer(self, leg: Leg, patient: bool) -> None:
         glare_s = GLARE_S if patient else 0.0
-        alarms = leg.core.alarms
-        over = alarms.now() + glare_s + PATIENCE_S
-        timer = alarms.at(over, lambda: leg.reoffers.withdraw(EndReason.NO_ANSWER))
+        timer_queue = leg.core.timer_queue
+        over = timer_queue.now() + glare_s + PATIENCE_S
+        timer = timer_queue.at(over, lambda: leg.reoffers.withdraw(EndReason.NO_ANSWER))
         try:
             await leg.offer(glare_s=glare_s)
         except SipError as refusal:

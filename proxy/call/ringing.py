@@ -66,7 +66,7 @@ class Ringing:
         """
         self._rung.clear()
         self._begun = 0
-        self._ends_at = self._around.core.alarms.now() + self._number.ring_limit_s
+        self._ends_at = self._around.core.timer_queue.now() + self._number.ring_limit_s
         phones = {place.phone: place for place in places if place.phone}
         invites = self._invited(places)
         try:
@@ -161,13 +161,13 @@ class Ringing:
     @property
     def _left_s(self) -> float:
         """Seconds for which the present group may ring on."""
-        return self._ends_at - self._around.core.alarms.now()
+        return self._ends_at - self._around.core.timer_queue.now()
 
     async def _attempt(self, leg: Leg, outgoing: Outgoing) -> None:
         whisper, wanted = self._whisper, self._place[leg].confirm
         if whisper is not None:
             whisper.prepare(wanted)
-        async with limit(leg.core.alarms, self._left_s, EndReason.NO_ANSWER):
+        async with limit(leg.core.timer_queue, self._left_s, EndReason.NO_ANSWER):
             await leg.invite(outgoing)
         if whisper is not None:
             await whisper.confirmed(leg, wanted)

@@ -68,7 +68,7 @@ class Whisper:
             return
         self._asked(phone)
         try:
-            limited = limit(phone.core.alarms, self._number.confirm_limit_s, EndReason.NO_ANSWER)
+            limited = limit(phone.core.timer_queue, self._number.confirm_limit_s, EndReason.NO_ANSWER)
             async with phone.up(), limited:
                 clip = await self._clip(wanted)
                 if wanted is not Confirmation.PRESS_1:

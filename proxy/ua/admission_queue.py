@@ -10,7 +10,7 @@ from proxy.sip.transaction_key import invite_key_of
 from proxy.transport.flow import Flow
 from proxy.ua.authenticated_peers import Doors
 from proxy.ua.ids import Ids
-from proxy.ua.transaction_table import Table
+from proxy.ua.transaction_table import TransactionTable
 
 if TYPE_CHECKING:
     from proxy.ua.transactions import ServerTransaction
@@ -29,7 +29,11 @@ class Room:
     """Admission control for the server transactions of one core."""
 
     def __init__(
-        self, servers: Table[ServerTransaction], doors: Doors, sheds: Callable[[Flow], int | None], ids: Ids
+        self,
+        servers: TransactionTable[ServerTransaction],
+        doors: Doors,
+        sheds: Callable[[Flow], int | None],
+        ids: Ids,
     ) -> None:
         """`sheds` returns the Retry-After with which to refuse a new call unseen, or None to accept it."""
         self._servers, self._doors, self.sheds, self._ids = servers, doors, sheds, ids
@@ -42,6 +46,6 @@ class Room:
         if known >= min(MAX_TRANSACTIONS, MAX_LATE // 2):  # below that every request is accepted
             # Half of the capacity is reserved for calls.
             most = MAX_LATE if method in ("INVITE", "BYE") else MAX_LATE // 2
-            if known >= most or self._servers.under_way >= MAX_TRANSACTIONS:
+            if known >= most or self._servers.live_count >= MAX_TRANSACTIONS:
                 return round(self._ids.uniform(*OVERLOADED_S))
         return self.sheds(flow) if method == "INVITE" and not self._doors.unproven(request, flow) else None

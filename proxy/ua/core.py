@@ -21,22 +21,22 @@ from proxy.ua.admission_queue import IDLE, Room
 from proxy.ua.advertised import Advertised
 from proxy.ua.authenticated_peers import Doors
 from proxy.ua.capabilities import ALLOW, REGISTERING, UNDERSTOOD, capabilities
-from proxy.ua.driver import Message, User
-from proxy.ua.ended_dialogs import Lately
+from proxy.ua.driver import Message, TransactionUser
+from proxy.ua.ended_dialogs import EndedDialogs
 from proxy.ua.gate import Gate
 from proxy.ua.ids import Ids
 from proxy.ua.in_dialog_client import InDialog
 from proxy.ua.inbound import read
 from proxy.ua.latch import Turn
 from proxy.ua.loop_detection import calls_for_help, came_back
-from proxy.ua.merged_requests import Origins
+from proxy.ua.merged_requests import MergedRequests
 from proxy.ua.request_checks import refusal
 from proxy.ua.response_route import stamp
 from proxy.ua.route import DEFAULT_PORTS
 from proxy.ua.target_health import Reachability
-from proxy.ua.timer_queue import Alarms
+from proxy.ua.timer_queue import TimerQueue
 from proxy.ua.tombstones import AcceptedByUs
-from proxy.ua.transaction_table import Table
+from proxy.ua.transaction_table import TransactionTable
 from proxy.ua.transactions import ClientTransaction, ServerTransaction
 
 log = structlog.get_logger("screendoor")
@@ -62,7 +62,7 @@ class UserAgentCore:
         """`sheds`: overload control for new calls; see `Room`."""
         self.network, self.ids, self.advertised = network, ids, advertised
         self.timers = timers or Timers()
-        self.alarms, self.turn = Alarms(), Turn()
+        self.timer_queue, self.turn = TimerQueue(), Turn()
         self.reachability = Reachability()
         self.traces: list[Trace] = []
         self.doors = Doors()
@@ -72,12 +72,14 @@ class UserAgentCore:
         self.needed: list[Callable[[Flow], bool]] = [self.doors.know]
         """Further reasons to keep a connection open, such as a registration made over it."""
         self._gate, self._invited = gate, invited
-        self.clients: Table[ClientTransaction] = Table(self.alarms)
-        self._origins = Origins()
-        self.servers: Table[ServerTransaction] = Table(self.alarms, self._origins.forget)
+        self.clients: TransactionTable[ClientTransaction] = TransactionTable(self.timer_queue)
+        self._merged_requests = MergedRequests()
+        self.servers: TransactionTable[ServerTransaction] = TransactionTable(
+            self.timer_queue, self._merged_requests.forget
+        )
         self._room = Room(self.servers, self.doors, sheds, ids)
         self._dialogs: dict[DialogId, InDialog] = {}
-        self._lately = Lately()
+        self._ended_dialogs = EndedDialogs()
         self._proven: set[Flow] = set()
         """Connections from unknown addresses whose peer has shown that it knows the tags of a dialog."""
         self._closed = False
@@ -158,7 +160,7 @@ class UserAgentCore:
 
     # Called by the user agents.
 
-    def launch(self, request: Request, flow: Flow, user: User) -> ClientTransaction:
+    def launch(self, request: Request, flow: Flow, user: TransactionUser) -> ClientTransaction:
         """Send a request in a new client transaction, with our Via on top unless it is a CANCEL."""
         if request.method == "CANCEL":
             key = client_key(request)
@@ -218,7 +220,7 @@ class UserAgentCore:
 
     def leave(self, dialog: DialogId) -> None:
         if self._dialogs.pop(dialog, None) is not None:
-            self._lately.add(dialog)
+            self._ended_dialogs.add(dialog)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> bool:
         """Run a coroutine that outlives its caller; False, and nothing is run, once the core is closed."""
@@ -254,9 +256,9 @@ class UserAgentCore:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for table in (self.clients, self.servers, self._origins, self._dialogs):
+        for table in (self.clients, self.servers, self._merged_requests, self._dialogs):
             table.clear()
-        self.alarms.close()
+        self.timer_queue.close()
 
     def _transactions(self) -> list[ClientTransaction | ServerTransaction]:
         return [*self.clients.live(), *self.servers.live()]
@@ -277,7 +279,7 @@ class UserAgentCore:
                 self._gate.proved(flow)
                 if flow.reliable:
                     self._proven.add(flow)
-            elif dialog not in self._lately and not self.doors.admit(request, flow, size, self._gate):
+            elif dialog not in self._ended_dialogs and not self.doors.admit(request, flow, size, self._gate):
                 return
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None
@@ -334,7 +336,7 @@ class UserAgentCore:
             return
         elif came_back(request, self.advertised.host, self.advertised.ports):
             transaction.reply(482)  # §16.3: our own request, looped back
-        elif not self._origins.first(transaction.key, request):
+        elif not self._merged_requests.is_first(transaction.key, request):
             transaction.reply(482)  # §8.2.2.2: the same request arrived over two paths
         elif request.method == "INVITE":
             self._invited(transaction)

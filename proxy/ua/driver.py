@@ -10,7 +10,7 @@ from proxy.sip.errors import SipError
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import TransportFailed
 from proxy.ua.errors import TransactionTimeout
-from proxy.ua.timer_queue import Alarm, Alarms
+from proxy.ua.timer_queue import Timer, TimerQueue
 
 Message = Request | Response
 
@@ -32,7 +32,7 @@ class Machine(Protocol):
     def fail(self, error: Exception, now: float) -> Sequence[Effect]: ...
 
 
-class User(Protocol):
+class TransactionUser(Protocol):
     """The transaction user (RFC 3261 §5) of a machine."""
 
     def received(self, message: Message) -> None: ...
@@ -43,9 +43,9 @@ class Driver:
     """Carries out the effects of one machine and keeps its timer; subclasses define what the effects do."""
 
     _machine: Machine
-    _alarms: Alarms
+    _timer_queue: TimerQueue
     """Both are set by the subclass: four drivers are made in every call, and these defaults cost nothing."""
-    _alarm: Alarm | None = None
+    _timer: Timer | None = None
     _armed_for: float | None = None
     _over = False
 
@@ -94,31 +94,31 @@ class Driver:
         machine = self._machine
         due = machine.deadline
         if due != self._armed_for:
-            if self._alarm is not None:
-                self._alarm.cancel()
-                self._alarm = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             self._armed_for = due
             if due is not None:
                 if machine.lingers:
                     return self.linger(due)
-                self._alarm = self._alarms.at(due, self._expire)
+                self._timer = self._timer_queue.at(due, self._expire)
         if due is None and machine.terminated:
             self._over = True
             self.finished()
 
     def fail(self, error: Exception) -> None:
         """The flow under this machine is gone."""
-        self.perform(self._machine.fail(error, self._alarms.now()))
+        self.perform(self._machine.fail(error, self._timer_queue.now()))
 
     def stop(self) -> None:
         """Drop the machine without sending anything more."""
         self._over = True
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = self._armed_for = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._armed_for = None
 
     def _expire(self) -> None:
         due = self._armed_for or 0.0
-        self._alarm = self._armed_for = None
-        now = max(self._alarms.now(), due)  # the loop may fire a clock tick early
+        self._timer = self._armed_for = None
+        now = max(self._timer_queue.now(), due)  # the loop may fire a clock tick early
         self.perform(self._machine.expire(now))

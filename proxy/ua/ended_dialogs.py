@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from proxy.sip.dialog import DialogId
 
-MAX_LATELY = 2_000
+MAX_REMEMBERED = 2_000
 """How many are remembered, at about 0.4 kB each."""
 
 
-class Lately:
+class EndedDialogs:
     """The most recent ones, oldest first."""
 
     def __init__(self) -> None:
@@ -23,5 +23,5 @@ class Lately:
     def add(self, dialog: DialogId) -> None:
         """Add one, dropping the oldest if there are too many."""
         self._ended[dialog] = None
-        if len(self._ended) > MAX_LATELY:
+        if len(self._ended) > MAX_REMEMBERED:
             del self._ended[next(iter(self._ended))]

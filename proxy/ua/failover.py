@@ -15,7 +15,7 @@ from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
 from proxy.ua.forks import MAX_FORKS, Forks, nobody
 from proxy.ua.reason import EndReason
-from proxy.ua.timer_queue import Alarm
+from proxy.ua.timer_queue import Timer
 
 if TYPE_CHECKING:
     from proxy.ua.core import UserAgentCore
@@ -52,7 +52,7 @@ class Course:
         self._target: Target | None = None
         self._again = False
         """Whether the current target may be tried a second time."""
-        self._timer: Alarm | None = None
+        self._timer: Timer | None = None
         self._flow: Flow | None = None
         """The flow to the current target."""
         self._heard: int
@@ -72,14 +72,14 @@ class Course:
             if not uri.host:
                 raise TransportFailed(f"a {uri.scheme} URI leads to no host")
             targets = await core.network.resolve(uri, self._profile)
-            waiting = self._waiting = core.reachability.order(targets, core.alarms.now())
+            waiting = self._waiting = core.reachability.order(targets, core.timer_queue.now())
         error: TransportFailed | None = None
         while waiting:
             before, self._target = self._target, waiting.pop(0)
             try:
                 flow = await core.network.connect(self._target)
                 self._again = flow.reliable and flow.heard > 0 and self._target is not before
-                self._flow, self._heard, self._sent = flow, flow.heard, core.alarms.now()
+                self._flow, self._heard, self._sent = flow, flow.heard, core.timer_queue.now()
                 return flow
             except TransportFailed as failure:
                 error = failure
@@ -88,8 +88,8 @@ class Course:
 
     def sending(self, unheard: Callable[[], None]) -> None:
         """The INVITE is about to be sent and there are `more`: call `unheard` if no response comes."""
-        alarms = self._core.alarms
-        self._timer = alarms.at(alarms.now() + TRY_S, unheard)
+        timer_queue = self._core.timer_queue
+        self._timer = timer_queue.at(timer_queue.now() + TRY_S, unheard)
 
     def heard(self, status: int) -> None:
         """The target has responded: stop its timer, and mark it healthy if the status shows that it is."""
@@ -103,7 +103,7 @@ class Course:
         """The target could not be reached, or did not respond."""
         self.rest()
         if self._target is not None:
-            self._core.reachability.failed(self._target, str(error), self._core.alarms.now())
+            self._core.reachability.failed(self._target, str(error), self._core.timer_queue.now())
 
     def broke(self, error: SipError) -> None:
         """The INVITE failed without a response: its connection is gone, or it timed out."""
@@ -122,7 +122,7 @@ class Course:
         flow = self._flow
         if flow is None or not flow.reliable or flow.heard != self._heard:
             return
-        if (silent_s := self._core.alarms.now() - self._sent) >= TRY_S:
+        if (silent_s := self._core.timer_queue.now() - self._sent) >= TRY_S:
             self._flow, why = None, f"nothing came by the connection for {silent_s:.0f} s"
             self.failed(why)
             flow.fail(TransportFailed(why))
@@ -133,7 +133,7 @@ class Course:
             return
         seconds = retry_after(response.headers.get("Retry-After"))
         if seconds:
-            self._core.reachability.hold(self._target, seconds, self._core.alarms.now())
+            self._core.reachability.hold(self._target, seconds, self._core.timer_queue.now())
         else:
             self.failed("503 Service Unavailable")
 

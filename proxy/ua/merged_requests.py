@@ -6,32 +6,32 @@ from proxy.sip.message import Request
 from proxy.sip.transaction_key import TransactionKey
 from proxy.sip.values import tag_of
 
-Origin = tuple[str, str | None, int]
+RequestIdentity = tuple[str, str | None, int]
 """Call-ID, From tag and CSeq number: the same in every copy."""
 
 
-class Origins:
+class MergedRequests:
     """Maps these to the transaction of the first copy, for as long as it is known."""
 
     def __init__(self) -> None:
-        self._keys: dict[Origin, TransactionKey] = {}
-        self._origins: dict[TransactionKey, Origin] = {}
+        self._keys: dict[RequestIdentity, TransactionKey] = {}
+        self._identities: dict[TransactionKey, RequestIdentity] = {}
 
-    def first(self, key: TransactionKey, request: Request) -> bool:
+    def is_first(self, key: TransactionKey, request: Request) -> bool:
         """Record a request outside any dialog; False if another copy has already arrived."""
         first = request.headers.first
-        origin = first["call-id"], tag_of(first["from"]), request.cseq.number
-        if self._keys.setdefault(origin, key) is not key:
+        identity = first["call-id"], tag_of(first["from"]), request.cseq.number
+        if self._keys.setdefault(identity, key) is not key:
             return False
-        self._origins[key] = origin
+        self._identities[key] = identity
         return True
 
     def forget(self, key: TransactionKey) -> None:
         """The transaction has ended."""
-        if (origin := self._origins.pop(key, None)) is not None:
-            del self._keys[origin]
+        if (identity := self._identities.pop(key, None)) is not None:
+            del self._keys[identity]
 
     def clear(self) -> None:
         """Forget everything."""
         self._keys.clear()
-        self._origins.clear()
+        self._identities.clear()

@@ -29,13 +29,13 @@ class Provisionals(Driver):
     def __init__(self, leg: Leg, invite: ServerTransaction, opening: Opening) -> None:
         self._leg, self._invite, self._opening = leg, invite, opening
         self._machine = ReliableProvisionals(leg.core.ids.bits(31) or 1, leg.core.timers)
-        self._alarms = leg.core.alarms
+        self._timer_queue = leg.core.timer_queue
         self._acknowledged = asyncio.Event()
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the INVITE has its final response and no PRACK can follow."""
 
     def respond(self, response: Response) -> None:
-        self.perform(self._machine.respond(response, self._alarms.now()))
+        self.perform(self._machine.respond(response, self._timer_queue.now()))
 
     async def heard(self) -> None:
         """Wait until every response of ours with SDP is acknowledged (§3), or the leg has ended."""
@@ -45,7 +45,7 @@ class Provisionals(Driver):
 
     def final(self) -> None:
         """The INVITE has its final response."""
-        self.perform(self._machine.final(self._alarms.now()))
+        self.perform(self._machine.final(self._timer_queue.now()))
         self._acknowledged.set()
 
     def receive(self, prack: ServerTransaction) -> None:
@@ -55,7 +55,7 @@ class Provisionals(Driver):
         """
         if not self._machine.acknowledges(RAck.parse(prack.request.headers.get("RAck"))):
             return prack.reply(481)
-        self.perform(self._machine.acknowledged(self._alarms.now()))
+        self.perform(self._machine.acknowledged(self._timer_queue.now()))
         self._acknowledged.set()
         body = prack.request.body
         if self._opening.awaits_answer or not body or self._leg.ended.done():

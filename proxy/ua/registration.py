@@ -154,7 +154,7 @@ class Registration:
         minute at each refresh.
         """
         targets = await self._core.network.resolve(self._uri, self.account.profile)
-        reachability, now = self._core.reachability, self._core.alarms.now
+        reachability, now = self._core.reachability, self._core.timer_queue.now
         failure: SipError = TransportFailed(f"{self._uri.host}: no address")
         targets.sort(key=lambda each: not reachability.stands(each, now()))
         for target in targets:

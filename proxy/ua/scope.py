@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from proxy.sip.errors import SipError
 from proxy.ua.errors import LegEnded, LimitReached
 from proxy.ua.reason import EndReason
-from proxy.ua.timer_queue import Alarm, Alarms
+from proxy.ua.timer_queue import Timer, TimerQueue
 
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg
@@ -79,23 +79,23 @@ class Up(Block):
 
 
 class limit(Block):
-    """``async with limit(alarms, seconds, reason):`` raises `LimitReached(reason)` after that time."""
+    """``async with limit(timer_queue, seconds, reason):`` raises `LimitReached(reason)` after that time."""
 
-    __slots__ = ("_alarm", "_alarms", "_reason", "_seconds")
+    __slots__ = ("_reason", "_seconds", "_timer", "_timer_queue")
 
-    def __init__(self, alarms: Alarms, seconds: float, reason: EndReason) -> None:
-        self._alarms, self._seconds, self._reason = alarms, seconds, reason
+    def __init__(self, timer_queue: TimerQueue, seconds: float, reason: EndReason) -> None:
+        self._timer_queue, self._seconds, self._reason = timer_queue, seconds, reason
 
     async def __aenter__(self) -> None:
-        alarms = self._alarms
-        ends_at = alarms.now() + self._seconds
-        self._enter(alarms.loop)
-        self._alarm: Alarm = alarms.at(ends_at, self)
+        timer_queue = self._timer_queue
+        ends_at = timer_queue.now() + self._seconds
+        self._enter(timer_queue.loop)
+        self._timer: Timer = timer_queue.at(ends_at, self)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left = True
-        self._alarm.cancel()
+        self._timer.cancel()
         if self._interrupted and self._broke(kind):
             raise LimitReached(self._reason) from None

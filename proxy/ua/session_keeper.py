@@ -13,7 +13,7 @@ from proxy.sip.values import retry_after
 from proxy.ua.errors import Rejected, TransactionTimeout
 from proxy.ua.in_dialog_client import Final, InDialogRequest, accepted
 from proxy.ua.reason import EndReason
-from proxy.ua.timer_queue import Alarm
+from proxy.ua.timer_queue import Timer
 
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 class SessionKeeper:
     """Asks every peer for a session timer and runs what is agreed; see `SessionTimer`."""
 
-    __slots__ = ("_alarm", "_leg", "_timer")
+    __slots__ = ("_leg", "_scheduled", "_timer")
 
     def __init__(self, leg: Leg, timer: SessionTimer) -> None:
         self._leg, self._timer = leg, timer
-        self._alarm: Alarm | None = None
+        self._scheduled: Timer | None = None
 
     # For the INVITE that begins the leg.
 
@@ -81,15 +81,15 @@ class SessionKeeper:
         return list(self._timer.refresh_headers)
 
     def stop(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
 
     def _arm(self) -> None:
-        if self._alarm is not None:
+        if self._scheduled is not None:
             self.stop()
         if (due := self._timer.deadline) is not None and not self._leg.ended.done():
-            self._alarm = self._leg.core.alarms.at(due, self._expire)
+            self._scheduled = self._leg.core.timer_queue.at(due, self._expire)
 
     def _expire(self) -> None:
         for effect in self._timer.expire(max(self._now(), self._timer.deadline or 0.0)):
@@ -139,7 +139,7 @@ class SessionKeeper:
             raise
 
     def _now(self) -> float:
-        return self._leg.core.alarms.now()
+        return self._leg.core.timer_queue.now()
 
 
 def _besides(headers: Lines) -> Lines:

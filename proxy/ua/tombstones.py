@@ -11,16 +11,16 @@ from typing import Protocol
 
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import Flow
-from proxy.ua.driver import Message, User
+from proxy.ua.driver import Message, TransactionUser
 
 
-class Late(Protocol):
+class Tombstone(Protocol):
     """Receives messages that match a terminated transaction."""
 
     def receive(self, message: Message, /) -> None: ...
 
 
-class Absorbed:
+class Absorber:
     """Absorbs every retransmission (timers I and K)."""
 
     __slots__ = ()
@@ -29,18 +29,18 @@ class Absorbed:
         """Drop it."""
 
 
-class Sends(Protocol):
+class Emitter(Protocol):
     """Sends a message that was sent before."""
 
     def emit_again(self, flow: Flow, data: bytes) -> None: ...
 
 
-class Repeated:
+class Resender:
     """Resends the last message: our response to a request (timer J), or our ACK to a refusal (timer D)."""
 
     __slots__ = ("_core", "_flow", "_sent")
 
-    def __init__(self, sent: bytes, flow: Flow, core: Sends) -> None:
+    def __init__(self, sent: bytes, flow: Flow, core: Emitter) -> None:
         self._sent, self._flow, self._core = sent, flow, core
 
     def receive(self, message: Message, /) -> None:
@@ -54,7 +54,7 @@ class AcceptedByPeer:
 
     __slots__ = ("_user",)
 
-    def __init__(self, user: User) -> None:
+    def __init__(self, user: TransactionUser) -> None:
         self._user = user
 
     def receive(self, message: Message, /) -> None:
@@ -63,7 +63,7 @@ class AcceptedByPeer:
             self._user.received(message)
 
 
-class HearsAcks(Protocol):
+class AckReceiver(Protocol):
     """Delivers an ACK to the leg of its dialog."""
 
     def acknowledged(self, ack: Request) -> None: ...
@@ -75,7 +75,7 @@ class AcceptedByUs:
     __slots__ = ("_core", "tag")
     answered = True
 
-    def __init__(self, tag: str, core: HearsAcks) -> None:
+    def __init__(self, tag: str, core: AckReceiver) -> None:
         self.tag, self._core = tag, core
 
     def receive(self, message: Message, /) -> None:
@@ -87,4 +87,4 @@ class AcceptedByUs:
         """No effect: the final response has been sent (§9.2)."""
 
 
-ABSORBED = Absorbed()
+ABSORBER = Absorber()

@@ -21,10 +21,10 @@ from proxy.sip.transactions import (
 )
 from proxy.transport.flow import Flow, NotSent, TransportFailed
 from proxy.ua.capabilities import SDP
-from proxy.ua.driver import Driver, Message, User
+from proxy.ua.driver import Driver, Message, TransactionUser
 from proxy.ua.errors import TransactionTimeout
 from proxy.ua.response_route import Interrupted
-from proxy.ua.tombstones import ABSORBED, AcceptedByPeer, AcceptedByUs, Late, Repeated
+from proxy.ua.tombstones import ABSORBER, AcceptedByPeer, AcceptedByUs, Resender, Tombstone
 
 if TYPE_CHECKING:
     from proxy.ua.core import UserAgentCore
@@ -48,22 +48,22 @@ class ClientTransaction(Driver):
     """Returns a registered phone's current flow, given the flow used last; see `Outgoing`."""
 
     def __init__(
-        self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow, user: User
+        self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow, user: TransactionUser
     ) -> None:
         self.key, self.request, self.flow = key, request, flow
-        self._core, self._user, self._alarms = core, user, core.alarms
+        self._core, self._user, self._timer_queue = core, user, core.timer_queue
         self._heard = flow.heard
         """How many messages the flow had brought before this request was sent."""
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
         self._machine = kind(request, core.timers, flow.reliable)
 
     def start(self) -> None:
-        self.perform(self._machine.start(self._alarms.now()))
+        self.perform(self._machine.start(self._timer_queue.now()))
 
     def receive(self, response: Response) -> None:
         if self.anew is not None:
             self._follow()
-        self.perform(self._machine.receive(response, self._alarms.now()))
+        self.perform(self._machine.receive(response, self._timer_queue.now()))
         if self._unwanted is not None:
             self._cancel()
 
@@ -143,19 +143,19 @@ class ClientTransaction(Driver):
     def linger(self, until: float) -> None:
         """Leave a small tombstone in the core: only retransmissions can follow (`proxy.ua.tombstones`)."""
         machine = self._machine
-        late: Late = ABSORBED
+        tombstone: Tombstone = ABSORBER
         if machine.state is state.ACCEPTED:
-            late = AcceptedByPeer(self._user)
+            tombstone = AcceptedByPeer(self._user)
             self._sent = b""
         elif isinstance(machine, InviteClient):
-            late = Repeated(self._sent, self.flow, self._core)
-        self._core.clients.linger(self.key, late, until, machine.lingers)
+            tombstone = Resender(self._sent, self.flow, self._core)
+        self._core.clients.linger(self.key, tombstone, until, machine.lingers)
 
-    def hand_over(self, user: User) -> None:
+    def hand_over(self, user: TransactionUser) -> None:
         """Deliver everything that follows to `user`."""
         self._user = user
 
-    def abandon(self, user: User, reason: str) -> None:
+    def abandon(self, user: TransactionUser, reason: str) -> None:
         """Stop resending this INVITE, and CANCEL it if the peer responds; `user` gets later responses."""
         if isinstance(self._machine, InviteClient):
             self.perform(self._machine.abandoned())
@@ -174,7 +174,7 @@ class ClientTransaction(Driver):
             cancel.headers.add("Reason", self._unwanted)
             self._unwanted = None
             self._core.launch(cancel, self.flow, Unheard())
-            self.perform(machine.cancelled(self._alarms.now()))
+            self.perform(machine.cancelled(self._timer_queue.now()))
 
 
 class Unheard:
@@ -208,7 +208,7 @@ class ServerTransaction(Driver):
         self.key, self.request, self.flow = key, request, flow
         self.tag = core.ids.tag()
         """The To tag of our responses, if the request has none (§8.2.6.2)."""
-        self._core, self._alarms = core, core.alarms
+        self._core, self._timer_queue = core, core.timer_queue
         kind = InviteServer if request.method == "INVITE" else NonInviteServer
         self._machine = kind(request, core.timers, flow.reliable)
 
@@ -228,16 +228,16 @@ class ServerTransaction(Driver):
     def defer(self) -> None:
         """Tell the machine that a non-INVITE response will take time; see `NonInviteServer.deferred`."""
         assert isinstance(self._machine, NonInviteServer)
-        self.perform(self._machine.deferred(self.make(100), self._alarms.now()))
+        self.perform(self._machine.deferred(self.make(100), self._timer_queue.now()))
 
     def receive(self, request: Request) -> None:
-        self.perform(self._machine.receive(request, self._alarms.now()))
+        self.perform(self._machine.receive(request, self._timer_queue.now()))
 
     def respond(self, response: Response) -> None:
         if response.status >= 200:
             self.answered = True
             self._on_cancel = self._on_failure = _unheard  # no effect after the final response (§9.2)
-        self.perform(self._machine.respond(response, self._alarms.now()))
+        self.perform(self._machine.respond(response, self._timer_queue.now()))
 
     def make(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Response:
         """Build a response. Every status but 100 gets our To tag, if the request has none (§8.2.6.2)."""
@@ -287,13 +287,13 @@ class ServerTransaction(Driver):
     def linger(self, until: float) -> None:
         """Leave a small tombstone in the core: only retransmissions can follow (`proxy.ua.tombstones`)."""
         machine = self._machine
-        late: Late = ABSORBED
+        tombstone: Tombstone = ABSORBER
         if machine.state is state.ACCEPTED:
-            late = AcceptedByUs(self.tag, self._core)
+            tombstone = AcceptedByUs(self.tag, self._core)
             self._sent = b""
         elif isinstance(machine, NonInviteServer):
-            late = Repeated(self._sent, self.flow, self._core)
-        self._core.servers.linger(self.key, late, until, machine.lingers)
+            tombstone = Resender(self._sent, self.flow, self._core)
+        self._core.servers.linger(self.key, tombstone, until, machine.lingers)
 
 
 def _lost(message: Message, error: NotSent) -> bytes:

@@ -16,7 +16,7 @@ from proxy.ua.initial_offer import Opening
 from proxy.ua.latch import Latch
 from proxy.ua.provisionals import Provisionals
 from proxy.ua.reason import EndReason
-from proxy.ua.timer_queue import Alarm
+from proxy.ua.timer_queue import Timer
 from proxy.ua.transactions import ServerTransaction
 
 if TYPE_CHECKING:
@@ -52,14 +52,14 @@ class Answer(Driver):
         self._then: list[Callable[[Request | None], None]] = [] if then is None else [then]
         self._machine = Acceptance(response, leg.core.timers)
         self._transaction = transaction
-        self._alarms = leg.core.alarms
+        self._timer_queue = leg.core.timer_queue
 
     def start(self) -> None:
-        self.perform(self._machine.start(self._alarms.now()))
+        self.perform(self._machine.start(self._timer_queue.now()))
 
     def acknowledged(self, ack: Request) -> None:
         if ack.cseq.number == self._cseq and self.waiting:
-            self.perform(self._machine.acknowledged(self._alarms.now()))
+            self.perform(self._machine.acknowledged(self._timer_queue.now()))
             self._settle(ack)
 
     def stop(self) -> None:
@@ -110,7 +110,7 @@ class Invitation:
         self.opening = Opening(leg.media, request)
         self.provisionals = Provisionals(leg, transaction, self.opening) if _required(request) else None
         """Reliable provisional responses, if the peer requires them (RFC 3262); else None."""
-        self._extension: Alarm | None = None
+        self._extension: Timer | None = None
         self._contact = "Contact", leg.contact(transaction.flow)
 
     @property
@@ -194,8 +194,10 @@ class Invitation:
             self._extension = None
         if status is not None:
             after_s = EXTEND_S if self.provisionals is None else EXTEND_RELIABLY_S
-            alarms = self._leg.core.alarms
-            self._extension = alarms.at(alarms.now() + after_s, partial(self.progress, status, early=early))
+            timer_queue = self._leg.core.timer_queue
+            self._extension = timer_queue.at(
+                timer_queue.now() + after_s, partial(self.progress, status, early=early)
+            )
 
     def _final(self) -> None:
         self._extend(None)

@@ -19,7 +19,7 @@ from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import OfferRefused
 from proxy.ua.leg import Leg
 from proxy.ua.outgoing_invite import Outgoing
-from proxy.ua.timer_queue import Alarms
+from proxy.ua.timer_queue import TimerQueue
 from proxy.ua.transactions import ServerTransaction
 from tests.kit import messages
 from tests.kit.ids import CountingIds
@@ -309,7 +309,7 @@ def pending_timers() -> list[float]:
     for handle in scheduled:
         owner = getattr(handle._callback, "__self__", None)
         if not handle.cancelled():
-            times += owner.waiting if isinstance(owner, Alarms) else [handle.when()]
+            times += owner.pending if isinstance(owner, TimerQueue) else [handle.when()]
     return times
 
 

@@ -33,7 +33,7 @@ async def test_what_was_answered_lately_does_not_count_as_work(
 ) -> None:
     """At 500 calls a second 32,000 transactions are kept for their repeats."""
     await house.called()
-    assert (len(house.core.servers), house.core.servers.under_way) == (1, 0)
+    assert (len(house.core.servers), house.core.servers.live_count) == (1, 0)
     monkeypatch.setattr("proxy.ua.admission_queue.MAX_TRANSACTIONS", 1)
     await house.far.says(messages.request("OPTIONS", branch="z9hG4bKlate", call_id="other"))
     await house.far.hears(200)

@@ -11,7 +11,7 @@ from proxy.sip.message import Request, Response
 from proxy.transport.flow import TransportFailed
 from proxy.ua.driver import Driver
 from proxy.ua.errors import TransactionTimeout
-from proxy.ua.timer_queue import Alarms
+from proxy.ua.timer_queue import TimerQueue
 from tests.kit import messages
 from tests.ua.house import pending_timers
 
@@ -45,7 +45,7 @@ class Around(Driver):
         self.errors: list[SipError] = []
         self.ends = 0
         self.broken = broken
-        self._machine, self._alarms = self.machine, Alarms()
+        self._machine, self._timer_queue = self.machine, TimerQueue()
 
     def send(self, message: Request | Response) -> None:
         if self.broken:
@@ -71,7 +71,7 @@ async def test_effects_are_carried_out_in_order() -> None:
 
 async def test_one_timer_is_kept_and_moved_with_the_deadline() -> None:
     around = Around()
-    now = around._alarms.now()
+    now = around._timer_queue.now()
     around.machine.deadline = now + 5
     around.perform([])
     around.perform([])
@@ -102,7 +102,7 @@ async def test_what_cannot_be_sent_fails_the_machine_and_what_was_to_be_delivere
 
 async def test_a_stopped_driver_does_nothing_more() -> None:
     around = Around()
-    around.machine.deadline = around._alarms.now() + 5
+    around.machine.deadline = around._timer_queue.now() + 5
     around.perform([])
     around.stop()
     around.perform([Send(INVITE)])

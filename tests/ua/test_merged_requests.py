@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from proxy.sip.transaction_key import server_key
-from proxy.ua.merged_requests import Origins
+from proxy.ua.merged_requests import MergedRequests
 from tests.kit import messages
 
 
 def test_the_copy_of_a_request_is_known_until_its_transaction_is_over_rfc3261_8_2_2_2() -> None:
-    origins = Origins()
+    origins = MergedRequests()
     one, copy = messages.invite(branch="z9hG4bKone"), messages.invite(branch="z9hG4bKtwo")
     key, other = server_key(one), server_key(copy)
-    assert origins.first(key, one)
-    assert origins.first(key, one)
-    assert not origins.first(other, copy)
+    assert origins.is_first(key, one)
+    assert origins.is_first(key, one)
+    assert not origins.is_first(other, copy)
     origins.forget(other)
-    assert not origins.first(other, copy)
+    assert not origins.is_first(other, copy)
     origins.forget(key)
-    assert origins.first(other, copy)
+    assert origins.is_first(other, copy)
     origins.clear()
-    assert origins.first(key, one)
+    assert origins.is_first(key, one)

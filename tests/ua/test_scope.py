@@ -14,7 +14,7 @@ from proxy.ua.errors import LegEnded, LimitReached
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.scope import limit
-from proxy.ua.timer_queue import Alarms
+from proxy.ua.timer_queue import TimerQueue
 from tests.ua.house import House
 
 
@@ -158,7 +158,7 @@ async def test_a_leg_and_a_limit_in_one_tick_are_told_apart(house: House) -> Non
     leg = house.leg()
     later(1, lambda: leg.end(EndReason.HUNG_UP))
     with pytest.raises(LegEnded):
-        async with leg.up(), limit(house.core.alarms, 1, EndReason.NO_ANSWER):
+        async with leg.up(), limit(house.core.timer_queue, 1, EndReason.NO_ANSWER):
             await asyncio.sleep(10)
     assert cancellations() == 0
     await asyncio.sleep(1)
@@ -166,18 +166,18 @@ async def test_a_leg_and_a_limit_in_one_tick_are_told_apart(house: House) -> Non
 
 async def test_a_limit_says_which_it_was() -> None:
     with pytest.raises(LimitReached) as reached:
-        async with limit(Alarms(), 5, EndReason.NO_ANSWER):
+        async with limit(TimerQueue(), 5, EndReason.NO_ANSWER):
             await asyncio.sleep(10)
     assert (reached.value.reason, reached.value.status) == (EndReason.NO_ANSWER, 408)
 
 
 async def test_a_limit_that_is_not_reached_says_nothing() -> None:
-    async with limit(Alarms(), 5, EndReason.NO_ANSWER):
+    async with limit(TimerQueue(), 5, EndReason.NO_ANSWER):
         await asyncio.sleep(4)
     await asyncio.sleep(10)
 
 
 async def test_a_timeout_of_somebody_else_passes_a_limit() -> None:
     with pytest.raises(TimeoutError):
-        async with limit(Alarms(), 5, EndReason.NO_ANSWER):
+        async with limit(TimerQueue(), 5, EndReason.NO_ANSWER):
             raise TimeoutError

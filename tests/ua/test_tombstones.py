@@ -7,7 +7,7 @@ import asyncio
 from proxy.sip.message import Request
 from proxy.transport.flow import Flow
 from proxy.ua.driver import Message
-from proxy.ua.tombstones import ABSORBED, AcceptedByPeer, AcceptedByUs, Repeated
+from proxy.ua.tombstones import ABSORBER, AcceptedByPeer, AcceptedByUs, Resender
 from proxy.ua.transactions import ServerTransaction
 from tests.kit import messages
 from tests.ua.house import House
@@ -28,8 +28,8 @@ class Ear:
 
 
 def test_timers_i_and_k_absorb_everything_rfc3261_17() -> None:
-    ABSORBED.receive(INVITE)
-    ABSORBED.receive(messages.ok(INVITE))
+    ABSORBER.receive(INVITE)
+    ABSORBER.receive(messages.ok(INVITE))
 
 
 class Sends:
@@ -42,7 +42,7 @@ class Sends:
 
 def test_a_repeated_request_or_refusal_is_answered_as_before_rfc3261_17() -> None:
     core, flow = Sends(), AFlow("udp", ("192.0.2.7", 5060))
-    late = Repeated(b"the same", flow, core)
+    late = Resender(b"the same", flow, core)
     late.receive(messages.bye(INVITE, to_tag="t"))
     late.receive(messages.response(INVITE, 486))
     late.receive(messages.ringing(INVITE))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from proxy.sip.transaction_key import TransactionKey
-from proxy.ua.timer_queue import Alarms
-from proxy.ua.tombstones import ABSORBED, Absorbed
-from proxy.ua.transaction_table import GRAIN_S, Table
+from proxy.ua.timer_queue import TimerQueue
+from proxy.ua.tombstones import ABSORBER, Absorber
+from proxy.ua.transaction_table import GRAIN_S, TransactionTable
 from tests.ua.house import pending_timers
 
 
@@ -17,11 +17,11 @@ def key(number: int) -> TransactionKey:
 
 async def test_what_lingers_is_forgotten_when_its_time_has_come() -> None:
     gone: list[TransactionKey] = []
-    table: Table[str] = Table(Alarms(), gone.append)
+    table: TransactionTable[str] = TransactionTable(TimerQueue(), gone.append)
     table.enter(key(1), "one")
     assert (table.live(), table.get(key(1))) == (["one"], "one")
-    table.linger(key(1), ABSORBED, asyncio.get_running_loop().time() + 32, 32)
-    assert (table.live(), table.get(key(1)), len(table)) == ([], ABSORBED, 1)
+    table.linger(key(1), ABSORBER, asyncio.get_running_loop().time() + 32, 32)
+    assert (table.live(), table.get(key(1)), len(table)) == ([], ABSORBER, 1)
     await asyncio.sleep(31.9)
     assert gone == []
     await asyncio.sleep(0.2)
@@ -30,9 +30,9 @@ async def test_what_lingers_is_forgotten_when_its_time_has_come() -> None:
 
 
 async def test_those_that_wait_equally_long_share_one_timer() -> None:
-    table: Table[str] = Table(Alarms())
+    table: TransactionTable[str] = TransactionTable(TimerQueue())
     for number in range(100):
-        table.linger(key(number), Absorbed(), asyncio.get_running_loop().time() + 5, 5)
+        table.linger(key(number), Absorber(), asyncio.get_running_loop().time() + 5, 5)
         await asyncio.sleep(0.001)
     assert len(pending_timers()) == 1
     await asyncio.sleep(5 + 2 * GRAIN_S)
@@ -40,8 +40,8 @@ async def test_those_that_wait_equally_long_share_one_timer() -> None:
 
 
 async def test_a_transaction_whose_place_is_taken_is_not_forgotten_with_it() -> None:
-    table: Table[str] = Table(Alarms())
-    late = Absorbed()
+    table: TransactionTable[str] = TransactionTable(TimerQueue())
+    late = Absorber()
     table.linger(key(1), late, asyncio.get_running_loop().time() + 5, 5)
     table.enter(key(1), "another")
     await asyncio.sleep(6)
@@ -52,8 +52,8 @@ async def test_a_transaction_whose_place_is_taken_is_not_forgotten_with_it() -> 
 
 
 async def test_a_table_that_is_cleared_wants_nothing_more() -> None:
-    table: Table[str] = Table(Alarms())
+    table: TransactionTable[str] = TransactionTable(TimerQueue())
     table.enter(key(1), "one")
-    table.linger(key(2), ABSORBED, asyncio.get_running_loop().time() + 5, 5)
+    table.linger(key(2), ABSORBER, asyncio.get_running_loop().time() + 5, 5)
     table.clear()
     assert (len(table), table.live(), pending_timers()) == (0, [], [])
