@@ -14,7 +14,7 @@ from proxy.call.certificate_trunks import Certified, by_address
 from proxy.call.sources import Lookup, Source, Sources
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
-from proxy.sip.peek import begins_nothing_new
+from proxy.sip.peek import may_be_follow_up
 from proxy.transport.flow import Flow
 from proxy.transport.log_limit import LINES_PER_MINUTE, FewLines
 
@@ -105,7 +105,7 @@ class Admission:
     def ignores(self, flow: Flow, data: bytes) -> bool:
         if self.bars(flow):
             return True
-        if any(name in data for name in self.named) or begins_nothing_new(data):
+        if any(name in data for name in self.named) or may_be_follow_up(data):
             return False
         text = data.lower()
         if any(name in text for name in self._scanners):

@@ -12,7 +12,7 @@ from proxy.call.routing import dialable
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
-from proxy.sip.verstat import Verstat, calls_back, says_nothing
+from proxy.sip.verstat import Verstat, has_no_attestation, is_emergency_callback
 from screening.contract import MAX_IDENTITIES, Signed, Verification
 
 LONGEST_IDENTITY = 8192
@@ -49,9 +49,9 @@ class Attested:
         The Identity header of a caller who withholds the number contains that number, so it is not read.
         """
         headers = invite.headers
-        if says_nothing(headers):
+        if has_no_attestation(headers):
             return _nothing_said(word.trunk)
-        callback = word.trusted and calls_back(headers)
+        callback = word.trusted and is_emergency_callback(headers)
         said = Verstat.of(headers) if word.headers else None
         signs = word.identity and not withheld and "identity" in headers.first
         if said is None and not callback and not signs:

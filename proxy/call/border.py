@@ -13,10 +13,10 @@ from typing import assert_never
 from proxy.call.attestation import NO_WORD, NOTHING_SAID, Attested, Word
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Agent, Destination, Trunk, dialable, e164
-from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, is_plain, remote_party
+from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, has_only_from, remote_party
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
-from proxy.sip.value_cache import LONGEST_KEPT
+from proxy.sip.value_cache import MAX_CACHED_CHARS
 from proxy.sip.values import NameAddr
 from proxy.ua.outgoing_invite import Outgoing
 
@@ -72,7 +72,7 @@ class Identity:
         `word`: what else the sender is trusted with. From anybody else, only From is taken, and a wish for
         privacy, which can only hide.
         """
-        sender, plain = invite.sender, is_plain(invite.headers)
+        sender, plain = invite.sender, has_only_from(invite.headers)
         trusted = trusted and not plain  # a plain INVITE has no header whose sender must be trusted
         left = invite.max_forwards
         hops = MAX_FORWARDS if left is None else max(left - 1, 0)
@@ -260,7 +260,7 @@ def _diversion(ours: _Sender) -> Lines:
 
 def _written(display: str | None, user: str, host: str) -> str:
     text = f'"{display}" <sip:{user}@{host}>' if display else f"<sip:{user}@{host}>"
-    return _normal(text) if len(text) <= LONGEST_KEPT else str(NameAddr.parse(text))
+    return _normal(text) if len(text) <= MAX_CACHED_CHARS else str(NameAddr.parse(text))
 
 
 @lru_cache(maxsize=1024)

@@ -16,7 +16,7 @@ from proxy.call.voicemail import Voicemail
 from proxy.media.sdes import SrtpPolicy
 from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError, SipError
-from proxy.sip.identity import Diversion, HistoryEntry, is_plain
+from proxy.sip.identity import Diversion, HistoryEntry, has_only_from
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
@@ -196,7 +196,7 @@ class Routing:
         """
         if (known := self._known(_user(invite.uri), invite.to.uri.user)) is not None:
             return known
-        diverted = self._diverted(invite) if trusted and not is_plain(invite.headers) else None
+        diverted = self._diverted(invite) if trusted and not has_only_from(invite.headers) else None
         return diverted or self._numbers.get("*")
 
     def _called(self, *users: str | None) -> Number | None:

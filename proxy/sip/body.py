@@ -17,7 +17,7 @@ _DEEPEST = 3
 _MAX_BOUNDARY_CHARS = 70
 
 
-def keep_session(message: Request | Response) -> None:
+def reduce_to_sdp(message: Request | Response) -> None:
     """Reduce the body of `message` to the session description in it.
 
     Replaces a multipart body by its first SDP part. Removes a body of another type if its `handling` is
@@ -46,7 +46,7 @@ def handling(headers: Headers) -> str | None:
     return (_parameter(value, "handling") or "").lower() or None
 
 
-def takes_session(headers: Headers) -> bool:
+def accepts_sdp(headers: Headers) -> bool:
     """Whether the sender of a request accepts SDP in the response (§20.1).
 
     No Accept means yes. So does an empty one, which by the letter excludes everything: some gear sends it

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from proxy.sip.errors import ParseError
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
-from proxy.sip.value_cache import LONGEST_KEPT
-from proxy.sip.values import NameAddr, cseq, made, tag_of
+from proxy.sip.value_cache import MAX_CACHED_CHARS
+from proxy.sip.values import NameAddr, new_tuple, parse_cseq, tag_of
 
 TARGET_REFRESH = frozenset({"INVITE", "UPDATE"})
 """Requests whose Contact becomes the remote target (§12.2, RFC 3311 §5.1)."""
@@ -32,13 +32,13 @@ class DialogId(NamedTuple):
     def of_request(cls, request: Request) -> DialogId:
         """The dialog of a received request: our tag is in To."""
         first = request.headers.first
-        return made(cls, (first["call-id"], tag_of(first["to"]) or "", tag_of(first["from"]) or ""))
+        return new_tuple(cls, (first["call-id"], tag_of(first["to"]) or "", tag_of(first["from"]) or ""))
 
     @classmethod
     def of_response(cls, response: Response) -> DialogId:
         """The dialog of a received response: our tag is in From."""
         first = response.headers.first
-        return made(cls, (first["call-id"], tag_of(first["from"]) or "", tag_of(first["to"]) or ""))
+        return new_tuple(cls, (first["call-id"], tag_of(first["from"]) or "", tag_of(first["to"]) or ""))
 
 
 class Dialog:
@@ -98,7 +98,7 @@ class Dialog:
             answered["to"],
             _contact(response) or request.uri,  # a 1xx without Contact must not cost the call
             _route_set(response, reverse=True) if "record-route" in answered else (),
-            cseq(asked["cseq"]).number,
+            parse_cseq(asked["cseq"]).number,
             None,
             response.status >= 200,
         )
@@ -114,13 +114,13 @@ class Dialog:
         if target is None:
             raise ParseError(f"{request.method} has no Contact")
         return cls(
-            made(DialogId, (asked["call-id"], tag_of(to) or "", tag_of(asked["from"]) or "")),
+            new_tuple(DialogId, (asked["call-id"], tag_of(to) or "", tag_of(asked["from"]) or "")),
             to,
             asked["from"],
             target,
             _route_set(request, reverse=False) if "record-route" in asked else (),
             0,
-            cseq(asked["cseq"]).number,
+            parse_cseq(asked["cseq"]).number,
             response.status >= 200,
         )
 
@@ -161,7 +161,7 @@ class Dialog:
 
     def ack(self, invite: Request) -> Request:
         """The ACK for a 2xx to our INVITE, with its CSeq number and credentials (§13.2.2.4)."""
-        ack = self._compose("ACK", cseq(invite.headers.first["cseq"]).number)
+        ack = self._compose("ACK", parse_cseq(invite.headers.first["cseq"]).number)
         _take_credentials(ack.headers, invite.headers)
         return ack
 
@@ -217,7 +217,7 @@ class Dialog:
         return _as_request_uri(first), (*self.route_set[1:], f"<{self.target}>")
 
 
-class Essence(NamedTuple):
+class InviteEssence(NamedTuple):
     """The parts of an INVITE of ours that its dialogs and their ACKs are made from."""
 
     uri: str
@@ -243,7 +243,7 @@ def _as_written(end: str, tag: str) -> str:
     if end[:1] == "<" and end[-1] != ";" and " " not in end and "\t" not in end:
         return end  # no display name, and nothing to normalise
     mark = f">;tag={tag}"
-    if len(end) > LONGEST_KEPT or not end.endswith(mark):
+    if len(end) > MAX_CACHED_CHARS or not end.endswith(mark):
         return str(_presentable(NameAddr.parse(end)))
     written = f"{_presented(end.removesuffix(mark) + '>')};tag={tag}"
     return end if written == end else written  # `end` is in memory already

@@ -126,7 +126,7 @@ class DigestClient:
         count = f"{answered.count:08x}"
         qop = _qop(challenge)
         name = (challenge.algorithm or "MD5").lower()
-        digest = hash_of(name)
+        digest = hash_function(name)
         user = quote(self._username)
         secret = digest(_octets(f"{user[1:-1]}:{challenge.realm}:{self._password}"))
         if name.endswith("-sess"):
@@ -216,7 +216,7 @@ def _octets(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def hash_of(algorithm: str) -> Callable[[bytes], str]:
+def hash_function(algorithm: str) -> Callable[[bytes], str]:
     """The hash function (to hexadecimal) of an algorithm, given by its name in lower case."""
     if algorithm.startswith("sha-256"):
         return lambda text: hashlib.sha256(text).hexdigest()

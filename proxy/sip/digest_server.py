@@ -8,7 +8,7 @@ import hmac
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 
-from proxy.sip.digest import digest_params, hash_of
+from proxy.sip.digest import digest_params, hash_function
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import shown, unquote
 from proxy.sip.message import Request
@@ -64,7 +64,7 @@ class Credentials:
 
     def prove(self, method: str, password: str) -> bool:
         """Whether they were computed with this password; compares in constant time."""
-        digest = hash_of(self.algorithm)
+        digest = hash_function(self.algorithm)
         secret = digest(f"{self.username}:{self.realm}:{password}".encode("utf-8", "surrogateescape"))
         act = digest(f"{method}:{self.uri}".encode("utf-8", "surrogateescape"))
         middle = f"{self.nc}:{self.cnonce}:{self.qop}"

@@ -7,9 +7,20 @@ from functools import lru_cache
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import number, once, shown
 from proxy.sip.headers import Headers
-from proxy.sip.values import CSeq, NameAddr, Top, Via, cseq, name_addr, one_via, party_of, tag_of, top_of
+from proxy.sip.values import (
+    CSeq,
+    NameAddr,
+    TopVia,
+    Via,
+    parse_address,
+    parse_cseq,
+    parse_name_addr,
+    parse_top_via,
+    parse_via,
+    tag_of,
+)
 
-NEEDED = {"via": "Via", "from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
+MANDATORY = {"via": "Via", "from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
 """Mandatory headers by key (§8.1.1); not Max-Forwards, which an RFC 2543 request may lack."""
 
 
@@ -33,16 +44,16 @@ class Message:
         """The topmost Via."""
         line = self.headers.first.get("via")
         if line and "," not in line:
-            return one_via(line)
+            return parse_via(line)
         return self.vias[0]
 
     @property
-    def top(self) -> Top:
+    def top_via(self) -> TopVia:
         """The parts of the topmost Via that transaction matching needs."""
         first = self.headers.first
         if "via" in first and (line := first["via"]) and "," not in line:
-            return top_of(line)
-        return top_of(str(self.via))
+            return parse_top_via(line)
+        return parse_top_via(str(self.via))
 
     @property
     def vias(self) -> list[Via]:
@@ -64,19 +75,19 @@ class Message:
     def from_(self) -> NameAddr:
         """The From of the message (§20.20)."""
         first = self.headers.first
-        return name_addr(first["from"] if "from" in first else _missing("from"))
+        return parse_name_addr(first["from"] if "from" in first else _missing("from"))
 
     @property
     def sender(self) -> NameAddr:
         """The From, with or without its tag; cheaper than `from_` where the tag does not matter."""
         first = self.headers.first
-        return party_of(first["from"] if "from" in first else _missing("from"))
+        return parse_address(first["from"] if "from" in first else _missing("from"))
 
     @property
     def to(self) -> NameAddr:
         """The To of the message (§20.39)."""
         first = self.headers.first
-        return name_addr(first["to"] if "to" in first else _missing("to"))
+        return parse_name_addr(first["to"] if "to" in first else _missing("to"))
 
     @property
     def from_tag(self) -> str | None:
@@ -103,7 +114,7 @@ class Message:
     def cseq(self) -> CSeq:
         """The sequence number and method (§20.16)."""
         first = self.headers.first
-        return cseq(first["cseq"] if "cseq" in first else _missing("cseq"))
+        return parse_cseq(first["cseq"] if "cseq" in first else _missing("cseq"))
 
     @property
     def contact(self) -> NameAddr | None:
@@ -113,7 +124,7 @@ class Message:
             return None
         line = first["contact"]
         if line and "," not in line:
-            return name_addr(line)
+            return parse_name_addr(line)
         values = self.headers.split("Contact")
         return NameAddr.parse(values[0]) if values else None
 
@@ -131,7 +142,7 @@ class Message:
     def max_forwards(self) -> int | None:
         """Max-Forwards, 0 to 255 (§20.22); None if absent."""
         first = self.headers.first
-        return hops_of(first["max-forwards"]) if first.get("max-forwards") else None
+        return parse_max_forwards(first["max-forwards"]) if first.get("max-forwards") else None
 
     @property
     def content_type(self) -> str | None:
@@ -146,10 +157,10 @@ class Message:
 
 
 def _missing(key: str) -> str:
-    raise ParseError(f"missing {NEEDED[key]}")
+    raise ParseError(f"missing {MANDATORY[key]}")
 
 
 @lru_cache(maxsize=256)
-def hops_of(value: str) -> int:
+def parse_max_forwards(value: str) -> int:
     """The value of a Max-Forwards, 0 to 255; raises ParseError."""
     return number(once(value), "Max-Forwards", 255)

@@ -29,7 +29,7 @@ _MAX_SPELLINGS, _LONGEST_SPELLING = 2048, 64
 KEYS = {spelled: name.lower() for name in _COMMON for spelled in (name, name.lower())}
 """The key of each known spelling of a header name, so that reading a line takes a single look-up.
 
-Prefilled with the common names; `learned` adds others when they are first seen.
+Prefilled with the common names; `learn_key` adds others when they are first seen.
 """
 KEYS |= _COMPACT | {short.upper(): long for short, long in _COMPACT.items()}
 
@@ -41,10 +41,10 @@ def header_key(name: str) -> str:
 
 def key_of(name: str) -> str:
     """The key of a header name; empty if the name is not a token."""
-    return KEYS.get(name) or learned(name)
+    return KEYS.get(name) or learn_key(name)
 
 
-def learned(name: str) -> str:
+def learn_key(name: str) -> str:
     """The key of a spelling not in `KEYS` yet, added to it if there is room; empty if not a token."""
     if not is_token(name):
         return ""

@@ -9,7 +9,7 @@ from itertools import chain
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import WHITESPACE, shown, split_commas
-from proxy.sip.header_names import KEYS, header_key, key_of, learned
+from proxy.sip.header_names import KEYS, header_key, key_of, learn_key
 
 MAX_VALUE_CHARS = 8192
 """A longer value is rejected when parsed: no peer sends one in good faith."""
@@ -287,7 +287,7 @@ def plain_headers(start: str, lines: list[str], single: Collection[str] = ()) ->
         try:
             key = keys[name]
         except KeyError:
-            key = learned(name)
+            key = learn_key(name)
             if not key:
                 return None
         if key not in first:

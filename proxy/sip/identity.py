@@ -22,7 +22,7 @@ _MORE = frozenset(
 _KNOWN_WISHES = frozenset(("header", "session", "user", "none", "critical", "id", "history"))
 
 
-def party(text: str) -> NameAddr | None:
+def parse_party(text: str) -> NameAddr | None:
     """Parse one address; None if malformed.
 
     Carriers put their own parameters anywhere, above all `verstat`: if the text after the address is not a
@@ -40,7 +40,7 @@ def party(text: str) -> NameAddr | None:
         return None
 
 
-def is_plain(headers: Headers) -> bool:
+def has_only_from(headers: Headers) -> bool:
     """Whether From is the only header about the identity of the caller, with no diversion or privacy."""
     return headers.first.keys().isdisjoint(_MORE)
 
@@ -51,7 +51,7 @@ def asserted(headers: Headers) -> tuple[NameAddr, ...]:
         return ()
     found: dict[bool, NameAddr] = {}
     for value in headers.split("P-Asserted-Identity"):
-        address = party(value)
+        address = parse_party(value)
         if address is not None and address.uri.scheme in ("sip", "sips", "tel"):
             found.setdefault(address.uri.scheme == "tel", address)
     return tuple(found.values())
@@ -68,7 +68,7 @@ class Privacy:
     def of(cls, headers: Headers) -> Privacy:
         """From every Privacy header; accepts commas as separators too."""
         if "privacy" not in headers.first:
-            return NO_WISHES
+            return NO_PRIVACY
         pieces = ";".join(headers.get_all("Privacy")).replace(",", ";").replace(" ", ";").split(";")
         return cls(frozenset(piece.strip('"\t').lower() for piece in pieces) - {""})
 
@@ -91,7 +91,7 @@ class Privacy:
         return "none" in self.wishes and not self.withholds
 
 
-NO_WISHES = Privacy()
+NO_PRIVACY = Privacy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class RemoteParty:
 def remote_party(headers: Headers) -> RemoteParty | None:
     """The first Remote-Party-ID for the calling party; None if there is none."""
     for value in headers.split("Remote-Party-ID"):
-        address = party(value)
+        address = parse_party(value)
         if address is not None and _word(address.params, "party") in ("", "calling"):
             return RemoteParty(
                 address, _word(address.params, "screen") == "yes", _private(_word(address.params, "privacy"))
@@ -131,7 +131,7 @@ class Diversion:
         """Every well-formed diversion, the latest first (§4)."""
         if "diversion" not in headers.first:
             return ()
-        addresses = [party(value) for value in headers.split("Diversion")]
+        addresses = [parse_party(value) for value in headers.split("Diversion")]
         return tuple(
             cls(
                 each,
@@ -163,7 +163,7 @@ class HistoryEntry:
         """Every well-formed entry, in the order in which the call was retargeted."""
         if "history-info" not in headers.first:
             return ()
-        addresses = [party(value) for value in headers.split("History-Info")]
+        addresses = [parse_party(value) for value in headers.split("History-Info")]
         return tuple(
             cls(each, _word(each.params, "index"), _hides(each.uri.headers))
             for each in addresses

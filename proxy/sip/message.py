@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from proxy.sip.errors import ParseError
-from proxy.sip.fields import NEEDED, Message
+from proxy.sip.fields import MANDATORY, Message
 from proxy.sip.grammar import WHITESPACE, is_token, number, once, shown
 from proxy.sip.headers import MAX_VALUE_CHARS, Headers, plain_headers, read_headers
 from proxy.sip.methods import KNOWN_METHODS
 from proxy.sip.status import reason_phrase
-from proxy.sip.uri import Uri, one_uri
-from proxy.sip.values import cseq, tag_of
+from proxy.sip.uri import Uri, parse_uri
+from proxy.sip.values import parse_cseq, tag_of
 
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 """The empty line after the headers, with the line feed of the last header; a bare LF ends a line too."""
@@ -73,7 +73,7 @@ class Request(Message):
     @property
     def target(self) -> Uri:
         """The Request-URI, parsed; an unknown scheme parses too (answering 416 is up to the core)."""
-        return one_uri(self.uri)
+        return parse_uri(self.uri)
 
     def reply(
         self,
@@ -155,7 +155,7 @@ def _plain(data: bytes) -> Request | Response | None:
     first = headers.first
     try:
         _ = first["via"], first["from"], first["to"], first["call-id"]
-        named = cseq(first["cseq"]).method
+        named = parse_cseq(first["cseq"]).method
     except (KeyError, ParseError):
         return None
     length = first.get("content-length")
@@ -202,10 +202,10 @@ def _finished(
         if fault is not None:
             raise fault
         first = message.headers.first
-        for key in NEEDED:
+        for key in MANDATORY:
             if key not in first:
-                raise ParseError(f"missing {NEEDED[key]}")
-        method = cseq(first["cseq"]).method
+                raise ParseError(f"missing {MANDATORY[key]}")
+        method = parse_cseq(first["cseq"]).method
         if isinstance(message, Request) and method != message.method:
             raise _of_another(message.method, method)
         length = first.get("content-length")

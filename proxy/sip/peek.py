@@ -8,7 +8,7 @@ _TO = re.compile(rb"\n(?:to|t)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE)
 _RESPONSE = re.compile(rb"[\r\n]*SIP/", re.IGNORECASE).match
 
 
-def begins_nothing_new(data: bytes) -> bool:
+def may_be_follow_up(data: bytes) -> bool:
     """Whether this may be a response or an in-dialog request, one with a To tag (RFC 3261 §12.2).
 
     May be true by mistake; false is certain: a request outside any dialog, or not SIP.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, Response
-from proxy.sip.values import cseq, made, top_of
+from proxy.sip.values import new_tuple, parse_cseq, parse_top_via
 
 MAGIC_COOKIE = "z9hG4bK"
 """Prefix of every branch of an RFC 3261 element (§8.1.1.7)."""
@@ -34,10 +34,10 @@ def client_key(message: Request | Response) -> TransactionKey:
     Raises ParseError if the top Via has no branch; our own requests always have one.
     """
     first = message.headers.first
-    top = top_of(via) if (via := first.get("via")) and "," not in via else message.top
+    top = parse_top_via(via) if (via := first.get("via")) and "," not in via else message.top_via
     if not top.branch:
         raise ParseError("top Via has no branch")
-    return made(TransactionKey, (top.branch, cseq(first["cseq"]).method, "", ()))
+    return new_tuple(TransactionKey, (top.branch, parse_cseq(first["cseq"]).method, "", ()))
 
 
 def server_key(request: Request, method: str = "") -> TransactionKey:
@@ -47,11 +47,11 @@ def server_key(request: Request, method: str = "") -> TransactionKey:
     matches no transaction, since that ACK is one of its own.
     """
     via = request.headers.first.get("via")
-    top = top_of(via) if via and "," not in via else request.top
+    top = parse_top_via(via) if via and "," not in via else request.top_via
     branch, method = top.branch, method or ("INVITE" if request.method == "ACK" else request.method)
     # A branch that is only the cookie identifies nothing (RFC 4475 §3.2.1).
     if branch.startswith(_COOKIE) and branch != _COOKIE:
-        return made(TransactionKey, (branch, method, top.sent_by, ()))
+        return new_tuple(TransactionKey, (branch, method, top.sent_by, ()))
     # §17.2.3, second half. The To tag is left out: an ACK carries that of the response, the INVITE none.
     # The received and rport that we add are ignored: a CANCEL is looked up with them, its INVITE without.
     marks = str(request.via.params.without("received").without("rport"))

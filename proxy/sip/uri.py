@@ -9,7 +9,7 @@ from urllib.parse import unquote as unescape
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import HOST, WHITESPACE, is_quoted, number, shown, split_semicolons
-from proxy.sip.value_cache import LONGEST_KEPT, kept
+from proxy.sip.value_cache import MAX_CACHED_CHARS, cached
 
 _SIP = re.compile(
     rf"(?:([^@:]*)(?::([^@]*))?@)?({HOST})(?::([0-9]*))?(;[^?]*)?(?:\?(.*))?", re.DOTALL
@@ -139,7 +139,7 @@ class Uri:
     @classmethod
     def parse(cls, text: str) -> Uri:
         """From a URI without angle brackets; raises ParseError."""
-        return one_uri(text) if len(text) <= LONGEST_KEPT else cls._read(text)
+        return parse_uri(text) if len(text) <= MAX_CACHED_CHARS else cls._read(text)
 
     @classmethod
     def _read(cls, text: str) -> Uri:
@@ -228,14 +228,14 @@ def _place(text: str) -> tuple[str, int | None, Params, str] | None:
     return parts[3], parse_port(parts[4]), Params.parse(parts[5] or ""), parts[6] or ""
 
 
-_place_kept = kept(_place, 1024)
+_place_kept = cached(_place, 1024)
 
 
 def check_uri(text: str) -> None:
     """Raise ParseError wherever `Uri.parse` would; usually without building a Uri, which is cheaper."""
     user, at, place = text.partition("@")
     if not at or user[:4] != "sip:" or not user[4:].isalnum() or _place_kept(place) is None:
-        one_uri(text)
+        parse_uri(text)
 
 
 def parse_port(text: str | None) -> int | None:
@@ -261,5 +261,5 @@ def _bare_number(text: str | None) -> str:
     return (text or "").translate(_VISUAL).lower()
 
 
-one_uri = kept(Uri._read, 1024)
+parse_uri = cached(Uri._read, 1024)
 """`Uri.parse` through the cache whatever the length: for header values, whose length is limited."""

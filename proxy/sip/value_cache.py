@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar
 
-LONGEST_KEPT = 256
+MAX_CACHED_CHARS = 256
 """Longest text, in characters, that is cached freely: header values that recur in a call are shorter."""
-MAX_LONG = 32
+MAX_LONG_TEXTS = 32
 """How many longer texts a cache takes before it is cleared. Every parsed parameter costs 100 bytes and more:
 a thousand texts of 8 KiB, which any stranger may send, would hold a gigabyte for good.
 """
@@ -16,18 +16,18 @@ a thousand texts of 8 KiB, which any stranger may send, would hold a gigabyte fo
 T = TypeVar("T")
 
 
-def kept(read: Callable[[str], T], most: int) -> Callable[[str], T]:
+def cached(read: Callable[[str], T], max_texts: int) -> Callable[[str], T]:
     """`read` behind an LRU cache of this many texts; a hit does not check the length of the text."""
-    long = 0
+    long_texts = 0
 
-    def reading(text: str) -> T:
-        nonlocal long
-        if len(text) > LONGEST_KEPT:
-            long += 1
-            if long > MAX_LONG:
-                long = 1
-                keeping.cache_clear()
+    def count_and_read(text: str) -> T:
+        nonlocal long_texts
+        if len(text) > MAX_CACHED_CHARS:
+            long_texts += 1
+            if long_texts > MAX_LONG_TEXTS:
+                long_texts = 1
+                cache.cache_clear()
         return read(text)
 
-    keeping = lru_cache(maxsize=most)(reading)
-    return keeping
+    cache = lru_cache(maxsize=max_texts)(count_and_read)
+    return cache

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from proxy.sip.errors import ParseError
 from proxy.sip.grammar import HOST, TOKEN, WHITESPACE, number, quote, shown, unquote
-from proxy.sip.uri import NO_PARAMS, Params, Uri, one_uri, parse_port
-from proxy.sip.value_cache import LONGEST_KEPT, kept
+from proxy.sip.uri import NO_PARAMS, Params, Uri, parse_port, parse_uri
+from proxy.sip.value_cache import MAX_CACHED_CHARS, cached
 
 _MORE = re.compile(r'[;<>" \t]').search
 """Characters that do not occur in a plain tag at the end of its line."""
@@ -24,7 +24,7 @@ MAX_CSEQ = 2**31 - 1
 
 _MAX_SECONDS = 2**32 - 1
 
-made = tuple.__new__
+new_tuple = tuple.__new__
 """Creates a NamedTuple from a tuple of its fields; its own `__new__` is a Python function, and slower."""
 
 _BRACKETED = re.compile(r'(?:("(?:[^"\\]|\\.)*")[ \t]*|([^"<>;]*))<([^<>]*)>(.*)', re.DOTALL).fullmatch
@@ -66,7 +66,7 @@ class NameAddr:
     @classmethod
     def parse(cls, text: str) -> NameAddr:
         """From one value, with brackets (name-addr) or without (addr-spec)."""
-        return name_addr(text) if len(text) <= LONGEST_KEPT else cls._read(text)
+        return parse_name_addr(text) if len(text) <= MAX_CACHED_CHARS else cls._read(text)
 
     @classmethod
     def _read(cls, text: str) -> NameAddr:
@@ -74,7 +74,7 @@ class NameAddr:
         address, bracket, params = text.rpartition(">")
         if params and bracket and '"' not in params:
             # Tags are new in every call, addresses recur: parse the address part from the cache.
-            known = name_addr(address + bracket)
+            known = parse_name_addr(address + bracket)
             if not known.params:
                 return cls(known.display, known.uri, Params.parse(params), known.raw_uri)
         return cls._read_whole(text)
@@ -97,7 +97,7 @@ class NameAddr:
             if "?" in raw:
                 raise ParseError(f"URI with headers needs brackets: {shown(text)}")
         raw = raw.strip(WHITESPACE)
-        return cls(display, one_uri(raw), Params.parse(params), raw)
+        return cls(display, parse_uri(raw), Params.parse(params), raw)
 
     def __str__(self) -> str:
         display = "" if self.display is None else quote(self.display) + " "
@@ -129,12 +129,12 @@ class Via:
     @classmethod
     def parse(cls, text: str) -> Via:
         """From one value; raises ParseError."""
-        return one_via(text) if len(text) <= LONGEST_KEPT else cls._read(text)
+        return parse_via(text) if len(text) <= MAX_CACHED_CHARS else cls._read(text)
 
     @classmethod
     def _read(cls, text: str) -> Via:
         _, semicolon, params = text.partition(";")
-        return cls(*sender_of(text), Params.parse(semicolon + params))
+        return cls(*via_sender(text), Params.parse(semicolon + params))
 
     @property
     def received(self) -> str | None:
@@ -183,7 +183,7 @@ class CSeq:
     @classmethod
     def parse(cls, text: str) -> CSeq:
         """From `105 INVITE`; raises ParseError, also for a number of 2**31 or more (§8.1.1.5)."""
-        return cseq(text) if len(text) <= LONGEST_KEPT else cls._read(text)
+        return parse_cseq(text) if len(text) <= MAX_CACHED_CHARS else cls._read(text)
 
     @classmethod
     def _read(cls, text: str) -> CSeq:
@@ -231,11 +231,11 @@ def _hop(text: str) -> tuple[str, str, int | None] | None:
     return None if parts is None else (parts[1].upper(), parts[2], parse_port(parts[3]))
 
 
-def sender_of(via: str) -> tuple[str, str, int | None]:
+def via_sender(via: str) -> tuple[str, str, int | None]:
     """Transport, host and port of a Via, as `Via.parse` reads them; raises ParseError."""
     hop = via.partition(";")[0].strip(WHITESPACE)
     # Branches are new in every transaction, senders recur: parse those from the cache.
-    sender = _hop_kept(hop) if len(hop) <= LONGEST_KEPT else _hop(hop)
+    sender = _hop_kept(hop) if len(hop) <= MAX_CACHED_CHARS else _hop(hop)
     if sender is None:
         raise ParseError(f"malformed Via: {shown(via)}")
     return sender
@@ -247,12 +247,12 @@ def retry_after(value: str | None) -> float | None:
     return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
 
-name_addr = kept(NameAddr._read, 1024)
+parse_name_addr = cached(NameAddr._read, 1024)
 """`NameAddr.parse` through the cache whatever the length: for header values, whose length is limited."""
-cseq = lru_cache(maxsize=256)(CSeq._read)
+parse_cseq = lru_cache(maxsize=256)(CSeq._read)
 """`CSeq.parse`, likewise."""
 _hop_kept = lru_cache(maxsize=1024)(_hop)
-one_via = kept(Via._read, 1024)
+parse_via = cached(Via._read, 1024)
 """`Via.parse`, likewise."""
 
 
@@ -261,26 +261,26 @@ def tag_of(text: str) -> str | None:
     """The tag of a From or To; raises ParseError wherever `NameAddr.parse` would."""
     address, mark, tag = text.rpartition(">;tag=")
     if mark and (tag.isalnum() or not _MORE(tag)):
-        known = name_addr(address + ">")  # addresses recur from call to call, only tags are new
+        known = parse_name_addr(address + ">")  # addresses recur from call to call, only tags are new
         if known.params is NO_PARAMS:
             return tag or None
-    return name_addr(text).tag
+    return parse_name_addr(text).tag
 
 
-def party_of(text: str) -> NameAddr:
+def parse_address(text: str) -> NameAddr:
     """The address of a From or To, with its tag or without; raises ParseError like `NameAddr.parse`.
 
-    Cheaper than `name_addr`, since tags are new in every call.
+    Cheaper than `parse_name_addr`, since tags are new in every call.
     """
     address, mark, tag = text.rpartition(">;tag=")
     if mark and (tag.isalnum() or not _MORE(tag)):
-        known = name_addr(address + ">")
+        known = parse_name_addr(address + ">")
         if known.params is NO_PARAMS:
             return known
-    return name_addr(text)
+    return parse_name_addr(text)
 
 
-class Top(NamedTuple):
+class TopVia(NamedTuple):
     """The parts of the topmost Via that transaction matching needs."""
 
     host: str
@@ -289,27 +289,27 @@ class Top(NamedTuple):
     """Host and port as the sender wrote them, in lower case."""
     branch: str
     """Lower-case, since branches are case-insensitive; empty from an RFC 2543 element."""
-    bare: bool = False
+    branch_only: bool = False
     """True only if the branch is its sole parameter."""
-    gap: int = 0
+    rport_index: int = 0
     """Index at which to insert the value of `rport`; 0 if not requested, or if the Via is of unusual form."""
 
 
 @lru_cache(maxsize=512)
-def top_of(text: str) -> Top:
-    """The `Top` of a Via value; raises ParseError wherever `Via.parse` would."""
+def parse_top_via(text: str) -> TopVia:
+    """The `TopVia` of a Via value; raises ParseError wherever `Via.parse` would."""
     hop, _, params = text.partition(";")
     parts = _PLAIN_HOP(params)
     if parts is None:
-        via = one_via(text)
-        return Top(via.host, via.sent_by.lower(), (via.branch or "").lower())
+        via = parse_via(text)
+        return TopVia(via.host, via.sent_by.lower(), (via.branch or "").lower())
     (host, sent_by, usual), (asks, branch, rest) = _sender_of(hop), parts.groups()
-    bare, gap = usual and not asks and not rest, 0
+    branch_only, rport_index = usual and not asks and not rest, 0
     if usual and asks:
-        gap = 0 if rest else len(hop) + len(";rport")
+        rport_index = 0 if rest else len(hop) + len(";rport")
     elif usual and rest == ";rport":
-        gap = len(text)
-    return made(Top, (host, sent_by, branch.lower(), bare, gap))
+        rport_index = len(text)
+    return new_tuple(TopVia, (host, sent_by, branch.lower(), branch_only, rport_index))
 
 
 @lru_cache(maxsize=1024)

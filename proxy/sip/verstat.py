@@ -132,12 +132,12 @@ def _origid(text: str | None) -> str | None:
     return origid if _ORIGID(origid) else None
 
 
-def says_nothing(headers: Headers) -> bool:
+def has_no_attestation(headers: Headers) -> bool:
     """Whether there is no verification result, signature or priority header, as in nearly every INVITE."""
     return _SAYING.isdisjoint(headers.first) and "erstat" not in headers.first.get("from", "").lower()
 
 
-def calls_back(headers: Headers) -> bool:
+def is_emergency_callback(headers: Headers) -> bool:
     """Whether the call is marked as a callback from an emergency service.
 
     Either by `Priority: psap-callback` (RFC 7090 §5), or by a Resource-Priority in the `esnet` namespace

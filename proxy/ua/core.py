@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from proxy.sip.body import keep_session
+from proxy.sip.body import reduce_to_sdp
 from proxy.sip.dialog import DialogId
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, parse_message
@@ -135,7 +135,7 @@ class UserAgentCore:
         if self.traces:
             self._trace("<", flow, message)
         if message.body:
-            keep_session(message)
+            reduce_to_sdp(message)
         if isinstance(message, Request):
             assert dialog is not None
             self._request(message, key, dialog, flow, ours, len(data))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from proxy.sip.dialog import Dialog, Essence
+from proxy.sip.dialog import Dialog, InviteEssence
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
@@ -154,7 +154,7 @@ class Forsaken:
     __slots__ = ("_acks", "_essence", "_flow", "_forks", "_leg", "_reason")
 
     def __init__(
-        self, leg: Leg, invite: Essence, flow: Flow, reason: EndReason, acks: tuple[Acked, ...] = ()
+        self, leg: Leg, invite: InviteEssence, flow: Flow, reason: EndReason, acks: tuple[Acked, ...] = ()
     ) -> None:
         """`reason`: sent in the BYEs; `acks`: those of the 2xx responses seen so far."""
         self._leg, self._essence, self._flow = leg, invite, flow

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from proxy.sip.dialog import DialogId
 from proxy.sip.errors import ParseError
-from proxy.sip.fields import hops_of
+from proxy.sip.fields import parse_max_forwards
 from proxy.sip.message import Request, Response
 from proxy.sip.transaction_key import TransactionKey, client_key, server_key
 from proxy.sip.uri import check_uri
-from proxy.sip.values import made, tag_of
+from proxy.sip.values import new_tuple, tag_of
 
 
 def read(message: Request | Response) -> tuple[TransactionKey, DialogId | None]:
@@ -29,10 +29,10 @@ def read(message: Request | Response) -> tuple[TransactionKey, DialogId | None]:
             return client_key(message), None
         check_uri(message.uri)
         if hops := first.get("max-forwards"):
-            hops_of(hops)
+            parse_max_forwards(hops)
         if message.method == "INVITE" and message.contact is None:
             raise ParseError("INVITE without a Contact")
-        return server_key(message), made(DialogId, (call_id, to_tag or "", from_tag or ""))
+        return server_key(message), new_tuple(DialogId, (call_id, to_tag or "", from_tag or ""))
     except ParseError as error:
         error.partial = message if isinstance(message, Request) else None
         raise

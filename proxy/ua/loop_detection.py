@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.sip.message import Request
-from proxy.sip.values import sender_of
+from proxy.sip.values import via_sender
 
 SECURE_PORT, PORT = 5061, 5060
 
@@ -18,7 +18,7 @@ def came_back(request: Request, host: str, ports: Mapping[str, int]) -> bool:
     """
     for via in request.headers.split("Via"):
         if host in via:
-            transport, sent_by, port = sender_of(via)
+            transport, sent_by, port = via_sender(via)
             if sent_by == host and _is_ours(transport.lower(), port, ports):
                 return True
     contact = request.contact

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from proxy.sip.dialog import Essence
+from proxy.sip.dialog import InviteEssence
 from proxy.sip.digest import DigestClient
 from proxy.sip.errors import SipError
 from proxy.sip.headers import Headers
@@ -87,9 +87,9 @@ class Draft:
         self.request, self._credentials = Request("INVITE", outgoing.uri, headers, sdp), ()
         return self.request
 
-    def essence(self) -> Essence:
+    def essence(self) -> InviteEssence:
         """The little that is needed to reconstruct the INVITE."""
-        return Essence(self.outgoing.uri, self._identity, self._cseq, self._credentials)
+        return InviteEssence(self.outgoing.uri, self._identity, self._cseq, self._credentials)
 
     def again(self, refusal: Response, flow: Flow) -> Request | None:
         """Rewrite it as the refusal asks, or else under another identity; None to accept the refusal."""

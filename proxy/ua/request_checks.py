@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from proxy.sip.body import SDP, handling, takes_session
+from proxy.sip.body import SDP, accepts_sdp, handling
 from proxy.sip.message import Request
 
 Refusal = tuple[int, list[tuple[str, str]]]
@@ -22,7 +22,7 @@ def refusal(request: Request, supported: Collection[str]) -> Refusal | None:
             return 420, [("Unsupported", ", ".join(unknown))]
     if request.method not in ("INVITE", "UPDATE", "PRACK"):
         return None
-    if "accept" in first and not takes_session(request.headers):
+    if "accept" in first and not accepts_sdp(request.headers):
         return 406, []  # whatever we answer is SDP (§8.2.3, RFC 4475 §3.3.15)
     return _unreadable(request) if request.body else None
 

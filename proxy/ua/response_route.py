@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from proxy.sip.message import Request
-from proxy.sip.values import top_of
+from proxy.sip.values import parse_top_via
 from proxy.transport.flow import Flow, Network, Target, TransportFailed
 from proxy.ua.route import DEFAULT_PORTS, proven
 
@@ -55,12 +55,12 @@ def stamp(request: Request, flow: Flow) -> None:
     """Add `received` and `rport` to the top Via, where they are needed (§18.2.1, RFC 3581 §4)."""
     host, port = flow.remote
     line = request.headers.first.get("via", "")
-    top = top_of(line) if line and "," not in line else request.top
-    if top.bare and top.host == host:
+    top = parse_top_via(line) if line and "," not in line else request.top_via
+    if top.branch_only and top.host == host:
         return  # sent-by is already the source
-    gap = top.gap
-    if gap and "," not in line:  # fast path with the same result as below; covers nearly all peers
-        seen_from = f"{line[:gap]}={port}{line[gap:]};received={host.partition('%')[0]}"
+    rport_index = top.rport_index
+    if rport_index and "," not in line:  # fast path with the same result as below; covers nearly all peers
+        seen_from = f"{line[:rport_index]}={port}{line[rport_index:]};received={host.partition('%')[0]}"
         return request.headers.rewrite("Via", seen_from)
     via = request.via
     seen = via.seen_from(host, port)

@@ -26,7 +26,7 @@ from proxy.call.routing import Agent, Destination, Number, Trunk
 from proxy.lab.message_templates import CARRIER_MARKS
 from proxy.lab.peer_call import PeerCall
 from proxy.sip.errors import ParseError
-from proxy.sip.identity import is_plain
+from proxy.sip.identity import has_only_from
 from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
@@ -94,7 +94,7 @@ def test_of_whom_nothing_is_said_but_in_from_no_other_header_tells_more(user: st
     request.headers.set("From", f'"Ann" <sip:{user + "@" if user else ""}carrier.example.com>;tag=1')
     sender = request.from_
     assert sender.display == "Ann"
-    assert is_plain(request.headers)
+    assert has_only_from(request.headers)
     assert (_vouched(request), _diverted_from(request)) == ((), None)
     assert Identity.of(request, trusted=trusted).withheld is _withheld(request, sender, trusted)
     assert Identity.of(request, trusted=True) == Identity.of(request)
@@ -112,7 +112,7 @@ def test_of_whom_nothing_is_said_but_in_from_no_other_header_tells_more(user: st
     ],
 )
 def test_who_is_told_of_by_another_header_is_read_whole(more: tuple[str, str]) -> None:
-    assert not is_plain(invite(headers=[more]).headers)
+    assert not has_only_from(invite(headers=[more]).headers)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])

@@ -8,7 +8,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 with atheris.instrument_imports(include=["proxy.sip"]):
-    from proxy.sip.body import keep_session
+    from proxy.sip.body import reduce_to_sdp
     from proxy.sip.headers import Headers
     from proxy.sip.message import Request
 
@@ -25,7 +25,7 @@ def one(data: bytes) -> None:
     kind, _, body = data.partition(b"\n")
     value = kind.decode("utf-8", "surrogateescape").replace("\r", "").replace("\0", "")
     request = Request("INVITE", "sip:b", Headers([("Content-Type", value)]), body)
-    keep_session(request)
+    reduce_to_sdp(request)
     assert len(request.body) <= len(body)
 
 

@@ -9,7 +9,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 with atheris.instrument_imports(include=["proxy.sip", "proxy.ua.request_checks"]):
-    from proxy.sip.body import keep_session
+    from proxy.sip.body import reduce_to_sdp
     from proxy.sip.errors import ParseError
     from proxy.sip.message import Request, parse_message
     from proxy.sip.transaction_key import client_key, invite_key_of, server_key
@@ -40,12 +40,12 @@ def one(data: bytes) -> None:
             with contextlib.suppress(ParseError):
                 key(message)
         message.reply(200, to_tag="x").encode()
-        keep_session(message)
+        reduce_to_sdp(message)
         refusal(message, ("timer",))
     else:
         with contextlib.suppress(ParseError):
             client_key(message)
-        keep_session(message)
+        reduce_to_sdp(message)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 with atheris.instrument_imports(include=["proxy.sip"]):
     from proxy.sip.headers import Headers
-    from proxy.sip.verstat import Verstat, calls_back
+    from proxy.sip.verstat import Verstat, is_emergency_callback
 
 from tests.fuzz.target import fuzz
 
@@ -35,7 +35,7 @@ def one(data: bytes) -> None:
         found = Verstat.of(headers)
         assert found is None or found.result in ("passed", "failed", "none", "unknown")
         assert found is None or found.attest in (None, "A", "B", "C")
-        calls_back(headers)
+        is_emergency_callback(headers)
     quoted = value.replace("\\", "").replace('"', "")
     assert Verstat.of(Headers([("P-Asserted-Identity", f'"{quoted}" <sip:+1@a>')])) is None
 

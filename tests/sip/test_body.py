@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.sip.body import keep_session, takes_session
+from proxy.sip.body import accepts_sdp, reduce_to_sdp
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request
 
@@ -14,10 +14,10 @@ REQUIRED = b"Content-Disposition: signal ; Handling = REQUIRED\r\n"
 
 
 def kept(kind: str | None, body: bytes, *more: tuple[str, str]) -> tuple[str | None, bytes]:
-    """Content-Type and body after `keep_session`."""
+    """Content-Type and body after `reduce_to_sdp`."""
     headers = Headers([*([("c", kind)] if kind is not None else []), *more])
     request = Request("INVITE", "sip:b", headers, body)
-    keep_session(request)
+    reduce_to_sdp(request)
     return request.headers.get("Content-Type"), request.body
 
 
@@ -92,4 +92,4 @@ def test_parts_are_nested_only_so_deep() -> None:
     ],
 )  # fmt: skip
 def test_who_accepts_no_description_says_so_rfc4475_3_3_15(accept: list[str], taken: bool) -> None:
-    assert takes_session(Headers([("Accept", value) for value in accept])) is taken
+    assert accepts_sdp(Headers([("Accept", value) for value in accept])) is taken

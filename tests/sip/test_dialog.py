@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.sip.dialog import Dialog, DialogId, Essence
+from proxy.sip.dialog import Dialog, DialogId, InviteEssence
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.sip.values import NameAddr
@@ -276,7 +276,7 @@ def test_the_essence_of_an_invite_makes_the_same_dialogs_and_acks_rfc3261_13_2_2
     whole = invite()
     credentials = ("Authorization", 'Digest username="alice"')
     whole.headers.add(*credentials)
-    kept = Essence(whole.uri, whole.headers.first["from"], whole.cseq.number, (credentials,)).invite
+    kept = InviteEssence(whole.uri, whole.headers.first["from"], whole.cseq.number, (credentials,)).invite
     dialogs = [Dialog.as_uac(each, ok(whole)) for each in (whole, kept)]
     assert dialogs[0].ack(whole).encode() == dialogs[1].ack(kept).encode()
     assert len(kept.headers) == 3

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.sip.headers import Headers
-from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, party, remote_party
+from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, parse_party, remote_party
 from proxy.sip.values import NameAddr
 
 
@@ -28,7 +28,7 @@ def headers(name: str, *values: str) -> Headers:
     ],
 )
 def test_verstat_may_stand_anywhere_and_the_number_is_read_3gpp_24_229_7_2a_20(text: str) -> None:
-    address = party(text)
+    address = parse_party(text)
     assert address is not None
     assert address.display == "Ann"
     assert (address.uri.user or "").partition(";")[0] == "+13475550148"
@@ -36,7 +36,7 @@ def test_verstat_may_stand_anywhere_and_the_number_is_read_3gpp_24_229_7_2a_20(t
 
 @pytest.mark.parametrize("text", ["", "<>", "x", "<sip:>;verstat=1", "sip:a b@c", '"x <sip:a@b>', "a>b"])
 def test_an_address_that_cannot_be_read_is_none(text: str) -> None:
-    assert party(text) is None
+    assert parse_party(text) is None
 
 
 @given(st.text(max_size=80))

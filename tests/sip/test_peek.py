@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request, parse_message
-from proxy.sip.peek import begins_nothing_new
+from proxy.sip.peek import may_be_follow_up
 from tests.sip.shapes import OPENAI_200, SIGNALWIRE_INVITE
 
 BYE = (
@@ -25,22 +25,22 @@ BYE = (
     ],
 )  # fmt: skip
 def test_a_tag_in_to_is_seen_however_it_is_written_rfc3261_7_3_1(to: bytes) -> None:
-    assert begins_nothing_new(BYE % to)
-    assert begins_nothing_new((BYE % to).replace(b"\r\n", b"\n"))
+    assert may_be_follow_up(BYE % to)
+    assert may_be_follow_up((BYE % to).replace(b"\r\n", b"\n"))
 
 
 @pytest.mark.parametrize(
     "to", [b"To: <sip:a@h>", b"t: a@h", b"X-To: <sip:a@h>;tag=x", b"Tot: x;tag=y", b"", b"\0"]
 )
 def test_without_one_it_begins_something_or_is_nothing(to: bytes) -> None:
-    assert not begins_nothing_new(BYE % to)
+    assert not may_be_follow_up(BYE % to)
 
 
 def test_responses_may_belong_to_a_request_of_ours_rfc3261_17_1_3() -> None:
-    assert begins_nothing_new(OPENAI_200)
-    assert begins_nothing_new(b"\r\n\r\n" + OPENAI_200.replace(b"SIP/2.0", b"sip/2.0", 1))
-    assert not begins_nothing_new(SIGNALWIRE_INVITE)
-    assert not begins_nothing_new(b"")
+    assert may_be_follow_up(OPENAI_200)
+    assert may_be_follow_up(b"\r\n\r\n" + OPENAI_200.replace(b"SIP/2.0", b"sip/2.0", 1))
+    assert not may_be_follow_up(SIGNALWIRE_INVITE)
+    assert not may_be_follow_up(b"")
 
 
 @given(st.text(alphabet="tag=; <>sip:@h\r\n\tToTG\"'x", max_size=40))
@@ -52,4 +52,4 @@ def test_whatever_the_reader_finds_a_tag_in_is_not_passed_over(value: str) -> No
     except ParseError:
         return
     if isinstance(message, Request) and tag is not None:
-        assert begins_nothing_new(data)
+        assert may_be_follow_up(data)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.sip.uri import one_uri
-from proxy.sip.value_cache import LONGEST_KEPT, MAX_LONG, kept
-from proxy.sip.values import name_addr, one_via
+from proxy.sip.uri import parse_uri
+from proxy.sip.value_cache import MAX_CACHED_CHARS, MAX_LONG_TEXTS, cached
+from proxy.sip.values import parse_name_addr, parse_via
 
 
 def test_a_text_is_read_once_and_of_long_ones_few_are_kept() -> None:
@@ -19,8 +19,8 @@ def test_a_text_is_read_once_and_of_long_ones_few_are_kept() -> None:
         read.append(text)
         return len(text)
 
-    lengths = kept(length, 1024)
-    long = [f"{number:0{LONGEST_KEPT + 1}}" for number in range(MAX_LONG + 1)]
+    lengths = cached(length, 1024)
+    long = [f"{number:0{MAX_CACHED_CHARS + 1}}" for number in range(MAX_LONG_TEXTS + 1)]
     for text in ["short", *long[:-1], *long[:-1], "short"]:
         assert lengths(text) == len(text)
     assert read == ["short", *long[:-1]]
@@ -31,10 +31,10 @@ def test_a_text_is_read_once_and_of_long_ones_few_are_kept() -> None:
 @pytest.mark.parametrize(
     ("read", "begin", "end"),
     [
-        (name_addr, "<sip:a@b>", ""),
-        (name_addr, "<sip:a@b", ">"),
-        (one_via, "SIP/2.0/UDP a;branch=b", ""),
-        (one_uri, "sip:a@b", ""),
+        (parse_name_addr, "<sip:a@b>", ""),
+        (parse_name_addr, "<sip:a@b", ">"),
+        (parse_via, "SIP/2.0/UDP a;branch=b", ""),
+        (parse_uri, "sip:a@b", ""),
     ],
 )
 def test_thousands_of_long_values_take_no_room_for_good(

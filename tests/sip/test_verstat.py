@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.sip.headers import Headers
-from proxy.sip.verstat import Verstat, calls_back
+from proxy.sip.verstat import Verstat, is_emergency_callback
 
 ANN = "+13475550148"
 
@@ -136,4 +136,4 @@ def test_of_thousands_of_addresses_a_few_are_looked_at() -> None:
     ],
 )
 def test_an_emergency_call_back_is_marked(line: str, expected: bool) -> None:
-    assert calls_back(Headers([tuple(line.split(": ", 1))])) is expected  # type: ignore[list-item]
+    assert is_emergency_callback(Headers([tuple(line.split(": ", 1))])) is expected  # type: ignore[list-item]
